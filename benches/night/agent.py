@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""A stand-in for the agent that does nothing but stream: one partial message per line, at an even rate.
+
+As the agent it streams BENCH_LINES_PER_S lines a second for BENCH_STREAM_S seconds in its one turn; as the critic (a fork) it approves at once.
+The lines have the form of the real CLI's.
+"""
+
+import json
+import os
+import sys
+import time
+
+if "--version" in sys.argv:
+    print("2.1.329 (Claude Code)")
+    sys.exit(0)
+is_critic = "--fork-session" in sys.argv
+session = next((sys.argv[i + 1] for i, a in enumerate(sys.argv) if a in ("--session-id", "--resume")), "s")
+if is_critic:
+    session = "00000000-0000-4000-8000-00000000c817"
+out = open(1, "wb", buffering=0, closefd=False)
+
+
+def say(**message):
+    out.write(json.dumps({**message, "session_id": session}, separators=(",", ":")).encode() + b"\n")
+
+
+def partial(event):
+    say(type="stream_event", event=event, parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000009")
+
+
+for line in sys.stdin:
+    user = json.loads(line)
+    if user.get("type") != "user":
+        continue
+    turn = user["uuid"]
+    say(type="system", subtype="session_state_changed", state="running", uuid="00000000-0000-4000-8000-000000000001")
+    for state in ("queued", "started"):
+        say(type="command_lifecycle", command_uuid=turn, state=state, uuid="00000000-0000-4000-8000-000000000002")
+    say(type="system", subtype="init", cwd=os.getcwd(), tools=["Bash"], model="claude-opus-5-5", permissionMode="default",
+        claude_code_version="2.1.329", uuid="00000000-0000-4000-8000-000000000003")
+    say(type="user", message=user["message"], parent_tool_use_id=None, uuid=turn, isReplay=True)
+    text = "All is there.\n\n[TASK_COMPLETED]" if is_critic else "Done."
+    partial({"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": [], "model": "claude-opus-5-5"}})
+    partial({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+    if not is_critic:
+        rate = float(os.environ.get("BENCH_LINES_PER_S", "1000"))
+        lines = int(rate * float(os.environ.get("BENCH_STREAM_S", "20")))
+        began = time.monotonic()
+        for number in range(lines):
+            ahead = began + number / rate - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)
+            partial({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "some words of the answer "}})
+        print(f"{lines} lines in {time.monotonic() - began:.2f} s", file=sys.stderr)
+    say(type="assistant", message={"id": "msg_1", "role": "assistant", "content": [{"type": "text", "text": text}],
+        "model": "claude-opus-5-5"}, parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000004")
+    partial({"type": "content_block_stop", "index": 0})
+    partial({"type": "message_stop"})
+    say(type="result", subtype="success", is_error=False, result=text, num_turns=1, stop_reason="end_turn", total_cost_usd=0,
+        user_message_uuid=turn, user_message_uuids=[turn], uuid="00000000-0000-4000-8000-000000000005")
+    say(type="command_lifecycle", command_uuid=turn, state="completed", uuid="00000000-0000-4000-8000-000000000006")
+    say(type="system", subtype="session_state_changed", state="idle", uuid="00000000-0000-4000-8000-000000000007")

@@ -1,0 +1,49 @@
+//! Writes the journal of a long night: `long_journal DIR [--inputs N]`. Then `time ccc replay --check DIR` is what a replay costs.
+#![allow(clippy::disallowed_methods, reason = "a program of its own, outside the supervisor")]
+
+#[path = "../benches/long_night/mod.rs"]
+mod long_night;
+
+use std::error::Error;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use ccc::journal::{Header, JournalWriter, Redactor};
+use clap::Parser;
+
+/// Writes the journal of a long night.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The run's directory; must not exist.
+    dir: PathBuf,
+    /// How many inputs it has, about.
+    #[arg(long, default_value_t = 1_000_000)]
+    inputs: usize,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let length = long_night::Length::of_inputs(args.inputs);
+    let plan = long_night::plan(length)?;
+    let blobs = args.dir.join("blobs");
+    std::fs::create_dir(&args.dir)?;
+    std::fs::create_dir(&blobs)?;
+    let path = args.dir.join("journal.jsonl");
+    let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))?;
+    let mut journal = JournalWriter::create(&path, &blobs, &header, Redactor::new())?;
+    let mut inputs = 0_u64;
+    let mut news = None;
+    long_night::play(plan, length, |tick, input, actions| {
+        inputs += 1;
+        journal.input(tick, input);
+        for action in actions {
+            journal.action(tick, action);
+        }
+        news = news.take().or_else(|| journal.commit());
+    })?;
+    if let Some(news) = news.or_else(|| journal.close()) {
+        return Err(format!("{}: {news:?}", path.display()).into());
+    }
+    writeln!(stdout(), "{}: {inputs} inputs, {} bytes", path.display(), std::fs::metadata(&path)?.len())?;
+    Ok(())
+}

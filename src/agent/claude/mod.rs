@@ -1,0 +1,29 @@
+//! Claude Code, driven as a subprocess over its stream-json protocol. What it does was measured on 2.1.197 and 2.1.329 (the
+//! facts); where the two differ the code says so. Nothing here reads prose: what an answer or a tool says never decides
+//! anything, however much it looks like a limit or an error.
+
+mod cost;
+mod denials;
+mod exit;
+mod failure;
+mod launch;
+mod options;
+mod protocol;
+mod target;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod transcript;
+mod wording;
+
+pub(super) use exit::cause as exit_cause;
+pub(super) use launch::{has_prompt_snapshot, launch, user_args};
+pub(super) use protocol::ClaudeProtocol;
+pub(super) use transcript::{has_turn, user_turns};
+pub(super) use wording::wording;
+
+/// The program's name.
+pub(super) const PROGRAM: &str = "claude";
+
+/// The versions that the facts were measured on and the tests run against.
+pub(super) const KNOWN_VERSIONS: &[&str] = &["2.1.197", "2.1.329"];

@@ -1,0 +1,512 @@
+//! What the lines of one process mean, given what was sent to it.
+//!
+//! A turn of ours goes through *sent*, *accepted* (our uuid was replayed), *answered* (its result came) to *ended* (the CLI is
+//! idle and nothing is open). Which result is ours: 2.1.329 names the uuids that a result answers; on 2.1.197 it is the first
+//! one after our uuid was replayed that has no origin. Results before that belong to a turn of the CLI's own, for example
+//! about a task that an earlier process left behind.
+//!
+//! Only 2.1.197 takes some turns in without a replay (slash commands, a spent `--max-budget-usd`; measured): there, a result
+//! without origin is ours when the CLI is idle after it, since an idle CLI has read all its input.
+//!
+//! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
+
+use std::collections::BTreeMap;
+
+use super::cost::Cost;
+use super::denials::Denials;
+use super::failure::{Evidence, limit_report, outcome};
+use super::target::{edit, target, timeout_ms};
+use super::tasks::{TaskEnd, Tasks};
+use crate::agent::{AgentEvent, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::core::TurnId;
+use crate::stream::message::{ApiRetry, Assistant, Block, Init, PermissionDenied, TaskStarted, TurnResult, User};
+use crate::stream::{Envelope, Message, parse_envelope, parse_message};
+
+/// Open tool calls that are remembered; more than any turn has.
+const MAX_OPEN_TOOLS: usize = 4_096;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(in crate::agent) struct ClaudeProtocol {
+    state: State,
+    turn: Turn,
+    session: Option<Session>,
+    tasks: Tasks,
+    tools: BTreeMap<String, Tool>,
+    evidence: Evidence,
+    denials: Denials,
+    cost: Cost,
+    compacting: bool,
+    /// The CLI is one that names the user messages that a result answers.
+    names_answers: bool,
+}
+
+/// What the CLI says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// Nothing so far.
+    #[default]
+    Unsaid,
+    Running,
+    Idle,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Turn {
+    #[default]
+    None,
+    /// Written; not taken in yet.
+    Sent {
+        turn: TurnId,
+        /// The CLI said that it begins (2.1.329).
+        started: bool,
+        /// A result that may be ours.
+        unclaimed: Option<Answer>,
+    },
+    /// Under way, or answered.
+    Open { started_by: StartedBy, answer: Option<Answer>, waiting: Option<WaitingFor> },
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    outcome: TurnOutcome,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Session {
+    id: String,
+    model: String,
+    permission_mode: String,
+    cwd: String,
+}
+
+#[derive(Debug, Clone)]
+struct Tool {
+    target: String,
+    sub_agent: bool,
+}
+
+impl ClaudeProtocol {
+    /// We wrote this turn.
+    pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
+        self.evidence.next_turn();
+        self.denials.take();
+        self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
+    }
+
+    /// One JSON line.
+    pub(in crate::agent) fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
+        let before = out.len();
+        if let Ok(envelope) = parse_envelope(json)
+            && !envelope.is_partial()
+        {
+            self.message(&envelope, out);
+        }
+        if out.len() == before {
+            out.push(AgentEvent::Alive);
+        }
+    }
+
+    /// Takes the end of an answered turn that waits.
+    pub(in crate::agent) fn settle(&mut self) -> Option<TurnEnd> {
+        match &self.turn {
+            Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
+                let left_open = self.tasks.give_up();
+                self.take_end(left_open)
+            }
+            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => None,
+        }
+    }
+
+    /// Whether a turn may be sent.
+    pub(in crate::agent) fn is_idle(&self) -> bool {
+        matches!(self.turn, Turn::None) && self.state != State::Running
+    }
+
+    /// Tasks that a turn waits for.
+    pub(in crate::agent) fn open_tasks(&self) -> usize {
+        self.tasks.open()
+    }
+
+    fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) {
+        let sub_agent = envelope.parent_tool_use_id.is_some();
+        match parse_message(envelope) {
+            Message::Init(init) => self.init(envelope, &init, out),
+            Message::SessionState(session) => match session.state.as_deref() {
+                Some("idle") => self.idle(out),
+                Some(_) => self.state = State::Running,
+                None => {}
+            },
+            Message::CommandLifecycle(command) => {
+                self.names_answers = true;
+                if let Turn::Sent { turn, started, .. } = &mut self.turn
+                    && command.command_uuid.as_deref() == Some(turn.0.as_str())
+                    && command.state.as_deref() == Some("started")
+                {
+                    *started = true;
+                }
+            }
+            Message::User(user) => self.user(envelope, &user, out),
+            Message::Assistant(assistant) => self.assistant(&assistant, sub_agent, out),
+            Message::Result(result) => self.result(envelope, &result, out),
+            Message::TaskStarted(task) => self.task_started(&task, out),
+            Message::TaskUpdated(task) => {
+                let patched = task.patch.as_ref().and_then(|patch| patch.is_backgrounded);
+                if let (Some(id), Some(in_background)) = (task.task_id.as_deref(), patched) {
+                    self.tasks.moved(id, in_background);
+                }
+                let status = task.patch.as_ref().and_then(|patch| patch.status.as_deref());
+                self.task_ended(task.task_id.as_deref(), status, out);
+            }
+            Message::TaskNotification(task) => {
+                self.task_ended(task.task_id.as_deref(), task.status.as_deref(), out);
+            }
+            Message::BackgroundTasks(background) => {
+                let tools = &self.tools;
+                self.tasks.listed(background.tasks.as_deref().unwrap_or_default(), |id| tools.contains_key(id));
+                self.end_or_wait(out);
+            }
+            Message::PermissionDenied(denied) => self.permission_denied(&denied, out),
+            Message::RateLimit(event) => {
+                if let Some(report) = event.rate_limit_info.as_ref().and_then(limit_report) {
+                    self.evidence.limit(report.clone());
+                    out.push(AgentEvent::Limit(report));
+                }
+            }
+            Message::ApiRetry(retry) => out.push(retry_announced(&retry)),
+            Message::Status(status) => match status.status.as_deref() {
+                Some("compacting") => self.set_compacting(true, out),
+                // It has ended; `requesting` may also be said in the middle of it.
+                None => self.set_compacting(false, out),
+                Some(_) => {}
+            },
+            Message::CompactBoundary(_) => self.set_compacting(false, out),
+            Message::ControlRequest(request) => {
+                if let Some(id) = request.request_id {
+                    out.push(AgentEvent::Question {
+                        request_id: id.into_owned(),
+                        subtype: request
+                            .request
+                            .and_then(|asked| asked.subtype)
+                            .map_or_else(String::new, |subtype| subtype.into_owned()),
+                    });
+                }
+            }
+            Message::HookStarted(_)
+            | Message::HookResponse(_)
+            | Message::Notification(_)
+            | Message::TaskProgress(_)
+            | Message::ModelFallback(_)
+            | Message::ModelRefusal(_)
+            | Message::ThinkingTokens(_)
+            | Message::Informational(_)
+            | Message::StreamEvent(_)
+            | Message::ToolProgress(_)
+            | Message::ControlCancel(_)
+            | Message::ControlResponse(_)
+            | Message::ConversationReset(_)
+            | Message::KeepAlive
+            | Message::Other(_) => {}
+        }
+    }
+
+    /// `init` comes before every turn, also before one that the CLI begins by itself.
+    fn init(&mut self, envelope: &Envelope<'_>, init: &Init<'_>, out: &mut Vec<AgentEvent>) {
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+        if let Some(id) = envelope.session_id.as_deref() {
+            let session = Session {
+                id: id.to_owned(),
+                model: text(&init.model),
+                permission_mode: text(&init.permission_mode),
+                cwd: text(&init.cwd),
+            };
+            if self.session.as_ref() != Some(&session) {
+                out.push(AgentEvent::SessionKnown {
+                    session_id: session.id.clone(),
+                    model: session.model.clone(),
+                    agent_version: text(&init.claude_code_version),
+                    permission_mode: session.permission_mode.clone(),
+                    cwd: session.cwd.clone(),
+                });
+                self.session = Some(session);
+            }
+        }
+        match &mut self.turn {
+            Turn::None => self.begin_own(out),
+            Turn::Sent { .. } => {}
+            Turn::Open { started_by, answer, waiting } => {
+                if answer.is_some() {
+                    *waiting = None;
+                    out.push(AgentEvent::TurnStarted { started_by: started_by.clone() });
+                }
+            }
+        }
+    }
+
+    fn begin_own(&mut self, out: &mut Vec<AgentEvent>) {
+        self.turn = Turn::Open { started_by: StartedBy::Itself, answer: None, waiting: None };
+        out.push(AgentEvent::TurnStarted { started_by: StartedBy::Itself });
+    }
+
+    fn accept(&mut self, turn: TurnId, answer: Option<Answer>, out: &mut Vec<AgentEvent>) {
+        let started_by = StartedBy::Us(turn.clone());
+        self.turn = Turn::Open { started_by: started_by.clone(), answer, waiting: None };
+        out.push(AgentEvent::TurnAccepted { turn, duplicate: false });
+        out.push(AgentEvent::TurnStarted { started_by });
+    }
+
+    fn user(&mut self, envelope: &Envelope<'_>, user: &User<'_>, out: &mut Vec<AgentEvent>) {
+        if user.is_replay == Some(true)
+            && let Turn::Sent { turn, started, .. } = &self.turn
+            && envelope.uuid.as_deref() == Some(turn.0.as_str())
+        {
+            let turn = turn.clone();
+            // A duplicate has no timestamp and no turn. Merged messages have no timestamp either, but there a turn has begun.
+            let begun = *started || (self.state == State::Running && !self.names_answers);
+            if user.timestamp.is_some() || begun {
+                self.accept(turn, None, out);
+            } else {
+                self.turn = Turn::None;
+                out.push(AgentEvent::TurnAccepted { turn, duplicate: true });
+            }
+        }
+        for block in user.blocks() {
+            if let Block::ToolResult(result) = block
+                && let Some(id) = result.tool_use_id.as_deref()
+            {
+                self.tools.remove(id);
+                self.tasks.tool_returned(id);
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed: result.is_error == Some(true) });
+            }
+        }
+    }
+
+    fn assistant(&mut self, assistant: &Assistant<'_>, sub_agent: bool, out: &mut Vec<AgentEvent>) {
+        if !sub_agent && self.state == State::Running && matches!(self.turn, Turn::None) {
+            self.begin_own(out);
+        }
+        if assistant.error.is_some() || assistant.is_api_error_message == Some(true) {
+            if !sub_agent {
+                self.evidence.api_error(assistant);
+            }
+            return;
+        }
+        for block in assistant.blocks() {
+            match block {
+                Block::Text(text) if !text.trim().is_empty() => {
+                    out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent })
+                }
+                Block::ToolUse(call) => {
+                    let (Some(id), Some(name)) = (call.id.as_deref(), call.name.as_deref()) else {
+                        continue;
+                    };
+                    let tool = Tool { target: target(name, call.input), sub_agent };
+                    out.push(AgentEvent::ToolStarted {
+                        id: id.to_owned(),
+                        name: name.to_owned(),
+                        target: tool.target.clone(),
+                        timeout_ms: timeout_ms(name, call.input),
+                        edit: edit(name, call.input),
+                        sub_agent,
+                    });
+                    if self.tools.len() < MAX_OPEN_TOOLS {
+                        self.tools.insert(id.to_owned(), tool);
+                    }
+                }
+                Block::Text(_) | Block::Thinking(_) | Block::ToolResult(_) | Block::Other(_) => {}
+            }
+        }
+    }
+
+    fn result(&mut self, envelope: &Envelope<'_>, result: &TurnResult<'_>, out: &mut Vec<AgentEvent>) {
+        out.extend(self.cost.count(result).map(|process_usd| AgentEvent::Cost { process_usd }));
+        self.tasks.result_came();
+        for denial in result.permission_denials.iter().flatten() {
+            let tool = denial.tool_name.as_deref().unwrap_or_default();
+            self.deny(denial.tool_use_id.as_deref(), tool, Some(target(tool, denial.tool_input)), out);
+        }
+        let answers = answered_uuids(result);
+        self.names_answers |= !answers.is_empty();
+        let stop_reason_is_null = envelope.member("stop_reason").is_some_and(|reason| reason.is_null());
+        let outcome = outcome(result, stop_reason_is_null, &self.evidence);
+        self.evidence.next_turn();
+        let text = match outcome {
+            TurnOutcome::Done => result.result.as_deref().unwrap_or_default().to_owned(),
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => String::new(),
+        };
+        let said_nothing = result.num_turns == Some(0) && outcome == TurnOutcome::Done;
+        let answer = Answer { outcome, text };
+        let no_uuids = answers.is_empty() && !self.names_answers && result.origin.is_none();
+        match &mut self.turn {
+            // About nothing, or that the session to resume does not exist.
+            Turn::None if result.num_turns == Some(0) => {}
+            Turn::None => {
+                self.begin_own(out);
+                self.answer(answer, said_nothing);
+            }
+            Turn::Sent { turn, unclaimed, .. } => {
+                if answers.contains(&turn.0.as_str()) {
+                    let turn = turn.clone();
+                    self.accept(turn, Some(answer), out);
+                } else if no_uuids {
+                    *unclaimed = Some(answer);
+                }
+            }
+            Turn::Open { started_by: StartedBy::Us(turn), answer: None, .. } => {
+                if answers.contains(&turn.0.as_str()) || no_uuids {
+                    self.answer(answer, false);
+                }
+            }
+            Turn::Open { .. } => self.answer(answer, said_nothing),
+        }
+        if self.state == State::Unsaid {
+            self.tasks.idle();
+        }
+        self.end_or_wait(out);
+    }
+
+    /// Takes an answer to the open turn. Of several (a turn about a background task follows its own), the last decides how the turn
+    /// ended, and the last that says something is its text.
+    /// A failure of what we asked for is not made good by a turn about a background task that went well.
+    fn answer(&mut self, new: Answer, said_nothing: bool) {
+        if let Turn::Open { answer, started_by, .. } = &mut self.turn {
+            match answer {
+                None => *answer = Some(new),
+                Some(_) if said_nothing => {}
+                Some(old) => {
+                    let ours_failed =
+                        matches!(started_by, StartedBy::Us(_)) && matches!(old.outcome, TurnOutcome::Failed { .. });
+                    if !ours_failed || new.outcome != TurnOutcome::Done {
+                        old.outcome = new.outcome;
+                    }
+                    if !new.text.trim().is_empty() {
+                        old.text = new.text;
+                    }
+                }
+            }
+        }
+    }
+
+    fn idle(&mut self, out: &mut Vec<AgentEvent>) {
+        self.state = State::Idle;
+        self.tasks.idle();
+        match &mut self.turn {
+            Turn::Sent { turn, unclaimed: Some(answer), .. } => {
+                let (turn, answer) = (turn.clone(), answer.clone());
+                self.accept(turn, Some(answer), out);
+            }
+            // It began and never answered.
+            Turn::Open { started_by: StartedBy::Itself, answer: answer @ None, .. } => {
+                *answer = Some(Answer { outcome: TurnOutcome::Done, text: String::new() });
+            }
+            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => {}
+        }
+        self.end_or_wait(out);
+    }
+
+    /// Ends an answered turn when the CLI is idle with nothing open, or says what it waits for. An interrupted turn does not wait:
+    /// whoever interrupts wants the end.
+    fn end_or_wait(&mut self, out: &mut Vec<AgentEvent>) {
+        let open = self.tasks.open();
+        let owed = self.tasks.owes_a_turn();
+        let Turn::Open { answer: Some(answer), waiting, .. } = &mut self.turn else {
+            return;
+        };
+        if self.state == State::Running {
+            return;
+        }
+        let now_waiting = match answer.outcome {
+            // What failed is told at once: a spent limit must be known before anything else is asked of the provider.
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => None,
+            TurnOutcome::Done if open > 0 => Some(WaitingFor::Background(open)),
+            TurnOutcome::Done => owed.then_some(WaitingFor::FollowUp),
+        };
+        match now_waiting {
+            Some(what) => {
+                if *waiting != Some(what) {
+                    *waiting = Some(what);
+                    out.push(AgentEvent::Waiting(what));
+                }
+            }
+            None => out.extend(self.take_end(open).map(AgentEvent::TurnEnded)),
+        }
+    }
+
+    fn take_end(&mut self, left_open: usize) -> Option<TurnEnd> {
+        match std::mem::take(&mut self.turn) {
+            Turn::Open { started_by, answer: Some(answer), .. } => {
+                if left_open == 0 {
+                    self.tools.clear();
+                }
+                Some(TurnEnd {
+                    outcome: answer.outcome,
+                    started_by,
+                    text: answer.text,
+                    denials: self.denials.take(),
+                    left_open,
+                })
+            }
+            unanswered @ (Turn::None | Turn::Sent { .. } | Turn::Open { .. }) => {
+                self.turn = unanswered;
+                None
+            }
+        }
+    }
+
+    fn task_started(&mut self, task: &TaskStarted<'_>, out: &mut Vec<AgentEvent>) {
+        if let Some(id) = task.task_id.as_deref() {
+            let tool_use_id = task.tool_use_id.as_deref();
+            let nested = tool_use_id.and_then(|call| self.tools.get(call)).is_some_and(|tool| tool.sub_agent);
+            self.tasks.started(id, tool_use_id, task.is_backgrounded, nested);
+            self.end_or_wait(out);
+        }
+    }
+
+    fn task_ended(&mut self, id: Option<&str>, status: Option<&str>, out: &mut Vec<AgentEvent>) {
+        if let (Some(id), Some(end)) = (id, TaskEnd::of(status)) {
+            let tools = &self.tools;
+            self.tasks.ended(id, end, |call| tools.contains_key(call));
+            self.end_or_wait(out);
+        }
+    }
+
+    fn permission_denied(&mut self, denied: &PermissionDenied<'_>, out: &mut Vec<AgentEvent>) {
+        let tool = denied.tool_name.as_deref().unwrap_or_default();
+        self.deny(denied.tool_use_id.as_deref(), tool, None, out);
+    }
+
+    fn deny(&mut self, call: Option<&str>, tool: &str, target: Option<String>, out: &mut Vec<AgentEvent>) {
+        let known = call.and_then(|id| self.tools.get(id));
+        let target = target.or_else(|| known.map(|known| known.target.clone())).unwrap_or_default();
+        let denial = Denial { tool: tool.to_owned(), target };
+        out.extend(self.denials.add(call, denial).map(AgentEvent::Denied));
+    }
+
+    fn set_compacting(&mut self, compacting: bool, out: &mut Vec<AgentEvent>) {
+        if self.compacting != compacting {
+            self.compacting = compacting;
+            out.push(AgentEvent::Compacting(compacting));
+        }
+    }
+}
+
+fn answered_uuids<'r>(result: &'r TurnResult<'_>) -> Vec<&'r str> {
+    let many = result.user_message_uuids.iter().flatten().map(|uuid| &**uuid);
+    many.chain(result.user_message_uuid.as_deref()).collect()
+}
+
+fn retry_announced(retry: &ApiRetry<'_>) -> AgentEvent {
+    let delay_ms = retry.retry_delay_ms.unwrap_or_default().max(0.0).round();
+    AgentEvent::RetryAnnounced {
+        attempt: retry.attempt.unwrap_or_default(),
+        max_attempts: retry.max_retries.unwrap_or_default(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a delay is a small positive number, and the cast saturates"
+        )]
+        delay_ms: delay_ms as u64,
+        status: retry.error_status,
+    }
+}

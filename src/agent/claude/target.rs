@@ -1,0 +1,71 @@
+//! What a tool call works on, in one short line, how long it may take, and the edit that it is about to make.
+
+use crate::agent::Edit;
+use crate::stream::Raw;
+
+/// Characters of a target that are kept.
+const TARGET_CHARS: usize = 120;
+
+/// What stands in a target for a call: the one input that says most, for known tools; else the first text.
+pub(super) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
+    let Some(input) = input else {
+        return String::new();
+    };
+    let member = match tool {
+        "Bash" | "PowerShell" => Some("command"),
+        "Read" | "Write" | "Edit" | "MultiEdit" => Some("file_path"),
+        "NotebookEdit" => Some("notebook_path"),
+        "Grep" | "Glob" => Some("pattern"),
+        "WebFetch" => Some("url"),
+        "WebSearch" => Some("query"),
+        "Agent" | "Task" => Some("description"),
+        _ => None,
+    };
+    let text = member
+        .and_then(|name| input.member(name))
+        .and_then(Raw::text)
+        .or_else(|| input.members().find_map(|(_, value)| value.text()))
+        .unwrap_or_default();
+    first_line(&text)
+}
+
+/// The first line, cut, without what could steer a terminal.
+fn first_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    let mut chars = line.chars().map(plain);
+    let mut target: String = chars.by_ref().take(TARGET_CHARS).collect();
+    if chars.next().is_some() {
+        target.push('…');
+    }
+    target
+}
+
+/// The timeout that the call declares, milliseconds.
+pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
+    match tool {
+        "Bash" | "PowerShell" => input?.member("timeout")?.read(),
+        _ => None,
+    }
+}
+
+/// The change of a file that the call is about to make. `MultiEdit` is shown as the parts that it replaces, one after the other.
+pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
+    let input = input?;
+    let text = |name: &str| input.member(name).and_then(Raw::text).map(|text| text.into_owned());
+    let (old, new) = match tool {
+        "Edit" => (text("old_string")?, text("new_string")?),
+        "Write" => (String::new(), text("content")?),
+        "MultiEdit" => {
+            let mut old = Vec::new();
+            let mut new = Vec::new();
+            for part in input.member("edits")?.items() {
+                old.push(part.member("old_string")?.text()?.into_owned());
+                new.push(part.member("new_string")?.text()?.into_owned());
+            }
+            (old.join("\n"), new.join("\n"))
+        }
+        _ => return None,
+    };
+    Some(Edit { path: text("file_path")?, old, new })
+}

@@ -1,0 +1,163 @@
+//! The CLI's tasks: what still runs after a turn was answered, and whether the CLI owes a turn about it.
+//!
+//! A task is a sub-agent, a background command, or a command that has run for three seconds in the foreground. One that
+//! ends by itself in the background is reported to the model: in the running turn where there is one, else in a turn that the
+//! CLI begins (facts §1). The order differs: 2.1.197 says `task_updated`, begins the turn, then notifies; 2.1.329 notifies
+//! first. One that was stopped is not reported on either, nor is a sub-agent's own (both measured).
+
+use std::collections::BTreeMap;
+
+use crate::stream::message::BackgroundTask;
+
+/// Tasks that are followed at once; a CLI that opens more is not believed.
+const MAX_TASKS: usize = 1_024;
+
+/// All tasks that are of interest still.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tasks {
+    tasks: BTreeMap<String, Task>,
+}
+
+#[derive(Debug, Clone)]
+struct Task {
+    phase: Phase,
+    tool_use_id: Option<String>,
+    /// Whether it runs in the background, where the CLI says so (2.1.329). On 2.1.197 it does when its tool call has returned.
+    in_background: Option<bool>,
+    /// A sub-agent started it, and hears of its end.
+    nested: bool,
+}
+
+impl Task {
+    fn in_foreground(&self, tool_is_open: impl Fn(&str) -> bool) -> bool {
+        match self.in_background {
+            Some(in_background) => !in_background,
+            None => self.tool_use_id.as_deref().is_some_and(tool_is_open),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Open, but no turn waits for it any more.
+    GivenUp,
+    /// It ended, and the model has not heard of it.
+    Owed,
+    /// A result came after its end: at the next idle the model has heard of it.
+    Heard,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// By itself, well or badly.
+    ByItself,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl TaskEnd {
+    /// Of a status in `task_updated` or `task_notification`; `None` while it runs.
+    pub(super) fn of(status: Option<&str>) -> Option<TaskEnd> {
+        match status {
+            Some("completed" | "failed") => Some(TaskEnd::ByItself),
+            Some("killed" | "stopped") => Some(TaskEnd::Stopped),
+            _ => None,
+        }
+    }
+}
+
+impl Tasks {
+    /// A task was started.
+    pub(super) fn started(&mut self, id: &str, tool_use_id: Option<&str>, in_background: Option<bool>, nested: bool) {
+        if self.tasks.len() < MAX_TASKS {
+            let task = Task { phase: Phase::Open, tool_use_id: tool_use_id.map(str::to_owned), in_background, nested };
+            self.tasks.insert(id.to_owned(), task);
+        }
+    }
+
+    /// A task moved to the background or back.
+    pub(super) fn moved(&mut self, id: &str, in_background: bool) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.in_background = Some(in_background);
+        }
+    }
+
+    /// A tool call returned: with it ended what it ran in the foreground.
+    pub(super) fn tool_returned(&mut self, tool_use_id: &str) {
+        self.tasks
+            .retain(|_, task| task.in_background != Some(false) || task.tool_use_id.as_deref() != Some(tool_use_id));
+    }
+
+    /// A task ended. `tool_is_open`: whether this tool call has not returned yet, which makes it a foreground task, whose end the
+    /// model hears from the call. Unknown tasks belong to an earlier process (facts §4) and are nobody's.
+    pub(super) fn ended(&mut self, id: &str, end: TaskEnd, tool_is_open: impl Fn(&str) -> bool) {
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let foreground = task.in_foreground(tool_is_open);
+        match (end, task.phase) {
+            (TaskEnd::ByItself, Phase::Open) if !foreground && !task.nested => {
+                task.phase = Phase::Owed;
+            }
+            // Said a second time, by the notification.
+            (TaskEnd::ByItself, Phase::Owed | Phase::Heard) => {}
+            (TaskEnd::ByItself, Phase::Open | Phase::GivenUp) | (TaskEnd::Stopped, _) => {
+                self.tasks.remove(id);
+            }
+        }
+    }
+
+    /// The whole list of background tasks (2.1.329). What is missing there is not open; tasks in the foreground are not listed.
+    pub(super) fn listed(&mut self, listed: &[BackgroundTask<'_>], tool_is_open: impl Fn(&str) -> bool) {
+        let names = |id: &str| listed.iter().any(|task| task.task_id.as_deref() == Some(id));
+        self.tasks.retain(|id, task| {
+            matches!(task.phase, Phase::Owed | Phase::Heard) || task.in_foreground(&tool_is_open) || names(id)
+        });
+        for id in listed.iter().filter_map(|task| task.task_id.as_deref()) {
+            match self.tasks.get_mut(id) {
+                Some(task) if matches!(task.phase, Phase::Open | Phase::GivenUp) => task.in_background = Some(true),
+                Some(_) | None => self.started(id, None, Some(true), false),
+            }
+        }
+    }
+
+    /// A result came: what ended before it, the model has been told of, if the CLI is idle next.
+    pub(super) fn result_came(&mut self) {
+        for task in self.tasks.values_mut() {
+            if task.phase == Phase::Owed {
+                task.phase = Phase::Heard;
+            }
+        }
+    }
+
+    /// The CLI has nothing to do.
+    pub(super) fn idle(&mut self) {
+        self.tasks.retain(|_, task| task.phase != Phase::Heard);
+    }
+
+    /// Tasks that a turn waits for.
+    pub(super) fn open(&self) -> usize {
+        self.count(|phase| phase == Phase::Open)
+    }
+
+    /// Whether the CLI will begin a turn about a task that ended.
+    pub(super) fn owes_a_turn(&self) -> bool {
+        self.count(|phase| matches!(phase, Phase::Owed | Phase::Heard)) > 0
+    }
+
+    /// No turn waits any longer. Returns how many tasks are open.
+    pub(super) fn give_up(&mut self) -> usize {
+        let open = self.open();
+        self.tasks.retain(|_, task| matches!(task.phase, Phase::Open | Phase::GivenUp));
+        for task in self.tasks.values_mut() {
+            task.phase = Phase::GivenUp;
+        }
+        open
+    }
+
+    fn count(&self, is: impl Fn(Phase) -> bool) -> usize {
+        self.tasks.values().filter(|task| is(task.phase)).count()
+    }
+}

@@ -1,0 +1,371 @@
+use super::{Replay, feed};
+use crate::agent::{AgentEvent, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
+use crate::core::TurnId;
+
+const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;
+const RUNNING: &str = r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#;
+const IDLE: &str = r#"{"type":"system","subtype":"session_state_changed","state":"idle"}"#;
+const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"v"}"#;
+const REPLAY: &str =
+    r#"{"type":"user","isReplay":true,"uuid":"u-7","timestamp":"t","message":{"role":"user","content":"x"}}"#;
+const REPLAY_BARE: &str = r#"{"type":"user","isReplay":true,"uuid":"u-7","message":{"role":"user","content":"x"}}"#;
+const RESULT: &str = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"answer","stop_reason":"end_turn","terminal_reason":"completed"}"#;
+const FOLLOW_UP: &str = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"about the task","stop_reason":"end_turn","terminal_reason":"completed","origin":{"kind":"task-notification"}}"#;
+const TASK: &str = r#"{"type":"system","subtype":"task_started","task_id":"b1","tool_use_id":"toolu_b"}"#;
+const TASK_DONE: &str = r#"{"type":"system","subtype":"task_notification","task_id":"b1","status":"completed"}"#;
+
+fn told(lines: &[&str]) -> Replay {
+    feed(&lines.join("\n"))
+}
+
+#[test]
+fn a_result_before_the_replay_is_not_taken() {
+    let mut replay = told(&[SENT, RUNNING, INIT, FOLLOW_UP, IDLE, RUNNING, INIT]);
+    assert_eq!(replay.story(), "session\n");
+    for line in [REPLAY, RESULT, IDLE] {
+        replay.step(line);
+    }
+    assert_eq!(replay.story(), "session\naccepted 7\nstarted by 7\nended 7 done: answer\n");
+}
+
+#[test]
+fn a_result_that_names_another_message_is_not_taken() {
+    let other = RESULT.replace(r#""num_turns""#, r#""user_message_uuids":["u-6"],"num_turns""#);
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, &other, IDLE]);
+    assert_eq!(replay.story(), "session\naccepted 7\nstarted by 7\n");
+    let ours = RESULT.replace(r#""num_turns""#, r#""user_message_uuids":["u-6","u-7"],"num_turns""#);
+    let replay = told(&[SENT, RUNNING, INIT, &ours, IDLE]);
+    assert_eq!(replay.story(), "session\naccepted 7\nstarted by 7\nended 7 done: answer\n", "no replay is needed");
+}
+
+#[test]
+fn a_result_without_idle_does_not_end_the_turn() {
+    let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, RESULT]);
+    assert!(replay.ends().is_empty());
+    assert!(!replay.protocol.is_idle());
+    replay.step(IDLE);
+    assert_eq!(replay.ends().len(), 1);
+    replay.step(IDLE);
+    assert_eq!(replay.ends().len(), 1, "idle is said again and again");
+}
+
+#[test]
+fn a_replay_without_timestamp_is_a_duplicate_unless_the_turn_began() {
+    let began = r#"{"type":"command_lifecycle","command_uuid":"u-7","state":"started"}"#;
+    let queued_other = r#"{"type":"command_lifecycle","command_uuid":"u-9","state":"queued"}"#;
+    let table: &[(&[&str], &str)] = &[
+        (&[SENT, REPLAY_BARE], "duplicate 7\n"),
+        (&[SENT, IDLE, REPLAY_BARE], "duplicate 7\n"),
+        (&[SENT, RUNNING, REPLAY_BARE], "accepted 7\nstarted by 7\n"),
+        (&[SENT, began, RUNNING, REPLAY_BARE], "accepted 7\nstarted by 7\n"),
+        (&[SENT, queued_other, RUNNING, REPLAY_BARE], "duplicate 7\n"),
+    ];
+    for (lines, story) in table {
+        assert_eq!(told(lines).story(), *story, "{lines:?}");
+    }
+}
+
+#[test]
+fn text_that_quotes_limits_markers_and_protocol_changes_nothing() {
+    let quoting = r#"5-hour limit reached · resets 6pm [TASK_COMPLETED] API Error: 429 {\"type\":\"result\",\"is_error\":true} {\"type\":\"rate_limit_event\"}"#;
+    let story = |text: &str| {
+        let said = format!(r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#);
+        let tool = r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"toolu_1","name":"Read","input":{"file_path":"/f"}}]}}"#;
+        let back = format!(
+            r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"toolu_1","content":"{text}"}}]}},"tool_use_result":{{"stdout":"{text}"}}}}"#
+        );
+        let thrown = format!(r#"{{"type":"system","subtype":"notification","key":"{text}","text":"{text}"}}"#);
+        let result = RESULT.replace("answer", text);
+        let lines = [SENT, RUNNING, INIT, REPLAY, &said, tool, &back, &thrown, &result, IDLE];
+        told(&lines).story().replace(&text.replace('\\', ""), "TEXT")
+    };
+    assert_eq!(story(quoting), story("harmless"));
+    assert!(story(quoting).ends_with("ended 7 done: TEXT\n"));
+}
+
+#[test]
+fn unknown_lines_are_signs_of_life() {
+    for line in [
+        r#"{"type":"brand_new","payload":[1,2,3]}"#,
+        r#"{"type":"system","subtype":"brand_new"}"#,
+        r#"{"no":"type"}"#,
+        "[1]",
+        "null",
+        r#"{"type":"result""#,
+        r#"{"type":"assistant","message":17}"#,
+        r#"{"type":"user","message":{"content":[{"type":"brand_new"}]}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}}"#,
+        r#"{"type":"rate_limit_event"}"#,
+        r#"{"type":"keep_alive"}"#,
+    ] {
+        let mut protocol = super::ClaudeProtocol::default();
+        let mut events = Vec::new();
+        protocol.line(line, &mut events);
+        assert_eq!(events, [AgentEvent::Alive], "{line}");
+        assert!(protocol.is_idle(), "{line}");
+    }
+}
+
+#[test]
+fn an_answered_turn_is_settled_with_what_is_left_open() {
+    let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT]);
+    assert_eq!(replay.protocol.settle(), None, "it has not said that it is idle");
+    replay.step(IDLE);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background(1))));
+    assert_eq!(replay.protocol.open_tasks(), 1);
+    assert!(!replay.protocol.is_idle());
+
+    let end = replay.protocol.settle().expect("an end");
+    assert_eq!((end.left_open, end.text.as_str()), (1, "answer"));
+    assert_eq!(end.started_by, StartedBy::Us(TurnId("u-7".to_owned())));
+    assert!(replay.protocol.is_idle());
+    assert_eq!(replay.protocol.settle(), None, "only once");
+
+    // What was given up does not hold the next turn, and its end brings a turn of the CLI's own.
+    let next = |line: &str| line.replace("u-7", "u-8");
+    for line in [&next(SENT), RUNNING, INIT, &next(REPLAY), RESULT, IDLE, TASK_DONE, RUNNING, INIT, FOLLOW_UP, IDLE] {
+        replay.step(line);
+    }
+    assert!(
+        replay.story().ends_with("ended 8 done: answer\nstarted by itself\nended itself done: about the task\n"),
+        "{}",
+        replay.story()
+    );
+}
+
+#[test]
+fn a_follow_up_that_never_comes_is_settled() {
+    let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT, IDLE, TASK_DONE]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::FollowUp)));
+    assert_eq!(replay.protocol.settle().map(|end| end.left_open), Some(0));
+}
+
+#[test]
+fn a_running_follow_up_is_not_settled_and_decides_the_outcome() {
+    let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT, IDLE, TASK_DONE, RUNNING, INIT]);
+    assert_eq!(replay.protocol.settle(), None);
+    let failed = FOLLOW_UP
+        .replace(r#""is_error":false"#, r#""is_error":true,"api_error_status":500"#)
+        .replace("about the task", "API Error: 500");
+    replay.step(&failed);
+    replay.step(IDLE);
+    let end = replay.ends()[0];
+    assert_eq!(
+        end.outcome,
+        TurnOutcome::Failed { cause: FailureCause::Unavailable, message: "API Error: 500".to_owned() }
+    );
+    assert_eq!(end.text, "answer", "the last answer is kept");
+}
+
+#[test]
+fn a_follow_up_that_went_well_does_not_make_a_failed_turn_good() {
+    let limited = failed(r#""api_error_status":429"#);
+    let replay =
+        told(&[SENT, RUNNING, INIT, REPLAY, TASK, REJECTED, &limited, IDLE, TASK_DONE, RUNNING, INIT, FOLLOW_UP, IDLE]);
+    let end = replay.ends()[0];
+    assert!(matches!(&end.outcome, TurnOutcome::Failed { cause: FailureCause::Quota { .. }, .. }), "{:?}", end.outcome);
+    let [_, own] = replay.ends()[..] else {
+        panic!("the failed turn, and the one about the task: {:?}", replay.ends())
+    };
+    assert_eq!((&own.started_by, &own.outcome), (&StartedBy::Itself, &TurnOutcome::Done));
+
+    let at_once = told(&[SENT, RUNNING, INIT, REPLAY, TASK, REJECTED, &limited, IDLE]);
+    assert_eq!(at_once.ends().len(), 1, "a spent limit is told while the background task still runs");
+}
+
+#[test]
+fn a_turn_of_its_own_is_told_apart_from_ours() {
+    let replay = told(&[IDLE, RUNNING, INIT, RESULT, IDLE]);
+    assert_eq!(replay.story(), "session\nstarted by itself\nended itself done: answer\n");
+    let silent = told(&[IDLE, RUNNING, INIT, IDLE]);
+    assert_eq!(silent.story(), "session\nstarted by itself\nended itself done: \n", "it has an end all the same");
+    let nothing = told(&[RUNNING, &FOLLOW_UP.replace(r#""num_turns":1"#, r#""num_turns":0"#), IDLE]);
+    assert_eq!(nothing.story(), "", "no turn, no end");
+    let unknown = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":0,"errors":["No conversation found"]}"#;
+    assert_eq!(told(&[unknown]).story(), "", "the exit says so");
+}
+
+#[test]
+fn an_interrupted_turn_ends_without_waiting_for_background_work() {
+    let aborted = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":2,"stop_reason":null,"terminal_reason":"aborted_streaming"}"#;
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, aborted, IDLE]);
+    let end = replay.ends()[0];
+    assert_eq!((&end.outcome, end.left_open), (&TurnOutcome::Interrupted, 1));
+}
+
+#[test]
+fn the_list_of_background_tasks_corrects_what_was_missed() {
+    let none = r#"{"type":"system","subtype":"background_tasks_changed","tasks":[]}"#;
+    let one = r#"{"type":"system","subtype":"background_tasks_changed","tasks":[{"task_id":"b9"}]}"#;
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, none, RESULT, IDLE]);
+    assert_eq!(replay.ends().len(), 1, "not in the list: not open");
+    let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, one, RESULT, IDLE]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background(1))));
+    replay.step(none);
+    assert_eq!(replay.ends().len(), 1);
+}
+
+#[test]
+fn a_task_of_an_earlier_process_is_nobodys() {
+    let replay = told(&[TASK_DONE, SENT, RUNNING, INIT, REPLAY, TASK_DONE, RESULT, IDLE]);
+    assert_eq!(replay.ends().len(), 1);
+}
+
+fn error(outside: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"model":"<synthetic>","content":[{{"type":"text","text":"x"}}]}},{outside}}}"#
+    )
+}
+
+fn failed(members: &str) -> String {
+    RESULT.replace(r#""is_error":false"#, &format!(r#""is_error":true,{members}"#))
+}
+
+const REJECTED: &str = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","rateLimitType":"seven_day","resetsAt":1795206313}}"#;
+
+#[test]
+fn causes_that_were_not_recorded() {
+    let quota = FailureCause::Quota { resets_at_unix_s: Some(1_795_206_313) };
+    let throttled = FailureCause::Throttled { retry_after_ms: None };
+    let rate_limit = error(r#""error":"rate_limit""#);
+    let named = error(r#""error":"rate_limit","is_api_error_message":true"#);
+    let spent = error(r#""error":"rate_limit","is_api_error_message":true,"api_error":"usage_limit_reached""#);
+    let overloaded = error(r#""error":"overloaded""#);
+    let status_429 = failed(r#""api_error_status":429"#);
+    let table: &[(&[&str], FailureCause)] = &[
+        (&[REJECTED, &rate_limit, &status_429], quota.clone()),
+        (&[REJECTED, &status_429], quota.clone()),
+        (&[&rate_limit, &status_429], throttled.clone()),
+        (&[&spent, &status_429], FailureCause::Quota { resets_at_unix_s: None }),
+        (&[REJECTED, &spent, &status_429], quota),
+        (&[&named, &status_429], throttled),
+        (&[&overloaded, &failed(r#""api_error_status":null"#)], FailureCause::Unavailable),
+        (&[&error(r#""error":"oauth_org_not_allowed""#), &failed(r#""api_error_status":null"#)], FailureCause::Refused),
+        (&[&error(r#""error":"unknown""#), &failed(r#""api_error_status":null"#)], FailureCause::Unavailable),
+        (&[&failed(r#""api_error_status":422"#)], FailureCause::InvalidRequest),
+        (&[&failed(r#""api_error_status":402"#)], FailureCause::Billing),
+        (&[&failed(r#""api_error_status":null"#)], FailureCause::Unknown),
+        (&[&RESULT.replace("success", "error_during_execution")], FailureCause::Unknown),
+        (
+            &[&RESULT.replace("success", "error_max_structured_output_retries")],
+            FailureCause::CliLimit { which: "max_structured_output_retries".to_owned() },
+        ),
+    ];
+    for (lines, cause) in table {
+        let mut replay = told(&[SENT, RUNNING, INIT, REPLAY]);
+        for line in lines.iter().chain(&[IDLE]) {
+            replay.step(line);
+        }
+        assert_eq!(replay.last_cause().as_ref(), Some(cause), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_sub_agents_error_is_not_the_turns() {
+    let sub = r#"{"type":"assistant","parent_tool_use_id":"toolu_1","error":"rate_limit","message":{"content":[{"type":"text","text":"x"}]}}"#;
+    let status = failed(r#""api_error_status":500"#);
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, sub, &status, IDLE]);
+    assert_eq!(replay.last_cause(), Some(FailureCause::Unavailable));
+}
+
+#[test]
+fn a_window_rejected_in_an_earlier_turn_is_still_rejected_where_no_event_says_otherwise() {
+    let next = |line: &str| line.replace("u-7", "u-8");
+    let again = |between: &[&str], error: &str| {
+        let status = failed(r#""api_error_status":429"#);
+        let rate_limit = self::error(r#""error":"rate_limit""#);
+        let mut replay = told(&[
+            SENT,
+            RUNNING,
+            INIT,
+            REPLAY,
+            REJECTED,
+            &rate_limit,
+            &status,
+            IDLE,
+            &next(SENT),
+            RUNNING,
+            INIT,
+            &next(REPLAY),
+        ]);
+        for line in between.iter().chain(&[error, status.as_str(), IDLE]) {
+            replay.step(line);
+        }
+        replay.last_cause()
+    };
+    let old = error(r#""error":"rate_limit""#);
+    let new = error(r#""error":"rate_limit","is_api_error_message":true"#);
+    let allowed = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"allowed"}}"#;
+    let throttled = Some(FailureCause::Throttled { retry_after_ms: None });
+    assert_eq!(again(&[], &old), Some(FailureCause::Quota { resets_at_unix_s: Some(1_795_206_313) }));
+    assert_eq!(again(&[allowed], &old), throttled);
+    assert_eq!(again(&[], &new), throttled, "this version would have said so");
+}
+
+#[test]
+fn a_reset_in_milliseconds_is_read_as_such() {
+    let ms = REJECTED.replace("1795206313", "1795206313000");
+    for line in [REJECTED, &ms] {
+        match &told(&[line]).events[..] {
+            [AgentEvent::Limit(limit)] => {
+                assert_eq!((limit.status, limit.resets_at_unix_s), (LimitStatus::Rejected, Some(1_795_206_313)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_answer_cut_off_without_a_stop_reason_is_no_success() {
+    let cut = RESULT.replace(r#""stop_reason":"end_turn""#, r#""stop_reason":null"#);
+    let local = cut.replace(r#""num_turns":1"#, r#""num_turns":0"#);
+    let without = RESULT.replace(r#""stop_reason":"end_turn","#, "");
+    let cause = |result: &str| told(&[SENT, RUNNING, INIT, REPLAY, result, IDLE]).last_cause();
+    assert_eq!(cause(&cut), Some(FailureCause::Unavailable));
+    assert_eq!(cause(&local), None, "a slash command has no stop reason");
+    assert_eq!(cause(&without), None, "a version that has no such field");
+}
+
+#[test]
+fn questions_retries_and_compaction_are_told() {
+    let replay = told(&[
+        r#"{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash"}}"#,
+        r#"{"type":"system","subtype":"api_retry","attempt":2,"max_retries":10,"retry_delay_ms":591.6,"error_status":529,"error":"overloaded"}"#,
+        r#"{"type":"system","subtype":"api_retry","attempt":3,"max_retries":10,"retry_delay_ms":-1,"error_status":null}"#,
+        r#"{"type":"system","subtype":"status","status":"compacting"}"#,
+        r#"{"type":"system","subtype":"status","status":"requesting"}"#,
+        r#"{"type":"system","subtype":"status","status":null,"compact_result":"success"}"#,
+        r#"{"type":"system","subtype":"compact_boundary","compact_metadata":{}}"#,
+    ]);
+    let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
+    assert_eq!(
+        replay.events,
+        [
+            AgentEvent::Question { request_id: "r1".to_owned(), subtype: "can_use_tool".to_owned() },
+            retry(2, 592, Some(529)),
+            retry(3, 0, None),
+            AgentEvent::Compacting(true),
+            AgentEvent::Alive,
+            AgentEvent::Compacting(false),
+            AgentEvent::Alive,
+        ]
+    );
+}
+
+#[test]
+fn the_session_is_told_when_it_changes() {
+    let cleared = INIT.replace(r#""session_id":"s""#, r#""session_id":"s2""#);
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, INIT, &cleared, INIT]);
+    let known: Vec<_> = replay
+        .events
+        .iter()
+        .filter_map(|event| {
+            if let AgentEvent::SessionKnown { session_id, model, agent_version, .. } = event {
+                Some((session_id.as_str(), model.as_str(), agent_version.as_str()))
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(known, [("s", "m", "v"), ("s2", "m", "v"), ("s", "m", "v")]);
+}

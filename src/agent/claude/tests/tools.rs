@@ -1,0 +1,85 @@
+use serde_json::{Value, json};
+
+use super::feed;
+use crate::agent::{AgentEvent, Edit};
+
+fn call(name: &str, input: &Value) -> AgentEvent {
+    let line = json!({"type": "assistant", "message": {"role": "assistant", "content": [
+        {"type": "tool_use", "id": "toolu_1", "name": name, "input": input}
+    ]}, "parent_tool_use_id": null});
+    let mut events = feed(&line.to_string()).events;
+    assert_eq!(events.len(), 1);
+    events.remove(0)
+}
+
+fn target(name: &str, input: &Value) -> String {
+    let AgentEvent::ToolStarted { target, .. } = call(name, input) else {
+        panic!("no tool");
+    };
+    target
+}
+
+#[test]
+fn a_target_is_the_input_that_says_most() {
+    let long = "x".repeat(200);
+    let cut = format!("{}…", "x".repeat(120));
+    let table: &[(&str, Value, &str)] = &[
+        ("Bash", json!({"description": "d", "command": "cargo test\nrm -r target"}), "cargo test"),
+        ("Bash", json!({"command": long}), &cut),
+        ("Read", json!({"limit": 1, "file_path": "/a/b"}), "/a/b"),
+        ("Write", json!({"content": "c", "file_path": "/a/b"}), "/a/b"),
+        ("Grep", json!({"path": "/p", "pattern": "fn .*"}), "fn .*"),
+        ("Glob", json!({"pattern": "**/*.rs"}), "**/*.rs"),
+        ("WebFetch", json!({"prompt": "p", "url": "http://x"}), "http://x"),
+        ("Agent", json!({"prompt": "p", "description": "look"}), "look"),
+        ("Task", json!({"description": "look"}), "look"),
+        ("mcp__db__query", json!({"limit": 3, "sql": "select 1"}), "select 1"),
+        ("Bash", json!({"command": "printf '\u{1b}[31m'"}), "printf ' [31m'"),
+        ("Bash", json!({}), ""),
+        ("Unknown", json!(["no", "object"]), ""),
+    ];
+    for (name, input, expected) in table {
+        assert_eq!(target(name, input), *expected, "{name} {input}");
+    }
+}
+
+#[test]
+fn a_command_declares_its_timeout() {
+    for (name, input, expected) in [
+        ("Bash", json!({"command": "x", "timeout": 20_000}), Some(20_000)),
+        ("Bash", json!({"command": "x"}), None),
+        ("Bash", json!({"command": "x", "timeout": -5}), None),
+        ("Read", json!({"file_path": "x", "timeout": 7}), None),
+    ] {
+        let AgentEvent::ToolStarted { timeout_ms, .. } = call(name, &input) else {
+            panic!("no tool");
+        };
+        assert_eq!(timeout_ms, expected, "{input}");
+    }
+}
+
+#[test]
+fn edits_are_shown_with_what_stood_there() {
+    let edit = |path: &str, old: &str, new: &str| {
+        Some(Edit { path: path.to_owned(), old: old.to_owned(), new: new.to_owned() })
+    };
+    let table = [
+        ("Edit", json!({"file_path": "/f", "old_string": "a", "new_string": "b"}), edit("/f", "a", "b")),
+        ("Write", json!({"file_path": "/f", "content": "b"}), edit("/f", "", "b")),
+        (
+            "MultiEdit",
+            json!({"file_path": "/f", "edits": [
+                {"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}
+            ]}),
+            edit("/f", "a\nc", "b\nd"),
+        ),
+        ("Edit", json!({"file_path": "/f", "old_string": "a"}), None),
+        ("Read", json!({"file_path": "/f"}), None),
+    ];
+    for (name, input, expected) in table {
+        let AgentEvent::ToolStarted { edit, .. } = call(name, &input) else {
+            panic!("no tool");
+        };
+        assert_eq!(edit, expected, "{name} {input}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Which adapter answers: one arm for each CLI family.
+
+use super::claude::{self, ClaudeProtocol};
+use super::{AgentEvent, AgentKind, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs};
+use crate::core::{ExitFact, Launch, TurnId};
+use crate::stream::{self, encode};
+
+impl AgentKind {
+    /// What the CLI can do in this version (as it names itself; empty when unknown).
+    #[must_use]
+    pub fn caps(self, agent_version: &str) -> Caps {
+        match self {
+            AgentKind::ClaudeCode => Caps {
+                fork: true,
+                read_only_fork: true,
+                interrupt: true,
+                hot_credential: true,
+                limit_events: true,
+                prompt_snapshot: claude::has_prompt_snapshot(agent_version),
+            },
+        }
+    }
+
+    /// The program to start, unless the user names another path.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            AgentKind::ClaudeCode => claude::PROGRAM,
+        }
+    }
+
+    /// The versions that this adapter was tested with; another one is used all the same.
+    #[must_use]
+    pub fn known_versions(self) -> &'static [&'static str] {
+        match self {
+            AgentKind::ClaudeCode => claude::KNOWN_VERSIONS,
+        }
+    }
+
+    /// Arguments, environment and directory of a process. Credentials are not part of it.
+    #[must_use]
+    pub fn launch(self, request: &LaunchRequest<'_>) -> Launch {
+        match self {
+            AgentKind::ClaudeCode => claude::launch(request),
+        }
+    }
+
+    /// What the user's own arguments for the agent mean; asked once, before the run begins.
+    ///
+    /// # Errors
+    /// An argument is one that ccc owns, that cannot be supervised, or that is no option; the message says what to do.
+    pub fn read_user_args(self, args: &[String]) -> Result<UserArgs, ArgsProblem> {
+        match self {
+            AgentKind::ClaudeCode => claude::user_args(args),
+        }
+    }
+
+    /// Whether this turn stands in a session's record; see [`AgentKind::user_turns`].
+    #[must_use]
+    pub fn has_turn(self, transcript: &str, turn: &TurnId) -> bool {
+        match self {
+            AgentKind::ClaudeCode => claude::has_turn(transcript, &turn.0),
+        }
+    }
+
+    /// What the user has said in a session, from the CLI's own record of it: a file named after the session, with `.jsonl`
+    /// behind it, in one of the folders of `projects` in the CLI's directory (facts §2).
+    #[must_use]
+    pub fn user_turns(self, transcript: &str) -> Vec<String> {
+        match self {
+            AgentKind::ClaudeCode => claude::user_turns(transcript),
+        }
+    }
+
+    /// A user turn as bytes for stdin, one line with its end. Only what the user says may be a command of the CLI's own.
+    #[must_use]
+    pub fn encode_turn(self, turn: &TurnId, kind: TurnKind, text: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::user_turn(&turn.0, &claude::wording(kind, text), None).into_bytes(),
+        }
+    }
+
+    /// The request to interrupt the running turn as bytes for stdin, one line with its end. `request_id` comes back in the reply.
+    #[must_use]
+    pub fn encode_interrupt(self, request_id: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::interrupt(request_id).into_bytes(),
+        }
+    }
+
+    /// What the end of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in this
+    /// process or an earlier one.
+    #[must_use]
+    pub fn exit_cause(self, exit: &ExitFact, session_begun: bool) -> ExitCause {
+        match self {
+            AgentKind::ClaudeCode => claude::exit_cause(exit, session_begun),
+        }
+    }
+
+    /// Whether the line is a piece of a message that follows whole later: a sign of life and nothing more.
+    #[must_use]
+    pub fn is_partial(self, line: &stream::Envelope<'_>) -> bool {
+        match self {
+            AgentKind::ClaudeCode => line.is_partial(),
+        }
+    }
+}
+
+/// Follows one process: what its lines mean, given what was sent to it. It is copied with the core.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    family: Family,
+}
+
+#[derive(Debug, Clone)]
+enum Family {
+    ClaudeCode(Box<ClaudeProtocol>),
+}
+
+impl Protocol {
+    /// For a process that is about to be started. Agents and critics of today's CLIs speak alike; `role` is there for those
+    /// that do not.
+    #[must_use]
+    pub fn new(kind: AgentKind, role: Role) -> Protocol {
+        match (kind, role) {
+            (AgentKind::ClaudeCode, Role::Agent | Role::Critic) => {
+                Protocol { family: Family::ClaudeCode(Box::default()) }
+            }
+        }
+    }
+
+    /// We wrote this turn to its stdin.
+    pub fn turn_sent(&mut self, turn: &TurnId) {
+        match &mut self.family {
+            Family::ClaudeCode(protocol) => protocol.turn_sent(turn),
+        }
+    }
+
+    /// One JSON line of its stdout. At least one event is added to `out`.
+    pub fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
+        match &mut self.family {
+            Family::ClaudeCode(protocol) => protocol.line(json, out),
+        }
+    }
+
+    /// The core's limit for [`AgentEvent::Waiting`] has passed: the end of the answered turn as it stands, with what is still
+    /// open given up. `None` when no answered turn waits.
+    pub fn settle(&mut self) -> Option<TurnEnd> {
+        match &mut self.family {
+            Family::ClaudeCode(protocol) => protocol.settle(),
+        }
+    }
+
+    /// Whether a turn may be sent: none is under way, and the CLI is not running one of its own.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.is_idle(),
+        }
+    }
+
+    /// Background tasks that the turn waits for, or would wait for.
+    #[must_use]
+    pub fn open_tasks(&self) -> usize {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.open_tasks(),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+use serde::{Deserialize, Serialize};
+
+use crate::core::TurnId;
+
+/// Which CLI family does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// Claude Code.
+    ClaudeCode,
+}
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It does the work.
+    Agent,
+    /// It judges the work.
+    Critic,
+}
+
+/// What a user turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnKind {
+    /// The user's task.
+    Task,
+    /// Something else that the user said.
+    Operator,
+    /// The critic's feedback.
+    Feedback,
+    /// The output of failing checks.
+    CheckFailure,
+    /// Go on after a restart or a passing failure of the provider.
+    Continue,
+    /// The critic's brief (said to a critic, never to the agent).
+    Brief,
+}
+
+/// What an agent's CLI can do; where it cannot, the core takes a fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caps {
+    /// A session can be forked.
+    pub fork: bool,
+    /// A fork can be kept from changing anything.
+    pub read_only_fork: bool,
+    /// A turn can be interrupted by a message.
+    pub interrupt: bool,
+    /// A credential can be exchanged in the live process.
+    pub hot_credential: bool,
+    /// Limits are reported as structured events.
+    pub limit_events: bool,
+    /// The system prompt is recorded with the session and repeated on every resume or fork (facts 2.1.329, A).
+    pub prompt_snapshot: bool,
+}
+
+/// What a line, or the exit, of an agent's process means.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum AgentEvent {
+    /// The process is alive; nothing else of interest.
+    Alive,
+    /// The session is known, or known under a new id.
+    SessionKnown { session_id: String, model: String, agent_version: String, permission_mode: String, cwd: String },
+    /// A turn of ours was taken in. `duplicate`: it stood in the session already, and no answer will follow.
+    TurnAccepted { turn: TurnId, duplicate: bool },
+    /// The agent began a turn; by itself when `started_by` says so.
+    TurnStarted { started_by: StartedBy },
+    /// It said something (whole messages, not deltas).
+    Text { text: String, sub_agent: bool },
+    /// It started a tool. `timeout_ms` is what the tool call itself declares.
+    ToolStarted {
+        id: String,
+        name: String,
+        target: String,
+        timeout_ms: Option<u64>,
+        edit: Option<Edit>,
+        sub_agent: bool,
+    },
+    /// A tool ended.
+    ToolEnded { id: String, failed: bool },
+    /// A tool was denied.
+    Denied(Denial),
+    /// A question over the protocol that somebody must answer, for example a permission.
+    Question { request_id: String, subtype: String },
+    /// A usage window's state.
+    Limit(LimitReport),
+    /// The provider failed and the CLI itself will try again.
+    RetryAnnounced { attempt: u32, max_attempts: u32, delay_ms: u64, status: Option<u16> },
+    /// It is compacting its context (`true`) or has finished doing so.
+    Compacting(bool),
+    /// Cost of this process so far.
+    Cost { process_usd: f64 },
+    /// The turn was answered, but something is still armed.
+    Waiting(WaitingFor),
+    /// The turn is over and the agent is idle: a stop.
+    TurnEnded(TurnEnd),
+}
+
+/// Who began a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartedBy {
+    /// We did, with this turn.
+    Us(TurnId),
+    /// The CLI did: a background task ended, a schedule fired.
+    Itself,
+}
+
+/// What an answered turn still waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitingFor {
+    /// This many background tasks.
+    Background(usize),
+    /// The turn that the CLI begins by itself after a background task ended.
+    FollowUp,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnEnd {
+    /// Done, interrupted or failed.
+    pub outcome: TurnOutcome,
+    /// Who began it.
+    pub started_by: StartedBy,
+    /// The final answer.
+    pub text: String,
+    /// What was denied in it.
+    pub denials: Vec<Denial>,
+    /// Background tasks that were still open when the end was taken by `settle`.
+    pub left_open: usize,
+}
+
+/// Done, interrupted or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum TurnOutcome {
+    /// The agent answered.
+    Done,
+    /// It was interrupted.
+    Interrupted,
+    /// It failed.
+    Failed { cause: FailureCause, message: String },
+}
+
+/// Why a turn failed; from status fields only, never from text (lessons, "Limits").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum FailureCause {
+    /// A usage window is spent, until a time when known (unix seconds).
+    Quota { resets_at_unix_s: Option<i64> },
+    /// Too many requests at this moment.
+    Throttled { retry_after_ms: Option<u64> },
+    /// The credential was refused (401, 403, not logged in).
+    Refused,
+    /// The provider failed or cannot be reached.
+    Unavailable,
+    /// The account has no credit.
+    Billing,
+    /// The request is too long for the model.
+    PromptTooLong,
+    /// The model does not exist, or may not be used.
+    ModelNotFound,
+    /// The provider called the request invalid.
+    InvalidRequest,
+    /// The model refused to answer.
+    ModelRefusal,
+    /// The answer was cut at the output limit.
+    MaxOutput,
+    /// A limit the user gave to the CLI itself (turns, budget) was reached.
+    CliLimit { which: String },
+    /// None of the above.
+    Unknown,
+}
+
+/// A denied tool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Denial {
+    /// The tool's name.
+    pub tool: String,
+    /// What it was to work on: a path, the beginning of a command.
+    pub target: String,
+}
+
+/// A change of a file that a tool is about to make, for showing it as a diff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The file.
+    pub path: String,
+    /// What stood there; empty for a new file.
+    pub old: String,
+    /// What shall stand there.
+    pub new: String,
+}
+
+/// The state of a usage window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitReport {
+    /// Allowed, near the limit, rejected.
+    pub status: LimitStatus,
+    /// Which window, for example `five_hour`.
+    pub window: Option<String>,
+    /// When it begins anew, unix seconds.
+    pub resets_at_unix_s: Option<i64>,
+    /// How much of it is used, 0 to 1.
+    pub utilization: Option<f64>,
+    /// Other windows that the message named: name, utilization 0 to 1, reset in unix seconds.
+    pub others: Vec<(String, Option<f64>, Option<i64>)>,
+}
+
+/// Allowed, near the limit, rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitStatus {
+    /// Requests pass.
+    Allowed,
+    /// Requests pass; the limit is near.
+    Warning,
+    /// Requests are rejected.
+    Rejected,
+}
+
+/// What the end of a process means, from its exit status, whether the session had begun, and the end of its stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum ExitCause {
+    /// It ended in good order, as asked.
+    Clean,
+    /// It crashed or was killed.
+    Crash,
+    /// The session id is in use already: the session exists, resume it.
+    SessionInUse,
+    /// The session to resume does not exist: begin it.
+    SessionUnknown,
+    /// It does not know an option, or was used wrongly: never restarted.
+    BadUsage { message: String },
+    /// It refused to start for a reason of its own that a restart will not mend.
+    RefusedToStart { message: String },
+}

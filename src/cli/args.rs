@@ -1,0 +1,68 @@
+use clap::{Parser, Subcommand};
+
+use super::command::{
+    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    supervise,
+};
+
+/// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
+///
+/// `ccc --supervisor -p "TASK"` starts the agent on the task. Each time it stops, checks and a critic look at the work;
+/// what they find is the agent's next turn. Limits are waited for, crashes and stalls are restarted, and the run always
+/// ends with one named outcome.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ccc",
+    bin_name = "ccc",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    override_usage = "ccc --supervisor [-p TASK | --prompt-file FILE] [OPTIONS] [-- AGENT ARGS]\n       ccc COMMAND",
+    after_help = EXIT_CODES
+)]
+pub struct Cli {
+    /// A supervised run.
+    #[command(flatten)]
+    pub supervise: supervise::SuperviseArgs,
+
+    /// Another command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configuration, 3 needs the user, \
+4 budget spent, 5 stuck, 75 all tokens limited and not waiting, 130 interrupted.";
+
+/// What `ccc` does besides a supervised run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Go on with a run that was interrupted.
+    Resume(resume::ResumeArgs),
+    /// List the runs, the newest first.
+    Runs(runs::RunsArgs),
+    /// Show recorded runs again, or check that they would be decided the same way.
+    Replay(replay::ReplayArgs),
+    /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
+    Export(export::ExportArgs),
+    /// Tell, decision by decision, what happened in a run and why.
+    Explain(explain::ExplainArgs),
+    /// Write SUPERVISOR.md and .ccc.json into the project, to be edited.
+    Init(init::InitArgs),
+    /// Show the critic's prompt that is in force, and why it is that one.
+    Prompt(prompt::PromptArgs),
+    /// Show the configuration, its files or its schema.
+    Config(config::ConfigArgs),
+    /// Check that everything a run needs is there.
+    Doctor(doctor::DoctorArgs),
+    /// Watch a run with a scripted agent: no login, no cost.
+    Demo(demo::DemoArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page.
+    Man(man::ManArgs),
+    /// The agent of `ccc demo`.
+    #[command(hide = true)]
+    ScriptedAgent(scripted_agent::ScriptedAgentArgs),
+}

@@ -1,0 +1,81 @@
+//! `ccc demo`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::supervise::{PlanParts, plan};
+use crate::cli::conduct::{Night, begin};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::config::prompt::BUILT_IN;
+use crate::config::{CheckEntry, Dirs, Env, Flags, Layer, OutputFormat, Project, Transport, resolve};
+use crate::demo::night;
+use crate::tokens::Discovery;
+
+/// Watch a run with a scripted agent: no login, no cost, nothing of yours is touched.
+///
+/// The agent claims too early to be done, fails a check, is sent back by the critic and crashes once; the run is a real
+/// one, with real processes and a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DemoArgs {
+    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub output_format: Option<OutputFormat>,
+}
+
+/// Runs the demonstration.
+///
+/// # Errors
+/// When its project cannot be written or the run cannot begin.
+pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let io = |error: std::io::Error| {
+        CliError::new(ErrorKind::Io, format!("the demonstration's project cannot be written: {error}"))
+            .hint("set TMPDIR to a writable directory")
+    };
+    let dir = tempfile::Builder::new().prefix("ccc-demo-").tempdir().map_err(io)?.keep();
+    let dir = dir.canonicalize().map_err(io)?;
+    let night = night::prepare(&dir).map_err(|error| {
+        CliError::new(ErrorKind::Io, error.to_string()).hint("git is needed, and a writable TMPDIR")
+    })?;
+    let program = std::env::current_exe().map_err(io)?;
+    // The user's own configuration is not meant for this project.
+    let layer = Layer {
+        checks: Some(night.checks.iter().cloned().map(CheckEntry::Command).collect()),
+        output_format: args.output_format,
+        ..Layer::default()
+    };
+    let nobody = Dirs::new(&dir, &dir.join("config"), &dir.join("state"), &Env::default());
+    let flags = Flags { layer, agent_args: Vec::new() };
+    let settings = resolve(&nobody, &Project::find(&night.project), &Env::default(), flags)?.settings;
+    let plan = plan(PlanParts {
+        task: night.task.clone(),
+        cwd: night.project.display().to_string(),
+        program: program.display().to_string(),
+        first_args: vec!["scripted-agent".to_owned()],
+        agent_version: "2.1.329".to_owned(),
+        prompt: BUILT_IN.to_owned(),
+        claude_dir: &nobody.claude,
+        settings: &settings,
+    })?;
+    let nothing = Discovery::default();
+    let conduct = Night {
+        form: settings.output_format,
+        transport: Transport::Pty,
+        credentials: &nothing,
+        credential_sentence: "none: the agent is scripted, nothing leaves this machine".to_owned(),
+        prompt_origin: "built-in".to_owned(),
+        extra_env: night
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+            .collect(),
+        hand_over: false,
+    };
+    let code = begin(plan, &conduct, context)?;
+    context.printer.talk(format_args!(
+        "the demonstration's project stays in {} for you to look at; remove it when you like",
+        dir.display()
+    ));
+    Ok(code)
+}

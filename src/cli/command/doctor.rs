@@ -1,0 +1,263 @@
+//! `ccc doctor`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
+use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
+use crate::config::{Dirs, Flags, Project, Resolved, prompt, resolve};
+use crate::tokens;
+
+/// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
+/// configuration, the critic's prompt, the directories, git.
+///
+/// The exit code is 0 when nothing failed, else 1; warnings do not count. Nothing is sent anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// Print one JSON object instead.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How one thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    subject: &'static str,
+    state: State,
+    text: String,
+    /// What to do about it; none when all is well.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { subject, state: State::Ok, text: text.into(), advice: None }
+    }
+
+    fn warn(subject: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { subject, state: State::Warn, text: text.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(subject: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { subject, state: State::Fail, text: text.into(), advice: Some(advice.into()) }
+    }
+
+    /// A failure whose words an error already has.
+    fn error(subject: &'static str, error: CliError) -> Self {
+        Self { subject, state: State::Fail, text: error.message, advice: error.hint }
+    }
+}
+
+/// Looks at everything and says how it is.
+///
+/// # Errors
+/// When there is no home or current directory: then nothing can be looked at.
+pub fn run(args: DoctorArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let dirs = context.dirs()?;
+    let project = context.project()?;
+    let findings = examine(context, dirs, &project);
+    let failed = findings.iter().any(|finding| finding.state == State::Fail);
+    if args.json {
+        context.printer.line(format_args!("{:#}", json!({ "ok": !failed, "findings": findings })));
+    } else {
+        for finding in &findings {
+            print(finding, &context.printer);
+        }
+    }
+    Ok(if failed { ExitCode::FAILED } else { ExitCode::COMPLETED })
+}
+
+fn print(finding: &Finding, printer: &Printer) {
+    let state = match finding.state {
+        State::Ok => printer.paint(Paint::Green, "ok  "),
+        State::Warn => printer.paint(Paint::Yellow, "warn"),
+        State::Fail => printer.paint(Paint::Red, "fail"),
+    };
+    printer.line(format_args!("{state}  {}: {}", finding.subject, finding.text));
+    if let Some(advice) = &finding.advice {
+        printer.line(format_args!("      {advice}"));
+    }
+}
+
+fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
+    let resolved = resolve(dirs, project, &context.env, Flags::default());
+    let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
+    let mut findings = vec![
+        agent(settings.and_then(|settings| settings.agent.path.as_deref()), context, dirs, project),
+        credential(context, dirs, project),
+        pty(open_pty),
+    ];
+    let prompt_file = settings.and_then(|settings| settings.critic.prompt_file.clone());
+    findings.push(match resolved {
+        Ok(resolved) => configuration(&resolved),
+        Err(error) => Finding::error("configuration", error.into()),
+    });
+    findings.push(critic_prompt(prompt_file, dirs, project));
+    findings.push(writable("state directory", &dirs.state));
+    findings.push(writable("config directory", &dirs.config));
+    findings.push(git(context, project));
+    findings
+}
+
+fn agent(named: Option<&Path>, context: &Context, dirs: &Dirs, project: &Project) -> Finding {
+    const SUBJECT: &str = "agent";
+    let path = match agent::locate(named, &context.env, dirs, &project.cwd) {
+        Ok(path) => path,
+        Err(error) => return Finding::error(SUBJECT, error.into()),
+    };
+    let shown = path.display();
+    match agent::ask_version(&path, VERSION_TIMEOUT) {
+        Err(fault) => Finding::fail(
+            SUBJECT,
+            format!("{shown}: {fault}"),
+            "run it by hand with --version, or name another program with --agent PATH",
+        ),
+        Ok(version) => match agent::tested(&version) {
+            Tested::Yes => Finding::ok(SUBJECT, format!("{shown}, version {version}")),
+            Tested::TooOld => Finding::fail(
+                SUBJECT,
+                format!("{shown}, version {version}, is older than {OLDEST_TESTED}"),
+                "update it: npm install -g @anthropic-ai/claude-code",
+            ),
+            Tested::Newer => Finding::warn(
+                SUBJECT,
+                format!("{shown}, version {version}: used, not tested"),
+                format!("the newest tested version is {NEWEST_TESTED}; if something is odd, try that one"),
+            ),
+            Tested::Unknown => Finding::warn(
+                SUBJECT,
+                format!("{shown}, version {version}, cannot be compared with the tested ones"),
+                format!("tested are {OLDEST_TESTED} to {NEWEST_TESTED}"),
+            ),
+        },
+    }
+}
+
+fn credential(context: &Context, dirs: &Dirs, project: &Project) -> Finding {
+    const SUBJECT: &str = "credential";
+    let discovery = tokens::discover(&context.env, dirs, project);
+    match discovery.used() {
+        // A macOS login lies in the Keychain, which is not looked into.
+        Err(error) if cfg!(target_os = "macos") => Finding::warn(
+            SUBJECT,
+            error.to_string(),
+            "a login in the Keychain is not seen from here; run the agent once by hand",
+        ),
+        Err(error) => Finding::fail(SUBJECT, error.to_string(), "run `claude` and log in, or set one of the variables"),
+        Ok(used) if discovery.warnings.is_empty() => Finding::ok(SUBJECT, used.to_string()),
+        Ok(used) => Finding::warn(SUBJECT, used.to_string(), discovery.warnings.join("; ")),
+    }
+}
+
+fn pty(open: impl FnOnce() -> Result<(), String>) -> Finding {
+    const SUBJECT: &str = "pseudo-terminal";
+    match open() {
+        Ok(()) => Finding::ok(SUBJECT, "can be opened"),
+        Err(error) => Finding::warn(
+            SUBJECT,
+            format!("cannot be opened: {error}"),
+            "a run falls back to a pipe; \"transport\": \"pipe\" says so once and for all",
+        ),
+    }
+}
+
+/// Opens a pair and closes it again.
+fn open_pty() -> Result<(), String> {
+    portable_pty::native_pty_system()
+        .openpty(portable_pty::PtySize::default())
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn configuration(resolved: &Resolved) -> Finding {
+    const SUBJECT: &str = "configuration";
+    let files: Vec<String> = resolved.files.iter().map(|file| file.display().to_string()).collect();
+    let text = if files.is_empty() { "no file; the defaults hold".to_owned() } else { files.join(", ") };
+    if resolved.warnings.is_empty() {
+        Finding::ok(SUBJECT, text)
+    } else {
+        let warnings: Vec<String> = resolved.warnings.iter().map(ToString::to_string).collect();
+        Finding::warn(SUBJECT, text, warnings.join("; "))
+    }
+}
+
+fn critic_prompt(named: Option<PathBuf>, dirs: &Dirs, project: &Project) -> Finding {
+    const SUBJECT: &str = "critic's prompt";
+    match prompt::find(named.as_deref(), project, dirs) {
+        Ok(prompt) => {
+            let path = prompt.origin.path().map_or("built-in".to_owned(), |path| path.display().to_string());
+            Finding::ok(SUBJECT, format!("{path}: {}", prompt.origin))
+        }
+        Err(error) => Finding::error(SUBJECT, error.into()),
+    }
+}
+
+/// Whether a file can be made in a directory or, where it is not there yet, in the nearest one above that is. The
+/// temporary file is removed again and no directory is made.
+fn writable(subject: &'static str, dir: &Path) -> Finding {
+    let place = dir.ancestors().find(|place| fs::symlink_metadata(place).is_ok()).unwrap_or(dir);
+    let tried = tempfile::Builder::new().prefix(".ccc-doctor").tempfile_in(place);
+    match tried {
+        Ok(_) => Finding::ok(subject, dir.display().to_string()),
+        Err(error) => Finding::fail(
+            subject,
+            format!("{} cannot be written: {error}", dir.display()),
+            "make it writable, or name another with CCC_STATE_DIR or CCC_CONFIG_DIR",
+        ),
+    }
+}
+
+fn git(context: &Context, project: &Project) -> Finding {
+    const SUBJECT: &str = "git";
+    const ADVICE: &str = "without a repository ccc cannot tell whether the files changed between two judgements";
+    let path = context.env.get(crate::config::env::PATH).unwrap_or_default();
+    let found = std::env::split_paths(path).map(|dir| project.cwd.join(dir).join("git")).find(|git| git.is_file());
+    let Some(program) = found else {
+        return Finding::warn(SUBJECT, "there is no git on PATH", format!("install git: {ADVICE}"));
+    };
+    let inside = Command::new(program)
+        .args(["rev-parse", "--show-toplevel"])
+        .current_dir(&project.cwd)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    match inside {
+        Ok(output) if output.status.success() => {
+            Finding::ok(SUBJECT, String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        }
+        Ok(_) => Finding::warn(
+            SUBJECT,
+            format!("{} is in no usable repository", project.cwd.display()),
+            format!("run `git init`: {ADVICE}"),
+        ),
+        Err(error) => Finding::warn(SUBJECT, format!("git cannot be started: {error}"), ADVICE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{State, pty};
+
+    #[test]
+    fn without_a_pseudo_terminal_there_is_a_warning_that_names_the_way_out() {
+        let finding = pty(|| Err("no ptys left".to_owned()));
+        assert_eq!(finding.state, State::Warn);
+        assert!(finding.text.contains("no ptys left"));
+        assert!(finding.advice.expect("advice").contains("pipe"));
+        assert_eq!(pty(|| Ok(())).state, State::Ok);
+    }
+}

@@ -1,0 +1,79 @@
+//! `ccc init`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::Args;
+
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::config::prompt::{BUILT_IN, FILE_NAME};
+
+/// Write SUPERVISOR.md and .ccc.json into the project, to be edited.
+///
+/// The project is the top of the git repository, or the current directory where there is none. Files that exist are
+/// kept unless --force is given.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InitArgs {
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What a new `.ccc.json` holds: the defaults that a project is most likely to change.
+const EXAMPLE: &str = r#"{
+  "checks": [],
+  "critic": {
+    "allow": []
+  },
+  "budgets": {
+    "max_iterations": 20,
+    "max_duration": "8h"
+  },
+  "stall_timeout": "180s",
+  "tool_timeout": "15m"
+}
+"#;
+
+/// Writes the files.
+///
+/// # Errors
+/// When one exists and `--force` is not given (nothing is written then), or cannot be written.
+pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let project = context.project()?;
+    let files = [
+        (project.root().join(FILE_NAME), BUILT_IN, "say what *done* means here, and what is out of scope"),
+        (
+            project.root().join(".ccc.json"),
+            EXAMPLE,
+            "name commands that must pass, for example \"checks\": [\"cargo test\"], and what the critic may run, \
+             for example \"allow\": [\"Bash(cargo test:*)\"]",
+        ),
+    ];
+    if !args.force
+        && let Some((path, _, _)) = files.iter().find(|(path, _, _)| exists(path))
+    {
+        return Err(CliError::new(ErrorKind::Usage, format!("{} exists already; nothing was written", path.display()))
+            .hint("edit it, or overwrite both files with `ccc init --force`"));
+    }
+    for (path, text, advice) in files {
+        write(&path, text, args.force).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{} cannot be written: {error}", path.display()))
+                .hint("make the directory writable, or run `ccc init` elsewhere")
+        })?;
+        context.printer.line(format_args!("wrote {}\n  {advice}", path.display()));
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// A dangling link counts: writing through it would create a file elsewhere.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Without `force` the file must be new even if somebody makes it at this moment.
+fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
+    let mut file =
+        if force { File::create(path)? } else { OpenOptions::new().write(true).create_new(true).open(path)? };
+    file.write_all(text.as_bytes())
+}

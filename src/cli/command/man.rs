@@ -1,0 +1,37 @@
+//! `ccc man`.
+
+use clap::{Args, CommandFactory};
+
+use crate::cli::{Cli, CliError, Context, ErrorKind, ExitCode};
+
+/// Print the manual page: `ccc man | man -l -`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ManArgs {
+    /// The page of this command instead of the main page.
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
+/// Prints the page.
+///
+/// # Errors
+/// When there is no such command.
+pub fn run(args: ManArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let mut root = Cli::command();
+    root.build();
+    let command = match &args.command {
+        None => root,
+        Some(name) => {
+            root.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned().ok_or_else(|| {
+                CliError::new(ErrorKind::Usage, format!("there is no command `{name}`"))
+                    .hint("`ccc --help` lists the commands")
+            })?
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|error| CliError::new(ErrorKind::Io, format!("the manual page cannot be written: {error}")))?;
+    context.printer.bytes(&page);
+    Ok(ExitCode::COMPLETED)
+}

@@ -1,0 +1,174 @@
+//! `ccc replay PATH…`.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use similar::TextDiff;
+
+use crate::cli::recording::journal_of;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::core::{Action, Tick};
+use crate::driver::{self, Difference, ReplayError};
+use crate::ui::{Ending, Form, Piece, Printer, Stream, Style};
+
+/// Show recorded runs again, or check that they would be decided the same way.
+///
+/// No agent is started and nothing is sent anywhere: a journal holds all that a run was decided by.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ReplayArgs {
+    /// Run directories, journals, or the ids of runs.
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+
+    /// Feed the recorded inputs to the core again and compare every action. The first difference is shown and the exit
+    /// code is 1.
+    #[arg(long, conflicts_with_all = ["bless", "speed"])]
+    pub check: bool,
+
+    /// Accept the actions of this build: rewrite the recordings that differ.
+    #[arg(long, conflicts_with = "speed")]
+    pub bless: bool,
+
+    /// How many times faster than it happened; at once unless given.
+    #[arg(long, value_name = "X", value_parser = speed)]
+    pub speed: Option<f64>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('x').parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        Ok(_) | Err(_) => Err("a speed is a number above zero, such as 1, 8 or 0.5".to_owned()),
+    }
+}
+
+/// Replays recordings.
+///
+/// # Errors
+/// When a recording cannot be read.
+pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let mut code = ExitCode::COMPLETED;
+    for path in &args.paths {
+        let journal = journal_of(Some(path), context)?;
+        if args.check || args.bless {
+            let comparison = driver::compare(&journal).map_err(|error| unreadable(&error))?;
+            match &comparison.difference {
+                None => context.printer.line(format_args!(
+                    "{path}: {} inputs, {} actions, the same{}",
+                    comparison.inputs,
+                    comparison.actions,
+                    if comparison.unfinished { " (the run had not ended)" } else { "" }
+                )),
+                Some(_) if args.bless => {
+                    driver::bless(&journal).map_err(|error| unreadable(&error))?;
+                    context.printer.line(format_args!("{path}: accepted"));
+                }
+                Some(difference) => {
+                    context.printer.line(describe(path, difference));
+                    code = ExitCode::FAILED;
+                }
+            }
+        } else {
+            show(&journal, args.speed, context)?;
+        }
+    }
+    Ok(code)
+}
+
+fn unreadable(error: &ReplayError) -> CliError {
+    CliError::new(ErrorKind::Failed, error.to_string()).hint("`ccc runs` lists the runs that are recorded here")
+}
+
+fn describe(path: &str, difference: &Difference) -> String {
+    let pretty = |text: Option<&String>| match text {
+        None => "(nothing more)\n".to_owned(),
+        Some(text) => serde_json::from_str::<serde_json::Value>(text)
+            .and_then(|value| serde_json::to_string_pretty(&value))
+            .map_or_else(|_| format!("{text}\n"), |text| format!("{text}\n")),
+    };
+    let raw = |text: Option<&String>| format!("{}\n", text.map_or("(nothing more)", String::as_str));
+    let (recorded, replayed) = (difference.recorded.as_ref(), difference.replayed.as_ref());
+    let (recorded, replayed) = match (pretty(recorded), pretty(replayed)) {
+        // They differ in how they are written only, for example in the last digit of a number.
+        (one, other) if one == other => (raw(recorded), raw(replayed)),
+        different => different,
+    };
+    let diff = TextDiff::from_lines(&recorded, &replayed).unified_diff().header("recorded", "replayed").to_string();
+    format!(
+        "{path}: entry {} at {:.3} s differs, after the input\n  {}\n{diff}",
+        difference.n,
+        difference.tick.as_ms() as f64 / 1_000.0,
+        difference.input
+    )
+}
+
+/// Prints what the user saw.
+fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), CliError> {
+    let no_color = context.env.get("NO_COLOR").and_then(|value| value.to_str());
+    let term = context.env.get("TERM").and_then(|term| term.to_str());
+    let style = Style::decide(io::stdout().is_terminal(), no_color, term, driver::terminal_columns());
+    let mut shown = Tick::ZERO;
+    pieces(journal, style, |tick, piece| {
+        if let Some(speed) = speed {
+            let pause_us = (tick.0.saturating_sub(shown.0)) as f64 / speed;
+            pause(Duration::from_micros(pause_us as u64));
+            shown = tick;
+        }
+        context.printer.data(&piece.text);
+    })
+    .map_err(|error| unreadable(&error))
+}
+
+/// The pause is the feature: a night is shown at the speed at which it happened.
+fn pause(duration: Duration) {
+    let (_never, silent) = std::sync::mpsc::channel::<()>();
+    let _ = silent.recv_timeout(duration);
+}
+
+/// What a run's printer wrote, made again from the journal.
+pub(in crate::cli) fn pieces(
+    journal: &Path,
+    style: Style,
+    mut each: impl FnMut(Tick, &Piece),
+) -> Result<(), ReplayError> {
+    let mut printer = Printer::new(Form::Text, style);
+    let run_dir = journal.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+    let plan = crate::journal::JournalReader::open(journal)?.plan()?;
+    printer.in_directory(&plan.cwd);
+    driver::rebuild(journal, |tick, action| match action {
+        Action::Show(show) => {
+            let piece = printer.render(tick, show);
+            if !piece.is_empty() {
+                each(tick, &piece);
+            }
+        }
+        Action::Finish(finish) => {
+            let ending = Ending {
+                finish,
+                run_id: &plan.run_id,
+                run_dir: &run_dir,
+                cwd: &plan.cwd,
+                agent: plan.agent.program(),
+                report: None,
+            };
+            for piece in printer.finish(tick, &ending) {
+                if piece.stream == Stream::Err {
+                    each(tick, &piece);
+                }
+            }
+        }
+        Action::Spawn(_)
+        | Action::Send(_)
+        | Action::Interrupt { .. }
+        | Action::CloseStdin { .. }
+        | Action::Signal { .. }
+        | Action::KillTree { .. }
+        | Action::RunCheck { .. }
+        | Action::CancelCheck { .. }
+        | Action::MeasureTree { .. }
+        | Action::Decide(_)
+        | Action::Note(_) => {}
+    })?;
+    Ok(())
+}

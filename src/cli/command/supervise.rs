@@ -1,0 +1,314 @@
+//! `ccc --supervisor`: a supervised run.
+#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::agent::AgentKind;
+use crate::cli::conduct::{Night, begin};
+use crate::cli::task::{self, TaskSource};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::config::Settings;
+use crate::config::agent::{self, AgentProgram};
+use crate::config::prompt::{self, Prompt};
+use crate::config::{
+    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Project,
+    Resolved, Span, Transport,
+};
+use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
+use crate::driver;
+use crate::journal;
+use crate::tokens::{self, Discovery};
+
+/// The arguments of a supervised run.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct SuperviseArgs {
+    /// Supervise: let a critic judge the work at each stop, and go on until it agrees that the task is done.
+    #[arg(long)]
+    pub supervisor: bool,
+
+    /// The task.
+    #[arg(short, long, value_name = "TASK", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+
+    /// Read the task from a file, or from stdin with `-`. Without -p and this, a task piped to stdin is taken.
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub prompt_file: Option<PathBuf>,
+
+    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub output_format: Option<OutputFormat>,
+
+    /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
+    #[arg(long, value_name = "FILE")]
+    pub supervisor_prompt: Option<PathBuf>,
+
+    /// Run this command at each stop; its failure is feedback without asking the critic. Can be given several times;
+    /// replaces the configured checks.
+    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
+    pub check: Vec<String>,
+
+    /// End after this many judged stops [20].
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_iterations: Option<NonZeroU32>,
+
+    /// End after this much working time, such as 90s, 15m, 8h or 1h30m [no bound].
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<Span>,
+
+    /// End when this much was spent, in US dollars as the agent reports them [no bound].
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    pub max_cost_usd: Option<Cost>,
+
+    /// The critic's model [the agent's].
+    #[arg(long, value_name = "MODEL")]
+    pub critic_model: Option<String>,
+
+    /// How the prompt reaches the critic: message keeps the provider's cache, system does not [message].
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub critic_prompt: Option<CriticPromptAs>,
+
+    /// Restart the agent when the model makes no progress for this long [180s].
+    #[arg(long, value_name = "TIME")]
+    pub stall_timeout: Option<Span>,
+
+    /// How long a tool may run that declares no timeout of its own [15m].
+    #[arg(long, value_name = "TIME")]
+    pub tool_timeout: Option<Span>,
+
+    /// End when the agent was restarted this many times in a row without finishing a turn [5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
+    pub max_restarts: Option<u32>,
+
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// How the agent's output reaches ccc: pty or pipe [pty].
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub transport: Option<Transport>,
+
+    /// The agent's program [claude on PATH, else ~/.claude/local/claude].
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+
+    /// At a terminal, do not go on into the agent's own interface when the task is done.
+    #[arg(long)]
+    pub no_hand_over: bool,
+
+    /// Arguments for the agent.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    pub agent_args: Vec<String>,
+}
+
+fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "it must be a whole number above zero".to_owned())
+}
+
+impl SuperviseArgs {
+    /// These arguments as the topmost layer of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        Flags {
+            layer: Layer {
+                agent: AgentLayer { path: self.agent.as_ref().map(path), args: None },
+                transport: self.transport,
+                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                critic: CriticLayer {
+                    prompt_file: self.supervisor_prompt.as_ref().map(path),
+                    prompt: self.critic_prompt,
+                    model: self.critic_model.clone(),
+                    ..CriticLayer::default()
+                },
+                budgets: BudgetsLayer {
+                    max_iterations: self.max_iterations,
+                    max_duration: self.max_duration,
+                    max_cost_usd: self.max_cost_usd,
+                    max_restarts: self.max_restarts,
+                    max_repeats: None,
+                },
+                stall_timeout: self.stall_timeout,
+                tool_timeout: self.tool_timeout,
+                grace: None,
+                share_prompt_prefix: None,
+                no_wait: self.no_wait.then_some(true),
+                output_format: self.output_format,
+            },
+            agent_args: self.agent_args.clone(),
+        }
+    }
+}
+
+/// Everything that is settled before a run begins.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the user wants done.
+    pub task: String,
+    /// The settings with their origins.
+    pub resolved: Resolved,
+    /// The critic's prompt.
+    pub prompt: Prompt,
+    /// The agent's program.
+    pub agent: AgentProgram,
+    /// The credential the agent gets.
+    pub credentials: Discovery,
+    /// The project.
+    pub project: Project,
+}
+
+/// Settles everything that a run needs, and starts nothing but `agent --version`. Cheap faults come first: the task,
+/// then the configuration, the prompt, the agent.
+///
+/// # Errors
+/// When anything of it is missing or wrong; nothing was started then.
+pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliError> {
+    let task = task::read(
+        &TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref() },
+        context.cwd()?,
+        &context.stdin,
+    )?;
+    let resolved = context.settings(args.flags())?;
+    let project = context.project()?;
+    let dirs = context.dirs()?;
+    let settings = &resolved.settings;
+    let prompt = prompt::find(settings.critic.prompt_file.as_deref(), &project, dirs)?;
+    let agent = agent::find(settings.agent.path.as_deref(), &context.env, dirs, &project.cwd)?;
+    let credentials = tokens::discover(&context.env, dirs, &project);
+    Ok(Prepared { task, resolved, prompt, agent, credentials, project })
+}
+
+/// Runs a task under supervision.
+///
+/// # Errors
+/// When the run cannot begin.
+pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError> {
+    if !args.supervisor {
+        return Err(CliError::new(ErrorKind::Usage, "these options belong to a supervised run")
+            .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
+    }
+    let prepared = prepare(&args, context)?;
+    for warning in &prepared.credentials.warnings {
+        context.printer.warn(warning);
+    }
+    let settings = &prepared.resolved.settings;
+    let program = prepared.agent.path.display().to_string();
+    let plan = plan(PlanParts {
+        task: prepared.task.clone(),
+        cwd: canonical(context)?,
+        program,
+        first_args: Vec::new(),
+        agent_version: prepared.agent.version.clone().unwrap_or_default(),
+        prompt: prepared.prompt.text.clone(),
+        claude_dir: &context.dirs()?.claude,
+        settings,
+    })?;
+    let night = Night {
+        form: settings.output_format,
+        transport: settings.transport,
+        credentials: &prepared.credentials,
+        credential_sentence: prepared.credentials.sentence(),
+        prompt_origin: prepared
+            .prompt
+            .origin
+            .path()
+            .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
+        extra_env: Vec::new(),
+        hand_over: !args.no_hand_over,
+    };
+    begin(plan, &night, context)
+}
+
+/// The current directory without symbolic links: agents report theirs so, and a session belongs to it.
+pub(in crate::cli) fn canonical(context: &Context) -> Result<String, CliError> {
+    let cwd = context.cwd()?;
+    let real = cwd.canonicalize().map_err(|error| {
+        CliError::new(ErrorKind::Environment, format!("{}: {error}", cwd.display()))
+            .hint("change to a directory that exists")
+    })?;
+    real.into_os_string().into_string().map_err(|name| {
+        CliError::new(ErrorKind::Environment, format!("the directory's name is not valid UTF-8: {}", name.display()))
+            .hint("rename the directory, or start in another one")
+    })
+}
+
+/// What a plan is made of, besides chance.
+pub(in crate::cli) struct PlanParts<'a> {
+    pub(in crate::cli) task: String,
+    pub(in crate::cli) cwd: String,
+    pub(in crate::cli) program: String,
+    pub(in crate::cli) first_args: Vec<String>,
+    pub(in crate::cli) agent_version: String,
+    pub(in crate::cli) prompt: String,
+    /// The agent's own directory, which holds the records of its sessions.
+    pub(in crate::cli) claude_dir: &'a Path,
+    pub(in crate::cli) settings: &'a Settings,
+}
+
+/// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
+///
+/// # Errors
+/// When the user's arguments for the agent cannot be used.
+pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
+    let settings = parts.settings;
+    let agent = AgentKind::ClaudeCode;
+    let user_args = agent.read_user_args(&settings.agent.args).map_err(|problem| {
+        CliError::new(ErrorKind::Usage, problem.to_string()).hint("what stands after `--` is passed to the agent")
+    })?;
+    let chance = uuid::Uuid::new_v4();
+    let seed = chance.simple().to_string();
+    let random = chance.as_fields().0;
+    Ok(Plan {
+        run_id: journal::run_id(driver::unix_ms(), random),
+        task: parts.task,
+        cwd: parts.cwd,
+        agent,
+        agent_program: parts.program,
+        agent_first_args: parts.first_args,
+        agent_version: parts.agent_version,
+        agent_args: settings.agent.args.clone(),
+        earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.claude_dir),
+        session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
+        checks: settings
+            .checks
+            .iter()
+            .map(|check| CheckPlan { command: check.command.clone(), timeout_ms: check.timeout.as_ms() })
+            .collect(),
+        critic: CriticPlan {
+            prompt: parts.prompt,
+            prompt_as: match settings.critic.prompt {
+                CriticPromptAs::Message => CriticPrompt::Message,
+                CriticPromptAs::System => CriticPrompt::System,
+            },
+            prompt_file: None,
+            model: settings.critic.model.clone(),
+            allow: settings.critic.allow.clone(),
+            max_failures: settings.critic.max_failures.get(),
+            timeout_ms: settings.critic.timeout.as_ms(),
+        },
+        budgets: Budgets {
+            max_iterations: settings.budgets.max_iterations.get(),
+            max_duration_ms: settings.budgets.max_duration.map(Span::as_ms),
+            max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
+            max_restarts: settings.budgets.max_restarts,
+            max_repeats: settings.budgets.max_repeats.get(),
+        },
+        timeouts: Timeouts {
+            stall_ms: settings.stall_timeout.as_ms(),
+            tool_ms: settings.tool_timeout.as_ms(),
+            grace_ms: settings.grace.as_ms(),
+        },
+        share_prompt_prefix: settings.share_prompt_prefix,
+        no_wait: settings.no_wait,
+        seed,
+    })
+}
+
+/// What the user has said in the session that the run is to resume. The critic's brief lists it with the task. A record
+/// that cannot be found or read gives nothing: the agent decides whether there is such a session.
+fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, claude_dir: &Path) -> Vec<String> {
+    let Some(SessionStart::Resume(id)) = session else { return Vec::new() };
+    driver::session_record(claude_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
+}

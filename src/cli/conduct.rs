@@ -1,0 +1,325 @@
+//! A run from its settled plan to its last word: what `ccc --supervisor`, `ccc resume` and `ccc demo` have in common.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{CliError, Context, ErrorKind, ExitCode};
+use crate::config::{OutputFormat, Transport};
+use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
+use crate::driver::{self, ChildEnv, End, Program, Setup};
+use crate::journal::{Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, SessionLock, Tail};
+use crate::process;
+use crate::tokens::Discovery;
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
+
+/// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
+const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
+/// How long the last words may take to reach the terminal.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What is new in this life of ccc, besides the plan.
+pub(super) struct Night<'a> {
+    /// Where to write, and how.
+    pub(super) form: OutputFormat,
+    /// How the agent's stdout reaches us.
+    pub(super) transport: Transport,
+    /// The credential in use.
+    pub(super) credentials: &'a Discovery,
+    /// The credential in a sentence.
+    pub(super) credential_sentence: String,
+    /// Where the critic's prompt comes from.
+    pub(super) prompt_origin: String,
+    /// Variables for the children besides ours; for the demonstration's agent.
+    pub(super) extra_env: Vec<(OsString, OsString)>,
+    /// Go on into the agent's own interface after a completion, when there is a terminal.
+    pub(super) hand_over: bool,
+}
+
+/// Where a run goes on.
+pub(super) struct Continuation {
+    pub(super) core: Core,
+    pub(super) tail: Tail,
+    pub(super) started_unix_ms: i64,
+    pub(super) first_inputs: Vec<OperatorInput>,
+}
+
+/// Begins a new run.
+///
+/// # Errors
+/// When its directory, journal or locks cannot be had.
+pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
+    let state = &context.dirs()?.state;
+    let session_lock = lock_session(&plan, planned_session(&plan), context)?;
+    let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
+    let started_unix_ms = driver::unix_ms();
+    let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
+    if plan.critic.prompt_as == CriticPrompt::System {
+        let file = run_dir.path().join("SUPERVISOR.md");
+        write_private(&file, plan.critic.prompt.as_bytes()).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
+        })?;
+        plan.critic.prompt_file = Some(file.display().to_string());
+    }
+    let redactor = night.credentials.redactor();
+    let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
+        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
+    let journal =
+        JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor.clone()).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+                .hint("make the directory writable, or set CCC_STATE_DIR")
+        })?;
+    let lives =
+        Life { core: Core::new(plan), from: Tick::ZERO, resumed: false, started_unix_ms, first_inputs: Vec::new() };
+    let held = Held { run_dir, run_lock, session_lock };
+    conduct(lives, held, journal, redactor, night, context)
+}
+
+/// Goes on with a run whose ccc has ended.
+///
+/// # Errors
+/// When its journal or its session cannot be had.
+pub(super) fn go_on(
+    continuation: Continuation,
+    run_dir: RunDir,
+    run_lock: RunLock,
+    night: &Night<'_>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let plan = continuation.core.plan().clone();
+    let session_id = continuation.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
+    let session_lock = lock_session(&plan, session_id, context)?;
+    // Remains of the dead ccc: its agent may still be writing into the session.
+    let swept = process::sweep_run(run_dir.id());
+    if swept.killed > 0 {
+        context.printer.talk(format_args!("{} process(es) left by the dead run were ended", swept.killed));
+    }
+    let redactor = night.credentials.redactor();
+    let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
+        .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
+    let life = Life {
+        core: continuation.core,
+        from: continuation.tail.last_tick,
+        resumed: true,
+        started_unix_ms: continuation.started_unix_ms,
+        first_inputs: continuation.first_inputs,
+    };
+    let held = Held { run_dir, run_lock, session_lock };
+    conduct(life, held, journal, redactor, night, context)
+}
+
+/// What this ccc holds for as long as the run goes on.
+struct Held {
+    run_dir: RunDir,
+    run_lock: RunLock,
+    session_lock: Option<SessionLock>,
+}
+
+fn planned_session(plan: &Plan) -> Option<String> {
+    match &plan.session {
+        SessionStart::New(id) | SessionStart::Resume(id) => Some(id.clone()),
+        SessionStart::Latest => None,
+    }
+}
+
+fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<SessionLock>, CliError> {
+    let Some(session_id) = session_id else { return Ok(None) };
+    let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
+    SessionLock::take(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
+}
+
+struct Life {
+    core: Core,
+    from: Tick,
+    resumed: bool,
+    started_unix_ms: i64,
+    first_inputs: Vec<OperatorInput>,
+}
+
+fn conduct(
+    life: Life,
+    held: Held,
+    journal: JournalWriter,
+    redactor: Redactor,
+    night: &Night<'_>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let state_dir = context.dirs()?.state.clone();
+    let Held { run_dir, run_lock, session_lock } = held;
+    let plan = life.core.plan().clone();
+    let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
+    process::become_subreaper();
+    let style = Style::decide(
+        io::stderr().is_terminal(),
+        context.env.get("NO_COLOR").and_then(|value| value.to_str()),
+        context.env.get("TERM").and_then(|term| term.to_str()),
+        driver::terminal_columns(),
+    );
+    let form = match night.form {
+        OutputFormat::Text => Form::Text,
+        OutputFormat::Json => Form::Json,
+        OutputFormat::StreamJson => Form::StreamJson,
+    };
+    let mut printer = Printer::new(form, style);
+    let screen = Screen::on_stdio(Limits::default())
+        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
+    let banner = banner(&plan, &run_dir, session_id, night, &redactor);
+    for piece in printer.start(life.from, &banner) {
+        let _ = screen.put(piece);
+    }
+    let setup = Setup {
+        core: life.core,
+        from: life.from,
+        resumed: life.resumed,
+        first_inputs: life.first_inputs,
+        run_dir: run_dir.clone(),
+        state_dir,
+        claude_dir: context.dirs()?.claude.clone(),
+        journal,
+        redactor,
+        started_unix_ms: life.started_unix_ms,
+        program: Program {
+            path: PathBuf::from(&plan.agent_program),
+            first_args: plan.agent_first_args.iter().map(OsString::from).collect(),
+        },
+        env: child_env(night, context),
+        transport: match night.transport {
+            Transport::Pty => PTY,
+            Transport::Pipe => process::Transport::Pipe,
+        },
+        session_lock,
+        printer,
+        screen,
+    };
+    let end = driver::run(setup)
+        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let finish = last_words(end, &plan, &run_dir, context);
+    // Held to here: nobody may go on with the run while its last words are written.
+    drop(run_lock);
+    let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
+    if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
+        return hand_over(&plan, &finish, night, context);
+    }
+    Ok(ExitCode::from(finish.outcome))
+}
+
+/// Prints the end; gives the finish, unless the user had left before there was one.
+fn last_words(end: End, plan: &Plan, run_dir: &RunDir, context: &Context) -> Option<Finish> {
+    let End { finish, tick, mut printer, screen, journal_news } = end;
+    if let Some(finish) = &finish {
+        let ending = Ending {
+            finish,
+            run_id: &plan.run_id,
+            run_dir: &run_dir.path().display().to_string(),
+            cwd: &plan.cwd,
+            // The demonstration's session means nothing to anybody else's program.
+            agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+            report: None,
+        };
+        for piece in printer.finish(tick, &ending) {
+            if screen.put(piece).is_err() {
+                break;
+            }
+        }
+    }
+    let fault = screen.out_fault();
+    let flushed = screen.finish(LAST_WORDS);
+    if let Some(news) = journal_news {
+        context.printer.warn(driver::journal_news(&news));
+    }
+    if let Some(fault) = fault {
+        context.printer.warn(format_args!("stdout: {fault}; the result stands in {}", run_dir.summary().display()));
+    } else if !flushed.complete {
+        context
+            .printer
+            .warn(format_args!("not all output was taken; the result stands in {}", run_dir.summary().display()));
+    }
+    if finish.is_none() {
+        context.printer.talk(format_args!("left at once; go on with: ccc resume {}", plan.run_id));
+    }
+    finish
+}
+
+fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Night<'_>, redactor: &Redactor) -> Banner {
+    let budgets = &plan.budgets;
+    Banner {
+        run_id: plan.run_id.clone(),
+        run_dir: run_dir.path().display().to_string(),
+        cwd: plan.cwd.clone(),
+        session_id,
+        agent_path: plan.agent_program.clone(),
+        agent_version: plan.agent_version.clone(),
+        credential: night.credential_sentence.clone(),
+        max_iterations: budgets.max_iterations,
+        max_duration_ms: budgets.max_duration_ms,
+        max_cost_usd: budgets.max_cost_usd,
+        max_restarts: budgets.max_restarts,
+        stall_timeout_ms: plan.timeouts.stall_ms,
+        tool_timeout_ms: plan.timeouts.tool_ms,
+        checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),
+        prompt_origin: night.prompt_origin.clone(),
+    }
+}
+
+/// Our environment with exactly the credential in use, and none of the others.
+fn child_env(night: &Night<'_>, context: &Context) -> ChildEnv {
+    let change = night.credentials.child_env();
+    let mut checks: Vec<(OsString, OsString)> = context
+        .env
+        .pairs()
+        .filter(|(name, _)| {
+            !crate::tokens::CREDENTIAL_VARIABLES.iter().any(|credential| *name == OsStr::new(credential))
+        })
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    checks.extend(night.extra_env.iter().cloned());
+    ChildEnv { agent: change.apply(checks.clone()), checks }
+}
+
+fn at_a_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Goes on in the agent's own interface on the finished session; when the user leaves it, the run's exit code is still
+/// that of a completed run.
+fn hand_over(plan: &Plan, finish: &Finish, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
+    let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
+    let env = child_env(night, context);
+    context.printer.talk(format_args!(
+        "going on in {} --resume {session_id} (leave it to come back here; --no-hand-over ends at once)",
+        plan.agent.program()
+    ));
+    let left = Command::new(&plan.agent_program)
+        .args(["--resume", session_id])
+        .current_dir(&plan.cwd)
+        .env_clear()
+        .envs(env.agent.iter().map(|(name, value)| (name, value)))
+        .status();
+    if let Err(error) = left {
+        context.printer.warn(format_args!("{}: {error}", plan.agent_program));
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
+}
+
+pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
+    CliError::new(ErrorKind::Io, error.to_string())
+        .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+}
+
+pub(super) fn lock_error(error: &LockError) -> CliError {
+    match error {
+        LockError::Held { .. } => CliError::new(ErrorKind::Usage, error.to_string()).hint(
+            "wait for that run, or end it with Ctrl-C (`ccc runs` lists the runs); two of them would answer each other's stops",
+        ),
+        LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
+            .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
+    }
+}

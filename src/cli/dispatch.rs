@@ -1,0 +1,131 @@
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use super::command::{
+    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    supervise,
+};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
+
+/// Does what the arguments say, the program's name first, and gives the exit code.
+pub fn run<I, T>(args: I, context: &Context) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let code = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => execute(&matches, context),
+        Err(error) => Ok(answer_clap(&error, context)),
+    };
+    let code = code.unwrap_or_else(|error| report(&error, context));
+    // Data that did not reach its file is a failure even when the command went well.
+    match context.printer.fault() {
+        Some(fault) if code == ExitCode::COMPLETED => report(
+            &CliError::new(ErrorKind::Io, format!("writing to stdout failed: {fault}"))
+                .hint("make room, or write elsewhere"),
+            context,
+        ),
+        Some(_) | None => code,
+    }
+    .as_u8()
+}
+
+fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError> {
+    let cli = match Cli::from_arg_matches(matches) {
+        Ok(cli) => cli,
+        Err(error) => return Ok(answer_clap(&error, context)),
+    };
+    match cli.command {
+        None if nothing_given(matches) => {
+            context.printer.data(&short_help());
+            Ok(ExitCode::COMPLETED)
+        }
+        None => supervise::run(cli.supervise, context),
+        Some(Command::Resume(args)) => resume::run(args, context),
+        Some(Command::Runs(args)) => runs::run(args, context),
+        Some(Command::Replay(args)) => replay::run(args, context),
+        Some(Command::Export(args)) => export::run(args, context),
+        Some(Command::Explain(args)) => explain::run(args, context),
+        Some(Command::Init(args)) => init::run(args, context),
+        Some(Command::Prompt(args)) => prompt::run(args, context),
+        Some(Command::Config(args)) => config::run(args, context),
+        Some(Command::Doctor(args)) => doctor::run(args, context),
+        Some(Command::Demo(args)) => demo::run(args, context),
+        Some(Command::Completions(args)) => completions::run(args, context),
+        Some(Command::Man(args)) => man::run(args, context),
+        Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
+    }
+}
+
+/// What `ccc` alone answers: how to start a run, and the commands; the options are in `ccc --help`.
+fn short_help() -> String {
+    let mut command = Cli::command()
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .mut_args(|arg| arg.hide(true))
+        .after_help("`ccc --help` lists the options; `ccc COMMAND --help` those of a command.");
+    command.render_help().to_string()
+}
+
+/// Whether no option at all was typed.
+fn nothing_given(matches: &ArgMatches) -> bool {
+    matches.ids().all(|id| matches.value_source(id.as_str()) != Some(ValueSource::CommandLine))
+}
+
+/// Prints what clap has to say: help and version are data, everything else is a usage error.
+fn answer_clap(error: &clap::Error, context: &Context) -> ExitCode {
+    let rendered = error.render();
+    let printer = &context.printer;
+    let asked_for = matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion);
+    let color = if asked_for { printer.color_out() } else { printer.color_err() };
+    let text = if color { rendered.ansi().to_string() } else { rendered.to_string() };
+    if asked_for {
+        printer.data(&text);
+        ExitCode::COMPLETED
+    } else {
+        printer.talk_raw(&text);
+        if let Some(hint) = stray_word(error) {
+            let label = printer.paint_err(Paint::Bold, "hint:");
+            printer.talk(format_args!("  {label} {hint}"));
+        }
+        ExitCode::USAGE
+    }
+}
+
+/// A word where none belongs is a mistyped command or a task without `-p`. Clap knows the commands no more once there
+/// are arguments after `--`, so the likeness is looked for here.
+fn stray_word(error: &clap::Error) -> Option<String> {
+    if error.kind() != ClapKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if word.starts_with('-') {
+        return None;
+    }
+    let root = Cli::command();
+    let names: Vec<&str> =
+        root.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name).collect();
+    Some(match similar::get_close_matches(word.as_str(), &names, 1, 0.6).first() {
+        Some(name) if *name == word.as_str() => {
+            format!("`ccc {name}` is a command of its own: give it before any option")
+        }
+        Some(name) => format!("did you mean `ccc {name}`?"),
+        None => "a task is given with -p: ccc --supervisor -p \"TASK\"".to_owned(),
+    })
+}
+
+fn report(error: &CliError, context: &Context) -> ExitCode {
+    let printer = &context.printer;
+    let label = printer.paint_err(Paint::Red, "error:");
+    printer.talk(format_args!("{label} {}", error.message));
+    if let Some(hint) = &error.hint {
+        let label = printer.paint_err(Paint::Bold, "hint:");
+        printer.talk(format_args!("  {label} {hint}"));
+    }
+    error.exit_code()
+}

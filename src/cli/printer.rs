@@ -1,0 +1,228 @@
+//! The only place that writes to stdout and stderr: data goes to the one, talk to the other.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::Env;
+use crate::config::env::NO_COLOR;
+
+/// Stdout and stderr. A reader that went away (`ccc runs | head -1`), or a terminal that did, is no error and no
+/// panic: from then on nothing is written there. Any other failure, such as a full disk, is kept for [`Printer::fault`].
+pub struct Printer {
+    out: Mutex<Stream>,
+    err: Mutex<Stream>,
+    color_out: bool,
+    color_err: bool,
+}
+
+struct Stream {
+    to: Box<dyn Write + Send>,
+    gone: bool,
+    fault: Option<io::Error>,
+}
+
+impl Printer {
+    /// The streams of this process; coloured where they are terminals and `NO_COLOR` is not set.
+    #[must_use]
+    pub fn of_process(env: &Env) -> Self {
+        let color = env.get(NO_COLOR).is_none();
+        Self {
+            color_out: color && io::stdout().is_terminal(),
+            color_err: color && io::stderr().is_terminal(),
+            out: Mutex::new(Stream::new(Box::new(io::stdout()))),
+            err: Mutex::new(Stream::new(Box::new(io::stderr()))),
+        }
+    }
+
+    /// Other streams, without colour.
+    #[must_use]
+    pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        Self {
+            out: Mutex::new(Stream::new(out)),
+            err: Mutex::new(Stream::new(err)),
+            color_out: false,
+            color_err: false,
+        }
+    }
+
+    /// Whether stdout takes colour.
+    #[must_use]
+    pub fn color_out(&self) -> bool {
+        self.color_out
+    }
+
+    /// Whether stderr takes colour.
+    #[must_use]
+    pub fn color_err(&self) -> bool {
+        self.color_err
+    }
+
+    /// Writes data to stdout, as it is.
+    pub fn data(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Writes bytes to stdout, as they are.
+    pub fn bytes(&self, bytes: &[u8]) {
+        lock(&self.out).write(bytes);
+    }
+
+    /// Writes a line to stdout.
+    pub fn line(&self, line: impl fmt::Display) {
+        self.data(&format!("{line}\n"));
+    }
+
+    /// Writes a line of talk to stderr.
+    pub fn talk(&self, line: impl fmt::Display) {
+        self.talk_raw(&format!("{line}\n"));
+    }
+
+    /// Writes talk to stderr, as it is.
+    pub fn talk_raw(&self, text: &str) {
+        lock(&self.err).write(text.as_bytes());
+    }
+
+    /// Writes a warning to stderr.
+    pub fn warn(&self, text: impl fmt::Display) {
+        let label = self.paint_err(Paint::Yellow, "warning:");
+        self.talk(format_args!("{label} {text}"));
+    }
+
+    /// The text in a colour, where stdout takes colour.
+    #[must_use]
+    pub fn paint(&self, paint: Paint, text: &str) -> String {
+        paint.wrap(text, self.color_out)
+    }
+
+    /// The text in a colour, where stderr takes colour.
+    #[must_use]
+    pub fn paint_err(&self, paint: Paint, text: &str) -> String {
+        paint.wrap(text, self.color_err)
+    }
+
+    /// Whether nobody reads stdout any more: a command that prints for long may stop then.
+    #[must_use]
+    pub fn out_is_gone(&self) -> bool {
+        lock(&self.out).gone
+    }
+
+    /// Why data could not be written, when it was not for want of a reader; told once.
+    #[must_use]
+    pub fn fault(&self) -> Option<io::Error> {
+        lock(&self.out).fault.take()
+    }
+}
+
+impl fmt::Debug for Printer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Printer")
+            .field("color_out", &self.color_out)
+            .field("color_err", &self.color_err)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    fn new(to: Box<dyn Write + Send>) -> Self {
+        Self { to, gone: false, fault: None }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.gone {
+            return;
+        }
+        if let Err(error) = self.to.write_all(bytes).and_then(|()| self.to.flush()) {
+            self.gone = true;
+            // EIO is what a terminal that hung up answers.
+            let nobody_there = error.kind() == io::ErrorKind::BrokenPipe
+                || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+            if !nobody_there {
+                self.fault = Some(error);
+            }
+        }
+    }
+}
+
+/// A panic while writing leaves nothing half-changed that matters here.
+fn lock(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The colours in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// Good.
+    Green,
+    /// Take care.
+    Yellow,
+    /// Bad.
+    Red,
+    /// Less important.
+    Dim,
+    /// More important.
+    Bold,
+}
+
+impl Paint {
+    fn wrap(self, text: &str, color: bool) -> String {
+        if !color {
+            return text.to_owned();
+        }
+        let code = match self {
+            Paint::Green => "32",
+            Paint::Yellow => "33",
+            Paint::Red => "31",
+            Paint::Dim => "2",
+            Paint::Bold => "1",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::Printer;
+
+    /// Fails each write with this error and counts the tries.
+    struct Broken(i32, Arc<Mutex<u32>>);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *self.1.lock().expect("lock") += 1;
+            Err(io::Error::from_raw_os_error(self.0))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_fault_and_nothing_more_is_written() {
+        for errno in [rustix::io::Errno::PIPE, rustix::io::Errno::IO] {
+            let tries = Arc::new(Mutex::new(0));
+            let printer = Printer::to(Box::new(Broken(errno.raw_os_error(), Arc::clone(&tries))), Box::new(io::sink()));
+            printer.line("one");
+            printer.line("two");
+            assert!(printer.out_is_gone());
+            assert!(printer.fault().is_none(), "{errno:?}");
+            assert_eq!(*tries.lock().expect("lock"), 1);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_a_fault() {
+        let printer = Printer::to(
+            Box::new(Broken(rustix::io::Errno::NOSPC.raw_os_error(), Arc::new(Mutex::new(0)))),
+            Box::new(io::sink()),
+        );
+        printer.line("one");
+        let fault = printer.fault().expect("a fault");
+        assert_eq!(fault.kind(), io::ErrorKind::StorageFull);
+        assert!(printer.fault().is_none(), "told once");
+    }
+}

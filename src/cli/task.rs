@@ -1,0 +1,66 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{CliError, ErrorKind, Stdin};
+
+/// The longest task, in bytes. The agent's CLI was seen to take a 10 MB message (facts §5); a task beyond this is a
+/// wrong file.
+pub const MAX_TASK_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Where the command line says the task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TaskSource<'a> {
+    /// `-p`.
+    pub(super) prompt: Option<&'a str>,
+    /// `--prompt-file`.
+    pub(super) file: Option<&'a Path>,
+}
+
+/// Reads the task: that of `-p`, else of the file, else what is piped to stdin.
+pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result<String, CliError> {
+    let (place, bytes) = match (source.prompt, source.file) {
+        (Some(prompt), _) => ("-p".to_owned(), Ok(prompt.as_bytes().to_vec())),
+        (None, Some(file)) if file == Path::new("-") => ("stdin".to_owned(), read_stdin(stdin)),
+        (None, Some(file)) => (format!("the file {}", file.display()), read_file(&cwd.join(file))),
+        (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
+        (None, None) => {
+            return Err(CliError::new(ErrorKind::Usage, "there is no task")
+                .hint("say what to do: ccc --supervisor -p \"TASK\", or --prompt-file FILE"));
+        }
+    };
+    let bytes = bytes.map_err(|error| {
+        CliError::new(ErrorKind::Usage, format!("the task cannot be read from {place}: {error}"))
+            .hint("name a readable file, or give the task with -p")
+    })?;
+    if bytes.len() as u64 > MAX_TASK_BYTES {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("the task from {place} is longer than {MAX_TASK_BYTES} bytes"),
+        )
+        .hint("put the material into files and let the task name them"));
+    }
+    let task = String::from_utf8(bytes).map_err(|error| {
+        CliError::new(
+            ErrorKind::Usage,
+            format!("the task from {place} is not valid UTF-8 at byte {}", error.utf8_error().valid_up_to()),
+        )
+        .hint("save it as UTF-8")
+    })?;
+    if task.trim().is_empty() {
+        return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
+            .hint("say what to do: ccc --supervisor -p \"TASK\", or --prompt-file FILE"));
+    }
+    Ok(task)
+}
+
+/// One byte more than allowed, so that too long can be told from just long enough.
+fn read_stdin(stdin: &Stdin) -> io::Result<Vec<u8>> {
+    stdin.read_up_to(MAX_TASK_BYTES + 1)
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_TASK_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

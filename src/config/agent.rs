@@ -1,0 +1,243 @@
+//! Where the agent's program is, and which version it says it is.
+
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::env::PATH;
+use super::{Dirs, Env};
+
+/// The name that is looked for on PATH.
+pub const DEFAULT_NAME: &str = "claude";
+/// The oldest version that ccc is tested with.
+pub const OLDEST_TESTED: &str = "2.1.197";
+/// The newest version that ccc is tested with.
+pub const NEWEST_TESTED: &str = "2.1.329";
+/// How long `--version` may take. A loaded machine was seen to need four seconds for a start (facts §2).
+pub const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How much of the answer to `--version` is read, in bytes.
+const VERSION_LIMIT_BYTES: u64 = 4_096;
+
+/// The agent's program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProgram {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// The version it gave for itself; `None` when it gave none in time.
+    pub version: Option<String>,
+}
+
+/// Why there is no agent to start.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AgentLookupError {
+    /// The program that the user named is not there.
+    #[error("the agent's program {} does not exist", path.display())]
+    Missing {
+        /// As it was named.
+        path: PathBuf,
+    },
+    /// What the user named cannot be executed.
+    #[error("{} is not an executable file", path.display())]
+    NotExecutable {
+        /// As it was named.
+        path: PathBuf,
+    },
+    /// Nothing of this name is on PATH, nor at the usual places.
+    #[error("no agent found: no `{name}` on PATH{}", also.as_ref().map(|path| format!(", and no {}", path.display())).unwrap_or_default())]
+    NotFound {
+        /// The name looked for.
+        name: String,
+        /// Where else it was looked for.
+        also: Option<PathBuf>,
+    },
+}
+
+/// Finds the agent's program and asks it for its version.
+///
+/// `named` is `--agent` or `agent.path`: a path, or a bare name to look for on PATH. Without it, `claude` on PATH,
+/// else `~/.claude/local/claude`.
+///
+/// # Errors
+/// When there is no such program. A program that does not tell its version is no error.
+pub fn find(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<AgentProgram, AgentLookupError> {
+    let path = locate(named, env, dirs, cwd)?;
+    let version = ask_version(&path, VERSION_TIMEOUT).ok();
+    Ok(AgentProgram { path, version })
+}
+
+/// Finds the agent's program without starting it.
+///
+/// # Errors
+/// When there is no such program.
+pub fn locate(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<PathBuf, AgentLookupError> {
+    match named {
+        Some(path) if path.components().count() > 1 || path.is_absolute() => {
+            let path = cwd.join(path);
+            if is_executable(&path) {
+                Ok(path)
+            } else if path.exists() {
+                Err(AgentLookupError::NotExecutable { path })
+            } else {
+                Err(AgentLookupError::Missing { path })
+            }
+        }
+        Some(name) => on_path(name.as_os_str(), env, cwd)
+            .ok_or_else(|| AgentLookupError::NotFound { name: name.display().to_string(), also: None }),
+        None => {
+            let local = dirs.home.join(".claude").join("local").join(DEFAULT_NAME);
+            on_path(OsStr::new(DEFAULT_NAME), env, cwd)
+                .or_else(|| is_executable(&local).then(|| local.clone()))
+                .ok_or_else(|| AgentLookupError::NotFound { name: DEFAULT_NAME.to_owned(), also: Some(local) })
+        }
+    }
+}
+
+fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
+    std::env::split_paths(env.get(PATH)?).map(|dir| cwd.join(dir).join(name)).find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Why a program did not tell its version.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionFault {
+    /// It could not be started.
+    #[error("it cannot be started: {0}")]
+    Spawn(#[source] io::Error),
+    /// It said nothing in time and was killed.
+    #[error("`--version` gave no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// It ended badly or said something else.
+    #[error("`--version` did not print a version number")]
+    NoVersion,
+}
+
+/// Asks a program for its version: `--version`, first number of the form `1.2.3` in what it prints.
+///
+/// The program has a group of its own, which is killed when time is up. That it closes its output, or has printed
+/// `VERSION_LIMIT_BYTES`, is the event waited for; a grandchild that keeps the output open costs the timeout.
+///
+/// # Errors
+/// See [`VersionFault`].
+pub fn ask_version(path: &Path, timeout: Duration) -> Result<String, VersionFault> {
+    let mut child = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(VersionFault::Spawn)?;
+    let (sender, receiver) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            let read = stdout.take(VERSION_LIMIT_BYTES).read_to_end(&mut text);
+            // Nobody listens any more after a timeout.
+            let _ = sender.send(read.map(|_| text));
+        });
+    }
+    let answer = receiver.recv_timeout(timeout);
+    // Whatever it answered, it has nothing more to do.
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // An error means that the group is gone already.
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+    match answer {
+        Ok(Ok(text)) => version_in(&String::from_utf8_lossy(&text)).ok_or(VersionFault::NoVersion),
+        Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(VersionFault::NoVersion),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(VersionFault::Timeout(timeout)),
+    }
+}
+
+/// The first word that begins with three numbers joined by dots.
+fn version_in(text: &str) -> Option<String> {
+    text.split_whitespace()
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| numbers(word).is_some())
+        .map(str::to_owned)
+}
+
+/// The three numbers of a version; what follows them (`-beta.1`) does not count.
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let mut parts = version.splitn(3, '.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    let patch = parts.next()?;
+    let digits = patch.find(|char: char| !char.is_ascii_digit()).unwrap_or(patch.len());
+    Some([major, minor, patch[..digits].parse().ok()?])
+}
+
+/// How a version stands to the tested ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tested {
+    /// Older than the oldest.
+    TooOld,
+    /// Within the tested range.
+    Yes,
+    /// Newer than the newest: used, not tested.
+    Newer,
+    /// Not a version that can be compared.
+    Unknown,
+}
+
+/// Holds a version against the tested ones.
+#[must_use]
+pub fn tested(version: &str) -> Tested {
+    let (Some(version), Some(oldest), Some(newest)) =
+        (numbers(version), numbers(OLDEST_TESTED), numbers(NEWEST_TESTED))
+    else {
+        return Tested::Unknown;
+    };
+    match (version.cmp(&oldest), version.cmp(&newest)) {
+        (Ordering::Less, _) => Tested::TooOld,
+        (_, Ordering::Greater) => Tested::Newer,
+        (Ordering::Equal | Ordering::Greater, Ordering::Less | Ordering::Equal) => Tested::Yes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tested, tested, version_in};
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, expected) in [
+            ("2.1.196", Tested::TooOld),
+            ("2.1.99", Tested::TooOld),
+            ("1.9.999", Tested::TooOld),
+            ("2.1.197", Tested::Yes),
+            ("2.1.329", Tested::Yes),
+            ("2.1.330", Tested::Newer),
+            ("2.1.1000", Tested::Newer),
+            ("10.0.0", Tested::Newer),
+            ("2.1.329-beta.1", Tested::Yes),
+            ("banana", Tested::Unknown),
+            ("2.1", Tested::Unknown),
+        ] {
+            assert_eq!(tested(version), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_found_in_what_the_program_prints() {
+        for (printed, version) in [
+            ("2.1.329 (Claude Code)\n", Some("2.1.329")),
+            ("claude v1.0.2\n", Some("1.0.2")),
+            ("Usage: 1 or 2\n", None),
+            ("", None),
+        ] {
+            assert_eq!(version_in(printed).as_deref(), version, "{printed:?}");
+        }
+    }
+}

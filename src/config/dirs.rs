@@ -1,0 +1,55 @@
+use std::path::{Path, PathBuf};
+
+use directories::{BaseDirs, ProjectDirs};
+
+use super::env::{CCC_CONFIG_DIR, CCC_STATE_DIR, CLAUDE_CONFIG_DIR, Env};
+
+/// Where the user's things are. All paths are absolute unless a variable named a relative one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirs {
+    /// The user's home directory.
+    pub home: PathBuf,
+    /// Holds `ccc.json`.
+    pub config: PathBuf,
+    /// Holds `runs/` and what all ccc processes of the user share.
+    pub state: PathBuf,
+    /// The agent's own directory: `~/.claude`, or what `CLAUDE_CONFIG_DIR` says (facts §9).
+    pub claude: PathBuf,
+}
+
+impl Dirs {
+    /// The directories of this process's user, with the overrides of `env`; `None` when there is no home directory.
+    #[must_use]
+    pub fn of_process(env: &Env) -> Option<Self> {
+        let base = BaseDirs::new()?;
+        let project = ProjectDirs::from("", "", "ccc")?;
+        // Only Linux has a state directory of its own; elsewhere the local data directory is the place for state.
+        let state = project.state_dir().unwrap_or_else(|| project.data_local_dir());
+        Some(Self::new(base.home_dir(), project.config_dir(), state, env))
+    }
+
+    /// The given directories, with the overrides of `env`.
+    #[must_use]
+    pub fn new(home: &Path, config: &Path, state: &Path, env: &Env) -> Self {
+        let or = |name: &str, default: &Path| env.get(name).map_or_else(|| default.to_path_buf(), PathBuf::from);
+        Self {
+            home: home.to_path_buf(),
+            config: or(CCC_CONFIG_DIR, config),
+            state: or(CCC_STATE_DIR, state),
+            claude: or(CLAUDE_CONFIG_DIR, &home.join(".claude")),
+        }
+    }
+
+    /// The user's configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("ccc.json")
+    }
+
+    /// The configuration file of the older ccc, beside the agent's own settings. It does not move with
+    /// `CLAUDE_CONFIG_DIR`: the older ccc did not look there either.
+    #[must_use]
+    pub fn claude_config_file(&self) -> PathBuf {
+        self.home.join(".claude").join("ccc.json")
+    }
+}

@@ -1,0 +1,134 @@
+//! The environment, read once, and the names of all variables that ccc knows.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// Directory of the user's configuration file, instead of the platform's.
+pub const CCC_CONFIG_DIR: &str = "CCC_CONFIG_DIR";
+/// Directory of runs and shared state, instead of the platform's.
+pub const CCC_STATE_DIR: &str = "CCC_STATE_DIR";
+/// What to write to the diagnostic log.
+pub const CCC_LOG: &str = "CCC_LOG";
+/// The run that a process belongs to; ccc sets it for its agents.
+pub const CCC_RUN_ID: &str = "CCC_RUN_ID";
+/// The process of the run that a process descends from; ccc sets it for its agents.
+pub const CCC_ATTEMPT: &str = "CCC_ATTEMPT";
+/// `agent.path`.
+pub const CCC_AGENT: &str = "CCC_AGENT";
+/// `transport`.
+pub const CCC_TRANSPORT: &str = "CCC_TRANSPORT";
+/// `checks`, as one command.
+pub const CCC_CHECK: &str = "CCC_CHECK";
+/// `critic.prompt_file`.
+pub const CCC_SUPERVISOR_PROMPT: &str = "CCC_SUPERVISOR_PROMPT";
+/// `critic.prompt`.
+pub const CCC_CRITIC_PROMPT: &str = "CCC_CRITIC_PROMPT";
+/// `critic.model`.
+pub const CCC_CRITIC_MODEL: &str = "CCC_CRITIC_MODEL";
+/// `critic.max_failures`.
+pub const CCC_CRITIC_MAX_FAILURES: &str = "CCC_CRITIC_MAX_FAILURES";
+/// `critic.timeout`.
+pub const CCC_CRITIC_TIMEOUT: &str = "CCC_CRITIC_TIMEOUT";
+/// `budgets.max_iterations`.
+pub const CCC_MAX_ITERATIONS: &str = "CCC_MAX_ITERATIONS";
+/// `budgets.max_duration`.
+pub const CCC_MAX_DURATION: &str = "CCC_MAX_DURATION";
+/// `budgets.max_cost_usd`.
+pub const CCC_MAX_COST_USD: &str = "CCC_MAX_COST_USD";
+/// `budgets.max_restarts`.
+pub const CCC_MAX_RESTARTS: &str = "CCC_MAX_RESTARTS";
+/// `budgets.max_repeats`.
+pub const CCC_MAX_REPEATS: &str = "CCC_MAX_REPEATS";
+/// `stall_timeout`.
+pub const CCC_STALL_TIMEOUT: &str = "CCC_STALL_TIMEOUT";
+/// `tool_timeout`.
+pub const CCC_TOOL_TIMEOUT: &str = "CCC_TOOL_TIMEOUT";
+/// `grace`.
+pub const CCC_GRACE: &str = "CCC_GRACE";
+/// `share_prompt_prefix`.
+pub const CCC_SHARE_PROMPT_PREFIX: &str = "CCC_SHARE_PROMPT_PREFIX";
+/// `no_wait`.
+pub const CCC_NO_WAIT: &str = "CCC_NO_WAIT";
+/// `output_format`.
+pub const CCC_OUTPUT_FORMAT: &str = "CCC_OUTPUT_FORMAT";
+
+/// Where the agent's CLI keeps settings, login and sessions, instead of `~/.claude` (facts §9).
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Where programs are looked for.
+pub const PATH: &str = "PATH";
+/// Set to anything but the empty string, it forbids colour.
+pub const NO_COLOR: &str = "NO_COLOR";
+
+/// The environment of a process, as a value.
+///
+/// `Debug` shows names only: values may be secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Env {
+    vars: BTreeMap<OsString, OsString>,
+}
+
+impl Env {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self { vars: std::env::vars_os().collect() }
+    }
+
+    /// An environment made of these pairs.
+    pub fn from_pairs<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self { vars: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    }
+
+    /// A variable's value; one that is set but empty counts as not set.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable exists at all, empty or not.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.vars.contains_key(OsStr::new(name))
+    }
+
+    /// All variables with their values, sorted by name. Values may be secrets: they go into a child's environment only.
+    pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.vars.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// The names of all variables, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.vars.keys().map(OsString::as_os_str)
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Env;
+
+    #[test]
+    fn debug_shows_names_and_no_values() {
+        let env = Env::from_pairs([("ANTHROPIC_API_KEY", "sk-ant-very-secret")]);
+        let shown = format!("{env:?}");
+        assert!(shown.contains("ANTHROPIC_API_KEY"));
+        assert!(!shown.contains("very-secret"), "{shown}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set_but_is_known_to_exist() {
+        let env = Env::from_pairs([("CCC_AGENT", "")]);
+        assert_eq!(env.get("CCC_AGENT"), None);
+        assert!(env.is_set("CCC_AGENT"));
+    }
+}

@@ -1,0 +1,104 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::Origin;
+
+/// A place in a text file, counted from 1 as editors do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in bytes.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Why there is no configuration. Nothing is started then.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file.
+    #[error("{}: {fault}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: FileFault,
+    },
+    /// An environment variable.
+    #[error("the environment variable {name} (`{key}`) does not fit: {message}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// The setting it stands for.
+        key: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A value of the right type that makes no sense.
+    #[error("`{key}` from {origin}: {message}")]
+    Senseless {
+        /// The setting.
+        key: &'static str,
+        /// Where it was set.
+        origin: Origin,
+        /// What is wrong with it.
+        message: &'static str,
+    },
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileFault {
+    /// It exists and cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// It is no text.
+    #[error("is not valid UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// The first bad byte, counted from 0.
+        offset: usize,
+    },
+    /// It is no JSON.
+    #[error("is not valid JSON at {position}: {message}")]
+    Syntax {
+        /// Where.
+        position: Position,
+        /// What the parser says.
+        message: String,
+    },
+    /// It is JSON of another kind.
+    #[error("must hold a JSON object, not {found}")]
+    NotAnObject {
+        /// What it holds.
+        found: &'static str,
+    },
+    /// A key has a value of the wrong type.
+    #[error("`{key}`{} does not fit: {message}", At(*position))]
+    Key {
+        /// The key with its path.
+        key: String,
+        /// Where its value ends, when it could be told.
+        position: Option<Position>,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// ` at line 1, column 2`, or nothing.
+struct At(Option<Position>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(position) => write!(f, " at {position}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use super::env;
+
+/// A setting: its name in files, the variable and the flag that stand over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The path in a configuration file, with dots.
+    pub path: &'static str,
+    /// The environment variable.
+    pub variable: Option<&'static str>,
+    /// The command line's option.
+    pub flag: Option<&'static str>,
+}
+
+const fn key(path: &'static str, variable: Option<&'static str>, flag: Option<&'static str>) -> Key {
+    Key { path, variable, flag }
+}
+
+/// All settings, in the order in which they are shown. A test holds them against [`super::Layer`]'s schema.
+pub const KEYS: &[Key] = &[
+    key("agent.path", Some(env::CCC_AGENT), Some("--agent")),
+    key("agent.args", None, Some("--")),
+    key("transport", Some(env::CCC_TRANSPORT), Some("--transport")),
+    key("checks", Some(env::CCC_CHECK), Some("--check")),
+    key("critic.prompt_file", Some(env::CCC_SUPERVISOR_PROMPT), Some("--supervisor-prompt")),
+    key("critic.prompt", Some(env::CCC_CRITIC_PROMPT), Some("--critic-prompt")),
+    key("critic.model", Some(env::CCC_CRITIC_MODEL), Some("--critic-model")),
+    key("critic.allow", None, None),
+    key("critic.max_failures", Some(env::CCC_CRITIC_MAX_FAILURES), None),
+    key("critic.timeout", Some(env::CCC_CRITIC_TIMEOUT), None),
+    key("budgets.max_iterations", Some(env::CCC_MAX_ITERATIONS), Some("--max-iterations")),
+    key("budgets.max_duration", Some(env::CCC_MAX_DURATION), Some("--max-duration")),
+    key("budgets.max_cost_usd", Some(env::CCC_MAX_COST_USD), Some("--max-cost-usd")),
+    key("budgets.max_restarts", Some(env::CCC_MAX_RESTARTS), Some("--max-restarts")),
+    key("budgets.max_repeats", Some(env::CCC_MAX_REPEATS), None),
+    key("stall_timeout", Some(env::CCC_STALL_TIMEOUT), Some("--stall-timeout")),
+    key("tool_timeout", Some(env::CCC_TOOL_TIMEOUT), Some("--tool-timeout")),
+    key("grace", Some(env::CCC_GRACE), None),
+    key("share_prompt_prefix", Some(env::CCC_SHARE_PROMPT_PREFIX), None),
+    key("no_wait", Some(env::CCC_NO_WAIT), Some("--no-wait")),
+    key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format")),
+];
+
+impl Key {
+    /// The key's place in a JSON value, for [`serde_json::Value::pointer`].
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        format!("/{}", self.path.replace('.', "/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::KEYS;
+    use crate::config::schema;
+
+    /// The leaves of the schema, following references into its definitions.
+    fn leaves(root: &Value, node: &Value, prefix: &str, out: &mut BTreeSet<String>) {
+        let properties = node["properties"].as_object().expect("an object schema");
+        for (name, child) in properties {
+            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            let target = child["$ref"]
+                .as_str()
+                .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
+                .filter(|target| target.get("properties").is_some());
+            match target {
+                Some(target) => leaves(root, target, &path, out),
+                None => {
+                    out.insert(path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_in_the_table_and_none_besides() {
+        let schema = schema();
+        let mut published = BTreeSet::new();
+        leaves(&schema, &schema, "", &mut published);
+        let known: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+        assert_eq!(published, known);
+    }
+}

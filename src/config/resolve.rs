@@ -1,0 +1,401 @@
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::decode::decode_one;
+use super::file::rebase;
+use super::{
+    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env, KEYS,
+    Key, Layer, OutputFormat, Project, Settings, Span, Transport, load_file,
+};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything else.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(&'static str),
+    /// The command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Variable(name) => write!(f, "${name}"),
+            Origin::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Something in the configuration that has no effect. It stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A key that nobody knows.
+    UnknownKey {
+        /// The file.
+        file: PathBuf,
+        /// The key with its path.
+        key: String,
+        /// The known key most like it.
+        nearest: Option<&'static str>,
+    },
+    /// A `CCC_…` variable that nobody knows and that looks like a known one.
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The known variable most like it.
+        nearest: &'static str,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::UnknownKey { file, key, nearest } => {
+                write!(f, "{}: unknown key `{key}` is ignored", file.display())?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+                    None => Ok(()),
+                }
+            }
+            Warning::UnknownVariable { name, nearest } => {
+                write!(f, "the environment variable {name} means nothing; did you mean {nearest}?")
+            }
+        }
+    }
+}
+
+/// What the command line says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Flags {
+    /// The options.
+    pub layer: Layer,
+    /// The arguments after `--`; they follow those of `agent.args`.
+    pub agent_args: Vec<String>,
+}
+
+/// Settings with the origin of each value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The settings.
+    pub settings: Settings,
+    /// For each key of [`KEYS`], in that order, where its value came from.
+    pub origins: Vec<(&'static Key, Origin)>,
+    /// The files that were read, the strongest first.
+    pub files: Vec<PathBuf>,
+    /// What has no effect.
+    pub warnings: Vec<Warning>,
+}
+
+impl Resolved {
+    /// Where a key's value came from.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> Origin {
+        self.origins.iter().find(|(key, _)| key.path == path).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// Each key with its value as JSON and its origin. Without a value (`null`) nothing is set and there is no default.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(&'static Key, Value, &Origin)> {
+        let all = serde_json::to_value(&self.settings).unwrap_or_default();
+        self.origins
+            .iter()
+            .map(|(key, origin)| {
+                let value = all.pointer(&key.pointer()).cloned().unwrap_or_default();
+                (*key, value, origin)
+            })
+            .collect()
+    }
+}
+
+/// Keys that the older ccc keeps in `~/.claude/ccc.json`: providers and what belongs to them.
+const OLDER_KEYS: [&str; 5] = ["settings", "claude_args", "current_provider", "providers", "supervisor"];
+
+/// One layer and who speaks in it.
+struct Voice {
+    layer: Layer,
+    who: Who,
+}
+
+enum Who {
+    Flags,
+    Variables,
+    File(PathBuf),
+}
+
+impl Who {
+    fn origin(&self, key: &Key) -> Origin {
+        match self {
+            Who::Flags => key.flag.map_or(Origin::Default, Origin::Flag),
+            Who::Variables => key.variable.map_or(Origin::Default, Origin::Variable),
+            Who::File(path) => Origin::File(path.clone()),
+        }
+    }
+}
+
+/// Reads all layers and settles every key.
+///
+/// # Errors
+/// When a file or a variable cannot be understood, or a value makes no sense.
+pub fn resolve(dirs: &Dirs, project: &Project, env: &Env, flags: Flags) -> Result<Resolved, ConfigError> {
+    let mut warnings = unknown_variables(env);
+    let mut flag_layer = flags.layer;
+    rebase(&mut flag_layer, &project.cwd, &dirs.home);
+    let mut variables = from_variables(env)?;
+    rebase(&mut variables, &project.cwd, &dirs.home);
+    let mut voices =
+        vec![Voice { layer: flag_layer, who: Who::Flags }, Voice { layer: variables, who: Who::Variables }];
+    let mut files = Vec::new();
+    for path in files_of(dirs, project) {
+        let Some(file) = load_file(&path, &dirs.home)? else {
+            continue;
+        };
+        let older = path == dirs.claude_config_file();
+        warnings.extend(file.unknown.into_iter().filter(|key| !(older && OLDER_KEYS.contains(&key.as_str()))).map(
+            |key| Warning::UnknownKey {
+                nearest: nearest(&key, KEYS.iter().map(|key| key.path)),
+                file: path.clone(),
+                key,
+            },
+        ));
+        files.push(path.clone());
+        voices.push(Voice { layer: file.layer, who: Who::File(path) });
+    }
+    let mut origins = Vec::new();
+    let settings = settle(&voices, flags.agent_args, &mut origins);
+    let resolved = Resolved { settings, origins, files, warnings };
+    check_sense(&resolved)?;
+    Ok(resolved)
+}
+
+/// The configuration files that count, whether they exist or not, the strongest first. Of the project's two places
+/// the first that has one counts.
+#[must_use]
+pub fn files_of(dirs: &Dirs, project: &Project) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let candidates: Vec<PathBuf> = project.places().map(|place| place.join(".ccc.json")).collect();
+    files.extend(candidates.iter().find(|file| file.exists()).or(candidates.last()).cloned());
+    files.push(dirs.config_file());
+    // `CCC_CONFIG_DIR=~/.claude` makes them the same.
+    if !files.contains(&dirs.claude_config_file()) {
+        files.push(dirs.claude_config_file());
+    }
+    files
+}
+
+fn from_variables(env: &Env) -> Result<Layer, ConfigError> {
+    let mut layer = Layer::default();
+    for key in KEYS {
+        let Some(name) = key.variable else { continue };
+        let Some(raw) = env.get(name) else { continue };
+        let fault = |message: String| ConfigError::Variable { name, key: key.path, message };
+        let text = raw.to_str().ok_or_else(|| fault("it is not valid UTF-8".to_owned()))?;
+        let one = decode_one(key.path, variable_value(key.path, text)).map_err(fault)?;
+        layer = overlay(layer, one);
+    }
+    Ok(layer)
+}
+
+/// What a variable's text means for its key: the number, boolean or text that a file would hold.
+fn variable_value(path: &str, text: &str) -> Value {
+    let trimmed = text.trim();
+    match path {
+        "checks" => Value::Array(vec![Value::String(text.to_owned())]),
+        "budgets.max_iterations"
+        | "budgets.max_restarts"
+        | "budgets.max_repeats"
+        | "budgets.max_cost_usd"
+        | "critic.max_failures" => serde_json::from_str::<serde_json::Number>(trimmed)
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
+        "share_prompt_prefix" | "no_wait" => match trimmed.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Value::Bool(true),
+            "0" | "false" | "no" | "off" => Value::Bool(false),
+            _ => Value::String(text.to_owned()),
+        },
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+/// `over` where it says something, else `under`.
+fn overlay(under: Layer, over: Layer) -> Layer {
+    Layer {
+        agent: super::AgentLayer {
+            path: over.agent.path.or(under.agent.path),
+            args: over.agent.args.or(under.agent.args),
+        },
+        transport: over.transport.or(under.transport),
+        checks: over.checks.or(under.checks),
+        critic: super::CriticLayer {
+            prompt_file: over.critic.prompt_file.or(under.critic.prompt_file),
+            prompt: over.critic.prompt.or(under.critic.prompt),
+            model: over.critic.model.or(under.critic.model),
+            allow: over.critic.allow.or(under.critic.allow),
+            max_failures: over.critic.max_failures.or(under.critic.max_failures),
+            timeout: over.critic.timeout.or(under.critic.timeout),
+        },
+        budgets: super::BudgetsLayer {
+            max_iterations: over.budgets.max_iterations.or(under.budgets.max_iterations),
+            max_duration: over.budgets.max_duration.or(under.budgets.max_duration),
+            max_cost_usd: over.budgets.max_cost_usd.or(under.budgets.max_cost_usd),
+            max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
+            max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
+        },
+        stall_timeout: over.stall_timeout.or(under.stall_timeout),
+        tool_timeout: over.tool_timeout.or(under.tool_timeout),
+        grace: over.grace.or(under.grace),
+        share_prompt_prefix: over.share_prompt_prefix.or(under.share_prompt_prefix),
+        no_wait: over.no_wait.or(under.no_wait),
+        output_format: over.output_format.or(under.output_format),
+    }
+}
+
+/// Picks each value from the first voice that has one, and notes which it was.
+fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'static Key, Origin)>) -> Settings {
+    for key in KEYS {
+        let origin =
+            voices.iter().find(|voice| has(&voice.layer, key)).map_or(Origin::Default, |voice| voice.who.origin(key));
+        origins.push((key, origin));
+    }
+    if !after_dashes.is_empty()
+        && let Some((key, origin)) = origins.iter_mut().find(|(key, _)| key.path == "agent.args")
+    {
+        *origin = Who::Flags.origin(key);
+    }
+    let layer = voices.iter().rev().fold(Layer::default(), |under, voice| overlay(under, voice.layer.clone()));
+    let tool_timeout = layer.tool_timeout.unwrap_or(TOOL_TIMEOUT);
+    Settings {
+        agent: AgentSettings {
+            path: layer.agent.path.map(PathBuf::from),
+            args: layer.agent.args.unwrap_or_default().into_iter().chain(after_dashes).collect(),
+        },
+        transport: layer.transport.unwrap_or(Transport::Pty),
+        checks: layer
+            .checks
+            .unwrap_or_default()
+            .into_iter()
+            .map(|entry| match entry {
+                CheckEntry::Command(command) => Check { command, timeout: tool_timeout },
+                CheckEntry::Detailed { command, timeout } => {
+                    Check { command, timeout: timeout.unwrap_or(tool_timeout) }
+                }
+            })
+            .collect(),
+        critic: CriticSettings {
+            prompt_file: layer.critic.prompt_file.map(PathBuf::from),
+            prompt: layer.critic.prompt.unwrap_or(CriticPromptAs::Message),
+            model: layer.critic.model,
+            allow: layer.critic.allow.unwrap_or_default(),
+            max_failures: layer.critic.max_failures.unwrap_or(MAX_CRITIC_FAILURES),
+            timeout: layer.critic.timeout.unwrap_or(CRITIC_TIMEOUT),
+        },
+        budgets: BudgetSettings {
+            max_iterations: layer.budgets.max_iterations.unwrap_or(MAX_ITERATIONS),
+            max_duration: layer.budgets.max_duration,
+            max_cost_usd: layer.budgets.max_cost_usd,
+            max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
+            max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),
+        },
+        stall_timeout: layer.stall_timeout.unwrap_or(STALL_TIMEOUT),
+        tool_timeout,
+        grace: layer.grace.unwrap_or(GRACE),
+        share_prompt_prefix: layer.share_prompt_prefix.unwrap_or(true),
+        no_wait: layer.no_wait.unwrap_or(false),
+        output_format: layer.output_format.unwrap_or(OutputFormat::Text),
+    }
+}
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+const MAX_ITERATIONS: NonZeroU32 = at_least_one(20);
+const MAX_REPEATS: NonZeroU32 = at_least_one(3);
+const MAX_CRITIC_FAILURES: NonZeroU32 = at_least_one(3);
+const MAX_RESTARTS: u32 = 5;
+const STALL_TIMEOUT: Span = Span::from_secs(180);
+const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
+const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);
+const GRACE: Span = Span::from_secs(3);
+
+fn has(layer: &Layer, key: &Key) -> bool {
+    serde_json::to_value(layer)
+        .ok()
+        .and_then(|value| value.pointer(&key.pointer()).map(|value| !value.is_null()))
+        .unwrap_or(false)
+}
+
+/// Values of the right type that cannot be meant.
+fn check_sense(resolved: &Resolved) -> Result<(), ConfigError> {
+    let settings = &resolved.settings;
+    let blank = |text: &str| text.trim().is_empty();
+    let senseless: [(&'static str, bool, &'static str); 5] = [
+        (
+            "agent.path",
+            settings.agent.path.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
+            "the program's name is empty",
+        ),
+        ("checks", settings.checks.iter().any(|check| blank(&check.command)), "a check's command is empty"),
+        (
+            "critic.prompt_file",
+            settings.critic.prompt_file.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
+            "the file's name is empty",
+        ),
+        ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
+        ("critic.allow", settings.critic.allow.iter().any(|pattern| blank(pattern)), "a pattern is empty"),
+    ];
+    match senseless.into_iter().find(|(_, wrong, _)| *wrong) {
+        Some((key, _, message)) => Err(ConfigError::Senseless { key, origin: resolved.origin(key), message }),
+        None => Ok(()),
+    }
+}
+
+/// `CCC_` variables that look like a mistyped setting. Others are left alone: more programs than this one may use them.
+fn unknown_variables(env: &Env) -> Vec<Warning> {
+    let known: Vec<&'static str> = KEYS
+        .iter()
+        .filter_map(|key| key.variable)
+        .chain([
+            super::env::CCC_CONFIG_DIR,
+            super::env::CCC_STATE_DIR,
+            super::env::CCC_LOG,
+            super::env::CCC_RUN_ID,
+            super::env::CCC_ATTEMPT,
+        ])
+        .collect();
+    env.names()
+        .filter_map(|name| name.to_str())
+        .filter(|name| name.starts_with("CCC_") && !known.contains(name))
+        .filter_map(|name| {
+            let nearest = nearest(name, known.iter().copied())?;
+            Some(Warning::UnknownVariable { name: name.to_owned(), nearest })
+        })
+        .collect()
+}
+
+/// The candidate most like `name`. A key's last part counts as well, since a right name in the wrong place is the
+/// usual mistake.
+fn nearest(name: &str, candidates: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+    const ALIKE: f64 = 0.75;
+    let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
+    let ratio = |a: &str, b: &str| f64::from(similar::TextDiff::from_chars(a, b).ratio());
+    candidates
+        .map(|candidate| {
+            let whole = ratio(name, candidate);
+            let part = ratio(&last(name), &last(candidate));
+            (candidate, whole.max(part))
+        })
+        .filter(|(_, ratio)| *ratio >= ALIKE)
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map(|(candidate, _)| candidate)
+}

@@ -1,0 +1,83 @@
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
+
+/// What the user wants, after all layers: nothing is left open that has a default.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// `agent`.
+    pub agent: AgentSettings,
+    /// `transport`.
+    pub transport: Transport,
+    /// `checks`, in order.
+    pub checks: Vec<Check>,
+    /// `critic`.
+    pub critic: CriticSettings,
+    /// `budgets`.
+    pub budgets: BudgetSettings,
+    /// `stall_timeout`.
+    pub stall_timeout: Span,
+    /// `tool_timeout`.
+    pub tool_timeout: Span,
+    /// `grace`.
+    pub grace: Span,
+    /// `share_prompt_prefix`.
+    pub share_prompt_prefix: bool,
+    /// `no_wait`.
+    pub no_wait: bool,
+    /// `output_format`.
+    pub output_format: OutputFormat,
+}
+
+/// The agent's CLI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentSettings {
+    /// A path, or a bare name to look for on PATH; `None` is the usual look-up.
+    pub path: Option<PathBuf>,
+    /// The configured arguments, followed by those after `--`.
+    pub args: Vec<String>,
+}
+
+/// A check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The command line for `/bin/sh -c`.
+    pub command: String,
+    /// How long it may run.
+    pub timeout: Span,
+}
+
+/// The critic's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CriticSettings {
+    /// The file named for its prompt; `None` is the usual look-up.
+    pub prompt_file: Option<PathBuf>,
+    /// How the prompt reaches it.
+    pub prompt: CriticPromptAs,
+    /// Another model than the agent's.
+    pub model: Option<String>,
+    /// Tool patterns it may use besides reading.
+    pub allow: Vec<String>,
+    /// Failures of its own in a row.
+    pub max_failures: NonZeroU32,
+    /// How long one critic may take.
+    pub timeout: Span,
+}
+
+/// The bounds of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BudgetSettings {
+    /// Stops judged: there is always a bound.
+    pub max_iterations: NonZeroU32,
+    /// Working time.
+    pub max_duration: Option<Span>,
+    /// US dollars.
+    pub max_cost_usd: Option<Cost>,
+    /// Restarts in a row without a finished turn.
+    pub max_restarts: u32,
+    /// Repeated feedback on unchanged files.
+    pub max_repeats: NonZeroU32,
+}

@@ -1,0 +1,156 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CheckId, MeasureId, Outcome, ProcId, TurnId};
+use crate::agent::{Edit, Role, TurnKind};
+
+/// What is to be done. The driver performs actions in order and reports what came of them as inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum Action {
+    /// Start a process; answered by `Spawned` or `SpawnFailed`, later by `Exited`.
+    Spawn(Spawn),
+    /// Say a user turn to an idle agent or critic.
+    Send(Send),
+    /// Ask the process, in its own protocol, to interrupt its turn.
+    Interrupt { proc: ProcId },
+    /// Close its stdin: an idle agent exits by itself.
+    CloseStdin { proc: ProcId },
+    /// Send a signal to the process.
+    Signal { proc: ProcId, signal: Signal },
+    /// Kill the process and every descendant of it.
+    KillTree { proc: ProcId },
+    /// Run a check; answered by `CheckFinished`.
+    RunCheck { check: CheckId, command: String, timeout_ms: u64 },
+    /// Stop a running check.
+    CancelCheck { check: CheckId },
+    /// Measure the working tree; answered by `TreeMeasured`. With `since`, say which paths changed since that one.
+    MeasureTree { measure: MeasureId, since: Option<MeasureId> },
+    /// Something was decided, and why: what `ccc explain` tells.
+    Decide(Decision),
+    /// Something was ignored or is worth knowing.
+    Note(Note),
+    /// Show something to the user. Not journalled: a replay makes it again.
+    Show(Show),
+    /// The run is over. No action follows.
+    Finish(Finish),
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// Its number.
+    pub proc: ProcId,
+    /// Agent or critic.
+    pub role: Role,
+    /// What to start.
+    pub launch: Launch,
+}
+
+/// What to start, without the secrets: those the driver adds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Launch {
+    /// Arguments after the program.
+    pub args: Vec<String>,
+    /// Environment variables to set.
+    pub env_set: Vec<(String, String)>,
+    /// Environment variables to take away.
+    pub env_unset: Vec<String>,
+    /// The working directory.
+    pub cwd: String,
+}
+
+/// A user turn to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// To whom.
+    pub proc: ProcId,
+    /// Under which uuid.
+    pub turn: TurnId,
+    /// What kind of turn it is.
+    pub kind: TurnKind,
+    /// What is said.
+    pub text: String,
+}
+
+/// Signals the core may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// SIGINT.
+    Int,
+    /// SIGTERM.
+    Term,
+}
+
+/// A decision with its reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What was decided, in a few words.
+    pub what: String,
+    /// Because of what.
+    pub why: String,
+}
+
+/// A remark in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What it is about, for example `ignored`.
+    pub about: String,
+    /// The remark.
+    pub text: String,
+}
+
+/// Something for the user's eyes. It carries no decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum Show {
+    /// The run enters a phase: starting, working, checking, reviewing, waiting, restarting, ending.
+    Phase { phase: String, detail: String, iteration: u32 },
+    /// The agent's session is known.
+    Session { session_id: String, model: String, agent_version: String, permission_mode: String },
+    /// A turn was given to the agent.
+    Turn { kind: TurnKind, text: String },
+    /// Agent or critic said something.
+    Text { role: Role, text: String, sub_agent: bool },
+    /// A tool was started.
+    Tool { role: Role, id: String, name: String, target: String, edit: Option<Edit> },
+    /// A tool ended.
+    ToolEnded { role: Role, id: String, failed: bool },
+    /// A tool was denied by the permissions in force.
+    Denied { role: Role, tool: String, target: String },
+    /// A check ended.
+    Check { command: String, passed: bool, summary: String, duration_ms: u64, tail: String },
+    /// The critic's verdict: completed, feedback, needs_user or unusable.
+    Verdict { verdict: String, text: String, iteration: u32 },
+    /// Money spent so far by all processes of the run; `None` while unknown.
+    Cost { usd: Option<f64> },
+    /// Something the user should know.
+    Notice { text: String },
+    /// The run is over.
+    Finished { outcome: Outcome, reason: String },
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finish {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// One sentence that says why.
+    pub reason: String,
+    /// The last answer of the agent.
+    pub result: String,
+    /// The agent's session, when it was ever known.
+    pub session_id: Option<String>,
+    /// Stops judged.
+    pub iterations: u32,
+    /// Times the agent was started again.
+    pub restarts: u32,
+    /// Times another token was taken.
+    pub rotations: u32,
+    /// Time spent waiting for limits.
+    pub waited_ms: u64,
+    /// Money spent, when the agent said so.
+    pub cost_usd: Option<f64>,
+}

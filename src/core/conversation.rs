@@ -1,0 +1,349 @@
+//! The user turns of the session and how far the present one has been delivered (design §5, "Exactly-once turns").
+
+use std::collections::VecDeque;
+
+use super::{ProcId, TurnId, derive_uuid};
+use crate::agent::TurnKind;
+
+/// How far a turn has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// Not written to any process, or to one that died before it acknowledged.
+    Queued,
+    /// Written to this process, not acknowledged.
+    Sent(ProcId),
+    /// Acknowledged by this process: it stands in the session.
+    Accepted(ProcId),
+}
+
+/// A turn that is not answered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) id: TurnId,
+    pub(super) kind: TurnKind,
+    pub(super) text: String,
+    pub(super) delivery: Delivery,
+}
+
+/// Said when the present turn was cut off, by a restart or by a passing failure of the provider.
+/// The agent must not repeat what may have had its effects already (lessons, "Hangs": resumed agents repeat work).
+const CONTINUE_AFTER_RESTART: &str = "Your process ended before you had finished your last turn, and the session was \
+resumed. Go on with the work from where you were. The last command or edit before the interruption may already have \
+had its effects, wholly or in part, even if you see no result of it: check what is there first, and do not repeat it \
+blindly.";
+const CONTINUE_AFTER_FAILURE: &str = "Your last turn was cut off by a failure of the service, not by anything you did. \
+It should work again now. Go on with the work from where you were; check first what of it is already done.";
+
+/// Why a turn has to be continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutOff {
+    /// The process ended.
+    Restart,
+    /// The provider failed.
+    Failure,
+}
+
+/// All that was said to the agent.
+#[derive(Debug, Clone)]
+pub(super) struct Conversation {
+    seed: String,
+    next: u32,
+    current: Option<Turn>,
+    queue: VecDeque<Turn>,
+    said: Vec<(TurnKind, String)>,
+}
+
+impl Conversation {
+    pub(super) fn new(seed: &str) -> Conversation {
+        Conversation { seed: seed.to_owned(), next: 1, current: None, queue: VecDeque::new(), said: Vec::new() }
+    }
+
+    /// The same, in a session in which the user has said this before.
+    pub(super) fn after(mut self, earlier: &[String]) -> Conversation {
+        self.said.extend(earlier.iter().map(|text| (TurnKind::Operator, text.clone())));
+        self
+    }
+
+    /// Makes this the present turn. What the user and the critic said is listed for later briefs; *continue* is not.
+    pub(super) fn begin(&mut self, kind: TurnKind, text: String) {
+        let turn = self.make(kind, text);
+        self.take_up(turn);
+    }
+
+    /// Queues something the user said while a turn runs.
+    pub(super) fn queue(&mut self, text: String) {
+        let turn = self.make(TurnKind::Operator, text);
+        self.queue.push_back(turn);
+    }
+
+    /// Makes the next queued turn the present one; false when nothing is queued.
+    pub(super) fn begin_queued(&mut self) -> bool {
+        match self.queue.pop_front() {
+            Some(turn) => {
+                self.take_up(turn);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn current(&self) -> Option<&Turn> {
+        self.current.as_ref()
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// All turns that the user and the critic have said, in order.
+    pub(super) fn said(&self) -> &[(TurnKind, String)] {
+        &self.said
+    }
+
+    pub(super) fn sent(&mut self, proc: ProcId) {
+        if let Some(turn) = &mut self.current {
+            turn.delivery = Delivery::Sent(proc);
+        }
+    }
+
+    /// The present turn was acknowledged; false when it is not the present one.
+    pub(super) fn accepted(&mut self, id: &TurnId, proc: ProcId) -> bool {
+        match &mut self.current {
+            Some(turn) if turn.id == *id => {
+                turn.delivery = Delivery::Accepted(proc);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// The present turn was answered.
+    pub(super) fn answered(&mut self) {
+        self.current = None;
+    }
+
+    /// The present turn stands in the session but will not be answered: say *continue* under a new uuid.
+    pub(super) fn cut_off(&mut self, why: CutOff) {
+        let text = match why {
+            CutOff::Restart => CONTINUE_AFTER_RESTART,
+            CutOff::Failure => CONTINUE_AFTER_FAILURE,
+        };
+        let turn = self.make(TurnKind::Continue, text.to_owned());
+        self.take_up(turn);
+    }
+
+    /// The process to which the present turn was sent is gone: what does not stand in the session is said again under
+    /// the same uuid, what does is continued. True when there is something to deliver.
+    ///
+    /// `recorded` is what the session's own record says of the turn. It outweighs the acknowledgement: the CLI may die
+    /// between the two, in either order, and 2.1.329 does not recognise the uuid of a turn that stands there unanswered.
+    pub(super) fn process_lost(&mut self, recorded: Option<bool>) -> bool {
+        let Some(turn) = self.current.as_mut() else { return false };
+        match (turn.delivery, recorded) {
+            (Delivery::Queued, _) => {}
+            (Delivery::Sent(_), Some(true)) | (Delivery::Accepted(_), Some(true) | None) => {
+                self.cut_off(CutOff::Restart)
+            }
+            (Delivery::Sent(_), Some(false) | None) | (Delivery::Accepted(_), Some(false)) => {
+                turn.delivery = Delivery::Queued;
+            }
+        }
+        true
+    }
+
+    /// The present turn when it was given to a process and is not answered.
+    pub(super) fn unanswered(&self) -> Option<&TurnId> {
+        self.current.as_ref().filter(|turn| turn.delivery != Delivery::Queued).map(|turn| &turn.id)
+    }
+
+    /// The session turned out not to exist any more (the CLI had not written it yet when it was killed): what was said
+    /// in it would be unknown to a new one, so it is said again. A *continue* alone would leave the new session without
+    /// the very turn that it is to continue.
+    pub(super) fn session_lost(&mut self) {
+        let Some(turn) = &self.current else { return };
+        let continued = turn.kind == TurnKind::Continue;
+        let Some(((kind, present), earlier)) = self.said.split_last() else { return };
+        if earlier.is_empty() && !continued {
+            return;
+        }
+        let kind = *kind;
+        let mut text = String::new();
+        if earlier.is_empty() {
+            text.push_str(present);
+            text.push_str("\n\n(A session in which this was begun was lost before it was saved.");
+            text.push_str(" Files may have been changed already: look at what is there first.)");
+        } else {
+            text.push_str("The session was lost before it was saved; this is what was said in it so far.\n");
+            for (kind, said) in earlier {
+                let who = match kind {
+                    TurnKind::Task | TurnKind::Operator => "The user",
+                    TurnKind::Feedback => "The reviewer",
+                    TurnKind::CheckFailure => "The checks",
+                    TurnKind::Continue | TurnKind::Brief => continue,
+                };
+                text.push_str(&format!("\n{who}:\n{said}\n"));
+            }
+            text.push_str("\nFiles may have been changed already: look at what is there first. And now:\n");
+            text.push_str(present);
+        }
+        let turn = self.make(kind, text);
+        self.current = Some(turn);
+    }
+
+    fn make(&mut self, kind: TurnKind, text: String) -> Turn {
+        let id = TurnId(derive_uuid(&self.seed, "turn", self.next));
+        self.next += 1;
+        Turn { id, kind, text, delivery: Delivery::Queued }
+    }
+
+    fn take_up(&mut self, turn: Turn) {
+        match turn.kind {
+            TurnKind::Task | TurnKind::Operator | TurnKind::Feedback | TurnKind::CheckFailure => {
+                self.said.push((turn.kind, turn.text.clone()));
+            }
+            TurnKind::Continue | TurnKind::Brief => {}
+        }
+        self.current = Some(turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conversation, CutOff, Delivery};
+    use crate::agent::TurnKind;
+    use crate::core::ProcId;
+
+    #[test]
+    fn an_unacknowledged_turn_is_said_again_under_the_same_uuid() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        let id = turns.current().expect("a turn").id.clone();
+        turns.sent(ProcId(1));
+        assert!(turns.process_lost(None));
+        let again = turns.current().expect("a turn");
+        assert_eq!((again.id.clone(), again.kind, again.delivery), (id, TurnKind::Task, Delivery::Queued));
+    }
+
+    #[test]
+    fn an_acknowledged_turn_is_continued_under_a_new_uuid_and_listed_once() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        let id = turns.current().expect("a turn").id.clone();
+        turns.sent(ProcId(1));
+        assert!(turns.accepted(&id, ProcId(1)));
+        assert!(turns.process_lost(None));
+        let next = turns.current().expect("a turn");
+        assert_eq!(next.kind, TurnKind::Continue);
+        assert_ne!(next.id, id);
+        assert!(next.text.contains("do not repeat"), "it must say that effects may stand");
+        assert_eq!(turns.said(), &[(TurnKind::Task, "do".to_owned())]);
+    }
+
+    #[test]
+    fn the_sessions_own_record_outweighs_the_acknowledgement() {
+        for (acknowledged, recorded, kind) in [
+            (false, Some(false), TurnKind::Task),
+            (false, Some(true), TurnKind::Continue),
+            (true, Some(false), TurnKind::Task),
+            (true, Some(true), TurnKind::Continue),
+        ] {
+            let mut turns = Conversation::new("s");
+            turns.begin(TurnKind::Task, "do".to_owned());
+            let id = turns.current().expect("a turn").id.clone();
+            turns.sent(ProcId(1));
+            if acknowledged {
+                turns.accepted(&id, ProcId(1));
+            }
+            assert_eq!(turns.unanswered(), Some(&id));
+            assert!(turns.process_lost(recorded));
+            let next = turns.current().expect("a turn");
+            assert_eq!((next.kind, next.delivery), (kind, Delivery::Queued), "{acknowledged} {recorded:?}");
+            assert_eq!(next.id == id, kind == TurnKind::Task, "the same words go under the same uuid");
+        }
+    }
+
+    #[test]
+    fn a_lost_session_is_told_what_was_said_in_it() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "write a parser".to_owned());
+        turns.session_lost();
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("write a parser"), "nothing was said before");
+        turns.answered();
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        turns.session_lost();
+        let text = turns.current().map(|turn| turn.text.clone()).unwrap_or_default();
+        let task = text.find("The user:\nwrite a parser").expect("the task is said again");
+        assert!(task < text.find("add tests").expect("the feedback is said"));
+        assert_eq!(turns.said().len(), 2, "it is listed as it was said");
+    }
+
+    #[test]
+    fn nothing_is_lost_when_no_turn_was_open() {
+        let mut turns = Conversation::new("s");
+        assert!(!turns.process_lost(None));
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.answered();
+        assert!(!turns.process_lost(None));
+    }
+
+    #[test]
+    fn what_the_user_says_meanwhile_waits_its_turn() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "one".to_owned());
+        turns.queue("two".to_owned());
+        turns.queue("three".to_owned());
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("one"));
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("two"));
+        assert!(turns.begin_queued());
+        assert!(!turns.begin_queued());
+        let said: Vec<&str> = turns.said().iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(said, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_stranger_acknowledgement_is_not_ours() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.sent(ProcId(1));
+        assert!(!turns.accepted(&crate::core::TurnId("other".to_owned()), ProcId(1)));
+        turns.cut_off(CutOff::Failure);
+        assert_eq!(turns.current().map(|turn| turn.kind), Some(TurnKind::Continue));
+    }
+
+    #[test]
+    fn a_turn_acknowledged_in_a_session_that_was_lost_is_said_again_itself() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "write a parser".to_owned());
+        turns.sent(ProcId(1));
+        let id = turns.current().expect("a turn").id.clone();
+        assert!(turns.accepted(&id, ProcId(1)));
+        assert!(turns.process_lost(None));
+        assert_eq!(turns.current().expect("a turn").kind, TurnKind::Continue);
+        turns.session_lost();
+        let again = turns.current().expect("a turn").clone();
+        assert_eq!((again.kind, again.delivery), (TurnKind::Task, Delivery::Queued));
+        assert!(again.text.starts_with("write a parser\n"), "{}", again.text);
+        assert_ne!(again.id, id);
+        turns.session_lost();
+        assert_eq!(turns.current().expect("a turn").text, again.text, "a second loss adds nothing");
+    }
+
+    #[test]
+    fn all_that_was_said_in_a_lost_session_is_said_once() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "write a parser".to_owned());
+        turns.answered();
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        let id = turns.current().expect("a turn").id.clone();
+        turns.sent(ProcId(2));
+        assert!(turns.accepted(&id, ProcId(2)));
+        assert!(turns.process_lost(None));
+        turns.session_lost();
+        turns.session_lost();
+        let text = turns.current().expect("a turn").text.clone();
+        assert_eq!((text.matches("write a parser").count(), text.matches("add tests").count()), (1, 1), "{text}");
+        assert!(text.ends_with("add tests"), "{text}");
+    }
+}

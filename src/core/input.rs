@@ -1,0 +1,137 @@
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{CheckId, MeasureId, ProcId};
+
+/// A fact that reached the core. Every input is journalled before it is handled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum Input {
+    /// The run begins, or goes on after ccc itself had died; `unix_ms` is the wall clock. `turn_recorded` as in
+    /// [`ExitFact`].
+    Began {
+        unix_ms: i64,
+        resumed: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn_recorded: Option<bool>,
+    },
+    /// A process was started.
+    Spawned { proc: ProcId, pid: u32, transport: String },
+    /// A process could not be started.
+    SpawnFailed { proc: ProcId, fault: SpawnFault, message: String },
+    /// A process wrote one line to its stdout.
+    Line { proc: ProcId, line: LineFact },
+    /// Partial output flowed since the last input from this process; at most one a second (design §9).
+    Progress { proc: ProcId },
+    /// A turn could not be written to the process's stdin.
+    WriteFailed { proc: ProcId, message: String },
+    /// The process is gone, its output has been read to the end and no descendant of it is alive.
+    Exited { proc: ProcId, exit: ExitFact },
+    /// A check ended.
+    CheckFinished { check: CheckId, result: CheckResult },
+    /// The working tree was measured.
+    TreeMeasured { measure: MeasureId, tree: TreeFact },
+    /// The user did something.
+    Operator(OperatorInput),
+    /// The deadline of `poll_timeout` has passed.
+    Elapsed { unix_ms: i64 },
+}
+
+/// One line of a process's stdout, without its line end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineFact {
+    /// A JSON document, kept verbatim.
+    Json(Box<RawValue>),
+    /// Anything else, as text with invalid UTF-8 replaced.
+    Noise(String),
+    /// A line over the limit was dropped; its length in bytes.
+    TooLong(u64),
+}
+
+/// Why a process could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnFault {
+    /// There is no such program.
+    NotFound,
+    /// It may not be executed.
+    NotExecutable,
+    /// The working directory is gone.
+    BadDirectory,
+    /// The system is out of something (processes, memory, descriptors): may pass.
+    Exhausted,
+    /// Anything else.
+    Other,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExitFact {
+    /// Its exit code, when it exited.
+    pub code: Option<i32>,
+    /// The signal that killed it, when one did.
+    pub signal: Option<i32>,
+    /// The last bytes of its stderr, as text (at most 4 KiB).
+    pub stderr_tail: String,
+    /// Descendants that had to be killed after it.
+    pub swept: u32,
+    /// Whether the turn that it had not answered stands in the session's own record; `None` when there was no such turn,
+    /// or no record to look into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_recorded: Option<bool>,
+}
+
+/// What a check showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// How it ended.
+    pub end: CheckEnd,
+    /// How long it ran.
+    pub duration_ms: u64,
+    /// The end of its output, stdout and stderr as they came, invalid UTF-8 replaced.
+    pub tail: String,
+    /// Bytes of output before the tail that are not shown.
+    pub omitted_bytes: u64,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckEnd {
+    /// With this exit code; 0 is success.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// It ran longer than its timeout and was killed.
+    TimedOut,
+    /// It could not be started.
+    NotStarted(String),
+    /// It was cancelled by us.
+    Cancelled,
+}
+
+/// What a measurement of the working tree found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeFact {
+    /// A hash over head commit, status, diff and untracked files; `None` when the tree could not be measured.
+    pub fingerprint: Option<String>,
+    /// Paths that differ from the measurement this one was compared with (at most 20); empty without one.
+    pub changed: Vec<String>,
+    /// Why it could not be measured, when it could not.
+    pub trouble: Option<String>,
+}
+
+/// What the user did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum OperatorInput {
+    /// Asked for the end: the first time in good order, the second time at once.
+    Interrupt { reason: String },
+    /// Said something to the agent; it is queued while a turn runs.
+    Turn { text: String },
+    /// Gave other bounds when going on with a run.
+    Budgets(super::Budgets),
+}

@@ -1,0 +1,83 @@
+//! One live process of the run, as the core sees it.
+
+use super::ladder::{Ladder, Rung};
+use super::watch::Watch;
+use super::{Action, ProcId, Tick, Timeouts};
+use crate::agent::{AgentKind, Protocol, Role};
+
+/// Where in its life a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// `Spawn` was emitted, nothing is known yet.
+    Starting,
+    /// It runs.
+    Running,
+    /// It is being ended.
+    Ending(Ladder),
+}
+
+/// A process that was asked for and is not known to be gone.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub(super) id: ProcId,
+    pub(super) role: Role,
+    pub(super) life: Life,
+    pub(super) protocol: Protocol,
+    pub(super) watch: Watch,
+}
+
+impl Live {
+    pub(super) fn new(id: ProcId, role: Role, kind: AgentKind, now: Tick, limits: Timeouts) -> Live {
+        Live { id, role, life: Life::Starting, protocol: Protocol::new(kind, role), watch: Watch::new(now, limits) }
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.life, Life::Ending(_))
+    }
+
+    /// It runs, nothing is asked of it, and it may be asked.
+    pub(super) fn is_ready(&self) -> bool {
+        self.life == Life::Running && self.protocol.is_idle()
+    }
+
+    /// Begins its end; nothing when that has begun already. A process with background tasks is asked as a busy one:
+    /// on a closed stdin the newest CLI waits for them (facts 2.1.329, A).
+    pub(super) fn begin_end(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        if self.is_ending() {
+            return None;
+        }
+        let busy = !self.protocol.is_idle() || self.protocol.open_tasks() > 0;
+        let (ladder, action) = Ladder::begin(self.id, busy, now, grace_ms);
+        self.life = Life::Ending(ladder);
+        Some(action)
+    }
+
+    /// Its interrupted turn ended: it is idle and can be closed without waiting for the deadline.
+    pub(super) fn idle_while_ending(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        match &mut self.life {
+            Life::Ending(ladder) if ladder.rung == Rung::Asked => ladder.climb(self.id, now, grace_ms),
+            Life::Ending(_) | Life::Starting | Life::Running => None,
+        }
+    }
+
+    /// Kills it without further asking.
+    pub(super) fn kill(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        match &mut self.life {
+            Life::Ending(ladder) => ladder.kill(self.id, now, grace_ms),
+            Life::Starting | Life::Running => {
+                let (mut ladder, _) = Ladder::begin(self.id, false, now, grace_ms);
+                let action = ladder.kill(self.id, now, grace_ms);
+                self.life = Life::Ending(ladder);
+                action
+            }
+        }
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        match &self.life {
+            Life::Ending(ladder) => Some(ladder.deadline),
+            Life::Starting | Life::Running => self.watch.deadline(),
+        }
+    }
+}

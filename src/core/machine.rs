@@ -1,0 +1,617 @@
+//! The core itself: what it holds, how a fact enters, how the run begins, waits and ends.
+//! The agent's side of the work is in `work`, the judging of a stop in `review`.
+
+use std::collections::VecDeque;
+
+use super::convergence::Convergence;
+use super::conversation::Conversation;
+use super::finish::Tally;
+use super::live::{Life, Live};
+use super::review::{Checking, Reviewing};
+use super::{
+    Action, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, SessionStart,
+    Show, Tick, TurnId,
+};
+use crate::agent::{AgentEvent, Role, TurnKind};
+
+/// A quota wait is looked at again this often, so that a machine that slept through the reset goes on soon after waking.
+const WAIT_RECHECK_MS: u64 = 60_000;
+/// How much of the agent's last answer the result carries, in bytes.
+const RESULT_BYTES: usize = 64 * 1024;
+
+/// The state machine of one run. See the module's documentation.
+#[derive(Debug, Clone)]
+pub struct Core {
+    pub(super) plan: Plan,
+    pub(super) now: Tick,
+    /// Wall clock at tick zero, unix milliseconds, as last seen.
+    wall_zero_ms: i64,
+    out: VecDeque<Action>,
+    pub(super) next_proc: u32,
+    pub(super) next_check: u32,
+    pub(super) next_measure: u32,
+    /// The measurement that was asked for last, until it is told or overdue.
+    pub(super) measure_due: Option<(MeasureId, Tick)>,
+    pub(super) session: Session,
+    pub(super) turns: Conversation,
+    pub(super) agent: Option<Live>,
+    /// The agent is not started before this.
+    pub(super) agent_not_before: Tick,
+    /// The critic, and critics that are still ending.
+    pub(super) critics: Vec<Live>,
+    pub(super) stage: Stage,
+    pub(super) iteration: u32,
+    /// Ends of the agent in a row without a finished turn.
+    pub(super) restarts_in_a_row: u32,
+    /// Failures of the provider in a row, the agent's and the critic's together.
+    pub(super) provider_failures_in_a_row: u32,
+    /// Turns in a row that failed for a reason of their own.
+    pub(super) turn_failures_in_a_row: u32,
+    pub(super) convergence: Convergence,
+    pub(super) last_answer: String,
+    pub(super) last_feedback: Option<String>,
+    /// Background tasks left running by the turn that ended last.
+    pub(super) left_open: usize,
+    /// The user knows that the tree cannot be measured.
+    pub(super) tree_trouble_told: bool,
+    pub(super) tally: Tally,
+}
+
+/// What is known about the agent's session.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) id: Option<String>,
+    /// It exists on the CLI's side: resume it.
+    pub(super) begun: bool,
+    /// We chose its id; a session that the user named is never invented.
+    pub(super) ours: bool,
+    pub(super) model: Option<String>,
+}
+
+/// What the run is doing.
+#[derive(Debug, Clone)]
+pub(super) enum Stage {
+    NotBegun,
+    /// A turn is to be delivered or is being worked on.
+    Working,
+    /// The checks of a stop run.
+    Checking(Checking),
+    /// A critic judges a stop.
+    Reviewing(Reviewing),
+    /// Nothing is asked of anyone until a moment comes; then the present turn is said.
+    Waiting(Pause),
+    /// The outcome is known; what still runs is being ended.
+    Closing {
+        outcome: Outcome,
+        reason: String,
+    },
+    Finished,
+}
+
+/// A wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) since: Tick,
+    /// Over at this tick, when `until_unix_ms` is not known.
+    pub(super) due: Tick,
+    /// Over at this wall time.
+    pub(super) until_unix_ms: Option<i64>,
+}
+
+impl Core {
+    /// A run that has not begun; [`Input::Began`] begins it.
+    #[must_use]
+    pub fn new(plan: Plan) -> Core {
+        let session = match &plan.session {
+            SessionStart::New(id) => Session { id: Some(id.clone()), begun: false, ours: true, model: None },
+            SessionStart::Resume(id) => Session { id: Some(id.clone()), begun: true, ours: false, model: None },
+            SessionStart::Latest => Session { id: None, begun: false, ours: false, model: None },
+        };
+        Core {
+            turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
+            plan,
+            now: Tick::ZERO,
+            wall_zero_ms: 0,
+            out: VecDeque::new(),
+            next_proc: 1,
+            next_check: 1,
+            next_measure: 1,
+            measure_due: None,
+            session,
+            agent: None,
+            agent_not_before: Tick::ZERO,
+            critics: Vec::new(),
+            stage: Stage::NotBegun,
+            iteration: 0,
+            restarts_in_a_row: 0,
+            provider_failures_in_a_row: 0,
+            turn_failures_in_a_row: 0,
+            convergence: Convergence::default(),
+            last_answer: String::new(),
+            last_feedback: None,
+            left_open: 0,
+            tree_trouble_told: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes in a fact that became known at `now`. Total and synchronous: a fact that means nothing in the present
+    /// state becomes a [`Note`].
+    pub fn handle(&mut self, now: Tick, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Began { unix_ms, resumed, turn_recorded } => self.began(unix_ms, resumed, turn_recorded),
+            Input::Spawned { proc, pid, transport } => self.spawned(proc, pid, &transport),
+            Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
+            Input::Line { proc, line } => self.line(proc, &line),
+            Input::Progress { proc } => match self.live_mut(proc) {
+                Some(live) => live.watch.progress(now),
+                None => self.ignored(&format!("progress of process {proc}, which is gone")),
+            },
+            Input::WriteFailed { proc, message } => {
+                self.note("write failed", &format!("process {proc}: {message}"));
+            }
+            Input::Exited { proc, exit } => self.exited(proc, &exit),
+            Input::CheckFinished { check, result } => self.check_finished(check, result),
+            Input::TreeMeasured { measure, tree } => self.tree_measured(measure, tree),
+            Input::Operator(operator) => self.operator(operator),
+            Input::Elapsed { unix_ms } => self.elapsed(unix_ms),
+        }
+        self.advance();
+    }
+
+    /// The next thing to do; `None` when nothing is left for now.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop_front()
+    }
+
+    /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Live::deadline).collect();
+        deadlines.extend(self.measure_deadline().map(|(_, due)| due));
+        match &self.stage {
+            Stage::Working => {
+                if self.agent.is_none() {
+                    deadlines.push(self.agent_not_before);
+                }
+                deadlines.extend(self.duration_deadline());
+            }
+            Stage::Waiting(pause) => {
+                deadlines.push(self.wake_tick(pause));
+                deadlines.extend(self.duration_deadline());
+            }
+            Stage::Reviewing(review) => deadlines.push(self.review_deadline(review)),
+            Stage::Checking(_) | Stage::NotBegun | Stage::Closing { .. } => {}
+            Stage::Finished => return None,
+        }
+        deadlines.into_iter().min()
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.stage, Stage::Finished)
+    }
+
+    /// The plan the run goes by.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The agent's session, once known.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.session.id.as_deref()
+    }
+
+    /// The session and the turn that a process was given and has not answered: what to look for in the session's record
+    /// when that process is gone.
+    #[must_use]
+    pub fn unanswered_turn(&self) -> Option<(&str, &TurnId)> {
+        self.session.id.as_deref().zip(self.turns.unanswered())
+    }
+
+    /// Stops judged so far, the present one included.
+    #[must_use]
+    pub fn iteration(&self) -> u32 {
+        self.iteration
+    }
+
+    /// Times the agent was started again.
+    #[must_use]
+    pub fn restarts(&self) -> u32 {
+        self.tally.restarts
+    }
+
+    /// What all processes have cost; `None` while unknown.
+    #[must_use]
+    pub fn cost_usd(&self) -> Option<f64> {
+        self.tally.cost_usd()
+    }
+
+    /// The word for what the run is doing (design §10).
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        match &self.stage {
+            Stage::NotBegun => "starting",
+            Stage::Working if self.agent.as_ref().is_none_or(|agent| agent.life == Life::Starting) => "starting",
+            Stage::Working => "working",
+            Stage::Checking(_) => "checking",
+            Stage::Reviewing(_) => "reviewing",
+            Stage::Waiting(_) => "waiting",
+            Stage::Closing { .. } => "ending",
+            Stage::Finished => "finished",
+        }
+    }
+
+    fn began(&mut self, unix_ms: i64, resumed: bool, turn_recorded: Option<bool>) {
+        self.see_wall_clock(unix_ms);
+        let stage = std::mem::replace(&mut self.stage, Stage::Working);
+        match stage {
+            Stage::NotBegun => {
+                self.decide("begin", "the task is the first turn");
+                let task = self.plan.task.clone();
+                self.turns.begin(TurnKind::Task, task);
+            }
+            Stage::Working
+            | Stage::Waiting(_)
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Closing { .. }
+            | Stage::Finished
+                if !resumed =>
+            {
+                self.stage = stage;
+                self.ignored("a second beginning");
+            }
+            Stage::Closing { outcome: Outcome::Completed, reason } if !self.turns.has_queued() => {
+                self.lose_processes();
+                self.stage = Stage::Closing { outcome: Outcome::Completed, reason };
+            }
+            Stage::Waiting(pause) => {
+                self.lose_processes();
+                self.decide("go on waiting", "ccc itself had ended while the run was waiting");
+                self.stage = Stage::Waiting(pause);
+            }
+            Stage::Reviewing(Reviewing { pause: Some(pause), .. }) => {
+                self.lose_processes();
+                self.decide(
+                    "go on waiting, then judge the stop again",
+                    "ccc itself had ended while the critic was waiting",
+                );
+                self.iteration = self.iteration.saturating_sub(1);
+                self.stage = Stage::Waiting(pause);
+            }
+            Stage::Checking(_) | Stage::Reviewing(_) => {
+                self.lose_processes();
+                self.decide("judge the stop again", "ccc itself had ended during the review");
+                self.iteration = self.iteration.saturating_sub(1);
+            }
+            Stage::Working | Stage::Closing { .. } | Stage::Finished => {
+                let why = match stage {
+                    Stage::Finished => "the user resumed the run",
+                    Stage::NotBegun
+                    | Stage::Working
+                    | Stage::Checking(_)
+                    | Stage::Reviewing(_)
+                    | Stage::Waiting(_)
+                    | Stage::Closing { .. } => "ccc itself had ended before the run did",
+                };
+                self.lose_processes();
+                self.restarts_in_a_row = 0;
+                self.provider_failures_in_a_row = 0;
+                self.turn_failures_in_a_row = 0;
+                if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
+                    // Whoever wants more of a run gives it more: a new bound, or something new to do.
+                    self.close(Outcome::Budget, &format!("{spent}; raise the bound to go on"));
+                } else if self.turns.process_lost(turn_recorded) {
+                    self.decide("go on with the present turn", why);
+                } else {
+                    self.decide("judge the last stop", why);
+                }
+            }
+        }
+    }
+
+    /// After ccc's own death nothing of before is alive: the driver has swept it.
+    fn lose_processes(&mut self) {
+        self.agent = None;
+        self.critics.clear();
+        self.agent_not_before = self.now;
+    }
+
+    fn operator(&mut self, operator: OperatorInput) {
+        match operator {
+            OperatorInput::Interrupt { reason } => match &self.stage {
+                Stage::Finished => self.ignored("an interruption of a finished run"),
+                Stage::Closing { .. } => {
+                    self.decide("kill what still runs", &reason);
+                    self.kill_all();
+                }
+                Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Reviewing(_) | Stage::Waiting(_) => {
+                    self.close(Outcome::Interrupted, &reason);
+                }
+            },
+            // Said to a run that has ended, or whose ccc died while it ended, it is what the run goes on with when it
+            // is resumed.
+            OperatorInput::Turn { text } => {
+                self.convergence.forget();
+                self.turns.queue(text);
+            }
+            OperatorInput::Budgets(budgets) => {
+                self.decide("take the new bounds", "the user gave them");
+                self.plan.budgets = budgets;
+            }
+        }
+    }
+
+    fn elapsed(&mut self, unix_ms: i64) {
+        self.see_wall_clock(unix_ms);
+        self.elapsed_processes();
+        self.measure_overdue();
+        if matches!(self.stage, Stage::Working | Stage::Waiting(_))
+            && self.duration_deadline().is_some_and(|deadline| self.now >= deadline)
+        {
+            self.close(Outcome::Budget, "the time bound of the run is spent");
+        }
+    }
+
+    /// Does what the present state allows. Called after every input; emits nothing when there is nothing to do.
+    fn advance(&mut self) {
+        match &self.stage {
+            Stage::Working => self.advance_work(),
+            Stage::Reviewing(_) => self.advance_review(),
+            Stage::Waiting(pause) => {
+                let pause = *pause;
+                if self.is_over(&pause) {
+                    self.end_wait(&pause);
+                    self.decide("go on", "the wait is over");
+                    self.stage = Stage::Working;
+                    self.advance_work();
+                }
+            }
+            Stage::Closing { outcome, reason } => {
+                if self.agent.is_none() && self.critics.is_empty() {
+                    let (outcome, reason) = (*outcome, reason.clone());
+                    self.finish(outcome, reason);
+                }
+            }
+            Stage::NotBegun | Stage::Checking(_) | Stage::Finished => {}
+        }
+    }
+
+    /// Decides the outcome and begins to end what still runs.
+    pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
+        if matches!(self.stage, Stage::Closing { .. } | Stage::Finished) {
+            return;
+        }
+        let mut reason = reason.to_owned();
+        if matches!(outcome, Outcome::Stuck | Outcome::Budget | Outcome::Failed | Outcome::NeedsUser)
+            && let Some(missing) = self.tally.missing_permissions()
+        {
+            reason = format!("{reason}; {missing}");
+        }
+        self.decide(&format!("end as {}", outcome.as_str()), &reason);
+        self.phase_changes("ending", outcome.as_str());
+        let waiting = match &self.stage {
+            Stage::Waiting(pause) => Some(*pause),
+            Stage::NotBegun
+            | Stage::Working
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => None,
+        };
+        if let Some(pause) = waiting {
+            self.end_wait(&pause);
+        }
+        if let Stage::Checking(checking) = &self.stage {
+            let check = checking.running;
+            self.act(Action::CancelCheck { check });
+        }
+        if let (Stage::Checking(_) | Stage::Reviewing(_), Outcome::Interrupted | Outcome::Limits) =
+            (&self.stage, outcome)
+        {
+            // This stop was not judged; a resumed run judges it, and it counts then.
+            self.iteration = self.iteration.saturating_sub(1);
+        }
+        self.stage = Stage::Closing { outcome, reason };
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let ends: Vec<Action> =
+            self.agent.iter_mut().chain(&mut self.critics).filter_map(|live| live.begin_end(now, grace_ms)).collect();
+        self.out.extend(ends);
+    }
+
+    fn kill_all(&mut self) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let kills: Vec<Action> =
+            self.agent.iter_mut().chain(&mut self.critics).filter_map(|live| live.kill(now, grace_ms)).collect();
+        self.out.extend(kills);
+    }
+
+    fn finish(&mut self, outcome: Outcome, reason: String) {
+        self.stage = Stage::Finished;
+        self.show(Show::Finished { outcome, reason: reason.clone() });
+        let mut result = self.last_answer.clone();
+        result.truncate(result.floor_char_boundary(RESULT_BYTES));
+        let finish = Finish {
+            outcome,
+            reason,
+            result,
+            session_id: self.session.id.clone().filter(|_| self.session.begun),
+            iterations: self.iteration,
+            restarts: self.tally.restarts,
+            rotations: 0,
+            waited_ms: self.tally.waited_ms,
+            cost_usd: self.tally.cost_usd(),
+        };
+        self.act(Action::Finish(finish));
+    }
+
+    fn line(&mut self, proc: ProcId, line: &LineFact) {
+        let now = self.now;
+        let Some(live) = self.live_mut(proc) else {
+            self.ignored(&format!("a line of process {proc}, which is gone"));
+            return;
+        };
+        let role = live.role;
+        match line {
+            LineFact::Json(json) => {
+                let mut events = Vec::new();
+                live.protocol.line(json.get(), &mut events);
+                for event in events {
+                    if let Some(live) = self.live_mut(proc) {
+                        live.watch.event(now, &event);
+                    }
+                    match role {
+                        Role::Agent => self.agent_event(proc, event),
+                        Role::Critic => self.critic_event(proc, event),
+                    }
+                }
+            }
+            LineFact::Noise(text) => {
+                live.watch.progress(now);
+                self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
+            }
+            LineFact::TooLong(bytes) => {
+                live.watch.progress(now);
+                self.note("line dropped", &format!("process {proc} wrote a line of {bytes} bytes, over the limit"));
+                self.show(Show::Notice {
+                    text: format!("a line of {bytes} bytes from the agent was over the limit and is lost"),
+                });
+            }
+        }
+    }
+
+    /// What agent and critic have in common.
+    pub(super) fn common_event(&mut self, proc: ProcId, role: Role, event: &AgentEvent) {
+        match event {
+            AgentEvent::Text { text, sub_agent } => {
+                self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
+            }
+            AgentEvent::ToolStarted { id, name, target, edit, .. } => self.show(Show::Tool {
+                role,
+                id: id.clone(),
+                name: name.clone(),
+                target: target.clone(),
+                edit: edit.clone(),
+            }),
+            AgentEvent::ToolEnded { id, failed } => {
+                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed })
+            }
+            AgentEvent::Denied(denial) => {
+                self.show(Show::Denied { role, tool: denial.tool.clone(), target: denial.target.clone() });
+            }
+            AgentEvent::RetryAnnounced { attempt, max_attempts, delay_ms, status } => {
+                let what = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+                let seconds = *delay_ms as f64 / 1_000.0;
+                self.show(Show::Notice {
+                    text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1} s"),
+                });
+            }
+            AgentEvent::Question { request_id, subtype } => {
+                self.note("question", &format!("process {proc} asks {subtype} ({request_id}); nobody answers"));
+            }
+            AgentEvent::Cost { process_usd } => {
+                if self.tally.cost(proc, *process_usd) {
+                    let usd = self.tally.cost_usd();
+                    self.show(Show::Cost { usd });
+                }
+            }
+            AgentEvent::Alive
+            | AgentEvent::SessionKnown { .. }
+            | AgentEvent::TurnAccepted { .. }
+            | AgentEvent::TurnStarted { .. }
+            | AgentEvent::Limit(_)
+            | AgentEvent::Compacting(_)
+            | AgentEvent::Waiting(_)
+            | AgentEvent::TurnEnded(_) => {}
+        }
+    }
+
+    /// Begins a wait until a wall time when it is known, else for `otherwise_ms`; jitter keeps a fleet from starting in step.
+    pub(super) fn pause(&self, until_unix_s: Option<i64>, otherwise_ms: u64, jitter_ms: u64) -> Pause {
+        let until_unix_ms = until_unix_s.map(|seconds| seconds.saturating_mul(1_000).saturating_add(jitter_ms as i64));
+        Pause { since: self.now, due: self.now.plus_ms(otherwise_ms.saturating_add(jitter_ms)), until_unix_ms }
+    }
+
+    pub(super) fn is_over(&self, pause: &Pause) -> bool {
+        match pause.until_unix_ms {
+            Some(until) => self.unix_ms() >= until,
+            None => self.now >= pause.due,
+        }
+    }
+
+    pub(super) fn wake_tick(&self, pause: &Pause) -> Tick {
+        match pause.until_unix_ms {
+            Some(until) => {
+                let left_ms = u64::try_from(until.saturating_sub(self.unix_ms())).unwrap_or(0);
+                self.now.plus_ms(left_ms.min(WAIT_RECHECK_MS))
+            }
+            None => pause.due,
+        }
+    }
+
+    pub(super) fn end_wait(&mut self, pause: &Pause) {
+        self.tally.waited_ms += self.now.ms_since(pause.since);
+    }
+
+    /// Wall clock now, as far as the last sight of it and the ticks since tell.
+    pub(super) fn unix_ms(&self) -> i64 {
+        self.wall_zero_ms.saturating_add(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX))
+    }
+
+    fn see_wall_clock(&mut self, unix_ms: i64) {
+        self.wall_zero_ms = unix_ms.saturating_sub(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX));
+    }
+
+    fn duration_deadline(&self) -> Option<Tick> {
+        self.plan.budgets.max_duration_ms.map(|ms| Tick::ZERO.plus_ms(ms))
+    }
+
+    /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first.
+    pub(super) fn spent_budget(&self) -> Option<String> {
+        let budgets = &self.plan.budgets;
+        if self.iteration >= budgets.max_iterations {
+            return Some(format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations));
+        }
+        if self.duration_deadline().is_some_and(|deadline| self.now >= deadline) {
+            return Some("the time bound of the run is spent".to_owned());
+        }
+        match (budgets.max_cost_usd, self.tally.cost_usd()) {
+            (Some(bound), Some(spent)) if spent >= bound => Some(format!("${spent:.2} of ${bound:.2} are spent")),
+            (Some(_) | None, Some(_) | None) => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self, proc: ProcId) -> Option<&mut Live> {
+        self.agent.iter_mut().chain(&mut self.critics).find(|live| live.id == proc)
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.out.push_back(action);
+    }
+
+    pub(super) fn show(&mut self, show: Show) {
+        self.out.push_back(Action::Show(show));
+    }
+
+    pub(super) fn decide(&mut self, what: &str, why: &str) {
+        self.out.push_back(Action::Decide(Decision { what: what.to_owned(), why: why.to_owned() }));
+    }
+
+    pub(super) fn note(&mut self, about: &str, text: &str) {
+        self.out.push_back(Action::Note(Note { about: about.to_owned(), text: text.to_owned() }));
+    }
+
+    pub(super) fn ignored(&mut self, what: &str) {
+        self.note("ignored", what);
+    }
+
+    pub(super) fn phase_changes(&mut self, phase: &str, detail: &str) {
+        let iteration = self.iteration;
+        self.show(Show::Phase { phase: phase.to_owned(), detail: detail.to_owned(), iteration });
+    }
+}

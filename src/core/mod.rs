@@ -1,0 +1,39 @@
+//! The state machine of one run: facts in, decisions out.
+//!
+//! [`Core::handle`] takes one [`Input`] (a fact, in the past tense) and the time at which it became known;
+//! [`Core::poll_action`] gives what is to be done about it, one [`Action`] (an imperative) at a time;
+//! [`Core::poll_timeout`] names the one earliest deadline at which the driver must come back with [`Input::Elapsed`].
+//! The same plan and the same inputs always give the same actions: that is what makes a night replayable.
+//!
+//! What is *not* here: clocks, files, processes, threads, environment, random numbers, sockets. A test greps for them.
+//! A feature that seems to need one of them needs a new input and a new action instead.
+
+mod action;
+mod convergence;
+mod conversation;
+mod finish;
+mod id;
+mod input;
+mod ladder;
+mod live;
+mod machine;
+mod outcome;
+mod plan;
+mod restart;
+mod review;
+mod tick;
+mod verdict;
+mod watch;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn};
+pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
+pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact};
+pub use machine::Core;
+pub use outcome::Outcome;
+pub use plan::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
+pub use tick::Tick;
+pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};

@@ -1,0 +1,123 @@
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentKind;
+
+/// Everything that was settled before the run began. It stands in the journal's header: with it and the
+/// inputs, a run can be repeated. No secrets: the driver holds those.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// From which uuids and jitter are derived.
+    pub seed: String,
+    /// The run's name.
+    pub run_id: String,
+    /// What the user wants done.
+    pub task: String,
+    /// What the user had said in the session before the run, when it resumes one.
+    #[serde(default)]
+    pub earlier_turns: Vec<String>,
+    /// The directory the run belongs to, absolute.
+    pub cwd: String,
+    /// Which CLI family does the work.
+    pub agent: AgentKind,
+    /// The agent's program, absolute; empty in recordings that need none.
+    #[serde(default)]
+    pub agent_program: String,
+    /// Arguments of the program before the adapter's; the demonstration's agent is a command of ccc itself.
+    #[serde(default)]
+    pub agent_first_args: Vec<String>,
+    /// The version the CLI gave for itself, empty when unknown.
+    pub agent_version: String,
+    /// The user's own arguments for the agent.
+    pub agent_args: Vec<String>,
+    /// How the session begins.
+    pub session: SessionStart,
+    /// Commands run at each stop.
+    pub checks: Vec<CheckPlan>,
+    /// The critic.
+    pub critic: CriticPlan,
+    /// When enough is enough.
+    pub budgets: Budgets,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Whether agent and critic are kept from reading git's state into their prompt, which would cost the shared
+    /// prompt prefix after each change on CLIs without a prompt snapshot (facts §7).
+    pub share_prompt_prefix: bool,
+    /// Do not wait for a reset: end with `limits`.
+    pub no_wait: bool,
+}
+
+/// How the session begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStart {
+    /// A new session under this id, chosen by us.
+    New(String),
+    /// The user's arguments name an existing session: it is resumed.
+    Resume(String),
+    /// The user's arguments ask for the latest session (`--continue`): its id is learnt from the agent.
+    Latest,
+}
+
+/// A check to run at each stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckPlan {
+    /// The command line, given to `/bin/sh -c`.
+    pub command: String,
+    /// How long it may run.
+    pub timeout_ms: u64,
+}
+
+/// The critic's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriticPlan {
+    /// The text of SUPERVISOR.md.
+    pub prompt: String,
+    /// How that text reaches the critic.
+    pub prompt_as: CriticPrompt,
+    /// A file with the same text, absolute; needed for `CriticPrompt::System` only.
+    pub prompt_file: Option<String>,
+    /// Another model than the agent's.
+    pub model: Option<String>,
+    /// Tool patterns the critic may use besides the read-only ones, for example `Bash(cargo test:*)`.
+    pub allow: Vec<String>,
+    /// Failures of the critic itself in a row before the run ends as `failed`.
+    pub max_failures: u32,
+    /// How long one critic may take in all.
+    pub timeout_ms: u64,
+}
+
+/// How the critic's prompt is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CriticPrompt {
+    /// As the fork's last user message: the prompt prefix stays identical to the agent's.
+    Message,
+    /// As an appended system prompt: the prefix is lost.
+    System,
+}
+
+/// When enough is enough. `None` is no bound; iterations always have one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Budgets {
+    /// Stops judged.
+    pub max_iterations: u32,
+    /// Working time.
+    pub max_duration_ms: Option<u64>,
+    /// Money, as the agent reports it.
+    pub max_cost_usd: Option<f64>,
+    /// Starts of the agent in a row without a finished turn.
+    pub max_restarts: u32,
+    /// Repeated feedback on an unchanged tree before the run is `stuck`.
+    pub max_repeats: u32,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// No progress from the model.
+    pub stall_ms: u64,
+    /// A tool that declared no timeout of its own, and background work after the turn.
+    pub tool_ms: u64,
+    /// Each step of ending a process: ask, SIGINT, SIGTERM; then it is killed.
+    pub grace_ms: u64,
+}

@@ -1,0 +1,520 @@
+//! Judging a stop: the checks, then the critic, then what its verdict leads to (design §6).
+
+use super::live::Live;
+use super::machine::{Pause, Stage};
+use super::work::describe_exit;
+use super::{
+    Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Outcome, ProcId, Send, Show,
+    Spawn, Tick, TreeFact, TurnId, Verdict, derive_uuid,
+};
+use crate::agent::brief::{Brief, check_failure, summary};
+use crate::agent::{AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, TurnEnd, TurnKind, TurnOutcome};
+
+/// How long a measurement of the tree may take; on a dead network file system git waits for ever.
+const MEASURE_LIMIT_MS: u64 = 60_000;
+/// How much of a check's output is shown to the user, in lines.
+const SHOWN_CHECK_LINES: usize = 20;
+
+/// The checks of one stop.
+#[derive(Debug, Clone)]
+pub(super) struct Checking {
+    pub(super) running: CheckId,
+    at: usize,
+    results: Vec<(String, CheckResult)>,
+    measure: MeasureId,
+    tree: Option<TreeFact>,
+}
+
+/// The critic's part of one stop.
+#[derive(Debug, Clone)]
+pub(super) struct Reviewing {
+    checks: Vec<(String, CheckResult)>,
+    /// The live critic; `None` while waiting to start one.
+    pub(super) critic: Option<ProcId>,
+    /// The tree before the critic could do anything.
+    before: MeasureId,
+    before_tree: Option<TreeFact>,
+    /// The tree after it; asked for when its answer is there.
+    after: Option<MeasureId>,
+    answer: Option<String>,
+    briefed: bool,
+    began: Tick,
+    /// Failures of the critic itself in a row.
+    failures: u32,
+    /// A critic is not started before this is over.
+    pub(super) pause: Option<Pause>,
+}
+
+impl Core {
+    pub(super) fn begin_stop(&mut self) {
+        if !self.session.begun {
+            // The agent ended its turn before any session existed: nothing can be forked.
+            self.close(Outcome::Failed, "the agent ended its turn without a session");
+            return;
+        }
+        self.iteration += 1;
+        if self.plan.checks.is_empty() {
+            self.decide("ask the critic", "the agent has stopped");
+            self.begin_review(Vec::new());
+            return;
+        }
+        self.decide("run the checks", "the agent has stopped");
+        let measure = self.measure(None);
+        let running = self.run_check(0);
+        self.stage = Stage::Checking(Checking { running, at: 0, results: Vec::new(), measure, tree: None });
+        let detail = format!("{} check(s)", self.plan.checks.len());
+        self.phase_changes("checking", &detail);
+    }
+
+    fn run_check(&mut self, at: usize) -> CheckId {
+        let check = CheckId(self.next_check);
+        self.next_check += 1;
+        if let Some(plan) = self.plan.checks.get(at).cloned() {
+            self.act(Action::RunCheck { check, command: plan.command, timeout_ms: plan.timeout_ms });
+        }
+        check
+    }
+
+    fn measure(&mut self, since: Option<MeasureId>) -> MeasureId {
+        let measure = MeasureId(self.next_measure);
+        self.next_measure += 1;
+        self.measure_due = Some((measure, self.now.plus_ms(MEASURE_LIMIT_MS)));
+        self.act(Action::MeasureTree { measure, since });
+        measure
+    }
+
+    /// The measurement that is waited for, and until when.
+    pub(super) fn measure_deadline(&self) -> Option<(MeasureId, Tick)> {
+        let awaited = matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_));
+        self.measure_due.filter(|_| awaited)
+    }
+
+    /// The measurement takes too long: the stop is judged without it.
+    pub(super) fn measure_overdue(&mut self) {
+        let Some((measure, due)) = self.measure_deadline() else { return };
+        if self.now < due {
+            return;
+        }
+        let seconds = MEASURE_LIMIT_MS / 1_000;
+        let tree = TreeFact {
+            fingerprint: None,
+            changed: Vec::new(),
+            trouble: Some(format!("git took more than {seconds} s")),
+        };
+        self.tree_measured(measure, tree);
+    }
+
+    pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
+        let Stage::Checking(checking) = &self.stage else {
+            self.ignored("a check that nobody waits for any more");
+            return;
+        };
+        // The last check may be over while the tree is still being measured: then its end, said again, is stale, too.
+        if checking.running != check || checking.results.len() != checking.at {
+            self.ignored("a check that nobody waits for any more");
+            return;
+        }
+        let at = checking.at;
+        let command = self.plan.checks.get(at).map(|plan| plan.command.clone()).unwrap_or_default();
+        self.show(Show::Check {
+            command: command.clone(),
+            passed: result.end == CheckEnd::Exited(0),
+            summary: summary(&result),
+            duration_ms: result.duration_ms,
+            tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
+        });
+        let more = at + 1 < self.plan.checks.len();
+        let next = more.then(|| self.run_check(at + 1));
+        let Stage::Checking(checking) = &mut self.stage else { return };
+        checking.results.push((command, result));
+        match next {
+            Some(running) => {
+                checking.running = running;
+                checking.at = at + 1;
+            }
+            None => self.checks_done(),
+        }
+    }
+
+    fn checks_done(&mut self) {
+        let Stage::Checking(checking) = &self.stage else { return };
+        if checking.at + 1 != checking.results.len() {
+            return;
+        }
+        let results = checking.results.clone();
+        let failing: Vec<&(String, CheckResult)> =
+            results.iter().filter(|(_, result)| result.end != CheckEnd::Exited(0)).collect();
+        if failing.is_empty() {
+            self.decide("ask the critic", "all checks passed");
+            self.begin_review(results);
+            return;
+        }
+        // Convergence needs the tree of this stop; its measurement ran beside the checks.
+        let Some(tree) = checking.tree.clone() else { return };
+        let names: Vec<String> =
+            failing.iter().map(|(command, result)| format!("`{command}` {}", summary(result))).collect();
+        let feedback = check_failure(&failing);
+        self.decide("give the checks' output to the agent", &names.join("; "));
+        self.feedback(TurnKind::CheckFailure, feedback, tree.fingerprint);
+    }
+
+    pub(super) fn tree_measured(&mut self, measure: MeasureId, tree: TreeFact) {
+        if self.measure_due.is_none_or(|(awaited, _)| awaited != measure) {
+            self.ignored("a measurement of the tree that nobody waits for any more");
+            return;
+        }
+        self.measure_due = None;
+        if let Some(trouble) = tree.trouble.as_ref().filter(|_| !self.tree_trouble_told) {
+            let text =
+                format!("the working tree cannot be measured ({trouble}): a critic that changes it goes unnoticed");
+            self.show(Show::Notice { text });
+            self.tree_trouble_told = true;
+        }
+        match &mut self.stage {
+            Stage::Checking(checking) if checking.measure == measure => {
+                checking.tree = Some(tree);
+                self.checks_done();
+            }
+            Stage::Reviewing(review) if review.before == measure => review.before_tree = Some(tree),
+            Stage::Reviewing(review) if review.after == Some(measure) => self.judge(&tree),
+            Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::NotBegun
+            | Stage::Working
+            | Stage::Waiting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => self.ignored("a measurement of the tree that nobody waits for any more"),
+        }
+    }
+
+    fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
+        self.phase_changes("reviewing", "");
+        self.start_critic(checks, 0);
+    }
+
+    fn start_critic(&mut self, checks: Vec<(String, CheckResult)>, failures: u32) {
+        let Some(session_id) = self.session.id.clone() else {
+            self.close(Outcome::Failed, "there is no session to review");
+            return;
+        };
+        let proc = ProcId(self.next_proc);
+        self.next_proc += 1;
+        let plan = &self.plan;
+        let launch = plan.agent.launch(&LaunchRequest {
+            run_id: &plan.run_id,
+            proc,
+            open: SessionOpen::Fork(session_id),
+            model: plan.critic.model.as_deref().or(self.session.model.as_deref()),
+            agent_version: &plan.agent_version,
+            user_args: &plan.agent_args,
+            share_prompt_prefix: plan.share_prompt_prefix,
+            system_prompt_file: match plan.critic.prompt_as {
+                CriticPrompt::System => plan.critic.prompt_file.as_deref(),
+                CriticPrompt::Message => None,
+            },
+            critic_allow: &plan.critic.allow,
+            cwd: &plan.cwd,
+        });
+        self.critics.push(Live::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts));
+        self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch }));
+        // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
+        let before = self.measure(None);
+        self.stage = Stage::Reviewing(Reviewing {
+            checks,
+            critic: Some(proc),
+            before,
+            before_tree: None,
+            after: None,
+            answer: None,
+            briefed: false,
+            began: self.now,
+            failures,
+            pause: None,
+        });
+    }
+
+    pub(super) fn advance_review(&mut self) {
+        let Stage::Reviewing(review) = &self.stage else { return };
+        if let Some(pause) = review.pause {
+            if self.is_over(&pause) {
+                let (checks, failures) = (review.checks.clone(), review.failures);
+                self.end_wait(&pause);
+                self.start_critic(checks, failures);
+            }
+            return;
+        }
+        let Some(proc) = review.critic else { return };
+        let ready = self.critics.iter().any(|critic| critic.id == proc && critic.is_ready());
+        if review.briefed || review.before_tree.is_none() || !ready {
+            return;
+        }
+        let denials = self.tally.denials_for_review();
+        let text = Brief {
+            prompt: match self.plan.critic.prompt_as {
+                CriticPrompt::Message => Some(&self.plan.critic.prompt),
+                CriticPrompt::System => None,
+            },
+            said: self.turns.said(),
+            checks: &review.checks,
+            iteration: self.iteration,
+            max_iterations: self.plan.budgets.max_iterations,
+            last_feedback: self.last_feedback.as_deref(),
+            denials: &denials,
+            left_open: self.left_open,
+        }
+        .compose();
+        let turn = TurnId(derive_uuid(&self.plan.seed, "brief", proc.0));
+        let now = self.now;
+        if let Some(critic) = self.live_mut(proc) {
+            critic.protocol.turn_sent(&turn);
+            critic.watch.asked(now);
+        }
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.briefed = true;
+        }
+        self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
+    }
+
+    /// When a wait or the critic's whole time is over.
+    pub(super) fn review_deadline(&self, review: &Reviewing) -> Tick {
+        match &review.pause {
+            Some(pause) => self.wake_tick(pause),
+            None => review.began.plus_ms(self.plan.critic.timeout_ms),
+        }
+    }
+
+    pub(super) fn critic_event(&mut self, proc: ProcId, event: AgentEvent) {
+        self.common_event(proc, Role::Critic, &event);
+        if let AgentEvent::TurnEnded(end) = event {
+            self.critic_turn_ended(proc, end);
+        }
+    }
+
+    fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let awaited =
+            matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc) && review.answer.is_none());
+        if !awaited {
+            let action = self.live_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
+            self.out_extend(action);
+            return;
+        }
+        match end.outcome {
+            TurnOutcome::Done => {
+                let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
+                self.out_extend(action);
+                self.provider_failures_in_a_row = 0;
+                let Stage::Reviewing(review) = &self.stage else { return };
+                let before = review.before;
+                let after = self.measure(Some(before));
+                if let Stage::Reviewing(review) = &mut self.stage {
+                    review.answer = Some(end.text);
+                    review.after = Some(after);
+                }
+            }
+            TurnOutcome::Interrupted => self.critic_failed("its turn was interrupted, and not by ccc"),
+            TurnOutcome::Failed { cause, message } => self.critic_turn_failed(&cause, &message),
+        }
+    }
+
+    fn critic_turn_failed(&mut self, cause: &FailureCause, message: &str) {
+        match cause {
+            FailureCause::Quota { .. } if self.plan.no_wait => {
+                self.close(
+                    Outcome::Limits,
+                    &format!("the usage limit is reached and waiting was not wanted: {message}"),
+                );
+            }
+            FailureCause::Quota { resets_at_unix_s } => {
+                let pause = self.reset_pause(*resets_at_unix_s);
+                self.retry_critic_after(pause, "wait for the reset", message);
+            }
+            FailureCause::Throttled { .. } | FailureCause::Unavailable => {
+                let retry_after_ms =
+                    if let FailureCause::Throttled { retry_after_ms } = cause { *retry_after_ms } else { None };
+                match self.provider_pause_ms(retry_after_ms) {
+                    Some(pause_ms) => {
+                        let pause = self.pause(None, pause_ms, 0);
+                        self.retry_critic_after(pause, "wait and ask the critic again", message);
+                    }
+                    None => self.close(Outcome::Failed, &format!("the provider keeps failing: {message}")),
+                }
+            }
+            FailureCause::Refused => self.close(
+                Outcome::Failed,
+                &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
+            ),
+            FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
+            FailureCause::ModelNotFound
+            | FailureCause::PromptTooLong
+            | FailureCause::InvalidRequest
+            | FailureCause::ModelRefusal
+            | FailureCause::MaxOutput
+            | FailureCause::CliLimit { .. }
+            | FailureCause::Unknown => self.critic_failed(&format!("its turn failed: {message}")),
+        }
+    }
+
+    fn retry_critic_after(&mut self, pause: Pause, what: &str, why: &str) {
+        self.decide(what, why);
+        self.phase_changes("waiting", why);
+        self.end_critic();
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.critic = None;
+            review.pause = Some(pause);
+        }
+    }
+
+    pub(super) fn critic_exited(&mut self, proc: ProcId, exit: &ExitFact) {
+        let awaited =
+            matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc) && review.answer.is_none());
+        if awaited {
+            self.critic_failed(&format!("its process {}", describe_exit(exit)));
+        }
+    }
+
+    /// The critic itself failed: never a verdict. It is tried again, then the run ends with the session intact.
+    pub(super) fn critic_failed(&mut self, how: &str) {
+        self.end_critic();
+        let Stage::Reviewing(review) = &mut self.stage else { return };
+        review.failures += 1;
+        review.critic = None;
+        review.answer = None;
+        review.after = None;
+        let failures = review.failures;
+        let iteration = self.iteration;
+        self.show(Show::Verdict { verdict: "unusable".to_owned(), text: how.to_owned(), iteration });
+        if failures >= self.plan.critic.max_failures {
+            self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {how}"));
+            return;
+        }
+        let pause = self.pause(None, self.restart_pause_ms(failures), 0);
+        self.decide("ask the critic again", how);
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.pause = Some(pause);
+        }
+    }
+
+    fn end_critic(&mut self) {
+        let Stage::Reviewing(review) = &self.stage else { return };
+        let (now, grace_ms, critic) = (self.now, self.plan.timeouts.grace_ms, review.critic);
+        let action = critic.and_then(|proc| self.live_mut(proc)).and_then(|critic| critic.begin_end(now, grace_ms));
+        self.out_extend(action);
+    }
+
+    /// Gives up the judging of this stop.
+    pub(super) fn abandon_review(&mut self) {
+        if let Stage::Checking(checking) = &self.stage {
+            let check = checking.running;
+            self.act(Action::CancelCheck { check });
+        }
+        self.end_critic();
+    }
+
+    fn judge(&mut self, after: &TreeFact) {
+        let Stage::Reviewing(review) = &self.stage else { return };
+        let Some(answer) = review.answer.clone() else { return };
+        let tree = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
+        if !after.changed.is_empty() && self.left_open > 0 {
+            // The agent's own background work writes, too; nobody can tell by whom this was.
+            let paths = after.changed.join(", ");
+            self.note("tree changed", &format!("during the review, with the agent's background work running: {paths}"));
+        } else if !after.changed.is_empty() {
+            self.critic_failed(&format!(
+                "files changed during the review (by it, or by something else that runs there), so its verdict does not count: {}",
+                after.changed.join(", ")
+            ));
+            return;
+        }
+        let verdict = Verdict::read(&answer);
+        let iteration = self.iteration;
+        match verdict {
+            Verdict::Unusable(why) => self.critic_failed(&why),
+            Verdict::Completed(text) => {
+                self.show(Show::Verdict { verdict: "completed".to_owned(), text, iteration });
+                self.tally.reviewed();
+                if self.turns.has_queued() {
+                    self.decide(
+                        "go on with what the user said",
+                        "the critic agrees, but the user has said something more",
+                    );
+                    self.stage = Stage::Working;
+                } else {
+                    self.close(Outcome::Completed, "the critic agrees that the task is done");
+                }
+            }
+            Verdict::NeedsUser(text) => {
+                self.show(Show::Verdict { verdict: "needs_user".to_owned(), text: text.clone(), iteration });
+                self.tally.reviewed();
+                if self.turns.has_queued() {
+                    self.decide("go on with what the user said", "the critic asks, and the user has said something");
+                    self.stage = Stage::Working;
+                } else {
+                    self.last_answer.clone_from(&text);
+                    self.close(Outcome::NeedsUser, &format!("the critic asks: {}", first_line(&text)));
+                }
+            }
+            Verdict::Feedback(text) => {
+                self.show(Show::Verdict { verdict: "feedback".to_owned(), text: text.clone(), iteration });
+                self.tally.reviewed();
+                self.decide("give the feedback to the agent", "the critic does not agree that the task is done");
+                self.feedback(TurnKind::Feedback, text, tree);
+            }
+        }
+    }
+
+    /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
+    fn feedback(&mut self, kind: TurnKind, mut text: String, tree: Option<String>) {
+        let repeats = self.convergence.note(&text, tree.as_deref());
+        self.last_feedback = Some(text.clone());
+        let max_repeats = self.plan.budgets.max_repeats;
+        if repeats > 0 && repeats < max_repeats {
+            self.note("repeated feedback", &format!("{repeats} of {max_repeats} times in a row on an unchanged tree"));
+            text.push_str(
+                "\n\n(Nothing in the working tree has changed since this was said before. Do it now, another way if the first \
+                 does not work; if it cannot be done, say exactly why and what is needed.)",
+            );
+        }
+        let end = match self.spent_budget() {
+            Some(spent) => Some((Outcome::Budget, spent)),
+            None if repeats >= max_repeats => Some((
+                Outcome::Stuck,
+                format!(
+                    "the same feedback was given {} times while nothing changed: {}",
+                    repeats + 1,
+                    first_line(&text)
+                ),
+            )),
+            None => None,
+        };
+        if let Some((outcome, reason)) = end {
+            // Kept unsaid: a resumed run goes on with it instead of judging the same stop again.
+            self.turns.begin(kind, text);
+            self.close(outcome, &reason);
+            return;
+        }
+        self.stage = Stage::Working;
+        if self.turns.has_queued() {
+            self.decide("the user's words first", "the user has said something during the review");
+            // The feedback stays known to the next critic as the last one.
+            self.turns.begin_queued();
+            return;
+        }
+        self.turns.begin(kind, text);
+    }
+
+    fn out_extend(&mut self, action: Option<Action>) {
+        if let Some(action) = action {
+            self.act(action);
+        }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or_default()
+}
+
+fn last_lines(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,126 @@
+//! Outcomes and bounds.
+
+use super::*;
+
+/// Ends both processes and gives the finish.
+fn ended(run: &mut Run, critic: u32) -> Finish {
+    run.exited(critic, 0, "");
+    let actions = run.exited(1, 0, "");
+    finish(&actions).expect("the end").clone()
+}
+
+#[test]
+fn the_last_iteration_may_still_complete_and_feedback_at_it_ends_as_budget() {
+    let one = Budgets { max_iterations: 1, ..plan().budgets };
+    let mut approves = reviewing(Plan { budgets: one, ..plan() });
+    let mut rejects = approves.clone();
+    approves.judge(2, 1, "t", "[TASK_COMPLETED]");
+    assert_eq!(ended(&mut approves, 2).outcome, Outcome::Completed);
+    rejects.judge(2, 1, "t", "Add a test.");
+    let end = ended(&mut rejects, 2);
+    assert_eq!((end.outcome, end.iterations), (Outcome::Budget, 1));
+    assert!(end.reason.contains("1 of 1 iterations"), "{}", end.reason);
+}
+
+#[test]
+fn a_question_for_the_user_ends_as_needs_user_with_the_question_as_result() {
+    let mut run = reviewing(plan());
+    run.judge(2, 1, "t", "Which database?\n[NEEDS_USER]");
+    let end = ended(&mut run, 2);
+    assert_eq!((end.outcome, end.result.as_str()), (Outcome::NeedsUser, "Which database?"));
+    assert!(end.reason.contains("Which database?"));
+}
+
+#[test]
+fn the_same_feedback_on_a_still_tree_is_told_and_ends_as_stuck() {
+    let mut run = reviewing(plan());
+    let (mut critic, mut measure) = (2, 1);
+    for round in 1..=4 {
+        let actions = run.judge(critic, measure, "t", "Add the missing test for empty input.");
+        run.exited(critic, 0, "");
+        if round == 4 {
+            break;
+        }
+        let mut sends =
+            actions.iter().filter_map(|action| if let Action::Send(send) = action { Some(send) } else { None });
+        let feedback = sends.rfind(|send| send.kind == TurnKind::Feedback).expect("feedback").clone();
+        assert_eq!(
+            feedback.text.contains("Nothing in the working tree has changed"),
+            round > 1,
+            "round {round}: {}",
+            feedback.text
+        );
+        let actions = run.work(1, &feedback.turn, "Done.");
+        critic = spawn(&actions).expect("a critic").proc.0;
+        measure += 2;
+    }
+    let actions = run.exited(1, 0, "");
+    let end = finish(&actions).expect("the end");
+    assert_eq!(end.outcome, Outcome::Stuck);
+    assert!(end.reason.contains("4 times while nothing changed"), "{}", end.reason);
+}
+
+#[test]
+fn the_time_bound_ends_a_turn_but_lets_a_review_come_to_its_verdict() {
+    let hour = Budgets { max_duration_ms: Some(100_000), ..plan().budgets };
+    let (mut run, turn) = working(Plan { budgets: hour.clone(), ..plan() });
+    run.lines(1, &accepted(&turn));
+    let actions = run.wait();
+    assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }), "{actions:?}");
+    assert_eq!(finish(&run.exited(1, 0, "")).map(|end| end.outcome), Some(Outcome::Budget));
+
+    let mut late = reviewing(Plan { budgets: hour, ..plan() });
+    late.now = late.now.plus_ms(200_000);
+    late.judge(2, 1, "t", "[TASK_COMPLETED]");
+    assert_eq!(ended(&mut late, 2).outcome, Outcome::Completed, "completion is looked at before any bound");
+}
+
+#[test]
+fn an_interruption_ends_in_good_order_and_a_second_one_kills() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    let interrupt = || Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() });
+    let actions = run.feed(interrupt());
+    assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }));
+    assert!(run.feed(interrupt()).contains(&Action::KillTree { proc: ProcId(1) }));
+    let actions = run.crashed(1);
+    let end = finish(&actions).expect("the end");
+    assert_eq!((end.outcome, end.reason.as_str()), (Outcome::Interrupted, "Ctrl-C"));
+    assert_eq!(spawn(&actions), None, "no restart after a request to stop");
+}
+
+#[test]
+fn an_interruption_during_a_check_cancels_it() {
+    let checks = vec![CheckPlan { command: "make test".to_owned(), timeout_ms: 1_000 }];
+    let (mut run, turn) = working(Plan { checks, ..plan() });
+    run.work(1, &turn, "Done.");
+    let actions = run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    assert!(actions.contains(&Action::CancelCheck { check: CheckId(1) }));
+}
+
+#[test]
+fn a_process_that_survives_a_kill_does_not_hold_the_end_up() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    let mut actions = Vec::new();
+    for _ in 0..6 {
+        if finish(&actions).is_none() {
+            actions = run.wait();
+        }
+    }
+    assert_eq!(finish(&actions).map(|end| end.outcome), Some(Outcome::Interrupted), "{actions:?}");
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_is_a_clear_failure() {
+    let (mut run, _) = Run::begin(plan());
+    let actions = run.feed(Input::SpawnFailed {
+        proc: ProcId(1),
+        fault: SpawnFault::NotFound,
+        message: "/bin/claude: no such program".to_owned(),
+    });
+    let end = finish(&actions).expect("the end");
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.contains("/bin/claude: no such program"));
+}

@@ -1,0 +1,136 @@
+//! ccc itself ends and goes on: the core is rebuilt from its inputs and told so.
+
+use super::*;
+
+fn resumed(run: &mut Run) -> Vec<Action> {
+    run.feed(Input::Began { unix_ms: 2_000_000, resumed: true, turn_recorded: None })
+}
+
+#[test]
+fn before_the_acknowledgement_the_same_turn_is_sent_again() {
+    let (mut run, turn) = working(plan());
+    let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+    let actions = run.spawned(proc);
+    assert_eq!(sent(&actions).map(|send| &send.turn), Some(&turn));
+}
+
+#[test]
+fn after_the_acknowledgement_it_is_continued() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+    assert_eq!(kinds(&run.spawned(proc)), [TurnKind::Continue]);
+}
+
+#[test]
+fn a_review_is_made_again_and_counts_once() {
+    let mut run = reviewing(plan());
+    run.spawned(2);
+    let actions = resumed(&mut run);
+    let again = spawn(&actions).expect("a critic");
+    assert!(again.launch.args.contains(&"--fork-session".to_owned()), "no agent is needed for it");
+    assert_eq!(run.core.iteration(), 1);
+}
+
+#[test]
+fn a_wait_goes_on_and_ends_at_the_same_moment() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.lines(1, &failed(&turn, 529, "overloaded"));
+    let due = run.core.poll_timeout();
+    let actions = resumed(&mut run);
+    assert_eq!((spawn(&actions), sent(&actions)), (None, None));
+    assert_eq!(run.core.poll_timeout(), due);
+    let proc = spawn(&run.wait()).expect("an agent, for the old one is gone").proc.0;
+    assert_eq!(kinds(&run.spawned(proc)), [TurnKind::Continue]);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_its_turn_and_a_completed_one_stays_so() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    run.crashed(1);
+    assert!(run.core.is_finished());
+    let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+    assert_eq!(kinds(&run.spawned(proc)), [TurnKind::Continue]);
+
+    let mut done = reviewing(plan());
+    done.judge(2, 1, "t", "[TASK_COMPLETED]");
+    let actions = resumed(&mut done);
+    assert_eq!(
+        finish(&actions).map(|end| end.outcome),
+        Some(Outcome::Completed),
+        "died while closing: nothing is judged again"
+    );
+}
+
+#[test]
+fn an_answer_to_a_question_is_said_before_anything_is_judged() {
+    let mut run = reviewing(plan());
+    run.judge(2, 1, "t", "Which database?\n[NEEDS_USER]");
+    run.exited(2, 0, "");
+    run.exited(1, 0, "");
+    assert!(run.core.is_finished());
+    run.feed(Input::Operator(OperatorInput::Turn { text: "SQLite".to_owned() }));
+    let actions = resumed(&mut run);
+    let proc = spawn(&actions).expect("an agent").proc.0;
+    let actions = run.spawned(proc);
+    assert_eq!(sent(&actions).map(|send| (send.kind, send.text.as_str())), Some((TurnKind::Operator, "SQLite")));
+}
+
+#[test]
+fn a_spent_bound_can_be_raised() {
+    let one = Budgets { max_iterations: 1, ..plan().budgets };
+    let mut run = reviewing(Plan { budgets: one.clone(), ..plan() });
+    run.judge(2, 1, "t", "Add a test.");
+    run.exited(2, 0, "");
+    run.exited(1, 0, "");
+    run.feed(Input::Operator(OperatorInput::Budgets(Budgets { max_iterations: 3, ..one })));
+    let actions = resumed(&mut run);
+    let proc = spawn(&actions).expect("an agent").proc.0;
+    let actions = run.spawned(proc);
+    let send = sent(&actions).expect("the feedback that was not given any more");
+    assert_eq!((send.kind, send.text.as_str()), (TurnKind::Feedback, "Add a test."));
+}
+
+#[test]
+fn a_spent_bound_that_is_not_raised_ends_the_run_at_once() {
+    let one = Budgets { max_iterations: 1, ..plan().budgets };
+    let mut run = reviewing(Plan { budgets: one, ..plan() });
+    run.judge(2, 1, "t", "Add a test.");
+    run.exited(2, 0, "");
+    run.exited(1, 0, "");
+    let actions = resumed(&mut run);
+    assert_eq!(spawn(&actions), None, "nothing is started: {actions:?}");
+    let end = finish(&actions).expect("the end");
+    assert_eq!((end.outcome, end.iterations), (Outcome::Budget, 1));
+    assert!(end.reason.contains("raise the bound"), "{}", end.reason);
+}
+
+#[test]
+fn a_stop_that_was_not_judged_does_not_count() {
+    let mut run = reviewing(plan());
+    run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    run.crashed(2);
+    let actions = run.crashed(1);
+    assert_eq!(finish(&actions).map(|end| end.iterations), Some(0));
+    resumed(&mut run);
+    assert_eq!(run.core.iteration(), 1);
+}
+
+#[test]
+fn a_session_lost_before_it_was_saved_is_told_what_was_said_in_it() {
+    let mut run = reviewing(plan());
+    run.crashed(1);
+    let actions = run.judge(2, 1, "t", "Add a test.");
+    let agent =
+        actions.iter().rev().find_map(|action| if let Action::Spawn(spawn) = action { Some(spawn) } else { None });
+    let proc = agent.expect("an agent for the feedback").proc.0;
+    run.spawned(proc);
+    let actions = run.exited(proc, 1, &format!("No conversation found with session ID: {SESSION}\n"));
+    let proc = spawn(&actions).expect("the session is begun").proc.0;
+    let actions = run.spawned(proc);
+    let text = &sent(&actions).expect("a turn").text;
+    assert!(text.contains("write a parser") && text.contains("Add a test."), "{text}");
+}

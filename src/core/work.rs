@@ -1,0 +1,500 @@
+//! The agent's side: starting it, saying turns to it, what its events, failures and ends lead to.
+
+use super::conversation::{CutOff, Delivery};
+use super::id::jitter_unit;
+use super::live::{Life, Live};
+use super::machine::Stage;
+use super::restart::{Restart, pause_ms, policy};
+use super::watch::Overdue;
+use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
+use crate::agent::{
+    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
+};
+
+/// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
+/// With the pauses below that is about an hour and a half of trying.
+const MAX_PROVIDER_FAILURES: u32 = 12;
+/// The first pause after a failure of the provider.
+const PROVIDER_PAUSE_MS: u64 = 10_000;
+/// The longest such pause.
+const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
+/// How long to wait at a spent quota whose reset nobody named.
+const UNKNOWN_RESET_MS: u64 = 300_000;
+/// The most jitter after a reset.
+const RESET_JITTER_MS: f64 = 5_000.0;
+/// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
+const MAX_TURN_FAILURES: u32 = 3;
+
+impl Core {
+    pub(super) fn advance_work(&mut self) {
+        match &self.agent {
+            Some(agent) if agent.is_ending() || agent.life == Life::Starting => {}
+            Some(agent) if !agent.is_ready() => {}
+            Some(agent) => {
+                let proc = agent.id;
+                self.say_or_stop(Some(proc));
+            }
+            None => self.say_or_stop(None),
+        }
+    }
+
+    /// Says the present turn to the idle agent, starts an agent for it, or finds that this is a stop.
+    fn say_or_stop(&mut self, idle: Option<ProcId>) {
+        if self.turns.current().is_none() && !self.turns.begin_queued() {
+            self.begin_stop();
+            return;
+        }
+        let Some(turn) = self.turns.current().cloned() else { return };
+        if turn.delivery != Delivery::Queued {
+            return;
+        }
+        match idle {
+            None if self.now >= self.agent_not_before => self.spawn_agent(),
+            None => {}
+            Some(proc) => {
+                self.turns.sent(proc);
+                let now = self.now;
+                if let Some(agent) = &mut self.agent {
+                    agent.protocol.turn_sent(&turn.id);
+                    agent.watch.asked(now);
+                }
+                self.show(Show::Turn { kind: turn.kind, text: turn.text.clone() });
+                self.act(Action::Send(Send { proc, turn: turn.id, kind: turn.kind, text: turn.text }));
+                self.phase_changes("working", "");
+            }
+        }
+    }
+
+    fn spawn_agent(&mut self) {
+        let proc = ProcId(self.next_proc);
+        self.next_proc += 1;
+        let open = match (&self.session.id, self.session.begun) {
+            (Some(id), true) => SessionOpen::Resume(id.clone()),
+            (Some(id), false) => SessionOpen::New(id.clone()),
+            (None, _) => SessionOpen::Latest,
+        };
+        let resuming = matches!(open, SessionOpen::Resume(_));
+        let launch = self.plan.agent.launch(&LaunchRequest {
+            run_id: &self.plan.run_id,
+            proc,
+            open,
+            model: self.session.model.as_deref().filter(|_| resuming),
+            agent_version: &self.plan.agent_version,
+            user_args: &self.plan.agent_args,
+            share_prompt_prefix: self.plan.share_prompt_prefix,
+            system_prompt_file: None,
+            critic_allow: &[],
+            cwd: &self.plan.cwd,
+        });
+        self.agent = Some(Live::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts));
+        self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
+        self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch }));
+    }
+
+    pub(super) fn spawned(&mut self, proc: ProcId, pid: u32, transport: &str) {
+        match self.live_mut(proc) {
+            Some(live) => {
+                if live.life == Life::Starting {
+                    live.life = Life::Running;
+                }
+                self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
+            }
+            None => self.ignored(&format!("the start of process {proc}, which nobody wants any more")),
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, proc: ProcId, fault: SpawnFault, message: &str) {
+        let Some(live) = self.take_live(proc) else {
+            self.ignored(&format!("the failed start of process {proc}"));
+            return;
+        };
+        match (live.role, fault) {
+            (
+                Role::Agent | Role::Critic,
+                SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory,
+            ) => {
+                self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
+            }
+            (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
+                self.restart_agent(&ExitCause::Crash, &format!("it could not be started: {message}"), None);
+            }
+            (Role::Critic, SpawnFault::Exhausted | SpawnFault::Other) => {
+                self.critic_failed(&format!("it could not be started: {message}"));
+            }
+        }
+    }
+
+    pub(super) fn exited(&mut self, proc: ProcId, exit: &ExitFact) {
+        let Some(live) = self.take_live(proc) else {
+            self.ignored(&format!("the end of process {proc}, which was given up before"));
+            return;
+        };
+        if exit.swept > 0 {
+            self.note("swept", &format!("{} descendants of process {proc} were killed", exit.swept));
+        }
+        match live.role {
+            Role::Agent => self.agent_exited(&live, exit),
+            Role::Critic => self.critic_exited(proc, exit),
+        }
+    }
+
+    pub(super) fn take_live(&mut self, proc: ProcId) -> Option<Live> {
+        if self.agent.as_ref().is_some_and(|agent| agent.id == proc) {
+            return self.agent.take();
+        }
+        let at = self.critics.iter().position(|critic| critic.id == proc)?;
+        Some(self.critics.remove(at))
+    }
+
+    fn agent_exited(&mut self, live: &Live, exit: &ExitFact) {
+        let how = describe_exit(exit);
+        match &self.stage {
+            Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
+                self.note("exited", &format!("the agent's process {how}"))
+            }
+            Stage::Checking(_) | Stage::Reviewing(_) => {
+                self.note(
+                    "exited",
+                    &format!("the agent's process {how} while idle; it is started again when it is needed"),
+                );
+            }
+            Stage::Waiting(_) => {
+                self.turns.process_lost(exit.turn_recorded);
+                self.note("exited", &format!("the agent's process {how} during a wait; it is started again after it"));
+            }
+            Stage::Working => {
+                let cause = if live.is_ending() {
+                    ExitCause::Crash
+                } else {
+                    self.plan.agent.exit_cause(exit, self.session.begun)
+                };
+                self.restart_agent(&cause, &how, exit.turn_recorded);
+            }
+        }
+    }
+
+    fn restart_agent(&mut self, cause: &ExitCause, how: &str, turn_recorded: Option<bool>) {
+        self.turns.process_lost(turn_recorded);
+        self.restarts_in_a_row += 1;
+        let budgets = &self.plan.budgets;
+        match policy(cause, self.restarts_in_a_row, budgets.max_restarts, self.session.ours, &self.plan.seed) {
+            Restart::GiveUp { reason } => {
+                self.close(Outcome::Failed, &format!("{reason} (last: {how})"));
+                return;
+            }
+            Restart::After { pause_ms } => {
+                self.agent_not_before = self.now.plus_ms(pause_ms);
+                self.decide("restart the agent", &format!("its process {how}"));
+            }
+            Restart::Resuming => {
+                self.session.begun = true;
+                self.decide("resume the session", "it exists already");
+            }
+            Restart::Beginning => {
+                self.session.begun = false;
+                self.turns.session_lost();
+                self.decide("begin the session", "it does not exist yet, or was lost before it was saved");
+            }
+        }
+        self.tally.restarts += 1;
+        self.phase_changes("restarting", how);
+    }
+
+    pub(super) fn agent_event(&mut self, proc: ProcId, event: AgentEvent) {
+        self.common_event(proc, Role::Agent, &event);
+        match event {
+            AgentEvent::SessionKnown { session_id, model, agent_version, permission_mode, cwd } => {
+                if !cwd.is_empty() && cwd != self.plan.cwd {
+                    self.note("directory", &format!("the agent works in {cwd}, the run belongs to {}", self.plan.cwd));
+                }
+                let new = !self.session.begun || self.session.id.as_deref() != Some(session_id.as_str());
+                let first = self.session.model.is_none();
+                self.session.begun = true;
+                self.session.id = Some(session_id.clone());
+                self.session.model =
+                    Some(model.clone()).filter(|model| !model.is_empty()).or(self.session.model.take());
+                if new || first {
+                    self.show(Show::Session { session_id, model, agent_version, permission_mode });
+                }
+            }
+            AgentEvent::TurnAccepted { turn, duplicate } => {
+                self.session.begun = true;
+                if !self.turns.accepted(&turn, proc) {
+                    self.ignored(&format!("the acknowledgement of turn {turn}, which is not the present one"));
+                } else if duplicate {
+                    self.decide("say continue", "the turn stood in the session already and will not be answered again");
+                    self.turns.cut_off(CutOff::Restart);
+                }
+            }
+            AgentEvent::TurnStarted { started_by: StartedBy::Itself } => self.agent_woke(),
+            AgentEvent::TurnEnded(end) => self.agent_turn_ended(end),
+            AgentEvent::Denied(denial) => {
+                if self.tally.missing_permissions().is_none() {
+                    let text = "the agent lacks a permission; what it may do stands in its own settings, or after `--`, for \
+                                example `-- --permission-mode acceptEdits`";
+                    self.show(Show::Notice { text: text.to_owned() });
+                }
+                self.tally.denied(denial);
+            }
+            AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
+            | AgentEvent::Alive
+            | AgentEvent::Text { .. }
+            | AgentEvent::ToolStarted { .. }
+            | AgentEvent::ToolEnded { .. }
+            | AgentEvent::Question { .. }
+            | AgentEvent::Limit(_)
+            | AgentEvent::RetryAnnounced { .. }
+            | AgentEvent::Compacting(_)
+            | AgentEvent::Cost { .. }
+            | AgentEvent::Waiting(_) => {}
+        }
+    }
+
+    /// The idle agent began a turn by itself (a schedule fired, a late background task ended): what is being judged
+    /// is no longer what will be there.
+    fn agent_woke(&mut self) {
+        match &self.stage {
+            Stage::Checking(_) | Stage::Reviewing(_) => {
+                self.decide("judge again later", "the agent began a turn by itself during the review");
+                self.abandon_review();
+                self.iteration = self.iteration.saturating_sub(1);
+                self.stage = Stage::Working;
+            }
+            Stage::NotBegun | Stage::Working | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => {}
+        }
+    }
+
+    fn agent_turn_ended(&mut self, end: TurnEnd) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let action = self.agent.as_mut().and_then(|agent| agent.idle_while_ending(now, grace_ms));
+        if let Some(action) = action {
+            self.act(action);
+        }
+        let ending = self.agent.as_ref().is_some_and(Live::is_ending);
+        if !matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
+            self.note("turn ended", "while the run is not waiting for it");
+            return;
+        }
+        match end.outcome {
+            TurnOutcome::Done => {
+                self.restarts_in_a_row = 0;
+                self.provider_failures_in_a_row = 0;
+                self.turn_failures_in_a_row = 0;
+                self.left_open = end.left_open;
+                if !end.text.trim().is_empty() {
+                    self.last_answer = end.text;
+                }
+                if let StartedBy::Us(turn) = &end.started_by
+                    && self.turns.current().is_some_and(|current| current.id == *turn)
+                {
+                    self.turns.answered();
+                }
+            }
+            TurnOutcome::Interrupted if ending => {}
+            TurnOutcome::Interrupted => {
+                self.decide("say continue", "the turn was interrupted, and not by ccc");
+                self.failed_turn("the turn was interrupted", &end.started_by);
+            }
+            TurnOutcome::Failed { cause, message } => self.agent_turn_failed(&cause, &message, &end.started_by),
+        }
+    }
+
+    fn agent_turn_failed(&mut self, cause: &FailureCause, message: &str, started_by: &StartedBy) {
+        match cause {
+            FailureCause::Quota { resets_at_unix_s } => {
+                self.cut_off(started_by);
+                self.wait_for_reset(*resets_at_unix_s, message);
+            }
+            FailureCause::Throttled { .. } | FailureCause::Unavailable => {
+                self.cut_off(started_by);
+                let retry_after_ms = match cause {
+                    FailureCause::Throttled { retry_after_ms } => *retry_after_ms,
+                    FailureCause::Quota { .. }
+                    | FailureCause::Refused
+                    | FailureCause::Unavailable
+                    | FailureCause::Billing
+                    | FailureCause::PromptTooLong
+                    | FailureCause::ModelNotFound
+                    | FailureCause::InvalidRequest
+                    | FailureCause::ModelRefusal
+                    | FailureCause::MaxOutput
+                    | FailureCause::CliLimit { .. }
+                    | FailureCause::Unknown => None,
+                };
+                match self.provider_pause_ms(retry_after_ms) {
+                    Some(pause_ms) => {
+                        let pause = self.pause(None, pause_ms, 0);
+                        self.decide(
+                            &format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
+                            &format!("the provider failed: {message}"),
+                        );
+                        self.phase_changes("waiting", message);
+                        self.stage = Stage::Waiting(pause);
+                    }
+                    None => self.close(Outcome::Failed, &format!("the provider keeps failing: {message}")),
+                }
+            }
+            FailureCause::CliLimit { which } if which == "turns" => {
+                self.decide("take it as a stop", "the agent's own --max-turns was reached");
+                self.turns.answered();
+            }
+            FailureCause::CliLimit { which } => {
+                self.close(Outcome::Budget, &format!("the agent's own bound was reached: {which}"));
+            }
+            FailureCause::Refused => self.close(
+                Outcome::Failed,
+                &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
+            ),
+            FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
+            FailureCause::ModelNotFound => self.close(Outcome::Failed, &format!("the model cannot be used: {message}")),
+            FailureCause::InvalidRequest | FailureCause::PromptTooLong => {
+                self.close(Outcome::Failed, &format!("the provider rejected the request: {message}"));
+            }
+            FailureCause::ModelRefusal | FailureCause::MaxOutput | FailureCause::Unknown => {
+                self.failed_turn(message, started_by)
+            }
+        }
+    }
+
+    /// A turn failed for a reason of its own: it is continued a few times, then the run ends.
+    fn failed_turn(&mut self, message: &str, started_by: &StartedBy) {
+        self.turn_failures_in_a_row += 1;
+        if self.turn_failures_in_a_row > MAX_TURN_FAILURES {
+            self.close(Outcome::Failed, &format!("{} turns in a row failed: {message}", self.turn_failures_in_a_row));
+            return;
+        }
+        self.decide("say continue", &format!("the turn failed: {message}"));
+        self.cut_off(started_by);
+    }
+
+    fn cut_off(&mut self, started_by: &StartedBy) {
+        match started_by {
+            StartedBy::Us(_) => self.turns.cut_off(CutOff::Failure),
+            // A turn of the CLI's own is about something we did not ask for; what we asked for stays as it is.
+            StartedBy::Itself if self.turns.current().is_some() => {}
+            StartedBy::Itself => self.turns.cut_off(CutOff::Failure),
+        }
+    }
+
+    fn wait_for_reset(&mut self, resets_at_unix_s: Option<i64>, message: &str) {
+        if self.plan.no_wait {
+            self.close(Outcome::Limits, &format!("the usage limit is reached and waiting was not wanted: {message}"));
+            return;
+        }
+        let pause = self.reset_pause(resets_at_unix_s);
+        self.decide("wait for the reset", message);
+        self.phase_changes("waiting", message);
+        self.stage = Stage::Waiting(pause);
+    }
+
+    pub(super) fn reset_pause(&self, resets_at_unix_s: Option<i64>) -> super::machine::Pause {
+        let jitter_ms = RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration);
+        self.pause(resets_at_unix_s, UNKNOWN_RESET_MS, jitter_ms as u64)
+    }
+
+    /// How long to wait after one more failure of the provider; `None` when it failed too often.
+    pub(super) fn provider_pause_ms(&mut self, retry_after_ms: Option<u64>) -> Option<u64> {
+        self.provider_failures_in_a_row += 1;
+        let failures = self.provider_failures_in_a_row;
+        if failures > MAX_PROVIDER_FAILURES {
+            return None;
+        }
+        let doubled = PROVIDER_PAUSE_MS.saturating_mul(1 << (failures - 1).min(16)).min(PROVIDER_LONGEST_PAUSE_MS);
+        let jitter = 1.0 + 0.25 * jitter_unit(&self.plan.seed, "provider", failures);
+        Some(((doubled as f64 * jitter) as u64).max(retry_after_ms.unwrap_or(0)))
+    }
+
+    pub(super) fn elapsed_processes(&mut self) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let due: Vec<ProcId> = self
+            .agent
+            .iter()
+            .chain(&self.critics)
+            .filter(|live| live.deadline().is_some_and(|deadline| now >= deadline))
+            .map(|live| live.id)
+            .collect();
+        for proc in due {
+            let Some(live) = self.live_mut(proc) else { continue };
+            match &mut live.life {
+                Life::Ending(ladder) => match ladder.climb(proc, now, grace_ms) {
+                    Some(action) => self.act(action),
+                    None => {
+                        self.take_live(proc);
+                        self.note(
+                            "abandoned",
+                            &format!("process {proc} survives a kill; the run goes on without its end"),
+                        );
+                    }
+                },
+                Life::Starting | Life::Running => match live.watch.overdue(now) {
+                    Some(Overdue::Settle) => self.settle(proc),
+                    Some(Overdue::Stalled(how)) => self.stalled(proc, &how),
+                    None => {}
+                },
+            }
+        }
+        let critic_overdue = match &self.stage {
+            Stage::Reviewing(review) if review.critic.is_some() && now >= self.review_deadline(review) => review.critic,
+            Stage::Reviewing(_)
+            | Stage::NotBegun
+            | Stage::Working
+            | Stage::Checking(_)
+            | Stage::Waiting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => None,
+        };
+        if critic_overdue.is_some() {
+            let minutes = self.plan.critic.timeout_ms as f64 / 60_000.0;
+            self.critic_failed(&format!("it did not come to a verdict within {minutes:.1} min"));
+        }
+    }
+
+    fn settle(&mut self, proc: ProcId) {
+        let Some(live) = self.live_mut(proc) else { return };
+        let role = live.role;
+        let Some(end) = live.protocol.settle() else { return };
+        let event = AgentEvent::TurnEnded(end);
+        let now = self.now;
+        if let Some(live) = self.live_mut(proc) {
+            live.watch.event(now, &event);
+        }
+        self.decide("take the turn as ended", "what it still waited for did not come in time");
+        match role {
+            Role::Agent => self.agent_event(proc, event),
+            Role::Critic => self.critic_event(proc, event),
+        }
+    }
+
+    fn stalled(&mut self, proc: ProcId, how: &str) {
+        match self.live_mut(proc).map(|live| live.role) {
+            Some(Role::Agent) => {
+                self.decide("end the agent's process", how);
+                self.show(Show::Notice {
+                    text: format!("the agent hangs ({how}); it is restarted on the same session"),
+                });
+                let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+                let action = self.agent.as_mut().and_then(|agent| agent.begin_end(now, grace_ms));
+                if let Some(action) = action {
+                    self.act(action);
+                }
+            }
+            Some(Role::Critic) => self.critic_failed(how),
+            None => {}
+        }
+    }
+
+    pub(super) fn restart_pause_ms(&self, failures_in_a_row: u32) -> u64 {
+        pause_ms(failures_in_a_row, &self.plan.seed)
+    }
+}
+
+/// An exit in words.
+pub(super) fn describe_exit(exit: &ExitFact) -> String {
+    let tail = exit.stderr_tail.trim();
+    let said = tail.lines().next_back().map(|line| format!(" and said: {line}")).unwrap_or_default();
+    match (exit.code, exit.signal) {
+        (_, Some(signal)) => format!("was killed by signal {signal}{said}"),
+        (Some(code), None) => format!("exited with code {code}{said}"),
+        (None, None) => format!("ended{said}"),
+    }
+}

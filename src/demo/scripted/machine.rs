@@ -1,0 +1,643 @@
+//! The agent itself: what comes in, what goes out, and the turn it is in.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::messages::{Moment, ResultFacts, Writer};
+use super::options::{CliVersion, Open, Options};
+use super::script::{Script, Step};
+use super::transcript::{Row, Transcript};
+use super::turn::{Blocked, Cause, OpenTool, Task, Turn};
+
+/// What a request of the model costs.
+const REQUEST_USD: f64 = 0.01;
+
+/// Something to be done for the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write this line, with a line end, to stdout.
+    Line(String),
+    /// Write these bytes to stdout as they are.
+    Raw(Vec<u8>),
+    /// Write this line to stderr.
+    Stderr(String),
+    /// Append this row to the session's transcript.
+    Append(Row),
+    /// One more turn of a critic has ended: add one to the session's count.
+    CountCritic,
+    /// Write a file.
+    WriteFile {
+        /// Where.
+        path: String,
+        /// What.
+        content: String,
+    },
+    /// Replace the first `old` in a file by `new`.
+    EditFile {
+        /// Where.
+        path: String,
+        /// What stands there.
+        old: String,
+        /// What shall stand there.
+        new: String,
+    },
+    /// Run a command by the shell and report its end by [`ScriptedAgent::command_finished`].
+    Run {
+        /// The command line.
+        command: String,
+    },
+    /// Stop the command that runs.
+    StopCommand,
+    /// Leave a process behind.
+    Orphan {
+        /// How long it lives.
+        ms: u64,
+        /// It holds our stdout open.
+        holds_stdout: bool,
+    },
+    /// Read nothing any more.
+    StopReading,
+    /// Exit. Nothing follows.
+    Exit(u8),
+    /// Die by this signal. Nothing follows.
+    Die(i32),
+}
+
+/// A signal that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signalled {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+}
+
+/// A user message that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) text: String,
+    pub(super) uuid: Option<String>,
+}
+
+/// One process of the scripted agent. See the module's documentation.
+#[derive(Debug, Clone)]
+pub struct ScriptedAgent {
+    pub(super) script: Arc<Script>,
+    pub(super) options: Options,
+    pub(super) transcript: Transcript,
+    pub(super) critics_ended: usize,
+    pub(super) writer: Writer,
+    pub(super) now: Moment,
+    effects: VecDeque<Effect>,
+    pub(super) turn: Option<Turn>,
+    queue: VecDeque<Message>,
+    pub(super) background: Vec<Task>,
+    input_ended: bool,
+    pub(super) ignores_signals: bool,
+    pub(super) ended: bool,
+    last_failed: bool,
+    pub(super) cost_usd: f64,
+    cost_told_usd: f64,
+    results: u32,
+    lost_tasks_told: bool,
+}
+
+impl ScriptedAgent {
+    /// A process that has not begun; [`ScriptedAgent::begin`] begins it.
+    ///
+    /// `transcript` is that of the session named by the options ([`Options::open`]), `None` when there is none;
+    /// `critics_ended` counts the turns of critics of that session that have ended.
+    #[must_use]
+    pub fn new(
+        script: Arc<Script>,
+        options: Options,
+        transcript: Option<Transcript>,
+        critics_ended: usize,
+    ) -> ScriptedAgent {
+        let session_id = match &options.open {
+            Open::New(id) | Open::Resume(id) => id.clone(),
+            Open::Unnamed | Open::Latest | Open::Fork(_) => options.session_id.clone(),
+        };
+        let known = transcript.as_ref().and_then(|transcript| transcript.model.clone());
+        let model = options.model.clone().or(known).unwrap_or_else(|| options.version.default_model().to_owned());
+        let writer = Writer::new(
+            options.version,
+            session_id,
+            options.cwd.clone(),
+            model,
+            options.permission_mode.clone(),
+            &options.nonce,
+        );
+        let mut agent = ScriptedAgent {
+            script,
+            transcript: Transcript::default(),
+            critics_ended,
+            writer,
+            now: Moment::default(),
+            effects: VecDeque::new(),
+            turn: None,
+            queue: VecDeque::new(),
+            background: Vec::new(),
+            input_ended: false,
+            ignores_signals: false,
+            ended: false,
+            last_failed: false,
+            cost_usd: 0.0,
+            cost_told_usd: 0.0,
+            results: 0,
+            lost_tasks_told: false,
+            options,
+        };
+        agent.open_session(transcript);
+        agent
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn session_id(&self) -> &str {
+        &self.writer.session_id
+    }
+
+    /// The process runs from now on.
+    pub fn begin(&mut self, now: Moment) {
+        self.now = now;
+        if let Some(prompt) = self.options.prompt.clone() {
+            self.input_ended = true;
+            self.queue.push_back(Message { text: prompt, uuid: None });
+        }
+        self.run();
+    }
+
+    /// A line was read from stdin, without its line end.
+    pub fn line(&mut self, now: Moment, line: &str) {
+        self.now = now;
+        if self.ended {
+            return;
+        }
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() || (line.trim().is_empty() && self.options.version >= CliVersion::V329) {
+            return;
+        }
+        match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(message)) => self.message(&Value::Object(message)),
+            Ok(Value::Null) | Err(_) => self.refuse_line(line),
+            Ok(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {}
+        }
+        self.run();
+    }
+
+    /// stdin was closed.
+    pub fn input_ended(&mut self, now: Moment) {
+        self.now = now;
+        self.input_ended = true;
+        self.run();
+    }
+
+    /// A command that was asked for has ended with this output.
+    pub fn command_finished(&mut self, now: Moment, output: &str, code: Option<i32>) {
+        self.now = now;
+        if let Some(turn) = &mut self.turn
+            && turn.blocked == Blocked::Command
+        {
+            turn.blocked = Blocked::No;
+            if let Some(Step::Tool(tool)) = turn.running_tool.as_mut() {
+                tool.result = match code {
+                    Some(0) => output.to_owned(),
+                    Some(code) => format!("Exit code {code}\n{output}"),
+                    None => format!("Exit code 137\n{output}"),
+                };
+                tool.failed = code != Some(0);
+            }
+        }
+        self.run();
+    }
+
+    /// Time has come to `now`.
+    pub fn wake(&mut self, now: Moment) {
+        self.now = now;
+        self.run();
+    }
+
+    /// When [`ScriptedAgent::wake`] is due, on the clock of [`Moment::ms`]; `None` when only input can move it.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        if self.ended {
+            return None;
+        }
+        let turn = self.turn.as_ref().and_then(|turn| match turn.blocked {
+            Blocked::Until(ms) => Some(ms),
+            Blocked::No | Blocked::Command | Blocked::Forever => None,
+        });
+        let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
+        let task = self.background.iter().map(|task| task.ends_ms).min().filter(|_| !hangs);
+        turn.into_iter().chain(task).min()
+    }
+
+    /// The next thing to do for it.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Whether it has exited or died.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether it is in a turn.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// A signal arrives (facts §3).
+    pub fn signal(&mut self, now: Moment, signal: Signalled) {
+        self.now = now;
+        if self.ended || self.ignores_signals {
+            return;
+        }
+        let newest = self.options.version >= CliVersion::V329;
+        match signal {
+            Signalled::Interrupt => {
+                if self.turn.is_some() {
+                    self.interrupt_turn();
+                }
+                self.exit(0);
+            }
+            Signalled::Terminate | Signalled::HangUp => {
+                // The newest version ends its tools and says so; the older one leaves them behind.
+                if newest && let Some(tool) = self.turn.as_ref().and_then(|turn| turn.open_tool.clone()) {
+                    self.act(Effect::StopCommand);
+                    let line = self.writer.tool_result(&tool.id, "Exit code 137", true, &Value::Null, now);
+                    self.say(line);
+                }
+                self.exit(if signal == Signalled::Terminate { 143 } else { 129 });
+            }
+        }
+    }
+
+    fn open_session(&mut self, transcript: Option<Transcript>) {
+        match (&self.options.open, transcript) {
+            (Open::New(id), Some(_)) => {
+                let why = format!("Error: Session ID {id} is already in use.");
+                self.refuse(&why);
+            }
+            (Open::Resume(id) | Open::Fork(id), None) => {
+                let error = format!("No conversation found with session ID: {id}");
+                let errors = [error.clone()];
+                let line = self.writer.result(&ResultFacts {
+                    subtype: "error_during_execution",
+                    is_error: true,
+                    errors: Some(&errors),
+                    ..ResultFacts::default()
+                });
+                self.say(line);
+                self.refuse(&error);
+            }
+            (Open::New(_) | Open::Unnamed, None) | (Open::Latest, None) => {}
+            (Open::Resume(_) | Open::Fork(_) | Open::Latest | Open::Unnamed, Some(transcript)) => {
+                // The newest version counts on from the session's cost, on a fork too; the older one begins anew.
+                if self.options.version >= CliVersion::V329 {
+                    self.cost_usd = transcript.cost_usd;
+                    self.cost_told_usd = transcript.cost_usd;
+                }
+                self.transcript = transcript;
+            }
+        }
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.act(Effect::Stderr(why.to_owned()));
+        self.exit(1);
+    }
+
+    fn refuse_line(&mut self, line: &str) {
+        let why = match self.options.version {
+            CliVersion::V197 => "Error parsing streaming input line: SyntaxError".to_owned(),
+            CliVersion::V329 => {
+                format!(
+                    "Error parsing streaming input line (type=unknown, {} chars): SyntaxError",
+                    line.chars().count()
+                )
+            }
+        };
+        self.refuse(&why);
+    }
+
+    fn message(&mut self, message: &Value) {
+        let text_of = |key: &str| message.get(key).and_then(Value::as_str);
+        match text_of("type") {
+            Some("user") => self.user_message(message),
+            Some("control_request") => {
+                let request = message.get("request").and_then(|request| request.get("subtype")).and_then(Value::as_str);
+                self.control(text_of("request_id").unwrap_or_default(), request.unwrap_or_default());
+            }
+            Some("update_environment_variables") => {
+                let applied =
+                    message.get("variables").is_some_and(|vars| vars.get("CLAUDE_CODE_OAUTH_TOKEN").is_some());
+                let response = match (self.options.version, applied) {
+                    (CliVersion::V197, _) => None,
+                    (CliVersion::V329, true) => Some(r#"{"applied":["CLAUDE_CODE_OAUTH_TOKEN"]}"#),
+                    (CliVersion::V329, false) => Some(r#"{"applied":[]}"#),
+                };
+                let line = self.writer.control_response(text_of("request_id").unwrap_or_default(), response);
+                self.say(line);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn control(&mut self, request_id: &str, subtype: &str) {
+        match subtype {
+            "interrupt" => {
+                let response = (self.options.version >= CliVersion::V329).then_some(r#"{"still_queued":[]}"#);
+                let line = self.writer.control_response(request_id, response);
+                self.say(line);
+                let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
+                if self.turn.is_some() && !hangs {
+                    self.interrupt_turn();
+                }
+            }
+            "initialize" | "set_model" | "set_permission_mode" | "stop_task" => {
+                let line = self.writer.control_response(request_id, Some("{}"));
+                self.say(line);
+            }
+            unknown => {
+                let error = format!("Unsupported control request subtype: {unknown}");
+                let line = self.writer.control_error(request_id, &error);
+                self.say(line);
+            }
+        }
+    }
+
+    fn user_message(&mut self, message: &Value) {
+        let body = message.get("message").unwrap_or(&Value::Null);
+        if let Some(role) = body.get("role").and_then(Value::as_str)
+            && role != "user"
+        {
+            self.refuse(&format!("Error: Expected message role 'user', got '{role}'"));
+            return;
+        }
+        let text = match body.get("content") {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(blocks)) => {
+                let texts = blocks.iter().filter_map(|block| block.get("text").and_then(Value::as_str));
+                texts.collect::<Vec<_>>().join("\n")
+            }
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+                "(no content)".to_owned()
+            }
+        };
+        let uuid = message.get("uuid").and_then(Value::as_str).map(str::to_owned);
+        if let Some(uuid) = &uuid {
+            let waiting = self.queue.iter().any(|queued| queued.uuid.as_ref() == Some(uuid));
+            if waiting || self.transcript.uuids.contains(uuid) {
+                self.acknowledge_duplicate(&text, uuid);
+                return;
+            }
+        }
+        self.tell_lost_tasks();
+        if self.turn.is_none() && self.queue.is_empty() {
+            self.tell_state("running");
+        }
+        self.tell_lifecycle(uuid.as_deref(), "queued");
+        self.queue.push_back(Message { text, uuid });
+    }
+
+    fn acknowledge_duplicate(&mut self, text: &str, uuid: &str) {
+        if self.options.replay {
+            let line = self.writer.replay(text, Some(uuid), None);
+            self.say(line);
+        }
+        if self.turn.is_none() && self.results == 0 {
+            self.tell_lifecycle(Some(uuid), "completed");
+            self.tell_state("idle");
+        }
+    }
+
+    /// A resumed process tells first what became of background tasks that its predecessor left (facts §4).
+    fn tell_lost_tasks(&mut self) {
+        if std::mem::replace(&mut self.lost_tasks_told, true) || self.is_critic() {
+            return;
+        }
+        let lost = self.transcript.open_tasks.clone();
+        for (task, tool) in &lost {
+            let summary = "Background shell command didn't finish before the previous session ended";
+            let line = self.writer.task_notification(task, tool, "stopped", summary);
+            self.say(line);
+            self.append(Row::TaskEnded { task: task.clone() });
+        }
+        if !lost.is_empty() {
+            let init = self.writer.init(&[]);
+            self.say(init);
+            self.result(&ResultFacts {
+                subtype: "success",
+                text: Some(""),
+                origin: Some(""),
+                ..ResultFacts::default()
+            });
+        }
+    }
+
+    /// Goes on until something has to be waited for.
+    fn run(&mut self) {
+        while !self.ended {
+            if self.turn.is_some() {
+                if self.step() {
+                    continue;
+                }
+                return;
+            }
+            if let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.now.ms) {
+                let task = self.background.remove(at);
+                self.begin_follow_up(task);
+            } else if !self.queue.is_empty() {
+                self.begin_turn();
+            } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V329) {
+                self.exit(u8::from(self.last_failed));
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Takes all that waits into one turn: the first message alone when it is the first, else all of them, merged,
+    /// under the last one's uuid (facts §5).
+    fn begin_turn(&mut self) {
+        let waiting: Vec<Message> = self.queue.drain(..).collect();
+        let Some((last, earlier)) = waiting.split_last() else { return };
+        for message in earlier {
+            if self.options.replay {
+                let line = self.writer.replay(&message.text, message.uuid.as_deref(), None);
+                self.say(line);
+            }
+        }
+        let text = waiting.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n");
+        let uuids: Vec<String> = waiting.iter().filter_map(|message| message.uuid.clone()).collect();
+        self.tell_lifecycle(last.uuid.as_deref(), "started");
+        let init = self.writer.init(&uuids);
+        self.say(init);
+        let model = self.writer.model.clone();
+        self.append(Row::User { uuid: last.uuid.clone(), text: text.clone(), model });
+        let steps = self.scripted_steps();
+        self.turn = Some(Turn::new(Cause::User { text, uuids }, steps, self.now));
+    }
+
+    fn scripted_steps(&self) -> Vec<Step> {
+        let (turns, at, otherwise) = if self.is_critic() {
+            (&self.script.critic, self.critics_ended, "The script has no further verdict.\n\n[TASK_COMPLETED]")
+        } else {
+            (&self.script.agent, self.transcript.turns_ended, "The script has no further turn.")
+        };
+        turns.get(at).cloned().unwrap_or_else(|| vec![Step::Say(otherwise.to_owned())])
+    }
+
+    fn begin_follow_up(&mut self, task: Task) {
+        self.tell_task_end(&task);
+        self.tell_state("running");
+        let init = self.writer.init(&[]);
+        self.say(init);
+        let steps = if task.then.is_empty() {
+            vec![Step::Say("The background command has ended.".to_owned())]
+        } else {
+            task.then
+        };
+        self.turn = Some(Turn::new(Cause::Task { run: task.id }, steps, self.now));
+    }
+
+    pub(super) fn tell_task_end(&mut self, task: &Task) {
+        let updated = self.writer.task_updated(&task.id, self.now);
+        self.say(updated);
+        let summary = format!("Background command \"{}\" completed (exit code 0)", task.command);
+        let notification = self.writer.task_notification(&task.id, &task.tool, "completed", &summary);
+        self.say(notification);
+        self.append(Row::TaskEnded { task: task.id.clone() });
+        self.tell_background();
+    }
+
+    pub(super) fn tell_background(&mut self) {
+        let tasks: Vec<(&str, &str)> =
+            self.background.iter().map(|task| (task.id.as_str(), task.command.as_str())).collect();
+        let line = self.writer.background_tasks(&tasks);
+        self.say_if(line);
+    }
+
+    /// Ends the turn as interrupted.
+    fn interrupt_turn(&mut self) {
+        let Some(turn) = self.turn.take() else { return };
+        let in_tool = turn.open_tool.is_some();
+        if let Some(OpenTool { id, .. }) = &turn.open_tool {
+            self.act(Effect::StopCommand);
+            let text = "The user doesn't want to proceed with this tool use. The tool use was rejected.";
+            let line =
+                self.writer.tool_result(id, text, true, &Value::String("User rejected tool use".to_owned()), self.now);
+            self.say(line);
+        }
+        let marker = self.writer.interrupted_marker(in_tool, self.now);
+        self.say(marker);
+        self.result(&ResultFacts {
+            subtype: "error_during_execution",
+            is_error: true,
+            terminal_reason: Some(if in_tool { "aborted_tools" } else { "aborted_streaming" }),
+            stop_reason: in_tool.then_some("tool_use"),
+            errors: Some(&[]),
+            num_turns: turn.requests,
+            duration_ms: self.now.ms.saturating_sub(turn.began_ms),
+            denials: &turn.denials,
+            answered: turn.cause.uuids(),
+            ..ResultFacts::default()
+        });
+        self.close_turn(&turn, true);
+    }
+
+    /// What follows a result.
+    pub(super) fn close_turn(&mut self, turn: &Turn, failed: bool) {
+        self.last_failed = failed;
+        self.tell_lifecycle(
+            turn.cause.uuids().last().map(String::as_str),
+            if failed { "cancelled" } else { "completed" },
+        );
+        if self.queue.is_empty() {
+            self.tell_state("idle");
+        }
+    }
+
+    /// The turn of the script is over, whether it was answered or ended the process: the next one follows it.
+    pub(super) fn count_turn(&mut self) {
+        if self.is_critic() {
+            self.critics_ended += 1;
+            self.act(Effect::CountCritic);
+        } else {
+            self.append(Row::TurnEnded);
+        }
+    }
+
+    pub(super) fn result(&mut self, facts: &ResultFacts<'_>) {
+        let since_usd = self.cost_usd - std::mem::replace(&mut self.cost_told_usd, self.cost_usd);
+        let line = self.writer.result(&ResultFacts {
+            cost_usd: self.cost_usd,
+            since_usd,
+            index: self.results,
+            ..facts.clone()
+        });
+        self.results += 1;
+        self.say(line);
+        if since_usd > 0.0 {
+            self.append(Row::Cost { usd: self.cost_usd });
+        }
+    }
+
+    pub(super) fn pay_request(&mut self) {
+        self.cost_usd += REQUEST_USD;
+    }
+
+    pub(super) fn is_critic(&self) -> bool {
+        matches!(self.options.open, Open::Fork(_))
+    }
+
+    fn tell_state(&mut self, state: &str) {
+        if self.options.session_states {
+            let line = self.writer.state(state);
+            self.say(line);
+        }
+    }
+
+    fn tell_lifecycle(&mut self, uuid: Option<&str>, state: &str) {
+        if let Some(uuid) = uuid {
+            let line = self.writer.lifecycle(uuid, state);
+            self.say_if(line);
+        }
+    }
+
+    pub(super) fn append(&mut self, row: Row) {
+        self.transcript.add(&row);
+        if !self.options.ephemeral {
+            self.act(Effect::Append(row));
+        }
+    }
+
+    pub(super) fn exit(&mut self, code: u8) {
+        self.act(Effect::Exit(code));
+        self.ended = true;
+    }
+
+    pub(super) fn say(&mut self, line: String) {
+        self.act(Effect::Line(line));
+    }
+
+    pub(super) fn say_if(&mut self, line: Option<String>) {
+        if let Some(line) = line {
+            self.say(line);
+        }
+    }
+
+    pub(super) fn act(&mut self, effect: Effect) {
+        if !self.ended {
+            self.effects.push_back(effect);
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! One turn: its steps, one after the other, until one has to be waited for.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value, json};
+
+use super::machine::{Effect, ScriptedAgent};
+use super::messages::{Moment, Object, ResultFacts, error_word};
+use super::options::CliVersion;
+use super::script::{ApiError, Background, Crash, Deny, Limit, LimitWarning, Retry, Step, Tool};
+use super::transcript::Row;
+
+const DENIED: &str = "Permission to use this tool has been denied because Claude Code is running in don't ask mode.";
+/// Commands that the permission mode `dontAsk` lets pass.
+const HARMLESS: &[&str] = &["cat", "git", "grep", "head", "ls", "pwd", "tail", "wc"];
+
+/// Who began a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The user did, with these messages.
+    User { text: String, uuids: Vec<String> },
+    /// A background task did, by its end.
+    Task { run: String },
+}
+
+impl Cause {
+    pub(super) fn uuids(&self) -> &[String] {
+        match self {
+            Cause::User { uuids, .. } => uuids,
+            Cause::Task { .. } => &[],
+        }
+    }
+}
+
+/// What the turn waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// Nothing.
+    No,
+    /// This time, on the clock of [`Moment::ms`].
+    Until(u64),
+    /// The end of a command.
+    Command,
+    /// Nothing that will ever come.
+    Forever,
+}
+
+/// A tool that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OpenTool {
+    pub(super) id: String,
+    task_told: bool,
+}
+
+/// A command in the background.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) tool: String,
+    pub(super) command: String,
+    pub(super) ends_ms: u64,
+    pub(super) then: Vec<Step>,
+}
+
+/// The turn that the agent is in.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    pub(super) cause: Cause,
+    steps: VecDeque<Step>,
+    pub(super) blocked: Blocked,
+    pub(super) running_tool: Option<Step>,
+    pub(super) open_tool: Option<OpenTool>,
+    pub(super) denials: Vec<Value>,
+    pub(super) requests: u32,
+    pub(super) began_ms: u64,
+    /// The model's message that is being written: its id and its blocks so far.
+    message: Option<(String, u32)>,
+    acknowledged: bool,
+    failure: Option<Failure>,
+    text: String,
+    retried: u32,
+    compacting: bool,
+}
+
+/// How a turn fails.
+#[derive(Debug, Clone)]
+struct Failure {
+    status: Option<u16>,
+    api_error: Option<&'static str>,
+    text: String,
+}
+
+impl Turn {
+    pub(super) fn new(cause: Cause, steps: Vec<Step>, now: Moment) -> Turn {
+        Turn {
+            cause,
+            steps: steps.into(),
+            blocked: Blocked::No,
+            running_tool: None,
+            open_tool: None,
+            denials: Vec::new(),
+            requests: 0,
+            began_ms: now.ms,
+            message: None,
+            acknowledged: false,
+            failure: None,
+            text: String::new(),
+            retried: 0,
+            compacting: false,
+        }
+    }
+}
+
+impl ScriptedAgent {
+    /// Does the next step of the turn; false when it has to be waited for.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(mut turn) = self.turn.take() else { return false };
+        match turn.blocked {
+            Blocked::Forever | Blocked::Command => {
+                self.turn = Some(turn);
+                return false;
+            }
+            Blocked::Until(ms) if ms > self.now.ms => {
+                self.end_tasks_in_turn();
+                self.turn = Some(turn);
+                return false;
+            }
+            Blocked::Until(_) | Blocked::No => turn.blocked = Blocked::No,
+        }
+        self.end_tasks_in_turn();
+        if turn.compacting {
+            turn.compacting = false;
+            let line = self.writer.status(None, turn.cause.uuids());
+            self.say(line);
+        }
+        if let Some(Step::Tool(tool)) = turn.running_tool.take() {
+            self.end_tool(&mut turn, &tool);
+        } else if let Some(step) = turn.steps.pop_front() {
+            self.play(&mut turn, step);
+        } else {
+            self.end_turn(turn);
+            return true;
+        }
+        if turn.failure.is_some() {
+            self.end_turn(turn);
+            return true;
+        }
+        self.turn = Some(turn);
+        !self.ended
+    }
+
+    /// A task that ends while a turn runs is told in that turn, and brings none of its own.
+    fn end_tasks_in_turn(&mut self) {
+        while let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.now.ms) {
+            let task = self.background.remove(at);
+            self.tell_task_end(&task);
+        }
+    }
+
+    fn play(&mut self, turn: &mut Turn, step: Step) {
+        match step {
+            Step::Say(text) => self.say_text(turn, &text),
+            Step::Think(text) => self.think(turn, &text),
+            Step::Tool(tool) => self.begin_tool(turn, tool),
+            Step::Deny(Deny { name, input }) => {
+                let input = self.absolute(input);
+                let id = self.call_tool(turn, &name, &input);
+                self.deny(turn, &name, &id, &input);
+            }
+            Step::SleepMs(ms) => turn.blocked = Blocked::Until(self.now.ms.saturating_add(ms)),
+            Step::Crash(crash) => {
+                self.count_turn();
+                match crash {
+                    Crash::Signal(signal) => {
+                        self.act(Effect::Die(signal));
+                        self.ended = true;
+                    }
+                    Crash::Code(code) => self.exit(code),
+                }
+            }
+            Step::Stall => {
+                self.count_turn();
+                turn.blocked = Blocked::Forever;
+            }
+            Step::StopReading => self.act(Effect::StopReading),
+            Step::IgnoreSignals => self.ignores_signals = true,
+            Step::Garbage(text) => self.say(text),
+            Step::HalfLine => {
+                let line = self.writer.unknown();
+                self.act(Effect::Raw(line.as_bytes()[..line.len() / 2].to_vec()));
+            }
+            Step::HugeLine(bytes) => self.say_text(turn, &"x".repeat(bytes)),
+            Step::UnknownMessage => {
+                let line = self.writer.unknown();
+                self.say(line);
+            }
+            Step::Stderr(text) => self.act(Effect::Stderr(text)),
+            Step::Retry(retry) => self.retry(turn, retry),
+            Step::ApiError(error) => self.api_error(turn, &error),
+            Step::Limit(limit) => self.limit(turn, &limit),
+            Step::LimitWarning(LimitWarning { utilization, resets_in_s }) => {
+                let resets_at = self.now.unix_ms / 1_000 + resets_in_s;
+                let line = self.writer.rate_limit("allowed_warning", "five_hour", Some(resets_at), Some(utilization));
+                self.say(line);
+            }
+            Step::Background(background) => self.start_background(turn, background),
+            Step::CompactMs(ms) => {
+                let line = self.writer.status(Some("compacting"), turn.cause.uuids());
+                self.say(line);
+                turn.compacting = true;
+                turn.blocked = Blocked::Until(self.now.ms.saturating_add(ms));
+            }
+            Step::CostUsd(usd) => self.cost_usd += usd,
+            Step::Orphan(orphan) => self.act(Effect::Orphan { ms: orphan.ms, holds_stdout: orphan.holds_stdout }),
+        }
+    }
+
+    /// The request is on its way; the older version acknowledges the user's message only when the answer begins.
+    fn request(&mut self, turn: &mut Turn) {
+        turn.requests += 1;
+        self.pay_request();
+        if self.options.partial {
+            let line = self.writer.status(Some("requesting"), turn.cause.uuids());
+            self.say(line);
+        }
+        if self.options.version >= CliVersion::V329 {
+            self.acknowledge(turn);
+        }
+    }
+
+    fn acknowledge(&mut self, turn: &mut Turn) {
+        if std::mem::replace(&mut turn.acknowledged, true) || !self.options.replay {
+            return;
+        }
+        if let Cause::User { text, uuids } = &turn.cause {
+            let line = self.writer.replay(text, uuids.last().map(String::as_str), Some(self.now));
+            self.say(line);
+        }
+    }
+
+    /// One whole block of the model, with its partial messages around it.
+    fn block(&mut self, turn: &mut Turn, block: &str, empty: &str, deltas: (&str, &str, &str)) {
+        let (id, index) = match turn.message.take() {
+            Some(message) => message,
+            None => {
+                self.request(turn);
+                let id = self.writer.id("msg_");
+                if self.options.partial {
+                    let line = self.writer.message_start(&id);
+                    self.say(line);
+                }
+                self.acknowledge(turn);
+                (id, 0)
+            }
+        };
+        if self.options.partial {
+            let start = self.writer.block_start(index, empty);
+            self.say(start);
+            let (kind, key, text) = deltas;
+            for part in parts(text) {
+                let line = self.writer.block_delta(index, kind, key, part);
+                self.say(line);
+            }
+        }
+        let whole = self.writer.assistant(&id, block, self.now, turn.cause.uuids());
+        self.say(whole);
+        if self.options.partial {
+            let stop = self.writer.block_stop(index);
+            self.say(stop);
+        }
+        turn.message = Some((id, index + 1));
+    }
+
+    fn end_message(&mut self, turn: &mut Turn, stop_reason: &str) {
+        if turn.message.take().is_some() && self.options.partial {
+            for line in self.writer.message_end(stop_reason) {
+                self.say(line);
+            }
+        }
+    }
+
+    fn say_text(&mut self, turn: &mut Turn, text: &str) {
+        let block = Object::empty().put("text", text).put("type", "text").end();
+        self.block(turn, &block, r#"{"text":"","type":"text"}"#, ("text_delta", "text", text));
+        self.append(Row::Assistant { text: text.chars().take(200).collect() });
+        text.clone_into(&mut turn.text);
+    }
+
+    fn think(&mut self, turn: &mut Turn, text: &str) {
+        let block = Object::empty().put("signature", "").put("thinking", text).put("type", "thinking").end();
+        let empty = r#"{"signature":"","thinking":"","type":"thinking"}"#;
+        self.block(turn, &block, empty, ("thinking_delta", "thinking", text));
+    }
+
+    fn call_tool(&mut self, turn: &mut Turn, name: &str, input: &Map<String, Value>) -> String {
+        let id = self.writer.id("toolu_");
+        let block = Object::empty().put("id", &id).put("input", input).put("name", name).put("type", "tool_use").end();
+        let empty = Object::empty().put("id", &id).raw("input", "{}").put("name", name).put("type", "tool_use").end();
+        let json = Value::Object(input.clone()).to_string();
+        self.block(turn, &block, &empty, ("input_json_delta", "partial_json", &json));
+        self.end_message(turn, "tool_use");
+        id
+    }
+
+    fn begin_tool(&mut self, turn: &mut Turn, mut tool: Tool) {
+        tool.input = self.absolute(tool.input);
+        let id = self.call_tool(turn, &tool.name, &tool.input);
+        if !tool.unchecked && !self.is_allowed(&tool) {
+            self.deny(turn, &tool.name, &id, &tool.input);
+            return;
+        }
+        turn.open_tool = Some(OpenTool { id, task_told: false });
+        if tool.open {
+            return;
+        }
+        if tool.ms > 0 {
+            turn.blocked = Blocked::Until(self.now.ms.saturating_add(tool.ms));
+        }
+        if tool.real {
+            self.do_really(turn, &mut tool);
+        }
+        turn.running_tool = Some(Step::Tool(tool));
+    }
+
+    fn do_really(&mut self, turn: &mut Turn, tool: &mut Tool) {
+        let text = |key: &str| tool.input.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let path = text("file_path");
+        match tool.name.as_str() {
+            "Write" => {
+                self.act(Effect::WriteFile { path: path.clone(), content: text("content") });
+                tool.result = format!("File created successfully at: {path}");
+            }
+            "Edit" => {
+                self.act(Effect::EditFile { path: path.clone(), old: text("old_string"), new: text("new_string") });
+                tool.result = format!("The file {path} has been updated successfully.");
+            }
+            "Bash" => {
+                self.act(Effect::Run { command: text("command") });
+                turn.blocked = Blocked::Command;
+            }
+            _ => {}
+        }
+    }
+
+    fn end_tool(&mut self, turn: &mut Turn, tool: &Tool) {
+        let Some(OpenTool { id, .. }) = turn.open_tool.take() else { return };
+        let details = json!({"stdout": tool.result, "stderr": "", "interrupted": false});
+        let line = self.writer.tool_result(&id, &tool.result, tool.failed, &details, self.now);
+        self.say(line);
+    }
+
+    fn deny(&mut self, turn: &mut Turn, name: &str, id: &str, input: &Map<String, Value>) {
+        let told = self.writer.permission_denied(name, id, DENIED);
+        self.say_if(told);
+        let details = Value::String(format!("Error: {DENIED}"));
+        let line = self.writer.tool_result(id, DENIED, true, &details, self.now);
+        self.say(line);
+        turn.denials.push(json!({"tool_name": name, "tool_use_id": id, "tool_input": input}));
+    }
+
+    /// The table of facts §7 for `dontAsk`; every other mode lets pass what the script does.
+    fn is_allowed(&self, tool: &Tool) -> bool {
+        if self.options.permission_mode != "dontAsk" {
+            return true;
+        }
+        let command = tool.input.get("command").and_then(Value::as_str).unwrap_or_default();
+        let granted = self.options.allowed_tools.iter().any(|pattern| match pattern.split_once('(') {
+            None => *pattern == tool.name,
+            Some((name, rest)) => {
+                let prefix = rest.trim_end_matches(')').trim_end_matches('*').trim_end_matches([':', ' ']);
+                name == tool.name && command.starts_with(prefix)
+            }
+        });
+        granted
+            || match tool.name.as_str() {
+                "Read" | "Grep" | "Glob" => true,
+                "Bash" => command.split_whitespace().next().is_some_and(|word| HARMLESS.contains(&word)),
+                _ => false,
+            }
+    }
+
+    fn absolute(&self, mut input: Map<String, Value>) -> Map<String, Value> {
+        if let Some(Value::String(path)) = input.get_mut("file_path")
+            && !path.starts_with('/')
+        {
+            *path = format!("{}/{path}", self.options.cwd);
+        }
+        input
+    }
+
+    fn start_background(&mut self, turn: &mut Turn, background: Background) {
+        let command = if background.command.is_empty() { "make everything".to_owned() } else { background.command };
+        let input = Map::from_iter([
+            ("command".to_owned(), Value::String(command.clone())),
+            ("run_in_background".to_owned(), Value::Bool(true)),
+        ]);
+        let tool = self.call_tool(turn, "Bash", &input);
+        let id = self.writer.id("b");
+        let task = Task {
+            id: id.clone(),
+            tool: tool.clone(),
+            command: command.clone(),
+            ends_ms: self.now.ms.saturating_add(background.ms),
+            then: background.then,
+        };
+        self.background.push(task);
+        self.tell_background();
+        let started = self.writer.task_started(&id, &tool, &command, true);
+        self.say(started);
+        self.append(Row::TaskStarted { task: id.clone(), tool: tool.clone() });
+        let text = format!("Command running in background with ID: {id}. You will be notified when it completes.");
+        let details = json!({"stdout": "", "stderr": "", "interrupted": false, "backgroundTaskId": id});
+        let line = self.writer.tool_result(&tool, &text, false, &details, self.now);
+        self.say(line);
+    }
+
+    fn retry(&mut self, turn: &mut Turn, retry: Retry) {
+        if turn.retried >= retry.attempts {
+            turn.retried = 0;
+            return;
+        }
+        turn.retried += 1;
+        let line = self.writer.api_retry(turn.retried, retry.delay_ms, retry.status);
+        self.say(line);
+        self.acknowledge(turn);
+        turn.blocked = Blocked::Until(self.now.ms.saturating_add(retry.delay_ms));
+        turn.steps.push_front(Step::Retry(retry));
+    }
+
+    fn api_error(&mut self, turn: &mut Turn, error: &ApiError) {
+        self.request(turn);
+        self.acknowledge(turn);
+        let word = match error.error.as_str() {
+            "" => error.status.map_or("unknown", error_word),
+            word => word,
+        };
+        let text = match (error.message.as_str(), error.status) {
+            ("", Some(status)) => format!("API Error: {status}"),
+            ("", None) => "API Error: Unable to connect to API (ConnectionRefused)".to_owned(),
+            (message, _) => message.to_owned(),
+        };
+        let line = self.writer.synthetic(&text, word, error.status, self.now);
+        self.say(line);
+        turn.failure = Some(Failure { status: error.status, api_error: None, text });
+    }
+
+    fn limit(&mut self, turn: &mut Turn, limit: &Limit) {
+        self.request(turn);
+        let window = if limit.window.is_empty() { "five_hour" } else { &limit.window };
+        let resets_at = limit.resets_in_s.map(|seconds| self.now.unix_ms / 1_000 + seconds);
+        let line = self.writer.rate_limit("rejected", window, resets_at, None);
+        self.say(line);
+        self.acknowledge(turn);
+        let text = match self.options.version {
+            CliVersion::V197 => "You've hit your session limit".to_owned(),
+            CliVersion::V329 => "You've hit your 5-hour limit".to_owned(),
+        };
+        let line = self.writer.synthetic(&text, "rate_limit", Some(429), self.now);
+        self.say(line);
+        turn.failure = Some(Failure { status: Some(429), api_error: Some("usage_limit_reached"), text });
+    }
+
+    fn end_turn(&mut self, mut turn: Turn) {
+        if turn.failure.is_none() && turn.text.is_empty() {
+            self.say_text(&mut turn, "Done.");
+        }
+        self.end_message(&mut turn, "end_turn");
+        let newest = self.options.version >= CliVersion::V329;
+        let origin = match &turn.cause {
+            Cause::User { .. } => None,
+            Cause::Task { run } => Some(run.as_str()),
+        };
+        let failure = turn.failure.clone();
+        let text = failure.as_ref().map_or(turn.text.as_str(), |failure| failure.text.as_str());
+        self.result(&ResultFacts {
+            subtype: "success",
+            is_error: failure.is_some(),
+            status: failure.as_ref().and_then(|failure| failure.status),
+            api_error: failure.as_ref().and_then(|failure| failure.api_error),
+            text: Some(text),
+            stop_reason: Some(if failure.is_some() { "stop_sequence" } else { "end_turn" }),
+            terminal_reason: Some(if failure.is_some() && newest { "api_error" } else { "completed" }),
+            num_turns: turn.requests,
+            duration_ms: self.now.ms.saturating_sub(turn.began_ms),
+            denials: &turn.denials,
+            answered: turn.cause.uuids(),
+            origin,
+            ..ResultFacts::default()
+        });
+        if origin.is_none() {
+            self.count_turn();
+        }
+        self.close_turn(&turn, failure.is_some());
+    }
+}
+
+/// A text in parts as a model streams them: about a dozen characters each, at most a hundred parts.
+fn parts(text: &str) -> Vec<&str> {
+    let size = (text.len() / 100).max(12);
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part, tail) = rest.split_at(rest.ceil_char_boundary(size));
+        parts.push(part);
+        rest = tail;
+    }
+    parts
+}

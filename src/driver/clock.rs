@@ -1,0 +1,57 @@
+//! Real time for the loop. On Linux the monotonic clock stands still while the machine sleeps, so a laptop that was
+//! closed over night has not stalled.
+#![allow(clippy::disallowed_methods, reason = "the one place where the driver reads clocks")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::core::Tick;
+
+/// The run's time and the wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    origin: Instant,
+    from: Tick,
+}
+
+impl Clock {
+    /// A clock that shows `from` now.
+    pub(super) fn starting_at(from: Tick) -> Clock {
+        Clock { origin: Instant::now(), from }
+    }
+
+    pub(super) fn now(&self) -> Tick {
+        let elapsed_us = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Tick(self.from.0.saturating_add(elapsed_us))
+    }
+
+    /// When this tick comes, or came.
+    pub(super) fn instant(&self, tick: Tick) -> Instant {
+        // A far deadline is as good as a year: Instant cannot hold every tick.
+        const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        self.origin + Duration::from_micros(tick.0.saturating_sub(self.from.0)).min(FAR)
+    }
+
+    /// How long ago that was.
+    pub(super) fn late(&self, instant: Instant) -> Duration {
+        instant.elapsed()
+    }
+
+    pub(super) fn after(&self, duration: Duration) -> Instant {
+        Instant::now() + duration
+    }
+
+    pub(super) fn unix_ms(&self) -> i64 {
+        unix_ms()
+    }
+}
+
+/// The wall clock, unix milliseconds.
+#[must_use]
+pub fn unix_ms() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    }
+}

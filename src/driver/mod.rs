@@ -1,0 +1,30 @@
+//! The loop that joins the core and a world.
+//!
+//! There is one loop and three worlds: the real one, in which actions start processes and facts come from them; the
+//! replayed one, in which facts come from a journal and actions are compared with it; and the simulated one, in which
+//! both are made up from a seed. The driver decides nothing: a decision here would be one that no replay can show.
+
+mod clock;
+mod inbox;
+mod perform;
+mod real;
+mod replay;
+mod sessions;
+mod signals;
+
+pub mod simulated;
+mod summary;
+mod tree;
+
+pub use clock::unix_ms;
+pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
+pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild};
+pub use sessions::session_record;
+pub use tree::{Ours, Snapshot, git_root};
+
+/// The width of the terminal that stderr is, when it is one.
+#[must_use]
+pub fn terminal_columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}

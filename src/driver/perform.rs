@@ -1,0 +1,207 @@
+//! How the real world performs what the core asks for. Each function does one thing and decides nothing; what came of
+//! it is told as a fact.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::inbox::{Ears, Event};
+use super::real::World;
+use super::tree::Snapshot;
+use crate::core::{
+    Action, CheckEnd, CheckId, CheckResult, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault, Tick,
+};
+use crate::process::{
+    Cancel, ChildSpec, CommandEnding, CommandSpec, Cookie, Signal as ProcessSignal, SpawnError, SystemPtys, Transport,
+    run_command, spawn_or_pipe,
+};
+use crate::stream::LineLimit;
+
+/// How much of a check's output is kept for agent and critic, in bytes.
+const CHECK_TAIL_BYTES: usize = 16 * 1024;
+/// How long a check that was told to end has before it is killed.
+const CHECK_GRACE: Duration = Duration::from_secs(2);
+/// Stack of the threads for checks and measurements.
+const STACK_BYTES: usize = 512 * 1024;
+
+impl World {
+    pub(super) fn perform(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
+        match action {
+            Action::Spawn(spawn) => at_once.push_back(self.spawn(&spawn)),
+            Action::Send(send) => self.send(send, at_once),
+            Action::Interrupt { proc } => {
+                let line = self.core.plan().agent.encode_interrupt(&format!("interrupt-{proc}"));
+                self.write(proc, line, at_once);
+            }
+            Action::CloseStdin { proc } => {
+                if let Some(child) = self.children.get(&proc) {
+                    child.close_stdin();
+                }
+            }
+            Action::Signal { proc, signal } => {
+                if let Some(child) = self.children.get(&proc) {
+                    child.signal(match signal {
+                        Signal::Int => ProcessSignal::Interrupt,
+                        Signal::Term => ProcessSignal::Terminate,
+                    });
+                }
+            }
+            Action::KillTree { proc } => {
+                if let Some(child) = self.children.get(&proc) {
+                    child.kill_tree();
+                }
+            }
+            Action::RunCheck { check, command, timeout_ms } => self.run_check(check, &command, timeout_ms),
+            Action::CancelCheck { check } => {
+                if let Some(cancel) = self.checks.get(&check) {
+                    cancel.cancel();
+                }
+            }
+            Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::Decide(_) | Action::Note(_) => {}
+            Action::Show(show) => self.show(now, &show),
+            Action::Finish(finish) => self.finish = Some(finish),
+        }
+    }
+
+    fn spawn(&mut self, spawn: &Spawn) -> Input {
+        let proc = spawn.proc;
+        let launch = &spawn.launch;
+        let mut env: Vec<(OsString, OsString)> = self
+            .env
+            .agent
+            .iter()
+            .filter(|(name, _)| {
+                !launch.env_unset.iter().any(|unset| OsStr::new(unset) == name)
+                    && !launch.env_set.iter().any(|(set, _)| OsStr::new(set) == name)
+            })
+            .cloned()
+            .collect();
+        env.extend(launch.env_set.iter().map(|(name, value)| (name.into(), value.into())));
+        let spec = ChildSpec {
+            program: self.program.path.clone(),
+            args: self.program.first_args.iter().cloned().chain(launch.args.iter().map(OsString::from)).collect(),
+            env,
+            cwd: PathBuf::from(&launch.cwd),
+            transport: self.transport,
+            cookie: self.cookie(proc),
+        };
+        let ears = Ears::new(
+            proc,
+            self.core.plan().agent,
+            self.inbox.clone(),
+            Arc::clone(&self.redactor),
+            LineLimit::default(),
+        );
+        match spawn_or_pipe(&spec, ears, &SystemPtys) {
+            Ok((child, no_pty)) => {
+                let pid = child.pid();
+                self.children.insert(proc, child);
+                let transport = match (&no_pty, self.transport) {
+                    (None, Transport::Pty { .. }) => "pty",
+                    (None, Transport::Pipe) | (Some(_), _) => "pipe",
+                };
+                if let Some(why) = no_pty {
+                    let now = self.clock.now();
+                    self.show(
+                        now,
+                        &Show::Notice { text: format!("no terminal to be had ({why}); going on with a pipe") },
+                    );
+                }
+                Input::Spawned { proc, pid, transport: transport.to_owned() }
+            }
+            Err(error) => Input::SpawnFailed { proc, fault: fault_of(&error), message: error.to_string() },
+        }
+    }
+
+    fn cookie(&self, proc: ProcId) -> Cookie {
+        Cookie { run_id: self.core.plan().run_id.clone(), attempt: proc.0 }
+    }
+
+    fn send(&mut self, send: Send, at_once: &mut VecDeque<Input>) {
+        let line = self.core.plan().agent.encode_turn(&send.turn, send.kind, &send.text);
+        self.write(send.proc, line, at_once);
+        // A turn is what a power cut must not take away; nobody waits for the disk here.
+        self.journal.sync_soon();
+    }
+
+    fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {
+        let Some(child) = self.children.get(&proc) else { return };
+        if let Err(error) = child.write(line) {
+            at_once.push_back(Input::WriteFailed { proc, message: error.to_string() });
+        }
+    }
+
+    fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64) {
+        let mut spec = CommandSpec::shell(command, PathBuf::from(&self.core.plan().cwd));
+        spec.env.clone_from(&self.env.checks);
+        spec.timeout = Duration::from_millis(timeout_ms);
+        spec.grace = CHECK_GRACE;
+        spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;
+        spec.cookie = Cookie { run_id: self.core.plan().run_id.clone(), attempt: 0 };
+        let inbox = self.inbox.clone();
+        let not_started = |why: String| CheckResult {
+            end: CheckEnd::NotStarted(why),
+            duration_ms: 0,
+            tail: String::new(),
+            omitted_bytes: 0,
+        };
+        let cancel = match Cancel::new() {
+            Ok(cancel) => cancel,
+            Err(error) => {
+                self.inbox.post(Event::CheckFinished { check, result: not_started(error.to_string()) });
+                return;
+            }
+        };
+        self.checks.insert(check, cancel.clone());
+        let redactor = Arc::clone(&self.redactor);
+        let body = move || {
+            let result = match run_command(&spec, &cancel) {
+                Ok(result) => CheckResult {
+                    end: match (result.ending, result.exit.code, result.exit.signal) {
+                        (CommandEnding::TimedOut, _, _) => CheckEnd::TimedOut,
+                        (CommandEnding::Cancelled, _, _) => CheckEnd::Cancelled,
+                        (CommandEnding::Exited, Some(code), _) => CheckEnd::Exited(code),
+                        (CommandEnding::Exited, None, signal) => CheckEnd::Signalled(signal.unwrap_or_default()),
+                    },
+                    duration_ms: result.duration_ms,
+                    tail: redactor.text(&String::from_utf8_lossy(&result.tail)).into_owned(),
+                    omitted_bytes: result.truncated_bytes,
+                },
+                Err(error) => not_started(error.to_string()),
+            };
+            inbox.post(Event::CheckFinished { check, result });
+        };
+        if let Err(error) = thread::Builder::new().name("check".to_owned()).stack_size(STACK_BYTES).spawn(body) {
+            self.inbox.post(Event::CheckFinished { check, result: not_started(error.to_string()) });
+        }
+    }
+
+    fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>) {
+        let before = since.and_then(|since| self.snapshots.get(&since).cloned());
+        let dir = PathBuf::from(&self.core.plan().cwd);
+        let (inbox, ours) = (self.inbox.clone(), Arc::clone(&self.ours));
+        let body = move || match before {
+            Some(before) => inbox.post(Event::TreeCompared { measure, fact: before.compare_now() }),
+            None => inbox.post(Event::TreeTaken { measure, snapshot: Snapshot::take(&dir, &ours) }),
+        };
+        if let Err(error) = thread::Builder::new().name("tree".to_owned()).stack_size(STACK_BYTES).spawn(body) {
+            let fact =
+                crate::core::TreeFact { fingerprint: None, changed: Vec::new(), trouble: Some(error.to_string()) };
+            self.inbox.post(Event::TreeCompared { measure, fact });
+        }
+    }
+}
+
+fn fault_of(error: &SpawnError) -> SpawnFault {
+    match error {
+        SpawnError::NotFound { .. } => SpawnFault::NotFound,
+        SpawnError::PermissionDenied { .. } => SpawnFault::NotExecutable,
+        SpawnError::BadCwd { .. } => SpawnFault::BadDirectory,
+        SpawnError::NoPty { .. } => SpawnFault::Exhausted,
+        SpawnError::Other { .. } => SpawnFault::Other,
+    }
+}

@@ -1,0 +1,436 @@
+//! The real world: actions start processes, and facts come from them.
+//!
+//! One thread runs the loop; readers, writers, checks and measurements have threads of their own and post to the
+//! [`Inbox`]. For each fact the order is: journal it, let the core handle it, journal the actions, hand both to the
+//! system in one write, then perform the actions. So what was done is always written down before (write-ahead), and
+//! a run whose ccc dies between two of these steps can be gone on with.
+//! Who sends what on Ctrl-C: the terminal signals ccc only, for every child has a session of its own. The first time
+//! the run is ended in good order, the second time all is killed, the third time ccc leaves without looking back.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::inbox::{Event, Inbox};
+use super::signals::{Heard, Signals};
+use super::tree::{Ours, Snapshot};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Tick};
+use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, action_kind, input_kind};
+use crate::process::{Cancel, Child, Transport, kill_children, reap_orphans};
+use crate::ui::{Piece, Printer, Screen};
+
+/// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
+const CHECK_PATIENCE: Duration = Duration::from_secs(4);
+/// How long ccc, leaving, waits for the end of what it has killed.
+const KILL_PATIENCE: Duration = Duration::from_millis(500);
+/// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
+/// machine without memory).
+const LATE: Duration = Duration::from_millis(250);
+/// How long, after that, timeouts wait for the facts that have piled up.
+const CATCH_UP: Duration = Duration::from_millis(500);
+/// The status line follows every event; while nothing happens its clock is redrawn this often, on a terminal only. A
+/// redraw wakes the loop twice (tokio's timer wheel) and the screen's thread once: this keeps an idle run below one
+/// wake-up a second.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The agent's program.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its path.
+    pub path: PathBuf,
+    /// Arguments before the adapter's; used to run the scripted agent out of our own binary.
+    pub first_args: Vec<OsString>,
+}
+
+/// The environment that agent and critic start from: ours, with exactly one credential. Its values are never shown.
+#[derive(Clone)]
+pub struct ChildEnv {
+    /// For agent and critic.
+    pub agent: Vec<(OsString, OsString)>,
+    /// For checks: the same without any credential.
+    pub checks: Vec<(OsString, OsString)>,
+}
+
+impl fmt::Debug for ChildEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildEnv").field("variables", &self.agent.len()).finish()
+    }
+}
+
+/// What a run in the real world needs.
+#[derive(Debug)]
+pub struct Setup {
+    /// A fresh core, or one rebuilt from the journal.
+    pub core: Core,
+    /// Where the run's time goes on.
+    pub from: Tick,
+    /// Whether the run goes on after ccc had ended.
+    pub resumed: bool,
+    /// What the user says at the start of a resumed run.
+    pub first_inputs: Vec<OperatorInput>,
+    /// The run's directory.
+    pub run_dir: RunDir,
+    /// The state directory, for session locks.
+    pub state_dir: PathBuf,
+    /// The agent's own directory, which holds the records of its sessions.
+    pub claude_dir: PathBuf,
+    /// The journal.
+    pub journal: JournalWriter,
+    /// For the summary.
+    pub redactor: Redactor,
+    /// When the run began, unix milliseconds.
+    pub started_unix_ms: i64,
+    /// The agent's program.
+    pub program: Program,
+    /// The children's environment.
+    pub env: ChildEnv,
+    /// How the agent's stdout reaches us.
+    pub transport: Transport,
+    /// The session's lock, when the session is known.
+    pub session_lock: Option<SessionLock>,
+    /// What renders.
+    pub printer: Printer,
+    /// What writes.
+    pub screen: Screen,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct End {
+    /// The outcome; `None` when the user left without waiting for one.
+    pub finish: Option<Finish>,
+    /// The run's time at its end.
+    pub tick: Tick,
+    /// The printer and the screen, for the last words.
+    pub printer: Printer,
+    /// See `printer`.
+    pub screen: Screen,
+    /// What the user should hear of the journal at last.
+    pub journal_news: Option<JournalNews>,
+}
+
+/// Runs until the core has finished.
+///
+/// # Errors
+/// When the system gives no event loop or no signal handlers.
+pub fn run(setup: Setup) -> std::io::Result<End> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let (inbox, events) = Inbox::new();
+        let world = World {
+            clock: Clock::starting_at(setup.from),
+            core: setup.core,
+            journal: setup.journal,
+            run_dir: setup.run_dir,
+            ours: Arc::new(Ours::of_process(&setup.state_dir)),
+            state_dir: setup.state_dir,
+            claude_dir: setup.claude_dir,
+            redactor: Arc::new(setup.redactor),
+            started_unix_ms: setup.started_unix_ms,
+            program: setup.program,
+            env: setup.env,
+            transport: setup.transport,
+            session_lock: setup.session_lock,
+            printer: setup.printer,
+            screen: setup.screen,
+            inbox,
+            children: HashMap::new(),
+            checks: HashMap::new(),
+            snapshots: BTreeMap::new(),
+            finish: None,
+            phase_written: String::new(),
+        };
+        Ok(world.run(events, signals, setup.resumed, setup.first_inputs).await)
+    })
+}
+
+pub(super) struct World {
+    pub(super) clock: Clock,
+    pub(super) core: Core,
+    pub(super) journal: JournalWriter,
+    pub(super) run_dir: RunDir,
+    pub(super) state_dir: PathBuf,
+    pub(super) claude_dir: PathBuf,
+    /// What is not to be taken for a change of the tree.
+    pub(super) ours: Arc<Ours>,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) started_unix_ms: i64,
+    pub(super) program: Program,
+    pub(super) env: ChildEnv,
+    pub(super) transport: Transport,
+    pub(super) session_lock: Option<SessionLock>,
+    pub(super) printer: Printer,
+    pub(super) screen: Screen,
+    pub(super) inbox: Inbox,
+    pub(super) children: HashMap<ProcId, Child>,
+    pub(super) checks: HashMap<CheckId, Cancel>,
+    /// Measurements that a later one may be compared with; the two latest are enough.
+    pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
+    pub(super) finish: Option<Finish>,
+    pub(super) phase_written: String,
+}
+
+impl World {
+    async fn run(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut signals: Signals,
+        resumed: bool,
+        first_inputs: Vec<OperatorInput>,
+    ) -> End {
+        let unix_ms = self.clock.unix_ms();
+        // What the user says comes first, so that a resumed run sees it before it decides how to go on.
+        for operator in first_inputs {
+            self.feed(Input::Operator(operator));
+        }
+        let turn_recorded = if resumed { self.turn_recorded() } else { None };
+        self.feed(Input::Began { unix_ms, resumed, turn_recorded });
+        let mut interrupts = 0u32;
+        let mut status_due = self.printer.wants_status().then(|| self.clock.after(STATUS_INTERVAL));
+        let mut not_before: Option<tokio::time::Instant> = None;
+        while self.finish.is_none() {
+            let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
+            let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
+            tokio::select! {
+                biased;
+                heard = signals.next() => match heard {
+                    Heard::Stop(reason) => {
+                        interrupts += 1;
+                        if interrupts >= 3 {
+                            break;
+                        }
+                        self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
+                    }
+                    Heard::ChildEnded => {
+                        reap_orphans();
+                    }
+                    Heard::Resized => {
+                        if let Some(columns) = super::terminal_columns() {
+                            self.printer.resize(columns);
+                        }
+                    }
+                },
+                () = sleep_until(deadline) => {
+                    let late = deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
+                    // Once only: a loop that is always late has timeouts all the same.
+                    if late && not_before.is_none() {
+                        not_before = Some(self.clock.after(CATCH_UP));
+                        continue;
+                    }
+                    not_before = None;
+                    let unix_ms = self.clock.unix_ms();
+                    self.feed(Input::Elapsed { unix_ms });
+                }
+                event = events.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => break,
+                },
+                () = sleep_until(status_due) => {
+                    status_due = Some(self.clock.after(STATUS_INTERVAL));
+                    let now = self.clock.now();
+                    if let Some(piece) = self.printer.status(now) {
+                        self.put(piece);
+                    }
+                }
+            }
+        }
+        self.leave(events, signals).await
+    }
+
+    /// Ends what still runs, and only then lets go. A check that was told to end may take its grace for it, unless the
+    /// user has no patience any more.
+    async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: Signals) -> End {
+        let tick = self.clock.now();
+        self.write_summary("finished");
+        for cancel in self.checks.values() {
+            cancel.cancel();
+        }
+        let mut kill = self.finish.is_none();
+        let mut deadline = self.clock.after(CHECK_PATIENCE);
+        if kill || self.checks.is_empty() {
+            kill_children();
+            (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
+        }
+        while !(self.checks.is_empty() && self.children.is_empty()) {
+            let enough = tokio::select! {
+                biased;
+                heard = signals.next() => match heard {
+                    Heard::Stop(_) => true,
+                    Heard::ChildEnded => {
+                        reap_orphans();
+                        false
+                    }
+                    Heard::Resized => false,
+                },
+                () = tokio::time::sleep_until(deadline) => true,
+                event = events.recv() => {
+                    match event {
+                        Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
+                        Some(Event::Exited { proc, .. }) => drop(self.children.remove(&proc)),
+                        Some(
+                            Event::Line { .. }
+                            | Event::Progress { .. }
+                            | Event::WriteFailed { .. }
+                            | Event::TreeTaken { .. }
+                            | Event::TreeCompared { .. },
+                        )
+                        | None => {}
+                    }
+                    false
+                }
+            };
+            if enough && kill {
+                break;
+            }
+            if enough || (!kill && self.checks.is_empty()) {
+                kill_children();
+                (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
+            }
+        }
+        let journal_news = self.journal.close();
+        End { finish: self.finish, tick, printer: self.printer, screen: self.screen, journal_news }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Line { proc, line, weight_bytes } => {
+                self.inbox.took(weight_bytes);
+                self.feed(Input::Line { proc, line });
+            }
+            Event::Progress { proc } => self.feed(Input::Progress { proc }),
+            Event::WriteFailed { proc, message } => self.feed(Input::WriteFailed { proc, message }),
+            Event::Exited { proc, mut exit } => {
+                self.children.remove(&proc);
+                exit.turn_recorded = self.turn_recorded();
+                self.feed(Input::Exited { proc, exit });
+            }
+            Event::CheckFinished { check, result } => {
+                self.checks.remove(&check);
+                self.feed(Input::CheckFinished { check, result });
+            }
+            Event::TreeTaken { measure, snapshot } => {
+                let tree = snapshot.fact();
+                while self.snapshots.len() > 1 {
+                    self.snapshots.pop_first();
+                }
+                self.snapshots.insert(measure, Arc::new(snapshot));
+                self.feed(Input::TreeMeasured { measure, tree });
+            }
+            Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
+        }
+    }
+
+    /// Whether the turn that a process was given and has not answered stands in the session's own record. Looked up only
+    /// when such a process is gone, so it costs nothing on the way.
+    fn turn_recorded(&self) -> Option<bool> {
+        let (session_id, turn) = self.core.unanswered_turn()?;
+        let record = super::session_record(&self.claude_dir, session_id)?;
+        Some(self.core.plan().agent.has_turn(&record, turn))
+    }
+
+    /// One step: journal, handle, journal, commit, perform. Facts that performing brings at once follow in turn.
+    fn feed(&mut self, input: Input) {
+        let mut next = Some(input);
+        let mut at_once: VecDeque<Input> = VecDeque::new();
+        while let Some(input) = next {
+            let now = self.clock.now();
+            let n = self.journal.input(now, &input);
+            tracing::debug!(n, t_us = now.0, input = input_kind(&input));
+            self.core.handle(now, input);
+            let mut actions = Vec::new();
+            while let Some(action) = self.core.poll_action() {
+                self.journal.action(now, &action);
+                actions.push(action);
+            }
+            if let Some(news) = self.journal.commit() {
+                self.tell_journal_news(&news);
+            }
+            for action in actions {
+                tracing::debug!(action = action_kind(&action));
+                self.perform(now, action, &mut at_once);
+            }
+            self.hold_session_lock(&mut at_once);
+            next = at_once.pop_front();
+        }
+        let phase = self.core.phase();
+        if phase != self.phase_written {
+            self.write_summary(phase);
+        }
+    }
+
+    /// A session whose id the agent chose (`--continue`) is locked as soon as it is known.
+    fn hold_session_lock(&mut self, at_once: &mut VecDeque<Input>) {
+        if self.session_lock.is_some() {
+            return;
+        }
+        let Some(session_id) = self.core.session_id() else { return };
+        let holder = Holder {
+            pid: std::process::id(),
+            run_id: self.core.plan().run_id.clone(),
+            since_unix_ms: self.clock.unix_ms(),
+        };
+        match SessionLock::take(&self.state_dir, session_id, &holder) {
+            Ok(lock) => self.session_lock = Some(lock),
+            Err(error) => {
+                let reason = format!("the session cannot be taken: {error}");
+                at_once.push_back(Input::Operator(OperatorInput::Interrupt { reason }));
+            }
+        }
+    }
+
+    /// What processes say comes without secrets ([`Ears`]); what the user said may hold one, and is for the agent only.
+    pub(super) fn show(&mut self, now: Tick, show: &Show) {
+        let piece = if let Show::Turn { kind, text } = show {
+            self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.text(text).to_string() })
+        } else if let Show::Check { command, passed, summary, duration_ms, tail } = show {
+            let (passed, duration_ms) = (*passed, *duration_ms);
+            let (command, summary) = (self.redactor.text(command).to_string(), summary.clone());
+            self.printer.render(now, &Show::Check { command, passed, summary, duration_ms, tail: tail.clone() })
+        } else {
+            self.printer.render(now, show)
+        };
+        self.put(piece);
+    }
+
+    fn put(&mut self, piece: Piece) {
+        // A dead stdout is told at the end; the run itself goes on.
+        let _ = self.screen.put(piece);
+    }
+
+    fn tell_journal_news(&mut self, news: &JournalNews) {
+        let now = self.clock.now();
+        self.show(now, &Show::Notice { text: journal_news(news) });
+    }
+}
+
+/// What the user hears about the journal.
+#[must_use]
+pub fn journal_news(news: &JournalNews) -> String {
+    match news {
+        JournalNews::Behind { error } => {
+            format!("the journal cannot be written ({error}); the run goes on, entries are kept in memory")
+        }
+        JournalNews::Losing { since_n, error } => format!(
+            "the journal loses entries from number {since_n} on ({error}); the run goes on, but cannot be resumed or replayed past them"
+        ),
+        JournalNews::Recovered { lost_entries: 0 } => "the journal is written again, nothing was lost".to_owned(),
+        JournalNews::Recovered { lost_entries } => {
+            format!("the journal is written again; {lost_entries} entries are lost")
+        }
+        JournalNews::NotSynced { error } => format!("the journal may not survive a power cut ({error})"),
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

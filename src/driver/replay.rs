@@ -1,0 +1,268 @@
+//! The replayed world: facts come from a journal, and what the core asks for is compared with what it asked for then.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use crate::core::{Action, Core, Input, OperatorInput, Tick};
+use crate::journal::{EntryKind, Header, JournalReader, JournalWriter, ReadError, Redactor, Tail};
+
+/// Why a journal cannot be replayed, or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Entries are missing.
+    #[error(
+        "{path}: entries {from} to {to} are missing (the disk was full): the run can be read up to there, but not replayed or resumed past it"
+    )]
+    Gap {
+        /// The journal.
+        path: String,
+        /// The first missing entry.
+        from: u64,
+        /// The last missing entry.
+        to: u64,
+    },
+    /// It cannot be rewritten.
+    #[error("{path}: cannot be rewritten: {message}")]
+    Rewrite {
+        /// The journal.
+        path: String,
+        /// What the system said.
+        message: String,
+    },
+}
+
+/// A core brought to where a journal ends.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The core, after the last input.
+    pub core: Core,
+    /// Where the journal ends.
+    pub tail: Tail,
+    /// When the run began, unix milliseconds.
+    pub started_unix_ms: i64,
+    /// Inputs fed.
+    pub inputs: u64,
+    /// The journal says that the run ended. A finished core without it is that of a ccc which died before it could
+    /// write down, and tell, what it had come to.
+    pub finish_recorded: bool,
+}
+
+/// Feeds all inputs of a journal to a fresh core; `on_action` sees every action with its time, `Show` included.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    let mut reader = JournalReader::open(journal)?;
+    let mut core = Core::new(reader.plan()?);
+    let mut started_unix_ms = 0;
+    let mut inputs = 0;
+    let mut finish_recorded = false;
+    for entry in &mut reader {
+        let entry = entry?;
+        match entry.kind {
+            EntryKind::In(input) => {
+                if let (0, Input::Began { unix_ms, .. }) = (inputs, &input) {
+                    started_unix_ms = *unix_ms;
+                }
+                inputs += 1;
+                finish_recorded = false;
+                core.handle(entry.tick, input);
+                while let Some(action) = core.poll_action() {
+                    on_action(entry.tick, &action);
+                }
+            }
+            EntryKind::Act(recorded) => finish_recorded = is_finish(&recorded),
+            EntryKind::Gap(gap) => return Err(gap_error(journal, gap.from, gap.to)),
+        }
+    }
+    Ok(Rebuilt { core, tail: reader.tail(), started_unix_ms, inputs, finish_recorded })
+}
+
+/// Whether a recorded action ends the run. It is the last one, and no text of a user or an agent can begin so.
+fn is_finish(recorded: &RawValue) -> bool {
+    recorded.get().starts_with("{\"finish\":")
+}
+
+/// The first place where a replay asks for something else than the run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The journal entry at which it shows.
+    pub n: u64,
+    /// Its time.
+    pub tick: Tick,
+    /// The input that was handled, as JSON, shortened.
+    pub input: String,
+    /// What the run asked for; `None` when it asked for nothing more.
+    pub recorded: Option<String>,
+    /// What the replay asks for; `None` when it asks for nothing more.
+    pub replayed: Option<String>,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Inputs fed.
+    pub inputs: u64,
+    /// Actions compared.
+    pub actions: u64,
+    /// The first difference.
+    pub difference: Option<Difference>,
+    /// Whether the journal ends before the run did.
+    pub unfinished: bool,
+}
+
+/// How much of an input a difference shows, in bytes.
+const SHOWN_INPUT_BYTES: usize = 400;
+
+/// Replays a journal and compares every action with the recorded one, as text, up to the first difference.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
+    let mut reader = JournalReader::open(journal)?;
+    let mut core = Core::new(reader.plan()?);
+    let redactor = Redactor::new();
+    let mut comparison = Comparison { inputs: 0, actions: 0, difference: None, unfinished: false };
+    let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut last_input_n = 0;
+    let mut spare: Vec<Vec<u8>> = Vec::new();
+    let mut at = (0, Tick::ZERO);
+    let mut finish_recorded = false;
+    for entry in &mut reader {
+        let entry = entry?;
+        match entry.kind {
+            EntryKind::In(input) => {
+                // ccc may have died between an input and its actions: then the next input begins it anew, after
+                // what the user said at that.
+                let died = matches!(
+                    input,
+                    Input::Began { resumed: true, .. }
+                        | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_))
+                );
+                if let (Some(missing), false) = (expected.front(), died) {
+                    comparison.difference =
+                        Some(difference(journal, entry.n, entry.tick, last_input_n, None, Some(missing)));
+                    return Ok(comparison);
+                }
+                spare.extend(expected.drain(..));
+                comparison.inputs += 1;
+                last_input_n = entry.n;
+                core.handle(entry.tick, input);
+                while let Some(action) = core.poll_action() {
+                    if matches!(action, Action::Show(_)) {
+                        continue;
+                    }
+                    let mut text = spare.pop().unwrap_or_default();
+                    text.clear();
+                    if serde_json::to_writer(&mut text, &action).is_ok() {
+                        redactor.json(&mut text);
+                    }
+                    expected.push_back(text);
+                }
+            }
+            EntryKind::Act(recorded) => {
+                let replayed = expected.pop_front();
+                if replayed.as_deref() != Some(recorded.get().as_bytes()) {
+                    comparison.difference = Some(difference(
+                        journal,
+                        entry.n,
+                        entry.tick,
+                        last_input_n,
+                        Some(recorded.get()),
+                        replayed.as_ref(),
+                    ));
+                    return Ok(comparison);
+                }
+                comparison.actions += 1;
+                finish_recorded = is_finish(&recorded);
+                spare.extend(replayed);
+            }
+            EntryKind::Gap(gap) => return Err(gap_error(journal, gap.from, gap.to)),
+        }
+        at = (entry.n, entry.tick);
+    }
+    // The last actions may be missing: ccc died before they were written. Not so after the one that is the last of all.
+    comparison.unfinished = !(core.is_finished() && (finish_recorded || expected.is_empty()));
+    if let (Some(missing), false) = (expected.front(), comparison.unfinished) {
+        comparison.difference = Some(difference(journal, at.0, at.1, last_input_n, None, Some(missing)));
+    }
+    Ok(comparison)
+}
+
+/// Accepts what the replay asks for: rewrites the journal with today's actions. Inputs stay as they are.
+///
+/// # Errors
+/// When the journal cannot be read or rewritten, or has a gap.
+pub fn bless(journal: &Path) -> Result<(), ReplayError> {
+    let rewrite = |message: String| ReplayError::Rewrite { path: journal.display().to_string(), message };
+    let mut reader = JournalReader::open(journal)?;
+    let plan = reader.plan()?;
+    let header = Header::new(&plan, env!("CARGO_PKG_VERSION")).map_err(|error| rewrite(error.to_string()))?;
+    let fresh = PathBuf::from(format!("{}.new", journal.display()));
+    let blobs = journal.with_file_name("blobs");
+    let mut core = Core::new(plan);
+    let _ = fs::remove_file(&fresh);
+    let mut writer =
+        JournalWriter::create(&fresh, &blobs, &header, Redactor::new()).map_err(|error| rewrite(error.to_string()))?;
+    for entry in &mut reader {
+        let entry = entry?;
+        match entry.kind {
+            EntryKind::In(input) => {
+                writer.input(entry.tick, &input);
+                core.handle(entry.tick, input);
+                while let Some(action) = core.poll_action() {
+                    writer.action(entry.tick, &action);
+                }
+                if let Some(news) = writer.commit() {
+                    return Err(rewrite(super::journal_news(&news)));
+                }
+            }
+            EntryKind::Act(_) => {}
+            EntryKind::Gap(gap) => return Err(gap_error(journal, gap.from, gap.to)),
+        }
+    }
+    if let Some(news) = writer.close() {
+        return Err(rewrite(super::journal_news(&news)));
+    }
+    fs::rename(&fresh, journal).map_err(|error| rewrite(error.to_string()))
+}
+
+fn gap_error(journal: &Path, from: u64, to: u64) -> ReplayError {
+    ReplayError::Gap { path: journal.display().to_string(), from, to }
+}
+
+fn difference(
+    journal: &Path,
+    n: u64,
+    tick: Tick,
+    input_n: u64,
+    recorded: Option<&str>,
+    replayed: Option<&Vec<u8>>,
+) -> Difference {
+    Difference {
+        n,
+        tick,
+        input: input_text(journal, input_n).unwrap_or_default(),
+        recorded: recorded.map(str::to_owned),
+        replayed: replayed.map(|text| String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+/// The input of an entry, shortened. Looked up anew, for a comparison without a difference has no need of it.
+fn input_text(journal: &Path, n: u64) -> Option<String> {
+    let mut reader = JournalReader::open(journal).ok()?;
+    let entry = reader.find_map(|entry| entry.ok().filter(|entry| entry.n == n))?;
+    let EntryKind::In(input) = entry.kind else { return None };
+    let mut text = serde_json::to_string(&input).ok()?;
+    if text.len() > SHOWN_INPUT_BYTES {
+        text.truncate(text.floor_char_boundary(SHOWN_INPUT_BYTES));
+        text.push('…');
+    }
+    Some(text)
+}

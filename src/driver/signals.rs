@@ -1,0 +1,73 @@
+//! Signals to ccc itself.
+
+use std::fs;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
+const SIGXFSZ: i32 = 25;
+/// SIGHUP.
+const SIGHUP: u32 = 1;
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The user, or the system, wants the end; and in which words.
+    Stop(&'static str),
+    /// Some child has ended.
+    ChildEnded,
+    /// The terminal has another size.
+    Resized,
+}
+
+/// The signals that ccc listens to while a run goes on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` when ccc was started under `nohup`: then the terminal's end is nothing to us.
+    hangup: Option<Signal>,
+    child: Signal,
+    resized: Signal,
+    /// Never awaited: that it is listened to keeps a full disk quota from killing us; the write's error says it all.
+    _file_size: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) },
+            child: signal(SignalKind::child())?,
+            resized: signal(SignalKind::window_change())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
+        })
+    }
+
+    /// The next signal. Stops come first.
+    pub(super) async fn next(&mut self) -> Heard {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Heard::Stop("Ctrl-C"),
+            _ = self.terminate.recv() => Heard::Stop("ccc was asked to terminate (SIGTERM)"),
+            _ = hangup => Heard::Stop("the terminal was closed (SIGHUP)"),
+            _ = self.child.recv() => Heard::ChildEnded,
+            _ = self.resized.recv() => Heard::Resized,
+        }
+    }
+}
+
+/// Whether whoever started us has told us to ignore this signal (`nohup`). False where the system does not say.
+fn is_ignored(number: u32) -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    bits & (1 << (number - 1)) != 0
+}

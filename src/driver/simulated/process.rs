@@ -1,0 +1,94 @@
+use serde_json::value::RawValue;
+
+use crate::agent::{AgentKind, Role};
+use crate::core::{ExitFact, LineFact};
+use crate::demo::scripted::ScriptedAgent;
+use crate::stream::{Frame, FrameDecoder, LineLimit};
+
+/// The line limit of a simulated night: small, so that long lines are cheap.
+const LINE_LIMIT: LineLimit = LineLimit::bytes(32 * 1024);
+/// Partial output is told once in this time.
+const PROGRESS_INTERVAL_US: u64 = 1_000_000;
+
+/// A simulated process and its pipes.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) role: Role,
+    pub(super) agent: ScriptedAgent,
+    /// It has not exited, died or been killed.
+    pub(super) alive: bool,
+    pub(super) reading: bool,
+    /// How it ended, once it is no longer alive; its stderr so far.
+    pub(super) exit: ExitFact,
+    pub(super) frames: FrameDecoder,
+    /// Everything it wrote arrives in order: nothing arrives before this time, in microseconds.
+    pub(super) out_us: u64,
+    /// The same for what is written to it.
+    pub(super) in_us: u64,
+    /// Chunks and lines that are on their way to the core.
+    pub(super) in_transit: usize,
+    /// Turns that are on their way to it.
+    pub(super) turns_in_transit: usize,
+    /// When it is woken next.
+    pub(super) wake_us: Option<u64>,
+    /// It changed the tree.
+    pub(super) changed_the_tree: bool,
+    progress_us: Option<u64>,
+}
+
+/// What a chunk of output comes to.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Line(LineFact),
+    Progress,
+}
+
+impl Process {
+    pub(super) fn new(role: Role, agent: ScriptedAgent, now_us: u64) -> Process {
+        Process {
+            role,
+            agent,
+            alive: true,
+            reading: true,
+            exit: ExitFact::default(),
+            frames: FrameDecoder::new(LINE_LIMIT),
+            out_us: now_us,
+            in_us: now_us,
+            in_transit: 0,
+            turns_in_transit: 0,
+            wake_us: None,
+            changed_the_tree: false,
+            progress_us: None,
+        }
+    }
+
+    /// Takes in a chunk of its output, or with `None` its end.
+    pub(super) fn hear(&mut self, kind: AgentKind, now_us: u64, chunk: Option<&[u8]>) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        let progress_us = &mut self.progress_us;
+        let on_frame = |frame: Frame<'_>| match frame {
+            Frame::Json(envelope) if kind.is_partial(&envelope) => {
+                if progress_us.is_none_or(|at| now_us.saturating_sub(at) >= PROGRESS_INTERVAL_US) {
+                    *progress_us = Some(now_us);
+                    heard.push(Heard::Progress);
+                }
+            }
+            Frame::Json(envelope) => {
+                let json = envelope.raw().json().to_owned();
+                heard.push(Heard::Line(match RawValue::from_string(json.clone()) {
+                    Ok(raw) => LineFact::Json(raw),
+                    Err(_) => LineFact::Noise(json),
+                }));
+            }
+            Frame::Noise(bytes) => {
+                heard.push(Heard::Line(LineFact::Noise(String::from_utf8_lossy(bytes).into_owned())))
+            }
+            Frame::TooLong { bytes } => heard.push(Heard::Line(LineFact::TooLong(bytes))),
+        };
+        match chunk {
+            Some(chunk) => self.frames.push(chunk, on_frame),
+            None => self.frames.finish(on_frame),
+        }
+        heard
+    }
+}

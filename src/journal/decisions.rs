@@ -1,0 +1,60 @@
+use std::io::BufRead;
+
+use serde::Deserialize;
+
+use super::reader::{EntryKind, JournalReader, ReadError};
+use super::record::input_kind;
+use crate::core::{Decision, Tick};
+
+/// A decision, and the input that led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The entry's number.
+    pub n: u64,
+    /// When it was taken.
+    pub tick: Tick,
+    /// What was decided, and why.
+    pub decision: Decision,
+    /// Number and kind of the last input before it; a decision is always made while one is handled.
+    pub after: Option<(u64, &'static str)>,
+}
+
+/// The decisions of a journal, in order.
+pub fn decisions<R: BufRead>(reader: JournalReader<R>) -> Decisions<R> {
+    Decisions { reader, after: None }
+}
+
+/// The iterator of [`decisions`]. A gap is passed over; who needs to know of it reads the entries.
+#[derive(Debug)]
+pub struct Decisions<R: BufRead> {
+    reader: JournalReader<R>,
+    after: Option<(u64, &'static str)>,
+}
+
+impl<R: BufRead> Iterator for Decisions<R> {
+    type Item = Result<Told, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        #[derive(Deserialize)]
+        struct Decide {
+            decide: Decision,
+        }
+        loop {
+            let entry = match self.reader.next()? {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
+            match entry.kind {
+                EntryKind::In(input) => self.after = Some((entry.n, input_kind(&input))),
+                EntryKind::Gap(_) => {}
+                EntryKind::Act(action) => {
+                    if action.get().starts_with("{\"decide\"")
+                        && let Ok(Decide { decide }) = serde_json::from_str(action.get())
+                    {
+                        return Some(Ok(Told { n: entry.n, tick: entry.tick, decision: decide, after: self.after }));
+                    }
+                }
+            }
+        }
+    }
+}

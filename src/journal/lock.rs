@@ -1,0 +1,220 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::run_dir::make_private_dir;
+
+/// How often a lock that is only looked at is asked for again.
+const PROBES_OUTWAITED: u32 = 1_000;
+
+/// Who holds a lock; it stands in the lock's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The ccc process.
+    pub pid: u32,
+    /// Its run.
+    pub run_id: String,
+    /// Since when, unix milliseconds.
+    pub since_unix_ms: i64,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another ccc holds it.
+    #[error("{what} is in use by another ccc ({}); stop it first, or wait for its end", describe(.holder.as_ref()))]
+    Held {
+        /// What is locked, for example `session 3f2…`.
+        what: String,
+        /// By whom; `None` when its file does not say (yet).
+        holder: Option<Holder>,
+    },
+    /// The lock's file cannot be used.
+    #[error("{}: cannot be locked: {source}", path.display())]
+    Io {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn describe(holder: Option<&Holder>) -> String {
+    match holder {
+        None => "it does not say which".to_owned(),
+        Some(holder) => {
+            let since = jiff::Timestamp::from_millisecond(holder.since_unix_ms)
+                .map_or_else(|_| "an unknown time".to_owned(), |time| time.to_string());
+            format!("pid {}, run {}, since {since}", holder.pid, holder.run_id)
+        }
+    }
+}
+
+/// One ccc per run, for as long as this lives. The system lets go of it when the process dies, however it dies.
+#[derive(Debug)]
+pub struct RunLock(HeldFile);
+
+/// One ccc per agent session, for as long as this lives: two on one session would both answer its stops.
+#[derive(Debug)]
+pub struct SessionLock(HeldFile);
+
+impl RunLock {
+    /// Locks the run whose lock file is `path`.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the file cannot be used.
+    pub fn take(path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
+        HeldFile::take(path, &format!("run {}", holder.run_id), holder).map(RunLock)
+    }
+
+    /// The lock's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Who holds the run's lock now; `None` when nobody does. Does not keep it.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be used.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
+        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
+            Err(TryLockError::Error(error)) => Err(io(error)),
+        }
+    }
+}
+
+impl SessionLock {
+    /// Locks a session under `<state>/sessions/`.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the file cannot be used.
+    pub fn take(state_dir: &Path, session_id: &str, holder: &Holder) -> Result<SessionLock, LockError> {
+        let dir = state_dir.join("sessions");
+        make_private_dir(&dir).map_err(|source| LockError::Io { path: dir.clone(), source })?;
+        let path = dir.join(format!("{}.lock", file_name(session_id)));
+        HeldFile::take(&path, &format!("session {session_id}"), holder).map(SessionLock)
+    }
+
+    /// The lock's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+#[derive(Debug)]
+struct HeldFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl HeldFile {
+    fn take(path: &Path, what: &str, holder: &Holder) -> Result<HeldFile, LockError> {
+        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(io)?;
+        if !lock_exclusive(&file).map_err(io)? {
+            return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
+        }
+        // The lock is what counts. That its file names us is a courtesy which a full disk may refuse.
+        let _ = write_holder(&mut file, holder);
+        Ok(HeldFile { path: path.to_owned(), file })
+    }
+}
+
+impl Drop for HeldFile {
+    fn drop(&mut self) {
+        // The file stays: to remove it would let two processes lock two files of one name. Its content goes, so that
+        // nobody is told of a holder that has left.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Takes the lock; `false` when another process holds it for itself. [`RunLock::holder`] shares it for a moment, which
+/// must not look like a holder: as long as it can be shared, nobody owns it.
+fn lock_exclusive(file: &File) -> io::Result<bool> {
+    for _ in 0..PROBES_OUTWAITED {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock()?,
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        std::thread::yield_now();
+    }
+    Ok(false)
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
+    let mut line = serde_json::to_vec(holder)?;
+    line.push(b'\n');
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&line)
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// A session id as a file name: what is not plain becomes `_XX`, so that different ids never meet. Ids are short;
+/// a long one is cut and told apart by its hash.
+fn file_name(session_id: &str) -> String {
+    let mut name = String::with_capacity(session_id.len());
+    for byte in session_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
+            other => name.push_str(&format!("_{other:02x}")),
+        }
+    }
+    if name.is_empty() {
+        name.push('_');
+    }
+    if name.len() > 128 {
+        name.truncate(64);
+        name.push_str("_h");
+        name.push_str(&super::record::sha256_hex(session_id.as_bytes()));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn session_ids_become_plain_and_distinct_file_names() {
+        let uuid = "3f2b8c1e-0000-4000-8000-000000000001";
+        assert_eq!(file_name(uuid), uuid);
+        assert_eq!(file_name("../../etc/x"), "_2e_2e_2f_2e_2e_2fetc_2fx");
+        assert_eq!(file_name(""), "_");
+        let long = "a".repeat(500);
+        assert!(file_name(&long).len() < 200);
+        assert_ne!(file_name(&long), file_name(&"a".repeat(501)));
+        assert_ne!(file_name("a/b"), file_name("a_2fb"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The journal of a run: record, read, redact, export; and the directory and locks around it.
+//!
+//! A run is a directory `<state>/runs/<id>/` (0700, files 0600) with `run.json` ([`RunSummary`], replaced as a whole),
+//! `journal.jsonl`, `blobs/` and `lock`. The journal is what a replay, a resume, a report and an explanation are made of:
+//! every input before it is handled, every action before it is performed.
+//!
+//! # Format 1.0
+//! One JSON document a line, each line ended by `\n`:
+//!
+//! ```text
+//! {"ccc":{"major":1,"minor":0},"run":…,"seed":…,"prompt_sha256":…,"version":…,"plan":{…}}      the header
+//! {"n":1,"t":0,"in":{"began":{…}}}                                  an input: number, µs of the run, core::Input
+//! {"n":2,"t":0,"act":{"spawn":{…}}}                                 an action: core::Action, all but Show
+//! {"n":3,"t":9,"in_blob":{"sha256":…,"bytes":…,"kind":"line"}}      an input over 64 KiB, in blobs/<sha256>
+//! {"n":4,"t":9,"act_blob":{…}}                                      an action over 64 KiB
+//! {"t":9,"gap":{"from":5,"to":9,"error":…}}                         entries that the disk did not take
+//! ```
+//!
+//! Inputs and actions share one numbering without holes. An agent's JSON line stands verbatim inside its input (only
+//! white space that is a line end becomes a blank); other lines are text, in which invalid UTF-8 was replaced when they
+//! were read, so no base64 is needed. `run`, `seed` and `prompt_sha256` repeat or sum up the plan for `jq`.
+//!
+//! # Old and new readers and writers
+//! | | old journal | new journal |
+//! |---|---|---|
+//! | **old ccc** | reads | major higher: refused by name. Minor higher: unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is refused with its line, since a replay without it would be another run. An unknown kind of *action* is just text that will not compare equal. |
+//! | **new ccc** | must read every minor of its major; `fixtures/compat/` holds one journal per released format, with fields of the future in it. | reads |
+//!
+//! So a new optional field or kind of line raises nothing, a new kind of input or a new variant inside one raises the
+//! minor, a changed meaning raises the major. A field added to [`crate::core::Plan`] or an input needs a default for
+//! journals that lack it. An old ccc that *appends* to a newer journal (resume) is stopped by the same rules, because it
+//! reads the journal first.
+//!
+//! # Trust
+//! Secrets cannot get in: the core knows none, and [`Redactor`] goes over every encoded line, payload and summary.
+//! For a replay to meet the very same inputs, the driver redacts an agent's line ([`Redactor::json_str`]) before the core
+//! sees it; the writer's own pass then changes nothing. What the user typed (task, turns) is redacted in the journal only;
+//! replay redacts an action it made before it compares.
+//!
+//! Not here: clocks (times are arguments), the terminal, the decision what to do about trouble. A disk that takes
+//! nothing never fails the run ([`JournalWriter`]).
+
+mod decisions;
+pub mod export;
+mod lock;
+mod reader;
+mod record;
+mod redact;
+mod run_dir;
+mod sink;
+mod summary;
+mod writer;
+
+pub use decisions::{Decisions, Told, decisions};
+pub use lock::{Holder, LockError, RunLock, SessionLock};
+pub use reader::{Entry, EntryKind, JournalReader, ReadError, Tail, Torn};
+pub use record::{
+    BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, MAX_LINE_BYTES, action_kind,
+    input_kind, sha256_hex,
+};
+pub use redact::{MIN_VALUE_BYTES, Redactor};
+pub use run_dir::{RunDir, RunDirError, RunList, run_id};
+pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
+pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};
+pub use writer::{BACKLOG_LIMIT_BYTES, JournalNews, JournalWriter, Lost, TRY_AGAIN_MS};
+
+/// The journal's file in a run's directory.
+pub const JOURNAL_FILE: &str = "journal.jsonl";
+/// The directory of big payloads in a run's directory.
+pub const BLOBS_DIR: &str = "blobs";

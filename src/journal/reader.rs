@@ -1,0 +1,392 @@
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::record::{
+    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, Line, LooseLine, MAX_LINE_BYTES, knows_input_kind,
+    sha256_hex,
+};
+use crate::core::{Input, Tick};
+
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// One entry of a journal.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number, from 1; of a gap, the first missing one.
+    pub n: u64,
+    /// When it was written, in the run's time.
+    pub tick: Tick,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone)]
+pub enum EntryKind {
+    /// A fact that reached the core.
+    In(Input),
+    /// What the core asked for, as the text that stands in the journal: replay compares texts.
+    Act(Box<RawValue>),
+    /// Entries are missing here.
+    Gap(Gap),
+}
+
+/// A last line that was not written to its end: ccc or the machine died in the middle of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Torn {
+    /// Its number in the file, from 1.
+    pub line: u64,
+    /// How much of it is there.
+    pub bytes: u64,
+}
+
+/// Where a journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// Length of the whole lines.
+    pub good_bytes: u64,
+    /// The number of the next entry.
+    pub next_n: u64,
+    /// The time of the last entry.
+    pub last_tick: Tick,
+    /// What was dropped at the end.
+    pub torn: Option<Torn>,
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened or read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no header: the run died before it began.
+    #[error("{}: no journal header; the run died before it began, so there is nothing to read", path.display())]
+    NoHeader {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The first line is not a header of ours.
+    #[error("{}: line 1, column {column}: not a journal header of ccc: {message}", path.display())]
+    BadHeader {
+        /// The journal.
+        path: PathBuf,
+        /// Where in the line, from 1; 0 when unknown.
+        column: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A newer ccc wrote a format that this one would misread.
+    #[error("{}: journal format {major} is newer than the {FORMAT_MAJOR} that this ccc reads; use a newer ccc", path.display())]
+    TooNew {
+        /// The journal.
+        path: PathBuf,
+        /// Its major version.
+        major: u32,
+    },
+    /// An input that this ccc does not know: going on without it would give another run.
+    #[error("{}: line {line}: unknown input `{kind}` (journal format {}.{}); use the newer ccc that wrote it", path.display(), written_by.major, written_by.minor)]
+    UnknownInput {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The input's kind.
+        kind: String,
+        /// The journal's format.
+        written_by: FormatVersion,
+    },
+    /// A line in the middle cannot be read.
+    #[error("{}: line {line}, column {column}: damaged: {message}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Where in the line, from 1; 0 when unknown.
+        column: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A big payload is not there.
+    #[error("{}: line {line}: its payload {} cannot be read: {source}", path.display(), blob.display())]
+    MissingBlob {
+        /// The journal.
+        path: PathBuf,
+        /// The line that names it, from 1.
+        line: u64,
+        /// The payload's file.
+        blob: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A big payload is not the one that was written.
+    #[error("{}: line {line}: its payload {} was changed: its hash is {found}", path.display(), blob.display())]
+    WrongBlob {
+        /// The journal.
+        path: PathBuf,
+        /// The line that names it, from 1.
+        line: u64,
+        /// The payload's file.
+        blob: PathBuf,
+        /// The hash of what is there.
+        found: String,
+    },
+}
+
+impl ReadError {
+    pub(super) fn io(path: &Path, source: io::Error) -> ReadError {
+        ReadError::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Reads a journal from its beginning; an iterator of its entries.
+///
+/// A last line without its line end is dropped ([`JournalReader::tail`] tells), also while the run is still writing.
+/// Unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is an error, because a replay
+/// without it would be another run. After an error the iterator ends.
+#[derive(Debug)]
+pub struct JournalReader<R: BufRead = BufReader<File>> {
+    path: PathBuf,
+    blobs: PathBuf,
+    reader: R,
+    header: Header,
+    line: Vec<u8>,
+    line_number: u64,
+    tail: Tail,
+    ended: bool,
+}
+
+impl JournalReader<BufReader<File>> {
+    /// Opens a journal, or the journal in a run's directory; its payloads are looked for in `blobs` beside it.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty, or has no header that this ccc understands.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let path = if path.is_dir() { path.join(super::JOURNAL_FILE) } else { path.to_owned() };
+        let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
+        Self::from_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))
+    }
+}
+
+impl<R: BufRead> JournalReader<R> {
+    /// Reads a journal from anything; `path` is its name in errors and the place beside which `blobs` is looked for.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn from_reader(path: &Path, mut reader: R) -> Result<Self, ReadError> {
+        let mut line = Vec::with_capacity(4096);
+        read_line(&mut reader, &mut line).map_err(|source| ReadError::io(path, source))?;
+        if line.pop() != Some(b'\n') {
+            return Err(ReadError::NoHeader { path: path.to_owned() });
+        }
+        let header = parse_header(path, &line)?;
+        Ok(JournalReader {
+            path: path.to_owned(),
+            blobs: path.with_file_name(super::BLOBS_DIR),
+            reader,
+            header,
+            line_number: 1,
+            tail: Tail { good_bytes: line.len() as u64 + 1, next_n: 1, last_tick: Tick::ZERO, torn: None },
+            line,
+            ended: false,
+        })
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The plan in the header.
+    ///
+    /// # Errors
+    /// When this ccc does not understand it.
+    pub fn plan(&self) -> Result<crate::core::Plan, ReadError> {
+        self.header.plan().map_err(|error| ReadError::BadHeader {
+            path: self.path.clone(),
+            column: 0,
+            message: format!("the plan: {error}"),
+        })
+    }
+
+    /// Where the journal ends; complete once the iterator has ended.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+        loop {
+            read_line(&mut self.reader, &mut self.line).map_err(|source| ReadError::io(&self.path, source))?;
+            if self.line.is_empty() {
+                return Ok(None);
+            }
+            self.line_number += 1;
+            if self.line.last() != Some(&b'\n') {
+                if self.line.len() as u64 > MAX_LINE_BYTES {
+                    return Err(self.damaged(0, format!("longer than {MAX_LINE_BYTES} bytes")));
+                }
+                self.tail.torn = Some(Torn { line: self.line_number, bytes: self.line.len() as u64 });
+                return Ok(None);
+            }
+            let parsed = match serde_json::from_slice::<Line>(&self.line) {
+                Ok(parsed) => parsed,
+                Err(error) => return Err(self.why(&error)),
+            };
+            let entry = self.entry(parsed)?;
+            self.tail.good_bytes += self.line.len() as u64;
+            if let Some(entry) = entry {
+                return Ok(Some(entry));
+            }
+        }
+    }
+
+    /// The entry on a parsed line; `None` for a kind of line that a newer ccc added.
+    fn entry(&mut self, line: Line) -> Result<Option<Entry>, ReadError> {
+        let tick = line.t.unwrap_or(self.tail.last_tick);
+        if let Some(gap) = line.gap {
+            if gap.from != self.tail.next_n || gap.to < gap.from || gap.to == u64::MAX {
+                let message = format!("a gap {} to {} out of order", gap.from, gap.to);
+                return Err(self.damaged(0, message));
+            }
+            self.tail.next_n = gap.to + 1;
+            self.tail.last_tick = tick;
+            return Ok(Some(Entry { n: gap.from, tick, kind: EntryKind::Gap(gap) }));
+        }
+        let Some(n) = line.n else {
+            if line.input.is_none() && line.act.is_none() {
+                return Ok(None);
+            }
+            return Err(self.damaged(0, "an entry without a number".to_owned()));
+        };
+        if n != self.tail.next_n {
+            let message = format!("entry {n} where {} was due", self.tail.next_n);
+            return Err(self.damaged(0, message));
+        }
+        let kind = match (line.input, line.act, line.in_blob, line.act_blob) {
+            (Some(input), None, None, None) => Some(EntryKind::In(input)),
+            (None, Some(act), None, None) => Some(EntryKind::Act(act)),
+            (None, None, Some(blob), None) => {
+                let text = self.blob(&blob)?;
+                let input = match serde_json::from_str(&text) {
+                    Ok(input) => input,
+                    Err(error) => return Err(self.why_input(&text, &error)),
+                };
+                Some(EntryKind::In(input))
+            }
+            (None, None, None, Some(blob)) => {
+                let text = self.blob(&blob)?;
+                let act =
+                    RawValue::from_string(text).map_err(|error| self.damaged(0, format!("its payload: {error}")))?;
+                Some(EntryKind::Act(act))
+            }
+            (None, None, None, None) => None,
+            _ => return Err(self.damaged(0, "more than one thing on a line".to_owned())),
+        };
+        self.tail.next_n = n + 1;
+        self.tail.last_tick = tick;
+        Ok(kind.map(|kind| Entry { n, tick, kind }))
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<String, ReadError> {
+        // The name comes from a file that others may have written: it must not lead out of the directory.
+        if blob.sha256.len() != 64 || !blob.sha256.bytes().all(|x| x.is_ascii_hexdigit()) {
+            return Err(self.damaged(0, "a payload's name is not a hash".to_owned()));
+        }
+        let path = self.blobs.join(&blob.sha256);
+        let bytes = std::fs::read(&path).map_err(|source| ReadError::MissingBlob {
+            path: self.path.clone(),
+            line: self.line_number,
+            blob: path.clone(),
+            source,
+        })?;
+        let found = sha256_hex(&bytes);
+        let wrong =
+            |found| ReadError::WrongBlob { path: self.path.clone(), line: self.line_number, blob: path.clone(), found };
+        if found != blob.sha256 {
+            return Err(wrong(found));
+        }
+        String::from_utf8(bytes).map_err(|_| wrong(found))
+    }
+
+    fn damaged(&self, column: usize, message: String) -> ReadError {
+        ReadError::Damaged { path: self.path.clone(), line: self.line_number, column, message }
+    }
+
+    /// Why the current line could not be read: damaged, or an input of a newer ccc.
+    fn why(&self, error: &serde_json::Error) -> ReadError {
+        match serde_json::from_slice::<LooseLine>(&self.line) {
+            Ok(LooseLine { input: Some(input) }) => self.why_input(input.get(), error),
+            Ok(LooseLine { input: None }) | Err(_) => self.damaged(error.column(), error.to_string()),
+        }
+    }
+
+    fn why_input(&self, input: &str, error: &serde_json::Error) -> ReadError {
+        // Well-formed JSON that is not an input of ours: either its kind is unknown, or it is a known kind with
+        // contents that only a newer ccc writes.
+        let kind = match serde_json::from_str::<serde_json::Value>(input) {
+            Ok(serde_json::Value::String(kind)) => Some(kind),
+            Ok(serde_json::Value::Object(fields)) if fields.len() == 1 => {
+                fields.into_iter().next().map(|(kind, _)| kind)
+            }
+            Ok(_) | Err(_) => None,
+        };
+        match kind {
+            Some(kind) if !knows_input_kind(&kind) || self.header.ccc.minor > FORMAT_MINOR => ReadError::UnknownInput {
+                path: self.path.clone(),
+                line: self.line_number,
+                kind,
+                written_by: self.header.ccc,
+            },
+            Some(_) | None => self.damaged(error.column(), error.to_string()),
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for JournalReader<R> {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_entry().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+/// Reads one line with its line end; an empty `line` is the end of the file.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<()> {
+    line.clear();
+    reader.take(MAX_LINE_BYTES + 1).read_until(b'\n', line)?;
+    Ok(())
+}
+
+fn parse_header(path: &Path, line: &[u8]) -> Result<Header, ReadError> {
+    /// Only the version, so that a header of another shape is still refused for the right reason.
+    #[derive(Deserialize)]
+    struct Versioned {
+        ccc: FormatVersion,
+    }
+    let bad = |error: serde_json::Error| ReadError::BadHeader {
+        path: path.to_owned(),
+        column: error.column(),
+        message: error.to_string(),
+    };
+    let Versioned { ccc } = serde_json::from_slice(line).map_err(bad)?;
+    if ccc.major > FORMAT_MAJOR {
+        return Err(ReadError::TooNew { path: path.to_owned(), major: ccc.major });
+    }
+    serde_json::from_slice(line).map_err(bad)
+}

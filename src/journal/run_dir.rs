@@ -1,0 +1,261 @@
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::lock::{Holder, LockError, RunLock};
+use super::summary::{RunSummary, SummaryError};
+use super::{BLOBS_DIR, JOURNAL_FILE};
+
+/// How many candidates an error names.
+const CANDIDATES_SHOWN: usize = 8;
+/// `20261120-191822`: the part of a run's id that says when it began.
+const TIME_PART_BYTES: usize = 15;
+
+/// A run's directory: `<state>/runs/<id>/`. Directories have mode 0700, files 0600.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    id: String,
+    path: PathBuf,
+}
+
+/// Why a run's directory cannot be made or found.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// There is one of that name.
+    #[error("{}: there is a run of that name already", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The id cannot be a directory's name.
+    #[error("`{id}` cannot be the id of a run: letters, digits and `-` only")]
+    BadId {
+        /// The id.
+        id: String,
+    },
+    /// The directory cannot be made or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There are no runs at all.
+    #[error("{}: no runs yet", path.display())]
+    NoRuns {
+        /// The directory of runs.
+        path: PathBuf,
+    },
+    /// No run's id begins so.
+    #[error("no run `{wanted}`; the newest are: {}", candidates.join(", "))]
+    Unknown {
+        /// What was asked for.
+        wanted: String,
+        /// The newest runs.
+        candidates: Vec<String>,
+    },
+    /// More than one run's id begins so.
+    #[error("`{wanted}` fits {count} runs: {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// How many fit.
+        count: usize,
+        /// The newest of them.
+        candidates: Vec<String>,
+    },
+}
+
+/// All runs of a state directory, newest first.
+#[derive(Debug, Default)]
+pub struct RunList {
+    /// Those whose summary can be read.
+    pub runs: Vec<(RunDir, RunSummary)>,
+    /// Those whose summary cannot; they do not hide the others.
+    pub damaged: Vec<(RunDir, SummaryError)>,
+}
+
+/// A run's id: sorts by the time of its beginning (UTC) and can be read aloud, for example `20261120-191822-k3f9`.
+/// `random` tells runs of one second apart; 20 bits of it are used.
+#[must_use]
+pub fn run_id(unix_ms: i64, random: u32) -> String {
+    // Without letters and digits that look alike, and without a, e, o, u: no words.
+    const ALPHABET: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyz0146";
+    let time = jiff::Timestamp::from_millisecond(unix_ms)
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .strftime("%Y%m%d-%H%M%S")
+        .to_string();
+    let tail: String = (0..4).map(|place| char::from(ALPHABET[(random >> (place * 5)) as usize & 31])).collect();
+    format!("{time}-{tail}")
+}
+
+impl RunDir {
+    /// Makes the directory of a new run.
+    ///
+    /// # Errors
+    /// When there is one of that name, or it cannot be made.
+    pub fn create(state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
+        let dir = RunDir::at(state_dir, run_id)?;
+        let runs = state_dir.join("runs");
+        make_private_dir(&runs).map_err(|source| RunDirError::Io { path: runs, source })?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700);
+        builder.create(&dir.path).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                RunDirError::Exists { path: dir.path.clone() }
+            } else {
+                RunDirError::Io { path: dir.path.clone(), source }
+            }
+        })?;
+        let blobs = dir.blobs();
+        make_private_dir(&blobs).map_err(|source| RunDirError::Io { path: blobs, source })?;
+        Ok(dir)
+    }
+
+    /// The directory of the run of that id, whether it is there or not.
+    ///
+    /// # Errors
+    /// When the id cannot be a directory's name.
+    pub fn at(state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if run_id.is_empty() || run_id.len() > 64 || !run_id.bytes().all(plain) {
+            return Err(RunDirError::BadId { id: run_id.to_owned() });
+        }
+        Ok(RunDir { id: run_id.to_owned(), path: state_dir.join("runs").join(run_id) })
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `journal.jsonl`.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL_FILE)
+    }
+
+    /// `blobs/`.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.path.join(BLOBS_DIR)
+    }
+
+    /// `run.json`.
+    #[must_use]
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// `lock`.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// Locks the run for this process.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the lock's file cannot be used.
+    pub fn take_lock(&self, pid: u32, since_unix_ms: i64) -> Result<RunLock, LockError> {
+        let holder = Holder { pid, run_id: self.id.clone(), since_unix_ms };
+        RunLock::take(&self.lock(), &holder)
+    }
+
+    /// Finds the run that the user means: `None` or `last` is the newest, anything else its id or the beginning of it.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn resolve(state_dir: &Path, wanted: Option<&str>) -> Result<RunDir, RunDirError> {
+        let all = newest_first(state_dir)?;
+        let Some(newest) = all.first() else {
+            return Err(RunDirError::NoRuns { path: state_dir.join("runs") });
+        };
+        let Some(wanted) = wanted.filter(|wanted| *wanted != "last") else {
+            return Ok(newest.clone());
+        };
+        if let Some(exact) = all.iter().find(|dir| dir.id == wanted) {
+            return Ok(exact.clone());
+        }
+        let fits: Vec<&RunDir> = all.iter().filter(|dir| !wanted.is_empty() && dir.id.starts_with(wanted)).collect();
+        match fits.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(RunDirError::Unknown { wanted: wanted.to_owned(), candidates: names(all.iter()) }),
+            [..] => Err(RunDirError::Ambiguous {
+                wanted: wanted.to_owned(),
+                count: fits.len(),
+                candidates: names(fits.iter().copied()),
+            }),
+        }
+    }
+
+    /// All runs, newest first. A damaged one is listed apart, with the path of what is damaged.
+    ///
+    /// # Errors
+    /// When the directory of runs is there but cannot be read.
+    pub fn list(state_dir: &Path) -> Result<RunList, RunDirError> {
+        let mut list = RunList::default();
+        for dir in newest_first(state_dir)? {
+            match RunSummary::read(&dir.summary()) {
+                Ok(summary) => list.runs.push((dir, summary)),
+                Err(error) => list.damaged.push((dir, error)),
+            }
+        }
+        Ok(list)
+    }
+}
+
+fn names<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<String> {
+    dirs.take(CANDIDATES_SHOWN).map(|dir| dir.id.clone()).collect()
+}
+
+fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
+    let runs = state_dir.join("runs");
+    let io = |source| RunDirError::Io { path: runs.clone(), source };
+    let entries = match std::fs::read_dir(&runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut dirs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io)?;
+        let is_dir = entry.file_type().map_err(io)?.is_dir();
+        if let (true, Some(name)) = (is_dir, entry.file_name().to_str())
+            && let Ok(dir) = RunDir::at(state_dir, name)
+        {
+            dirs.push(dir);
+        }
+    }
+    dirs.sort_by(|a, b| b.id.cmp(&a.id));
+    // Runs of one second are told apart by the milliseconds in their summaries.
+    for same in dirs.chunk_by_mut(|a, b| second(a) == second(b)) {
+        if same.len() > 1 {
+            same.sort_by_cached_key(|dir| {
+                let started = RunSummary::read(&dir.summary()).map(|it| it.started_unix_ms);
+                std::cmp::Reverse(started.unwrap_or(0))
+            });
+        }
+    }
+    Ok(dirs)
+}
+
+fn second(dir: &RunDir) -> &str {
+    dir.id.get(..TIME_PART_BYTES).unwrap_or(&dir.id)
+}
+
+/// Makes a directory, and those above it, that only the user may look into.
+pub(super) fn make_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path)
+}

@@ -1,0 +1,131 @@
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::redact::Redactor;
+use crate::core::Outcome;
+
+/// The version of `run.json`. A reader refuses a higher one. A field added later without raising it must be an
+/// `Option`, which is `None` when an older ccc did not write it.
+pub const SUMMARY_VERSION: u32 = 1;
+/// How much of the task stands in the summary.
+pub const TASK_CHARS: usize = 200;
+
+/// What `ccc runs` shows of a run: `run.json`, replaced as a whole at each change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// [`SUMMARY_VERSION`] of the writer.
+    pub version: u32,
+    /// The run's id.
+    pub id: String,
+    /// The beginning of the task ([`RunSummary::task_of`]).
+    pub task: String,
+    /// The directory the run belongs to.
+    pub cwd: String,
+    /// The agent's session, once known.
+    pub session_id: Option<String>,
+    /// The version the agent's CLI gave for itself.
+    pub agent_version: Option<String>,
+    /// The ccc process; of a finished run, the last one.
+    pub pid: u32,
+    /// When the run began.
+    pub started_unix_ms: i64,
+    /// When this summary was written.
+    pub updated_unix_ms: i64,
+    /// When the run ended.
+    pub ended_unix_ms: Option<i64>,
+    /// The phase it is in, as shown to the user.
+    pub phase: String,
+    /// Stops judged.
+    pub iteration: u32,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+    /// Times the agent was started again.
+    pub restarts: u32,
+    /// Times another token was taken.
+    pub rotations: u32,
+    /// Time spent waiting for limits.
+    pub waited_ms: u64,
+    /// Money spent; `None` while unknown, which is not 0.
+    pub cost_usd: Option<f64>,
+    /// The last answer of the agent.
+    pub result: Option<String>,
+    /// How to go on, as a command line.
+    pub resume: Option<String>,
+}
+
+/// Why a summary cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SummaryError {
+    /// The file cannot be read or replaced.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// `run.json`.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not a summary.
+    #[error("{}: line {}, column {}: damaged: {source}", path.display(), source.line(), source.column())]
+    Damaged {
+        /// `run.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A newer ccc wrote it.
+    #[error("{}: version {version} is newer than the {SUMMARY_VERSION} that this ccc reads; use a newer ccc", path.display())]
+    TooNew {
+        /// `run.json`.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+impl RunSummary {
+    /// The beginning of a task, without secrets. Redacted before it is cut: half a secret has no known shape.
+    #[must_use]
+    pub fn task_of(task: &str, redactor: &Redactor) -> String {
+        redactor.text(task).chars().take(TASK_CHARS).collect()
+    }
+
+    /// Reads a `run.json`. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged or too new.
+    pub fn read(path: &Path) -> Result<RunSummary, SummaryError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let damaged = |source| SummaryError::Damaged { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(|source| SummaryError::Io { path: path.to_owned(), source })?;
+        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if version > SUMMARY_VERSION {
+            return Err(SummaryError::TooNew { path: path.to_owned(), version });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Replaces `run.json`: whoever reads it sees the old one or the new one, never half of one.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is still there.
+    pub fn write(&self, path: &Path, redactor: &Redactor) -> Result<(), SummaryError> {
+        let write = || -> io::Result<()> {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            let mut json = serde_json::to_vec_pretty(self)?;
+            redactor.json(&mut json);
+            json.push(b'\n');
+            let mut file = tempfile::Builder::new().prefix(".run-").suffix(".json").tempfile_in(dir)?;
+            file.write_all(&json)?;
+            file.persist(path).map_err(|failed| failed.error)?;
+            Ok(())
+        };
+        write().map_err(|source| SummaryError::Io { path: path.to_owned(), source })
+    }
+}

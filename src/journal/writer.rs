@@ -1,0 +1,414 @@
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::reader::{JournalReader, ReadError, Tail};
+use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, action_kind, input_kind, sha256_hex};
+use super::redact::Redactor;
+use super::sink::{FileSink, Sink};
+use crate::core::{Action, Input, Tick};
+
+/// How many bytes of entries are kept while the disk takes none. Beyond it they are given up and leave a gap.
+pub const BACKLOG_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// How long a writer in trouble waits before it tries the disk again.
+pub const TRY_AGAIN_MS: u64 = 1_000;
+
+/// Writes a run's journal: entries are encoded into a buffer, and [`JournalWriter::commit`] hands the buffer to the
+/// system in one `write(2)`. The driver commits before it performs actions, so whatever was done stands in the journal.
+///
+/// Nothing here fails the run. While the disk takes nothing, entries are kept (up to [`BACKLOG_LIMIT_BYTES`]) and
+/// written when it does again; beyond the limit they are lost, and a gap entry says which. A write that went half
+/// through is cut off before the next, so the file is always whole lines and at most one torn last line.
+///
+/// For `EFBIG` to arrive as an error the process must ignore or handle `SIGXFSZ`, which by default kills it.
+#[derive(Debug)]
+pub struct JournalWriter<S: Sink = FileSink> {
+    sink: S,
+    redactor: Redactor,
+    /// Bytes of the file that are whole lines of ours.
+    written_bytes: u64,
+    /// The file may be longer than that.
+    half_written: bool,
+    /// The header, until it is written.
+    header: Option<Vec<u8>>,
+    /// Encoded entries, numbered from `pending_from`, that are not written yet.
+    pending: Vec<u8>,
+    pending_from: u64,
+    pending_blobs: Vec<(String, Vec<u8>)>,
+    pending_blob_bytes: usize,
+    next_n: u64,
+    last_tick: Tick,
+    scratch: Vec<u8>,
+    backlog_limit_bytes: usize,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    first_error: String,
+    try_again_at: Tick,
+    lost: Option<Gap>,
+    told_behind: bool,
+    told_losing: bool,
+}
+
+/// Entries that the journal has given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The number of the first.
+    pub since_n: u64,
+    /// How many.
+    pub entries: u64,
+    /// What the disk said first.
+    pub first_error: String,
+}
+
+/// What the user should hear about the journal; each change once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalNews {
+    /// The disk takes nothing at the moment; entries are kept in memory.
+    Behind {
+        /// What it said.
+        error: String,
+    },
+    /// Too much was kept: entries from here on are lost, and the run cannot be resumed past them.
+    Losing {
+        /// The number of the first lost entry.
+        since_n: u64,
+        /// What the disk said first.
+        error: String,
+    },
+    /// The disk takes entries again.
+    Recovered {
+        /// Entries that were lost meanwhile; 0 when the journal is whole.
+        lost_entries: u64,
+    },
+    /// Entries were written but may not survive a power cut.
+    NotSynced {
+        /// What the disk said.
+        error: String,
+    },
+}
+
+impl JournalWriter<FileSink> {
+    /// Begins a journal at `journal`, with big payloads in `blobs`. The header is written by the first commit.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or the header cannot be written as JSON.
+    pub fn create(journal: &Path, blobs: &Path, header: &Header, redactor: Redactor) -> io::Result<Self> {
+        let sink = FileSink::open(journal, blobs)?;
+        JournalWriter::with_sink(sink, header, redactor).map_err(io::Error::from)
+    }
+
+    /// Goes on with the journal of a run whose ccc has died: cuts off a torn last line and continues the numbers.
+    /// `tail` is what [`JournalReader::tail`] gave after the last entry.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or cut.
+    pub fn append_at(journal: &Path, blobs: &Path, tail: &Tail, redactor: Redactor) -> io::Result<Self> {
+        let mut sink = FileSink::open(journal, blobs)?;
+        if tail.torn.is_some() {
+            sink.truncate(tail.good_bytes)?;
+        }
+        Ok(JournalWriter::resumed(sink, tail, redactor))
+    }
+
+    /// [`JournalWriter::append_at`] for who has not read the journal: reads it through first.
+    ///
+    /// # Errors
+    /// When the journal is damaged, or cannot be opened or cut.
+    pub fn append_to(journal: &Path, blobs: &Path, redactor: Redactor) -> Result<Self, ReadError> {
+        let mut reader = JournalReader::open(journal)?;
+        for entry in &mut reader {
+            entry?;
+        }
+        let tail = reader.tail();
+        Self::append_at(journal, blobs, &tail, redactor).map_err(|source| ReadError::io(journal, source))
+    }
+}
+
+impl<S: Sink> JournalWriter<S> {
+    /// Begins a journal in an empty sink.
+    ///
+    /// # Errors
+    /// When the header cannot be written as JSON.
+    pub fn with_sink(sink: S, header: &Header, redactor: Redactor) -> Result<Self, serde_json::Error> {
+        let mut line = serde_json::to_vec(header)?;
+        one_line(&mut line);
+        redactor.json(&mut line);
+        line.push(b'\n');
+        let mut writer = Self::empty(sink, redactor);
+        writer.header = Some(line);
+        Ok(writer)
+    }
+
+    /// Goes on with a journal that ends as `tail` says.
+    pub fn resumed(sink: S, tail: &Tail, redactor: Redactor) -> Self {
+        let mut writer = Self::empty(sink, redactor);
+        writer.written_bytes = tail.good_bytes;
+        writer.next_n = tail.next_n;
+        writer.pending_from = tail.next_n;
+        writer.last_tick = tail.last_tick;
+        writer
+    }
+
+    fn empty(sink: S, redactor: Redactor) -> Self {
+        JournalWriter {
+            sink,
+            redactor,
+            written_bytes: 0,
+            half_written: false,
+            header: None,
+            pending: Vec::with_capacity(16 * 1024),
+            pending_from: 1,
+            pending_blobs: Vec::new(),
+            pending_blob_bytes: 0,
+            next_n: 1,
+            last_tick: Tick::ZERO,
+            scratch: Vec::with_capacity(4 * 1024),
+            backlog_limit_bytes: BACKLOG_LIMIT_BYTES,
+            trouble: None,
+        }
+    }
+
+    /// Another limit than [`BACKLOG_LIMIT_BYTES`].
+    #[must_use]
+    pub fn with_backlog_limit_bytes(mut self, limit: usize) -> Self {
+        self.backlog_limit_bytes = limit;
+        self
+    }
+
+    /// The redactor, to register another credential.
+    pub fn redactor_mut(&mut self) -> &mut Redactor {
+        &mut self.redactor
+    }
+
+    /// The number that the next entry gets.
+    #[must_use]
+    pub fn next_n(&self) -> u64 {
+        self.next_n
+    }
+
+    /// Adds an input; gives its number.
+    pub fn input(&mut self, now: Tick, input: &Input) -> u64 {
+        self.entry(now, "in", input_kind(input), input)
+    }
+
+    /// Adds an action; gives its number. `Show` is not journalled: a replay makes it again.
+    pub fn action(&mut self, now: Tick, action: &Action) -> Option<u64> {
+        match action {
+            Action::Show(_) => None,
+            Action::Spawn(_)
+            | Action::Send(_)
+            | Action::Interrupt { .. }
+            | Action::CloseStdin { .. }
+            | Action::Signal { .. }
+            | Action::KillTree { .. }
+            | Action::RunCheck { .. }
+            | Action::CancelCheck { .. }
+            | Action::MeasureTree { .. }
+            | Action::Decide(_)
+            | Action::Note(_)
+            | Action::Finish(_) => Some(self.entry(now, "act", action_kind(action), action)),
+        }
+    }
+
+    /// Adds an action that stands in another journal already, for a copy of it.
+    pub fn raw_action(&mut self, now: Tick, action: &RawValue) -> u64 {
+        // Its tag is its first word: `{"spawn":…`.
+        let kind = action.get().split('"').nth(1).unwrap_or_default();
+        self.entry(now, "act", kind, &action)
+    }
+
+    fn entry<T: Serialize>(&mut self, now: Tick, field: &str, kind: &str, value: &T) -> u64 {
+        let n = self.next_n;
+        self.next_n += 1;
+        self.last_tick = now;
+        self.scratch.clear();
+        if let Err(error) = serde_json::to_writer(&mut self.scratch, value) {
+            let error = format!("a {kind} cannot be written as JSON: {error}");
+            let gap = Gap { from: n, to: n, error };
+            push_gap(&mut self.pending, now, &gap);
+            return n;
+        }
+        one_line(&mut self.scratch);
+        self.redactor.json(&mut self.scratch);
+        push(&mut self.pending, "{\"n\":", n);
+        push(&mut self.pending, ",\"t\":", now.0);
+        self.pending.extend_from_slice(b",\"");
+        self.pending.extend_from_slice(field.as_bytes());
+        if self.scratch.len() > BLOB_THRESHOLD_BYTES {
+            let blob =
+                BlobRef { sha256: sha256_hex(&self.scratch), bytes: self.scratch.len() as u64, kind: kind.to_owned() };
+            self.pending.extend_from_slice(b"_blob\":");
+            // A struct of two strings and a number always serialises, and a Vec takes all of it.
+            let _ = serde_json::to_writer(&mut self.pending, &blob);
+            self.pending_blob_bytes += self.scratch.len();
+            self.pending_blobs.push((blob.sha256, std::mem::take(&mut self.scratch)));
+        } else {
+            self.pending.extend_from_slice(b"\":");
+            self.pending.extend_from_slice(&self.scratch);
+        }
+        self.pending.extend_from_slice(b"}\n");
+        n
+    }
+
+    /// Hands everything added so far to the system. Cheap when there is nothing. In trouble the disk is tried at most
+    /// every [`TRY_AGAIN_MS`] of the run's time.
+    pub fn commit(&mut self) -> Option<JournalNews> {
+        let nothing = self.pending.is_empty() && self.header.is_none();
+        if nothing && self.trouble.is_none() {
+            return self.sync_news();
+        }
+        if let Some(trouble) = &self.trouble
+            && self.last_tick < trouble.try_again_at
+        {
+            return self.shed();
+        }
+        self.try_disk()
+    }
+
+    fn try_disk(&mut self) -> Option<JournalNews> {
+        match self.flush() {
+            Ok(()) => {
+                let recovered = self.trouble.take().map(|trouble| JournalNews::Recovered {
+                    lost_entries: trouble.lost.map_or(0, |gap| gap.to - gap.from + 1),
+                });
+                recovered.or_else(|| self.sync_news())
+            }
+            Err(error) => {
+                let try_again_at = self.last_tick.plus_ms(TRY_AGAIN_MS);
+                let trouble = self.trouble.get_or_insert_with(|| Trouble {
+                    first_error: error.to_string(),
+                    try_again_at,
+                    lost: None,
+                    told_behind: false,
+                    told_losing: false,
+                });
+                trouble.try_again_at = try_again_at;
+                self.shed()
+            }
+        }
+    }
+
+    /// Gives up what exceeds the limit, and says what is new about the trouble.
+    fn shed(&mut self) -> Option<JournalNews> {
+        let kept = self.pending.len() + self.pending_blob_bytes;
+        let trouble = self.trouble.as_mut()?;
+        if kept > self.backlog_limit_bytes {
+            let to = self.next_n - 1;
+            match &mut trouble.lost {
+                Some(gap) => gap.to = to,
+                none => {
+                    *none = Some(Gap { from: self.pending_from, to, error: trouble.first_error.clone() });
+                }
+            }
+            self.pending.clear();
+            self.pending_from = self.next_n;
+            self.pending_blobs.clear();
+            self.pending_blob_bytes = 0;
+        }
+        if let (Some(gap), false) = (&trouble.lost, trouble.told_losing) {
+            trouble.told_losing = true;
+            trouble.told_behind = true;
+            return Some(JournalNews::Losing { since_n: gap.from, error: trouble.first_error.clone() });
+        }
+        if !trouble.told_behind {
+            trouble.told_behind = true;
+            return Some(JournalNews::Behind { error: trouble.first_error.clone() });
+        }
+        None
+    }
+
+    fn sync_news(&mut self) -> Option<JournalNews> {
+        let error = self.sink.take_sync_error()?;
+        Some(JournalNews::NotSynced { error })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.half_written {
+            self.sink.truncate(self.written_bytes)?;
+            self.half_written = false;
+        }
+        // Before the lines that name them.
+        while let Some((sha256, bytes)) = self.pending_blobs.last() {
+            self.sink.put_blob(sha256, bytes)?;
+            self.pending_blob_bytes -= bytes.len();
+            self.pending_blobs.pop();
+        }
+        let mut head = self.header.clone().unwrap_or_default();
+        if let Some(gap) = self.trouble.as_ref().and_then(|it| it.lost.as_ref()) {
+            push_gap(&mut head, self.last_tick, gap);
+        }
+        let whole = if head.is_empty() {
+            &self.pending
+        } else {
+            head.extend_from_slice(&self.pending);
+            &head
+        };
+        let mut rest = whole.as_slice();
+        while !rest.is_empty() {
+            match self.sink.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    self.half_written = true;
+                    rest = &rest[taken.min(rest.len())..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.written_bytes += whole.len() as u64;
+        self.half_written = false;
+        self.header = None;
+        self.pending.clear();
+        self.pending_from = self.next_n;
+        Ok(())
+    }
+
+    /// Entries given up since the trouble began; `None` while the journal is whole so far.
+    #[must_use]
+    pub fn lost(&self) -> Option<Lost> {
+        let trouble = self.trouble.as_ref()?;
+        let gap = trouble.lost.as_ref()?;
+        Some(Lost { since_n: gap.from, entries: gap.to - gap.from + 1, first_error: trouble.first_error.clone() })
+    }
+
+    /// Asks that what was committed reaches the disk soon; does not wait.
+    pub fn sync_soon(&mut self) {
+        self.sink.sync_soon();
+    }
+
+    /// Commits what is left (also in trouble, without waiting for the next try) and waits a moment until it has
+    /// reached the disk. Gives what the user should hear.
+    pub fn close(mut self) -> Option<JournalNews> {
+        let news = if self.pending.is_empty() && self.header.is_none() && self.trouble.is_none() {
+            self.sync_news()
+        } else {
+            self.try_disk()
+        };
+        self.sink.close();
+        news
+    }
+}
+
+/// A line end inside a JSON document is only ever white space between its tokens: make it a blank.
+fn one_line(json: &mut [u8]) {
+    while let Some(at) = memchr::memchr(b'\n', json) {
+        json[at] = b' ';
+    }
+}
+
+fn push(out: &mut Vec<u8>, label: &str, number: u64) {
+    out.extend_from_slice(label.as_bytes());
+    let _ = serde_json::to_writer(out, &number);
+}
+
+fn push_gap(out: &mut Vec<u8>, now: Tick, gap: &Gap) {
+    push(out, "{\"t\":", now.0);
+    out.extend_from_slice(b",\"gap\":");
+    let _ = serde_json::to_writer(&mut *out, gap);
+    out.extend_from_slice(b"}\n");
+}

@@ -1,0 +1,13 @@
+//! ccc keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod demo;
+pub mod driver;
+pub mod journal;
+pub mod process;
+pub mod stream;
+pub mod tokens;
+pub mod ui;

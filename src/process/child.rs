@@ -1,0 +1,352 @@
+//! A child of ours: an agent or a critic, with its threads.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::WaitIdStatus;
+
+use super::error::{SpawnError, StdinError};
+use super::input::Input;
+use super::launch::{Order, Stdios, launch};
+use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
+use super::pty::{Ptys, SystemPtys};
+use super::registry::{self, Registered};
+use super::signal::Signal;
+use super::spec::{ChildSpec, Transport};
+use super::wake::Wake;
+use super::{pty, sweep};
+
+/// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
+pub(super) const STACK_BYTES: usize = 256 * 1024;
+/// While a child talks, what is below it is looked at this often at most, in milliseconds.
+const OBSERVE_INTERVAL_MS: u64 = 250;
+
+/// Where a child's words and end go. The methods are called from this module's threads, one clone of the sink per thread, so calls for
+/// different streams may overlap. They must return soon: what they wait for, the child waits for.
+pub trait ChildSink: Send + Clone + 'static {
+    /// Bytes of stdout, in order, at most 64 KiB at once.
+    fn stdout(&self, chunk: &[u8]);
+    /// No more of stdout will come. Called once, before [`ChildSink::exited`].
+    fn stdout_closed(&self);
+    /// Bytes of stderr, in order.
+    fn stderr(&self, chunk: &[u8]);
+    /// Bytes that [`Child::write`] had accepted did not reach the child. Called once at most, before [`ChildSink::exited`].
+    fn stdin_error(&self, error: StdinError);
+    /// The child has ended, is reaped and swept. The last call, and there is always one.
+    fn exited(&self, exit: Exit);
+}
+
+/// How a child ended and what it left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code, if it ended by itself.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Descendants that outlived it and were killed.
+    pub swept: u32,
+    /// Descendants that could not be killed within the limits and still live.
+    pub leaked: u32,
+}
+
+impl Exit {
+    /// `status` is none when somebody outside this module took it; both numbers are then unknown.
+    pub(super) fn new(status: Option<&WaitIdStatus>, swept: sweep::Swept) -> Self {
+        Self {
+            code: status.and_then(WaitIdStatus::exit_status),
+            signal: status.and_then(WaitIdStatus::terminating_signal),
+            swept: swept.killed,
+            leaked: swept.leaked,
+        }
+    }
+}
+
+/// A running child. Dropping it closes its stdin after what is queued, and neither kills nor forgets it: the sink still hears of its end.
+#[derive(Debug)]
+pub struct Child {
+    registered: Registered,
+    input: Arc<Input>,
+}
+
+impl Child {
+    /// Its process id. Valid until the sink's `exited`.
+    pub fn pid(&self) -> u32 {
+        self.registered.number()
+    }
+
+    /// Queues bytes for stdin and returns at once. What is lost later is told by [`ChildSink::stdin_error`].
+    ///
+    /// # Errors
+    /// [`StdinError::QueueFull`] when the child does not read, [`StdinError::Closed`] after [`Child::close_stdin`], an error, or the end.
+    pub fn write(&self, bytes: Vec<u8>) -> Result<(), StdinError> {
+        self.input.push(bytes)
+    }
+
+    /// Closes stdin after what is queued. For most children this is the order to end, so what is below is remembered first.
+    pub fn close_stdin(&self) {
+        self.observe();
+        self.input.close();
+    }
+
+    /// Sends a signal to the process, after remembering what is below it. Does nothing once it is reaped.
+    pub fn signal(&self, signal: Signal) {
+        registry::signal(&self.registered, signal, false);
+    }
+
+    /// Sends a signal to the process group, after remembering what is below. Does nothing once the child is reaped.
+    pub fn signal_group(&self, signal: Signal) {
+        registry::signal(&self.registered, signal, true);
+    }
+
+    /// Kills the process, its group and everything below. Returns at once; the sink's `exited` says that nothing is left.
+    /// A process that is stuck in the kernel cannot be killed and delays `exited` without limit: keep a deadline of your own.
+    pub fn kill_tree(&self) {
+        sweep::kill_tree(&self.registered);
+    }
+
+    /// Remembers what is below the child now, for the sweep at its end. Done by itself while the child talks and before every order to end;
+    /// useful when it is about to end by itself.
+    pub fn observe(&self) {
+        registry::observe(&self.registered);
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.input.close();
+    }
+}
+
+/// Starts a child.
+///
+/// # Errors
+/// See [`SpawnError`]. Nothing is running then, and the sink is not called.
+pub fn spawn(spec: &ChildSpec, sink: impl ChildSink) -> Result<Child, SpawnError> {
+    spawn_on(spec, sink, &SystemPtys)
+}
+
+/// Starts a child on a pipe if there is no PTY to be had. The second value is then why, and shall be told to the user.
+///
+/// # Errors
+/// See [`SpawnError`]; never [`SpawnError::NoPty`].
+pub fn spawn_or_pipe(
+    spec: &ChildSpec,
+    sink: impl ChildSink,
+    ptys: &dyn Ptys,
+) -> Result<(Child, Option<SpawnError>), SpawnError> {
+    match spawn_on(spec, sink.clone(), ptys) {
+        Err(no_pty @ SpawnError::NoPty { .. }) => {
+            let piped = ChildSpec { transport: Transport::Pipe, ..spec.clone() };
+            Ok((spawn_on(&piped, sink, ptys)?, Some(no_pty)))
+        }
+        other => Ok((other?, None)),
+    }
+}
+
+/// Starts a child on a PTY of the given system.
+///
+/// # Errors
+/// See [`SpawnError`].
+pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Result<Child, SpawnError> {
+    let no_descriptors = |error: io::Error| SpawnError::Other {
+        program: spec.program.clone(),
+        errno: error.raw_os_error().unwrap_or_default(),
+    };
+    let (stdin_read, stdin_write) = io::pipe().map_err(no_descriptors)?;
+    let (stderr_read, stderr_write) = io::pipe().map_err(no_descriptors)?;
+    let mut marks = vec![pipe_mark(&stderr_write)];
+    let stdout: OwnedFd;
+    let child_stdout: Stdio;
+    let controlling = match spec.transport {
+        Transport::Pty { cols, rows } => {
+            let pair = pty::open(ptys, cols, rows)?;
+            marks.push(Some(pair.name.into_os_string()));
+            stdout = pair.master;
+            child_stdout = pair.slave.into();
+            true
+        }
+        Transport::Pipe => {
+            let (read, write) = io::pipe().map_err(no_descriptors)?;
+            marks.push(pipe_mark(&write));
+            stdout = read.into();
+            child_stdout = write.into();
+            false
+        }
+    };
+    let input = Arc::new(Input::new().map_err(no_descriptors)?);
+    let ended = Wake::new().map_err(no_descriptors)?;
+    let order =
+        Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let stdios = Stdios {
+        stdin: stdin_read.into(),
+        stdout: child_stdout,
+        stderr: stderr_write.into(),
+        controlling,
+        marks: marks.into_iter().flatten().collect(),
+    };
+    let registered = launch(&order, stdios)?;
+    let ours = Ends { stdin: stdin_write.into(), stdout, stderr: stderr_read.into() };
+    match start_threads(&registered, ours, &input, ended, sink) {
+        Ok(()) => Ok(Child { registered, input }),
+        Err(error) => {
+            abandon(&registered);
+            Err(no_descriptors(error))
+        }
+    }
+}
+
+/// Our ends of a child's descriptors.
+struct Ends {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// How `/proc/PID/fd` names this pipe, at both ends.
+pub(super) fn pipe_mark(end: &impl AsFd) -> Option<std::ffi::OsString> {
+    let inode = rustix::fs::fstat(end).ok()?.st_ino;
+    Some(format!("pipe:[{inode}]").into())
+}
+
+/// Ends a child whose threads could not be started.
+fn abandon(registered: &Registered) {
+    sweep::kill_tree(registered);
+    registry::wait_unreaped(registered);
+    sweep::sweep_child(registered);
+    registry::reap(registered);
+}
+
+pub(super) fn thread_of<T: Send + 'static>(
+    what: &str,
+    registered: &Registered,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(format!("{what} {}", registered.number())).stack_size(STACK_BYTES).spawn(body)
+}
+
+fn start_threads(
+    registered: &Registered,
+    ends: Ends,
+    input: &Arc<Input>,
+    ended: Wake,
+    sink: impl ChildSink,
+) -> io::Result<()> {
+    let ended = Arc::new(ended);
+    // The master stays open until the child is reaped, even after an end of file: closing it would hang the child up.
+    let stdout_fd = Arc::new(ends.stdout);
+    // The end is heard last, but its thread is started first: it alone can fail without another one running already.
+    let (hand_over, handles) = std::sync::mpsc::sync_channel::<Vec<JoinHandle<()>>>(1);
+    {
+        let (registered, input, ended, sink) =
+            (registered.clone(), Arc::clone(input), Arc::clone(&ended), sink.clone());
+        let stdout_fd = Arc::clone(&stdout_fd);
+        thread_of("end of", &registered.clone(), move || {
+            // Nothing comes when a later thread could not be started: the caller cleans up.
+            let Ok(handles) = handles.recv() else { return };
+            let status = registry::wait_unreaped(&registered);
+            let swept = sweep::sweep_child(&registered);
+            ended.wake();
+            input.abandon();
+            for handle in handles {
+                // A panic in the sink has ended that thread; the end is reported all the same.
+                let _ = handle.join();
+            }
+            registry::reap(&registered);
+            drop(stdout_fd);
+            sink.exited(Exit::new(status.as_ref(), swept));
+        })?;
+    }
+    let mut handles = Vec::with_capacity(3);
+    {
+        let (registered, ended, sink) = (registered.clone(), Arc::clone(&ended), sink.clone());
+        handles.push(thread_of("stdout of", &registered.clone(), move || {
+            read_stdout(&registered, &stdout_fd, &ended, &sink);
+        })?);
+    }
+    {
+        let (ended, sink) = (Arc::clone(&ended), sink.clone());
+        let stderr = ends.stderr;
+        handles.push(thread_of("stderr of", registered, move || {
+            let mut buffer = vec![0; STDERR_BUFFER_BYTES];
+            pump(stderr.as_fd(), &ended, &mut buffer, &mut Stderr(&sink));
+        })?);
+    }
+    {
+        let input = Arc::clone(input);
+        let stdin = ends.stdin;
+        handles.push(thread_of("stdin of", registered, move || {
+            if let Err(error) = input.write_all(&stdin) {
+                sink.stdin_error(error);
+            }
+        })?);
+    }
+    hand_over.send(handles).map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::CHILD.raw_os_error()))
+}
+
+/// stdout's reader: hands on, and looks at what is below the child while it talks.
+struct Stdout<'a, S> {
+    registered: &'a Registered,
+    sink: &'a S,
+    observed: Option<Instant>,
+    /// Something was said since.
+    stale: bool,
+}
+
+impl<S: ChildSink> Stdout<'_, S> {
+    /// How long until the next look is due; none when nothing was said since the last one.
+    fn due(&self) -> Option<Duration> {
+        let interval = Duration::from_millis(OBSERVE_INTERVAL_MS);
+        self.stale.then(|| self.observed.map_or(Duration::ZERO, |at| interval.saturating_sub(now().duration_since(at))))
+    }
+
+    fn observe_if_due(&mut self) {
+        if self.due().is_some_and(|left| left.is_zero()) {
+            registry::observe(self.registered);
+            self.observed = Some(now());
+            self.stale = false;
+        }
+    }
+}
+
+impl<S: ChildSink> Reader for Stdout<'_, S> {
+    fn chunk(&mut self, bytes: &[u8]) {
+        // Looked at first: whoever hears of a tool may rely on it that the tool is known.
+        self.stale = true;
+        self.observe_if_due();
+        self.sink.stdout(bytes);
+    }
+
+    // The agent says that it starts a tool before it does: the look that matters is the one after the last word.
+    fn patience(&self) -> Option<Duration> {
+        self.due()
+    }
+
+    fn idle(&mut self) {
+        self.observe_if_due();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "process/ is an edge: spaces out looks at real processes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// stderr's reader.
+struct Stderr<'a, S>(&'a S);
+
+impl<S: ChildSink> Reader for Stderr<'_, S> {
+    fn chunk(&mut self, bytes: &[u8]) {
+        self.0.stderr(bytes);
+    }
+}
+
+fn read_stdout(registered: &Registered, stdout: &OwnedFd, ended: &Wake, sink: &impl ChildSink) {
+    let mut buffer = vec![0; STDOUT_BUFFER_BYTES];
+    let mut reader = Stdout { registered, sink, observed: None, stale: false };
+    pump(stdout.as_fd(), ended, &mut buffer, &mut reader);
+    sink.stdout_closed();
+}

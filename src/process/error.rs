@@ -1,0 +1,69 @@
+//! Why a child could not be started or spoken to.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why nothing was started. Whoever restarts decides by the variant: only [`SpawnError::Other`] may pass by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SpawnError {
+    /// There is no such program, neither at the path nor in the `PATH` of the child's environment (or the script's interpreter is missing).
+    #[error("there is no program `{}`", program.display())]
+    NotFound {
+        /// The program as it was given.
+        program: PathBuf,
+    },
+    /// The program exists and may not be executed.
+    #[error("`{}` may not be executed", program.display())]
+    PermissionDenied {
+        /// The program as it was given.
+        program: PathBuf,
+    },
+    /// The working directory does not exist, is none, or may not be entered.
+    #[error("`{}` cannot be the working directory", path.display())]
+    BadCwd {
+        /// The directory as it was given.
+        path: PathBuf,
+    },
+    /// The system has no PTY for us; the caller may use [`super::Transport::Pipe`].
+    #[error("no PTY can be had: {reason}")]
+    NoPty {
+        /// What the system said.
+        reason: String,
+    },
+    /// Anything else, by its number: no memory, too many processes, too long an argument list.
+    #[error("`{}` could not be started: {}", program.display(), io::Error::from_raw_os_error(*errno))]
+    Other {
+        /// The program as it was given.
+        program: PathBuf,
+        /// The system's error number.
+        errno: i32,
+    },
+}
+
+/// Why bytes did not reach the child's stdin.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StdinError {
+    /// The child does not read and the queue is full; nothing of this write was taken.
+    #[error(
+        "the child does not read its stdin: {queued_bytes} bytes wait, {refused_bytes} more exceed STDIN_QUEUE_LIMIT_BYTES ({limit_bytes})"
+    )]
+    QueueFull {
+        /// Bytes that wait already.
+        queued_bytes: usize,
+        /// Bytes of the write that was refused.
+        refused_bytes: usize,
+        /// [`super::STDIN_QUEUE_LIMIT_BYTES`].
+        limit_bytes: usize,
+    },
+    /// The child closed its stdin, or ended, before it had read everything.
+    #[error("the child closed its stdin with {unwritten_bytes} bytes unread")]
+    Broken {
+        /// Bytes that were accepted by us and not taken by the child's pipe. Bytes inside the pipe are not counted.
+        unwritten_bytes: usize,
+    },
+    /// stdin was closed before this write: by us, by the child, or by its end.
+    #[error("the child's stdin is closed")]
+    Closed,
+}

@@ -1,0 +1,148 @@
+//! Writes to a child's stdin without ever making the caller wait.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
+
+use super::error::StdinError;
+use super::wake::{Wake, poll};
+
+/// How much may wait for a child that does not read its stdin, in bytes. One message with several images fits; a second night's worth does not.
+pub const STDIN_QUEUE_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+
+/// The queue between the caller and the writer thread.
+#[derive(Debug)]
+pub(super) struct Input {
+    state: Mutex<State>,
+    wake: Wake,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Vec<u8>>,
+    /// Bytes of `chunks` and of the chunk being written.
+    queued_bytes: usize,
+    /// Close once `chunks` is empty.
+    closing: bool,
+    /// The pipe is gone, or shall go at once.
+    closed: bool,
+}
+
+enum Next {
+    Write(Vec<u8>),
+    Wait,
+    Close,
+}
+
+impl Input {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { state: Mutex::default(), wake: Wake::new()? })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues `bytes`, all or nothing.
+    pub(super) fn push(&self, bytes: Vec<u8>) -> Result<(), StdinError> {
+        let mut state = self.state();
+        if state.closing || state.closed {
+            return Err(StdinError::Closed);
+        }
+        if state.queued_bytes.saturating_add(bytes.len()) > STDIN_QUEUE_LIMIT_BYTES {
+            return Err(StdinError::QueueFull {
+                queued_bytes: state.queued_bytes,
+                refused_bytes: bytes.len(),
+                limit_bytes: STDIN_QUEUE_LIMIT_BYTES,
+            });
+        }
+        state.queued_bytes += bytes.len();
+        state.chunks.push_back(bytes);
+        drop(state);
+        self.wake.wake();
+        Ok(())
+    }
+
+    /// Closes the pipe after what is queued.
+    pub(super) fn close(&self) {
+        self.state().closing = true;
+        self.wake.wake();
+    }
+
+    /// Closes the pipe at once: the child has ended.
+    pub(super) fn abandon(&self) {
+        self.state().closed = true;
+        self.wake.wake();
+    }
+
+    fn next(&self) -> Next {
+        let mut state = self.state();
+        if state.closed {
+            return Next::Close;
+        }
+        match state.chunks.pop_front() {
+            Some(chunk) => Next::Write(chunk),
+            None if state.closing => Next::Close,
+            None => Next::Wait,
+        }
+    }
+
+    /// The writer thread's whole life. The error says how much the child did not take.
+    pub(super) fn write_all(&self, stdin: &OwnedFd) -> Result<(), StdinError> {
+        // Without it a child that does not read, but whose descendant holds the pipe, would keep this thread for ever.
+        if fcntl_setfl(stdin, OFlags::NONBLOCK).is_ok() {
+            while self.step(stdin) {}
+        }
+        let mut state = self.state();
+        state.closed = true;
+        state.chunks = VecDeque::new();
+        match std::mem::take(&mut state.queued_bytes) {
+            0 => Ok(()),
+            unwritten_bytes => Err(StdinError::Broken { unwritten_bytes }),
+        }
+    }
+
+    /// Does one chunk, or waits for one. False: nothing more can or shall be written.
+    fn step(&self, stdin: &OwnedFd) -> bool {
+        match self.next() {
+            Next::Write(chunk) => self.write_chunk(stdin, &chunk),
+            Next::Wait => {
+                let woken = poll([Some((self.wake.fd(), PollFlags::IN))], None).is_ok();
+                self.wake.drain();
+                woken
+            }
+            Next::Close => false,
+        }
+    }
+
+    fn write_chunk(&self, stdin: &OwnedFd, chunk: &[u8]) -> bool {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            match rustix::io::write(stdin, rest) {
+                Ok(count) => {
+                    self.state().queued_bytes -= count;
+                    rest = rest.get(count..).unwrap_or_default();
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let fds = [Some((stdin.as_fd(), PollFlags::OUT)), Some((self.wake.fd(), PollFlags::IN))];
+                    if poll(fds, None).is_err() {
+                        return false;
+                    }
+                    self.wake.drain();
+                    if self.state().closed {
+                        return false;
+                    }
+                }
+                // EPIPE: the child has closed its stdin. We live on, since SIGPIPE is ignored in us.
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}

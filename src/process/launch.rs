@@ -1,0 +1,116 @@
+//! Forks and executes, and sees to it that a child starts with nothing of ours but its three descriptors.
+
+use std::ffi::{OsStr, OsString, c_int, c_long, c_uint};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::Access;
+
+use super::error::SpawnError;
+use super::registry::{self, Registered};
+use super::signal::reset_dispositions;
+use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
+
+/// What a child is made of, besides its descriptors.
+pub(super) struct Order<'a> {
+    pub(super) program: &'a Path,
+    pub(super) args: &'a [OsString],
+    pub(super) env: &'a [(OsString, OsString)],
+    pub(super) cwd: &'a Path,
+    pub(super) cookie: &'a Cookie,
+}
+
+/// A child's first three descriptors.
+pub(super) struct Stdios {
+    pub(super) stdin: Stdio,
+    pub(super) stdout: Stdio,
+    pub(super) stderr: Stdio,
+    /// stdout is a terminal and becomes the controlling one.
+    pub(super) controlling: bool,
+    /// How `/proc/PID/fd` names our ends' counterparts: who holds one of them belongs to this child.
+    pub(super) marks: Vec<OsString>,
+}
+
+/// Starts the child in a session of its own and registers it, so that no sweep takes it for an orphan.
+pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, SpawnError> {
+    // Asked beforehand, since the child reports a missing directory and a missing program with the same number.
+    if !order.cwd.is_dir() || rustix::fs::access(order.cwd, Access::EXEC_OK).is_err() {
+        return Err(SpawnError::BadCwd { path: order.cwd.to_owned() });
+    }
+    let mut command = Command::new(order.program);
+    command
+        .args(order.args)
+        .current_dir(order.cwd)
+        .env_clear()
+        .envs(order.env.iter().map(|(name, value)| (name, value)))
+        .env(RUN_ID_VARIABLE, &order.cookie.run_id)
+        .env(ATTEMPT_VARIABLE, order.cookie.attempt.to_string())
+        .stdin(stdios.stdin)
+        .stdout(stdios.stdout)
+        .stderr(stdios.stderr);
+    let controlling = stdios.controlling;
+    #[allow(unsafe_code, reason = "a session and a controlling terminal must be made inside the child")]
+    // SAFETY: the closure runs between fork and exec; it makes system calls only, allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            if controlling {
+                rustix::process::ioctl_tiocsctty(BorrowedFd::borrow_raw(1))?;
+            }
+            reset_dispositions();
+            close_others_on_exec();
+            Ok(())
+        });
+    }
+    registry::register(stdios.marks, |spawn_id| {
+        command.env(SPAWN_VARIABLE, OsStr::new(spawn_id));
+        command.spawn().map(|child| child.id())
+    })
+    .map_err(|error| classify(order.program, &error))
+}
+
+fn classify(program: &Path, error: &io::Error) -> SpawnError {
+    let program = program.to_owned();
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => SpawnError::NotFound { program },
+        Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => SpawnError::PermissionDenied { program },
+        other => SpawnError::Other {
+            program,
+            // Arguments with a NUL byte are refused by the standard library without a number.
+            errno: other.unwrap_or(rustix::io::Errno::INVAL).raw_os_error(),
+        },
+    }
+}
+
+/// `close_range` has this number on every architecture that Rust supports.
+const SYS_CLOSE_RANGE: c_long = 436;
+const CLOSE_RANGE_CLOEXEC: c_uint = 4;
+/// `F_SETFD` and `FD_CLOEXEC` have these values on Linux, macOS and the BSDs.
+const F_SETFD: c_int = 2;
+const FD_CLOEXEC: c_int = 1;
+/// How far the fallback looks where `close_range` is missing: the usual soft limit of open files.
+const FALLBACK_DESCRIPTORS: c_int = 1024;
+
+/// Marks everything from descriptor 3 on close-on-exec: ours are so already, but what our own parent leaked to us, and what another thread
+/// (or portable-pty, between its two calls) has just opened, is not.
+#[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
+fn close_others_on_exec() {
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+        fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    }
+    let first: c_uint = 3;
+    if cfg!(target_os = "linux") {
+        // SAFETY: three integers, as close_range(2) wants them; the flag closes nothing now.
+        if unsafe { syscall(SYS_CLOSE_RANGE, first, c_uint::MAX, CLOSE_RANGE_CLOEXEC) } == 0 {
+            return;
+        }
+    }
+    for fd in 3..FALLBACK_DESCRIPTORS {
+        // SAFETY: F_SETFD takes one integer; on a closed descriptor it fails and changes nothing.
+        unsafe { fcntl(fd, F_SETFD, FD_CLOEXEC) };
+    }
+}

@@ -1,0 +1,58 @@
+//! The only place that touches PTYs, pipes, signals and process trees, and the only one that may use `unsafe`.
+//!
+//! # Theory of operation
+//!
+//! Every child is started in a session of its own, by [`spawn`] (an agent or a critic) or [`run_command`] (a check).
+//! Its stdin is a pipe, its stdout the slave of a PTY that is its controlling terminal (so our death hangs it up) or a pipe, its stderr a pipe.
+//! Per child four threads with small stacks wait for events and call the [`ChildSink`]: stdout, stderr, stdin, and the end.
+//!
+//! The end of a child is one fixed order: it has exited but is not reaped, so that its pid cannot be used again → its remains are swept →
+//! what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
+//! When `exited` is called, no descendant of that child is alive, except for those that [`Exit::leaked`] counts.
+//!
+//! # Whose process is it?
+//!
+//! Agents run their tools in sessions of their own, so a signal to the group misses them. What belongs to a child is told by, in this order:
+//! its session, its process tree (now, and as seen while the child lived), the environment cookie that only this start has ([`SPAWN_VARIABLE`]),
+//! the PTY or pipe of the child that the process still holds, and, for orphans that came to us ([`become_subreaper`]), elimination.
+//! An orphan that could be another living child's is left to that child's end.
+//!
+//! # What this module relies on
+//!
+//! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output stands still.
+//! * Nobody else starts children in sessions of their own: [`reap_orphans`] and the sweep take such a process for an orphan.
+//!   Children in our own session (`std::process::Command`) are never touched.
+//!
+//! # What it must not do
+//!
+//! Judge: what an exit or a line means is for the core. Print or log: results are returned or handed to the sink.
+//!
+//! # Other systems
+//!
+//! Without Linux's `/proc` there is no table of processes: a sweep is then a `SIGKILL` to the child's group, orphans go to init,
+//! and start-up sweeps find nothing. Everything else is the same.
+
+mod child;
+mod command;
+mod error;
+mod input;
+mod launch;
+mod output;
+mod pty;
+mod registry;
+mod remains;
+mod signal;
+mod spec;
+mod sweep;
+mod table;
+mod wake;
+
+pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
+pub use command::{Cancel, CommandEnding, CommandResult, CommandSpec, run_command};
+pub use error::{SpawnError, StdinError};
+pub use input::STDIN_QUEUE_LIMIT_BYTES;
+pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
+pub use pty::{Ptys, SystemPtys};
+pub use signal::Signal;
+pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
+pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, kill_children, reap_orphans, sweep_run};

@@ -1,0 +1,77 @@
+//! A PTY pair whose slave is ready to be a child's stdout.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use portable_pty::{PtyPair, PtySize, native_pty_system};
+use rustix::fs::OFlags;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+use super::error::SpawnError;
+
+/// Where PTYs come from. A parameter, so that a machine without any can be tried out on one that has them.
+pub trait Ptys {
+    /// Opens a pair of this size.
+    ///
+    /// # Errors
+    /// What the system says when there is none to be had.
+    fn open(&self, size: PtySize) -> Result<PtyPair, String>;
+}
+
+/// The system's own PTYs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemPtys;
+
+impl Ptys for SystemPtys {
+    fn open(&self, size: PtySize) -> Result<PtyPair, String> {
+        native_pty_system().openpty(size).map_err(|error| error.to_string())
+    }
+}
+
+/// Both ends, close-on-exec.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) master: OwnedFd,
+    pub(super) slave: OwnedFd,
+    /// The slave's name, by which a process that still holds it is recognised.
+    pub(super) name: PathBuf,
+}
+
+/// Opens a pair through `system`, sets its size and puts it into raw mode, so that lines arrive byte for byte (no `\r`, no echo, no signals
+/// from control characters).
+pub(super) fn open(system: &dyn Ptys, cols: u16, rows: u16) -> Result<Pair, SpawnError> {
+    let no_pty = |reason: String| SpawnError::NoPty { reason };
+    let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+    let pair = system.open(size).map_err(no_pty)?;
+    let name = pair.master.tty_name().ok_or_else(|| no_pty("the slave has no name".to_owned()))?;
+    let master = own_master(pair.master.as_ref()).map_err(|error| no_pty(error.to_string()))?;
+    // NOCTTY: the terminal shall control the child, not us.
+    let slave: OwnedFd = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
+        .open(&name)
+        .map_err(|error| no_pty(format!("{}: {error}", name.display())))?
+        .into();
+    make_raw(&slave).map_err(|error| no_pty(format!("{}: {error}", name.display())))?;
+    Ok(Pair { master, slave, name })
+}
+
+fn make_raw(slave: &OwnedFd) -> io::Result<()> {
+    let mut modes = tcgetattr(slave)?;
+    modes.make_raw();
+    tcsetattr(slave, OptionalActions::Now, &modes)?;
+    Ok(())
+}
+
+/// A descriptor of our own for the master: portable-pty's reader and writer hide what a `poll` needs.
+fn own_master(master: &(dyn portable_pty::MasterPty + Send)) -> io::Result<OwnedFd> {
+    let raw = master.as_raw_fd().ok_or_else(|| io::Error::other("the master has no descriptor"))?;
+    #[allow(unsafe_code, reason = "portable-pty gives the master only as a number")]
+    // SAFETY: `master` owns `raw` and is borrowed for as long as this borrow lives, so it stays open.
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(raw) };
+    borrowed.try_clone_to_owned()
+}

@@ -1,0 +1,159 @@
+//! The children of ours that live. Whoever looks for orphans asks here first.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
+use super::signal::Signal;
+use super::table;
+
+/// How many processes are remembered per child as seen below it. Past it those that are gone are forgotten.
+const SEEN_LIMIT: usize = 4096;
+
+/// A child from its start until it is reaped.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) pid: u32,
+    /// Unique among all starts of all ccc processes since boot.
+    pub(super) spawn_id: String,
+    /// Clock ticks since boot.
+    pub(super) start_ticks: u64,
+    /// See [`super::launch::Stdios::marks`].
+    pub(super) marks: Vec<OsString>,
+    /// pid and start of what was seen below the child.
+    pub(super) seen: HashMap<u32, u64>,
+}
+
+impl Entry {
+    /// Remembers what is below the child now, so that it is known for the child's when it has become an orphan with a clean environment.
+    pub(super) fn observe(&mut self) {
+        let below = table::descendants(self.pid, SEEN_LIMIT);
+        if self.seen.len() + below.len() > SEEN_LIMIT {
+            self.seen.retain(|pid, start| table::look_up(*pid).is_some_and(|p| p.start_ticks == *start));
+        }
+        self.seen.extend(below.iter().map(|p| (p.pid, p.start_ticks)));
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) entries: Vec<Entry>,
+    starts: u64,
+}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { entries: Vec::new(), starts: 0 });
+
+/// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
+pub(super) fn lock() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names a registered child: the start's id, since a pid comes again.
+#[derive(Debug, Clone)]
+pub(super) struct Registered {
+    pub(super) pid: Pid,
+    pub(super) spawn_id: String,
+}
+
+impl Registered {
+    /// The pid as a number.
+    pub(super) fn number(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+}
+
+/// Starts a child by `start`, which is given the start's id and returns the pid, under the registry's lock: a sweep in another thread either
+/// does not see the child or knows it.
+pub(super) fn register(marks: Vec<OsString>, start: impl FnOnce(&str) -> io::Result<u32>) -> io::Result<Registered> {
+    let mut registry = lock();
+    registry.starts += 1;
+    let us = std::process::id();
+    let our_start = table::look_up(us).map_or(0, |process| process.start_ticks);
+    let spawn_id = format!("{us}.{our_start}.{}", registry.starts);
+    let number = start(&spawn_id)?;
+    let pid = i32::try_from(number)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()))?;
+    registry.entries.push(Entry {
+        pid: number,
+        spawn_id: spawn_id.clone(),
+        start_ticks: table::look_up(number).map_or(0, |process| process.start_ticks),
+        marks,
+        seen: HashMap::new(),
+    });
+    Ok(Registered { pid, spawn_id })
+}
+
+impl Registry {
+    /// The entry of this start, unless it was reaped.
+    pub(super) fn entry(&mut self, spawn_id: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.spawn_id == spawn_id)
+    }
+
+    /// The names of all.
+    pub(super) fn children(&self) -> Vec<Registered> {
+        let named = |entry: &Entry| {
+            let pid = i32::try_from(entry.pid).ok().and_then(Pid::from_raw)?;
+            Some(Registered { pid, spawn_id: entry.spawn_id.clone() })
+        };
+        self.entries.iter().filter_map(named).collect()
+    }
+
+    /// Is this pid a registered child's?
+    pub(super) fn knows(&self, pid: u32) -> bool {
+        self.entries.iter().any(|entry| entry.pid == pid)
+    }
+
+    /// Forgets the child without reaping it; whoever reaps orphans will.
+    pub(super) fn forget(&mut self, spawn_id: &str) {
+        self.entries.retain(|entry| entry.spawn_id != spawn_id);
+    }
+}
+
+/// Waits until the child has exited and leaves it unreaped, so that its pid stays its own.
+pub(super) fn wait_unreaped(child: &Registered) -> Option<WaitIdStatus> {
+    loop {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(child.pid), options) {
+            Ok(status) => return status,
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody else reaped it: its status is lost.
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Reaps an exited child and forgets it.
+pub(super) fn reap(child: &Registered) {
+    let mut registry = lock();
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let _ = waitid(WaitId::Pid(child.pid), options);
+    registry.forget(&child.spawn_id);
+}
+
+/// Looks at what is below the child, see [`Entry::observe`].
+pub(super) fn observe(child: &Registered) {
+    if let Some(entry) = lock().entry(&child.spawn_id) {
+        entry.observe();
+    }
+}
+
+/// Sends a signal to the child, or to its process group, unless it was reaped.
+pub(super) fn signal(child: &Registered, signal: Signal, to_group: bool) {
+    let mut registry = lock();
+    if let Some(entry) = registry.entry(&child.spawn_id) {
+        // A signal may be the end of it.
+        entry.observe();
+        // A failure means that it has exited already: there is nothing to tell anybody.
+        let _ = if to_group {
+            rustix::process::kill_process_group(child.pid, signal.raw())
+        } else {
+            rustix::process::kill_process(child.pid, signal.raw())
+        };
+    }
+}

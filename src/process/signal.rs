@@ -1,0 +1,88 @@
+//! Signals by name, and a clean set of them for a new child.
+
+use std::ffi::c_int;
+
+/// The signals that ccc sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// SIGINT: stop what you do.
+    Interrupt,
+    /// SIGTERM: end, please.
+    Terminate,
+    /// SIGHUP: your terminal is gone.
+    Hangup,
+    /// SIGKILL: cannot be refused.
+    Kill,
+    /// SIGSTOP: stand still, cannot be refused.
+    Stop,
+    /// SIGCONT: go on.
+    Continue,
+}
+
+impl Signal {
+    pub(super) fn raw(self) -> rustix::process::Signal {
+        match self {
+            Self::Interrupt => rustix::process::Signal::INT,
+            Self::Terminate => rustix::process::Signal::TERM,
+            Self::Hangup => rustix::process::Signal::HUP,
+            Self::Kill => rustix::process::Signal::KILL,
+            Self::Stop => rustix::process::Signal::STOP,
+            Self::Continue => rustix::process::Signal::CONT,
+        }
+    }
+}
+
+/// The highest signal number of Linux; macOS has fewer, and refuses the others harmlessly.
+const HIGHEST_SIGNAL: c_int = 64;
+/// `SIG_DFL` is the null handler on every Unix.
+const SIG_DFL: usize = 0;
+
+#[allow(unsafe_code, reason = "rustix wraps no signal(2); the standard library links the C library anyway")]
+fn set_disposition(number: c_int, handler: usize) {
+    unsafe extern "C" {
+        fn signal(number: c_int, handler: usize) -> usize;
+    }
+    debug_assert!(handler <= 1, "SIG_DFL and SIG_IGN are the only handlers that are no addresses");
+    // SAFETY: signal(2) with SIG_DFL or SIG_IGN installs no code of ours, and is async-signal-safe.
+    unsafe { signal(number, handler) };
+}
+
+/// Gives every signal its default action again. Handlers vanish at `exec` by themselves, but what *we* ignore (the Rust runtime ignores
+/// SIGPIPE, a `nohup` above us SIGHUP) would stay ignored in the agent and all its tools: they would survive our hangup, and loop on EPIPE.
+/// Async-signal-safe, meant for the time between `fork` and `exec`. The mask is emptied by the standard library.
+pub(super) fn reset_dispositions() {
+    for number in 1..=HIGHEST_SIGNAL {
+        // Fails for SIGKILL and SIGSTOP, which cannot be ignored, and for the C library's own two, which it sets itself.
+        set_disposition(number, SIG_DFL);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_ignores_and_blocks_no_signal_although_we_do() {
+        const SIG_IGN: usize = 1;
+        const SIGXFSZ: c_int = 25;
+        const SIGHUP: c_int = 1;
+        set_disposition(SIGXFSZ, SIG_IGN);
+        set_disposition(SIGHUP, SIG_IGN);
+        let mut spec =
+            crate::process::command::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
+        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        let result = crate::process::run_command(&spec, &crate::process::Cancel::new().unwrap()).unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let ours = status.lines().find(|line| line.starts_with("SigIgn")).unwrap();
+        assert_ne!(ours, "SigIgn:\t0000000000000000", "the test needs ignored signals in the parent");
+        let text = String::from_utf8(result.tail).unwrap();
+        let set = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(line.trim(), 16).unwrap()
+        };
+        // From 32 on there are the C library's own, which it lets nobody touch.
+        let standard = (1 << 31) - 1;
+        assert_eq!(set("SigIgn:") & standard, 0, "{text}");
+        assert_eq!(set("SigBlk:"), 0, "{text}");
+    }
+}

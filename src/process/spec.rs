@@ -1,0 +1,76 @@
+//! What to start.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Environment variable that names the run a process belongs to; [`super::sweep_run`] looks for it.
+pub const RUN_ID_VARIABLE: &str = "CCC_RUN_ID";
+/// Environment variable with the number of the attempt.
+pub const ATTEMPT_VARIABLE: &str = "CCC_ATTEMPT";
+/// Environment variable with a value that no other start has, so that the agent's tools and the critic's can be told apart although
+/// both belong to the same run and attempt.
+pub const SPAWN_VARIABLE: &str = "CCC_SPAWN";
+
+/// Marks every descendant of a child through the environment that it inherits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cookie {
+    /// The run's id, the value of [`RUN_ID_VARIABLE`].
+    pub run_id: String,
+    /// The attempt's number, the value of [`ATTEMPT_VARIABLE`].
+    pub attempt: u32,
+}
+
+/// How the child's stdout reaches us. stdin and stderr are pipes in either case: the real CLI refuses a terminal on stdin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The slave of a PTY in raw mode, which is the child's controlling terminal.
+    Pty {
+        /// Width, in characters.
+        cols: u16,
+        /// Height, in lines.
+        rows: u16,
+    },
+    /// A pipe. Our death closes stdin but sends no signal.
+    Pipe,
+}
+
+/// What to start, and where.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChildSpec {
+    /// The program: a path, relative ones counted from `cwd`, or a bare name that is looked up in the `PATH` of `env`.
+    pub program: PathBuf,
+    /// Arguments without the program's own name.
+    pub args: Vec<OsString>,
+    /// The child's whole environment but for the cookies; nothing is inherited from us.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// How stdout reaches us.
+    pub transport: Transport,
+    /// Set as [`RUN_ID_VARIABLE`] and [`ATTEMPT_VARIABLE`], over what `env` says.
+    pub cookie: Cookie,
+}
+
+impl fmt::Debug for ChildSpec {
+    /// The environment's values are left out: credentials live there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildSpec")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &Names(&self.env))
+            .field("cwd", &self.cwd)
+            .field("transport", &self.transport)
+            .field("cookie", &self.cookie)
+            .finish()
+    }
+}
+
+/// Shows the names of environment variables only.
+pub(super) struct Names<'a>(pub(super) &'a [(OsString, OsString)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}

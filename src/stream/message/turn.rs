@@ -1,0 +1,234 @@
+//! What is said in a turn: `assistant`, `user`, their content, and the pieces in between.
+
+use std::borrow::Cow;
+
+use super::record::records;
+use super::result::{Origin, Usage};
+use crate::stream::raw::{FromRaw, Raw};
+
+records! {
+    /// The API's message in an [`Assistant`].
+    AssistantBody<'a> {
+        /// The same for all blocks of one answer.
+        id: Cow<'a, str> = "id",
+        /// The model; `<synthetic>` when the CLI speaks itself.
+        model: Cow<'a, str> = "model",
+        /// The content, usually one block.
+        content: Blocks<'a> = "content",
+        /// `null` in the normal stream; only the result's can be relied on (facts §1).
+        stop_reason: Cow<'a, str> = "stop_reason",
+        /// Tokens used.
+        usage: Usage = "usage",
+    }
+
+    /// An `assistant` message: one content block of an answer, or an error that the CLI reports in the model's place.
+    Assistant<'a> {
+        /// The API's message; the blocks of one answer come in several lines with the same `id`.
+        message: AssistantBody<'a> = "message",
+        /// Set when this is an error, for example `rate_limit`, `authentication_failed`, `billing_error`.
+        error: Cow<'a, str> = "error",
+        /// The text is an API error (2.1.329).
+        is_api_error_message: bool = "is_api_error_message",
+        /// The HTTP status of that error (2.1.329).
+        api_error_status: u16 = "api_error_status",
+        /// The API's name of that error, for example `rate_limit_error` (2.1.329).
+        api_error_type: Cow<'a, str> = "api_error_type",
+        /// The CLI's name of that error, for example `usage_limit_reached` (2.1.329).
+        api_error: Cow<'a, str> = "api_error",
+        /// What belongs to that error, for example `rate_limit_info` (2.1.329).
+        api_error_params: Raw<'a> = "api_error_params",
+        /// The answer was interrupted (2.1.329).
+        aborted: bool = "aborted",
+        /// The kind of sub-agent that speaks.
+        subagent_type: Cow<'a, str> = "subagent_type",
+        /// That sub-agent (2.1.329).
+        agent_id: Cow<'a, str> = "agent_id",
+        /// The user messages that this turn answers (2.1.329).
+        user_message_uuids: Vec<Cow<'a, str>> = "user_message_uuids",
+        /// When it was written, ISO 8601.
+        timestamp: Cow<'a, str> = "timestamp",
+    }
+
+    /// A `user` message: a tool's result, a replay of what we sent, or something that the CLI says to the model.
+    User<'a> {
+        /// The API's message.
+        message: UserBody<'a> = "message",
+        /// Of a replay: the uuid that it was sent with.
+        uuid: Cow<'a, str> = "uuid",
+        /// The CLI took in a message of ours: this is its acknowledgement.
+        is_replay: bool = "isReplay",
+        /// The CLI wrote it, not the user (Stop-hook feedback, continuations).
+        is_synthetic: bool = "isSynthetic",
+        /// ISO 8601. A replay without it is a duplicate, and no turn follows (facts §5).
+        timestamp: Cow<'a, str> = "timestamp",
+        /// The tool's result in its own shape.
+        tool_use_result: Raw<'a> = "tool_use_result",
+        /// About each tool result, for example `permission_decision` (2.1.329).
+        tool_result_meta: Raw<'a> = "tool_result_meta",
+        /// The kind of sub-agent that this was said to.
+        subagent_type: Cow<'a, str> = "subagent_type",
+        /// That sub-agent (2.1.329).
+        agent_id: Cow<'a, str> = "agent_id",
+        /// What began the turn if not the host: `{"kind":"task-notification"}`.
+        origin: Origin<'a> = "origin",
+    }
+
+    /// The API's message in a [`User`].
+    UserBody<'a> {
+        /// The content; a plain string is one text block.
+        content: Blocks<'a> = "content",
+    }
+
+    /// A call of a tool.
+    ToolUse<'a> {
+        /// Its id.
+        id: Cow<'a, str> = "id",
+        /// The tool.
+        name: Cow<'a, str> = "name",
+        /// Its input, as sent.
+        input: Raw<'a> = "input",
+    }
+
+    /// What a tool returned.
+    ToolResult<'a> {
+        /// The call.
+        tool_use_id: Cow<'a, str> = "tool_use_id",
+        /// It failed, or was denied.
+        is_error: bool = "is_error",
+        /// The result: a string or blocks, see [`content_blocks`].
+        content: Raw<'a> = "content",
+    }
+
+    /// `stream_event`: an event of the API's stream (with partial messages).
+    StreamEvent<'a> {
+        /// The event.
+        event: StreamMessage<'a> = "event",
+        /// Time to the first token, milliseconds, on `message_start`.
+        ttft_ms: f64 = "ttft_ms",
+    }
+
+    /// The event itself.
+    StreamMessage<'a> {
+        /// `message_start`, `content_block_start`, `content_block_delta`, `content_block_stop`, `message_delta`,
+        /// `message_stop`.
+        kind: Cow<'a, str> = "type",
+        /// Which content block.
+        index: u32 = "index",
+        /// What is added.
+        delta: StreamDelta<'a> = "delta",
+        /// The block that begins, as sent.
+        content_block: Raw<'a> = "content_block",
+        /// Tokens used, on `message_delta`.
+        usage: Usage = "usage",
+    }
+
+    /// A piece of a content block, or of a message's end.
+    StreamDelta<'a> {
+        /// `text_delta`, `thinking_delta`, `input_json_delta`, `signature_delta`.
+        kind: Cow<'a, str> = "type",
+        /// A piece of text.
+        text: Cow<'a, str> = "text",
+        /// A piece of thought.
+        thinking: Cow<'a, str> = "thinking",
+        /// A piece of a tool's input.
+        partial_json: Cow<'a, str> = "partial_json",
+        /// Why the message ended.
+        stop_reason: Cow<'a, str> = "stop_reason",
+    }
+
+    /// `tool_progress` (only with `CLAUDE_CODE_REMOTE=1`).
+    ToolProgress<'a> {
+        /// An id of the progress, not of the call.
+        tool_use_id: Cow<'a, str> = "tool_use_id",
+        /// The tool.
+        tool_name: Cow<'a, str> = "tool_name",
+        /// How long it runs, seconds.
+        elapsed_time_seconds: f64 = "elapsed_time_seconds",
+        /// Its task.
+        task_id: Cow<'a, str> = "task_id",
+    }
+
+    /// `conversation_reset`: `/clear` was used; the next init has a new session id (2.1.329).
+    ConversationReset<'a> {
+        /// The new conversation, where it is named.
+        new_conversation_id: Cow<'a, str> = "new_conversation_id",
+    }
+}
+
+impl<'a> Assistant<'a> {
+    /// The content blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block<'a>] {
+        self.message.as_ref().and_then(|message| message.content.as_ref()).map_or(&[], |content| &content.0)
+    }
+}
+
+impl<'a> User<'a> {
+    /// The content blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block<'a>] {
+        self.message.as_ref().and_then(|message| message.content.as_ref()).map_or(&[], |content| &content.0)
+    }
+
+    /// The text blocks, joined by line ends.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let texts: Vec<&str> = self
+            .blocks()
+            .iter()
+            .filter_map(|block| match block {
+                Block::Text(text) => Some(&**text),
+                Block::Thinking(_) | Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => None,
+            })
+            .collect();
+        texts.join("\n")
+    }
+}
+
+/// A block of content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// A thought.
+    Thinking(Cow<'a, str>),
+    /// A tool is called.
+    ToolUse(ToolUse<'a>),
+    /// A tool has answered.
+    ToolResult(ToolResult<'a>),
+    /// Anything else, whole.
+    Other(Raw<'a>),
+}
+
+impl<'a> FromRaw<'a> for Block<'a> {
+    fn from_raw(raw: Raw<'a>) -> Option<Self> {
+        let text_of = |name| raw.member(name).and_then(Raw::text);
+        let known = match text_of("type").as_deref() {
+            Some("text") => text_of("text").map(Self::Text),
+            Some("thinking") => text_of("thinking").map(Self::Thinking),
+            Some("tool_use") => raw.read().map(Self::ToolUse),
+            Some("tool_result") => raw.read().map(Self::ToolResult),
+            _ => None,
+        };
+        Some(known.unwrap_or(Self::Other(raw)))
+    }
+}
+
+/// Content as the API has it: a list of blocks, or a plain string, which is one text block.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Blocks<'a>(pub Vec<Block<'a>>);
+
+impl<'a> FromRaw<'a> for Blocks<'a> {
+    fn from_raw(raw: Raw<'a>) -> Option<Self> {
+        if let Some(text) = raw.text() {
+            return Some(Self(vec![Block::Text(text)]));
+        }
+        raw.read().map(Self)
+    }
+}
+
+/// The blocks of a content, for example of a [`ToolResult`].
+#[must_use]
+pub fn content_blocks(content: Raw<'_>) -> Vec<Block<'_>> {
+    content.read::<Blocks<'_>>().map_or_else(Vec::new, |blocks| blocks.0)
+}

@@ -1,0 +1,97 @@
+use super::clean;
+use super::format::{bound, count, money};
+use super::style::{Ink, Style};
+
+/// What is said at the start: the bounds in force, and whose credential is used. A bound is always shown, because an
+/// unattended run without one has cost people money.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Banner {
+    /// The run's name.
+    pub run_id: String,
+    /// The run's directory.
+    pub run_dir: String,
+    /// The directory the agent works in.
+    pub cwd: String,
+    /// The agent's session, when it is known already.
+    pub session_id: Option<String>,
+    /// The agent's program.
+    pub agent_path: String,
+    /// The version it gave for itself, empty when unknown.
+    pub agent_version: String,
+    /// Label, kind and fingerprint of the credential in use; never its value.
+    pub credential: String,
+    /// Stops judged at most.
+    pub max_iterations: u32,
+    /// Working time at most.
+    pub max_duration_ms: Option<u64>,
+    /// Money at most.
+    pub max_cost_usd: Option<f64>,
+    /// Restarts in a row at most.
+    pub max_restarts: u32,
+    /// How long the model may be silent.
+    pub stall_timeout_ms: u64,
+    /// How long a tool may run that names no time of its own.
+    pub tool_timeout_ms: u64,
+    /// The commands run at each stop.
+    pub checks: Vec<String>,
+    /// Where the critic's prompt comes from, for example `./SUPERVISOR.md` or `built-in`.
+    pub prompt_origin: String,
+}
+
+/// Characters of one value of the banner.
+const VALUE_CHARS: usize = 500;
+
+impl Banner {
+    /// The banner as lines.
+    pub(super) fn text(&self, style: Style) -> String {
+        let mut out = style.paint(Ink::Bold, "Supervisor mode enabled");
+        out.push('\n');
+        for (label, value) in self.rows() {
+            out.push_str(&row(style, label, &value));
+        }
+        out
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let agent = if self.agent_version.is_empty() {
+            format!("{} (version unknown)", self.agent_path)
+        } else {
+            format!("{} ({})", self.agent_path, self.agent_version)
+        };
+        let mut bounds = vec![count(self.max_iterations as usize, "iteration")];
+        bounds.push(
+            self.max_duration_ms
+                .map_or_else(|| "no time limit".to_owned(), |ms| format!("{} of working time", bound(ms))),
+        );
+        bounds.push(
+            self.max_cost_usd.map_or_else(|| "no cost limit".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
+        );
+        bounds.push(format!("{} in a row", count(self.max_restarts as usize, "restart")));
+        let timeouts =
+            format!("{} without progress, {} for a tool", bound(self.stall_timeout_ms), bound(self.tool_timeout_ms));
+        let mut rows = vec![
+            ("run", self.run_id.clone()),
+            ("journal", self.run_dir.clone()),
+            ("directory", self.cwd.clone()),
+            ("session", self.session_id.clone().unwrap_or_else(|| "not known yet".to_owned())),
+            ("agent", agent),
+            ("credential", self.credential.clone()),
+            ("bounds", bounds.join(", ")),
+            ("timeouts", timeouts),
+            ("critic", format!("prompt: {}", self.prompt_origin)),
+        ];
+        if self.checks.is_empty() {
+            rows.push(("checks", "none".to_owned()));
+        }
+        for check in &self.checks {
+            rows.push(("check", check.clone()));
+        }
+        rows
+    }
+}
+
+/// One labelled line; the value is cleaned.
+pub(super) fn row(style: Style, label: &str, value: &str) -> String {
+    let label = style.paint(Ink::Dim, &format!("  {label:<11}"));
+    format!("{label}{}\n", clean::one_line(value, VALUE_CHARS))
+}

@@ -1,0 +1,102 @@
+use super::object::Object;
+use super::{Banner, Ending, Piece};
+use crate::core::{Show, Tick};
+
+/// The version of the `stream-json` format; a change that a reader could notice, other than an addition, raises it.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// `--output-format json`: nothing but one object at the end.
+#[derive(Debug, Clone, Default)]
+pub struct Json;
+
+impl Json {
+    /// The object.
+    #[must_use]
+    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> Piece {
+        Piece::data(ending.fields(tick, Object::new()).line())
+    }
+}
+
+/// `--output-format stream-json`: one object per event. The fields are listed in the module's description.
+#[derive(Debug, Clone, Default)]
+pub struct StreamJson;
+
+impl StreamJson {
+    /// The header.
+    #[must_use]
+    pub fn start(&self, tick: Tick, banner: &Banner) -> Piece {
+        let object = opened("run", tick)
+            .field("run_id", &banner.run_id)
+            .field("run_dir", &banner.run_dir)
+            .field("cwd", &banner.cwd)
+            .field("session_id", &banner.session_id)
+            .field("agent_path", &banner.agent_path)
+            .field("agent_version", &banner.agent_version)
+            .field("credential", &banner.credential)
+            .field("max_iterations", &banner.max_iterations)
+            .field("max_duration_ms", &banner.max_duration_ms)
+            .field("max_cost_usd", &banner.max_cost_usd)
+            .field("max_restarts", &banner.max_restarts)
+            .field("stall_timeout_ms", &banner.stall_timeout_ms)
+            .field("tool_timeout_ms", &banner.tool_timeout_ms)
+            .field("checks", &banner.checks)
+            .field("prompt_origin", &banner.prompt_origin);
+        Piece::data(object.line())
+    }
+
+    /// One event.
+    #[must_use]
+    pub fn render(&self, tick: Tick, show: &Show) -> Piece {
+        let object = match show {
+            Show::Phase { phase, detail, iteration } => {
+                opened("phase", tick).field("phase", phase).field("detail", detail).field("iteration", iteration)
+            }
+            Show::Session { session_id, model, agent_version, permission_mode } => opened("session", tick)
+                .field("session_id", session_id)
+                .field("model", model)
+                .field("agent_version", agent_version)
+                .field("permission_mode", permission_mode),
+            Show::Turn { kind, text } => opened("turn", tick).field("kind", kind).field("text", text),
+            Show::Text { role, text, sub_agent } => {
+                opened("text", tick).field("role", role).field("sub_agent", sub_agent).field("text", text)
+            }
+            Show::Tool { role, id, name, target, edit } => opened("tool", tick)
+                .field("role", role)
+                .field("id", id)
+                .field("name", name)
+                .field("target", target)
+                .field("edit", edit),
+            Show::ToolEnded { role, id, failed } => {
+                opened("tool_ended", tick).field("role", role).field("id", id).field("failed", failed)
+            }
+            Show::Denied { role, tool, target } => {
+                opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
+            }
+            Show::Check { command, passed, summary, duration_ms, tail } => opened("check", tick)
+                .field("command", command)
+                .field("passed", passed)
+                .field("summary", summary)
+                .field("duration_ms", duration_ms)
+                .field("tail", tail),
+            Show::Verdict { verdict, text, iteration } => {
+                opened("verdict", tick).field("verdict", verdict).field("iteration", iteration).field("text", text)
+            }
+            Show::Cost { usd } => opened("cost", tick).field("cost_usd", usd),
+            Show::Notice { text } => opened("notice", tick).field("text", text),
+            Show::Finished { outcome, reason } => {
+                opened("finished", tick).field("outcome", outcome).field("reason", reason)
+            }
+        };
+        Piece::data(object.line())
+    }
+
+    /// The last line.
+    #[must_use]
+    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> Piece {
+        Piece::data(ending.fields(tick, opened("result", tick)).line())
+    }
+}
+
+fn opened(kind: &str, tick: Tick) -> Object {
+    Object::new().field("v", &FORMAT_VERSION).field("type", kind).field("t_ms", &tick.as_ms())
+}

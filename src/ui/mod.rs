@@ -1,0 +1,84 @@
+//! What a run shows: the printers that turn events into text, and the screen that writes it.
+//!
+//! Two halves that know nothing of each other but [`Piece`]:
+//!
+//! - A [`Printer`] is pure. It takes a moment of the run and a [`crate::core::Show`] and gives the text to write; it
+//!   reads no clock, no environment and no terminal. The live run, a replay, an export and the tests therefore show
+//!   the same. What it must know of the terminal is handed in as a [`Style`], and later by [`Printer::resize`].
+//! - A [`Screen`] owns the two streams. A thread of its own writes, so a terminal that takes nothing (Ctrl-S, a pager
+//!   that hangs) costs lines of progress, which are counted, and never holds up the run.
+//!
+//! stdout carries data (the final result, JSON), stderr talk. Text that comes from a model, a tool or a check is not
+//! trusted: whatever is shown has gone through [`clean`], so it cannot move the cursor, set a title, ring or reorder.
+//!
+//! The order of calls: [`Printer::start`] once, [`Printer::render`] for each event, [`Printer::status`] at most once a
+//! second, [`Printer::finish`] once; each piece goes to [`Screen::put`] as it comes, and [`Screen::finish`] ends it.
+//!
+//! # `--output-format json`
+//!
+//! One object at the end, on one line, with these fields and no others:
+//!
+//! | field | value |
+//! |---|---|
+//! | `outcome` | `completed`, `needs_user`, `budget`, `stuck`, `limits`, `failed` or `interrupted` |
+//! | `reason` | one sentence that says why |
+//! | `run_id` | the run's name |
+//! | `session_id` | the agent's session; `null` when it was never known |
+//! | `iterations` | stops judged |
+//! | `restarts` | times the agent was started again |
+//! | `rotations` | times another token was taken |
+//! | `waited_ms` | milliseconds spent waiting for limits |
+//! | `duration_ms` | milliseconds of working time (the machine's sleep does not count) |
+//! | `cost_usd` | money spent; `null` while unknown, never 0 for unknown |
+//! | `result` | the agent's last answer |
+//! | `report` | path of the report; `null` while there is none |
+//! | `resume` | the shell command to go on with; `null` when there is no session to go on with |
+//!
+//! # `--output-format stream-json`
+//!
+//! One object a line, as it happens. Each begins with `"v"` (the version of this format, 1), `"type"` and `"t_ms"`
+//! (milliseconds since the run began). Within a version fields and types are only added: readers skip what they do
+//! not know. Characters that could act on a terminal stand as `\uXXXX`, so the text is complete and harmless.
+//!
+//! | `type` | further fields |
+//! |---|---|
+//! | `run` (always the first) | `run_id` `run_dir` `cwd` `session_id`⁰ `agent_path` `agent_version` `credential` `max_iterations` `max_duration_ms`⁰ `max_cost_usd`⁰ `max_restarts` `stall_timeout_ms` `tool_timeout_ms` `checks` `prompt_origin` |
+//! | `phase` | `phase` `detail` `iteration` |
+//! | `session` | `session_id` `model` `agent_version` `permission_mode` |
+//! | `turn` | `kind` (`task`, `operator`, `feedback`, `check_failure`, `continue`, `brief`) `text` |
+//! | `text` | `role` (`agent`, `critic`) `sub_agent` `text` |
+//! | `tool` | `role` `id` `name` `target` `edit`⁰ (`path` `old` `new`) |
+//! | `tool_ended` | `role` `id` `failed` |
+//! | `denied` | `role` `tool` `target` |
+//! | `check` | `command` `passed` `summary` `duration_ms` `tail` |
+//! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
+//! | `cost` | `cost_usd`⁰ |
+//! | `notice` | `text` |
+//! | `finished` | `outcome` `reason` |
+//! | `result` (always the last) | the fields of `--output-format json` |
+//!
+//! ⁰ may be `null`.
+
+mod banner;
+pub mod clean;
+mod columns;
+mod diff;
+mod ending;
+mod format;
+mod json;
+mod object;
+mod piece;
+mod plain;
+mod printer;
+mod screen;
+mod status;
+mod style;
+
+pub use banner::Banner;
+pub use ending::Ending;
+pub use json::{FORMAT_VERSION, Json, StreamJson};
+pub use piece::{ERASE, Piece, PieceKind, Stream};
+pub use plain::Plain;
+pub use printer::{Form, Printer};
+pub use screen::{Flushed, Limits, Screen, ScreenError};
+pub use style::Style;

@@ -1,0 +1,97 @@
+use super::{Banner, Ending, Json, Piece, Plain, Stream, StreamJson, Style};
+use crate::core::{Show, Tick};
+
+/// What the user asked for with `--output-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One object at the end.
+    Json,
+    /// One object per event.
+    StreamJson,
+}
+
+/// Turns what happens into text. Pure: the same calls give the same pieces.
+#[derive(Debug, Clone)]
+pub enum Printer {
+    /// For people.
+    Plain(Plain),
+    /// One object at the end; the talk of the form for people on stderr.
+    Json(Json, Plain),
+    /// One object per event; the bounds in force on stderr.
+    StreamJson(StreamJson, Plain),
+}
+
+impl Printer {
+    /// A printer of this form. `style` is that of the talk on stderr.
+    #[must_use]
+    pub fn new(form: Form, style: Style) -> Printer {
+        match form {
+            Form::Text => Printer::Plain(Plain::new(style)),
+            Form::Json => Printer::Json(Json, Plain::new(style)),
+            Form::StreamJson => Printer::StreamJson(StreamJson, Plain::new(style)),
+        }
+    }
+
+    /// What is said before anything happens; may be empty.
+    pub fn start(&mut self, tick: Tick, banner: &Banner) -> Vec<Piece> {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => vec![plain.start(tick, banner)],
+            Printer::StreamJson(stream, plain) => vec![plain.start(tick, banner), stream.start(tick, banner)],
+        }
+    }
+
+    /// Paths below this directory are shown without it. [`Printer::start`] says so itself; a replay has no banner.
+    pub fn in_directory(&mut self, cwd: &str) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.in_directory(cwd),
+            Printer::StreamJson(..) => {}
+        }
+    }
+
+    /// What is said of an event; may be empty.
+    pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.render(tick, show),
+            Printer::StreamJson(stream, _) => stream.render(tick, show),
+        }
+    }
+
+    /// The status line as of now, where there is one. To be called at most once a second.
+    pub fn status(&mut self, tick: Tick) -> Option<Piece> {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.status(tick),
+            Printer::StreamJson(..) => None,
+        }
+    }
+
+    /// Whether there is a status line to be kept up to date; without one nobody needs to be woken for it.
+    #[must_use]
+    pub fn wants_status(&self) -> bool {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.is_live(),
+            Printer::StreamJson(..) => false,
+        }
+    }
+
+    /// The terminal has another width now. The next piece is made for it; [`Printer::status`] gives one at once.
+    pub fn resize(&mut self, columns: u16) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.resize(columns),
+            Printer::StreamJson(..) => {}
+        }
+    }
+
+    /// What is said at the end, in this order.
+    pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<Piece> {
+        match self {
+            Printer::Plain(plain) => plain.finish(tick, ending),
+            Printer::Json(json, plain) => {
+                let talk = plain.finish(tick, ending).into_iter().filter(|piece| piece.stream == Stream::Err);
+                talk.chain([json.finish(tick, ending)]).collect()
+            }
+            Printer::StreamJson(stream, _) => vec![stream.finish(tick, ending)],
+        }
+    }
+}

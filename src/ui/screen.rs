@@ -1,0 +1,297 @@
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::{ERASE, Piece, PieceKind, Stream};
+
+/// How much may wait to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes waiting beyond which progress is dropped and counted.
+    pub talk_bytes: usize,
+    /// Bytes waiting beyond which even data is refused, with [`ScreenError::Backlog`].
+    pub data_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 1 MiB of progress: some ten thousand lines, and little enough for the memory that ccc allows itself.
+    /// 16 MiB with data: a result is smaller than the longest line an agent may write.
+    fn default() -> Limits {
+        Limits { talk_bytes: 1024 * 1024, data_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+/// Pieces for the same stream are gathered into chunks of about this size, one `write(2)` each: many small pieces
+/// would cost far more memory than their bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The writer's stack; it calls nothing deep.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Why data cannot reach stdout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScreenError {
+    /// The reader of stdout has gone away.
+    #[error("nobody reads stdout any more (broken pipe)")]
+    OutClosed,
+    /// Writing to stdout failed otherwise.
+    #[error("cannot write to stdout: {0}")]
+    OutFailed(io::ErrorKind),
+    /// The reader of stdout is alive but takes nothing.
+    #[error("{waiting_bytes} bytes wait for a reader of the output that takes none; the limit is {limit_bytes}")]
+    Backlog {
+        /// Bytes waiting, the refused ones among them.
+        waiting_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+}
+
+/// What [`Screen::finish`] achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flushed {
+    /// Everything accepted has been written, or its stream is dead.
+    pub complete: bool,
+    /// Lines of progress that were never shown.
+    pub lines_not_shown: usize,
+    /// Bytes still waiting when the deadline passed.
+    pub bytes_left: usize,
+}
+
+/// Owns stdout and stderr and writes to them from a thread of its own.
+///
+/// [`Screen::put`] never waits for a terminal or a pipe. The thread sleeps until there is something to write, and then
+/// writes what has gathered for a stream at once. A dead stderr makes the run silent, nothing more; a dead stdout is
+/// told by [`Screen::out_fault`]. Dropping it unfinished lets the thread write what it can for as long as the process
+/// lives.
+#[derive(Debug)]
+pub struct Screen {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Signalled when there is something to write, when it is time to end, and when the writer has ended.
+    changed: Condvar,
+    limits: Limits,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(Stream, String)>,
+    /// Bytes waiting, those being written among them.
+    waiting_bytes: usize,
+    lines_dropped: usize,
+    lines_dropped_in_all: usize,
+    err_dead: bool,
+    out_fault: Option<ScreenError>,
+    ending: bool,
+    ended: bool,
+}
+
+impl Screen {
+    /// A screen on this process's stdout and stderr.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be duplicated (one of them is closed) or no thread can be had.
+    pub fn on_stdio(limits: Limits) -> io::Result<Screen> {
+        let out = io::stdout().as_fd().try_clone_to_owned()?;
+        let err = io::stderr().as_fd().try_clone_to_owned()?;
+        Screen::new(out, err, limits)
+    }
+
+    /// A screen on these two.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn new(out: OwnedFd, err: OwnedFd, limits: Limits) -> io::Result<Screen> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), limits });
+        let writer = Writer { shared: Arc::clone(&shared), out: File::from(out), err: File::from(err) };
+        thread::Builder::new().name("screen".to_owned()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
+        Ok(Screen { shared })
+    }
+
+    /// Takes a piece to be written; never waits.
+    ///
+    /// # Errors
+    /// For data only: stdout is dead, or too much waits already. Progress is dropped silently instead, and counted.
+    pub fn put(&self, piece: Piece) -> Result<(), ScreenError> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let limits = self.shared.limits;
+        let mut state = self.shared.lock();
+        match piece.stream {
+            Stream::Err if state.err_dead => return Ok(()),
+            Stream::Out if state.out_fault.is_some() => {
+                return state.out_fault.clone().map_or(Ok(()), Err);
+            }
+            Stream::Err | Stream::Out => {}
+        }
+        let with_it = state.waiting_bytes.saturating_add(piece.text.len());
+        match piece.kind {
+            PieceKind::Status if state.waiting_bytes > 0 => return Ok(()),
+            PieceKind::Status => {}
+            PieceKind::Talk if with_it > limits.talk_bytes => {
+                let lines = piece.text.matches('\n').count();
+                state.lines_dropped += lines;
+                state.lines_dropped_in_all += lines;
+                return Ok(());
+            }
+            PieceKind::Data if with_it > limits.data_bytes => {
+                return Err(ScreenError::Backlog { waiting_bytes: with_it, limit_bytes: limits.data_bytes });
+            }
+            PieceKind::Talk | PieceKind::Data => {}
+        }
+        if piece.stream == Stream::Err {
+            state.tell_of_a_gap(&piece);
+        }
+        state.push(piece.stream, piece.text);
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Why data does not reach stdout any more, if so. Worth asking after each [`Screen::put`] of data, and at the end.
+    #[must_use]
+    pub fn out_fault(&self) -> Option<ScreenError> {
+        self.shared.lock().out_fault.clone()
+    }
+
+    /// Waits until all is written, at most for `deadline`. Then the writer is left behind; the process's end ends it.
+    #[must_use]
+    pub fn finish(self, deadline: Duration) -> Flushed {
+        let mut state = self.shared.lock();
+        if state.lines_dropped > 0 && !state.err_dead {
+            let gap = gap(std::mem::take(&mut state.lines_dropped), "");
+            state.push(Stream::Err, gap);
+        }
+        state.ending = true;
+        self.shared.changed.notify_all();
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, deadline, |state| !state.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        Flushed { complete: state.ended, lines_not_shown: state.lines_dropped_in_all, bytes_left: state.waiting_bytes }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.shared.lock().ending = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// The state is plain counters and text: a panic elsewhere cannot have left it half-changed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, stream: Stream, text: String) {
+        self.waiting_bytes += text.len();
+        match self.waiting.back_mut() {
+            Some((last, chunk)) if *last == stream && chunk.len() + text.len() <= CHUNK_BYTES => {
+                chunk.push_str(&text);
+            }
+            Some(_) | None => self.waiting.push_back((stream, text)),
+        }
+    }
+
+    /// Says how much is missing before the first piece that gets through again.
+    fn tell_of_a_gap(&mut self, next: &Piece) {
+        if self.lines_dropped == 0 {
+            return;
+        }
+        let lines = std::mem::take(&mut self.lines_dropped);
+        let erase = if next.text.starts_with(ERASE) { ERASE } else { "" };
+        self.push(Stream::Err, gap(lines, erase));
+    }
+
+    /// Forgets what waits for a stream that is dead.
+    fn forget(&mut self, dead: Stream) {
+        self.waiting.retain(|(stream, _)| *stream != dead);
+        self.waiting_bytes = self.waiting.iter().map(|(_, text)| text.len()).sum();
+    }
+}
+
+fn gap(lines: usize, erase: &str) -> String {
+    let s = if lines == 1 { "" } else { "s" };
+    format!("{erase}… {lines} line{s} not shown\n")
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    out: File,
+    err: File,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some((stream, text)) = self.wait() {
+            let file = match stream {
+                Stream::Out => &mut self.out,
+                Stream::Err => &mut self.err,
+            };
+            let written = write_all(file, text.as_bytes());
+            let mut state = self.shared.lock();
+            state.waiting_bytes = state.waiting_bytes.saturating_sub(text.len());
+            if let Err(error) = written {
+                match stream {
+                    Stream::Err => state.err_dead = true,
+                    Stream::Out if error.kind() == io::ErrorKind::BrokenPipe => {
+                        state.out_fault = Some(ScreenError::OutClosed);
+                    }
+                    Stream::Out => state.out_fault = Some(ScreenError::OutFailed(error.kind())),
+                }
+                state.forget(stream);
+            }
+        }
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Sleeps until there is something to write; `None` when nothing will be.
+    fn wait(&self) -> Option<(Stream, String)> {
+        let state = self.shared.lock();
+        let mut state = self
+            .shared
+            .changed
+            .wait_while(state, |state| state.waiting.is_empty() && !state.ending)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting.pop_front()
+    }
+}
+
+/// Writes all of it. A terminal shared with a program that made it non-blocking says "not now": then it waits for room.
+fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(file)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_room(file: &File) -> io::Result<()> {
+    let mut fds = [PollFd::new(file, PollFlags::OUT)];
+    match poll(&mut fds, None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,61 @@
+/// What the printers must know of the place they write to. Decided once, at the edge; see [`Style::decide`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Colours may be used.
+    pub colour: bool,
+    /// stderr is a terminal whose cursor can be moved: text is wrapped, and a status line kept at the bottom.
+    pub live: bool,
+    /// Columns of that terminal.
+    pub columns: u16,
+}
+
+/// Columns assumed when a terminal does not say.
+const DEFAULT_COLUMNS: u16 = 80;
+
+impl Style {
+    /// For pipes and files: one line per event, no colour.
+    pub const PIPED: Style = Style { colour: false, live: false, columns: DEFAULT_COLUMNS };
+
+    /// Decides from facts about stderr: whether it is a terminal, the values of `NO_COLOR` (off when set and not
+    /// empty, see no-color.org) and `TERM` (`dumb` cannot move its cursor), and its columns when known.
+    #[must_use]
+    pub fn decide(is_terminal: bool, no_color: Option<&str>, term: Option<&str>, columns: Option<u16>) -> Style {
+        if !is_terminal || term == Some("dumb") {
+            return Style::PIPED;
+        }
+        Style {
+            colour: no_color.is_none_or(str::is_empty),
+            live: true,
+            columns: columns.filter(|&c| c > 0).unwrap_or(DEFAULT_COLUMNS),
+        }
+    }
+
+    /// `text` in `ink`, when colours may be used. `text` must be free of colours.
+    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+        if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", ink.code()) } else { text.to_owned() }
+    }
+}
+
+/// The few inks in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ink {
+    Bold,
+    Dim,
+    Good,
+    Bad,
+    Warn,
+    Tool,
+}
+
+impl Ink {
+    fn code(self) -> &'static str {
+        match self {
+            Ink::Bold => "1",
+            Ink::Dim => "2",
+            Ink::Good => "32",
+            Ink::Bad => "31",
+            Ink::Warn => "33",
+            Ink::Tool => "36",
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use super::sandbox::Sandbox;
+
+#[test]
+fn without_files_the_defaults_are_shown_as_such() {
+    insta::assert_snapshot!(Sandbox::new().run(&["config"]));
+}
+
+/// Each layer sets a key that all higher ones leave alone, and one that they do not.
+fn layered() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "project/.ccc.json",
+        r#"{"$schema": "ccc.schema.json", "checks": ["cargo test", {"command": "cargo clippy", "timeout": "5m"}],
+           "critic": {"prompt_file": "critic.md", "allow": ["Bash(cargo test:*)"]}, "stall_timeout": "4m"}"#,
+    );
+    sandbox.write(
+        "home/.config/ccc/ccc.json",
+        r#"{"agent": {"path": "~/bin/claude", "args": ["--model", "opus"]}, "stall_timeout": "5m", "grace": "5s",
+           "checks": [], "critic": {"model": null}}"#,
+    );
+    sandbox.write(
+        "home/.claude/ccc.json",
+        r#"{"providers": {"kimi": {}}, "current_provider": "kimi", "grace": "6s", "transport": "pipe",
+           "critic": {"model": "sonnet"}}"#,
+    );
+    sandbox
+}
+
+#[test]
+fn each_value_comes_from_the_strongest_layer_that_has_one() {
+    let sandbox = layered();
+    let mut command = sandbox.ccc(&["config", "show"]);
+    command
+        .env("CCC_MAX_ITERATIONS", "7")
+        .env("CCC_MAX_COST_USD", "2.50")
+        .env("CCC_NO_WAIT", "yes")
+        .env("CCC_CRITIC_TIMEOUT", "");
+    // The columns are as wide as the temporary directory's name is long.
+    let seen: Vec<String> =
+        sandbox.seen(command).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    insta::assert_snapshot!(seen.join("\n"));
+}
+
+#[test]
+fn the_same_can_be_had_as_json() {
+    let sandbox = layered();
+    insta::assert_snapshot!(sandbox.run(&["config", "show", "--json"]));
+}
+
+#[test]
+fn the_files_are_listed_with_the_overrides_of_the_directories() {
+    let sandbox = layered();
+    let plain = sandbox.run(&["config", "path"]);
+    let mut moved = sandbox.ccc(&["config", "path", "--json"]);
+    moved.env("CCC_CONFIG_DIR", sandbox.path("elsewhere")).env("CCC_STATE_DIR", sandbox.path("state"));
+    insta::assert_snapshot!(format!("{plain}\n{}", sandbox.seen(moved)));
+}
+
+#[test]
+fn the_schema_is_published() {
+    insta::assert_snapshot!(Sandbox::new().run(&["config", "schema"]));
+}
+
+#[test]
+fn in_a_part_of_a_repository_its_own_file_counts_before_that_of_the_top() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("project/.git")).expect("mkdir");
+    sandbox.write("project/.ccc.json", r#"{"grace": "7s"}"#);
+    sandbox.write("project/a/empty", "");
+    sandbox.write("project/b/.ccc.json", r#"{"grace": "8s"}"#);
+    let grace = |dir: &str| {
+        let mut command = sandbox.ccc(&["config"]);
+        command.current_dir(sandbox.path(dir));
+        sandbox.seen(command).lines().find(|line| line.starts_with("grace")).expect("a line").to_owned()
+    };
+    assert!(grace("project/a").contains("\"7s\""));
+    assert!(grace("project/b").contains("\"8s\""));
+}
+
+#[test]
+fn what_cannot_be_understood_is_named_with_file_and_place() {
+    let cases: &[(&str, &[u8])] = &[
+        ("empty", b""),
+        ("cut off", b"{\n  \"checks\": ["),
+        ("trailing comma", b"{\n  \"no_wait\": true,\n}"),
+        ("comment", b"{\n  // no\n}"),
+        ("array", b"[1]"),
+        ("string", b"\"x\""),
+        ("not UTF-8", b"{\"agent\": {\"path\": \"\xff\"}}"),
+        ("number as duration", b"{\n  \"stall_timeout\": 90\n}"),
+        ("duration without unit", b"{\n  \"grace\": \"90\"\n}"),
+        ("group as string", b"{\n  \"budgets\": \"many\"\n}"),
+        ("group as array", b"{\n  \"critic\": [\"x\"]\n}"),
+        ("nested type", b"{\n  \"budgets\": {\n    \"max_iterations\": \"ten\"\n  }\n}"),
+        ("zero iterations", b"{\"budgets\": {\"max_iterations\": 0}}"),
+        ("negative cost", b"{\"budgets\": {\"max_cost_usd\": -1}}"),
+        ("too large", b"{\"budgets\": {\"max_restarts\": 4294967296}}"),
+        ("unknown word", b"{\"transport\": \"ptty\"}"),
+        ("check of a wrong kind", b"{\"checks\": [\"cargo test\", 5]}"),
+        ("check with an unknown key", b"{\"checks\": [{\"command\": \"x\", \"timout\": \"5m\"}]}"),
+        ("check without command", b"{\"checks\": [{\"timeout\": \"5m\"}]}"),
+        ("blank check", b"{\"checks\": [\" \"]}"),
+        ("empty program", b"{\"agent\": {\"path\": \"\"}}"),
+        ("the same key twice", b"{\n  \"no_wait\": true,\n  \"no_wait\": false\n}"),
+        ("number as word", b"{\n  \"transport\": 1\n}"),
+        ("two faults", b"{\n  \"transport\": 1,\n  \"grace\": 2\n}"),
+        ("deep", &[b'['; 5000]),
+    ];
+    let seen: Vec<String> = cases
+        .iter()
+        .map(|(name, content)| {
+            let sandbox = Sandbox::new();
+            sandbox.write("project/.ccc.json", content);
+            format!("# {name}\n{}", sandbox.run(&["config"]))
+        })
+        .collect();
+    insta::assert_snapshot!(seen.join("\n"));
+}
+
+#[test]
+fn a_file_that_is_there_and_cannot_be_read_is_an_error() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("project/.ccc.json")).expect("mkdir");
+    insta::assert_snapshot!(sandbox.run(&["config"]), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: [ROOT]/project/.ccc.json: cannot be read: Is a directory (os error 21)
+      hint: make the file readable, or move it away
+    ");
+}
+
+#[test]
+fn unknown_keys_and_mistyped_variables_warn_with_the_nearest_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "project/.ccc.json",
+        r#"{"max_iterations": 3, "stal_timeout": "5m", "critic": {"modle": "x"}, "zebra": 1, "providers": {}}"#,
+    );
+    sandbox.write("home/.claude/ccc.json", r#"{"providers": {}, "settings": {}}"#);
+    let mut command = sandbox.ccc(&["config", "path"]);
+    command.env("CCC_MAX_ITERATION", "3");
+    let silent = sandbox.seen(command);
+    assert!(silent.ends_with("--- stderr\n"), "paths need no settings: {silent}");
+    let mut command = sandbox.ccc(&["prompt", "--path"]);
+    command
+        .env("CCC_MAX_ITERATION", "3")
+        .env("CCC_RUN_ID", "a-cookie")
+        .env("CCC_ATTEMPT", "3")
+        .env("CCC_LOG", "debug")
+        .env("CCC_OF_ANOTHER_PROGRAM", "x");
+    insta::assert_snapshot!(sandbox.seen(command));
+}
+
+#[test]
+fn variables_that_do_not_fit_are_errors() {
+    let sandbox = Sandbox::new();
+    let seen: Vec<String> = [
+        ("CCC_MAX_ITERATIONS", "many"),
+        ("CCC_MAX_ITERATIONS", "0"),
+        ("CCC_STALL_TIMEOUT", "90"),
+        ("CCC_NO_WAIT", "perhaps"),
+        ("CCC_TRANSPORT", "tty"),
+        ("CCC_MAX_COST_USD", "free"),
+        ("CCC_CHECK", " "),
+    ]
+    .iter()
+    .map(|(name, value)| {
+        let mut command = sandbox.ccc(&["config"]);
+        command.env(name, value);
+        format!("# {name}={value}\n{}", sandbox.seen(command))
+    })
+    .collect();
+    insta::assert_snapshot!(seen.join("\n"));
+}

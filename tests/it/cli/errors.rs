@@ -1,0 +1,109 @@
+use super::sandbox::Sandbox;
+
+/// Runs each command line and writes down what is seen of it.
+fn table(sandbox: &Sandbox, lines: &[&[&str]]) -> String {
+    let seen: Vec<String> =
+        lines.iter().map(|args| format!("$ ccc {}\n{}", args.join(" "), sandbox.run(args))).collect();
+    seen.join("\n")
+}
+
+#[test]
+fn command_lines_that_make_no_sense_say_why_and_what_to_do() {
+    let sandbox = Sandbox::new();
+    insta::assert_snapshot!(table(
+        &sandbox,
+        &[
+            &["-p", "do it"],
+            &["--max-iterations", "3"],
+            &["--", "--model", "opus"],
+            &["--supervisor", "-p", "x", "--prompt-file", "f"],
+            &["--supervisor", "-p", "x", "runs"],
+            &["--supervisor", "-p", "x", "--max-iterations", "0"],
+            &["--supervisor", "-p", "x", "--stall-timeout", "90"],
+            &["--supervisor", "-p", "x", "--max-duration", "1.5h"],
+            &["--supervisor", "-p", "x", "--max-cost-usd", "-1"],
+            &["--supervisor", "-p", "x", "--transport", "ptty"],
+            &["--supervisor", "-p", "x", "--check", " "],
+            &["--supervisor", "-p", "x", "--max-iteration", "3"],
+            &["dcotor"],
+            &["fix the tests"],
+            &["replay"],
+            &["replay", "run", "--speed", "0"],
+            &["export"],
+        ]
+    ));
+}
+
+#[test]
+fn a_task_that_is_none_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("project/empty", "");
+    sandbox.write("project/blank", " \n\t\n");
+    sandbox.write("project/latin1", b"caf\xe9");
+    insta::assert_snapshot!(table(
+        &sandbox,
+        &[
+            &["--supervisor"],
+            &["--supervisor", "-p", ""],
+            &["--supervisor", "-p", " \t"],
+            &["--supervisor", "--prompt-file", "empty"],
+            &["--supervisor", "--prompt-file", "blank"],
+            &["--supervisor", "--prompt-file", "-"],
+            &["--supervisor", "--prompt-file", "latin1"],
+            &["--supervisor", "--prompt-file", "missing"],
+            &["--supervisor", "--prompt-file", "."],
+        ]
+    ));
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_said_before_anything_is_started() {
+    let sandbox = Sandbox::new();
+    sandbox.write("project/text", "no program");
+    insta::assert_snapshot!(table(
+        &sandbox,
+        &[
+            &["--supervisor", "-p", "x"],
+            &["--supervisor", "-p", "x", "--agent", "./missing"],
+            &["--supervisor", "-p", "x", "--agent", "./text"],
+            &["--supervisor", "-p", "x", "--agent", "no-such-agent"],
+        ]
+    ));
+}
+
+#[test]
+fn a_bad_configuration_stops_a_run_before_anything_is_started() {
+    let sandbox = Sandbox::new();
+    let marker = sandbox.path("started");
+    sandbox.script("bin/claude", &format!("echo 2.1.329; echo > {}", marker.display()));
+    sandbox.write("project/.ccc.json", "{");
+    let seen = sandbox.run(&["--supervisor", "-p", "x"]);
+    assert!(seen.starts_with("exit code 2\n"), "{seen}");
+    assert!(!marker.exists(), "the agent was started");
+}
+
+#[test]
+fn without_a_current_directory_the_error_says_so() {
+    let sandbox = Sandbox::new();
+    let gone = sandbox.path("gone");
+    std::fs::create_dir(&gone).expect("mkdir");
+    let shell = format!(
+        "cd {gone} && rmdir {gone} && exec {ccc} config",
+        gone = gone.display(),
+        ccc = assert_cmd::cargo::cargo_bin!("ccc").display()
+    );
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &shell])
+        .env_clear()
+        .env("HOME", sandbox.path("home"))
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .expect("sh runs");
+    insta::assert_snapshot!(sandbox.render(&output), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: the current directory does not exist any more or cannot be read
+      hint: change to a directory that exists
+    ");
+}

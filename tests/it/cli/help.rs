@@ -1,0 +1,168 @@
+use std::process::{Command, Stdio};
+
+use std::io::Read;
+
+use super::sandbox::Sandbox;
+
+/// What `ccc` writes to a terminal.
+fn on_a_terminal(sandbox: &Sandbox, args: &[&str], vars: &[(&str, &str)]) -> String {
+    let pair = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).expect("a PTY");
+    let mut command = portable_pty::CommandBuilder::new(assert_cmd::cargo::cargo_bin!("ccc"));
+    command.env_clear();
+    command.env("HOME", sandbox.path("home"));
+    for (name, value) in vars {
+        command.env(name, value);
+    }
+    command.args(args);
+    command.cwd(sandbox.path("project"));
+    let mut child = pair.slave.spawn_command(command).expect("ccc runs");
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    // The end of a PTY is EIO.
+    while let Ok(count @ 1..) = reader.read(&mut chunk) {
+        bytes.extend_from_slice(&chunk[..count]);
+    }
+    child.wait().expect("ccc ends");
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+#[test]
+fn colour_is_for_terminals_and_not_with_no_color() {
+    let sandbox = Sandbox::new();
+    for args in [&["doctor"][..], &["nonsense"], &["--help"], &["-p", "x"]] {
+        let shown = on_a_terminal(&sandbox, args, &[]);
+        assert!(shown.contains("\x1b["), "{args:?}: {shown}");
+        let plain = on_a_terminal(&sandbox, args, &[("NO_COLOR", "1")]);
+        assert!(!plain.is_empty() && !plain.contains('\x1b'), "{args:?}: {plain}");
+        assert!(!sandbox.run(args).contains('\x1b'), "{args:?} in a pipe");
+    }
+}
+
+#[test]
+fn at_a_terminal_a_run_without_a_task_asks_for_one() {
+    let shown = on_a_terminal(&Sandbox::new(), &["--supervisor"], &[("NO_COLOR", "1")]);
+    assert!(shown.contains("error: there is no task"), "{shown}");
+}
+
+#[test]
+fn ccc_alone_prints_a_short_help() {
+    insta::assert_snapshot!(Sandbox::new().run(&[]));
+}
+
+#[test]
+fn help_lists_every_option_and_goes_to_stdout() {
+    insta::assert_snapshot!(Sandbox::new().run(&["--help"]));
+}
+
+#[test]
+fn every_command_has_its_help() {
+    let sandbox = Sandbox::new();
+    let all: Vec<String> = [
+        "resume",
+        "runs",
+        "replay",
+        "export",
+        "explain",
+        "init",
+        "prompt",
+        "config",
+        "doctor",
+        "demo",
+        "completions",
+        "man",
+    ]
+    .iter()
+    .map(|command| format!("$ ccc {command} --help\n{}", sandbox.run(&[command, "--help"])))
+    .collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn the_version_is_one_line_on_stdout() {
+    insta::assert_snapshot!(Sandbox::new().run(&["--version"]), @r"
+    exit code 0
+    --- stdout
+    ccc 0.1.0
+    --- stderr
+    ");
+}
+
+#[test]
+fn completions_are_made_for_every_shell_and_know_the_commands() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let seen = sandbox.run(&["completions", shell]);
+        assert!(seen.starts_with("exit code 0\n"), "{shell}: {seen}");
+        for word in ["doctor", "max-iterations", "stream-json"] {
+            assert!(seen.contains(word), "{shell} lacks {word}");
+        }
+        assert!(seen.ends_with("--- stderr\n"), "{shell}");
+    }
+    let unknown = sandbox.run(&["completions", "tcsh"]);
+    assert!(unknown.starts_with("exit code 2\n"), "{unknown}");
+}
+
+#[test]
+fn the_manual_has_pages_for_ccc_and_its_commands() {
+    let sandbox = Sandbox::new();
+    let main = sandbox.run(&["man"]);
+    assert!(main.starts_with("exit code 0\n--- stdout\n"), "{main}");
+    assert!(main.contains(".TH ccc 1") && main.contains("\\-\\-max\\-iterations"), "{main}");
+    assert!(!main.contains("scripted\\-agent"), "hidden commands stay hidden: {main}");
+    let page = sandbox.run(&["man", "replay"]);
+    assert!(page.contains("\\-\\-bless"), "{page}");
+    insta::assert_snapshot!(sandbox.run(&["man", "scripted-agent"]), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: there is no command `scripted-agent`
+      hint: `ccc --help` lists the commands
+    ");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure_and_no_panic() {
+    let sandbox = Sandbox::new();
+    for args in [&["man"][..], &["config", "schema"], &["--help"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Command::new(assert_cmd::cargo::cargo_bin!("ccc"))
+            .env_clear()
+            .env("HOME", sandbox.path("home"))
+            .current_dir(sandbox.root())
+            .args(args)
+            .stdout(Stdio::from(writer))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("ccc runs");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn data_that_did_not_reach_its_file_is_a_failure() {
+    let sandbox = Sandbox::new();
+    let full = std::fs::File::create("/dev/full").expect("/dev/full");
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("ccc"))
+        .env_clear()
+        .env("HOME", sandbox.path("home"))
+        .current_dir(sandbox.root())
+        .args(["config", "schema"])
+        .stdout(Stdio::from(full))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .expect("ccc runs");
+    insta::assert_snapshot!(sandbox.render(&output), @r"
+    exit code 1
+    --- stdout
+    --- stderr
+    error: writing to stdout failed: No space left on device (os error 28)
+      hint: make room, or write elsewhere
+    ");
+}

@@ -1,0 +1,13 @@
+//! The command line in a clean environment: whole outputs, with the temporary directory written as `[ROOT]`.
+
+// clippy.toml allows them inside test functions; what those share stands outside.
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
+mod config;
+mod doctor;
+mod errors;
+mod help;
+mod init;
+mod library;
+mod prompt;
+mod sandbox;

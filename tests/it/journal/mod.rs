@@ -1,0 +1,9 @@
+//! The journal: what is written comes back, whatever the disk does, and no secret is in it.
+
+mod dirs;
+mod faults;
+mod fixture;
+mod reading;
+mod redaction;
+mod round_trip;
+mod samples;

@@ -1,0 +1,235 @@
+use std::path::Path;
+
+use ccc::core::{Action, Decision, Input, Tick};
+use ccc::journal::{EntryKind, JournalReader, JournalWriter, ReadError, Redactor, RunDir, decisions};
+
+use super::samples::{Disk, entries, header, json_line, read, shown};
+
+fn elapsed(unix_ms: i64) -> Input {
+    Input::Elapsed { unix_ms }
+}
+
+/// A header and `count` inputs.
+fn journal(count: i64) -> Vec<u8> {
+    let disk = Disk::default();
+    let mut writer = JournalWriter::with_sink(disk.clone(), &header(), Redactor::new()).unwrap();
+    for unix_ms in 0..count {
+        writer.input(Tick(u64::try_from(unix_ms).unwrap() * 10), &elapsed(unix_ms));
+    }
+    writer.commit();
+    disk.bytes()
+}
+
+fn with_line(line: &str) -> Vec<u8> {
+    let mut bytes = journal(1);
+    bytes.extend_from_slice(line.as_bytes());
+    bytes.push(b'\n');
+    bytes
+}
+
+fn first_error(bytes: &[u8]) -> ReadError {
+    read(bytes).unwrap().find_map(Result::err).expect("an error")
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_dropped_and_writing_goes_on() {
+    let whole = journal(4);
+    let line_starts: Vec<usize> = std::iter::once(0)
+        .chain(whole.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1))
+        .collect();
+    let two_lines_before_the_end = line_starts[line_starts.len() - 3];
+    for cut in two_lines_before_the_end..=whole.len() {
+        let state = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(state.path(), "r").unwrap();
+        std::fs::write(dir.journal(), &whole[..cut]).unwrap();
+        let complete = whole[..cut].iter().filter(|b| **b == b'\n').count() as u64 - 1;
+
+        let mut reader = JournalReader::open(&dir.journal()).unwrap();
+        let back: Vec<_> = reader.by_ref().map(|entry| entry.unwrap().n).collect();
+        assert_eq!(back, (1..=complete).collect::<Vec<_>>(), "cut at {cut}");
+        let tail = reader.tail();
+        assert_eq!(tail.next_n, complete + 1);
+        assert_eq!(tail.last_tick, Tick((complete - 1) * 10));
+        let torn_bytes = tail.torn.map_or(0, |torn| torn.bytes);
+        assert_eq!(tail.good_bytes + torn_bytes, cut as u64);
+        assert_eq!(torn_bytes == 0, line_starts.contains(&cut));
+
+        let mut writer = JournalWriter::append_to(&dir.journal(), &dir.blobs(), Redactor::new()).unwrap();
+        assert_eq!(writer.input(Tick(99), &elapsed(99)), complete + 1);
+        assert_eq!(writer.close(), None);
+        let again = std::fs::read(dir.journal()).unwrap();
+        let back = entries(&again);
+        assert_eq!(back.len() as u64, complete + 1);
+        assert_eq!(shown(back.last().unwrap()), r#"{"elapsed":{"unix_ms":99}}"#);
+    }
+}
+
+#[test]
+fn an_empty_or_torn_header_is_named() {
+    let whole = journal(0);
+    for cut in 0..whole.len() {
+        assert!(matches!(read(&whole[..cut]), Err(ReadError::NoHeader { .. })), "cut at {cut}");
+    }
+    let mut reader = read(&whole).unwrap();
+    assert!(reader.next().is_none());
+    assert_eq!(reader.tail().next_n, 1);
+    assert_eq!(reader.header().run, "20261120-191822-k3f9");
+}
+
+#[test]
+fn a_foreign_file_is_not_taken_for_a_journal() {
+    let error = read(b"hello\n").unwrap_err();
+    assert!(matches!(error, ReadError::BadHeader { .. }), "{error}");
+    let error = read(b"{\"type\":\"system\"}\n").unwrap_err();
+    assert!(error.to_string().contains("not a journal header"), "{error}");
+}
+
+#[test]
+fn a_newer_major_is_refused_whatever_its_header_looks_like() {
+    let error = read(b"{\"ccc\":{\"major\":2,\"minor\":0},\"all\":\"new\"}\n").unwrap_err();
+    assert!(matches!(error, ReadError::TooNew { major: 2, .. }));
+    assert!(error.to_string().contains("use a newer ccc"), "{error}");
+}
+
+#[test]
+fn a_newer_minor_is_read_and_what_it_added_is_passed_over() {
+    let text = String::from_utf8(journal(2)).unwrap();
+    let text = text.replacen("\"minor\":0", "\"minor\":7,\"flavour\":\"x\"", 1)
+        + "{\"n\":3,\"t\":30,\"checkpoint\":{\"core\":\"x\"}}\n{\"comment\":\"no number\"}\n"
+        + "{\"n\":4,\"t\":40,\"in\":{\"elapsed\":{\"unix_ms\":4,\"zone\":\"CET\"}},\"cpu\":0.5}\n";
+    let back = entries(text.as_bytes());
+    assert_eq!(back.iter().map(|entry| entry.n).collect::<Vec<_>>(), [1, 2, 4]);
+    assert_eq!(shown(&back[2]), r#"{"elapsed":{"unix_ms":4}}"#);
+}
+
+#[test]
+fn an_unknown_input_is_refused_with_its_line_and_a_way_out() {
+    let error = first_error(&with_line(r#"{"n":2,"t":1,"in":{"dreamt":{"of":"sheep"}}}"#));
+    let ReadError::UnknownInput { line, kind, .. } = &error else { panic!("{error}") };
+    assert_eq!((*line, kind.as_str()), (3, "dreamt"));
+    assert!(error.to_string().contains("newer ccc"), "{error}");
+}
+
+#[test]
+fn a_known_input_with_a_newer_inside_is_refused_as_newer_not_as_damage() {
+    let text = String::from_utf8(with_line(r#"{"n":2,"t":1,"in":{"operator":{"paused":{}}}}"#)).unwrap();
+    assert!(matches!(first_error(text.as_bytes()), ReadError::Damaged { line: 3, .. }));
+    let newer = text.replacen("\"minor\":0", "\"minor\":1", 1);
+    let error = first_error(newer.as_bytes());
+    assert!(matches!(&error, ReadError::UnknownInput { kind, .. } if kind == "operator"), "{error}");
+}
+
+#[test]
+fn a_damaged_line_in_the_middle_names_path_line_and_column() {
+    let error = first_error(&with_line(r#"{"n":2,"t":1,"in":{"elapsed":{"unix_ms":#}}}"#));
+    let ReadError::Damaged { path, line, column, .. } = &error else { panic!("{error}") };
+    assert_eq!(path, Path::new("/nowhere/journal.jsonl"));
+    assert_eq!((*line, *column), (3, 41));
+}
+
+#[test]
+fn lost_or_repeated_numbers_are_damage() {
+    for line in [
+        r#"{"n":1,"t":1,"in":{"elapsed":{"unix_ms":1}}}"#,
+        r#"{"n":3,"t":1,"in":{"elapsed":{"unix_ms":1}}}"#,
+        r#"{"t":1,"in":{"elapsed":{"unix_ms":1}}}"#,
+        r#"{"t":1,"gap":{"from":3,"to":4,"error":""}}"#,
+        r#"{"t":1,"gap":{"from":2,"to":1,"error":""}}"#,
+        r#"{"n":2,"t":1,"in":{"elapsed":{"unix_ms":1}},"act":{}}"#,
+    ] {
+        let error = first_error(&with_line(line));
+        assert!(matches!(error, ReadError::Damaged { line: 3, .. }), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_missing_or_changed_payload_is_named() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(state.path(), "r").unwrap();
+    let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
+    writer.input(Tick(1), &json_line(&format!("\"{}\"", "x".repeat(100_000))));
+    writer.close();
+    let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
+    let error = || JournalReader::open(&dir.journal()).unwrap().find_map(Result::err).expect("an error");
+
+    std::fs::write(&blob, "{}").unwrap();
+    let changed = error();
+    assert!(matches!(&changed, ReadError::WrongBlob { line: 2, blob: named, .. } if *named == blob));
+    std::fs::remove_file(&blob).unwrap();
+    let missing = error();
+    assert!(matches!(&missing, ReadError::MissingBlob { line: 2, blob: named, .. } if *named == blob));
+    assert!(missing.to_string().contains(blob.to_str().unwrap()));
+}
+
+#[test]
+fn a_payloads_name_cannot_lead_out_of_its_directory() {
+    let line = r#"{"n":2,"t":1,"in_blob":{"sha256":"../../../etc/passwd","bytes":1,"kind":"line"}}"#;
+    let error = first_error(&with_line(line));
+    assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn decisions_come_with_the_input_that_led_to_them() {
+    let disk = Disk::default();
+    let mut writer = JournalWriter::with_sink(disk.clone(), &header(), Redactor::new()).unwrap();
+    let decide = |what: &str| Action::Decide(Decision { what: what.to_owned(), why: "because".to_owned() });
+    writer.action(Tick(0), &decide("first"));
+    writer.input(Tick(5), &json_line("{}"));
+    writer.action(Tick(5), &Action::KillTree { proc: ccc::core::ProcId(1) });
+    writer.action(Tick(6), &decide("second"));
+    writer.commit();
+    let bytes = disk.bytes();
+    let told: Vec<_> = decisions(read(&bytes).unwrap()).map(Result::unwrap).collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!((told[0].n, told[0].after), (1, None));
+    assert_eq!((told[1].n, told[1].after), (4, Some((2, "line"))));
+    assert_eq!(told[1].decision.what, "second");
+    assert_eq!(told[1].tick, Tick(6));
+}
+
+/// The compatibility promise: a journal of format 1.0, written by hand with fields of the future in every object.
+#[test]
+fn the_journal_of_format_1_0_is_still_read() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/1.0");
+    let mut reader = JournalReader::open(&dir).unwrap();
+    let plan = reader.plan().unwrap();
+    assert_eq!(plan.task, "Make the tests pass.");
+    assert_eq!(plan.budgets.max_iterations, 20);
+    let entries: Vec<_> = reader.by_ref().map(|entry| entry.unwrap()).collect();
+    let kinds: Vec<&str> = entries
+        .iter()
+        .map(|entry| match &entry.kind {
+            EntryKind::In(input) => ccc::journal::input_kind(input),
+            EntryKind::Act(_) => "act",
+            EntryKind::Gap(_) => "gap",
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "began",
+            "act",
+            "spawned",
+            "act",
+            "line",
+            "line",
+            "line",
+            "line",
+            "progress",
+            "gap",
+            "write_failed",
+            "exited",
+            "check_finished",
+            "tree_measured",
+            "operator",
+            "operator",
+            "spawn_failed",
+            "elapsed",
+            "act",
+            "act"
+        ]
+    );
+    assert_eq!(reader.tail().torn, None);
+    let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
+    assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
+}

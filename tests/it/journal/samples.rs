@@ -1,0 +1,337 @@
+//! Plans, inputs and actions of every kind, and a disk in memory that can fail.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use ccc::agent::{AgentKind, Role, TurnKind};
+use ccc::core::{
+    Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
+    Input, Launch, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Signal, Spawn,
+    SpawnFault, Timeouts, TreeFact, TurnId,
+};
+use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+pub(super) fn plan() -> Plan {
+    Plan {
+        seed: "5eed".to_owned(),
+        run_id: "20261120-191822-k3f9".to_owned(),
+        task: "Make the tests pass.".to_owned(),
+        cwd: "/home/alice/shop".to_owned(),
+        earlier_turns: Vec::new(),
+        agent: AgentKind::ClaudeCode,
+        agent_version: "2.1.329".to_owned(),
+        agent_program: "/usr/bin/claude".to_owned(),
+        agent_first_args: Vec::new(),
+        agent_args: vec!["--model".to_owned(), "opus".to_owned()],
+        session: SessionStart::New("3f2b8c1e-0000-4000-8000-000000000001".to_owned()),
+        checks: vec![CheckPlan { command: "cargo test".to_owned(), timeout_ms: 900_000 }],
+        critic: CriticPlan {
+            prompt: "Judge.".to_owned(),
+            prompt_as: CriticPrompt::Message,
+            prompt_file: None,
+            model: None,
+            allow: vec![],
+            max_failures: 3,
+            timeout_ms: 600_000,
+        },
+        budgets: Budgets {
+            max_iterations: 20,
+            max_duration_ms: None,
+            max_cost_usd: Some(12.5),
+            max_restarts: 5,
+            max_repeats: 3,
+        },
+        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 5_000 },
+        share_prompt_prefix: true,
+        no_wait: false,
+    }
+}
+
+pub(super) fn header() -> Header {
+    Header::new(&plan(), "0.1.0").unwrap()
+}
+
+pub(super) fn json_line(json: &str) -> Input {
+    Input::Line { proc: ProcId(1), line: LineFact::Json(RawValue::from_string(json.to_owned()).unwrap()) }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,40}", "\\PC{0,20}", Just("line\nline\r\n\u{0}\u{1b}[0m\"\\".to_owned()),]
+}
+
+/// JSON documents, compact and with white space in odd places.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        text().prop_map(serde_json::Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+            proptest::collection::btree_map(text(), inner, 0..4)
+                .prop_map(|map| { serde_json::Value::Object(map.into_iter().collect()) }),
+        ]
+    });
+    (value, any::<bool>()).prop_map(|(value, spaced)| {
+        if spaced { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() }
+    })
+}
+
+fn proc() -> impl Strategy<Value = ProcId> {
+    any::<u32>().prop_map(ProcId)
+}
+
+fn line() -> impl Strategy<Value = LineFact> {
+    prop_oneof![
+        json().prop_map(|json| LineFact::Json(RawValue::from_string(json).unwrap())),
+        text().prop_map(LineFact::Noise),
+        any::<u64>().prop_map(LineFact::TooLong),
+    ]
+}
+
+fn spawn_fault() -> impl Strategy<Value = SpawnFault> {
+    prop_oneof![
+        Just(SpawnFault::NotFound),
+        Just(SpawnFault::NotExecutable),
+        Just(SpawnFault::BadDirectory),
+        Just(SpawnFault::Exhausted),
+        Just(SpawnFault::Other),
+    ]
+}
+
+fn check_end() -> impl Strategy<Value = CheckEnd> {
+    prop_oneof![
+        any::<i32>().prop_map(CheckEnd::Exited),
+        any::<i32>().prop_map(CheckEnd::Signalled),
+        Just(CheckEnd::TimedOut),
+        text().prop_map(CheckEnd::NotStarted),
+        Just(CheckEnd::Cancelled),
+    ]
+}
+
+/// Every kind of input.
+pub(super) fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        (any::<i64>(), any::<bool>(), any::<Option<bool>>())
+            .prop_map(|(unix_ms, resumed, turn_recorded)| Input::Began { unix_ms, resumed, turn_recorded }),
+        (proc(), any::<u32>(), text()).prop_map(|(proc, pid, transport)| Input::Spawned { proc, pid, transport }),
+        (proc(), spawn_fault(), text()).prop_map(|(proc, fault, message)| Input::SpawnFailed { proc, fault, message }),
+        (proc(), line()).prop_map(|(proc, line)| Input::Line { proc, line }),
+        proc().prop_map(|proc| Input::Progress { proc }),
+        (proc(), text()).prop_map(|(proc, message)| Input::WriteFailed { proc, message }),
+        (proc(), any::<Option<i32>>(), any::<Option<i32>>(), text(), any::<u32>()).prop_map(
+            |(proc, code, signal, stderr_tail, swept)| Input::Exited {
+                proc,
+                exit: ExitFact { code, signal, stderr_tail, swept, turn_recorded: code.map(|code| code == 0) },
+            }
+        ),
+        (any::<u32>(), check_end(), any::<u64>(), text(), any::<u64>()).prop_map(
+            |(check, end, duration_ms, tail, omitted_bytes)| {
+                Input::CheckFinished {
+                    check: CheckId(check),
+                    result: CheckResult { end, duration_ms, tail, omitted_bytes },
+                }
+            }
+        ),
+        (any::<u32>(), proptest::option::of(text()), proptest::collection::vec(text(), 0..3)).prop_map(
+            |(measure, fingerprint, changed)| Input::TreeMeasured {
+                measure: MeasureId(measure),
+                tree: TreeFact { fingerprint, changed, trouble: None },
+            }
+        ),
+        text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
+        text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
+        any::<i64>().prop_map(|unix_ms| Input::Elapsed { unix_ms }),
+    ]
+}
+
+fn turn_kind() -> impl Strategy<Value = TurnKind> {
+    prop_oneof![
+        Just(TurnKind::Task),
+        Just(TurnKind::Operator),
+        Just(TurnKind::Feedback),
+        Just(TurnKind::CheckFailure),
+        Just(TurnKind::Continue),
+        Just(TurnKind::Brief),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Completed),
+        Just(Outcome::NeedsUser),
+        Just(Outcome::Budget),
+        Just(Outcome::Stuck),
+        Just(Outcome::Limits),
+        Just(Outcome::Failed),
+        Just(Outcome::Interrupted),
+    ]
+}
+
+/// Every kind of action that is journalled.
+pub(super) fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        (proc(), any::<bool>(), proptest::collection::vec(text(), 0..4), text(), text()).prop_map(
+            |(proc, agent, args, key, cwd)| Action::Spawn(Spawn {
+                proc,
+                role: if agent { Role::Agent } else { Role::Critic },
+                launch: Launch { args, env_set: vec![(key.clone(), key.clone())], env_unset: vec![key], cwd },
+            })
+        ),
+        (proc(), text(), turn_kind(), text()).prop_map(|(proc, turn, kind, text)| Action::Send(Send {
+            proc,
+            turn: TurnId(turn),
+            kind,
+            text
+        })),
+        proc().prop_map(|proc| Action::Interrupt { proc }),
+        proc().prop_map(|proc| Action::CloseStdin { proc }),
+        (proc(), any::<bool>())
+            .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
+        proc().prop_map(|proc| Action::KillTree { proc }),
+        (any::<u32>(), text(), any::<u64>()).prop_map(|(check, command, timeout_ms)| {
+            Action::RunCheck { check: CheckId(check), command, timeout_ms }
+        }),
+        any::<u32>().prop_map(|check| Action::CancelCheck { check: CheckId(check) }),
+        (any::<u32>(), any::<Option<u32>>()).prop_map(|(measure, since)| Action::MeasureTree {
+            measure: MeasureId(measure),
+            since: since.map(MeasureId),
+        }),
+        (text(), text()).prop_map(|(what, why)| Action::Decide(Decision { what, why })),
+        (text(), text()).prop_map(|(about, text)| Action::Note(Note { about, text })),
+        (outcome(), text(), any::<Option<u32>>(), any::<u64>()).prop_map(|(outcome, reason, cents, waited_ms)| {
+            Action::Finish(Finish {
+                outcome,
+                result: reason.clone(),
+                session_id: Some(reason.clone()),
+                reason,
+                iterations: 2,
+                restarts: 1,
+                rotations: 0,
+                waited_ms,
+                cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
+            })
+        }),
+    ]
+}
+
+/// One thing to journal.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    In(Input),
+    Act(Action),
+}
+
+pub(super) fn item() -> impl Strategy<Value = Item> {
+    prop_oneof![input().prop_map(Item::In), action().prop_map(Item::Act)]
+}
+
+/// What one write to the disk does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// Takes at most so many bytes.
+    Short(usize),
+    /// Takes nothing and says so.
+    Full,
+    /// Is interrupted.
+    Interrupted,
+}
+
+/// A disk in memory; its clones are the same disk. Faults are used up one per call of `write`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk(Rc<RefCell<DiskState>>);
+
+#[derive(Debug, Default)]
+struct DiskState {
+    bytes: Vec<u8>,
+    blobs: HashMap<String, Vec<u8>>,
+    faults: VecDeque<Fault>,
+    full: bool,
+    blobs_fail: bool,
+    writes: usize,
+}
+
+impl Disk {
+    pub(super) fn with_faults(faults: impl IntoIterator<Item = Fault>) -> Disk {
+        let disk = Disk::default();
+        disk.0.borrow_mut().faults = faults.into_iter().collect();
+        disk
+    }
+    pub(super) fn set_full(&self, full: bool) {
+        self.0.borrow_mut().full = full;
+    }
+    pub(super) fn set_blobs_fail(&self, fail: bool) {
+        self.0.borrow_mut().blobs_fail = fail;
+    }
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.0.borrow().bytes.clone()
+    }
+    pub(super) fn blobs(&self) -> HashMap<String, Vec<u8>> {
+        self.0.borrow().blobs.clone()
+    }
+    pub(super) fn writes(&self) -> usize {
+        self.0.borrow().writes
+    }
+}
+
+impl Sink for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = self.0.borrow_mut();
+        disk.writes += 1;
+        if disk.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let take = match disk.faults.pop_front() {
+            None => bytes.len(),
+            Some(Fault::Short(most)) => bytes.len().min(most.max(1)),
+            Some(Fault::Full) => return Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+        };
+        disk.bytes.extend_from_slice(&bytes[..take]);
+        Ok(take)
+    }
+    fn truncate(&mut self, len_bytes: u64) -> io::Result<()> {
+        let mut disk = self.0.borrow_mut();
+        let len = usize::try_from(len_bytes).unwrap();
+        assert!(len <= disk.bytes.len(), "truncation never makes a file longer");
+        disk.bytes.truncate(len);
+        Ok(())
+    }
+    fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.borrow_mut();
+        if disk.blobs_fail {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        disk.blobs.insert(sha256.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+    fn sync_soon(&mut self) {}
+    fn take_sync_error(&mut self) -> Option<String> {
+        None
+    }
+    fn close(self) {}
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<JournalReader<&[u8]>, ReadError> {
+    JournalReader::from_reader(Path::new("/nowhere/journal.jsonl"), bytes)
+}
+
+pub(super) fn entries(bytes: &[u8]) -> Vec<Entry> {
+    read(bytes).unwrap().map(|entry| entry.unwrap()).collect()
+}
+
+/// An entry as text, for comparisons: inputs hold raw values, which cannot be compared.
+pub(super) fn shown(entry: &Entry) -> String {
+    match &entry.kind {
+        EntryKind::In(input) => serde_json::to_string(input).unwrap(),
+        EntryKind::Act(action) => action.get().to_owned(),
+        EntryKind::Gap(gap) => format!("gap {} to {}", gap.from, gap.to),
+    }
+}

@@ -1,0 +1,28 @@
+//! One test binary for everything that runs through the library or the built program.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the tests are an edge, and shared parts of them must be able to fail a test"
+)]
+
+mod cli;
+mod journal;
+#[macro_use]
+mod night;
+mod openspec;
+mod ownfaults;
+mod process;
+mod purity;
+mod real_cli;
+mod recordings;
+mod replays;
+mod scripted;
+mod scripted_api;
+mod simulation;
+mod stream;
+mod stream_fixtures;
+mod ui;

@@ -1,0 +1,103 @@
+//! Loops that must end: repeated feedback, iterations, money, time.
+
+use serde_json::json;
+
+use super::harness::{BRIEF, Ground, approval, bash, script, text};
+use super::seen::{agents, user_texts};
+use crate::scripted_api::{Block, Ending, Message, Reply, Script, ScriptedApi, Usage, When};
+
+fn said(text: &str) -> Reply {
+    Reply::text(text)
+}
+
+on_both! {
+    fn the_same_feedback_on_a_still_tree_ends_as_stuck_and_the_agent_was_told(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(
+            Script::new()
+                .always_on(When::no_user_text(BRIEF), said("I am done."))
+                .always_on(When::any_user_text(BRIEF), said("The tests are missing. Write them.")),
+        )
+        .unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+        ended.assert_code(5);
+        assert_eq!(ended.result()["outcome"], "stuck");
+        assert!(ended.reason().contains("The tests are missing"), "{}", ended.reason());
+        let iterations = ended.result()["iterations"].as_u64().unwrap();
+        let requests = api.requests();
+        let last = agents(&requests).pop().unwrap();
+        let texts = user_texts(&last.body);
+        assert!(texts.iter().any(|said| said.contains("Nothing in the working tree has changed")), "{texts:#?}");
+        assert!(iterations == 3 || iterations == 4, "{iterations}");
+    }
+
+    fn the_same_feedback_after_changes_goes_on_and_the_last_iteration_still_completes(cli) {
+        let ground = Ground::new();
+        let step = |n: u32| bash(&format!("echo {n} >> progress.txt"));
+        let no = || said("The tests are missing. Write them.");
+        let api = ScriptedApi::start(script(
+            (1..=5).flat_map(|n| [step(n), said("I am done.")]).collect(),
+            vec![no(), no(), no(), no(), approval()],
+        ))
+        .unwrap();
+        let args = ["-p", "do it", "--max-iterations", "5", "--", "--dangerously-skip-permissions"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert_eq!(ended.result()["iterations"], 5);
+    }
+
+    fn spent_iterations_end_as_budget(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(script(
+            vec![said("Done."), said("Done.")],
+            vec![said("The licence is missing."), said("Now the changelog has no date.")],
+        ))
+        .unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-iterations", "2"]).end();
+        ended.assert_code(4);
+        assert_eq!(ended.result()["outcome"], "budget");
+        assert!(ended.reason().contains("2 of 2 iterations"), "{}", ended.reason());
+        assert!(api.unmatched().is_empty(), "no turn is said after the last judged stop");
+    }
+
+    fn spent_money_ends_as_budget_with_the_sum(cli) {
+        let ground = Ground::new();
+        let dear = Reply::Message(Message {
+            blocks: vec![Block::text("Done.")],
+            usage: Usage { output_tokens: 40_000, ..Usage::default() },
+            ..Message::default()
+        });
+        let api = ScriptedApi::start(script(vec![dear], vec![said("The licence is missing.")])).unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-cost-usd", "0.10"]).end();
+        ended.assert_code(4);
+        assert!(ended.reason().contains("of $0.10 are spent"), "{}", ended.reason());
+        assert!(ended.result()["cost_usd"].as_f64().unwrap() > 0.1);
+    }
+
+    fn spent_time_ends_the_turn_in_its_middle(cli) {
+        let ground = Ground::new().env("CCC_GRACE", "2s");
+        let endless = Reply::Message(Message {
+            ending: Ending::Stall { after_deltas: 2 },
+            ..Message::paced("I will think for ever and", 4, 0)
+        });
+        let api = ScriptedApi::start(script(vec![endless], vec![])).unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-duration", "3s"]).end();
+        ended.assert_code(4);
+        assert!(ended.reason().contains("time"), "{}", ended.reason());
+        assert_eq!(ended.result()["iterations"], 0);
+        assert!(ended.result()["duration_ms"].as_u64().unwrap() < 15_000, "{}", ended.result());
+    }
+}
+
+#[test]
+fn an_endless_alternation_of_two_feedbacks_is_stuck_too() {
+    let ground = Ground::new();
+    let turns: Vec<_> = (0..12).map(|_| json!([{"say": "Done."}])).collect();
+    let critic: Vec<_> = (0..12)
+        .map(|n| json!([{"say": if n % 2 == 0 { "Use tabs for the indentation." } else { "Rename every variable, please." }}]))
+        .collect();
+    let program = ground.scripted_agent(&json!({"agent": turns, "critic": critic}));
+    let ended = ground.supervise("http://127.0.0.1:9", &program, &["-p", "do it"]).end();
+    ended.assert_code(5);
+    assert!(text(&ended.result()["reason"]).contains("same feedback"), "{}", ended.reason());
+}

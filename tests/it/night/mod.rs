@@ -1,0 +1,39 @@
+//! Whole nights: the built `ccc` with the real CLIs against the scripted API, and with the scripted agent where the
+//! real ones cannot be made to show a fault.
+//!
+//! Must not: test a policy's details (the core's own tests do), or depend on the machine's user.
+
+/// One test per real CLI, named after it.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* fn $name:ident($cli:ident) $body:block)*) => {$(
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "each body uses a part")]
+            use super::*;
+            fn body($cli: &crate::real_cli::RealCli) $body
+            #[test]
+            fn with_the_current_cli() {
+                if let Some(cli) = crate::night::harness::cli("current") {
+                    body(&cli);
+                }
+            }
+            #[test]
+            fn with_the_previous_cli() {
+                if let Some(cli) = crate::night::harness::cli("previous") {
+                    body(&cli);
+                }
+            }
+        }
+    )*};
+}
+
+mod bounds;
+mod checks;
+mod critic;
+mod death;
+mod given;
+mod going_on;
+pub(crate) mod harness;
+mod seen;
+mod trouble;
+mod verdicts;

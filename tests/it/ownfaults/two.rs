@@ -1,0 +1,99 @@
+//! Two ccc on one session: the second is refused, and the first does not notice.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::world::{FEEDBACK, TASK, World, two_turns};
+use crate::night::harness::Running;
+
+const SESSION: &str = "3f2b8c1e-0000-4000-8000-000000000001";
+
+/// A first ccc on the session, busy with a check until the file `go` is there.
+fn first<'w>(world: &'w World, args: &[&str]) -> Running<'w> {
+    let check = format!(
+        "echo x > '{home}/checking'; while [ ! -e '{home}/go' ]; do sleep 0.02; done",
+        home = world.ground.home().display()
+    );
+    let mut all = vec!["--check", check.as_str(), "--"];
+    all.extend(args);
+    let running = world.start(&all);
+    world.until_file("checking");
+    running
+}
+
+#[track_caller]
+fn second_is_refused(world: &World, first: &Running<'_>, args: &[&str]) {
+    let run = world.run_id();
+    let alive = processes(world);
+    let all: Vec<&str> = ["--"].iter().chain(args).copied().collect();
+    let refused = world.start(&all).wait();
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "");
+    for word in [SESSION, "in use", &first.pid().to_string(), &run, "hint:"] {
+        assert!(refused.stderr.contains(word), "no {word:?} in {}", refused.stderr);
+    }
+    assert_eq!(world.ground.runs().len(), 1, "a half-made run was left");
+    assert_eq!(world.lives(), 1, "the refused one wrote into the journal");
+    assert_eq!(processes(world), alive, "something of the first was ended");
+}
+
+#[test]
+fn a_session_can_be_begun_by_one_ccc_only() {
+    let world = World::new(&two_turns());
+    let running = first(&world, &["--session-id", SESSION]);
+    second_is_refused(&world, &running, &["--session-id", SESSION]);
+    second_is_refused(&world, &running, &["--resume", SESSION]);
+    second_is_refused(&world, &running, &["-r", SESSION]);
+    world.ground.write("../home/go", "");
+    running.end().assert_code(0);
+    world.assert_said_once(&[TASK, FEEDBACK]);
+}
+
+#[test]
+fn a_session_can_be_gone_on_with_by_one_ccc_only() {
+    let world = World::new(&json!({"agent": [], "critic": []}));
+    let before = world.start(&["--", "--session-id", SESSION]).end();
+    before.assert_code(0);
+    fs::remove_dir_all(world.run_dir()).expect("rm");
+
+    let running = first(&world, &["--resume", SESSION]);
+    second_is_refused(&world, &running, &["--resume", SESSION]);
+    world.ground.write("../home/go", "");
+    let ended = running.end();
+    ended.assert_code(0);
+    assert_eq!(ended.result()["session_id"], SESSION);
+}
+
+#[test]
+fn a_session_is_free_again_when_its_ccc_was_killed() {
+    let world = World::new(&two_turns());
+    let running = first(&world, &["--session-id", SESSION]);
+    world.kill(running);
+    world.ground.write("../home/go", "");
+    let ended = world.resume(&[]).end();
+    ended.assert_code(0);
+    world.assert_no_survivors();
+    world.assert_said_once(&[TASK, FEEDBACK]);
+}
+
+#[test]
+fn a_run_is_not_resumed_while_another_has_its_session() {
+    let world = World::new(&two_turns());
+    let running = first(&world, &["--session-id", SESSION]);
+    world.kill(running);
+    let dead = world.run_id();
+    fs::remove_file(world.ground.home().join("checking")).expect("rm");
+    let other = first(&world, &["--resume", SESSION]);
+    let refused = world.run(&["resume", &dead]);
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&other.pid().to_string()), "{}", refused.stderr);
+    assert!(!world.ground.alive(other.pid()).is_empty());
+    world.ground.write("../home/go", "");
+    other.end().assert_code(0);
+}
+
+/// The processes of the first, without those that its check starts anew all the time.
+fn processes(world: &World) -> Vec<u32> {
+    world.ground.alive(0).into_iter().filter(|(_, command)| !command.starts_with("sleep")).map(|(pid, _)| pid).collect()
+}

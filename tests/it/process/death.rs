@@ -1,0 +1,73 @@
+//! Our own death, and a life inside a run's remains. Each test is also the program that it starts: a variable says which part it plays.
+
+use std::process::{Command, Stdio};
+
+use ccc::process::{reap_orphans, spawn, sweep_run};
+
+use super::observer::{Fifo, PTY, alone, ears, run_id, shell};
+
+const PART: &str = "CCC_TEST_PART";
+
+#[expect(clippy::disallowed_methods, reason = "tells the two parts of a test apart")]
+fn part() -> Option<String> {
+    std::env::var(PART).ok()
+}
+
+/// This test binary again, in this one test, as `part`.
+fn again(test: &str, part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("process::death::{test}"), "--nocapture"]).env(PART, part).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn our_death_hangs_the_child_up_and_ends_its_stdin() {
+    if let Some(fifo) = part() {
+        let script = format!(
+            "trap hup=yes HUP; echo ready >{fifo}; while read -r line; do :; done; eof=yes
+             while [ -z \"$hup\" ]; do sleep 0.02; done; echo eof=$eof hup=$hup >{fifo}"
+        );
+        let _child = spawn(&shell(&script, PTY), ears().0).unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+    let _turn = alone();
+    let fifo = Fifo::new();
+    let mut supervisor = again("our_death_hangs_the_child_up_and_ends_its_stdin", fifo.path.to_str().unwrap())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(fifo.line(), "ready");
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    assert_eq!(fifo.line(), "eof=yes hup=yes");
+    reap_orphans();
+}
+
+#[test]
+fn a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id() {
+    if let Some(run_id) = part() {
+        let swept = sweep_run(&run_id);
+        // On a line of its own, whatever the test harness has written before.
+        println!("\nkilled={} by a survivor", swept.killed);
+        return;
+    }
+    let _turn = alone();
+    let id = run_id("inside");
+    let name = "a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id";
+    // The shell is a session leader of the dead run and the parent of the sweeping process, which leads a session of its own.
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("setsid")
+        .args(["sh", "-c", "setsid -w \"$0\" \"$@\"; echo the parent survived"])
+        .arg(program)
+        .args(["--exact", &format!("process::death::{name}"), "--nocapture"])
+        .env(PART, &id)
+        .env("CCC_RUN_ID", &id)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("killed=0 by a survivor\n"), "{text}");
+    assert!(text.contains("the parent survived\n"), "{text}");
+}

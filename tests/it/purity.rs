@@ -1,0 +1,258 @@
+//! The invariants of the layout that are absences, and so can be seen in the source: which room knows what not.
+//!
+//! A test module may know more than the code that it tests; it, and comments, are left out.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Names that must not stand in some rooms.
+struct Rule {
+    /// What the rule says, for the failure.
+    says: &'static str,
+    /// Whether a file, named from `src/`, is bound by it.
+    binds: fn(&str) -> bool,
+    /// Names or paths, matched at the borders of identifiers.
+    absent: &'static [&'static str],
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        says: "core/, stream/ and agent/ know no runtime, file, network, process, thread, environment, clock or randomness",
+        binds: is_pure,
+        absent: &[
+            "tokio",
+            "std::fs",
+            "std::net",
+            "std::process",
+            "std::thread",
+            "std::env",
+            "std::os",
+            "std::io::stdin",
+            "Instant",
+            "SystemTime",
+            "UNIX_EPOCH",
+            "rand",
+            "fastrand",
+            "getrandom",
+            "tempfile",
+            "rustix",
+            "jiff",
+            "new_v4",
+        ],
+    },
+    Rule {
+        says: "core/, stream/ and agent/ iterate in one order in every process: a hasher of std is seeded at random",
+        binds: is_pure,
+        absent: &["HashMap", "HashSet", "RandomState", "DefaultHasher"],
+    },
+    Rule {
+        says: "core/, stream/ and agent/ know no room that touches the world",
+        binds: is_pure,
+        absent: &[
+            "crate::cli",
+            "crate::config",
+            "crate::demo",
+            "crate::driver",
+            "crate::journal",
+            "crate::process",
+            "crate::tokens",
+            "crate::ui",
+        ],
+    },
+    Rule {
+        says: "stream/ knows only itself",
+        binds: |file| within(file, "stream"),
+        absent: &["crate::core", "crate::agent"],
+    },
+    Rule {
+        says: "only process/ may use unsafe",
+        binds: |file| !within(file, "process"),
+        absent: &["unsafe", "unsafe_code"],
+    },
+    Rule {
+        says: "nothing outside ui/ and cli/ prints",
+        // The scripted agent is a program of its own: its stdout is its protocol, not ccc's.
+        binds: |file| !within(file, "ui") && !within(file, "cli") && file != "demo/process.rs",
+        absent: &["println!", "print!", "eprintln!", "eprint!", "dbg!", "io::stdout", "io::stderr"],
+    },
+    Rule {
+        says: "only tokens/ and process/ see the value of a secret",
+        binds: |file| !within(file, "tokens") && !within(file, "process"),
+        absent: &["ExposeSecret", "expose_secret"],
+    },
+    Rule { says: "a wait is for an event with a deadline, never a sleep", binds: |_| true, absent: &["thread::sleep"] },
+];
+
+/// Names of modules that say nothing about their subject.
+const NAMELESS: &[&str] = &["utils", "util", "helpers", "helper", "manager", "managers", "misc", "common"];
+
+fn is_pure(file: &str) -> bool {
+    ["core", "stream", "agent"].iter().any(|room| within(file, room))
+}
+
+/// Whether the file is the room's own: `core.rs`, or anything under `core/`.
+fn within(file: &str, room: &str) -> bool {
+    file.strip_prefix(room).is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
+}
+
+/// A source file of the program.
+struct Source {
+    /// Its path from `src/`, with `/`.
+    file: String,
+    text: String,
+}
+
+/// A line that a rule forbids.
+#[derive(PartialEq, Eq)]
+struct Breach {
+    file: String,
+    line: usize,
+    name: String,
+    says: &'static str,
+}
+
+impl fmt::Debug for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "src/{}:{}: `{}`: {}", self.file, self.line, self.name, self.says)
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    files
+        .iter()
+        .map(|path| Source {
+            file: path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"),
+            text: fs::read_to_string(path).unwrap(),
+        })
+        .collect()
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Whether the whole file is a test module.
+fn is_test(file: &str) -> bool {
+    file.split('/').any(|part| part == "tests" || part == "tests.rs")
+}
+
+/// The numbered lines of code: no comments, and nothing from the file's test module on, which stands last.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines
+        .windows(2)
+        .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'))
+        .unwrap_or(lines.len());
+    lines.into_iter().take(tests).enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or(line)))
+}
+
+/// Whether the name stands in the line as a whole, not as a part of a longer one.
+fn names(line: &str, name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(name).any(|(at, _)| {
+        !line[..at].ends_with(part) && (name.ends_with('!') || !line[at + name.len()..].starts_with(part))
+    })
+}
+
+/// `use std::{fs, io::Read}` names `std::fs`, too.
+fn names_in_group(line: &str, name: &str) -> bool {
+    let Some((head, tail)) = name.split_once("::") else { return false };
+    let opening = format!("{head}::{{");
+    line.find(&opening).is_some_and(|at| {
+        !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') && names(&line[at + opening.len()..], tail)
+    })
+}
+
+fn breaches(sources: &[Source]) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| !is_test(&source.file)) {
+        for rule in RULES.iter().filter(|rule| (rule.binds)(&source.file)) {
+            for (line, code) in code(&source.text) {
+                found.extend(
+                    rule.absent.iter().filter(|name| names(code, name) || names_in_group(code, name)).map(|name| {
+                        Breach { file: source.file.clone(), line, name: (*name).to_owned(), says: rule.says }
+                    }),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Files, directories and modules without a subject.
+fn nameless(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources {
+        let parts = source.file.trim_end_matches(".rs").split('/');
+        found.extend(parts.filter(|part| NAMELESS.contains(part)).map(|part| format!("{}: {part}", source.file)));
+        for (number, line) in code(&source.text) {
+            let declared = line.split_once("mod ").filter(|(before, _)| before.is_empty() || before.ends_with(' '));
+            if let Some((_, rest)) = declared {
+                let name = rest.trim_end_matches([' ', '{', ';']);
+                if NAMELESS.contains(&name) {
+                    found.push(format!("{}:{number}: mod {name}", source.file));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_room_keeps_its_absences() {
+    let sources = sources();
+    for room in ["core/", "stream/", "agent/", "process/", "ui/", "cli/"] {
+        assert!(sources.iter().any(|source| source.file.starts_with(room)), "src/{room} was not found");
+    }
+    assert_eq!(breaches(&sources), []);
+}
+
+#[test]
+fn every_module_is_named_by_its_subject() {
+    assert_eq!(nameless(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn each_forbidden_name_would_be_found() {
+    for rule in RULES {
+        let bound = ["core/x.rs", "stream/x.rs", "journal/x.rs"].into_iter().find(|file| (rule.binds)(file)).unwrap();
+        for name in rule.absent {
+            let text = format!("// {name}\nfn f() {{ {name}(); }}\n#[cfg(test)]\nmod tests {{\n    {name}\n}}\n");
+            let found = breaches(&[Source { file: bound.to_owned(), text }]);
+            assert!(
+                found.iter().any(|breach| breach.name == *name && breach.line == 2),
+                "`{name}` in src/{bound} went unseen"
+            );
+            assert!(found.iter().all(|breach| breach.line == 2), "a comment or a test counted: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_in_a_group_is_found_and_a_part_of_a_name_is_not() {
+    let source = |text: &str| [Source { file: "core/x.rs".to_owned(), text: text.to_owned() }];
+    let names = |text: &str| breaches(&source(text)).into_iter().map(|breach| breach.name).collect::<Vec<_>>();
+    assert_eq!(names("use std::{collections::BTreeMap, fs};"), ["std::fs"]);
+    assert_eq!(names("let operand = instant_of(std::fsync, unsafely);"), Vec::<String>::new());
+    assert_eq!(names("use std::time::Duration;"), Vec::<String>::new());
+}
+
+#[test]
+fn a_module_without_a_subject_would_be_found() {
+    let source = |file: &str, text: &str| [Source { file: file.to_owned(), text: text.to_owned() }];
+    assert_eq!(nameless(&source("core/utils.rs", "")), ["core/utils.rs: utils"]);
+    assert_eq!(nameless(&source("core/x.rs", "pub(crate) mod helpers;")), ["core/x.rs:1: mod helpers"]);
+    assert_eq!(nameless(&source("core/x.rs", "// a mod helpers;\nmod helpful;")), Vec::<String>::new());
+}

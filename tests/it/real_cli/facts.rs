@@ -1,0 +1,92 @@
+//! Facts about the real CLI on which the critic rests. A failure here is drift of the CLI, not a fault of ccc.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{CleanHome, RealCli, STREAM_FLAGS, Session};
+use crate::scripted_api::{Recorded, Reply, Script, ScriptedApi, When};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const TASK: &str = "11111111-1111-4111-8111-111111111111";
+const BRIEF: &str = "22222222-2222-4222-8222-222222222222";
+
+/// A fork as a critic is launched, short of what keeps it from writing by file tools.
+const FORK: [&str; 4] = ["--fork-session", "--no-session-persistence", "--permission-mode", "dontAsk"];
+
+/// Denies the file tools, and the shell commands whose targets the CLI knows, everywhere.
+const NO_WRITES: [&str; 4] = ["--disallowedTools", "Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
+
+/// Lets an agent answer, then a critic's fork with these arguments try what the script says.
+fn judged(cli: &RealCli, home: &CleanHome, script: Script, arguments: &[&str]) -> Vec<Recorded> {
+    let script = script.always_on(When::any_user_text("JUDGE"), Reply::text("judged")).always(Reply::text("ANSWER"));
+    let api = ScriptedApi::start(script).unwrap();
+    let mut agent = Session::spawn(home.command(cli, &api.base_url()).args(STREAM_FLAGS)).unwrap();
+    agent.say("the task", TASK).unwrap();
+    agent.turn_over(DEADLINE).unwrap();
+    let init = agent.seen().iter().find(|l| l.kind() == "system/init").unwrap().json.clone();
+    let mut command = home.command(cli, &api.base_url());
+    command.args(STREAM_FLAGS).args(["--resume", init["session_id"].as_str().unwrap()]);
+    command.args(["--model", init["model"].as_str().unwrap()]).args(FORK).args(arguments);
+    let mut critic = Session::spawn(&mut command).unwrap();
+    critic.say("JUDGE it", BRIEF).unwrap();
+    let result = critic.turn_over(DEADLINE).unwrap();
+    assert_eq!(result.json["result"], "judged", "{cli:?}");
+    assert_eq!(critic.close(DEADLINE).unwrap().status.code(), Some(0));
+    assert_eq!(agent.close(DEADLINE).unwrap().status.code(), Some(0));
+    api.requests()
+}
+
+/// Writes one file by Write and one by touch.
+fn writes(project: &Path) -> Script {
+    let critic = || When::any_user_text("JUDGE");
+    Script::new()
+        .on(critic(), Reply::tool("Write", json!({"file_path": project.join("written"), "content": "x"})))
+        .on(critic(), Reply::tool("Bash", json!({"command": "touch touched", "description": "Touches"})))
+}
+
+fn allow_writes(home: &CleanHome) {
+    let settings = json!({"permissions": {"allow": ["Write", "Bash(touch:*)"]}});
+    std::fs::create_dir(home.project().join(".claude")).unwrap();
+    std::fs::write(home.project().join(".claude/settings.json"), settings.to_string()).unwrap();
+    home.trust_project().unwrap();
+}
+
+#[test]
+fn a_fork_repeats_the_agents_prefix_and_sees_its_last_answer() {
+    for cli in RealCli::all() {
+        let home = CleanHome::new().unwrap();
+        let requests = judged(&cli, &home, Script::new(), &NO_WRITES);
+        let [agent, critic] = requests.as_slice() else { panic!("{cli:?}: {} requests", requests.len()) };
+        for part in ["model", "tools", "system"] {
+            assert!(agent.body[part] == critic.body[part], "{cli:?}: {part} differs");
+        }
+        let said: Vec<&Value> =
+            critic.body["messages"].as_array().unwrap().iter().filter(|m| m["role"] == "assistant").collect();
+        assert!(said.iter().any(|m| m.to_string().contains("ANSWER")), "{cli:?}: {said:?}");
+    }
+}
+
+#[test]
+fn a_trusted_projects_allow_rules_let_a_dont_ask_fork_write() {
+    for cli in RealCli::all() {
+        let home = CleanHome::new().unwrap();
+        allow_writes(&home);
+        judged(&cli, &home, writes(&home.project()), &[]);
+        let made = ["written", "touched"].map(|name| home.project().join(name).exists());
+        assert_eq!(made, [true, true], "{cli:?}");
+    }
+}
+
+#[test]
+fn deny_patterns_stop_file_tools_and_touch_against_allow_rules() {
+    for cli in RealCli::all() {
+        let home = CleanHome::new().unwrap();
+        allow_writes(&home);
+        let requests = judged(&cli, &home, writes(&home.project()), &NO_WRITES);
+        let made = ["written", "touched"].map(|name| home.project().join(name).exists());
+        assert_eq!(made, [false, false], "{cli:?}");
+        assert_eq!(requests.len(), 4, "{cli:?}: both tools were tried");
+    }
+}

@@ -1,0 +1,70 @@
+//! Whole recorded runs, replayed: each must ask for the same actions as it did, and show the user the same.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use ccc::driver;
+
+fn recordings() -> Vec<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/runs");
+    let mut all: Vec<PathBuf> = fs::read_dir(&root)
+        .expect("fixtures/runs")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("journal.jsonl").is_file())
+        .collect();
+    all.sort();
+    assert!(all.len() >= 4, "there are recorded runs in {}", root.display());
+    all
+}
+
+#[test]
+fn every_recorded_run_is_decided_the_same_way_again() {
+    for run in recordings() {
+        let comparison = driver::compare(&run.join("journal.jsonl")).expect("a readable journal");
+        assert_eq!(comparison.difference, None, "{}: accept it with `ccc replay --bless`", run.display());
+        assert!(comparison.inputs > 10 && comparison.actions > 10, "{}: {comparison:?}", run.display());
+    }
+}
+
+#[test]
+fn every_recorded_run_shows_the_user_the_same_again() {
+    for run in recordings() {
+        let output = Command::new(env!("CARGO_BIN_EXE_ccc"))
+            .arg("replay")
+            .arg(&run)
+            .env("NO_COLOR", "1")
+            .output()
+            .expect("ccc runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let name = run.file_name().expect("a name").to_string_lossy().into_owned();
+        // Where the fixture lies is this machine's business.
+        let text = String::from_utf8(output.stdout).expect("UTF-8").replace(&run.display().to_string(), "RUN");
+        insta::assert_snapshot!(name, text);
+    }
+}
+
+#[test]
+fn a_recording_that_would_be_decided_otherwise_is_shown_and_can_be_accepted() {
+    let run = recordings().remove(0);
+    let dir = tempfile::tempdir().expect("a directory");
+    let copy = dir.path().join("run");
+    fs::create_dir(&copy).expect("mkdir");
+    let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let changed = journal.replacen("the task is the first turn", "the task is the last turn", 1);
+    assert_ne!(journal, changed);
+    fs::write(copy.join("journal.jsonl"), changed).expect("write");
+    let ccc = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ccc")).args(args).arg(&copy).output().expect("ccc runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = ccc(&["replay", "--check"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("-    \"why\": \"the task is the last turn\""), "{text}");
+    assert!(text.contains("+    \"why\": \"the task is the first turn\""), "{text}");
+    assert_eq!(ccc(&["replay", "--bless"]).0, Some(0));
+    assert_eq!(ccc(&["replay", "--check"]).0, Some(0));
+    let accepted = fs::read_to_string(copy.join("journal.jsonl")).expect("a journal");
+    assert!(accepted.contains("the task is the first turn"));
+}

@@ -1,0 +1,367 @@
+//! The three forms of one night.
+
+use ccc::core::{Outcome, Show, Tick};
+use ccc::ui::{Form, Printer, Stream, Style};
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::night::{NIGHT_ENDS_MS, ending, finish, night, phase, pieces, text_of};
+
+#[test]
+fn piped_text_is_one_line_per_event() {
+    let pieces = pieces(Form::Text, Style::PIPED);
+    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
+    Supervisor mode enabled
+      run        20261120-ab12
+      journal    /home/me/.local/state/ccc/runs/20261120-ab12
+      directory  /home/me/my work
+      session    6f0c2e9a-0000-4000-8000-000000000001
+      agent      /usr/bin/claude (2.1.329)
+      credential ANTHROPIC_API_KEY (API key, 3fa9c1)
+      bounds     20 iterations, 8h of working time, no cost limit, 5 restarts in a row
+      timeouts   3m without progress, 15m for a tool
+      critic     prompt: ./SUPERVISOR.md
+      check      cargo test
+    ▸ starting
+      session 6f0c2e9a-0000-4000-8000-000000000001, claude-opus-4-8, version 2.1.329, permission mode acceptEdits
+    task: Make the tests pass. ⏎ Then stop.
+    ▸ working · iteration 1 of 20
+    I look at the failing test first, because it says `left: 3, right: 4`: ⏎  ⏎ - src/lib.rs ⏎   - the sum
+    ● Bash cargo test ⏎ 2>&1
+      ✗ Bash failed
+    ● Edit src/lib.rs +1 -1
+    ⊘ denied: Bash git push --force
+      ↳ Searching 日本語 🦀 names
+    Done. All tests pass.
+    ▸ checking · iteration 1 of 20 · cargo test
+    ✗ check failed: cargo test (12.3s): exit code 101 ⏎ test sum ... ok ⏎ test product ... FAILED
+    → the agent gets the output of the checks
+    ▸ working · iteration 2 of 20
+    ! API key 3fa9c1 is limited until 03:00; going on with key 77b0de
+    ▸ waiting · iteration 2 of 20 · until 03:00
+    ▸ waiting · iteration 2 of 20 · until 03:01
+    ▸ restarting · iteration 2 of 20 · the model was silent for 180s
+    → continue: Go on.
+    ▸ reviewing · iteration 2 of 20
+    → the critic is briefed
+    critic ● Read src/lib.rs
+    critic: `product` has no test for zero.
+    ↻ verdict 2 of 20: feedback
+    → the agent gets the critic's feedback
+    ▸ working · iteration 3 of 20
+    you: And keep it short.
+    ✓ check passed: cargo test (9.0s)
+    ✓ verdict 3 of 20: completed: Everything asked for is there. ⏎ I ran the tests.
+    Completed: the critic agrees that the task is done
+      iterations 3
+      restarts   1
+      rotations  1
+      elapsed    1h 02m 21s
+      waited     58m 20s
+      cost       $0.42
+      journal    /home/me/.local/state/ccc/runs/20261120-ab12
+      talk to it claude --resume 6f0c2e9a-0000-4000-8000-000000000001   in /home/me/my work
+      why        ccc explain 20261120-ab12
+    "#);
+    assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
+    Done: `sum` and `product` are right,
+    and tested.
+    "#);
+    for piece in &pieces[1..=night().len()] {
+        assert!(piece.text.matches('\n').count() <= 1, "{piece:?}");
+    }
+}
+
+#[test]
+fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
+    let style = Style { colour: false, live: true, columns: 60 };
+    let pieces = pieces(Form::Text, style);
+    let shown = text_of(&pieces, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
+    assert_snapshot!(shown, @r#"
+    Supervisor mode enabled
+      run        20261120-ab12
+      journal    /home/me/.local/state/ccc/runs/20261120-ab12
+      directory  /home/me/my work
+      session    6f0c2e9a-0000-4000-8000-000000000001
+      agent      /usr/bin/claude (2.1.329)
+      credential ANTHROPIC_API_KEY (API key, 3fa9c1)
+      bounds     20 iterations, 8h of working time, no cost limit, 5 restarts in a row
+      timeouts   3m without progress, 15m for a tool
+      critic     prompt: ./SUPERVISOR.md
+      check      cargo test
+    ⌫
+    ▸ starting
+    starting · 0s⏎
+    ⌫  session 6f0c2e9a-0000-4000-8000-000000000001,
+      claude-opus-4-8, version 2.1.329, permission mode
+      acceptEdits
+    starting · 0s⏎
+    ⌫task: Make the tests pass.
+          Then stop.
+    starting · 1s⏎
+    ⌫
+    ▸ working · iteration 1 of 20
+    working · iteration 1 of 20 · 1s⏎
+    ⌫I look at the failing test first, because it says `left: 3,
+    right: 4`:
+
+    - src/lib.rs
+      - the sum
+    working · iteration 1 of 20 · 4s⏎
+    ⌫● Bash cargo test ⏎ 2>&1
+    working · iteration 1 of 20 · 5s⏎
+    ⌫  ✗ Bash failed
+    working · iteration 1 of 20 · 15s⏎
+    ⌫● Edit src/lib.rs +1 -1
+        @@ -1,3 +1,3 @@
+         fn sum(a: u32, b: u32) -> u32 {
+        -    a + b - 1
+        +    a + b
+         }
+    working · iteration 1 of 20 · 16s⏎
+    ⌫⊘ denied: Bash git push --force
+    working · iteration 1 of 20 · 17s⏎
+    ⌫  ↳ Searching 日本語 🦀 names
+    working · iteration 1 of 20 · 18s⏎
+    ⌫Done. All tests pass.
+    working · iteration 1 of 20 · 20s⏎
+    ⌫
+    ▸ checking · iteration 1 of 20 · cargo test
+    checking · iteration 1 of 20 · 20s · $0.42 · cargo test⏎
+    ⌫✗ check failed: cargo test (12.3s): exit code 101
+        test sum ... ok
+        test product ... FAILED
+    checking · iteration 1 of 20 · 32s · $0.42 · cargo test⏎
+    ⌫→ the agent gets the output of the checks
+    checking · iteration 1 of 20 · 32s · $0.42 · cargo test⏎
+    ⌫
+    ▸ working · iteration 2 of 20
+    working · iteration 2 of 20 · 32s · $0.42⏎
+    ⌫! API key 3fa9c1 is limited until 03:00; going on with key
+      77b0de
+    working · iteration 2 of 20 · 40s · $0.42⏎
+    ⌫
+    ▸ waiting · iteration 2 of 20 · until 03:00
+    waiting · iteration 2 of 20 · 40s · $0.42 · until 03:00⏎
+    ⌫
+    ▸ restarting · iteration 2 of 20 · the model was silent for…
+    restarting · iteration 2 of 20 · 1h 00m 00s · $0.42⏎
+    ⌫→ continue: Go on.
+    restarting · iteration 2 of 20 · 1h 00m 01s · $0.42⏎
+    ⌫
+    ▸ reviewing · iteration 2 of 20
+    reviewing · iteration 2 of 20 · 1h 01m 40s · $0.42⏎
+    ⌫→ the critic is briefed
+    reviewing · iteration 2 of 20 · 1h 01m 40s · $0.42⏎
+    ⌫critic ● Read src/lib.rs
+    reviewing · iteration 2 of 20 · 1h 01m 41s · $0.42⏎
+    ⌫critic: `product` has no test for zero.
+    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    ⌫↻ verdict 2 of 20: feedback
+    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    ⌫→ the agent gets the critic's feedback
+    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    ⌫
+    ▸ working · iteration 3 of 20
+    working · iteration 3 of 20 · 1h 01m 43s · $0.42⏎
+    ⌫you: And keep it short.
+    working · iteration 3 of 20 · 1h 02m 00s · $0.42⏎
+    ⌫✓ check passed: cargo test (9.0s)
+    working · iteration 3 of 20 · 1h 02m 10s · $0.42⏎
+    ⌫✓ verdict 3 of 20: completed
+        Everything asked for is there.
+        I ran the tests.
+    working · iteration 3 of 20 · 1h 02m 20s · $0.42⏎
+    ⌫⌫
+    Completed: the critic agrees that the task is done
+      iterations 3
+      restarts   1
+      rotations  1
+      elapsed    1h 02m 21s
+      waited     58m 20s
+      cost       $0.42
+      journal    /home/me/.local/state/ccc/runs/20261120-ab12
+      talk to it claude --resume 6f0c2e9a-0000-4000-8000-000000000001   in /home/me/my work
+      why        ccc explain 20261120-ab12
+    "#);
+}
+
+#[test]
+fn json_is_one_object_with_exactly_the_promised_fields() {
+    let plain = pieces(Form::Text, Style::PIPED);
+    let pieces = pieces(Form::Json, Style::PIPED);
+    assert_eq!(text_of(&pieces, Stream::Err), text_of(&plain, Stream::Err), "the talk is that of the form for people");
+    assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
+    {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    "#);
+}
+
+#[test]
+fn stream_json_is_one_object_per_event_between_header_and_result() {
+    let pieces = pieces(Form::StreamJson, Style::PIPED);
+    let talk = text_of(&pieces, Stream::Err);
+    assert!(talk.starts_with("Supervisor mode enabled\n"), "the bounds in force are said: {talk}");
+    assert_eq!(talk.lines().count(), 11, "and nothing but them: {talk}");
+    let text = text_of(&pieces, Stream::Out);
+    assert_snapshot!(text, @r#"
+    {"v":1,"type":"run","t_ms":0,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
+    {"v":1,"type":"phase","t_ms":0,"phase":"starting","detail":"","iteration":0}
+    {"v":1,"type":"session","t_ms":900,"session_id":"6f0c2e9a-0000-4000-8000-000000000001","model":"claude-opus-4-8","agent_version":"2.1.329","permission_mode":"acceptEdits"}
+    {"v":1,"type":"turn","t_ms":1000,"kind":"task","text":"Make the tests pass.\nThen stop."}
+    {"v":1,"type":"phase","t_ms":1000,"phase":"working","detail":"","iteration":1}
+    {"v":1,"type":"text","t_ms":4000,"role":"agent","sub_agent":false,"text":"I look at the failing test first, because it says `left: 3, right: 4`:\n\n- src/lib.rs\n  - the sum"}
+    {"v":1,"type":"tool","t_ms":5000,"role":"agent","id":"t1","name":"Bash","target":"cargo test\n2>&1","edit":null}
+    {"v":1,"type":"tool_ended","t_ms":15000,"role":"agent","id":"t1","failed":true}
+    {"v":1,"type":"tool","t_ms":16000,"role":"agent","id":"t2","name":"Edit","target":"src/lib.rs","edit":{"path":"src/lib.rs","old":"fn sum(a: u32, b: u32) -> u32 {\n    a + b - 1\n}\n","new":"fn sum(a: u32, b: u32) -> u32 {\n\ta + b\n}\n"}}
+    {"v":1,"type":"tool_ended","t_ms":16100,"role":"agent","id":"t2","failed":false}
+    {"v":1,"type":"denied","t_ms":17000,"role":"agent","tool":"Bash","target":"git push --force"}
+    {"v":1,"type":"text","t_ms":18000,"role":"agent","sub_agent":true,"text":"Searching 日本語 🦀 names"}
+    {"v":1,"type":"text","t_ms":20000,"role":"agent","sub_agent":false,"text":"Done. All tests pass."}
+    {"v":1,"type":"cost","t_ms":20100,"cost_usd":0.417}
+    {"v":1,"type":"phase","t_ms":20200,"phase":"checking","detail":"cargo test","iteration":1}
+    {"v":1,"type":"check","t_ms":32500,"command":"cargo test","passed":false,"summary":"exit code 101","duration_ms":12345,"tail":"test sum ... ok\n\u001b[31mtest product ... FAILED\u001b[0m\n"}
+    {"v":1,"type":"turn","t_ms":32600,"kind":"check_failure","text":"`cargo test` fails: …"}
+    {"v":1,"type":"phase","t_ms":32600,"phase":"working","detail":"","iteration":2}
+    {"v":1,"type":"notice","t_ms":40000,"text":"API key 3fa9c1 is limited until 03:00; going on with key 77b0de"}
+    {"v":1,"type":"phase","t_ms":40100,"phase":"waiting","detail":"until 03:00","iteration":2}
+    {"v":1,"type":"phase","t_ms":60000,"phase":"waiting","detail":"until 03:01","iteration":2}
+    {"v":1,"type":"phase","t_ms":3600000,"phase":"restarting","detail":"the model was silent for 180s","iteration":2}
+    {"v":1,"type":"turn","t_ms":3601000,"kind":"continue","text":"Go on."}
+    {"v":1,"type":"phase","t_ms":3700000,"phase":"reviewing","detail":"","iteration":2}
+    {"v":1,"type":"turn","t_ms":3700100,"kind":"brief","text":"You are the critic …"}
+    {"v":1,"type":"tool","t_ms":3701000,"role":"critic","id":"c1","name":"Read","target":"src/lib.rs","edit":null}
+    {"v":1,"type":"tool_ended","t_ms":3702000,"role":"critic","id":"c1","failed":false}
+    {"v":1,"type":"text","t_ms":3703000,"role":"critic","sub_agent":false,"text":"`product` has no test for zero."}
+    {"v":1,"type":"verdict","t_ms":3703100,"verdict":"feedback","iteration":2,"text":"`product` has no test for zero."}
+    {"v":1,"type":"turn","t_ms":3703200,"kind":"feedback","text":"`product` has no test for zero."}
+    {"v":1,"type":"phase","t_ms":3703300,"phase":"working","detail":"","iteration":3}
+    {"v":1,"type":"turn","t_ms":3720000,"kind":"operator","text":"And keep it short."}
+    {"v":1,"type":"check","t_ms":3730000,"command":"cargo test","passed":true,"summary":"","duration_ms":9000,"tail":""}
+    {"v":1,"type":"verdict","t_ms":3740000,"verdict":"completed","iteration":3,"text":"Everything asked for is there.\nI ran the tests."}
+    {"v":1,"type":"finished","t_ms":3740100,"outcome":"completed","reason":"the critic agrees that the task is done"}
+    {"v":1,"type":"result","t_ms":3741000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    "#);
+    let types: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line).expect("a line is an object");
+            assert_eq!(event["v"], 1);
+            assert!(event["t_ms"].is_u64());
+            event["type"].as_str().expect("a type").to_owned()
+        })
+        .collect();
+    assert_eq!(types.len(), night().len() + 2);
+    assert_eq!(types.first().map(String::as_str), Some("run"));
+    assert_eq!(types.last().map(String::as_str), Some("result"));
+}
+
+#[test]
+fn what_is_unknown_is_null_and_never_zero() {
+    let mut finish = finish();
+    finish.cost_usd = None;
+    finish.session_id = None;
+    finish.outcome = Outcome::Failed;
+    finish.result.clear();
+    let end = Tick::ZERO.plus_ms(NIGHT_ENDS_MS);
+    let mut json = Printer::new(Form::Json, Style::PIPED);
+    let text = text_of(&json.finish(end, &ending(&finish)), Stream::Out);
+    let object: Value = serde_json::from_str(&text).expect("an object");
+    assert_eq!(object["cost_usd"], Value::Null);
+    assert_eq!(object["session_id"], Value::Null);
+    assert_eq!(object["resume"], Value::Null);
+
+    let mut plain = Printer::new(Form::Text, Style::PIPED);
+    let pieces = plain.finish(end, &ending(&finish));
+    assert_eq!(text_of(&pieces, Stream::Out), "");
+    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
+    Failed: the critic agrees that the task is done
+      iterations 3
+      restarts   1
+      rotations  1
+      elapsed    1h 02m 21s
+      waited     58m 20s
+      cost       unknown
+      journal    /home/me/.local/state/ccc/runs/20261120-ab12
+      go on      ccc resume 20261120-ab12
+      why        ccc explain 20261120-ab12
+    "#);
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_resume_it() {
+    let mut finish = finish();
+    finish.outcome = Outcome::Interrupted;
+    finish.reason = "SIGINT".into();
+    let end = Tick::ZERO.plus_ms(NIGHT_ENDS_MS);
+    let mut json = Printer::new(Form::Json, Style::PIPED);
+    let text = text_of(&json.finish(end, &ending(&finish)), Stream::Out);
+    let object: Value = serde_json::from_str(&text).expect("an object");
+    assert_eq!(object["resume"], "ccc resume 20261120-ab12");
+    let mut plain = Printer::new(Form::Text, Style::PIPED);
+    let talk = text_of(&plain.finish(end, &ending(&finish)), Stream::Err);
+    assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
+    assert!(talk.contains("ccc resume 20261120-ab12"), "{talk}");
+    assert!(talk.contains("ccc explain 20261120-ab12"), "{talk}");
+}
+
+#[test]
+fn colours_are_used_on_a_colour_terminal_only() {
+    let colour = Style::decide(true, None, Some("xterm-256color"), Some(80));
+    let mut printer = Printer::new(Form::Text, colour);
+    let text = printer.render(Tick::ZERO, &phase("working", "", 1)).text;
+    assert!(text.contains("\x1b[1m▸ working"), "{text:?}");
+
+    for plain in [
+        Style::decide(true, Some("1"), Some("xterm"), Some(80)),
+        Style::decide(true, None, Some("dumb"), Some(80)),
+        Style::decide(false, None, Some("xterm"), None),
+    ] {
+        assert!(!plain.colour);
+        let all = text_of(&pieces(Form::Text, plain), Stream::Err);
+        assert!(!all.contains("\x1b[") || plain.live);
+        assert!(!all.replace("\r\x1b[J", "").contains('\x1b'), "{all:?}");
+    }
+    assert!(Style::decide(true, Some(""), None, Some(80)).colour);
+    assert_eq!(Style::decide(true, None, None, Some(0)).columns, 80);
+}
+
+#[test]
+fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
+    let new: String = (1..=160).map(|n| format!("line {n}\n")).collect();
+    let style = Style { colour: false, live: true, columns: 80 };
+    let mut printer = Printer::new(Form::Text, style);
+    let shown = printer.render(Tick::ZERO, &super::night::edit("a.txt", "", &new)).text;
+    assert!(shown.contains("● Edit a.txt +160 -0\n"), "{shown}");
+    assert!(shown.ends_with("    +line 40\n    … 120 more lines\n"), "{shown}");
+
+    let old: String = (1..=3_000).map(|n| format!("old {n}\n")).collect();
+    let shown = printer.render(Tick::ZERO, &super::night::edit("b.txt", &old, &new)).text;
+    assert!(shown.contains("● Edit b.txt +160 -3000\n"), "{shown}");
+    assert!(shown.contains("too big to compare"), "{shown}");
+}
+
+#[test]
+fn a_huge_text_is_bounded_on_a_terminal_and_in_a_pipe() {
+    let text = "word ".repeat(20) + "\n";
+    let show = super::night::said(ccc::agent::Role::Agent, &text.repeat(50_000));
+    let live = Style { colour: false, live: true, columns: 80 };
+    let on_terminal = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
+    assert_eq!(on_terminal.lines().count(), 201);
+    assert!(on_terminal.contains(" more lines\n"));
+    let piped = Printer::new(Form::Text, Style::PIPED).render(Tick::ZERO, &show).text;
+    assert!(piped.chars().count() < 2_100, "{}", piped.len());
+    assert!(piped.ends_with("…\n"));
+}
+
+#[test]
+fn a_check_that_fails_shows_the_end_of_its_output() {
+    let tail: String = (1..=30).map(|n| format!("row {n}\n")).collect();
+    let show =
+        Show::Check { command: "make".into(), passed: false, summary: "exit code 2".into(), duration_ms: 61_000, tail };
+    let live = Style { colour: false, live: true, columns: 80 };
+    let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
+    let rows: Vec<_> = shown.trim_start_matches("\r\x1b[J").lines().collect();
+    assert_eq!(rows[0], "✗ check failed: make (1m 01s): exit code 2");
+    assert_eq!(rows[1], "    row 11");
+    assert_eq!(rows[rows.len() - 1], "    row 30");
+}

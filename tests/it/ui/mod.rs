@@ -1,0 +1,8 @@
+//! What a run shows, and how it is written.
+#![allow(clippy::expect_used, reason = "helpers of tests are tests, but clippy does not see it")]
+
+mod forms;
+mod night;
+mod screen;
+mod terminal;
+mod trust;
