@@ -101,6 +101,8 @@ pub fn prepare(dir: &Path) -> Result<DemoNight, NightError> {
 
 fn git(directory: &Path, arguments: &[&str]) -> Result<(), NightError> {
     let output = Command::new("git")
+        // Git would tidy up in the background, in a process that outlives the command.
+        .args(["-c", "maintenance.auto=false", "-c", "gc.auto=0"])
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::null())

@@ -114,6 +114,8 @@ impl Ground {
     pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=T", "-c", "user.email=t@example.invalid"])
+            // Git would tidy up in the background, in a process that outlives the command.
+            .args(["-c", "maintenance.auto=false", "-c", "gc.auto=0"])
             .args(args)
             .current_dir(self.project())
             .env("HOME", self.home())
