@@ -6,43 +6,17 @@ use sha2::{Digest, Sha256};
 
 use super::discovery::{ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES};
 
-/// What kind of credential it is; it decides how it is billed, limited and exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CredentialKind {
-    /// An API key, sent as `x-api-key`.
-    ApiKey,
-    /// A bearer token, mostly for a gateway.
-    AuthToken,
-    /// An OAuth token of a subscription; it can be exchanged in a live process (facts §0.1).
-    OAuth,
-    /// A command in the agent's settings that prints a key.
-    Helper,
-    /// The agent's own login; its CLI reads and refreshes it by itself.
-    Login,
-}
+/// What kind of credential it is; the core's word for it.
+pub use crate::core::TokenKind as CredentialKind;
 
-impl CredentialKind {
-    /// The variable by which the agent is given one; `None` when it finds it by itself.
-    #[must_use]
-    pub fn variable(self) -> Option<&'static str> {
-        match self {
-            CredentialKind::ApiKey => Some(ANTHROPIC_API_KEY),
-            CredentialKind::AuthToken => Some(ANTHROPIC_AUTH_TOKEN),
-            CredentialKind::OAuth => Some(CLAUDE_CODE_OAUTH_TOKEN),
-            CredentialKind::Helper | CredentialKind::Login => None,
-        }
-    }
-}
-
-impl fmt::Display for CredentialKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CredentialKind::ApiKey => "API key",
-            CredentialKind::AuthToken => "bearer token",
-            CredentialKind::OAuth => "OAuth token",
-            CredentialKind::Helper => "helper command",
-            CredentialKind::Login => "login",
-        })
+/// The variable by which the agent is given a credential of this kind; `None` when it finds it by itself.
+#[must_use]
+pub fn variable(kind: CredentialKind) -> Option<&'static str> {
+    match kind {
+        CredentialKind::ApiKey => Some(ANTHROPIC_API_KEY),
+        CredentialKind::AuthToken => Some(ANTHROPIC_AUTH_TOKEN),
+        CredentialKind::OAuth => Some(CLAUDE_CODE_OAUTH_TOKEN),
+        CredentialKind::Helper | CredentialKind::Login => None,
     }
 }
 
@@ -104,8 +78,7 @@ impl Credential {
     /// What the agent's environment must be so that it uses this credential and no other.
     #[must_use]
     pub fn child_env(&self) -> ChildEnv {
-        let set: Vec<(&'static str, SecretString)> =
-            self.kind.variable().zip(self.secret.clone()).into_iter().collect();
+        let set: Vec<(&'static str, SecretString)> = variable(self.kind).zip(self.secret.clone()).into_iter().collect();
         let unset = CREDENTIAL_VARIABLES.into_iter().filter(|name| !set.iter().any(|(set, _)| set == name)).collect();
         ChildEnv { set, unset }
     }

@@ -158,6 +158,7 @@ fn read_json(file: &Path, warnings: &mut Vec<String>) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::variable;
     use std::fs;
     use std::path::Path;
 
@@ -216,7 +217,7 @@ mod tests {
             assert_eq!(discovery.used().expect("one").kind, expected);
             let child = discovery.child_env();
             let set: Vec<&str> = child.set.iter().map(|(name, _)| *name).collect();
-            assert_eq!(set, Vec::from_iter(expected.variable()));
+            assert_eq!(set, Vec::from_iter(variable(expected)));
             assert_eq!(set.len() + child.unset.len(), 3);
             assert!(child.unset.iter().all(|name| !set.contains(name)));
         }

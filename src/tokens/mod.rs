@@ -10,7 +10,7 @@
 mod credential;
 mod discovery;
 
-pub use credential::{ChildEnv, Credential, CredentialKind, Fingerprint};
+pub use credential::{ChildEnv, Credential, CredentialKind, Fingerprint, variable};
 pub use discovery::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, Discovery, NoCredential,
     discover,
