@@ -19,6 +19,8 @@ mod live;
 mod machine;
 mod outcome;
 mod plan;
+pub mod pool;
+mod question;
 mod restart;
 mod review;
 mod tick;
@@ -36,6 +38,7 @@ pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput,
 pub use machine::Core;
 pub use outcome::Outcome;
 pub use plan::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
+pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
