@@ -88,6 +88,18 @@ impl AgentKind {
         }
     }
 
+    /// The request to use another credential from now on as bytes for stdin, one line with its end: `variable` is the one
+    /// by which the process was given the present one. Answered by [`AgentEvent::CredentialAnswered`].
+    #[must_use]
+    pub fn encode_credential(self, number: u32, variable: &str, value: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => {
+                let request_id = format!("{}{number}", claude::CREDENTIAL_REQUEST);
+                encode::update_environment(&request_id, &[(variable, value)]).into_bytes()
+            }
+        }
+    }
+
     /// What the end of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in this
     /// process or an earlier one.
     #[must_use]

@@ -86,6 +86,8 @@ pub enum AgentEvent {
     Question { request_id: String, subtype: String },
     /// A usage window's state.
     Limit(LimitReport),
+    /// The answer to an exchange of the credential; `applied` is what the CLI says, the next answer proves it.
+    CredentialAnswered { applied: bool },
     /// The provider failed and the CLI itself will try again.
     RetryAnnounced { attempt: u32, max_attempts: u32, delay_ms: u64, status: Option<u16> },
     /// It is compacting its context (`true`) or has finished doing so.

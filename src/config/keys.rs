@@ -37,6 +37,9 @@ pub const KEYS: &[Key] = &[
     key("grace", Some(env::CCC_GRACE), None),
     key("share_prompt_prefix", Some(env::CCC_SHARE_PROMPT_PREFIX), None),
     key("no_wait", Some(env::CCC_NO_WAIT), Some("--no-wait")),
+    key("rotate_at", Some(env::CCC_ROTATE_AT), Some("--rotate-at")),
+    key("interactive", Some(env::CCC_INTERACTIVE), Some("--interactive")),
+    key("answer_timeout", Some(env::CCC_ANSWER_TIMEOUT), None),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format")),
 ];
 

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -33,6 +33,12 @@ pub struct Layer {
     pub share_prompt_prefix: Option<bool>,
     /// End with exit code 75 when all tokens are limited, instead of waiting for a reset (false).
     pub no_wait: Option<bool>,
+    /// From which percentage of a usage window another token is taken at the next stop (95).
+    pub rotate_at: Option<Percent>,
+    /// Ask at a limit what to do; without an answer the default is taken (false).
+    pub interactive: Option<bool>,
+    /// How long such an answer is waited for (60s).
+    pub answer_timeout: Option<Span>,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
 }

@@ -36,4 +36,4 @@ pub use project::Project;
 pub use resolve::{Flags, Origin, Resolved, Warning, files_of, resolve};
 pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Settings};
 pub use span::{Span, SpanFault};
-pub use values::{Cost, CriticPromptAs, OutputFormat, Transport};
+pub use values::{Cost, CriticPromptAs, OutputFormat, Percent, Transport};

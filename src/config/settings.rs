@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
 
 /// What the user wants, after all layers: nothing is left open that has a default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +28,12 @@ pub struct Settings {
     pub share_prompt_prefix: bool,
     /// `no_wait`.
     pub no_wait: bool,
+    /// `rotate_at`.
+    pub rotate_at: Percent,
+    /// `interactive`.
+    pub interactive: bool,
+    /// `answer_timeout`.
+    pub answer_timeout: Span,
     /// `output_format`.
     pub output_format: OutputFormat,
 }

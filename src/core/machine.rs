@@ -8,6 +8,7 @@ use super::conversation::Conversation;
 use super::finish::Tally;
 use super::live::{Life, Live};
 use super::review::{Checking, Reviewing};
+use super::rotation::Tokens;
 use super::{
     Action, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, SessionStart,
     Show, Tick, TurnId,
@@ -55,6 +56,7 @@ pub struct Core {
     /// The user knows that the tree cannot be measured.
     pub(super) tree_trouble_told: bool,
     pub(super) tally: Tally,
+    pub(super) tokens: Tokens,
 }
 
 /// What is known about the agent's session.
@@ -96,6 +98,8 @@ pub(super) struct Pause {
     pub(super) due: Tick,
     /// Over at this wall time.
     pub(super) until_unix_ms: Option<i64>,
+    /// It is for a token to be free again: then it is chosen anew.
+    pub(super) for_limit: bool,
 }
 
 impl Core {
@@ -132,6 +136,7 @@ impl Core {
             left_open: 0,
             tree_trouble_told: false,
             tally: Tally::default(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -140,7 +145,12 @@ impl Core {
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.now = self.now.max(now);
         match input {
-            Input::Began { unix_ms, resumed, turn_recorded } => self.began(unix_ms, resumed, turn_recorded),
+            Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
+                self.see_wall_clock(unix_ms);
+                self.tokens_at_beginning(tokens);
+                self.began(resumed, turn_recorded);
+            }
+            Input::Tokens { request, tokens } => self.tokens_known(request, tokens),
             Input::Spawned { proc, pid, transport } => self.spawned(proc, pid, &transport),
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
@@ -170,6 +180,7 @@ impl Core {
     pub fn poll_timeout(&self) -> Option<Tick> {
         let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Live::deadline).collect();
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
+        deadlines.extend(self.token_deadline());
         match &self.stage {
             Stage::Working => {
                 if self.agent.is_none() {
@@ -235,6 +246,7 @@ impl Core {
     #[must_use]
     pub fn phase(&self) -> &'static str {
         match &self.stage {
+            Stage::Working | Stage::Reviewing(_) if self.is_asking() => "waiting",
             Stage::NotBegun => "starting",
             Stage::Working if self.agent.as_ref().is_none_or(|agent| agent.life == Life::Starting) => "starting",
             Stage::Working => "working",
@@ -246,8 +258,7 @@ impl Core {
         }
     }
 
-    fn began(&mut self, unix_ms: i64, resumed: bool, turn_recorded: Option<bool>) {
-        self.see_wall_clock(unix_ms);
+    fn began(&mut self, resumed: bool, turn_recorded: Option<bool>) {
         let stage = std::mem::replace(&mut self.stage, Stage::Working);
         match stage {
             Stage::NotBegun => {
@@ -269,6 +280,11 @@ impl Core {
             Stage::Closing { outcome: Outcome::Completed, reason } if !self.turns.has_queued() => {
                 self.lose_processes();
                 self.stage = Stage::Closing { outcome: Outcome::Completed, reason };
+            }
+            Stage::Waiting(pause) if pause.for_limit && self.has_usable_token() => {
+                self.lose_processes();
+                self.end_wait(&pause);
+                self.decide("go on", "the run was waiting for a token, and there is one now");
             }
             Stage::Waiting(pause) => {
                 self.lose_processes();
@@ -344,6 +360,7 @@ impl Core {
                 self.decide("take the new bounds", "the user gave them");
                 self.plan.budgets = budgets;
             }
+            OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
         }
     }
 
@@ -351,6 +368,7 @@ impl Core {
         self.see_wall_clock(unix_ms);
         self.elapsed_processes();
         self.measure_overdue();
+        self.tokens_elapsed();
         if matches!(self.stage, Stage::Working | Stage::Waiting(_))
             && self.duration_deadline().is_some_and(|deadline| self.now >= deadline)
         {
@@ -369,7 +387,9 @@ impl Core {
                     self.end_wait(&pause);
                     self.decide("go on", "the wait is over");
                     self.stage = Stage::Working;
-                    self.advance_work();
+                    if !(pause.for_limit && self.look_after_wait()) {
+                        self.advance_work();
+                    }
                 }
             }
             Stage::Closing { outcome, reason } => {
@@ -407,6 +427,7 @@ impl Core {
         if let Some(pause) = waiting {
             self.end_wait(&pause);
         }
+        self.stop_choosing();
         if let Stage::Checking(checking) = &self.stage {
             let check = checking.running;
             self.act(Action::CancelCheck { check });
@@ -443,7 +464,7 @@ impl Core {
             session_id: self.session.id.clone().filter(|_| self.session.begun),
             iterations: self.iteration,
             restarts: self.tally.restarts,
-            rotations: 0,
+            rotations: self.tally.rotations,
             waited_ms: self.tally.waited_ms,
             cost_usd: self.tally.cost_usd(),
         };
@@ -489,6 +510,9 @@ impl Core {
     pub(super) fn common_event(&mut self, proc: ProcId, role: Role, event: &AgentEvent) {
         match event {
             AgentEvent::Text { text, sub_agent } => {
+                if let Some(live) = self.live_mut(proc) {
+                    live.throttles = 0;
+                }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }
             AgentEvent::ToolStarted { id, name, target, edit, .. } => self.show(Show::Tool {
@@ -510,6 +534,7 @@ impl Core {
                 self.show(Show::Notice {
                     text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1} s"),
                 });
+                self.retry_with_token(proc, *status);
             }
             AgentEvent::Question { request_id, subtype } => {
                 self.note("question", &format!("process {proc} asks {subtype} ({request_id}); nobody answers"));
@@ -520,11 +545,12 @@ impl Core {
                     self.show(Show::Cost { usd });
                 }
             }
+            AgentEvent::Limit(limit) => self.windows_told(proc, limit),
+            AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::Alive
             | AgentEvent::SessionKnown { .. }
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::TurnStarted { .. }
-            | AgentEvent::Limit(_)
             | AgentEvent::Compacting(_)
             | AgentEvent::Waiting(_)
             | AgentEvent::TurnEnded(_) => {}
@@ -534,7 +560,12 @@ impl Core {
     /// Begins a wait until a wall time when it is known, else for `otherwise_ms`; jitter keeps a fleet from starting in step.
     pub(super) fn pause(&self, until_unix_s: Option<i64>, otherwise_ms: u64, jitter_ms: u64) -> Pause {
         let until_unix_ms = until_unix_s.map(|seconds| seconds.saturating_mul(1_000).saturating_add(jitter_ms as i64));
-        Pause { since: self.now, due: self.now.plus_ms(otherwise_ms.saturating_add(jitter_ms)), until_unix_ms }
+        Pause {
+            since: self.now,
+            due: self.now.plus_ms(otherwise_ms.saturating_add(jitter_ms)),
+            until_unix_ms,
+            for_limit: false,
+        }
     }
 
     pub(super) fn is_over(&self, pause: &Pause) -> bool {

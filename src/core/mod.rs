@@ -23,6 +23,7 @@ pub mod pool;
 mod question;
 mod restart;
 mod review;
+mod rotation;
 mod tick;
 mod token;
 mod verdict;
@@ -32,7 +33,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn};
+pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact};
 pub use machine::Core;

@@ -44,6 +44,24 @@ pub struct Plan {
     pub share_prompt_prefix: bool,
     /// Do not wait for a reset: end with `limits`.
     pub no_wait: bool,
+    /// From which utilization of a window another token is taken at the next stop, 0 to 1.
+    #[serde(default = "rotate_at")]
+    pub rotate_at: f64,
+    /// Ask the user at a limit.
+    #[serde(default)]
+    pub interactive: bool,
+    /// How long an answer is waited for before the default is taken.
+    #[serde(default = "answer_timeout_ms")]
+    pub answer_timeout_ms: u64,
+}
+
+/// That of journals before 1.1, which knew no rotation.
+fn rotate_at() -> f64 {
+    0.95
+}
+
+fn answer_timeout_ms() -> u64 {
+    60_000
 }
 
 /// How the session begins.

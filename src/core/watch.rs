@@ -110,6 +110,7 @@ impl Watch {
             | AgentEvent::Denied(_)
             | AgentEvent::Question { .. }
             | AgentEvent::Limit(_)
+            | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::Cost { .. } => {}
         }
     }

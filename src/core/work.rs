@@ -4,6 +4,7 @@ use super::conversation::{CutOff, Delivery};
 use super::id::jitter_unit;
 use super::live::{Life, Live};
 use super::machine::Stage;
+use super::pool::UNKNOWN_RESET_MS;
 use super::restart::{Restart, pause_ms, policy};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
@@ -18,8 +19,6 @@ const MAX_PROVIDER_FAILURES: u32 = 12;
 const PROVIDER_PAUSE_MS: u64 = 10_000;
 /// The longest such pause.
 const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
-/// How long to wait at a spent quota whose reset nobody named.
-const UNKNOWN_RESET_MS: u64 = 300_000;
 /// The most jitter after a reset.
 const RESET_JITTER_MS: f64 = 5_000.0;
 /// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
@@ -27,6 +26,9 @@ const MAX_TURN_FAILURES: u32 = 3;
 
 impl Core {
     pub(super) fn advance_work(&mut self) {
+        if self.is_choosing() {
+            return;
+        }
         match &self.agent {
             Some(agent) if agent.is_ending() || agent.life == Life::Starting => {}
             Some(agent) if !agent.is_ready() => {}
@@ -49,9 +51,14 @@ impl Core {
             return;
         }
         match idle {
-            None if self.now >= self.agent_not_before => self.spawn_agent(),
-            None => {}
+            None => {
+                if self.now >= self.agent_not_before && self.token_for_start() {
+                    self.spawn_agent();
+                }
+            }
+            Some(proc) if !self.has_token(proc) => {}
             Some(proc) => {
+                self.turn_is_asked();
                 self.turns.sent(proc);
                 let now = self.now;
                 if let Some(agent) = &mut self.agent {
@@ -86,9 +93,11 @@ impl Core {
             critic_allow: &[],
             cwd: &self.plan.cwd,
         });
-        self.agent = Some(Live::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts));
+        let token = self.tokens.current.clone();
+        let live = Live::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts);
+        self.agent = Some(live.with_token(token.clone()));
         self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
-        self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch }));
+        self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
     }
 
     pub(super) fn spawned(&mut self, proc: ProcId, pid: u32, transport: &str) {
@@ -162,6 +171,10 @@ impl Core {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note("exited", &format!("the agent's process {how} during a wait; it is started again after it"));
             }
+            Stage::Working if live.leaves => {
+                self.turns.process_lost(exit.turn_recorded);
+                self.note("exited", &format!("the agent's process {how}; it is started again with the other token"));
+            }
             Stage::Working => {
                 let cause = if live.is_ending() {
                     ExitCause::Crash
@@ -227,7 +240,7 @@ impl Core {
                 }
             }
             AgentEvent::TurnStarted { started_by: StartedBy::Itself } => self.agent_woke(),
-            AgentEvent::TurnEnded(end) => self.agent_turn_ended(end),
+            AgentEvent::TurnEnded(end) => self.agent_turn_ended(proc, end),
             AgentEvent::Denied(denial) => {
                 if self.tally.missing_permissions().is_none() {
                     let text = "the agent lacks a permission; what it may do stands in its own settings, or after `--`, for \
@@ -243,6 +256,7 @@ impl Core {
             | AgentEvent::ToolEnded { .. }
             | AgentEvent::Question { .. }
             | AgentEvent::Limit(_)
+            | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::RetryAnnounced { .. }
             | AgentEvent::Compacting(_)
             | AgentEvent::Cost { .. }
@@ -264,7 +278,7 @@ impl Core {
         }
     }
 
-    fn agent_turn_ended(&mut self, end: TurnEnd) {
+    fn agent_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let action = self.agent.as_mut().and_then(|agent| agent.idle_while_ending(now, grace_ms));
         if let Some(action) = action {
@@ -280,6 +294,7 @@ impl Core {
                 self.restarts_in_a_row = 0;
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
+                self.token_works(proc);
                 self.left_open = end.left_open;
                 if !end.text.trim().is_empty() {
                     self.last_answer = end.text;
@@ -295,11 +310,15 @@ impl Core {
                 self.decide("say continue", "the turn was interrupted, and not by ccc");
                 self.failed_turn("the turn was interrupted", &end.started_by);
             }
-            TurnOutcome::Failed { cause, message } => self.agent_turn_failed(&cause, &message, &end.started_by),
+            TurnOutcome::Failed { cause, message } => self.agent_turn_failed(proc, &cause, &message, &end.started_by),
         }
     }
 
-    fn agent_turn_failed(&mut self, cause: &FailureCause, message: &str, started_by: &StartedBy) {
+    fn agent_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str, started_by: &StartedBy) {
+        if self.token_failed(proc, cause, message) {
+            self.cut_off(started_by);
+            return;
+        }
         match cause {
             FailureCause::Quota { resets_at_unix_s } => {
                 self.cut_off(started_by);
@@ -388,8 +407,13 @@ impl Core {
     }
 
     pub(super) fn reset_pause(&self, resets_at_unix_s: Option<i64>) -> super::machine::Pause {
-        let jitter_ms = RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration);
-        self.pause(resets_at_unix_s, UNKNOWN_RESET_MS, jitter_ms as u64)
+        let jitter_ms = u64::try_from(self.reset_jitter_ms()).unwrap_or(0);
+        self.pause(resets_at_unix_s, UNKNOWN_RESET_MS as u64, jitter_ms)
+    }
+
+    /// So much later than the reset itself, lest a fleet starts in step.
+    pub(super) fn reset_jitter_ms(&self) -> i64 {
+        (RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration)) as i64
     }
 
     /// How long to wait after one more failure of the provider; `None` when it failed too often.

@@ -61,6 +61,11 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::SetCredential { .. } | Action::Ask(_) => {}
+            Action::ReportToken { request, .. } | Action::ReadTokens { request } => {
+                at_once.push_back(Input::Tokens { request: Some(request), tokens: Vec::new() });
+            }
+            Action::ProbeToken { .. } => {}
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => self.show(now, &show),
             Action::Finish(finish) => self.finish = Some(finish),

@@ -191,7 +191,7 @@ impl World {
             self.feed(Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
-        self.feed(Input::Began { unix_ms, resumed, turn_recorded });
+        self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens: Vec::new() });
         let mut interrupts = 0u32;
         let mut status_due = self.printer.wants_status().then(|| self.clock.after(STATUS_INTERVAL));
         let mut not_before: Option<tokio::time::Instant> = None;

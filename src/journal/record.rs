@@ -7,7 +7,7 @@ use crate::core::{Action, Input, Plan, Tick};
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
 /// The format's minor version. A higher one is read: it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 0;
+pub const FORMAT_MINOR: u32 = 1;
 /// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay fit for `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.
@@ -113,8 +113,9 @@ pub(super) struct LooseLine {
 }
 
 /// The kinds of input that this program knows, as they are written.
-const INPUT_KINDS: [&str; 11] = [
+const INPUT_KINDS: [&str; 12] = [
     "began",
+    "tokens",
     "spawned",
     "spawn_failed",
     "line",
@@ -132,6 +133,7 @@ const INPUT_KINDS: [&str; 11] = [
 pub fn input_kind(input: &Input) -> &'static str {
     match input {
         Input::Began { .. } => "began",
+        Input::Tokens { .. } => "tokens",
         Input::Spawned { .. } => "spawned",
         Input::SpawnFailed { .. } => "spawn_failed",
         Input::Line { .. } => "line",
@@ -160,6 +162,11 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",
+        Action::SetCredential { .. } => "set_credential",
+        Action::ReportToken { .. } => "report_token",
+        Action::ReadTokens { .. } => "read_tokens",
+        Action::ProbeToken { .. } => "probe_token",
+        Action::Ask(_) => "ask",
         Action::RunCheck { .. } => "run_check",
         Action::CancelCheck { .. } => "cancel_check",
         Action::MeasureTree { .. } => "measure_tree",

@@ -206,6 +206,11 @@ impl<S: Sink> JournalWriter<S> {
             | Action::CloseStdin { .. }
             | Action::Signal { .. }
             | Action::KillTree { .. }
+            | Action::SetCredential { .. }
+            | Action::ReportToken { .. }
+            | Action::ReadTokens { .. }
+            | Action::ProbeToken { .. }
+            | Action::Ask(_)
             | Action::RunCheck { .. }
             | Action::CancelCheck { .. }
             | Action::MeasureTree { .. }

@@ -50,6 +50,13 @@ impl Printer {
         }
     }
 
+    /// The times of resets are told in this zone; in UTC unless this is called.
+    pub fn in_zone(&mut self, zone: jiff::tz::TimeZone) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) | Printer::StreamJson(_, plain) => plain.in_zone(zone),
+        }
+    }
+
     /// What is said of an event; may be empty.
     pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
         match self {

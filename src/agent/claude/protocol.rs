@@ -25,6 +25,9 @@ use crate::stream::{Envelope, Message, parse_envelope, parse_message};
 /// Open tool calls that are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;
 
+/// How the ids of our credential exchanges begin.
+pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(in crate::agent) struct ClaudeProtocol {
@@ -182,6 +185,13 @@ impl ClaudeProtocol {
                 Some(_) => {}
             },
             Message::CompactBoundary(_) => self.set_compacting(false, out),
+            Message::ControlResponse(response) => {
+                if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
+                    // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
+                    let taken = response.applied().is_none_or(|applied| !applied.is_empty());
+                    out.push(AgentEvent::CredentialAnswered { applied: response.is_success() && taken });
+                }
+            }
             Message::ControlRequest(request) => {
                 if let Some(id) = request.request_id {
                     out.push(AgentEvent::Question {
@@ -204,7 +214,6 @@ impl ClaudeProtocol {
             | Message::StreamEvent(_)
             | Message::ToolProgress(_)
             | Message::ControlCancel(_)
-            | Message::ControlResponse(_)
             | Message::ConversationReset(_)
             | Message::KeepAlive
             | Message::Other(_) => {}

@@ -164,6 +164,11 @@ pub(in crate::cli) fn pieces(
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }
+        | Action::SetCredential { .. }
+        | Action::ReportToken { .. }
+        | Action::ReadTokens { .. }
+        | Action::ProbeToken { .. }
+        | Action::Ask(_)
         | Action::RunCheck { .. }
         | Action::CancelCheck { .. }
         | Action::MeasureTree { .. }

@@ -51,6 +51,11 @@ impl World {
                 self.laws.finish(&finish)?;
                 self.finish = Some(finish);
             }
+            action @ (Action::SetCredential { .. }
+            | Action::ReportToken { .. }
+            | Action::ReadTokens { .. }
+            | Action::ProbeToken { .. }
+            | Action::Ask(_)) => return Err(format!("there is no token, and yet: {action:?}")),
             Action::Decide(_) | Action::Note(_) | Action::Show(_) => {}
         }
         Ok(())

@@ -256,6 +256,9 @@ pub(super) fn plan(seed: u64, cli: Cli, dice: &mut Dice) -> Plan {
         timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
         share_prompt_prefix: true,
         no_wait: dice.one_in_thousand(100),
+        rotate_at: 0.95,
+        interactive: false,
+        answer_timeout_ms: 60_000,
         seed,
     }
 }

@@ -21,6 +21,11 @@ impl World {
                 | Action::CloseStdin { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }
+                | Action::SetCredential { .. }
+                | Action::ReportToken { .. }
+                | Action::ReadTokens { .. }
+                | Action::ProbeToken { .. }
+                | Action::Ask(_)
                 | Action::RunCheck { .. }
                 | Action::CancelCheck { .. }
                 | Action::MeasureTree { .. }
@@ -30,6 +35,7 @@ impl World {
         let input = match input {
             Input::Line { proc, line: LineFact::Json(json) } => format!("Line {proc} {}", shape(json.get())),
             Input::Began { .. }
+            | Input::Tokens { .. }
             | Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }

@@ -114,7 +114,7 @@ fn an_unknown_input_is_refused_with_its_line_and_a_way_out() {
 fn a_known_input_with_a_newer_inside_is_refused_as_newer_not_as_damage() {
     let text = String::from_utf8(with_line(r#"{"n":2,"t":1,"in":{"operator":{"paused":{}}}}"#)).unwrap();
     assert!(matches!(first_error(text.as_bytes()), ReadError::Damaged { line: 3, .. }));
-    let newer = text.replacen("\"minor\":0", "\"minor\":1", 1);
+    let newer = text.replacen("\"minor\":0", "\"minor\":9", 1);
     let error = first_error(newer.as_bytes());
     assert!(matches!(&error, ReadError::UnknownInput { kind, .. } if kind == "operator"), "{error}");
 }

@@ -126,6 +126,7 @@ impl Replay {
                 }
                 AgentEvent::Denied(denial) => writeln!(story, "denied {} {}", denial.tool, denial.target).unwrap(),
                 AgentEvent::Question { subtype, .. } => writeln!(story, "question {subtype}").unwrap(),
+                AgentEvent::CredentialAnswered { applied } => writeln!(story, "credential {applied}").unwrap(),
                 AgentEvent::Limit(limit) => {
                     writeln!(story, "limit {:?} {}", limit.status, limit.window.as_deref().unwrap_or("-")).unwrap();
                 }
