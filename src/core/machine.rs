@@ -236,6 +236,12 @@ impl Core {
         self.tally.restarts
     }
 
+    /// Times another token was taken.
+    #[must_use]
+    pub fn rotations(&self) -> u32 {
+        self.tally.rotations
+    }
+
     /// What all processes have cost; `None` while unknown.
     #[must_use]
     pub fn cost_usd(&self) -> Option<f64> {

@@ -124,6 +124,7 @@ impl Core {
             ) => {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
             }
+            (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&live, message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.restart_agent(&ExitCause::Crash, &format!("it could not be started: {message}"), None);
             }
