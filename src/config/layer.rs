@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -19,6 +19,8 @@ pub struct Layer {
     pub transport: Option<Transport>,
     /// Commands that ccc itself runs each time the agent stops. A failing one is feedback without asking the critic.
     pub checks: Option<Vec<CheckEntry>>,
+    /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
+    pub tokens: Option<Vec<TokenEntry>>,
     /// The critic.
     pub critic: CriticLayer,
     /// When enough is enough.

@@ -24,6 +24,7 @@ pub mod prompt;
 mod resolve;
 mod settings;
 mod span;
+mod token_entry;
 mod values;
 
 pub use dirs::Dirs;
@@ -36,4 +37,5 @@ pub use project::Project;
 pub use resolve::{Flags, Origin, Resolved, Warning, files_of, resolve};
 pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Settings};
 pub use span::{Span, SpanFault};
+pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};
 pub use values::{Cost, CriticPromptAs, OutputFormat, Percent, Transport};

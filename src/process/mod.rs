@@ -48,7 +48,7 @@ mod table;
 mod wake;
 
 pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
-pub use command::{Cancel, CommandEnding, CommandResult, CommandSpec, run_command};
+pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use error::{SpawnError, StdinError};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
