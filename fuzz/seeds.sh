@@ -24,8 +24,8 @@ done
 pieces frames '\377\144' 6 fixtures/streams/*/*.jsonl
 pieces frames '\100\007' 6 fixtures/streams/2.1.329/*.jsonl
 pieces messages '!0\n' 24 fixtures/streams/*/*.jsonl
-pieces redactor '' 1 fixtures/streams/2.1.329/{permission_denied,tools,text}.jsonl
-for run in fixtures/runs/* fixtures/compat/*; do
+pieces redactor "" 1 fixtures/streams/2.1.329/{permission_denied,tools,text}.jsonl
+for run in fixtures/runs/*/ fixtures/compat/*/; do
   cp "$run/journal.jsonl" "$out/journal/$(basename "$run").seed"
   tail -n +2 "$run/journal.jsonl" >fuzz/corpus/entries.tmp
   split -l 12 --additional-suffix=.seed --filter='{ echo; cat; } >$FILE' fuzz/corpus/entries.tmp \

@@ -14,14 +14,17 @@ use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
 #[schemars(title = "Configuration of ccc")]
 pub struct Layer {
     /// The agent's CLI.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub agent: AgentLayer,
     /// How the agent's output reaches ccc: pty (default) or pipe.
     pub transport: Option<Transport>,
     /// Commands that ccc itself runs each time the agent stops. A failing one is feedback without asking the critic.
     pub checks: Option<Vec<CheckEntry>>,
     /// The critic.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub critic: CriticLayer,
     /// When enough is enough.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub budgets: BudgetsLayer,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
@@ -35,6 +38,11 @@ pub struct Layer {
     pub no_wait: Option<bool>,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
+}
+
+/// A group that is `null` says nothing, as a single key does.
+fn null_is_nothing<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// The agent's CLI.

@@ -22,7 +22,7 @@ mod redactor;
 mod verdict;
 
 /// How much of a fixture is damaged: each damage is a run of its own.
-const DAMAGED_BYTES: usize = 4_096;
+const DAMAGED_BYTES: usize = 2_048;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -61,12 +61,12 @@ fn with_damage(check: impl Fn(&[u8]), input: &[u8]) {
     while at < head.len() {
         check(&head[..at]);
         let mut changed = head.to_vec();
-        for byte in [0, b'"', b'\n', b'9', b'\\', 0x80, head[at] ^ 1, head[at].wrapping_add(1)] {
+        for byte in [0, b'"', b'\n', head[at] ^ 1] {
             changed[at] = byte;
             check(&changed);
         }
         check(&[&head[..at], head].concat());
-        at += at / 3 + 1;
+        at += at / 2 + 1;
     }
 }
 
