@@ -30,7 +30,7 @@ mod values;
 pub use dirs::Dirs;
 pub use env::Env;
 pub use error::{ConfigError, FileFault, Position};
-pub use file::{FileLayer, load_file};
+pub use file::{FileLayer, load_file, parse_file};
 pub use keys::{KEYS, Key};
 pub use layer::{AgentLayer, BudgetsLayer, CheckEntry, CriticLayer, Layer, schema};
 pub use project::Project;

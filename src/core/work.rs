@@ -444,11 +444,11 @@ impl Core {
                 Life::Ending(ladder) => match ladder.climb(proc, now, grace_ms) {
                     Some(action) => self.act(action),
                     None => {
-                        self.take_live(proc);
                         self.note(
                             "abandoned",
                             &format!("process {proc} survives a kill; the run goes on without its end"),
                         );
+                        self.exited(proc, &ExitFact::default());
                     }
                 },
                 Life::Starting | Life::Running => match live.watch.overdue(now) {
