@@ -24,11 +24,16 @@ pub(super) struct Live {
     pub(super) life: Life,
     pub(super) protocol: Protocol,
     pub(super) watch: Watch,
+    /// Why it was ended, when it hung.
+    pub(super) hung: Option<String>,
+    /// It has written something that is not of its protocol.
+    pub(super) noisy: bool,
 }
 
 impl Live {
     pub(super) fn new(id: ProcId, role: Role, kind: AgentKind, now: Tick, limits: Timeouts) -> Live {
-        Live { id, role, life: Life::Starting, protocol: Protocol::new(kind, role), watch: Watch::new(now, limits) }
+        let (protocol, watch) = (Protocol::new(kind, role), Watch::new(now, limits));
+        Live { id, role, life: Life::Starting, protocol, watch, hung: None, noisy: false }
     }
 
     pub(super) fn is_ending(&self) -> bool {
