@@ -18,12 +18,14 @@ mod signals;
 pub mod simulated;
 mod summary;
 mod tree;
+mod wallet;
 
 pub use clock::unix_ms;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild};
 pub use sessions::session_record;
 pub use tree::{Ours, Snapshot, git_root};
+pub use wallet::Wallet;
 
 /// The width of the terminal that stderr is, when it is one.
 #[must_use]
