@@ -33,11 +33,15 @@ pub const KEYS: &[Key] = &[
     key("budgets.max_cost_usd", Some(env::CCC_MAX_COST_USD), Some("--max-cost-usd")),
     key("budgets.max_restarts", Some(env::CCC_MAX_RESTARTS), Some("--max-restarts")),
     key("budgets.max_repeats", Some(env::CCC_MAX_REPEATS), None),
+    key("start_timeout", Some(env::CCC_START_TIMEOUT), None),
     key("stall_timeout", Some(env::CCC_STALL_TIMEOUT), Some("--stall-timeout")),
     key("tool_timeout", Some(env::CCC_TOOL_TIMEOUT), Some("--tool-timeout")),
     key("grace", Some(env::CCC_GRACE), None),
     key("share_prompt_prefix", Some(env::CCC_SHARE_PROMPT_PREFIX), None),
     key("no_wait", Some(env::CCC_NO_WAIT), Some("--no-wait")),
+    key("rotate_at", Some(env::CCC_ROTATE_AT), Some("--rotate-at")),
+    key("interactive", Some(env::CCC_INTERACTIVE), Some("--interactive")),
+    key("answer_timeout", Some(env::CCC_ANSWER_TIMEOUT), None),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format")),
 ];
 

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, TokenEntry, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -14,6 +14,7 @@ use super::{Cost, CriticPromptAs, OutputFormat, Span, TokenEntry, Transport};
 #[schemars(title = "Configuration of ccc")]
 pub struct Layer {
     /// The agent's CLI.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub agent: AgentLayer,
     /// How the agent's output reaches ccc: pty (default) or pipe.
     pub transport: Option<Transport>,
@@ -22,9 +23,13 @@ pub struct Layer {
     /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
     pub tokens: Option<Vec<TokenEntry>>,
     /// The critic.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub critic: CriticLayer,
     /// When enough is enough.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub budgets: BudgetsLayer,
+    /// How long the agent may say nothing after its start (60s).
+    pub start_timeout: Option<Span>,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
     /// How long a tool may run that declares no timeout of its own (15m); also how long a check may run.
@@ -35,8 +40,19 @@ pub struct Layer {
     pub share_prompt_prefix: Option<bool>,
     /// End with exit code 75 when all tokens are limited, instead of waiting for a reset (false).
     pub no_wait: Option<bool>,
+    /// From which percentage of a usage window another token is taken at the next stop (95).
+    pub rotate_at: Option<Percent>,
+    /// Ask at a limit what to do; without an answer the default is taken (false).
+    pub interactive: Option<bool>,
+    /// How long such an answer is waited for (60s).
+    pub answer_timeout: Option<Span>,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
+}
+
+/// A group that is `null` says nothing, as a single key does.
+fn null_is_nothing<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// The agent's CLI.
@@ -78,7 +94,7 @@ pub struct BudgetsLayer {
     pub max_duration: Option<Span>,
     /// US dollars, as the agent reports them; no bound unless given.
     pub max_cost_usd: Option<Cost>,
-    /// Restarts of the agent in a row without a finished turn (5).
+    /// Restarts of the agent in a row without a finished turn, within an hour (5).
     pub max_restarts: Option<u32>,
     /// Repeated feedback on unchanged files before the run is stuck (3).
     pub max_repeats: Option<NonZeroU32>,

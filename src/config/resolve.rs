@@ -8,7 +8,7 @@ use super::decode::decode_one;
 use super::file::rebase;
 use super::{
     AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env, KEYS,
-    Key, Layer, OutputFormat, Project, Settings, Span, Transport, load_file,
+    Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, load_file,
 };
 
 /// Where a value came from.
@@ -213,9 +213,10 @@ fn variable_value(path: &str, text: &str) -> Value {
         | "budgets.max_restarts"
         | "budgets.max_repeats"
         | "budgets.max_cost_usd"
-        | "critic.max_failures" => serde_json::from_str::<serde_json::Number>(trimmed)
+        | "critic.max_failures"
+        | "rotate_at" => serde_json::from_str::<serde_json::Number>(trimmed)
             .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
-        "share_prompt_prefix" | "no_wait" => match trimmed.to_ascii_lowercase().as_str() {
+        "share_prompt_prefix" | "no_wait" | "interactive" => match trimmed.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Value::Bool(true),
             "0" | "false" | "no" | "off" => Value::Bool(false),
             _ => Value::String(text.to_owned()),
@@ -249,11 +250,15 @@ fn overlay(under: Layer, over: Layer) -> Layer {
             max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
             max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
         },
+        start_timeout: over.start_timeout.or(under.start_timeout),
         stall_timeout: over.stall_timeout.or(under.stall_timeout),
         tool_timeout: over.tool_timeout.or(under.tool_timeout),
         grace: over.grace.or(under.grace),
         share_prompt_prefix: over.share_prompt_prefix.or(under.share_prompt_prefix),
         no_wait: over.no_wait.or(under.no_wait),
+        rotate_at: over.rotate_at.or(under.rotate_at),
+        interactive: over.interactive.or(under.interactive),
+        answer_timeout: over.answer_timeout.or(under.answer_timeout),
         output_format: over.output_format.or(under.output_format),
     }
 }
@@ -305,11 +310,15 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
             max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
             max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),
         },
+        start_timeout: layer.start_timeout.unwrap_or(START_TIMEOUT),
         stall_timeout: layer.stall_timeout.unwrap_or(STALL_TIMEOUT),
         tool_timeout,
         grace: layer.grace.unwrap_or(GRACE),
         share_prompt_prefix: layer.share_prompt_prefix.unwrap_or(true),
         no_wait: layer.no_wait.unwrap_or(false),
+        rotate_at: layer.rotate_at.unwrap_or(ROTATE_AT),
+        interactive: layer.interactive.unwrap_or(false),
+        answer_timeout: layer.answer_timeout.unwrap_or(ANSWER_TIMEOUT),
         output_format: layer.output_format.unwrap_or(OutputFormat::Text),
     }
 }
@@ -325,10 +334,13 @@ const MAX_ITERATIONS: NonZeroU32 = at_least_one(20);
 const MAX_REPEATS: NonZeroU32 = at_least_one(3);
 const MAX_CRITIC_FAILURES: NonZeroU32 = at_least_one(3);
 const MAX_RESTARTS: u32 = 5;
+const START_TIMEOUT: Span = Span::from_secs(60);
 const STALL_TIMEOUT: Span = Span::from_secs(180);
 const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
 const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);
 const GRACE: Span = Span::from_secs(3);
+const ROTATE_AT: Percent = Percent::clamped(95);
+const ANSWER_TIMEOUT: Span = Span::from_secs(60);
 
 fn has(layer: &Layer, key: &Key) -> bool {
     serde_json::to_value(layer)

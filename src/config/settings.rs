@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, TokenEntry, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// What the user wants, after all layers: nothing is left open that has a default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub critic: CriticSettings,
     /// `budgets`.
     pub budgets: BudgetSettings,
+    /// `start_timeout`.
+    pub start_timeout: Span,
     /// `stall_timeout`.
     pub stall_timeout: Span,
     /// `tool_timeout`.
@@ -30,6 +32,12 @@ pub struct Settings {
     pub share_prompt_prefix: bool,
     /// `no_wait`.
     pub no_wait: bool,
+    /// `rotate_at`.
+    pub rotate_at: Percent,
+    /// `interactive`.
+    pub interactive: bool,
+    /// `answer_timeout`.
+    pub answer_timeout: Span,
     /// `output_format`.
     pub output_format: OutputFormat,
 }

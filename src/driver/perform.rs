@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::inbox::{Ears, Event};
 use super::real::World;
 use super::tree::Snapshot;
@@ -36,6 +37,10 @@ impl World {
                 let line = self.core.plan().agent.encode_interrupt(&format!("interrupt-{proc}"));
                 self.write(proc, line, at_once);
             }
+            Action::Answer { proc, request_id, denial } => {
+                let line = self.core.plan().agent.encode_denial(&request_id, &denial);
+                self.write(proc, line, at_once);
+            }
             Action::CloseStdin { proc } => {
                 if let Some(child) = self.children.get(&proc) {
                     child.close_stdin();
@@ -61,6 +66,12 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::SetCredential { .. } => {}
+            Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
+            Action::ReportToken { request, .. } | Action::ReadTokens { request } => {
+                at_once.push_back(Input::Tokens { request: Some(request), tokens: Vec::new() });
+            }
+            Action::ProbeToken { .. } => {}
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => self.show(now, &show),
             Action::Finish(finish) => self.finish = Some(finish),

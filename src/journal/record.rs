@@ -7,11 +7,15 @@ use crate::core::{Action, Input, Plan, Tick};
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
 /// The format's minor version. A higher one is read: it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 0;
+pub const FORMAT_MINOR: u32 = 1;
 /// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay fit for `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.
 pub const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The highest number and the latest time that a reader takes: 2^53, up to which every reader of JSON is exact. A journal
+/// that goes beyond it is damaged; nothing of ours comes near it (285 years of microseconds).
+pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Major and minor version of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,17 +96,26 @@ pub struct Gap {
 }
 
 /// One line after the header, as the reader sees it. Exactly one of the last five is set; none of them
-/// when a newer ccc wrote a kind of line that this one does not know.
+/// when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
 #[derive(Debug, Deserialize)]
 pub(super) struct Line {
     pub(super) n: Option<u64>,
     pub(super) t: Option<Tick>,
-    #[serde(rename = "in")]
+    #[serde(rename = "in", default, deserialize_with = "present")]
     pub(super) input: Option<Input>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) in_blob: Option<BlobRef>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) act_blob: Option<BlobRef>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) gap: Option<Gap>,
+}
+
+/// A member that is there says something: a `null` in its place would silently leave an entry out.
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The same line without a look into the input: used to tell *why* [`Line`] could not be read.
@@ -113,8 +126,9 @@ pub(super) struct LooseLine {
 }
 
 /// The kinds of input that this program knows, as they are written.
-const INPUT_KINDS: [&str; 11] = [
+const INPUT_KINDS: [&str; 12] = [
     "began",
+    "tokens",
     "spawned",
     "spawn_failed",
     "line",
@@ -132,6 +146,7 @@ const INPUT_KINDS: [&str; 11] = [
 pub fn input_kind(input: &Input) -> &'static str {
     match input {
         Input::Began { .. } => "began",
+        Input::Tokens { .. } => "tokens",
         Input::Spawned { .. } => "spawned",
         Input::SpawnFailed { .. } => "spawn_failed",
         Input::Line { .. } => "line",
@@ -157,9 +172,15 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Spawn(_) => "spawn",
         Action::Send(_) => "send",
         Action::Interrupt { .. } => "interrupt",
+        Action::Answer { .. } => "answer",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",
+        Action::SetCredential { .. } => "set_credential",
+        Action::ReportToken { .. } => "report_token",
+        Action::ReadTokens { .. } => "read_tokens",
+        Action::ProbeToken { .. } => "probe_token",
+        Action::Ask(_) => "ask",
         Action::RunCheck { .. } => "run_check",
         Action::CancelCheck { .. } => "cancel_check",
         Action::MeasureTree { .. } => "measure_tree",

@@ -203,9 +203,15 @@ impl<S: Sink> JournalWriter<S> {
             Action::Spawn(_)
             | Action::Send(_)
             | Action::Interrupt { .. }
+            | Action::Answer { .. }
             | Action::CloseStdin { .. }
             | Action::Signal { .. }
             | Action::KillTree { .. }
+            | Action::SetCredential { .. }
+            | Action::ReportToken { .. }
+            | Action::ReadTokens { .. }
+            | Action::ProbeToken { .. }
+            | Action::Ask(_)
             | Action::RunCheck { .. }
             | Action::CancelCheck { .. }
             | Action::MeasureTree { .. }

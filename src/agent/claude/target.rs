@@ -41,12 +41,27 @@ fn first_line(text: &str) -> String {
     target
 }
 
+/// A longer timeout is not believed: it would keep a hung process from ever being noticed.
+const LONGEST_TIMEOUT_MS: u64 = 24 * 3_600_000;
+
 /// The timeout that the call declares, milliseconds.
 pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     match tool {
-        "Bash" | "PowerShell" => input?.member("timeout")?.read(),
+        "Bash" | "PowerShell" => {
+            let declared_ms: u64 = input?.member("timeout")?.read()?;
+            Some(declared_ms.min(LONGEST_TIMEOUT_MS))
+        }
         _ => None,
     }
+}
+
+/// The most that 2.1.329 gives a command in the background (its tool's own text).
+const LONGEST_BACKGROUND_MS: u64 = 7_200_000;
+
+/// The timeout that a call which runs in the background declares, milliseconds.
+pub(super) fn background_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
+    let in_background: Option<bool> = input?.member("run_in_background")?.read();
+    timeout_ms(tool, input).filter(|_| in_background == Some(true)).map(|ms| ms.min(LONGEST_BACKGROUND_MS))
 }
 
 /// The change of a file that the call is about to make. `MultiEdit` is shown as the parts that it replaces, one after the other.

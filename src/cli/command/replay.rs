@@ -161,9 +161,15 @@ pub(in crate::cli) fn pieces(
         Action::Spawn(_)
         | Action::Send(_)
         | Action::Interrupt { .. }
+        | Action::Answer { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }
+        | Action::SetCredential { .. }
+        | Action::ReportToken { .. }
+        | Action::ReadTokens { .. }
+        | Action::ProbeToken { .. }
+        | Action::Ask(_)
         | Action::RunCheck { .. }
         | Action::CancelCheck { .. }
         | Action::MeasureTree { .. }

@@ -15,8 +15,8 @@ use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{
-    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Project,
-    Resolved, Span, Transport,
+    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Percent,
+    Project, Resolved, Span, Transport,
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
@@ -87,6 +87,14 @@ pub struct SuperviseArgs {
     #[arg(long)]
     pub no_wait: bool,
 
+    /// Take another token at the next stop when a usage window of the present one has passed this percentage [95].
+    #[arg(long, value_name = "PERCENT")]
+    pub rotate_at: Option<Percent>,
+
+    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
+    #[arg(long)]
+    pub interactive: bool,
+
     /// How the agent's output reaches ccc: pty or pipe [pty].
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub transport: Option<Transport>,
@@ -132,11 +140,15 @@ impl SuperviseArgs {
                     max_restarts: self.max_restarts,
                     max_repeats: None,
                 },
+                start_timeout: None,
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 grace: None,
                 share_prompt_prefix: None,
                 no_wait: self.no_wait.then_some(true),
+                rotate_at: self.rotate_at,
+                interactive: self.interactive.then_some(true),
+                answer_timeout: None,
                 output_format: self.output_format,
             },
             agent_args: self.agent_args.clone(),
@@ -300,12 +312,16 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_repeats: settings.budgets.max_repeats.get(),
         },
         timeouts: Timeouts {
+            start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
             grace_ms: settings.grace.as_ms(),
         },
         share_prompt_prefix: settings.share_prompt_prefix,
         no_wait: settings.no_wait,
+        rotate_at: settings.rotate_at.share(),
+        interactive: settings.interactive,
+        answer_timeout_ms: settings.answer_timeout.as_ms(),
         seed,
     })
 }

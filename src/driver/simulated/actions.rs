@@ -21,6 +21,10 @@ impl World {
                 let bytes = self.plan.agent.encode_interrupt("interrupt-1");
                 self.write(proc, bytes, false);
             }
+            Action::Answer { proc, request_id, denial } => {
+                let bytes = self.plan.agent.encode_denial(&request_id, &denial);
+                self.write(proc, bytes, false);
+            }
             Action::CloseStdin { proc } => self.on_its_way(proc, Event::InputEnded(proc)),
             Action::Signal { proc, signal } => {
                 let signal = match signal {
@@ -51,6 +55,11 @@ impl World {
                 self.laws.finish(&finish)?;
                 self.finish = Some(finish);
             }
+            action @ (Action::SetCredential { .. }
+            | Action::ReportToken { .. }
+            | Action::ReadTokens { .. }
+            | Action::ProbeToken { .. }
+            | Action::Ask(_)) => return Err(format!("there is no token, and yet: {action:?}")),
             Action::Decide(_) | Action::Note(_) | Action::Show(_) => {}
         }
         Ok(())

@@ -18,9 +18,15 @@ impl World {
                 }
                 Action::Spawn(spawn) => Some(format!("Spawn {} {:?}", spawn.proc, spawn.role)),
                 Action::Interrupt { .. }
+                | Action::Answer { .. }
                 | Action::CloseStdin { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }
+                | Action::SetCredential { .. }
+                | Action::ReportToken { .. }
+                | Action::ReadTokens { .. }
+                | Action::ProbeToken { .. }
+                | Action::Ask(_)
                 | Action::RunCheck { .. }
                 | Action::CancelCheck { .. }
                 | Action::MeasureTree { .. }
@@ -30,6 +36,7 @@ impl World {
         let input = match input {
             Input::Line { proc, line: LineFact::Json(json) } => format!("Line {proc} {}", shape(json.get())),
             Input::Began { .. }
+            | Input::Tokens { .. }
             | Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }

@@ -143,7 +143,7 @@ impl World {
     fn night(&mut self) -> Result<Finish, String> {
         let stop_ms = self.dice.between(0, 3 * 3_600_000);
         self.schedule(stop_ms, Event::FaultsStop);
-        self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None })?;
+        self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None, tokens: Vec::new() })?;
         while self.finish.is_none() {
             self.advance()?;
             if self.steps > MAX_STEPS {
@@ -278,7 +278,8 @@ impl World {
     fn handle(&mut self, input: Input) -> Vec<Action> {
         let told_unix_ms = match &input {
             Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
-            Input::Spawned { .. }
+            Input::Tokens { .. }
+            | Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }
             | Input::Progress { .. }
@@ -349,7 +350,12 @@ impl World {
         self.core = self.replay()?;
         self.laws.resumed();
         self.dead_ms += i64::try_from(self.dice.between(1_000, 7_200_000)).unwrap_or(0);
-        self.feed_plainly(Input::Began { unix_ms: self.wall_ms(), resumed: true, turn_recorded: self.turn_recorded() })
+        self.feed_plainly(Input::Began {
+            unix_ms: self.wall_ms(),
+            resumed: true,
+            turn_recorded: self.turn_recorded(),
+            tokens: Vec::new(),
+        })
     }
 
     /// The journal's inputs, given to a fresh core, must lead to the journal's actions.
