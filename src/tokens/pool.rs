@@ -78,7 +78,7 @@ impl Pool {
         if let Some(agent) = agent {
             found.warnings.extend(agent.warnings.iter().cloned());
             found.hidden.extend(agent.values().cloned());
-            let login = login::read(&dirs.claude, &mut found);
+            let login = login::read(dirs, &mut found);
             // The CLI looks for its login only when nothing else is there (facts §9).
             if let Some(only) = agent.only_credential().filter(|_| found.credentials.is_empty()) {
                 found.add(only)?;
@@ -329,8 +329,8 @@ mod tests {
                           {"label": "gateway", "kind": "auth_token", "env": "WORK"},
                           {"provider": "openai", "env": "ANTHROPIC_API_KEY"}]"#;
         let gathered = gather(home.path(), &pairs, entries);
-        let file = home.path().join(".claude/.credentials.json").display().to_string();
-        assert_eq!(labels(&gathered.pool), ["plan", "gateway", ANTHROPIC_API_KEY, file.as_str()]);
+        let expected = ["plan", "gateway", ANTHROPIC_API_KEY, "~/.claude/.credentials.json"];
+        assert_eq!(labels(&gathered.pool), expected);
         assert_eq!(gathered.warnings, Vec::<String>::new(), "the order was given, so no bill surprises");
         let without = gather(home.path(), &pairs, "[]");
         assert!(without.warnings[0].contains("ANTHROPIC_API_KEY is used and billed first although"));
