@@ -10,6 +10,8 @@
 mod credential;
 mod discovery;
 mod fetch;
+mod hosts;
+mod http;
 
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
@@ -17,5 +19,7 @@ pub use credential::{
 };
 pub use discovery::{Discovery, NoCredential, discover};
 pub use fetch::{FetchCommand, FetchError};
+pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
+pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
 
 pub use crate::config::Provider;
