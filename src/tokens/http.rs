@@ -230,11 +230,6 @@ impl Answer {
         Self { status, headers, body }
     }
 
-    /// A header's value; of several, the first.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
     /// All headers, their names in lower case.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.trim()))
