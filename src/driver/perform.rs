@@ -37,6 +37,10 @@ impl World {
                 let line = self.core.plan().agent.encode_interrupt(&format!("interrupt-{proc}"));
                 self.write(proc, line, at_once);
             }
+            Action::Answer { proc, request_id, denial } => {
+                let line = self.core.plan().agent.encode_denial(&request_id, &denial);
+                self.write(proc, line, at_once);
+            }
             Action::CloseStdin { proc } => {
                 if let Some(child) = self.children.get(&proc) {
                     child.close_stdin();

@@ -15,9 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::answers::Answers;
 use super::clock::Clock;
+use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
@@ -31,14 +34,10 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(4);
 /// How long ccc, leaving, waits for the end of what it has killed.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
 /// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
-/// machine without memory).
+/// machine without memory). That time does not count; the regular beat is what shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
 /// How long, after that, timeouts wait for the facts that have piled up.
 const CATCH_UP: Duration = Duration::from_millis(500);
-/// The status line follows every event; while nothing happens its clock is redrawn this often, on a terminal only. A
-/// redraw wakes the loop twice (tokio's timer wheel) and the screen's thread once: this keeps an idle run below one
-/// wake-up a second.
-const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -129,6 +128,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             clock: Clock::starting_at(setup.from),
             core: setup.core,
             journal: setup.journal,
+            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
             run_dir: setup.run_dir,
             ours: Arc::new(Ours::of_process(&setup.state_dir)),
             state_dir: setup.state_dir,
@@ -146,6 +146,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             finish: None,
+            alarm: Alarm::new(),
             phase_written: String::new(),
             answers: None,
         };
@@ -179,6 +180,20 @@ pub(super) struct World {
     pub(super) phase_written: String,
     /// The open question, when there is one.
     pub(super) answers: Option<Answers>,
+    pub(super) heart: Heart,
+    alarm: Alarm,
+}
+
+/// What the loop woke for.
+enum Woken {
+    Signal(Heard),
+    /// A deadline of the core, or the alarm.
+    Due {
+        deadline: bool,
+    },
+    Beat,
+    /// `None` when nobody can post any more.
+    Event(Option<Event>),
 }
 
 impl World {
@@ -197,32 +212,49 @@ impl World {
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
         self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens: Vec::new() });
         let mut interrupts = 0u32;
-        let mut status_due = self.printer.wants_status().then(|| self.clock.after(STATUS_INTERVAL));
-        let mut not_before: Option<tokio::time::Instant> = None;
+        // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays below one
+        // wake-up a second (tokio's timer wheel wakes twice, the screen's thread once).
+        let mut beat_due = self.clock.after(BEAT_INTERVAL);
+        let mut not_before: Option<Instant> = None;
         while self.finish.is_none() {
             let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
             let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
-            tokio::select! {
+            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
+            let slept = self.clock.instant_now();
+            let woken = tokio::select! {
                 biased;
-                heard = signals.next() => match heard {
-                    Heard::Stop(reason) => {
-                        interrupts += 1;
-                        if interrupts >= 3 {
-                            break;
-                        }
-                        self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
+                heard = signals.next() => Woken::Signal(heard),
+                () = sleep_until(deadline) => Woken::Due { deadline: true },
+                () = self.alarm.rang() => Woken::Due { deadline: false },
+                () = sleep_until(Some(beat_due)) => Woken::Beat,
+                event = events.recv() => Woken::Event(event),
+            };
+            let stood_still = self.clock.late(beat_due).min(self.clock.late(slept));
+            if stood_still > LATE {
+                tracing::debug!(ms = stood_still.as_millis(), "ccc stood still");
+                self.clock.stood_still(stood_still);
+                beat_due = self.clock.instant_now();
+                not_before = Some(self.clock.after(CATCH_UP));
+            }
+            match woken {
+                Woken::Signal(Heard::Stop(reason)) => {
+                    interrupts += 1;
+                    if interrupts >= 3 {
+                        break;
                     }
-                    Heard::ChildEnded => {
-                        reap_orphans();
+                    self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
+                }
+                Woken::Signal(Heard::ChildEnded) => {
+                    reap_orphans();
+                }
+                Woken::Signal(Heard::Resized) => {
+                    if let Some(columns) = super::terminal_columns() {
+                        self.printer.resize(columns);
                     }
-                    Heard::Resized => {
-                        if let Some(columns) = super::terminal_columns() {
-                            self.printer.resize(columns);
-                        }
-                    }
-                },
-                () = sleep_until(deadline) => {
-                    let late = deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
+                }
+                Woken::Due { deadline: true } if stood_still > LATE => {}
+                Woken::Due { deadline: by_tick } => {
+                    let late = by_tick && deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
                     // Once only: a loop that is always late has timeouts all the same.
                     if late && not_before.is_none() {
                         not_before = Some(self.clock.after(CATCH_UP));
@@ -232,17 +264,17 @@ impl World {
                     let unix_ms = self.clock.unix_ms();
                     self.feed(Input::Elapsed { unix_ms });
                 }
-                event = events.recv() => match event {
-                    Some(event) => self.event(event),
-                    None => break,
-                },
-                () = sleep_until(status_due) => {
-                    status_due = Some(self.clock.after(STATUS_INTERVAL));
+                Woken::Beat => {
+                    not_before = not_before.filter(|instant| self.clock.late(*instant).is_zero());
+                    beat_due = self.clock.after(BEAT_INTERVAL);
+                    self.beat();
                     let now = self.clock.now();
                     if let Some(piece) = self.printer.status(now) {
                         self.put(piece);
                     }
                 }
+                Woken::Event(Some(event)) => self.event(event),
+                Woken::Event(None) => break,
             }
         }
         self.leave(events, signals).await

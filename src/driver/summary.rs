@@ -1,11 +1,18 @@
-//! `run.json`, kept up to date at each change of phase.
+//! `run.json` and `heartbeat.json`, kept up to date at each change of phase.
 
 use super::real::World;
 use crate::journal::{RunSummary, SUMMARY_VERSION};
 
 impl World {
+    /// Tells whoever supervises ccc that it lives, and the phase.
+    pub(super) fn beat(&mut self) {
+        let unix_ms = self.clock.unix_ms();
+        self.heart.beat(&self.phase_written, unix_ms);
+    }
+
     pub(super) fn write_summary(&mut self, phase: &str) {
         self.phase_written = phase.to_owned();
+        self.beat();
         let plan = self.core.plan();
         let now = self.clock.unix_ms();
         let finish = self.finish.as_ref();

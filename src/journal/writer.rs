@@ -203,6 +203,7 @@ impl<S: Sink> JournalWriter<S> {
             Action::Spawn(_)
             | Action::Send(_)
             | Action::Interrupt { .. }
+            | Action::Answer { .. }
             | Action::CloseStdin { .. }
             | Action::Signal { .. }
             | Action::KillTree { .. }

@@ -161,6 +161,7 @@ pub(in crate::cli) fn pieces(
         Action::Spawn(_)
         | Action::Send(_)
         | Action::Interrupt { .. }
+        | Action::Answer { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }

@@ -140,6 +140,7 @@ impl SuperviseArgs {
                     max_restarts: self.max_restarts,
                     max_repeats: None,
                 },
+                start_timeout: None,
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 grace: None,
@@ -311,6 +312,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_repeats: settings.budgets.max_repeats.get(),
         },
         timeouts: Timeouts {
+            start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
             grace_ms: settings.grace.as_ms(),
