@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    supervise, tokens,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -42,6 +42,8 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
+    /// List the tokens that a run may use, with what is known about each.
+    Tokens(tokens::TokensArgs),
     /// Show recorded runs again, or check that they would be decided the same way.
     Replay(replay::ReplayArgs),
     /// Turn a recorded run into a terminal recording or a scrubbed test fixture.

@@ -37,6 +37,20 @@ pub(super) fn gather(
     Ok(Pool::gather(places, entries, Provider::Anthropic, Some(&settings))?)
 }
 
+/// The tokens that a program of this provider may be given; what the agent's CLI finds by itself is not among them.
+///
+/// # Errors
+/// When a file of tokens is not there.
+pub(super) fn gather_for_program(
+    context: &Context,
+    project: &Project,
+    entries: &[TokenEntry],
+    provider: Provider,
+) -> Result<Gathered, CliError> {
+    let places = Places { env: &context.env, dirs: context.dirs()?, project };
+    Ok(Pool::gather(places, entries, provider, None)?)
+}
+
 /// The error for settings that would take a token's place.
 pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     if conflicts.is_empty() {

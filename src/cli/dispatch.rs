@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    supervise, tokens,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -46,6 +46,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         None => supervise::run(cli.supervise, context),
         Some(Command::Resume(args)) => resume::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
+        Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
         Some(Command::Explain(args)) => explain::run(args, context),
