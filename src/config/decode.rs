@@ -24,7 +24,12 @@ pub(super) fn decode(object: &Map<String, Value>) -> Decoded {
     let mut unknown = Vec::new();
     let mut faults = Vec::new();
     for (name, value) in object {
-        if is_leaf(name) {
+        if let (Some((group, inner)), true) = (name.split_once('.'), is_leaf(name)) {
+            // It is plain what is meant, and no other reader of the file would see it.
+            let message =
+                format!("a name with a dot means nothing in a file: write {{\"{group}\": {{\"{inner}\": …}}}}");
+            faults.push(KeyFault { key: name.clone(), message });
+        } else if is_leaf(name) {
             take(name, value, &mut known, &mut faults);
         } else if !is_group(name) {
             // `$schema` tells editors where the schema is.
@@ -92,6 +97,11 @@ pub(super) fn kind(value: &Value) -> &'static str {
 }
 
 fn take(path: &str, value: &Value, known: &mut Map<String, Value>, faults: &mut Vec<KeyFault>) {
+    // No key's value is an object, but serde takes `{"pty": null}` for the word `pty`.
+    if value.is_object() {
+        faults.push(KeyFault { key: path.to_owned(), message: "it does not take an object".to_owned() });
+        return;
+    }
     match decode_one(path, value.clone()) {
         Ok(_) => insert(path, value.clone(), known),
         Err(message) => faults.push(KeyFault { key: path.to_owned(), message }),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::decode::{decode, kind, plain};
-use super::{ConfigError, FileFault, Layer, Position};
+use super::{ConfigError, FileFault, Layer, Position, TokenPlace};
 
 /// A configuration file that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,9 +32,7 @@ pub fn load_file(path: &Path, home: &Path) -> Result<Option<FileLayer>, ConfigEr
         }
         Err(error) => return Err(fault(FileFault::Unreadable(error))),
     };
-    let text =
-        std::str::from_utf8(&bytes).map_err(|error| fault(FileFault::NotUtf8 { offset: error.valid_up_to() }))?;
-    let (mut layer, unknown) = parse(text).map_err(fault)?;
+    let (mut layer, unknown) = parse_file(&bytes).map_err(fault)?;
     let base = path.parent().unwrap_or(Path::new(""));
     rebase(&mut layer, base, home);
     Ok(Some(FileLayer { path: path.to_path_buf(), layer, unknown }))
@@ -51,6 +49,11 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
     {
         *path = absolute(path).to_string_lossy().into_owned();
     }
+    for entry in layer.tokens.iter_mut().flatten() {
+        if let TokenPlace::File(path) = &mut entry.place {
+            *path = absolute(path).to_string_lossy().into_owned();
+        }
+    }
     if let Some(path) = &mut layer.critic.prompt_file
         && !path.is_empty()
     {
@@ -58,7 +61,12 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
     }
 }
 
-fn parse(text: &str) -> Result<(Layer, Vec<String>), FileFault> {
+/// What a file's bytes say, and the keys in them that mean nothing, with their paths.
+///
+/// # Errors
+/// When the bytes are no configuration; nothing of them is to be used then.
+pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<String>), FileFault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| FileFault::NotUtf8 { offset: error.valid_up_to() })?;
     // Some editors begin a file with a byte order mark; JSON does not know it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value: Value = serde_json::from_str(text)

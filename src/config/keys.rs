@@ -21,6 +21,7 @@ pub const KEYS: &[Key] = &[
     key("agent.args", None, Some("--")),
     key("transport", Some(env::CCC_TRANSPORT), Some("--transport")),
     key("checks", Some(env::CCC_CHECK), Some("--check")),
+    key("tokens", None, None),
     key("critic.prompt_file", Some(env::CCC_SUPERVISOR_PROMPT), Some("--supervisor-prompt")),
     key("critic.prompt", Some(env::CCC_CRITIC_PROMPT), Some("--critic-prompt")),
     key("critic.model", Some(env::CCC_CRITIC_MODEL), Some("--critic-model")),

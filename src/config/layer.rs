@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -14,14 +14,19 @@ use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
 #[schemars(title = "Configuration of ccc")]
 pub struct Layer {
     /// The agent's CLI.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub agent: AgentLayer,
     /// How the agent's output reaches ccc: pty (default) or pipe.
     pub transport: Option<Transport>,
     /// Commands that ccc itself runs each time the agent stops. A failing one is feedback without asking the critic.
     pub checks: Option<Vec<CheckEntry>>,
+    /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
+    pub tokens: Option<Vec<TokenEntry>>,
     /// The critic.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub critic: CriticLayer,
     /// When enough is enough.
+    #[serde(deserialize_with = "null_is_nothing")]
     pub budgets: BudgetsLayer,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
@@ -41,6 +46,11 @@ pub struct Layer {
     pub answer_timeout: Option<Span>,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
+}
+
+/// A group that is `null` says nothing, as a single key does.
+fn null_is_nothing<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// The agent's CLI.

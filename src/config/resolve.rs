@@ -234,6 +234,7 @@ fn overlay(under: Layer, over: Layer) -> Layer {
         },
         transport: over.transport.or(under.transport),
         checks: over.checks.or(under.checks),
+        tokens: over.tokens.or(under.tokens),
         critic: super::CriticLayer {
             prompt_file: over.critic.prompt_file.or(under.critic.prompt_file),
             prompt: over.critic.prompt.or(under.critic.prompt),
@@ -292,6 +293,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
                 }
             })
             .collect(),
+        tokens: layer.tokens.unwrap_or_default(),
         critic: CriticSettings {
             prompt_file: layer.critic.prompt_file.map(PathBuf::from),
             prompt: layer.critic.prompt.unwrap_or(CriticPromptAs::Message),

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// What the user wants, after all layers: nothing is left open that has a default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +14,8 @@ pub struct Settings {
     pub transport: Transport,
     /// `checks`, in order.
     pub checks: Vec<Check>,
+    /// `tokens`, in order; their files are absolute.
+    pub tokens: Vec<TokenEntry>,
     /// `critic`.
     pub critic: CriticSettings,
     /// `budgets`.

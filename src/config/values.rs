@@ -88,7 +88,8 @@ impl fmt::Display for Cost {
 /// A share in whole percent, 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u8", into = "u8")]
-pub struct Percent(#[schemars(range(min = 1, max = 100))] u8);
+#[schemars(extend("minimum" = 1, "maximum" = 100))]
+pub struct Percent(u8);
 
 impl Percent {
     /// From the number; `None` outside of 1 to 100.

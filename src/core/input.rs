@@ -70,6 +70,8 @@ pub enum SpawnFault {
     NotExecutable,
     /// The working directory is gone.
     BadDirectory,
+    /// The command that gives its credential failed.
+    NoCredential,
     /// The system is out of something (processes, memory, descriptors): may pass.
     Exhausted,
     /// Anything else.

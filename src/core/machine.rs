@@ -144,6 +144,7 @@ impl Core {
     /// state becomes a [`Note`].
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.now = self.now.max(now);
+        let seen = self.now;
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.see_wall_clock(unix_ms);
@@ -155,7 +156,7 @@ impl Core {
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
             Input::Progress { proc } => match self.live_mut(proc) {
-                Some(live) => live.watch.progress(now),
+                Some(live) => live.watch.progress(seen),
                 None => self.ignored(&format!("progress of process {proc}, which is gone")),
             },
             Input::WriteFailed { proc, message } => {
@@ -234,6 +235,12 @@ impl Core {
     #[must_use]
     pub fn restarts(&self) -> u32 {
         self.tally.restarts
+    }
+
+    /// Times another token was taken.
+    #[must_use]
+    pub fn rotations(&self) -> u32 {
+        self.tally.rotations
     }
 
     /// What all processes have cost; `None` while unknown.

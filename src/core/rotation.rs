@@ -444,6 +444,26 @@ impl Core {
         true
     }
 
+    /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
+    /// else the run ends, since nobody is there to unlock a password manager.
+    pub(super) fn token_not_had(&mut self, live: &Live, message: &str) {
+        let now_unix_ms = self.unix_ms();
+        if let Stage::Reviewing(review) = &mut self.stage
+            && review.critic == Some(live.id)
+        {
+            review.critic = None;
+        }
+        let others = |token: &TokenFact| Some(&token.id) != live.token.as_ref() && pool::is_usable(token, now_unix_ms);
+        match live.token.clone() {
+            Some(id) if self.tokens.known.iter().any(others) => {
+                let until_unix_ms = plausible_reset(None, now_unix_ms);
+                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+                self.choose_after_report(Occasion::Idle, message);
+            }
+            Some(_) | None => self.close(Outcome::Failed, &format!("there is no credential: {message}")),
+        }
+    }
+
     fn report(&mut self, id: &TokenId, report: TokenReport) {
         if matches!(report, TokenReport::Refused) {
             self.tokens.refused.insert(id.clone());
@@ -645,8 +665,9 @@ impl Core {
         self.tokens.choosing = None;
     }
 
-    /// Whether the user is being asked.
-    pub(super) fn is_asking(&self) -> bool {
+    /// Whether a question to the user is open.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
         self.tokens.choosing.as_ref().is_some_and(|choosing| choosing.asked.is_some())
     }
 

@@ -124,6 +124,7 @@ impl Core {
             ) => {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
             }
+            (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&live, message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.restart_agent(&ExitCause::Crash, &format!("it could not be started: {message}"), None);
             }
@@ -443,11 +444,11 @@ impl Core {
                 Life::Ending(ladder) => match ladder.climb(proc, now, grace_ms) {
                     Some(action) => self.act(action),
                     None => {
-                        self.take_live(proc);
                         self.note(
                             "abandoned",
                             &format!("process {proc} survives a kill; the run goes on without its end"),
                         );
+                        self.exited(proc, &ExitFact::default());
                     }
                 },
                 Life::Starting | Life::Running => match live.watch.overdue(now) {

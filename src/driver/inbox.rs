@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::agent::AgentKind;
-use crate::core::{CheckId, CheckResult, ExitFact, LineFact, MeasureId, ProcId};
+use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId};
 use crate::journal::Redactor;
 use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Frame, FrameDecoder, LineLimit};
@@ -39,6 +39,8 @@ pub(super) enum Event {
     CheckFinished { check: CheckId, result: CheckResult },
     TreeTaken { measure: MeasureId, snapshot: Snapshot },
     TreeCompared { measure: MeasureId, fact: crate::core::TreeFact },
+    Answered { number: u32, choice: LimitChoice },
+    NotUnderstood { typed: String },
 }
 
 /// The sending side; cheap to clone.

@@ -4,6 +4,7 @@
 //! replayed one, in which facts come from a journal and actions are compared with it; and the simulated one, in which
 //! both are made up from a seed. The driver decides nothing: a decision here would be one that no replay can show.
 
+mod answers;
 mod clock;
 mod inbox;
 mod perform;

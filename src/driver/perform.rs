@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::inbox::{Ears, Event};
 use super::real::World;
 use super::tree::Snapshot;
@@ -61,7 +62,8 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since } => self.measure(measure, since),
-            Action::SetCredential { .. } | Action::Ask(_) => {}
+            Action::SetCredential { .. } => {}
+            Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
             Action::ReportToken { request, .. } | Action::ReadTokens { request } => {
                 at_once.push_back(Input::Tokens { request: Some(request), tokens: Vec::new() });
             }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::answers::Answers;
 use super::clock::Clock;
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
@@ -146,6 +147,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             snapshots: BTreeMap::new(),
             finish: None,
             phase_written: String::new(),
+            answers: None,
         };
         Ok(world.run(events, signals, setup.resumed, setup.first_inputs).await)
     })
@@ -175,6 +177,8 @@ pub(super) struct World {
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
+    /// The open question, when there is one.
+    pub(super) answers: Option<Answers>,
 }
 
 impl World {
@@ -279,7 +283,9 @@ impl World {
                             | Event::Progress { .. }
                             | Event::WriteFailed { .. }
                             | Event::TreeTaken { .. }
-                            | Event::TreeCompared { .. },
+                            | Event::TreeCompared { .. }
+                            | Event::Answered { .. }
+                            | Event::NotUnderstood { .. },
                         )
                         | None => {}
                     }
@@ -324,6 +330,14 @@ impl World {
                 self.feed(Input::TreeMeasured { measure, tree });
             }
             Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
+            Event::Answered { number, choice } => {
+                self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
+            }
+            Event::NotUnderstood { typed } => {
+                let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
+                let now = self.clock.now();
+                self.show(now, &Show::Notice { text });
+            }
         }
     }
 
@@ -358,6 +372,9 @@ impl World {
             }
             self.hold_session_lock(&mut at_once);
             next = at_once.pop_front();
+        }
+        if !self.core.is_asking() {
+            self.answers = None;
         }
         let phase = self.core.phase();
         if phase != self.phase_written {

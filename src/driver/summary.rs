@@ -33,7 +33,7 @@ impl World {
             outcome: finish.map(|finish| finish.outcome),
             reason: finish.map(|finish| finish.reason.clone()),
             restarts: self.core.restarts(),
-            rotations: 0,
+            rotations: self.core.rotations(),
             waited_ms: finish.map_or(0, |finish| finish.waited_ms),
             cost_usd: self.core.cost_usd(),
             result: finish.map(|finish| finish.result.clone()),

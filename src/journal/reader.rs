@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{
-    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES, RunKind, sha256_hex,
+    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES,
+    MAX_NUMBER, RunKind, sha256_hex,
 };
 use crate::core::command::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
@@ -52,7 +53,7 @@ pub struct Tail {
     pub good_bytes: u64,
     /// The number of the next entry.
     pub next_n: u64,
-    /// The time of the last entry.
+    /// The latest time of an entry.
     pub last_tick: Tick,
     /// What was dropped at the end.
     pub torn: Option<Torn>,
@@ -317,17 +318,24 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
     /// The entry on a parsed line; `None` for a kind of line that a newer ccc added.
     fn entry(&mut self, line: Line<I>) -> Result<Option<Entry<I>>, ReadError> {
         let tick = line.t.unwrap_or(self.tail.last_tick);
+        if tick.0 > MAX_NUMBER {
+            return Err(self.damaged(0, format!("a time of {} µs", tick.0)));
+        }
+        let is_entry = line.input.is_some() || line.act.is_some() || line.in_blob.is_some() || line.act_blob.is_some();
         if let Some(gap) = line.gap {
-            if gap.from != self.tail.next_n || gap.to < gap.from || gap.to == u64::MAX {
+            if is_entry {
+                return Err(self.damaged(0, "more than one thing on a line".to_owned()));
+            }
+            if gap.from != self.tail.next_n || gap.to < gap.from || gap.to > MAX_NUMBER {
                 let message = format!("a gap {} to {} out of order", gap.from, gap.to);
                 return Err(self.damaged(0, message));
             }
             self.tail.next_n = gap.to + 1;
-            self.tail.last_tick = tick;
+            self.tail.last_tick = self.tail.last_tick.max(tick);
             return Ok(Some(Entry { n: gap.from, tick, kind: EntryKind::Gap(gap) }));
         }
         let Some(n) = line.n else {
-            if line.input.is_none() && line.act.is_none() {
+            if !is_entry {
                 return Ok(None);
             }
             return Err(self.damaged(0, "an entry without a number".to_owned()));
@@ -335,6 +343,9 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         if n != self.tail.next_n {
             let message = format!("entry {n} where {} was due", self.tail.next_n);
             return Err(self.damaged(0, message));
+        }
+        if n > MAX_NUMBER {
+            return Err(self.damaged(0, format!("entry {n}")));
         }
         let kind = match (line.input, line.act, line.in_blob, line.act_blob) {
             (Some(input), None, None, None) => Some(EntryKind::In(input)),
@@ -357,7 +368,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             _ => return Err(self.damaged(0, "more than one thing on a line".to_owned())),
         };
         self.tail.next_n = n + 1;
-        self.tail.last_tick = tick;
+        self.tail.last_tick = self.tail.last_tick.max(tick);
         Ok(kind.map(|kind| Entry { n, tick, kind }))
     }
 

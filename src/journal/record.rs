@@ -15,6 +15,10 @@ pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.
 pub const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The highest number and the latest time that a reader takes: 2^53, up to which every reader of JSON is exact. A journal
+/// that goes beyond it is damaged; nothing of ours comes near it (285 years of microseconds).
+pub(super) const MAX_NUMBER: u64 = 1 << 53;
+
 /// Major and minor version of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormatVersion {
@@ -139,18 +143,27 @@ pub struct Gap {
 }
 
 /// One line after the header, as the reader sees it. Exactly one of the last five is set; none of them
-/// when a newer ccc wrote a kind of line that this one does not know.
+/// when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "I: DeserializeOwned")]
 pub(super) struct Line<I> {
     pub(super) n: Option<u64>,
     pub(super) t: Option<Tick>,
-    #[serde(rename = "in")]
+    #[serde(rename = "in", default, deserialize_with = "present")]
     pub(super) input: Option<I>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) in_blob: Option<BlobRef>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) act_blob: Option<BlobRef>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) gap: Option<Gap>,
+}
+
+/// A member that is there says something: a `null` in its place would silently leave an entry out.
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The same line without a look into the input: used to tell *why* [`Line`] could not be read.

@@ -237,9 +237,10 @@ impl Redactor {
             if mode == Mode::Json && !strings.is_inside(bytes, at) {
                 continue;
             }
-            let Some(found) = self.secret_at(bytes, at, copied, &mut dashed, mode) else {
+            let Some(mut found) = self.secret_at(bytes, at, copied, &mut dashed, mode) else {
                 continue;
             };
+            self.widen(bytes, at, &mut found, &mut strings, mode);
             let out = out.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
             out.extend_from_slice(&bytes[copied..found.from]);
             out.extend_from_slice(b"[redacted:");
@@ -255,6 +256,25 @@ impl Redactor {
         })
     }
 
+    /// A registered value that begins in what was found and goes on behind it would leave its end: all of it goes.
+    /// Looked for only where such a value can begin, and each place once, so that the time stays linear.
+    fn widen(&self, bytes: &[u8], at: usize, found: &mut Found, strings: &mut StringScan, mode: Mode) {
+        let longest = self.values.iter().map(Value::longest).max().unwrap_or_default();
+        let mut here = at + 1;
+        while longest > 0 && here < found.to {
+            if here >= found.from {
+                here = here.max((found.to + 1).saturating_sub(longest));
+            }
+            if (mode == Mode::Text || strings.is_inside(bytes, here))
+                && let Some(len) = self.value_at(bytes, here, mode)
+            {
+                found.from = found.from.min(here);
+                found.to = found.to.max(here + len);
+            }
+            here += 1;
+        }
+    }
+
     fn next_start(&self, bytes: &[u8], from: usize) -> Option<usize> {
         match &self.starts {
             Some(starts) => starts.find(Haystack::new(bytes).range(from..)).map(|hit| hit.start()),
@@ -268,25 +288,29 @@ impl Redactor {
             .iter()
             .filter(|(start, _)| bytes[at..].starts_with(start.as_bytes()))
             .find_map(|(_, shape)| shape_at(*shape, bytes, at, floor, dashed));
-        let value = self.values.iter().filter_map(|value| value.match_len(&bytes[at..], mode)).max().map(|len| Found {
-            from: at,
-            to: at + len,
-            kind: "value",
-        });
+        let value = self.value_at(bytes, at, mode).map(|len| Found { from: at, to: at + len, kind: "value" });
         match (shape, value) {
             (Some(shape), Some(value)) if value.to > shape.to => Some(value),
             (Some(shape), _) => Some(shape),
             (None, value) => value,
         }
     }
+
+    /// The length of the longest registered value that stands at `at`.
+    fn value_at(&self, bytes: &[u8], at: usize, mode: Mode) -> Option<usize> {
+        self.values.iter().filter_map(|value| value.match_len(&bytes[at..], mode)).max()
+    }
 }
 
 impl Value {
+    fn longest(&self) -> usize {
+        self.escaped.iter().map(Vec::len).fold(self.raw.len(), usize::max)
+    }
+
     fn match_len(&self, bytes: &[u8], mode: Mode) -> Option<usize> {
-        match mode {
-            Mode::Text => bytes.starts_with(&self.raw).then_some(self.raw.len()),
-            Mode::Json => self.escaped.iter().find(|form| bytes.starts_with(form)).map(Vec::len),
-        }
+        // A document that was cut off is text, too, with the value as it stands in JSON.
+        let raw = (mode == Mode::Text && bytes.starts_with(&self.raw)).then_some(self.raw.len());
+        raw.or_else(|| self.escaped.iter().find(|form| bytes.starts_with(form)).map(Vec::len))
     }
 }
 

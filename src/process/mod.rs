@@ -59,7 +59,7 @@ mod table;
 mod wake;
 
 pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
-pub use command::{Cancel, CommandEnding, CommandResult, CommandSpec, run_command};
+pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use error::{SpawnError, StdinError};
 pub use guest::{CTRL_C, Guest, GuestSink, GuestTerminal, Likeness, spawn_guest};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;

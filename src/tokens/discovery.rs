@@ -5,19 +5,12 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::credential::{
+    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, variables,
+};
 use super::{ChildEnv, Credential, CredentialKind};
-use crate::config::{Dirs, Env, Project};
+use crate::config::{Dirs, Env, Project, Provider};
 use crate::journal::Redactor;
-
-/// An API key.
-pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
-/// A bearer token.
-pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
-/// An OAuth token.
-pub const CLAUDE_CODE_OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
-
-/// The variables that compete in an agent's environment.
-pub const CREDENTIAL_VARIABLES: [&str; 3] = [ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN];
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -46,15 +39,18 @@ impl Discovery {
     /// credential all three are taken away, since they can only be empty.
     #[must_use]
     pub fn child_env(&self) -> ChildEnv {
-        self.found
-            .first()
-            .map_or_else(|| ChildEnv { set: Vec::new(), unset: CREDENTIAL_VARIABLES.to_vec() }, Credential::child_env)
+        let first = self.found.first();
+        let names = first.map_or(&[][..], |used| variables(used.provider, used.kind));
+        let value = first.and_then(Credential::held_value);
+        let set: Vec<_> = names.iter().filter_map(|name| Some((*name, value?.clone()))).collect();
+        let unset = CREDENTIAL_VARIABLES.into_iter().filter(|name| !set.iter().any(|(set, _)| set == name));
+        ChildEnv { unset: unset.map(str::to_owned).collect(), set }
     }
 
     /// A redactor that knows the values of all that was found, whatever their shape.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
-        let secrets = self.found.iter().filter_map(|found| found.secret.as_ref());
+        let secrets = self.found.iter().filter_map(Credential::held_value);
         Redactor::with_values(secrets.map(ExposeSecret::expose_secret))
     }
 
@@ -93,7 +89,7 @@ pub fn discover(env: &Env, dirs: &Dirs, project: &Project) -> Discovery {
         if text.trim() != text {
             warnings.push(format!("{name} begins or ends with white space"));
         }
-        Some(Credential::held(name, kind, SecretString::from(text.to_owned())))
+        Some(Credential::held(name, kind, Provider::Anthropic, SecretString::from(text.to_owned())))
     };
     found.extend(held(ANTHROPIC_API_KEY, CredentialKind::ApiKey, &mut warnings));
     found.extend(held(ANTHROPIC_AUTH_TOKEN, CredentialKind::AuthToken, &mut warnings));
@@ -119,8 +115,14 @@ fn helper(dirs: &Dirs, project: &Project, warnings: &mut Vec<String>) -> Option<
     files.iter().find_map(|file| {
         let settings = read_json(file, warnings)?;
         let command = settings.get("apiKeyHelper")?.as_str()?;
-        (!command.trim().is_empty())
-            .then(|| Credential::found_by_agent(format!("apiKeyHelper of {}", file.display()), CredentialKind::Helper))
+        (!command.trim().is_empty()).then(|| {
+            Credential::found_by_agent(
+                format!("apiKeyHelper of {}", file.display()),
+                CredentialKind::Helper,
+                "helper",
+                None,
+            )
+        })
     })
 }
 
@@ -129,7 +131,8 @@ fn login(dirs: &Dirs, warnings: &mut Vec<String>) -> Option<Credential> {
     let file: PathBuf = dirs.claude.join(".credentials.json");
     let login = read_json(&file, warnings)?;
     let token = login.pointer("/claudeAiOauth/accessToken")?.as_str()?;
-    (!token.is_empty()).then(|| Credential::found_by_agent(file.display().to_string(), CredentialKind::Login))
+    (!token.is_empty())
+        .then(|| Credential::found_by_agent(file.display().to_string(), CredentialKind::Login, "login", None))
 }
 
 /// A file of the agent's CLI; a missing one is nothing to speak of. The parser's message is left out: it may quote.
@@ -158,7 +161,6 @@ fn read_json(file: &Path, warnings: &mut Vec<String>) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::variable;
     use std::fs;
     use std::path::Path;
 
@@ -217,9 +219,9 @@ mod tests {
             assert_eq!(discovery.used().expect("one").kind, expected);
             let child = discovery.child_env();
             let set: Vec<&str> = child.set.iter().map(|(name, _)| *name).collect();
-            assert_eq!(set, Vec::from_iter(variable(expected)));
+            assert_eq!(set, variables(Provider::Anthropic, expected));
             assert_eq!(set.len() + child.unset.len(), 3);
-            assert!(child.unset.iter().all(|name| !set.contains(name)));
+            assert!(child.unset.iter().all(|name| !set.contains(&name.as_str())));
         }
     }
 
@@ -236,23 +238,6 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert_eq!(child.set[0].1.expose_secret(), KEY, "the child still gets it");
-    }
-
-    #[test]
-    fn the_fingerprint_has_a_domain_of_its_own_and_tells_values_apart() {
-        let one = Credential::held("a", CredentialKind::ApiKey, KEY.to_owned().into());
-        let same = Credential::held("b", CredentialKind::ApiKey, KEY.to_owned().into());
-        let other = Credential::held("a", CredentialKind::ApiKey, TOKEN.to_owned().into());
-        assert_eq!(one.fingerprint, same.fingerprint);
-        assert_ne!(one.fingerprint, other.fingerprint);
-        let print = one.fingerprint.expect("a fingerprint");
-        assert_eq!(print.as_str().len(), 8);
-        let plain: String = {
-            use sha2::Digest;
-            let hash = sha2::Sha256::digest(KEY.as_bytes());
-            hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-        };
-        assert_ne!(print.as_str(), plain);
     }
 
     #[test]

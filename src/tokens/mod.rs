@@ -9,9 +9,13 @@
 
 mod credential;
 mod discovery;
+mod fetch;
 
-pub use credential::{ChildEnv, Credential, CredentialKind, Fingerprint, variable};
-pub use discovery::{
-    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, Discovery, NoCredential,
-    discover,
+pub use credential::{
+    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
+    CredentialKind, Fingerprint, Source, variables,
 };
+pub use discovery::{Discovery, NoCredential, discover};
+pub use fetch::{FetchCommand, FetchError};
+
+pub use crate::config::Provider;

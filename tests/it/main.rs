@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod fuzzed;
 mod journal;
 #[macro_use]
 mod night;

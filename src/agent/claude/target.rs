@@ -41,10 +41,16 @@ fn first_line(text: &str) -> String {
     target
 }
 
+/// A longer timeout is not believed: it would keep a hung process from ever being noticed.
+const LONGEST_TIMEOUT_MS: u64 = 24 * 3_600_000;
+
 /// The timeout that the call declares, milliseconds.
 pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     match tool {
-        "Bash" | "PowerShell" => input?.member("timeout")?.read(),
+        "Bash" | "PowerShell" => {
+            let declared_ms: u64 = input?.member("timeout")?.read()?;
+            Some(declared_ms.min(LONGEST_TIMEOUT_MS))
+        }
         _ => None,
     }
 }

@@ -125,6 +125,7 @@ impl SuperviseArgs {
                 agent: AgentLayer { path: self.agent.as_ref().map(path), args: None },
                 transport: self.transport,
                 checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                tokens: None,
                 critic: CriticLayer {
                     prompt_file: self.supervisor_prompt.as_ref().map(path),
                     prompt: self.critic_prompt,

@@ -1,5 +1,7 @@
 //! Which token the command has, and what a limit leads to: another token, a wait, a question, the end.
 
+use std::collections::BTreeSet;
+
 use super::machine::{After, CommandCore, Stage};
 use super::CommandAction;
 use crate::core::id::jitter_unit;
@@ -31,6 +33,8 @@ pub(super) struct Tokens {
     /// The user said to go on with this one as it is; and whether it was spent then.
     kept: Option<(TokenId, bool)>,
     told_refused: bool,
+    /// Their values could not be had in this run: they count as refused.
+    unavailable: BTreeSet<TokenId>,
 }
 
 /// A question that is open.
@@ -59,6 +63,21 @@ impl Wait {
 }
 
 impl Tokens {
+    /// This is known by now.
+    pub(super) fn learn(&mut self, known: Vec<TokenFact>) {
+        self.known = known;
+        for token in &mut self.known {
+            token.refused |= self.unavailable.contains(&token.id);
+        }
+    }
+
+    /// The value of the token in use could not be had: it is not tried again.
+    pub(super) fn cannot_be_had(&mut self) {
+        self.unavailable.extend(self.current.clone());
+        let known = std::mem::take(&mut self.known);
+        self.learn(known);
+    }
+
     pub(super) fn look_due(&self) -> Option<Tick> {
         self.look.map(|(_, due)| due)
     }

@@ -185,7 +185,7 @@ impl CommandCore {
         match input {
             CommandInput::Began { unix_ms, tokens } => {
                 self.wall = (unix_ms, self.now);
-                self.tokens.known = tokens;
+                self.tokens.learn(tokens);
                 if self.stage == Stage::NotBegun {
                     self.start();
                 } else {
@@ -201,7 +201,7 @@ impl CommandCore {
             CommandInput::Tokens { request, tokens, unix_ms } => {
                 self.wall = (unix_ms, self.now);
                 if self.tokens.answered(request) {
-                    self.tokens.known = tokens;
+                    self.tokens.learn(tokens);
                     self.tokens_known();
                 } else {
                     self.ignored("a late answer about tokens");
@@ -296,6 +296,11 @@ impl CommandCore {
         match fault {
             SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory => {
                 self.finish(Outcome::Failed, message);
+            }
+            SpawnFault::NoCredential => {
+                self.tell(message);
+                self.tokens.cannot_be_had();
+                self.start();
             }
             SpawnFault::Exhausted | SpawnFault::Other => self.failed(&message),
         }

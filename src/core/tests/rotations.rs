@@ -419,6 +419,24 @@ fn a_run_that_waited_for_a_token_goes_on_when_it_is_resumed_with_a_new_one() {
 }
 
 #[test]
+fn a_token_whose_command_fails_gives_way_and_the_last_one_ends_the_run() {
+    let (mut night, actions) = Night::begin(plan(), two(OAuth));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "a")));
+    let failed = |proc| Input::SpawnFailed {
+        proc: ProcId(proc),
+        fault: SpawnFault::NoCredential,
+        message: "A: `op read x` ended with code 1".to_owned(),
+    };
+    let actions = night.feed(failed(1));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+    assert_eq!(night.run.core.restarts(), 0);
+    let actions = night.feed(failed(2));
+    let finish = finish(&actions).expect("the end");
+    assert_eq!(finish.outcome, Outcome::Failed);
+    assert!(finish.reason.contains("`op read x` ended"), "{}", finish.reason);
+}
+
+#[test]
 fn a_token_that_works_again_is_told_to_the_others() {
     let (mut night, turn) = at_work(plan(), two(OAuth));
     night.tokens[0].refused = true;

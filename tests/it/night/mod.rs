@@ -34,6 +34,7 @@ mod death;
 mod given;
 mod going_on;
 pub(crate) mod harness;
+mod limits;
 mod seen;
 mod trouble;
 mod verdicts;
