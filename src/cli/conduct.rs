@@ -1,6 +1,6 @@
 //! A run from its settled plan to its last word: what `ccc --supervisor`, `ccc resume` and `ccc demo` have in common.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::credentials::RunTokens;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{OutputFormat, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::journal::{Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, SessionLock, Tail};
 use crate::process;
-use crate::tokens::Discovery;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
@@ -28,9 +28,9 @@ pub(super) struct Night<'a> {
     pub(super) form: OutputFormat,
     /// How the agent's stdout reaches us.
     pub(super) transport: Transport,
-    /// The credential in use.
-    pub(super) credentials: &'a Discovery,
-    /// The credential in a sentence.
+    /// The tokens that the agent may get.
+    pub(super) tokens: &'a RunTokens,
+    /// The token in use, in a sentence.
     pub(super) credential_sentence: String,
     /// Where the critic's prompt comes from.
     pub(super) prompt_origin: String,
@@ -65,7 +65,7 @@ pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Res
         })?;
         plan.critic.prompt_file = Some(file.display().to_string());
     }
-    let redactor = night.credentials.redactor();
+    let redactor = night.tokens.redactor();
     let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
     let journal =
@@ -98,7 +98,7 @@ pub(super) fn go_on(
     if swept.killed > 0 {
         context.printer.talk(format_args!("{} process(es) left by the dead run were ended", swept.killed));
     }
-    let redactor = night.credentials.redactor();
+    let redactor = night.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
     let life = Life {
@@ -265,19 +265,12 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
     }
 }
 
-/// Our environment with exactly the credential in use, and none of the others.
+/// Our environment with exactly the token in use, and none of the others; for the checks without any.
 fn child_env(night: &Night<'_>, context: &Context) -> ChildEnv {
-    let change = night.credentials.child_env();
-    let mut checks: Vec<(OsString, OsString)> = context
-        .env
-        .pairs()
-        .filter(|(name, _)| {
-            !crate::tokens::CREDENTIAL_VARIABLES.iter().any(|credential| *name == OsStr::new(credential))
-        })
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut checks = night.tokens.pool.child_env_without().apply(ours);
     checks.extend(night.extra_env.iter().cloned());
-    ChildEnv { agent: change.apply(checks.clone()), checks }
+    ChildEnv { agent: night.tokens.agent_env().apply(checks.clone()), checks }
 }
 
 fn at_a_terminal() -> bool {

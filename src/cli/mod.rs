@@ -11,6 +11,7 @@ mod args;
 pub mod command;
 mod conduct;
 mod context;
+mod credentials;
 mod diagnostics;
 mod dispatch;
 mod error;

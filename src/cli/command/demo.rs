@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::supervise::{PlanParts, plan};
 use crate::cli::conduct::{Night, begin};
+use crate::cli::credentials::RunTokens;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::BUILT_IN;
 use crate::config::{CheckEntry, Dirs, Env, Flags, Layer, OutputFormat, Project, Transport, resolve};
 use crate::demo::night;
-use crate::tokens::Discovery;
 
 /// Watch a run with a scripted agent: no login, no cost, nothing of yours is touched.
 ///
@@ -58,11 +58,11 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         claude_dir: &nobody.claude,
         settings: &settings,
     })?;
-    let nothing = Discovery::default();
+    let nothing = RunTokens::without_any(context);
     let conduct = Night {
         form: settings.output_format,
         transport: Transport::Pty,
-        credentials: &nothing,
+        tokens: &nothing,
         credential_sentence: "none: the agent is scripted, nothing leaves this machine".to_owned(),
         prompt_origin: "built-in".to_owned(),
         extra_env: night

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
+use crate::cli::credentials::{self, RunTokens};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::Settings;
@@ -20,7 +21,7 @@ use crate::config::{
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::journal;
-use crate::tokens::{self, Discovery};
+use crate::tokens::Gathered;
 
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -165,8 +166,8 @@ pub struct Prepared {
     pub prompt: Prompt,
     /// The agent's program.
     pub agent: AgentProgram,
-    /// The credential the agent gets.
-    pub credentials: Discovery,
+    /// The tokens that the agent may get.
+    pub tokens: Gathered,
     /// The project.
     pub project: Project,
 }
@@ -188,8 +189,11 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
     let settings = &resolved.settings;
     let prompt = prompt::find(settings.critic.prompt_file.as_deref(), &project, dirs)?;
     let agent = agent::find(settings.agent.path.as_deref(), &context.env, dirs, &project.cwd)?;
-    let credentials = tokens::discover(&context.env, dirs, &project);
-    Ok(Prepared { task, resolved, prompt, agent, credentials, project })
+    let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
+    if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
+        return Err(refusal);
+    }
+    Ok(Prepared { task, resolved, prompt, agent, tokens, project })
 }
 
 /// Runs a task under supervision.
@@ -202,9 +206,10 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
             .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
     }
     let prepared = prepare(&args, context)?;
-    for warning in &prepared.credentials.warnings {
+    for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
+    let tokens = RunTokens::choose(prepared.tokens.pool, context)?;
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
     let plan = plan(PlanParts {
@@ -220,8 +225,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let night = Night {
         form: settings.output_format,
         transport: settings.transport,
-        credentials: &prepared.credentials,
-        credential_sentence: prepared.credentials.sentence(),
+        credential_sentence: tokens.sentence(),
+        tokens: &tokens,
         prompt_origin: prepared
             .prompt
             .origin
@@ -266,9 +271,7 @@ pub(in crate::cli) struct PlanParts<'a> {
 pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
     let settings = parts.settings;
     let agent = AgentKind::ClaudeCode;
-    let user_args = agent.read_user_args(&settings.agent.args).map_err(|problem| {
-        CliError::new(ErrorKind::Usage, problem.to_string()).hint("what stands after `--` is passed to the agent")
-    })?;
+    let user_args = agent.read_user_args(&settings.agent.args)?;
     let chance = uuid::Uuid::new_v4();
     let seed = chance.simple().to_string();
     let random = chance.as_fields().0;
