@@ -1,7 +1,7 @@
 use clap::{Parser, Subcommand};
 
 use super::command::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     supervise,
 };
 
@@ -40,6 +40,8 @@ const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configur
 pub enum Command {
     /// Go on with a run that was interrupted.
     Resume(resume::ResumeArgs),
+    /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+    Supervise(care::CareArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
     /// Show recorded runs again, or check that they would be decided the same way.

@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     supervise,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
@@ -45,6 +45,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         }
         None => supervise::run(cli.supervise, context),
         Some(Command::Resume(args)) => resume::run(args, context),
+        Some(Command::Supervise(args)) => care::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),

@@ -6,6 +6,7 @@
 
 mod answers;
 mod clock;
+mod command;
 mod inbox;
 mod perform;
 mod real;
@@ -18,6 +19,8 @@ mod summary;
 mod tree;
 
 pub use clock::unix_ms;
+pub use command::{CommandEnd, CommandSetup, TokenSupply, run_command};
+use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild};
 pub use sessions::session_record;

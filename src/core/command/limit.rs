@@ -155,7 +155,11 @@ impl CommandCore {
                 self.act(CommandAction::Show(Show::Rotation { from, to, why }));
             }
             Some(_) => {}
-            None => self.decide(format!("use {to}"), "it has the most headroom"),
+            None => {
+                self.decide(format!("use {to}"), "it has the most headroom");
+                let kind = self.tokens.fact(Some(&token)).map(|fact| format!("{}, ", fact.kind)).unwrap_or_default();
+                self.tell(format!("using {to} ({kind}{token})"));
+            }
         }
     }
 
