@@ -163,7 +163,10 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {
     let CommandEnd { finish, journal_news, screen } = end;
-    screen.finish(LAST_WORDS);
+    let flushed = screen.finish(LAST_WORDS);
+    if !flushed.complete {
+        context.printer.warn("not all that ccc had to say was taken");
+    }
     if let Some(news) = journal_news {
         context.printer.warn(driver::journal_news(&news));
     }
