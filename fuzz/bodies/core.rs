@@ -66,7 +66,8 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         224..=239 => 1,
         _ => 3_650 * 86_400_000,
     };
-    let timeouts = Timeouts { stall_ms: span(180_000), tool_ms: span(900_000), grace_ms: span(3_000) };
+    let timeouts =
+        Timeouts { start_ms: span(60_000), stall_ms: span(180_000), tool_ms: span(900_000), grace_ms: span(3_000) };
     let critic_ms = span(1_800_000);
     let check_ms = span(900_000);
     let session = "11111111-0000-4000-8000-000000000001".to_owned();
@@ -226,7 +227,7 @@ impl Night {
                 assert!(finish.cost_usd.is_none_or(f64::is_finite), "a cost of {:?}", finish.cost_usd);
             }
             Action::ReportToken { request, .. } | Action::ReadTokens { request } => self.request = Some(*request),
-            Action::SetCredential { .. } | Action::ProbeToken { .. } | Action::Ask(_) => {}
+            Action::SetCredential { .. } | Action::ProbeToken { .. } | Action::Ask(_) | Action::Answer { .. } => {}
             Action::Interrupt { .. }
             | Action::CloseStdin { .. }
             | Action::Signal { .. }

@@ -1,7 +1,11 @@
 //! The tokens of a supervised command: whose they are, which there are, and how the program is given one.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use secrecy::SecretString;
 
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
@@ -10,7 +14,7 @@ use crate::config::{Project, Provider, TokenEntry};
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::TokenSupply;
 use crate::journal::Redactor;
-use crate::tokens::{Gathered, Places, Pool, SharedTokens, TokenStates, variables};
+use crate::tokens::{Credential, FetchError, Gathered, Places, Pool, SharedTokens, TokenStates, variables};
 
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
@@ -100,6 +104,8 @@ pub(super) struct CommandTokens {
     pool: Option<Pool>,
     shared: SharedTokens,
     base: Environment,
+    /// What commands have printed; kept, since password managers ask their user each time.
+    fetched: Mutex<BTreeMap<TokenId, SecretString>>,
 }
 
 /// Our environment. Its values are never shown.
@@ -144,12 +150,26 @@ impl CommandTokens {
             }
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Self { pool, shared: SharedTokens::new(&context.dirs()?.state), base: Environment(base) })
+        Ok(Self { pool, shared: SharedTokens::new(&context.dirs()?.state), base: Environment(base), fetched: Mutex::default() })
     }
 
     /// A redactor that knows the values of all of them.
     pub(super) fn redactor(&self) -> Redactor {
         self.pool.as_ref().map_or_else(Redactor::new, Pool::redactor)
+    }
+
+    /// The value of a token; a command is run for it once.
+    fn value(&self, credential: &Credential) -> Result<Option<SecretString>, FetchError> {
+        let id = credential.id();
+        let kept = || self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept().get(&id) {
+            return Ok(Some(value.clone()));
+        }
+        let value = credential.value()?;
+        if let Some(value) = value.as_ref().filter(|_| credential.needs_fetching()) {
+            kept().insert(id, value.clone());
+        }
+        Ok(value)
     }
 
     /// What all ccc processes know; nothing when that cannot be read, which stops no command.
@@ -167,7 +187,7 @@ impl TokenSupply for CommandTokens {
     }
 
     fn is_slow(&self, token: &TokenId) -> bool {
-        self.pool.as_ref().and_then(|pool| pool.get(token)).is_some_and(crate::tokens::Credential::needs_fetching)
+        self.pool.as_ref().and_then(|pool| pool.get(token)).is_some_and(Credential::needs_fetching)
     }
 
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String> {
@@ -176,7 +196,7 @@ impl TokenSupply for CommandTokens {
         let Some(credential) = token.and_then(|token| pool.get(token)) else {
             return Ok(pool.child_env_without().apply(base));
         };
-        let value = credential.value().map_err(|error| error.to_string())?;
+        let value = self.value(credential).map_err(|error| error.to_string())?;
         Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
     }
 

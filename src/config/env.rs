@@ -40,6 +40,8 @@ pub const CCC_MAX_COST_USD: &str = "CCC_MAX_COST_USD";
 pub const CCC_MAX_RESTARTS: &str = "CCC_MAX_RESTARTS";
 /// `budgets.max_repeats`.
 pub const CCC_MAX_REPEATS: &str = "CCC_MAX_REPEATS";
+/// `start_timeout`.
+pub const CCC_START_TIMEOUT: &str = "CCC_START_TIMEOUT";
 /// `stall_timeout`.
 pub const CCC_STALL_TIMEOUT: &str = "CCC_STALL_TIMEOUT";
 /// `tool_timeout`.

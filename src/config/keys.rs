@@ -33,6 +33,7 @@ pub const KEYS: &[Key] = &[
     key("budgets.max_cost_usd", Some(env::CCC_MAX_COST_USD), Some("--max-cost-usd")),
     key("budgets.max_restarts", Some(env::CCC_MAX_RESTARTS), Some("--max-restarts")),
     key("budgets.max_repeats", Some(env::CCC_MAX_REPEATS), None),
+    key("start_timeout", Some(env::CCC_START_TIMEOUT), None),
     key("stall_timeout", Some(env::CCC_STALL_TIMEOUT), Some("--stall-timeout")),
     key("tool_timeout", Some(env::CCC_TOOL_TIMEOUT), Some("--tool-timeout")),
     key("grace", Some(env::CCC_GRACE), None),

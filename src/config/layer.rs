@@ -28,6 +28,8 @@ pub struct Layer {
     /// When enough is enough.
     #[serde(deserialize_with = "null_is_nothing")]
     pub budgets: BudgetsLayer,
+    /// How long the agent may say nothing after its start (60s).
+    pub start_timeout: Option<Span>,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
     /// How long a tool may run that declares no timeout of its own (15m); also how long a check may run.
@@ -92,7 +94,7 @@ pub struct BudgetsLayer {
     pub max_duration: Option<Span>,
     /// US dollars, as the agent reports them; no bound unless given.
     pub max_cost_usd: Option<Cost>,
-    /// Restarts of the agent in a row without a finished turn (5).
+    /// Restarts of the agent in a row without a finished turn, within an hour (5).
     pub max_restarts: Option<u32>,
     /// Repeated feedback on unchanged files before the run is stuck (3).
     pub max_repeats: Option<NonZeroU32>,

@@ -250,6 +250,7 @@ fn overlay(under: Layer, over: Layer) -> Layer {
             max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
             max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
         },
+        start_timeout: over.start_timeout.or(under.start_timeout),
         stall_timeout: over.stall_timeout.or(under.stall_timeout),
         tool_timeout: over.tool_timeout.or(under.tool_timeout),
         grace: over.grace.or(under.grace),
@@ -309,6 +310,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
             max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
             max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),
         },
+        start_timeout: layer.start_timeout.unwrap_or(START_TIMEOUT),
         stall_timeout: layer.stall_timeout.unwrap_or(STALL_TIMEOUT),
         tool_timeout,
         grace: layer.grace.unwrap_or(GRACE),
@@ -332,6 +334,7 @@ const MAX_ITERATIONS: NonZeroU32 = at_least_one(20);
 const MAX_REPEATS: NonZeroU32 = at_least_one(3);
 const MAX_CRITIC_FAILURES: NonZeroU32 = at_least_one(3);
 const MAX_RESTARTS: u32 = 5;
+const START_TIMEOUT: Span = Span::from_secs(60);
 const STALL_TIMEOUT: Span = Span::from_secs(180);
 const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
 const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);

@@ -20,6 +20,8 @@ pub struct Settings {
     pub critic: CriticSettings,
     /// `budgets`.
     pub budgets: BudgetSettings,
+    /// `start_timeout`.
+    pub start_timeout: Span,
     /// `stall_timeout`.
     pub stall_timeout: Span,
     /// `tool_timeout`.

@@ -678,11 +678,8 @@ impl Core {
     }
 
     fn limit_pause(&self, until_unix_ms: i64) -> Pause {
-        let mut pause = self.reset_pause(None);
-        let jitter_ms = self.reset_jitter_ms();
-        pause.until_unix_ms = Some(until_unix_ms.saturating_add(jitter_ms));
-        pause.for_limit = true;
-        pause
+        let until_unix_ms = until_unix_ms.saturating_add(self.reset_jitter_ms());
+        Pause { for_limit: true, ..self.pause_until(Some(until_unix_ms), 0) }
     }
 
     pub(super) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {

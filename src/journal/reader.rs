@@ -228,7 +228,11 @@ impl JournalReader<BufReader<File>, CommandInput> {
 }
 
 impl<I: JournalInput> JournalReader<BufReader<File>, I> {
-    fn open_of(path: &Path) -> Result<Self, ReadError> {
+    /// Opens the journal of the kind of run that these inputs belong to.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn open_of(path: &Path) -> Result<Self, ReadError> {
         let path = journal_in(path);
         let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
         Self::of_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))

@@ -313,6 +313,7 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Spawn(_) => "spawn",
         Action::Send(_) => "send",
         Action::Interrupt { .. } => "interrupt",
+        Action::Answer { .. } => "answer",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",

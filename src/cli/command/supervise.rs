@@ -140,6 +140,7 @@ impl SuperviseArgs {
                     max_restarts: self.max_restarts,
                     max_repeats: None,
                 },
+                start_timeout: None,
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 grace: None,
@@ -209,7 +210,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
-    let tokens = RunTokens::choose(prepared.tokens.pool, context)?;
+    let tokens =
+        RunTokens::new(prepared.tokens.pool, &context.dirs()?.state, prepared.resolved.settings.rotate_at.share());
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
     let plan = plan(PlanParts {
@@ -311,6 +313,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_repeats: settings.budgets.max_repeats.get(),
         },
         timeouts: Timeouts {
+            start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
             grace_ms: settings.grace.as_ms(),

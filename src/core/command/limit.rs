@@ -12,8 +12,6 @@ use crate::core::{
 
 /// How long the provider may take to answer; then what was known counts.
 const LOOK_LIMIT_MS: u64 = 45_000;
-/// During a wait the wall clock is looked at this often: the machine may have slept, or the clock been set.
-const RECHECK_MS: u64 = 60_000;
 /// A wait is made longer by up to this share, so that many ccc processes do not go on at once …
 const JITTER_SHARE: f64 = 0.02;
 /// … and by no more than this.
@@ -50,16 +48,8 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wait {
     /// It is over then, with its jitter.
-    until_unix_ms: i64,
+    pub(super) until_unix_ms: i64,
     since: Tick,
-}
-
-impl Wait {
-    /// When the wall clock is to be looked at again.
-    pub(super) fn next_check(&self, now: Tick, unix_ms: i64) -> Tick {
-        let left_ms = u64::try_from(self.until_unix_ms.saturating_sub(unix_ms)).unwrap_or(0);
-        now.plus_ms(left_ms.min(RECHECK_MS))
-    }
 }
 
 impl Tokens {

@@ -169,10 +169,28 @@ impl CommandCore {
             // Nothing is asked twice at once.
             Stage::Running => [beat(), look.or(self.tokens.next_look)].into_iter().flatten().min(),
             Stage::Asking(asked) => Some(asked.due),
-            Stage::Waiting(wait) => look.or_else(|| Some(wait.next_check(self.now, self.unix_ms()))),
+            Stage::Waiting(_) => look,
             Stage::Ending { due, .. } => Some(*due),
             Stage::Judging { .. } => look,
             Stage::Pausing { until } => Some(*until),
+        }
+    }
+
+    /// The wall time, unix milliseconds, at which the driver comes back with `Elapsed`: a reset is a time of the world's, however
+    /// long the machine sleeps until then. To come back earlier does no harm.
+    #[must_use]
+    pub fn poll_wall_timeout(&self) -> Option<i64> {
+        match &self.stage {
+            Stage::Waiting(wait) if !self.suspended && self.tokens.look_due().is_none() => Some(wait.until_unix_ms),
+            Stage::NotBegun
+            | Stage::Starting
+            | Stage::Running
+            | Stage::Asking(_)
+            | Stage::Waiting(_)
+            | Stage::Ending { .. }
+            | Stage::Judging { .. }
+            | Stage::Pausing { .. }
+            | Stage::Finished => None,
         }
     }
 

@@ -13,7 +13,9 @@ use super::console::Console;
 use super::signals::{Heard, JobSignals};
 use crate::core::command::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator};
 use crate::core::{Finish, LimitQuestion, Show, Tick, TokenFact, TokenId};
+use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
+use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use crate::driver::{journal_news, sleep_until};
 use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION};
 use crate::process::{
@@ -115,6 +117,8 @@ pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
             clock: Clock::starting_at(Tick::ZERO),
             core: setup.core,
             journal: setup.journal,
+            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
+            alarm: Alarm::new(),
             run_dir: setup.run_dir,
             redactor: setup.redactor,
             started_unix_ms: setup.started_unix_ms,
@@ -212,6 +216,9 @@ pub(super) struct World {
     pub(super) core: CommandCore,
     journal: JournalWriter,
     run_dir: RunDir,
+    /// For whoever supervises ccc.
+    heart: Heart,
+    alarm: Alarm,
     redactor: Redactor,
     started_unix_ms: i64,
     pub(super) program: PathBuf,
@@ -242,7 +249,9 @@ impl World {
         let tokens = self.tokens.facts(unix_ms);
         self.feed(CommandInput::Began { unix_ms, tokens });
         let mut ends = 0u32;
+        let mut beat_due = self.clock.after(BEAT_INTERVAL);
         while self.finish.is_none() {
+            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
             let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
             tokio::select! {
                 biased;
@@ -266,10 +275,18 @@ impl World {
                     let unix_ms = self.clock.unix_ms();
                     self.feed(CommandInput::Elapsed { unix_ms });
                 }
+                () = self.alarm.rang() => {
+                    let unix_ms = self.clock.unix_ms();
+                    self.feed(CommandInput::Elapsed { unix_ms });
+                }
                 event = events.recv() => match event {
                     Some(event) => self.event(event),
                     None => break,
                 },
+                () = tokio::time::sleep_until(beat_due) => {
+                    beat_due = self.clock.after(BEAT_INTERVAL);
+                    self.heart.beat(self.core.phase(), self.clock.unix_ms());
+                }
             }
         }
         self.leave(events).await
@@ -472,6 +489,7 @@ impl World {
         self.phase_written = phase.to_owned();
         let plan = self.core.plan();
         let now = self.clock.unix_ms();
+        self.heart.beat(phase, now);
         let finish = self.finish.as_ref();
         let summary = RunSummary {
             version: SUMMARY_VERSION,

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::agent::TurnKind;
 use crate::core::{Finish, Outcome, Send};
 
+/// Restarts are counted within this time.
+const RESTART_WINDOW_MS: i64 = 3_600_000;
+
 /// The bookkeeping of the invariants. Every method gives the words of what does not hold.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Laws {
@@ -20,7 +23,10 @@ pub(super) struct Laws {
     words: BTreeMap<String, String>,
     /// What the user said during the run.
     said: Vec<String>,
-    deaths_in_a_row: u32,
+    /// When the agent ended while it was needed since its last good result, milliseconds of the run.
+    deaths_ms: Vec<i64>,
+    /// The run's time, as far as it was told.
+    now_ms: i64,
     interrupted: bool,
     approved: bool,
     /// Until when the provider takes nothing, unix seconds.
@@ -77,6 +83,7 @@ impl Laws {
     /// The core is at this tick, and perhaps was told the time: by its clock, as far as it knows it, a reset may have
     /// passed, and has passed for good even if the clock is set back later.
     pub(super) fn time(&mut self, tick_ms: i64, told_unix_ms: Option<i64>) {
+        self.now_ms = tick_ms;
         if let Some(unix_ms) = told_unix_ms {
             self.wall_zero_ms = unix_ms - tick_ms;
         }
@@ -124,12 +131,12 @@ impl Laws {
 
     /// The agent ended while it was needed.
     pub(super) fn agent_died(&mut self) {
-        self.deaths_in_a_row += 1;
+        self.deaths_ms.push(self.now_ms);
     }
 
     /// A good result reached the core.
     pub(super) fn result_came(&mut self) {
-        self.deaths_in_a_row = 0;
+        self.deaths_ms.clear();
         // Whoever answers takes requests.
         self.limited_until_s = 0;
     }
@@ -142,8 +149,9 @@ impl Laws {
         if agent && live_agents > 0 {
             return Err("a second agent is started beside a live one".to_owned());
         }
-        if agent && self.deaths_in_a_row > max_restarts {
-            return Err(format!("{} restarts in a row, and {max_restarts} are allowed", self.deaths_in_a_row));
+        let within = self.deaths_ms.iter().filter(|&&ms| self.now_ms - ms < RESTART_WINDOW_MS).count();
+        if agent && u32::try_from(within).is_ok_and(|within| within > max_restarts) {
+            return Err(format!("{within} restarts in a row within an hour, and {max_restarts} are allowed"));
         }
         Ok(())
     }
@@ -156,7 +164,7 @@ impl Laws {
     pub(super) fn resumed(&mut self) {
         self.limit_told_s = None;
         self.interrupted = false;
-        self.deaths_in_a_row = 0;
+        self.deaths_ms.clear();
     }
 
     /// The run is over.

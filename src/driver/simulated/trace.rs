@@ -18,6 +18,7 @@ impl World {
                 }
                 Action::Spawn(spawn) => Some(format!("Spawn {} {:?}", spawn.proc, spawn.role)),
                 Action::Interrupt { .. }
+                | Action::Answer { .. }
                 | Action::CloseStdin { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }
