@@ -11,10 +11,15 @@
 mod agent_settings;
 mod credential;
 mod fetch;
+mod hosts;
+mod http;
 mod login;
 mod pool;
+mod probe;
+mod rate_headers;
 mod shared;
 mod sources;
+pub mod usage;
 
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, SettingsPlaces};
 pub use credential::{
@@ -22,7 +27,10 @@ pub use credential::{
     CredentialKind, Fingerprint, Source, variables,
 };
 pub use fetch::{FetchCommand, FetchError};
+pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
+pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
 pub use pool::{Gathered, NoCredential, Places, Pool};
+pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
 pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of};
 
