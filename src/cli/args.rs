@@ -1,8 +1,13 @@
 use clap::{Parser, Subcommand};
 
 use super::command::{
+<<<<<<< HEAD
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     supervise, tokens,
+=======
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    supervise,
+>>>>>>> w-care
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -40,6 +45,8 @@ const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configur
 pub enum Command {
     /// Go on with a run that was interrupted.
     Resume(resume::ResumeArgs),
+    /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+    Supervise(care::CareArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
     /// List the tokens that a run may use, with what is known about each.

@@ -5,8 +5,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
+<<<<<<< HEAD
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     supervise, tokens,
+=======
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    supervise,
+>>>>>>> w-care
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -45,6 +50,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         }
         None => supervise::run(cli.supervise, context),
         Some(Command::Resume(args)) => resume::run(args, context),
+        Some(Command::Supervise(args)) => care::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),

@@ -263,7 +263,7 @@ impl World {
     }
 }
 
-fn fault_of(error: &SpawnError) -> SpawnFault {
+pub(super) fn fault_of(error: &SpawnError) -> SpawnFault {
     match error {
         SpawnError::NotFound { .. } => SpawnFault::NotFound,
         SpawnError::PermissionDenied { .. } => SpawnFault::NotExecutable,

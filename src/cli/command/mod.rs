@@ -1,5 +1,6 @@
 //! One file per command: its arguments (their doc comments are the manual) and what it does.
 
+pub mod care;
 pub mod completions;
 pub mod config;
 pub mod demo;
