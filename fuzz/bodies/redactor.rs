@@ -9,6 +9,9 @@ use super::bytes::Bytes;
 /// So much of a secret in one piece is a leak.
 const LEAK_BYTES: usize = MIN_VALUE_BYTES;
 
+/// A byte that no text holds.
+const NO_TEXT: u8 = 0xff;
+
 /// What stands around secrets, and what begins secrets of other kinds.
 const PIECES: [&str; 24] = [
     " ",
@@ -119,7 +122,8 @@ fn no_piece_left(text: &str, clean: &str, secrets: &[String]) {
             from = text.ceil_char_boundary(from + at + 1);
         }
     }
-    let outside: Vec<u8> = text.bytes().zip(&covered).map(|(byte, covered)| if *covered { 0 } else { byte }).collect();
+    let outside: Vec<u8> =
+        text.bytes().zip(&covered).map(|(byte, covered)| if *covered { NO_TEXT } else { byte }).collect();
     let clean_bytes = without_marks(clean);
     let has = |haystack: &[u8], piece: &[u8]| haystack.windows(piece.len()).any(|window| window == piece);
     for piece in secrets.iter().flat_map(|secret| secret.as_bytes().windows(LEAK_BYTES)) {
@@ -129,7 +133,7 @@ fn no_piece_left(text: &str, clean: &str, secrets: &[String]) {
     }
 }
 
-/// The text with a zero for each of our own marks.
+/// The text with a byte that is none of it for each of our own marks.
 fn without_marks(clean: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = clean;
@@ -138,7 +142,7 @@ fn without_marks(clean: &str) -> Vec<u8> {
         out.extend_from_slice(before.as_bytes());
         match mark[word..].strip_prefix(']') {
             Some(after) => {
-                out.push(0);
+                out.push(NO_TEXT);
                 rest = after;
             }
             None => {
