@@ -1,13 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use super::command::{
-<<<<<<< HEAD
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens,
-=======
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
->>>>>>> w-care
+    supervise, tokens,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.

@@ -5,13 +5,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
-<<<<<<< HEAD
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens,
-=======
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
->>>>>>> w-care
+    supervise, tokens,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
