@@ -35,5 +35,6 @@ mod given;
 mod going_on;
 pub(crate) mod harness;
 mod seen;
+mod stalls;
 mod trouble;
 mod verdicts;
