@@ -14,3 +14,4 @@ pub mod resume;
 pub mod runs;
 pub mod scripted_agent;
 pub mod supervise;
+pub mod usage;
