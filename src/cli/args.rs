@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens,
+    supervise, tokens, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -60,6 +60,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Check that everything a run needs is there.
     Doctor(doctor::DoctorArgs),
+    /// Show how much of the usage windows is used, and when they begin anew.
+    Usage(usage::UsageArgs),
     /// Watch a run with a scripted agent: no login, no cost.
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell.

@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens,
+    supervise, tokens, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -55,6 +55,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Prompt(args)) => prompt::run(args, context),
         Some(Command::Config(args)) => config::run(args, context),
         Some(Command::Doctor(args)) => doctor::run(args, context),
+        Some(Command::Usage(args)) => usage::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
         Some(Command::Completions(args)) => completions::run(args, context),
         Some(Command::Man(args)) => man::run(args, context),

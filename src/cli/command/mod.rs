@@ -16,3 +16,4 @@ pub mod runs;
 pub mod scripted_agent;
 pub mod supervise;
 pub mod tokens;
+pub mod usage;
