@@ -60,7 +60,11 @@ pub(super) fn provider_of(
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
                 ErrorKind::Usage,
-                format!("whose token `{}` needs is not known: there are tokens of {}", program.display(), names.join(" and ")),
+                format!(
+                    "whose token `{}` needs is not known: there are tokens of {}",
+                    program.display(),
+                    names.join(" and ")
+                ),
             )
             .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
         }
@@ -150,7 +154,12 @@ impl CommandTokens {
             }
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Self { pool, shared: SharedTokens::new(&context.dirs()?.state), base: Environment(base), fetched: Mutex::default() })
+        Ok(Self {
+            pool,
+            shared: SharedTokens::new(&context.dirs()?.state),
+            base: Environment(base),
+            fetched: Mutex::default(),
+        })
     }
 
     /// A redactor that knows the values of all of them.

@@ -90,14 +90,28 @@ pub struct CommandEnd {
 /// Something happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    Stopped { life: u32, signal: i32 },
-    Exited { life: u32, exit: Exit },
-    CtrlC { as_signal: bool },
+    Stopped {
+        life: u32,
+        signal: i32,
+    },
+    Exited {
+        life: u32,
+        exit: Exit,
+    },
+    CtrlC {
+        as_signal: bool,
+    },
     Typed(Vec<u8>),
     /// The program writes although the terminal was another job's when we looked.
     TerminalIsOurs,
-    TokensKnown { request: u32, tokens: Vec<TokenFact> },
-    Environment { life: u32, environment: Result<Vec<(OsString, OsString)>, String> },
+    TokensKnown {
+        request: u32,
+        tokens: Vec<TokenFact>,
+    },
+    Environment {
+        life: u32,
+        environment: Result<Vec<(OsString, OsString)>, String>,
+    },
 }
 
 /// Runs until the core has finished.

@@ -3,4 +3,3 @@
 mod hosts;
 mod probing;
 mod server;
-mod shown;

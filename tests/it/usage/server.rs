@@ -120,7 +120,8 @@ async fn answer(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
     let line = format!("{} {}", parts.method, parts.uri);
-    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
     let asked = Asked { line, headers: headers.collect(), body: String::from_utf8_lossy(&body).into_owned() };
     let reply = {
         let mut book = book.lock().expect("book");
