@@ -2,4 +2,5 @@
 
 mod hosts;
 mod probing;
-mod server;
+mod refresh;
+pub(crate) mod server;
