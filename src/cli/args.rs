@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    simulate, supervise,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -65,4 +65,7 @@ pub enum Command {
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),
+    /// Play nights that seeds make up.
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
@@ -57,8 +58,16 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    let mut reader = JournalReader::open(journal)?;
+pub fn rebuild(journal: &Path, on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    rebuild_from(journal, JournalReader::open(journal)?, on_action)
+}
+
+/// The same from any reader; `journal` is its name in errors.
+pub(super) fn rebuild_from<R: BufRead>(
+    journal: &Path,
+    mut reader: JournalReader<R>,
+    mut on_action: impl FnMut(Tick, &Action),
+) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
     let mut inputs = 0;
@@ -96,7 +105,9 @@ pub struct Difference {
     pub n: u64,
     /// Its time.
     pub tick: Tick,
-    /// The input that was handled, as JSON, shortened.
+    /// The journal entry of the input that was handled.
+    pub input_n: u64,
+    /// That input, as JSON, shortened.
     pub input: String,
     /// What the run asked for; `None` when it asked for nothing more.
     pub recorded: Option<String>,
@@ -125,9 +136,20 @@ const SHOWN_INPUT_BYTES: usize = 400;
 /// # Errors
 /// When the journal cannot be read, or has a gap.
 pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
-    let mut reader = JournalReader::open(journal)?;
+    let mut comparison = compare_from(journal, JournalReader::open(journal)?, &Redactor::new())?;
+    if let Some(difference) = &mut comparison.difference {
+        difference.input = input_text(journal, difference.input_n).unwrap_or_default();
+    }
+    Ok(comparison)
+}
+
+/// The same from any reader, without the text of the input; `journal` is its name in errors.
+pub(super) fn compare_from<R: BufRead>(
+    journal: &Path,
+    mut reader: JournalReader<R>,
+    redactor: &Redactor,
+) -> Result<Comparison, ReplayError> {
     let mut core = Core::new(reader.plan()?);
-    let redactor = Redactor::new();
     let mut comparison = Comparison { inputs: 0, actions: 0, difference: None, unfinished: false };
     let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
     let mut last_input_n = 0;
@@ -147,7 +169,7 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
                 );
                 if let (Some(missing), false) = (expected.front(), died) {
                     comparison.difference =
-                        Some(difference(journal, entry.n, entry.tick, last_input_n, None, Some(missing)));
+                        Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
                     return Ok(comparison);
                 }
                 spare.extend(expected.drain(..));
@@ -170,7 +192,6 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
                 let replayed = expected.pop_front();
                 if replayed.as_deref() != Some(recorded.get().as_bytes()) {
                     comparison.difference = Some(difference(
-                        journal,
                         entry.n,
                         entry.tick,
                         last_input_n,
@@ -190,7 +211,7 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
     // The last actions may be missing: ccc died before they were written. Not so after the one that is the last of all.
     comparison.unfinished = !(core.is_finished() && (finish_recorded || expected.is_empty()));
     if let (Some(missing), false) = (expected.front(), comparison.unfinished) {
-        comparison.difference = Some(difference(journal, at.0, at.1, last_input_n, None, Some(missing)));
+        comparison.difference = Some(difference(at.0, at.1, last_input_n, None, Some(missing)));
     }
     Ok(comparison)
 }
@@ -238,7 +259,6 @@ fn gap_error(journal: &Path, from: u64, to: u64) -> ReplayError {
 }
 
 fn difference(
-    journal: &Path,
     n: u64,
     tick: Tick,
     input_n: u64,
@@ -248,7 +268,8 @@ fn difference(
     Difference {
         n,
         tick,
-        input: input_text(journal, input_n).unwrap_or_default(),
+        input_n,
+        input: String::new(),
         recorded: recorded.map(str::to_owned),
         replayed: replayed.map(|text| String::from_utf8_lossy(text).into_owned()),
     }

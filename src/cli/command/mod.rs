@@ -13,4 +13,5 @@ pub mod replay;
 pub mod resume;
 pub mod runs;
 pub mod scripted_agent;
+pub mod simulate;
 pub mod supervise;
