@@ -116,6 +116,8 @@ fn follow(protocol: &mut Protocol, line: &str, owed: &mut BTreeMap<String, u32>)
             | AgentEvent::Denied(_)
             | AgentEvent::Question { .. }
             | AgentEvent::Limit(_)
+            | AgentEvent::CredentialAnswered { .. }
+            | AgentEvent::ActionRequired(_)
             | AgentEvent::RetryAnnounced { .. }
             | AgentEvent::Compacting(_)
             | AgentEvent::Waiting(_) => {}

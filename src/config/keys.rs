@@ -33,6 +33,7 @@ pub const KEYS: &[Key] = &[
     key("budgets.max_cost_usd", Some(env::CCC_MAX_COST_USD), Some("--max-cost-usd")),
     key("budgets.max_restarts", Some(env::CCC_MAX_RESTARTS), Some("--max-restarts")),
     key("budgets.max_repeats", Some(env::CCC_MAX_REPEATS), None),
+    key("start_timeout", Some(env::CCC_START_TIMEOUT), None),
     key("stall_timeout", Some(env::CCC_STALL_TIMEOUT), Some("--stall-timeout")),
     key("tool_timeout", Some(env::CCC_TOOL_TIMEOUT), Some("--tool-timeout")),
     key("grace", Some(env::CCC_GRACE), None),
@@ -41,6 +42,9 @@ pub const KEYS: &[Key] = &[
     key("rotate_at", Some(env::CCC_ROTATE_AT), Some("--rotate-at")),
     key("interactive", Some(env::CCC_INTERACTIVE), Some("--interactive")),
     key("answer_timeout", Some(env::CCC_ANSWER_TIMEOUT), None),
+    key("usage.base_url", Some(env::CCC_USAGE_BASE_URL), None),
+    key("usage.warn_threshold", Some(env::CCC_USAGE_WARN_THRESHOLD), None),
+    key("usage.critical_threshold", Some(env::CCC_USAGE_CRITICAL_THRESHOLD), None),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format")),
 ];
 

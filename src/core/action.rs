@@ -14,6 +14,8 @@ pub enum Action {
     Send(Send),
     /// Ask the process, in its own protocol, to interrupt its turn.
     Interrupt { proc: ProcId },
+    /// Answer a question whether a tool may be used: no. The model reads `denial`.
+    Answer { proc: ProcId, request_id: String, denial: String },
     /// Close its stdin: an idle agent exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.

@@ -35,6 +35,10 @@ pub(super) struct Live {
     pub(super) throttles: u32,
     /// It is being ended for another token: no failure of its own.
     pub(super) leaves: bool,
+    /// Why it was ended, when it hung.
+    pub(super) hung: Option<String>,
+    /// It has written something that is not of its protocol.
+    pub(super) noisy: bool,
 }
 
 impl Live {
@@ -50,6 +54,8 @@ impl Live {
             proof: Proof::default(),
             throttles: 0,
             leaves: false,
+            hung: None,
+            noisy: false,
         }
     }
 

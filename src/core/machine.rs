@@ -7,6 +7,8 @@ use super::convergence::Convergence;
 use super::conversation::Conversation;
 use super::finish::Tally;
 use super::live::{Life, Live};
+use super::pool;
+use super::restart::Intensity;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
 use super::{
@@ -15,8 +17,14 @@ use super::{
 };
 use crate::agent::{AgentEvent, Role, TurnKind};
 
-/// A quota wait is looked at again this often, so that a machine that slept through the reset goes on soon after waking.
-const WAIT_RECHECK_MS: u64 = 60_000;
+/// A wait for a wall time is looked at again this often even if nobody wakes the run at [`Core::poll_wall_timeout`].
+const WAIT_RECHECK_MS: u64 = 600_000;
+/// No reset is further away: the longest window is one of seven days. A wait of which the clock says otherwise goes by
+/// the time that has passed.
+const LONGEST_RESET_MS: u64 = pool::LONGEST_RESET_MS.unsigned_abs();
+/// What the model reads when its CLI asks whether a tool may be used.
+const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and nobody is there to be asked. Do not repeat \
+    this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
 /// How much of the agent's last answer the result carries, in bytes.
 const RESULT_BYTES: usize = 64 * 1024;
 
@@ -43,7 +51,9 @@ pub struct Core {
     pub(super) stage: Stage,
     pub(super) iteration: u32,
     /// Ends of the agent in a row without a finished turn.
-    pub(super) restarts_in_a_row: u32,
+    pub(super) agent_ends: Intensity,
+    /// Some process of the run has said a line of the agent's protocol: the program is an agent.
+    pub(super) is_agent: bool,
     /// Failures of the provider in a row, the agent's and the critic's together.
     pub(super) provider_failures_in_a_row: u32,
     /// Turns in a row that failed for a reason of their own.
@@ -94,7 +104,7 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pause {
     pub(super) since: Tick,
-    /// Over at this tick, when `until_unix_ms` is not known.
+    /// Over at this tick, when `until_unix_ms` is not known or the clock cannot be right.
     pub(super) due: Tick,
     /// Over at this wall time.
     pub(super) until_unix_ms: Option<i64>,
@@ -127,7 +137,8 @@ impl Core {
             critics: Vec::new(),
             stage: Stage::NotBegun,
             iteration: 0,
-            restarts_in_a_row: 0,
+            agent_ends: Intensity::default(),
+            is_agent: false,
             provider_failures_in_a_row: 0,
             turn_failures_in_a_row: 0,
             convergence: Convergence::default(),
@@ -198,6 +209,19 @@ impl Core {
             Stage::Finished => return None,
         }
         deadlines.into_iter().min()
+    }
+
+    /// The wall time (unix milliseconds) at which [`Input::Elapsed`] is due besides; `None` when no wait depends on the
+    /// wall clock. It comes also when the clock is set or the machine slept, of which ticks know nothing: whoever can
+    /// be woken by the wall clock, and by its being set, should be.
+    #[must_use]
+    pub fn poll_wall_timeout(&self) -> Option<i64> {
+        let pause = match &self.stage {
+            Stage::Waiting(pause) => Some(pause),
+            Stage::Reviewing(review) => review.pause.as_ref(),
+            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+        };
+        pause.and_then(|pause| pause.until_unix_ms)
     }
 
     /// Whether the run is over.
@@ -323,7 +347,7 @@ impl Core {
                     | Stage::Closing { .. } => "ccc itself had ended before the run did",
                 };
                 self.lose_processes();
-                self.restarts_in_a_row = 0;
+                self.agent_ends.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
@@ -489,6 +513,8 @@ impl Core {
             LineFact::Json(json) => {
                 let mut events = Vec::new();
                 live.protocol.line(json.get(), &mut events);
+                let spoke = live.protocol.has_spoken();
+                self.is_agent |= spoke;
                 for event in events {
                     if let Some(live) = self.live_mut(proc) {
                         live.watch.event(now, &event);
@@ -500,7 +526,8 @@ impl Core {
                 }
             }
             LineFact::Noise(text) => {
-                live.watch.progress(now);
+                live.watch.noise(now);
+                live.noisy = true;
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
@@ -543,7 +570,12 @@ impl Core {
                 });
                 self.retry_with_token(proc, *status);
             }
-            AgentEvent::Question { request_id, subtype } => {
+            AgentEvent::Question { request_id, denial: Some(_), .. } => {
+                self.decide("deny the permission", "nobody is there to ask");
+                let denial = PERMISSION_DENIED.to_owned();
+                self.act(Action::Answer { proc, request_id: request_id.clone(), denial });
+            }
+            AgentEvent::Question { request_id, subtype, denial: None } => {
                 self.note("question", &format!("process {proc} asks {subtype} ({request_id}); nobody answers"));
             }
             AgentEvent::Cost { process_usd } => {
@@ -559,6 +591,7 @@ impl Core {
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::Compacting(_)
+            | AgentEvent::ActionRequired(_)
             | AgentEvent::Waiting(_)
             | AgentEvent::TurnEnded(_) => {}
         }
@@ -567,17 +600,32 @@ impl Core {
     /// Begins a wait until a wall time when it is known, else for `otherwise_ms`; jitter keeps a fleet from starting in step.
     pub(super) fn pause(&self, until_unix_s: Option<i64>, otherwise_ms: u64, jitter_ms: u64) -> Pause {
         let until_unix_ms = until_unix_s.map(|seconds| seconds.saturating_mul(1_000).saturating_add(jitter_ms as i64));
-        Pause {
-            since: self.now,
-            due: self.now.plus_ms(otherwise_ms.saturating_add(jitter_ms)),
-            until_unix_ms,
-            for_limit: false,
-        }
+        self.pause_until(until_unix_ms, otherwise_ms.saturating_add(jitter_ms))
+    }
+
+    /// Begins a wait until a wall time when it is known, else for `otherwise_ms`.
+    pub(super) fn pause_until(&self, until_unix_ms: Option<i64>, otherwise_ms: u64) -> Pause {
+        let left_ms = match until_unix_ms {
+            Some(until) => self.ms_until(until).min(LONGEST_RESET_MS),
+            None => otherwise_ms,
+        };
+        Pause { since: self.now, due: self.now.plus_ms(left_ms), until_unix_ms, for_limit: false }
+    }
+
+    /// Milliseconds up to this wall time; 0 when it has passed.
+    fn ms_until(&self, unix_ms: i64) -> u64 {
+        u64::try_from(unix_ms.saturating_sub(self.unix_ms())).unwrap_or(0)
     }
 
     pub(super) fn is_over(&self, pause: &Pause) -> bool {
         match pause.until_unix_ms {
-            Some(until) => self.unix_ms() >= until,
+            // The wall clock decides: a machine that slept is woken by it, one whose clock was wrong is put right by it. But
+            // a clock that says years was set back by mistake: then the time decides that the wait was to last at first.
+            Some(until) => match self.ms_until(until) {
+                0 => true,
+                1..=LONGEST_RESET_MS => self.now >= pause.since.plus_ms(LONGEST_RESET_MS),
+                _ => self.now >= pause.due,
+            },
             None => self.now >= pause.due,
         }
     }
@@ -585,8 +633,11 @@ impl Core {
     pub(super) fn wake_tick(&self, pause: &Pause) -> Tick {
         match pause.until_unix_ms {
             Some(until) => {
-                let left_ms = u64::try_from(until.saturating_sub(self.unix_ms())).unwrap_or(0);
-                self.now.plus_ms(left_ms.min(WAIT_RECHECK_MS))
+                let over = match self.ms_until(until) {
+                    left_ms @ 0..=LONGEST_RESET_MS => self.now.plus_ms(left_ms),
+                    _ => pause.due,
+                };
+                over.min(self.now.plus_ms(WAIT_RECHECK_MS))
             }
             None => pause.due,
         }

@@ -5,7 +5,7 @@ use super::id::jitter_unit;
 use super::live::{Life, Live};
 use super::machine::Stage;
 use super::pool::UNKNOWN_RESET_MS;
-use super::restart::{Restart, pause_ms, policy};
+use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
 use crate::agent::{
@@ -21,6 +21,8 @@ const PROVIDER_PAUSE_MS: u64 = 10_000;
 const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
 /// The most jitter after a reset.
 const RESET_JITTER_MS: f64 = 5_000.0;
+/// Exit codes from here on stand for signals (128 and the signal's number).
+const SIGNALLED_CODE: i32 = 128;
 /// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
 const MAX_TURN_FAILURES: u32 = 3;
 
@@ -118,15 +120,15 @@ impl Core {
             return;
         };
         match (live.role, fault) {
-            (
-                Role::Agent | Role::Critic,
-                SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory,
-            ) => {
+            (Role::Agent, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
+                self.restart_agent(&Death::NoProgram, &format!("could not be started: {message}"), None);
+            }
+            (Role::Critic, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
             }
             (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&live, message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
-                self.restart_agent(&ExitCause::Crash, &format!("it could not be started: {message}"), None);
+                self.restart_agent(&Death::NotStarted, &format!("could not be started: {message}"), None);
             }
             (Role::Critic, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.critic_failed(&format!("it could not be started: {message}"));
@@ -177,27 +179,56 @@ impl Core {
                 self.note("exited", &format!("the agent's process {how}; it is started again with the other token"));
             }
             Stage::Working => {
-                let cause = if live.is_ending() {
-                    ExitCause::Crash
-                } else {
-                    self.plan.agent.exit_cause(exit, self.session.begun)
-                };
-                self.restart_agent(&cause, &how, exit.turn_recorded);
+                let death = self.death(live, exit);
+                let how = live.hung.as_ref().map_or(how, |hung| format!("hung: {hung}"));
+                self.restart_agent(&death, &how, exit.turn_recorded);
             }
         }
     }
 
-    fn restart_agent(&mut self, cause: &ExitCause, how: &str, turn_recorded: Option<bool>) {
+    /// Why a process is gone that nobody wanted gone.
+    fn death(&self, live: &Live, exit: &ExitFact) -> Death {
+        // What no process of the run has ever said a line of the protocol, and now ends by itself or prints other things for as
+        // long as a start may take, is another program. A CLI that was killed at its start shows that by its signal, as
+        // such or in its code.
+        let by_itself = exit.signal.is_none() && exit.code.is_some_and(|code| code < SIGNALLED_CODE);
+        if live.hung.is_some() {
+            return if live.noisy && !self.is_agent { Death::NoAgent } else { Death::Hung };
+        }
+        if live.is_ending() {
+            return Death::Exited(ExitCause::Crash);
+        }
+        match self.plan.agent.exit_cause(exit, self.session.begun) {
+            ExitCause::Clean | ExitCause::Crash if by_itself && !self.is_agent => Death::NoAgent,
+            cause @ (ExitCause::Clean
+            | ExitCause::Crash
+            | ExitCause::SessionInUse
+            | ExitCause::SessionUnknown
+            | ExitCause::BadUsage { .. }
+            | ExitCause::RefusedToStart { .. }) => Death::Exited(cause),
+        }
+    }
+
+    fn restart_agent(&mut self, death: &Death, how: &str, turn_recorded: Option<bool>) {
         self.turns.process_lost(turn_recorded);
-        self.restarts_in_a_row += 1;
-        let budgets = &self.plan.budgets;
-        match policy(cause, self.restarts_in_a_row, budgets.max_restarts, self.session.ours, &self.plan.seed) {
+        let ends = self.agent_ends.ended(self.now);
+        let standing = Standing {
+            ends,
+            max_restarts: self.plan.budgets.max_restarts,
+            session_is_ours: self.session.ours,
+            program: &self.plan.agent_program,
+            how,
+        };
+        let restart = policy(death, standing);
+        // To learn whether the session exists is no failure to pause for.
+        let failures = if matches!(restart, Restart::Resuming | Restart::Beginning) { ends - 1 } else { ends };
+        self.agent_not_before = self.now.plus_ms(pause_ms(failures, &self.plan.seed));
+        match restart {
             Restart::GiveUp { reason } => {
-                self.close(Outcome::Failed, &format!("{reason} (last: {how})"));
+                self.close(Outcome::Failed, &reason);
                 return;
             }
-            Restart::After { pause_ms } => {
-                self.agent_not_before = self.now.plus_ms(pause_ms);
+            Restart::Again => {
                 self.decide("restart the agent", &format!("its process {how}"));
             }
             Restart::Resuming => {
@@ -260,6 +291,7 @@ impl Core {
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::RetryAnnounced { .. }
             | AgentEvent::Compacting(_)
+            | AgentEvent::ActionRequired(_)
             | AgentEvent::Cost { .. }
             | AgentEvent::Waiting(_) => {}
         }
@@ -292,7 +324,7 @@ impl Core {
         }
         match end.outcome {
             TurnOutcome::Done => {
-                self.restarts_in_a_row = 0;
+                self.agent_ends.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 self.token_works(proc);
@@ -475,11 +507,15 @@ impl Core {
     }
 
     fn settle(&mut self, proc: ProcId) {
+        let now = self.now;
         let Some(live) = self.live_mut(proc) else { return };
         let role = live.role;
-        let Some(end) = live.protocol.settle() else { return };
+        let Some(end) = live.protocol.settle() else {
+            // It runs again, about what it waited for, and has not said yet that a turn began: it has as long as a model.
+            live.watch.asked(now);
+            return;
+        };
         let event = AgentEvent::TurnEnded(end);
-        let now = self.now;
         if let Some(live) = self.live_mut(proc) {
             live.watch.event(now, &event);
         }
@@ -498,7 +534,10 @@ impl Core {
                     text: format!("the agent hangs ({how}); it is restarted on the same session"),
                 });
                 let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-                let action = self.agent.as_mut().and_then(|agent| agent.begin_end(now, grace_ms));
+                let action = self.agent.as_mut().and_then(|agent| {
+                    agent.hung = Some(how.to_owned());
+                    agent.begin_end(now, grace_ms)
+                });
                 if let Some(action) = action {
                     self.act(action);
                 }

@@ -101,12 +101,6 @@ impl Plain {
         (self.style.live && self.status.phase.is_some()).then(|| Piece::status(self.status.draw(tick, self.style)))
     }
 
-    /// Whether a status line is kept at the bottom.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.style.live
-    }
-
     /// The terminal has another width now.
     pub fn resize(&mut self, columns: u16) {
         if columns > 0 {

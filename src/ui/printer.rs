@@ -73,15 +73,6 @@ impl Printer {
         }
     }
 
-    /// Whether there is a status line to be kept up to date; without one nobody needs to be woken for it.
-    #[must_use]
-    pub fn wants_status(&self) -> bool {
-        match self {
-            Printer::Plain(plain) | Printer::Json(_, plain) => plain.is_live(),
-            Printer::StreamJson(..) => false,
-        }
-    }
-
     /// The terminal has another width now. The next piece is made for it; [`Printer::status`] gives one at once.
     pub fn resize(&mut self, columns: u16) {
         match self {

@@ -32,6 +32,10 @@ impl World {
                 let bytes = self.plan.agent.encode_interrupt("interrupt-1");
                 self.write(proc, bytes, false);
             }
+            Action::Answer { proc, request_id, denial } => {
+                let bytes = self.plan.agent.encode_denial(&request_id, &denial);
+                self.write(proc, bytes, false);
+            }
             Action::CloseStdin { proc } => {
                 self.is_ended(proc);
                 self.on_its_way(proc, Event::InputEnded(proc));

@@ -7,6 +7,9 @@ use crate::agent::TurnKind;
 use crate::core::pool::LONGEST_RESET_MS;
 use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId};
 
+/// Restarts are counted within this time.
+const RESTART_WINDOW_MS: i64 = 3_600_000;
+
 /// What must hold in every night (design §4), by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each one's sentence says what it means")]
@@ -47,7 +50,7 @@ impl Law {
             Law::WordsKept => "the user's words are not lost",
             Law::SentWhileIdle => "only an idle process is spoken to",
             Law::SpentToken => "a rejected token is not used before its reset",
-            Law::Restarts => "restarts in a row stay within their limit",
+            Law::Restarts => "restarts in a row, within their window, stay within their limit",
             Law::Shutdown => "after a request for the end nothing is started, and the end comes soon",
             Law::HonestOutcome => "an outcome is what happened, with a reason",
             Law::NothingLeft => "a finished run has left nothing running",
@@ -106,7 +109,10 @@ pub(super) struct Laws {
     words: BTreeMap<String, String>,
     /// What the user said during the run.
     said: Vec<String>,
-    deaths_in_a_row: u32,
+    /// When the agent ended while it was needed since its last good result, milliseconds of the run.
+    deaths_ms: Vec<i64>,
+    /// The run's time, milliseconds.
+    now_ms: i64,
     interrupted: bool,
     chose_to_end: bool,
     approved: bool,
@@ -184,6 +190,7 @@ impl Laws {
         if let Some(unix_ms) = told_unix_ms {
             self.wall_zero_ms = unix_ms - tick_ms;
         }
+        self.now_ms = tick_ms;
         let now_unix_ms = self.wall_zero_ms + tick_ms;
         self.now_unix_ms = now_unix_ms;
         for told in self.told.values_mut() {
@@ -239,13 +246,13 @@ impl Laws {
 
     /// The agent ended while it was needed.
     pub(super) fn agent_died(&mut self) {
-        self.deaths_in_a_row += 1;
+        self.deaths_ms.push(self.now_ms);
     }
 
     /// A good result reached the core.
     pub(super) fn result_came(&mut self, token: Option<&TokenId>, of_agent: bool) {
         if of_agent {
-            self.deaths_in_a_row = 0;
+            self.deaths_ms.clear();
         }
         // Whoever answers takes requests.
         self.told.remove(&token.cloned());
@@ -259,9 +266,10 @@ impl Laws {
         if agent && live_agents > 0 {
             return Err(Law::OneAgent.broken("a second agent is started beside a live one"));
         }
-        if agent && self.deaths_in_a_row > max_restarts {
-            return Err(Law::Restarts
-                .broken(format!("{} restarts in a row, and {max_restarts} are allowed", self.deaths_in_a_row)));
+        let within = self.deaths_ms.iter().filter(|&&ms| self.now_ms - ms < RESTART_WINDOW_MS).count();
+        if agent && u32::try_from(within).is_ok_and(|within| within > max_restarts) {
+            let what = format!("{within} restarts in a row within an hour, and {max_restarts} are allowed");
+            return Err(Law::Restarts.broken(what));
         }
         Ok(())
     }
@@ -280,7 +288,7 @@ impl Laws {
     pub(super) fn resumed(&mut self) {
         self.interrupted = false;
         self.chose_to_end = false;
-        self.deaths_in_a_row = 0;
+        self.deaths_ms.clear();
     }
 
     /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.

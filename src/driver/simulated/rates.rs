@@ -174,7 +174,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             max_restarts: u32::try_from(dice.between(if long { 2 } else { 0 }, 5)).unwrap_or(0),
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
         share_prompt_prefix: true,
         no_wait: dice.percent(10),
         rotate_at: 0.95,

@@ -82,6 +82,7 @@ fn shown(action: &Action) -> Option<String> {
             format!("Spawn({} {:?}{token})", spawn.proc, spawn.role)
         }
         Action::Interrupt { proc } => format!("Interrupt({proc})"),
+        Action::Answer { proc, .. } => format!("Answer({proc})"),
         Action::CloseStdin { proc } => format!("CloseStdin({proc})"),
         Action::Signal { proc, signal } => format!("Signal({proc} {signal:?})"),
         Action::KillTree { proc } => format!("KillTree({proc})"),

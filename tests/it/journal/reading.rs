@@ -91,10 +91,14 @@ fn a_newer_major_is_refused_whatever_its_header_looks_like() {
     assert!(error.to_string().contains("use a newer ccc"), "{error}");
 }
 
+fn this_minor() -> String {
+    format!("\"minor\":{}", ccc::journal::FORMAT_MINOR)
+}
+
 #[test]
 fn a_newer_minor_is_read_and_what_it_added_is_passed_over() {
     let text = String::from_utf8(journal(2)).unwrap();
-    let text = text.replacen("\"minor\":0", "\"minor\":7,\"flavour\":\"x\"", 1)
+    let text = text.replacen(&this_minor(), "\"minor\":7,\"flavour\":\"x\"", 1)
         + "{\"n\":3,\"t\":30,\"checkpoint\":{\"core\":\"x\"}}\n{\"comment\":\"no number\"}\n"
         + "{\"n\":4,\"t\":40,\"in\":{\"elapsed\":{\"unix_ms\":4,\"zone\":\"CET\"}},\"cpu\":0.5}\n";
     let back = entries(text.as_bytes());
@@ -114,7 +118,7 @@ fn an_unknown_input_is_refused_with_its_line_and_a_way_out() {
 fn a_known_input_with_a_newer_inside_is_refused_as_newer_not_as_damage() {
     let text = String::from_utf8(with_line(r#"{"n":2,"t":1,"in":{"operator":{"paused":{}}}}"#)).unwrap();
     assert!(matches!(first_error(text.as_bytes()), ReadError::Damaged { line: 3, .. }));
-    let newer = text.replacen("\"minor\":0", "\"minor\":9", 1);
+    let newer = text.replacen(&this_minor(), "\"minor\":9", 1);
     let error = first_error(newer.as_bytes());
     assert!(matches!(&error, ReadError::UnknownInput { kind, .. } if kind == "operator"), "{error}");
 }
@@ -232,4 +236,29 @@ fn the_journal_of_format_1_0_is_still_read() {
     assert_eq!(reader.tail().torn, None);
     let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
     assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
+}
+
+/// Found by the fuzz target `journal`.
+#[test]
+fn what_would_leave_an_entry_out_or_overflow_is_damage() {
+    for (line, why) in [
+        // The next number would have overflowed.
+        (r#"{"t":9,"gap":{"from":2,"to":18446744073709551614,"error":"full"}}"#, "out of order"),
+        (r#"{"n":2,"t":18446744073709551615,"in":{"elapsed":{"unix_ms":1}}}"#, "a time of"),
+        (r#"{"n":2,"t":9,"in":{"elapsed":{"unix_ms":1}},"gap":{"from":2,"to":2,"error":""}}"#, "more than one thing"),
+        (r#"{"t":9,"in_blob":{"sha256":"00","bytes":1,"kind":"line"}}"#, "without a number"),
+        (r#"{"n":2,"t":9,"in":null}"#, "expected value"),
+    ] {
+        let error = first_error(&with_line(line)).to_string();
+        assert!(error.contains("line 3") && error.contains(why), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_resumed_run_goes_on_from_its_latest_moment() {
+    let mut bytes = with_line(r#"{"n":2,"t":900,"in":{"elapsed":{"unix_ms":1}}}"#);
+    bytes.extend_from_slice(b"{\"n\":3,\"t\":5,\"in\":{\"elapsed\":{\"unix_ms\":1}}}\n");
+    let mut reader = read(&bytes).unwrap();
+    assert_eq!(reader.by_ref().map(|entry| entry.unwrap().tick).last(), Some(Tick(5)));
+    assert_eq!(reader.tail().last_tick, Tick(900));
 }

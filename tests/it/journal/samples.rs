@@ -47,7 +47,7 @@ pub(super) fn plan() -> Plan {
             max_restarts: 5,
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 5_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 5_000 },
         share_prompt_prefix: true,
         no_wait: false,
         rotate_at: 0.95,
@@ -244,6 +244,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             text
         })),
         proc().prop_map(|proc| Action::Interrupt { proc }),
+        (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::Answer { proc, request_id, denial }),
         proc().prop_map(|proc| Action::CloseStdin { proc }),
         (proc(), token_id()).prop_map(|(proc, token)| Action::SetCredential { proc, token }),
         (any::<u32>(), token_id(), report()).prop_map(|(request, token, report)| Action::ReportToken {

@@ -100,7 +100,7 @@ fn plan(checks: u64) -> Plan {
             max_restarts: 3,
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
         share_prompt_prefix: false,
         no_wait: false,
         rotate_at: 0.95,

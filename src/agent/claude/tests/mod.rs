@@ -134,7 +134,12 @@ impl Replay {
                     writeln!(story, "retry {attempt}/{max_attempts} {status:?}").unwrap();
                 }
                 AgentEvent::Compacting(on) => writeln!(story, "compacting {on}").unwrap(),
-                AgentEvent::Waiting(WaitingFor::Background(tasks)) => writeln!(story, "waiting for {tasks}").unwrap(),
+                AgentEvent::Waiting(WaitingFor::Background { open, .. }) => {
+                    writeln!(story, "waiting for {open}").unwrap()
+                }
+                // It follows every result; that the turn ended says as much.
+                AgentEvent::Waiting(WaitingFor::Idle { .. }) => {}
+                AgentEvent::ActionRequired(on) => writeln!(story, "action required {on}").unwrap(),
                 AgentEvent::Waiting(WaitingFor::FollowUp) => story.push_str("waiting for the follow-up\n"),
                 AgentEvent::TurnEnded(end) => writeln!(story, "{}", ended(end)).unwrap(),
             }
