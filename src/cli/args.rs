@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens, usage,
+    simulate, supervise, tokens, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -71,4 +71,7 @@ pub enum Command {
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),
+    /// Play nights that seeds make up.
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }

@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise, tokens, usage,
+    simulate, supervise, tokens, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -60,6 +60,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Completions(args)) => completions::run(args, context),
         Some(Command::Man(args)) => man::run(args, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
+        Some(Command::Simulate(args)) => simulate::run(args, context),
     }
 }
 
