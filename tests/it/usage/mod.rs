@@ -2,5 +2,5 @@
 
 mod hosts;
 mod probing;
-mod server;
-mod shown;
+mod refresh;
+pub(crate) mod server;
