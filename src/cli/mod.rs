@@ -9,6 +9,7 @@
 
 mod args;
 pub mod command;
+mod command_tokens;
 mod conduct;
 mod context;
 mod credentials;
@@ -18,6 +19,7 @@ mod error;
 mod exit;
 mod printer;
 mod recording;
+mod reset_time;
 mod task;
 
 pub use args::{Cli, Command};

@@ -7,9 +7,11 @@ use secrecy::SecretString;
 use super::agent_settings::read_json;
 use super::credential::{Credential, CredentialKind, short_hash};
 use super::sources::Found;
+use crate::config::Dirs;
 
 /// The agent's own login, when there is one. Its values are only kept so that they are never shown.
-pub(super) fn read(claude_dir: &Path, found: &mut Found) -> Option<Credential> {
+pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
+    let claude_dir = &dirs.claude;
     let file = claude_dir.join(".credentials.json");
     let login = read_json(&file, &mut found.warnings)?;
     let field = |name: &str| {
@@ -17,8 +19,11 @@ pub(super) fn read(claude_dir: &Path, found: &mut Found) -> Option<Credential> {
         (!text.is_empty()).then(|| SecretString::from(text))
     };
     let token = field("/claudeAiOauth/accessToken")?;
-    let credential =
-        Credential::found_by_agent(file.display().to_string(), CredentialKind::Login, id(claude_dir), Some(&token));
+    let label = match file.strip_prefix(&dirs.home) {
+        Ok(below) => format!("~/{}", below.display()),
+        Err(_) => file.display().to_string(),
+    };
+    let credential = Credential::found_by_agent(label, CredentialKind::Login, id(claude_dir), Some(&token));
     found.hidden.push(token);
     found.hidden.extend(field("/claudeAiOauth/refreshToken"));
     Some(credential)
