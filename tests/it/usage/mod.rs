@@ -4,3 +4,4 @@ mod hosts;
 mod probing;
 mod refresh;
 pub(crate) mod server;
+mod tls;

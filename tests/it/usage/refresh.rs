@@ -191,8 +191,11 @@ fn while_one_asks_another_reads_or_waits() {
             assert!(std::time::Instant::now() < deadline, "the first asks");
             std::thread::yield_now();
         }
-        // The question stands in the cache already, so that nobody even has to look at the lock.
-        assert_eq!(again(&world.usage().refresh_if_due(&token, FREE, now)), Some(now + INTERVAL_MS));
+        assert_eq!(world.usage().refresh_if_due(&token, FREE, now), Refreshed::ByAnother);
+        let waits = Ask { wait: OTHERS_WAIT, ..FREE };
+        assert_eq!(again(&world.usage().refresh_if_due(&token, waits, now)), Some(now + INTERVAL_MS));
+        let answered = world.cache().read().identities.remove(&token.id()).expect("an entry");
+        assert!(answered.fetched_unix_ms.is_some(), "the answer was waited for");
         assert!(matches!(first.join().expect("the first"), Refreshed::Learnt(_)));
     });
     let lock = world.dir.path().join("usage").join(format!("{}.lock", token.id()));
