@@ -165,6 +165,7 @@ fn conduct(
         OutputFormat::StreamJson => Form::StreamJson,
     };
     let mut printer = Printer::new(form, style);
+    printer.in_zone(jiff::tz::TimeZone::system());
     let screen = Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let banner = banner(&plan, &run_dir, session_id, night, &redactor);
@@ -187,6 +188,7 @@ fn conduct(
             first_args: plan.agent_first_args.iter().map(OsString::from).collect(),
         },
         env: child_env(night, context),
+        wallet: night.tokens.wallet(),
         transport: match night.transport {
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
@@ -197,19 +199,20 @@ fn conduct(
     };
     let end = driver::run(setup)
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let env = end.env.clone();
     let finish = last_words(end, &plan, &run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
-        return hand_over(&plan, &finish, night, context);
+        return hand_over(&plan, &finish, &env, context);
     }
     Ok(ExitCode::from(finish.outcome))
 }
 
 /// Prints the end; gives the finish, unless the user had left before there was one.
 fn last_words(end: End, plan: &Plan, run_dir: &RunDir, context: &Context) -> Option<Finish> {
-    let End { finish, tick, mut printer, screen, journal_news } = end;
+    let End { finish, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
         let ending = Ending {
             finish,
@@ -265,12 +268,12 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
     }
 }
 
-/// Our environment with exactly the token in use, and none of the others; for the checks without any.
+/// Our environment without any token.
 fn child_env(night: &Night<'_>, context: &Context) -> ChildEnv {
     let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut checks = night.tokens.pool.child_env_without().apply(ours);
-    checks.extend(night.extra_env.iter().cloned());
-    ChildEnv { agent: night.tokens.agent_env().apply(checks.clone()), checks }
+    let mut env = night.tokens.env_without().apply(ours);
+    env.extend(night.extra_env.iter().cloned());
+    ChildEnv(env)
 }
 
 fn at_a_terminal() -> bool {
@@ -279,9 +282,8 @@ fn at_a_terminal() -> bool {
 
 /// Goes on in the agent's own interface on the finished session; when the user leaves it, the run's exit code is still
 /// that of a completed run.
-fn hand_over(plan: &Plan, finish: &Finish, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
+fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
     let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
-    let env = child_env(night, context);
     context.printer.talk(format_args!(
         "going on in {} --resume {session_id} (leave it to come back here; --no-hand-over ends at once)",
         plan.agent.program()
@@ -290,7 +292,7 @@ fn hand_over(plan: &Plan, finish: &Finish, night: &Night<'_>, context: &Context)
         .args(["--resume", session_id])
         .current_dir(&plan.cwd)
         .env_clear()
-        .envs(env.agent.iter().map(|(name, value)| (name, value)))
+        .envs(env.0.iter().map(|(name, value)| (name, value)))
         .status();
     if let Err(error) = left {
         context.printer.warn(format_args!("{}: {error}", plan.agent_program));

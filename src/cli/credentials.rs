@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use secrecy::SecretString;
-
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
-use crate::config::{Project, Provider, TokenEntry};
+use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::TokenId;
+use crate::core::pool::{Choice, choose};
+use crate::driver::{self, Wallet};
 use crate::journal::Redactor;
-use crate::tokens::{AgentSettings, ChildEnv, Conflict, Gathered, MANAGED_SETTINGS, Places, Pool, SettingsPlaces};
+use crate::tokens::{
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, MANAGED_SETTINGS, Places, Pool, SettingsPlaces,
+    SharedTokens,
+};
 
 /// The tokens that the agent's CLI may be given in this project, with these arguments of the user's.
 ///
@@ -48,6 +51,16 @@ pub(super) fn gather_for_program(
     Ok(Pool::gather(places, entries, provider, None)?)
 }
 
+/// Where the providers of a run's tokens are asked.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn ask(context: &Context, project: &Project, usage: &UsageSettings) -> Result<(Hosts, Env), CliError> {
+    let managed = Path::new(MANAGED_SETTINGS);
+    let hosts = Hosts::read(&context.env, context.dirs()?, project, managed, usage.base_url.as_deref());
+    Ok((hosts, context.env.clone()))
+}
+
 /// The error for settings that would take a token's place.
 pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     if conflicts.is_empty() {
@@ -67,59 +80,41 @@ pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     )
 }
 
-/// The tokens of a run, and the one that it starts with.
+/// The tokens of a run, and where all ccc processes keep what they know about them.
 #[derive(Debug, Clone)]
 pub(super) struct RunTokens {
-    /// All of them.
-    pub(super) pool: Pool,
-    /// The one to start with.
-    pub(super) first: Option<TokenId>,
-    fetched: Option<SecretString>,
+    pool: Pool,
+    shared: SharedTokens,
+    first: Option<TokenId>,
+    ask: Option<(Hosts, Env)>,
 }
 
 impl RunTokens {
-    /// Chooses the first token of the pool whose value can be had: a command that fails is a warning, unless there is no
-    /// other token.
-    ///
-    /// # Errors
-    /// When there are tokens and none of them can be fetched.
-    pub(super) fn choose(pool: Pool, context: &Context) -> Result<Self, CliError> {
-        let mut last_fault = None;
-        for credential in pool.credentials() {
-            match credential.value() {
-                Ok(value) => {
-                    let fetched = value.filter(|_| credential.needs_fetching());
-                    return Ok(Self { first: Some(credential.id()), fetched, pool });
-                }
-                Err(fault) => {
-                    context.printer.warn(&fault);
-                    last_fault = Some(fault);
-                }
-            }
-        }
-        match last_fault {
-            None => Ok(Self { pool, first: None, fetched: None }),
-            Some(fault) => Err(CliError::new(ErrorKind::Environment, format!("no token can be had: {fault}"))
-                .hint("run the command of `tokens` in the configuration by hand; it must print the token")),
-        }
+    /// The tokens of this pool, with what is known about them in this state directory.
+    pub(super) fn new(pool: Pool, state_dir: &Path, rotate_at: f64, ask: Option<(Hosts, Env)>) -> Self {
+        let shared = SharedTokens::new(state_dir);
+        let now_unix_ms = driver::unix_ms();
+        let states = shared.read().unwrap_or_default();
+        let first = match choose(&pool.facts(&states, now_unix_ms), None, rotate_at, now_unix_ms) {
+            Choice::Take(id) => Some(id),
+            Choice::Stay | Choice::Spent { .. } | Choice::Nothing => pool.first().ok().map(Credential::id),
+        };
+        Self { pool, shared, first, ask }
     }
 
-    /// No token at all, and none in the agent's environment.
-    pub(super) fn without_any(context: &Context) -> Self {
-        Self { pool: Pool::without_any(&context.env, Provider::Anthropic), first: None, fetched: None }
+    /// What the run holds.
+    pub(super) fn wallet(&self) -> Wallet {
+        Wallet::new(self.pool.clone(), self.shared.clone(), self.ask.clone())
     }
 
-    /// What the agent's environment must be.
-    pub(super) fn agent_env(&self) -> ChildEnv {
-        match &self.first {
-            Some(id) => self.pool.child_env(id, self.fetched.as_ref()),
-            None => self.pool.child_env_without(),
-        }
+    /// What takes the place of a token in a child's environment that is to have none.
+    pub(super) fn env_without(&self) -> ChildEnv {
+        self.pool.child_env_without()
     }
 
     /// A redactor that knows the values of all of them.
     pub(super) fn redactor(&self) -> Redactor {
-        self.pool.redactor_with(self.fetched.as_ref())
+        self.pool.redactor()
     }
 
     /// Says which one is used and which others there are.

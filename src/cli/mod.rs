@@ -9,6 +9,7 @@
 
 mod args;
 pub mod command;
+mod command_tokens;
 mod conduct;
 mod context;
 mod credentials;

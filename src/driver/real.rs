@@ -24,8 +24,11 @@ use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
+use super::wallet::Wallet;
 use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Tick};
-use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, action_kind, input_kind};
+use crate::journal::{
+    Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
+};
 use crate::process::{Cancel, Child, Transport, kill_children, reap_orphans};
 use crate::ui::{Piece, Printer, Screen};
 
@@ -48,18 +51,14 @@ pub struct Program {
     pub first_args: Vec<OsString>,
 }
 
-/// The environment that agent and critic start from: ours, with exactly one credential. Its values are never shown.
+/// The environment that all children start from: ours, without any credential. It is the checks' as it is; agent and
+/// critic get the token in use besides. Its values are never shown.
 #[derive(Clone)]
-pub struct ChildEnv {
-    /// For agent and critic.
-    pub agent: Vec<(OsString, OsString)>,
-    /// For checks: the same without any credential.
-    pub checks: Vec<(OsString, OsString)>,
-}
+pub struct ChildEnv(pub Vec<(OsString, OsString)>);
 
 impl fmt::Debug for ChildEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildEnv").field("variables", &self.agent.len()).finish()
+        f.debug_struct("ChildEnv").field("variables", &self.0.len()).finish()
     }
 }
 
@@ -90,6 +89,8 @@ pub struct Setup {
     pub program: Program,
     /// The children's environment.
     pub env: ChildEnv,
+    /// The tokens that agent and critic may get.
+    pub wallet: Wallet,
     /// How the agent's stdout reaches us.
     pub transport: Transport,
     /// The session's lock, when the session is known.
@@ -107,6 +108,8 @@ pub struct End {
     pub finish: Option<Finish>,
     /// The run's time at its end.
     pub tick: Tick,
+    /// The environment of an agent with the token in use at last.
+    pub env: ChildEnv,
     /// The printer and the screen, for the last words.
     pub printer: Printer,
     /// See `printer`.
@@ -133,10 +136,11 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             ours: Arc::new(Ours::of_process(&setup.state_dir)),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
-            redactor: Arc::new(setup.redactor),
+            redactor: SharedRedactor::new(setup.redactor),
             started_unix_ms: setup.started_unix_ms,
             program: setup.program,
             env: setup.env,
+            wallet: setup.wallet,
             transport: setup.transport,
             session_lock: setup.session_lock,
             printer: setup.printer,
@@ -163,10 +167,11 @@ pub(super) struct World {
     pub(super) claude_dir: PathBuf,
     /// What is not to be taken for a change of the tree.
     pub(super) ours: Arc<Ours>,
-    pub(super) redactor: Arc<Redactor>,
+    pub(super) redactor: SharedRedactor,
     pub(super) started_unix_ms: i64,
     pub(super) program: Program,
     pub(super) env: ChildEnv,
+    pub(super) wallet: Wallet,
     pub(super) transport: Transport,
     pub(super) session_lock: Option<SessionLock>,
     pub(super) printer: Printer,
@@ -210,7 +215,8 @@ impl World {
             self.feed(Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
-        self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens: Vec::new() });
+        let tokens = self.wallet.read(unix_ms);
+        self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
         let mut interrupts = 0u32;
         // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays below one
         // wake-up a second (tokio's timer wheel wakes twice, the screen's thread once).
@@ -317,6 +323,8 @@ impl World {
                             | Event::TreeTaken { .. }
                             | Event::TreeCompared { .. }
                             | Event::Answered { .. }
+                            | Event::Probed { .. }
+                            | Event::Fetched { .. }
                             | Event::NotUnderstood { .. },
                         )
                         | None => {}
@@ -333,7 +341,8 @@ impl World {
             }
         }
         let journal_news = self.journal.close();
-        End { finish: self.finish, tick, printer: self.printer, screen: self.screen, journal_news }
+        let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));
+        End { finish: self.finish, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
     fn event(&mut self, event: Event) {
@@ -365,6 +374,11 @@ impl World {
             Event::Answered { number, choice } => {
                 self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
             }
+            Event::Probed { token, reports } => {
+                let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
+                self.feed(Input::Tokens { request: None, tokens });
+            }
+            Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
             Event::NotUnderstood { typed } => {
                 let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
                 let now = self.clock.now();
@@ -382,7 +396,7 @@ impl World {
     }
 
     /// One step: journal, handle, journal, commit, perform. Facts that performing brings at once follow in turn.
-    fn feed(&mut self, input: Input) {
+    pub(super) fn feed(&mut self, input: Input) {
         let mut next = Some(input);
         let mut at_once: VecDeque<Input> = VecDeque::new();
         while let Some(input) = next {
@@ -437,10 +451,10 @@ impl World {
     /// What processes say comes without secrets ([`Ears`]); what the user said may hold one, and is for the agent only.
     pub(super) fn show(&mut self, now: Tick, show: &Show) {
         let piece = if let Show::Turn { kind, text } = show {
-            self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.text(text).to_string() })
+            self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.now().text(text).to_string() })
         } else if let Show::Check { command, passed, summary, duration_ms, tail } = show {
             let (passed, duration_ms) = (*passed, *duration_ms);
-            let (command, summary) = (self.redactor.text(command).to_string(), summary.clone());
+            let (command, summary) = (self.redactor.now().text(command).to_string(), summary.clone());
             self.printer.render(now, &Show::Check { command, passed, summary, duration_ms, tail: tail.clone() })
         } else {
             self.printer.render(now, show)
@@ -477,7 +491,7 @@ pub fn journal_news(news: &JournalNews) -> String {
     }
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+pub(super) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -27,7 +27,7 @@ impl World {
         let summary = RunSummary {
             version: SUMMARY_VERSION,
             id: plan.run_id.clone(),
-            task: RunSummary::task_of(&plan.task, &self.redactor),
+            task: RunSummary::task_of(&plan.task, &self.redactor.now()),
             cwd: plan.cwd.clone(),
             session_id: self.core.session_id().map(str::to_owned),
             agent_version: Some(plan.agent_version.clone()).filter(|version| !version.is_empty()),
@@ -46,7 +46,7 @@ impl World {
             result: finish.map(|finish| finish.result.clone()),
             resume,
         };
-        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
+        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor.now()) {
             tracing::warn!(%error, "the run's summary could not be written");
         }
     }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, Input as Haystack, MatchKind};
 
@@ -19,6 +20,29 @@ pub struct Redactor {
     /// Without it every position is tried: slow, but nothing gets through.
     starts: Option<AhoCorasick>,
     values: Vec<Value>,
+}
+
+/// One redactor for many threads, which can learn more values while they run.
+#[derive(Debug, Clone, Default)]
+pub struct SharedRedactor(Arc<RwLock<Arc<Redactor>>>);
+
+impl SharedRedactor {
+    /// With what this one knows.
+    #[must_use]
+    pub fn new(redactor: Redactor) -> SharedRedactor {
+        SharedRedactor(Arc::new(RwLock::new(Arc::new(redactor))))
+    }
+
+    /// As it is now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Redactor> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this one is used.
+    pub fn replace(&self, redactor: Redactor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(redactor);
+    }
 }
 
 /// A registered secret, and how it looks inside a JSON string.
@@ -114,7 +138,8 @@ impl Alphabet {
 
     /// Whether a digit comes early in the run that begins here.
     fn has_digit(self, bytes: &[u8]) -> bool {
-        bytes.iter().take(DIGIT_WITHIN_BYTES).take_while(|&&byte| self.has(byte)).any(u8::is_ascii_digit)
+        let near = &bytes[..bytes.len().min(DIGIT_WITHIN_BYTES)];
+        near.iter().find(|&&byte| byte.is_ascii_digit() || !self.has(byte)).is_some_and(u8::is_ascii_digit)
     }
 }
 
@@ -122,6 +147,8 @@ impl Alphabet {
 #[derive(Default)]
 struct DashedRun {
     to: usize,
+    /// Up to here the run was looked through, and had no digit.
+    digitless_to: usize,
 }
 
 impl DashedRun {
@@ -130,6 +157,16 @@ impl DashedRun {
             self.to = at + Alphabet::Dashed.run(&bytes[at..]);
         }
         self.to
+    }
+
+    /// [`Alphabet::has_digit`] of the run that `at` stands in, each place looked at once.
+    fn has_digit_from(&mut self, bytes: &[u8], at: usize) -> bool {
+        let within = bytes.len().min(at + DIGIT_WITHIN_BYTES);
+        let from = at.max(self.digitless_to);
+        let stops = |&byte: &u8| byte.is_ascii_digit() || !Alphabet::Dashed.has(byte);
+        let stop = bytes.get(from..within).and_then(|rest| rest.iter().position(stops));
+        self.digitless_to = stop.map_or(within.max(from), |step| from + step);
+        stop.is_some_and(|step| bytes[from + step].is_ascii_digit())
     }
 }
 
@@ -363,7 +400,7 @@ fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dashed: &mut Da
                 return found(0, 3 + Alphabet::Dashed.run(body), "anthropic");
             }
             // Kebab-case names have no digits; keys of this length always do.
-            if word && Alphabet::Dashed.has_at_least(20, body) && Alphabet::Dashed.has_digit(body) {
+            if word && Alphabet::Dashed.has_at_least(20, body) && dashed.has_digit_from(bytes, at + 3) {
                 return found(0, 3 + Alphabet::Dashed.run(body), "openai");
             }
             None

@@ -187,6 +187,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         stdout: write.into(),
         stderr: again.into(),
         controlling: false,
+        reports: None,
     };
     let started = now();
     let registered = launch(&order, stdios)?;

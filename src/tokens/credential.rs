@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::fetch::{FetchCommand, FetchError};
+use crate::agent::AgentKind;
 use crate::config::Provider;
 use crate::core::TokenId;
 
@@ -221,6 +222,16 @@ impl Credential {
             (None, None) if self.kind == CredentialKind::Helper => Err(NotAskable::Helper),
             (None, None) => Err(NotAskable::Unseen),
         }
+    }
+
+    /// The line that gives this token to a live process of the agent's CLI, exchange number `number`; `fetched` is what a
+    /// command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
+    /// way into the child's stdin.
+    #[must_use]
+    pub fn exchange_line(&self, agent: AgentKind, number: u32, fetched: Option<&SecretString>) -> Option<Vec<u8>> {
+        let value = self.held_value().or(fetched)?;
+        let variable = variables(self.provider, self.kind).first()?;
+        Some(agent.encode_credential(number, variable, value.expose_secret()))
     }
 
     /// Whether its value is known only once a command has run.

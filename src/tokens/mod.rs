@@ -11,8 +11,10 @@
 mod agent_settings;
 mod credential;
 mod fetch;
+mod file_lock;
 mod hosts;
 mod http;
+mod keychain;
 mod login;
 mod pool;
 mod probe;
@@ -29,6 +31,7 @@ pub use credential::{
 pub use fetch::{FetchCommand, FetchError};
 pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
 pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
+pub use keychain::{Keychain, KeychainFault, SECURITY};
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};

@@ -95,11 +95,11 @@ impl Pool {
         Ok(Gathered { pool: Self { credentials, taken_away, hidden }, warnings, conflicts })
     }
 
-    /// A pool without tokens, which takes the provider's variables away from a child all the same.
+    /// A pool of these tokens and no others, which takes the provider's variables away from a child all the same.
     #[must_use]
-    pub fn without_any(env: &Env, provider: Provider) -> Self {
+    pub fn of(credentials: Vec<Credential>, env: &Env, provider: Provider) -> Self {
         let taken_away = sources::taken_away(env, &[], provider);
-        Self { credentials: Vec::new(), taken_away, hidden: Vec::new() }
+        Self { credentials, taken_away, hidden: Vec::new() }
     }
 
     /// The tokens, the first to be tried first.

@@ -25,18 +25,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::credential::{Credential, CredentialKind, Fingerprint};
+use super::file_lock::FileLock;
 use crate::config::Provider;
 use crate::core::{TokenId, TokenReport, WindowFact};
 use crate::journal::make_private_dir;
@@ -51,8 +50,6 @@ pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 const FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// How many windows of one token are kept.
 const WINDOWS_LIMIT: usize = 32;
-/// Stack of the thread that waits for the lock.
-const STACK_BYTES: usize = 128 * 1024;
 
 /// What is known about one token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,29 +293,10 @@ impl SharedTokens {
         move |source| SharedError::Io { path, source }
     }
 
-    fn lock(&self) -> Result<Lock, SharedError> {
+    fn lock(&self) -> Result<FileLock, SharedError> {
         make_private_dir(&self.dir).map_err(Self::io(&self.dir))?;
         let path = self.dir.join("tokens.lock");
-        let io = |source| SharedError::Io { path: path.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-        // The system wakes the thread when the lock is free. One that comes too late lets go of it at once, since nobody
-        // takes its answer.
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let wait = move || {
-            let _ = sender.send(lock_blocking(&file).map(|()| Lock(file)));
-        };
-        thread::Builder::new().name("token lock".to_owned()).stack_size(STACK_BYTES).spawn(wait).map_err(io)?;
-        match receiver.recv_timeout(self.wait) {
-            Ok(locked) => locked.map_err(io),
-            Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
-                Err(SharedError::Busy { path, waited: self.wait })
-            }
-        }
+        FileLock::take(&path, self.wait).map_err(Self::io(&path))?.ok_or(SharedError::Busy { path, waited: self.wait })
     }
 
     fn load(&self) -> Result<Loaded, SharedError> {
@@ -362,25 +340,6 @@ impl SharedTokens {
             fs::rename(&new, self.path())
         };
         write().map_err(Self::io(&self.path()))
-    }
-}
-
-/// The lock, held for as long as this lives.
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Said aloud, since a child that is being started may have a copy of the descriptor for a moment.
-        let _ = self.0.unlock();
-    }
-}
-
-fn lock_blocking(file: &File) -> io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
     }
 }
 
@@ -485,6 +444,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
 
     use secrecy::SecretString;
 
