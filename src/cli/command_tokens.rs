@@ -11,11 +11,17 @@ use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::agent::DEFAULT_NAME;
 use crate::config::{Project, Provider, TokenEntry};
+use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
-use crate::driver::TokenSupply;
+use crate::driver::{TokenSupply, unix_ms};
 use crate::journal::Redactor;
-use crate::tokens::{Credential, FetchError, Gathered, Places, Pool, SharedTokens, TokenStates, variables};
+use crate::tokens::{
+    Credential, FetchError, Gathered, Hosts, Http, MANAGED_SETTINGS, Places, Pool, SharedTokens, TokenStates, probe,
+    variables,
+};
 
+/// An OAuth token is asked about this often at most: the usage endpoint allows some 28 questions an hour (measured by others).
+const OAUTH_INTERVAL_MS: i64 = 150_000;
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
 /// The programs that tell their provider by their name.
@@ -60,11 +66,7 @@ pub(super) fn provider_of(
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
                 ErrorKind::Usage,
-                format!(
-                    "whose token `{}` needs is not known: there are tokens of {}",
-                    program.display(),
-                    names.join(" and ")
-                ),
+                format!("whose token `{}` needs is not known: there are tokens of {}", program.display(), names.join(" and ")),
             )
             .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
         }
@@ -110,6 +112,8 @@ pub(super) struct CommandTokens {
     base: Environment,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
+    asked_unix_ms: Mutex<BTreeMap<TokenId, i64>>,
+    http: Http,
 }
 
 /// Our environment. Its values are never shown.
@@ -154,17 +158,38 @@ impl CommandTokens {
             }
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let dirs = context.dirs()?;
+        let hosts = Hosts::read(&context.env, dirs, project, Path::new(MANAGED_SETTINGS), None);
         Ok(Self {
             pool,
-            shared: SharedTokens::new(&context.dirs()?.state),
+            shared: SharedTokens::new(&dirs.state),
             base: Environment(base),
             fetched: Mutex::default(),
+            asked_unix_ms: Mutex::default(),
+            http: Http::new(hosts, &context.env),
         })
     }
 
     /// A redactor that knows the values of all of them.
     pub(super) fn redactor(&self) -> Redactor {
         self.pool.as_ref().map_or_else(Redactor::new, Pool::redactor)
+    }
+
+    /// Whether the provider has room for another question now.
+    fn may_be_asked(&self, credential: &Credential) -> bool {
+        if credential.kind != TokenKind::OAuth {
+            return true;
+        }
+        let now_unix_ms = unix_ms();
+        let mut asked = self.asked_unix_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = asked.insert(credential.id(), now_unix_ms);
+        match before {
+            Some(before) if (0..OAUTH_INTERVAL_MS).contains(&(now_unix_ms - before)) => {
+                asked.insert(credential.id(), before);
+                false
+            }
+            Some(_) | None => true,
+        }
     }
 
     /// The value of a token; a command is run for it once.
@@ -209,7 +234,35 @@ impl TokenSupply for CommandTokens {
         Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
     }
 
-    fn look(&self, _token: &TokenId) -> Vec<TokenFact> {
-        self.facts(crate::driver::unix_ms())
+    fn look(&self, token: &TokenId) -> Vec<TokenFact> {
+        let Some(pool) = &self.pool else { return Vec::new() };
+        let Some(credential) = pool.get(token).filter(|it| self.may_be_asked(it)) else { return self.facts(unix_ms()) };
+        let value = match self.value(credential) {
+            Ok(Some(value)) => value,
+            // A login is asked about by its own program.
+            Ok(None) => return self.facts(unix_ms()),
+            Err(error) => {
+                tracing::warn!(%error, "the token cannot be asked about");
+                return self.facts(unix_ms());
+            }
+        };
+        let probed = probe(&self.http, credential, &value, unix_ms());
+        let now_unix_ms = unix_ms();
+        let reports = probed.reports(now_unix_ms);
+        if reports.is_empty() {
+            tracing::info!(verdict = %probed.verdict, "the provider said nothing that counts");
+            return self.facts(now_unix_ms);
+        }
+        match self.shared.report(credential, &reports, now_unix_ms) {
+            Ok(states) => pool.facts(&states, now_unix_ms),
+            Err(error) => {
+                tracing::warn!(%error, "the other ccc processes cannot be told about the token");
+                let mut facts = self.facts(now_unix_ms);
+                if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *token) {
+                    reports.iter().for_each(|report| learn(fact, report));
+                }
+                facts
+            }
+        }
     }
 }

@@ -468,6 +468,8 @@ impl World {
                 self.journal.action(now, &action);
                 actions.push(action);
             }
+            // Before anything is shown: who answers at once shall be heard.
+            self.route_keys();
             if let Some(news) = self.journal.commit() {
                 self.show(now, &Show::Notice { text: journal_news(&news) });
             }
