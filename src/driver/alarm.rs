@@ -95,7 +95,7 @@ mod wall {
     impl Timer {
         #[allow(
             deprecated,
-            reason = "an owned descriptor stays open while it is registered; the successor is unsafe to call, which process/ alone may"
+            reason = "an owned descriptor stays open while it is registered; the successor asks for a promise that process/ alone may give"
         )]
         pub(super) fn new() -> io::Result<Timer> {
             let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;

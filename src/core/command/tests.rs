@@ -51,11 +51,8 @@ fn limited(id: &str, in_ms: i64) -> TokenFact {
 }
 
 fn crowded(id: &str) -> TokenFact {
-    let window = WindowFact {
-        name: "five_hour".to_owned(),
-        utilization: Some(0.96),
-        resets_at_unix_s: Some(NOW / 1_000 + 600),
-    };
+    let window =
+        WindowFact { name: "five_hour".to_owned(), utilization: Some(0.96), resets_at_unix_s: Some(NOW / 1_000 + 600) };
     TokenFact { windows: vec![window], ..token(id) }
 }
 

@@ -215,7 +215,7 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
     };
     let seen = start();
     assert_no_value("the run", &seen);
-    assert!(seen.contains("warning: the command of the token vault failed with exit code 3"), "{seen}");
+    assert!(seen.contains("the command of the token vault failed with exit code 3"), "{seen}");
     let env = sandbox.read("home/agent-env");
     assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");
     assert!(!env.contains("ANTHROPIC_API_KEYS"), "{env}");
