@@ -16,6 +16,8 @@ mod signals;
 
 pub mod simulated;
 mod summary;
+#[cfg(target_os = "linux")]
+mod timer;
 mod tree;
 
 pub use clock::unix_ms;
