@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::reset_time::reset_time;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials};
-use crate::config::{Flags, Provider};
+use crate::config::{Flags, Provider, Settings};
 use crate::core::{TokenId, TokenKind, TokenReport, WindowFact};
 use crate::driver;
 use crate::tokens::{
@@ -94,7 +94,8 @@ pub fn run(args: TokensArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let now_unix_ms = driver::unix_ms();
-    let pools = pools(context)?;
+    let settings = context.settings(Flags::default())?.settings;
+    let pools = pools(&settings, context)?;
     let states = SharedTokens::new(&context.dirs()?.state).read().map_err(|error| {
         CliError::new(ErrorKind::Io, error.to_string())
             .hint("make it readable, or set CCC_STATE_DIR to another directory")
@@ -131,10 +132,12 @@ struct Checked {
 }
 
 fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
-    let pools = pools(context)?;
+    let settings = context.settings(Flags::default())?.settings;
+    let pools = pools(&settings, context)?;
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
     let (dirs, project) = (context.dirs()?, context.project()?);
-    let hosts = Hosts::read(&context.env, dirs, &project, Path::new(MANAGED_SETTINGS), None);
+    let hosts =
+        Hosts::read(&context.env, dirs, &project, Path::new(MANAGED_SETTINGS), settings.usage.base_url.as_deref());
     let http = Http::new(hosts, &context.env);
     let now_unix_ms = driver::unix_ms();
     let answers = ask_all(&http, &credentials, now_unix_ms);
@@ -232,8 +235,7 @@ impl Checked {
 }
 
 /// The tokens for the agent, and those for programs of other providers.
-fn pools(context: &Context) -> Result<Vec<Pool>, CliError> {
-    let settings = context.settings(Flags::default())?.settings;
+fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> {
     let project = context.project()?;
     let mut pools = Vec::new();
     let agents = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;

@@ -201,9 +201,9 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
         "bin/claude",
         "case $1 in --version) echo '2.1.329 (Claude Code)';; *) env > \"$HOME/agent-env\"; exit 1;; esac",
     );
-    let command = |line: &str| json!({"kind": "oauth", "label": "vault", "command": line});
+    let command = |label: &str, line: &str| json!({"kind": "oauth", "label": label, "command": line});
     let entries = json!({
-        "tokens": [command("echo made-up-1 >&2; exit 3"), command("printf 'made-up-vault-value\\n'")],
+        "tokens": [command("broken", "echo made-up-1 >&2; exit 3"), command("vault", "printf 'made-up-vault-value\\n'")],
         "budgets": {"max_restarts": 0}, "transport": "pipe",
     });
     sandbox.write("project/.ccc.json", entries.to_string());
@@ -215,15 +215,21 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
     };
     let seen = start();
     assert_no_value("the run", &seen);
-    assert!(seen.contains("the command of the token vault failed with exit code 3"), "{seen}");
+    let told =
+        "another token from now on: vault instead of broken (the command of the token broken failed with exit code 3";
+    assert!(seen.contains(told), "{seen}");
     let env = sandbox.read("home/agent-env");
     assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");
     assert!(!env.contains("ANTHROPIC_API_KEYS"), "{env}");
     assert_no_value_below(&sandbox.path("state"));
-    sandbox.write("project/.ccc.json", json!({"tokens": [command("exit 3")]}).to_string());
+    sandbox.write("project/.ccc.json", json!({"tokens": [command("broken", "exit 3")]}).to_string());
     let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
     ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
-    insta::assert_snapshot!(sandbox.seen(ccc));
+    let seen = sandbox.seen(ccc);
+    assert!(
+        seen.contains("Failed: ") && seen.contains("the command of the token broken failed with exit code 3"),
+        "{seen}"
+    );
 }
 
 /// A provider that answers each token as its value says: `…-valid`, `…-limited`, `…-refused`.
