@@ -66,7 +66,11 @@ pub(super) fn provider_of(
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
                 ErrorKind::Usage,
-                format!("whose token `{}` needs is not known: there are tokens of {}", program.display(), names.join(" and ")),
+                format!(
+                    "whose token `{}` needs is not known: there are tokens of {}",
+                    program.display(),
+                    names.join(" and ")
+                ),
             )
             .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
         }

@@ -49,7 +49,9 @@ fn a_crash_loop_ends_with_1_and_says_so() {
 #[test]
 fn what_is_not_there_is_said_before_anything_is_started() {
     let ground = Ground::without_git();
-    for (program, words) in [("no-such-program", "there is no program `no-such-program` on PATH"), ("./x.txt", "not an executable file")] {
+    for (program, words) in
+        [("no-such-program", "there is no program `no-such-program` on PATH"), ("./x.txt", "not an executable file")]
+    {
         ground.write("x.txt", "");
         let output = ground.command(NOWHERE, ["supervise", "--no-tokens", "--", program]).output().expect("ccc runs");
         assert_eq!(output.status.code(), Some(2));
@@ -114,8 +116,15 @@ fn a_malformed_heartbeat_is_said_once_and_counts_as_none() {
     let ground = Ground::without_git();
     ground.write("hb.json", "{ torn");
     let options = [
-        "--no-tokens", "--heartbeat", "hb.json", "--heartbeat-grace", "600ms", "--heartbeat-interval", "50ms",
-        "--max-restarts", "0",
+        "--no-tokens",
+        "--heartbeat",
+        "hb.json",
+        "--heartbeat-grace",
+        "600ms",
+        "--heartbeat-interval",
+        "50ms",
+        "--max-restarts",
+        "0",
     ];
     let ended = run(&ground, &options, "sleep 600");
     ended.assert_code(1);

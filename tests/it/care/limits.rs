@@ -34,7 +34,11 @@ fn a_rejected_token_gives_way_to_the_next_one() {
     ended.assert_code(0);
     assert_eq!(ground.read("lives"), "first\nsecond\n");
     assert_eq!(ground.read("counts"), "1\n1\n", "exactly one token is in the environment");
-    assert!(ended.stderr.contains("ANTHROPIC_API_KEY_2 instead of ANTHROPIC_API_KEY (it is spent)"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("ANTHROPIC_API_KEY_2 instead of ANTHROPIC_API_KEY (it is spent)"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.stderr.contains("restart 1"), "a limit is no failure: {}", ended.stderr);
     assert!(!ended.stderr.contains(SECOND) && !ended.stdout.contains(SECOND));
 }
@@ -121,7 +125,8 @@ fn without_a_token_the_variables_are_named_and_nothing_is_started() {
 
 #[test]
 fn the_question_at_a_limit_is_answered_by_a_key_or_by_its_default() {
-    for (key, lives) in [(Some(b"k".as_slice()), "first\n"), (Some(b"1"), "first\nsecond\n"), (None, "first\nsecond\n")] {
+    for (key, lives) in [(Some(b"k".as_slice()), "first\n"), (Some(b"1"), "first\nsecond\n"), (None, "first\nsecond\n")]
+    {
         let provider = Provider::start();
         let ground = ground();
         provider.set(FIRST, State::RejectedUntil(unix_s() + 3_600));

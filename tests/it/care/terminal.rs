@@ -140,7 +140,12 @@ fn without_a_terminal_the_streams_are_passed_plainly_through() {
 #[test]
 fn a_ctrl_c_that_reaches_ccc_is_handed_on() {
     let ground = Ground::without_git();
-    let running = supervise(&ground, NOWHERE, &["--no-tokens"], "trap 'echo caught >&2; exit 0' INT; echo on >&2; while :; do sleep 600 & wait $!; done");
+    let running = supervise(
+        &ground,
+        NOWHERE,
+        &["--no-tokens"],
+        "trap 'echo caught >&2; exit 0' INT; echo on >&2; while :; do sleep 600 & wait $!; done",
+    );
     let mut running = running;
     running.until_stderr("on");
     running.signal(Signal::INT);
