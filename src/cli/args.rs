@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    simulate, supervise, tokens, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -44,6 +44,8 @@ pub enum Command {
     Supervise(care::CareArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
+    /// List the tokens that a run may use, with what is known about each.
+    Tokens(tokens::TokensArgs),
     /// Show recorded runs again, or check that they would be decided the same way.
     Replay(replay::ReplayArgs),
     /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
@@ -58,6 +60,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Check that everything a run needs is there.
     Doctor(doctor::DoctorArgs),
+    /// Show how much of the usage windows is used, and when they begin anew.
+    Usage(usage::UsageArgs),
     /// Watch a run with a scripted agent: no login, no cost.
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell.
@@ -67,4 +71,7 @@ pub enum Command {
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),
+    /// Play nights that seeds make up.
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }

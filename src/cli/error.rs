@@ -79,6 +79,7 @@ impl From<ConfigError> for CliError {
                 FileFault::Unreadable(_) => "make the file readable, or move it away",
                 FileFault::NotUtf8 { .. } => "save the file as UTF-8",
                 FileFault::Syntax { .. } => "correct the file; nothing was started",
+                FileFault::Twice { .. } => "keep one of the two; nothing was started",
                 FileFault::NotAnObject { .. } => "write an object, for example {\"checks\": [\"cargo test\"]}",
                 FileFault::Key { .. } => "`ccc config schema` says what each key takes",
             },

@@ -19,6 +19,7 @@ mod error;
 mod exit;
 mod printer;
 mod recording;
+mod reset_time;
 mod task;
 
 pub use args::{Cli, Command};

@@ -58,6 +58,14 @@ pub const CCC_ROTATE_AT: &str = "CCC_ROTATE_AT";
 pub const CCC_INTERACTIVE: &str = "CCC_INTERACTIVE";
 /// `answer_timeout`.
 pub const CCC_ANSWER_TIMEOUT: &str = "CCC_ANSWER_TIMEOUT";
+/// `usage.base_url`.
+pub const CCC_USAGE_BASE_URL: &str = "CCC_USAGE_BASE_URL";
+/// `usage.warn_threshold`.
+pub const CCC_USAGE_WARN_THRESHOLD: &str = "CCC_USAGE_WARN_THRESHOLD";
+/// `usage.critical_threshold`.
+pub const CCC_USAGE_CRITICAL_THRESHOLD: &str = "CCC_USAGE_CRITICAL_THRESHOLD";
+/// The program that is asked for the agent's login in the Keychain, instead of macOS's `security`.
+pub const CCC_SECURITY: &str = "CCC_SECURITY";
 /// `output_format`.
 pub const CCC_OUTPUT_FORMAT: &str = "CCC_OUTPUT_FORMAT";
 

@@ -73,6 +73,14 @@ pub enum FileFault {
         /// What the parser says.
         message: String,
     },
+    /// It is JSON in which a key stands twice.
+    #[error("says a key twice, at {position}: {message}")]
+    Twice {
+        /// Where the second one stands, or the first when that one does not even fit.
+        position: Position,
+        /// What the parser says.
+        message: String,
+    },
     /// It is JSON of another kind.
     #[error("must hold a JSON object, not {found}")]
     NotAnObject {

@@ -91,9 +91,9 @@ pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<String>), FileFault> {
             message: fault.message.clone(),
         });
     }
-    // Only the typed reader sees a key that stands in the file twice.
+    // Only the typed reader sees a key that stands in the file twice, or that its first value does not fit.
     if let Some((position, message)) = place {
-        return Err(FileFault::Syntax { position, message });
+        return Err(FileFault::Twice { position, message });
     }
     Ok((decoded.layer, decoded.unknown))
 }
@@ -107,4 +107,52 @@ fn message(error: &serde_json::Error) -> String {
     let full = error.to_string();
     let suffix = format!(" at line {} column {}", error.line(), error.column());
     plain(full.strip_suffix(&suffix).unwrap_or(&full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FileFault, parse_file};
+    use crate::config::{Layer, Position};
+
+    #[test]
+    fn a_group_that_is_null_says_nothing() {
+        let (layer, unknown) =
+            parse_file(b"{\"agent\": null, \"critic\": {\"model\": null}, \"budgets\": null}").unwrap();
+        assert_eq!((layer, unknown), (Layer::default(), Vec::new()));
+    }
+
+    #[test]
+    fn what_the_schema_does_not_know_is_not_taken_for_a_value() {
+        for (text, key, words) in [
+            ("{\"agent.path\": \"/bin/claude\"}", "agent.path", "{\"agent\": {\"path\": …}}"),
+            ("{\"transport\": {\"pty\": null}}", "transport", "does not take an object"),
+            ("{\"critic\": {\"prompt\": {\"system\": null}}}", "critic.prompt", "does not take an object"),
+        ] {
+            match parse_file(text.as_bytes()) {
+                Err(FileFault::Key { key: found, message, .. }) => {
+                    assert!(found == key && message.contains(words), "{found}: {message}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    /// Found by the fuzz target `config`: it was said to be no JSON.
+    #[test]
+    fn a_key_that_stands_twice_is_said_to() {
+        for text in ["{\"grace\": \"3s\",\n\"grace\": \"4s\"}", "{\"no_wait\":\n 1, \"no_wait\": true}"] {
+            match parse_file(text.as_bytes()) {
+                Err(FileFault::Twice { position: Position { line: 2, .. }, .. }) => {}
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_names_its_place() {
+        match parse_file(b"{\n  \"grace\": \"3\"\n}") {
+            Err(FileFault::Key { key, position: Some(Position { line: 2, .. }), .. }) => assert_eq!(key, "grace"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -42,6 +42,9 @@ pub const KEYS: &[Key] = &[
     key("rotate_at", Some(env::CCC_ROTATE_AT), Some("--rotate-at")),
     key("interactive", Some(env::CCC_INTERACTIVE), Some("--interactive")),
     key("answer_timeout", Some(env::CCC_ANSWER_TIMEOUT), None),
+    key("usage.base_url", Some(env::CCC_USAGE_BASE_URL), None),
+    key("usage.warn_threshold", Some(env::CCC_USAGE_WARN_THRESHOLD), None),
+    key("usage.critical_threshold", Some(env::CCC_USAGE_CRITICAL_THRESHOLD), None),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format")),
 ];
 

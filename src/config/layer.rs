@@ -46,6 +46,9 @@ pub struct Layer {
     pub interactive: Option<bool>,
     /// How long such an answer is waited for (60s).
     pub answer_timeout: Option<Span>,
+    /// What is said about usage, and where it is asked for.
+    #[serde(deserialize_with = "null_is_nothing")]
+    pub usage: UsageLayer,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
 }
@@ -98,6 +101,19 @@ pub struct BudgetsLayer {
     pub max_restarts: Option<u32>,
     /// Repeated feedback on unchanged files before the run is stuck (3).
     pub max_repeats: Option<NonZeroU32>,
+}
+
+/// Usage of the subscriptions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UsageLayer {
+    /// Where usage is asked for, instead of https://api.anthropic.com. OAuth tokens are sent there, so it cannot be set
+    /// by a project's file.
+    pub base_url: Option<String>,
+    /// From which percentage of a window usage is called WARN (80).
+    pub warn_threshold: Option<Percent>,
+    /// From which percentage of a window usage is called CRITICAL (90).
+    pub critical_threshold: Option<Percent>,
 }
 
 /// A check: a command line for `/bin/sh -c`, or one with a timeout.

@@ -8,7 +8,7 @@ use super::decode::decode_one;
 use super::file::rebase;
 use super::{
     AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env, KEYS,
-    Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, load_file,
+    Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, UsageSettings, load_file,
 };
 
 /// Where a value came from.
@@ -172,7 +172,7 @@ pub fn resolve(dirs: &Dirs, project: &Project, env: &Env, flags: Flags) -> Resul
     let mut origins = Vec::new();
     let settings = settle(&voices, flags.agent_args, &mut origins);
     let resolved = Resolved { settings, origins, files, warnings };
-    check_sense(&resolved)?;
+    check_sense(&resolved, dirs)?;
     Ok(resolved)
 }
 
@@ -214,7 +214,9 @@ fn variable_value(path: &str, text: &str) -> Value {
         | "budgets.max_repeats"
         | "budgets.max_cost_usd"
         | "critic.max_failures"
-        | "rotate_at" => serde_json::from_str::<serde_json::Number>(trimmed)
+        | "rotate_at"
+        | "usage.warn_threshold"
+        | "usage.critical_threshold" => serde_json::from_str::<serde_json::Number>(trimmed)
             .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
         "share_prompt_prefix" | "no_wait" | "interactive" => match trimmed.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Value::Bool(true),
@@ -259,6 +261,11 @@ fn overlay(under: Layer, over: Layer) -> Layer {
         rotate_at: over.rotate_at.or(under.rotate_at),
         interactive: over.interactive.or(under.interactive),
         answer_timeout: over.answer_timeout.or(under.answer_timeout),
+        usage: super::UsageLayer {
+            base_url: over.usage.base_url.or(under.usage.base_url),
+            warn_threshold: over.usage.warn_threshold.or(under.usage.warn_threshold),
+            critical_threshold: over.usage.critical_threshold.or(under.usage.critical_threshold),
+        },
         output_format: over.output_format.or(under.output_format),
     }
 }
@@ -319,6 +326,11 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
         rotate_at: layer.rotate_at.unwrap_or(ROTATE_AT),
         interactive: layer.interactive.unwrap_or(false),
         answer_timeout: layer.answer_timeout.unwrap_or(ANSWER_TIMEOUT),
+        usage: UsageSettings {
+            base_url: layer.usage.base_url,
+            warn_threshold: layer.usage.warn_threshold.unwrap_or(USAGE_WARN),
+            critical_threshold: layer.usage.critical_threshold.unwrap_or(USAGE_CRITICAL),
+        },
         output_format: layer.output_format.unwrap_or(OutputFormat::Text),
     }
 }
@@ -340,6 +352,8 @@ const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
 const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);
 const GRACE: Span = Span::from_secs(3);
 const ROTATE_AT: Percent = Percent::clamped(95);
+const USAGE_WARN: Percent = Percent::clamped(80);
+const USAGE_CRITICAL: Percent = Percent::clamped(90);
 const ANSWER_TIMEOUT: Span = Span::from_secs(60);
 
 fn has(layer: &Layer, key: &Key) -> bool {
@@ -349,11 +363,25 @@ fn has(layer: &Layer, key: &Key) -> bool {
         .unwrap_or(false)
 }
 
+/// Whether a value was given by the user and not by whoever wrote the project.
+fn users_own(origin: &Origin, dirs: &Dirs) -> bool {
+    match origin {
+        Origin::Default | Origin::Variable(_) | Origin::Flag(_) => true,
+        Origin::File(path) => *path == dirs.config_file() || *path == dirs.claude_config_file(),
+    }
+}
+
 /// Values of the right type that cannot be meant.
-fn check_sense(resolved: &Resolved) -> Result<(), ConfigError> {
+fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
     let settings = &resolved.settings;
     let blank = |text: &str| text.trim().is_empty();
-    let senseless: [(&'static str, bool, &'static str); 5] = [
+    let usage = &settings.usage;
+    // The lower key is the one to blame unless only the upper one was set.
+    let crossed = match resolved.origin("usage.warn_threshold") {
+        Origin::Default => "usage.critical_threshold",
+        Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
+    };
+    let senseless: [(&'static str, bool, &'static str); 8] = [
         (
             "agent.path",
             settings.agent.path.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
@@ -366,6 +394,14 @@ fn check_sense(resolved: &Resolved) -> Result<(), ConfigError> {
             "the file's name is empty",
         ),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
+        ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),
+        (
+            "usage.base_url",
+            !users_own(&resolved.origin("usage.base_url"), dirs),
+            "a project's file does not decide where your tokens are sent: move it into ccc.json in your configuration \
+             directory, or set CCC_USAGE_BASE_URL",
+        ),
+        (crossed, usage.critical_threshold < usage.warn_threshold, "the warning would come after what is critical"),
         ("critic.allow", settings.critic.allow.iter().any(|pattern| blank(pattern)), "a pattern is empty"),
     ];
     match senseless.into_iter().find(|(_, wrong, _)| *wrong) {
@@ -385,6 +421,7 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
             super::env::CCC_LOG,
             super::env::CCC_RUN_ID,
             super::env::CCC_ATTEMPT,
+            super::env::CCC_SECURITY,
         ])
         .collect();
     env.names()

@@ -38,6 +38,8 @@ pub struct Settings {
     pub interactive: bool,
     /// `answer_timeout`.
     pub answer_timeout: Span,
+    /// `usage`.
+    pub usage: UsageSettings,
     /// `output_format`.
     pub output_format: OutputFormat,
 }
@@ -49,6 +51,17 @@ pub struct AgentSettings {
     pub path: Option<PathBuf>,
     /// The configured arguments, followed by those after `--`.
     pub args: Vec<String>,
+}
+
+/// Usage of the subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageSettings {
+    /// Where it is asked for; `None` is the official host.
+    pub base_url: Option<String>,
+    /// From here on it is WARN.
+    pub warn_threshold: Percent,
+    /// From here on it is CRITICAL.
+    pub critical_threshold: Percent,
 }
 
 /// A check.

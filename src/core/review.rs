@@ -162,7 +162,7 @@ impl Core {
     }
 
     pub(super) fn tree_measured(&mut self, measure: MeasureId, tree: TreeFact) {
-        if self.measure_due.is_none_or(|(awaited, _)| awaited != measure) {
+        if self.measure_deadline().is_none_or(|(awaited, _)| awaited != measure) {
             self.ignored("a measurement of the tree that nobody waits for any more");
             return;
         }

@@ -23,6 +23,8 @@ const SWAP_LIMIT_MS: u64 = 3_000;
 /// So many rejections in a row, each after the CLI's own back-off, are no momentary crowd: the token counts as spent.
 /// Reached after about 3.5 s (facts §8, retry schedule).
 const PERSISTENT_THROTTLES: u32 = 3;
+/// Two announcements of one window's reset differ by no more than this.
+const SAME_RESET_MS: u64 = 2_000;
 /// How long an account without credit is left alone while there are others.
 const NO_CREDIT_MS: i64 = 3_600_000;
 /// A window's change below this is not worth telling the other ccc processes.
@@ -83,10 +85,10 @@ pub(super) enum Proof {
     /// It was started with it, or has been answered since the exchange.
     #[default]
     Proven,
-    /// Exchanged while idle: the next answer tells.
-    Awaited,
+    /// Exchanged while idle: the next answer tells. The token before is spent until then, unix milliseconds.
+    Awaited { before_unix_ms: Option<i64> },
     /// Exchanged while at work: a failure may still be about the one before.
-    AwaitedAtWork,
+    AwaitedAtWork { before_unix_ms: Option<i64> },
 }
 
 impl Core {
@@ -278,13 +280,18 @@ impl Core {
 
     /// The CLI said whether it took the exchanged credential.
     pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
+        let before = self.live_mut(proc).and_then(|live| live.token.clone());
+        let before_unix_ms = self.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
         let Some(live) = self.live_mut(proc) else { return };
         let Some(swap) = live.swap.take() else {
             self.ignored("an answer about a credential that was not exchanged");
             return;
         };
         if applied {
-            live.proof = if live.protocol.is_idle() { Proof::Awaited } else { Proof::AwaitedAtWork };
+            live.proof = match live.protocol.is_idle() {
+                true => Proof::Awaited { before_unix_ms },
+                false => Proof::AwaitedAtWork { before_unix_ms },
+            };
             live.token = Some(swap.token);
         } else {
             self.leave_for_token(proc, "the live process did not take the other credential");
@@ -394,19 +401,23 @@ impl Core {
         }
         match proof {
             Proof::Proven => {}
-            Proof::AwaitedAtWork if about_token => {
+            Proof::AwaitedAtWork { before_unix_ms } if about_token => {
                 if let Some(live) = self.live_mut(proc) {
-                    live.proof = Proof::Awaited;
+                    live.proof = Proof::Awaited { before_unix_ms };
                 }
                 self.decide("say it again with the other token", "the failure may have been about the one before");
                 return true;
             }
-            Proof::Awaited if about_token => {
+            // A window that begins anew at another time is another token's: the exchange has worked.
+            Proof::Awaited { before_unix_ms: Some(before) }
+                if matches!(cause, FailureCause::Quota { resets_at_unix_s: Some(reset) }
+                    if reset.saturating_mul(1_000).abs_diff(before) > SAME_RESET_MS) => {}
+            Proof::Awaited { .. } if about_token => {
                 // Not the token's fault before a process of its own says so.
                 self.leave_for_token(proc, &format!("the exchange is not borne out by an answer: {message}"));
                 return true;
             }
-            Proof::Awaited | Proof::AwaitedAtWork => {}
+            Proof::Awaited { .. } | Proof::AwaitedAtWork { .. } => {}
         }
         let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
         let kind = self.fact(Some(&id)).map(|token| token.kind);

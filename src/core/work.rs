@@ -507,11 +507,15 @@ impl Core {
     }
 
     fn settle(&mut self, proc: ProcId) {
+        let now = self.now;
         let Some(live) = self.live_mut(proc) else { return };
         let role = live.role;
-        let Some(end) = live.protocol.settle() else { return };
+        let Some(end) = live.protocol.settle() else {
+            // It runs again, about what it waited for, and has not said yet that a turn began: it has as long as a model.
+            live.watch.asked(now);
+            return;
+        };
         let event = AgentEvent::TurnEnded(end);
-        let now = self.now;
         if let Some(live) = self.live_mut(proc) {
             live.watch.event(now, &event);
         }

@@ -323,6 +323,7 @@ impl World {
                             | Event::TreeTaken { .. }
                             | Event::TreeCompared { .. }
                             | Event::Answered { .. }
+                            | Event::Probed { .. }
                             | Event::Fetched { .. }
                             | Event::NotUnderstood { .. },
                         )
@@ -372,6 +373,10 @@ impl World {
             Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
             Event::Answered { number, choice } => {
                 self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
+            }
+            Event::Probed { token, reports } => {
+                let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
+                self.feed(Input::Tokens { request: None, tokens });
             }
             Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
             Event::NotUnderstood { typed } => {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
@@ -62,8 +62,16 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    let mut reader = JournalReader::open(journal)?;
+pub fn rebuild(journal: &Path, on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    rebuild_from(journal, JournalReader::open(journal)?, on_action)
+}
+
+/// The same from any reader; `journal` is its name in errors.
+pub(super) fn rebuild_from<R: BufRead>(
+    journal: &Path,
+    mut reader: JournalReader<R>,
+    mut on_action: impl FnMut(Tick, &Action),
+) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
     let mut inputs = 0;
@@ -101,7 +109,9 @@ pub struct Difference {
     pub n: u64,
     /// Its time.
     pub tick: Tick,
-    /// The input that was handled, as JSON, shortened.
+    /// The journal entry of the input that was handled.
+    pub input_n: u64,
+    /// That input, as JSON, shortened.
     pub input: String,
     /// What the run asked for; `None` when it asked for nothing more.
     pub recorded: Option<String>,
@@ -134,14 +144,32 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
         RunKind::Agent => {
             let reader = JournalReader::open(journal)?;
             let core = Core::new(reader.plan()?);
-            compare_machine(journal, reader, core)
+            compared::<Input>(journal, compare_machine(journal, reader, core, &Redactor::new())?)
         }
         RunKind::Command => {
             let reader = JournalReader::open_command(journal)?;
             let core = CommandCore::new(reader.command_plan()?);
-            compare_machine(journal, reader, core)
+            compared::<CommandInput>(journal, compare_machine(journal, reader, core, &Redactor::new())?)
         }
     }
+}
+
+/// With the text of the input at which the difference shows.
+fn compared<I: JournalInput>(journal: &Path, mut comparison: Comparison) -> Result<Comparison, ReplayError> {
+    if let Some(difference) = &mut comparison.difference {
+        difference.input = input_text::<I>(journal, difference.input_n).unwrap_or_default();
+    }
+    Ok(comparison)
+}
+
+/// [`compare`] from any reader, without the text of the input; `journal` is its name in errors.
+pub(super) fn compare_from<R: BufRead>(
+    journal: &Path,
+    reader: JournalReader<R>,
+    redactor: &Redactor,
+) -> Result<Comparison, ReplayError> {
+    let core = Core::new(reader.plan()?);
+    compare_machine(journal, reader, core, redactor)
 }
 
 /// A state machine whose inputs and actions a journal holds.
@@ -194,12 +222,12 @@ impl Machine for CommandCore {
     }
 }
 
-fn compare_machine<M: Machine>(
+fn compare_machine<R: BufRead, M: Machine>(
     journal: &Path,
-    mut reader: JournalReader<BufReader<File>, M::Input>,
+    mut reader: JournalReader<R, M::Input>,
     mut core: M,
+    redactor: &Redactor,
 ) -> Result<Comparison, ReplayError> {
-    let redactor = Redactor::new();
     let mut comparison = Comparison { inputs: 0, actions: 0, difference: None, unfinished: false };
     let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
     let mut last_input_n = 0;
@@ -215,7 +243,7 @@ fn compare_machine<M: Machine>(
                 let died = M::begins_a_life(&input);
                 if let (Some(missing), false) = (expected.front(), died) {
                     comparison.difference =
-                        Some(difference::<M>(journal, entry.n, entry.tick, last_input_n, None, Some(missing)));
+                        Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
                     return Ok(comparison);
                 }
                 spare.extend(expected.drain(..));
@@ -237,8 +265,7 @@ fn compare_machine<M: Machine>(
             EntryKind::Act(recorded) => {
                 let replayed = expected.pop_front();
                 if replayed.as_deref() != Some(recorded.get().as_bytes()) {
-                    comparison.difference = Some(difference::<M>(
-                        journal,
+                    comparison.difference = Some(difference(
                         entry.n,
                         entry.tick,
                         last_input_n,
@@ -258,7 +285,7 @@ fn compare_machine<M: Machine>(
     // The last actions may be missing: ccc died before they were written. Not so after the one that is the last of all.
     comparison.unfinished = !(core.is_finished() && (finish_recorded || expected.is_empty()));
     if let (Some(missing), false) = (expected.front(), comparison.unfinished) {
-        comparison.difference = Some(difference::<M>(journal, at.0, at.1, last_input_n, None, Some(missing)));
+        comparison.difference = Some(difference(at.0, at.1, last_input_n, None, Some(missing)));
     }
     Ok(comparison)
 }
@@ -351,8 +378,7 @@ fn gap_error(journal: &Path, from: u64, to: u64) -> ReplayError {
     ReplayError::Gap { path: journal.display().to_string(), from, to }
 }
 
-fn difference<M: Machine>(
-    journal: &Path,
+fn difference(
     n: u64,
     tick: Tick,
     input_n: u64,
@@ -362,7 +388,8 @@ fn difference<M: Machine>(
     Difference {
         n,
         tick,
-        input: input_text::<M::Input>(journal, input_n).unwrap_or_default(),
+        input_n,
+        input: String::new(),
         recorded: recorded.map(str::to_owned),
         replayed: replayed.map(|text| String::from_utf8_lossy(text).into_owned()),
     }

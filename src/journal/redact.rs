@@ -138,7 +138,8 @@ impl Alphabet {
 
     /// Whether a digit comes early in the run that begins here.
     fn has_digit(self, bytes: &[u8]) -> bool {
-        bytes.iter().take(DIGIT_WITHIN_BYTES).take_while(|&&byte| self.has(byte)).any(u8::is_ascii_digit)
+        let near = &bytes[..bytes.len().min(DIGIT_WITHIN_BYTES)];
+        near.iter().find(|&&byte| byte.is_ascii_digit() || !self.has(byte)).is_some_and(u8::is_ascii_digit)
     }
 }
 
@@ -146,6 +147,8 @@ impl Alphabet {
 #[derive(Default)]
 struct DashedRun {
     to: usize,
+    /// Up to here the run was looked through, and had no digit.
+    digitless_to: usize,
 }
 
 impl DashedRun {
@@ -154,6 +157,16 @@ impl DashedRun {
             self.to = at + Alphabet::Dashed.run(&bytes[at..]);
         }
         self.to
+    }
+
+    /// [`Alphabet::has_digit`] of the run that `at` stands in, each place looked at once.
+    fn has_digit_from(&mut self, bytes: &[u8], at: usize) -> bool {
+        let within = bytes.len().min(at + DIGIT_WITHIN_BYTES);
+        let from = at.max(self.digitless_to);
+        let stops = |&byte: &u8| byte.is_ascii_digit() || !Alphabet::Dashed.has(byte);
+        let stop = bytes.get(from..within).and_then(|rest| rest.iter().position(stops));
+        self.digitless_to = stop.map_or(within.max(from), |step| from + step);
+        stop.is_some_and(|step| bytes[from + step].is_ascii_digit())
     }
 }
 
@@ -387,7 +400,7 @@ fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dashed: &mut Da
                 return found(0, 3 + Alphabet::Dashed.run(body), "anthropic");
             }
             // Kebab-case names have no digits; keys of this length always do.
-            if word && Alphabet::Dashed.has_at_least(20, body) && Alphabet::Dashed.has_digit(body) {
+            if word && Alphabet::Dashed.has_at_least(20, body) && dashed.has_digit_from(bytes, at + 3) {
                 return found(0, 3 + Alphabet::Dashed.run(body), "openai");
             }
             None

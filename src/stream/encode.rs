@@ -322,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_tool_is_an_answer_and_no_error() {
+        assert_eq!(
+            decoded(&deny_tool("r-6", "nobody\nis here")),
+            json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-6",
+                "response": {"behavior": "deny", "message": "nobody\nis here"}}})
+        );
+    }
+
+    #[test]
     fn a_credential_is_sent_but_not_shown() {
         let line = update_environment("u1", &[("CLAUDE_CODE_OAUTH_TOKEN", "not-a-real-token")]);
         assert_eq!(

@@ -11,8 +11,10 @@
 mod agent_settings;
 mod credential;
 mod fetch;
+mod file_lock;
 mod hosts;
 mod http;
+mod keychain;
 mod login;
 mod pool;
 mod probe;
@@ -24,11 +26,12 @@ pub mod usage;
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, SettingsPlaces};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
-    CredentialKind, Fingerprint, Source, variables,
+    CredentialKind, Fingerprint, NotAskable, SeenValue, Source, variables,
 };
 pub use fetch::{FetchCommand, FetchError};
 pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
 pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
+pub use keychain::{Keychain, KeychainFault, SECURITY};
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};

@@ -110,7 +110,11 @@ impl Probed {
         };
         let windows: Vec<WindowFact> = self.windows.iter().filter(lasting).cloned().collect();
         let verdict = match &self.verdict {
-            ProbeVerdict::Valid => Some(TokenReport::Works),
+            // An account may be good for most models and spent for the one that was refused to us.
+            ProbeVerdict::Valid => {
+                let is_spent = |window: &WindowFact| window.utilization.is_some_and(|used| used >= 1.0);
+                (!windows.iter().any(is_spent)).then_some(TokenReport::Works)
+            }
             ProbeVerdict::Limited { until_unix_ms, window } => Some(TokenReport::Limited {
                 until_unix_ms: plausible_reset(until_unix_ms.map(|at| at.div_euclid(1_000)), now_unix_ms),
                 window: window.clone(),

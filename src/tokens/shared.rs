@@ -25,18 +25,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::credential::{Credential, CredentialKind, Fingerprint};
+use super::file_lock::FileLock;
 use crate::config::Provider;
 use crate::core::{TokenId, TokenReport, WindowFact};
 use crate::journal::make_private_dir;
@@ -51,8 +50,6 @@ pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 const FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// How many windows of one token are kept.
 const WINDOWS_LIMIT: usize = 32;
-/// Stack of the thread that waits for the lock.
-const STACK_BYTES: usize = 128 * 1024;
 
 /// What is known about one token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,29 +293,10 @@ impl SharedTokens {
         move |source| SharedError::Io { path, source }
     }
 
-    fn lock(&self) -> Result<Lock, SharedError> {
+    fn lock(&self) -> Result<FileLock, SharedError> {
         make_private_dir(&self.dir).map_err(Self::io(&self.dir))?;
         let path = self.dir.join("tokens.lock");
-        let io = |source| SharedError::Io { path: path.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-        // The system wakes the thread when the lock is free. One that comes too late lets go of it at once, since nobody
-        // takes its answer.
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let wait = move || {
-            let _ = sender.send(lock_blocking(&file).map(|()| Lock(file)));
-        };
-        thread::Builder::new().name("token lock".to_owned()).stack_size(STACK_BYTES).spawn(wait).map_err(io)?;
-        match receiver.recv_timeout(self.wait) {
-            Ok(locked) => locked.map_err(io),
-            Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
-                Err(SharedError::Busy { path, waited: self.wait })
-            }
-        }
+        FileLock::take(&path, self.wait).map_err(Self::io(&path))?.ok_or(SharedError::Busy { path, waited: self.wait })
     }
 
     fn load(&self) -> Result<Loaded, SharedError> {
@@ -362,25 +340,6 @@ impl SharedTokens {
             fs::rename(&new, self.path())
         };
         write().map_err(Self::io(&self.path()))
-    }
-}
-
-/// The lock, held for as long as this lives.
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Said aloud, since a child that is being started may have a copy of the descriptor for a moment.
-        let _ = self.0.unlock();
-    }
-}
-
-fn lock_blocking(file: &File) -> io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
     }
 }
 
@@ -479,5 +438,247 @@ impl Document {
             Some((TokenId(id.clone()), state))
         });
         TokenStates { tokens: states.collect(), set_aside }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+
+    use secrecy::SecretString;
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_800_000_000_000;
+    const HOUR_MS: i64 = 3_600_000;
+
+    fn token(value: &str) -> Credential {
+        Credential::held("work", CredentialKind::OAuth, Provider::Anthropic, SecretString::from(value))
+    }
+
+    fn window(name: &str, utilization: Option<f64>, resets_at_unix_s: Option<i64>) -> WindowFact {
+        WindowFact { name: name.to_owned(), utilization, resets_at_unix_s }
+    }
+
+    fn limited(hours: i64, window: Option<&str>) -> TokenReport {
+        TokenReport::Limited { until_unix_ms: NOW_MS + hours * HOUR_MS, window: window.map(str::to_owned) }
+    }
+
+    fn state(dir: &Path, credential: &Credential) -> TokenState {
+        let states = SharedTokens::new(dir).read().expect("read");
+        states.get(&credential.id()).expect("known").clone()
+    }
+
+    #[test]
+    fn what_many_report_at_once_is_all_there() {
+        const REPORTERS: usize = 12;
+        const REPORTS: usize = 20;
+        let dir = tempfile::tempdir().expect("tempdir");
+        thread::scope(|scope| {
+            for reporter in 0..REPORTERS {
+                let dir = dir.path();
+                scope.spawn(move || {
+                    // Each has its own descriptors, as a process has.
+                    let shared = SharedTokens::new(dir).waiting_at_most(Duration::from_secs(60));
+                    for number in 0..REPORTS {
+                        let credential = token(&format!("made-up-{reporter}-{number}"));
+                        shared.report(&credential, &[TokenReport::Works], NOW_MS).expect("reported");
+                        let own = TokenReport::Windows(vec![window(&format!("w{reporter}"), Some(0.5), None)]);
+                        shared.report(&token("made-up-common"), &[own], NOW_MS).expect("reported");
+                    }
+                });
+            }
+        });
+        let states = SharedTokens::new(dir.path()).read().expect("read");
+        assert_eq!(states.tokens.len(), REPORTERS * REPORTS + 1);
+        assert_eq!(state(dir.path(), &token("made-up-common")).windows.len(), REPORTERS);
+        let text = fs::read_to_string(dir.path().join("tokens.json")).expect("read");
+        assert!(!text.contains("made-up"), "{text}");
+        for name in ["tokens.json", "tokens.lock"] {
+            let mode = fs::metadata(dir.path().join(name)).expect("metadata").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_report_changes_what_it_is_about_and_nothing_else() {
+        let old = |name: &str| window(name, Some(0.5), Some(2_000_000_000));
+        // reports, and then: limited (hours from now), its window, refused, windows
+        type Row<'a> = (Vec<TokenReport>, Option<i64>, Option<&'a str>, bool, Vec<WindowFact>);
+        let table: Vec<Row<'_>> = vec![
+            (vec![TokenReport::Works], None, None, false, vec![]),
+            (vec![limited(1, None)], Some(1), None, false, vec![]),
+            (vec![limited(1, Some("a")), limited(3, Some("a"))], Some(3), Some("a"), false, vec![]),
+            (vec![limited(3, Some("a")), limited(1, Some("a"))], Some(1), Some("a"), false, vec![]),
+            (vec![limited(3, Some("a")), limited(1, Some("b"))], Some(3), Some("a"), false, vec![]),
+            (vec![limited(1, Some("a")), limited(3, Some("b"))], Some(3), Some("b"), false, vec![]),
+            (vec![limited(3, Some("a")), limited(1, None)], Some(1), None, false, vec![]),
+            (vec![limited(3, Some("a")), TokenReport::Works], None, None, false, vec![]),
+            (vec![TokenReport::Refused], None, None, true, vec![]),
+            (vec![limited(3, None), TokenReport::Refused], Some(3), None, true, vec![]),
+            (vec![TokenReport::Refused, TokenReport::Works], None, None, false, vec![]),
+            (vec![TokenReport::Windows(vec![old("a"), old("b")])], None, None, false, vec![old("a"), old("b")]),
+            (
+                vec![
+                    TokenReport::Windows(vec![old("a"), old("b")]),
+                    TokenReport::Windows(vec![window("a", Some(0.7), None)]),
+                    TokenReport::Works,
+                ],
+                None,
+                None,
+                false,
+                vec![window("a", Some(0.7), Some(2_000_000_000)), old("b")],
+            ),
+            (
+                vec![
+                    TokenReport::Windows(vec![old("a"), old("b")]),
+                    TokenReport::Windows(vec![
+                        window("a", None, Some(2_000_000_000)),
+                        window("b", None, Some(2_000_018_000)),
+                    ]),
+                ],
+                None,
+                None,
+                false,
+                vec![old("a"), window("b", None, Some(2_000_018_000))],
+            ),
+        ];
+        for (reports, hours, named, refused, windows) in table {
+            let dir = tempfile::tempdir().expect("tempdir");
+            let token = token("made-up");
+            for (index, report) in reports.iter().enumerate() {
+                let at = NOW_MS + i64::try_from(index).expect("small");
+                SharedTokens::new(dir.path()).report(&token, std::slice::from_ref(report), at).expect("reported");
+            }
+            let state = state(dir.path(), &token);
+            let until = hours.map(|hours| NOW_MS + hours * HOUR_MS);
+            assert_eq!(state.limited_until_unix_ms, until, "{reports:?}");
+            assert_eq!(state.limited_window.as_deref(), named, "{reports:?}");
+            assert_eq!(state.is_refused(token.fingerprint.as_ref()), refused, "{reports:?}");
+            assert_eq!(state.windows, windows, "{reports:?}");
+            assert_eq!(state.seen_unix_ms, NOW_MS + i64::try_from(reports.len()).expect("small") - 1);
+        }
+    }
+
+    #[test]
+    fn what_is_past_counts_no_more() {
+        let mut state = TokenState::new(&token("made-up"), NOW_MS);
+        state.limited_until_unix_ms = Some(NOW_MS);
+        state.windows = vec![window("a", Some(0.9), Some(NOW_MS / 1_000)), window("b", Some(0.9), None)];
+        assert_eq!(state.limited_at(NOW_MS - 1), Some(NOW_MS));
+        assert_eq!(state.limited_at(NOW_MS), None);
+        assert_eq!(state.windows_at(NOW_MS - 1), state.windows);
+        assert_eq!(state.windows_at(NOW_MS), [window("a", Some(0.0), None), window("b", Some(0.9), None)]);
+    }
+
+    #[test]
+    fn what_nobody_reports_about_for_thirty_days_is_forgotten() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let shared = SharedTokens::new(dir.path());
+        let (old, kept, new) = (token("old"), token("kept"), token("new"));
+        shared.report(&old, &[TokenReport::Refused], NOW_MS - KEPT_MS - 1).expect("reported");
+        shared.report(&kept, &[TokenReport::Refused], NOW_MS - KEPT_MS).expect("reported");
+        let states = shared.report(&new, &[TokenReport::Works], NOW_MS).expect("reported");
+        let ids: Vec<_> = [&old, &kept, &new].map(|token| states.get(&token.id()).is_some()).into();
+        assert_eq!(ids, [false, true, true]);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_minor_is_used_and_keeps_what_is_new_in_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (known, token) = (token("known"), token("made-up"));
+        let written = json!({
+            "version": {"major": 1, "minor": 7, "patch": 1},
+            "fleet": {"paused": true},
+            "tokens": {
+                (known.id().0): {"label": "k", "kind": "api_key", "provider": "anthropic", "seen_unix_ms": NOW_MS, "mood": 5},
+                "of-the-future": {"label": "f", "kind": "passkey", "provider": "mars"},
+            },
+        });
+        fs::write(dir.path().join("tokens.json"), written.to_string()).expect("write");
+        let shared = SharedTokens::new(dir.path());
+        shared.report(&token, &[limited(1, None)], NOW_MS).expect("reported");
+        let states = shared.report(&known, &[TokenReport::Refused], NOW_MS + 1).expect("reported");
+        assert_eq!(states.set_aside, None);
+        assert_eq!(states.tokens.len(), 2);
+        let text = fs::read_to_string(dir.path().join("tokens.json")).expect("read");
+        let now: Value = serde_json::from_str(&text).expect("JSON");
+        for place in ["/version", "/fleet", "/tokens/of-the-future"] {
+            assert_eq!(now.pointer(place), written.pointer(place), "{place}");
+        }
+        let entry = &now["tokens"][known.id().0.as_str()];
+        assert_eq!(entry["mood"], 5);
+        assert_eq!(entry["refused_value"], known.id().0);
+        assert!(text.lines().count() > 20, "for people to read: {text}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_moved_aside_and_fails_nothing() {
+        for (content, says, aside) in [
+            (&b"{\"version\": {\"major\": 2}, \"tokens\": []}"[..], "written by a newer ccc (version 2", "newer"),
+            (b"", "is damaged at line 1", "damaged"),
+            (b"{\"version\": {\"maj", "is damaged at line 1", "damaged"),
+            (b"\xff\xff", "is damaged at line 1", "damaged"),
+            (b"[]", "holds no JSON object", "damaged"),
+            (b"{}", "does not say its version", "damaged"),
+            (b"{\"version\": {\"major\": 1}, \"tokens\": 5}", "holds no list of tokens", "damaged"),
+        ] {
+            for by_reading in [true, false] {
+                let dir = tempfile::tempdir().expect("tempdir");
+                let path = dir.path().join("tokens.json");
+                fs::write(&path, content).expect("write");
+                let shared = SharedTokens::new(dir.path());
+                let token = token("made-up");
+                let states = if by_reading {
+                    shared.read().expect("read")
+                } else {
+                    shared.report(&token, &[TokenReport::Works], NOW_MS).expect("reported")
+                };
+                assert_eq!(states.tokens.len(), usize::from(!by_reading));
+                let warning = states.set_aside.expect("a warning");
+                assert!(warning.to_string().contains(says), "{warning}");
+                let moved = dir.path().join(format!("tokens.json.{aside}"));
+                assert_eq!(warning.moved_to.as_deref(), Some(moved.as_path()));
+                assert_eq!(fs::read(&moved).expect("read"), content);
+                let after = shared.report(&token, &[TokenReport::Works], NOW_MS).expect("reported");
+                assert_eq!((after.set_aside, after.tokens.len()), (None, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lock_that_nobody_lets_go_of_is_waited_for_within_the_limit_and_had_when_it_is_free() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let shared = SharedTokens::new(dir.path());
+        shared.report(&token("made-up"), &[TokenReport::Works], NOW_MS).expect("reported");
+        let held = File::open(dir.path().join("tokens.lock")).expect("the lock");
+        held.lock().expect("locked");
+        let short = shared.clone().waiting_at_most(Duration::from_millis(50));
+        let busy = short.report(&token("made-up"), &[TokenReport::Refused], NOW_MS).expect_err("it is held");
+        assert!(matches!(busy, SharedError::Busy { .. }), "{busy}");
+        assert!(!state(dir.path(), &token("made-up")).is_refused(token("made-up").fingerprint.as_ref()));
+        // A reader needs no lock, and the one that came too late does not keep it.
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| shared.report(&token("other"), &[TokenReport::Works], NOW_MS));
+            held.unlock().expect("unlocked");
+            waiting.join().expect("no panic").expect("reported");
+        });
+        shared.report(&token("third"), &[TokenReport::Works], NOW_MS).expect("reported");
+    }
+
+    #[test]
+    fn without_a_file_nothing_is_known_and_what_is_left_of_a_dead_writer_does_no_harm() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let state_dir = dir.path().join("not/yet");
+        let shared = SharedTokens::new(&state_dir);
+        assert_eq!(shared.read().expect("read"), TokenStates::default());
+        assert!(!state_dir.exists(), "reading makes nothing");
+        fs::create_dir_all(&state_dir).expect("mkdir");
+        fs::write(state_dir.join("tokens.json.new"), "half").expect("write");
+        shared.report(&token("made-up"), &[TokenReport::Works], NOW_MS).expect("reported");
+        let mode = fs::metadata(shared.path()).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!state_dir.join("tokens.json.new").exists());
     }
 }

@@ -388,3 +388,196 @@ pub(super) fn foreign_values(env: &Env, provider: Provider) -> Vec<SecretString>
 pub(super) fn same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn read(home: &Path, pairs: &[(&str, &str)], provider: Provider, kind: CredentialKind) -> Result<Found, PoolError> {
+        let env = Env::from_pairs(pairs.iter().copied());
+        let mut found = Found::default();
+        from_variables(Base { env: &env, home, cwd: home }, provider, kind, &mut found)?;
+        Ok(found)
+    }
+
+    fn configured(home: &Path, pairs: &[(&str, &str)], entries: &str) -> Result<Found, PoolError> {
+        let env = Env::from_pairs(pairs.iter().copied());
+        let entries: Vec<TokenEntry> = serde_json::from_str(entries).expect("entries");
+        let mut found = Found::default();
+        from_entries(Base { env: &env, home, cwd: home }, &entries, Provider::Anthropic, &mut found)?;
+        Ok(found)
+    }
+
+    /// Label and value of each.
+    fn rows(found: &Found) -> Vec<(String, String)> {
+        let row = |credential: &Credential| {
+            let value = credential.held_value().map_or("(fetched)", |value| value.expose_secret());
+            (credential.label.clone(), value.to_owned())
+        };
+        found.credentials.iter().map(row).collect()
+    }
+
+    fn private(path: &Path, text: impl AsRef<[u8]>) {
+        fs::write(path, text).expect("write");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("chmod");
+    }
+
+    fn table(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_form_of_each_variable_is_read_in_order_and_duplicates_keep_the_first_label() {
+        use CredentialKind::{ApiKey, AuthToken, OAuth};
+        let home = tempfile::tempdir().expect("tempdir");
+        private(&home.path().join("keys.txt"), "f-1\n\n# spare ones\n  f-2  # work\r\nsame#with-hash\nf-2\n");
+        for (provider, kind, base) in [
+            (Provider::Anthropic, ApiKey, "ANTHROPIC_API_KEY"),
+            (Provider::Anthropic, AuthToken, "ANTHROPIC_AUTH_TOKEN"),
+            (Provider::Anthropic, OAuth, "CLAUDE_CODE_OAUTH_TOKEN"),
+            (Provider::OpenAi, ApiKey, "OPENAI_API_KEY"),
+            (Provider::Google, ApiKey, "GEMINI_API_KEY"),
+            (Provider::Google, ApiKey, "GOOGLE_API_KEY"),
+            (Provider::Cohere, ApiKey, "COHERE_API_KEY"),
+            (Provider::Cohere, ApiKey, "CO_API_KEY"),
+        ] {
+            let names = ["", "_2", "_10", "_3", "S", "S_FILE", "_X", "_2_OLD", "X"].map(|end| format!("{base}{end}"));
+            let values = ["one", "two", "ten", "three", "l-1, ,two,l-3", "~/keys.txt", "no", "no", "no"];
+            let pairs: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values).collect();
+            let found = read(home.path(), &pairs, provider, kind).expect("read");
+            let label = |end: &str| format!("{base}{end}");
+            let expected: Vec<(String, String)> = [
+                (label(""), "one"),
+                (label("_2"), "two"),
+                (label("_3"), "three"),
+                (label("_10"), "ten"),
+                (label("S[1]"), "l-1"),
+                (label("S[4]"), "l-3"),
+                ("keys.txt:1".to_owned(), "f-1"),
+                ("keys.txt:4".to_owned(), "f-2"),
+                ("keys.txt:5".to_owned(), "same#with-hash"),
+            ]
+            .map(|(label, value)| (label, value.to_owned()))
+            .into();
+            assert_eq!(rows(&found), expected, "{base}");
+            assert_eq!(found.warnings, Vec::<String>::new());
+            assert!(found.credentials.iter().all(|one| one.kind == kind && one.provider == provider));
+            for (name, known) in names.iter().zip([true, true, true, true, true, true, false, false, false]) {
+                assert_eq!(variable_of(name), known.then_some(provider), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_left_out_and_inside_it_the_value_is_not_used() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let pairs = [
+            ("ANTHROPIC_API_KEY", " made-up-1\n"),
+            ("ANTHROPIC_API_KEY_2", "made-up 2"),
+            ("ANTHROPIC_API_KEYS", "\tmade-up-3 "),
+        ];
+        let found = read(home.path(), &pairs, Provider::Anthropic, CredentialKind::ApiKey).expect("read");
+        assert_eq!(rows(&found), table(&[("ANTHROPIC_API_KEY", "made-up-1"), ("ANTHROPIC_API_KEYS[1]", "made-up-3")]));
+        let warnings = found.warnings.join("\n");
+        assert!(warnings.contains("ANTHROPIC_API_KEY begins or ends"), "{warnings}");
+        assert!(warnings.contains("ANTHROPIC_API_KEY_2 has white space inside"), "{warnings}");
+        assert!(!warnings.contains("made-up"), "{warnings}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_an_error_that_names_it_and_who_named_it() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| home.path().join(name);
+        fs::create_dir(at("dir")).expect("mkdir");
+        fs::write(at("binary"), b"made-up-key\n\xff\xfe\n").expect("write");
+        fs::write(at("large"), vec![b'#'; 1024 * 1024 + 1]).expect("write");
+        for (name, says) in [
+            ("gone", "does not exist"),
+            ("binary/x", "does not exist"),
+            ("dir", "is no regular file"),
+            ("/dev/zero", "is no regular file"),
+            ("binary", "is not valid UTF-8 in line 2"),
+            ("large", "is larger than 1 MiB"),
+        ] {
+            let pairs = [("CLAUDE_CODE_OAUTH_TOKENS_FILE", name)];
+            let error =
+                read(home.path(), &pairs, Provider::Anthropic, CredentialKind::OAuth).expect_err(name).to_string();
+            assert!(error.starts_with("CLAUDE_CODE_OAUTH_TOKENS_FILE names the file of tokens "), "{error}");
+            assert!(error.contains(name) && error.contains(says), "{error}");
+            assert!(!error.contains("made-up"), "{error}");
+            let entries = format!(r#"[{{"command": "true"}}, {{"file": "{name}"}}]"#);
+            let error = configured(home.path(), &[], &entries).expect_err(name).to_string();
+            assert!(error.starts_with("tokens[1] names the file of tokens ") && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_used_and_warned_about() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let file = home.path().join("keys");
+        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o666, true)] {
+            private(&file, "made-up-key");
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("chmod");
+            let pairs = [("ANTHROPIC_API_KEYS_FILE", file.to_str().expect("UTF-8"))];
+            let found = read(home.path(), &pairs, Provider::Anthropic, CredentialKind::ApiKey).expect("read");
+            assert_eq!(rows(&found), table(&[("keys:1", "made-up-key")]));
+            assert_eq!(found.warnings.len(), usize::from(warned), "{mode:o}: {:?}", found.warnings);
+            assert!(found.warnings.iter().all(|warning| warning.contains("chmod 600") && !warning.contains("made-up")));
+        }
+    }
+
+    #[test]
+    fn entries_of_the_configuration_are_labelled_as_the_user_says_or_by_their_place() {
+        let home = tempfile::tempdir().expect("tempdir");
+        private(&home.path().join("one.txt"), "# comment\nf-1\n");
+        private(&home.path().join("two.txt"), "g-1\n\ng-2\n");
+        private(&home.path().join("three.txt"), "h-1\nh-2\n");
+        let entries = r#"[
+            {"env": "WORK"},
+            {"env": "HOME_KEY", "label": "home", "kind": "auth_token"},
+            {"env": "made_up_value_in_the_wrong_place"},
+            {"file": "one.txt", "label": "only"},
+            {"file": "two.txt", "label": "several", "kind": "oauth"},
+            {"file": "~/three.txt"},
+            {"command": "pass show key"},
+            {"command": "pass show other", "label": "vault"},
+            {"command": "pass show key", "label": "the same again"},
+            {"env": "OPENAI", "provider": "openai"}
+        ]"#;
+        let pairs = [("WORK", "w"), ("HOME_KEY", "h"), ("OPENAI", "o")];
+        let found = configured(home.path(), &pairs, entries).expect("read");
+        let expected = table(&[
+            ("WORK", "w"),
+            ("home", "h"),
+            ("only", "f-1"),
+            ("several:1", "g-1"),
+            ("several:3", "g-2"),
+            ("three.txt:1", "h-1"),
+            ("three.txt:2", "h-2"),
+            ("command of tokens[6]", "(fetched)"),
+            ("vault", "(fetched)"),
+        ]);
+        assert_eq!(rows(&found), expected);
+        let [warning] = found.warnings.as_slice() else { panic!("{:?}", found.warnings) };
+        assert!(warning.starts_with("tokens[2] ") && !warning.contains("made_up"), "{warning}");
+        let ids: BTreeSet<String> = found.credentials.iter().map(|one| one.id().0).collect();
+        assert_eq!(ids.len(), expected.len());
+        assert_eq!(ids.iter().filter(|id| id.starts_with("command-")).count(), 2);
+    }
+
+    #[test]
+    fn there_is_a_limit_to_how_many() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let many = |count: usize| (0..count).map(|n| format!("k{n}")).collect::<Vec<_>>().join(",");
+        let result = |count| {
+            let list = many(count);
+            read(home.path(), &[("OPENAI_API_KEYS", &list)], Provider::OpenAi, CredentialKind::ApiKey)
+        };
+        assert_eq!(result(POOL_LIMIT).expect("as many as there may be").credentials.len(), POOL_LIMIT);
+        let error = result(POOL_LIMIT + 1).expect_err("one too many").to_string();
+        assert!(error.contains("OPENAI_API_KEYS[513]"), "{error}");
+    }
+}

@@ -28,3 +28,4 @@ mod simulation;
 mod stream;
 mod stream_fixtures;
 mod ui;
+mod usage;

@@ -115,7 +115,12 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
-    let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at);
+    let tokens = RunTokens::new(
+        gathered.pool,
+        state,
+        plan.rotate_at,
+        Some(credentials::ask(context, &project, &settings.usage)?),
+    );
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     if here != Path::new(&plan.cwd) {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));

@@ -16,7 +16,7 @@ use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{
     AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Percent,
-    Project, Resolved, Span, Transport,
+    Project, Resolved, Span, Transport, UsageLayer,
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
@@ -149,6 +149,7 @@ impl SuperviseArgs {
                 rotate_at: self.rotate_at,
                 interactive: self.interactive.then_some(true),
                 answer_timeout: None,
+                usage: UsageLayer::default(),
                 output_format: self.output_format,
             },
             agent_args: self.agent_args.clone(),
@@ -210,8 +211,12 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
-    let tokens =
-        RunTokens::new(prepared.tokens.pool, &context.dirs()?.state, prepared.resolved.settings.rotate_at.share());
+    let tokens = RunTokens::new(
+        prepared.tokens.pool,
+        &context.dirs()?.state,
+        prepared.resolved.settings.rotate_at.share(),
+        Some(credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?),
+    );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
     let plan = plan(PlanParts {

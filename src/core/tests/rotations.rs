@@ -177,6 +177,18 @@ fn an_exchange_that_the_next_answer_does_not_bear_out_is_done_again_by_a_restart
 }
 
 #[test]
+fn a_rejection_with_another_reset_is_about_the_other_token() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &spent(&turn, Some(3_600)));
+    let actions = night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &spent(&turn, Some(60)));
+    assert_eq!(decisions(&actions), ["wait for the reset"]);
+    assert_eq!(night.tokens[1].limited_until_unix_ms, Some(BEGAN_MS + 60_000));
+}
+
+#[test]
 fn an_api_key_is_exchanged_by_a_restart() {
     let (mut night, turn) = at_work(plan(), two(ApiKey));
     // The CLI has given up at once: the provider asked for a long pause (facts §8).

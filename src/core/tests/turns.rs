@@ -205,3 +205,36 @@ fn without_waiting_a_spent_limit_ends_as_limits() {
     let actions = run.exited(1, 1, "");
     assert_eq!(finish(&actions).map(|end| end.outcome), Some(Outcome::Limits));
 }
+
+/// Found by the fuzz target `core`: the run stood still, and its deadline stayed due for ever.
+#[test]
+fn an_agent_that_survives_its_kill_is_given_up_and_another_is_started() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    let mut actions = Vec::new();
+    // It hangs, and the rungs of its end change nothing.
+    while spawn(&actions).is_none() {
+        actions = run.wait();
+        assert!(run.now < Tick::ZERO.plus_ms(600_000), "nothing is done about it");
+    }
+    assert_eq!(run.core.poll_timeout(), None, "nobody is asked for anything before it runs");
+    let actions = run.spawned(2);
+    assert_eq!(kinds(&actions), [TurnKind::Continue]);
+    assert!(run.core.poll_timeout().is_some_and(|due| due > run.now));
+    let late = run.crashed(1);
+    assert!(spawn(&late).is_none() && sent(&late).is_none(), "its late end changes nothing: {late:?}");
+}
+
+/// Found by the fuzz target `core`: the deadline of the wait stayed due, and the driver would have come back for ever.
+#[test]
+fn an_agent_that_runs_again_when_its_wait_is_over_has_as_long_as_a_model() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.line(1, r#"{"type":"system","subtype":"task_started","task_id":"b","is_backgrounded":true}"#);
+    run.lines(1, &answered(&turn, "Started."));
+    run.line(1, r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#);
+    run.wait();
+    let due = run.core.poll_timeout().expect("a deadline");
+    assert_eq!(due.ms_since(run.now), plan().timeouts.stall_ms);
+    assert_eq!(decisions(&run.wait()), ["end the agent's process"]);
+}

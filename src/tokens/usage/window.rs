@@ -54,11 +54,11 @@ impl UsageWindow {
         }
     }
 
-    /// The window as it is at a time: once its reset is past, nothing of the new one is used as far as anybody knows.
+    /// The window as it is at a time: once its reset is past, nobody has said how much of the new one is used.
     #[must_use]
     pub fn at(&self, now_unix_ms: i64) -> Self {
         match self.resets_at_epoch {
-            Some(at) if at <= now_unix_ms.div_euclid(1_000) => Self::new(self.name.clone(), Some(0.0), None),
+            Some(at) if at <= now_unix_ms.div_euclid(1_000) => Self::new(self.name.clone(), None, None),
             Some(_) | None => self.clone(),
         }
     }
@@ -66,6 +66,8 @@ impl UsageWindow {
 
 impl From<&WindowFact> for UsageWindow {
     fn from(fact: &WindowFact) -> Self {
-        Self::new(fact.name.clone(), fact.utilization.map(|used| used * 100.0), fact.resets_at_unix_s)
+        // To a thousandth of a percent: 0.29 is 29 %, whatever the processor makes of it.
+        let percent = fact.utilization.map(|used| (used * 100_000.0).round() / 1_000.0);
+        Self::new(fact.name.clone(), percent, fact.resets_at_unix_s)
     }
 }

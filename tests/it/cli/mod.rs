@@ -11,3 +11,5 @@ mod init;
 mod library;
 mod prompt;
 mod sandbox;
+mod tokens;
+mod usage;

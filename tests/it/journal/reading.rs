@@ -237,3 +237,28 @@ fn the_journal_of_format_1_0_is_still_read() {
     let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
     assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
 }
+
+/// Found by the fuzz target `journal`.
+#[test]
+fn what_would_leave_an_entry_out_or_overflow_is_damage() {
+    for (line, why) in [
+        // The next number would have overflowed.
+        (r#"{"t":9,"gap":{"from":2,"to":18446744073709551614,"error":"full"}}"#, "out of order"),
+        (r#"{"n":2,"t":18446744073709551615,"in":{"elapsed":{"unix_ms":1}}}"#, "a time of"),
+        (r#"{"n":2,"t":9,"in":{"elapsed":{"unix_ms":1}},"gap":{"from":2,"to":2,"error":""}}"#, "more than one thing"),
+        (r#"{"t":9,"in_blob":{"sha256":"00","bytes":1,"kind":"line"}}"#, "without a number"),
+        (r#"{"n":2,"t":9,"in":null}"#, "expected value"),
+    ] {
+        let error = first_error(&with_line(line)).to_string();
+        assert!(error.contains("line 3") && error.contains(why), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_resumed_run_goes_on_from_its_latest_moment() {
+    let mut bytes = with_line(r#"{"n":2,"t":900,"in":{"elapsed":{"unix_ms":1}}}"#);
+    bytes.extend_from_slice(b"{\"n\":3,\"t\":5,\"in\":{\"elapsed\":{\"unix_ms\":1}}}\n");
+    let mut reader = read(&bytes).unwrap();
+    assert_eq!(reader.by_ref().map(|entry| entry.unwrap().tick).last(), Some(Tick(5)));
+    assert_eq!(reader.tail().last_tick, Tick(900));
+}

@@ -36,5 +36,6 @@ mod going_on;
 pub(crate) mod harness;
 mod limits;
 mod seen;
+mod stalls;
 mod trouble;
 mod verdicts;

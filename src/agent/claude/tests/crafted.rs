@@ -381,3 +381,39 @@ fn the_session_is_told_when_it_changes() {
         .collect();
     assert_eq!(known, [("s", "m", "v"), ("s2", "m", "v"), ("s", "m", "v")]);
 }
+
+#[test]
+fn a_command_in_the_background_has_the_time_that_the_cli_gives_it() {
+    let call = |input: &str| {
+        format!(
+            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"toolu_b","name":"Bash","input":{input}}}]}}}}"#
+        )
+    };
+    let task = |more: &str| {
+        format!(r#"{{"type":"system","subtype":"task_started","task_id":"b1","tool_use_id":"toolu_b"{more}}}"#)
+    };
+    let newest = r#","task_type":"local_bash","is_backgrounded":true"#;
+    let older = r#","task_type":"local_bash""#;
+    let longest = |input: &str, more: &str| {
+        let replay = told(&[SENT, RUNNING, INIT, REPLAY, &call(input), &task(more), RESULT, IDLE]);
+        let Some(AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms })) = replay.events.last() else {
+            panic!("it waits: {:?}", replay.events.last())
+        };
+        *longest_ms
+    };
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true,"timeout":60000}"#, newest), Some(60_000));
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true,"timeout":99000000}"#, newest), Some(7_200_000));
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true}"#, newest), Some(1_800_000));
+    assert_eq!(longest(r#"{"command":"x","timeout":60000}"#, newest), Some(1_800_000), "that was its time in front");
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true}"#, older), None, "2.1.197 has no limit");
+    let agent = r#","task_type":"local_agent","is_backgrounded":true"#;
+    assert_eq!(longest(r#"{"command":"x"}"#, agent), None, "an agent has none");
+}
+
+#[test]
+fn a_result_without_idle_is_told() {
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, RESULT]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Idle { open: 0 })));
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Idle { open: 1 })));
+}
