@@ -7,21 +7,18 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
+use super::command::usage::keychain;
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::agent::DEFAULT_NAME;
-use crate::config::{Project, Provider, TokenEntry};
+use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{TokenSupply, unix_ms};
 use crate::journal::Redactor;
-use crate::tokens::{
-    Credential, FetchError, Gathered, Hosts, Http, MANAGED_SETTINGS, Places, Pool, SharedTokens, TokenStates, probe,
-    variables,
-};
+use crate::tokens::usage::{Ask, LoginPlace, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
 
-/// An OAuth token is asked about this often at most: the usage endpoint allows some 28 questions an hour (measured by others).
-const OAUTH_INTERVAL_MS: i64 = 150_000;
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
 /// The programs that tell their provider by their name.
@@ -103,8 +100,7 @@ fn gather(
     if by_name(program) == Some(Provider::Anthropic) && provider == Provider::Anthropic {
         return credentials::gather(context, project, entries, &[]);
     }
-    let places = Places { env: &context.env, dirs: context.dirs()?, project };
-    Ok(Pool::gather(places, entries, provider, None)?)
+    credentials::gather_for_program(context, project, entries, provider)
 }
 
 /// The tokens of one command.
@@ -116,8 +112,9 @@ pub(super) struct CommandTokens {
     base: Environment,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
-    asked_unix_ms: Mutex<BTreeMap<TokenId, i64>>,
     http: Http,
+    /// Asks about accounts, within the budget that all ccc processes share.
+    usage: Usage,
 }
 
 /// Our environment. Its values are never shown.
@@ -137,14 +134,14 @@ impl CommandTokens {
     pub(super) fn gather(
         provider: Option<Provider>,
         program: &OsStr,
-        entries: &[TokenEntry],
+        settings: &Settings,
         project: &Project,
         context: &Context,
     ) -> Result<Self, CliError> {
         let pool = match provider {
             None => None,
             Some(provider) => {
-                let Gathered { pool, warnings, conflicts } = gather(provider, program, entries, project, context)?;
+                let Gathered { pool, warnings, conflicts } = gather(provider, program, &settings.tokens, project, context)?;
                 for warning in warnings {
                     context.printer.warn(warning);
                 }
@@ -163,37 +160,17 @@ impl CommandTokens {
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let dirs = context.dirs()?;
-        let hosts = Hosts::read(&context.env, dirs, project, Path::new(MANAGED_SETTINGS), None);
-        Ok(Self {
-            pool,
-            shared: SharedTokens::new(&dirs.state),
-            base: Environment(base),
-            fetched: Mutex::default(),
-            asked_unix_ms: Mutex::default(),
-            http: Http::new(hosts, &context.env),
-        })
+        let (hosts, env) = credentials::ask(context, project, &settings.usage)?;
+        let http = Http::new(hosts, &env);
+        let shared = SharedTokens::new(&dirs.state);
+        let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
+        let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
+        Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), http, usage })
     }
 
     /// A redactor that knows the values of all of them.
     pub(super) fn redactor(&self) -> Redactor {
         self.pool.as_ref().map_or_else(Redactor::new, Pool::redactor)
-    }
-
-    /// Whether the provider has room for another question now.
-    fn may_be_asked(&self, credential: &Credential) -> bool {
-        if credential.kind != TokenKind::OAuth {
-            return true;
-        }
-        let now_unix_ms = unix_ms();
-        let mut asked = self.asked_unix_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = asked.insert(credential.id(), now_unix_ms);
-        match before {
-            Some(before) if (0..OAUTH_INTERVAL_MS).contains(&(now_unix_ms - before)) => {
-                asked.insert(credential.id(), before);
-                false
-            }
-            Some(_) | None => true,
-        }
     }
 
     /// The value of a token; a command is run for it once.
@@ -240,10 +217,17 @@ impl TokenSupply for CommandTokens {
 
     fn look(&self, token: &TokenId) -> Vec<TokenFact> {
         let Some(pool) = &self.pool else { return Vec::new() };
-        let Some(credential) = pool.get(token).filter(|it| self.may_be_asked(it)) else { return self.facts(unix_ms()) };
+        let Some(credential) = pool.get(token) else { return self.facts(unix_ms()) };
+        if matches!(credential.kind, TokenKind::OAuth | TokenKind::Login) {
+            // No events tell of a command's limits, so it is asked thoroughly.
+            let ask = Ask { thorough: true, wait: OTHERS_WAIT };
+            let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
+            tracing::debug!(?refreshed, "the account was asked about");
+            return self.facts(unix_ms());
+        }
         let value = match self.value(credential) {
             Ok(Some(value)) => value,
-            // A login is asked about by its own program.
+            // A helper's value is known to its own program only.
             Ok(None) => return self.facts(unix_ms()),
             Err(error) => {
                 tracing::warn!(%error, "the token cannot be asked about");

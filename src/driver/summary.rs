@@ -44,6 +44,7 @@ impl World {
             cost_usd: self.core.cost_usd(),
             result: finish.map(|finish| finish.result.clone()),
             resume,
+            kind: None,
         };
         if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor.now()) {
             tracing::warn!(%error, "the run's summary could not be written");

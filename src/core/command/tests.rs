@@ -429,7 +429,7 @@ fn each_answer_at_a_limit_has_its_consequence() {
     assert_eq!(rotate.operator(answer(LimitChoice::Rotate)), ends);
     assert_eq!(rotate.signalled(1, 15), [spawn(2, Some("b"))]);
     let mut wait = asking(true);
-    assert_eq!(wait.operator(answer(LimitChoice::Wait)), [no_more.clone()]);
+    assert_eq!(wait.operator(answer(LimitChoice::Wait)), std::slice::from_ref(&no_more));
     assert_eq!(wait.core.phase(), "waiting");
     let mut exit = asking(true);
     assert_eq!(exit.operator(answer(LimitChoice::Exit)), ends);
@@ -565,7 +565,17 @@ proptest! {
                 CommandInput::Spawned { life: it, .. } | CommandInput::Exited { life: it, .. }
                 | CommandInput::Stopped { life: it, .. } | CommandInput::Beat { life: it, .. }
                 | CommandInput::SpawnFailed { life: it, .. } if *it == 1 => *it = life,
-                _ => {}
+                CommandInput::Began { .. }
+                | CommandInput::Spawned { .. }
+                | CommandInput::SpawnFailed { .. }
+                | CommandInput::Exited { .. }
+                | CommandInput::Stopped { .. }
+                | CommandInput::CtrlC { .. }
+                | CommandInput::Beat { .. }
+                | CommandInput::Tokens { .. }
+                | CommandInput::Operator(_)
+                | CommandInput::Resumed { .. }
+                | CommandInput::Elapsed { .. } => {}
             }
             let actions = run.all(input.clone());
             check(&run.core, &actions, was_finished, &format!("{input:?}"));

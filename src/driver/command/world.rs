@@ -17,7 +17,7 @@ use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
 use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use crate::driver::{journal_news, sleep_until};
-use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION};
+use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
 use crate::process::{
     CTRL_C, Exit, Guest, GuestSink, GuestTerminal, KeySink, Keys, Loan, OuterTerminal, kill_children, reap_orphans,
 };
@@ -528,6 +528,7 @@ impl World {
             cost_usd: None,
             result: None,
             resume: None,
+            kind: Some(RunKind::Command),
         };
         if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
             tracing::warn!(%error, "the run's summary could not be written");
