@@ -60,7 +60,12 @@ pub(crate) fn play(
     let agent_lines = whole_lines(AGENT_TURN);
     let critic_lines = whole_lines(CRITIC_TURN);
     let mut core = Core::new(plan);
-    let mut next = VecDeque::from([Input::Began { unix_ms: 1_795_202_302_000, resumed: false, turn_recorded: None }]);
+    let mut next = VecDeque::from([Input::Began {
+        unix_ms: 1_795_202_302_000,
+        resumed: false,
+        turn_recorded: None,
+        tokens: Vec::new(),
+    }]);
     let mut tick = Tick::ZERO;
     let mut critics = Vec::new();
     let mut round = 0;
@@ -119,8 +124,14 @@ pub(crate) fn play(
                     next.push_back(Input::Exited { proc: *proc, exit });
                 }
                 Action::Interrupt { .. }
+                | Action::Answer { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }
+                | Action::SetCredential { .. }
+                | Action::ReportToken { .. }
+                | Action::ReadTokens { .. }
+                | Action::ProbeToken { .. }
+                | Action::Ask(_)
                 | Action::RunCheck { .. }
                 | Action::CancelCheck { .. }
                 | Action::Decide(_)

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ccc::agent::Role;
 use ccc::core::{
-    Action, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LineFact, MeasureId, OperatorInput, Plan,
-    ProcId, SpawnFault, Tick, TreeFact, TurnId,
+    Action, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LimitChoice, LineFact, MeasureId,
+    OperatorInput, Plan, ProcId, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId, WindowFact,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -29,13 +29,33 @@ pub(crate) fn check(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let plan = plan(&mut bytes);
     let mut night = Night::new(plan);
-    night.tell(Input::Began { unix_ms: 1_800_000_000_000, resumed: false, turn_recorded: None });
+    let tokens = tokens(&mut bytes, 1_800_000_000_000);
+    night.tell(Input::Began { unix_ms: 1_800_000_000_000, resumed: false, turn_recorded: None, tokens });
     let mut inputs = 0;
     while !bytes.is_empty() && inputs < MOST_INPUTS {
         night.step(&mut bytes);
         inputs += 1;
     }
     night.end();
+}
+
+/// Up to three tokens, in any state.
+fn tokens(bytes: &mut Bytes<'_>, unix_ms: i64) -> Vec<TokenFact> {
+    use TokenKind::{ApiKey, AuthToken, Login, OAuth};
+    (0..bytes.below(4))
+        .map(|at| TokenFact {
+            id: TokenId(format!("t{at}")),
+            label: format!("T{at}"),
+            kind: bytes.one_of(&[OAuth, OAuth, ApiKey, AuthToken, Login]),
+            windows: vec![WindowFact {
+                name: "five_hour".to_owned(),
+                utilization: bytes.one_of(&[None, Some(0.5), Some(0.97), Some(f64::MAX)]),
+                resets_at_unix_s: bytes.one_of(&[None, Some(unix_ms / 1_000 + 60), Some(i64::MAX), Some(i64::MIN)]),
+            }],
+            limited_until_unix_ms: bytes.one_of(&[None, None, Some(unix_ms + 60_000), Some(0)]),
+            refused: bytes.byte() < 32,
+        })
+        .collect()
 }
 
 fn plan(bytes: &mut Bytes<'_>) -> Plan {
@@ -45,7 +65,7 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         224..=239 => 1,
         _ => 3_650 * 86_400_000,
     };
-    let (stall_ms, tool_ms, grace_ms) = (span(180_000), span(900_000), span(3_000));
+    let (start_ms, stall_ms, tool_ms, grace_ms) = (span(60_000), span(180_000), span(900_000), span(3_000));
     let critic_ms = span(1_800_000);
     let check_ms = span(900_000);
     let session = "11111111-0000-4000-8000-000000000001";
@@ -74,9 +94,12 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
             "timeout_ms": critic_ms,
         },
         "budgets": budgets(bytes),
-        "timeouts": { "stall_ms": stall_ms, "tool_ms": tool_ms, "grace_ms": grace_ms },
+        "timeouts": { "start_ms": start_ms, "stall_ms": stall_ms, "tool_ms": tool_ms, "grace_ms": grace_ms },
         "share_prompt_prefix": bytes.coin(),
         "no_wait": bytes.coin(),
+        "rotate_at": 0.95,
+        "interactive": bytes.coin(),
+        "answer_timeout_ms": 60_000,
     });
     serde_json::from_value(plan).expect("a plan")
 }
@@ -102,6 +125,8 @@ struct Night {
     /// Of those, the ones that a kill was asked for.
     killed: BTreeSet<ProcId>,
     newest: ProcId,
+    /// The last question about the tokens.
+    request: Option<u32>,
     sent: BTreeMap<ProcId, TurnId>,
     check: CheckId,
     measure: MeasureId,
@@ -120,6 +145,7 @@ impl Night {
             live: BTreeMap::new(),
             killed: BTreeSet::new(),
             newest: ProcId(1),
+            request: None,
             sent: BTreeMap::new(),
             check: CheckId(1),
             measure: MeasureId(1),
@@ -191,6 +217,7 @@ impl Night {
                 assert!(!finish.reason.trim().is_empty(), "an end without a reason");
                 assert!(finish.cost_usd.is_none_or(f64::is_finite), "a cost of {:?}", finish.cost_usd);
             }
+            Action::ReportToken { request, .. } | Action::ReadTokens { request } => self.request = Some(*request),
             _ => {}
         }
     }
@@ -292,7 +319,12 @@ impl Night {
                 self.tell(Input::WriteFailed { proc, message: "broken pipe".to_owned() });
             }
             228..=235 => {
-                let operator = match bytes.below(4) {
+                let operator = match bytes.below(5) {
+                    4 => {
+                        use LimitChoice::{Exit, KeepGoing, Rotate, Wait};
+                        let number = u32::from(bytes.byte() % 4);
+                        OperatorInput::Answer { number, choice: bytes.one_of(&[Rotate, Wait, Exit, KeepGoing]) }
+                    }
                     0 => OperatorInput::Turn { text: bytes.text(20) },
                     1 => OperatorInput::Budgets(budgets(bytes)),
                     _ => OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() },
@@ -301,9 +333,15 @@ impl Night {
             }
             236..=243 => {
                 let (resumed, turn_recorded) = (bytes.byte() < 200, bytes.one_of(&[None, Some(true), Some(false)]));
-                self.tell(Input::Began { unix_ms: self.unix_ms, resumed, turn_recorded });
+                let tokens = tokens(bytes, self.unix_ms);
+                self.tell(Input::Began { unix_ms: self.unix_ms, resumed, turn_recorded, tokens });
             }
-            244.. => self.silence(bytes),
+            244..=249 => {
+                let request = if bytes.coin() { self.request } else { None };
+                let tokens = tokens(bytes, self.unix_ms);
+                self.tell(Input::Tokens { request, tokens });
+            }
+            250.. => self.silence(bytes),
         }
     }
 

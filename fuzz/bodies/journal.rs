@@ -101,7 +101,11 @@ fn resumes(bytes: &[u8], entries: Vec<Entry>, tail: Option<Tail>) {
         assert!(tail.last_tick >= last_tick, "a resumed run goes on from before its latest moment");
     }
     let now = last_tick.plus_ms(1_000);
-    tell(&mut core, now, Input::Began { unix_ms: 1_800_000_000_000, resumed: true, turn_recorded: None });
+    tell(
+        &mut core,
+        now,
+        Input::Began { unix_ms: 1_800_000_000_000, resumed: true, turn_recorded: None, tokens: Vec::new() },
+    );
     tell(&mut core, now, Input::Elapsed { unix_ms: 1_800_000_000_000 });
     let interrupt = || Input::Operator(OperatorInput::Interrupt { reason: "enough".to_owned() });
     tell(&mut core, now, interrupt());

@@ -13,6 +13,10 @@ pub struct UserArgs {
     pub model: Option<String>,
     /// The permission mode that they ask for, in the CLI's own words.
     pub permission_mode: Option<String>,
+    /// Settings of their own: a file, or JSON.
+    pub settings: Option<String>,
+    /// Which of the CLI's settings files are read, in its own words; all unless given.
+    pub setting_sources: Option<Vec<String>>,
     /// They switch all permission checks off, or allow the agent to.
     pub skips_permissions: bool,
 }

@@ -88,6 +88,27 @@ impl AgentKind {
         }
     }
 
+    /// The request to use another credential from now on as bytes for stdin, one line with its end: `variable` is the one
+    /// by which the process was given the present one. Answered by [`AgentEvent::CredentialAnswered`].
+    #[must_use]
+    pub fn encode_credential(self, number: u32, variable: &str, value: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => {
+                let request_id = format!("{}{number}", claude::CREDENTIAL_REQUEST);
+                encode::update_environment(&request_id, &[(variable, value)]).into_bytes()
+            }
+        }
+    }
+
+    /// The answer to a question whether a tool may be used ([`AgentEvent::Question`]), as bytes for stdin: no. The model
+    /// reads `words`.
+    #[must_use]
+    pub fn encode_denial(self, request_id: &str, words: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::deny_tool(request_id, words).into_bytes(),
+        }
+    }
+
     /// What the end of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in this
     /// process or an earlier one.
     #[must_use]
@@ -156,6 +177,14 @@ impl Protocol {
     pub fn is_idle(&self) -> bool {
         match &self.family {
             Family::ClaudeCode(protocol) => protocol.is_idle(),
+        }
+    }
+
+    /// Whether the process has said a line of its protocol at all: else it may be no agent.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.has_spoken(),
         }
     }
 

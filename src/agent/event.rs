@@ -82,10 +82,15 @@ pub enum AgentEvent {
     ToolEnded { id: String, failed: bool },
     /// A tool was denied.
     Denied(Denial),
-    /// A question over the protocol that somebody must answer, for example a permission.
-    Question { request_id: String, subtype: String },
+    /// A question over the protocol that somebody must answer. Where it asks whether a tool may be used, `denial` is what it
+    /// means to say no; that it was said is told by `Denied`, for nobody is there to say yes.
+    Question { request_id: String, subtype: String, denial: Option<Denial> },
+    /// It waits until somebody acts, for example gives a permission (`true`), or goes on (`false`). Who is asked is not said.
+    ActionRequired(bool),
     /// A usage window's state.
     Limit(LimitReport),
+    /// The answer to an exchange of the credential; `applied` is what the CLI says, the next answer proves it.
+    CredentialAnswered { applied: bool },
     /// The provider failed and the CLI itself will try again.
     RetryAnnounced { attempt: u32, max_attempts: u32, delay_ms: u64, status: Option<u16> },
     /// It is compacting its context (`true`) or has finished doing so.
@@ -109,11 +114,14 @@ pub enum StartedBy {
 
 /// What an answered turn still waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum WaitingFor {
-    /// This many background tasks.
-    Background(usize),
+    /// So many background tasks. `longest_ms`: the most time that the CLI itself gives one of them, where it is known.
+    Background { open: usize, longest_ms: Option<u64> },
     /// The turn that the CLI begins by itself after a background task ended.
     FollowUp,
+    /// For nothing that it names: the CLI has yet to say that it is idle. So many tasks are open meanwhile.
+    Idle { open: usize },
 }
 
 /// How a turn ended.

@@ -10,6 +10,7 @@
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
 //!   for it and then takes the end by [`Protocol::settle`].
+//! - [`AgentEvent::Question`] with a denial is answered by the core, at once, with [`AgentKind::encode_denial`].
 //! - When the CLI then goes on with an answered turn by itself, [`AgentEvent::TurnStarted`] comes again under the same
 //!   [`StartedBy`], and the turn still has one end. Its text is the last that says something, its outcome the last.
 //! - Failures before a turn was taken in, for example of a resume, have no `TurnEnded`: the process ends, and

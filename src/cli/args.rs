@@ -1,8 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use super::command::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    simulate, supervise, tokens, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -40,8 +40,12 @@ const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configur
 pub enum Command {
     /// Go on with a run that was interrupted.
     Resume(resume::ResumeArgs),
+    /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+    Supervise(care::CareArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
+    /// List the tokens that a run may use, with what is known about each.
+    Tokens(tokens::TokensArgs),
     /// Show recorded runs again, or check that they would be decided the same way.
     Replay(replay::ReplayArgs),
     /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
@@ -56,6 +60,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Check that everything a run needs is there.
     Doctor(doctor::DoctorArgs),
+    /// Show how much of the usage windows is used, and when they begin anew.
+    Usage(usage::UsageArgs),
     /// Watch a run with a scripted agent: no login, no cost.
     Demo(demo::DemoArgs),
     /// Print a completion script for a shell.
@@ -65,4 +71,7 @@ pub enum Command {
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),
+    /// Play nights that seeds make up.
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }

@@ -1,6 +1,6 @@
 //! A run from its settled plan to its last word: what `ccc --supervisor`, `ccc resume` and `ccc demo` have in common.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::credentials::RunTokens;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{OutputFormat, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::journal::{Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, SessionLock, Tail};
 use crate::process;
-use crate::tokens::Discovery;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
@@ -28,9 +28,9 @@ pub(super) struct Night<'a> {
     pub(super) form: OutputFormat,
     /// How the agent's stdout reaches us.
     pub(super) transport: Transport,
-    /// The credential in use.
-    pub(super) credentials: &'a Discovery,
-    /// The credential in a sentence.
+    /// The tokens that the agent may get.
+    pub(super) tokens: &'a RunTokens,
+    /// The token in use, in a sentence.
     pub(super) credential_sentence: String,
     /// Where the critic's prompt comes from.
     pub(super) prompt_origin: String,
@@ -65,7 +65,7 @@ pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Res
         })?;
         plan.critic.prompt_file = Some(file.display().to_string());
     }
-    let redactor = night.credentials.redactor();
+    let redactor = night.tokens.redactor();
     let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
     let journal =
@@ -98,7 +98,7 @@ pub(super) fn go_on(
     if swept.killed > 0 {
         context.printer.talk(format_args!("{} process(es) left by the dead run were ended", swept.killed));
     }
-    let redactor = night.credentials.redactor();
+    let redactor = night.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
     let life = Life {
@@ -165,6 +165,7 @@ fn conduct(
         OutputFormat::StreamJson => Form::StreamJson,
     };
     let mut printer = Printer::new(form, style);
+    printer.in_zone(jiff::tz::TimeZone::system());
     let screen = Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let banner = banner(&plan, &run_dir, session_id, night, &redactor);
@@ -187,6 +188,7 @@ fn conduct(
             first_args: plan.agent_first_args.iter().map(OsString::from).collect(),
         },
         env: child_env(night, context),
+        wallet: night.tokens.wallet(),
         transport: match night.transport {
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
@@ -197,19 +199,20 @@ fn conduct(
     };
     let end = driver::run(setup)
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let env = end.env.clone();
     let finish = last_words(end, &plan, &run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
-        return hand_over(&plan, &finish, night, context);
+        return hand_over(&plan, &finish, &env, context);
     }
     Ok(ExitCode::from(finish.outcome))
 }
 
 /// Prints the end; gives the finish, unless the user had left before there was one.
 fn last_words(end: End, plan: &Plan, run_dir: &RunDir, context: &Context) -> Option<Finish> {
-    let End { finish, tick, mut printer, screen, journal_news } = end;
+    let End { finish, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
         let ending = Ending {
             finish,
@@ -265,19 +268,12 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
     }
 }
 
-/// Our environment with exactly the credential in use, and none of the others.
+/// Our environment without any token.
 fn child_env(night: &Night<'_>, context: &Context) -> ChildEnv {
-    let change = night.credentials.child_env();
-    let mut checks: Vec<(OsString, OsString)> = context
-        .env
-        .pairs()
-        .filter(|(name, _)| {
-            !crate::tokens::CREDENTIAL_VARIABLES.iter().any(|credential| *name == OsStr::new(credential))
-        })
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    checks.extend(night.extra_env.iter().cloned());
-    ChildEnv { agent: change.apply(checks.clone()), checks }
+    let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut env = night.tokens.env_without().apply(ours);
+    env.extend(night.extra_env.iter().cloned());
+    ChildEnv(env)
 }
 
 fn at_a_terminal() -> bool {
@@ -286,9 +282,8 @@ fn at_a_terminal() -> bool {
 
 /// Goes on in the agent's own interface on the finished session; when the user leaves it, the run's exit code is still
 /// that of a completed run.
-fn hand_over(plan: &Plan, finish: &Finish, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
+fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
     let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
-    let env = child_env(night, context);
     context.printer.talk(format_args!(
         "going on in {} --resume {session_id} (leave it to come back here; --no-hand-over ends at once)",
         plan.agent.program()
@@ -297,7 +292,7 @@ fn hand_over(plan: &Plan, finish: &Finish, night: &Night<'_>, context: &Context)
         .args(["--resume", session_id])
         .current_dir(&plan.cwd)
         .env_clear()
-        .envs(env.agent.iter().map(|(name, value)| (name, value)))
+        .envs(env.0.iter().map(|(name, value)| (name, value)))
         .status();
     if let Err(error) = left {
         context.printer.warn(format_args!("{}: {error}", plan.agent_program));

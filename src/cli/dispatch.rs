@@ -5,8 +5,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    supervise,
+    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+    simulate, supervise, tokens, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -45,7 +45,9 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         }
         None => supervise::run(cli.supervise, context),
         Some(Command::Resume(args)) => resume::run(args, context),
+        Some(Command::Supervise(args)) => care::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
+        Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
         Some(Command::Explain(args)) => explain::run(args, context),
@@ -53,10 +55,12 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Prompt(args)) => prompt::run(args, context),
         Some(Command::Config(args)) => config::run(args, context),
         Some(Command::Doctor(args)) => doctor::run(args, context),
+        Some(Command::Usage(args)) => usage::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
         Some(Command::Completions(args)) => completions::run(args, context),
         Some(Command::Man(args)) => man::run(args, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
+        Some(Command::Simulate(args)) => simulate::run(args, context),
     }
 }
 

@@ -1,9 +1,11 @@
 use std::fmt;
 
 use super::exit::ExitCode;
+use crate::agent::ArgsProblem;
 use crate::config::agent::AgentLookupError;
 use crate::config::prompt::PromptError;
 use crate::config::{ConfigError, FileFault};
+use crate::tokens::{PoolError, TokenFileFault};
 
 /// What kind of failure it is; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,29 @@ impl From<ConfigError> for CliError {
             },
             ConfigError::Variable { .. } => "correct the variable, or unset it",
             ConfigError::Senseless { .. } => "give it a value, or leave it out",
+        };
+        CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
+    }
+}
+
+impl From<ArgsProblem> for CliError {
+    fn from(problem: ArgsProblem) -> Self {
+        CliError::new(ErrorKind::Usage, problem.to_string()).hint("what stands after `--` is passed to the agent")
+    }
+}
+
+impl From<PoolError> for CliError {
+    fn from(error: PoolError) -> Self {
+        let hint = match &error {
+            PoolError::File { fault, .. } => match fault {
+                TokenFileFault::Missing => "correct the name, or unset the variable or remove the entry that names it",
+                TokenFileFault::Unreadable(_) => "make the file readable for you, and for you alone (chmod 600)",
+                TokenFileFault::NotAFile | TokenFileFault::TooLarge => {
+                    "name a text file with one token a line; `#` begins a comment"
+                }
+                TokenFileFault::NotUtf8 { .. } => "save the file as UTF-8, one token a line",
+            },
+            PoolError::TooMany { .. } => "leave out those that are not needed",
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
     }

@@ -9,14 +9,17 @@
 
 mod args;
 pub mod command;
+mod command_tokens;
 mod conduct;
 mod context;
+mod credentials;
 mod diagnostics;
 mod dispatch;
 mod error;
 mod exit;
 mod printer;
 mod recording;
+mod reset_time;
 mod task;
 
 pub use args::{Cli, Command};

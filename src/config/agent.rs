@@ -99,11 +99,15 @@ pub fn locate(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Resul
     }
 }
 
-fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
+/// The first executable file of this name on PATH.
+#[must_use]
+pub fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
     std::env::split_paths(env.get(PATH)?).map(|dir| cwd.join(dir).join(name)).find(|path| is_executable(path))
 }
 
-fn is_executable(path: &Path) -> bool {
+/// Whether this is a file that may be executed.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

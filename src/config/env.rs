@@ -40,6 +40,8 @@ pub const CCC_MAX_COST_USD: &str = "CCC_MAX_COST_USD";
 pub const CCC_MAX_RESTARTS: &str = "CCC_MAX_RESTARTS";
 /// `budgets.max_repeats`.
 pub const CCC_MAX_REPEATS: &str = "CCC_MAX_REPEATS";
+/// `start_timeout`.
+pub const CCC_START_TIMEOUT: &str = "CCC_START_TIMEOUT";
 /// `stall_timeout`.
 pub const CCC_STALL_TIMEOUT: &str = "CCC_STALL_TIMEOUT";
 /// `tool_timeout`.
@@ -50,6 +52,20 @@ pub const CCC_GRACE: &str = "CCC_GRACE";
 pub const CCC_SHARE_PROMPT_PREFIX: &str = "CCC_SHARE_PROMPT_PREFIX";
 /// `no_wait`.
 pub const CCC_NO_WAIT: &str = "CCC_NO_WAIT";
+/// `rotate_at`.
+pub const CCC_ROTATE_AT: &str = "CCC_ROTATE_AT";
+/// `interactive`.
+pub const CCC_INTERACTIVE: &str = "CCC_INTERACTIVE";
+/// `answer_timeout`.
+pub const CCC_ANSWER_TIMEOUT: &str = "CCC_ANSWER_TIMEOUT";
+/// `usage.base_url`.
+pub const CCC_USAGE_BASE_URL: &str = "CCC_USAGE_BASE_URL";
+/// `usage.warn_threshold`.
+pub const CCC_USAGE_WARN_THRESHOLD: &str = "CCC_USAGE_WARN_THRESHOLD";
+/// `usage.critical_threshold`.
+pub const CCC_USAGE_CRITICAL_THRESHOLD: &str = "CCC_USAGE_CRITICAL_THRESHOLD";
+/// The program that is asked for the agent's login in the Keychain, instead of macOS's `security`.
+pub const CCC_SECURITY: &str = "CCC_SECURITY";
 /// `output_format`.
 pub const CCC_OUTPUT_FORMAT: &str = "CCC_OUTPUT_FORMAT";
 

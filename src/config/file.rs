@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::decode::{decode, kind, plain};
-use super::{ConfigError, FileFault, Layer, Position};
+use super::{ConfigError, FileFault, Layer, Position, TokenPlace};
 
 /// A configuration file that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,11 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
         && path.contains('/')
     {
         *path = absolute(path).to_string_lossy().into_owned();
+    }
+    for entry in layer.tokens.iter_mut().flatten() {
+        if let TokenPlace::File(path) = &mut entry.place {
+            *path = absolute(path).to_string_lossy().into_owned();
+        }
     }
     if let Some(path) = &mut layer.critic.prompt_file
         && !path.is_empty()

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -20,12 +20,16 @@ pub struct Layer {
     pub transport: Option<Transport>,
     /// Commands that ccc itself runs each time the agent stops. A failing one is feedback without asking the critic.
     pub checks: Option<Vec<CheckEntry>>,
+    /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
+    pub tokens: Option<Vec<TokenEntry>>,
     /// The critic.
     #[serde(deserialize_with = "null_is_nothing")]
     pub critic: CriticLayer,
     /// When enough is enough.
     #[serde(deserialize_with = "null_is_nothing")]
     pub budgets: BudgetsLayer,
+    /// How long the agent may say nothing after its start (60s).
+    pub start_timeout: Option<Span>,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
     /// How long a tool may run that declares no timeout of its own (15m); also how long a check may run.
@@ -36,6 +40,15 @@ pub struct Layer {
     pub share_prompt_prefix: Option<bool>,
     /// End with exit code 75 when all tokens are limited, instead of waiting for a reset (false).
     pub no_wait: Option<bool>,
+    /// From which percentage of a usage window another token is taken at the next stop (95).
+    pub rotate_at: Option<Percent>,
+    /// Ask at a limit what to do; without an answer the default is taken (false).
+    pub interactive: Option<bool>,
+    /// How long such an answer is waited for (60s).
+    pub answer_timeout: Option<Span>,
+    /// What is said about usage, and where it is asked for.
+    #[serde(deserialize_with = "null_is_nothing")]
+    pub usage: UsageLayer,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,
 }
@@ -84,10 +97,23 @@ pub struct BudgetsLayer {
     pub max_duration: Option<Span>,
     /// US dollars, as the agent reports them; no bound unless given.
     pub max_cost_usd: Option<Cost>,
-    /// Restarts of the agent in a row without a finished turn (5).
+    /// Restarts of the agent in a row without a finished turn, within an hour (5).
     pub max_restarts: Option<u32>,
     /// Repeated feedback on unchanged files before the run is stuck (3).
     pub max_repeats: Option<NonZeroU32>,
+}
+
+/// Usage of the subscriptions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UsageLayer {
+    /// Where usage is asked for, instead of https://api.anthropic.com. OAuth tokens are sent there, so it cannot be set
+    /// by a project's file.
+    pub base_url: Option<String>,
+    /// From which percentage of a window usage is called WARN (80).
+    pub warn_threshold: Option<Percent>,
+    /// From which percentage of a window usage is called CRITICAL (90).
+    pub critical_threshold: Option<Percent>,
 }
 
 /// A check: a command line for `/bin/sh -c`, or one with a timeout.

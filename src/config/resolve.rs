@@ -8,7 +8,7 @@ use super::decode::decode_one;
 use super::file::rebase;
 use super::{
     AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env, KEYS,
-    Key, Layer, OutputFormat, Project, Settings, Span, Transport, load_file,
+    Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, UsageSettings, load_file,
 };
 
 /// Where a value came from.
@@ -172,7 +172,7 @@ pub fn resolve(dirs: &Dirs, project: &Project, env: &Env, flags: Flags) -> Resul
     let mut origins = Vec::new();
     let settings = settle(&voices, flags.agent_args, &mut origins);
     let resolved = Resolved { settings, origins, files, warnings };
-    check_sense(&resolved)?;
+    check_sense(&resolved, dirs)?;
     Ok(resolved)
 }
 
@@ -213,9 +213,12 @@ fn variable_value(path: &str, text: &str) -> Value {
         | "budgets.max_restarts"
         | "budgets.max_repeats"
         | "budgets.max_cost_usd"
-        | "critic.max_failures" => serde_json::from_str::<serde_json::Number>(trimmed)
+        | "critic.max_failures"
+        | "rotate_at"
+        | "usage.warn_threshold"
+        | "usage.critical_threshold" => serde_json::from_str::<serde_json::Number>(trimmed)
             .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
-        "share_prompt_prefix" | "no_wait" => match trimmed.to_ascii_lowercase().as_str() {
+        "share_prompt_prefix" | "no_wait" | "interactive" => match trimmed.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Value::Bool(true),
             "0" | "false" | "no" | "off" => Value::Bool(false),
             _ => Value::String(text.to_owned()),
@@ -233,6 +236,7 @@ fn overlay(under: Layer, over: Layer) -> Layer {
         },
         transport: over.transport.or(under.transport),
         checks: over.checks.or(under.checks),
+        tokens: over.tokens.or(under.tokens),
         critic: super::CriticLayer {
             prompt_file: over.critic.prompt_file.or(under.critic.prompt_file),
             prompt: over.critic.prompt.or(under.critic.prompt),
@@ -248,11 +252,20 @@ fn overlay(under: Layer, over: Layer) -> Layer {
             max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
             max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
         },
+        start_timeout: over.start_timeout.or(under.start_timeout),
         stall_timeout: over.stall_timeout.or(under.stall_timeout),
         tool_timeout: over.tool_timeout.or(under.tool_timeout),
         grace: over.grace.or(under.grace),
         share_prompt_prefix: over.share_prompt_prefix.or(under.share_prompt_prefix),
         no_wait: over.no_wait.or(under.no_wait),
+        rotate_at: over.rotate_at.or(under.rotate_at),
+        interactive: over.interactive.or(under.interactive),
+        answer_timeout: over.answer_timeout.or(under.answer_timeout),
+        usage: super::UsageLayer {
+            base_url: over.usage.base_url.or(under.usage.base_url),
+            warn_threshold: over.usage.warn_threshold.or(under.usage.warn_threshold),
+            critical_threshold: over.usage.critical_threshold.or(under.usage.critical_threshold),
+        },
         output_format: over.output_format.or(under.output_format),
     }
 }
@@ -288,6 +301,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
                 }
             })
             .collect(),
+        tokens: layer.tokens.unwrap_or_default(),
         critic: CriticSettings {
             prompt_file: layer.critic.prompt_file.map(PathBuf::from),
             prompt: layer.critic.prompt.unwrap_or(CriticPromptAs::Message),
@@ -303,11 +317,20 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
             max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
             max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),
         },
+        start_timeout: layer.start_timeout.unwrap_or(START_TIMEOUT),
         stall_timeout: layer.stall_timeout.unwrap_or(STALL_TIMEOUT),
         tool_timeout,
         grace: layer.grace.unwrap_or(GRACE),
         share_prompt_prefix: layer.share_prompt_prefix.unwrap_or(true),
         no_wait: layer.no_wait.unwrap_or(false),
+        rotate_at: layer.rotate_at.unwrap_or(ROTATE_AT),
+        interactive: layer.interactive.unwrap_or(false),
+        answer_timeout: layer.answer_timeout.unwrap_or(ANSWER_TIMEOUT),
+        usage: UsageSettings {
+            base_url: layer.usage.base_url,
+            warn_threshold: layer.usage.warn_threshold.unwrap_or(USAGE_WARN),
+            critical_threshold: layer.usage.critical_threshold.unwrap_or(USAGE_CRITICAL),
+        },
         output_format: layer.output_format.unwrap_or(OutputFormat::Text),
     }
 }
@@ -323,10 +346,15 @@ const MAX_ITERATIONS: NonZeroU32 = at_least_one(20);
 const MAX_REPEATS: NonZeroU32 = at_least_one(3);
 const MAX_CRITIC_FAILURES: NonZeroU32 = at_least_one(3);
 const MAX_RESTARTS: u32 = 5;
+const START_TIMEOUT: Span = Span::from_secs(60);
 const STALL_TIMEOUT: Span = Span::from_secs(180);
 const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
 const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);
 const GRACE: Span = Span::from_secs(3);
+const ROTATE_AT: Percent = Percent::clamped(95);
+const USAGE_WARN: Percent = Percent::clamped(80);
+const USAGE_CRITICAL: Percent = Percent::clamped(90);
+const ANSWER_TIMEOUT: Span = Span::from_secs(60);
 
 fn has(layer: &Layer, key: &Key) -> bool {
     serde_json::to_value(layer)
@@ -335,11 +363,25 @@ fn has(layer: &Layer, key: &Key) -> bool {
         .unwrap_or(false)
 }
 
+/// Whether a value was given by the user and not by whoever wrote the project.
+fn users_own(origin: &Origin, dirs: &Dirs) -> bool {
+    match origin {
+        Origin::Default | Origin::Variable(_) | Origin::Flag(_) => true,
+        Origin::File(path) => *path == dirs.config_file() || *path == dirs.claude_config_file(),
+    }
+}
+
 /// Values of the right type that cannot be meant.
-fn check_sense(resolved: &Resolved) -> Result<(), ConfigError> {
+fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
     let settings = &resolved.settings;
     let blank = |text: &str| text.trim().is_empty();
-    let senseless: [(&'static str, bool, &'static str); 5] = [
+    let usage = &settings.usage;
+    // The lower key is the one to blame unless only the upper one was set.
+    let crossed = match resolved.origin("usage.warn_threshold") {
+        Origin::Default => "usage.critical_threshold",
+        Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
+    };
+    let senseless: [(&'static str, bool, &'static str); 8] = [
         (
             "agent.path",
             settings.agent.path.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
@@ -352,6 +394,14 @@ fn check_sense(resolved: &Resolved) -> Result<(), ConfigError> {
             "the file's name is empty",
         ),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
+        ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),
+        (
+            "usage.base_url",
+            !users_own(&resolved.origin("usage.base_url"), dirs),
+            "a project's file does not decide where your tokens are sent: move it into ccc.json in your configuration \
+             directory, or set CCC_USAGE_BASE_URL",
+        ),
+        (crossed, usage.critical_threshold < usage.warn_threshold, "the warning would come after what is critical"),
         ("critic.allow", settings.critic.allow.iter().any(|pattern| blank(pattern)), "a pattern is empty"),
     ];
     match senseless.into_iter().find(|(_, wrong, _)| *wrong) {
@@ -371,6 +421,7 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
             super::env::CCC_LOG,
             super::env::CCC_RUN_ID,
             super::env::CCC_ATTEMPT,
+            super::env::CCC_SECURITY,
         ])
         .collect();
     env.names()

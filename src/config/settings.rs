@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Span, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
 
 /// What the user wants, after all layers: nothing is left open that has a default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,10 +14,14 @@ pub struct Settings {
     pub transport: Transport,
     /// `checks`, in order.
     pub checks: Vec<Check>,
+    /// `tokens`, in order; their files are absolute.
+    pub tokens: Vec<TokenEntry>,
     /// `critic`.
     pub critic: CriticSettings,
     /// `budgets`.
     pub budgets: BudgetSettings,
+    /// `start_timeout`.
+    pub start_timeout: Span,
     /// `stall_timeout`.
     pub stall_timeout: Span,
     /// `tool_timeout`.
@@ -28,6 +32,14 @@ pub struct Settings {
     pub share_prompt_prefix: bool,
     /// `no_wait`.
     pub no_wait: bool,
+    /// `rotate_at`.
+    pub rotate_at: Percent,
+    /// `interactive`.
+    pub interactive: bool,
+    /// `answer_timeout`.
+    pub answer_timeout: Span,
+    /// `usage`.
+    pub usage: UsageSettings,
     /// `output_format`.
     pub output_format: OutputFormat,
 }
@@ -39,6 +51,17 @@ pub struct AgentSettings {
     pub path: Option<PathBuf>,
     /// The configured arguments, followed by those after `--`.
     pub args: Vec<String>,
+}
+
+/// Usage of the subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageSettings {
+    /// Where it is asked for; `None` is the official host.
+    pub base_url: Option<String>,
+    /// From here on it is WARN.
+    pub warn_threshold: Percent,
+    /// From here on it is CRITICAL.
+    pub critical_threshold: Percent,
 }
 
 /// A check.

@@ -84,3 +84,86 @@ impl fmt::Display for Cost {
         write!(f, "{}", self.0)
     }
 }
+
+/// A share in whole percent, 1 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u8", into = "u8")]
+#[schemars(extend("minimum" = 1, "maximum" = 100))]
+pub struct Percent(u8);
+
+impl Percent {
+    /// From the number; `None` outside of 1 to 100.
+    #[must_use]
+    pub const fn new(percent: u8) -> Option<Percent> {
+        if percent >= 1 && percent <= 100 { Some(Percent(percent)) } else { None }
+    }
+
+    /// The nearest share that there is.
+    pub(super) const fn clamped(percent: u8) -> Percent {
+        match percent {
+            0 => Percent(1),
+            1..=100 => Percent(percent),
+            _ => Percent(100),
+        }
+    }
+
+    /// As a share of 1.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
+/// A number or text that is no share in percent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a whole number of percent from 1 to 100")]
+pub struct PercentFault(String);
+
+impl TryFrom<u8> for Percent {
+    type Error = PercentFault;
+
+    fn try_from(percent: u8) -> Result<Self, PercentFault> {
+        Self::new(percent).ok_or_else(|| PercentFault(percent.to_string()))
+    }
+}
+
+impl From<Percent> for u8 {
+    fn from(percent: Percent) -> u8 {
+        percent.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = PercentFault;
+
+    fn from_str(text: &str) -> Result<Self, PercentFault> {
+        let number = text.trim().trim_end_matches('%').parse().ok();
+        number.and_then(Self::new).ok_or_else(|| PercentFault(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Percent;
+
+    #[test]
+    fn a_share_is_a_whole_number_of_percent() {
+        for (text, percent) in [
+            ("95", Some(95)),
+            (" 80% ", Some(80)),
+            ("1", Some(1)),
+            ("0", None),
+            ("101", None),
+            ("0.9", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse().ok(), percent.and_then(Percent::new), "{text:?}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, MeasureId, Outcome, ProcId, TurnId};
+use super::{CheckId, LimitQuestion, MeasureId, Outcome, ProcId, TokenId, TokenReport, TurnId};
 use crate::agent::{Edit, Role, TurnKind};
 
 /// What is to be done. The driver performs actions in order and reports what came of them as inputs.
@@ -14,12 +14,25 @@ pub enum Action {
     Send(Send),
     /// Ask the process, in its own protocol, to interrupt its turn.
     Interrupt { proc: ProcId },
+    /// Answer a question whether a tool may be used: no. The model reads `denial`.
+    Answer { proc: ProcId, request_id: String, denial: String },
     /// Close its stdin: an idle agent exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.
     Signal { proc: ProcId, signal: Signal },
     /// Kill the process and every descendant of it.
     KillTree { proc: ProcId },
+    /// Exchange the credential of the live process for this one; the process itself says whether it took it.
+    SetCredential { proc: ProcId, token: TokenId },
+    /// Tell all ccc processes of the user about a token; answered by `Tokens` under the same number.
+    ReportToken { request: u32, token: TokenId, report: TokenReport },
+    /// Look what is known about the tokens by now; answered by `Tokens` under the same number.
+    ReadTokens { request: u32 },
+    /// Ask the provider about a token, where it can be asked; answered by `Tokens` without a number when it has said
+    /// something.
+    ProbeToken { token: TokenId },
+    /// Ask the user; answered by `OperatorInput::Answer`, or not at all.
+    Ask(LimitQuestion),
     /// Run a check; answered by `CheckFinished`.
     RunCheck { check: CheckId, command: String, timeout_ms: u64 },
     /// Stop a running check.
@@ -45,6 +58,9 @@ pub struct Spawn {
     pub role: Role,
     /// What to start.
     pub launch: Launch,
+    /// With which token; `None` leaves it to the CLI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
 }
 
 /// What to start, without the secrets: those the driver adds.
@@ -128,8 +144,25 @@ pub enum Show {
     Cost { usd: Option<f64> },
     /// Something the user should know.
     Notice { text: String },
+    /// Another token is used from now on; by their labels.
+    Rotation { from: String, to: String, why: String },
+    /// No token may be used now; the first is free again at `until_unix_ms`.
+    Spent { tokens: Vec<SpentToken>, until_unix_ms: i64, now_unix_ms: i64 },
+    /// A question that the user may answer.
+    Question { question: LimitQuestion, now_unix_ms: i64 },
     /// The run is over.
     Finished { outcome: Outcome, reason: String },
+}
+
+/// A token that may not be used now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentToken {
+    /// Its label.
+    pub label: String,
+    /// When it is free again, unix milliseconds; `None` when it was refused.
+    pub until_unix_ms: Option<i64>,
+    /// It was refused.
+    pub refused: bool,
 }
 
 /// How the run ended.

@@ -12,6 +12,7 @@ const NAMED_DENIALS: usize = 3;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) restarts: u32,
+    pub(super) rotations: u32,
     pub(super) waited_ms: u64,
     cost_usd: BTreeMap<ProcId, f64>,
     denials: BTreeMap<Denial, u32>,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{CheckId, MeasureId, ProcId};
+use super::{CheckId, LimitChoice, MeasureId, ProcId, TokenFact};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,6 +15,16 @@ pub enum Input {
         resumed: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         turn_recorded: Option<bool>,
+        /// The tokens that there are; none when the CLI is to find one by itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tokens: Vec<TokenFact>,
+    },
+    /// What all ccc processes of the user know about the tokens by now: the answer to `ReportToken` and `ReadTokens` of
+    /// this number, or to `ProbeToken`.
+    Tokens {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<u32>,
+        tokens: Vec<TokenFact>,
     },
     /// A process was started.
     Spawned { proc: ProcId, pid: u32, transport: String },
@@ -60,6 +70,8 @@ pub enum SpawnFault {
     NotExecutable,
     /// The working directory is gone.
     BadDirectory,
+    /// The command that gives its credential failed.
+    NoCredential,
     /// The system is out of something (processes, memory, descriptors): may pass.
     Exhausted,
     /// Anything else.
@@ -134,4 +146,6 @@ pub enum OperatorInput {
     Turn { text: String },
     /// Gave other bounds when going on with a run.
     Budgets(super::Budgets),
+    /// Answered the question of this number.
+    Answer { number: u32, choice: LimitChoice },
 }

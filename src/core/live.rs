@@ -1,8 +1,9 @@
 //! One live process of the run, as the core sees it.
 
 use super::ladder::{Ladder, Rung};
+use super::rotation::{Proof, Swap};
 use super::watch::Watch;
-use super::{Action, ProcId, Tick, Timeouts};
+use super::{Action, ProcId, Tick, Timeouts, TokenId};
 use crate::agent::{AgentKind, Protocol, Role};
 
 /// Where in its life a process is.
@@ -24,11 +25,44 @@ pub(super) struct Live {
     pub(super) life: Life,
     pub(super) protocol: Protocol,
     pub(super) watch: Watch,
+    /// With which token it runs; `None` where the CLI finds one by itself.
+    pub(super) token: Option<TokenId>,
+    /// An exchange of it under way.
+    pub(super) swap: Option<Swap>,
+    /// Whether it is known to use it.
+    pub(super) proof: Proof,
+    /// Rejections with status 429 in a row that the CLI tries again after.
+    pub(super) throttles: u32,
+    /// It is being ended for another token: no failure of its own.
+    pub(super) leaves: bool,
+    /// Why it was ended, when it hung.
+    pub(super) hung: Option<String>,
+    /// It has written something that is not of its protocol.
+    pub(super) noisy: bool,
 }
 
 impl Live {
     pub(super) fn new(id: ProcId, role: Role, kind: AgentKind, now: Tick, limits: Timeouts) -> Live {
-        Live { id, role, life: Life::Starting, protocol: Protocol::new(kind, role), watch: Watch::new(now, limits) }
+        Live {
+            id,
+            role,
+            life: Life::Starting,
+            protocol: Protocol::new(kind, role),
+            watch: Watch::new(now, limits),
+            token: None,
+            swap: None,
+            proof: Proof::default(),
+            throttles: 0,
+            leaves: false,
+            hung: None,
+            noisy: false,
+        }
+    }
+
+    /// With this token.
+    pub(super) fn with_token(mut self, token: Option<TokenId>) -> Live {
+        self.token = token;
+        self
     }
 
     pub(super) fn is_ending(&self) -> bool {

@@ -7,15 +7,24 @@ use super::convergence::Convergence;
 use super::conversation::Conversation;
 use super::finish::Tally;
 use super::live::{Life, Live};
+use super::pool;
+use super::restart::Intensity;
 use super::review::{Checking, Reviewing};
+use super::rotation::Tokens;
 use super::{
     Action, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, SessionStart,
     Show, Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Role, TurnKind};
 
-/// A quota wait is looked at again this often, so that a machine that slept through the reset goes on soon after waking.
-const WAIT_RECHECK_MS: u64 = 60_000;
+/// A wait for a wall time is looked at again this often even if nobody wakes the run at [`Core::poll_wall_timeout`].
+const WAIT_RECHECK_MS: u64 = 600_000;
+/// No reset is further away: the longest window is one of seven days. A wait of which the clock says otherwise goes by
+/// the time that has passed.
+const LONGEST_RESET_MS: u64 = pool::LONGEST_RESET_MS.unsigned_abs();
+/// What the model reads when its CLI asks whether a tool may be used.
+const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and nobody is there to be asked. Do not repeat \
+    this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
 /// How much of the agent's last answer the result carries, in bytes.
 const RESULT_BYTES: usize = 64 * 1024;
 
@@ -42,7 +51,9 @@ pub struct Core {
     pub(super) stage: Stage,
     pub(super) iteration: u32,
     /// Ends of the agent in a row without a finished turn.
-    pub(super) restarts_in_a_row: u32,
+    pub(super) agent_ends: Intensity,
+    /// Some process of the run has said a line of the agent's protocol: the program is an agent.
+    pub(super) is_agent: bool,
     /// Failures of the provider in a row, the agent's and the critic's together.
     pub(super) provider_failures_in_a_row: u32,
     /// Turns in a row that failed for a reason of their own.
@@ -55,6 +66,7 @@ pub struct Core {
     /// The user knows that the tree cannot be measured.
     pub(super) tree_trouble_told: bool,
     pub(super) tally: Tally,
+    pub(super) tokens: Tokens,
 }
 
 /// What is known about the agent's session.
@@ -92,10 +104,12 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pause {
     pub(super) since: Tick,
-    /// Over at this tick, when `until_unix_ms` is not known.
+    /// Over at this tick, when `until_unix_ms` is not known or the clock cannot be right.
     pub(super) due: Tick,
     /// Over at this wall time.
     pub(super) until_unix_ms: Option<i64>,
+    /// It is for a token to be free again: then it is chosen anew.
+    pub(super) for_limit: bool,
 }
 
 impl Core {
@@ -123,7 +137,8 @@ impl Core {
             critics: Vec::new(),
             stage: Stage::NotBegun,
             iteration: 0,
-            restarts_in_a_row: 0,
+            agent_ends: Intensity::default(),
+            is_agent: false,
             provider_failures_in_a_row: 0,
             turn_failures_in_a_row: 0,
             convergence: Convergence::default(),
@@ -132,6 +147,7 @@ impl Core {
             left_open: 0,
             tree_trouble_told: false,
             tally: Tally::default(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -141,7 +157,12 @@ impl Core {
         self.now = self.now.max(now);
         let seen = self.now;
         match input {
-            Input::Began { unix_ms, resumed, turn_recorded } => self.began(unix_ms, resumed, turn_recorded),
+            Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
+                self.see_wall_clock(unix_ms);
+                self.tokens_at_beginning(tokens);
+                self.began(resumed, turn_recorded);
+            }
+            Input::Tokens { request, tokens } => self.tokens_known(request, tokens),
             Input::Spawned { proc, pid, transport } => self.spawned(proc, pid, &transport),
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
@@ -171,6 +192,7 @@ impl Core {
     pub fn poll_timeout(&self) -> Option<Tick> {
         let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Live::deadline).collect();
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
+        deadlines.extend(self.token_deadline());
         match &self.stage {
             Stage::Working => {
                 if self.agent.is_none() {
@@ -187,6 +209,19 @@ impl Core {
             Stage::Finished => return None,
         }
         deadlines.into_iter().min()
+    }
+
+    /// The wall time (unix milliseconds) at which [`Input::Elapsed`] is due besides; `None` when no wait depends on the
+    /// wall clock. It comes also when the clock is set or the machine slept, of which ticks know nothing: whoever can
+    /// be woken by the wall clock, and by its being set, should be.
+    #[must_use]
+    pub fn poll_wall_timeout(&self) -> Option<i64> {
+        let pause = match &self.stage {
+            Stage::Waiting(pause) => Some(pause),
+            Stage::Reviewing(review) => review.pause.as_ref(),
+            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+        };
+        pause.and_then(|pause| pause.until_unix_ms)
     }
 
     /// Whether the run is over.
@@ -226,6 +261,12 @@ impl Core {
         self.tally.restarts
     }
 
+    /// Times another token was taken.
+    #[must_use]
+    pub fn rotations(&self) -> u32 {
+        self.tally.rotations
+    }
+
     /// What all processes have cost; `None` while unknown.
     #[must_use]
     pub fn cost_usd(&self) -> Option<f64> {
@@ -236,6 +277,7 @@ impl Core {
     #[must_use]
     pub fn phase(&self) -> &'static str {
         match &self.stage {
+            Stage::Working | Stage::Reviewing(_) if self.is_asking() => "waiting",
             Stage::NotBegun => "starting",
             Stage::Working if self.agent.as_ref().is_none_or(|agent| agent.life == Life::Starting) => "starting",
             Stage::Working => "working",
@@ -247,8 +289,7 @@ impl Core {
         }
     }
 
-    fn began(&mut self, unix_ms: i64, resumed: bool, turn_recorded: Option<bool>) {
-        self.see_wall_clock(unix_ms);
+    fn began(&mut self, resumed: bool, turn_recorded: Option<bool>) {
         let stage = std::mem::replace(&mut self.stage, Stage::Working);
         match stage {
             Stage::NotBegun => {
@@ -270,6 +311,11 @@ impl Core {
             Stage::Closing { outcome: Outcome::Completed, reason } if !self.turns.has_queued() => {
                 self.lose_processes();
                 self.stage = Stage::Closing { outcome: Outcome::Completed, reason };
+            }
+            Stage::Waiting(pause) if pause.for_limit && self.has_usable_token() => {
+                self.lose_processes();
+                self.end_wait(&pause);
+                self.decide("go on", "the run was waiting for a token, and there is one now");
             }
             Stage::Waiting(pause) => {
                 self.lose_processes();
@@ -301,7 +347,7 @@ impl Core {
                     | Stage::Closing { .. } => "ccc itself had ended before the run did",
                 };
                 self.lose_processes();
-                self.restarts_in_a_row = 0;
+                self.agent_ends.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
@@ -345,6 +391,7 @@ impl Core {
                 self.decide("take the new bounds", "the user gave them");
                 self.plan.budgets = budgets;
             }
+            OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
         }
     }
 
@@ -352,6 +399,7 @@ impl Core {
         self.see_wall_clock(unix_ms);
         self.elapsed_processes();
         self.measure_overdue();
+        self.tokens_elapsed();
         if matches!(self.stage, Stage::Working | Stage::Waiting(_))
             && self.duration_deadline().is_some_and(|deadline| self.now >= deadline)
         {
@@ -370,7 +418,9 @@ impl Core {
                     self.end_wait(&pause);
                     self.decide("go on", "the wait is over");
                     self.stage = Stage::Working;
-                    self.advance_work();
+                    if !(pause.for_limit && self.look_after_wait()) {
+                        self.advance_work();
+                    }
                 }
             }
             Stage::Closing { outcome, reason } => {
@@ -408,6 +458,7 @@ impl Core {
         if let Some(pause) = waiting {
             self.end_wait(&pause);
         }
+        self.stop_choosing();
         if let Stage::Checking(checking) = &self.stage {
             let check = checking.running;
             self.act(Action::CancelCheck { check });
@@ -444,7 +495,7 @@ impl Core {
             session_id: self.session.id.clone().filter(|_| self.session.begun),
             iterations: self.iteration,
             restarts: self.tally.restarts,
-            rotations: 0,
+            rotations: self.tally.rotations,
             waited_ms: self.tally.waited_ms,
             cost_usd: self.tally.cost_usd(),
         };
@@ -462,6 +513,8 @@ impl Core {
             LineFact::Json(json) => {
                 let mut events = Vec::new();
                 live.protocol.line(json.get(), &mut events);
+                let spoke = live.protocol.has_spoken();
+                self.is_agent |= spoke;
                 for event in events {
                     if let Some(live) = self.live_mut(proc) {
                         live.watch.event(now, &event);
@@ -473,7 +526,8 @@ impl Core {
                 }
             }
             LineFact::Noise(text) => {
-                live.watch.progress(now);
+                live.watch.noise(now);
+                live.noisy = true;
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
@@ -490,6 +544,9 @@ impl Core {
     pub(super) fn common_event(&mut self, proc: ProcId, role: Role, event: &AgentEvent) {
         match event {
             AgentEvent::Text { text, sub_agent } => {
+                if let Some(live) = self.live_mut(proc) {
+                    live.throttles = 0;
+                }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }
             AgentEvent::ToolStarted { id, name, target, edit, .. } => self.show(Show::Tool {
@@ -511,8 +568,14 @@ impl Core {
                 self.show(Show::Notice {
                     text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1} s"),
                 });
+                self.retry_with_token(proc, *status);
             }
-            AgentEvent::Question { request_id, subtype } => {
+            AgentEvent::Question { request_id, denial: Some(_), .. } => {
+                self.decide("deny the permission", "nobody is there to ask");
+                let denial = PERMISSION_DENIED.to_owned();
+                self.act(Action::Answer { proc, request_id: request_id.clone(), denial });
+            }
+            AgentEvent::Question { request_id, subtype, denial: None } => {
                 self.note("question", &format!("process {proc} asks {subtype} ({request_id}); nobody answers"));
             }
             AgentEvent::Cost { process_usd } => {
@@ -521,12 +584,14 @@ impl Core {
                     self.show(Show::Cost { usd });
                 }
             }
+            AgentEvent::Limit(limit) => self.windows_told(proc, limit),
+            AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::Alive
             | AgentEvent::SessionKnown { .. }
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::TurnStarted { .. }
-            | AgentEvent::Limit(_)
             | AgentEvent::Compacting(_)
+            | AgentEvent::ActionRequired(_)
             | AgentEvent::Waiting(_)
             | AgentEvent::TurnEnded(_) => {}
         }
@@ -535,12 +600,32 @@ impl Core {
     /// Begins a wait until a wall time when it is known, else for `otherwise_ms`; jitter keeps a fleet from starting in step.
     pub(super) fn pause(&self, until_unix_s: Option<i64>, otherwise_ms: u64, jitter_ms: u64) -> Pause {
         let until_unix_ms = until_unix_s.map(|seconds| seconds.saturating_mul(1_000).saturating_add(jitter_ms as i64));
-        Pause { since: self.now, due: self.now.plus_ms(otherwise_ms.saturating_add(jitter_ms)), until_unix_ms }
+        self.pause_until(until_unix_ms, otherwise_ms.saturating_add(jitter_ms))
+    }
+
+    /// Begins a wait until a wall time when it is known, else for `otherwise_ms`.
+    pub(super) fn pause_until(&self, until_unix_ms: Option<i64>, otherwise_ms: u64) -> Pause {
+        let left_ms = match until_unix_ms {
+            Some(until) => self.ms_until(until).min(LONGEST_RESET_MS),
+            None => otherwise_ms,
+        };
+        Pause { since: self.now, due: self.now.plus_ms(left_ms), until_unix_ms, for_limit: false }
+    }
+
+    /// Milliseconds up to this wall time; 0 when it has passed.
+    fn ms_until(&self, unix_ms: i64) -> u64 {
+        u64::try_from(unix_ms.saturating_sub(self.unix_ms())).unwrap_or(0)
     }
 
     pub(super) fn is_over(&self, pause: &Pause) -> bool {
         match pause.until_unix_ms {
-            Some(until) => self.unix_ms() >= until,
+            // The wall clock decides: a machine that slept is woken by it, one whose clock was wrong is put right by it. But
+            // a clock that says years was set back by mistake: then the time decides that the wait was to last at first.
+            Some(until) => match self.ms_until(until) {
+                0 => true,
+                1..=LONGEST_RESET_MS => self.now >= pause.since.plus_ms(LONGEST_RESET_MS),
+                _ => self.now >= pause.due,
+            },
             None => self.now >= pause.due,
         }
     }
@@ -548,8 +633,11 @@ impl Core {
     pub(super) fn wake_tick(&self, pause: &Pause) -> Tick {
         match pause.until_unix_ms {
             Some(until) => {
-                let left_ms = u64::try_from(until.saturating_sub(self.unix_ms())).unwrap_or(0);
-                self.now.plus_ms(left_ms.min(WAIT_RECHECK_MS))
+                let over = match self.ms_until(until) {
+                    left_ms @ 0..=LONGEST_RESET_MS => self.now.plus_ms(left_ms),
+                    _ => pause.due,
+                };
+                over.min(self.now.plus_ms(WAIT_RECHECK_MS))
             }
             None => pause.due,
         }

@@ -9,6 +9,7 @@
 //! A feature that seems to need one of them needs a new input and a new action instead.
 
 mod action;
+pub mod command;
 mod convergence;
 mod conversation;
 mod finish;
@@ -19,8 +20,11 @@ mod live;
 mod machine;
 mod outcome;
 mod plan;
+pub mod pool;
+mod question;
 mod restart;
 mod review;
+mod rotation;
 mod tick;
 mod token;
 mod verdict;
@@ -30,12 +34,13 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn};
+pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact};
 pub use machine::Core;
 pub use outcome::Outcome;
 pub use plan::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
+pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};

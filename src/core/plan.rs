@@ -44,6 +44,24 @@ pub struct Plan {
     pub share_prompt_prefix: bool,
     /// Do not wait for a reset: end with `limits`.
     pub no_wait: bool,
+    /// From which utilization of a window another token is taken at the next stop, 0 to 1.
+    #[serde(default = "rotate_at")]
+    pub rotate_at: f64,
+    /// Ask the user at a limit.
+    #[serde(default)]
+    pub interactive: bool,
+    /// How long an answer is waited for before the default is taken.
+    #[serde(default = "answer_timeout_ms")]
+    pub answer_timeout_ms: u64,
+}
+
+/// That of journals before 1.1, which knew no rotation.
+fn rotate_at() -> f64 {
+    0.95
+}
+
+fn answer_timeout_ms() -> u64 {
+    60_000
 }
 
 /// How the session begins.
@@ -105,15 +123,24 @@ pub struct Budgets {
     pub max_duration_ms: Option<u64>,
     /// Money, as the agent reports it.
     pub max_cost_usd: Option<f64>,
-    /// Starts of the agent in a row without a finished turn.
+    /// Starts of the agent in a row without a finished turn, within an hour.
     pub max_restarts: u32,
     /// Repeated feedback on an unchanged tree before the run is `stuck`.
     pub max_repeats: u32,
 }
 
+/// For runs that were recorded without it: a CLI starts in half a second, on a loaded machine in four (facts §2), and a session of
+/// 50 MB adds two.
+fn default_start_ms() -> u64 {
+    60_000
+}
+
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
+    /// From the first turn that a process is given to the first line that it says.
+    #[serde(default = "default_start_ms")]
+    pub start_ms: u64,
     /// No progress from the model.
     pub stall_ms: u64,
     /// A tool that declared no timeout of its own, and background work after the turn.

@@ -1,54 +1,125 @@
-//! The restart policy: what to do after the agent's process has ended without being asked to.
+//! The restart policy: what to do after the agent's process is gone without having been asked to go.
+//!
+//! | the end | within the limit | beyond it |
+//! |---|---|---|
+//! | clean, crash, hung, not started for want of something | restart after a pause | give up |
+//! | the session is in use | resume it | give up |
+//! | the session is unknown, and it is ours | begin it | give up |
+//! | the session is unknown, and the user named it | give up | give up |
+//! | bad usage, refused to start, no program, no agent | give up | give up |
+//!
+//! The limit is one of intensity: so many ends within [`WINDOW_MS`] without a finished turn between them. A spent
+//! limit of the provider and a refused credential are no ends of a process: they are the failures of a turn.
 
+use std::collections::VecDeque;
+
+use super::Tick;
 use super::id::jitter_unit;
 use crate::agent::ExitCause;
 
+/// Ends of the agent that lie further back do not count: one crash a day never adds up to a failure.
+pub(super) const WINDOW_MS: u64 = 3_600_000;
 /// The first pause before a restart that is not the first in a row.
 const FIRST_PAUSE_MS: u64 = 1_000;
-/// The longest pause.
+/// The longest pause. With it a window holds about 70 ends.
 const LONGEST_PAUSE_MS: u64 = 60_000;
 
-/// What to do after an end that nobody asked for.
+/// Why the agent's process is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Death {
+    /// It ended by itself.
+    Exited(ExitCause),
+    /// It hung and was ended for that.
+    Hung,
+    /// The system had not the means to start it at this moment.
+    NotStarted,
+    /// It cannot be started at all: no such program, not executable, no such directory.
+    NoProgram,
+    /// It is a program, and no agent: it has not said one line of the protocol.
+    NoAgent,
+}
+
+/// What to do then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// Start again after this pause.
-    After { pause_ms: u64 },
-    /// Start again at once; the session exists after all: resume it.
+    /// Start again.
+    Again,
+    /// Start again; the session exists after all: resume it.
     Resuming,
-    /// Start again at once; the session does not exist after all: begin it.
+    /// Start again; the session does not exist after all: begin it.
     Beginning,
     /// Never start this again.
     GiveUp { reason: String },
 }
 
-/// The table: cause × how often in a row (1 for the first) → what to do.
-pub(super) fn policy(
-    cause: &ExitCause,
-    in_a_row: u32,
-    max_in_a_row: u32,
-    session_is_ours: bool,
-    seed: &str,
-) -> Restart {
-    match cause {
-        ExitCause::BadUsage { message } => {
-            Restart::GiveUp { reason: format!("the agent's CLI refused its arguments: {message}") }
+/// What else the decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing<'a> {
+    /// Ends within the window, this one included.
+    pub(super) ends: u32,
+    /// How many of them are restarted after.
+    pub(super) max_restarts: u32,
+    /// We chose the session's id.
+    pub(super) session_is_ours: bool,
+    /// The agent's program, for messages.
+    pub(super) program: &'a str,
+    /// What became of the process, in words that follow «it».
+    pub(super) how: &'a str,
+}
+
+/// The table.
+pub(super) fn policy(death: &Death, standing: Standing<'_>) -> Restart {
+    let Standing { ends, max_restarts, session_is_ours, program, how } = standing;
+    let give_up = |reason: String| Restart::GiveUp { reason };
+    match death {
+        Death::Exited(ExitCause::BadUsage { message }) => {
+            give_up(format!("the agent's CLI refused its arguments: {message}"))
         }
-        ExitCause::RefusedToStart { message } => {
-            Restart::GiveUp { reason: format!("the agent's CLI refused to start: {message}") }
+        Death::Exited(ExitCause::RefusedToStart { message }) => {
+            give_up(format!("the agent's CLI refused to start: {message}"))
         }
-        ExitCause::SessionUnknown if !session_is_ours => {
-            Restart::GiveUp { reason: "the session to resume does not exist in this directory".to_owned() }
+        Death::NoProgram => give_up(format!("the agent {how}")),
+        Death::NoAgent => give_up(format!(
+            "`{program}` is no agent that ccc can drive: it {how}, and has not said one line of the agent's protocol; name \
+             the agent's program with --agent PATH"
+        )),
+        Death::Exited(ExitCause::SessionUnknown) if !session_is_ours => {
+            give_up("the session to resume does not exist in this directory".to_owned())
         }
-        ExitCause::SessionInUse | ExitCause::SessionUnknown | ExitCause::Clean | ExitCause::Crash
-            if in_a_row > max_in_a_row =>
+        Death::Exited(ExitCause::SessionInUse | ExitCause::SessionUnknown | ExitCause::Clean | ExitCause::Crash)
+        | Death::Hung
+        | Death::NotStarted
+            if ends > max_restarts =>
         {
-            Restart::GiveUp {
-                reason: format!("the agent's process ended {in_a_row} times in a row without finishing a turn"),
-            }
+            let minutes = WINDOW_MS / 60_000;
+            give_up(format!(
+                "the agent's process ended {ends} times in a row without finishing a turn, all within {minutes} min, \
+                 and --max-restarts is {max_restarts}; the last time it {how}"
+            ))
         }
-        ExitCause::SessionInUse => Restart::Resuming,
-        ExitCause::SessionUnknown => Restart::Beginning,
-        ExitCause::Clean | ExitCause::Crash => Restart::After { pause_ms: pause_ms(in_a_row, seed) },
+        Death::Exited(ExitCause::SessionInUse) => Restart::Resuming,
+        Death::Exited(ExitCause::SessionUnknown) => Restart::Beginning,
+        Death::Exited(ExitCause::Clean | ExitCause::Crash) | Death::Hung | Death::NotStarted => Restart::Again,
+    }
+}
+
+/// The ends of the agent since the last finished turn.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Intensity {
+    ends: VecDeque<Tick>,
+}
+
+impl Intensity {
+    /// The agent ended. Gives the number of ends within the window, this one included.
+    pub(super) fn ended(&mut self, now: Tick) -> u32 {
+        self.ends.retain(|end| now.ms_since(*end) < WINDOW_MS);
+        self.ends.push_back(now);
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// A turn was finished, or the user wants the run again: the count begins anew.
+    pub(super) fn forget(&mut self) {
+        self.ends.clear();
     }
 }
 
@@ -65,8 +136,9 @@ pub(super) fn pause_ms(in_a_row: u32, seed: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Restart, pause_ms, policy};
+    use super::{Death, Intensity, Restart, Standing, pause_ms, policy};
     use crate::agent::ExitCause;
+    use crate::core::Tick;
 
     #[test]
     fn the_first_restart_does_not_wait_and_later_ones_back_off_with_a_bound() {
@@ -78,24 +150,64 @@ mod tests {
         assert_ne!(pause_ms(5, "a"), pause_ms(5, "b"), "two runs do not restart in step");
     }
 
+    /// What a cell of the table says.
+    #[derive(Debug, PartialEq, Eq, Clone, Copy)]
+    enum Cell {
+        Again,
+        Resume,
+        Begin,
+        /// And its reason contains this.
+        GiveUp(&'static str),
+    }
+    use Cell::{Again, Begin, GiveUp, Resume};
+
     #[test]
-    fn every_cause_has_its_row() {
-        let gives_up = |restart: &Restart| matches!(restart, Restart::GiveUp { .. });
-        let bad = ExitCause::BadUsage { message: "unknown option".to_owned() };
-        assert!(gives_up(&policy(&bad, 1, 5, true, "s")), "bad usage is never restarted");
-        let refused = ExitCause::RefusedToStart { message: "no".to_owned() };
-        assert!(gives_up(&policy(&refused, 1, 5, true, "s")));
-        assert_eq!(policy(&ExitCause::Crash, 1, 5, true, "s"), Restart::After { pause_ms: 0 });
-        assert_eq!(policy(&ExitCause::Clean, 1, 5, true, "s"), Restart::After { pause_ms: 0 });
-        assert_eq!(policy(&ExitCause::SessionInUse, 1, 5, true, "s"), Restart::Resuming);
-        assert_eq!(policy(&ExitCause::SessionUnknown, 1, 5, true, "s"), Restart::Beginning);
-        assert!(
-            gives_up(&policy(&ExitCause::SessionUnknown, 1, 5, false, "s")),
-            "a session the user named is not invented"
+    fn every_cell_of_the_table() {
+        let exited = Death::Exited;
+        let bad = || exited(ExitCause::BadUsage { message: "unknown option".to_owned() });
+        let refused = || exited(ExitCause::RefusedToStart { message: "not as root".to_owned() });
+        const BEYOND: Cell = GiveUp(
+            "ended 6 times in a row without finishing a turn, all within 60 min, and --max-restarts is 5; the last time it ended so",
         );
-        for cause in [ExitCause::Crash, ExitCause::Clean, ExitCause::SessionInUse, ExitCause::SessionUnknown] {
-            assert!(!gives_up(&policy(&cause, 5, 5, true, "s")), "{cause:?} at the limit");
-            assert!(gives_up(&policy(&cause, 6, 5, true, "s")), "{cause:?} beyond the limit");
+        const NAMED: Cell = GiveUp("the session to resume does not exist");
+        // The end; within the limit with a session of ours and of the user's; beyond the limit, the same.
+        let rows = [
+            (exited(ExitCause::Clean), [Again, Again, BEYOND, BEYOND]),
+            (exited(ExitCause::Crash), [Again, Again, BEYOND, BEYOND]),
+            (Death::Hung, [Again, Again, BEYOND, BEYOND]),
+            (Death::NotStarted, [Again, Again, BEYOND, BEYOND]),
+            (exited(ExitCause::SessionInUse), [Resume, Resume, BEYOND, BEYOND]),
+            (exited(ExitCause::SessionUnknown), [Begin, NAMED, BEYOND, NAMED]),
+            (bad(), [GiveUp("refused its arguments: unknown option"); 4]),
+            (refused(), [GiveUp("refused to start: not as root"); 4]),
+            (Death::NoProgram, [GiveUp("the agent ended so"); 4]),
+            (Death::NoAgent, [GiveUp("`/bin/ls` is no agent"); 4]),
+        ];
+        for (death, cells) in rows {
+            let at = [(5, true), (5, false), (6, true), (6, false)];
+            for ((ends, session_is_ours), cell) in at.into_iter().zip(cells) {
+                let standing = Standing { ends, max_restarts: 5, session_is_ours, program: "/bin/ls", how: "ended so" };
+                let place = format!("{death:?}, end {ends}, session ours: {session_is_ours}");
+                match (policy(&death, standing), cell) {
+                    (Restart::Again, Again) | (Restart::Resuming, Resume) | (Restart::Beginning, Begin) => {}
+                    (Restart::GiveUp { reason }, GiveUp(part)) => assert!(reason.contains(part), "{place}: {reason}"),
+                    (restart, cell) => panic!("{place}: {restart:?} instead of {cell:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ends_count_within_the_window_and_a_finished_turn_forgets_them() {
+        let mut intensity = Intensity::default();
+        let at = |minute: u64| Tick::ZERO.plus_ms(minute * 60_000);
+        assert_eq!([0, 20, 40].map(|minute| intensity.ended(at(minute))), [1, 2, 3]);
+        assert_eq!(intensity.ended(at(60)), 3, "the first one is an hour old");
+        intensity.forget();
+        assert_eq!(intensity.ended(at(61)), 1);
+        let mut daily = Intensity::default();
+        for day in 0..365 {
+            assert_eq!(daily.ended(at(day * 24 * 60)), 1, "one crash a day never adds up");
         }
     }
 }

@@ -47,6 +47,9 @@ pub(super) struct Reviewing {
 
 impl Core {
     pub(super) fn begin_stop(&mut self) {
+        if self.look_for_better_token() {
+            return;
+        }
         if !self.session.begun {
             // The agent ended its turn before any session existed: nothing can be forked.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
@@ -189,10 +192,26 @@ impl Core {
 
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
         self.phase_changes("reviewing", "");
-        self.start_critic(checks, 0);
+        self.stage = Stage::Reviewing(Reviewing {
+            checks,
+            critic: None,
+            before: MeasureId(0),
+            before_tree: None,
+            after: None,
+            answer: None,
+            briefed: false,
+            began: self.now,
+            failures: 0,
+            pause: None,
+        });
+        self.start_critic();
     }
 
-    fn start_critic(&mut self, checks: Vec<(String, CheckResult)>, failures: u32) {
+    /// Starts a critic for the present review, with the token in use.
+    fn start_critic(&mut self) {
+        if !self.token_for_start() {
+            return;
+        }
         let Some(session_id) = self.session.id.clone() else {
             self.close(Outcome::Failed, "there is no session to review");
             return;
@@ -215,31 +234,62 @@ impl Core {
             critic_allow: &plan.critic.allow,
             cwd: &plan.cwd,
         });
-        self.critics.push(Live::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts));
-        self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch }));
+        let token = self.tokens.current.clone();
+        let live = Live::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts);
+        self.critics.push(live.with_token(token.clone()));
+        self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
-        self.stage = Stage::Reviewing(Reviewing {
-            checks,
-            critic: Some(proc),
-            before,
-            before_tree: None,
-            after: None,
-            answer: None,
-            briefed: false,
-            began: self.now,
-            failures,
-            pause: None,
-        });
+        let now = self.now;
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.critic = Some(proc);
+            review.before = before;
+            review.before_tree = None;
+            review.after = None;
+            review.answer = None;
+            review.briefed = false;
+            review.began = now;
+            review.pause = None;
+        }
+    }
+
+    /// It is settled with which token the review goes on.
+    pub(super) fn review_with_token(&mut self) {
+        if matches!(&self.stage, Stage::Reviewing(review) if review.critic.is_none() && review.pause.is_none()) {
+            self.start_critic();
+        }
+    }
+
+    /// The critic is asked again from the beginning, through no fault of its own.
+    pub(super) fn ask_critic_anew(&mut self, why: &str) {
+        self.decide("start the critic with the other token", why);
+        self.end_critic();
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.critic = None;
+            self.start_critic();
+        }
+    }
+
+    /// The critic is asked again when this is over.
+    pub(super) fn pause_review(&mut self, pause: Pause) {
+        self.end_critic();
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.critic = None;
+            review.pause = Some(pause);
+        }
     }
 
     pub(super) fn advance_review(&mut self) {
         let Stage::Reviewing(review) = &self.stage else { return };
         if let Some(pause) = review.pause {
             if self.is_over(&pause) {
-                let (checks, failures) = (review.checks.clone(), review.failures);
                 self.end_wait(&pause);
-                self.start_critic(checks, failures);
+                if let Stage::Reviewing(review) = &mut self.stage {
+                    review.pause = None;
+                }
+                if !(pause.for_limit && self.look_after_wait()) {
+                    self.start_critic();
+                }
             }
             return;
         }
@@ -304,6 +354,7 @@ impl Core {
                 let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
                 self.provider_failures_in_a_row = 0;
+                self.token_works(proc);
                 let Stage::Reviewing(review) = &self.stage else { return };
                 let before = review.before;
                 let after = self.measure(Some(before));
@@ -313,11 +364,24 @@ impl Core {
                 }
             }
             TurnOutcome::Interrupted => self.critic_failed("its turn was interrupted, and not by ccc"),
-            TurnOutcome::Failed { cause, message } => self.critic_turn_failed(&cause, &message),
+            TurnOutcome::Failed { cause, message } => self.critic_turn_failed(proc, &cause, &message),
         }
     }
 
-    fn critic_turn_failed(&mut self, cause: &FailureCause, message: &str) {
+    fn critic_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) {
+        if self.token_failed(proc, cause, message) {
+            let same = matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc));
+            if same && !self.is_choosing() {
+                self.ask_critic_anew(message);
+            } else if same {
+                // Started again when it is settled with which token.
+                self.end_critic();
+                if let Stage::Reviewing(review) = &mut self.stage {
+                    review.critic = None;
+                }
+            }
+            return;
+        }
         match cause {
             FailureCause::Quota { .. } if self.plan.no_wait => {
                 self.close(
@@ -358,11 +422,7 @@ impl Core {
     fn retry_critic_after(&mut self, pause: Pause, what: &str, why: &str) {
         self.decide(what, why);
         self.phase_changes("waiting", why);
-        self.end_critic();
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.critic = None;
-            review.pause = Some(pause);
-        }
+        self.pause_review(pause);
     }
 
     pub(super) fn critic_exited(&mut self, proc: ProcId, exit: &ExitFact) {
@@ -503,7 +563,7 @@ impl Core {
         self.turns.begin(kind, text);
     }
 
-    fn out_extend(&mut self, action: Option<Action>) {
+    pub(super) fn out_extend(&mut self, action: Option<Action>) {
         if let Some(action) = action {
             self.act(action);
         }

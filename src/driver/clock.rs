@@ -33,9 +33,18 @@ impl Clock {
         self.origin + Duration::from_micros(tick.0.saturating_sub(self.from.0)).min(FAR)
     }
 
-    /// How long ago that was.
+    /// ccc itself stood still for so long: the run's time did, too, and what was due then is as far away as before.
+    pub(super) fn stood_still(&mut self, by: Duration) {
+        self.origin += by;
+    }
+
+    /// How long ago that was; nothing when it is still to come.
     pub(super) fn late(&self, instant: Instant) -> Duration {
         instant.elapsed()
+    }
+
+    pub(super) fn instant_now(&self) -> Instant {
+        Instant::now()
     }
 
     pub(super) fn after(&self, duration: Duration) -> Instant {

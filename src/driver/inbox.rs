@@ -11,16 +11,18 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::agent::AgentKind;
-use crate::core::{CheckId, CheckResult, ExitFact, LineFact, MeasureId, ProcId};
-use crate::journal::Redactor;
+use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport};
+use crate::journal::SharedRedactor;
 use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Frame, FrameDecoder, LineLimit};
 
 use super::tree::Snapshot;
+use super::wallet::FetchedFor;
 
 /// How much output may wait for the loop, in bytes, over all processes.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
@@ -39,6 +41,10 @@ pub(super) enum Event {
     CheckFinished { check: CheckId, result: CheckResult },
     TreeTaken { measure: MeasureId, snapshot: Snapshot },
     TreeCompared { measure: MeasureId, fact: crate::core::TreeFact },
+    Answered { number: u32, choice: LimitChoice },
+    NotUnderstood { typed: String },
+    Probed { token: TokenId, reports: Vec<TokenReport> },
+    Fetched { token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor },
 }
 
 /// The sending side; cheap to clone.
@@ -90,7 +96,7 @@ pub(super) struct Ears {
     proc: ProcId,
     kind: AgentKind,
     inbox: Inbox,
-    redactor: Arc<Redactor>,
+    redactor: SharedRedactor,
     shared: Arc<Mutex<Heard>>,
     stderr_tail: Arc<Mutex<VecDeque<u8>>>,
 }
@@ -101,7 +107,7 @@ struct Heard {
 }
 
 impl Ears {
-    pub(super) fn new(proc: ProcId, kind: AgentKind, inbox: Inbox, redactor: Arc<Redactor>, limit: LineLimit) -> Ears {
+    pub(super) fn new(proc: ProcId, kind: AgentKind, inbox: Inbox, redactor: SharedRedactor, limit: LineLimit) -> Ears {
         Ears {
             proc,
             kind,
@@ -119,7 +125,7 @@ impl Ears {
                     self.progress(progress_at);
                     return;
                 }
-                let json = self.redactor.json_str(envelope.raw().json()).into_owned();
+                let json = self.redactor.now().json_str(envelope.raw().json()).into_owned();
                 let weight_bytes = json.len();
                 let line = match RawValue::from_string(json) {
                     Ok(raw) => LineFact::Json(raw),
@@ -129,7 +135,7 @@ impl Ears {
             }
             Frame::Noise(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
-                let text = self.redactor.text(&text).into_owned();
+                let text = self.redactor.now().text(&text).into_owned();
                 self.inbox.post_line(self.proc, LineFact::Noise(text), bytes.len());
             }
             Frame::TooLong { bytes } => self.inbox.post_line(self.proc, LineFact::TooLong(bytes), 0),
@@ -173,7 +179,7 @@ impl ChildSink for Ears {
     fn exited(&self, exit: Exit) {
         let mut tail = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
         let stderr_tail = String::from_utf8_lossy(tail.make_contiguous());
-        let stderr_tail = self.redactor.text(&stderr_tail).into_owned();
+        let stderr_tail = self.redactor.now().text(&stderr_tail).into_owned();
         let exit =
             ExitFact { code: exit.code, signal: exit.signal, stderr_tail, swept: exit.swept, turn_recorded: None };
         self.inbox.post(Event::Exited { proc: self.proc, exit });

@@ -4,7 +4,11 @@
 //! replayed one, in which facts come from a journal and actions are compared with it; and the simulated one, in which
 //! both are made up from a seed. The driver decides nothing: a decision here would be one that no replay can show.
 
+mod alarm;
+mod answers;
 mod clock;
+mod command;
+mod heartbeat;
 mod inbox;
 mod perform;
 mod real;
@@ -15,12 +19,16 @@ mod signals;
 pub mod simulated;
 mod summary;
 mod tree;
+mod wallet;
 
 pub use clock::unix_ms;
+pub use command::{CommandEnd, CommandSetup, TokenSupply, run_command};
+use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
-pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild};
+pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell_command};
 pub use sessions::session_record;
 pub use tree::{Ours, Snapshot, git_root};
+pub use wallet::Wallet;
 
 /// The width of the terminal that stderr is, when it is one.
 #[must_use]

@@ -8,11 +8,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
+use super::answers::Answers;
 use super::inbox::{Ears, Event};
 use super::real::World;
 use super::tree::Snapshot;
+use super::wallet::{FetchedFor, Value, fetch};
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault, Tick,
+    TokenId,
 };
 use crate::process::{
     Cancel, ChildSpec, CommandEnding, CommandSpec, Cookie, Signal as ProcessSignal, SpawnError, SystemPtys, Transport,
@@ -30,10 +35,14 @@ const STACK_BYTES: usize = 512 * 1024;
 impl World {
     pub(super) fn perform(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
         match action {
-            Action::Spawn(spawn) => at_once.push_back(self.spawn(&spawn)),
+            Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
             Action::Send(send) => self.send(send, at_once),
             Action::Interrupt { proc } => {
                 let line = self.core.plan().agent.encode_interrupt(&format!("interrupt-{proc}"));
+                self.write(proc, line, at_once);
+            }
+            Action::Answer { proc, request_id, denial } => {
+                let line = self.core.plan().agent.encode_denial(&request_id, &denial);
                 self.write(proc, line, at_once);
             }
             Action::CloseStdin { proc } => {
@@ -61,9 +70,73 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
+            Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
+            Action::ReportToken { request, token, report } => {
+                let tokens = self.wallet.report(&token, std::slice::from_ref(&report), self.clock.unix_ms());
+                at_once.push_back(Input::Tokens { request: Some(request), tokens });
+            }
+            Action::ReadTokens { request } => {
+                let tokens = self.wallet.read(self.clock.unix_ms());
+                at_once.push_back(Input::Tokens { request: Some(request), tokens });
+            }
+            Action::ProbeToken { token } => self.wallet.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => self.show(now, &show),
             Action::Finish(finish) => self.finish = Some(finish),
+        }
+    }
+
+    /// Starts a process, as soon as the value of its token is at hand.
+    fn spawn_with_token(&mut self, spawn: Spawn, at_once: &mut VecDeque<Input>) {
+        match self.wallet.value(spawn.token.as_ref()) {
+            Value::Ready(_) => at_once.push_back(self.spawn(&spawn)),
+            Value::ToFetch(credential) => fetch(credential, FetchedFor::Spawn(spawn), self.inbox.clone()),
+        }
+    }
+
+    fn exchange(&mut self, proc: ProcId, token: &TokenId, at_once: &mut VecDeque<Input>) {
+        if let Value::ToFetch(credential) = self.wallet.value(Some(token)) {
+            fetch(credential, FetchedFor::Exchange(proc), self.inbox.clone());
+            return;
+        }
+        // Without a line nobody answers, and the core restarts the process after its limit.
+        if let Some(line) = self.wallet.exchange_line(self.core.plan().agent, proc, token) {
+            self.write(proc, line, at_once);
+        }
+    }
+
+    /// A command has given a token's value, or failed to.
+    pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor) {
+        let fault = match value {
+            Ok(Some(value)) => {
+                self.wallet.keep(token.clone(), value);
+                // Before any process can say it.
+                let redactor = self.wallet.redactor();
+                *self.journal.redactor_mut() = redactor.clone();
+                self.redactor.replace(redactor);
+                None
+            }
+            Ok(None) => Some("its command printed no token".to_owned()),
+            Err(fault) => Some(fault),
+        };
+        match (purpose, fault) {
+            (FetchedFor::Spawn(spawn), None) => {
+                let input = self.spawn(&spawn);
+                self.feed(input);
+            }
+            (FetchedFor::Spawn(spawn), Some(message)) => {
+                self.feed(Input::SpawnFailed { proc: spawn.proc, fault: SpawnFault::NoCredential, message });
+            }
+            (FetchedFor::Exchange(proc), None) => {
+                let mut at_once = VecDeque::new();
+                self.exchange(proc, &token, &mut at_once);
+                for input in at_once {
+                    self.feed(input);
+                }
+            }
+            // The core restarts the process after its limit, and hears of the fault then.
+            (FetchedFor::Exchange(_), Some(fault)) => tracing::warn!(fault, "a token could not be fetched"),
         }
     }
 
@@ -71,14 +144,13 @@ impl World {
         let proc = spawn.proc;
         let launch = &spawn.launch;
         let mut env: Vec<(OsString, OsString)> = self
-            .env
-            .agent
-            .iter()
+            .wallet
+            .child_env(&self.env.0, spawn.token.as_ref())
+            .into_iter()
             .filter(|(name, _)| {
                 !launch.env_unset.iter().any(|unset| OsStr::new(unset) == name)
                     && !launch.env_set.iter().any(|(set, _)| OsStr::new(set) == name)
             })
-            .cloned()
             .collect();
         env.extend(launch.env_set.iter().map(|(name, value)| (name.into(), value.into())));
         let spec = ChildSpec {
@@ -89,13 +161,8 @@ impl World {
             transport: self.transport,
             cookie: self.cookie(proc),
         };
-        let ears = Ears::new(
-            proc,
-            self.core.plan().agent,
-            self.inbox.clone(),
-            Arc::clone(&self.redactor),
-            LineLimit::default(),
-        );
+        let ears =
+            Ears::new(proc, self.core.plan().agent, self.inbox.clone(), self.redactor.clone(), LineLimit::default());
         match spawn_or_pipe(&spec, ears, &SystemPtys) {
             Ok((child, no_pty)) => {
                 let pid = child.pid();
@@ -137,7 +204,7 @@ impl World {
 
     fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64) {
         let mut spec = CommandSpec::shell(command, PathBuf::from(&self.core.plan().cwd));
-        spec.env.clone_from(&self.env.checks);
+        spec.env.clone_from(&self.env.0);
         spec.timeout = Duration::from_millis(timeout_ms);
         spec.grace = CHECK_GRACE;
         spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;
@@ -157,7 +224,7 @@ impl World {
             }
         };
         self.checks.insert(check, cancel.clone());
-        let redactor = Arc::clone(&self.redactor);
+        let redactor = self.redactor.now();
         let body = move || {
             let result = match run_command(&spec, &cancel) {
                 Ok(result) => CheckResult {
@@ -196,7 +263,7 @@ impl World {
     }
 }
 
-fn fault_of(error: &SpawnError) -> SpawnFault {
+pub(super) fn fault_of(error: &SpawnError) -> SpawnFault {
     match error {
         SpawnError::NotFound { .. } => SpawnFault::NotFound,
         SpawnError::PermissionDenied { .. } => SpawnFault::NotExecutable,

@@ -15,13 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
+use super::answers::Answers;
 use super::clock::Clock;
+use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
+use super::wallet::Wallet;
 use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Tick};
-use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, action_kind, input_kind};
+use crate::journal::{
+    Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
+};
 use crate::process::{Cancel, Child, Transport, kill_children, reap_orphans};
 use crate::ui::{Piece, Printer, Screen};
 
@@ -30,14 +37,10 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(4);
 /// How long ccc, leaving, waits for the end of what it has killed.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
 /// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
-/// machine without memory).
+/// machine without memory). That time does not count; the regular beat is what shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
 /// How long, after that, timeouts wait for the facts that have piled up.
 const CATCH_UP: Duration = Duration::from_millis(500);
-/// The status line follows every event; while nothing happens its clock is redrawn this often, on a terminal only. A
-/// redraw wakes the loop twice (tokio's timer wheel) and the screen's thread once: this keeps an idle run below one
-/// wake-up a second.
-const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -48,18 +51,14 @@ pub struct Program {
     pub first_args: Vec<OsString>,
 }
 
-/// The environment that agent and critic start from: ours, with exactly one credential. Its values are never shown.
+/// The environment that all children start from: ours, without any credential. It is the checks' as it is; agent and
+/// critic get the token in use besides. Its values are never shown.
 #[derive(Clone)]
-pub struct ChildEnv {
-    /// For agent and critic.
-    pub agent: Vec<(OsString, OsString)>,
-    /// For checks: the same without any credential.
-    pub checks: Vec<(OsString, OsString)>,
-}
+pub struct ChildEnv(pub Vec<(OsString, OsString)>);
 
 impl fmt::Debug for ChildEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildEnv").field("variables", &self.agent.len()).finish()
+        f.debug_struct("ChildEnv").field("variables", &self.0.len()).finish()
     }
 }
 
@@ -90,6 +89,8 @@ pub struct Setup {
     pub program: Program,
     /// The children's environment.
     pub env: ChildEnv,
+    /// The tokens that agent and critic may get.
+    pub wallet: Wallet,
     /// How the agent's stdout reaches us.
     pub transport: Transport,
     /// The session's lock, when the session is known.
@@ -107,6 +108,8 @@ pub struct End {
     pub finish: Option<Finish>,
     /// The run's time at its end.
     pub tick: Tick,
+    /// The environment of an agent with the token in use at last.
+    pub env: ChildEnv,
     /// The printer and the screen, for the last words.
     pub printer: Printer,
     /// See `printer`.
@@ -128,14 +131,16 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             clock: Clock::starting_at(setup.from),
             core: setup.core,
             journal: setup.journal,
+            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
             run_dir: setup.run_dir,
             ours: Arc::new(Ours::of_process(&setup.state_dir)),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
-            redactor: Arc::new(setup.redactor),
+            redactor: SharedRedactor::new(setup.redactor),
             started_unix_ms: setup.started_unix_ms,
             program: setup.program,
             env: setup.env,
+            wallet: setup.wallet,
             transport: setup.transport,
             session_lock: setup.session_lock,
             printer: setup.printer,
@@ -145,7 +150,9 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             finish: None,
+            alarm: Alarm::new(),
             phase_written: String::new(),
+            answers: None,
         };
         Ok(world.run(events, signals, setup.resumed, setup.first_inputs).await)
     })
@@ -160,10 +167,11 @@ pub(super) struct World {
     pub(super) claude_dir: PathBuf,
     /// What is not to be taken for a change of the tree.
     pub(super) ours: Arc<Ours>,
-    pub(super) redactor: Arc<Redactor>,
+    pub(super) redactor: SharedRedactor,
     pub(super) started_unix_ms: i64,
     pub(super) program: Program,
     pub(super) env: ChildEnv,
+    pub(super) wallet: Wallet,
     pub(super) transport: Transport,
     pub(super) session_lock: Option<SessionLock>,
     pub(super) printer: Printer,
@@ -175,6 +183,22 @@ pub(super) struct World {
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
+    /// The open question, when there is one.
+    pub(super) answers: Option<Answers>,
+    pub(super) heart: Heart,
+    alarm: Alarm,
+}
+
+/// What the loop woke for.
+enum Woken {
+    Signal(Heard),
+    /// A deadline of the core, or the alarm.
+    Due {
+        deadline: bool,
+    },
+    Beat,
+    /// `None` when nobody can post any more.
+    Event(Option<Event>),
 }
 
 impl World {
@@ -191,34 +215,52 @@ impl World {
             self.feed(Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
-        self.feed(Input::Began { unix_ms, resumed, turn_recorded });
+        let tokens = self.wallet.read(unix_ms);
+        self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
         let mut interrupts = 0u32;
-        let mut status_due = self.printer.wants_status().then(|| self.clock.after(STATUS_INTERVAL));
-        let mut not_before: Option<tokio::time::Instant> = None;
+        // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays below one
+        // wake-up a second (tokio's timer wheel wakes twice, the screen's thread once).
+        let mut beat_due = self.clock.after(BEAT_INTERVAL);
+        let mut not_before: Option<Instant> = None;
         while self.finish.is_none() {
             let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
             let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
-            tokio::select! {
+            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
+            let slept = self.clock.instant_now();
+            let woken = tokio::select! {
                 biased;
-                heard = signals.next() => match heard {
-                    Heard::Stop(reason) => {
-                        interrupts += 1;
-                        if interrupts >= 3 {
-                            break;
-                        }
-                        self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
+                heard = signals.next() => Woken::Signal(heard),
+                () = sleep_until(deadline) => Woken::Due { deadline: true },
+                () = self.alarm.rang() => Woken::Due { deadline: false },
+                () = sleep_until(Some(beat_due)) => Woken::Beat,
+                event = events.recv() => Woken::Event(event),
+            };
+            let stood_still = self.clock.late(beat_due).min(self.clock.late(slept));
+            if stood_still > LATE {
+                tracing::debug!(ms = stood_still.as_millis(), "ccc stood still");
+                self.clock.stood_still(stood_still);
+                beat_due = self.clock.instant_now();
+                not_before = Some(self.clock.after(CATCH_UP));
+            }
+            match woken {
+                Woken::Signal(Heard::Stop(reason)) => {
+                    interrupts += 1;
+                    if interrupts >= 3 {
+                        break;
                     }
-                    Heard::ChildEnded => {
-                        reap_orphans();
+                    self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
+                }
+                Woken::Signal(Heard::ChildEnded) => {
+                    reap_orphans();
+                }
+                Woken::Signal(Heard::Resized) => {
+                    if let Some(columns) = super::terminal_columns() {
+                        self.printer.resize(columns);
                     }
-                    Heard::Resized => {
-                        if let Some(columns) = super::terminal_columns() {
-                            self.printer.resize(columns);
-                        }
-                    }
-                },
-                () = sleep_until(deadline) => {
-                    let late = deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
+                }
+                Woken::Due { deadline: true } if stood_still > LATE => {}
+                Woken::Due { deadline: by_tick } => {
+                    let late = by_tick && deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
                     // Once only: a loop that is always late has timeouts all the same.
                     if late && not_before.is_none() {
                         not_before = Some(self.clock.after(CATCH_UP));
@@ -228,17 +270,17 @@ impl World {
                     let unix_ms = self.clock.unix_ms();
                     self.feed(Input::Elapsed { unix_ms });
                 }
-                event = events.recv() => match event {
-                    Some(event) => self.event(event),
-                    None => break,
-                },
-                () = sleep_until(status_due) => {
-                    status_due = Some(self.clock.after(STATUS_INTERVAL));
+                Woken::Beat => {
+                    not_before = not_before.filter(|instant| self.clock.late(*instant).is_zero());
+                    beat_due = self.clock.after(BEAT_INTERVAL);
+                    self.beat();
                     let now = self.clock.now();
                     if let Some(piece) = self.printer.status(now) {
                         self.put(piece);
                     }
                 }
+                Woken::Event(Some(event)) => self.event(event),
+                Woken::Event(None) => break,
             }
         }
         self.leave(events, signals).await
@@ -279,7 +321,11 @@ impl World {
                             | Event::Progress { .. }
                             | Event::WriteFailed { .. }
                             | Event::TreeTaken { .. }
-                            | Event::TreeCompared { .. },
+                            | Event::TreeCompared { .. }
+                            | Event::Answered { .. }
+                            | Event::Probed { .. }
+                            | Event::Fetched { .. }
+                            | Event::NotUnderstood { .. },
                         )
                         | None => {}
                     }
@@ -295,7 +341,8 @@ impl World {
             }
         }
         let journal_news = self.journal.close();
-        End { finish: self.finish, tick, printer: self.printer, screen: self.screen, journal_news }
+        let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));
+        End { finish: self.finish, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
     fn event(&mut self, event: Event) {
@@ -324,6 +371,19 @@ impl World {
                 self.feed(Input::TreeMeasured { measure, tree });
             }
             Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
+            Event::Answered { number, choice } => {
+                self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
+            }
+            Event::Probed { token, reports } => {
+                let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
+                self.feed(Input::Tokens { request: None, tokens });
+            }
+            Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
+            Event::NotUnderstood { typed } => {
+                let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
+                let now = self.clock.now();
+                self.show(now, &Show::Notice { text });
+            }
         }
     }
 
@@ -336,7 +396,7 @@ impl World {
     }
 
     /// One step: journal, handle, journal, commit, perform. Facts that performing brings at once follow in turn.
-    fn feed(&mut self, input: Input) {
+    pub(super) fn feed(&mut self, input: Input) {
         let mut next = Some(input);
         let mut at_once: VecDeque<Input> = VecDeque::new();
         while let Some(input) = next {
@@ -358,6 +418,9 @@ impl World {
             }
             self.hold_session_lock(&mut at_once);
             next = at_once.pop_front();
+        }
+        if !self.core.is_asking() {
+            self.answers = None;
         }
         let phase = self.core.phase();
         if phase != self.phase_written {
@@ -388,10 +451,10 @@ impl World {
     /// What processes say comes without secrets ([`Ears`]); what the user said may hold one, and is for the agent only.
     pub(super) fn show(&mut self, now: Tick, show: &Show) {
         let piece = if let Show::Turn { kind, text } = show {
-            self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.text(text).to_string() })
+            self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.now().text(text).to_string() })
         } else if let Show::Check { command, passed, summary, duration_ms, tail } = show {
             let (passed, duration_ms) = (*passed, *duration_ms);
-            let (command, summary) = (self.redactor.text(command).to_string(), summary.clone());
+            let (command, summary) = (self.redactor.now().text(command).to_string(), summary.clone());
             self.printer.render(now, &Show::Check { command, passed, summary, duration_ms, tail: tail.clone() })
         } else {
             self.printer.render(now, show)
@@ -428,7 +491,7 @@ pub fn journal_news(news: &JournalNews) -> String {
     }
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+pub(super) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

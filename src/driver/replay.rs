@@ -1,13 +1,18 @@
 //! The replayed world: facts come from a journal, and what the core asks for is compared with what it asked for then.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use crate::core::command::{CommandAction, CommandCore, CommandInput};
 use crate::core::{Action, Core, Input, OperatorInput, Tick};
-use crate::journal::{EntryKind, Header, JournalReader, JournalWriter, ReadError, Redactor, Tail};
+use crate::journal::{
+    EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunKind, Tail,
+    run_kind,
+};
 
 /// Why a journal cannot be replayed, or gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +62,16 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    let mut reader = JournalReader::open(journal)?;
+pub fn rebuild(journal: &Path, on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    rebuild_from(journal, JournalReader::open(journal)?, on_action)
+}
+
+/// The same from any reader; `journal` is its name in errors.
+pub(super) fn rebuild_from<R: BufRead>(
+    journal: &Path,
+    mut reader: JournalReader<R>,
+    mut on_action: impl FnMut(Tick, &Action),
+) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
     let mut inputs = 0;
@@ -96,7 +109,9 @@ pub struct Difference {
     pub n: u64,
     /// Its time.
     pub tick: Tick,
-    /// The input that was handled, as JSON, shortened.
+    /// The journal entry of the input that was handled.
+    pub input_n: u64,
+    /// That input, as JSON, shortened.
     pub input: String,
     /// What the run asked for; `None` when it asked for nothing more.
     pub recorded: Option<String>,
@@ -125,9 +140,94 @@ const SHOWN_INPUT_BYTES: usize = 400;
 /// # Errors
 /// When the journal cannot be read, or has a gap.
 pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
-    let mut reader = JournalReader::open(journal)?;
-    let mut core = Core::new(reader.plan()?);
-    let redactor = Redactor::new();
+    match run_kind(journal)? {
+        RunKind::Agent => {
+            let reader = JournalReader::open(journal)?;
+            let core = Core::new(reader.plan()?);
+            compared::<Input>(journal, compare_machine(journal, reader, core, &Redactor::new())?)
+        }
+        RunKind::Command => {
+            let reader = JournalReader::open_command(journal)?;
+            let core = CommandCore::new(reader.command_plan()?);
+            compared::<CommandInput>(journal, compare_machine(journal, reader, core, &Redactor::new())?)
+        }
+    }
+}
+
+/// With the text of the input at which the difference shows.
+fn compared<I: JournalInput>(journal: &Path, mut comparison: Comparison) -> Result<Comparison, ReplayError> {
+    if let Some(difference) = &mut comparison.difference {
+        difference.input = input_text::<I>(journal, difference.input_n).unwrap_or_default();
+    }
+    Ok(comparison)
+}
+
+/// [`compare`] from any reader, without the text of the input; `journal` is its name in errors.
+pub(super) fn compare_from<R: BufRead>(
+    journal: &Path,
+    reader: JournalReader<R>,
+    redactor: &Redactor,
+) -> Result<Comparison, ReplayError> {
+    let core = Core::new(reader.plan()?);
+    compare_machine(journal, reader, core, redactor)
+}
+
+/// A state machine whose inputs and actions a journal holds.
+trait Machine {
+    type Input: JournalInput;
+    type Action: JournalAction;
+    fn handle(&mut self, now: Tick, input: Self::Input);
+    fn poll_action(&mut self) -> Option<Self::Action>;
+    fn is_finished(&self) -> bool;
+    /// Whether this is what another life of ccc begins with.
+    fn begins_a_life(input: &Self::Input) -> bool;
+}
+
+impl Machine for Core {
+    type Input = Input;
+    type Action = Action;
+    fn handle(&mut self, now: Tick, input: Input) {
+        Core::handle(self, now, input);
+    }
+    fn poll_action(&mut self) -> Option<Action> {
+        Core::poll_action(self)
+    }
+    fn is_finished(&self) -> bool {
+        Core::is_finished(self)
+    }
+    fn begins_a_life(input: &Input) -> bool {
+        matches!(
+            input,
+            Input::Began { resumed: true, .. }
+                | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_))
+        )
+    }
+}
+
+impl Machine for CommandCore {
+    type Input = CommandInput;
+    type Action = CommandAction;
+    fn handle(&mut self, now: Tick, input: CommandInput) {
+        CommandCore::handle(self, now, input);
+    }
+    fn poll_action(&mut self) -> Option<CommandAction> {
+        CommandCore::poll_action(self)
+    }
+    fn is_finished(&self) -> bool {
+        CommandCore::is_finished(self)
+    }
+    /// The run of a command is not gone on with.
+    fn begins_a_life(_: &CommandInput) -> bool {
+        false
+    }
+}
+
+fn compare_machine<R: BufRead, M: Machine>(
+    journal: &Path,
+    mut reader: JournalReader<R, M::Input>,
+    mut core: M,
+    redactor: &Redactor,
+) -> Result<Comparison, ReplayError> {
     let mut comparison = Comparison { inputs: 0, actions: 0, difference: None, unfinished: false };
     let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
     let mut last_input_n = 0;
@@ -140,14 +240,9 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
             EntryKind::In(input) => {
                 // ccc may have died between an input and its actions: then the next input begins it anew, after
                 // what the user said at that.
-                let died = matches!(
-                    input,
-                    Input::Began { resumed: true, .. }
-                        | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_))
-                );
+                let died = M::begins_a_life(&input);
                 if let (Some(missing), false) = (expected.front(), died) {
-                    comparison.difference =
-                        Some(difference(journal, entry.n, entry.tick, last_input_n, None, Some(missing)));
+                    comparison.difference = Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
                     return Ok(comparison);
                 }
                 spare.extend(expected.drain(..));
@@ -155,7 +250,7 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
                 last_input_n = entry.n;
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    if matches!(action, Action::Show(_)) {
+                    if !action.is_recorded() {
                         continue;
                     }
                     let mut text = spare.pop().unwrap_or_default();
@@ -169,14 +264,8 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
             EntryKind::Act(recorded) => {
                 let replayed = expected.pop_front();
                 if replayed.as_deref() != Some(recorded.get().as_bytes()) {
-                    comparison.difference = Some(difference(
-                        journal,
-                        entry.n,
-                        entry.tick,
-                        last_input_n,
-                        Some(recorded.get()),
-                        replayed.as_ref(),
-                    ));
+                    comparison.difference =
+                        Some(difference(entry.n, entry.tick, last_input_n, Some(recorded.get()), replayed.as_ref()));
                     return Ok(comparison);
                 }
                 comparison.actions += 1;
@@ -190,7 +279,7 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
     // The last actions may be missing: ccc died before they were written. Not so after the one that is the last of all.
     comparison.unfinished = !(core.is_finished() && (finish_recorded || expected.is_empty()));
     if let (Some(missing), false) = (expected.front(), comparison.unfinished) {
-        comparison.difference = Some(difference(journal, at.0, at.1, last_input_n, None, Some(missing)));
+        comparison.difference = Some(difference(at.0, at.1, last_input_n, None, Some(missing)));
     }
     Ok(comparison)
 }
@@ -200,16 +289,39 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
 /// # Errors
 /// When the journal cannot be read or rewritten, or has a gap.
 pub fn bless(journal: &Path) -> Result<(), ReplayError> {
-    let rewrite = |message: String| ReplayError::Rewrite { path: journal.display().to_string(), message };
-    let mut reader = JournalReader::open(journal)?;
-    let plan = reader.plan()?;
-    let header = Header::new(&plan, env!("CARGO_PKG_VERSION")).map_err(|error| rewrite(error.to_string()))?;
+    let rewrite = |error: serde_json::Error| rewrite_error(journal, error.to_string());
+    match run_kind(journal)? {
+        RunKind::Agent => {
+            let reader = JournalReader::open(journal)?;
+            let plan = reader.plan()?;
+            let header = Header::new(&plan, env!("CARGO_PKG_VERSION")).map_err(rewrite)?;
+            bless_machine(journal, reader, Core::new(plan), &header)
+        }
+        RunKind::Command => {
+            let reader = JournalReader::open_command(journal)?;
+            let plan = reader.command_plan()?;
+            let header = Header::of_command(&plan, env!("CARGO_PKG_VERSION")).map_err(rewrite)?;
+            bless_machine(journal, reader, CommandCore::new(plan), &header)
+        }
+    }
+}
+
+fn rewrite_error(journal: &Path, message: String) -> ReplayError {
+    ReplayError::Rewrite { path: journal.display().to_string(), message }
+}
+
+fn bless_machine<M: Machine>(
+    journal: &Path,
+    mut reader: JournalReader<BufReader<File>, M::Input>,
+    mut core: M,
+    header: &Header,
+) -> Result<(), ReplayError> {
+    let rewrite = |message: String| rewrite_error(journal, message);
     let fresh = PathBuf::from(format!("{}.new", journal.display()));
     let blobs = journal.with_file_name("blobs");
-    let mut core = Core::new(plan);
     let _ = fs::remove_file(&fresh);
     let mut writer =
-        JournalWriter::create(&fresh, &blobs, &header, Redactor::new()).map_err(|error| rewrite(error.to_string()))?;
+        JournalWriter::create(&fresh, &blobs, header, Redactor::new()).map_err(|error| rewrite(error.to_string()))?;
     for entry in &mut reader {
         let entry = entry?;
         match entry.kind {
@@ -233,30 +345,47 @@ pub fn bless(journal: &Path) -> Result<(), ReplayError> {
     fs::rename(&fresh, journal).map_err(|error| rewrite(error.to_string()))
 }
 
+/// Feeds all inputs of a command's journal to a fresh core; `on_action` sees every action with its time, `Show` included.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn retell_command(journal: &Path, mut on_action: impl FnMut(Tick, &CommandAction)) -> Result<(), ReplayError> {
+    let mut reader = JournalReader::open_command(journal)?;
+    let mut core = CommandCore::new(reader.command_plan()?);
+    for entry in &mut reader {
+        let entry = entry?;
+        match entry.kind {
+            EntryKind::In(input) => {
+                core.handle(entry.tick, input);
+                while let Some(action) = core.poll_action() {
+                    on_action(entry.tick, &action);
+                }
+            }
+            EntryKind::Act(_) => {}
+            EntryKind::Gap(gap) => return Err(gap_error(journal, gap.from, gap.to)),
+        }
+    }
+    Ok(())
+}
+
 fn gap_error(journal: &Path, from: u64, to: u64) -> ReplayError {
     ReplayError::Gap { path: journal.display().to_string(), from, to }
 }
 
-fn difference(
-    journal: &Path,
-    n: u64,
-    tick: Tick,
-    input_n: u64,
-    recorded: Option<&str>,
-    replayed: Option<&Vec<u8>>,
-) -> Difference {
+fn difference(n: u64, tick: Tick, input_n: u64, recorded: Option<&str>, replayed: Option<&Vec<u8>>) -> Difference {
     Difference {
         n,
         tick,
-        input: input_text(journal, input_n).unwrap_or_default(),
+        input_n,
+        input: String::new(),
         recorded: recorded.map(str::to_owned),
         replayed: replayed.map(|text| String::from_utf8_lossy(text).into_owned()),
     }
 }
 
 /// The input of an entry, shortened. Looked up anew, for a comparison without a difference has no need of it.
-fn input_text(journal: &Path, n: u64) -> Option<String> {
-    let mut reader = JournalReader::open(journal).ok()?;
+fn input_text<I: JournalInput>(journal: &Path, n: u64) -> Option<String> {
+    let mut reader = JournalReader::<_, I>::open_of(journal).ok()?;
     let entry = reader.find_map(|entry| entry.ok().filter(|entry| entry.n == n))?;
     let EntryKind::In(input) = entry.kind else { return None };
     let mut text = serde_json::to_string(&input).ok()?;

@@ -5,9 +5,9 @@ use std::fs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
-const SIGXFSZ: i32 = 25;
+pub(super) const SIGXFSZ: i32 = 25;
 /// SIGHUP.
-const SIGHUP: u32 = 1;
+pub(super) const SIGHUP: u32 = 1;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Signals {
 }
 
 /// Whether whoever started us has told us to ignore this signal (`nohup`). False where the system does not say.
-fn is_ignored(number: u32) -> bool {
+pub(super) fn is_ignored(number: u32) -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -1,35 +1,60 @@
-//! The simulated world: agents, critics, checks, trees, clocks and deaths that a seed makes up (design §9).
+//! The simulated world: agents, critics, checks, trees, tokens, disks, clocks and deaths that a seed makes up (design §9).
 //!
 //! [`simulate`] plays one whole night in milliseconds. The seed draws the *rates* of the faults, then every fault; time
 //! is virtual. The agents are the machines of [`crate::demo::scripted`], launched by the adapter's arguments and spoken
-//! to in its bytes, so that core, adapter and codec are what a real night has. After each transition the invariants of
-//! design §4 are looked at; at some moment the faults stop, and from then on the run must come to its end.
+//! to in its bytes, and the journal is the real one on a disk of memory, so that core, adapter, codec and journal are
+//! what a real night has. After each transition the [laws](Law) are looked at; at some moment the faults stop, and from
+//! then on the run must come to its end.
 //! A violation names its seed, and the seed is all it takes to see the same night again.
 //!
 //! What this must not do: read a clock, touch a file, start a process, or use chance that does not come from the seed.
 
 mod actions;
+mod counts;
+mod death;
 mod dice;
-mod faults;
+mod journal;
 mod laws;
 mod output;
 mod process;
+mod provider;
+mod rates;
+mod script;
+mod tokens;
 mod trace;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use thiserror::Error;
 
 use crate::core::Outcome;
+use crate::journal::Redactor;
+use laws::Broken;
+use trace::Trace;
+use world::World;
+
+pub use counts::Counts;
+pub use laws::Law;
+
+/// How many in 100,000 nights have work for eight hours; the others are over sooner, with more faults for their time.
+const LONG_NIGHTS: u64 = 1_500;
+/// So that this draw and the night's own have nothing in common.
+const LONG_SALT: u64 = 0x6c6f_6e67;
 
 /// How a simulated night went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Night {
     /// Its seed.
     pub seed: u64,
-    /// How the run ended.
-    pub outcome: Outcome,
+    /// How the run ended; `None` when ccc died and its journal cannot be gone on with, as the user had been told.
+    pub outcome: Option<Outcome>,
     /// One sentence that says why.
     pub reason: String,
     /// Transitions of the core.
@@ -42,22 +67,30 @@ pub struct Night {
     pub deaths: u32,
     /// Stops judged.
     pub iterations: u32,
+    /// Times the agent was started again.
+    pub restarts: u32,
+    /// Times another token was taken.
+    pub rotations: u32,
+    /// What befell it, by kind.
+    pub faults: Counts,
 }
 
-/// An invariant that did not hold.
+/// A law that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct Violation {
     /// The night in which it happens, each time.
     pub seed: u64,
-    /// What does not hold.
+    /// The law.
+    pub law: Law,
+    /// How it shows.
     pub what: String,
-    /// One line for each transition: time, phase, what came in, what was asked for.
+    /// One line for each transition: number, time, phase, iteration, what came in, what was asked for.
     pub trace: Vec<String>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {}", self.seed, self.what)?;
+        writeln!(f, "seed {} breaks the law that {}: {}", self.seed, self.law, self.what)?;
         for line in &self.trace {
             writeln!(f, "{line}")?;
         }
@@ -65,17 +98,57 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Plays the night of this seed.
-///
-/// # Errors
-/// When an invariant does not hold; the violation carries the trace of the whole night.
-pub fn simulate(seed: u64) -> Result<Night, Box<Violation>> {
-    // Traces are costly to write, so the night is played again for one, should it be needed.
-    world::World::new(seed, false).play().or_else(|_| world::World::new(seed, true).play())
+/// Plays nights. It holds what all nights share.
+#[derive(Debug, Clone, Default)]
+pub struct Simulator {
+    redactor: Redactor,
 }
 
-/// Plays the night of this seed and gives its trace, whether all holds or not.
+impl Simulator {
+    /// One that has played no night yet.
+    #[must_use]
+    pub fn new() -> Simulator {
+        Simulator { redactor: Redactor::new() }
+    }
+
+    /// Plays the night of this seed.
+    ///
+    /// # Errors
+    /// When a law does not hold; the violation carries the trace of the whole night.
+    pub fn simulate(&self, seed: u64) -> Result<Night, Box<Violation>> {
+        self.play(seed, None).map_err(|_| {
+            // Traces are costly to write, so the night is played again for one.
+            let trace = Rc::new(RefCell::new(Trace::default()));
+            let Broken { law, what } = match self.play(seed, Some(Rc::clone(&trace))) {
+                Ok(_) => Law::Replay.broken("the night goes well when it is watched"),
+                Err(broken) => broken,
+            };
+            let trace = trace.borrow_mut().take_lines();
+            Box::new(Violation { seed, law, what, trace })
+        })
+    }
+
+    /// Plays the night of this seed and gives its trace, whether all holds or not.
+    #[must_use]
+    pub fn trace(&self, seed: u64) -> Vec<String> {
+        let trace = Rc::new(RefCell::new(Trace::default()));
+        let end = match self.play(seed, Some(Rc::clone(&trace))) {
+            Ok(night) => format!("{:?}: {}", night.outcome, night.reason),
+            Err(Broken { law, what }) => format!("broken: {law}: {what}"),
+        };
+        let mut lines = trace.borrow_mut().take_lines();
+        lines.push(end);
+        lines
+    }
+
+    fn play(&self, seed: u64, trace: Option<Rc<RefCell<Trace>>>) -> Result<Night, Broken> {
+        let play = AssertUnwindSafe(|| World::new(seed, &self.redactor, trace)?.play());
+        catch_unwind(play).unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))
+    }
+}
+
+/// Whether the night of this seed has work for eight hours.
 #[must_use]
-pub fn trace(seed: u64) -> Vec<String> {
-    world::World::new(seed, true).trace_of_night()
+pub fn is_long(seed: u64) -> bool {
+    dice::Dice::new(seed ^ LONG_SALT).chance(LONG_NIGHTS)
 }

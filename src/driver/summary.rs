@@ -1,11 +1,18 @@
-//! `run.json`, kept up to date at each change of phase.
+//! `run.json` and `heartbeat.json`, kept up to date at each change of phase.
 
 use super::real::World;
 use crate::journal::{RunSummary, SUMMARY_VERSION};
 
 impl World {
+    /// Tells whoever supervises ccc that it lives, and the phase.
+    pub(super) fn beat(&mut self) {
+        let unix_ms = self.clock.unix_ms();
+        self.heart.beat(&self.phase_written, unix_ms);
+    }
+
     pub(super) fn write_summary(&mut self, phase: &str) {
         self.phase_written = phase.to_owned();
+        self.beat();
         let plan = self.core.plan();
         let now = self.clock.unix_ms();
         let finish = self.finish.as_ref();
@@ -20,7 +27,7 @@ impl World {
         let summary = RunSummary {
             version: SUMMARY_VERSION,
             id: plan.run_id.clone(),
-            task: RunSummary::task_of(&plan.task, &self.redactor),
+            task: RunSummary::task_of(&plan.task, &self.redactor.now()),
             cwd: plan.cwd.clone(),
             session_id: self.core.session_id().map(str::to_owned),
             agent_version: Some(plan.agent_version.clone()).filter(|version| !version.is_empty()),
@@ -33,13 +40,13 @@ impl World {
             outcome: finish.map(|finish| finish.outcome),
             reason: finish.map(|finish| finish.reason.clone()),
             restarts: self.core.restarts(),
-            rotations: 0,
+            rotations: self.core.rotations(),
             waited_ms: finish.map_or(0, |finish| finish.waited_ms),
             cost_usd: self.core.cost_usd(),
             result: finish.map(|finish| finish.result.clone()),
             resume,
         };
-        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
+        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor.now()) {
             tracing::warn!(%error, "the run's summary could not be written");
         }
     }

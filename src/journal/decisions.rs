@@ -3,8 +3,8 @@ use std::io::BufRead;
 use serde::Deserialize;
 
 use super::reader::{EntryKind, JournalReader, ReadError};
-use super::record::input_kind;
-use crate::core::{Decision, Tick};
+use super::record::JournalInput;
+use crate::core::{Decision, Input, Tick};
 
 /// A decision, and the input that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,18 +20,18 @@ pub struct Told {
 }
 
 /// The decisions of a journal, in order.
-pub fn decisions<R: BufRead>(reader: JournalReader<R>) -> Decisions<R> {
+pub fn decisions<R: BufRead, I: JournalInput>(reader: JournalReader<R, I>) -> Decisions<R, I> {
     Decisions { reader, after: None }
 }
 
 /// The iterator of [`decisions`]. A gap is passed over; who needs to know of it reads the entries.
 #[derive(Debug)]
-pub struct Decisions<R: BufRead> {
-    reader: JournalReader<R>,
+pub struct Decisions<R: BufRead, I = Input> {
+    reader: JournalReader<R, I>,
     after: Option<(u64, &'static str)>,
 }
 
-impl<R: BufRead> Iterator for Decisions<R> {
+impl<R: BufRead, I: JournalInput> Iterator for Decisions<R, I> {
     type Item = Result<Told, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -45,7 +45,7 @@ impl<R: BufRead> Iterator for Decisions<R> {
                 Err(error) => return Some(Err(error)),
             };
             match entry.kind {
-                EntryKind::In(input) => self.after = Some((entry.n, input_kind(&input))),
+                EntryKind::In(input) => self.after = Some((entry.n, input.kind())),
                 EntryKind::Gap(_) => {}
                 EntryKind::Act(action) => {
                     if action.get().starts_with("{\"decide\"")

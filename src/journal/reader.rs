@@ -1,34 +1,36 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{
-    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, Line, LooseLine, MAX_LINE_BYTES, MAX_NUMBER,
-    knows_input_kind, sha256_hex,
+    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES,
+    MAX_NUMBER, RunKind, sha256_hex,
 };
+use crate::core::command::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// One entry of a journal.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Entry<I = Input> {
     /// Its number, from 1; of a gap, the first missing one.
     pub n: u64,
     /// When it was written, in the run's time.
     pub tick: Tick,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: EntryKind<I>,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone)]
-pub enum EntryKind {
+pub enum EntryKind<I = Input> {
     /// A fact that reached the core.
-    In(Input),
+    In(I),
     /// What the core asked for, as the text that stands in the journal: replay compares texts.
     Act(Box<RawValue>),
     /// Entries are missing here.
@@ -104,6 +106,14 @@ pub enum ReadError {
         /// The journal's format.
         written_by: FormatVersion,
     },
+    /// It is the journal of another kind of run than was expected.
+    #[error("{}: this is the run of {}", path.display(), match kind { RunKind::Agent => "an agent, not of a command", RunKind::Command => "a command (`ccc supervise`), not of an agent" })]
+    OtherKind {
+        /// The journal.
+        path: PathBuf,
+        /// What kind of run it is.
+        kind: RunKind,
+    },
     /// A line in the middle cannot be read.
     #[error("{}: line {line}, column {column}: damaged: {message}", path.display())]
     Damaged {
@@ -154,7 +164,7 @@ impl ReadError {
 /// Unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is an error, because a replay
 /// without it would be another run. After an error the iterator ends.
 #[derive(Debug)]
-pub struct JournalReader<R: BufRead = BufReader<File>> {
+pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
     path: PathBuf,
     blobs: PathBuf,
     reader: R,
@@ -163,6 +173,30 @@ pub struct JournalReader<R: BufRead = BufReader<File>> {
     line_number: u64,
     tail: Tail,
     ended: bool,
+    inputs: PhantomData<fn() -> I>,
+}
+
+/// What kind of run a journal, or the journal in a run's directory, is of.
+///
+/// # Errors
+/// As [`JournalReader::open`].
+pub fn run_kind(path: &Path) -> Result<RunKind, ReadError> {
+    let path = journal_in(path);
+    let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
+    let mut line = Vec::with_capacity(4096);
+    Ok(read_header(&path, &mut BufReader::new(file), &mut line)?.kind)
+}
+
+fn journal_in(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(super::JOURNAL_FILE) } else { path.to_owned() }
+}
+
+fn read_header(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Header, ReadError> {
+    read_line(reader, line).map_err(|source| ReadError::io(path, source))?;
+    if line.pop() != Some(b'\n') {
+        return Err(ReadError::NoHeader { path: path.to_owned() });
+    }
+    parse_header(path, line)
 }
 
 impl JournalReader<BufReader<File>> {
@@ -171,9 +205,37 @@ impl JournalReader<BufReader<File>> {
     /// # Errors
     /// When it cannot be read, is empty, or has no header that this ccc understands.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let path = if path.is_dir() { path.join(super::JOURNAL_FILE) } else { path.to_owned() };
+        Self::open_of(path)
+    }
+}
+
+impl JournalReader<BufReader<File>, CommandInput> {
+    /// Opens the journal of a command's run, or the journal in such a run's directory.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn open_command(path: &Path) -> Result<Self, ReadError> {
+        Self::open_of(path)
+    }
+
+    /// The plan in the header.
+    ///
+    /// # Errors
+    /// When this ccc does not understand it.
+    pub fn command_plan(&self) -> Result<CommandPlan, ReadError> {
+        self.header.command_plan().map_err(|error| self.bad_plan(&error))
+    }
+}
+
+impl<I: JournalInput> JournalReader<BufReader<File>, I> {
+    /// Opens the journal of the kind of run that these inputs belong to.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn open_of(path: &Path) -> Result<Self, ReadError> {
+        let path = journal_in(path);
         let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
-        Self::from_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))
+        Self::of_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))
     }
 }
 
@@ -182,13 +244,26 @@ impl<R: BufRead> JournalReader<R> {
     ///
     /// # Errors
     /// As [`JournalReader::open`].
-    pub fn from_reader(path: &Path, mut reader: R) -> Result<Self, ReadError> {
+    pub fn from_reader(path: &Path, reader: R) -> Result<Self, ReadError> {
+        Self::of_reader(path, reader)
+    }
+
+    /// The plan in the header.
+    ///
+    /// # Errors
+    /// When this ccc does not understand it.
+    pub fn plan(&self) -> Result<crate::core::Plan, ReadError> {
+        self.header.plan().map_err(|error| self.bad_plan(&error))
+    }
+}
+
+impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
+    fn of_reader(path: &Path, mut reader: R) -> Result<Self, ReadError> {
         let mut line = Vec::with_capacity(4096);
-        read_line(&mut reader, &mut line).map_err(|source| ReadError::io(path, source))?;
-        if line.pop() != Some(b'\n') {
-            return Err(ReadError::NoHeader { path: path.to_owned() });
+        let header = read_header(path, &mut reader, &mut line)?;
+        if header.kind != I::RUN {
+            return Err(ReadError::OtherKind { path: path.to_owned(), kind: header.kind });
         }
-        let header = parse_header(path, &line)?;
         Ok(JournalReader {
             path: path.to_owned(),
             blobs: path.with_file_name(super::BLOBS_DIR),
@@ -198,7 +273,12 @@ impl<R: BufRead> JournalReader<R> {
             tail: Tail { good_bytes: line.len() as u64 + 1, next_n: 1, last_tick: Tick::ZERO, torn: None },
             line,
             ended: false,
+            inputs: PhantomData,
         })
+    }
+
+    fn bad_plan(&self, error: &serde_json::Error) -> ReadError {
+        ReadError::BadHeader { path: self.path.clone(), column: 0, message: format!("the plan: {error}") }
     }
 
     /// The header.
@@ -207,25 +287,13 @@ impl<R: BufRead> JournalReader<R> {
         &self.header
     }
 
-    /// The plan in the header.
-    ///
-    /// # Errors
-    /// When this ccc does not understand it.
-    pub fn plan(&self) -> Result<crate::core::Plan, ReadError> {
-        self.header.plan().map_err(|error| ReadError::BadHeader {
-            path: self.path.clone(),
-            column: 0,
-            message: format!("the plan: {error}"),
-        })
-    }
-
     /// Where the journal ends; complete once the iterator has ended.
     #[must_use]
     pub fn tail(&self) -> Tail {
         self.tail
     }
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+    fn next_entry(&mut self) -> Result<Option<Entry<I>>, ReadError> {
         loop {
             read_line(&mut self.reader, &mut self.line).map_err(|source| ReadError::io(&self.path, source))?;
             if self.line.is_empty() {
@@ -239,7 +307,7 @@ impl<R: BufRead> JournalReader<R> {
                 self.tail.torn = Some(Torn { line: self.line_number, bytes: self.line.len() as u64 });
                 return Ok(None);
             }
-            let parsed = match serde_json::from_slice::<Line>(&self.line) {
+            let parsed = match serde_json::from_slice::<Line<I>>(&self.line) {
                 Ok(parsed) => parsed,
                 Err(error) => return Err(self.why(&error)),
             };
@@ -252,7 +320,7 @@ impl<R: BufRead> JournalReader<R> {
     }
 
     /// The entry on a parsed line; `None` for a kind of line that a newer ccc added.
-    fn entry(&mut self, line: Line) -> Result<Option<Entry>, ReadError> {
+    fn entry(&mut self, line: Line<I>) -> Result<Option<Entry<I>>, ReadError> {
         let tick = line.t.unwrap_or(self.tail.last_tick);
         if tick.0 > MAX_NUMBER {
             return Err(self.damaged(0, format!("a time of {} µs", tick.0)));
@@ -352,7 +420,7 @@ impl<R: BufRead> JournalReader<R> {
             Ok(_) | Err(_) => None,
         };
         match kind {
-            Some(kind) if !knows_input_kind(&kind) || self.header.ccc.minor > FORMAT_MINOR => ReadError::UnknownInput {
+            Some(kind) if !I::knows(&kind) || self.header.ccc.minor > FORMAT_MINOR => ReadError::UnknownInput {
                 path: self.path.clone(),
                 line: self.line_number,
                 kind,
@@ -363,8 +431,8 @@ impl<R: BufRead> JournalReader<R> {
     }
 }
 
-impl<R: BufRead> Iterator for JournalReader<R> {
-    type Item = Result<Entry, ReadError>;
+impl<R: BufRead, I: JournalInput> Iterator for JournalReader<R, I> {
+    type Item = Result<Entry<I>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

@@ -1,13 +1,15 @@
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::core::command::{CommandAction, CommandInput, CommandPlan};
 use crate::core::{Action, Input, Plan, Tick};
 
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
 /// The format's minor version. A higher one is read: it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 0;
+pub const FORMAT_MINOR: u32 = 1;
 /// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay fit for `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.
@@ -31,6 +33,23 @@ impl FormatVersion {
     pub const CURRENT: FormatVersion = FormatVersion { major: FORMAT_MAJOR, minor: FORMAT_MINOR };
 }
 
+/// What a journal is the journal of: it decides which inputs and actions stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// An agent's task, supervised by a critic: [`Input`] and [`Action`]. Journals before 1.1 know no other kind.
+    #[default]
+    Agent,
+    /// A command of the user's: [`CommandInput`] and [`CommandAction`].
+    Command,
+}
+
+impl RunKind {
+    fn is_agent(&self) -> bool {
+        *self == RunKind::Agent
+    }
+}
+
 /// The journal's first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Header {
@@ -44,6 +63,9 @@ pub struct Header {
     pub prompt_sha256: String,
     /// The version of ccc that wrote the journal.
     pub version: String,
+    /// What kind of run it is.
+    #[serde(default, skip_serializing_if = "RunKind::is_agent")]
+    pub kind: RunKind,
     /// The plan, as it was written; [`Header::plan`] parses it.
     pub plan: Box<RawValue>,
 }
@@ -60,8 +82,33 @@ impl Header {
             seed: plan.seed.clone(),
             prompt_sha256: sha256_hex(plan.critic.prompt.as_bytes()),
             version: version.to_owned(),
+            kind: RunKind::Agent,
             plan: serde_json::value::to_raw_value(plan)?,
         })
+    }
+
+    /// The header of a command's run under `plan`, written by ccc `version`.
+    ///
+    /// # Errors
+    /// When the plan cannot be written as JSON.
+    pub fn of_command(plan: &CommandPlan, version: &str) -> Result<Header, serde_json::Error> {
+        Ok(Header {
+            ccc: FormatVersion::CURRENT,
+            run: plan.run_id.clone(),
+            seed: plan.seed.clone(),
+            prompt_sha256: String::new(),
+            version: version.to_owned(),
+            kind: RunKind::Command,
+            plan: serde_json::value::to_raw_value(plan)?,
+        })
+    }
+
+    /// The plan of a command's run.
+    ///
+    /// # Errors
+    /// When this program does not understand it.
+    pub fn command_plan(&self) -> Result<CommandPlan, serde_json::Error> {
+        serde_json::from_str(self.plan.get())
     }
 
     /// The plan.
@@ -98,11 +145,12 @@ pub struct Gap {
 /// One line after the header, as the reader sees it. Exactly one of the last five is set; none of them
 /// when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
+#[serde(bound = "I: DeserializeOwned")]
+pub(super) struct Line<I> {
     pub(super) n: Option<u64>,
     pub(super) t: Option<Tick>,
     #[serde(rename = "in", default, deserialize_with = "present")]
-    pub(super) input: Option<Input>,
+    pub(super) input: Option<I>,
     #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
@@ -125,9 +173,108 @@ pub(super) struct LooseLine {
     pub(super) input: Option<Box<RawValue>>,
 }
 
-/// The kinds of input that this program knows, as they are written.
-const INPUT_KINDS: [&str; 11] = [
+/// What a journal records as inputs: those of one kind of run.
+pub trait JournalInput: Serialize + DeserializeOwned {
+    /// The kind of run that they belong to.
+    const RUN: RunKind;
+    /// The name of this one's kind in the journal.
+    fn kind(&self) -> &'static str;
+    /// Whether this program knows an input of that kind.
+    fn knows(kind: &str) -> bool;
+}
+
+/// What a journal records as actions.
+pub trait JournalAction: Serialize {
+    /// The name of this one's kind in the journal.
+    fn kind(&self) -> &'static str;
+    /// Whether it is recorded: what is only shown is not, since a replay makes it again.
+    fn is_recorded(&self) -> bool;
+}
+
+impl JournalInput for Input {
+    const RUN: RunKind = RunKind::Agent;
+    fn kind(&self) -> &'static str {
+        input_kind(self)
+    }
+    fn knows(kind: &str) -> bool {
+        INPUT_KINDS.contains(&kind)
+    }
+}
+
+impl JournalAction for Action {
+    fn kind(&self) -> &'static str {
+        action_kind(self)
+    }
+    fn is_recorded(&self) -> bool {
+        !matches!(self, Action::Show(_))
+    }
+}
+
+/// The kinds of input of a command's run, as they are written.
+const COMMAND_INPUT_KINDS: [&str; 11] = [
     "began",
+    "spawned",
+    "spawn_failed",
+    "exited",
+    "stopped",
+    "ctrl_c",
+    "beat",
+    "tokens",
+    "operator",
+    "resumed",
+    "elapsed",
+];
+
+impl JournalInput for CommandInput {
+    const RUN: RunKind = RunKind::Command;
+    fn kind(&self) -> &'static str {
+        match self {
+            CommandInput::Began { .. } => "began",
+            CommandInput::Spawned { .. } => "spawned",
+            CommandInput::SpawnFailed { .. } => "spawn_failed",
+            CommandInput::Exited { .. } => "exited",
+            CommandInput::Stopped { .. } => "stopped",
+            CommandInput::CtrlC { .. } => "ctrl_c",
+            CommandInput::Beat { .. } => "beat",
+            CommandInput::Tokens { .. } => "tokens",
+            CommandInput::Operator(_) => "operator",
+            CommandInput::Resumed { .. } => "resumed",
+            CommandInput::Elapsed { .. } => "elapsed",
+        }
+    }
+    fn knows(kind: &str) -> bool {
+        COMMAND_INPUT_KINDS.contains(&kind)
+    }
+}
+
+impl JournalAction for CommandAction {
+    fn kind(&self) -> &'static str {
+        match self {
+            CommandAction::Spawn { .. } => "spawn",
+            CommandAction::Signal { .. } => "signal",
+            CommandAction::Hold { .. } => "hold",
+            CommandAction::LetGo { .. } => "let_go",
+            CommandAction::KillTree { .. } => "kill_tree",
+            CommandAction::Suspend => "suspend",
+            CommandAction::ReadBeat { .. } => "read_beat",
+            CommandAction::LookAtToken { .. } => "look_at_token",
+            CommandAction::Ask(_) => "ask",
+            CommandAction::AskNoMore { .. } => "ask_no_more",
+            CommandAction::Decide(_) => "decide",
+            CommandAction::Note(_) => "note",
+            CommandAction::Show(_) => "show",
+            CommandAction::Finish(_) => "finish",
+        }
+    }
+    fn is_recorded(&self) -> bool {
+        !matches!(self, CommandAction::Show(_))
+    }
+}
+
+/// The kinds of input that this program knows, as they are written.
+const INPUT_KINDS: [&str; 12] = [
+    "began",
+    "tokens",
     "spawned",
     "spawn_failed",
     "line",
@@ -145,6 +292,7 @@ const INPUT_KINDS: [&str; 11] = [
 pub fn input_kind(input: &Input) -> &'static str {
     match input {
         Input::Began { .. } => "began",
+        Input::Tokens { .. } => "tokens",
         Input::Spawned { .. } => "spawned",
         Input::SpawnFailed { .. } => "spawn_failed",
         Input::Line { .. } => "line",
@@ -158,11 +306,6 @@ pub fn input_kind(input: &Input) -> &'static str {
     }
 }
 
-/// Whether this program knows an input of that kind.
-pub(super) fn knows_input_kind(kind: &str) -> bool {
-    INPUT_KINDS.contains(&kind)
-}
-
 /// The name of an action's kind in the journal.
 #[must_use]
 pub fn action_kind(action: &Action) -> &'static str {
@@ -170,9 +313,15 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Spawn(_) => "spawn",
         Action::Send(_) => "send",
         Action::Interrupt { .. } => "interrupt",
+        Action::Answer { .. } => "answer",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",
+        Action::SetCredential { .. } => "set_credential",
+        Action::ReportToken { .. } => "report_token",
+        Action::ReadTokens { .. } => "read_tokens",
+        Action::ProbeToken { .. } => "probe_token",
+        Action::Ask(_) => "ask",
         Action::RunCheck { .. } => "run_check",
         Action::CancelCheck { .. } => "cancel_check",
         Action::MeasureTree { .. } => "measure_tree",

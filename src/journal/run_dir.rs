@@ -254,7 +254,7 @@ fn second(dir: &RunDir) -> &str {
 }
 
 /// Makes a directory, and those above it, that only the user may look into.
-pub(super) fn make_private_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(path)

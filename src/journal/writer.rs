@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::reader::{JournalReader, ReadError, Tail};
-use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, action_kind, input_kind, sha256_hex};
+use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, JournalAction, JournalInput, sha256_hex};
 use super::redact::Redactor;
 use super::sink::{FileSink, Sink};
-use crate::core::{Action, Input, Tick};
+use crate::core::Tick;
 
 /// How many bytes of entries are kept while the disk takes none. Beyond it they are given up and leave a gap.
 pub const BACKLOG_LIMIT_BYTES: usize = 8 * 1024 * 1024;
@@ -192,27 +192,13 @@ impl<S: Sink> JournalWriter<S> {
     }
 
     /// Adds an input; gives its number.
-    pub fn input(&mut self, now: Tick, input: &Input) -> u64 {
-        self.entry(now, "in", input_kind(input), input)
+    pub fn input(&mut self, now: Tick, input: &impl JournalInput) -> u64 {
+        self.entry(now, "in", input.kind(), input)
     }
 
     /// Adds an action; gives its number. `Show` is not journalled: a replay makes it again.
-    pub fn action(&mut self, now: Tick, action: &Action) -> Option<u64> {
-        match action {
-            Action::Show(_) => None,
-            Action::Spawn(_)
-            | Action::Send(_)
-            | Action::Interrupt { .. }
-            | Action::CloseStdin { .. }
-            | Action::Signal { .. }
-            | Action::KillTree { .. }
-            | Action::RunCheck { .. }
-            | Action::CancelCheck { .. }
-            | Action::MeasureTree { .. }
-            | Action::Decide(_)
-            | Action::Note(_)
-            | Action::Finish(_) => Some(self.entry(now, "act", action_kind(action), action)),
-        }
+    pub fn action(&mut self, now: Tick, action: &impl JournalAction) -> Option<u64> {
+        action.is_recorded().then(|| self.entry(now, "act", action.kind(), action))
     }
 
     /// Adds an action that stands in another journal already, for a copy of it.

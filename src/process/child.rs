@@ -186,6 +186,7 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
         stdout: child_stdout,
         stderr: stderr_write.into(),
         controlling,
+        reports: None,
         marks: marks.into_iter().flatten().collect(),
     };
     let registered = launch(&order, stdios)?;
@@ -213,7 +214,7 @@ pub(super) fn pipe_mark(end: &impl AsFd) -> Option<std::ffi::OsString> {
 }
 
 /// Ends a child whose threads could not be started.
-fn abandon(registered: &Registered) {
+pub(super) fn abandon(registered: &Registered) {
     sweep::kill_tree(registered);
     registry::wait_unreaped(registered);
     sweep::sweep_child(registered);

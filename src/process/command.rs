@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -36,7 +36,19 @@ const TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// Size of the buffer for a command's output, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// A command with a time limit. stdin is empty, stdout and stderr are one stream, and it has a session of its own without a terminal.
+/// Where a command's stderr goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandErrors {
+    /// Into the same stream as stdout, in the order in which they were written.
+    WithOutput,
+    /// Into a stream of its own, of which this much is kept from its end.
+    Apart {
+        /// In bytes.
+        tail_limit_bytes: usize,
+    },
+}
+
+/// A command with a time limit. stdin is empty, stdout and stderr are one stream unless told otherwise, and it has a session of its own without a terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommandSpec {
     /// See [`super::ChildSpec::program`].
@@ -53,6 +65,8 @@ pub struct CommandSpec {
     pub grace: Duration,
     /// How much of the output is kept, from its end, in bytes.
     pub output_tail_limit_bytes: usize,
+    /// Where its stderr goes.
+    pub errors: CommandErrors,
     /// Marks all that the command starts.
     pub cookie: Cookie,
 }
@@ -68,6 +82,7 @@ impl CommandSpec {
             timeout: Duration::from_millis(TIMEOUT_MS),
             grace: Duration::from_millis(GRACE_MS),
             output_tail_limit_bytes: OUTPUT_TAIL_LIMIT_BYTES,
+            errors: CommandErrors::WithOutput,
             cookie: Cookie { run_id: String::new(), attempt: 0 },
         }
     }
@@ -84,6 +99,7 @@ impl fmt::Debug for CommandSpec {
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .field("output_tail_limit_bytes", &self.output_tail_limit_bytes)
+            .field("errors", &self.errors)
             .field("cookie", &self.cookie)
             .finish()
     }
@@ -109,10 +125,12 @@ pub struct CommandResult {
     pub ending: CommandEnding,
     /// From the start to the end of the sweep, in milliseconds.
     pub duration_ms: u64,
-    /// The end of stdout and stderr, as they came.
+    /// The end of stdout, and of stderr unless that went apart, as they came.
     pub tail: Vec<u8>,
     /// How much stood before `tail`, in bytes.
     pub truncated_bytes: u64,
+    /// The end of stderr where it went apart.
+    pub errors: Vec<u8>,
 }
 
 /// Ends commands from another thread. One may serve many commands; clones are the same.
@@ -152,18 +170,24 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         program: spec.program.clone(),
         errno: error.raw_os_error().unwrap_or_default(),
     };
-    let (output, write) = io::pipe().map_err(failed)?;
-    fcntl_setfl(&output, OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
-    let again = write.try_clone().map_err(failed)?;
+    let (mut output, write) = Heard::new(spec.output_tail_limit_bytes).map_err(failed)?;
+    let (mut errors, again) = match spec.errors {
+        CommandErrors::WithOutput => (None, write.try_clone().map_err(failed)?),
+        CommandErrors::Apart { tail_limit_bytes } => {
+            let (errors, write) = Heard::new(tail_limit_bytes).map_err(failed)?;
+            (Some(errors), write)
+        }
+    };
     let ended = Arc::new(Wake::new().map_err(failed)?);
     let order =
         Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
     let stdios = Stdios {
         stdin: Stdio::null(),
-        marks: pipe_mark(&write).into_iter().collect(),
+        marks: pipe_mark(&write).into_iter().chain(errors.as_ref().and_then(|_| pipe_mark(&again))).collect(),
         stdout: write.into(),
         stderr: again.into(),
         controlling: false,
+        reports: None,
     };
     let started = now();
     let registered = launch(&order, stdios)?;
@@ -185,18 +209,20 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             return Err(failed(error));
         }
     };
-    let mut tail = Tail::new(spec.output_tail_limit_bytes);
     let mut watch = Watch {
         registered: &registered,
         grace: spec.grace,
         stage: Stage::Running(started.checked_add(spec.timeout)),
         ending: CommandEnding::Exited,
     };
-    let over = watch.until_over(&output, &ended, cancel, &mut tail);
+    let over = watch.until_over(&mut output, errors.as_mut(), &ended, cancel);
     let exit = match over {
         Over::Exited => {
             let swept = sweep::sweep_child(&registered);
-            tail.drain(&output);
+            output.drain();
+            if let Some(errors) = &mut errors {
+                errors.drain();
+            }
             let status = waiter.join().ok().flatten();
             registry::reap(&registered);
             Exit::new(status.as_ref(), swept)
@@ -214,8 +240,9 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         exit,
         ending: watch.ending,
         duration_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
-        truncated_bytes: tail.truncated_bytes,
-        tail: tail.bytes.into(),
+        truncated_bytes: output.truncated_bytes,
+        tail: output.tail.into(),
+        errors: errors.map(|errors| errors.tail.into()).unwrap_or_default(),
     })
 }
 
@@ -254,24 +281,33 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Reads the output until the command has exited, ending it when its time is up.
-    fn until_over(&mut self, output: &impl AsFd, ended: &Wake, cancel: &Cancel, tail: &mut Tail) -> Over {
-        let mut open = true;
+    fn until_over(
+        &mut self,
+        output: &mut Heard,
+        mut errors: Option<&mut Heard>,
+        ended: &Wake,
+        cancel: &Cancel,
+    ) -> Over {
         loop {
             let left = self.stage.deadline().map(|at| at.saturating_duration_since(now()));
             let running = matches!(self.stage, Stage::Running(_));
             let wanted = [
                 Some((ended.fd(), PollFlags::IN)),
-                open.then(|| (output.as_fd(), PollFlags::IN)),
+                output.wanted(),
+                errors.as_deref().and_then(Heard::wanted),
                 running.then(|| (cancel.shared.1.fd(), PollFlags::IN)),
             ];
-            let Ok([exited, readable, cancelled]) = poll(wanted, left) else {
+            let Ok([exited, output_readable, errors_readable, cancelled]) = poll(wanted, left) else {
                 return Over::Unkillable;
             };
             if exited {
                 return Over::Exited;
             }
-            if readable {
-                open = tail.read(output).is_some();
+            if output_readable {
+                output.read();
+            }
+            if let Some(errors) = errors.as_deref_mut().filter(|_| errors_readable) {
+                errors.read();
             }
             if cancelled {
                 self.ask(CommandEnding::Cancelled);
@@ -295,42 +331,61 @@ impl Watch<'_> {
     }
 }
 
-/// The last bytes of a stream.
-struct Tail {
-    bytes: VecDeque<u8>,
+/// A stream of the command's, and its last bytes.
+struct Heard {
+    pipe: PipeReader,
+    open: bool,
+    tail: VecDeque<u8>,
     limit_bytes: usize,
     truncated_bytes: u64,
     buffer: Vec<u8>,
 }
 
-impl Tail {
-    fn new(limit_bytes: usize) -> Self {
-        Self { bytes: VecDeque::new(), limit_bytes, truncated_bytes: 0, buffer: vec![0; BUFFER_BYTES] }
+impl Heard {
+    /// A stream, and the end that the command writes to.
+    fn new(limit_bytes: usize) -> io::Result<(Self, PipeWriter)> {
+        let (pipe, write) = io::pipe()?;
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let heard = Self {
+            pipe,
+            open: true,
+            tail: VecDeque::new(),
+            limit_bytes,
+            truncated_bytes: 0,
+            buffer: vec![0; BUFFER_BYTES],
+        };
+        Ok((heard, write))
     }
 
-    /// Reads once. None at the end of the stream; zero when there is nothing now.
-    fn read(&mut self, output: &impl AsFd) -> Option<usize> {
-        match rustix::io::read(output, &mut self.buffer) {
-            Ok(0) => None,
-            Ok(count) => {
-                self.bytes.extend(self.buffer.iter().take(count));
-                let surplus = self.bytes.len().saturating_sub(self.limit_bytes);
-                self.bytes.drain(..surplus);
+    fn wanted(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.open.then(|| (self.pipe.as_fd(), PollFlags::IN))
+    }
+
+    /// Reads once; zero when there is nothing now, or nothing more.
+    fn read(&mut self) -> usize {
+        match rustix::io::read(&self.pipe, &mut self.buffer) {
+            Ok(count) if count > 0 => {
+                self.tail.extend(self.buffer.iter().take(count));
+                let surplus = self.tail.len().saturating_sub(self.limit_bytes);
+                self.tail.drain(..surplus);
                 self.truncated_bytes += surplus as u64;
-                Some(count)
+                count
             }
-            Err(Errno::INTR | Errno::AGAIN) => Some(0),
-            Err(_) => None,
+            Err(Errno::INTR | Errno::AGAIN) => 0,
+            Ok(_) | Err(_) => {
+                self.open = false;
+                0
+            }
         }
     }
 
     /// Reads what is buffered, without waiting for whoever still holds the pipe.
-    fn drain(&mut self, output: &impl AsFd) {
+    fn drain(&mut self) {
         let mut drained_bytes = 0;
-        while drained_bytes < DRAIN_LIMIT_BYTES {
-            match self.read(output) {
-                None | Some(0) => return,
-                Some(count) => drained_bytes += count,
+        while self.open && drained_bytes < DRAIN_LIMIT_BYTES {
+            match self.read() {
+                0 => return,
+                count => drained_bytes += count,
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString, c_int, c_long, c_uint};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::Access;
 
 use super::error::SpawnError;
+use super::monitor;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
@@ -30,6 +31,8 @@ pub(super) struct Stdios {
     pub(super) stderr: Stdio,
     /// stdout is a terminal and becomes the controlling one.
     pub(super) controlling: bool,
+    /// The writing end for a monitor's reports, when there shall be a monitor between us and the program.
+    pub(super) reports: Option<OwnedFd>,
     /// How `/proc/PID/fd` names our ends' counterparts: who holds one of them belongs to this child.
     pub(super) marks: Vec<OsString>,
 }
@@ -52,6 +55,9 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
+    // Stays open until the child has its copy.
+    let reports = stdios.reports;
+    let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
     #[allow(unsafe_code, reason = "a session and a controlling terminal must be made inside the child")]
     // SAFETY: the closure runs between fork and exec; it makes system calls only, allocates nothing and takes no lock.
     unsafe {
@@ -61,15 +67,20 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
                 rustix::process::ioctl_tiocsctty(BorrowedFd::borrow_raw(1))?;
             }
             reset_dispositions();
+            if let Some(reports) = reports_fd {
+                monitor::split(reports, controlling)?;
+            }
             close_others_on_exec();
             Ok(())
         });
     }
-    registry::register(stdios.marks, |spawn_id| {
+    let registered = registry::register(stdios.marks, |spawn_id| {
         command.env(SPAWN_VARIABLE, OsStr::new(spawn_id));
         command.spawn().map(|child| child.id())
     })
-    .map_err(|error| classify(order.program, &error))
+    .map_err(|error| classify(order.program, &error));
+    drop(reports);
+    registered
 }
 
 fn classify(program: &Path, error: &io::Error) -> SpawnError {
@@ -93,6 +104,25 @@ const F_SETFD: c_int = 2;
 const FD_CLOEXEC: c_int = 1;
 /// How far the fallback looks where `close_range` is missing: the usual soft limit of open files.
 const FALLBACK_DESCRIPTORS: c_int = 1024;
+
+/// Closes everything from this descriptor on. Async-signal-safe.
+#[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
+pub(super) fn close_from(first: c_int) {
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+        fn close(fd: c_int) -> c_int;
+    }
+    if cfg!(target_os = "linux") {
+        // SAFETY: three integers, as close_range(2) wants them; the caller uses none of these descriptors any more.
+        if unsafe { syscall(SYS_CLOSE_RANGE, first.unsigned_abs(), c_uint::MAX, 0 as c_uint) } == 0 {
+            return;
+        }
+    }
+    for fd in first..FALLBACK_DESCRIPTORS {
+        // SAFETY: as above; a closed one is refused and nothing is changed.
+        unsafe { close(fd) };
+    }
+}
 
 /// Marks everything from descriptor 3 on close-on-exec: ours are so already, but what our own parent leaked to us, and what another thread
 /// (or portable-pty, between its two calls) has just opened, is not.

@@ -10,6 +10,12 @@
 //! what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
 //! When `exited` is called, no descendant of that child is alive, except for those that [`Exit::leaked`] counts.
 //!
+//! # Guests
+//!
+//! A program that shall look as if it had been started directly ([`spawn_guest`]) gets a terminal that is like the user's ([`OuterTerminal`]),
+//! which meanwhile passes every byte through ([`Keys`]). Between ccc and it stands a monitor, the leader of its session, so that Ctrl-Z
+//! stops it as it would below a shell. Where stdout is no terminal, it gets the very descriptors that ccc was given.
+//!
 //! # Whose process is it?
 //!
 //! Agents run their tools in sessions of their own, so a signal to the group misses them. What belongs to a child is told by, in this order:
@@ -35,24 +41,32 @@
 mod child;
 mod command;
 mod error;
+mod guest;
 mod input;
+mod keys;
 mod launch;
+mod monitor;
+mod outer;
 mod output;
 mod pty;
 mod registry;
 mod remains;
 mod signal;
 mod spec;
+mod standstill;
 mod sweep;
 mod table;
 mod wake;
 
 pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
-pub use command::{Cancel, CommandEnding, CommandResult, CommandSpec, run_command};
+pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use error::{SpawnError, StdinError};
+pub use guest::{CTRL_C, Guest, GuestSink, GuestTerminal, Likeness, spawn_guest};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
+pub use keys::{KeySink, Keys};
+pub use outer::{Loan, OuterTerminal, stop_own_job};
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use signal::Signal;
-pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
+pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, GuestSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, kill_children, reap_orphans, sweep_run};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use portable_pty::{PtyPair, PtySize, native_pty_system};
 use rustix::fs::OFlags;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr};
 
 use super::error::SpawnError;
 
@@ -43,8 +43,26 @@ pub(super) struct Pair {
 /// Opens a pair through `system`, sets its size and puts it into raw mode, so that lines arrive byte for byte (no `\r`, no echo, no signals
 /// from control characters).
 pub(super) fn open(system: &dyn Ptys, cols: u16, rows: u16) -> Result<Pair, SpawnError> {
+    let pair = open_pair(system, PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })?;
+    match make_raw(&pair.slave) {
+        Ok(()) => Ok(pair),
+        Err(error) => Err(SpawnError::NoPty { reason: format!("{}: {error}", pair.name.display()) }),
+    }
+}
+
+/// Opens a pair through `system` that looks to a program like the terminal with these modes and this size.
+pub(super) fn open_like(system: &dyn Ptys, modes: &Termios, size: Winsize) -> Result<Pair, SpawnError> {
+    let size =
+        PtySize { rows: size.ws_row, cols: size.ws_col, pixel_width: size.ws_xpixel, pixel_height: size.ws_ypixel };
+    let pair = open_pair(system, size)?;
+    match tcsetattr(&pair.slave, OptionalActions::Now, modes) {
+        Ok(()) => Ok(pair),
+        Err(errno) => Err(SpawnError::NoPty { reason: format!("{}: {errno}", pair.name.display()) }),
+    }
+}
+
+fn open_pair(system: &dyn Ptys, size: PtySize) -> Result<Pair, SpawnError> {
     let no_pty = |reason: String| SpawnError::NoPty { reason };
-    let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
     let pair = system.open(size).map_err(no_pty)?;
     let name = pair.master.tty_name().ok_or_else(|| no_pty("the slave has no name".to_owned()))?;
     let master = own_master(pair.master.as_ref()).map_err(|error| no_pty(error.to_string()))?;
@@ -56,7 +74,6 @@ pub(super) fn open(system: &dyn Ptys, cols: u16, rows: u16) -> Result<Pair, Spaw
         .open(&name)
         .map_err(|error| no_pty(format!("{}: {error}", name.display())))?
         .into();
-    make_raw(&slave).map_err(|error| no_pty(format!("{}: {error}", name.display())))?;
     Ok(Pair { master, slave, name })
 }
 

@@ -17,6 +17,10 @@ pub enum Signal {
     Stop,
     /// SIGCONT: go on.
     Continue,
+    /// SIGTSTP: stand still, as by Ctrl-Z.
+    TerminalStop,
+    /// SIGWINCH: look at your terminal's size, and draw anew.
+    WindowChange,
 }
 
 impl Signal {
@@ -28,6 +32,8 @@ impl Signal {
             Self::Kill => rustix::process::Signal::KILL,
             Self::Stop => rustix::process::Signal::STOP,
             Self::Continue => rustix::process::Signal::CONT,
+            Self::TerminalStop => rustix::process::Signal::TSTP,
+            Self::WindowChange => rustix::process::Signal::WINCH,
         }
     }
 }
@@ -36,6 +42,8 @@ impl Signal {
 const HIGHEST_SIGNAL: c_int = 64;
 /// `SIG_DFL` is the null handler on every Unix.
 const SIG_DFL: usize = 0;
+/// And `SIG_IGN` the one after it.
+const SIG_IGN: usize = 1;
 
 #[allow(unsafe_code, reason = "rustix wraps no signal(2); the standard library links the C library anyway")]
 fn set_disposition(number: c_int, handler: usize) {
@@ -57,13 +65,22 @@ pub(super) fn reset_dispositions() {
     }
 }
 
+/// Ignores a signal. Async-signal-safe.
+pub(super) fn ignore(number: c_int) {
+    set_disposition(number, SIG_IGN);
+}
+
+/// Gives one signal its default action again. Async-signal-safe.
+pub(super) fn reset_disposition(number: c_int) {
+    set_disposition(number, SIG_DFL);
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_child_ignores_and_blocks_no_signal_although_we_do() {
-        const SIG_IGN: usize = 1;
         const SIGXFSZ: c_int = 25;
         const SIGHUP: c_int = 1;
         set_disposition(SIGXFSZ, SIG_IGN);

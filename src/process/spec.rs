@@ -66,6 +66,34 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
+/// A guest to start: a program that is used by the user, not by ccc.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GuestSpec {
+    /// See [`ChildSpec::program`].
+    pub program: PathBuf,
+    /// Arguments without the program's own name.
+    pub args: Vec<OsString>,
+    /// The whole environment but for the cookies.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// Marks all that the guest starts.
+    pub cookie: Cookie,
+}
+
+impl fmt::Debug for GuestSpec {
+    /// The environment's values are left out: credentials live there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestSpec")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &Names(&self.env))
+            .field("cwd", &self.cwd)
+            .field("cookie", &self.cookie)
+            .finish()
+    }
+}
+
 /// Shows the names of environment variables only.
 pub(super) struct Names<'a>(pub(super) &'a [(OsString, OsString)]);
 

@@ -23,6 +23,8 @@ pub(super) struct Process {
     pub(super) start_ticks: u64,
     /// It has exited and waits to be reaped.
     pub(super) zombie: bool,
+    /// It was stopped by a signal.
+    pub(super) stopped: bool,
 }
 
 /// All processes at one moment.
@@ -95,6 +97,7 @@ fn parse_stat(pid: u32, stat: &str) -> Option<Process> {
     Some(Process {
         pid,
         zombie: matches!(state, "Z" | "X" | "x"),
+        stopped: state == "T",
         parent: small(number(0))?,
         group: small(number(0))?,
         session: small(number(0))?,
@@ -185,7 +188,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_shift_the_fields() {
         let stat = "77 (a) S 1 (b)) Z 5 6 7 34816 6 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9999 1 2";
-        let expected = Process { pid: 77, parent: 5, group: 6, session: 7, start_ticks: 9999, zombie: true };
+        let expected =
+            Process { pid: 77, parent: 5, group: 6, session: 7, start_ticks: 9999, zombie: true, stopped: false };
         assert_eq!(parse_stat(77, stat), Some(expected));
         assert_eq!(parse_stat(77, "77 (torn) S 1 2"), None);
     }

@@ -118,6 +118,16 @@ pub fn control_success(request_id: &str, body: Option<Raw<'_>>) -> Line {
     })
 }
 
+/// Answers `can_use_tool` with no. The model reads `message` as the tool's result (seen on 2.1.197 and 2.1.329).
+#[must_use]
+pub fn deny_tool(request_id: &str, message: &str) -> Line {
+    response(request_id, "success", |response| {
+        response.object("response", |answer| {
+            answer.string("behavior", "deny").string("message", message);
+        });
+    })
+}
+
 /// Refuses a request of the CLI.
 #[must_use]
 pub fn control_error(request_id: &str, error: &str) -> Line {
@@ -309,6 +319,15 @@ mod tests {
                 "response": {"subtype": "error", "request_id": "r-5", "error": "nobody is here"}})
         );
         assert_eq!(decoded(&keep_alive()), json!({"type": "keep_alive"}));
+    }
+
+    #[test]
+    fn a_denied_tool_is_an_answer_and_no_error() {
+        assert_eq!(
+            decoded(&deny_tool("r-6", "nobody\nis here")),
+            json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-6",
+                "response": {"behavior": "deny", "message": "nobody\nis here"}}})
+        );
     }
 
     #[test]

@@ -4,19 +4,36 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::discovery::{ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES};
+use super::fetch::{FetchCommand, FetchError};
+use crate::agent::AgentKind;
+use crate::config::Provider;
+use crate::core::TokenId;
 
 /// What kind of credential it is; the core's word for it.
 pub use crate::core::TokenKind as CredentialKind;
 
-/// The variable by which the agent is given a credential of this kind; `None` when it finds it by itself.
+/// An API key.
+pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
+/// A bearer token.
+pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// An OAuth token.
+pub const CLAUDE_CODE_OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+/// The variables that compete in an agent's environment.
+pub const CREDENTIAL_VARIABLES: [&str; 3] = [ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN];
+
+/// The variables by which a program is given a credential of this kind; none when the program finds it by itself.
+/// Where a provider's programs look for two names, both are set, to the same value.
 #[must_use]
-pub fn variable(kind: CredentialKind) -> Option<&'static str> {
-    match kind {
-        CredentialKind::ApiKey => Some(ANTHROPIC_API_KEY),
-        CredentialKind::AuthToken => Some(ANTHROPIC_AUTH_TOKEN),
-        CredentialKind::OAuth => Some(CLAUDE_CODE_OAUTH_TOKEN),
-        CredentialKind::Helper | CredentialKind::Login => None,
+pub fn variables(provider: Provider, kind: CredentialKind) -> &'static [&'static str] {
+    match (provider, kind) {
+        (Provider::Anthropic, CredentialKind::ApiKey) => &[ANTHROPIC_API_KEY],
+        (Provider::Anthropic, CredentialKind::AuthToken) => &[ANTHROPIC_AUTH_TOKEN],
+        (Provider::Anthropic, CredentialKind::OAuth) => &[CLAUDE_CODE_OAUTH_TOKEN],
+        (_, CredentialKind::Helper | CredentialKind::Login) => &[],
+        (Provider::OpenAi, _) => &["OPENAI_API_KEY"],
+        (Provider::Google, _) => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        (Provider::Cohere, _) => &["COHERE_API_KEY", "CO_API_KEY"],
     }
 }
 
@@ -29,11 +46,7 @@ impl Fingerprint {
     /// The fingerprint of a secret.
     #[must_use]
     pub fn of(secret: &SecretString) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"ccc token fingerprint 1\0");
-        hasher.update(secret.expose_secret().as_bytes());
-        let hash = hasher.finalize();
-        Self(hash[..4].iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(short_hash(b"ccc token fingerprint 1\0", secret.expose_secret()))
     }
 
     /// The digits.
@@ -49,58 +62,156 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// The first 8 hex digits of a SHA-256 of `text` under `domain`.
+pub(super) fn short_hash(domain: &[u8], text: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(domain);
+    hasher.update(text.as_bytes());
+    let hash = hasher.finalize();
+    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a credential's value is. Its `Debug` never shows the value.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// We hold it.
+    Held(SecretString),
+    /// A command prints it when it is needed.
+    Command(FetchCommand),
+    /// The agent's CLI finds it by itself.
+    Agent,
+}
+
 /// One credential. Its `Debug` and `Display` never show the value.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    /// Where it was found: a variable's or a file's name.
+    /// Where it was found: a variable's or a file's name, or what the configuration calls it.
     pub label: String,
     /// Its kind.
     pub kind: CredentialKind,
-    /// By what it is recognised; `None` for a helper and a login, whose values change under us.
+    /// Whose it is.
+    pub provider: Provider,
+    /// By what its value is recognised. `None` where the value is not known beforehand: a command's, a helper's, and a
+    /// login whose value is not to be seen. A login's is that of the moment; the agent's CLI exchanges it.
     pub fingerprint: Option<Fingerprint>,
-    /// The value; `None` where the agent finds it by itself.
-    pub secret: Option<SecretString>,
+    /// Where its value is.
+    pub source: Source,
+    id: TokenId,
 }
 
 impl Credential {
     /// A credential whose value we hold.
     #[must_use]
-    pub fn held(label: impl Into<String>, kind: CredentialKind, secret: SecretString) -> Self {
-        Self { label: label.into(), kind, fingerprint: Some(Fingerprint::of(&secret)), secret: Some(secret) }
+    pub fn held(label: impl Into<String>, kind: CredentialKind, provider: Provider, secret: SecretString) -> Self {
+        let fingerprint = Fingerprint::of(&secret);
+        Self {
+            label: label.into(),
+            kind,
+            provider,
+            id: TokenId(fingerprint.as_str().to_owned()),
+            fingerprint: Some(fingerprint),
+            source: Source::Held(secret),
+        }
     }
 
-    /// A credential that the agent finds by itself.
+    /// A credential that a command prints.
     #[must_use]
-    pub fn found_by_agent(label: impl Into<String>, kind: CredentialKind) -> Self {
-        Self { label: label.into(), kind, fingerprint: None, secret: None }
+    pub fn fetched(label: impl Into<String>, kind: CredentialKind, provider: Provider, command: FetchCommand) -> Self {
+        Self {
+            label: label.into(),
+            kind,
+            provider,
+            id: TokenId(format!("command-{}", command.hash())),
+            fingerprint: None,
+            source: Source::Command(command),
+        }
     }
 
-    /// What the agent's environment must be so that it uses this credential and no other.
+    /// A credential that the agent's CLI finds by itself, under this id (`login`, `helper`). `seen` is the value that it
+    /// has at this moment, where that can be seen.
     #[must_use]
-    pub fn child_env(&self) -> ChildEnv {
-        let set: Vec<(&'static str, SecretString)> = variable(self.kind).zip(self.secret.clone()).into_iter().collect();
-        let unset = CREDENTIAL_VARIABLES.into_iter().filter(|name| !set.iter().any(|(set, _)| set == name)).collect();
-        ChildEnv { set, unset }
+    pub fn found_by_agent(
+        label: impl Into<String>,
+        kind: CredentialKind,
+        id: impl Into<String>,
+        seen: Option<&SecretString>,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            kind,
+            provider: Provider::Anthropic,
+            id: TokenId(id.into()),
+            fingerprint: seen.map(Fingerprint::of),
+            source: Source::Agent,
+        }
+    }
+
+    /// Its handle: the fingerprint of a value that we hold, `command-…` for a command, `login` or `helper` for what the
+    /// agent's CLI finds. The same in every ccc process of the user.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        self.id.clone()
+    }
+
+    /// The value, where we hold it without fetching.
+    #[must_use]
+    pub fn held_value(&self) -> Option<&SecretString> {
+        match &self.source {
+            Source::Held(secret) => Some(secret),
+            Source::Command(_) | Source::Agent => None,
+        }
+    }
+
+    /// The value; `None` for one that the agent's CLI finds by itself. Runs a command where there is one, within its
+    /// time limit: call it in a thread of its own then.
+    ///
+    /// # Errors
+    /// When the command fails, takes too long or prints no token.
+    pub fn value(&self) -> Result<Option<SecretString>, FetchError> {
+        match &self.source {
+            Source::Held(secret) => Ok(Some(secret.clone())),
+            Source::Command(command) => command.run(&self.label).map(Some),
+            Source::Agent => Ok(None),
+        }
+    }
+
+    /// The line that gives this token to a live process of the agent's CLI, exchange number `number`; `fetched` is what a
+    /// command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
+    /// way into the child's stdin.
+    #[must_use]
+    pub fn exchange_line(&self, agent: AgentKind, number: u32, fetched: Option<&SecretString>) -> Option<Vec<u8>> {
+        let value = self.held_value().or(fetched)?;
+        let variable = variables(self.provider, self.kind).first()?;
+        Some(agent.encode_credential(number, variable, value.expose_secret()))
+    }
+
+    /// Whether its value is known only once a command has run.
+    #[must_use]
+    pub fn needs_fetching(&self) -> bool {
+        matches!(self.source, Source::Command(_))
     }
 }
 
 impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.label, self.kind)?;
-        match &self.fingerprint {
-            Some(fingerprint) => write!(f, ", fingerprint {fingerprint})"),
-            None => f.write_str(")"),
+        if self.provider != Provider::Anthropic {
+            write!(f, " of {}", self.provider)?;
+        }
+        match (&self.fingerprint, &self.source) {
+            (Some(fingerprint), Source::Held(_)) => write!(f, ", fingerprint {fingerprint})"),
+            (_, Source::Held(_) | Source::Command(_) | Source::Agent) => f.write_str(")"),
         }
     }
 }
 
-/// Changes to an agent's environment. Its `Debug` never shows a value.
+/// Changes to a child's environment. Its `Debug` never shows a value.
 #[derive(Debug, Clone, Default)]
 pub struct ChildEnv {
     /// Variables to set.
     pub set: Vec<(&'static str, SecretString)>,
     /// Variables to take away.
-    pub unset: Vec<&'static str>,
+    pub unset: Vec<String>,
 }
 
 impl ChildEnv {
@@ -114,5 +225,23 @@ impl ChildEnv {
         let kept = base.into_iter().filter(|(name, _)| !replaced(name));
         let set = self.set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value.expose_secret())));
         kept.chain(set).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_has_a_domain_of_its_own_and_tells_values_apart() {
+        const KEY: &str = "sk-ant-api03-made-up-key";
+        let held = |label: &str, value: &str| {
+            Credential::held(label, CredentialKind::ApiKey, Provider::Anthropic, value.to_owned().into())
+        };
+        assert_eq!(held("a", KEY).id(), held("b", KEY).id());
+        assert_ne!(held("a", KEY).id(), held("a", "made-up-other").id());
+        let print = held("a", KEY).fingerprint.expect("a fingerprint");
+        assert_eq!(print.as_str().len(), 8);
+        assert_ne!(print.as_str(), short_hash(b"", KEY));
     }
 }

@@ -1,17 +1,40 @@
-//! Credentials: where they come from and which one the agent gets.
+//! Credentials: where they come from, what is known about them, and which one the agent gets.
 //!
-//! [`discover`] looks at the environment and at the files of the agent's CLI, which are only read: refresh tokens are
-//! single-use, and a copied or rewritten credential file locks accounts out. It picks the one that the CLI itself would
-//! use, and [`Discovery::child_env`] leaves the agent exactly that one.
+//! [`Pool::gather`] looks at the configuration, the environment and the files of the agent's CLI, which are only read:
+//! refresh tokens are single-use, and a copied or rewritten credential file locks accounts out. [`Pool::child_env`]
+//! leaves a child exactly one token; [`AgentSettings`] finds settings of the CLI that would put another in its place.
+//! [`SharedTokens`] is what all ccc processes of the user know about limits and refusals.
 //!
-//! A value never leaves this module except as a [`secrecy::SecretString`] for the child's environment: people see label,
+//! A value never leaves this module except as a [`secrecy::SecretString`] for a child's environment: people see label,
 //! kind and [`Fingerprint`].
 
+mod agent_settings;
 mod credential;
-mod discovery;
+mod fetch;
+mod file_lock;
+mod hosts;
+mod http;
+mod keychain;
+mod login;
+mod pool;
+mod probe;
+mod rate_headers;
+mod shared;
+mod sources;
+pub mod usage;
 
-pub use credential::{ChildEnv, Credential, CredentialKind, Fingerprint, variable};
-pub use discovery::{
-    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, Discovery, NoCredential,
-    discover,
+pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, SettingsPlaces};
+pub use credential::{
+    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
+    CredentialKind, Fingerprint, Source, variables,
 };
+pub use fetch::{FetchCommand, FetchError};
+pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
+pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
+pub use keychain::{Keychain, KeychainFault, SECURITY};
+pub use pool::{Gathered, NoCredential, Places, Pool};
+pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
+pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
+pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of};
+
+pub use crate::config::Provider;

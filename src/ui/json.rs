@@ -82,6 +82,20 @@ impl StreamJson {
                 opened("verdict", tick).field("verdict", verdict).field("iteration", iteration).field("text", text)
             }
             Show::Cost { usd } => opened("cost", tick).field("cost_usd", usd),
+            Show::Rotation { from, to, why } => {
+                opened("rotation", tick).field("from", from).field("to", to).field("why", why)
+            }
+            Show::Spent { tokens, until_unix_ms, .. } => {
+                opened("spent", tick).field("tokens", tokens).field("until_unix_ms", until_unix_ms)
+            }
+            Show::Question { question, .. } => opened("question", tick)
+                .field("number", &question.number)
+                .field("token", &question.token)
+                .field("next", &question.next)
+                .field("until_unix_ms", &question.until_unix_ms)
+                .field("choices", &question.choices())
+                .field("default", &question.default)
+                .field("timeout_ms", &question.timeout_ms),
             Show::Notice { text } => opened("notice", tick).field("text", text),
             Show::Finished { outcome, reason } => {
                 opened("finished", tick).field("outcome", outcome).field("reason", reason)

@@ -54,6 +54,9 @@
 //! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
 //! | `cost` | `cost_usd`⁰ |
 //! | `notice` | `text` |
+//! | `rotation` | `from` `to` (labels) `why` |
+//! | `spent` | `tokens` (each `label` `until_unix_ms`⁰ `refused`) `until_unix_ms` |
+//! | `question` | `number` `token` `next`⁰ `until_unix_ms`⁰ `choices` `default` `timeout_ms` |
 //! | `finished` | `outcome` `reason` |
 //! | `result` (always the last) | the fields of `--output-format json` |
 //!
@@ -66,6 +69,8 @@ mod diff;
 mod ending;
 mod format;
 mod json;
+mod limits;
+mod modes;
 mod object;
 mod piece;
 mod plain;
@@ -77,6 +82,7 @@ mod style;
 pub use banner::Banner;
 pub use ending::Ending;
 pub use json::{FORMAT_VERSION, Json, StreamJson};
+pub use modes::ScreenModes;
 pub use piece::{ERASE, Piece, PieceKind, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};

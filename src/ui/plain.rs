@@ -1,9 +1,12 @@
 use std::collections::VecDeque;
 
+use jiff::tz::TimeZone;
+
 use super::clean;
 use super::columns;
 use super::diff::Change;
 use super::format::{count, span};
+use super::limits;
 use super::piece::ERASE;
 use super::status::Status;
 use super::style::{Ink, Style};
@@ -43,6 +46,8 @@ pub struct Plain {
     directory: String,
     /// What the critic said last: a verdict that repeats it is not shown twice.
     critic_said: String,
+    /// In which the times of resets are told.
+    zone: TimeZone,
 }
 
 impl Plain {
@@ -55,6 +60,7 @@ impl Plain {
             open_tools: VecDeque::new(),
             directory: String::new(),
             critic_said: String::new(),
+            zone: TimeZone::UTC,
         }
     }
 
@@ -68,6 +74,11 @@ impl Plain {
     /// Paths below this directory are shown without it.
     pub fn in_directory(&mut self, cwd: &str) {
         self.directory = format!("{}/", cwd.trim_end_matches('/'));
+    }
+
+    /// The times of resets are told in this zone; in UTC unless this is called.
+    pub fn in_zone(&mut self, zone: TimeZone) {
+        self.zone = zone;
     }
 
     /// What is said of an event.
@@ -88,12 +99,6 @@ impl Plain {
     /// The status line; `None` without a terminal, before the first phase and after the end.
     pub fn status(&mut self, tick: Tick) -> Option<Piece> {
         (self.style.live && self.status.phase.is_some()).then(|| Piece::status(self.status.draw(tick, self.style)))
-    }
-
-    /// Whether a status line is kept at the bottom.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.style.live
     }
 
     /// The terminal has another width now.
@@ -153,6 +158,16 @@ impl Plain {
                 String::new()
             }
             Show::Notice { text } => self.said("! ", Ink::Warn, text),
+            Show::Rotation { from, to, why } => {
+                self.said("↻ ", Ink::Warn, &format!("another token from now on: {to} instead of {from} ({why})"))
+            }
+            Show::Spent { tokens, until_unix_ms, now_unix_ms } => {
+                self.said("! ", Ink::Warn, &limits::spent(tokens, *until_unix_ms, *now_unix_ms, &self.zone))
+            }
+            Show::Question { question, now_unix_ms } => {
+                let text = limits::question(question, *now_unix_ms, &self.zone);
+                self.said("? ", Ink::Bold, &text)
+            }
             Show::Finished { .. } => {
                 self.status.phase = None;
                 String::new()

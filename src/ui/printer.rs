@@ -50,6 +50,13 @@ impl Printer {
         }
     }
 
+    /// The times of resets are told in this zone; in UTC unless this is called.
+    pub fn in_zone(&mut self, zone: jiff::tz::TimeZone) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) | Printer::StreamJson(_, plain) => plain.in_zone(zone),
+        }
+    }
+
     /// What is said of an event; may be empty.
     pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
         match self {
@@ -63,15 +70,6 @@ impl Printer {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.status(tick),
             Printer::StreamJson(..) => None,
-        }
-    }
-
-    /// Whether there is a status line to be kept up to date; without one nobody needs to be woken for it.
-    #[must_use]
-    pub fn wants_status(&self) -> bool {
-        match self {
-            Printer::Plain(plain) | Printer::Json(_, plain) => plain.is_live(),
-            Printer::StreamJson(..) => false,
         }
     }
 

@@ -27,3 +27,4 @@ mod simulation;
 mod stream;
 mod stream_fixtures;
 mod ui;
+mod usage;

@@ -164,6 +164,13 @@ pub(in crate::agent) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProbl
         match option.name.as_str() {
             "--model" => meaning.model = value,
             "--permission-mode" => meaning.permission_mode = value,
+            // Given twice, the last one holds.
+            "--settings" => meaning.settings = value,
+            "--setting-sources" => {
+                let named = value.unwrap_or_default();
+                let sources = named.split(',').map(|source| source.trim().to_owned());
+                meaning.setting_sources = Some(sources.filter(|source| !source.is_empty()).collect());
+            }
             "--dangerously-skip-permissions" | "--allow-dangerously-skip-permissions" => {
                 meaning.skips_permissions = true;
             }

@@ -15,15 +15,22 @@ use std::collections::BTreeMap;
 use super::cost::Cost;
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
-use super::target::{edit, target, timeout_ms};
+use super::target::{background_ms, edit, target, timeout_ms};
 use super::tasks::{TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
-use crate::stream::message::{ApiRetry, Assistant, Block, Init, PermissionDenied, TaskStarted, TurnResult, User};
+use crate::stream::message::{
+    ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, TaskStarted, TurnResult, User,
+};
 use crate::stream::{Envelope, Message, parse_envelope, parse_message};
 
 /// Open tool calls that are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;
+/// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
+const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
+
+/// How the ids of our credential exchanges begin.
+pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +44,10 @@ pub(in crate::agent) struct ClaudeProtocol {
     denials: Denials,
     cost: Cost,
     compacting: bool,
+    /// A line of the protocol came.
+    spoke: bool,
+    /// It waits for somebody to act.
+    action_required: bool,
     /// The CLI is one that names the user messages that a result answers.
     names_answers: bool,
 }
@@ -85,6 +96,8 @@ struct Session {
 struct Tool {
     target: String,
     sub_agent: bool,
+    /// How long the call may run in the background, where it says so.
+    background_ms: Option<u64>,
 }
 
 impl ClaudeProtocol {
@@ -98,10 +111,11 @@ impl ClaudeProtocol {
     /// One JSON line.
     pub(in crate::agent) fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
         let before = out.len();
-        if let Ok(envelope) = parse_envelope(json)
-            && !envelope.is_partial()
-        {
-            self.message(&envelope, out);
+        if let Ok(envelope) = parse_envelope(json) {
+            self.spoke |= envelope.kind.is_some();
+            if !envelope.is_partial() {
+                self.message(&envelope, out);
+            }
         }
         if out.len() == before {
             out.push(AgentEvent::Alive);
@@ -124,6 +138,11 @@ impl ClaudeProtocol {
         matches!(self.turn, Turn::None) && self.state != State::Running
     }
 
+    /// Whether a line of the protocol came.
+    pub(in crate::agent) fn has_spoken(&self) -> bool {
+        self.spoke
+    }
+
     /// Tasks that a turn waits for.
     pub(in crate::agent) fn open_tasks(&self) -> usize {
         self.tasks.open()
@@ -134,8 +153,14 @@ impl ClaudeProtocol {
         match parse_message(envelope) {
             Message::Init(init) => self.init(envelope, &init, out),
             Message::SessionState(session) => match session.state.as_deref() {
-                Some("idle") => self.idle(out),
-                Some(_) => self.state = State::Running,
+                Some("idle") => {
+                    self.action_required(false, out);
+                    self.idle(out);
+                }
+                Some(state) => {
+                    self.state = State::Running;
+                    self.action_required(state == "requires_action", out);
+                }
                 None => {}
             },
             Message::CommandLifecycle(command) => {
@@ -182,15 +207,16 @@ impl ClaudeProtocol {
                 Some(_) => {}
             },
             Message::CompactBoundary(_) => self.set_compacting(false, out),
+            Message::ControlResponse(response) => {
+                if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
+                    // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
+                    let taken = response.applied().is_none_or(|applied| !applied.is_empty());
+                    out.push(AgentEvent::CredentialAnswered { applied: response.is_success() && taken });
+                }
+            }
             Message::ControlRequest(request) => {
                 if let Some(id) = request.request_id {
-                    out.push(AgentEvent::Question {
-                        request_id: id.into_owned(),
-                        subtype: request
-                            .request
-                            .and_then(|asked| asked.subtype)
-                            .map_or_else(String::new, |subtype| subtype.into_owned()),
-                    });
+                    self.question(id.into_owned(), request.request.unwrap_or_default(), out);
                 }
             }
             Message::HookStarted(_)
@@ -204,7 +230,6 @@ impl ClaudeProtocol {
             | Message::StreamEvent(_)
             | Message::ToolProgress(_)
             | Message::ControlCancel(_)
-            | Message::ControlResponse(_)
             | Message::ConversationReset(_)
             | Message::KeepAlive
             | Message::Other(_) => {}
@@ -301,7 +326,11 @@ impl ClaudeProtocol {
                     let (Some(id), Some(name)) = (call.id.as_deref(), call.name.as_deref()) else {
                         continue;
                     };
-                    let tool = Tool { target: target(name, call.input), sub_agent };
+                    let tool = Tool {
+                        target: target(name, call.input),
+                        sub_agent,
+                        background_ms: background_ms(name, call.input),
+                    };
                     out.push(AgentEvent::ToolStarted {
                         id: id.to_owned(),
                         name: name.to_owned(),
@@ -413,13 +442,11 @@ impl ClaudeProtocol {
         let Turn::Open { answer: Some(answer), waiting, .. } = &mut self.turn else {
             return;
         };
-        if self.state == State::Running {
-            return;
-        }
         let now_waiting = match answer.outcome {
+            _ if self.state == State::Running => Some(WaitingFor::Idle { open }),
             // What failed is told at once: a spent limit must be known before anything else is asked of the provider.
             TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => None,
-            TurnOutcome::Done if open > 0 => Some(WaitingFor::Background(open)),
+            TurnOutcome::Done if open > 0 => Some(WaitingFor::Background { open, longest_ms: self.tasks.longest_ms() }),
             TurnOutcome::Done => owed.then_some(WaitingFor::FollowUp),
         };
         match now_waiting {
@@ -458,7 +485,11 @@ impl ClaudeProtocol {
         if let Some(id) = task.task_id.as_deref() {
             let tool_use_id = task.tool_use_id.as_deref();
             let nested = tool_use_id.and_then(|call| self.tools.get(call)).is_some_and(|tool| tool.sub_agent);
-            self.tasks.started(id, tool_use_id, task.is_backgrounded, nested);
+            let declared_ms = tool_use_id.and_then(|call| self.tools.get(call)).and_then(|tool| tool.background_ms);
+            // Only a CLI that says where a task runs has a limit for all commands in the background (facts 2.1.329, A).
+            let command = task.task_type.as_deref() == Some("local_bash");
+            let default_ms = (command && task.is_backgrounded.is_some()).then_some(BACKGROUND_COMMAND_MS);
+            self.tasks.started(id, tool_use_id, task.is_backgrounded, nested, declared_ms.or(default_ms));
             self.end_or_wait(out);
         }
     }
@@ -468,6 +499,26 @@ impl ClaudeProtocol {
             let tools = &self.tools;
             self.tasks.ended(id, end, |call| tools.contains_key(call));
             self.end_or_wait(out);
+        }
+    }
+
+    /// A question whether a tool may be used counts as a denial: nobody is there to say yes (see [`AgentEvent::Question`]).
+    fn question(&mut self, request_id: String, asked: ControlAsk<'_>, out: &mut Vec<AgentEvent>) {
+        let subtype = asked.subtype.as_deref().unwrap_or_default().to_owned();
+        let denial = (subtype == "can_use_tool").then(|| {
+            let tool = asked.tool_name.as_deref().unwrap_or_default();
+            Denial { tool: tool.to_owned(), target: target(tool, asked.input) }
+        });
+        out.push(AgentEvent::Question { request_id, subtype, denial: denial.clone() });
+        if let Some(denial) = denial {
+            self.deny(asked.tool_use_id.as_deref(), &denial.tool, Some(denial.target), out);
+        }
+    }
+
+    fn action_required(&mut self, required: bool, out: &mut Vec<AgentEvent>) {
+        if self.action_required != required {
+            self.action_required = required;
+            out.push(AgentEvent::ActionRequired(required));
         }
     }
 

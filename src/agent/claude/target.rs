@@ -55,6 +55,15 @@ pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     }
 }
 
+/// The most that 2.1.329 gives a command in the background (its tool's own text).
+const LONGEST_BACKGROUND_MS: u64 = 7_200_000;
+
+/// The timeout that a call which runs in the background declares, milliseconds.
+pub(super) fn background_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
+    let in_background: Option<bool> = input?.member("run_in_background")?.read();
+    timeout_ms(tool, input).filter(|_| in_background == Some(true)).map(|ms| ms.min(LONGEST_BACKGROUND_MS))
+}
+
 /// The change of a file that the call is about to make. `MultiEdit` is shown as the parts that it replaces, one after the other.
 pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
     let input = input?;

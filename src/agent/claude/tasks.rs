@@ -26,6 +26,8 @@ struct Task {
     in_background: Option<bool>,
     /// A sub-agent started it, and hears of its end.
     nested: bool,
+    /// How long the CLI lets it run, where that is known.
+    limit_ms: Option<u64>,
 }
 
 impl Task {
@@ -70,9 +72,17 @@ impl TaskEnd {
 
 impl Tasks {
     /// A task was started.
-    pub(super) fn started(&mut self, id: &str, tool_use_id: Option<&str>, in_background: Option<bool>, nested: bool) {
+    pub(super) fn started(
+        &mut self,
+        id: &str,
+        tool_use_id: Option<&str>,
+        in_background: Option<bool>,
+        nested: bool,
+        limit_ms: Option<u64>,
+    ) {
         if self.tasks.len() < MAX_TASKS {
-            let task = Task { phase: Phase::Open, tool_use_id: tool_use_id.map(str::to_owned), in_background, nested };
+            let tool_use_id = tool_use_id.map(str::to_owned);
+            let task = Task { phase: Phase::Open, tool_use_id, in_background, nested, limit_ms };
             self.tasks.insert(id.to_owned(), task);
         }
     }
@@ -118,7 +128,7 @@ impl Tasks {
         for id in listed.iter().filter_map(|task| task.task_id.as_deref()) {
             match self.tasks.get_mut(id) {
                 Some(task) if matches!(task.phase, Phase::Open | Phase::GivenUp) => task.in_background = Some(true),
-                Some(_) | None => self.started(id, None, Some(true), false),
+                Some(_) | None => self.started(id, None, Some(true), false, None),
             }
         }
     }
@@ -140,6 +150,11 @@ impl Tasks {
     /// Tasks that a turn waits for.
     pub(super) fn open(&self) -> usize {
         self.count(|phase| phase == Phase::Open)
+    }
+
+    /// The most time that the CLI gives one of those.
+    pub(super) fn longest_ms(&self) -> Option<u64> {
+        self.tasks.values().filter(|task| task.phase == Phase::Open).filter_map(|task| task.limit_ms).max()
     }
 
     /// Whether the CLI will begin a turn about a task that ended.

@@ -7,16 +7,20 @@ use clap::Args;
 
 use super::supervise::{PlanParts, plan};
 use crate::cli::conduct::{Night, begin};
+use crate::cli::credentials::RunTokens;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::BUILT_IN;
-use crate::config::{CheckEntry, Dirs, Env, Flags, Layer, OutputFormat, Project, Transport, resolve};
+use crate::config::{CheckEntry, Dirs, Env, Flags, Layer, OutputFormat, Project, Provider, Span, Transport, resolve};
 use crate::demo::night;
-use crate::tokens::Discovery;
+use crate::tokens::{Credential, CredentialKind, Pool};
+
+/// How long the scripted agent may make no progress: it hangs once, and nobody wants to watch that for three minutes.
+const STALL_TIMEOUT: Span = Span::from_secs(3);
 
 /// Watch a run with a scripted agent: no login, no cost, nothing of yours is touched.
 ///
-/// The agent claims too early to be done, fails a check, is sent back by the critic and crashes once; the run is a real
-/// one, with real processes and a journal.
+/// The agent claims too early to be done, fails a check, is sent back by the critic, crashes, hangs, spends one token and
+/// then the other; the run is a real one, with real processes and a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DemoArgs {
     /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
@@ -43,6 +47,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
     let layer = Layer {
         checks: Some(night.checks.iter().cloned().map(CheckEntry::Command).collect()),
         output_format: args.output_format,
+        stall_timeout: Some(STALL_TIMEOUT),
         ..Layer::default()
     };
     let nobody = Dirs::new(&dir, &dir.join("config"), &dir.join("state"), &Env::default());
@@ -58,12 +63,20 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         claude_dir: &nobody.claude,
         settings: &settings,
     })?;
-    let nothing = Discovery::default();
+    let made_up = ["the first made-up token", "the second made-up token"].map(|label| {
+        Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())
+    });
+    let tokens = RunTokens::new(
+        Pool::of(made_up.into(), &context.env, Provider::Anthropic),
+        &nobody.state,
+        settings.rotate_at.share(),
+        None,
+    );
     let conduct = Night {
         form: settings.output_format,
         transport: Transport::Pty,
-        credentials: &nothing,
-        credential_sentence: "none: the agent is scripted, nothing leaves this machine".to_owned(),
+        tokens: &tokens,
+        credential_sentence: "two that are made up: the agent is scripted, nothing leaves this machine".to_owned(),
         prompt_origin: "built-in".to_owned(),
         extra_env: night
             .environment()

@@ -8,10 +8,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::credentials;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
 use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
-use crate::config::{Dirs, Flags, Project, Resolved, prompt, resolve};
-use crate::tokens;
+use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
 
 /// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git.
@@ -98,7 +98,12 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
     let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
     let mut findings = vec![
         agent(settings.and_then(|settings| settings.agent.path.as_deref()), context, dirs, project),
-        credential(context, dirs, project),
+        credential(
+            settings.map_or(&[], |settings| &settings.tokens),
+            settings.map_or(&[], |settings| &settings.agent.args),
+            context,
+            project,
+        ),
         pty(open_pty),
     ];
     let prompt_file = settings.and_then(|settings| settings.critic.prompt_file.clone());
@@ -147,10 +152,17 @@ fn agent(named: Option<&Path>, context: &Context, dirs: &Dirs, project: &Project
     }
 }
 
-fn credential(context: &Context, dirs: &Dirs, project: &Project) -> Finding {
+fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, project: &Project) -> Finding {
     const SUBJECT: &str = "credential";
-    let discovery = tokens::discover(&context.env, dirs, project);
-    match discovery.used() {
+    let gathered = match credentials::gather(context, project, entries, agent_args) {
+        Ok(gathered) => gathered,
+        Err(error) => return Finding::error(SUBJECT, error),
+    };
+    if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
+        return Finding::error(SUBJECT, refusal);
+    }
+    let pool = &gathered.pool;
+    match pool.first() {
         // A macOS login lies in the Keychain, which is not looked into.
         Err(error) if cfg!(target_os = "macos") => Finding::warn(
             SUBJECT,
@@ -158,8 +170,14 @@ fn credential(context: &Context, dirs: &Dirs, project: &Project) -> Finding {
             "a login in the Keychain is not seen from here; run the agent once by hand",
         ),
         Err(error) => Finding::fail(SUBJECT, error.to_string(), "run `claude` and log in, or set one of the variables"),
-        Ok(used) if discovery.warnings.is_empty() => Finding::ok(SUBJECT, used.to_string()),
-        Ok(used) => Finding::warn(SUBJECT, used.to_string(), discovery.warnings.join("; ")),
+        Ok(first) => {
+            let text = pool.sentence(Some(&first.id()));
+            if gathered.warnings.is_empty() {
+                Finding::ok(SUBJECT, text)
+            } else {
+                Finding::warn(SUBJECT, text, gathered.warnings.join("; "))
+            }
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! `ccc explain RUN`.
 
+use std::io::BufRead;
+
 use clap::Args;
 
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::journal::{JournalReader, decisions};
+use crate::journal::{JournalInput, JournalReader, RunKind, decisions, run_kind};
 use crate::ui::clean;
 
 /// How much of a reason one line shows, in characters.
@@ -25,13 +27,31 @@ pub struct ExplainArgs {
 pub fn run(args: ExplainArgs, context: &Context) -> Result<ExitCode, CliError> {
     let journal = journal_of(args.run.as_deref(), context)?;
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
-    let reader = JournalReader::open(&journal).map_err(|error| failed(&error))?;
-    let plan = reader.plan().map_err(|error| failed(&error))?;
+    match run_kind(&journal).map_err(|error| failed(&error))? {
+        RunKind::Agent => {
+            let reader = JournalReader::open(&journal).map_err(|error| failed(&error))?;
+            let plan = reader.plan().map_err(|error| failed(&error))?;
+            tell(reader, (&plan.run_id, &plan.cwd), ("task", &plan.task), context)
+        }
+        RunKind::Command => {
+            let reader = JournalReader::open_command(&journal).map_err(|error| failed(&error))?;
+            let plan = reader.command_plan().map_err(|error| failed(&error))?;
+            tell(reader, (&plan.run_id, &plan.cwd), ("command", &plan.command.join(" ")), context)
+        }
+    }
+}
+
+fn tell<R: BufRead, I: JournalInput>(
+    reader: JournalReader<R, I>,
+    (run_id, cwd): (&str, &str),
+    (about, subject): (&str, &str),
+    context: &Context,
+) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
-    printer.line(format_args!("run {} in {}", plan.run_id, clean::one_line(&plan.cwd, WHY_CHARS)));
-    printer.line(format_args!("task: {}", clean::one_line(&plan.task, WHY_CHARS)));
+    printer.line(format_args!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
+    printer.line(format_args!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
     for told in decisions(reader) {
-        let told = told.map_err(|error| failed(&error))?;
+        let told = told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
         let seconds = told.tick.as_ms() as f64 / 1_000.0;
         let after = told.after.map(|(n, kind)| format!("#{n} {kind}")).unwrap_or_default();
         printer.line(format_args!(

@@ -1,5 +1,6 @@
 //! One file per command: its arguments (their doc comments are the manual) and what it does.
 
+pub mod care;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -13,4 +14,7 @@ pub mod replay;
 pub mod resume;
 pub mod runs;
 pub mod scripted_agent;
+pub mod simulate;
 pub mod supervise;
+pub mod tokens;
+pub mod usage;

@@ -9,8 +9,10 @@ use similar::TextDiff;
 
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::core::command::CommandAction;
 use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
+use crate::journal::{RunKind, run_kind};
 use crate::ui::{Ending, Form, Piece, Printer, Stream, Style};
 
 /// Show recorded runs again, or check that they would be decided the same way.
@@ -133,6 +135,17 @@ pub(in crate::cli) fn pieces(
     mut each: impl FnMut(Tick, &Piece),
 ) -> Result<(), ReplayError> {
     let mut printer = Printer::new(Form::Text, style);
+    if run_kind(journal)? == RunKind::Command {
+        // What the command itself showed is not recorded, only what ccc said.
+        return driver::retell_command(journal, |tick, action| {
+            if let CommandAction::Show(show) = action {
+                let piece = printer.render(tick, show);
+                if !piece.is_empty() {
+                    each(tick, &piece);
+                }
+            }
+        });
+    }
     let run_dir = journal.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
     let plan = crate::journal::JournalReader::open(journal)?.plan()?;
     printer.in_directory(&plan.cwd);
@@ -161,9 +174,15 @@ pub(in crate::cli) fn pieces(
         Action::Spawn(_)
         | Action::Send(_)
         | Action::Interrupt { .. }
+        | Action::Answer { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }
+        | Action::SetCredential { .. }
+        | Action::ReportToken { .. }
+        | Action::ReadTokens { .. }
+        | Action::ProbeToken { .. }
+        | Action::Ask(_)
         | Action::RunCheck { .. }
         | Action::CancelCheck { .. }
         | Action::MeasureTree { .. }

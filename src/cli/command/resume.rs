@@ -6,12 +6,12 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli::conduct::{Continuation, Night, go_on, lock_error, state_error};
+use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::config::{Cost, Flags, OutputFormat, Span, Transport};
+use crate::config::{Cost, Flags, OutputFormat, Project, Span, Transport};
 use crate::core::{Action, Finish, OperatorInput, Outcome};
 use crate::driver;
 use crate::journal::{Redactor, RunDir, RunSummary};
-use crate::tokens;
 
 /// Go on with a run that was interrupted.
 ///
@@ -102,10 +102,21 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         .hint("install it there again"));
     }
     let settings = context.settings(Flags::default())?.settings;
-    let credentials = tokens::discover(&context.env, context.dirs()?, &context.project()?);
-    for warning in &credentials.warnings {
+    // The agent starts in the run's directory, so the settings there are the ones that it reads.
+    let project = Project::find(Path::new(&plan.cwd));
+    let gathered = credentials::gather(context, &project, &settings.tokens, &plan.agent_args)?;
+    if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
+        return Err(refusal);
+    }
+    for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
+    let tokens = RunTokens::new(
+        gathered.pool,
+        state,
+        plan.rotate_at,
+        Some(credentials::ask(context, &project, &settings.usage)?),
+    );
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     if here != Path::new(&plan.cwd) {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
@@ -130,8 +141,8 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let night = Night {
         form: args.output_format.unwrap_or(settings.output_format),
         transport: args.transport.unwrap_or(settings.transport),
-        credential_sentence: credentials.sentence(),
-        credentials: &credentials,
+        credential_sentence: tokens.sentence(),
+        tokens: &tokens,
         prompt_origin: "the run's journal".to_owned(),
         extra_env: Vec::new(),
         hand_over: !args.no_hand_over,

@@ -8,19 +8,20 @@ use clap::Args;
 
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
+use crate::cli::credentials::{self, RunTokens};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{
-    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Project,
-    Resolved, Span, Transport,
+    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Percent,
+    Project, Resolved, Span, Transport, UsageLayer,
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::journal;
-use crate::tokens::{self, Discovery};
+use crate::tokens::Gathered;
 
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -86,6 +87,14 @@ pub struct SuperviseArgs {
     #[arg(long)]
     pub no_wait: bool,
 
+    /// Take another token at the next stop when a usage window of the present one has passed this percentage [95].
+    #[arg(long, value_name = "PERCENT")]
+    pub rotate_at: Option<Percent>,
+
+    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
+    #[arg(long)]
+    pub interactive: bool,
+
     /// How the agent's output reaches ccc: pty or pipe [pty].
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub transport: Option<Transport>,
@@ -117,6 +126,7 @@ impl SuperviseArgs {
                 agent: AgentLayer { path: self.agent.as_ref().map(path), args: None },
                 transport: self.transport,
                 checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                tokens: None,
                 critic: CriticLayer {
                     prompt_file: self.supervisor_prompt.as_ref().map(path),
                     prompt: self.critic_prompt,
@@ -130,11 +140,16 @@ impl SuperviseArgs {
                     max_restarts: self.max_restarts,
                     max_repeats: None,
                 },
+                start_timeout: None,
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 grace: None,
                 share_prompt_prefix: None,
                 no_wait: self.no_wait.then_some(true),
+                rotate_at: self.rotate_at,
+                interactive: self.interactive.then_some(true),
+                answer_timeout: None,
+                usage: UsageLayer::default(),
                 output_format: self.output_format,
             },
             agent_args: self.agent_args.clone(),
@@ -153,8 +168,8 @@ pub struct Prepared {
     pub prompt: Prompt,
     /// The agent's program.
     pub agent: AgentProgram,
-    /// The credential the agent gets.
-    pub credentials: Discovery,
+    /// The tokens that the agent may get.
+    pub tokens: Gathered,
     /// The project.
     pub project: Project,
 }
@@ -176,8 +191,11 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
     let settings = &resolved.settings;
     let prompt = prompt::find(settings.critic.prompt_file.as_deref(), &project, dirs)?;
     let agent = agent::find(settings.agent.path.as_deref(), &context.env, dirs, &project.cwd)?;
-    let credentials = tokens::discover(&context.env, dirs, &project);
-    Ok(Prepared { task, resolved, prompt, agent, credentials, project })
+    let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
+    if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
+        return Err(refusal);
+    }
+    Ok(Prepared { task, resolved, prompt, agent, tokens, project })
 }
 
 /// Runs a task under supervision.
@@ -190,9 +208,15 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
             .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
     }
     let prepared = prepare(&args, context)?;
-    for warning in &prepared.credentials.warnings {
+    for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
+    let tokens = RunTokens::new(
+        prepared.tokens.pool,
+        &context.dirs()?.state,
+        prepared.resolved.settings.rotate_at.share(),
+        Some(credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?),
+    );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
     let plan = plan(PlanParts {
@@ -208,8 +232,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let night = Night {
         form: settings.output_format,
         transport: settings.transport,
-        credentials: &prepared.credentials,
-        credential_sentence: prepared.credentials.sentence(),
+        credential_sentence: tokens.sentence(),
+        tokens: &tokens,
         prompt_origin: prepared
             .prompt
             .origin
@@ -254,9 +278,7 @@ pub(in crate::cli) struct PlanParts<'a> {
 pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
     let settings = parts.settings;
     let agent = AgentKind::ClaudeCode;
-    let user_args = agent.read_user_args(&settings.agent.args).map_err(|problem| {
-        CliError::new(ErrorKind::Usage, problem.to_string()).hint("what stands after `--` is passed to the agent")
-    })?;
+    let user_args = agent.read_user_args(&settings.agent.args)?;
     let chance = uuid::Uuid::new_v4();
     let seed = chance.simple().to_string();
     let random = chance.as_fields().0;
@@ -296,12 +318,16 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_repeats: settings.budgets.max_repeats.get(),
         },
         timeouts: Timeouts {
+            start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
             grace_ms: settings.grace.as_ms(),
         },
         share_prompt_prefix: settings.share_prompt_prefix,
         no_wait: settings.no_wait,
+        rotate_at: settings.rotate_at.share(),
+        interactive: settings.interactive,
+        answer_timeout_ms: settings.answer_timeout.as_ms(),
         seed,
     })
 }

@@ -1,10 +1,13 @@
 //! Table tests of the machine: a run is brought to an interesting point by facts, and what it asks for is compared.
 //! The lines are those of Claude Code 2.1.329, cut down to what decides.
 
+mod corpus;
 mod ends;
 mod resumes;
 mod reviews;
+mod rotations;
 mod turns;
+mod watched;
 
 use super::*;
 use crate::agent::{AgentKind, TurnKind};
@@ -42,9 +45,12 @@ pub(super) fn plan() -> Plan {
             max_restarts: 5,
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
         share_prompt_prefix: true,
         no_wait: false,
+        rotate_at: 0.95,
+        interactive: false,
+        answer_timeout_ms: 60_000,
     }
 }
 
@@ -58,7 +64,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn begin(plan: Plan) -> (Run, Vec<Action>) {
         let mut run = Run { core: Core::new(plan), now: Tick::ZERO };
-        let actions = run.feed(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None });
+        let actions =
+            run.feed(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None, tokens: Vec::new() });
         (run, actions)
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn resumed(run: &mut Run) -> Vec<Action> {
-    run.feed(Input::Began { unix_ms: 2_000_000, resumed: true, turn_recorded: None })
+    run.feed(Input::Began { unix_ms: 2_000_000, resumed: true, turn_recorded: None, tokens: Vec::new() })
 }
 
 #[test]

@@ -96,6 +96,12 @@ pub struct ScriptedAgent {
     pub(super) turn: Option<Turn>,
     queue: VecDeque<Message>,
     pub(super) background: Vec<Task>,
+    /// Turns of its own that are due at their time.
+    pub(super) scheduled: Vec<(u64, Vec<Step>)>,
+    /// Steps that come before those of the script.
+    pub(super) interposed: VecDeque<Step>,
+    /// The oddities that were played and not asked for yet.
+    pub(super) oddities: Vec<&'static str>,
     input_ended: bool,
     pub(super) ignores_signals: bool,
     pub(super) ended: bool,
@@ -142,6 +148,9 @@ impl ScriptedAgent {
             turn: None,
             queue: VecDeque::new(),
             background: Vec::new(),
+            scheduled: Vec::new(),
+            interposed: VecDeque::new(),
+            oddities: Vec::new(),
             input_ended: false,
             ignores_signals: false,
             ended: false,
@@ -222,6 +231,23 @@ impl ScriptedAgent {
         self.run();
     }
 
+    /// Puts these steps before the next one of the script, in place of earlier ones that have not been played: what the
+    /// world does to the agent and no script knows, such as a provider's failure. They wait for a turn that has a step left.
+    pub fn interpose(&mut self, steps: Vec<Step>) {
+        self.interposed = steps.into();
+    }
+
+    /// How many interposed steps have not been played.
+    #[must_use]
+    pub fn interposed(&self) -> usize {
+        self.interposed.len()
+    }
+
+    /// The oddities ([`Step::oddity`]) that were played since this was asked last, for those who count them.
+    pub fn take_oddities(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.oddities)
+    }
+
     /// When [`ScriptedAgent::wake`] is due, on the clock of [`Moment::ms`]; `None` when only input can move it.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
@@ -234,7 +260,8 @@ impl ScriptedAgent {
         });
         let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
         let task = self.background.iter().map(|task| task.ends_ms).min().filter(|_| !hangs);
-        turn.into_iter().chain(task).min()
+        let scheduled = self.scheduled.iter().map(|(at_ms, _)| *at_ms).min().filter(|_| self.turn.is_none());
+        turn.into_iter().chain(task).chain(scheduled).min()
     }
 
     /// The next thing to do for it.
@@ -246,6 +273,12 @@ impl ScriptedAgent {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether it answers nothing and finishes nothing any more.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever)
     }
 
     /// Whether it is in a turn.
@@ -457,6 +490,9 @@ impl ScriptedAgent {
                 self.begin_follow_up(task);
             } else if !self.queue.is_empty() {
                 self.begin_turn();
+            } else if let Some(at) = self.scheduled.iter().position(|(at_ms, _)| *at_ms <= self.now.ms) {
+                let (_, steps) = self.scheduled.remove(at);
+                self.begin_scheduled(steps);
             } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V329) {
                 self.exit(u8::from(self.last_failed));
             } else {
@@ -507,6 +543,18 @@ impl ScriptedAgent {
             task.then
         };
         self.turn = Some(Turn::new(Cause::Task { run: task.id }, steps, self.now));
+    }
+
+    /// A turn that nothing on the wire explains: `result.origin` is absent (facts §1).
+    fn begin_scheduled(&mut self, steps: Vec<Step>) {
+        self.tell_state("running");
+        let uuid = self.writer.uuid();
+        self.tell_lifecycle(Some(&uuid), "started");
+        let init = self.writer.init(&[]);
+        self.say(init);
+        let steps =
+            if steps.is_empty() { vec![Step::Say("It was time to look at it again.".to_owned())] } else { steps };
+        self.turn = Some(Turn::new(Cause::Schedule, steps, self.now));
     }
 
     pub(super) fn tell_task_end(&mut self, task: &Task) {

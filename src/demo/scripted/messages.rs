@@ -362,6 +362,52 @@ impl Writer {
         self.closed(object)
     }
 
+    /// A sub-agent was started in the foreground.
+    pub(super) fn agent_started(&mut self, task: &str, tool: &str, description: &str) -> String {
+        let mut object =
+            self.system("task_started").put("task_id", task).put("tool_use_id", tool).put("description", description);
+        if self.newest() {
+            object = object.raw("is_backgrounded", "false");
+        }
+        object = object.put("task_type", "local_agent");
+        self.closed(object)
+    }
+
+    /// One whole block of a sub-agent's message; `parent` is the tool call that it works for.
+    pub(super) fn nested_assistant(&mut self, parent: &str, block: &str, at: Moment) -> String {
+        let id = self.id("msg_");
+        let message = Object::empty()
+            .raw("content", &format!("[{block}]"))
+            .put("id", &id)
+            .put("model", &self.model)
+            .raw("role", r#""assistant","stop_reason":null,"stop_sequence":null,"type":"message""#)
+            .end();
+        self.nested("assistant", parent, &message, at)
+    }
+
+    /// What a sub-agent's tool gave.
+    pub(super) fn nested_tool_result(&mut self, parent: &str, tool: &str, content: &str, at: Moment) -> String {
+        let block = Object::empty()
+            .put("tool_use_id", tool)
+            .put("type", "tool_result")
+            .put("content", content)
+            .raw("is_error", "false")
+            .end();
+        let message = Object::empty().put("role", "user").raw("content", &format!("[{block}]")).end();
+        self.nested("user", parent, &message, at)
+    }
+
+    fn nested(&mut self, kind: &str, parent: &str, message: &str, at: Moment) -> String {
+        let uuid = self.uuid();
+        Object::of(kind)
+            .raw("message", message)
+            .put("parent_tool_use_id", parent)
+            .put("session_id", &self.session_id)
+            .put("uuid", &uuid)
+            .put("timestamp", &timestamp(at))
+            .end()
+    }
+
     pub(super) fn task_updated(&mut self, task: &str, at: Moment) -> String {
         let patch = Object::empty().put("status", "completed").put("end_time", &at.unix_ms).end();
         let object = self.system("task_updated").put("task_id", task).raw("patch", &patch);

@@ -30,11 +30,14 @@
 //! | `{"api_error": {"status", "error", "message"}}`, `{"limit": {"resets_in_s", "window"}}` | the turn fails |
 //! | `{"limit_warning": {"utilization", "resets_in_s"}}` | a window is nearly spent |
 //! | `{"background": {"ms", "command", "then"}}` | a background command, and the turn that its end brings |
+//! | `{"sub_agent": MS}` | a sub-agent in the foreground, with a tool of its own |
+//! | `{"schedule": {"ms", "then"}}` | a turn that the CLI begins by itself, once it is idle |
+//! | `"refuse"` | the model refuses, and the turn fails |
 //! | `{"compact_ms": N}`, `{"cost_usd": X}` | compacting; money |
 //! | `{"orphan": {"ms", "holds_stdout"}}` | a process that outlives the agent |
 //!
 //! What the real CLI does and this does not: messages that arrive during a tool wait for the next turn instead of
-//! being injected; sub-agents, hooks, schedules and slash commands do not exist; the transcript's rows are its own.
+//! being injected; hooks and slash commands do not exist; the transcript's rows are its own.
 
 mod machine;
 mod messages;
@@ -46,5 +49,5 @@ mod turn;
 pub use machine::{Effect, ScriptedAgent, Signalled};
 pub use messages::Moment;
 pub use options::{CliVersion, Open, Options, Parsed};
-pub use script::{ApiError, Background, Crash, Deny, Limit, LimitWarning, Orphan, Retry, Script, Step, Tool};
+pub use script::{ApiError, Background, Crash, Deny, Limit, LimitWarning, Orphan, Retry, Schedule, Script, Step, Tool};
 pub use transcript::{Row, Transcript};

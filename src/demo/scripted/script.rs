@@ -65,12 +65,50 @@ pub enum Step {
     LimitWarning(LimitWarning),
     /// A command is started in the background; when it ends, the CLI begins a turn of its own about it.
     Background(Background),
+    /// A sub-agent works for so many milliseconds, with a tool of its own.
+    SubAgent(u64),
+    /// The CLI is to begin a turn of its own after so many milliseconds, once it is idle.
+    Schedule(Schedule),
+    /// The model refuses to answer: the turn fails.
+    Refuse,
     /// The context is compacted, which takes so many milliseconds.
     CompactMs(u64),
     /// The turn costs so much more.
     CostUsd(f64),
     /// A process is left behind that outlives the agent.
     Orphan(Orphan),
+}
+
+impl Step {
+    /// What kind of fault or of oddity it is; `None` for ordinary work.
+    #[must_use]
+    pub fn oddity(&self) -> Option<&'static str> {
+        match self {
+            Step::Say(_) | Step::Think(_) | Step::SleepMs(_) | Step::CostUsd(_) | Step::Stderr(_) => None,
+            Step::Tool(tool) if tool.open => Some("tool without an end"),
+            Step::Tool(tool) if tool.unchecked => Some("forbidden tool"),
+            Step::Tool(_) => None,
+            Step::Deny(_) => Some("denied tool"),
+            Step::Crash(_) => Some("crash"),
+            Step::Stall => Some("stall"),
+            Step::StopReading => Some("stdin not read"),
+            Step::IgnoreSignals => Some("signals ignored"),
+            Step::Garbage(_) => Some("garbage"),
+            Step::HalfLine => Some("half line"),
+            Step::HugeLine(_) => Some("huge line"),
+            Step::UnknownMessage => Some("unknown message"),
+            Step::Retry(_) => Some("announced retry"),
+            Step::ApiError(_) => Some("failed request"),
+            Step::Limit(_) => Some("spent window"),
+            Step::LimitWarning(_) => Some("crowded window"),
+            Step::Background(_) => Some("background task"),
+            Step::SubAgent(_) => Some("sub-agent"),
+            Step::Schedule(_) => Some("scheduled turn"),
+            Step::Refuse => Some("model refusal"),
+            Step::CompactMs(_) => Some("compaction"),
+            Step::Orphan(_) => Some("orphan"),
+        }
+    }
 }
 
 /// A tool call.
@@ -184,6 +222,17 @@ pub struct Background {
     pub then: Vec<Step>,
 }
 
+/// A turn that the CLI begins by itself.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// After so many milliseconds.
+    pub ms: u64,
+    /// What it does; one sentence when empty.
+    #[serde(default)]
+    pub then: Vec<Step>,
+}
+
 /// A process that is left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -207,10 +256,10 @@ mod tests {
             "stop_reading", "ignore_signals", {"garbage":"%%"}, "half_line", {"huge_line":100}, "unknown_message",
             {"stderr":"oops"}, {"retry":{"attempts":2,"status":529,"delay_ms":600}}, {"api_error":{"status":500}},
             {"limit":{"resets_in_s":60}}, {"limit_warning":{"utilization":0.92,"resets_in_s":60}},
-            {"background":{"ms":10}}, {"compact_ms":5}, {"cost_usd":0.5}, {"orphan":{"ms":1000}}
+            {"background":{"ms":10}}, {"sub_agent":5}, {"schedule":{"ms":10}}, "refuse", {"compact_ms":5}, {"cost_usd":0.5}, {"orphan":{"ms":1000}}
         ]],"critic":[[{"say":"[TASK_COMPLETED]"}]]}"#;
         let script = Script::read(text).expect("a script");
-        assert_eq!(script.agent[0].len(), 23);
+        assert_eq!(script.agent[0].len(), 26);
         assert_eq!(script.agent[0][5], Step::Crash(Crash::Signal(9)));
         let again = Script::read(&serde_json::to_string(&script).expect("JSON")).expect("a script");
         assert_eq!(again, script);

@@ -21,13 +21,15 @@ pub(super) enum Cause {
     User { text: String, uuids: Vec<String> },
     /// A background task did, by its end.
     Task { run: String },
+    /// A schedule did.
+    Schedule,
 }
 
 impl Cause {
     pub(super) fn uuids(&self) -> &[String] {
         match self {
             Cause::User { uuids, .. } => uuids,
-            Cause::Task { .. } => &[],
+            Cause::Task { .. } | Cause::Schedule => &[],
         }
     }
 }
@@ -52,6 +54,14 @@ pub(super) struct OpenTool {
     task_told: bool,
 }
 
+/// A sub-agent that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SubAgent {
+    task: String,
+    /// The tool that it uses.
+    tool: String,
+}
+
 /// A command in the background.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Task {
@@ -70,6 +80,7 @@ pub(super) struct Turn {
     pub(super) blocked: Blocked,
     pub(super) running_tool: Option<Step>,
     pub(super) open_tool: Option<OpenTool>,
+    sub_agent: Option<SubAgent>,
     pub(super) denials: Vec<Value>,
     pub(super) requests: u32,
     pub(super) began_ms: u64,
@@ -87,6 +98,7 @@ pub(super) struct Turn {
 struct Failure {
     status: Option<u16>,
     api_error: Option<&'static str>,
+    stop_reason: &'static str,
     text: String,
 }
 
@@ -98,6 +110,7 @@ impl Turn {
             blocked: Blocked::No,
             running_tool: None,
             open_tool: None,
+            sub_agent: None,
             denials: Vec::new(),
             requests: 0,
             began_ms: now.ms,
@@ -135,6 +148,10 @@ impl ScriptedAgent {
         }
         if let Some(Step::Tool(tool)) = turn.running_tool.take() {
             self.end_tool(&mut turn, &tool);
+        } else if !turn.steps.is_empty()
+            && let Some(step) = self.interposed.pop_front()
+        {
+            self.play(&mut turn, step);
         } else if let Some(step) = turn.steps.pop_front() {
             self.play(&mut turn, step);
         } else {
@@ -158,6 +175,7 @@ impl ScriptedAgent {
     }
 
     fn play(&mut self, turn: &mut Turn, step: Step) {
+        self.oddities.extend(step.oddity());
         match step {
             Step::Say(text) => self.say_text(turn, &text),
             Step::Think(text) => self.think(turn, &text),
@@ -204,6 +222,11 @@ impl ScriptedAgent {
                 self.say(line);
             }
             Step::Background(background) => self.start_background(turn, background),
+            Step::SubAgent(ms) => self.start_sub_agent(turn, ms),
+            Step::Schedule(schedule) => {
+                self.scheduled.push((self.now.ms.saturating_add(schedule.ms), schedule.then));
+            }
+            Step::Refuse => self.refuse_to_answer(turn),
             Step::CompactMs(ms) => {
                 let line = self.writer.status(Some("compacting"), turn.cause.uuids());
                 self.say(line);
@@ -344,6 +367,9 @@ impl ScriptedAgent {
 
     fn end_tool(&mut self, turn: &mut Turn, tool: &Tool) {
         let Some(OpenTool { id, .. }) = turn.open_tool.take() else { return };
+        if let Some(SubAgent { task, tool: nested }) = turn.sub_agent.take() {
+            self.end_sub_agent(&id, &task, &nested);
+        }
         let details = json!({"stdout": tool.result, "stderr": "", "interrupted": false});
         let line = self.writer.tool_result(&id, &tool.result, tool.failed, &details, self.now);
         self.say(line);
@@ -414,6 +440,48 @@ impl ScriptedAgent {
         self.say(line);
     }
 
+    /// A sub-agent in the foreground: a tool that takes its time, whose own tool is told under its name (facts §1).
+    fn start_sub_agent(&mut self, turn: &mut Turn, ms: u64) {
+        let prompt = Map::from_iter([
+            ("description".to_owned(), Value::String("Looks around".to_owned())),
+            ("run_in_background".to_owned(), Value::Bool(false)),
+        ]);
+        let tool =
+            Tool { name: "Agent".to_owned(), input: prompt, ms, result: "Nothing.".to_owned(), ..Tool::default() };
+        self.begin_tool(turn, tool);
+        let Some(id) = turn.open_tool.as_ref().map(|open| open.id.clone()) else { return };
+        let (task, nested) = (self.writer.id("a"), self.writer.id("toolu_"));
+        let started = self.writer.agent_started(&task, &id, "Looks around");
+        self.say(started);
+        let call = Object::empty()
+            .put("id", &nested)
+            .raw("input", r#"{"command":"ls"}"#)
+            .put("name", "Bash")
+            .put("type", "tool_use")
+            .end();
+        let line = self.writer.nested_assistant(&id, &call, self.now);
+        self.say(line);
+        turn.sub_agent = Some(SubAgent { task, tool: nested });
+    }
+
+    fn end_sub_agent(&mut self, tool: &str, task: &str, nested: &str) {
+        let line = self.writer.nested_tool_result(tool, nested, "f", self.now);
+        self.say(line);
+        let updated = self.writer.task_updated(task, self.now);
+        self.say(updated);
+        let notification = self.writer.task_notification(task, tool, "completed", "Looks around");
+        self.say(notification);
+    }
+
+    fn refuse_to_answer(&mut self, turn: &mut Turn) {
+        self.request(turn);
+        self.acknowledge(turn);
+        let text = "API Error: Claude Code is unable to respond to this request";
+        let line = self.writer.synthetic(text, "invalid_request", None, self.now);
+        self.say(line);
+        turn.failure = Some(Failure { status: None, api_error: None, stop_reason: "refusal", text: text.to_owned() });
+    }
+
     fn retry(&mut self, turn: &mut Turn, retry: Retry) {
         if turn.retried >= retry.attempts {
             turn.retried = 0;
@@ -441,7 +509,7 @@ impl ScriptedAgent {
         };
         let line = self.writer.synthetic(&text, word, error.status, self.now);
         self.say(line);
-        turn.failure = Some(Failure { status: error.status, api_error: None, text });
+        turn.failure = Some(Failure { status: error.status, api_error: None, stop_reason: "stop_sequence", text });
     }
 
     fn limit(&mut self, turn: &mut Turn, limit: &Limit) {
@@ -457,7 +525,12 @@ impl ScriptedAgent {
         };
         let line = self.writer.synthetic(&text, "rate_limit", Some(429), self.now);
         self.say(line);
-        turn.failure = Some(Failure { status: Some(429), api_error: Some("usage_limit_reached"), text });
+        turn.failure = Some(Failure {
+            status: Some(429),
+            api_error: Some("usage_limit_reached"),
+            stop_reason: "stop_sequence",
+            text,
+        });
     }
 
     fn end_turn(&mut self, mut turn: Turn) {
@@ -467,7 +540,7 @@ impl ScriptedAgent {
         self.end_message(&mut turn, "end_turn");
         let newest = self.options.version >= CliVersion::V329;
         let origin = match &turn.cause {
-            Cause::User { .. } => None,
+            Cause::User { .. } | Cause::Schedule => None,
             Cause::Task { run } => Some(run.as_str()),
         };
         let failure = turn.failure.clone();
@@ -478,7 +551,7 @@ impl ScriptedAgent {
             status: failure.as_ref().and_then(|failure| failure.status),
             api_error: failure.as_ref().and_then(|failure| failure.api_error),
             text: Some(text),
-            stop_reason: Some(if failure.is_some() { "stop_sequence" } else { "end_turn" }),
+            stop_reason: Some(failure.as_ref().map_or("end_turn", |failure| failure.stop_reason)),
             terminal_reason: Some(if failure.is_some() && newest { "api_error" } else { "completed" }),
             num_turns: turn.requests,
             duration_ms: self.now.ms.saturating_sub(turn.began_ms),
@@ -487,7 +560,7 @@ impl ScriptedAgent {
             origin,
             ..ResultFacts::default()
         });
-        if origin.is_none() {
+        if matches!(turn.cause, Cause::User { .. }) {
             self.count_turn();
         }
         self.close_turn(&turn, failure.is_some());

@@ -3,37 +3,60 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::laws::{Broken, Law};
 use super::process::Process;
 use super::world::{Event, World};
 use crate::agent::Role;
-use crate::core::{Action, CheckEnd, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, TreeFact, derive_uuid};
+use crate::core::{
+    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, TreeFact,
+    derive_uuid,
+};
 use crate::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 
+/// What the core says when it takes an agent for hung.
+const HUNG: &str = "end the agent's process";
+/// What it says when it ends a process for another token's sake.
+const LEAVES: [&str; 2] = ["restart the agent with the other token", "wait for the reset"];
+/// A process that was killed in vain is gone at last after this time, if ever, in milliseconds.
+const THAWS_WITHIN_MS: u64 = 600_000;
+
 impl World {
-    pub(super) fn perform(&mut self, action: Action, at_once: &mut VecDeque<Input>) -> Result<(), String> {
+    pub(super) fn perform(&mut self, action: Action, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
         if self.finish.is_some() {
-            return Err(format!("an action after the end: {action:?}"));
+            return Err(Law::NothingFollows.broken(format!("{action:?}")));
         }
         match action {
             Action::Spawn(spawn) => at_once.push_back(self.spawn(&spawn)?),
             Action::Send(send) => return self.send(&send, at_once),
             Action::Interrupt { proc } => {
+                self.is_ended(proc);
                 let bytes = self.plan.agent.encode_interrupt("interrupt-1");
                 self.write(proc, bytes, false);
             }
-            Action::CloseStdin { proc } => self.on_its_way(proc, Event::InputEnded(proc)),
+            Action::Answer { proc, request_id, denial } => {
+                let bytes = self.plan.agent.encode_denial(&request_id, &denial);
+                self.write(proc, bytes, false);
+            }
+            Action::CloseStdin { proc } => {
+                self.is_ended(proc);
+                self.on_its_way(proc, Event::InputEnded(proc));
+            }
             Action::Signal { proc, signal } => {
+                self.is_ended(proc);
                 let signal = match signal {
                     Signal::Int => Signalled::Interrupt,
                     Signal::Term => Signalled::Terminate,
                 };
                 self.schedule(0, Event::Signalled(proc, signal));
             }
-            Action::KillTree { proc } => self.end_process(proc, None, Some(9)),
+            Action::KillTree { proc } => {
+                self.is_ended(proc);
+                self.kill(proc);
+            }
             Action::RunCheck { check, timeout_ms, .. } => {
                 self.agent_rests()?;
                 if let Some(running) = self.running_check.replace(check) {
-                    return Err(format!("check {check:?} is started while {running:?} runs"));
+                    return Err(Law::JudgedAtRest.broken(format!("check {check:?} is started while {running:?} runs")));
                 }
                 let (ms, end) = self.check_end(timeout_ms);
                 self.schedule(ms, Event::CheckEnds(check, end));
@@ -47,38 +70,117 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since } => self.measure(measure, since),
-            Action::Finish(finish) => {
-                self.laws.finish(&finish)?;
-                self.finish = Some(finish);
+            Action::SetCredential { proc, token } => self.exchange(proc, token)?,
+            Action::ReportToken { request, token, report } => {
+                self.provider.learn(&token, &report);
+                self.tell_tokens(request, at_once);
             }
-            Action::Decide(_) | Action::Note(_) | Action::Show(_) => {}
+            Action::ReadTokens { request } => self.tell_tokens(request, at_once),
+            Action::ProbeToken { token } => {
+                let ms = self.dice.between(50, 3_000);
+                self.schedule(ms, Event::Probed(token));
+            }
+            Action::Ask(question) => self.ask(&question),
+            Action::Decide(decision) => return self.decided(&decision),
+            Action::Finish(finish) => return self.finished(finish),
+            Action::Note(_) | Action::Show(_) => {}
         }
         Ok(())
     }
 
-    fn spawn(&mut self, spawn: &Spawn) -> Result<Input, String> {
-        let live = self.processes.values().filter(|process| process.alive && process.role == Role::Agent).count();
-        self.laws.spawn(spawn.role == Role::Agent, live, self.plan.budgets.max_restarts)?;
-        if spawn.role == Role::Critic {
+    fn finished(&mut self, finish: Finish) -> Result<(), Broken> {
+        self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000)?;
+        if finish.waited_ms < self.waited_ms {
+            return Err(Law::Waited.broken(format!(
+                "{} ms are told, and the run stood waiting for {} ms",
+                finish.waited_ms, self.waited_ms
+            )));
+        }
+        // A process that survives its kill has been given up.
+        if let Some((proc, _)) = self.processes.iter().find(|(_, process)| process.acts()) {
+            return Err(Law::NothingLeft.broken(format!("process {proc} lives on")));
+        }
+        if self.running_check.is_some() {
+            return Err(Law::NothingLeft.broken("a check goes on"));
+        }
+        self.finish = Some(finish);
+        Ok(())
+    }
+
+    /// Decisions are words, and decide nothing here; but of two it can be said when they are wrong.
+    fn decided(&mut self, decision: &Decision) -> Result<(), Broken> {
+        if LEAVES.contains(&decision.what.as_str()) {
+            self.leaving = true;
+        }
+        if decision.what != HUNG {
+            return Ok(());
+        }
+        self.counts.add("taken for hung");
+        if self.rates.bad_step == 0 {
+            return Err(Law::FalseKill.broken(format!("nobody hangs in this night, and yet: {}", decision.why)));
+        }
+        let patience_us = self.plan.timeouts.stall_ms * 1_000;
+        let heard = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
+        match heard.map(|process| self.now_us - process.heard_us).find(|&silent_us| silent_us < patience_us) {
+            Some(silent_us) => {
+                Err(Law::FalseKill.broken(format!("after {} ms of silence: {}", silent_us / 1_000, decision.why)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The core wants the process to end.
+    fn is_ended(&mut self, proc: ProcId) {
+        let leaving = self.leaving;
+        if let Some(process) = self.processes.get_mut(&proc).filter(|process| !process.ending) {
+            process.ending = true;
+            process.leaves = leaving;
+        }
+    }
+
+    fn kill(&mut self, proc: ProcId) {
+        if !self.processes.get(&proc).is_some_and(Process::acts) {
+            return;
+        }
+        if !self.fault(self.rates.unkillable) {
+            self.end_process(proc, None, Some(9));
+            return;
+        }
+        self.counts.add("unkillable process");
+        if let Some(process) = self.processes.get_mut(&proc) {
+            process.frozen = true;
+        }
+        if self.dice.percent(50) {
+            let ms = self.dice.between(1, THAWS_WITHIN_MS);
+            self.schedule(ms, Event::Thaws(proc));
+        }
+    }
+
+    fn spawn(&mut self, spawn: &Spawn) -> Result<Input, Broken> {
+        let agent = spawn.role == Role::Agent;
+        let live = self.processes.values().filter(|process| process.acts() && process.role == Role::Agent).count();
+        self.laws.spawn(agent, live, self.plan.budgets.max_restarts)?;
+        self.laws.uses(spawn.token.as_ref())?;
+        if !agent {
             self.agent_rests()?;
         }
-        if self.fault(self.rates.spawn_fails) {
-            if spawn.role == Role::Agent {
+        if let Some(fault) = self.spawn_fault(spawn) {
+            if agent && fault != SpawnFault::NoCredential {
                 self.laws.agent_died();
             }
             let message = "Resource temporarily unavailable".to_owned();
-            return Ok(Input::SpawnFailed { proc: spawn.proc, fault: SpawnFault::Exhausted, message });
+            return Ok(Input::SpawnFailed { proc: spawn.proc, fault, message });
         }
         let mut options = match Options::parse(&spawn.launch.args, self.cli.version) {
             Parsed::Run(options) => *options,
             refused @ (Parsed::Tell(_) | Parsed::Refuse(_)) => {
-                return Err(format!("the CLI does not take the adapter's arguments: {refused:?}"));
+                return Err(Law::Sense.broken(format!("the CLI does not take the adapter's arguments: {refused:?}")));
             }
         };
         options.partial &= self.cli.partial;
         options.session_states = self.cli.session_states;
         options.cwd.clone_from(&spawn.launch.cwd);
-        options.nonce = format!("{} {}", self.seed, spawn.proc);
+        options.nonce = format!("{} {} {}", self.seed, self.lives, spawn.proc);
         if options.session_id.is_empty() {
             options.session_id = derive_uuid(&options.nonce, "session", 1);
         }
@@ -86,43 +188,69 @@ impl World {
             Open::Unnamed => None,
             Open::New(_) | Open::Resume(_) | Open::Latest | Open::Fork(_) => self.transcript.clone(),
         };
-        let agent = ScriptedAgent::new(Arc::clone(&self.script), options, transcript, self.critics_ended);
-        self.processes.insert(spawn.proc, Process::new(spawn.role, agent, self.now_us));
+        let scripted = ScriptedAgent::new(Arc::clone(&self.script), options, transcript, self.critics_ended);
+        let process = Process::new(spawn.role, scripted, spawn.token.clone(), self.now_us);
+        self.processes.insert(spawn.proc, process);
         self.started += 1;
         let start_ms = self.dice.between(1, 600);
         self.schedule(start_ms, Event::Wake(spawn.proc));
         if self.fault(self.rates.killed) {
-            let most_ms = if self.dice.one_in_thousand(500) { 1_000 } else { 90_000 };
+            let most_ms = if self.dice.percent(50) { 1_000 } else { self.kills_within_ms };
             let ms = self.dice.between(0, most_ms);
             self.schedule(ms, Event::Killed(spawn.proc));
         }
         Ok(Input::Spawned { proc: spawn.proc, pid: spawn.proc.0, transport: "simulated".to_owned() })
     }
 
+    fn spawn_fault(&mut self, spawn: &Spawn) -> Option<SpawnFault> {
+        if spawn.token.is_some() && self.fault(self.rates.no_credential) {
+            self.counts.add("credential command failed");
+            return Some(SpawnFault::NoCredential);
+        }
+        if !self.fault(self.rates.spawn_fails) {
+            return None;
+        }
+        self.counts.add("spawn failed");
+        let passing = [SpawnFault::Exhausted, SpawnFault::Other];
+        let lasting = [SpawnFault::NotFound, SpawnFault::NotExecutable, SpawnFault::BadDirectory];
+        let of = if self.dice.percent(95) { passing.as_slice() } else { lasting.as_slice() };
+        Some(self.dice.choose(of, SpawnFault::Exhausted))
+    }
+
     /// A stop is judged while the agent is idle, as far as it has said.
-    fn agent_rests(&self) -> Result<(), String> {
+    fn agent_rests(&self) -> Result<(), Broken> {
         let works = |process: &Process| {
-            process.role == Role::Agent && process.alive && process.agent.is_busy() && process.in_transit == 0
+            process.role == Role::Agent && process.acts() && process.agent.is_busy() && process.in_transit == 0
         };
         match self.processes.iter().find(|(_, process)| works(process)) {
-            Some((proc, _)) => Err(format!("a stop is judged while agent {proc} works and had said so")),
+            Some((proc, _)) => {
+                Err(Law::JudgedAtRest.broken(format!("a stop is judged while agent {proc} works and had said so")))
+            }
             None => Ok(()),
         }
     }
 
-    fn send(&mut self, send: &Send, at_once: &mut VecDeque<Input>) -> Result<(), String> {
-        let Some(process) = self.processes.get(&send.proc) else {
-            return Err(format!("a turn is sent to process {}, which never was or is long gone", send.proc));
+    fn send(&mut self, send: &Send, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
+        let now_us = self.now_us;
+        let Some(process) = self.processes.get_mut(&send.proc) else {
+            let what = format!("a turn is sent to process {}, which never was or is long gone", send.proc);
+            return Err(Law::Sense.broken(what));
         };
         if process.turns_in_transit > 0 {
-            return Err(format!("two turns are sent to process {} at once", send.proc));
+            return Err(Law::SentWhileIdle.broken(format!("two turns are sent to process {} at once", send.proc)));
         }
-        if process.alive && process.agent.is_busy() && process.in_transit == 0 {
-            return Err(format!("a turn is sent to process {}, which is busy and had said so", send.proc));
+        if process.acts() && process.agent.is_busy() && process.in_transit == 0 {
+            let what = format!("a turn is sent to process {}, which is busy and had said so", send.proc);
+            return Err(Law::SentWhileIdle.broken(what));
         }
-        let alive = process.alive;
-        self.laws.asks_the_provider()?;
-        if process.role == Role::Agent {
+        if process.ending {
+            return Err(Law::SentWhileIdle.broken(format!("a turn is sent to process {}, which is to end", send.proc)));
+        }
+        process.asked = true;
+        process.heard_us = now_us;
+        let (alive, role) = (process.acts(), process.role);
+        self.laws.uses(process.given.as_ref())?;
+        if role == Role::Agent {
             self.laws.send(send)?;
         }
         if alive {
@@ -142,7 +270,7 @@ impl World {
     }
 
     /// What is written to a process arrives in order.
-    fn on_its_way(&mut self, proc: ProcId, event: Event) {
+    pub(super) fn on_its_way(&mut self, proc: ProcId, event: Event) {
         let us = self.dice.between(10, 3_000);
         if let Some(process) = self.processes.get_mut(&proc) {
             process.in_us = process.in_us.max(self.now_us + us);
@@ -155,6 +283,7 @@ impl World {
         if !self.fault(self.rates.check_fails) {
             return (self.dice.between(1, 30_000), CheckEnd::Exited(0));
         }
+        self.counts.add("failed check");
         match self.dice.between(0, 9) {
             0 => (timeout_ms, CheckEnd::TimedOut),
             1 => (self.dice.between(1, 30_000), CheckEnd::Signalled(9)),
@@ -167,6 +296,7 @@ impl World {
         self.trees.insert(measure, self.tree);
         let before = since.and_then(|since| self.trees.get(&since).copied());
         let tree = if self.fault(self.rates.unmeasured) {
+            self.counts.add("tree not measured");
             TreeFact { fingerprint: None, changed: Vec::new(), trouble: Some("git failed".to_owned()) }
         } else {
             let changed =
@@ -174,6 +304,9 @@ impl World {
             TreeFact { fingerprint: Some(self.tree.to_string()), changed, trouble: None }
         };
         let late = self.fault(self.rates.late);
+        if late {
+            self.counts.add("late completion");
+        }
         let ms = self.dice.between(1, if late { 120_000 } else { 300 });
         self.schedule(ms, Event::TreeMeasured(measure, tree));
     }

@@ -1,3 +1,6 @@
+/// Rates are counted per so many occasions.
+pub(super) const OCCASIONS: u64 = 100_000;
+
 /// A reproducible source of chance (SplitMix64): the same seed gives the same night on every machine and in every
 /// release, which a general crate does not promise.
 #[derive(Debug, Clone)]
@@ -25,14 +28,25 @@ impl Dice {
         from + if span == 0 { self.next() } else { self.next() % span }
     }
 
-    /// True in so many of 1,000 cases.
-    pub(super) fn one_in_thousand(&mut self, times: u64) -> bool {
-        self.next() % 1_000 < times
+    /// The same for numbers that may be negative.
+    pub(super) fn between_signed(&mut self, from: i64, to: i64) -> i64 {
+        let span = u64::try_from(to.saturating_sub(from)).unwrap_or(0);
+        from.saturating_add(i64::try_from(self.between(0, span)).unwrap_or(0))
     }
 
-    /// A rate per 1,000: absent in half of all nights, so that faults are met alone as well as together.
+    /// True in so many of [`OCCASIONS`] cases.
+    pub(super) fn chance(&mut self, rate: u64) -> bool {
+        self.next() % OCCASIONS < rate
+    }
+
+    /// True in so many of 100 cases.
+    pub(super) fn percent(&mut self, times: u64) -> bool {
+        self.chance(times * OCCASIONS / 100)
+    }
+
+    /// A rate: absent in half of all nights, so that faults are met alone as well as together.
     pub(super) fn rate(&mut self, most: u64) -> u64 {
-        if self.next().is_multiple_of(2) { 0 } else { self.between(1, most) }
+        if self.percent(50) { 0 } else { self.between(1, most.max(1)) }
     }
 
     pub(super) fn choose<T: Copy>(&mut self, from: &[T], otherwise: T) -> T {
@@ -43,7 +57,7 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
-    use super::Dice;
+    use super::{Dice, OCCASIONS};
 
     #[test]
     fn the_same_seed_rolls_the_same_and_another_does_not() {
@@ -60,8 +74,10 @@ mod tests {
         let mut dice = Dice::new(1);
         for _ in 0..1_000 {
             assert!((3..=5).contains(&dice.between(3, 5)));
+            assert!((-4..=4).contains(&dice.between_signed(-4, 4)));
         }
         assert_eq!(dice.between(9, 9), 9);
-        assert!(!dice.one_in_thousand(0) && dice.one_in_thousand(1_000));
+        assert!(!dice.chance(0) && dice.chance(OCCASIONS));
+        assert!(!dice.percent(0) && dice.percent(100));
     }
 }

@@ -1,11 +1,100 @@
 //! What must hold, seen from outside: from what was done to the agents and what reached the model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::agent::TurnKind;
-use crate::core::{Finish, Outcome, Send};
+use crate::core::pool::LONGEST_RESET_MS;
+use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId};
 
-/// The bookkeeping of the invariants. Every method gives the words of what does not hold.
+/// Restarts are counted within this time.
+const RESTART_WINDOW_MS: i64 = 3_600_000;
+
+/// What must hold in every night (design §4), by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each one's sentence says what it means")]
+pub enum Law {
+    OneAgent,
+    ExactlyOnce,
+    Answered,
+    WordsOnce,
+    WordsKept,
+    SentWhileIdle,
+    SpentToken,
+    Restarts,
+    Shutdown,
+    HonestOutcome,
+    NothingLeft,
+    NothingFollows,
+    Replay,
+    LossTold,
+    Ends,
+    BusyLoop,
+    Waited,
+    FalseKill,
+    Hang,
+    JudgedAtRest,
+    Sense,
+    NoPanic,
+}
+
+impl Law {
+    /// What it says.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Law::OneAgent => "at most one agent lives at a time",
+            Law::ExactlyOnce => "a turn reaches the model exactly once",
+            Law::Answered => "a turn is answered, or continued, before another one is said",
+            Law::WordsOnce => "the user's words are said once",
+            Law::WordsKept => "the user's words are not lost",
+            Law::SentWhileIdle => "only an idle process is spoken to",
+            Law::SpentToken => "a rejected token is not used before its reset",
+            Law::Restarts => "restarts in a row, within their window, stay within their limit",
+            Law::Shutdown => "after a request for the end nothing is started, and the end comes soon",
+            Law::HonestOutcome => "an outcome is what happened, with a reason",
+            Law::NothingLeft => "a finished run has left nothing running",
+            Law::NothingFollows => "a finished run asks for nothing",
+            Law::Replay => "the same inputs lead to the same actions",
+            Law::LossTold => "what the journal loses is told",
+            Law::Ends => "without faults the run comes to its end",
+            Law::BusyLoop => "deadlines lie ahead, and there are not many of them",
+            Law::Waited => "the time waited is time that passed",
+            Law::FalseKill => "a process that is not silent is not taken for hung",
+            Law::Hang => "a silent process is not left alone",
+            Law::JudgedAtRest => "a stop is judged while the agent rests, one check at a time",
+            Law::Sense => "an action is about something that is there",
+            Law::NoPanic => "no input makes ccc panic",
+        }
+    }
+
+    pub(super) fn broken(self, what: impl Into<String>) -> Broken {
+        Broken { law: self, what: what.into() }
+    }
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+/// A law that does not hold, and how that shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) law: Law,
+    pub(super) what: String,
+}
+
+/// What the core was told about a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Told {
+    /// It is spent until then, unix milliseconds.
+    until_ms: Option<i64>,
+    refused: bool,
+}
+
+/// The bookkeeping of the laws.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Laws {
     /// How often each uuid reached the model.
@@ -20,27 +109,36 @@ pub(super) struct Laws {
     words: BTreeMap<String, String>,
     /// What the user said during the run.
     said: Vec<String>,
-    deaths_in_a_row: u32,
+    /// When the agent ended while it was needed since its last good result, milliseconds of the run.
+    deaths_ms: Vec<i64>,
+    /// The run's time, milliseconds.
+    now_ms: i64,
     interrupted: bool,
+    chose_to_end: bool,
     approved: bool,
-    /// Until when the provider takes nothing, unix seconds.
-    limited_until_s: i64,
-    /// The same, told in a turn that has not ended yet.
-    limit_told_s: Option<i64>,
+    needs_user: bool,
+    /// By token; without a name where the CLI finds one by itself.
+    told: BTreeMap<Option<TokenId>, Told>,
     /// Background tasks of the session that have not ended.
     open_tasks: u32,
-    /// The wall clock at tick zero, as the core was told, unix milliseconds.
+    /// The core's wall clock, unix milliseconds.
+    now_unix_ms: i64,
+    /// The wall clock at tick zero, as the core was told.
     wall_zero_ms: i64,
 }
 
 impl Laws {
     /// A user turn reached the model.
-    pub(super) fn reached_the_model(&mut self, uuid: &str) -> Result<(), String> {
+    pub(super) fn reached_the_model(&mut self, uuid: &str) -> Result<(), Broken> {
         self.approved = false;
+        self.needs_user = false;
         self.in_turn = Some(uuid.to_owned());
         let times = self.taken.entry(uuid.to_owned()).or_default();
         *times += 1;
-        if *times > 1 { Err(format!("turn {uuid} reached the model {times} times")) } else { Ok(()) }
+        if *times > 1 {
+            return Err(Law::ExactlyOnce.broken(format!("turn {uuid} reached the model {times} times")));
+        }
+        Ok(())
     }
 
     /// The agent wrote a good result.
@@ -50,23 +148,35 @@ impl Laws {
 
     /// A critic whose word counts said this at last.
     pub(super) fn critic_said(&mut self, text: &str, innocent: bool) {
-        let last = text.trim_end().lines().next_back().unwrap_or_default();
-        if innocent && last.trim_matches('*') == "[TASK_COMPLETED]" {
-            self.approved = true;
+        let last = text.trim_end().lines().next_back().unwrap_or_default().trim_matches('*');
+        self.approved |= innocent && last == "[TASK_COMPLETED]";
+        self.needs_user |= innocent && last == "[NEEDS_USER]";
+    }
+
+    /// The core heard a process end its turn because its token is spent until then.
+    pub(super) fn spent(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) {
+        // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a
+        // process that dies before it takes the limit with it, and the next request is one too many.
+        if self.open_tasks > 0 {
+            return;
+        }
+        // Years are taken for a mistake.
+        let until_ms = resets_at_unix_ms.min(self.now_unix_ms.saturating_add(LONGEST_RESET_MS));
+        self.told.entry(token.cloned()).or_default().until_ms = Some(until_ms);
+    }
+
+    /// The core heard what is known about the tokens. What is known of one without a name stays.
+    pub(super) fn tokens_told(&mut self, tokens: &[TokenFact], anew: bool) {
+        for token in tokens {
+            let told = self.told.entry(Some(token.id.clone())).or_default();
+            told.until_ms = token.limited_until_unix_ms;
+            told.refused = token.refused || (told.refused && !anew);
         }
     }
 
-    /// The core heard that the provider takes nothing before this time, unix seconds.
-    pub(super) fn limit_told(&mut self, until_s: i64) {
-        self.limit_told_s = Some(until_s);
-    }
-
-    /// The core heard that the process is idle after the turn in which that was told.
-    pub(super) fn idle(&mut self) {
-        // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a
-        // process that dies before it takes the limit with it, and the next request is one too many.
-        let told_s = self.limit_told_s.take().filter(|_| self.open_tasks == 0);
-        self.limited_until_s = told_s.unwrap_or(self.limited_until_s);
+    /// The user said to go on with this token, whatever its limit.
+    pub(super) fn kept(&mut self, token: Option<&TokenId>) {
+        self.told.remove(&token.cloned());
     }
 
     /// A background task began, or ended.
@@ -80,39 +190,51 @@ impl Laws {
         if let Some(unix_ms) = told_unix_ms {
             self.wall_zero_ms = unix_ms - tick_ms;
         }
-        if (self.wall_zero_ms + tick_ms).div_euclid(1_000) >= self.limited_until_s {
-            self.limited_until_s = 0;
+        self.now_ms = tick_ms;
+        let now_unix_ms = self.wall_zero_ms + tick_ms;
+        self.now_unix_ms = now_unix_ms;
+        for told in self.told.values_mut() {
+            told.until_ms = told.until_ms.filter(|&until_ms| until_ms > now_unix_ms);
         }
     }
 
-    /// Something is asked of the provider.
-    pub(super) fn asks_the_provider(&self) -> Result<(), String> {
-        match self.limited_until_s {
-            0 => Ok(()),
-            until_s => {
-                Err(format!("the provider is asked before {until_s}, when it said it would take requests again"))
-            }
+    /// Something is asked of the provider with this token.
+    pub(super) fn uses(&self, token: Option<&TokenId>) -> Result<(), Broken> {
+        let Some(told) = self.told.get(&token.cloned()) else { return Ok(()) };
+        let name = token.map_or("the CLI's own credential", |token| token.0.as_str());
+        if told.refused {
+            return Err(Law::SpentToken.broken(format!("{name} is used, which was refused")));
+        }
+        match told.until_ms.filter(|&until_ms| until_ms > self.now_unix_ms) {
+            Some(until_ms) => Err(Law::SpentToken.broken(format!(
+                "{name} is used {} s before its reset",
+                (until_ms - self.now_unix_ms).div_euclid(1_000)
+            ))),
+            None => Ok(()),
         }
     }
 
     /// A turn is sent to the agent.
-    pub(super) fn send(&mut self, send: &Send) -> Result<(), String> {
+    pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
         let uuid = &send.turn.0;
         if let Some(before) = self.sent.replace(uuid.clone())
             && before != *uuid
         {
             if !self.taken.contains_key(&before) {
-                return Err(format!("turn {before} never reached the model, and {uuid} is sent"));
+                return Err(
+                    Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent"))
+                );
             }
             if send.kind != TurnKind::Continue && !self.answered.contains(&before) {
-                return Err(format!("turn {before} was not answered, and {uuid} ({:?}) is sent", send.kind));
+                return Err(Law::Answered
+                    .broken(format!("turn {before} was not answered, and {uuid} ({:?}) is sent", send.kind)));
             }
         }
         if matches!(send.kind, TurnKind::Task | TurnKind::Operator)
             && let Some(earlier) = self.words.insert(send.text.clone(), uuid.clone())
             && earlier != *uuid
         {
-            return Err(format!("the words of turn {earlier} are said again as {uuid}"));
+            return Err(Law::WordsOnce.broken(format!("the words of turn {earlier} are said again as {uuid}")));
         }
         Ok(())
     }
@@ -124,54 +246,94 @@ impl Laws {
 
     /// The agent ended while it was needed.
     pub(super) fn agent_died(&mut self) {
-        self.deaths_in_a_row += 1;
+        self.deaths_ms.push(self.now_ms);
     }
 
     /// A good result reached the core.
-    pub(super) fn result_came(&mut self) {
-        self.deaths_in_a_row = 0;
+    pub(super) fn result_came(&mut self, token: Option<&TokenId>, of_agent: bool) {
+        if of_agent {
+            self.deaths_ms.clear();
+        }
         // Whoever answers takes requests.
-        self.limited_until_s = 0;
+        self.told.remove(&token.cloned());
     }
 
     /// A process is started.
-    pub(super) fn spawn(&mut self, agent: bool, live_agents: usize, max_restarts: u32) -> Result<(), String> {
+    pub(super) fn spawn(&mut self, agent: bool, live_agents: usize, max_restarts: u32) -> Result<(), Broken> {
         if self.interrupted {
-            return Err("a process is started after the user asked for the end".to_owned());
+            return Err(Law::Shutdown.broken("a process is started after the user asked for the end"));
         }
         if agent && live_agents > 0 {
-            return Err("a second agent is started beside a live one".to_owned());
+            return Err(Law::OneAgent.broken("a second agent is started beside a live one"));
         }
-        if agent && self.deaths_in_a_row > max_restarts {
-            return Err(format!("{} restarts in a row, and {max_restarts} are allowed", self.deaths_in_a_row));
+        let within = self.deaths_ms.iter().filter(|&&ms| self.now_ms - ms < RESTART_WINDOW_MS).count();
+        if agent && u32::try_from(within).is_ok_and(|within| within > max_restarts) {
+            let what = format!("{within} restarts in a row within an hour, and {max_restarts} are allowed");
+            return Err(Law::Restarts.broken(what));
         }
         Ok(())
     }
 
+    /// The user asked for the end.
     pub(super) fn interrupted(&mut self) {
         self.interrupted = true;
     }
 
-    /// ccc died and goes on: the user wants the run again.
+    /// The user chose to end at a limit.
+    pub(super) fn chose_to_end(&mut self) {
+        self.chose_to_end = true;
+    }
+
+    /// ccc died or had ended, and goes on: the user wants the run again.
     pub(super) fn resumed(&mut self) {
-        self.limit_told_s = None;
         self.interrupted = false;
-        self.deaths_in_a_row = 0;
+        self.chose_to_end = false;
+        self.deaths_ms.clear();
+    }
+
+    /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.
+    pub(super) fn forget(&mut self) {
+        self.sent = None;
+        self.words.clear();
+        self.said.clear();
+        self.told.clear();
     }
 
     /// The run is over.
-    pub(super) fn finish(&self, finish: &Finish) -> Result<(), String> {
+    pub(super) fn finish(&self, finish: &Finish, budgets: &Budgets, no_wait: bool, run_ms: u64) -> Result<(), Broken> {
+        if finish.reason.trim().is_empty() {
+            return Err(Law::HonestOutcome.broken(format!("{} without a reason", finish.outcome.as_str())));
+        }
+        if finish.waited_ms > run_ms {
+            return Err(Law::Waited.broken(format!("{} ms waited in a run of {run_ms} ms", finish.waited_ms)));
+        }
+        let honest = match finish.outcome {
+            Outcome::Completed => self.approved,
+            Outcome::NeedsUser => self.needs_user,
+            Outcome::Interrupted => self.interrupted,
+            Outcome::Limits => no_wait || self.chose_to_end,
+            Outcome::Budget => {
+                finish.iterations >= budgets.max_iterations
+                    || budgets.max_duration_ms.is_some_and(|ms| run_ms >= ms)
+                    || budgets.max_cost_usd.zip(finish.cost_usd).is_some_and(|(most, spent)| spent >= most)
+            }
+            Outcome::Stuck => finish.iterations > budgets.max_repeats,
+            Outcome::Failed => true,
+        };
+        if !honest {
+            let what = format!("{}, and nothing of the kind happened: {}", finish.outcome.as_str(), finish.reason);
+            return Err(Law::HonestOutcome.broken(what));
+        }
         if finish.outcome != Outcome::Completed {
             return Ok(());
         }
-        if !self.approved {
-            return Err("the run completed, and no critic agreed since the agent's last turn".to_owned());
-        }
         if let Some(sent) = self.sent.as_ref().filter(|sent| !self.answered.contains(*sent)) {
-            return Err(format!("the run completed, and turn {sent} was not answered"));
+            return Err(Law::Answered.broken(format!("the run completed, and turn {sent} was not answered")));
         }
         match self.said.iter().find(|text| !self.words.contains_key(*text)) {
-            Some(lost) => Err(format!("the run completed, and the user's words were lost: {lost}")),
+            Some(lost) => {
+                Err(Law::WordsKept.broken(format!("the run completed, and the user's words were lost: {lost}")))
+            }
             None => Ok(()),
         }
     }
@@ -179,18 +341,21 @@ impl Laws {
 
 #[cfg(test)]
 mod tests {
-    use super::Laws;
+    use super::{Broken, Law, Laws};
     use crate::agent::TurnKind;
-    use crate::core::{Finish, Outcome, ProcId, Send, TurnId};
+    use crate::core::{Budgets, Finish, Outcome, ProcId, Send, TokenFact, TokenId, TokenKind, TurnId};
+
+    const BUDGETS: Budgets =
+        Budgets { max_iterations: 5, max_duration_ms: None, max_cost_usd: None, max_restarts: 1, max_repeats: 3 };
 
     fn send(uuid: &str, kind: TurnKind) -> Send {
         Send { proc: ProcId(1), turn: TurnId(uuid.to_owned()), kind, text: format!("text of {uuid}") }
     }
 
-    fn completed() -> Finish {
+    fn ended(outcome: Outcome) -> Finish {
         Finish {
-            outcome: Outcome::Completed,
-            reason: String::new(),
+            outcome,
+            reason: "so".to_owned(),
             result: String::new(),
             session_id: None,
             iterations: 1,
@@ -201,17 +366,29 @@ mod tests {
         }
     }
 
+    fn finish(laws: &Laws, outcome: Outcome) -> Result<(), Broken> {
+        laws.finish(&ended(outcome), &BUDGETS, false, 1_000)
+    }
+
+    fn law(broken: Result<(), Broken>) -> Option<Law> {
+        broken.err().map(|broken| broken.law)
+    }
+
     #[test]
     fn a_turn_reaches_the_model_once_and_is_not_left_unanswered() {
         let mut laws = Laws::default();
-        assert!(laws.send(&send("a", TurnKind::Task)).is_ok());
-        assert!(laws.clone().send(&send("b", TurnKind::Continue)).is_err(), "a never arrived");
-        assert!(laws.reached_the_model("a").is_ok());
-        assert!(laws.clone().reached_the_model("a").is_err(), "twice");
-        assert!(laws.clone().send(&send("b", TurnKind::Feedback)).is_err(), "a is not answered");
-        assert!(laws.clone().send(&send("b", TurnKind::Continue)).is_ok());
+        assert_eq!(law(laws.send(&send("a", TurnKind::Task))), None);
+        assert_eq!(law(laws.clone().send(&send("b", TurnKind::Continue))), Some(Law::ExactlyOnce), "a never arrived");
+        assert_eq!(law(laws.reached_the_model("a")), None);
+        assert_eq!(law(laws.clone().reached_the_model("a")), Some(Law::ExactlyOnce), "twice");
+        assert_eq!(law(laws.clone().send(&send("b", TurnKind::Feedback))), Some(Law::Answered));
+        assert_eq!(law(laws.clone().send(&send("b", TurnKind::Continue))), None);
         laws.answered();
-        assert!(laws.send(&send("b", TurnKind::Feedback)).is_ok());
+        assert_eq!(law(laws.send(&send("b", TurnKind::Feedback))), None);
+        let again = Send { text: "text of a".to_owned(), ..send("c", TurnKind::Operator) };
+        assert!(laws.reached_the_model("b").is_ok());
+        laws.answered();
+        assert_eq!(law(laws.send(&again)), Some(Law::WordsOnce));
     }
 
     #[test]
@@ -219,43 +396,83 @@ mod tests {
         let mut laws = Laws::default();
         assert!(laws.send(&send("a", TurnKind::Task)).is_ok() && laws.reached_the_model("a").is_ok());
         laws.answered();
-        assert!(laws.finish(&completed()).is_err(), "nobody agreed");
+        assert_eq!(law(finish(&laws, Outcome::Completed)), Some(Law::HonestOutcome), "nobody agreed");
         laws.critic_said("Fine.\n\n[TASK_COMPLETED]", false);
-        assert!(laws.finish(&completed()).is_err(), "it had changed the tree");
+        assert_eq!(law(finish(&laws, Outcome::Completed)), Some(Law::HonestOutcome), "it had changed the tree");
         laws.critic_said("Fine.\n\n[TASK_COMPLETED]", true);
-        assert!(laws.finish(&completed()).is_ok());
+        assert_eq!(law(finish(&laws, Outcome::Completed)), None);
         laws.said("and one more thing".to_owned());
-        assert!(laws.finish(&completed()).is_err(), "the user's words are lost");
+        assert_eq!(law(finish(&laws, Outcome::Completed)), Some(Law::WordsKept));
+    }
+
+    #[test]
+    fn an_outcome_is_what_happened() {
+        let mut laws = Laws::default();
+        for outcome in [Outcome::NeedsUser, Outcome::Interrupted, Outcome::Limits, Outcome::Budget, Outcome::Stuck] {
+            assert_eq!(law(finish(&laws, outcome)), Some(Law::HonestOutcome), "{outcome:?}");
+        }
+        laws.critic_said("Which?\n\n[NEEDS_USER]", true);
+        laws.interrupted();
+        laws.chose_to_end();
+        for outcome in [Outcome::NeedsUser, Outcome::Interrupted, Outcome::Limits, Outcome::Failed] {
+            assert_eq!(law(finish(&laws, outcome)), None, "{outcome:?}");
+        }
+        let told = |finish| law(laws.finish(&finish, &BUDGETS, false, 1_000));
+        assert_eq!(told(Finish { iterations: 5, ..ended(Outcome::Budget) }), None);
+        assert_eq!(told(Finish { reason: " ".to_owned(), ..ended(Outcome::Failed) }), Some(Law::HonestOutcome));
+        assert_eq!(told(Finish { waited_ms: 1_001, ..ended(Outcome::Failed) }), Some(Law::Waited));
     }
 
     #[test]
     fn a_limit_holds_until_its_reset_has_passed_by_the_clock_that_the_core_was_told() {
         let mut laws = Laws::default();
-        laws.limit_told(5_000);
-        assert!(laws.asks_the_provider().is_ok(), "the turn has not ended yet");
-        laws.idle();
         laws.time(0, Some(4_000_000));
-        assert!(laws.asks_the_provider().is_err());
+        laws.spent(None, 5_000_000);
+        assert_eq!(law(laws.uses(None)), Some(Law::SpentToken));
+        assert_eq!(law(laws.uses(Some(&TokenId("other".to_owned())))), None);
         laws.time(999_999, None);
-        assert!(laws.asks_the_provider().is_err());
+        assert_eq!(law(laws.uses(None)), Some(Law::SpentToken));
         laws.time(1_000_000, None);
         laws.time(1_000_001, Some(0));
-        assert!(laws.asks_the_provider().is_ok(), "it had passed");
+        assert_eq!(law(laws.uses(None)), None, "it had passed");
+    }
+
+    #[test]
+    fn what_is_told_about_a_token_counts_until_something_else_is_told() {
+        let id = TokenId("a".to_owned());
+        let fact = |limited_until_unix_ms, refused| TokenFact {
+            id: id.clone(),
+            label: "A".to_owned(),
+            kind: TokenKind::OAuth,
+            windows: Vec::new(),
+            limited_until_unix_ms,
+            refused,
+        };
+        let mut laws = Laws::default();
+        laws.tokens_told(&[fact(Some(10), false)], true);
+        assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken));
+        laws.kept(Some(&id));
+        assert_eq!(law(laws.uses(Some(&id))), None, "the user said to go on with it");
+        laws.tokens_told(&[fact(None, true)], false);
+        laws.tokens_told(&[fact(None, false)], false);
+        assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken), "refused is refused");
+        laws.result_came(Some(&id), true);
+        assert_eq!(law(laws.uses(Some(&id))), None, "it answers");
     }
 
     #[test]
     fn processes_are_bounded() {
         let mut laws = Laws::default();
-        assert!(laws.spawn(true, 0, 1).is_ok());
-        assert!(laws.spawn(true, 1, 1).is_err());
-        assert!(laws.spawn(false, 1, 1).is_ok(), "a critic may live beside the agent");
+        assert_eq!(law(laws.spawn(true, 0, 1)), None);
+        assert_eq!(law(laws.spawn(true, 1, 1)), Some(Law::OneAgent));
+        assert_eq!(law(laws.spawn(false, 1, 1)), None, "a critic may live beside the agent");
         laws.agent_died();
-        assert!(laws.spawn(true, 0, 1).is_ok());
+        assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.agent_died();
-        assert!(laws.spawn(true, 0, 1).is_err());
+        assert_eq!(law(laws.spawn(true, 0, 1)), Some(Law::Restarts));
         laws.resumed();
-        assert!(laws.spawn(true, 0, 1).is_ok());
+        assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.interrupted();
-        assert!(laws.spawn(false, 0, 1).is_err());
+        assert_eq!(law(laws.spawn(false, 0, 1)), Some(Law::Shutdown));
     }
 }

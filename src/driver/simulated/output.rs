@@ -1,5 +1,6 @@
 //! What processes do, and how it reaches the core.
 
+use super::laws::{Broken, Law};
 use super::process::{Heard, Process};
 use super::world::{Event, World};
 use crate::agent::Role;
@@ -8,17 +9,34 @@ use crate::demo::scripted::{Effect, Moment, Row};
 
 /// A killed process and its descendants are gone within this time, in milliseconds; shorter than the grace period.
 const SWEPT_WITHIN_MS: u64 = 2_000;
+/// Unix times above this are milliseconds, as the adapter reads them.
+const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
 
 impl World {
     /// Lets something happen to a live process, and does what it wants done.
-    pub(super) fn with_process(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), String> {
+    pub(super) fn with_process(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
         let now = Moment { ms: self.now_us / 1_000, unix_ms: self.true_ms() };
-        let Some(process) = self.processes.get_mut(&proc).filter(|process| process.alive) else { return Ok(()) };
+        let Some(process) = self.processes.get_mut(&proc).filter(|process| process.acts()) else { return Ok(()) };
         act(process, now);
         self.pump(proc)
     }
 
-    fn pump(&mut self, proc: ProcId) -> Result<(), String> {
+    /// The same for what may lead it to ask something of its provider.
+    pub(super) fn with_provider(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
+        let steps = self.provider_says(proc);
+        let asked = steps.len();
+        self.with_process(proc, |process, now| {
+            process.agent.interpose(steps);
+            act(process, now);
+            if process.agent.interposed() == asked {
+                // Nothing was asked of the provider after all.
+                process.tries = process.tries.saturating_sub(usize::from(asked > 0));
+            }
+            process.agent.interpose(Vec::new());
+        })
+    }
+
+    fn pump(&mut self, proc: ProcId) -> Result<(), Broken> {
         let mut bytes = Vec::new();
         let mut end = None;
         while let Some(effect) = self.processes.get_mut(&proc).and_then(|process| process.agent.poll_effect()) {
@@ -66,23 +84,24 @@ impl World {
             self.end_process(proc, code, signal);
         }
         let now_us = self.now_us;
-        if let Some(process) = self.processes.get_mut(&proc)
-            && let Some(at_ms) = process.agent.wake_at()
-        {
-            let at = (at_ms * 1_000).max(now_us + 1);
-            if process.wake_us.is_none_or(|wake| at < wake) {
-                process.wake_us = Some(at);
-                self.at(at, Event::Wake(proc));
+        if let Some(process) = self.processes.get_mut(&proc) {
+            for oddity in process.agent.take_oddities() {
+                self.counts.add(oddity);
+            }
+            if let Some(at_ms) = process.agent.wake_at() {
+                let at = (at_ms * 1_000).max(now_us + 1);
+                if process.wake_us.is_none_or(|wake| at < wake) {
+                    process.wake_us = Some(at);
+                    self.at(at, Event::Wake(proc));
+                }
             }
         }
         Ok(())
     }
 
+    /// A line as it is written, before anybody reads it.
     fn see_line(&mut self, proc: ProcId, line: &str) {
-        if !line.contains(r#""is_error":false"#)
-            || !line.contains(r#""type":"result""#)
-            || line.contains(r#""origin":"#)
-        {
+        if !line.contains(r#""type":"result""#) || !is_good_result(line) || line.contains(r#""origin":"#) {
             return;
         }
         let Some(process) = self.processes.get(&proc) else { return };
@@ -98,11 +117,11 @@ impl World {
         }
     }
 
-    fn append(&mut self, row: &Row) -> Result<(), String> {
+    fn append(&mut self, row: &Row) -> Result<(), Broken> {
         self.transcript.get_or_insert_default().add(row);
         match row {
             Row::User { uuid: Some(uuid), .. } => self.laws.reached_the_model(uuid),
-            Row::User { uuid: None, .. } => Err("a turn without a uuid reached the model".to_owned()),
+            Row::User { uuid: None, .. } => Err(Law::ExactlyOnce.broken("a turn without a uuid reached the model")),
             Row::TaskStarted { .. } | Row::TaskEnded { .. } => {
                 self.laws.task(matches!(row, Row::TaskStarted { .. }));
                 Ok(())
@@ -116,8 +135,10 @@ impl World {
         if bytes.is_empty() {
             return;
         }
-        let cut = if self.dice.one_in_thousand(100) { self.dice.between(0, bytes.len() as u64) } else { 0 };
-        let (first, second) = bytes.split_at(usize::try_from(cut).unwrap_or(0));
+        let cut = if self.dice.percent(10) { self.dice.between(0, bytes.len() as u64) } else { 0 };
+        let cut = usize::try_from(cut).unwrap_or(0);
+        let mut first = bytes;
+        let second = first.split_off(if cut == 0 { first.len() } else { cut });
         for part in [first, second] {
             if part.is_empty() {
                 continue;
@@ -127,7 +148,7 @@ impl World {
             process.out_us = process.out_us.max(self.now_us + us);
             process.in_transit += 1;
             let at = process.out_us;
-            self.at(at, Event::Output(proc, part.to_vec()));
+            self.at(at, Event::Output(proc, part));
         }
     }
 
@@ -143,61 +164,103 @@ impl World {
         self.at(at, Event::Exited(proc));
     }
 
-    pub(super) fn output(&mut self, proc: ProcId, chunk: Option<&[u8]>) -> Result<(), String> {
-        let (kind, now_us, deaths) = (self.plan.agent, self.now_us, self.deaths);
+    pub(super) fn output(&mut self, proc: ProcId, chunk: Option<&[u8]>) -> Result<(), Broken> {
+        let (kind, now_us, lives) = (self.plan.agent, self.now_us, self.lives);
         let Some(process) = self.processes.get_mut(&proc) else { return Ok(()) };
         process.in_transit -= usize::from(chunk.is_some());
         let heard = process.hear(kind, now_us, chunk);
         process.in_transit += heard.len();
         for heard in heard {
             // ccc may die over any line; the rest is lost with its pipes.
-            let Some(process) = self.processes.get_mut(&proc).filter(|_| self.deaths == deaths) else { return Ok(()) };
+            let Some(process) = self.processes.get_mut(&proc).filter(|_| self.lives == lives) else { return Ok(()) };
             process.in_transit -= 1;
             match heard {
-                Heard::Line(line) => {
-                    if let LineFact::Json(json) = &line {
-                        self.note_line(json.get());
-                    }
-                    self.feed(Input::Line { proc, line })?;
-                }
+                Heard::Line(line) => self.feed(Input::Line { proc, line })?,
                 Heard::Progress => self.feed(Input::Progress { proc })?,
             }
         }
         Ok(())
     }
 
-    /// What the core learns from this line, for the invariants.
-    fn note_line(&mut self, json: &str) {
-        let result = json.contains(r#""type":"result""#);
-        if result && json.contains(r#""is_error":false"#) {
-            self.laws.result_came();
-        }
-        if json.contains(r#""status":"rejected""#) {
-            let event = serde_json::from_str::<serde_json::Value>(json).unwrap_or_default();
-            let until_s = event.pointer("/rate_limit_info/resetsAt").and_then(serde_json::Value::as_i64);
-            self.laws.limit_told(until_s.unwrap_or_default());
-        }
-        if if self.cli.session_states { json.contains(r#""state":"idle""#) } else { result } {
-            self.laws.idle();
+    /// What the core learns from an input, for the laws.
+    pub(super) fn core_hears(&mut self, input: &Input) {
+        match input {
+            Input::Line { proc, line } => {
+                let now_us = self.now_us;
+                let Some(process) = self.processes.get_mut(proc) else { return };
+                process.heard_us = now_us;
+                if let LineFact::Json(json) = line {
+                    self.core_hears_line(*proc, json.get());
+                }
+            }
+            Input::Progress { proc } => {
+                let now_us = self.now_us;
+                if let Some(process) = self.processes.get_mut(proc) {
+                    process.heard_us = now_us;
+                }
+            }
+            Input::Tokens { tokens, .. } => self.laws.tokens_told(tokens, false),
+            Input::Began { tokens, .. } => self.laws.tokens_told(tokens, true),
+            Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::WriteFailed { .. }
+            | Input::Exited { .. }
+            | Input::CheckFinished { .. }
+            | Input::TreeMeasured { .. }
+            | Input::Operator(_)
+            | Input::Elapsed { .. } => {}
         }
     }
 
-    pub(super) fn exited(&mut self, proc: ProcId) -> Result<(), String> {
-        let deaths = self.deaths;
+    fn core_hears_line(&mut self, proc: ProcId, json: &str) {
+        let result = json.contains(r#""type":"result""#);
+        let ends = if self.cli.session_states { json.contains(r#""state":"idle""#) } else { result };
+        let rejected = !result && json.contains(r#""status":"rejected""#);
+        if !result && !ends && !rejected {
+            return;
+        }
+        let Some(process) = self.processes.get_mut(&proc) else { return };
+        if result && is_good_result(json) && !json.contains(r#""num_turns":0"#) {
+            process.unproven = false;
+            self.laws.result_came(process.given.as_ref(), process.role == Role::Agent);
+        }
+        if rejected {
+            let event = serde_json::from_str::<serde_json::Value>(json).unwrap_or_default();
+            let resets = event.pointer("/rate_limit_info/resetsAt").and_then(serde_json::Value::as_i64);
+            process.spent_ms =
+                resets.map(|at| if at > LATEST_PLAUSIBLE_UNIX_S { at } else { at.saturating_mul(1_000) });
+        }
+        if ends {
+            process.asked = false;
+            // What fails after an exchange may be about the token before.
+            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| !process.unproven) {
+                self.laws.spent(process.given.as_ref(), resets_at_unix_ms);
+            }
+        }
+    }
+
+    pub(super) fn exited(&mut self, proc: ProcId) -> Result<(), Broken> {
+        let lives = self.lives;
         self.output(proc, None)?;
-        let Some(process) = self.processes.get(&proc).filter(|_| self.deaths == deaths) else { return Ok(()) };
+        let Some(process) = self.processes.get(&proc).filter(|_| self.lives == lives) else { return Ok(()) };
         let mut exit = process.exit.clone();
+        let (role, leaves) = (process.role, process.leaves);
         exit.turn_recorded = self.turn_recorded();
-        if process.role == Role::Agent && matches!(self.core.phase(), "starting" | "working") {
+        if role == Role::Agent && !leaves && matches!(self.core.phase(), "starting" | "working") {
             self.laws.agent_died();
         }
         self.feed(Input::Exited { proc, exit: exit.clone() })?;
-        if self.deaths == deaths && self.finish.is_none() && self.fault(self.rates.doubled) {
+        if self.lives == lives && self.finish.is_none() && self.fault(self.rates.doubled) {
+            self.counts.add("doubled completion");
             self.feed(Input::Exited { proc, exit })?;
         }
-        if self.deaths == deaths {
+        if self.lives == lives {
             self.processes.remove(&proc);
         }
         Ok(())
     }
+}
+
+fn is_good_result(line: &str) -> bool {
+    line.contains(r#""is_error":false"#)
 }

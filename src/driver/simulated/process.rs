@@ -1,7 +1,7 @@
 use serde_json::value::RawValue;
 
 use crate::agent::{AgentKind, Role};
-use crate::core::{ExitFact, LineFact};
+use crate::core::{ExitFact, LineFact, TokenId};
 use crate::demo::scripted::ScriptedAgent;
 use crate::stream::{Frame, FrameDecoder, LineLimit};
 
@@ -17,6 +17,8 @@ pub(super) struct Process {
     pub(super) agent: ScriptedAgent,
     /// It has not exited, died or been killed.
     pub(super) alive: bool,
+    /// It was killed and is not gone: it does nothing any more.
+    pub(super) frozen: bool,
     pub(super) reading: bool,
     /// How it ended, once it is no longer alive; its stderr so far.
     pub(super) exit: ExitFact,
@@ -33,6 +35,24 @@ pub(super) struct Process {
     pub(super) wake_us: Option<u64>,
     /// It changed the tree.
     pub(super) changed_the_tree: bool,
+    /// The token that it has.
+    pub(super) has: Option<TokenId>,
+    /// The token that the core has given it.
+    pub(super) given: Option<TokenId>,
+    /// It was given that one while it ran, and has not been answered since.
+    pub(super) unproven: bool,
+    /// Tries of its present request that have failed.
+    pub(super) tries: usize,
+    /// The core heard that its token is spent until then, unix milliseconds, in a turn that has not ended yet.
+    pub(super) spent_ms: Option<i64>,
+    /// The core asked it something and has not heard the end of it.
+    pub(super) asked: bool,
+    /// The core asked it to end.
+    pub(super) ending: bool,
+    /// It is ended for another token's sake.
+    pub(super) leaves: bool,
+    /// When the core last asked it or heard something of it.
+    pub(super) heard_us: u64,
     progress_us: Option<u64>,
 }
 
@@ -44,11 +64,12 @@ pub(super) enum Heard {
 }
 
 impl Process {
-    pub(super) fn new(role: Role, agent: ScriptedAgent, now_us: u64) -> Process {
+    pub(super) fn new(role: Role, agent: ScriptedAgent, token: Option<TokenId>, now_us: u64) -> Process {
         Process {
             role,
             agent,
             alive: true,
+            frozen: false,
             reading: true,
             exit: ExitFact::default(),
             frames: FrameDecoder::new(LINE_LIMIT),
@@ -58,8 +79,22 @@ impl Process {
             turns_in_transit: 0,
             wake_us: None,
             changed_the_tree: false,
+            has: token.clone(),
+            given: token,
+            unproven: false,
+            tries: 0,
+            spent_ms: None,
+            asked: false,
+            ending: false,
+            leaves: false,
+            heard_us: now_us,
             progress_us: None,
         }
+    }
+
+    /// It runs and can do something.
+    pub(super) fn acts(&self) -> bool {
+        self.alive && !self.frozen
     }
 
     /// Takes in a chunk of its output, or with `None` its end.
@@ -75,9 +110,9 @@ impl Process {
             }
             Frame::Json(envelope) => {
                 let json = envelope.raw().json().to_owned();
-                heard.push(Heard::Line(match RawValue::from_string(json.clone()) {
+                heard.push(Heard::Line(match RawValue::from_string(json) {
                     Ok(raw) => LineFact::Json(raw),
-                    Err(_) => LineFact::Noise(json),
+                    Err(error) => LineFact::Noise(error.to_string()),
                 }));
             }
             Frame::Noise(bytes) => {

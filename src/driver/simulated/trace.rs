@@ -1,48 +1,137 @@
-//! One line for each transition.
+//! The trace of a night: one line for each transition, in fixed columns.
 
-use super::world::World;
-use crate::core::{Action, Input, LineFact};
+use crate::core::{Action, Input, LineFact, Tick};
 
-impl World {
-    pub(super) fn tell(&mut self, phase: &str, input: &Input, actions: &[Action]) {
-        let Some(trace) = &mut self.trace else { return };
-        let short = |text: String, most: usize| text.chars().take(most).collect::<String>();
-        let asked: Vec<String> = actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Show(_) => None,
-                Action::Decide(decision) => Some(format!("«{}: {}»", decision.what, short(decision.why.clone(), 60))),
-                Action::Note(note) => Some(format!("({})", short(format!("{}: {}", note.about, note.text), 50))),
-                Action::Send(send) => {
-                    Some(format!("Send {} {:?} {}", send.proc, send.kind, short(send.turn.0.clone(), 8)))
-                }
-                Action::Spawn(spawn) => Some(format!("Spawn {} {:?}", spawn.proc, spawn.role)),
-                Action::Interrupt { .. }
-                | Action::CloseStdin { .. }
-                | Action::Signal { .. }
-                | Action::KillTree { .. }
-                | Action::RunCheck { .. }
-                | Action::CancelCheck { .. }
-                | Action::MeasureTree { .. }
-                | Action::Finish(_) => Some(short(format!("{action:?}"), 70)),
-            })
-            .collect();
-        let input = match input {
-            Input::Line { proc, line: LineFact::Json(json) } => format!("Line {proc} {}", shape(json.get())),
-            Input::Began { .. }
-            | Input::Spawned { .. }
-            | Input::SpawnFailed { .. }
-            | Input::Line { .. }
-            | Input::Progress { .. }
-            | Input::WriteFailed { .. }
-            | Input::Exited { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_)
-            | Input::Elapsed { .. } => short(format!("{input:?}"), 90),
-        };
-        let ms = self.now_us as f64 / 1_000.0;
-        trace.push(format!("{ms:>14.3} {phase:<10} {input:<60} {}", asked.join(" ")));
+/// How much of an action is shown, in characters.
+const SHOWN_CHARS: usize = 70;
+
+/// The lines so far.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    lines: Vec<String>,
+    /// The input that is being handled.
+    pending: Option<String>,
+}
+
+/// The heads of the columns.
+fn heads() -> String {
+    format!("{:>6} {:>14} {:<10} {:>3}  {:<66} {}", "n", "time", "phase", "it", "input", "actions")
+}
+
+impl Trace {
+    /// An input is about to be handled: should that never end, the trace shows it.
+    pub(super) fn begins(&mut self, now: Tick, input: &Input) {
+        self.pending = Some(format!("{:>6} {:>14} !! {}", "", clock(now), heard(input)));
+    }
+
+    /// One transition: its number, its time, the phase and iteration before it, what came in and what was asked for.
+    pub(super) fn transition(
+        &mut self,
+        n: u64,
+        now: Tick,
+        phase: &str,
+        iteration: u32,
+        input: &Input,
+        actions: &[Action],
+    ) {
+        self.pending = None;
+        let asked: Vec<String> = actions.iter().filter_map(shown).collect();
+        let (time, input) = (clock(now), cut(&heard(input), 66));
+        self.push(format!("{n:>6} {time:>14} {phase:<10} {iteration:>3}  {input:<66} {}", asked.join(" ")));
+    }
+
+    /// Something that ccc does not see.
+    pub(super) fn mark(&mut self, now: Tick, what: &str) {
+        let time = clock(now);
+        self.push(format!("{:>6} {time:>14} ~~ {what}", ""));
+    }
+
+    fn push(&mut self, line: String) {
+        if self.lines.is_empty() {
+            self.lines.push(heads());
+        }
+        self.lines.push(line.trim_end().to_owned());
+    }
+
+    pub(super) fn take_lines(&mut self) -> Vec<String> {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.extend(self.pending.take());
+        lines
+    }
+}
+
+/// `h:mm:ss.mmm` of the run.
+fn clock(now: Tick) -> String {
+    let ms = now.as_ms();
+    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+    format!("{hours}:{minutes:02}:{seconds:02}.{:03}", ms % 1_000)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+}
+
+fn shown(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Show(_) => return None,
+        Action::Decide(decision) => format!("«{}: {}»", decision.what, cut(&decision.why, SHOWN_CHARS)),
+        Action::Note(note) => format!("({})", cut(&format!("{}: {}", note.about, note.text), SHOWN_CHARS)),
+        Action::Send(send) => format!("Send({} {:?} {})", send.proc, send.kind, cut(&send.turn.0, 8)),
+        Action::Spawn(spawn) => {
+            let token = spawn.token.as_ref().map(|token| format!(" {token}")).unwrap_or_default();
+            format!("Spawn({} {:?}{token})", spawn.proc, spawn.role)
+        }
+        Action::Interrupt { proc } => format!("Interrupt({proc})"),
+        Action::Answer { proc, .. } => format!("Answer({proc})"),
+        Action::CloseStdin { proc } => format!("CloseStdin({proc})"),
+        Action::Signal { proc, signal } => format!("Signal({proc} {signal:?})"),
+        Action::KillTree { proc } => format!("KillTree({proc})"),
+        Action::SetCredential { proc, token } => format!("SetCredential({proc} {token})"),
+        Action::ReportToken { request, token, report } => {
+            format!("ReportToken({request} {token} {})", cut(&format!("{report:?}"), SHOWN_CHARS))
+        }
+        Action::ReadTokens { request } => format!("ReadTokens({request})"),
+        Action::ProbeToken { token } => format!("ProbeToken({token})"),
+        Action::Ask(question) => format!("Ask({} {:?})", question.number, question.default),
+        Action::RunCheck { check, .. } => format!("RunCheck({})", check.0),
+        Action::CancelCheck { check } => format!("CancelCheck({})", check.0),
+        Action::MeasureTree { measure, .. } => format!("MeasureTree({})", measure.0),
+        Action::Finish(finish) => format!("Finish({} {})", finish.outcome.as_str(), cut(&finish.reason, SHOWN_CHARS)),
+    })
+}
+
+fn heard(input: &Input) -> String {
+    match input {
+        Input::Began { resumed, turn_recorded, tokens, .. } => {
+            format!("Began resumed={resumed} recorded={turn_recorded:?} tokens={}", tokens.len())
+        }
+        Input::Tokens { request, tokens } => {
+            let states: Vec<String> = tokens
+                .iter()
+                .map(|token| match (token.refused, token.limited_until_unix_ms) {
+                    (true, _) => "refused".to_owned(),
+                    (false, Some(until_ms)) => format!("until {}", until_ms / 1_000),
+                    (false, None) => "free".to_owned(),
+                })
+                .collect();
+            format!("Tokens {request:?} {}", states.join(", "))
+        }
+        Input::Spawned { proc, .. } => format!("Spawned {proc}"),
+        Input::SpawnFailed { proc, fault, .. } => format!("SpawnFailed {proc} {fault:?}"),
+        Input::Line { proc, line: LineFact::Json(json) } => format!("Line {proc} {}", shape(json.get())),
+        Input::Line { proc, line: LineFact::Noise(text) } => format!("Line {proc} noise {text}"),
+        Input::Line { proc, line: LineFact::TooLong(bytes) } => format!("Line {proc} too long: {bytes}"),
+        Input::Progress { proc } => format!("Progress {proc}"),
+        Input::WriteFailed { proc, message } => format!("WriteFailed {proc} {message}"),
+        Input::Exited { proc, exit } => {
+            format!("Exited {proc} code={:?} signal={:?} recorded={:?}", exit.code, exit.signal, exit.turn_recorded)
+        }
+        Input::CheckFinished { check, result } => format!("CheckFinished {} {:?}", check.0, result.end),
+        Input::TreeMeasured { measure, tree } => {
+            format!("TreeMeasured {} {:?} changed={}", measure.0, tree.fingerprint, tree.changed.len())
+        }
+        Input::Operator(operator) => format!("{operator:?}"),
+        Input::Elapsed { unix_ms } => format!("Elapsed {}", unix_ms / 1_000),
     }
 }
 
@@ -53,4 +142,24 @@ fn shape(json: &str) -> String {
     let parts: Vec<String> =
         words.iter().filter_map(|word| value.get(*word).map(|it| it.to_string().replace('"', ""))).collect();
     parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trace;
+    use crate::core::{Action, Input, ProcId, Tick};
+
+    #[test]
+    fn columns_stand_in_their_places() {
+        let mut trace = Trace::default();
+        let input = Input::Spawned { proc: ProcId(7), pid: 1, transport: "pty".to_owned() };
+        trace.transition(12, Tick(3_723_004_000), "working", 2, &input, &[Action::KillTree { proc: ProcId(7) }]);
+        trace.mark(Tick(0), "ccc dies");
+        let lines = trace.take_lines();
+        let column = |head: &str| lines[0].find(head).expect("a head");
+        assert_eq!(lines[1].find("Spawned 7"), Some(column("input")));
+        assert_eq!(lines[1].find("KillTree(7)"), Some(column("actions")));
+        assert_eq!(lines[1].find("working"), Some(column("phase")));
+        assert!(lines[1].contains(" 1:02:03.004 ") && lines[2].contains("0:00:00.000 ~~ ccc dies"), "{lines:#?}");
+    }
 }

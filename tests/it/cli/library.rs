@@ -148,17 +148,18 @@ fn the_agent_gets_one_credential_and_the_start_says_which() {
         ],
         b"",
     );
-    let used = prepared.credentials.used().expect("one");
-    assert_eq!(used.kind, CredentialKind::AuthToken);
-    let child = prepared.credentials.child_env();
+    let pool = &prepared.tokens.pool;
+    let first = pool.first().expect("one");
+    assert_eq!(first.kind, CredentialKind::AuthToken);
+    let child = pool.child_env(&first.id(), None);
     assert_eq!(child.set.len(), 1);
     assert_eq!(child.unset, ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"]);
-    let fingerprint = used.fingerprint.as_ref().expect("a fingerprint");
+    let fingerprint = first.fingerprint.as_ref().expect("a fingerprint");
     assert_eq!(
-        prepared.credentials.sentence(),
+        pool.sentence(Some(&first.id())),
         format!(
             "ANTHROPIC_AUTH_TOKEN (bearer token, fingerprint {fingerprint}); \
-             not used: CLAUDE_CODE_OAUTH_TOKEN"
+             in reserve: CLAUDE_CODE_OAUTH_TOKEN"
         )
     );
     assert!(!format!("{prepared:?}").contains("made-up"));

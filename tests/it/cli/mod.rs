@@ -11,3 +11,4 @@ mod init;
 mod library;
 mod prompt;
 mod sandbox;
+mod tokens;

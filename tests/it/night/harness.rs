@@ -497,7 +497,7 @@ fn holds_key(bytes: &[u8]) -> bool {
     bytes.windows(key.len()).any(|part| part == key)
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     entries
         .flatten()

@@ -34,6 +34,8 @@ mod death;
 mod given;
 mod going_on;
 pub(crate) mod harness;
+mod limits;
 mod seen;
+mod stalls;
 mod trouble;
 mod verdicts;

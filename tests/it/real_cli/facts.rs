@@ -1,4 +1,4 @@
-//! Facts about the real CLI on which the critic rests. A failure here is drift of the CLI, not a fault of ccc.
+//! Facts about the real CLI on which the critic and the choice of tokens rest. A failure here is drift of the CLI, not a fault of ccc.
 
 use std::path::Path;
 use std::time::Duration;
@@ -88,5 +88,31 @@ fn deny_patterns_stop_file_tools_and_touch_against_allow_rules() {
         let made = ["written", "touched"].map(|name| home.project().join(name).exists());
         assert_eq!(made, [false, false], "{cli:?}");
         assert_eq!(requests.len(), 4, "{cli:?}: both tools were tried");
+    }
+}
+
+#[test]
+fn settings_take_the_place_of_the_environments_credential_or_stand_beside_it() {
+    let env = |value: &str| json!({"env": {"ANTHROPIC_API_KEY": value}});
+    // The user's settings, and what is sent as key and as bearer.
+    for (settings, key, bearer) in [
+        (json!({}), CleanHome::KEY, None),
+        (env("sk-ant-made-up-setting"), "sk-ant-made-up-setting", None),
+        (json!({"apiKeyHelper": "echo made-up-helper"}), CleanHome::KEY, Some("Bearer made-up-helper")),
+    ] {
+        for cli in RealCli::all() {
+            let home = CleanHome::new().unwrap();
+            std::fs::create_dir(home.home().join(".claude")).unwrap();
+            std::fs::write(home.home().join(".claude/settings.json"), settings.to_string()).unwrap();
+            let api = ScriptedApi::start(Script::new().always(Reply::text("ANSWER"))).unwrap();
+            let mut agent = Session::spawn(home.command(&cli, &api.base_url()).args(STREAM_FLAGS)).unwrap();
+            agent.say("the task", TASK).unwrap();
+            agent.turn_over(DEADLINE).unwrap();
+            agent.close(DEADLINE).unwrap();
+            let requests = api.requests();
+            let sent = |name: &str| requests[0].headers.get(name).map(String::as_str);
+            assert_eq!(sent("x-api-key"), Some(key), "{cli:?} with {settings}");
+            assert_eq!(sent("authorization"), bearer, "{cli:?} with {settings}");
+        }
     }
 }

@@ -1,46 +1,103 @@
 //! Two thousand nights, each from its seed.
 
+mod command;
 mod regressions;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use ccc::driver::simulated::{Night, simulate};
+use ccc::driver::simulated::{Counts, Night, Simulator, is_long};
 
-/// How many seeds are played with every test run; more by hand.
+/// How many seeds are played with every test run; more by `ccc simulate`.
 const SEEDS: u64 = 2_000;
 
+/// What befalls in two thousand nights: a simulation in which nothing happens shows nothing.
+const FAULTS: &[&str] = &[
+    "announced retry",
+    "background task",
+    "clock jump",
+    "compaction",
+    "crash",
+    "credential command failed",
+    "crowded window",
+    "death of ccc",
+    "death with a full disk",
+    "denied tool",
+    "doubled completion",
+    "exchange refused",
+    "exchange without effect",
+    "failed check",
+    "failed request",
+    "finished run gone on with",
+    "forbidden tool",
+    "full disk",
+    "garbage",
+    "half line",
+    "huge line",
+    "kill from outside",
+    "late completion",
+    "late timer",
+    "machine sleep",
+    "model refusal",
+    "news of another ccc",
+    "news of the journal",
+    "orphan",
+    "question answered",
+    "question not answered",
+    "request for the end",
+    "scheduled turn",
+    "signals ignored",
+    "spawn failed",
+    "spent window",
+    "stall",
+    "stdin not read",
+    "sub-agent",
+    "taken for hung",
+    "tool without an end",
+    "torn journal",
+    "tree not measured",
+    "unkillable process",
+    "unknown message",
+    "words of the user",
+];
+
 #[test]
-fn two_thousand_nights_keep_every_invariant_and_come_to_an_end() {
-    let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut deaths, mut processes, mut steps) = (0, 0, 0);
+fn two_thousand_nights_keep_every_law_and_come_to_an_end() {
+    let simulator = Simulator::new();
+    let (mut outcomes, mut faults) = (Counts::default(), Counts::default());
+    let (mut processes, mut rotations, mut eight_hours) = (0, 0, 0);
     let mut broken = Vec::new();
     for seed in 0..SEEDS {
-        match simulate(seed) {
+        match simulator.simulate(seed) {
             Ok(night) => {
-                *outcomes.entry(night.outcome.as_str()).or_default() += 1;
-                deaths += night.deaths;
+                outcomes.add(night.outcome.map_or("lost journal", |outcome| outcome.as_str()));
+                faults.merge(&night.faults);
                 processes += night.processes;
-                steps += night.steps;
+                rotations += night.rotations;
+                eight_hours += u32::from(is_long(seed) && night.virtual_ms >= 8 * 3_600_000);
             }
             Err(violation) => broken.push(violation),
         }
     }
-    println!("{outcomes:?}, {deaths} deaths of ccc, {processes} processes, {steps} transitions");
+    println!("{outcomes:?}, {processes} processes, {rotations} rotations, {eight_hours} long nights, {faults:?}");
     if let Some(first) = broken.first() {
-        let seeds: Vec<(u64, &str)> =
-            broken.iter().map(|violation| (violation.seed, violation.what.as_str())).collect();
+        let seeds: Vec<String> =
+            broken.iter().map(|broken| format!("{}: {}: {}", broken.seed, broken.law, broken.what)).collect();
         panic!("{} of {SEEDS} nights are broken: {seeds:#?}\nthe first:\n{first}", broken.len());
     }
-    // A simulation in which nothing happens shows nothing.
-    for outcome in ["completed", "needs_user", "budget", "stuck", "limits", "failed", "interrupted"] {
-        assert!(outcomes.contains_key(outcome), "no night ended as {outcome}: {outcomes:?}");
+    for outcome in ["completed", "needs_user", "budget", "stuck", "limits", "failed", "interrupted", "lost journal"] {
+        assert!(outcomes.of(outcome) > 0, "no night ended as {outcome}: {outcomes:?}");
     }
-    assert!(deaths > 100 && processes > SEEDS as u32 * 3, "{deaths} deaths, {processes} processes");
+    let absent: BTreeSet<&&str> = FAULTS.iter().filter(|fault| faults.of(fault) == 0).collect();
+    assert!(absent.is_empty(), "these never happened: {absent:?}");
+    assert!(processes > 6_000 && rotations > 100 && eight_hours > 5, "{processes}, {rotations}, {eight_hours}");
 }
 
 #[test]
 fn a_seed_is_all_it_takes_to_see_a_night_again() {
-    let play = |seed| -> Result<Night, String> { simulate(seed).map_err(|violation| violation.to_string()) };
+    let play =
+        |seed| -> Result<Night, String> { Simulator::new().simulate(seed).map_err(|violation| violation.to_string()) };
     assert_eq!(play(11), play(11));
     assert_ne!(play(11), play(12));
+    let trace = |seed| Simulator::new().trace(seed);
+    assert_eq!(trace(11), trace(11));
 }

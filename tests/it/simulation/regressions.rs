@@ -18,7 +18,7 @@ struct Bench {
 impl Bench {
     fn begun(checks: u64) -> Bench {
         let mut bench = Bench { core: Core::new(plan(checks)), now: Tick::ZERO, asked: Vec::new() };
-        bench.tell(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None });
+        bench.tell(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None, tokens: Vec::new() });
         bench
     }
 
@@ -100,9 +100,12 @@ fn plan(checks: u64) -> Plan {
             max_restarts: 3,
             max_repeats: 3,
         },
-        timeouts: Timeouts { stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
+        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
         share_prompt_prefix: false,
         no_wait: false,
+        rotate_at: 0.95,
+        interactive: false,
+        answer_timeout_ms: 60_000,
     }
 }
 
@@ -137,7 +140,7 @@ fn a_run_that_goes_on_while_the_critic_waits_for_the_reset_waits_on() {
     bench.tell(Input::Exited { proc: ProcId(2), exit: ExitFact::default() });
     let iteration = bench.core.iteration();
 
-    bench.tell(Input::Began { unix_ms: 1_100_000, resumed: true, turn_recorded: None });
+    bench.tell(Input::Began { unix_ms: 1_100_000, resumed: true, turn_recorded: None, tokens: Vec::new() });
     let spawns = |bench: &Bench| bench.asked.iter().filter(|action| matches!(action, Action::Spawn(_))).count();
     assert_eq!((bench.core.phase(), spawns(&bench)), ("waiting", 0), "{:?}", bench.asked);
     bench.now = bench.now.plus_ms(1);

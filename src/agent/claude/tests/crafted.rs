@@ -1,5 +1,5 @@
 use super::{Replay, feed};
-use crate::agent::{AgentEvent, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, Denial, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
 
 const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;
@@ -111,7 +111,7 @@ fn an_answered_turn_is_settled_with_what_is_left_open() {
     let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT]);
     assert_eq!(replay.protocol.settle(), None, "it has not said that it is idle");
     replay.step(IDLE);
-    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background(1))));
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms: None })));
     assert_eq!(replay.protocol.open_tasks(), 1);
     assert!(!replay.protocol.is_idle());
 
@@ -200,7 +200,7 @@ fn the_list_of_background_tasks_corrects_what_was_missed() {
     let replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, none, RESULT, IDLE]);
     assert_eq!(replay.ends().len(), 1, "not in the list: not open");
     let mut replay = told(&[SENT, RUNNING, INIT, REPLAY, one, RESULT, IDLE]);
-    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background(1))));
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms: None })));
     replay.step(none);
     assert_eq!(replay.ends().len(), 1);
 }
@@ -329,7 +329,10 @@ fn an_answer_cut_off_without_a_stop_reason_is_no_success() {
 #[test]
 fn questions_retries_and_compaction_are_told() {
     let replay = told(&[
-        r#"{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash"}}"#,
+        r#"{"type":"system","subtype":"session_state_changed","state":"requires_action"}"#,
+        r#"{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t1","input":{"command":"touch x"}}}"#,
+        r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#,
+        r#"{"type":"control_request","request_id":"r2","request":{"subtype":"elicitation"}}"#,
         r#"{"type":"system","subtype":"api_retry","attempt":2,"max_retries":10,"retry_delay_ms":591.6,"error_status":529,"error":"overloaded"}"#,
         r#"{"type":"system","subtype":"api_retry","attempt":3,"max_retries":10,"retry_delay_ms":-1,"error_status":null}"#,
         r#"{"type":"system","subtype":"status","status":"compacting"}"#,
@@ -337,11 +340,20 @@ fn questions_retries_and_compaction_are_told() {
         r#"{"type":"system","subtype":"status","status":null,"compact_result":"success"}"#,
         r#"{"type":"system","subtype":"compact_boundary","compact_metadata":{}}"#,
     ]);
+    let denial = Denial { tool: "Bash".to_owned(), target: "touch x".to_owned() };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
     assert_eq!(
         replay.events,
         [
-            AgentEvent::Question { request_id: "r1".to_owned(), subtype: "can_use_tool".to_owned() },
+            AgentEvent::ActionRequired(true),
+            AgentEvent::Question {
+                request_id: "r1".to_owned(),
+                subtype: "can_use_tool".to_owned(),
+                denial: Some(denial.clone()),
+            },
+            AgentEvent::Denied(denial),
+            AgentEvent::ActionRequired(false),
+            AgentEvent::Question { request_id: "r2".to_owned(), subtype: "elicitation".to_owned(), denial: None },
             retry(2, 592, Some(529)),
             retry(3, 0, None),
             AgentEvent::Compacting(true),
@@ -368,4 +380,40 @@ fn the_session_is_told_when_it_changes() {
         })
         .collect();
     assert_eq!(known, [("s", "m", "v"), ("s2", "m", "v"), ("s", "m", "v")]);
+}
+
+#[test]
+fn a_command_in_the_background_has_the_time_that_the_cli_gives_it() {
+    let call = |input: &str| {
+        format!(
+            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"toolu_b","name":"Bash","input":{input}}}]}}}}"#
+        )
+    };
+    let task = |more: &str| {
+        format!(r#"{{"type":"system","subtype":"task_started","task_id":"b1","tool_use_id":"toolu_b"{more}}}"#)
+    };
+    let newest = r#","task_type":"local_bash","is_backgrounded":true"#;
+    let older = r#","task_type":"local_bash""#;
+    let longest = |input: &str, more: &str| {
+        let replay = told(&[SENT, RUNNING, INIT, REPLAY, &call(input), &task(more), RESULT, IDLE]);
+        let Some(AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms })) = replay.events.last() else {
+            panic!("it waits: {:?}", replay.events.last())
+        };
+        *longest_ms
+    };
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true,"timeout":60000}"#, newest), Some(60_000));
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true,"timeout":99000000}"#, newest), Some(7_200_000));
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true}"#, newest), Some(1_800_000));
+    assert_eq!(longest(r#"{"command":"x","timeout":60000}"#, newest), Some(1_800_000), "that was its time in front");
+    assert_eq!(longest(r#"{"command":"x","run_in_background":true}"#, older), None, "2.1.197 has no limit");
+    let agent = r#","task_type":"local_agent","is_backgrounded":true"#;
+    assert_eq!(longest(r#"{"command":"x"}"#, agent), None, "an agent has none");
+}
+
+#[test]
+fn a_result_without_idle_is_told() {
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, RESULT]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Idle { open: 0 })));
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, TASK, RESULT]);
+    assert_eq!(replay.events.last(), Some(&AgentEvent::Waiting(WaitingFor::Idle { open: 1 })));
 }

@@ -126,6 +126,7 @@ impl Replay {
                 }
                 AgentEvent::Denied(denial) => writeln!(story, "denied {} {}", denial.tool, denial.target).unwrap(),
                 AgentEvent::Question { subtype, .. } => writeln!(story, "question {subtype}").unwrap(),
+                AgentEvent::CredentialAnswered { applied } => writeln!(story, "credential {applied}").unwrap(),
                 AgentEvent::Limit(limit) => {
                     writeln!(story, "limit {:?} {}", limit.status, limit.window.as_deref().unwrap_or("-")).unwrap();
                 }
@@ -133,7 +134,12 @@ impl Replay {
                     writeln!(story, "retry {attempt}/{max_attempts} {status:?}").unwrap();
                 }
                 AgentEvent::Compacting(on) => writeln!(story, "compacting {on}").unwrap(),
-                AgentEvent::Waiting(WaitingFor::Background(tasks)) => writeln!(story, "waiting for {tasks}").unwrap(),
+                AgentEvent::Waiting(WaitingFor::Background { open, .. }) => {
+                    writeln!(story, "waiting for {open}").unwrap()
+                }
+                // It follows every result; that the turn ended says as much.
+                AgentEvent::Waiting(WaitingFor::Idle { .. }) => {}
+                AgentEvent::ActionRequired(on) => writeln!(story, "action required {on}").unwrap(),
                 AgentEvent::Waiting(WaitingFor::FollowUp) => story.push_str("waiting for the follow-up\n"),
                 AgentEvent::TurnEnded(end) => writeln!(story, "{}", ended(end)).unwrap(),
             }

@@ -1,0 +1,560 @@
+//! `ccc usage`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::cli::credentials::gather;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
+use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
+use crate::config::{Flags, UsageSettings};
+use crate::core::pool::{Choice, choose};
+use crate::core::{TokenFact, TokenId};
+use crate::driver::unix_ms;
+use crate::tokens::usage::{
+    Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, LoginPlace, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache,
+    UsageFile, UsageWindow,
+};
+use crate::tokens::{
+    Credential, CredentialKind, Hosts, Http, Keychain, MANAGED_SETTINGS, NoCredential, Pool, SECURITY, SharedTokens,
+    TokenStates,
+};
+use crate::ui::clean;
+
+/// How many tokens are asked about at once.
+const AT_ONCE: usize = 8;
+/// How many cells a bar has.
+const BAR_CELLS: usize = 20;
+/// How much of a label or a reason is shown, in characters.
+const SHOWN_CHARS: usize = 200;
+/// The login's handle when it is in the Keychain.
+const LOGIN: &str = "login";
+
+/// Show how much of each subscription's usage windows is used, and when they begin anew.
+///
+/// Logins and OAuth tokens are asked for at most once in two minutes for all ccc together; what is known is kept in
+/// usage-cache.json in the state directory. Of other tokens the answers to them tell, once there was one. Nothing is
+/// changed at the login. The exit code is 1 when nothing is known about any token.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct UsageArgs {
+    /// Print one JSON object instead.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Ask about all tokens that may be asked again: those that may not read their usage send a message of one token, and
+    /// commands that print a token are run.
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Shows usage.
+///
+/// # Errors
+/// When there is no token, or the configuration cannot be understood.
+pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let dirs = context.dirs()?;
+    let project = context.project()?;
+    let settings = context.settings(Flags::default())?.settings;
+    let gathered = gather(context, &project, &settings.tokens, &[])?;
+    for warning in &gathered.warnings {
+        context.printer.warn(warning);
+    }
+    let cache = UsageCache::new(&dirs.state);
+    let tokens = SharedTokens::new(&dirs.state);
+    let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
+    let now_unix_ms = unix_ms();
+    let mut credentials = gathered.pool.credentials().to_vec();
+    credentials.extend(in_keychain(&credentials, &login, &cache, now_unix_ms, context));
+    if credentials.is_empty() {
+        return Err(CliError::new(ErrorKind::Environment, format!("there is no token to ask about: {NoCredential}"))
+            .hint("run `claude` and log in, or set one of the variables"));
+    }
+    let managed = Path::new(MANAGED_SETTINGS);
+    let hosts = Hosts::read(&context.env, dirs, &project, managed, settings.usage.base_url.as_deref());
+    let usage = Usage::new(Http::new(hosts, &context.env), cache.clone(), tokens.clone(), login);
+    let ask = Ask { thorough: args.refresh, wait: OTHERS_WAIT };
+    let refreshed = refresh(&usage, &credentials, ask, now_unix_ms);
+    let states = tokens.read().unwrap_or_default();
+    let file = cache.read();
+    let in_use = in_use(&gathered.pool, &states, settings.rotate_at.share(), now_unix_ms);
+    let seen: Vec<Seen> = credentials
+        .iter()
+        .zip(refreshed)
+        .map(|(credential, refreshed)| {
+            let id = credential.id();
+            let entry = file.identities.get(&id);
+            Seen {
+                in_use: in_use.as_ref().or(credentials.first().map(Credential::id).as_ref()) == Some(&id),
+                note: note(&refreshed, entry, args.refresh, now_unix_ms),
+                name: clean::one_line(&credential.to_string(), SHOWN_CHARS),
+                identity: Identity::new(credential, entry, states.get(&id), now_unix_ms),
+            }
+        })
+        .collect();
+    let shown = put_on_top(&cache, file, &seen);
+    if args.json {
+        context.printer.line(format_args!("{:#}", as_json(&seen, &shown, &settings.usage, now_unix_ms)));
+    } else {
+        let zone = TimeZone::system();
+        let paint = |paint, text: &str| context.printer.paint(paint, text);
+        context.printer.data(&as_text(&seen, &settings.usage, now_unix_ms, &zone, &paint));
+    }
+    let any = seen.iter().any(|seen| seen.identity.is_known());
+    Ok(if any { ExitCode::COMPLETED } else { ExitCode::FAILED })
+}
+
+/// One identity, and what came of asking about it.
+#[derive(Debug, Clone)]
+struct Seen {
+    name: String,
+    identity: Identity,
+    in_use: bool,
+    note: Option<String>,
+}
+
+/// The Keychain of macOS; elsewhere only a program that is named counts as one.
+fn keychain(context: &Context) -> Option<Keychain> {
+    // Which item belongs to another directory of the agent's CLI is not known.
+    if context.env.get(CLAUDE_CONFIG_DIR).is_some() {
+        return None;
+    }
+    let named = context.env.get(CCC_SECURITY).map(PathBuf::from);
+    let program = named.or_else(|| cfg!(target_os = "macos").then(|| PathBuf::from(SECURITY)))?;
+    Some(Keychain::new(&program, &context.env))
+}
+
+/// The login in the Keychain, when there is none in a file.
+fn in_keychain(
+    known: &[Credential],
+    login: &LoginPlace,
+    cache: &UsageCache,
+    now_unix_ms: i64,
+    context: &Context,
+) -> Option<Credential> {
+    if login.keychain.is_none() || known.iter().any(|credential| credential.kind == CredentialKind::Login) {
+        return None;
+    }
+    // It was there when it was last asked about; to look again takes a program's start.
+    let asked = cache.read().identities.remove(&TokenId(LOGIN.to_owned()));
+    let lately = asked.is_some_and(|entry| entry.next_unix_ms.is_some_and(|next| next > now_unix_ms));
+    let there = lately
+        || login.in_keychain().unwrap_or_else(|fault| {
+            context.printer.warn(fault);
+            false
+        });
+    there.then(|| Credential::found_by_agent("the Keychain", CredentialKind::Login, LOGIN, None))
+}
+
+/// Asks about all of them, some at once.
+fn refresh(usage: &Usage, credentials: &[Credential], ask: Ask, now_unix_ms: i64) -> Vec<Refreshed> {
+    let mut all = Vec::with_capacity(credentials.len());
+    for some in credentials.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let asked: Vec<_> = some
+                .iter()
+                .map(|credential| {
+                    thread::Builder::new().spawn_scoped(scope, || usage.refresh_if_due(credential, ask, now_unix_ms))
+                })
+                .collect();
+            for (credential, asked) in some.iter().zip(asked) {
+                // Where no thread can be had, or one failed, this one asks.
+                let answer = asked.ok().and_then(|thread| thread.join().ok());
+                all.push(answer.unwrap_or_else(|| usage.refresh_if_due(credential, ask, now_unix_ms)));
+            }
+        });
+    }
+    all
+}
+
+/// The identity that a run would use now.
+fn in_use(pool: &Pool, states: &TokenStates, rotate_at: f64, now_unix_ms: i64) -> Option<TokenId> {
+    let facts: Vec<TokenFact> = pool.facts(states, now_unix_ms);
+    match choose(&facts, None, rotate_at, now_unix_ms) {
+        Choice::Take(id) => Some(id),
+        Choice::Stay | Choice::Spent { .. } | Choice::Nothing => None,
+    }
+}
+
+/// Puts the identity in use at the top of the cache, unless it stands there already.
+fn put_on_top(cache: &UsageCache, file: UsageFile, seen: &[Seen]) -> UsageFile {
+    let Some(used) = seen.iter().find(|seen| seen.in_use) else { return file };
+    let Identity { id, checked_unix_ms, windows, .. } = &used.identity;
+    let mut wanted = file.clone();
+    wanted.show(id.clone(), *checked_unix_ms, windows);
+    if wanted != file {
+        // Where it cannot be written, it has been said why nothing is asked; what is known is shown all the same.
+        let _ = cache.update(|file| file.show(id.clone(), *checked_unix_ms, windows));
+    }
+    wanted
+}
+
+/// What there is to say about the asking.
+fn note(refreshed: &Refreshed, entry: Option<&Entry>, asked_for: bool, now_unix_ms: i64) -> Option<String> {
+    let again = |at: i64| format!("may be asked again in {}", span(at.saturating_sub(now_unix_ms)));
+    let fault = entry.and_then(|entry| entry.fault.as_deref());
+    match (refreshed, fault) {
+        (Refreshed::Learnt(_), fault) => fault.map(str::to_owned),
+        (Refreshed::NotDue { again_unix_ms }, Some(fault)) => Some(format!("{fault}; {}", again(*again_unix_ms))),
+        (Refreshed::NotDue { again_unix_ms }, None) => asked_for.then(|| again(*again_unix_ms)),
+        (Refreshed::ByAnother, _) => Some("another ccc is asking just now".to_owned()),
+        (Refreshed::NotAsked(why), _) => Some(why.to_string()),
+        (Refreshed::Failed { why, again_unix_ms: Some(at) }, _) => Some(format!("{why}; {}", again(*at))),
+        (Refreshed::Failed { why, again_unix_ms: None }, _) => Some(why.clone()),
+    }
+}
+
+/// How grave it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unknown,
+    Ok,
+    Warn,
+    Critical,
+}
+
+impl State {
+    fn of(percent: Option<f64>, thresholds: &UsageSettings) -> Self {
+        match percent {
+            None => State::Unknown,
+            Some(percent) if percent / 100.0 >= thresholds.critical_threshold.share() => State::Critical,
+            Some(percent) if percent / 100.0 >= thresholds.warn_threshold.share() => State::Warn,
+            Some(_) => State::Ok,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            State::Unknown => "unknown",
+            State::Ok => "OK",
+            State::Warn => "WARN",
+            State::Critical => "CRITICAL",
+        }
+    }
+
+    fn paint(self) -> Paint {
+        match self {
+            State::Unknown => Paint::Dim,
+            State::Ok => Paint::Green,
+            State::Warn => Paint::Yellow,
+            State::Critical => Paint::Red,
+        }
+    }
+}
+
+fn as_text(
+    seen: &[Seen],
+    thresholds: &UsageSettings,
+    now_unix_ms: i64,
+    zone: &TimeZone,
+    paint: &dyn Fn(Paint, &str) -> String,
+) -> String {
+    let mut out = String::new();
+    for (index, Seen { name, identity, in_use, note }) in seen.iter().enumerate() {
+        let state = State::of(identity.fullest(), thresholds);
+        let used = if *in_use && seen.len() > 1 { ", in use" } else { "" };
+        let gap = if index == 0 { "" } else { "\n" };
+        let _ = writeln!(out, "{gap}{}{used}: {}", paint(Paint::Bold, name), paint(state.paint(), state.word()));
+        for window in shown_windows(identity) {
+            let state = State::of(window.utilization, thresholds);
+            let title = title(&window.name);
+            let Some(percent) = window.utilization else {
+                let _ = writeln!(out, "  {title:<16}  {}", paint(Paint::Dim, "unknown until the first answer"));
+                continue;
+            };
+            let bar = paint(state.paint(), &bar(percent));
+            let word = paint(state.paint(), &format!("{:<8}", state.word()));
+            let line = format!(
+                "  {title:<16}  {bar}  {:>6}  {word}  {}",
+                percentage(percent),
+                reset(&window, now_unix_ms, zone)
+            );
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        if let Some(extra) = identity.extra_usage.as_ref().filter(|extra| extra.is_enabled) {
+            let _ = writeln!(out, "  {:<16}  {}", "extra usage", extra_words(extra));
+        }
+        if identity.refused {
+            let _ = writeln!(out, "  {}", paint(Paint::Red, "refused by the provider"));
+        }
+        if let Some(until) = identity.limited_until_unix_ms {
+            let when =
+                format!("spent for {} more, until {}", span(until.saturating_sub(now_unix_ms)), local(until, zone));
+            let _ = writeln!(out, "  {}", paint(Paint::Red, &when));
+        }
+        if let Some(at) = identity.checked_unix_ms {
+            let ago = span(now_unix_ms.saturating_sub(at));
+            let _ = writeln!(out, "  {}", paint(Paint::Dim, &format!("last checked {ago} ago ({})", local(at, zone))));
+        }
+        if let Some(note) = note {
+            let _ = writeln!(out, "  {}", paint(Paint::Dim, &clean::one_line(note, SHOWN_CHARS)));
+        }
+    }
+    out
+}
+
+/// The windows of an identity; a subscription has two even when nobody has told of them yet.
+fn shown_windows(identity: &Identity) -> Vec<UsageWindow> {
+    let subscription = matches!(identity.kind, CredentialKind::OAuth | CredentialKind::Login);
+    if identity.windows.is_empty() && !subscription {
+        return vec![UsageWindow::new("usage".to_owned(), None, None)];
+    }
+    let missing = [FIVE_HOUR, SEVEN_DAY]
+        .into_iter()
+        .filter(|name| subscription && identity.windows.iter().all(|window| window.name != *name));
+    let mut windows: Vec<UsageWindow> = missing.map(|name| UsageWindow::new(name.to_owned(), None, None)).collect();
+    windows.extend(identity.windows.iter().cloned());
+    windows.sort_by_key(|window| match window.name.as_str() {
+        FIVE_HOUR => 0,
+        SEVEN_DAY => 1,
+        _ => 2,
+    });
+    windows
+}
+
+/// A window's name as people say it.
+fn title(name: &str) -> String {
+    let spaced = |rest: &str| rest.trim_start_matches('_').replace('_', " ");
+    for (prefix, words) in [(FIVE_HOUR, "5 hours"), (SEVEN_DAY, "7 days")] {
+        if let Some(rest) = name.strip_prefix(prefix) {
+            return if rest.is_empty() { words.to_owned() } else { format!("{words}, {}", spaced(rest)) };
+        }
+    }
+    clean::one_line(&spaced(name), SHOWN_CHARS)
+}
+
+fn bar(percent: f64) -> String {
+    let full = ((percent / 100.0 * BAR_CELLS as f64).round() as usize).min(BAR_CELLS);
+    format!("{}{}", "█".repeat(full), "░".repeat(BAR_CELLS - full))
+}
+
+/// With a decimal unless it is whole, so that 79.6 is not shown as the 80 that would be a warning.
+fn percentage(percent: f64) -> String {
+    let tenths = (percent * 10.0).floor() / 10.0;
+    if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
+}
+
+fn reset(window: &UsageWindow, now_unix_ms: i64, zone: &TimeZone) -> String {
+    window.resets_at_epoch.map_or_else(String::new, |at| {
+        let at_ms = at.saturating_mul(1_000);
+        format!("resets in {} ({})", span(at_ms.saturating_sub(now_unix_ms)), local(at_ms, zone))
+    })
+}
+
+fn extra_words(extra: &ExtraUsage) -> String {
+    match (extra.utilization, extra.used_credits) {
+        (Some(percent), _) => format!("{} of the monthly limit", percentage(percent)),
+        (None, Some(used)) if used > 0.0 => "in use, without a monthly limit".to_owned(),
+        (None, Some(_) | None) => "allowed".to_owned(),
+    }
+}
+
+/// `2h 15m`, `3d 4h`, `12m`, `45s`.
+fn span(ms: i64) -> String {
+    let s = ms.max(0) / 1_000;
+    let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
+    if days > 0 {
+        format!("{days}d {hours}h")
+    } else if hours > 0 {
+        format!("{hours}h {minutes}m")
+    } else if minutes > 0 {
+        format!("{minutes}m")
+    } else {
+        format!("{s}s")
+    }
+}
+
+/// A time where the user is: `Fri 15 Jan 10:15`.
+fn local(at_unix_ms: i64, zone: &TimeZone) -> String {
+    Timestamp::from_millisecond(at_unix_ms).map_or_else(
+        |_| "unknown".to_owned(),
+        |time| time.to_zoned(zone.clone()).strftime("%a %d %b %H:%M").to_string(),
+    )
+}
+
+fn as_json(seen: &[Seen], top: &UsageFile, thresholds: &UsageSettings, now_unix_ms: i64) -> Value {
+    let iso = |at: i64| Timestamp::from_second(at.div_euclid(1_000)).map(|at| at.to_string()).ok();
+    let identities: Vec<Value> = seen
+        .iter()
+        .map(|Seen { identity, in_use, note, .. }| {
+            let windows: Vec<Value> = identity
+                .windows
+                .iter()
+                .map(|window| {
+                    json!({
+                        "name": window.name,
+                        "utilization": window.utilization,
+                        "resets_at": window.resets_at,
+                        "resets_at_epoch": window.resets_at_epoch,
+                        "state": State::of(window.utilization, thresholds).word(),
+                    })
+                })
+                .collect();
+            json!({
+                "id": identity.id,
+                "label": identity.label,
+                "kind": identity.kind,
+                "in_use": in_use,
+                "state": State::of(identity.fullest(), thresholds).word(),
+                "windows": windows,
+                "extra_usage": identity.extra_usage,
+                "fetched_at": identity.checked_unix_ms.and_then(iso),
+                "fetched_at_epoch": identity.checked_unix_ms.map(|at| at.div_euclid(1_000)),
+                "limited_until": identity.limited_until_unix_ms.and_then(iso),
+                "refused": identity.refused,
+                "note": note,
+            })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "asked_at_epoch": now_unix_ms.div_euclid(1_000),
+        "identity": top.identity,
+        "fetched_at": top.fetched_at,
+        "fetched_at_epoch": top.fetched_at_epoch,
+        "five_hour": top.five_hour,
+        "seven_day": top.seven_day,
+        "warn_threshold": thresholds.warn_threshold,
+        "critical_threshold": thresholds.critical_threshold,
+        "identities": identities,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz;
+
+    use super::*;
+    use crate::config::Percent;
+
+    /// 2027-01-15 08:00:00 UTC, a Friday.
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn thresholds() -> UsageSettings {
+        let percent = |number| Percent::new(number).expect("a percentage");
+        UsageSettings { base_url: None, warn_threshold: percent(80), critical_threshold: percent(90) }
+    }
+
+    fn window(name: &str, percent: Option<f64>, in_s: Option<i64>) -> UsageWindow {
+        UsageWindow::new(name.to_owned(), percent, in_s.map(|s| NOW / 1_000 + s))
+    }
+
+    fn seen(name: &str, kind: CredentialKind, windows: Vec<UsageWindow>) -> Seen {
+        let identity = Identity {
+            id: TokenId("1a2b3c4d".to_owned()),
+            label: name.to_owned(),
+            kind,
+            checked_unix_ms: (!windows.is_empty()).then_some(NOW - 45_000),
+            windows,
+            extra_usage: None,
+            limited_until_unix_ms: None,
+            refused: false,
+        };
+        Seen { name: format!("{name} ({kind})"), identity, in_use: false, note: None }
+    }
+
+    fn text(seen: &[Seen]) -> String {
+        let zone = tz::TimeZone::fixed(tz::offset(1));
+        as_text(seen, &thresholds(), NOW, &zone, &|_, text| text.to_owned())
+    }
+
+    #[test]
+    fn people_see_percentages_resets_and_how_old_they_are() {
+        let mut first = seen(
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            CredentialKind::OAuth,
+            vec![
+                window(FIVE_HOUR, Some(82.5), Some(8_100)),
+                window(SEVEN_DAY, Some(12.0), Some(3 * 86_400 + 4 * 3_600)),
+                window("seven_day_opus", Some(100.0), None),
+            ],
+        );
+        first.in_use = true;
+        first.identity.extra_usage = Some(ExtraUsage {
+            is_enabled: true,
+            monthly_limit: Some(5_000.0),
+            used_credits: Some(120.5),
+            utilization: Some(2.41),
+            currency: None,
+        });
+        let mut second = seen("login", CredentialKind::Login, Vec::new());
+        second.identity.limited_until_unix_ms = Some(NOW + 900_000);
+        second.note = Some("the login has expired; run `claude`, which renews it".to_owned());
+        let mut third = seen("ANTHROPIC_API_KEY", CredentialKind::ApiKey, Vec::new());
+        third.identity.refused = true;
+        assert_eq!(
+            text(&[first, second, third]),
+            "\
+CLAUDE_CODE_OAUTH_TOKEN (OAuth token), in use: CRITICAL
+  5 hours           █████████████████░░░  82.5 %  WARN      resets in 2h 15m (Fri 15 Jan 11:15)
+  7 days            ██░░░░░░░░░░░░░░░░░░    12 %  OK        resets in 3d 4h (Mon 18 Jan 13:00)
+  7 days, opus      ████████████████████   100 %  CRITICAL
+  extra usage       2.4 % of the monthly limit
+  last checked 45s ago (Fri 15 Jan 08:59)
+
+login (login): unknown
+  5 hours           unknown until the first answer
+  7 days            unknown until the first answer
+  spent for 15m more, until Fri 15 Jan 09:15
+  the login has expired; run `claude`, which renews it
+
+ANTHROPIC_API_KEY (API key): unknown
+  usage             unknown until the first answer
+  refused by the provider
+"
+        );
+    }
+
+    #[test]
+    fn the_thresholds_divide_ok_warn_and_critical() {
+        for (percent, expected) in [
+            (None, "unknown"),
+            (Some(0.0), "OK"),
+            (Some(79.99), "OK"),
+            (Some(80.0), "WARN"),
+            (Some(89.9), "WARN"),
+            (Some(90.0), "CRITICAL"),
+            (Some(120.0), "CRITICAL"),
+        ] {
+            assert_eq!(State::of(percent, &thresholds()).word(), expected, "{percent:?}");
+        }
+        // What is shown and what is said agree.
+        assert_eq!([79.99, 80.0, 0.04, 33.333, 100.0].map(percentage), ["79.9 %", "80 %", "0 %", "33.3 %", "100 %"]);
+    }
+
+    #[test]
+    fn a_bar_is_never_longer_than_its_place_and_spans_are_short() {
+        assert_eq!([0.0, 2.4, 2.5, 50.0, 100.0, 900.0].map(|p| bar(p).matches('█').count()), [0, 0, 1, 10, 20, 20]);
+        assert!([0.0, 33.0, 900.0].iter().all(|p| bar(*p).chars().count() == BAR_CELLS));
+        let shown = [-5, 0, 45_999, 60_000, 8_100_000, 86_400_000, 273_600_000].map(span);
+        assert_eq!(shown, ["0s", "0s", "45s", "1m", "2h 15m", "1d 0h", "3d 4h"]);
+    }
+
+    #[test]
+    fn a_name_from_outside_cannot_drive_the_terminal() {
+        let shown = text(&[seen("x", CredentialKind::OAuth, vec![window("\u{1b}[31mred", Some(1.0), None)])]);
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    }
+
+    #[test]
+    fn scripts_see_the_keys_of_the_cache_and_each_identity() {
+        let windows = vec![window(FIVE_HOUR, Some(82.5), Some(8_100))];
+        let mut top = UsageFile::default();
+        top.show(TokenId("1a2b3c4d".to_owned()), Some(NOW - 45_000), &windows);
+        let json = as_json(&[seen("L", CredentialKind::OAuth, windows)], &top, &thresholds(), NOW);
+        assert_eq!(
+            json["five_hour"],
+            json!({"utilization": 82.5, "resets_at": "2027-01-15T10:15:00Z", "resets_at_epoch": 1_800_008_100})
+        );
+        assert_eq!(json["seven_day"], Value::Null);
+        assert_eq!(json["fetched_at"], "2027-01-15T07:59:15Z");
+        assert_eq!((&json["warn_threshold"], &json["critical_threshold"]), (&json!(80), &json!(90)));
+        let identity = &json["identities"][0];
+        assert_eq!((&identity["state"], &identity["id"]), (&json!("WARN"), &json!("1a2b3c4d")));
+        assert_eq!(identity["windows"][0]["name"], FIVE_HOUR);
+    }
+}

@@ -1,0 +1,215 @@
+//! The tokens of a supervised command: whose they are, which there are, and how the program is given one.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use secrecy::SecretString;
+
+use super::credentials;
+use super::{CliError, Context, ErrorKind};
+use crate::config::agent::DEFAULT_NAME;
+use crate::config::{Project, Provider, TokenEntry};
+use crate::core::{TokenFact, TokenId, TokenKind};
+use crate::driver::TokenSupply;
+use crate::journal::Redactor;
+use crate::tokens::{Credential, FetchError, Gathered, Places, Pool, SharedTokens, TokenStates, variables};
+
+/// Every provider, in the order in which they are looked at.
+const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
+/// The programs that tell their provider by their name.
+const PROGRAMS: [(&str, Provider); 8] = [
+    (DEFAULT_NAME, Provider::Anthropic),
+    ("codex", Provider::OpenAi),
+    ("openai", Provider::OpenAi),
+    ("gemini", Provider::Google),
+    ("gemini-cli", Provider::Google),
+    ("cohere", Provider::Cohere),
+    ("co", Provider::Cohere),
+    ("anthropic", Provider::Anthropic),
+];
+
+/// Whose tokens this program gets: its name decides, else the one provider of which there are tokens.
+///
+/// # Errors
+/// When neither says.
+pub(super) fn provider_of(
+    program: &OsStr,
+    entries: &[TokenEntry],
+    project: &Project,
+    context: &Context,
+) -> Result<Provider, CliError> {
+    if let Some(known) = by_name(program) {
+        return Ok(known);
+    }
+    let mut with_tokens = Vec::new();
+    for provider in PROVIDERS {
+        if !gather(provider, program, entries, project, context)?.pool.credentials().is_empty() {
+            with_tokens.push(provider);
+        }
+    }
+    match with_tokens.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(CliError::new(
+            ErrorKind::Environment,
+            format!("no token for `{}`: no provider has one", program.display()),
+        )
+        .hint(format!("set one of {}, or start without: --no-tokens", all_variables(&PROVIDERS)))),
+        [..] => {
+            let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
+            Err(CliError::new(
+                ErrorKind::Usage,
+                format!(
+                    "whose token `{}` needs is not known: there are tokens of {}",
+                    program.display(),
+                    names.join(" and ")
+                ),
+            )
+            .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
+        }
+    }
+}
+
+fn by_name(program: &OsStr) -> Option<Provider> {
+    let stem = Path::new(program).file_stem()?.to_str()?;
+    PROGRAMS.iter().find(|(name, _)| *name == stem).map(|(_, provider)| *provider)
+}
+
+fn all_variables(providers: &[Provider]) -> String {
+    let kinds = [TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::OAuth];
+    let mut names: Vec<&str> = Vec::new();
+    for name in providers.iter().flat_map(|provider| kinds.iter().flat_map(|kind| variables(*provider, *kind))) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+fn gather(
+    provider: Provider,
+    program: &OsStr,
+    entries: &[TokenEntry],
+    project: &Project,
+    context: &Context,
+) -> Result<Gathered, CliError> {
+    if by_name(program) == Some(Provider::Anthropic) && provider == Provider::Anthropic {
+        return credentials::gather(context, project, entries, &[]);
+    }
+    let places = Places { env: &context.env, dirs: context.dirs()?, project };
+    Ok(Pool::gather(places, entries, provider, None)?)
+}
+
+/// The tokens of one command.
+#[derive(Debug)]
+pub(super) struct CommandTokens {
+    /// `None` when the command is started without.
+    pool: Option<Pool>,
+    shared: SharedTokens,
+    base: Environment,
+    /// What commands have printed; kept, since password managers ask their user each time.
+    fetched: Mutex<BTreeMap<TokenId, SecretString>>,
+}
+
+/// Our environment. Its values are never shown.
+struct Environment(Vec<(OsString, OsString)>);
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl CommandTokens {
+    /// Looks for the tokens of this provider; without one the environment stays as it is.
+    ///
+    /// # Errors
+    /// When there is none, or the settings of the program would take its place.
+    pub(super) fn gather(
+        provider: Option<Provider>,
+        program: &OsStr,
+        entries: &[TokenEntry],
+        project: &Project,
+        context: &Context,
+    ) -> Result<Self, CliError> {
+        let pool = match provider {
+            None => None,
+            Some(provider) => {
+                let Gathered { pool, warnings, conflicts } = gather(provider, program, entries, project, context)?;
+                for warning in warnings {
+                    context.printer.warn(warning);
+                }
+                if let Some(refusal) = credentials::refusal(&conflicts) {
+                    return Err(refusal);
+                }
+                if pool.credentials().is_empty() {
+                    return Err(CliError::new(
+                        ErrorKind::Environment,
+                        format!("no token of {provider} for `{}`", program.display()),
+                    )
+                    .hint(format!("set {}, or start without: --no-tokens", all_variables(&[provider]))));
+                }
+                Some(pool)
+            }
+        };
+        let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Self {
+            pool,
+            shared: SharedTokens::new(&context.dirs()?.state),
+            base: Environment(base),
+            fetched: Mutex::default(),
+        })
+    }
+
+    /// A redactor that knows the values of all of them.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.pool.as_ref().map_or_else(Redactor::new, Pool::redactor)
+    }
+
+    /// The value of a token; a command is run for it once.
+    fn value(&self, credential: &Credential) -> Result<Option<SecretString>, FetchError> {
+        let id = credential.id();
+        let kept = || self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept().get(&id) {
+            return Ok(Some(value.clone()));
+        }
+        let value = credential.value()?;
+        if let Some(value) = value.as_ref().filter(|_| credential.needs_fetching()) {
+            kept().insert(id, value.clone());
+        }
+        Ok(value)
+    }
+
+    /// What all ccc processes know; nothing when that cannot be read, which stops no command.
+    fn states(&self) -> TokenStates {
+        self.shared.read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is known about the tokens cannot be read");
+            TokenStates::default()
+        })
+    }
+}
+
+impl TokenSupply for CommandTokens {
+    fn facts(&self, now_unix_ms: i64) -> Vec<TokenFact> {
+        self.pool.as_ref().map(|pool| pool.facts(&self.states(), now_unix_ms)).unwrap_or_default()
+    }
+
+    fn is_slow(&self, token: &TokenId) -> bool {
+        self.pool.as_ref().and_then(|pool| pool.get(token)).is_some_and(Credential::needs_fetching)
+    }
+
+    fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String> {
+        let base = self.base.0.iter().cloned();
+        let Some(pool) = &self.pool else { return Ok(base.collect()) };
+        let Some(credential) = token.and_then(|token| pool.get(token)) else {
+            return Ok(pool.child_env_without().apply(base));
+        };
+        let value = self.value(credential).map_err(|error| error.to_string())?;
+        Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
+    }
+
+    fn look(&self, _token: &TokenId) -> Vec<TokenFact> {
+        self.facts(crate::driver::unix_ms())
+    }
+}

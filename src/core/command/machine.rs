@@ -1,0 +1,681 @@
+//! The command's life: started, watched, ended, started again.
+
+use std::collections::VecDeque;
+
+use super::beat::{BeatWatch, Pulse};
+use super::limit::{Asked, Tokens, Wait};
+use super::{BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal};
+use crate::core::{Decision, Finish, Note, Outcome, Show, SpawnFault, Tick, TokenId};
+
+/// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
+const KILL_LIMIT_MS: u64 = 15_000;
+/// How long after a Ctrl-C that was a signal an end is taken for the user's.
+const CTRL_C_SIGNAL_MS: u64 = 30_000;
+/// The same for one that was only a key: the program may have had its own thoughts.
+const CTRL_C_KEY_MS: u64 = 3_000;
+/// SIGINT and SIGQUIT, by which a terminal ends a program.
+const TERMINAL_SIGNALS: [i32; 2] = [2, 3];
+/// What a shell says of a program that may not be executed, or is not there.
+const NEVER_AGAIN: [(i32, &str); 2] =
+    [(126, "something it needs may not be executed"), (127, "something it needs was not found")];
+
+/// The state machine of one supervised command.
+#[derive(Debug, Clone)]
+pub struct CommandCore {
+    pub(super) plan: CommandPlan,
+    pub(super) now: Tick,
+    /// The wall clock, as last told, and when that was.
+    wall: (i64, Tick),
+    actions: VecDeque<CommandAction>,
+    pub(super) stage: Stage,
+    /// The program, from the order to start it to the news of its end.
+    pub(super) life: Option<Life>,
+    lives: u32,
+    restarts: u32,
+    pub(super) rotations: u32,
+    pub(super) waited_ms: u64,
+    pub(super) tokens: Tokens,
+    /// ccc itself is stopped, and the program with it.
+    suspended: bool,
+    ctrl_c: Option<(Tick, bool)>,
+    ends_asked: u32,
+    told_malformed: bool,
+}
+
+/// What is going on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Stage {
+    NotBegun,
+    /// A start was ordered.
+    Starting,
+    Running,
+    /// The user is asked; the program stands still.
+    Asking(Asked),
+    /// All tokens are spent; the program stands still, or is not started.
+    Waiting(Wait),
+    /// The program is being ended.
+    Ending {
+        after: After,
+        due: Tick,
+        killed: bool,
+    },
+    /// The program has failed, and the provider is asked whether its token was the reason.
+    Judging {
+        failure: String,
+    },
+    /// The next start is due then.
+    Pausing {
+        until: Tick,
+    },
+    Finished,
+}
+
+/// What follows the program's end.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum After {
+    /// It failed so: it is started again, if it may be.
+    Restart(String),
+    /// It is started again with this token.
+    Take(TokenId),
+    /// The run is over.
+    Finish(Outcome, String),
+}
+
+/// One life of the program.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) number: u32,
+    pub(super) token: Option<TokenId>,
+    pub(super) held: bool,
+    beat: Option<BeatWatch>,
+}
+
+impl CommandCore {
+    /// A run that has not begun.
+    #[must_use]
+    pub fn new(plan: CommandPlan) -> Self {
+        Self {
+            plan,
+            now: Tick::ZERO,
+            wall: (0, Tick::ZERO),
+            actions: VecDeque::new(),
+            stage: Stage::NotBegun,
+            life: None,
+            lives: 0,
+            restarts: 0,
+            rotations: 0,
+            waited_ms: 0,
+            tokens: Tokens::default(),
+            suspended: false,
+            ctrl_c: None,
+            ends_asked: 0,
+            told_malformed: false,
+        }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &CommandPlan {
+        &self.plan
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Finished
+    }
+
+    /// Whether a program runs that keys are meant for.
+    #[must_use]
+    pub fn keys_are_the_programs(&self) -> bool {
+        !self.suspended && self.life.as_ref().is_some_and(|life| !life.held)
+    }
+
+    /// Times the program was started again after a failure.
+    #[must_use]
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Times another token was taken.
+    #[must_use]
+    pub fn rotations(&self) -> u32 {
+        self.rotations
+    }
+
+    /// The phase, in one word.
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        match &self.stage {
+            _ if self.suspended => "paused",
+            Stage::NotBegun | Stage::Starting => "starting",
+            Stage::Running => "running",
+            Stage::Asking(_) => "asking",
+            Stage::Waiting(_) => "waiting",
+            Stage::Ending { .. } => "ending",
+            Stage::Judging { .. } | Stage::Pausing { .. } => "restarting",
+            Stage::Finished => "finished",
+        }
+    }
+
+    /// The next thing to do; none until the next input.
+    pub fn poll_action(&mut self) -> Option<CommandAction> {
+        self.actions.pop_front()
+    }
+
+    /// The earliest deadline, at which the driver comes back with `Elapsed`; none while only the world can change anything.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        if self.suspended {
+            return None;
+        }
+        let beat = || self.life.as_ref().and_then(|life| life.beat.as_ref()).and_then(BeatWatch::next_look);
+        let look = self.tokens.look_due();
+        match &self.stage {
+            Stage::NotBegun | Stage::Finished | Stage::Starting => None,
+            // Nothing is asked twice at once.
+            Stage::Running => [beat(), look.or(self.tokens.next_look)].into_iter().flatten().min(),
+            Stage::Asking(asked) => Some(asked.due),
+            Stage::Waiting(_) => look,
+            Stage::Ending { due, .. } => Some(*due),
+            Stage::Judging { .. } => look,
+            Stage::Pausing { until } => Some(*until),
+        }
+    }
+
+    /// The wall time, unix milliseconds, at which the driver comes back with `Elapsed`: a reset is a time of the world's, however
+    /// long the machine sleeps until then. To come back earlier does no harm.
+    #[must_use]
+    pub fn poll_wall_timeout(&self) -> Option<i64> {
+        match &self.stage {
+            Stage::Waiting(wait) if !self.suspended && self.tokens.look_due().is_none() => Some(wait.until_unix_ms),
+            Stage::NotBegun
+            | Stage::Starting
+            | Stage::Running
+            | Stage::Asking(_)
+            | Stage::Waiting(_)
+            | Stage::Ending { .. }
+            | Stage::Judging { .. }
+            | Stage::Pausing { .. }
+            | Stage::Finished => None,
+        }
+    }
+
+    /// Takes a fact.
+    pub fn handle(&mut self, now: Tick, input: CommandInput) {
+        if self.stage == Stage::Finished {
+            return;
+        }
+        self.now = self.now.max(now);
+        match input {
+            CommandInput::Began { unix_ms, tokens } => {
+                self.wall = (unix_ms, self.now);
+                self.tokens.learn(tokens);
+                if self.stage == Stage::NotBegun {
+                    self.start();
+                } else {
+                    self.ignored("a second beginning");
+                }
+            }
+            CommandInput::Spawned { life, pid: _ } => self.spawned(life),
+            CommandInput::SpawnFailed { life, fault, message } => self.spawn_failed(life, fault, message),
+            CommandInput::Exited { life, exit } => self.exited(life, &exit),
+            CommandInput::Stopped { life, signal } => self.stopped(life, signal),
+            CommandInput::CtrlC { as_signal } => self.ctrl_c = Some((self.now, as_signal)),
+            CommandInput::Beat { life, reading } => self.beat(life, &reading),
+            CommandInput::Tokens { request, tokens, unix_ms } => {
+                self.wall = (unix_ms, self.now);
+                if self.tokens.answered(request) {
+                    self.tokens.learn(tokens);
+                    self.tokens_known();
+                } else {
+                    self.ignored("a late answer about tokens");
+                }
+            }
+            CommandInput::Operator(operator) => self.operator(operator),
+            CommandInput::Resumed { unix_ms } => {
+                self.wall = (unix_ms, self.now);
+                self.resumed();
+            }
+            CommandInput::Elapsed { unix_ms } => {
+                self.wall = (unix_ms, self.now);
+                self.elapsed();
+            }
+        }
+    }
+
+    /// The wall clock now, unix milliseconds.
+    pub(super) fn unix_ms(&self) -> i64 {
+        let (unix_ms, at) = self.wall;
+        unix_ms.saturating_add(i64::try_from(self.now.ms_since(at)).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn act(&mut self, action: CommandAction) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn decide(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.act(CommandAction::Decide(Decision { what: what.into(), why: why.into() }));
+    }
+
+    pub(super) fn tell(&mut self, text: impl Into<String>) {
+        self.act(CommandAction::Show(Show::Notice { text: text.into() }));
+    }
+
+    fn ignored(&mut self, what: &str) {
+        self.act(CommandAction::Note(Note { about: "ignored".to_owned(), text: what.to_owned() }));
+    }
+
+    fn is_current(&self, life: u32) -> bool {
+        self.life.as_ref().is_some_and(|it| it.number == life)
+    }
+
+    /// Orders a start with the token in use.
+    pub(super) fn spawn(&mut self) {
+        self.lives += 1;
+        let number = self.lives;
+        let token = self.tokens.current.clone();
+        let beat = self.plan.heartbeat.as_ref().map(|_| BeatWatch::starting(self.now));
+        if beat.is_some() {
+            // What stands in the file now was not written by the program that is to be started.
+            self.act(CommandAction::ReadBeat { life: number });
+        }
+        self.ctrl_c = None;
+        self.life = Some(Life { number, token: token.clone(), held: false, beat });
+        self.stage = Stage::Starting;
+        self.act(CommandAction::Spawn { life: number, token });
+    }
+
+    fn spawned(&mut self, life: u32) {
+        if !self.is_current(life) {
+            self.ignored("the start of a program that was not asked for");
+            return;
+        }
+        self.restart_beat();
+        if self.stage == Stage::Starting {
+            self.stage = Stage::Running;
+            self.look_at_token();
+        }
+    }
+
+    pub(super) fn restart_beat(&mut self) {
+        let now = self.now;
+        if let (Some(plan), Some(beat)) = (&self.plan.heartbeat, self.life.as_mut().and_then(|life| life.beat.as_mut()))
+        {
+            beat.restart(now, plan);
+        }
+    }
+
+    fn spawn_failed(&mut self, life: u32, fault: SpawnFault, message: String) {
+        if !self.is_current(life) {
+            self.ignored("a failed start that was not asked for");
+            return;
+        }
+        self.life = None;
+        if let Stage::Ending { after: After::Finish(outcome, reason), .. } = &self.stage {
+            let (outcome, reason) = (*outcome, reason.clone());
+            self.finish(outcome, reason);
+            return;
+        }
+        match fault {
+            SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory => {
+                self.finish(Outcome::Failed, message);
+            }
+            SpawnFault::NoCredential => {
+                self.tell(message);
+                self.tokens.cannot_be_had();
+                self.start();
+            }
+            SpawnFault::Exhausted | SpawnFault::Other => self.failed(&message),
+        }
+    }
+
+    fn exited(&mut self, life: u32, exit: &CommandExit) {
+        if !self.is_current(life) {
+            self.ignored("the end of a program that was not there");
+            return;
+        }
+        self.suspended = false;
+        let token = self.life.take().and_then(|life| life.token);
+        if exit.leaked > 0 {
+            self.tell(format!("{} process(es) of the program could not be ended", exit.leaked));
+        }
+        let stage = std::mem::replace(&mut self.stage, Stage::Starting);
+        match stage {
+            Stage::Ending { after, .. } => self.proceed(after),
+            Stage::Asking(asked) => {
+                self.act(CommandAction::AskNoMore { number: asked.question.number });
+                self.ended_by_itself(exit, token.as_ref());
+            }
+            Stage::Waiting(wait) => {
+                self.count_wait(&wait);
+                self.ended_by_itself(exit, token.as_ref());
+            }
+            Stage::NotBegun
+            | Stage::Starting
+            | Stage::Running
+            | Stage::Judging { .. }
+            | Stage::Pausing { .. }
+            | Stage::Finished => self.ended_by_itself(exit, token.as_ref()),
+        }
+    }
+
+    fn ended_by_itself(&mut self, exit: &CommandExit, token: Option<&TokenId>) {
+        if exit.code == Some(0) {
+            self.finish(Outcome::Completed, "the program ended with exit code 0".to_owned());
+            return;
+        }
+        let how = how(exit);
+        if self.is_the_users_end(exit) {
+            self.finish(Outcome::Interrupted, format!("ended by Ctrl-C: the program {how}"));
+            return;
+        }
+        if let Some((_, what)) = NEVER_AGAIN.iter().find(|(code, _)| exit.code == Some(*code)) {
+            self.finish(
+                Outcome::Failed,
+                format!("the program {how}, by which a shell says that {what}; it is not started again"),
+            );
+            return;
+        }
+        let failure = format!("the program {how}");
+        if token.is_some() && self.look_at_token() {
+            self.stage = Stage::Judging { failure };
+        } else {
+            self.failed(&failure);
+        }
+    }
+
+    fn is_the_users_end(&self, exit: &CommandExit) -> bool {
+        let by_terminal = exit.signal.is_some_and(|signal| TERMINAL_SIGNALS.contains(&signal))
+            || exit.code.is_some_and(|code| TERMINAL_SIGNALS.iter().any(|signal| code == 128 + signal));
+        by_terminal
+            || self.ctrl_c.is_some_and(|(at, as_signal)| {
+                self.now.ms_since(at) <= if as_signal { CTRL_C_SIGNAL_MS } else { CTRL_C_KEY_MS }
+            })
+    }
+
+    /// The program failed: it is started again after a pause, or the run is over.
+    pub(super) fn failed(&mut self, failure: &str) {
+        let max = self.plan.max_restarts;
+        if self.restarts >= max {
+            let so_often = match max {
+                0 => "restarts are not allowed (--max-restarts 0)".to_owned(),
+                1 => "it was restarted once already, the most that --max-restarts allows".to_owned(),
+                _ => format!("it was restarted {max} times already, the most that --max-restarts allows"),
+            };
+            self.finish(Outcome::Failed, format!("{failure}; {so_often}"));
+            return;
+        }
+        self.restarts += 1;
+        let pause_ms = self.plan.restart_delay_ms;
+        self.decide(format!("restart {} of {max}", self.restarts), failure);
+        let seconds = pause_ms as f64 / 1_000.0;
+        self.tell(format!("{failure}; starting it again in {seconds} s (restart {} of {max})", self.restarts));
+        self.stage = Stage::Pausing { until: self.now.plus_ms(pause_ms) };
+    }
+
+    /// Ends the program, if there is one; then goes on as said.
+    pub(super) fn end(&mut self, after: After) {
+        let Some(life) = self.life.as_mut() else {
+            self.proceed(after);
+            return;
+        };
+        let number = life.number;
+        let held = std::mem::take(&mut life.held);
+        self.act(CommandAction::Signal { life: number, signal: CommandSignal::Term });
+        if held {
+            // What stands still takes no signal but SIGKILL.
+            self.act(CommandAction::LetGo { life: number });
+        }
+        self.stage = Stage::Ending { after, due: self.now.plus_ms(self.plan.grace_ms), killed: false };
+    }
+
+    fn proceed(&mut self, after: After) {
+        match after {
+            After::Restart(failure) => self.failed(&failure),
+            After::Take(token) => {
+                self.take(token);
+                self.spawn();
+            }
+            After::Finish(outcome, reason) => self.finish(outcome, reason),
+        }
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome, reason: String) {
+        self.stage = Stage::Finished;
+        self.decide(format!("end: {}", outcome.as_str()), reason.clone());
+        self.act(CommandAction::Show(Show::Finished { outcome, reason: reason.clone() }));
+        self.act(CommandAction::Finish(Finish {
+            outcome,
+            reason,
+            result: String::new(),
+            session_id: None,
+            iterations: 0,
+            restarts: self.restarts,
+            rotations: self.rotations,
+            waited_ms: self.waited_ms,
+            cost_usd: None,
+        }));
+    }
+
+    fn stopped(&mut self, life: u32, signal: i32) {
+        let running = matches!(self.stage, Stage::Running | Stage::Starting);
+        if !self.is_current(life) || !running || self.suspended {
+            self.ignored("a stop of the program");
+            return;
+        }
+        self.decide("stop with the program", format!("it was stopped by signal {signal}"));
+        self.suspend();
+    }
+
+    fn suspend(&mut self) {
+        self.suspended = true;
+        self.act(CommandAction::Suspend);
+    }
+
+    fn resumed(&mut self) {
+        if !std::mem::take(&mut self.suspended) {
+            return;
+        }
+        let (now, grace_ms) = (self.now, self.plan.grace_ms);
+        if let Stage::Ending { due, killed: false, .. } = &mut self.stage {
+            *due = now.plus_ms(grace_ms);
+        }
+        if let Stage::Asking(asked) = &mut self.stage {
+            asked.due = now.plus_ms(asked.question.timeout_ms);
+        }
+        // Who waits for a reset stands still by our own order.
+        if let Some(life) = self.life.as_ref().filter(|life| !life.held) {
+            let life = life.number;
+            self.restart_beat();
+            self.act(CommandAction::Signal { life, signal: CommandSignal::Cont });
+        }
+    }
+
+    fn operator(&mut self, operator: CommandOperator) {
+        match operator {
+            CommandOperator::Interrupt => match self.life.as_ref().filter(|life| !life.held) {
+                Some(life) => {
+                    let life = life.number;
+                    self.ctrl_c = Some((self.now, true));
+                    self.act(CommandAction::Signal { life, signal: CommandSignal::Int });
+                }
+                None => self.end_asked("Ctrl-C".to_owned()),
+            },
+            CommandOperator::Suspend => match (&self.stage, &self.life) {
+                _ if self.suspended => self.ignored("a second Ctrl-Z"),
+                // It stops, and is heard of, or it does not mind Ctrl-Z.
+                (Stage::Running | Stage::Starting, Some(life)) => {
+                    let life = life.number;
+                    self.act(CommandAction::Signal { life, signal: CommandSignal::Tstp });
+                }
+                (
+                    Stage::NotBegun
+                    | Stage::Starting
+                    | Stage::Running
+                    | Stage::Asking(_)
+                    | Stage::Waiting(_)
+                    | Stage::Ending { .. }
+                    | Stage::Judging { .. }
+                    | Stage::Pausing { .. }
+                    | Stage::Finished,
+                    _,
+                ) => self.suspend(),
+            },
+            CommandOperator::End { reason } => self.end_asked(reason),
+            CommandOperator::Answer { number, choice } => match &self.stage {
+                Stage::Asking(asked) if asked.question.number == number => {
+                    let asked = asked.clone();
+                    self.answered(&asked, choice);
+                }
+                Stage::NotBegun
+                | Stage::Starting
+                | Stage::Running
+                | Stage::Asking(_)
+                | Stage::Waiting(_)
+                | Stage::Ending { .. }
+                | Stage::Judging { .. }
+                | Stage::Pausing { .. }
+                | Stage::Finished => self.ignored("an answer to no question"),
+            },
+        }
+    }
+
+    fn end_asked(&mut self, reason: String) {
+        self.ends_asked += 1;
+        self.suspended = false;
+        match &mut self.stage {
+            Stage::Asking(asked) => {
+                let number = asked.question.number;
+                self.act(CommandAction::AskNoMore { number });
+            }
+            Stage::Waiting(wait) => {
+                let wait = wait.clone();
+                self.count_wait(&wait);
+            }
+            Stage::Ending { after, due, killed } => {
+                *after = After::Finish(Outcome::Interrupted, reason);
+                if self.ends_asked > 1 && !*killed {
+                    *killed = true;
+                    *due = self.now.plus_ms(KILL_LIMIT_MS);
+                    if let Some(life) = self.life.as_ref().map(|life| life.number) {
+                        self.act(CommandAction::KillTree { life });
+                    }
+                }
+                return;
+            }
+            Stage::NotBegun
+            | Stage::Starting
+            | Stage::Running
+            | Stage::Judging { .. }
+            | Stage::Pausing { .. }
+            | Stage::Finished => {}
+        }
+        self.decide("end the program", reason.clone());
+        self.end(After::Finish(Outcome::Interrupted, reason));
+    }
+
+    fn beat(&mut self, life: u32, reading: &BeatReading) {
+        let now = self.now;
+        let Some(plan) = self.plan.heartbeat.clone() else {
+            self.ignored("a heartbeat that nobody watches");
+            return;
+        };
+        if !self.is_current(life) {
+            self.ignored("a heartbeat of another life");
+            return;
+        }
+        if let BeatReading::Malformed(why) = reading
+            && !std::mem::replace(&mut self.told_malformed, true)
+        {
+            self.tell(format!("{}: this is no heartbeat ({why}); it counts as none", plan.file));
+        }
+        let Some(watch) = self.life.as_mut().and_then(|life| life.beat.as_mut()) else { return };
+        let pulse = watch.read(now, reading, &plan);
+        // While the program stands still nothing is expected of it, and while it ends it is too late.
+        if self.stage != Stage::Running || self.suspended {
+            return;
+        }
+        if let Pulse::Stale { for_ms, first } = pulse {
+            let seconds = for_ms / 1_000;
+            let failure = if first {
+                format!("no first heartbeat within {seconds} s in {}", plan.file)
+            } else {
+                format!("no heartbeat for {seconds} s in {}", plan.file)
+            };
+            self.decide("end the program", failure.clone());
+            self.end(After::Restart(failure));
+        }
+    }
+
+    fn elapsed(&mut self) {
+        let now = self.now;
+        let look_overdue = self.tokens.look_due().is_some_and(|due| now >= due);
+        match &mut self.stage {
+            Stage::NotBegun | Stage::Starting | Stage::Finished => {}
+            Stage::Running => {
+                if look_overdue {
+                    self.tokens.give_up_look();
+                }
+                if self.tokens.look_due().is_none() && self.tokens.next_look.is_some_and(|due| now >= due) {
+                    self.look_at_token();
+                }
+                let beat = self.life.as_mut().and_then(|life| life.beat.as_mut().map(|beat| (life.number, beat)));
+                if let Some((life, beat)) = beat
+                    && beat.next_look().is_some_and(|due| now >= due)
+                {
+                    beat.looking();
+                    self.act(CommandAction::ReadBeat { life });
+                }
+            }
+            Stage::Asking(asked) => {
+                if now >= asked.due {
+                    let asked = asked.clone();
+                    self.decide("take the default", "nobody answered");
+                    self.answered(&asked, asked.question.default);
+                }
+            }
+            Stage::Waiting(_) => self.waiting_elapsed(look_overdue),
+            Stage::Ending { after, due, killed } => {
+                if now < *due {
+                    return;
+                }
+                let Some(life) = self.life.as_ref().map(|life| life.number) else { return };
+                if *killed {
+                    let reason = match after {
+                        After::Finish(_, reason) | After::Restart(reason) => reason.clone(),
+                        After::Take(_) => "another token was to be taken".to_owned(),
+                    };
+                    self.life = None;
+                    self.finish(Outcome::Failed, format!("{reason}; the program could not be killed"));
+                } else {
+                    *killed = true;
+                    *due = now.plus_ms(KILL_LIMIT_MS);
+                    self.decide("kill the program", "it did not end by SIGTERM within the grace");
+                    self.act(CommandAction::KillTree { life });
+                }
+            }
+            Stage::Judging { failure } => {
+                if look_overdue {
+                    let failure = failure.clone();
+                    self.tokens.give_up_look();
+                    self.failed(&failure);
+                }
+            }
+            Stage::Pausing { until } => {
+                if now >= *until {
+                    self.start();
+                }
+            }
+        }
+    }
+}
+
+/// How it ended, as the end of a sentence about the program.
+fn how(exit: &CommandExit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}

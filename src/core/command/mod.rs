@@ -1,0 +1,21 @@
+//! The state machine of one supervised command: facts in, decisions out, in the shape of [`super::Core`].
+//!
+//! A command has no turns, no critic and no protocol: what is known of it is that it lives, how it ended, what its heartbeat
+//! file says, and what its provider says of its token. From that follow restarts, rotations and waits.
+//!
+//! Not here, as in all of `core/`: clocks, files, processes, threads, environment, random numbers, sockets.
+
+mod action;
+mod beat;
+mod input;
+mod limit;
+mod machine;
+mod plan;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{CommandAction, CommandSignal};
+pub use input::{BeatReading, CommandExit, CommandInput, CommandOperator};
+pub use machine::CommandCore;
+pub use plan::{BeatPlan, CommandPlan};

@@ -1,0 +1,213 @@
+//! The tokens of a run and the choice among them (design §7). Pure: what is known comes as facts, the time as an
+//! argument; the values are elsewhere.
+
+use super::{TokenFact, TokenId, TokenReport, WindowFact};
+
+/// A reset further away than this is taken for a mistake: the longest window known is a week.
+pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
+/// How long a token counts as spent when nobody has said until when, or has named a time that is past.
+pub const UNKNOWN_RESET_MS: i64 = 300_000;
+
+/// What to do about the token in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Go on with it.
+    Stay,
+    /// Take this one instead.
+    Take(TokenId),
+    /// All are spent; the first is free again at this time, unix milliseconds.
+    Spent {
+        /// When the first is free again.
+        until_unix_ms: i64,
+    },
+    /// All were refused, or there is none.
+    Nothing,
+}
+
+/// Chooses a token. `rotate_at` is the utilization from which another one is better, 0 to 1.
+///
+/// The one in use stays as long as it is good: a change costs the provider's cache. Among others those of the same kind
+/// come first, since another kind is billed elsewhere (at the beginning: of the kind of the first); then the one with most headroom, where unknown counts as
+/// unused; then the order in which they were found.
+#[must_use]
+pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, now_unix_ms: i64) -> Choice {
+    let is_current = |token: &TokenFact| current == Some(&token.id);
+    let kind = tokens.iter().find(|token| is_current(token)).or(tokens.first()).map(|token| token.kind);
+    let is_near = |token: &TokenFact| utilization(token, now_unix_ms) >= rotate_at;
+    let usable = || tokens.iter().filter(|token| is_usable(token, now_unix_ms));
+    if usable().any(|token| is_current(token) && !is_near(token)) {
+        return Choice::Stay;
+    }
+    // Near its limit, the one in use is as good as another one near it.
+    let rank = |token: &TokenFact| (is_near(token), is_near(token) && !is_current(token), kind != Some(token.kind));
+    let best = usable().min_by(|one, other| {
+        let headroom = || utilization(one, now_unix_ms).total_cmp(&utilization(other, now_unix_ms));
+        rank(one).cmp(&rank(other)).then_with(headroom)
+    });
+    match best {
+        Some(token) if is_current(token) => Choice::Stay,
+        Some(token) => Choice::Take(token.id.clone()),
+        None => {
+            let free = tokens.iter().filter(|token| !token.refused).filter_map(|token| token.limited_until_unix_ms);
+            free.min().map_or(Choice::Nothing, |until_unix_ms| Choice::Spent { until_unix_ms })
+        }
+    }
+}
+
+/// Whether requests with it should pass now.
+#[must_use]
+pub fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
+    !token.refused && token.limited_until_unix_ms.is_none_or(|until| until <= now_unix_ms)
+}
+
+/// How much of its fullest window is used, 0 to 1; a window that has begun anew since counts as unused.
+#[must_use]
+pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
+    let of = |window: &WindowFact| {
+        let over = window.resets_at_unix_s.is_some_and(|reset| reset.saturating_mul(1_000) <= now_unix_ms);
+        window.utilization.filter(|used| !over && used.is_finite()).unwrap_or(0.0)
+    };
+    token.windows.iter().map(of).fold(0.0, f64::max)
+}
+
+/// Until when a token is spent whose reset was announced so, unix milliseconds: never in the past (a rejection that is
+/// over already would be asked for again at once, for ever) and never further away than the longest window.
+#[must_use]
+pub fn plausible_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> i64 {
+    let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000)).filter(|&reset| reset > now_unix_ms);
+    announced.map_or_else(
+        || now_unix_ms.saturating_add(UNKNOWN_RESET_MS),
+        |reset| reset.min(now_unix_ms.saturating_add(LONGEST_RESET_MS)),
+    )
+}
+
+/// Changes what is known about a token by a report.
+pub fn learn(token: &mut TokenFact, report: &TokenReport) {
+    match report {
+        TokenReport::Windows(windows) => {
+            for window in windows {
+                match token.windows.iter_mut().find(|known| known.name == window.name) {
+                    Some(known) => *known = window.clone(),
+                    None => token.windows.push(window.clone()),
+                }
+            }
+        }
+        TokenReport::Limited { until_unix_ms, .. } => token.limited_until_unix_ms = Some(*until_unix_ms),
+        TokenReport::Refused => token.refused = true,
+        TokenReport::Works => {
+            token.limited_until_unix_ms = None;
+            token.refused = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, LONGEST_RESET_MS, UNKNOWN_RESET_MS, choose, learn, plausible_reset, utilization};
+    use crate::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn token(id: &str, kind: TokenKind, used: Option<f64>) -> TokenFact {
+        let window =
+            WindowFact { name: "five_hour".to_owned(), utilization: used, resets_at_unix_s: Some(NOW / 1_000 + 60) };
+        TokenFact {
+            id: TokenId(id.to_owned()),
+            label: id.to_uppercase(),
+            kind,
+            windows: vec![window],
+            limited_until_unix_ms: None,
+            refused: false,
+        }
+    }
+
+    fn limited(mut token: TokenFact, in_ms: i64) -> TokenFact {
+        token.limited_until_unix_ms = Some(NOW + in_ms);
+        token
+    }
+
+    fn refused(mut token: TokenFact) -> TokenFact {
+        token.refused = true;
+        token
+    }
+
+    #[test]
+    fn the_choice_by_what_is_known() {
+        use TokenKind::{ApiKey, OAuth};
+        let take = |id: &str| Choice::Take(TokenId(id.to_owned()));
+        let [a, b, c] = [Some(0.5), Some(0.2), Some(0.1)].map(|used| token("x", OAuth, used));
+        let named = |token: TokenFact, id: &str| TokenFact { id: TokenId(id.to_owned()), ..token };
+        let (a, b, c) = (named(a, "a"), named(b, "b"), named(c, "c"));
+        let key = token("key", ApiKey, None);
+        let full = |id| token(id, OAuth, Some(0.96));
+        let table: Vec<(&str, Vec<TokenFact>, Option<&str>, Choice)> = vec![
+            ("none", vec![], None, Choice::Nothing),
+            ("a good one stays, though another has more headroom", vec![a.clone(), b.clone()], Some("a"), Choice::Stay),
+            ("most headroom first", vec![a.clone(), b.clone(), c.clone()], None, take("c")),
+            ("near its limit", vec![full("a"), b.clone(), c.clone()], Some("a"), take("c")),
+            (
+                "at the beginning the kind that the CLI itself would use",
+                vec![token("key", ApiKey, Some(0.5)), b.clone()],
+                None,
+                take("key"),
+            ),
+            ("all near: it stays until it is rejected", vec![full("a"), full("b")], Some("a"), Choice::Stay),
+            ("rejected", vec![limited(a.clone(), 1), b.clone()], Some("a"), take("b")),
+            ("rejected, the other near", vec![limited(a.clone(), 1), full("b")], Some("a"), take("b")),
+            ("its limit is over", vec![limited(a.clone(), 0), b.clone()], Some("a"), Choice::Stay),
+            ("refused", vec![refused(a.clone()), b.clone()], Some("a"), take("b")),
+            (
+                "its own kind first: another is billed elsewhere",
+                vec![limited(a.clone(), 1), key.clone(), b.clone()],
+                Some("a"),
+                take("b"),
+            ),
+            ("another kind rather than none", vec![limited(a.clone(), 1), key.clone()], Some("a"), take("key")),
+            (
+                "all spent",
+                vec![limited(a.clone(), 9), limited(b.clone(), 5), refused(c.clone())],
+                Some("a"),
+                Choice::Spent { until_unix_ms: NOW + 5 },
+            ),
+            ("all refused", vec![refused(a.clone()), refused(b.clone())], Some("a"), Choice::Nothing),
+            ("unknown counts as unused", vec![limited(a, 1), b, token("new", OAuth, None)], Some("a"), take("new")),
+        ];
+        for (what, tokens, current, expected) in table {
+            let current = current.map(|id| TokenId(id.to_owned()));
+            assert_eq!(choose(&tokens, current.as_ref(), 0.95, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_has_begun_anew_is_unused() {
+        let mut token = token("a", TokenKind::OAuth, Some(0.99));
+        assert!((utilization(&token, NOW) - 0.99).abs() < 1e-9);
+        assert!(utilization(&token, NOW + 60_000) < 1e-9);
+        token.windows[0].utilization = Some(f64::NAN);
+        assert!(utilization(&token, NOW) < 1e-9);
+    }
+
+    #[test]
+    fn a_reset_is_neither_past_nor_years_away() {
+        assert_eq!(plausible_reset(Some(NOW / 1_000 + 7), NOW), NOW + 7_000);
+        assert_eq!(plausible_reset(Some(NOW / 1_000 - 7), NOW), NOW + UNKNOWN_RESET_MS);
+        assert_eq!(plausible_reset(None, NOW), NOW + UNKNOWN_RESET_MS);
+        assert_eq!(plausible_reset(Some(NOW), NOW), NOW + LONGEST_RESET_MS, "milliseconds taken for seconds");
+        assert_eq!(plausible_reset(Some(i64::MAX), NOW), NOW + LONGEST_RESET_MS);
+    }
+
+    #[test]
+    fn reports_change_what_is_known() {
+        let mut token = token("a", TokenKind::OAuth, Some(0.5));
+        learn(&mut token, &TokenReport::Limited { until_unix_ms: 7, window: None });
+        assert_eq!(token.limited_until_unix_ms, Some(7));
+        learn(&mut token, &TokenReport::Refused);
+        assert!(token.refused);
+        learn(&mut token, &TokenReport::Works);
+        assert!(!token.refused && token.limited_until_unix_ms.is_none());
+        let window =
+            |name: &str, used| WindowFact { name: name.to_owned(), utilization: Some(used), resets_at_unix_s: None };
+        learn(&mut token, &TokenReport::Windows(vec![window("five_hour", 0.7), window("seven_day", 0.1)]));
+        assert_eq!(token.windows, [window("five_hour", 0.7), window("seven_day", 0.1)]);
+    }
+}

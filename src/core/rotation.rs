@@ -1,0 +1,723 @@
+//! Which token the run goes on with: what a limit, a refusal or a crowded window leads to (design §7).
+//!
+//! The core names the token that is to be used; a process that has another one is brought to it before it is asked
+//! anything more: *hot*, by exchanging the credential of the live process, where the CLI can, else *cold*, by ending it
+//! and resuming the session. So agent and critic are under one rule, and no turn is lost by it.
+//!
+//! Before each choice the world is asked what all ccc processes of the user know by now
+//! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
+
+use std::collections::BTreeSet;
+
+use super::live::Live;
+use super::machine::{Pause, Stage};
+use super::pool::{self, Choice, plausible_reset};
+use super::{
+    Action, Core, LimitChoice, LimitQuestion, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind,
+    TokenReport, WindowFact,
+};
+use crate::agent::{FailureCause, LimitReport, Role};
+
+/// How long the CLI may take to take an exchanged credential. It answers within a few milliseconds (measured).
+const SWAP_LIMIT_MS: u64 = 3_000;
+/// So many rejections in a row, each after the CLI's own back-off, are no momentary crowd: the token counts as spent.
+/// Reached after about 3.5 s (facts §8, retry schedule).
+const PERSISTENT_THROTTLES: u32 = 3;
+/// Two announcements of one window's reset differ by no more than this.
+const SAME_RESET_MS: u64 = 2_000;
+/// How long an account without credit is left alone while there are others.
+const NO_CREDIT_MS: i64 = 3_600_000;
+/// A window's change below this is not worth telling the other ccc processes.
+const TOLD_UTILIZATION: f64 = 0.005;
+
+/// The tokens of the run, by handle.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tokens {
+    known: Vec<TokenFact>,
+    pub(super) current: Option<TokenId>,
+    /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
+    refused: BTreeSet<TokenId>,
+    /// A choice that waits for what the world knows, or for the user.
+    choosing: Option<Choosing>,
+    /// The user said to go on with this one as it is.
+    kept: Option<TokenId>,
+    /// Asked at this stop already.
+    looked_at_stop: bool,
+    questions: u32,
+    requests: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Choosing {
+    occasion: Occasion,
+    why: String,
+    /// The request whose answer it waits for.
+    request: u32,
+    asked: Option<Asked>,
+}
+
+#[derive(Debug, Clone)]
+struct Asked {
+    question: LimitQuestion,
+    due: Tick,
+    choice: Choice,
+}
+
+/// When it is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// Between two requests.
+    Idle,
+    /// While this process is at work with a token that will not do.
+    AtWork(ProcId),
+}
+
+/// An exchange of a live process's credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Swap {
+    token: TokenId,
+    due: Tick,
+}
+
+/// Whether the process is known to use the token that it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Proof {
+    /// It was started with it, or has been answered since the exchange.
+    #[default]
+    Proven,
+    /// Exchanged while idle: the next answer tells. The token before is spent until then, unix milliseconds.
+    Awaited { before_unix_ms: Option<i64> },
+    /// Exchanged while at work: a failure may still be about the one before.
+    AwaitedAtWork { before_unix_ms: Option<i64> },
+}
+
+impl Core {
+    /// The handle of the token in use, once there is one.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenId> {
+        self.tokens.current.as_ref()
+    }
+
+    /// A life of the run begins with these.
+    pub(super) fn tokens_at_beginning(&mut self, known: Vec<TokenFact>) {
+        let (questions, requests) = (self.tokens.questions, self.tokens.requests);
+        let current = self.tokens.current.take().filter(|current| known.iter().any(|token| token.id == *current));
+        self.tokens = Tokens { known, current, questions, requests, ..Tokens::default() };
+    }
+
+    /// What is known by now. It may be the answer that a choice waits for.
+    pub(super) fn tokens_known(&mut self, request: Option<u32>, known: Vec<TokenFact>) {
+        self.tokens.known = known;
+        for token in &mut self.tokens.known {
+            token.refused |= self.tokens.refused.contains(&token.id);
+        }
+        match &self.tokens.choosing {
+            Some(choosing) if choosing.asked.is_none() && request == Some(choosing.request) => self.choose_token(),
+            Some(_) => {}
+            None => self.reconsider(),
+        }
+    }
+
+    /// News that nobody asked for: a probe's answer.
+    fn reconsider(&mut self) {
+        let now_unix_ms = self.unix_ms();
+        let Some(current) = self.fact(self.tokens.current.as_ref()) else { return };
+        let usable = pool::is_usable(current, now_unix_ms);
+        match &self.stage {
+            // The wait was for a passing failure; it turns out that the token is spent.
+            Stage::Waiting(pause) if !usable && !pause.for_limit => {
+                let pause = *pause;
+                self.end_wait(&pause);
+                self.stage = Stage::Working;
+                self.choose_at(Occasion::Idle, "the provider says that the token is spent");
+            }
+            Stage::Working | Stage::Reviewing(_) if !usable => {
+                let throttled =
+                    self.agent.iter().chain(&self.critics).find(|live| live.throttles > 0 && !live.is_ending());
+                if let Some(proc) = throttled.map(|live| live.id) {
+                    self.choose_at(Occasion::AtWork(proc), "the provider says that the token is spent");
+                }
+            }
+            Stage::Working
+            | Stage::Reviewing(_)
+            | Stage::Waiting(_)
+            | Stage::NotBegun
+            | Stage::Checking(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => {}
+        }
+    }
+
+    /// Nothing is asked of agent or critic while it is not settled with which token.
+    pub(super) fn is_choosing(&self) -> bool {
+        self.tokens.choosing.is_some()
+    }
+
+    /// When an unanswered question is settled by its default, or an exchange is given up.
+    pub(super) fn token_deadline(&self) -> Option<Tick> {
+        let asked = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.as_ref()).map(|asked| asked.due);
+        let swaps = self.agent.iter().chain(&self.critics).filter_map(|live| live.swap.as_ref()).map(|swap| swap.due);
+        asked.into_iter().chain(swaps).min()
+    }
+
+    pub(super) fn tokens_elapsed(&mut self) {
+        let now = self.now;
+        if let Some(asked) = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.as_ref())
+            && now >= asked.due
+        {
+            let (number, default) = (asked.question.number, asked.question.default);
+            self.note("unanswered", "nobody answered; the default is taken");
+            self.limit_answered(number, default);
+        }
+        let overdue = |live: &&Live| live.swap.as_ref().is_some_and(|swap| now >= swap.due);
+        if let Some(proc) = self.agent.iter().chain(&self.critics).find(overdue).map(|live| live.id) {
+            self.credential_answered(proc, false);
+        }
+    }
+
+    /// Whether a process may be started: there is a token that may be used, or none is known at all and the CLI finds one
+    /// by itself. Otherwise a wait, or the end, has begun.
+    pub(super) fn token_for_start(&mut self) -> bool {
+        if self.tokens.known.is_empty() {
+            return true;
+        }
+        let now_unix_ms = self.unix_ms();
+        if self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms)) {
+            return true;
+        }
+        let current = self.tokens.current.as_ref();
+        let why = if current.is_some() { "the token may not be used" } else { "a run begins" };
+        match pool::choose(&self.tokens.known, current, self.plan.rotate_at, now_unix_ms) {
+            Choice::Stay => true,
+            Choice::Take(id) => {
+                self.take_token(id, why);
+                true
+            }
+            Choice::Spent { .. } | Choice::Nothing => {
+                self.choose_at(Occasion::Idle, "no token may be used now");
+                false
+            }
+        }
+    }
+
+    /// At a stop: asks whether another token is better. True when the answer has to be waited for.
+    pub(super) fn look_for_better_token(&mut self) -> bool {
+        let now_unix_ms = self.unix_ms();
+        let Some(current) = self.fact(self.tokens.current.as_ref()) else { return false };
+        let crowded = pool::utilization(current, now_unix_ms) >= self.plan.rotate_at;
+        let kept = self.tokens.kept.as_ref() == Some(&current.id);
+        if !crowded || kept || self.tokens.known.len() < 2 || self.tokens.looked_at_stop {
+            return false;
+        }
+        let why = format!("{} is near its limit", current.label);
+        self.tokens.looked_at_stop = true;
+        self.choose_after_reading(why);
+        true
+    }
+
+    /// After a wait for a reset: asks what is known by now. True when the answer has to be waited for.
+    pub(super) fn look_after_wait(&mut self) -> bool {
+        if self.tokens.known.is_empty() {
+            return false;
+        }
+        let why = "the wait is over".to_owned();
+        self.choose_after_reading(why);
+        true
+    }
+
+    /// A turn is asked: the next stop is another one.
+    pub(super) fn turn_is_asked(&mut self) {
+        self.tokens.looked_at_stop = false;
+    }
+
+    /// Brings an idle process to the token in use; true when it has it and may be asked.
+    pub(super) fn has_token(&mut self, proc: ProcId) -> bool {
+        let Some(wanted) = self.tokens.current.clone() else { return true };
+        let Some(live) = self.live_mut(proc) else { return false };
+        if live.swap.is_some() {
+            return false;
+        }
+        if live.token.as_ref() == Some(&wanted) {
+            return true;
+        }
+        self.bring_to(proc, wanted);
+        false
+    }
+
+    fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
+        let kind = |id: Option<&TokenId>| self.fact(id).map(|token| token.kind);
+        let both_oauth = |live: &Live| {
+            kind(live.token.as_ref()) == Some(TokenKind::OAuth) && kind(Some(&wanted)) == Some(TokenKind::OAuth)
+        };
+        let can = self.plan.agent.caps(&self.plan.agent_version).hot_credential;
+        let live = self.agent.iter().chain(&self.critics).find(|live| live.id == proc);
+        if can && live.is_some_and(|live| both_oauth(live) && !live.is_ending()) {
+            let due = self.now.plus_ms(SWAP_LIMIT_MS);
+            if let Some(live) = self.live_mut(proc) {
+                live.swap = Some(Swap { token: wanted.clone(), due });
+            }
+            self.act(Action::SetCredential { proc, token: wanted });
+        } else {
+            self.leave_for_token(proc, "its credential cannot be exchanged while it runs");
+        }
+    }
+
+    /// Ends a process so that its successor has the token in use.
+    fn leave_for_token(&mut self, proc: ProcId, why: &str) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let Some(live) = self.live_mut(proc) else { return };
+        match live.role {
+            Role::Agent => {
+                live.swap = None;
+                live.leaves = true;
+                let action = live.begin_end(now, grace_ms);
+                self.decide("restart the agent with the other token", why);
+                self.out_extend(action);
+            }
+            Role::Critic => self.ask_critic_anew(why),
+        }
+    }
+
+    /// The CLI said whether it took the exchanged credential.
+    pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
+        let before = self.live_mut(proc).and_then(|live| live.token.clone());
+        let before_unix_ms = self.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
+        let Some(live) = self.live_mut(proc) else { return };
+        let Some(swap) = live.swap.take() else {
+            self.ignored("an answer about a credential that was not exchanged");
+            return;
+        };
+        if applied {
+            live.proof = match live.protocol.is_idle() {
+                true => Proof::Awaited { before_unix_ms },
+                false => Proof::AwaitedAtWork { before_unix_ms },
+            };
+            live.token = Some(swap.token);
+        } else {
+            self.leave_for_token(proc, "the live process did not take the other credential");
+        }
+    }
+
+    /// A turn of this process was answered with its token.
+    pub(super) fn token_works(&mut self, proc: ProcId) {
+        let Some(live) = self.live_mut(proc) else { return };
+        live.throttles = 0;
+        let was_exchanged = live.proof != Proof::Proven;
+        live.proof = Proof::Proven;
+        let Some(id) = live.token.clone() else { return };
+        let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
+        let news = token.refused || token.limited_until_unix_ms.is_some();
+        pool::learn(token, &TokenReport::Works);
+        let label = token.label.clone();
+        self.tokens.refused.remove(&id);
+        if was_exchanged {
+            self.note("rotation", &format!("the live process is answered with {label}"));
+        }
+        if news {
+            self.tell(id, TokenReport::Works);
+        }
+    }
+
+    /// The provider told the state of the windows of this process's token.
+    pub(super) fn windows_told(&mut self, proc: ProcId, limit: &LimitReport) {
+        let Some(id) = self.live_mut(proc).and_then(|live| live.token.clone()) else { return };
+        let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
+        let windows = windows_of(limit);
+        let told = |window: &WindowFact| {
+            token.windows.iter().any(|known| {
+                known.name == window.name
+                    && known.resets_at_unix_s == window.resets_at_unix_s
+                    && match (known.utilization, window.utilization) {
+                        (Some(known), Some(now)) => (known - now).abs() < TOLD_UTILIZATION,
+                        (None, Some(_)) => false,
+                        (_, None) => true,
+                    }
+            })
+        };
+        let news: Vec<WindowFact> = windows.into_iter().filter(|window| !told(window)).collect();
+        if news.is_empty() {
+            return;
+        }
+        let report = TokenReport::Windows(news);
+        pool::learn(token, &report);
+        self.tell(id, report);
+    }
+
+    /// The provider failed and the CLI will try again by itself. It is not left alone with a token that will not do: it
+    /// would try for three minutes (facts §8).
+    pub(super) fn retry_with_token(&mut self, proc: ProcId, status: Option<u16>) {
+        if self.is_choosing() {
+            return;
+        }
+        let now_unix_ms = self.unix_ms();
+        let Some(live) = self.live_mut(proc).filter(|live| !live.is_ending() && live.swap.is_none()) else { return };
+        let throttled = status == Some(429);
+        live.throttles = if throttled { live.throttles + 1 } else { 0 };
+        let throttles = live.throttles;
+        let Some(id) = live.token.clone() else { return };
+        let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
+        let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
+        match (status, kind) {
+            (Some(401 | 403), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
+                self.report(&id, TokenReport::Refused);
+                self.choose_after_report(Occasion::AtWork(proc), "the credential was refused");
+            }
+            // Momentary for a subscription: its own limits are told otherwise (facts 2.1.329, A).
+            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles >= PERSISTENT_THROTTLES && others => {
+                let until_unix_ms = plausible_reset(None, now_unix_ms);
+                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+                let why = format!("{throttles} requests in a row were rejected with status 429");
+                self.choose_after_report(Occasion::AtWork(proc), &why);
+            }
+            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles == 1 => {
+                self.act(Action::ProbeToken { token: id });
+            }
+            (_, TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth | TokenKind::Helper | TokenKind::Login) => {
+            }
+        }
+    }
+
+    /// A turn failed for a reason that lies with its token. False when it does not, or when there is nothing to choose
+    /// from: then the failure is to be dealt with as one of the provider. What the turn leaves to be said has been queued.
+    pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
+        let now_unix_ms = self.unix_ms();
+        let Some(live) = self.live_mut(proc) else { return false };
+        let Some(id) = live.token.clone() else { return false };
+        let proof = live.proof;
+        let about_token = match cause {
+            FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing => true,
+            FailureCause::Throttled { .. } => false,
+            FailureCause::Unavailable
+            | FailureCause::PromptTooLong
+            | FailureCause::ModelNotFound
+            | FailureCause::InvalidRequest
+            | FailureCause::ModelRefusal
+            | FailureCause::MaxOutput
+            | FailureCause::CliLimit { .. }
+            | FailureCause::Unknown => return false,
+        };
+        if self.fact(Some(&id)).is_none() {
+            return false;
+        }
+        match proof {
+            Proof::Proven => {}
+            Proof::AwaitedAtWork { before_unix_ms } if about_token => {
+                if let Some(live) = self.live_mut(proc) {
+                    live.proof = Proof::Awaited { before_unix_ms };
+                }
+                self.decide("say it again with the other token", "the failure may have been about the one before");
+                return true;
+            }
+            // A window that begins anew at another time is another token's: the exchange has worked.
+            Proof::Awaited { before_unix_ms: Some(before) }
+                if matches!(cause, FailureCause::Quota { resets_at_unix_s: Some(reset) }
+                    if reset.saturating_mul(1_000).abs_diff(before) > SAME_RESET_MS) => {}
+            Proof::Awaited { .. } if about_token => {
+                // Not the token's fault before a process of its own says so.
+                self.leave_for_token(proc, &format!("the exchange is not borne out by an answer: {message}"));
+                return true;
+            }
+            Proof::Awaited { .. } | Proof::AwaitedAtWork { .. } => {}
+        }
+        let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
+        let kind = self.fact(Some(&id)).map(|token| token.kind);
+        let limited = |until_unix_ms| TokenReport::Limited { until_unix_ms, window: None };
+        let report = match cause {
+            FailureCause::Quota { resets_at_unix_s } => limited(plausible_reset(*resets_at_unix_s, now_unix_ms)),
+            FailureCause::Refused => TokenReport::Refused,
+            FailureCause::Billing if others => limited(now_unix_ms.saturating_add(NO_CREDIT_MS)),
+            // A key that the CLI has given up on is spent (it does not even try again when the provider asks for a long
+            // pause, facts §8). A subscription's spent window is told otherwise: there it is a crowd, unless it stays.
+            FailureCause::Throttled { retry_after_ms }
+                if others && (kind != Some(TokenKind::OAuth) || self.provider_failures_in_a_row > 0) =>
+            {
+                let known = retry_after_ms.map(|ms| now_unix_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+                limited(known.unwrap_or_else(|| plausible_reset(None, now_unix_ms)))
+            }
+            FailureCause::Throttled { .. } => {
+                if matches!(kind, Some(TokenKind::ApiKey | TokenKind::AuthToken)) {
+                    self.act(Action::ProbeToken { token: id });
+                }
+                return false;
+            }
+            FailureCause::Billing
+            | FailureCause::Unavailable
+            | FailureCause::PromptTooLong
+            | FailureCause::ModelNotFound
+            | FailureCause::InvalidRequest
+            | FailureCause::ModelRefusal
+            | FailureCause::MaxOutput
+            | FailureCause::CliLimit { .. }
+            | FailureCause::Unknown => return false,
+        };
+        self.report(&id, report);
+        self.choose_after_report(Occasion::Idle, message);
+        true
+    }
+
+    /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
+    /// else the run ends, since nobody is there to unlock a password manager.
+    pub(super) fn token_not_had(&mut self, live: &Live, message: &str) {
+        let now_unix_ms = self.unix_ms();
+        if let Stage::Reviewing(review) = &mut self.stage
+            && review.critic == Some(live.id)
+        {
+            review.critic = None;
+        }
+        let others = |token: &TokenFact| Some(&token.id) != live.token.as_ref() && pool::is_usable(token, now_unix_ms);
+        match live.token.clone() {
+            Some(id) if self.tokens.known.iter().any(others) => {
+                let until_unix_ms = plausible_reset(None, now_unix_ms);
+                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+                self.choose_after_report(Occasion::Idle, message);
+            }
+            Some(_) | None => self.close(Outcome::Failed, &format!("there is no credential: {message}")),
+        }
+    }
+
+    fn report(&mut self, id: &TokenId, report: TokenReport) {
+        if matches!(report, TokenReport::Refused) {
+            self.tokens.refused.insert(id.clone());
+        }
+        if let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == *id) {
+            pool::learn(token, &report);
+        }
+        self.tell(id.clone(), report);
+    }
+
+    fn tell(&mut self, token: TokenId, report: TokenReport) {
+        self.tokens.requests += 1;
+        let request = self.tokens.requests;
+        self.act(Action::ReportToken { request, token, report });
+    }
+
+    /// The choice waits for [`Input::Tokens`](super::Input::Tokens), which answers the last report.
+    fn choose_after_report(&mut self, occasion: Occasion, why: &str) {
+        let request = self.tokens.requests;
+        self.tokens.choosing = Some(Choosing { occasion, why: why.to_owned(), request, asked: None });
+    }
+
+    fn choose_after_reading(&mut self, why: String) {
+        self.tokens.requests += 1;
+        let request = self.tokens.requests;
+        self.tokens.choosing = Some(Choosing { occasion: Occasion::Idle, why, request, asked: None });
+        self.act(Action::ReadTokens { request });
+    }
+
+    fn choose_at(&mut self, occasion: Occasion, why: &str) {
+        self.choose_after_report(occasion, why);
+        self.choose_token();
+    }
+
+    fn choose_token(&mut self) {
+        let now_unix_ms = self.unix_ms();
+        let current = self.tokens.current.as_ref();
+        let choice = pool::choose(&self.tokens.known, current, self.plan.rotate_at, now_unix_ms);
+        let (limited, asks) = match &choice {
+            Choice::Stay | Choice::Nothing => (false, false),
+            Choice::Take(_) => (current.is_some(), self.plan.interactive),
+            Choice::Spent { .. } => (true, self.plan.interactive),
+        };
+        if limited && asks {
+            self.ask_at_limit(choice);
+        } else {
+            self.chosen(choice);
+        }
+    }
+
+    fn ask_at_limit(&mut self, choice: Choice) {
+        let now_unix_ms = self.unix_ms();
+        let label = |id: Option<&TokenId>| self.fact(id).map(|token| token.label.clone());
+        let (next, default) = match &choice {
+            Choice::Take(id) => (label(Some(id)), LimitChoice::Rotate),
+            Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, LimitChoice::Wait),
+        };
+        let until_unix_ms = match &choice {
+            Choice::Spent { until_unix_ms } => Some(*until_unix_ms),
+            Choice::Take(_) | Choice::Stay | Choice::Nothing => {
+                self.fact(self.tokens.current.as_ref()).and_then(|token| free_again(token, now_unix_ms))
+            }
+        };
+        let token = label(self.tokens.current.as_ref()).unwrap_or_else(|| "every token".to_owned());
+        self.tokens.questions += 1;
+        let timeout_ms = self.plan.answer_timeout_ms;
+        let number = self.tokens.questions;
+        let question = LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms };
+        let due = self.now.plus_ms(timeout_ms);
+        if let Some(choosing) = &mut self.tokens.choosing {
+            choosing.asked = Some(Asked { question: question.clone(), due, choice });
+        }
+        self.phase_changes("waiting", "for your answer");
+        self.show(Show::Question { question: question.clone(), now_unix_ms });
+        self.act(Action::Ask(question));
+    }
+
+    /// The user answered, or nobody did in time.
+    pub(super) fn limit_answered(&mut self, number: u32, answer: LimitChoice) {
+        let asked = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.clone());
+        let Some(asked) = asked.filter(|asked| asked.question.number == number) else {
+            self.ignored("an answer to a question that is not open");
+            return;
+        };
+        match (answer, &asked.choice) {
+            (LimitChoice::Exit, _) => {
+                self.tokens.choosing = None;
+                self.close(Outcome::Limits, "a limit was reached and the user chose to end here");
+            }
+            (LimitChoice::KeepGoing, _) => {
+                self.decide("go on with the same token", "the user said so");
+                self.tokens.kept.clone_from(&self.tokens.current);
+                if let Some(id) = self.tokens.current.clone()
+                    && let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id)
+                {
+                    token.limited_until_unix_ms = None;
+                }
+                self.chosen(Choice::Stay);
+            }
+            (LimitChoice::Wait, _) => match asked.question.until_unix_ms {
+                Some(until_unix_ms) => self.chosen(Choice::Spent { until_unix_ms }),
+                None => self.chosen(asked.choice),
+            },
+            (LimitChoice::Rotate, _) => self.chosen(asked.choice),
+        }
+    }
+
+    fn chosen(&mut self, choice: Choice) {
+        let Some(Choosing { occasion, why, .. }) = self.tokens.choosing.take() else { return };
+        match choice {
+            Choice::Stay => self.go_on_after_choice(occasion),
+            Choice::Take(id) => {
+                self.take_token(id, &why);
+                self.go_on_after_choice(occasion);
+            }
+            Choice::Spent { until_unix_ms } => self.wait_for_token(occasion, until_unix_ms, &why),
+            Choice::Nothing => {
+                let labels: Vec<&str> = self.tokens.known.iter().map(|token| token.label.as_str()).collect();
+                let which = match labels.as_slice() {
+                    [one] => format!("the credential {one} was refused"),
+                    all => format!("every credential was refused ({})", all.join(", ")),
+                };
+                let reason = format!("{which}: {why}; log in again or set another one, then `ccc resume`");
+                self.close(Outcome::Failed, &reason);
+            }
+        }
+    }
+
+    fn take_token(&mut self, id: TokenId, why: &str) {
+        let label = |id: Option<&TokenId>| self.fact(id).map(|token| token.label.clone()).unwrap_or_default();
+        let (from, to) = (label(self.tokens.current.as_ref()), label(Some(&id)));
+        match self.tokens.current.replace(id) {
+            Some(_) => {
+                self.tally.rotations += 1;
+                self.tokens.kept = None;
+                self.decide(&format!("rotate from {from} to {to}"), why);
+                self.show(Show::Rotation { from, to, why: why.to_owned() });
+            }
+            None if self.tokens.known.len() > 1 => self.decide(&format!("use {to}"), "it has the most headroom"),
+            None => {}
+        }
+    }
+
+    fn go_on_after_choice(&mut self, occasion: Occasion) {
+        match occasion {
+            // An idle agent is brought to the token before it is asked; a critic is started with it.
+            Occasion::Idle => self.review_with_token(),
+            Occasion::AtWork(proc) => {
+                let Some(wanted) = self.tokens.current.clone() else { return };
+                let has = |live: &Live| live.token.as_ref() == Some(&wanted);
+                if self.agent.iter().chain(&self.critics).any(|live| live.id == proc && !live.is_ending() && !has(live))
+                {
+                    self.bring_to(proc, wanted);
+                }
+            }
+        }
+    }
+
+    fn wait_for_token(&mut self, occasion: Occasion, until_unix_ms: i64, why: &str) {
+        if self.plan.no_wait {
+            self.close(Outcome::Limits, &format!("every token is spent and waiting was not wanted: {why}"));
+            return;
+        }
+        let now_unix_ms = self.unix_ms();
+        let tokens = self.tokens.known.iter().map(|token| SpentToken {
+            label: token.label.clone(),
+            until_unix_ms: token.limited_until_unix_ms.filter(|&until| until > now_unix_ms),
+            refused: token.refused,
+        });
+        let tokens = tokens.collect();
+        let pause = self.limit_pause(until_unix_ms);
+        self.decide("wait for the reset", why);
+        self.phase_changes("waiting", why);
+        self.show(Show::Spent { tokens, until_unix_ms, now_unix_ms });
+        let role = match occasion {
+            Occasion::AtWork(proc) => self.live_mut(proc).map(|live| live.role),
+            Occasion::Idle => None,
+        };
+        if matches!(self.stage, Stage::Reviewing(_)) && role != Some(Role::Agent) {
+            self.pause_review(pause);
+            return;
+        }
+        if let (Some(Role::Agent), Occasion::AtWork(proc)) = (role, occasion) {
+            let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+            let action = self.live_mut(proc).and_then(|live| {
+                live.leaves = true;
+                live.begin_end(now, grace_ms)
+            });
+            self.out_extend(action);
+        }
+        if let Stage::Waiting(before) = self.stage {
+            self.end_wait(&before);
+        }
+        self.stage = Stage::Waiting(pause);
+    }
+
+    /// The run ends: nothing is chosen any more.
+    pub(super) fn stop_choosing(&mut self) {
+        self.tokens.choosing = None;
+    }
+
+    /// Whether a question to the user is open.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        self.tokens.choosing.as_ref().is_some_and(|choosing| choosing.asked.is_some())
+    }
+
+    /// Whether a token may be used after all, now that a run which waited for one is resumed.
+    pub(super) fn has_usable_token(&self) -> bool {
+        let now_unix_ms = self.unix_ms();
+        self.tokens.known.iter().any(|token| pool::is_usable(token, now_unix_ms))
+    }
+
+    fn limit_pause(&self, until_unix_ms: i64) -> Pause {
+        let until_unix_ms = until_unix_ms.saturating_add(self.reset_jitter_ms());
+        Pause { for_limit: true, ..self.pause_until(Some(until_unix_ms), 0) }
+    }
+
+    pub(super) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {
+        self.tokens.known.iter().find(|token| Some(&token.id) == id)
+    }
+}
+
+/// When a token is free again: the end of its rejection, or of its fullest window.
+fn free_again(token: &TokenFact, now_unix_ms: i64) -> Option<i64> {
+    let fullest = || {
+        let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);
+        let fullest = token.windows.iter().max_by(|one, other| used(one).total_cmp(&used(other)))?;
+        fullest.resets_at_unix_s.map(|reset| reset.saturating_mul(1_000))
+    };
+    token.limited_until_unix_ms.or_else(fullest).filter(|&until| until > now_unix_ms)
+}
+
+fn windows_of(limit: &LimitReport) -> Vec<WindowFact> {
+    let first = limit.window.as_ref().map(|name| WindowFact {
+        name: name.clone(),
+        utilization: limit.utilization,
+        resets_at_unix_s: limit.resets_at_unix_s,
+    });
+    let others = limit.others.iter().map(|(name, utilization, resets_at_unix_s)| WindowFact {
+        name: name.clone(),
+        utilization: *utilization,
+        resets_at_unix_s: *resets_at_unix_s,
+    });
+    first.into_iter().chain(others).collect()
+}

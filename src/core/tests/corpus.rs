@@ -1,0 +1,164 @@
+//! The watch over everything that was ever recorded: whoever went on by itself must not have been taken for hung.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::*;
+use crate::agent::{Protocol, Role};
+use crate::core::watch::{Overdue, Watch};
+
+/// What a replay came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    recordings: u32,
+    signs: u32,
+    longest_silence_ms: u64,
+    false_kills: Vec<String>,
+}
+
+struct Process {
+    protocol: Protocol,
+    watch: Watch,
+    last: Tick,
+}
+
+impl Process {
+    fn new(role: Role, now: Tick, limits: Timeouts) -> Process {
+        Process { protocol: Protocol::new(AgentKind::ClaudeCode, role), watch: Watch::new(now, limits), last: now }
+    }
+
+    fn send(&mut self, now: Tick, turn: &TurnId) {
+        self.protocol.turn_sent(turn);
+        self.watch.asked(now);
+    }
+
+    /// It gave a sign of life at `now`: whatever was overdue before went on by itself.
+    fn sign(&mut self, now: Tick, name: &str, count: &mut Count) {
+        count.signs += 1;
+        count.longest_silence_ms = count.longest_silence_ms.max(now.ms_since(self.last));
+        self.last = now;
+        if let Some(Overdue::Stalled(how)) = self.watch.overdue(now) {
+            count.false_kills.push(format!("{name} at {} ms: {how}", now.as_ms()));
+        }
+    }
+
+    fn line(&mut self, now: Tick, json: &str) {
+        let mut events = Vec::new();
+        self.protocol.line(json, &mut events);
+        for event in events {
+            self.watch.event(now, &event);
+        }
+    }
+}
+
+fn files(dir: &str, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("a directory").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.to_string_lossy().ends_with(name) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A run, with the ticks of its journal.
+fn run(path: &Path, limits: Timeouts, count: &mut Count) {
+    count.recordings += 1;
+    let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let mut processes: BTreeMap<u64, Process> = BTreeMap::new();
+    for text in fs::read_to_string(path).expect("a journal").lines() {
+        let entry: Value = serde_json::from_str(text).expect("JSON");
+        let Some(at_us) = entry["t"].as_u64() else { continue };
+        let now = Tick(at_us);
+        if let Some(spawn) = entry.pointer("/act/spawn") {
+            let role = if spawn["role"] == "critic" { Role::Critic } else { Role::Agent };
+            processes.insert(spawn["proc"].as_u64().expect("a number"), Process::new(role, now, limits));
+        }
+        let of = |pointer: &str| entry.pointer(pointer).and_then(Value::as_u64);
+        if let Some(process) = of("/act/send/proc").and_then(|proc| processes.get_mut(&proc)) {
+            process.send(now, &TurnId(entry["act"]["send"]["turn"].as_str().expect("a uuid").to_owned()));
+        }
+        if let Some(process) = of("/in/progress/proc").and_then(|proc| processes.get_mut(&proc)) {
+            process.sign(now, &name, count);
+            process.watch.progress(now);
+        }
+        if let Some(process) = of("/in/line/proc").and_then(|proc| processes.get_mut(&proc)) {
+            process.sign(now, &name, count);
+            if let Some(json) = entry.pointer("/in/line/line/json") {
+                process.line(now, &json.to_string());
+            }
+        }
+        if let Some(proc) = of("/in/exited/proc") {
+            processes.remove(&proc);
+        }
+    }
+}
+
+/// A stream, with the times that stand in its messages. A line without one counts with the last that is known, which
+/// makes silences longer than they were.
+fn stream(path: &Path, limits: Timeouts, count: &mut Count) {
+    count.recordings += 1;
+    let name = path.to_string_lossy().into_owned();
+    let text = fs::read_to_string(path).expect("a recording");
+    let lines: Vec<(Value, &str)> =
+        text.lines().filter_map(|line| Some((serde_json::from_str(line).ok()?, line))).collect();
+    let unix_ms =
+        |line: &Value| line["timestamp"].as_str()?.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond());
+    let Some(first_ms) = lines.iter().find_map(|(line, _)| unix_ms(line)) else { return };
+    let mut turns = lines
+        .iter()
+        .filter(|(line, _)| line["isReplay"] == true)
+        .filter_map(|(line, _)| line["uuid"].as_str().map(|uuid| TurnId(uuid.to_owned())));
+    let mut process = Process::new(Role::Agent, Tick::ZERO, limits);
+    let mut now = Tick::ZERO;
+    for (line, text) in &lines {
+        if process.protocol.is_idle()
+            && let Some(turn) = turns.next()
+        {
+            process.send(now, &turn);
+        }
+        if let Some(ms) = unix_ms(line) {
+            now = now.max(Tick::ZERO.plus_ms(u64::try_from(ms - first_ms).unwrap_or(0)));
+        }
+        process.sign(now, &name, count);
+        process.line(now, text);
+    }
+}
+
+#[test]
+fn nothing_that_was_recorded_and_went_on_by_itself_is_taken_for_hung() {
+    let limits = plan().timeouts;
+    let mut runs = Count::default();
+    for path in files("fixtures/runs", "journal.jsonl") {
+        run(&path, limits, &mut runs);
+    }
+    let mut streams = Count::default();
+    for path in files("fixtures/streams", ".jsonl") {
+        stream(&path, limits, &mut streams);
+    }
+    println!("runs: {runs:?}\nstreams: {streams:?}");
+    assert!(runs.recordings >= 5 && runs.signs > 200, "{runs:?}");
+    assert!(streams.recordings >= 80 && streams.signs > 1_000, "{streams:?}");
+    assert_eq!((&runs.false_kills, &streams.false_kills), (&Vec::new(), &Vec::new()));
+    assert!(streams.longest_silence_ms > 3_000, "the recordings have silences: {streams:?}");
+}
+
+#[test]
+fn a_limit_below_the_recorded_silences_is_noticed_in_them() {
+    let tight = Timeouts { start_ms: 1, stall_ms: 500, tool_ms: 500, grace_ms: 3_000 };
+    let mut count = Count::default();
+    for path in files("fixtures/streams", ".jsonl") {
+        stream(&path, tight, &mut count);
+    }
+    assert!(!count.false_kills.is_empty(), "the replay would notice nothing: {count:?}");
+}

@@ -1,0 +1,459 @@
+//! Which token the run goes on with: limits, refusals, crowded windows; agent and critic alike.
+
+use super::*;
+use crate::core::pool::{UNKNOWN_RESET_MS, learn};
+
+/// Wall time at tick zero in these tests, unix milliseconds.
+const BEGAN_MS: i64 = 1_000_000;
+
+/// A run, and the world that knows its tokens and answers what the core asks about them.
+struct Night {
+    run: Run,
+    tokens: Vec<TokenFact>,
+}
+
+fn token(id: &str, kind: TokenKind) -> TokenFact {
+    TokenFact {
+        id: TokenId(id.to_owned()),
+        label: id.to_uppercase(),
+        kind,
+        windows: Vec::new(),
+        limited_until_unix_ms: None,
+        refused: false,
+    }
+}
+
+impl Night {
+    fn begin(plan: Plan, tokens: Vec<TokenFact>) -> (Night, Vec<Action>) {
+        let mut night = Night { run: Run { core: Core::new(plan), now: Tick::ZERO }, tokens: tokens.clone() };
+        let actions = night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
+        (night, actions)
+    }
+
+    fn feed(&mut self, input: Input) -> Vec<Action> {
+        let actions = self.run.feed(input);
+        self.answer(actions)
+    }
+
+    /// The world answers; at most a few times in turn.
+    fn answer(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
+        let mut at = 0;
+        while let Some(action) = actions.get(at).cloned() {
+            at += 1;
+            if let Action::ReportToken { token, report, .. } = &action {
+                let known = self.tokens.iter_mut().find(|known| known.id == *token).expect("a token of the pool");
+                learn(known, report);
+            }
+            if let Action::ReportToken { request, .. } | Action::ReadTokens { request } = action {
+                let asks = Some(request);
+                actions.extend(self.run.feed(Input::Tokens { request: asks, tokens: self.tokens.clone() }));
+            }
+        }
+        actions
+    }
+
+    fn lines(&mut self, proc: u32, lines: &[String]) -> Vec<Action> {
+        let actions = self.run.lines(proc, lines);
+        self.answer(actions)
+    }
+
+    fn spawned(&mut self, proc: u32) -> Vec<Action> {
+        let actions = self.run.spawned(proc);
+        self.answer(actions)
+    }
+
+    fn ends(&mut self, proc: u32) -> Vec<Action> {
+        let actions = self.run.exited(proc, 0, "");
+        self.answer(actions)
+    }
+
+    fn wait(&mut self) -> Vec<Action> {
+        let actions = self.run.wait();
+        self.answer(actions)
+    }
+
+    fn applied(&mut self, proc: u32, applied: &str) -> Vec<Action> {
+        let line = format!(
+            r#"{{"type":"control_response","response":{{"subtype":"success","request_id":"credential-{proc}","response":{{"applied":[{applied}]}}}}}}"#
+        );
+        self.lines(proc, &[line])
+    }
+}
+
+/// The agent has been given the task, with the first of these tokens.
+fn at_work(plan: Plan, tokens: Vec<TokenFact>) -> (Night, TurnId) {
+    let (mut night, _) = Night::begin(plan, tokens);
+    let actions = night.spawned(1);
+    let turn = sent(&actions).expect("the task is sent").turn.clone();
+    night.lines(1, &accepted(&turn));
+    (night, turn)
+}
+
+/// A spent window (facts §8, 2.1.329): the event, the synthetic message, the result, idle.
+fn spent(turn: &TurnId, resets_in_s: Option<i64>) -> Vec<String> {
+    let resets = resets_in_s.map_or(String::new(), |s| format!(r#","resetsAt":{}"#, BEGAN_MS / 1_000 + s));
+    let mut lines = vec![format!(
+        r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","rateLimitType":"five_hour"{resets}}},"session_id":"{SESSION}"}}"#
+    )];
+    lines.extend(failed(turn, 429, "rate_limit"));
+    lines
+}
+
+fn retry(status: u16) -> String {
+    format!(
+        r#"{{"type":"system","subtype":"api_retry","attempt":1,"max_retries":10,"retry_delay_ms":500,"error_status":{status},"error":"x","session_id":"{SESSION}"}}"#
+    )
+}
+
+fn credentials(actions: &[Action]) -> Vec<&str> {
+    actions
+        .iter()
+        .filter_map(
+            |action| if let Action::SetCredential { token, .. } = action { Some(token.0.as_str()) } else { None },
+        )
+        .collect()
+}
+
+fn spawned_with(actions: &[Action]) -> Option<(Role, &str)> {
+    spawn(actions).and_then(|spawn| Some((spawn.role, spawn.token.as_ref()?.0.as_str())))
+}
+
+fn two(kind: TokenKind) -> Vec<TokenFact> {
+    vec![token("a", kind), token("b", kind)]
+}
+
+use crate::agent::Role;
+use TokenKind::{ApiKey, OAuth};
+
+#[test]
+fn a_rejected_oauth_token_is_exchanged_in_the_live_process_and_the_turn_goes_on() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    let actions = night.lines(1, &spent(&turn, Some(3_600)));
+    assert_eq!(credentials(&actions), ["b"]);
+    assert_eq!(sent(&actions), None, "nothing is said before the process has answered");
+    let actions = night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let send = sent(&actions).expect("the turn goes on").clone();
+    assert_eq!((send.proc, send.kind), (ProcId(1), TurnKind::Continue));
+    let mut lines = accepted(&send.turn);
+    lines.extend(answered(&send.turn, "Done."));
+    let actions = night.lines(1, &lines);
+    assert_eq!(spawned_with(&actions), Some((Role::Critic, "b")), "the critic is under the same rule");
+    assert_eq!(night.run.core.restarts(), 0);
+    assert_eq!(night.tokens[0].limited_until_unix_ms, Some(BEGAN_MS + 3_600_000), "the others hear of it");
+}
+
+#[test]
+fn a_refused_exchange_is_done_by_a_restart_that_counts_as_none() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &spent(&turn, None));
+    let actions = night.applied(1, "");
+    assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
+    let actions = night.ends(1);
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+    assert_eq!(kinds(&night.spawned(2)), [TurnKind::Continue]);
+    assert_eq!(night.run.core.restarts(), 0);
+}
+
+#[test]
+fn an_exchange_that_is_not_answered_is_done_by_a_restart() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &spent(&turn, None));
+    let actions = night.wait();
+    assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
+    assert_eq!(spawned_with(&night.ends(1)), Some((Role::Agent, "b")));
+}
+
+#[test]
+fn an_exchange_that_the_next_answer_does_not_bear_out_is_done_again_by_a_restart() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &spent(&turn, Some(3_600)));
+    let actions = night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &spent(&turn, Some(3_600)));
+    assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
+    assert_eq!(night.tokens[1].limited_until_unix_ms, None, "it is not the second token's fault");
+    assert_eq!(spawned_with(&night.ends(1)), Some((Role::Agent, "b")));
+}
+
+#[test]
+fn a_rejection_with_another_reset_is_about_the_other_token() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &spent(&turn, Some(3_600)));
+    let actions = night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &spent(&turn, Some(60)));
+    assert_eq!(decisions(&actions), ["wait for the reset"]);
+    assert_eq!(night.tokens[1].limited_until_unix_ms, Some(BEGAN_MS + 60_000));
+}
+
+#[test]
+fn an_api_key_is_exchanged_by_a_restart() {
+    let (mut night, turn) = at_work(plan(), two(ApiKey));
+    // The CLI has given up at once: the provider asked for a long pause (facts §8).
+    let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
+    assert_eq!(credentials(&actions), Vec::<&str>::new());
+    assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
+    let actions = night.ends(1);
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+    assert_eq!(kinds(&night.spawned(2)), [TurnKind::Continue]);
+}
+
+#[test]
+fn the_cli_is_not_left_to_try_a_spent_key_for_minutes() {
+    let (mut night, _) = at_work(plan(), two(ApiKey));
+    let actions = night.lines(1, &[retry(429)]);
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::ProbeToken { .. })).count(), 1);
+    assert_eq!(decisions(&night.lines(1, &[retry(429)])), Vec::<&str>::new());
+    let actions = night.lines(1, &[retry(429)]);
+    assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }), "{actions:?}");
+    assert_eq!(spawned_with(&night.ends(1)), Some((Role::Agent, "b")));
+    assert_eq!(kinds(&night.spawned(2)), [TurnKind::Continue]);
+}
+
+#[test]
+fn a_single_key_is_left_to_the_clis_own_back_off_until_the_provider_says_that_it_is_spent() {
+    let (mut night, _) = at_work(plan(), vec![token("a", ApiKey)]);
+    for _ in 0..5 {
+        assert_eq!(decisions(&night.lines(1, &[retry(429)])), Vec::<&str>::new());
+    }
+    let mut known = night.tokens.clone();
+    known[0].limited_until_unix_ms = Some(BEGAN_MS + 600_000);
+    let actions = night.feed(Input::Tokens { request: None, tokens: known });
+    assert_eq!(decisions(&actions), ["wait for the reset"]);
+    assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }), "{actions:?}");
+    night.ends(1);
+    assert_eq!(night.run.core.phase(), "waiting");
+}
+
+#[test]
+fn a_refused_token_is_retired_while_the_cli_still_tries() {
+    for kind in [ApiKey, OAuth] {
+        let (mut night, _) = at_work(plan(), two(kind));
+        let actions = night.lines(1, &[retry(401)]);
+        assert!(night.tokens[0].refused, "{kind}");
+        if kind == OAuth {
+            assert_eq!(credentials(&actions), ["b"], "inside the back-off: the turn does not even fail (facts §0.1)");
+            assert_eq!(decisions(&night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#)), Vec::<&str>::new());
+        } else {
+            assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }), "{actions:?}");
+            assert_eq!(spawned_with(&night.ends(1)), Some((Role::Agent, "b")));
+        }
+    }
+}
+
+#[test]
+fn a_failure_after_an_exchange_at_work_may_be_about_the_token_before() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &[retry(401)]);
+    night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let actions = night.lines(1, &failed(&turn, 401, "authentication_failed"));
+    assert_eq!(kinds(&actions), [TurnKind::Continue]);
+    assert!(!night.tokens[1].refused);
+}
+
+#[test]
+fn when_all_are_refused_the_run_ends_and_names_them() {
+    let (mut night, turn) = at_work(plan(), two(ApiKey));
+    night.lines(1, &failed(&turn, 403, "authentication_failed"));
+    night.ends(1);
+    let actions = night.spawned(2);
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    night.lines(2, &accepted(&turn));
+    night.lines(2, &failed(&turn, 401, "authentication_failed"));
+    let actions = night.ends(2);
+    let finish = finish(&actions).expect("the end");
+    assert_eq!(finish.outcome, Outcome::Failed);
+    assert!(finish.reason.starts_with("every credential was refused (A, B)"), "{}", finish.reason);
+    assert_eq!(finish.rotations, 1);
+}
+
+#[test]
+fn when_all_are_spent_the_run_waits_for_the_first_reset_and_goes_on_with_that_token() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.tokens[1].limited_until_unix_ms = Some(BEGAN_MS + 600_000);
+    let actions = night.lines(1, &spent(&turn, Some(3_600)));
+    assert_eq!(decisions(&actions), ["wait for the reset"]);
+    let mut decided = Vec::new();
+    let mut all = Vec::new();
+    while all.iter().all(|action| !matches!(action, Action::SetCredential { .. })) {
+        assert!(night.run.now < Tick::ZERO.plus_ms(700_000), "{decided:?}");
+        all = night.wait();
+        decided.extend(decisions(&all).into_iter().map(str::to_owned));
+    }
+    assert!(night.run.now >= Tick::ZERO.plus_ms(600_000));
+    assert_eq!(decided, ["go on", "rotate from A to B"]);
+}
+
+#[test]
+fn no_wait_ends_with_limits_when_all_are_spent_and_not_before() {
+    let mut impatient = plan();
+    impatient.no_wait = true;
+    let (mut night, turn) = at_work(impatient, two(OAuth));
+    let actions = night.lines(1, &spent(&turn, Some(3_600)));
+    assert_eq!(credentials(&actions), ["b"]);
+    let actions = night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    let mut lines = accepted(&turn);
+    lines.extend(answered(&turn, "Done."));
+    night.lines(1, &lines);
+    night.spawned(2);
+    let actions = night.feed(Input::TreeMeasured {
+        measure: MeasureId(1),
+        tree: TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None },
+    });
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    night.lines(2, &accepted(&brief));
+    night.lines(2, &spent(&brief, Some(3_600)));
+    night.ends(2);
+    let actions = night.ends(1);
+    let finish = finish(&actions).expect("the end");
+    assert_eq!((finish.outcome, finish.rotations, finish.iterations), (Outcome::Limits, 1, 0));
+}
+
+#[test]
+fn the_critics_limit_rotates_and_is_neither_verdict_nor_failure() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.lines(1, &answered(&turn, "Done."));
+    night.spawned(2);
+    let tree = TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None };
+    let actions = night.feed(Input::TreeMeasured { measure: MeasureId(1), tree });
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    night.lines(2, &accepted(&brief));
+    let actions = night.lines(2, &spent(&brief, Some(3_600)));
+    assert_eq!(spawned_with(&actions), Some((Role::Critic, "b")));
+    assert_eq!(night.run.core.iteration(), 1);
+    assert_eq!(night.run.core.token(), Some(&TokenId("b".to_owned())));
+}
+
+#[test]
+fn a_crowded_window_rotates_at_the_next_stop_before_the_critic_and_the_agent_follows() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    let warning = format!(
+        r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"allowed_warning","rateLimitType":"five_hour","utilization":0.96,"resetsAt":{}}},"session_id":"{SESSION}"}}"#,
+        BEGAN_MS / 1_000 + 3_600
+    );
+    let actions = night.lines(1, &[warning]);
+    assert_eq!(credentials(&actions), Vec::<&str>::new(), "not in the middle of a turn");
+    assert_eq!(night.tokens[0].windows.first().and_then(|window| window.utilization), Some(0.96));
+    let actions = night.lines(1, &answered(&turn, "Done."));
+    assert_eq!(decisions(&actions), ["rotate from A to B", "ask the critic"]);
+    assert_eq!(spawned_with(&actions), Some((Role::Critic, "b")));
+    night.spawned(2);
+    let tree = || TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None };
+    let actions = night.feed(Input::TreeMeasured { measure: MeasureId(1), tree: tree() });
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    let mut lines = accepted(&brief);
+    lines.extend(answered(&brief, "Not yet."));
+    night.lines(2, &lines);
+    let actions = night.feed(Input::TreeMeasured { measure: MeasureId(2), tree: tree() });
+    assert_eq!(credentials(&actions), ["b"], "the agent is brought to it before it is asked");
+    assert_eq!(kinds(&night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#)), [TurnKind::Feedback]);
+}
+
+#[test]
+fn a_start_while_all_are_limited_waits_and_then_starts() {
+    let mut limited = two(OAuth);
+    for token in &mut limited {
+        token.limited_until_unix_ms = Some(BEGAN_MS + 5_000);
+    }
+    let (mut night, actions) = Night::begin(plan(), limited);
+    assert_eq!(decisions(&actions), ["begin", "wait for the reset"]);
+    assert!(spawn(&actions).is_none());
+    let mut actions = Vec::new();
+    while spawn(&actions).is_none() {
+        actions = night.wait();
+    }
+    assert!(night.run.now >= Tick::ZERO.plus_ms(5_000) && night.run.now < Tick::ZERO.plus_ms(11_000));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "a")));
+}
+
+#[test]
+fn a_momentary_crowd_backs_off_on_the_same_subscription_and_a_lasting_one_rotates() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
+    assert!(decisions(&actions).iter().any(|what| what.starts_with("wait ")), "{actions:?}");
+    let actions = night.wait();
+    let turn = sent(&actions).expect("it goes on").turn.clone();
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
+    assert_eq!(credentials(&actions), ["b"]);
+    let until = night.tokens[0].limited_until_unix_ms.expect("it is left alone for a while");
+    let unknown = BEGAN_MS + UNKNOWN_RESET_MS;
+    assert!((unknown..unknown + 60_000).contains(&until), "{until}");
+}
+
+#[test]
+fn an_interactive_run_asks_and_takes_the_answer_or_the_default() {
+    for (answer, expected) in [
+        (Some(LimitChoice::Rotate), "rotate from A to B"),
+        (None, "rotate from A to B"),
+        (Some(LimitChoice::Wait), "wait for the reset"),
+        (Some(LimitChoice::Exit), "end as limits"),
+        (Some(LimitChoice::KeepGoing), "go on with the same token"),
+    ] {
+        let mut asking = plan();
+        asking.interactive = true;
+        let (mut night, turn) = at_work(asking, two(OAuth));
+        let actions = night.lines(1, &spent(&turn, Some(3_600)));
+        let question = actions
+            .iter()
+            .find_map(|action| if let Action::Ask(question) = action { Some(question.clone()) } else { None })
+            .expect("a question");
+        assert_eq!((question.next.as_deref(), question.default), (Some("B"), LimitChoice::Rotate));
+        assert_eq!(night.run.core.phase(), "waiting");
+        let stale = OperatorInput::Answer { number: question.number + 1, choice: LimitChoice::Exit };
+        assert_eq!(decisions(&night.feed(Input::Operator(stale))), Vec::<&str>::new());
+        let actions = match answer {
+            Some(choice) => night.feed(Input::Operator(OperatorInput::Answer { number: question.number, choice })),
+            None => night.wait(),
+        };
+        assert_eq!(decisions(&actions).first().copied(), Some(expected), "{answer:?}: {actions:?}");
+        let goes_on = matches!(answer, Some(LimitChoice::KeepGoing));
+        assert_eq!(kinds(&actions) == [TurnKind::Continue], goes_on, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_run_that_waited_for_a_token_goes_on_when_it_is_resumed_with_a_new_one() {
+    let (mut night, turn) = at_work(plan(), vec![token("a", OAuth)]);
+    night.lines(1, &spent(&turn, Some(36_000)));
+    assert_eq!(night.run.core.phase(), "waiting");
+    let resumed = |tokens| Input::Began { unix_ms: BEGAN_MS + 60_000, resumed: true, turn_recorded: None, tokens };
+    let mut same = Night { run: night.run.clone(), tokens: night.tokens.clone() };
+    assert_eq!(decisions(&same.feed(resumed(same.tokens.clone()))), ["go on waiting"]);
+    night.tokens.push(token("b", ApiKey));
+    let tokens = night.tokens.clone();
+    let actions = night.feed(resumed(tokens));
+    assert_eq!(decisions(&actions).first().copied(), Some("go on"));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+}
+
+#[test]
+fn a_token_whose_command_fails_gives_way_and_the_last_one_ends_the_run() {
+    let (mut night, actions) = Night::begin(plan(), two(OAuth));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "a")));
+    let failed = |proc| Input::SpawnFailed {
+        proc: ProcId(proc),
+        fault: SpawnFault::NoCredential,
+        message: "A: `op read x` ended with code 1".to_owned(),
+    };
+    let actions = night.feed(failed(1));
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+    assert_eq!(night.run.core.restarts(), 0);
+    let actions = night.feed(failed(2));
+    let finish = finish(&actions).expect("the end");
+    assert_eq!(finish.outcome, Outcome::Failed);
+    assert!(finish.reason.contains("`op read x` ended"), "{}", finish.reason);
+}
+
+#[test]
+fn a_token_that_works_again_is_told_to_the_others() {
+    let (mut night, turn) = at_work(plan(), two(OAuth));
+    night.tokens[0].refused = true;
+    let tokens = night.tokens.clone();
+    night.feed(Input::Tokens { request: None, tokens });
+    night.lines(1, &answered(&turn, "Done."));
+    assert!(!night.tokens[0].refused);
+}

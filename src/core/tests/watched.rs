@@ -1,0 +1,224 @@
+//! The watch and the restart policy in the machine: what a silence, a question and an end lead to, and how waits for the
+//! wall clock end.
+
+use super::*;
+
+const QUESTION: &str = r#"{"type":"control_request","request_id":"r-1","request":{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t-1","input":{"command":"touch x"}}}"#;
+const OTHER_QUESTION: &str = r#"{"type":"control_request","request_id":"r-2","request":{"subtype":"elicitation"}}"#;
+const NEEDS_ACTION: &str = r#"{"type":"system","subtype":"session_state_changed","state":"requires_action"}"#;
+const HOUR_MS: u64 = 3_600_000;
+
+fn ended_in(actions: &[Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Interrupt { .. } | Action::CloseStdin { .. }))
+}
+
+#[test]
+fn a_permission_is_denied_at_once_counted_and_no_stall() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.line(1, NEEDS_ACTION);
+    let actions = run.line(1, QUESTION);
+    let answer = actions.iter().find_map(|action| {
+        if let Action::Answer { proc, request_id, denial } = action {
+            Some((*proc, request_id.as_str(), denial.as_str()))
+        } else {
+            None
+        }
+    });
+    let (proc, request_id, denial) = answer.expect("an answer");
+    assert_eq!((proc, request_id), (ProcId(1), "r-1"));
+    assert!(denial.contains("unattended"), "{denial}");
+    assert!(run.core.tally.missing_permissions().is_some_and(|missing| missing.contains("Bash touch x (1x)")));
+    // On the result it is said again, and counts once.
+    let mut lines = answered(&turn, "I could not.");
+    lines[0] = lines[0].replace(
+        r#""permission_denials":[]"#,
+        r#""permission_denials":[{"tool_name":"Bash","tool_use_id":"t-1","tool_input":{"command":"touch x"}}]"#,
+    );
+    run.lines(1, &lines);
+    assert!(run.core.tally.missing_permissions().is_some_and(|missing| missing.contains("(1x)")));
+}
+
+#[test]
+fn a_permission_that_somebody_else_gives_is_waited_for_through_the_night() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.line(1, NEEDS_ACTION);
+    run.now = run.now.plus_ms(12 * HOUR_MS);
+    let actions = run.feed(Input::Elapsed { unix_ms: 0 });
+    assert!(!ended_in(&actions), "{actions:?}");
+    let actions = run.lines(1, &answered(&turn, "Done."));
+    assert!(spawn(&actions).is_some(), "the critic is asked");
+}
+
+#[test]
+fn another_question_is_not_answered_and_ends_in_a_stall_at_the_tools_limit() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    let actions = run.line(1, OTHER_QUESTION);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Answer { .. })));
+    let asked = run.now;
+    let actions = run.wait();
+    assert!(ended_in(&actions));
+    assert_eq!(run.now.ms_since(asked), 900_001);
+    let why = actions
+        .iter()
+        .find_map(|action| if let Action::Decide(decision) = action { Some(decision.why.as_str()) } else { None });
+    assert!(why.is_some_and(|why| why.contains("`elicitation`")), "{why:?}");
+}
+
+#[test]
+fn a_stall_is_decided_at_its_deadline_and_not_before() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    let deadline = run.core.poll_timeout().expect("a deadline");
+    assert_eq!(deadline, run.now.plus_ms(180_000));
+    run.core.handle(Tick(deadline.0 - 1), Input::Elapsed { unix_ms: 0 });
+    assert_eq!(run.core.poll_action(), None);
+    run.core.handle(deadline, Input::Elapsed { unix_ms: 0 });
+    let actions: Vec<Action> = std::iter::from_fn(|| run.core.poll_action()).collect();
+    assert!(ended_in(&actions), "{actions:?}");
+}
+
+#[test]
+fn a_start_without_a_word_is_ended_and_tried_again() {
+    let (mut run, _) = working(plan());
+    assert_eq!(run.core.poll_timeout(), Some(run.now.plus_ms(60_000)));
+    let actions = run.wait();
+    assert_eq!(decisions(&actions), ["end the agent's process"]);
+    let actions = run.crashed(1);
+    assert!(spawn(&actions).is_some(), "a CLI that hangs at its start may do better the next time");
+}
+
+#[test]
+fn stalls_count_as_restarts_and_the_end_names_count_window_and_cause() {
+    let one = Budgets { max_restarts: 1, ..plan().budgets };
+    let (mut run, turn) = working(Plan { budgets: one, ..plan() });
+    run.lines(1, &accepted(&turn));
+    run.wait();
+    let actions = run.crashed(1);
+    assert_eq!(spawn(&actions).map(|spawn| spawn.proc), Some(ProcId(2)));
+    run.spawned(2);
+    run.wait();
+    let actions = run.crashed(2);
+    let end = finish(&actions).expect("the end");
+    assert_eq!((end.outcome, end.restarts), (Outcome::Failed, 1));
+    for part in ["2 times in a row", "within 60 min", "--max-restarts is 1", "hung: it has not said one line"] {
+        assert!(end.reason.contains(part), "{part}: {}", end.reason);
+    }
+}
+
+#[test]
+fn ends_an_hour_apart_never_add_up() {
+    let (mut run, _) = working(plan());
+    for proc in 1..30 {
+        let actions = run.crashed(proc);
+        assert_eq!(finish(&actions), None, "end {proc}");
+        let actions = if spawn(&actions).is_some() { actions } else { run.wait() };
+        assert_eq!(spawn(&actions).map(|spawn| spawn.proc), Some(ProcId(proc + 1)));
+        run.spawned(proc + 1);
+        run.now = run.now.plus_ms(HOUR_MS);
+    }
+}
+
+#[test]
+fn a_program_that_is_no_agent_is_given_up_at_its_first_start() {
+    let other = Plan { agent_program: "/bin/ls".to_owned(), ..plan() };
+    for (code, stderr) in
+        [(0, ""), (2, "ls: unrecognized option '--input-format'\n"), (1, "cat: invalid option -- 'p'\n")]
+    {
+        let (mut run, _) = working(other.clone());
+        let actions = run.exited(1, code, stderr);
+        let end = finish(&actions).expect("the end");
+        assert_eq!((end.outcome, end.restarts), (Outcome::Failed, 0));
+        assert!(end.reason.contains("`/bin/ls` is no agent"), "{}", end.reason);
+        assert!(end.reason.contains(stderr.trim()), "{}", end.reason);
+    }
+    let (mut run, _) = working(other);
+    run.feed(Input::Line { proc: ProcId(1), line: LineFact::Noise("y".to_owned()) });
+    run.wait();
+    let end = finish(&run.crashed(1)).cloned().expect("the end");
+    assert!(end.reason.contains("`/bin/ls` is no agent"), "{}", end.reason);
+}
+
+#[test]
+fn an_agent_that_dies_at_its_start_is_restarted() {
+    // By a signal, or by a signal that a wrapper tells in its code.
+    let (mut run, _) = working(plan());
+    assert!(spawn(&run.crashed(1)).is_some());
+    let (mut run, _) = working(plan());
+    assert!(spawn(&run.exited(1, 143, "")).is_some());
+    // Once it has spoken, it is an agent for good.
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn)[..1]);
+    assert!(spawn(&run.exited(1, 1, "")).is_some());
+    run.spawned(2);
+    run.exited(2, 1, "no space left on device\n");
+    assert!(spawn(&run.wait()).is_some());
+}
+
+/// A run that waits for a reset an hour after tick zero, which is 1000 s of unix time.
+fn limited(resets_at_unix_s: i64) -> Run {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.line(
+        1,
+        &format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","resetsAt":{resets_at_unix_s},"rateLimitType":"five_hour"}},"session_id":"{SESSION}"}}"#
+        ),
+    );
+    let mut lines = failed(&turn, 429, "rate_limit");
+    lines[1] = lines[1].replace("\"num_turns\"", "\"api_error\":\"usage_limit_reached\",\"num_turns\"");
+    run.lines(1, &lines);
+    assert_eq!(run.core.phase(), "waiting");
+    run
+}
+
+#[test]
+fn the_wall_time_of_a_reset_is_told_and_waking_there_ends_the_wait() {
+    let mut run = limited(4_600);
+    let wall = run.core.poll_wall_timeout().expect("a wall time");
+    assert!((4_600_000..4_606_000).contains(&wall), "{wall}");
+    // The machine slept: by the ticks a second has passed, by the wall clock an hour.
+    run.now = run.now.plus_ms(1_000);
+    assert!(sent(&run.feed(Input::Elapsed { unix_ms: wall - 1 })).is_none());
+    assert_eq!(kinds(&run.feed(Input::Elapsed { unix_ms: wall })), [TurnKind::Continue]);
+    assert_eq!(run.core.poll_wall_timeout(), None);
+}
+
+#[test]
+fn a_clock_that_is_set_back_ends_no_wait_early_and_none_lasts_for_years() {
+    // Set back by two hours: the reset is as far away as the clock says.
+    let mut run = limited(4_600);
+    run.now = run.now.plus_ms(HOUR_MS + 10_000);
+    assert!(sent(&run.feed(Input::Elapsed { unix_ms: 1_000_000 - 3_600_000 })).is_none(), "the clock says later");
+    // Set back by fifty years: the hour that the wait was to last has passed.
+    let mut run = limited(4_600);
+    run.now = run.now.plus_ms(60_000);
+    let wrong = 1_000_000 - 50 * 365 * 24 * 3_600_000;
+    assert!(sent(&run.feed(Input::Elapsed { unix_ms: wrong })).is_none(), "not early");
+    let mut looks = 0;
+    let mut actions = Vec::new();
+    while sent(&actions).is_none() {
+        run.now = run.core.poll_timeout().expect("a deadline");
+        let unix_ms = wrong + i64::try_from(run.now.as_ms()).expect("a time");
+        actions = run.feed(Input::Elapsed { unix_ms });
+        looks += 1;
+        assert!(looks < 20, "it goes on alone");
+    }
+    assert!((HOUR_MS..HOUR_MS + 10_000).contains(&run.now.as_ms()), "{} ms", run.now.as_ms());
+}
+
+#[test]
+fn a_reset_that_is_implausibly_far_away_is_waited_for_eight_days_at_most() {
+    // Milliseconds taken for seconds: a reset in 56 years.
+    let mut run = limited(1_795_198_017);
+    let mut actions = Vec::new();
+    while sent(&actions).is_none() {
+        run.now = run.core.poll_timeout().expect("a deadline");
+        let unix_ms = 1_000_000 + i64::try_from(run.now.as_ms()).expect("a time");
+        actions = run.feed(Input::Elapsed { unix_ms });
+        assert!(run.now.as_ms() <= 8 * 24 * HOUR_MS + 60_000, "it goes on alone");
+    }
+    assert!(run.now.as_ms() >= 8 * 24 * HOUR_MS);
+}

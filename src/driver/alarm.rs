@@ -1,0 +1,176 @@
+//! Waking at a wall time: when a usage window begins anew, however long the machine slept before and whatever the clock
+//! was set to meanwhile.
+//!
+//! The loop's own timers count monotonic time, which stands still in suspend and knows nothing of a set clock. On Linux a
+//! timer of the wall clock does: it fires at its absolute time, after a suspend at once, and also when somebody sets
+//! the clock. Where there is none, the wait is looked at again every [`RECHECK`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::clock::Clock;
+
+/// How often a wait is looked at where no timer of the wall clock is to be had.
+const RECHECK: Duration = Duration::from_secs(60);
+
+/// One alarm, which rings once each time it is set.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    /// What it is set for, unix milliseconds; `None` when it is not set, or has rung.
+    set_for: Option<i64>,
+    means: Means,
+}
+
+#[derive(Debug)]
+enum Means {
+    #[cfg(target_os = "linux")]
+    WallClock(wall::Timer),
+    /// Rings at this moment.
+    Recheck(Option<Instant>),
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub(super) fn new() -> Alarm {
+        #[cfg(target_os = "linux")]
+        match wall::Timer::new() {
+            Ok(timer) => return Alarm { set_for: None, means: Means::WallClock(timer) },
+            Err(error) => tracing::warn!(%error, "no timer of the wall clock; waits are looked at every minute"),
+        }
+        Alarm { set_for: None, means: Means::Recheck(None) }
+    }
+
+    /// Sets it for this wall time, or takes it back. To set it again for the same time costs nothing.
+    pub(super) fn set(&mut self, unix_ms: Option<i64>, clock: &Clock) {
+        if self.set_for == unix_ms {
+            return;
+        }
+        self.set_for = unix_ms;
+        match &mut self.means {
+            #[cfg(target_os = "linux")]
+            Means::WallClock(timer) => {
+                if let Err(error) = timer.set(unix_ms) {
+                    tracing::warn!(%error, "the timer of the wall clock cannot be set; waits are looked at every minute");
+                    self.means = Means::Recheck(unix_ms.map(|at| recheck(at, clock)));
+                }
+            }
+            Means::Recheck(due) => *due = unix_ms.map(|at| recheck(at, clock)),
+        }
+    }
+
+    /// Waits until it rings: its time has come, the clock was set, or it is time to look again. For ever when not set.
+    pub(super) async fn rang(&mut self) {
+        match &mut self.means {
+            _ if self.set_for.is_none() => std::future::pending().await,
+            #[cfg(target_os = "linux")]
+            Means::WallClock(timer) => timer.fired().await,
+            Means::Recheck(Some(due)) => tokio::time::sleep_until(*due).await,
+            Means::Recheck(None) => std::future::pending().await,
+        }
+        self.set_for = None;
+    }
+}
+
+fn recheck(unix_ms: i64, clock: &Clock) -> Instant {
+    let left_ms = u64::try_from(unix_ms.saturating_sub(clock.unix_ms())).unwrap_or(0);
+    clock.after(Duration::from_millis(left_ms).min(RECHECK))
+}
+
+#[cfg(target_os = "linux")]
+mod wall {
+    use std::io;
+    use std::os::fd::OwnedFd;
+
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    };
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    /// A timer of the wall clock.
+    #[derive(Debug)]
+    pub(super) struct Timer(AsyncFd<OwnedFd>);
+
+    impl Timer {
+        #[allow(
+            deprecated,
+            reason = "an owned descriptor stays open while it is registered; the successor is unsafe to call, which process/ alone may"
+        )]
+        pub(super) fn new() -> io::Result<Timer> {
+            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+            let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+            Ok(Timer(AsyncFd::with_interest(timer, Interest::READABLE)?))
+        }
+
+        pub(super) fn set(&self, unix_ms: Option<i64>) -> io::Result<()> {
+            const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // A time of zero would take the timer back; whatever lies before it rings at once.
+            let at = unix_ms.map_or(NEVER, |ms| match ms {
+                ..=0 => Timespec { tv_sec: 0, tv_nsec: 1 },
+                1.. => Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000 * 1_000_000) as _ },
+            });
+            let once = Itimerspec { it_interval: NEVER, it_value: at };
+            timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
+            Ok(())
+        }
+
+        /// Waits until it has fired, or the clock was set. What goes wrong counts as fired: one look too many does no harm.
+        pub(super) async fn fired(&self) {
+            loop {
+                let Ok(mut ready) = self.0.readable().await else { return };
+                // The read says ECANCELED when the clock was set.
+                let read = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut [0u8; 8])?));
+                if read.is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Alarm, Means};
+    use crate::core::Tick;
+    use crate::driver::clock::Clock;
+
+    /// Longer than any of these waits, on a busy machine, too.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    async fn rings(alarm: &mut Alarm) -> bool {
+        tokio::time::timeout(DEADLINE, alarm.rang()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn it_rings_at_its_wall_time_and_not_before() {
+        let clock = Clock::starting_at(Tick::ZERO);
+        for mut alarm in [Alarm::new(), Alarm { set_for: None, means: Means::Recheck(None) }] {
+            let at = clock.unix_ms() + 300;
+            alarm.set(Some(at), &clock);
+            assert!(rings(&mut alarm).await, "{alarm:?}");
+            assert!(clock.unix_ms() >= at, "{alarm:?}: too early");
+            alarm.set(Some(at), &clock);
+            assert!(rings(&mut alarm).await, "set for the past, it rings at once: {alarm:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn set_anew_it_forgets_the_old_time_and_taken_back_it_is_silent() {
+        let clock = Clock::starting_at(Tick::ZERO);
+        let mut alarm = Alarm::new();
+        alarm.set(Some(clock.unix_ms() + 3_600_000), &clock);
+        let soon = clock.unix_ms() + 200;
+        alarm.set(Some(soon), &clock);
+        assert!(rings(&mut alarm).await);
+        alarm.set(Some(clock.unix_ms() + 100), &clock);
+        alarm.set(None, &clock);
+        let other = tokio::time::sleep(Duration::from_millis(300));
+        tokio::select! {
+            () = alarm.rang() => panic!("it was taken back"),
+            () = other => {}
+        }
+    }
+}

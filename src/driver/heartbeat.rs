@@ -1,0 +1,108 @@
+//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for whoever supervises it.
+//!
+//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
+//! cut takes is none that anybody needs.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
+pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
+/// The file's name.
+const FILE: &str = "heartbeat.json";
+/// What becomes the file. There is one ccc to a run, so one name is enough.
+const NEXT: &str = ".heartbeat.json.next";
+
+/// What stands in the file.
+#[derive(Debug, Serialize)]
+struct Beat<'a> {
+    /// Seconds since 1970.
+    unix_ts: i64,
+    /// The ccc process.
+    pid: u32,
+    /// The run's id.
+    run: &'a str,
+    /// What the run is doing.
+    phase: &'a str,
+}
+
+/// The heart of one run.
+#[derive(Debug)]
+pub(super) struct Heart {
+    run: String,
+    file: PathBuf,
+    next: PathBuf,
+    /// The last beat could not be written, and that was said.
+    failed: bool,
+}
+
+impl Heart {
+    /// For the run with this id, in its directory.
+    pub(super) fn new(run: &str, run_dir: &Path) -> Heart {
+        Heart { run: run.to_owned(), file: run_dir.join(FILE), next: run_dir.join(NEXT), failed: false }
+    }
+
+    /// Replaces the file. That it cannot be written never disturbs the run.
+    pub(super) fn beat(&mut self, phase: &str, unix_ms: i64) {
+        let beat = Beat { unix_ts: unix_ms.div_euclid(1_000), pid: std::process::id(), run: &self.run, phase };
+        match self.write(&beat) {
+            Ok(()) => self.failed = false,
+            Err(error) => {
+                if !self.failed {
+                    tracing::warn!(%error, file = %self.file.display(), "the heartbeat cannot be written");
+                }
+                self.failed = true;
+            }
+        }
+    }
+
+    fn write(&self, beat: &Beat<'_>) -> io::Result<()> {
+        let mut json = serde_json::to_vec(beat)?;
+        json.push(b'\n');
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.next)?;
+        file.write_all(&json)?;
+        fs::rename(&self.next, &self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::Heart;
+
+    #[test]
+    fn each_beat_replaces_the_file_whole_and_only_its_owner_reads_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut heart = Heart::new("20261120-191822-k3f9", dir.path());
+        for (phase, unix_ms) in [("starting", 1_795_202_692_900), ("working", 1_795_202_697_400)] {
+            heart.beat(phase, unix_ms);
+            let path = dir.path().join("heartbeat.json");
+            let text = std::fs::read_to_string(&path).expect("a heartbeat");
+            let pid = std::process::id();
+            let unix_ts = unix_ms / 1_000;
+            assert_eq!(
+                text,
+                format!(
+                    "{{\"unix_ts\":{unix_ts},\"pid\":{pid},\"run\":\"20261120-191822-k3f9\",\"phase\":\"{phase}\"}}\n"
+                )
+            );
+            assert_eq!(path.metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
+            assert_eq!(std::fs::read_dir(dir.path()).expect("the directory").count(), 1, "nothing is left beside it");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_disturbs_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut heart = Heart::new("run", &dir.path().join("gone"));
+        heart.beat("working", 0);
+        heart.beat("working", 0);
+        assert!(heart.failed);
+    }
+}

@@ -1,0 +1,157 @@
+//! The tokens of the run in the real world: their values on the way into a child's environment, and what all ccc
+//! processes of the user know about them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::thread;
+
+use secrecy::SecretString;
+
+use super::inbox::{Event, Inbox};
+use crate::agent::AgentKind;
+use crate::config::Env;
+use crate::core::pool::learn;
+use crate::core::{ProcId, Spawn, TokenFact, TokenId, TokenReport};
+use crate::journal::Redactor;
+use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens, TokenStates, probe};
+
+/// Stack of the threads that fetch and probe; TLS is deeper than the rest.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// What a fetched value is for.
+#[derive(Debug)]
+pub(super) enum FetchedFor {
+    /// This process is to be started with it.
+    Spawn(Spawn),
+    /// This live process is to go on with it.
+    Exchange(ProcId),
+}
+
+/// See the module. Its `Debug` shows no value, since [`SecretString`] and [`Credential`] show none.
+#[derive(Debug)]
+pub struct Wallet {
+    pool: Pool,
+    shared: SharedTokens,
+    /// What was known last: used as it is when the shared file cannot be had.
+    states: TokenStates,
+    /// What could not be told to the others: it holds for this run.
+    untold: Vec<(TokenId, TokenReport)>,
+    /// Values that a command gave; kept, since password managers ask their user each time.
+    fetched: BTreeMap<TokenId, SecretString>,
+    /// Where providers are asked; without it none is.
+    ask: Option<(Hosts, Env)>,
+}
+
+/// A token's value, as far as it is at hand.
+pub(super) enum Value {
+    /// It is; `None` where the agent's CLI finds it by itself.
+    Ready(Option<SecretString>),
+    /// A command gives it.
+    ToFetch(Credential),
+}
+
+impl Wallet {
+    /// The wallet of a run. `ask` says where providers are asked, and with which proxy; without it none is.
+    #[must_use]
+    pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Wallet {
+        let states = TokenStates::default();
+        Wallet { pool, shared, states, untold: Vec::new(), fetched: BTreeMap::new(), ask }
+    }
+
+    /// All tokens with what is known by now.
+    pub fn read(&mut self, now_unix_ms: i64) -> Vec<TokenFact> {
+        match self.shared.read() {
+            Ok(states) => self.states = states,
+            Err(error) => tracing::warn!(%error, "the shared state of the tokens cannot be read"),
+        }
+        self.facts(now_unix_ms)
+    }
+
+    /// Tells all ccc processes of the user about a token; gives what is known then.
+    pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
+        let Some(credential) = self.pool.get(id) else { return self.read(now_unix_ms) };
+        match self.shared.report(credential, reports, now_unix_ms) {
+            Ok(states) => self.states = states,
+            Err(error) => {
+                tracing::warn!(%error, "the shared state of the tokens cannot be written");
+                self.untold.retain(|(untold, _)| untold != id);
+                self.untold.extend(reports.iter().map(|report| (id.clone(), report.clone())));
+            }
+        }
+        self.facts(now_unix_ms)
+    }
+
+    fn facts(&self, now_unix_ms: i64) -> Vec<TokenFact> {
+        let mut facts = self.pool.facts(&self.states, now_unix_ms);
+        for (id, report) in &self.untold {
+            if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *id) {
+                learn(fact, report);
+            }
+        }
+        facts
+    }
+
+    /// The value of a token.
+    pub(super) fn value(&self, id: Option<&TokenId>) -> Value {
+        let Some(credential) = id.and_then(|id| self.pool.get(id)) else { return Value::Ready(None) };
+        match credential.held_value().or_else(|| self.fetched.get(&credential.id())) {
+            Some(value) => Value::Ready(Some(value.clone())),
+            None if credential.needs_fetching() => Value::ToFetch(credential.clone()),
+            None => Value::Ready(None),
+        }
+    }
+
+    /// Keeps a fetched value.
+    pub(super) fn keep(&mut self, id: TokenId, value: SecretString) {
+        self.fetched.insert(id, value);
+    }
+
+    /// The environment of a child with this token and no other.
+    #[must_use]
+    pub fn child_env(&self, base: &[(OsString, OsString)], id: Option<&TokenId>) -> Vec<(OsString, OsString)> {
+        let change = match id {
+            Some(id) => self.pool.child_env(id, self.fetched.get(id)),
+            None => self.pool.child_env_without(),
+        };
+        change.apply(base.iter().cloned())
+    }
+
+    /// The line that exchanges the credential of a live process; `None` when this one cannot be exchanged.
+    pub(super) fn exchange_line(&self, agent: AgentKind, proc: ProcId, id: &TokenId) -> Option<Vec<u8>> {
+        self.pool.get(id)?.exchange_line(agent, proc.0, self.fetched.get(id))
+    }
+
+    /// Asks the provider about a token, in a thread of its own; what it says comes as an event. Nothing comes when it
+    /// cannot be asked. The client is made there: it reads certificates, which a run that asks nobody need not pay for.
+    pub(super) fn probe(&self, id: &TokenId, inbox: Inbox, now_unix_ms: i64) {
+        let (Some(credential), Some((hosts, env))) = (self.pool.get(id).cloned(), self.ask.clone()) else { return };
+        let Value::Ready(Some(value)) = self.value(Some(id)) else { return };
+        let body = move || {
+            let probed = probe(&Http::new(hosts, &env), &credential, &value, now_unix_ms);
+            tracing::debug!(token = %credential.id(), verdict = %probed.verdict, "asked the provider");
+            inbox.post(Event::Probed { token: credential.id(), reports: probed.reports(now_unix_ms) });
+        };
+        start("probe", body);
+    }
+
+    /// A redactor that knows the values of all tokens, the fetched ones among them.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.pool.redactor_with(self.fetched.values())
+    }
+}
+
+/// Fetches a value by its command, in a thread of its own.
+pub(super) fn fetch(credential: Credential, purpose: FetchedFor, inbox: Inbox) {
+    let body = move || {
+        let value = credential.value().map_err(|error| error.to_string());
+        inbox.post(Event::Fetched { token: credential.id(), value, purpose });
+    };
+    start("fetch", body);
+}
+
+fn start(name: &str, body: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body) {
+        tracing::warn!(%error, "no thread for {name}");
+    }
+}

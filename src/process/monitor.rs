@@ -1,0 +1,165 @@
+//! The process between ccc and a guest: the leader of the guest's session, which does what a shell does for its jobs.
+//!
+//! A program that is itself the leader of a session cannot be stopped by Ctrl-Z: its process group is orphaned, and the
+//! kernel discards SIGTSTP there. So the session's leader is a copy of ccc that executes nothing, has closed all files and
+//! only waits: it puts the program into a group of its own, in the foreground of the terminal, tells ccc of its stops
+//! ([`Report`]), and at its end ends in the same way, so that for everybody else it *is* the program.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, Signal as RawSignal, WaitId, WaitIdOptions, waitid};
+
+use super::launch::close_from;
+use super::signal::{ignore, reset_disposition};
+
+/// Length of one report, in bytes: two numbers. Below `PIPE_BUF`, so none is ever torn.
+const REPORT_BYTES: usize = 8;
+const STARTED: i32 = 1;
+const STOPPED: i32 = 2;
+/// The one descriptor that the monitor keeps.
+const KEPT: RawFd = 3;
+
+/// What the monitor tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// The program's process id, which is also its group's.
+    Started(u32),
+    /// The program was stopped by this signal.
+    Stopped(i32),
+}
+
+impl Report {
+    /// Reads the next one; none when the monitor is gone.
+    pub(super) fn read(from: &OwnedFd) -> Option<Self> {
+        loop {
+            let mut bytes = [0; REPORT_BYTES];
+            match rustix::io::read(from, &mut bytes) {
+                Ok(REPORT_BYTES) => {
+                    let [kind, value] = [0, 4].map(|at| {
+                        let mut number = [0; 4];
+                        number.copy_from_slice(&bytes[at..at + 4]);
+                        i32::from_ne_bytes(number)
+                    });
+                    match kind {
+                        STARTED => return u32::try_from(value).ok().map(Self::Started),
+                        STOPPED => return Some(Self::Stopped(value)),
+                        _ => {}
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Called between fork and exec, in the leader of a new session: returns in a new child of it, which goes on to execute the
+/// program; the leader itself stays here for ever. `terminal` says that descriptor 1 is the session's terminal.
+///
+/// # Errors
+/// When the system gives no further process; then nothing was split.
+pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
+    #[allow(unsafe_code, reason = "rustix wraps no fork")]
+    // SAFETY: we are the only thread of a process that was just forked; both sides make system calls only.
+    let child = unsafe { fork() };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if let Some(program) = Pid::from_raw(child) {
+        monitor(program, reports)
+    }
+    // Who is not in the foreground is stopped for asking to be, unless it does not mind.
+    rustix::process::setpgid(None, None)?;
+    if terminal {
+        ignore(RawSignal::TTOU.as_raw());
+        #[allow(unsafe_code, reason = "a descriptor known by its number only")]
+        // SAFETY: the standard library has just made it the child's stdout.
+        let stdout = unsafe { BorrowedFd::borrow_raw(1) };
+        rustix::termios::tcsetpgrp(stdout, rustix::process::getpid())?;
+        reset_disposition(RawSignal::TTOU.as_raw());
+    }
+    end_with_parent();
+    Ok(())
+}
+
+/// The monitor's whole life.
+fn monitor(program: Pid, reports: RawFd) -> ! {
+    // The program does so, too: whoever is first. Nobody shall see it in our group.
+    let _ = rustix::process::setpgid(Some(program), Some(program));
+    end_with_parent();
+    keep_only(reports);
+    report(STARTED, program.as_raw_nonzero().get());
+    loop {
+        match waitid(WaitId::Pid(program), WaitIdOptions::EXITED | WaitIdOptions::STOPPED) {
+            Ok(Some(status)) => {
+                if let Some(signal) = status.stopping_signal() {
+                    report(STOPPED, signal);
+                } else if let Some(code) = status.exit_status() {
+                    exit_at_once(code)
+                } else if let Some(signal) = status.terminating_signal() {
+                    die_by(signal)
+                }
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(_) => exit_at_once(c_int::from(u8::MAX)),
+        }
+    }
+}
+
+/// Closes everything but this descriptor: whoever waits for the end of the program's output shall not wait for us.
+fn keep_only(reports: RawFd) {
+    #[allow(unsafe_code, reason = "descriptors known by their numbers only")]
+    // SAFETY: nothing in this process uses any of them any more.
+    unsafe {
+        dup2(reports, KEPT);
+        for fd in 0..KEPT {
+            close(fd);
+        }
+    }
+    close_from(KEPT + 1);
+}
+
+fn report(kind: i32, value: i32) {
+    let mut bytes = [0; REPORT_BYTES];
+    bytes[..4].copy_from_slice(&kind.to_ne_bytes());
+    bytes[4..].copy_from_slice(&value.to_ne_bytes());
+    #[allow(unsafe_code, reason = "a descriptor known by its number only")]
+    // SAFETY: it was put there by `keep_only`.
+    let to = unsafe { BorrowedFd::borrow_raw(KEPT) };
+    // A ccc that is gone hears nothing, and its end is ours.
+    let _ = rustix::io::write(to, &bytes);
+}
+
+/// When whoever started us dies, we are hung up: a guest without a terminal would hear of its ccc's death by nothing else.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(RawSignal::HUP));
+}
+
+/// Ends as the program did, without a second core dump.
+fn die_by(signal: i32) -> ! {
+    let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    if let Some(signal) = RawSignal::from_named_raw(signal) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+    }
+    exit_at_once(128 + signal)
+}
+
+fn exit_at_once(code: c_int) -> ! {
+    #[allow(unsafe_code, reason = "the standard library's exit runs handlers that are not ours to run")]
+    // SAFETY: ends the process and runs nothing.
+    unsafe {
+        _exit(code)
+    }
+}
+
+#[allow(unsafe_code, reason = "rustix wraps none of them, or only for descriptors that it owns")]
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn dup2(from: c_int, to: c_int) -> c_int;
+    fn close(fd: c_int) -> c_int;
+    fn _exit(code: c_int) -> !;
+}

@@ -1,0 +1,387 @@
+//! What the settings files of the agent's CLI say about credentials.
+//!
+//! ccc gives its agent exactly one token by the environment, so it looks at these files before it starts anything. They are
+//! only read. Measured on 2.1.197 and 2.1.329, which do the same (K is sent as `x-api-key`, B as bearer):
+//!
+//! | in the environment | in the settings | sent |
+//! |---|---|---|
+//! | a variable | the same in `env`, of the user, the project, `settings.local.json`, `--settings` (file or JSON), or managed | the settings' value |
+//! | a variable | the same in `env`, empty | nothing: "Not logged in", exit 1 |
+//! | OAuth token | API key in `env` | K of the settings |
+//! | API key | bearer token in `env` | K of the environment and B of the settings |
+//! | API key | OAuth token in `env` | K of the environment |
+//! | OAuth token | API key in `env`, empty | B of the environment |
+//! | nothing, login | OAuth token in `env` | B of the settings |
+//! | API key | `apiKeyHelper` | K of the environment and B of the helper |
+//! | bearer token | `apiKeyHelper` | K of the helper and B of the environment |
+//! | OAuth token, or login | `apiKeyHelper` | K and B of the helper |
+//!
+//! Of several files `settings.local.json` stands over the project's, and that over the user's. The project's are those of
+//! the directory that the CLI starts in, not of the repository's top. Of two `--settings` the last one counts alone.
+//! `--setting-sources` leaves files out, but not `--settings`.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::credential::{CREDENTIAL_VARIABLES, Credential, CredentialKind, variables};
+use super::pool::is_ours;
+use super::sources::same;
+use crate::config::{Dirs, Provider};
+
+/// Where the system's administrator keeps settings of the agent's CLI.
+#[cfg(not(target_os = "macos"))]
+pub const MANAGED_SETTINGS: &str = "/etc/claude-code/managed-settings.json";
+/// Where the system's administrator keeps settings of the agent's CLI.
+#[cfg(target_os = "macos")]
+pub const MANAGED_SETTINGS: &str = "/Library/Application Support/ClaudeCode/managed-settings.json";
+
+/// The settings that the agent's CLI will read, as far as credentials are concerned.
+#[derive(Debug, Clone, Default)]
+pub struct AgentSettings {
+    sources: Vec<SettingsSource>,
+    /// Files that could not be read or understood.
+    pub warnings: Vec<String>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingsPlaces<'a> {
+    /// The user's directories.
+    pub dirs: &'a Dirs,
+    /// The directory that the agent is started in.
+    pub cwd: &'a Path,
+    /// What the user's arguments for the agent give by `--settings`: a file or JSON.
+    pub argument: Option<&'a str>,
+    /// What they give by `--setting-sources`: which of the files `user`, `project` and `local` are read; all without it.
+    pub sources: Option<&'a [String]>,
+    /// The administrator's file, usually [`MANAGED_SETTINGS`].
+    pub managed: &'a Path,
+}
+
+/// One file of settings, or the argument.
+#[derive(Debug, Clone)]
+struct SettingsSource {
+    place: String,
+    helper: bool,
+    /// Empty values are kept: they take the variable's place as well.
+    env: Vec<(&'static str, SecretString)>,
+}
+
+/// A setting that would take the place of the token that ccc gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The file, or the argument.
+    pub place: String,
+    /// What in it.
+    pub setting: ConflictingSetting,
+}
+
+/// What in a settings file takes a token's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConflictingSetting {
+    /// This variable in its `env`.
+    Variable(&'static str),
+    /// Its `apiKeyHelper`.
+    Helper,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.setting {
+            ConflictingSetting::Variable(name) => write!(f, "`env.{name}` in {}", self.place),
+            ConflictingSetting::Helper => write!(f, "`apiKeyHelper` in {}", self.place),
+        }
+    }
+}
+
+impl AgentSettings {
+    /// Reads them, the strongest first. A file that is not there says nothing; one that cannot be understood is a warning.
+    #[must_use]
+    pub fn read(places: SettingsPlaces<'_>) -> Self {
+        let mut settings = Self::default();
+        let project = places.cwd.join(".claude");
+        settings.file(places.managed);
+        settings.argument(places.argument, places.cwd);
+        for (source, file) in [
+            ("local", project.join("settings.local.json")),
+            ("project", project.join("settings.json")),
+            ("user", places.dirs.claude.join("settings.json")),
+        ] {
+            if places.sources.is_none_or(|read| read.iter().any(|named| named == source)) {
+                settings.file(&file);
+            }
+        }
+        settings
+    }
+
+    fn file(&mut self, path: &Path) {
+        let place = path.display().to_string();
+        // In the home directory the project's file is the user's.
+        if self.sources.iter().any(|source| source.place == place) {
+            return;
+        }
+        if let Some(value) = read_json(path, &mut self.warnings) {
+            self.add(place, &value);
+        }
+    }
+
+    fn argument(&mut self, argument: Option<&str>, cwd: &Path) {
+        let Some(text) = argument.map(str::trim) else { return };
+        if !text.starts_with('{') {
+            self.file(&cwd.join(PathBuf::from(text)));
+        } else if let Ok(value) = serde_json::from_str(text) {
+            // What is no JSON is refused by the CLI itself.
+            self.add("the agent's argument --settings".to_owned(), &value);
+        }
+    }
+
+    fn add(&mut self, place: String, settings: &Value) {
+        let helper = settings.get("apiKeyHelper").and_then(Value::as_str).is_some_and(|line| !line.trim().is_empty());
+        let env = CREDENTIAL_VARIABLES.into_iter().filter_map(|name| {
+            let value = settings.pointer(&format!("/env/{name}"))?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => return None,
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+            };
+            Some((name, SecretString::from(text)))
+        });
+        self.sources.push(SettingsSource { place, helper, env: env.collect() });
+    }
+
+    /// The helper command, by which the CLI finds a key for itself.
+    pub(super) fn helper(&self) -> Option<Credential> {
+        let source = self.sources.iter().find(|source| source.helper)?;
+        let label = format!("apiKeyHelper of {}", source.place);
+        Some(Credential::found_by_agent(label, CredentialKind::Helper, "helper", None))
+    }
+
+    /// All values.
+    pub(super) fn values(&self) -> impl Iterator<Item = &SecretString> {
+        self.sources.iter().flat_map(|source| &source.env).map(|(_, value)| value)
+    }
+
+    /// For each variable that is set, the strongest source and its value.
+    fn in_force(&self) -> impl Iterator<Item = (&SettingsSource, &'static str, &SecretString)> {
+        CREDENTIAL_VARIABLES
+            .into_iter()
+            .filter_map(|name| self.sources.iter().find_map(|source| Some((source, name, source.value(name)?))))
+    }
+
+    /// The one credential that the settings' `env` gives, when it gives one and there is no helper beside it.
+    pub(super) fn only_credential(&self) -> Option<Credential> {
+        if self.helper().is_some() {
+            return None;
+        }
+        let mut given = self.in_force().filter(|(_, _, value)| !is_empty(value));
+        let (Some((source, name, value)), None) = (given.next(), given.next()) else { return None };
+        let kind = [CredentialKind::ApiKey, CredentialKind::AuthToken, CredentialKind::OAuth]
+            .into_iter()
+            .find(|kind| variables(Provider::Anthropic, *kind).contains(&name))?;
+        let label = format!("{name} in {}", source.place);
+        Some(Credential::held(label, kind, Provider::Anthropic, value.clone()))
+    }
+
+    /// What would take the place of one of these credentials, or stand beside it. A variable that says what the only
+    /// credential says anyway does not, nor does an empty one that none of them uses.
+    pub(super) fn conflicts(&self, credentials: &[Credential]) -> Vec<Conflict> {
+        let uses =
+            |credential: &Credential, name: &str| variables(credential.provider, credential.kind).contains(&name);
+        let in_the_way = |name: &str, value: &SecretString| match credentials {
+            _ if is_empty(value) => credentials.iter().any(|credential| uses(credential, name)),
+            [] => false,
+            [only] => !(uses(only, name) && only.held_value().is_some_and(|held| same(held, value))),
+            [_, _, ..] => true,
+        };
+        let mut conflicts = Vec::new();
+        for (_, name, _) in self.in_force().filter(|(_, name, value)| in_the_way(name, value)) {
+            // Those below it would be next.
+            let sources = self.sources.iter().filter(|source| source.value(name).is_some());
+            let setting = ConflictingSetting::Variable(name);
+            conflicts.extend(sources.map(|source| Conflict { place: source.place.clone(), setting }));
+        }
+        if credentials.iter().any(is_ours) {
+            let sources = self.sources.iter().filter(|source| source.helper);
+            let setting = ConflictingSetting::Helper;
+            conflicts.extend(sources.map(|source| Conflict { place: source.place.clone(), setting }));
+        }
+        conflicts
+    }
+}
+
+impl SettingsSource {
+    fn value(&self, name: &str) -> Option<&SecretString> {
+        self.env.iter().find(|(set, _)| *set == name).map(|(_, value)| value)
+    }
+}
+
+fn is_empty(value: &SecretString) -> bool {
+    value.expose_secret().trim().is_empty()
+}
+
+/// A file of the agent's CLI; a missing one is nothing to speak of. The parser's message is left out: it may quote.
+pub(super) fn read_json(file: &Path, warnings: &mut Vec<String>) -> Option<Value> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
+            return None;
+        }
+        Err(error) => {
+            warnings.push(format!("{} cannot be read: {error}", file.display()));
+            return None;
+        }
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| {
+            warnings.push(format!(
+                "{} is not valid JSON at line {}, column {}",
+                file.display(),
+                error.line(),
+                error.column()
+            ));
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Env;
+    use serde_json::json;
+
+    const KEY: &str = "ANTHROPIC_API_KEY";
+    const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
+    const OAUTH: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+    /// A home with a project in it, and these files.
+    fn home(files: &[(&str, Value)]) -> tempfile::TempDir {
+        let home = tempfile::tempdir().expect("tempdir");
+        for (name, value) in files {
+            let path = home.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+            fs::write(path, value.to_string()).expect("write");
+        }
+        home
+    }
+
+    fn read_in(home: &Path, argument: Option<&str>, sources: Option<&[String]>) -> AgentSettings {
+        let dirs = Dirs::new(home, home, home, &Env::default());
+        AgentSettings::read(SettingsPlaces {
+            dirs: &dirs,
+            cwd: &home.join("project"),
+            argument,
+            sources,
+            managed: &home.join("managed.json"),
+        })
+    }
+
+    fn held(name: &str, value: &str) -> Credential {
+        let kind = match name {
+            KEY => CredentialKind::ApiKey,
+            BEARER => CredentialKind::AuthToken,
+            _ => CredentialKind::OAuth,
+        };
+        Credential::held(name, kind, Provider::Anthropic, SecretString::from(value))
+    }
+
+    fn found(settings: &AgentSettings, credentials: &[Credential], home: &Path) -> Vec<String> {
+        let root = format!("{}/", home.display());
+        settings.conflicts(credentials).iter().map(|conflict| conflict.to_string().replace(&root, "")).collect()
+    }
+
+    #[test]
+    fn a_credential_in_any_settings_file_or_argument_is_found_and_named_without_its_value() {
+        let setting = json!({"env": {KEY: "made-up-setting", "PATH": "/x"}});
+        let argument = setting.to_string();
+        for (file, argument, named) in [
+            (Some(".claude/settings.json"), None, ".claude/settings.json"),
+            (Some("project/.claude/settings.json"), None, "project/.claude/settings.json"),
+            (Some("project/.claude/settings.local.json"), None, "project/.claude/settings.local.json"),
+            (Some("managed.json"), None, "managed.json"),
+            (Some("project/mine.json"), Some("mine.json"), "project/mine.json"),
+            (None, Some(argument.as_str()), "the agent's argument --settings"),
+        ] {
+            let files: Vec<_> = file.map(|file| (file, setting.clone())).into_iter().collect();
+            let home = home(&files);
+            let settings = read_in(home.path(), argument, None);
+            let found = found(&settings, &[held(OAUTH, "made-up-ours")], home.path());
+            assert_eq!(found, [format!("`env.{KEY}` in {named}")]);
+            assert!(!format!("{settings:?}").contains("made-up"), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_take_a_tokens_place_is_in_the_way_and_what_changes_nothing_is_not() {
+        let ours = |names: &[&str]| -> Vec<Credential> {
+            names.iter().map(|name| held(name, &format!("ours-{name}"))).collect()
+        };
+        let login = || vec![Credential::found_by_agent("login", CredentialKind::Login, "login", None)];
+        let env = |name: &str, value: &str| json!({"env": {name: value}});
+        // the user's settings, the tokens, how many settings are in the way
+        for (settings, credentials, expected) in [
+            (env(KEY, "other"), ours(&[KEY]), 1),
+            (env(KEY, "other"), ours(&[OAUTH]), 1),
+            (env(OAUTH, "other"), ours(&[KEY]), 1),
+            (env(OAUTH, "other"), login(), 1),
+            (env(KEY, "ours-ANTHROPIC_API_KEY"), ours(&[KEY]), 0),
+            (env(KEY, "ours-ANTHROPIC_API_KEY"), ours(&[KEY, OAUTH]), 1),
+            (env(KEY, "other"), vec![], 0),
+            (env(KEY, ""), ours(&[KEY]), 1),
+            (env(KEY, ""), ours(&[OAUTH, KEY]), 1),
+            (env(KEY, ""), ours(&[OAUTH]), 0),
+            (env("ANTHROPIC_BASE_URL", "http://x"), ours(&[KEY]), 0),
+            (json!({"env": {KEY: 12345678}}), ours(&[KEY]), 1),
+            (json!({"env": {KEY: null}}), ours(&[KEY]), 0),
+            (json!({"apiKeyHelper": "pass"}), ours(&[KEY]), 1),
+            (json!({"apiKeyHelper": "pass"}), ours(&[OAUTH]), 1),
+            (json!({"apiKeyHelper": "pass"}), vec![], 0),
+            (json!({"apiKeyHelper": "pass"}), login(), 0),
+            (json!({"apiKeyHelper": ""}), ours(&[KEY]), 0),
+            (json!([]), ours(&[KEY]), 0),
+        ] {
+            let home = home(&[(".claude/settings.json", settings.clone())]);
+            let conflicts = read_in(home.path(), None, None).conflicts(&credentials);
+            assert_eq!(conflicts.len(), expected, "{settings} with {credentials:?}: {conflicts:?}");
+        }
+    }
+
+    #[test]
+    fn the_strongest_file_decides_and_all_that_would_follow_it_are_named() {
+        let home = home(&[
+            (".claude/settings.json", json!({"env": {KEY: "user"}})),
+            ("project/.claude/settings.json", json!({"env": {KEY: "project"}})),
+        ]);
+        let settings = read_in(home.path(), None, None);
+        let both =
+            [format!("`env.{KEY}` in project/.claude/settings.json"), format!("`env.{KEY}` in .claude/settings.json")];
+        assert_eq!(found(&settings, &[held(KEY, "user")], home.path()), both, "the project's takes its place");
+        assert_eq!(found(&settings, &[held(KEY, "project")], home.path()), Vec::<String>::new());
+        let only = settings.only_credential().expect("one");
+        assert_eq!(only.label, format!("{KEY} in {}/project/.claude/settings.json", home.path().display()));
+        let user = ["user".to_owned()];
+        let settings = read_in(home.path(), None, Some(&user));
+        assert_eq!(found(&settings, &[held(KEY, "project")], home.path()), both[1..], "the project's is not read");
+    }
+
+    #[test]
+    fn settings_that_give_one_credential_and_no_helper_give_the_only_one() {
+        for (settings, expected) in [
+            (json!({"env": {BEARER: "x"}}), Some(CredentialKind::AuthToken)),
+            (json!({"env": {BEARER: "x", KEY: ""}}), Some(CredentialKind::AuthToken)),
+            (json!({"env": {OAUTH: "x"}}), Some(CredentialKind::OAuth)),
+            (json!({"env": {BEARER: "x", KEY: "y"}}), None),
+            (json!({"env": {BEARER: "x"}, "apiKeyHelper": "pass"}), None),
+            (json!({"env": {BEARER: ""}}), None),
+            (json!({}), None),
+        ] {
+            let home = home(&[(".claude/settings.json", settings.clone())]);
+            let only = read_in(home.path(), None, None).only_credential();
+            assert_eq!(only.map(|only| only.kind), expected, "{settings}");
+        }
+    }
+}

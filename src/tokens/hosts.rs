@@ -1,0 +1,372 @@
+//! Where each provider is asked: the hosts that the user means, and no other.
+//!
+//! A token goes to the host that the agent itself would send it to. That is the provider's own, or the one that the
+//! user's variable or the user's own settings of the agent name. A file of the project names none: who clones a
+//! repository does not mean to give a token to whom its files name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::config::{Dirs, Env, Project, Provider};
+
+/// Where the agent's CLI asks Anthropic, when not at the official host. Honoured by the CLI as well.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+
+const ANTHROPIC: &str = "https://api.anthropic.com";
+const OPENAI: &str = "https://api.openai.com/v1";
+const GOOGLE: &str = "https://generativelanguage.googleapis.com";
+const COHERE: &str = "https://api.cohere.com";
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// A provider's API.
+    Api(Provider),
+    /// Anthropic's account of what a subscription has used. The agent's CLI asks it at the official host, whatever
+    /// `ANTHROPIC_BASE_URL` says (facts §9).
+    Usage,
+}
+
+/// An `https` URL below which a service is asked, or an `http` one on this machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    text: String,
+    host: String,
+    loopback: bool,
+}
+
+/// What is wrong with a base URL. Nothing of it is quoted: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlFault {
+    /// It is no URL with a host.
+    #[error("is no URL such as https://api.example.com")]
+    NotAUrl,
+    /// Its scheme is neither `https` nor `http`.
+    #[error("begins with another scheme than https")]
+    OtherScheme,
+    /// `http` to another machine: whoever is in between reads the token.
+    #[error("is plain http to another machine, where anybody in between could read the token; use https")]
+    PlainHttp,
+    /// It holds a user or a password.
+    #[error("holds a user name or password, which do not belong there")]
+    UserInfo,
+    /// It has a query or a fragment, below which nothing can be asked.
+    #[error("has a ? or #, below which nothing can be asked")]
+    Query,
+}
+
+/// Why a service is not asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The base URL makes no sense.
+    #[error("{named_by} {fault}")]
+    Url {
+        /// The variable, key or file that names it.
+        named_by: String,
+        /// What is wrong.
+        fault: UrlFault,
+    },
+    /// A file of the project names another host than the user does.
+    #[error(
+        "{file} sends the agent's requests to another host; a project's file does not decide where a token is checked: \
+         set {ANTHROPIC_BASE_URL} to that host if you mean it"
+    )]
+    ProjectDecides {
+        /// The file.
+        file: String,
+    },
+    /// `ANTHROPIC_BASE_URL` leads elsewhere, so the official host is not meant.
+    #[error(
+        "requests go to {gateway} instead of Anthropic, so the usage endpoint is not asked; set `usage.base_url` or \
+         CCC_USAGE_BASE_URL to ask it all the same"
+    )]
+    Gateway {
+        /// The host that is meant.
+        gateway: String,
+    },
+}
+
+/// The base URLs of all services. One that makes no sense is an error only for who asks there.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    bases: BTreeMap<Service, Result<BaseUrl, HostError>>,
+}
+
+impl BaseUrl {
+    /// Reads a base URL.
+    ///
+    /// # Errors
+    /// When it is none, or the token would go over the network unencrypted.
+    pub fn parse(text: &str) -> Result<Self, UrlFault> {
+        let text = text.trim().trim_end_matches('/');
+        if text.contains(['?', '#']) {
+            return Err(UrlFault::Query);
+        }
+        let uri: ureq::http::Uri = text.parse().map_err(|_| UrlFault::NotAUrl)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(UrlFault::NotAUrl);
+        };
+        if authority.as_str().contains('@') {
+            return Err(UrlFault::UserInfo);
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(UrlFault::NotAUrl);
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let loopback =
+            bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        match scheme {
+            "https" => {}
+            "http" if loopback => {}
+            "http" => return Err(UrlFault::PlainHttp),
+            _ => return Err(UrlFault::OtherScheme),
+        }
+        Ok(Self { text: text.to_owned(), host: authority.as_str().to_ascii_lowercase(), loopback })
+    }
+
+    /// The host, with its port where one is given.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether it is this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// The URL of a path, which begins with `/`.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.text)
+    }
+
+    fn official(url: &'static str) -> Result<Self, HostError> {
+        named(url, || "the official host".to_owned())
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn named(text: &str, named_by: impl FnOnce() -> String) -> Result<BaseUrl, HostError> {
+    BaseUrl::parse(text).map_err(|fault| HostError::Url { named_by: named_by(), fault })
+}
+
+impl Hosts {
+    /// The hosts that the user means. `usage_base` is the setting `usage.base_url`, which no project's file can give;
+    /// `managed` the administrator's settings of the agent's CLI.
+    ///
+    /// What the agent's settings say about `ANTHROPIC_BASE_URL` stands over the variable, as it does for the agent's CLI.
+    #[must_use]
+    pub fn read(env: &Env, dirs: &Dirs, project: &Project, managed: &Path, usage_base: Option<&str>) -> Self {
+        let anthropic = anthropic(env, dirs, project, managed);
+        let usage = match (usage_base, &anthropic) {
+            (Some(text), _) => named(text, || "usage.base_url".to_owned()),
+            (None, Err(error)) => Err(error.clone()),
+            (None, Ok(base)) if base.text == ANTHROPIC => BaseUrl::official(ANTHROPIC),
+            (None, Ok(base)) => Err(HostError::Gateway { gateway: base.host.clone() }),
+        };
+        let first = |names: &[&'static str], official| {
+            let set = names.iter().find_map(|name| Some((*name, env.get(name)?)));
+            set.map_or_else(
+                || BaseUrl::official(official),
+                |(name, value)| named(&value.to_string_lossy(), || name.to_owned()),
+            )
+        };
+        let bases = [
+            (Service::Api(Provider::Anthropic), anthropic),
+            (Service::Usage, usage),
+            (Service::Api(Provider::OpenAi), first(&["OPENAI_BASE_URL"], OPENAI)),
+            (Service::Api(Provider::Google), first(&["GOOGLE_GEMINI_BASE_URL", "GEMINI_BASE_URL"], GOOGLE)),
+            (Service::Api(Provider::Cohere), first(&["CO_API_URL", "COHERE_BASE_URL"], COHERE)),
+        ];
+        Self { bases: BTreeMap::from(bases) }
+    }
+
+    /// Where a service is asked.
+    ///
+    /// # Errors
+    /// When no host is meant, or the one that is named makes no sense.
+    pub fn base(&self, service: Service) -> Result<&BaseUrl, HostError> {
+        match self.bases.get(&service) {
+            Some(Ok(base)) => Ok(base),
+            Some(Err(error)) => Err(error.clone()),
+            // Every service is in the map; what is not has no host that anybody meant.
+            None => Err(HostError::Url { named_by: "the host".to_owned(), fault: UrlFault::NotAUrl }),
+        }
+    }
+}
+
+/// Where Anthropic's API is asked.
+fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Result<BaseUrl, HostError> {
+    let users_file = dirs.claude.join("settings.json");
+    let own = base_in(managed).map(|text| (managed.display().to_string(), text));
+    let own = own.or_else(|| base_in(&users_file).map(|text| (users_file.display().to_string(), text)));
+    let own = own.or_else(|| {
+        let value = env.get(ANTHROPIC_BASE_URL)?;
+        Some((ANTHROPIC_BASE_URL.to_owned(), value.to_string_lossy().into_owned()))
+    });
+    let meant = own.map_or_else(|| BaseUrl::official(ANTHROPIC), |(named_by, text)| named(&text, || named_by))?;
+    let claude = project.cwd.join(".claude");
+    for file in [claude.join("settings.local.json"), claude.join("settings.json")] {
+        // In the home directory the project's file is the user's.
+        if file == users_file {
+            continue;
+        }
+        if let Some(text) = base_in(&file)
+            && BaseUrl::parse(&text).as_ref() != Ok(&meant)
+        {
+            return Err(HostError::ProjectDecides { file: file.display().to_string() });
+        }
+    }
+    Ok(meant)
+}
+
+/// What a settings file of the agent says the base URL is. A file that cannot be read says nothing here: it is a warning
+/// where the credentials are looked for.
+fn base_in(settings: &Path) -> Option<String> {
+    let bytes = std::fs::read(settings).ok()?;
+    let value: Value = serde_json::from_slice(&bytes).ok()?;
+    let text = value.pointer("/env/ANTHROPIC_BASE_URL")?.as_str()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_this_machine_are_asked() {
+        for (text, expected) in [
+            ("https://api.anthropic.com", Ok("api.anthropic.com")),
+            ("https://gateway.example:8443/anthropic/", Ok("gateway.example:8443")),
+            ("http://127.0.0.1:8080", Ok("127.0.0.1:8080")),
+            ("http://127.8.9.1", Ok("127.8.9.1")),
+            ("http://[::1]:80/x", Ok("[::1]:80")),
+            ("http://LocalHost:1", Ok("localhost:1")),
+            ("http://api.anthropic.com", Err(UrlFault::PlainHttp)),
+            ("http://192.168.1.10:4000", Err(UrlFault::PlainHttp)),
+            ("http://127.0.0.1.evil.example", Err(UrlFault::PlainHttp)),
+            ("http://localhost.evil.example", Err(UrlFault::PlainHttp)),
+            ("http://localhost@evil.example", Err(UrlFault::UserInfo)),
+            ("https://me:secret@gateway.example", Err(UrlFault::UserInfo)),
+            ("ftp://gateway.example", Err(UrlFault::OtherScheme)),
+            ("https://gateway.example?key=x", Err(UrlFault::Query)),
+            ("gateway.example", Err(UrlFault::NotAUrl)),
+            ("/v1", Err(UrlFault::NotAUrl)),
+            ("", Err(UrlFault::NotAUrl)),
+            ("https://", Err(UrlFault::NotAUrl)),
+        ] {
+            let parsed = BaseUrl::parse(text);
+            assert_eq!(parsed.as_ref().map(BaseUrl::host).map_err(|fault| *fault), expected, "{text}");
+        }
+        let base = BaseUrl::parse("https://gateway.example/anthropic/").expect("a base");
+        assert_eq!(base.join("/v1/messages"), "https://gateway.example/anthropic/v1/messages");
+    }
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("tempdir"))
+        }
+
+        fn write(&self, file: &str, base: &str) {
+            let path = self.0.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+            std::fs::write(path, format!(r#"{{"env":{{"ANTHROPIC_BASE_URL":"{base}"}}}}"#)).expect("write");
+        }
+
+        fn hosts(&self, pairs: &[(&str, &str)], usage_base: Option<&str>) -> Hosts {
+            let env = Env::from_pairs(pairs.iter().copied());
+            let root = self.0.path();
+            let dirs = Dirs::new(root, root, root, &env);
+            let project = Project { cwd: root.join("project"), git_root: None };
+            Hosts::read(&env, &dirs, &project, &root.join("managed.json"), usage_base)
+        }
+    }
+
+    fn shown(hosts: &Hosts, service: Service) -> String {
+        hosts.base(service).map_or_else(|error| format!("{error:?}"), ToString::to_string)
+    }
+
+    #[test]
+    fn an_oauth_token_goes_to_the_official_host_only_when_that_is_meant() {
+        const API: Service = Service::Api(Provider::Anthropic);
+        let home = Home::new();
+        let hosts = home.hosts(&[], None);
+        assert_eq!(shown(&hosts, API), ANTHROPIC);
+        assert_eq!(shown(&hosts, Service::Usage), ANTHROPIC);
+        for official in [ANTHROPIC, "https://api.anthropic.com/"] {
+            let hosts = home.hosts(&[(ANTHROPIC_BASE_URL, official)], None);
+            assert_eq!(shown(&hosts, Service::Usage), ANTHROPIC);
+        }
+        let gateway = [(ANTHROPIC_BASE_URL, "https://gateway.example/a")];
+        let hosts = home.hosts(&gateway, None);
+        assert_eq!(shown(&hosts, API), "https://gateway.example/a");
+        let error = hosts.base(Service::Usage).expect_err("withheld");
+        assert_eq!(error, HostError::Gateway { gateway: "gateway.example".to_owned() });
+        assert!(error.to_string().contains("usage.base_url"), "{error}");
+        let hosts = home.hosts(&gateway, Some("https://usage.example"));
+        assert_eq!(shown(&hosts, Service::Usage), "https://usage.example");
+        let hosts = home.hosts(&[(ANTHROPIC_BASE_URL, "http://gateway.example")], None);
+        assert!(shown(&hosts, API).contains("PlainHttp") && shown(&hosts, Service::Usage).contains("PlainHttp"));
+    }
+
+    #[test]
+    fn the_users_settings_of_the_agent_name_a_host_and_the_projects_do_not() {
+        const API: Service = Service::Api(Provider::Anthropic);
+        let home = Home::new();
+        home.write(".claude/settings.json", "https://gateway.example");
+        let hosts = home.hosts(&[(ANTHROPIC_BASE_URL, "https://other.example")], None);
+        assert_eq!(shown(&hosts, API), "https://gateway.example", "as the agent's CLI has it");
+        home.write("managed.json", "https://managed.example");
+        assert_eq!(shown(&home.hosts(&[], None), API), "https://managed.example");
+
+        for file in ["project/.claude/settings.json", "project/.claude/settings.local.json"] {
+            let home = Home::new();
+            home.write(file, "https://evil.example");
+            for service in [API, Service::Usage] {
+                let error = home.hosts(&[], None).base(service).expect_err("withheld");
+                assert!(matches!(error, HostError::ProjectDecides { .. }), "{error:?}");
+            }
+            let same = home.hosts(&[(ANTHROPIC_BASE_URL, "https://evil.example/")], None);
+            assert_eq!(shown(&same, API), "https://evil.example", "the user means it as well");
+        }
+    }
+
+    #[test]
+    fn other_providers_have_their_own_variables() {
+        let home = Home::new();
+        for (variable, service) in [
+            ("OPENAI_BASE_URL", Provider::OpenAi),
+            ("GOOGLE_GEMINI_BASE_URL", Provider::Google),
+            ("GEMINI_BASE_URL", Provider::Google),
+            ("CO_API_URL", Provider::Cohere),
+            ("COHERE_BASE_URL", Provider::Cohere),
+        ] {
+            let hosts = home.hosts(&[(variable, "https://other.example")], None);
+            assert_eq!(shown(&hosts, Service::Api(service)), "https://other.example");
+            let hosts = home.hosts(&[(variable, "http://other.example")], None);
+            let error = hosts.base(Service::Api(service)).expect_err("plain http");
+            assert!(error.to_string().starts_with(variable), "{error}");
+            assert_eq!(shown(&hosts, Service::Api(Provider::Anthropic)), ANTHROPIC, "the others are as they were");
+        }
+    }
+}

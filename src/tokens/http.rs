@@ -1,0 +1,388 @@
+//! A small blocking HTTP client: one question, one bounded answer, everything within one time limit.
+//!
+//! It runs in whatever thread asks. A secret goes into one header, marked as such, and never into a URL; no redirect is
+//! followed, since it would carry that header elsewhere; and no error quotes what was sent or received.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use ureq::http::header::{HeaderName, HeaderValue};
+use ureq::http::{Request, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Proxy};
+
+use super::hosts::{BaseUrl, HostError, Hosts, Service};
+use crate::config::Env;
+
+/// How long everything together may take: the name's look-up, the connection, TLS, the question and the answer.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of an answer's body is read, in bytes.
+pub const BODY_LIMIT_BYTES: u64 = 256 * 1024;
+/// How much an answer's headers may take, in bytes.
+const HEADERS_LIMIT_BYTES: usize = 64 * 1024;
+/// How large a file of certificates may be, in bytes.
+const CERTIFICATES_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+/// How ccc calls itself. It says who asks; it never passes for another program.
+const USER_AGENT: &str = concat!("ccc/", env!("CARGO_PKG_VERSION"));
+
+/// Variables that name a proxy for `https`, the first that is set counts. Nothing on this machine is asked by a proxy.
+const PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+/// Variables with hosts that are asked without a proxy.
+const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
+/// Names a PEM file of the certificates to trust, instead of Mozilla's: for networks that look into TLS.
+const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
+/// Asks the providers.
+#[derive(Clone)]
+pub struct Http {
+    hosts: Hosts,
+    near: Agent,
+    /// What could not be set up is an error for who asks across the network, and for nobody else.
+    far: Result<Far, HttpFault>,
+}
+
+/// What asks across the network.
+#[derive(Clone)]
+struct Far {
+    agent: Agent,
+    /// The variable that named the proxy.
+    proxy: Option<&'static str>,
+}
+
+/// A question.
+#[derive(Debug, Clone)]
+pub(super) struct Question<'a> {
+    pub(super) service: Service,
+    /// Below the service's base URL, with its query.
+    pub(super) path: &'a str,
+    /// Sent by POST, as JSON; without one it is a GET.
+    pub(super) body: Option<&'a str>,
+    pub(super) headers: &'a [(&'static str, &'static str)],
+    pub(super) key: Key<'a>,
+}
+
+/// How a secret is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Key<'a> {
+    /// As `Authorization: Bearer`.
+    Bearer(&'a SecretString),
+    /// As the value of this header.
+    Header(&'static str, &'a SecretString),
+}
+
+/// An answer, whatever its status. `Debug` shows no header and no body.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    headers: Vec<(String, String)>,
+    /// `None` when it was too large or did not come in time.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// Why there is no answer. No message holds anything of a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFault {
+    /// Nobody is asked.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The whole of it took too long.
+    #[error("{host} did not answer within {} s", TIMEOUT.as_secs())]
+    Timeout {
+        /// Who was asked.
+        host: String,
+    },
+    /// There is no such host, or no name server.
+    #[error("the name {host} cannot be looked up")]
+    NoSuchHost {
+        /// Who was asked.
+        host: String,
+    },
+    /// No connection, or it broke.
+    #[error("no connection to {host}: {kind}")]
+    Connection {
+        /// Who was asked.
+        host: String,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+    /// The host could not show that it is the one.
+    #[error("no secure connection to {host}: {why}")]
+    Tls {
+        /// Who was asked.
+        host: String,
+        /// What TLS said.
+        why: String,
+    },
+    /// The answer is no HTTP, or its headers are too large.
+    #[error("{host} answered something that is no HTTP")]
+    Protocol {
+        /// Who was asked.
+        host: String,
+    },
+    /// The proxy did not let us through.
+    #[error("the proxy of {variable} gives no connection to {host}")]
+    ProxyRefused {
+        /// The variable that names it.
+        variable: &'static str,
+        /// Who was asked.
+        host: String,
+    },
+    /// The proxy's URL makes no sense.
+    #[error("{variable} names no usable proxy; correct it or unset it")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+    },
+    /// The file of certificates cannot be used.
+    #[error("{SSL_CERT_FILE} names {path}, which {why}")]
+    Certificates {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The token cannot stand in a header.
+    #[error("the token has characters that no token has")]
+    NoToken,
+}
+
+impl Http {
+    /// A client for these hosts, with the proxy and the certificates that the environment names. Opens nothing but the
+    /// file of certificates, where one is named.
+    #[must_use]
+    pub fn new(hosts: Hosts, env: &Env) -> Self {
+        let near = Agent::new_with_config(base_config().proxy(None).build());
+        let far = proxy(env).and_then(|named| {
+            let (variable, proxy) = named.unzip();
+            let tls = TlsConfig::builder().root_certs(roots(env)?).build();
+            let agent = Agent::new_with_config(base_config().proxy(proxy).tls_config(tls).build());
+            Ok(Far { agent, proxy: variable })
+        });
+        Self { hosts, near, far }
+    }
+
+    /// Where questions go.
+    #[must_use]
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Asks, and waits for the answer within [`TIMEOUT`].
+    pub(super) fn ask(&self, question: &Question<'_>) -> Result<Answer, HttpFault> {
+        let base = self.hosts.base(question.service)?;
+        let (agent, proxy) = if base.is_loopback() {
+            (&self.near, None)
+        } else {
+            self.far.as_ref().map(|far| (&far.agent, far.proxy)).map_err(Clone::clone)?
+        };
+        let url = base.join(question.path);
+        let fault = |error| fault(error, base, proxy);
+        let (key, value) = question.key.header()?;
+        let mut request = Request::builder().uri(url).header(key, value);
+        for (name, value) in question.headers {
+            request = request.header(*name, *value);
+        }
+        let answered = match question.body {
+            None => request.method("GET").body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request)),
+            Some(body) => request
+                .method("POST")
+                .header("content-type", "application/json")
+                .body(body)
+                .map_err(ureq::Error::from)
+                .and_then(|request| agent.run(request)),
+        };
+        answered.map(Answer::read).map_err(fault)
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The agents' proxy may have a password.
+        f.debug_struct("Http").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+impl Key<'_> {
+    fn header(self) -> Result<(HeaderName, HeaderValue), HttpFault> {
+        let (name, value) = match self {
+            Key::Bearer(secret) => {
+                let text = SecretString::from(format!("Bearer {}", secret.expose_secret()));
+                (ureq::http::header::AUTHORIZATION, HeaderValue::from_str(text.expose_secret()))
+            }
+            Key::Header(name, secret) => (HeaderName::from_static(name), HeaderValue::from_str(secret.expose_secret())),
+        };
+        let mut value = value.map_err(|_| HttpFault::NoToken)?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
+impl Answer {
+    fn read(response: Response<Body>) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().iter().filter_map(|(name, value)| {
+            // What is no text is no header that anybody here reads.
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        let headers = headers.collect();
+        let body = response.into_body().into_with_config().limit(BODY_LIMIT_BYTES).read_to_vec().ok();
+        Self { status, headers, body }
+    }
+
+    /// All headers, their names in lower case.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.trim()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn made_up(status: u16, headers: &[(&str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { status, headers, body: None }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+fn base_config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(HEADERS_LIMIT_BYTES)
+        .max_idle_connections(0)
+        .user_agent(USER_AGENT)
+}
+
+/// The proxy, and the variable that names it.
+fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
+    let set = PROXY_VARIABLES.into_iter().find_map(|name| Some((name, env.get(name)?)));
+    let Some((variable, value)) = set else { return Ok(None) };
+    let unusable = HttpFault::Proxy { variable };
+    let url = value.to_str().map(str::trim).ok_or_else(|| unusable.clone())?;
+    let named = Proxy::new(url).map_err(|_| unusable.clone())?;
+    let mut builder = Proxy::builder(named.protocol()).host(named.host()).port(named.port());
+    if let Some(username) = named.username() {
+        builder = builder.username(username);
+    }
+    if let Some(password) = named.password() {
+        builder = builder.password(password);
+    }
+    let exempt = NO_PROXY_VARIABLES.into_iter().find_map(|name| env.get(name)?.to_str());
+    for host in exempt.unwrap_or_default().split(',').map(str::trim).filter(|host| !host.is_empty()) {
+        builder = builder.no_proxy(host);
+    }
+    builder.build().map(|proxy| Some((variable, proxy))).map_err(|_| unusable)
+}
+
+/// Mozilla's certificates, which are in the program, unless the user names others.
+fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
+    let Some(path) = env.get(SSL_CERT_FILE) else { return Ok(RootCerts::WebPki) };
+    let unusable = |why: String| HttpFault::Certificates { path: path.to_string_lossy().into_owned(), why };
+    let pem = read_bounded(path.as_ref()).map_err(|error| unusable(format!("cannot be read: {}", error.kind())))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            // Keys, and what a later version may tell apart.
+            Ok(_) => {}
+            Err(_) => return Err(unusable("is no valid PEM".to_owned())),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(unusable("holds no certificate".to_owned()));
+    }
+    Ok(RootCerts::from(certificates))
+}
+
+fn read_bounded(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(CERTIFICATES_LIMIT_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a failure means, without the texts that could quote.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the client's list of errors is open")]
+fn fault(error: ureq::Error, base: &BaseUrl, proxy: Option<&'static str>) -> HttpFault {
+    let host = base.host().to_owned();
+    match error {
+        ureq::Error::Timeout(_) => HttpFault::Timeout { host },
+        ureq::Error::HostNotFound => HttpFault::NoSuchHost { host },
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => HttpFault::Timeout { host },
+            // TLS wraps its alerts and refusals of certificates so.
+            io::ErrorKind::InvalidData => HttpFault::Tls { host, why: error.to_string() },
+            kind => HttpFault::Connection { host, kind },
+        },
+        ureq::Error::ConnectionFailed => HttpFault::Connection { host, kind: io::ErrorKind::NotConnected },
+        ureq::Error::Tls(why) => HttpFault::Tls { host, why: why.to_owned() },
+        ureq::Error::Rustls(error) => HttpFault::Tls { host, why: error.to_string() },
+        ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => match proxy {
+            Some(variable) => HttpFault::ProxyRefused { variable, host },
+            None => HttpFault::Protocol { host },
+        },
+        _ => HttpFault::Protocol { host },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn far(pairs: &[(&str, &str)]) -> Result<Option<Proxy>, HttpFault> {
+        proxy(&Env::from_pairs(pairs.iter().copied())).map(|named| named.map(|(_, proxy)| proxy))
+    }
+
+    #[test]
+    fn the_environments_proxy_is_used_and_its_exemptions_are_kept() {
+        assert!(far(&[]).expect("no proxy").is_none());
+        let pairs = [("HTTPS_PROXY", "http://me:hush@proxy.example:3128"), ("NO_PROXY", "localhost, .inner.example")];
+        let proxy = far(&pairs).expect("a proxy").expect("a proxy");
+        assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
+        assert_eq!((proxy.username(), proxy.password()), (Some("me"), Some("hush")));
+        let exempt = |url: &str| proxy.is_no_proxy(&url.parse().expect("a URL"));
+        assert!(exempt("https://a.inner.example/"));
+        assert!(!exempt("https://api.anthropic.com/"));
+        for (variable, others) in [("https_proxy", "HTTPS_PROXY"), ("HTTPS_PROXY", "ALL_PROXY"), ("all_proxy", "x")] {
+            let proxy = far(&[(variable, "one.example:1"), (others, "two.example:2")]).expect("a proxy");
+            assert_eq!(proxy.expect("a proxy").host(), "one.example", "{variable} over {others}");
+        }
+        assert!(far(&[("HTTP_PROXY", "http://proxy.example")]).expect("none").is_none(), "that is for plain http");
+    }
+
+    #[test]
+    fn what_is_wrong_with_proxy_or_certificates_is_said_to_who_asks_across_the_network() {
+        let error = far(&[("HTTPS_PROXY", "nonsense://me:hush@proxy")]).expect_err("no proxy");
+        assert_eq!(error, HttpFault::Proxy { variable: "HTTPS_PROXY" });
+        assert!(!error.to_string().contains("hush"));
+        let dir = tempfile::tempdir().expect("tempdir");
+        for (content, says) in [(None, "cannot be read"), (Some("x"), "holds no certificate")] {
+            let path = dir.path().join("roots.pem");
+            if let Some(content) = content {
+                std::fs::write(&path, content).expect("write");
+            }
+            let env = Env::from_pairs([(SSL_CERT_FILE, path.as_os_str())]);
+            let error = roots(&env).expect_err("no certificates");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_hold_is_refused_without_being_quoted() {
+        let secret = SecretString::from("sk-made\nup");
+        let error = Key::Bearer(&secret).header().expect_err("no header");
+        assert_eq!(error, HttpFault::NoToken);
+        let (_, value) = Key::Bearer(&SecretString::from("sk-made-up")).header().expect("a header");
+        assert!(value.is_sensitive());
+        assert!(!format!("{value:?}").contains("made-up"));
+    }
+}

@@ -1,0 +1,39 @@
+//! The login of the agent's CLI: `.credentials.json`. It is only read; the CLI refreshes it by itself (facts §9).
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::agent_settings::read_json;
+use super::credential::{Credential, CredentialKind, short_hash};
+use super::sources::Found;
+use crate::config::Dirs;
+
+/// The agent's own login, when there is one. Its values are only kept so that they are never shown.
+pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
+    let claude_dir = &dirs.claude;
+    let file = claude_dir.join(".credentials.json");
+    let login = read_json(&file, &mut found.warnings)?;
+    let field = |name: &str| {
+        let text = login.pointer(name)?.as_str()?;
+        (!text.is_empty()).then(|| SecretString::from(text))
+    };
+    let token = field("/claudeAiOauth/accessToken")?;
+    let label = match file.strip_prefix(&dirs.home) {
+        Ok(below) => format!("~/{}", below.display()),
+        Err(_) => file.display().to_string(),
+    };
+    let credential = Credential::found_by_agent(label, CredentialKind::Login, id(claude_dir), Some(&token));
+    found.hidden.push(token);
+    found.hidden.extend(field("/claudeAiOauth/refreshToken"));
+    Some(credential)
+}
+
+/// `login` for the usual directory of the agent's CLI; one that `CLAUDE_CONFIG_DIR` names has an account of its own.
+fn id(claude_dir: &Path) -> String {
+    if claude_dir.ends_with(".claude") {
+        "login".to_owned()
+    } else {
+        format!("login-{}", short_hash(b"ccc login directory 1\0", &claude_dir.to_string_lossy()))
+    }
+}

@@ -1,0 +1,90 @@
+//! Limits in words: which token is free again when, and the question asked at one.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::format::span;
+use crate::core::{LimitChoice, LimitQuestion, SpentToken};
+
+/// A time as `Sat 14:05 UTC`, with how far away it is.
+pub(super) fn time(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+    let away = span(u64::try_from(unix_ms.saturating_sub(now_unix_ms)).unwrap_or(0));
+    match Timestamp::from_millisecond(unix_ms) {
+        Ok(time) => format!("{} (in {away})", time.to_zoned(zone.clone()).strftime("%a %H:%M %Z")),
+        Err(_) => format!("in {away}"),
+    }
+}
+
+/// Every token with its reset, and when the run goes on by itself.
+pub(super) fn spent(tokens: &[SpentToken], until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+    let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
+        (true, _) => format!("{}: refused", token.label),
+        (false, Some(until)) => format!("{}: free again {}", token.label, time(until, now_unix_ms, zone)),
+        (false, None) => format!("{}: free", token.label),
+    };
+    let tokens: Vec<String> = tokens.iter().map(state).collect();
+    let until = time(until_unix_ms, now_unix_ms, zone);
+    format!("no token may be used now; the run goes on by itself {until}\n{}", tokens.join("\n"))
+}
+
+/// The question with its choices, numbered.
+pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZone) -> String {
+    let mut text = format!("{} is at its limit. What now?", question.token);
+    for (number, choice) in (1..).zip(question.choices()) {
+        let until = question.until_unix_ms.map(|until| time(until, now_unix_ms, zone)).unwrap_or_default();
+        let next = question.next.as_deref().unwrap_or_default();
+        let what = match choice {
+            LimitChoice::Rotate => format!("rotate to {next} and continue"),
+            LimitChoice::Wait => format!("wait for the reset: {until}"),
+            LimitChoice::Exit => "exit and save: `ccc resume` goes on".to_owned(),
+            LimitChoice::KeepGoing => "keep going with it as it is".to_owned(),
+        };
+        let default = if choice == question.default { " [default]" } else { "" };
+        text.push_str(&format!("\n{number}) {what}{default}"));
+    }
+    let seconds = question.timeout_ms / 1_000;
+    text.push_str(&format!("\nType a number and Enter; without an answer in {seconds} s the default is taken."));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::{question, spent};
+    use crate::core::{LimitChoice, LimitQuestion, SpentToken};
+
+    const NOW: i64 = 1_795_198_017_000;
+
+    #[test]
+    fn every_token_is_told_with_its_reset_in_the_users_zone() {
+        let token =
+            |label: &str, until_unix_ms, refused| SpentToken { label: label.to_owned(), until_unix_ms, refused };
+        let tokens = [token("A", Some(NOW + 8_100_000), false), token("B", None, true)];
+        let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
+        let told = spent(&tokens, NOW + 8_100_000, NOW, &TimeZone::UTC);
+        assert_eq!(
+            told,
+            "no token may be used now; the run goes on by itself Fri 20:21 UTC (in 2h 15m 00s)\n\
+             A: free again Fri 20:21 UTC (in 2h 15m 00s)\nB: refused"
+        );
+        if zone != TimeZone::UTC {
+            assert!(spent(&tokens, NOW, NOW, &zone).contains("Fri 21:21 CET"));
+        }
+    }
+
+    #[test]
+    fn the_question_numbers_its_choices_and_names_the_default() {
+        let asked = LimitQuestion {
+            number: 1,
+            token: "A".to_owned(),
+            next: Some("B".to_owned()),
+            until_unix_ms: Some(NOW + 60_000),
+            default: LimitChoice::Rotate,
+            timeout_ms: 60_000,
+        };
+        let text = question(&asked, NOW, &TimeZone::UTC);
+        assert!(text.contains("\n1) rotate to B and continue [default]\n2) wait for the reset: "), "{text}");
+        assert!(text.contains("\n3) exit and save") && text.contains("\n4) keep going"), "{text}");
+    }
+}

@@ -1,0 +1,222 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use assert_cmd::Command;
+use ccc::config::Provider;
+use ccc::core::{TokenReport, WindowFact};
+use ccc::tokens::{Credential, CredentialKind, SharedTokens};
+use serde_json::{Value, json};
+
+use super::sandbox::Sandbox;
+
+/// Every value in these tests has this in it, so that none can be shown unseen.
+const MARK: &str = "made-up";
+const HOUR_MS: i64 = 3_600_000;
+
+#[allow(clippy::disallowed_methods, reason = "the program under test reads the same clock")]
+fn now_unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("before the year 292278994")
+}
+
+/// A sandbox with tokens of every source.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (name, text) in [
+        ("keys.txt", "made-up-f-1\n# the spare one\nmade-up-f-2 # of the team\nmade-up-l-1\n"),
+        ("home/.claude/.credentials.json", r#"{"claudeAiOauth": {"accessToken": "made-up-login"}}"#),
+    ] {
+        let path = sandbox.write(name, text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("chmod");
+    }
+    let entries = json!({"tokens": [
+        {"label": "plan", "kind": "oauth", "env": "PLAN"},
+        {"label": "vault", "kind": "oauth", "command": "echo made-up-vault; touch ran"},
+    ]});
+    sandbox.write("project/.ccc.json", entries.to_string());
+    sandbox
+}
+
+fn tokens(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = sandbox.ccc(&[&["tokens"], args].concat());
+    command
+        .env("TZ", "UTC")
+        .env("PLAN", "made-up-plan")
+        .env("CCC_STATE_DIR", sandbox.path("state"))
+        .env("ANTHROPIC_API_KEYS", "made-up-l-1,made-up-l-2")
+        .env("ANTHROPIC_API_KEYS_FILE", sandbox.path("keys.txt"))
+        .env("OPENAI_API_KEY_2", "made-up-openai");
+    command
+}
+
+fn held(kind: CredentialKind, value: &str) -> Credential {
+    Credential::held("as another ccc saw it", kind, Provider::Anthropic, value.to_owned().into())
+}
+
+/// Fingerprints and times, which change from one version of a test to another, as words.
+fn plain(seen: &str) -> String {
+    let hex = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    seen.split_inclusive(char::is_whitespace)
+        .map(|part| {
+            let word = part.trim_end();
+            if hex(word) { part.replace(word, "[PRINT] ") } else { part.to_owned() }
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_no_value(what: &str, text: &str) {
+    assert!(!text.contains(MARK), "{what} shows a value: {text}");
+}
+
+fn assert_no_value_below(dir: &Path) {
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            assert_no_value_below(&path);
+        } else {
+            let bytes = fs::read(&path).expect("read");
+            assert_no_value(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn the_list_shows_every_token_of_every_source_and_no_value() {
+    let sandbox = sandbox();
+    let seen = sandbox.seen(tokens(&sandbox, &["list"]));
+    assert_no_value("the list", &seen);
+    insta::assert_snapshot!(plain(&seen));
+    assert_eq!(sandbox.seen(tokens(&sandbox, &[])), seen, "`list` is what `ccc tokens` does");
+    assert!(!sandbox.path("project/ran").exists(), "a command is not run to be listed");
+    assert!(!sandbox.path("state").exists(), "nothing is written");
+}
+
+#[test]
+fn what_other_ccc_have_learnt_is_shown_with_times_and_percentages() {
+    let sandbox = sandbox();
+    let now = now_unix_ms();
+    let shared = SharedTokens::new(&sandbox.path("state"));
+    let window = |name: &str, utilization, hours: i64| WindowFact {
+        name: name.to_owned(),
+        utilization,
+        // A minute and a half more, so that no boundary is passed while the test runs.
+        resets_at_unix_s: Some((now + hours * HOUR_MS + 90_000) / 1_000),
+    };
+    let report = |credential: &Credential, reports: &[TokenReport]| {
+        shared.report(credential, reports, now).expect("reported");
+    };
+    let windows =
+        vec![window("five_hour", Some(0.424), 2), window("seven_day", None, 72), window("past", Some(0.9), -1)];
+    report(&held(CredentialKind::OAuth, "made-up-plan"), &[TokenReport::Windows(windows), TokenReport::Works]);
+    let until_unix_ms = now + 2 * HOUR_MS + 15 * 60_000 + 30_000;
+    let limited = TokenReport::Limited { until_unix_ms, window: Some("five_hour".to_owned()) };
+    report(&held(CredentialKind::ApiKey, "made-up-l-1"), &[limited]);
+    report(&held(CredentialKind::ApiKey, "made-up-l-2"), &[TokenReport::Refused]);
+
+    let seen = sandbox.seen(tokens(&sandbox, &["list"]));
+    assert_no_value("the list", &seen);
+    let line = |label: &str| seen.lines().find(|line| line.starts_with(label)).expect(label);
+    assert!(line("plan ").ends_with("  ready"), "{seen}");
+    assert!(seen.contains("\n    five_hour      42 % used, resets "), "{seen}");
+    assert!(seen.contains("(in 2h 01m)\n"), "{seen}");
+    assert!(seen.contains("\n    seven_day     use unknown, resets "), "{seen}");
+    assert!(seen.contains("(in 3d 0h)\n"), "{seen}");
+    assert!(seen.contains("\n    past            0 % used\n"), "{seen}");
+    let spent = line("ANTHROPIC_API_KEYS[1]");
+    assert!(spent.contains("  limited until ") && spent.ends_with("(in 2h 15m)"), "{spent}");
+    assert!(line("ANTHROPIC_API_KEYS[2]").ends_with("  refused"), "{seen}");
+    assert!(line("keys.txt:3").ends_with("  unknown"), "{seen}");
+
+    let output = tokens(&sandbox, &["list", "--json"]).output().expect("ccc runs");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_no_value("the JSON", &json.to_string());
+    let row = |label: &str| {
+        let rows = json["tokens"].as_array().expect("an array");
+        rows.iter().find(|row| row["label"] == label).expect(label).clone()
+    };
+    assert_eq!(row("plan")["state"], "ready");
+    assert_eq!(row("plan")["windows"][0], json!(window("five_hour", Some(0.424), 2)));
+    assert_eq!(row("plan")["provider"], "anthropic");
+    assert_eq!(row("plan")["id"], row("plan")["fingerprint"]);
+    assert_eq!(row("ANTHROPIC_API_KEYS[1]")["limited_until_unix_ms"], until_unix_ms);
+    assert_eq!(row("ANTHROPIC_API_KEYS[1]")["limited_window"], "five_hour");
+    assert_eq!(row("ANTHROPIC_API_KEYS[2]")["state"], "refused");
+    assert_eq!(row("vault")["fingerprint"], Value::Null);
+    assert_eq!(row("OPENAI_API_KEY_2")["provider"], "openai");
+    assert_no_value_below(&sandbox.path("state"));
+}
+
+#[test]
+fn a_damaged_state_is_a_warning_and_a_missing_file_of_tokens_an_error() {
+    let sandbox = sandbox();
+    sandbox.write("state/tokens.json", "{");
+    let seen = sandbox.seen(tokens(&sandbox, &["list"]));
+    assert!(seen.starts_with("exit code 0\n"), "{seen}");
+    assert!(seen.contains("warning: [ROOT]/state/tokens.json is damaged at line 1"), "{seen}");
+    assert!(sandbox.path("state/tokens.json.damaged").exists());
+    let mut command = tokens(&sandbox, &["list"]);
+    command.env("CLAUDE_CODE_OAUTH_TOKENS_FILE", "gone.txt");
+    insta::assert_snapshot!(sandbox.seen(command));
+}
+
+#[test]
+fn no_run_begins_while_the_agents_settings_would_take_the_tokens_place() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .script("bin/claude", "case $1 in --version) echo '2.1.329 (Claude Code)';; *) touch \"$HOME/started\";; esac");
+    sandbox.write("home/.claude/settings.json", r#"{"env": {"ANTHROPIC_AUTH_TOKEN": "made-up-setting"}}"#);
+    sandbox.write("project/.claude/settings.local.json", r#"{"apiKeyHelper": "echo made-up-helper"}"#);
+    let run = |args: &[&str]| {
+        let mut command = sandbox.ccc(args);
+        command.env("CLAUDE_CODE_OAUTH_TOKEN", "made-up-token");
+        let seen = sandbox.seen(command);
+        assert_no_value("the refusal", &seen);
+        seen
+    };
+    insta::assert_snapshot!(run(&["--supervisor", "-p", "x"]));
+    assert!(!sandbox.path("home/started").exists());
+    let argument = r#"{"env": {"CLAUDE_CODE_OAUTH_TOKEN": "made-up-argument"}}"#;
+    let seen = run(&["--supervisor", "-p", "x", "--", "--settings", argument]);
+    assert!(seen.contains("`env.CLAUDE_CODE_OAUTH_TOKEN` in the agent's argument --settings"), "{seen}");
+    let seen = run(&["doctor"]);
+    assert!(
+        seen.contains("fail  credential: `env.ANTHROPIC_AUTH_TOKEN` in [ROOT]/home/.claude/settings.json"),
+        "{seen}"
+    );
+    let seen = run(&["tokens"]);
+    assert!(seen.contains("warning: `env.ANTHROPIC_AUTH_TOKEN` in "), "{seen}");
+}
+
+#[test]
+fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    sandbox.script(
+        "bin/claude",
+        "case $1 in --version) echo '2.1.329 (Claude Code)';; *) env > \"$HOME/agent-env\"; exit 1;; esac",
+    );
+    let command = |line: &str| json!({"kind": "oauth", "label": "vault", "command": line});
+    let entries = json!({
+        "tokens": [command("echo made-up-1 >&2; exit 3"), command("printf 'made-up-vault-value\\n'")],
+        "budgets": {"max_restarts": 0}, "transport": "pipe",
+    });
+    sandbox.write("project/.ccc.json", entries.to_string());
+    let start = || {
+        let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
+        ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+        ccc.env("CCC_STATE_DIR", sandbox.path("state")).env("ANTHROPIC_API_KEYS", "made-up-other");
+        sandbox.seen(ccc)
+    };
+    let seen = start();
+    assert_no_value("the run", &seen);
+    assert!(seen.contains("warning: the command of the token vault failed with exit code 3"), "{seen}");
+    let env = sandbox.read("home/agent-env");
+    assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");
+    assert!(!env.contains("ANTHROPIC_API_KEYS"), "{env}");
+    assert_no_value_below(&sandbox.path("state"));
+    sandbox.write("project/.ccc.json", json!({"tokens": [command("exit 3")]}).to_string());
+    let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
+    ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+    insta::assert_snapshot!(sandbox.seen(ccc));
+}
