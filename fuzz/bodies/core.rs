@@ -52,7 +52,7 @@ fn tokens(bytes: &mut Bytes<'_>, unix_ms: i64) -> Vec<TokenFact> {
                 utilization: bytes.one_of(&[None, Some(0.5), Some(0.97), Some(f64::MAX)]),
                 resets_at_unix_s: bytes.one_of(&[None, Some(unix_ms / 1_000 + 60), Some(i64::MAX), Some(i64::MIN)]),
             }],
-            limited_until_unix_ms: bytes.one_of(&[None, None, Some(unix_ms.saturating_add(60_000)), Some(0)]),
+            limited_until_unix_ms: bytes.one_of(&[None, None, Some(unix_ms + 60_000), Some(0)]),
             refused: bytes.byte() < 32,
         })
         .collect()
@@ -65,7 +65,7 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         224..=239 => 1,
         _ => 3_650 * 86_400_000,
     };
-    let (stall_ms, tool_ms, grace_ms) = (span(180_000), span(900_000), span(3_000));
+    let (start_ms, stall_ms, tool_ms, grace_ms) = (span(60_000), span(180_000), span(900_000), span(3_000));
     let critic_ms = span(1_800_000);
     let check_ms = span(900_000);
     let session = "11111111-0000-4000-8000-000000000001";
@@ -94,10 +94,12 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
             "timeout_ms": critic_ms,
         },
         "budgets": budgets(bytes),
-        "timeouts": { "stall_ms": stall_ms, "tool_ms": tool_ms, "grace_ms": grace_ms },
+        "timeouts": { "start_ms": start_ms, "stall_ms": stall_ms, "tool_ms": tool_ms, "grace_ms": grace_ms },
         "share_prompt_prefix": bytes.coin(),
         "no_wait": bytes.coin(),
+        "rotate_at": 0.95,
         "interactive": bytes.coin(),
+        "answer_timeout_ms": 60_000,
     });
     serde_json::from_value(plan).expect("a plan")
 }
