@@ -141,7 +141,8 @@ impl CommandTokens {
         let pool = match provider {
             None => None,
             Some(provider) => {
-                let Gathered { pool, warnings, conflicts } = gather(provider, program, &settings.tokens, project, context)?;
+                let Gathered { pool, warnings, conflicts } =
+                    gather(provider, program, &settings.tokens, project, context)?;
                 for warning in warnings {
                     context.printer.warn(warning);
                 }
