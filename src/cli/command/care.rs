@@ -117,7 +117,7 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         (false, Some(named)) => Some(named),
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
-    let tokens = CommandTokens::gather(provider, program, &settings.tokens, &project, context)?;
+    let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
     let terminal = OuterTerminal::find();
     if args.interactive && terminal.is_none() {
         context

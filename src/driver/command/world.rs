@@ -17,7 +17,7 @@ use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
 use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use crate::driver::{journal_news, sleep_until};
-use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION};
+use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
 use crate::process::{
     CTRL_C, Exit, Guest, GuestSink, GuestTerminal, KeySink, Keys, Loan, OuterTerminal, kill_children, reap_orphans,
 };
@@ -468,6 +468,8 @@ impl World {
                 self.journal.action(now, &action);
                 actions.push(action);
             }
+            // Before anything is shown: who answers at once shall be heard.
+            self.route_keys();
             if let Some(news) = self.journal.commit() {
                 self.show(now, &Show::Notice { text: journal_news(&news) });
             }
@@ -526,6 +528,7 @@ impl World {
             cost_usd: None,
             result: None,
             resume: None,
+            kind: Some(RunKind::Command),
         };
         if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
             tracing::warn!(%error, "the run's summary could not be written");
