@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ccc::agent::{AgentKind, Role};
+use ccc::agent::Role;
 use ccc::core::{
-    Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, CriticPrompt, ExitFact, Input,
-    LimitChoice, LineFact, MeasureId, OperatorInput, Plan, ProcId, SessionStart, SpawnFault, Tick, Timeouts, TokenFact,
-    TokenId, TokenKind, TreeFact, TurnId, WindowFact,
+    Action, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LimitChoice, LineFact, MeasureId,
+    OperatorInput, Plan, ProcId, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId, WindowFact,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -66,45 +65,43 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         224..=239 => 1,
         _ => 3_650 * 86_400_000,
     };
-    let timeouts =
-        Timeouts { start_ms: span(60_000), stall_ms: span(180_000), tool_ms: span(900_000), grace_ms: span(3_000) };
+    let (start_ms, stall_ms, tool_ms, grace_ms) = (span(60_000), span(180_000), span(900_000), span(3_000));
     let critic_ms = span(1_800_000);
     let check_ms = span(900_000);
-    let session = "11111111-0000-4000-8000-000000000001".to_owned();
-    Plan {
-        seed: "s".to_owned(),
-        run_id: "r".to_owned(),
-        task: bytes.one_of(&["do it", "", "/compact"]).to_owned(),
-        cwd: "/p".to_owned(),
-        earlier_turns: Vec::new(),
-        agent: AgentKind::ClaudeCode,
-        agent_program: String::new(),
-        agent_first_args: Vec::new(),
-        agent_version: bytes.one_of(&["2.1.329", "2.1.197", ""]).to_owned(),
-        agent_args: Vec::new(),
-        session: match bytes.below(3) {
-            0 => SessionStart::New(session),
-            1 => SessionStart::Resume(session),
-            _ => SessionStart::Latest,
+    let session = "11111111-0000-4000-8000-000000000001";
+    // From JSON, so that a field with a default is none that has to be named here.
+    let plan = json!({
+        "seed": "s",
+        "run_id": "r",
+        "task": bytes.one_of(&["do it", "", "/compact"]),
+        "cwd": "/p",
+        "agent": "claude_code",
+        "agent_version": bytes.one_of(&["2.1.329", "2.1.197", ""]),
+        "agent_args": [],
+        "session": match bytes.below(3) {
+            0 => json!({ "new": session }),
+            1 => json!({ "resume": session }),
+            _ => json!("latest"),
         },
-        checks: (0..bytes.below(3)).map(|_| CheckPlan { command: "make".to_owned(), timeout_ms: check_ms }).collect(),
-        critic: CriticPlan {
-            prompt: "Judge.".to_owned(),
-            prompt_as: if bytes.coin() { CriticPrompt::System } else { CriticPrompt::Message },
-            prompt_file: None,
-            model: None,
-            allow: Vec::new(),
-            max_failures: bytes.one_of(&[3, 1, u32::MAX]),
-            timeout_ms: critic_ms,
+        "checks": (0..bytes.below(3)).map(|_| json!({"command": "make", "timeout_ms": check_ms})).collect::<Vec<_>>(),
+        "critic": {
+            "prompt": "Judge.",
+            "prompt_as": if bytes.coin() { "system" } else { "message" },
+            "prompt_file": null,
+            "model": null,
+            "allow": [],
+            "max_failures": bytes.one_of(&[3, 1, u32::MAX]),
+            "timeout_ms": critic_ms,
         },
-        budgets: budgets(bytes),
-        timeouts,
-        share_prompt_prefix: bytes.coin(),
-        no_wait: bytes.coin(),
-        rotate_at: 0.95,
-        interactive: bytes.coin(),
-        answer_timeout_ms: 60_000,
-    }
+        "budgets": budgets(bytes),
+        "timeouts": { "start_ms": start_ms, "stall_ms": stall_ms, "tool_ms": tool_ms, "grace_ms": grace_ms },
+        "share_prompt_prefix": bytes.coin(),
+        "no_wait": bytes.coin(),
+        "rotate_at": 0.95,
+        "interactive": bytes.coin(),
+        "answer_timeout_ms": 60_000,
+    });
+    serde_json::from_value(plan).expect("a plan")
 }
 
 fn budgets(bytes: &mut Bytes<'_>) -> Budgets {
@@ -156,21 +153,14 @@ impl Night {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only some inputs say what is alive")]
     fn tell(&mut self, input: Input) {
         let written = serde_json::to_string(&input).expect("an input is written as JSON");
         let read: Input = serde_json::from_str(&written).expect("an input is read as it was written");
         let (resumed, gone) = match &input {
             Input::Began { resumed, .. } => (*resumed, None),
             Input::Exited { proc, .. } | Input::SpawnFailed { proc, .. } => (false, Some(*proc)),
-            Input::Tokens { .. }
-            | Input::Spawned { .. }
-            | Input::Line { .. }
-            | Input::Progress { .. }
-            | Input::WriteFailed { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_)
-            | Input::Elapsed { .. } => (false, None),
+            _ => (false, None),
         };
         if resumed {
             self.live.clear();
@@ -200,6 +190,7 @@ impl Night {
         self.deadline_leads_somewhere();
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only some actions are held to something")]
     fn note(&mut self, action: &Action) {
         match action {
             Action::Spawn(spawn) => {
@@ -227,14 +218,7 @@ impl Night {
                 assert!(finish.cost_usd.is_none_or(f64::is_finite), "a cost of {:?}", finish.cost_usd);
             }
             Action::ReportToken { request, .. } | Action::ReadTokens { request } => self.request = Some(*request),
-            Action::SetCredential { .. } | Action::ProbeToken { .. } | Action::Ask(_) | Action::Answer { .. } => {}
-            Action::Interrupt { .. }
-            | Action::CloseStdin { .. }
-            | Action::Signal { .. }
-            | Action::CancelCheck { .. }
-            | Action::Decide(_)
-            | Action::Note(_)
-            | Action::Show(_) => {}
+            _ => {}
         }
     }
 
@@ -515,6 +499,7 @@ fn result(bytes: &mut Bytes<'_>, uuid: &str) -> serde_json::Value {
            "permission_denials":denials,"total_cost_usd":bytes.number()})
 }
 
+#[allow(clippy::needless_update, reason = "a field with a default is none that has to be named here")]
 fn exit(bytes: &mut Bytes<'_>) -> ExitFact {
     ExitFact {
         code: bytes.one_of(&[Some(0), Some(1), Some(2), Some(127), None]),
@@ -527,5 +512,6 @@ fn exit(bytes: &mut Bytes<'_>) -> ExitFact {
         },
         swept: bytes.below(3) as u32,
         turn_recorded: bytes.one_of(&[None, Some(true), Some(false)]),
+        ..ExitFact::default()
     }
 }

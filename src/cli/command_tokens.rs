@@ -7,14 +7,17 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
+use super::command::usage::keychain;
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::agent::DEFAULT_NAME;
-use crate::config::{Project, Provider, TokenEntry};
+use crate::config::{Project, Provider, Settings, TokenEntry};
+use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
-use crate::driver::TokenSupply;
+use crate::driver::{TokenSupply, unix_ms};
 use crate::journal::Redactor;
-use crate::tokens::{Credential, FetchError, Gathered, Places, Pool, SharedTokens, TokenStates, variables};
+use crate::tokens::usage::{Ask, LoginPlace, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
 
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
@@ -60,7 +63,11 @@ pub(super) fn provider_of(
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
                 ErrorKind::Usage,
-                format!("whose token `{}` needs is not known: there are tokens of {}", program.display(), names.join(" and ")),
+                format!(
+                    "whose token `{}` needs is not known: there are tokens of {}",
+                    program.display(),
+                    names.join(" and ")
+                ),
             )
             .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
         }
@@ -93,8 +100,7 @@ fn gather(
     if by_name(program) == Some(Provider::Anthropic) && provider == Provider::Anthropic {
         return credentials::gather(context, project, entries, &[]);
     }
-    let places = Places { env: &context.env, dirs: context.dirs()?, project };
-    Ok(Pool::gather(places, entries, provider, None)?)
+    credentials::gather_for_program(context, project, entries, provider)
 }
 
 /// The tokens of one command.
@@ -106,6 +112,9 @@ pub(super) struct CommandTokens {
     base: Environment,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
+    http: Http,
+    /// Asks about accounts, within the budget that all ccc processes share.
+    usage: Usage,
 }
 
 /// Our environment. Its values are never shown.
@@ -125,14 +134,15 @@ impl CommandTokens {
     pub(super) fn gather(
         provider: Option<Provider>,
         program: &OsStr,
-        entries: &[TokenEntry],
+        settings: &Settings,
         project: &Project,
         context: &Context,
     ) -> Result<Self, CliError> {
         let pool = match provider {
             None => None,
             Some(provider) => {
-                let Gathered { pool, warnings, conflicts } = gather(provider, program, entries, project, context)?;
+                let Gathered { pool, warnings, conflicts } =
+                    gather(provider, program, &settings.tokens, project, context)?;
                 for warning in warnings {
                     context.printer.warn(warning);
                 }
@@ -150,7 +160,13 @@ impl CommandTokens {
             }
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Self { pool, shared: SharedTokens::new(&context.dirs()?.state), base: Environment(base), fetched: Mutex::default() })
+        let dirs = context.dirs()?;
+        let (hosts, env) = credentials::ask(context, project, &settings.usage)?;
+        let http = Http::new(hosts, &env);
+        let shared = SharedTokens::new(&dirs.state);
+        let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
+        let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
+        Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), http, usage })
     }
 
     /// A redactor that knows the values of all of them.
@@ -200,7 +216,42 @@ impl TokenSupply for CommandTokens {
         Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
     }
 
-    fn look(&self, _token: &TokenId) -> Vec<TokenFact> {
-        self.facts(crate::driver::unix_ms())
+    fn look(&self, token: &TokenId) -> Vec<TokenFact> {
+        let Some(pool) = &self.pool else { return Vec::new() };
+        let Some(credential) = pool.get(token) else { return self.facts(unix_ms()) };
+        if matches!(credential.kind, TokenKind::OAuth | TokenKind::Login) {
+            // No events tell of a command's limits, so it is asked thoroughly.
+            let ask = Ask { thorough: true, wait: OTHERS_WAIT };
+            let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
+            tracing::debug!(?refreshed, "the account was asked about");
+            return self.facts(unix_ms());
+        }
+        let value = match self.value(credential) {
+            Ok(Some(value)) => value,
+            // A helper's value is known to its own program only.
+            Ok(None) => return self.facts(unix_ms()),
+            Err(error) => {
+                tracing::warn!(%error, "the token cannot be asked about");
+                return self.facts(unix_ms());
+            }
+        };
+        let probed = probe(&self.http, credential, &value, unix_ms());
+        let now_unix_ms = unix_ms();
+        let reports = probed.reports(now_unix_ms);
+        if reports.is_empty() {
+            tracing::info!(verdict = %probed.verdict, "the provider said nothing that counts");
+            return self.facts(now_unix_ms);
+        }
+        match self.shared.report(credential, &reports, now_unix_ms) {
+            Ok(states) => pool.facts(&states, now_unix_ms),
+            Err(error) => {
+                tracing::warn!(%error, "the other ccc processes cannot be told about the token");
+                let mut facts = self.facts(now_unix_ms);
+                if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *token) {
+                    reports.iter().for_each(|report| learn(fact, report));
+                }
+                facts
+            }
+        }
     }
 }

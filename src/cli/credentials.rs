@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
-use crate::config::{Project, Provider, TokenEntry};
+use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::TokenId;
 use crate::core::pool::{Choice, choose};
 use crate::driver::{self, Wallet};
 use crate::journal::Redactor;
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, MANAGED_SETTINGS, Places, Pool, SettingsPlaces,
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, MANAGED_SETTINGS, Places, Pool, SettingsPlaces,
     SharedTokens,
 };
 
@@ -51,6 +51,16 @@ pub(super) fn gather_for_program(
     Ok(Pool::gather(places, entries, provider, None)?)
 }
 
+/// Where the providers of a run's tokens are asked.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn ask(context: &Context, project: &Project, usage: &UsageSettings) -> Result<(Hosts, Env), CliError> {
+    let managed = Path::new(MANAGED_SETTINGS);
+    let hosts = Hosts::read(&context.env, context.dirs()?, project, managed, usage.base_url.as_deref());
+    Ok((hosts, context.env.clone()))
+}
+
 /// The error for settings that would take a token's place.
 pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     if conflicts.is_empty() {
@@ -76,11 +86,12 @@ pub(super) struct RunTokens {
     pool: Pool,
     shared: SharedTokens,
     first: Option<TokenId>,
+    ask: Option<(Hosts, Env)>,
 }
 
 impl RunTokens {
     /// The tokens of this pool, with what is known about them in this state directory.
-    pub(super) fn new(pool: Pool, state_dir: &Path, rotate_at: f64) -> Self {
+    pub(super) fn new(pool: Pool, state_dir: &Path, rotate_at: f64, ask: Option<(Hosts, Env)>) -> Self {
         let shared = SharedTokens::new(state_dir);
         let now_unix_ms = driver::unix_ms();
         let states = shared.read().unwrap_or_default();
@@ -88,12 +99,12 @@ impl RunTokens {
             Choice::Take(id) => Some(id),
             Choice::Stay | Choice::Spent { .. } | Choice::Nothing => pool.first().ok().map(Credential::id),
         };
-        Self { pool, shared, first }
+        Self { pool, shared, first, ask }
     }
 
     /// What the run holds.
     pub(super) fn wallet(&self) -> Wallet {
-        Wallet::new(self.pool.clone(), self.shared.clone())
+        Wallet::new(self.pool.clone(), self.shared.clone(), self.ask.clone())
     }
 
     /// What takes the place of a token in a child's environment that is to have none.

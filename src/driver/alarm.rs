@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+#[cfg(target_os = "linux")]
+use super::timer::Timer;
 
 /// How often a wait is looked at where no timer of the wall clock is to be had.
 const RECHECK: Duration = Duration::from_secs(60);
@@ -25,7 +27,7 @@ pub(super) struct Alarm {
 #[derive(Debug)]
 enum Means {
     #[cfg(target_os = "linux")]
-    WallClock(wall::Timer),
+    WallClock(Timer),
     /// Rings at this moment.
     Recheck(Option<Instant>),
 }
@@ -34,7 +36,7 @@ impl Alarm {
     /// An alarm that is not set.
     pub(super) fn new() -> Alarm {
         #[cfg(target_os = "linux")]
-        match wall::Timer::new() {
+        match Timer::wall() {
             Ok(timer) => return Alarm { set_for: None, means: Means::WallClock(timer) },
             Err(error) => tracing::warn!(%error, "no timer of the wall clock; waits are looked at every minute"),
         }
@@ -50,7 +52,7 @@ impl Alarm {
         match &mut self.means {
             #[cfg(target_os = "linux")]
             Means::WallClock(timer) => {
-                if let Err(error) = timer.set(unix_ms) {
+                if let Err(error) = timer.set_for(unix_ms) {
                     tracing::warn!(%error, "the timer of the wall clock cannot be set; waits are looked at every minute");
                     self.means = Means::Recheck(unix_ms.map(|at| recheck(at, clock)));
                 }
@@ -75,58 +77,6 @@ impl Alarm {
 fn recheck(unix_ms: i64, clock: &Clock) -> Instant {
     let left_ms = u64::try_from(unix_ms.saturating_sub(clock.unix_ms())).unwrap_or(0);
     clock.after(Duration::from_millis(left_ms).min(RECHECK))
-}
-
-#[cfg(target_os = "linux")]
-mod wall {
-    use std::io;
-    use std::os::fd::OwnedFd;
-
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-    };
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
-
-    /// A timer of the wall clock.
-    #[derive(Debug)]
-    pub(super) struct Timer(AsyncFd<OwnedFd>);
-
-    impl Timer {
-        #[allow(
-            deprecated,
-            reason = "an owned descriptor stays open while it is registered; the successor is unsafe to call, which process/ alone may"
-        )]
-        pub(super) fn new() -> io::Result<Timer> {
-            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-            let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
-            Ok(Timer(AsyncFd::with_interest(timer, Interest::READABLE)?))
-        }
-
-        pub(super) fn set(&self, unix_ms: Option<i64>) -> io::Result<()> {
-            const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-            // A time of zero would take the timer back; whatever lies before it rings at once.
-            let at = unix_ms.map_or(NEVER, |ms| match ms {
-                ..=0 => Timespec { tv_sec: 0, tv_nsec: 1 },
-                1.. => Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000 * 1_000_000) as _ },
-            });
-            let once = Itimerspec { it_interval: NEVER, it_value: at };
-            timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once)?;
-            Ok(())
-        }
-
-        /// Waits until it has fired, or the clock was set. What goes wrong counts as fired: one look too many does no harm.
-        pub(super) async fn fired(&self) {
-            loop {
-                let Ok(mut ready) = self.0.readable().await else { return };
-                // The read says ECANCELED when the clock was set.
-                let read = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut [0u8; 8])?));
-                if read.is_ok() {
-                    return;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+#[cfg(target_os = "linux")]
+use super::timer::Timer;
 
 /// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
@@ -29,6 +34,52 @@ struct Beat<'a> {
     run: &'a str,
     /// What the run is doing.
     phase: &'a str,
+}
+
+/// The rhythm: what wakes the loop for a beat, as seldom as the system can.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// When the next beat is due.
+    due: Instant,
+    /// `None` where there is none: then the runtime's timer does it.
+    #[cfg(target_os = "linux")]
+    timer: Option<Timer>,
+}
+
+impl Pulse {
+    /// The first beat is one interval away.
+    pub(super) fn new(clock: &Clock) -> Pulse {
+        let mut pulse = Pulse {
+            due: clock.instant_now(),
+            #[cfg(target_os = "linux")]
+            timer: Timer::monotonic().ok(),
+        };
+        pulse.next_in(INTERVAL, clock);
+        pulse
+    }
+
+    /// The next beat is so far away.
+    pub(super) fn next_in(&mut self, wait: Duration, clock: &Clock) {
+        self.due = clock.after(wait);
+        #[cfg(target_os = "linux")]
+        if self.timer.as_ref().is_some_and(|timer| timer.set_after(wait).is_err()) {
+            self.timer = None;
+        }
+    }
+
+    /// How late the beat is; nothing when it is still to come.
+    pub(super) fn late(&self, clock: &Clock) -> Duration {
+        clock.late(self.due)
+    }
+
+    /// Waits until the beat is due.
+    pub(super) async fn beat(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(timer) = &self.timer {
+            return timer.fired().await;
+        }
+        tokio::time::sleep_until(self.due).await;
+    }
 }
 
 /// The heart of one run.

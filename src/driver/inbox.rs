@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::agent::AgentKind;
-use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId};
+use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport};
 use crate::journal::SharedRedactor;
 use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Frame, FrameDecoder, LineLimit};
@@ -43,6 +43,7 @@ pub(super) enum Event {
     TreeCompared { measure: MeasureId, fact: crate::core::TreeFact },
     Answered { number: u32, choice: LimitChoice },
     NotUnderstood { typed: String },
+    Probed { token: TokenId, reports: Vec<TokenReport> },
     Fetched { token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor },
 }
 

@@ -18,6 +18,8 @@ mod signals;
 
 pub mod simulated;
 mod summary;
+#[cfg(target_os = "linux")]
+mod timer;
 mod tree;
 mod wallet;
 

@@ -73,14 +73,14 @@ impl World {
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
             Action::ReportToken { request, token, report } => {
-                let tokens = self.wallet.report(&token, &report, self.clock.unix_ms());
+                let tokens = self.wallet.report(&token, std::slice::from_ref(&report), self.clock.unix_ms());
                 at_once.push_back(Input::Tokens { request: Some(request), tokens });
             }
             Action::ReadTokens { request } => {
                 let tokens = self.wallet.read(self.clock.unix_ms());
                 at_once.push_back(Input::Tokens { request: Some(request), tokens });
             }
-            Action::ProbeToken { .. } => {}
+            Action::ProbeToken { token } => self.wallet.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => self.show(now, &show),
             Action::Finish(finish) => self.finish = Some(finish),

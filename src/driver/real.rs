@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::answers::Answers;
 use super::clock::Clock;
-use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
+use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
@@ -218,9 +218,9 @@ impl World {
         let tokens = self.wallet.read(unix_ms);
         self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
         let mut interrupts = 0u32;
-        // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays below one
-        // wake-up a second (tokio's timer wheel wakes twice, the screen's thread once).
-        let mut beat_due = self.clock.after(BEAT_INTERVAL);
+        // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
+        // wake-up a second.
+        let mut pulse = Pulse::new(&self.clock);
         let mut not_before: Option<Instant> = None;
         while self.finish.is_none() {
             let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
@@ -232,14 +232,14 @@ impl World {
                 heard = signals.next() => Woken::Signal(heard),
                 () = sleep_until(deadline) => Woken::Due { deadline: true },
                 () = self.alarm.rang() => Woken::Due { deadline: false },
-                () = sleep_until(Some(beat_due)) => Woken::Beat,
+                () = pulse.beat() => Woken::Beat,
                 event = events.recv() => Woken::Event(event),
             };
-            let stood_still = self.clock.late(beat_due).min(self.clock.late(slept));
+            let stood_still = pulse.late(&self.clock).min(self.clock.late(slept));
             if stood_still > LATE {
                 tracing::debug!(ms = stood_still.as_millis(), "ccc stood still");
                 self.clock.stood_still(stood_still);
-                beat_due = self.clock.instant_now();
+                pulse.next_in(Duration::ZERO, &self.clock);
                 not_before = Some(self.clock.after(CATCH_UP));
             }
             match woken {
@@ -272,7 +272,7 @@ impl World {
                 }
                 Woken::Beat => {
                     not_before = not_before.filter(|instant| self.clock.late(*instant).is_zero());
-                    beat_due = self.clock.after(BEAT_INTERVAL);
+                    pulse.next_in(BEAT_INTERVAL, &self.clock);
                     self.beat();
                     let now = self.clock.now();
                     if let Some(piece) = self.printer.status(now) {
@@ -323,6 +323,7 @@ impl World {
                             | Event::TreeTaken { .. }
                             | Event::TreeCompared { .. }
                             | Event::Answered { .. }
+                            | Event::Probed { .. }
                             | Event::Fetched { .. }
                             | Event::NotUnderstood { .. },
                         )
@@ -372,6 +373,10 @@ impl World {
             Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
             Event::Answered { number, choice } => {
                 self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
+            }
+            Event::Probed { token, reports } => {
+                let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
+                self.feed(Input::Tokens { request: None, tokens });
             }
             Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
             Event::NotUnderstood { typed } => {

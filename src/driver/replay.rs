@@ -242,8 +242,7 @@ fn compare_machine<R: BufRead, M: Machine>(
                 // what the user said at that.
                 let died = M::begins_a_life(&input);
                 if let (Some(missing), false) = (expected.front(), died) {
-                    comparison.difference =
-                        Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
+                    comparison.difference = Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
                     return Ok(comparison);
                 }
                 spare.extend(expected.drain(..));
@@ -265,13 +264,8 @@ fn compare_machine<R: BufRead, M: Machine>(
             EntryKind::Act(recorded) => {
                 let replayed = expected.pop_front();
                 if replayed.as_deref() != Some(recorded.get().as_bytes()) {
-                    comparison.difference = Some(difference(
-                        entry.n,
-                        entry.tick,
-                        last_input_n,
-                        Some(recorded.get()),
-                        replayed.as_ref(),
-                    ));
+                    comparison.difference =
+                        Some(difference(entry.n, entry.tick, last_input_n, Some(recorded.get()), replayed.as_ref()));
                     return Ok(comparison);
                 }
                 comparison.actions += 1;
@@ -378,13 +372,7 @@ fn gap_error(journal: &Path, from: u64, to: u64) -> ReplayError {
     ReplayError::Gap { path: journal.display().to_string(), from, to }
 }
 
-fn difference(
-    n: u64,
-    tick: Tick,
-    input_n: u64,
-    recorded: Option<&str>,
-    replayed: Option<&Vec<u8>>,
-) -> Difference {
+fn difference(n: u64, tick: Tick, input_n: u64, recorded: Option<&str>, replayed: Option<&Vec<u8>>) -> Difference {
     Difference {
         n,
         tick,

@@ -12,7 +12,6 @@ impl World {
 
     pub(super) fn write_summary(&mut self, phase: &str) {
         self.phase_written = phase.to_owned();
-        self.beat();
         let plan = self.core.plan();
         let now = self.clock.unix_ms();
         let finish = self.finish.as_ref();
@@ -45,9 +44,11 @@ impl World {
             cost_usd: self.core.cost_usd(),
             result: finish.map(|finish| finish.result.clone()),
             resume,
+            kind: None,
         };
         if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor.now()) {
             tracing::warn!(%error, "the run's summary could not be written");
         }
+        self.beat();
     }
 }

@@ -9,10 +9,11 @@ use secrecy::SecretString;
 
 use super::inbox::{Event, Inbox};
 use crate::agent::AgentKind;
+use crate::config::Env;
 use crate::core::pool::learn;
 use crate::core::{ProcId, Spawn, TokenFact, TokenId, TokenReport};
 use crate::journal::Redactor;
-use crate::tokens::{Credential, Pool, SharedTokens, TokenStates};
+use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens, TokenStates, probe};
 
 /// Stack of the threads that fetch and probe; TLS is deeper than the rest.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -37,6 +38,8 @@ pub struct Wallet {
     untold: Vec<(TokenId, TokenReport)>,
     /// Values that a command gave; kept, since password managers ask their user each time.
     fetched: BTreeMap<TokenId, SecretString>,
+    /// Where providers are asked; without it none is.
+    ask: Option<(Hosts, Env)>,
 }
 
 /// A token's value, as far as it is at hand.
@@ -48,11 +51,11 @@ pub(super) enum Value {
 }
 
 impl Wallet {
-    /// The wallet of a run.
+    /// The wallet of a run. `ask` says where providers are asked, and with which proxy; without it none is.
     #[must_use]
-    pub fn new(pool: Pool, shared: SharedTokens) -> Wallet {
+    pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Wallet {
         let states = TokenStates::default();
-        Wallet { pool, shared, states, untold: Vec::new(), fetched: BTreeMap::new() }
+        Wallet { pool, shared, states, untold: Vec::new(), fetched: BTreeMap::new(), ask }
     }
 
     /// All tokens with what is known by now.
@@ -65,14 +68,14 @@ impl Wallet {
     }
 
     /// Tells all ccc processes of the user about a token; gives what is known then.
-    pub(super) fn report(&mut self, id: &TokenId, report: &TokenReport, now_unix_ms: i64) -> Vec<TokenFact> {
+    pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
         let Some(credential) = self.pool.get(id) else { return self.read(now_unix_ms) };
-        match self.shared.report(credential, std::slice::from_ref(report), now_unix_ms) {
+        match self.shared.report(credential, reports, now_unix_ms) {
             Ok(states) => self.states = states,
             Err(error) => {
                 tracing::warn!(%error, "the shared state of the tokens cannot be written");
                 self.untold.retain(|(untold, _)| untold != id);
-                self.untold.push((id.clone(), report.clone()));
+                self.untold.extend(reports.iter().map(|report| (id.clone(), report.clone())));
             }
         }
         self.facts(now_unix_ms)
@@ -116,6 +119,19 @@ impl Wallet {
     /// The line that exchanges the credential of a live process; `None` when this one cannot be exchanged.
     pub(super) fn exchange_line(&self, agent: AgentKind, proc: ProcId, id: &TokenId) -> Option<Vec<u8>> {
         self.pool.get(id)?.exchange_line(agent, proc.0, self.fetched.get(id))
+    }
+
+    /// Asks the provider about a token, in a thread of its own; what it says comes as an event. Nothing comes when it
+    /// cannot be asked. The client is made there: it reads certificates, which a run that asks nobody need not pay for.
+    pub(super) fn probe(&self, id: &TokenId, inbox: Inbox, now_unix_ms: i64) {
+        let (Some(credential), Some((hosts, env))) = (self.pool.get(id).cloned(), self.ask.clone()) else { return };
+        let Value::Ready(Some(value)) = self.value(Some(id)) else { return };
+        let body = move || {
+            let probed = probe(&Http::new(hosts, &env), &credential, &value, now_unix_ms);
+            tracing::debug!(token = %credential.id(), verdict = %probed.verdict, "asked the provider");
+            inbox.post(Event::Probed { token: credential.id(), reports: probed.reports(now_unix_ms) });
+        };
+        start("probe", body);
     }
 
     /// A redactor that knows the values of all tokens, the fetched ones among them.

@@ -55,8 +55,8 @@ pub use decisions::{Decisions, Told, decisions};
 pub use lock::{Holder, LockError, RunLock, SessionLock};
 pub use reader::{Entry, EntryKind, JournalReader, ReadError, Tail, Torn, run_kind};
 pub use record::{
-    BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput, MAX_LINE_BYTES, RunKind,
-    action_kind, input_kind, sha256_hex,
+    BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput,
+    MAX_LINE_BYTES, RunKind, action_kind, input_kind, sha256_hex,
 };
 pub use redact::{MIN_VALUE_BYTES, Redactor, SharedRedactor};
 pub(crate) use run_dir::make_private_dir;

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::record::RunKind;
 use super::redact::Redactor;
 use crate::core::Outcome;
 
@@ -55,6 +56,9 @@ pub struct RunSummary {
     pub result: Option<String>,
     /// How to go on, as a command line.
     pub resume: Option<String>,
+    /// What kind of run it is; `None` is an agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RunKind>,
 }
 
 /// Why a summary cannot be read or written.

@@ -143,11 +143,8 @@ impl Reading {
                 To::Guest(terminal) if !self.queue.is_empty() => Some((terminal.0.as_fd(), PollFlags::OUT)),
                 To::Guest(_) | To::Nobody | To::Ourselves => None,
             };
-            let wanted = [
-                Some((self.shared.wake.fd(), PollFlags::IN)),
-                reads.then(|| (keys.as_fd(), PollFlags::IN)),
-                writes,
-            ];
+            let wanted =
+                [Some((self.shared.wake.fd(), PollFlags::IN)), reads.then(|| (keys.as_fd(), PollFlags::IN)), writes];
             let Ok([woken, readable, writable]) = poll(wanted, None) else { return };
             if woken {
                 // It may all be different now.

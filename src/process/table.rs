@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_shift_the_fields() {
         let stat = "77 (a) S 1 (b)) Z 5 6 7 34816 6 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9999 1 2";
-        let expected = Process { pid: 77, parent: 5, group: 6, session: 7, start_ticks: 9999, zombie: true, stopped: false };
+        let expected =
+            Process { pid: 77, parent: 5, group: 6, session: 7, start_ticks: 9999, zombie: true, stopped: false };
         assert_eq!(parse_stat(77, stat), Some(expected));
         assert_eq!(parse_stat(77, "77 (torn) S 1 2"), None);
     }

@@ -78,8 +78,37 @@ pub enum Source {
     Held(SecretString),
     /// A command prints it when it is needed.
     Command(FetchCommand),
-    /// The agent's CLI finds it by itself.
-    Agent,
+    /// The agent's CLI finds it by itself; this is the value that it has now, where that can be seen.
+    Agent(Option<SeenValue>),
+}
+
+/// The value of a credential that the agent's CLI keeps and exchanges by itself. It is never given to anybody: it serves
+/// to ask the provider about the credential.
+#[derive(Debug, Clone)]
+pub struct SeenValue {
+    /// The value.
+    pub value: SecretString,
+    /// When the CLI has to exchange it, unix milliseconds.
+    pub expires_at_unix_ms: Option<i64>,
+}
+
+/// Why a provider cannot be asked about a credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAskable {
+    /// Its command gives no value.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The agent's CLI runs the helper, not ccc.
+    #[error(
+        "the agent's CLI runs the helper by itself; put its command into `tokens` of the configuration to have it asked"
+    )]
+    Helper,
+    /// The login is somewhere where it is not seen.
+    #[error("the login's value is not seen from here")]
+    Unseen,
+    /// The login has to be exchanged first, which only the agent's CLI may do.
+    #[error("the login has expired; the agent renews it when it runs")]
+    Expired,
 }
 
 /// One credential. Its `Debug` and `Display` never show the value.
@@ -134,15 +163,15 @@ impl Credential {
         label: impl Into<String>,
         kind: CredentialKind,
         id: impl Into<String>,
-        seen: Option<&SecretString>,
+        seen: Option<SeenValue>,
     ) -> Self {
         Self {
             label: label.into(),
             kind,
             provider: Provider::Anthropic,
             id: TokenId(id.into()),
-            fingerprint: seen.map(Fingerprint::of),
-            source: Source::Agent,
+            fingerprint: seen.as_ref().map(|seen| Fingerprint::of(&seen.value)),
+            source: Source::Agent(seen),
         }
     }
 
@@ -158,7 +187,7 @@ impl Credential {
     pub fn held_value(&self) -> Option<&SecretString> {
         match &self.source {
             Source::Held(secret) => Some(secret),
-            Source::Command(_) | Source::Agent => None,
+            Source::Command(_) | Source::Agent(_) => None,
         }
     }
 
@@ -171,7 +200,27 @@ impl Credential {
         match &self.source {
             Source::Held(secret) => Ok(Some(secret.clone())),
             Source::Command(command) => command.run(&self.label).map(Some),
-            Source::Agent => Ok(None),
+            Source::Agent(_) => Ok(None),
+        }
+    }
+
+    /// The value with which the provider can be asked about it. Runs a command where there is one.
+    ///
+    /// # Errors
+    /// When there is no value to ask with.
+    pub fn value_to_ask(&self, now_unix_ms: i64) -> Result<SecretString, NotAskable> {
+        let (seen, value) = match &self.source {
+            Source::Agent(seen) => (seen.as_ref(), None),
+            Source::Held(_) | Source::Command(_) => (None, self.value()?),
+        };
+        match (value, seen) {
+            (Some(value), _) => Ok(value),
+            (None, Some(seen)) if seen.expires_at_unix_ms.is_some_and(|at| at <= now_unix_ms) => {
+                Err(NotAskable::Expired)
+            }
+            (None, Some(seen)) => Ok(seen.value.clone()),
+            (None, None) if self.kind == CredentialKind::Helper => Err(NotAskable::Helper),
+            (None, None) => Err(NotAskable::Unseen),
         }
     }
 
@@ -200,7 +249,7 @@ impl fmt::Display for Credential {
         }
         match (&self.fingerprint, &self.source) {
             (Some(fingerprint), Source::Held(_)) => write!(f, ", fingerprint {fingerprint})"),
-            (_, Source::Held(_) | Source::Command(_) | Source::Agent) => f.write_str(")"),
+            (_, Source::Held(_) | Source::Command(_) | Source::Agent(_)) => f.write_str(")"),
         }
     }
 }

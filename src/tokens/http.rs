@@ -152,10 +152,13 @@ impl Http {
     /// file of certificates, where one is named.
     #[must_use]
     pub fn new(hosts: Hosts, env: &Env) -> Self {
-        let near = Agent::new_with_config(base_config().proxy(None).build());
+        let roots = roots(env);
+        let tls = |roots| TlsConfig::builder().root_certs(roots).build();
+        let near_tls = tls(roots.clone().unwrap_or(RootCerts::WebPki));
+        let near = Agent::new_with_config(base_config().proxy(None).tls_config(near_tls).build());
         let far = proxy(env).and_then(|named| {
             let (variable, proxy) = named.unzip();
-            let tls = TlsConfig::builder().root_certs(roots(env)?).build();
+            let tls = tls(roots?);
             let agent = Agent::new_with_config(base_config().proxy(proxy).tls_config(tls).build());
             Ok(Far { agent, proxy: variable })
         });

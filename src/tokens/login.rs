@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use secrecy::SecretString;
+use serde_json::Value;
 
 use super::agent_settings::read_json;
-use super::credential::{Credential, CredentialKind, short_hash};
+use super::credential::{Credential, CredentialKind, SeenValue, short_hash};
 use super::sources::Found;
 use crate::config::Dirs;
 
@@ -19,11 +20,15 @@ pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
         (!text.is_empty()).then(|| SecretString::from(text))
     };
     let token = field("/claudeAiOauth/accessToken")?;
+    let seen = SeenValue {
+        value: token.clone(),
+        expires_at_unix_ms: login.pointer("/claudeAiOauth/expiresAt").and_then(Value::as_i64),
+    };
     let label = match file.strip_prefix(&dirs.home) {
         Ok(below) => format!("~/{}", below.display()),
         Err(_) => file.display().to_string(),
     };
-    let credential = Credential::found_by_agent(label, CredentialKind::Login, id(claude_dir), Some(&token));
+    let credential = Credential::found_by_agent(label, CredentialKind::Login, id(claude_dir), Some(seen));
     found.hidden.push(token);
     found.hidden.extend(field("/claudeAiOauth/refreshToken"));
     Some(credential)

@@ -218,7 +218,7 @@ fn billed(credentials: &[Credential]) -> Option<String> {
 pub(super) fn is_ours(credential: &Credential) -> bool {
     match credential.source {
         Source::Held(_) | Source::Command(_) => true,
-        Source::Agent => false,
+        Source::Agent(_) => false,
     }
 }
 

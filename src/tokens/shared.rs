@@ -444,6 +444,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
 
     use secrecy::SecretString;
 

@@ -100,7 +100,9 @@ impl ScreenModes {
                     }
                 }
             }
-            ([b'>', b'4', ..], b'm') => self.modify_other_keys = numbers(&sequence[1..]).get(1).is_some_and(|&it| it > 0),
+            ([b'>', b'4', ..], b'm') => {
+                self.modify_other_keys = numbers(&sequence[1..]).get(1).is_some_and(|&it| it > 0)
+            }
             ([b'>', ..], b'u') => self.keyboard_depth = (self.keyboard_depth + 1).min(KEYBOARD_DEPTH_LIMIT),
             ([b'<', digits @ ..], b'u') => {
                 let levels = numbers(digits).first().copied().unwrap_or(1);

@@ -9,6 +9,7 @@
     reason = "the tests are an edge, and shared parts of them must be able to fail a test"
 )]
 
+mod care;
 mod cli;
 mod fuzzed;
 mod journal;

@@ -71,6 +71,11 @@ const RULES: &[Rule] = &[
         absent: &["unsafe", "unsafe_code"],
     },
     Rule {
+        says: "only tokens/ asks the network",
+        binds: |file| !within(file, "tokens"),
+        absent: &["ureq", "rustls", "TcpStream", "TcpListener", "UdpSocket", "ToSocketAddrs"],
+    },
+    Rule {
         says: "nothing outside ui/ and cli/ prints",
         // The scripted agent is a program of its own: its stdout is its protocol, not ccc's.
         binds: |file| !within(file, "ui") && !within(file, "cli") && file != "demo/process.rs",

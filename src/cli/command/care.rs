@@ -117,10 +117,12 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         (false, Some(named)) => Some(named),
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
-    let tokens = CommandTokens::gather(provider, program, &settings.tokens, &project, context)?;
+    let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
     let terminal = OuterTerminal::find();
     if args.interactive && terminal.is_none() {
-        context.printer.warn("--interactive has nobody to ask: stdout is no terminal; at a limit the first choice is taken");
+        context
+            .printer
+            .warn("--interactive has nobody to ask: stdout is no terminal; at a limit the first choice is taken");
     }
     let plan = plan(&args, &settings, &project, provider, terminal.is_some(), context)?;
     let redactor = tokens.redactor();

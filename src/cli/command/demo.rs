@@ -70,6 +70,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         Pool::of(made_up.into(), &context.env, Provider::Anthropic),
         &nobody.state,
         settings.rotate_at.share(),
+        None,
     );
     let conduct = Night {
         form: settings.output_format,

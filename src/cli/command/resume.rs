@@ -11,7 +11,7 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{Cost, Flags, OutputFormat, Project, Span, Transport};
 use crate::core::{Action, Finish, OperatorInput, Outcome};
 use crate::driver;
-use crate::journal::{Redactor, RunDir, RunSummary};
+use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
 
 /// Go on with a run that was interrupted.
 ///
@@ -63,6 +63,10 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         None => newest_unfinished(state, context)?,
     };
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
+    if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
+        return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
+            .hint("a command has no session to go on with; start it again: ccc supervise -- CMD"));
+    }
     let mut last_finish = None;
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
         if let Action::Finish(finish) = action {
@@ -111,7 +115,12 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
-    let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at);
+    let tokens = RunTokens::new(
+        gathered.pool,
+        state,
+        plan.rotate_at,
+        Some(credentials::ask(context, &project, &settings.usage)?),
+    );
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     if here != Path::new(&plan.cwd) {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
@@ -151,7 +160,10 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
 fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(state).map_err(|error| state_error(&error))?;
-    let told = list.runs.into_iter().filter(|(_, run)| run.outcome != Some(Outcome::Completed));
+    let told = list
+        .runs
+        .into_iter()
+        .filter(|(_, run)| run.outcome != Some(Outcome::Completed) && run.kind != Some(RunKind::Command));
     let mut unfinished: Vec<(RunDir, String)> = told.map(|(dir, run)| (dir, run.cwd)).collect();
     // Where a summary is damaged (a power cut), the journal itself says whether there is something to go on with.
     unfinished.extend(list.damaged.into_iter().filter_map(|(dir, _)| {

@@ -193,8 +193,11 @@ pub fn run(args: SimulateArgs, context: &Context) -> Result<ExitCode, CliError> 
     for line in simulator.trace(*seed) {
         printer.line(line);
     }
-    Err(failed(format!("{} of {} nights are broken; seed {seed} breaks the law that {law}", totals.broken, totals.nights))
-        .hint(format!("see that night again: ccc simulate --trace {seed}")))
+    Err(failed(format!(
+        "{} of {} nights are broken; seed {seed} breaks the law that {law}",
+        totals.broken, totals.nights
+    ))
+    .hint(format!("see that night again: ccc simulate --trace {seed}")))
 }
 
 fn failed(message: String) -> CliError {

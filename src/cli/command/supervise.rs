@@ -211,8 +211,12 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
-    let tokens =
-        RunTokens::new(prepared.tokens.pool, &context.dirs()?.state, prepared.resolved.settings.rotate_at.share());
+    let tokens = RunTokens::new(
+        prepared.tokens.pool,
+        &context.dirs()?.state,
+        prepared.resolved.settings.rotate_at.share(),
+        Some(credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?),
+    );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
     let plan = plan(PlanParts {

@@ -1,15 +1,21 @@
 //! `ccc tokens`.
 
+use std::path::Path;
+use std::thread;
+
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::reset_time::reset_time;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials};
-use crate::config::{Flags, Provider};
-use crate::core::{TokenId, TokenKind, WindowFact};
+use crate::config::{Flags, Provider, Settings};
+use crate::core::{TokenId, TokenKind, TokenReport, WindowFact};
 use crate::driver;
-use crate::tokens::{Credential, Fingerprint, NoCredential, Pool, SharedTokens, TokenState, TokenStates};
+use crate::tokens::{
+    Credential, Fingerprint, Hosts, Http, MANAGED_SETTINGS, NoCredential, NotAskable, Pool, ProbeVerdict, Probed,
+    SharedTokens, TokenState, TokenStates, probe,
+};
 use crate::ui::clean;
 
 /// How much of a label a line shows, in characters.
@@ -37,6 +43,12 @@ pub struct TokensArgs {
 pub enum TokensCommand {
     /// Each token with its kind, provider, fingerprint, state, windows and resets, as all ccc processes last heard.
     List,
+    /// Ask each provider about its tokens: valid, limited until when, refused, or not reached. What is learnt is known to
+    /// all ccc processes then. The exit code is 0 when at least one token can be used, else 1.
+    ///
+    /// This costs next to nothing: usage is asked where a token may read it, else one message of one token is sent, or a
+    /// list of models asked for. Commands of the configuration are run.
+    Check,
 }
 
 /// How a token is, as far as it is known.
@@ -76,12 +88,14 @@ struct Row {
 pub fn run(args: TokensArgs, context: &Context) -> Result<ExitCode, CliError> {
     match args.what.unwrap_or(TokensCommand::List) {
         TokensCommand::List => list(args.json, context),
+        TokensCommand::Check => check(args.json, context),
     }
 }
 
 fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let now_unix_ms = driver::unix_ms();
-    let pools = pools(context)?;
+    let settings = context.settings(Flags::default())?.settings;
+    let pools = pools(&settings, context)?;
     let states = SharedTokens::new(&context.dirs()?.state).read().map_err(|error| {
         CliError::new(ErrorKind::Io, error.to_string())
             .hint("make it readable, or set CCC_STATE_DIR to another directory")
@@ -97,13 +111,131 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     if rows.is_empty() {
         context.printer.talk(NoCredential);
     }
-    print(&rows, now_unix_ms, context);
+    let zone = TimeZone::system();
+    let lines = rows.iter().map(|row| (row, row.windows.as_slice(), row.state_in_words(now_unix_ms, &zone)));
+    print(&lines.collect::<Vec<_>>(), now_unix_ms, context);
     Ok(ExitCode::COMPLETED)
 }
 
-/// The tokens for the agent, and those for programs of other providers.
-fn pools(context: &Context) -> Result<Vec<Pool>, CliError> {
+/// How many providers are asked at the same time.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What came of asking about one token.
+#[derive(Debug, Clone, Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    row: Row,
+    /// What the provider said; `null` when it could not be asked.
+    answer: Option<Probed>,
+    /// Why it could not be asked.
+    not_asked: Option<String>,
+}
+
+fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let settings = context.settings(Flags::default())?.settings;
+    let pools = pools(&settings, context)?;
+    let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
+    let (dirs, project) = (context.dirs()?, context.project()?);
+    let hosts =
+        Hosts::read(&context.env, dirs, &project, Path::new(MANAGED_SETTINGS), settings.usage.base_url.as_deref());
+    let http = Http::new(hosts, &context.env);
+    let now_unix_ms = driver::unix_ms();
+    let answers = ask_all(&http, &credentials, now_unix_ms);
+    let shared = SharedTokens::new(&dirs.state);
+    let mut all = Vec::new();
+    for (credential, answer) in credentials.into_iter().zip(answers) {
+        let reports = answer.as_ref().map(|probed| reports_of(credential, probed, now_unix_ms)).unwrap_or_default();
+        let states = if reports.is_empty() { shared.read() } else { shared.report(credential, &reports, now_unix_ms) };
+        let states = states.unwrap_or_else(|error| {
+            context.printer.warn(format_args!("what was learnt is not shared: {error}"));
+            TokenStates::default()
+        });
+        if let Some(set_aside) = &states.set_aside {
+            context.printer.warn(set_aside);
+        }
+        let row = row(credential, states.get(&credential.id()), now_unix_ms);
+        let (answer, not_asked) = match answer {
+            Ok(probed) => (Some(probed), None),
+            Err(why) => (None, Some(why.to_string())),
+        };
+        all.push(Checked { row, answer, not_asked });
+    }
+    let usable = all.iter().filter_map(|checked| checked.answer.as_ref()).any(|probed| match probed.verdict {
+        ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => true,
+        ProbeVerdict::Limited { .. }
+        | ProbeVerdict::Refused { .. }
+        | ProbeVerdict::Unreachable { .. }
+        | ProbeVerdict::Unknown { .. } => false,
+    });
+    if json {
+        context.printer.line(format_args!("{:#}", serde_json::json!({ "usable": usable, "tokens": all })));
+    } else {
+        if all.is_empty() {
+            context.printer.talk(NoCredential);
+        }
+        let zone = TimeZone::system();
+        let lines = all.iter().map(|checked| {
+            let windows = checked.answer.as_ref().map(|probed| probed.windows.as_slice()).unwrap_or_default();
+            (&checked.row, windows, checked.in_words(now_unix_ms, &zone))
+        });
+        print(&lines.collect::<Vec<_>>(), now_unix_ms, context);
+    }
+    Ok(if usable { ExitCode::COMPLETED } else { ExitCode::FAILED })
+}
+
+/// A login that is refused is exchanged by the agent's CLI, so its refusal says nothing about the next time.
+fn reports_of(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {
+    let mut reports = probed.reports(now_unix_ms);
+    if credential.kind == TokenKind::Login {
+        reports.retain(|report| *report != TokenReport::Refused);
+    }
+    reports
+}
+
+/// Asks about all of them, several at the same time; the answers are in the order of the credentials.
+fn ask_all(http: &Http, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Result<Probed, NotAskable>> {
+    let ask = |credential: &Credential| {
+        let secret = credential.value_to_ask(now_unix_ms)?;
+        Ok(probe(http, credential, &secret, now_unix_ms))
+    };
+    let mut answers = Vec::with_capacity(credentials.len());
+    for some in credentials.chunks(ASKED_AT_ONCE) {
+        thread::scope(|scope| {
+            let asking: Vec<_> = some.iter().map(|credential| scope.spawn(|| ask(credential))).collect();
+            answers.extend(asking.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|_| {
+                    let why = "asking failed inside ccc; please report it".to_owned();
+                    Ok(Probed { verdict: ProbeVerdict::Unknown { why }, windows: Vec::new() })
+                })
+            }));
+        });
+    }
+    answers
+}
+
+impl Checked {
+    fn in_words(&self, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
+        let Some(probed) = &self.answer else {
+            return (Paint::Dim, format!("not asked: {}", self.not_asked.as_deref().unwrap_or_default()));
+        };
+        match &probed.verdict {
+            ProbeVerdict::Valid => (Paint::Green, probed.verdict.to_string()),
+            ProbeVerdict::Limited { until_unix_ms: Some(until), window } => {
+                let window = window.as_ref().map(|window| format!(", {}", clean::one_line(window, LABEL_CHARS)));
+                let until = reset_time(*until, now_unix_ms, zone);
+                (Paint::Yellow, format!("limited until {until}{}", window.unwrap_or_default()))
+            }
+            ProbeVerdict::Limited { until_unix_ms: None, .. } | ProbeVerdict::Throttled { .. } => {
+                (Paint::Yellow, probed.verdict.to_string())
+            }
+            ProbeVerdict::Refused { .. } | ProbeVerdict::Unreachable { .. } => (Paint::Red, probed.verdict.to_string()),
+            ProbeVerdict::Unknown { .. } => (Paint::Dim, probed.verdict.to_string()),
+        }
+    }
+}
+
+/// The tokens for the agent, and those for programs of other providers.
+fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> {
     let project = context.project()?;
     let mut pools = Vec::new();
     let agents = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
@@ -150,13 +282,27 @@ fn row(credential: &Credential, state: Option<&TokenState>, now_unix_ms: i64) ->
     }
 }
 
-/// One line a token, and one a window below it.
-fn print(rows: &[Row], now_unix_ms: i64, context: &Context) {
+impl Row {
+    fn state_in_words(&self, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
+        match (self.state, self.limited_until_unix_ms) {
+            (State::Ready, _) => (Paint::Green, "ready".to_owned()),
+            (State::Refused, _) => (Paint::Red, "refused".to_owned()),
+            (State::Unknown, _) => (Paint::Dim, "unknown".to_owned()),
+            (State::Limited, None) => (Paint::Yellow, "limited".to_owned()),
+            (State::Limited, Some(until)) => {
+                (Paint::Yellow, format!("limited until {}", reset_time(until, now_unix_ms, zone)))
+            }
+        }
+    }
+}
+
+/// One line a token with its state, and one a window below it.
+fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, context: &Context) {
     let zone = TimeZone::system();
     let printer = &context.printer;
     let cells: Vec<[String; 4]> = rows
         .iter()
-        .map(|row| {
+        .map(|(row, _, _)| {
             [
                 clean::one_line(&row.label, LABEL_CHARS),
                 row.kind.to_string(),
@@ -167,20 +313,11 @@ fn print(rows: &[Row], now_unix_ms: i64, context: &Context) {
         .collect();
     let width = |column: usize| cells.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
     let widths = [0, 1, 2, 3].map(width);
-    for (row, [label, kind, provider, fingerprint]) in rows.iter().zip(&cells) {
+    for ((_, windows, (paint, state)), [label, kind, provider, fingerprint]) in rows.iter().zip(&cells) {
         let [a, b, c, d] = widths;
-        let (paint, state) = match (row.state, row.limited_until_unix_ms) {
-            (State::Ready, _) => (Paint::Green, "ready".to_owned()),
-            (State::Refused, _) => (Paint::Red, "refused".to_owned()),
-            (State::Unknown, _) => (Paint::Dim, "unknown".to_owned()),
-            (State::Limited, None) => (Paint::Yellow, "limited".to_owned()),
-            (State::Limited, Some(until)) => {
-                (Paint::Yellow, format!("limited until {}", reset_time(until, now_unix_ms, &zone)))
-            }
-        };
-        let state = printer.paint(paint, &state);
+        let state = printer.paint(*paint, state);
         printer.line(format_args!("{label:a$}  {kind:b$}  {provider:c$}  {fingerprint:d$}  {state}"));
-        for window in &row.windows {
+        for window in *windows {
             let used = match window.utilization {
                 Some(used) => format!("{:>3.0} % used", used * 100.0),
                 None => "use unknown".to_owned(),

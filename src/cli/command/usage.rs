@@ -118,7 +118,7 @@ struct Seen {
 }
 
 /// The Keychain of macOS; elsewhere only a program that is named counts as one.
-fn keychain(context: &Context) -> Option<Keychain> {
+pub(in crate::cli) fn keychain(context: &Context) -> Option<Keychain> {
     // Which item belongs to another directory of the agent's CLI is not known.
     if context.env.get(CLAUDE_CONFIG_DIR).is_some() {
         return None;

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::machine::{After, CommandCore, Stage};
 use super::CommandAction;
+use super::machine::{After, CommandCore, Stage};
 use crate::core::id::jitter_unit;
 use crate::core::pool::{self, Choice};
-use crate::core::{
-    LimitChoice, LimitQuestion, Outcome, Show, SpentToken, Tick, TokenFact, TokenId, WindowFact,
-};
+use crate::core::{LimitChoice, LimitQuestion, Outcome, Show, SpentToken, Tick, TokenFact, TokenId, WindowFact};
 
 /// How long the provider may take to answer; then what was known counts.
 const LOOK_LIMIT_MS: u64 = 45_000;
@@ -203,7 +201,9 @@ impl CommandCore {
             Choice::Nothing => {
                 if !std::mem::replace(&mut self.tokens.told_refused, true) {
                     let label = self.tokens.current.clone().map(|id| self.tokens.label(&id)).unwrap_or_default();
-                    self.tell(format!("the provider refuses {label} and there is no other token; the program runs on with it"));
+                    self.tell(format!(
+                        "the provider refuses {label} and there is no other token; the program runs on with it"
+                    ));
                 }
             }
         }
@@ -214,9 +214,11 @@ impl CommandCore {
         let now_unix_ms = self.unix_ms();
         let current = self.tokens.fact(self.tokens.current.as_ref());
         let spent = current.is_none_or(|token| !pool::is_usable(token, now_unix_ms));
-        let kept = self.tokens.kept.as_ref().is_some_and(|(id, was_spent)| {
-            Some(id) == self.tokens.current.as_ref() && (*was_spent || !spent)
-        });
+        let kept = self
+            .tokens
+            .kept
+            .as_ref()
+            .is_some_and(|(id, was_spent)| Some(id) == self.tokens.current.as_ref() && (*was_spent || !spent));
         if kept && !starting {
             return;
         }
@@ -233,7 +235,10 @@ impl CommandCore {
 
     fn no_wait(&mut self, until_unix_ms: i64) {
         self.show_spent(until_unix_ms);
-        self.end(After::Finish(Outcome::Limits, "every token is spent, and waiting was not wanted (--no-wait)".to_owned()));
+        self.end(After::Finish(
+            Outcome::Limits,
+            "every token is spent, and waiting was not wanted (--no-wait)".to_owned(),
+        ));
     }
 
     fn hold(&mut self) {
@@ -262,7 +267,8 @@ impl CommandCore {
             number: self.tokens.questions,
             token: current.map(|token| token.label.clone()).unwrap_or_default(),
             next: next.as_ref().map(|id| self.tokens.label(id)),
-            until_unix_ms: until.or_else(|| current.and_then(|token| reset_of(token, self.plan.rotate_at, now_unix_ms))),
+            until_unix_ms: until
+                .or_else(|| current.and_then(|token| reset_of(token, self.plan.rotate_at, now_unix_ms))),
             default: if next.is_some() { LimitChoice::Rotate } else { LimitChoice::Wait },
             timeout_ms,
         };
@@ -286,9 +292,10 @@ impl CommandCore {
             }
             (LimitChoice::KeepGoing, _) => {
                 self.decide("keep going", "the user chose so");
-                let current = self.tokens.current.clone().or_else(|| {
-                    self.tokens.known.iter().find(|token| !token.refused).map(|token| token.id.clone())
-                });
+                let current =
+                    self.tokens.current.clone().or_else(|| {
+                        self.tokens.known.iter().find(|token| !token.refused).map(|token| token.id.clone())
+                    });
                 self.tokens.kept = current.clone().map(|id| (id, asked.spent));
                 if self.life.is_some() {
                     self.go_on();

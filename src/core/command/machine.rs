@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use super::beat::{BeatWatch, Pulse};
 use super::limit::{Asked, Tokens, Wait};
-use super::{
-    BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
-};
+use super::{BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal};
 use crate::core::{Decision, Finish, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
 /// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
@@ -18,7 +16,8 @@ const CTRL_C_KEY_MS: u64 = 3_000;
 /// SIGINT and SIGQUIT, by which a terminal ends a program.
 const TERMINAL_SIGNALS: [i32; 2] = [2, 3];
 /// What a shell says of a program that may not be executed, or is not there.
-const NEVER_AGAIN: [(i32, &str); 2] = [(126, "something it needs may not be executed"), (127, "something it needs was not found")];
+const NEVER_AGAIN: [(i32, &str); 2] =
+    [(126, "something it needs may not be executed"), (127, "something it needs was not found")];
 
 /// The state machine of one supervised command.
 #[derive(Debug, Clone)]
@@ -55,11 +54,19 @@ pub(super) enum Stage {
     /// All tokens are spent; the program stands still, or is not started.
     Waiting(Wait),
     /// The program is being ended.
-    Ending { after: After, due: Tick, killed: bool },
+    Ending {
+        after: After,
+        due: Tick,
+        killed: bool,
+    },
     /// The program has failed, and the provider is asked whether its token was the reason.
-    Judging { failure: String },
+    Judging {
+        failure: String,
+    },
     /// The next start is due then.
-    Pausing { until: Tick },
+    Pausing {
+        until: Tick,
+    },
     Finished,
 }
 
@@ -293,8 +300,7 @@ impl CommandCore {
 
     pub(super) fn restart_beat(&mut self) {
         let now = self.now;
-        if let (Some(plan), Some(beat)) =
-            (&self.plan.heartbeat, self.life.as_mut().and_then(|life| life.beat.as_mut()))
+        if let (Some(plan), Some(beat)) = (&self.plan.heartbeat, self.life.as_mut().and_then(|life| life.beat.as_mut()))
         {
             beat.restart(now, plan);
         }

@@ -454,7 +454,8 @@ impl ScriptedAgent {
             ("description".to_owned(), Value::String("Looks around".to_owned())),
             ("run_in_background".to_owned(), Value::Bool(false)),
         ]);
-        let tool = Tool { name: "Agent".to_owned(), input: prompt, ms, result: "Nothing.".to_owned(), ..Tool::default() };
+        let tool =
+            Tool { name: "Agent".to_owned(), input: prompt, ms, result: "Nothing.".to_owned(), ..Tool::default() };
         self.begin_tool(turn, tool);
         let Some(id) = turn.open_tool.as_ref().map(|open| open.id.clone()) else { return };
         let (task, nested) = (self.writer.id("a"), self.writer.id("toolu_"));
@@ -486,8 +487,7 @@ impl ScriptedAgent {
         let text = "API Error: Claude Code is unable to respond to this request";
         let line = self.writer.synthetic(text, "invalid_request", None, self.now);
         self.say(line);
-        turn.failure =
-            Some(Failure { status: None, api_error: None, stop_reason: "refusal", text: text.to_owned() });
+        turn.failure = Some(Failure { status: None, api_error: None, stop_reason: "refusal", text: text.to_owned() });
     }
 
     fn retry(&mut self, turn: &mut Turn, retry: Retry) {

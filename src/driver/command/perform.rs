@@ -133,12 +133,8 @@ impl World {
             cookie: Cookie { run_id: self.core.plan().run_id.clone(), attempt: life },
         };
         let likeness = self.terminal.as_ref().and_then(OuterTerminal::likeness);
-        let ears = Ears {
-            inbox: self.inbox.clone(),
-            life,
-            console: self.console.clone(),
-            terminal: self.terminal.clone(),
-        };
+        let ears =
+            Ears { inbox: self.inbox.clone(), life, console: self.console.clone(), terminal: self.terminal.clone() };
         match spawn_guest(&spec, likeness.as_ref(), ears, &SystemPtys) {
             Ok(guest) => {
                 let pid = guest.pid();

@@ -17,7 +17,7 @@ use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
 use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use crate::driver::{journal_news, sleep_until};
-use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION};
+use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
 use crate::process::{
     CTRL_C, Exit, Guest, GuestSink, GuestTerminal, KeySink, Keys, Loan, OuterTerminal, kill_children, reap_orphans,
 };
@@ -90,14 +90,28 @@ pub struct CommandEnd {
 /// Something happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    Stopped { life: u32, signal: i32 },
-    Exited { life: u32, exit: Exit },
-    CtrlC { as_signal: bool },
+    Stopped {
+        life: u32,
+        signal: i32,
+    },
+    Exited {
+        life: u32,
+        exit: Exit,
+    },
+    CtrlC {
+        as_signal: bool,
+    },
     Typed(Vec<u8>),
     /// The program writes although the terminal was another job's when we looked.
     TerminalIsOurs,
-    TokensKnown { request: u32, tokens: Vec<TokenFact> },
-    Environment { life: u32, environment: Result<Vec<(OsString, OsString)>, String> },
+    TokensKnown {
+        request: u32,
+        tokens: Vec<TokenFact>,
+    },
+    Environment {
+        life: u32,
+        environment: Result<Vec<(OsString, OsString)>, String>,
+    },
 }
 
 /// Runs until the core has finished.
@@ -454,6 +468,8 @@ impl World {
                 self.journal.action(now, &action);
                 actions.push(action);
             }
+            // Before anything is shown: who answers at once shall be heard.
+            self.route_keys();
             if let Some(news) = self.journal.commit() {
                 self.show(now, &Show::Notice { text: journal_news(&news) });
             }
@@ -512,6 +528,7 @@ impl World {
             cost_usd: None,
             result: None,
             resume: None,
+            kind: Some(RunKind::Command),
         };
         if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
             tracing::warn!(%error, "the run's summary could not be written");

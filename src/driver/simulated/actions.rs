@@ -8,8 +8,8 @@ use super::process::Process;
 use super::world::{Event, World};
 use crate::agent::Role;
 use crate::core::{
-    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts, TokenReport, TreeFact,
-    derive_uuid,
+    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
+    TokenReport, TreeFact, derive_uuid,
 };
 use crate::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::laws::{Broken, Law};
 use crate::core::{Action, Core, Input, Plan, Tick};
-use crate::driver::replay::{ReplayError, Rebuilt, compare_from, rebuild_from};
+use crate::driver::replay::{Rebuilt, ReplayError, compare_from, rebuild_from};
 use crate::journal::{Header, JournalNews, JournalReader, JournalWriter, Redactor, Sink};
 
 /// The journal's name in messages; there is no such file.
@@ -78,8 +78,7 @@ impl Journal {
         let bad = |error: serde_json::Error| Law::Replay.broken(format!("no header: {error}"));
         let header = Header::new(plan, "simulated").map_err(bad)?;
         let disk = Rc::new(RefCell::new(Disk::default()));
-        let writer =
-            JournalWriter::with_sink(DiskSink(Rc::clone(&disk)), &header, redactor.clone()).map_err(bad)?;
+        let writer = JournalWriter::with_sink(DiskSink(Rc::clone(&disk)), &header, redactor.clone()).map_err(bad)?;
         Ok(Journal {
             writer: writer.with_backlog_limit_bytes(backlog_limit_bytes),
             disk,
@@ -161,7 +160,8 @@ impl Journal {
     pub(super) fn replay(&self) -> Result<(), Broken> {
         let disk = self.disk.borrow();
         let reader = JournalReader::from_reader(Path::new(NAME), disk.bytes.as_slice());
-        let compared = reader.map_err(ReplayError::from).and_then(|it| compare_from(Path::new(NAME), it, &self.redactor));
+        let compared =
+            reader.map_err(ReplayError::from).and_then(|it| compare_from(Path::new(NAME), it, &self.redactor));
         match compared {
             Ok(comparison) => match comparison.difference {
                 Some(difference) => Err(Law::Replay.broken(format!(

@@ -254,13 +254,13 @@ impl Laws {
             && before != *uuid
         {
             if !self.taken.contains_key(&before) {
-                return Err(Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent")));
+                return Err(
+                    Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent"))
+                );
             }
             if send.kind != TurnKind::Continue && !self.answered.contains(&before) {
-                return Err(Law::Answered.broken(format!(
-                    "turn {before} was not answered, and {uuid} ({:?}) is sent",
-                    send.kind
-                )));
+                return Err(Law::Answered
+                    .broken(format!("turn {before} was not answered, and {uuid} ({:?}) is sent", send.kind)));
             }
         }
         if matches!(send.kind, TurnKind::Task | TurnKind::Operator)

@@ -230,9 +230,8 @@ impl World {
         if rejected {
             let event = serde_json::from_str::<serde_json::Value>(json).unwrap_or_default();
             let resets = event.pointer("/rate_limit_info/resetsAt").and_then(serde_json::Value::as_i64);
-            process.spent_ms = resets.map(|at| {
-                if at > LATEST_PLAUSIBLE_UNIX_S { at } else { at.saturating_mul(1_000) }
-            });
+            process.spent_ms =
+                resets.map(|at| if at > LATEST_PLAUSIBLE_UNIX_S { at } else { at.saturating_mul(1_000) });
         }
         if ends {
             process.asked = false;

@@ -84,8 +84,14 @@ impl Provider {
             _ => dice.between(2, 4),
         };
         let same = dice.percent(60);
-        let kinds =
-            [TokenKind::OAuth, TokenKind::OAuth, TokenKind::OAuth, TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::Login];
+        let kinds = [
+            TokenKind::OAuth,
+            TokenKind::OAuth,
+            TokenKind::OAuth,
+            TokenKind::ApiKey,
+            TokenKind::AuthToken,
+            TokenKind::Login,
+        ];
         let first = dice.choose(&kinds, TokenKind::OAuth);
         let known: Vec<TokenFact> = (0..count)
             .map(|at| TokenFact {
@@ -131,11 +137,7 @@ impl Provider {
         }
         if self.down_until_ms > now_ms {
             let status = dice.choose(&[Some(500), Some(529), Some(502), None], None);
-            return if tries < self.down_retries {
-                Answer::retry(tries, status)
-            } else {
-                Answer::failure(status, "")
-            };
+            return if tries < self.down_retries { Answer::retry(tries, status) } else { Answer::failure(status, "") };
         }
         if let Some(trouble) = self.accounts[at].trouble {
             return refusal(&self.accounts[at], trouble, version, tries, now_ms);
@@ -239,8 +241,7 @@ impl Provider {
             }
         };
         if let Some(account) = self.accounts.iter_mut().find(|account| account.id.as_ref() == Some(&id)) {
-            account.trouble =
-                class.map(|class| Trouble { class, until_ms, announced: Announced::Truth, retries: 0 });
+            account.trouble = class.map(|class| Trouble { class, until_ms, announced: Announced::Truth, retries: 0 });
         }
         self.learn(&id, &report);
     }

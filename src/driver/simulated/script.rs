@@ -140,7 +140,11 @@ fn good_step(dice: &mut Dice) -> Step {
 fn own_step(dice: &mut Dice) -> Step {
     match dice.between(0, 3) {
         0 => Step::Background(Background { ms: dice.between(1, 3_000_000), ..Background::default() }),
-        1 => Step::Background(Background { ms: dice.between(1, 60_000), then: short_words(dice), ..Background::default() }),
+        1 => Step::Background(Background {
+            ms: dice.between(1, 60_000),
+            then: short_words(dice),
+            ..Background::default()
+        }),
         2 => Step::Schedule(Schedule { ms: dice.between(1, 120_000), then: short_words(dice) }),
         _ => Step::SubAgent(dice.between(1, 600_000)),
     }

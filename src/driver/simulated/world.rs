@@ -214,7 +214,8 @@ impl World {
 
     pub(super) fn play(mut self) -> Result<Night, Broken> {
         self.night()?;
-        let (outcome, reason) = self.finish.map_or((None, String::new()), |finish| (Some(finish.outcome), finish.reason));
+        let (outcome, reason) =
+            self.finish.map_or((None, String::new()), |finish| (Some(finish.outcome), finish.reason));
         Ok(Night {
             seed: self.seed,
             outcome,
@@ -231,8 +232,7 @@ impl World {
     }
 
     fn night(&mut self) -> Result<(), Broken> {
-        let stop_ms =
-            if is_long(self.seed) { LONG_NIGHT_MS } else { self.dice.between(0, SHORT_NIGHT_MS) };
+        let stop_ms = if is_long(self.seed) { LONG_NIGHT_MS } else { self.dice.between(0, SHORT_NIGHT_MS) };
         self.schedule(stop_ms, Event::FaultsStop);
         let tokens = self.provider.known.clone();
         self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None, tokens })?;
@@ -609,8 +609,7 @@ impl World {
     fn nothing_follows(&self) -> Result<(), Broken> {
         let mut core = self.core.clone();
         let (proc, check, measure) = (ProcId(self.started), CheckId(1), MeasureId(1));
-        let result =
-            CheckResult { end: CheckEnd::Exited(1), duration_ms: 1, tail: String::new(), omitted_bytes: 0 };
+        let result = CheckResult { end: CheckEnd::Exited(1), duration_ms: 1, tail: String::new(), omitted_bytes: 0 };
         let tree = TreeFact { fingerprint: None, changed: Vec::new(), trouble: None };
         let late = [
             Input::Spawned { proc, pid: 1, transport: "simulated".to_owned() },

@@ -21,6 +21,7 @@ pub(super) fn again_at(entry: &Entry, now_unix_ms: i64) -> Option<i64> {
 /// Notes that a question is about to be sent: even when its answer never comes, the next has to wait.
 pub(super) fn asking(entry: &mut Entry, now_unix_ms: i64) {
     entry.next_unix_ms = Some(now_unix_ms.saturating_add(INTERVAL_MS));
+    entry.asking = true;
 }
 
 /// Notes that it was asked too often.

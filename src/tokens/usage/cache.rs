@@ -55,6 +55,8 @@ pub struct Entry {
     pub windows: Vec<UsageWindow>,
     /// Usage beyond the subscription.
     pub extra_usage: Option<ExtraUsage>,
+    /// A question was sent whose answer does not stand here. Whoever sent it may have died since.
+    pub asking: bool,
     /// Not before this may it be asked again, unix milliseconds.
     pub next_unix_ms: Option<i64>,
     /// The last pause after it was asked too often, in milliseconds.

@@ -138,7 +138,10 @@ mod tests {
     /// 2027-01-15 08:00:00 UTC.
     const NOW: i64 = 1_800_000_000_000;
 
-    fn windows(body: &str) -> Option<Vec<(String, Option<f64>, Option<i64>)>> {
+    /// Name, utilization, reset.
+    type Row = (String, Option<f64>, Option<i64>);
+
+    fn windows(body: &str) -> Option<Vec<Row>> {
         let account = account(body.as_bytes(), NOW)?;
         let shown = account.windows.into_iter().map(|w| (w.name, w.utilization, w.resets_at_epoch));
         Some(shown.collect())

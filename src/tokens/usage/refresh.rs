@@ -120,7 +120,11 @@ impl Usage {
         let id = credential.id();
         let mut known = self.entry(&id);
         if let Some(again_unix_ms) = budget::again_at(&known, now_unix_ms) {
-            return Refreshed::NotDue { again_unix_ms };
+            // The answer is worth waiting for. When who asked has died, its lock is free.
+            return match known.asking.then(|| self.cache.poll_lock(&id, ask.wait)) {
+                Some(Ok(None)) => Refreshed::ByAnother,
+                Some(Ok(Some(_)) | Err(_)) | None => Refreshed::NotDue { again_unix_ms },
+            };
         }
         let _lock = match self.cache.poll_lock(&id, ask.wait) {
             Ok(Some(lock)) => lock,
@@ -157,6 +161,7 @@ impl Usage {
             Ok(()) => self.by_endpoint(credential, &value.token, &mut known, ask.thorough, now_unix_ms),
             Err(_) => self.by_answer(credential, &value.token, &mut known, now_unix_ms),
         };
+        known.asking = false;
         // What cannot be written is still told; the question itself is on record.
         let _ = self.store(&id, &known);
         if let Refreshed::Learnt(probed) = &refreshed {

@@ -12,3 +12,4 @@ mod library;
 mod prompt;
 mod sandbox;
 mod tokens;
+mod usage;

@@ -1,6 +1,11 @@
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use assert_cmd::Command;
 use ccc::config::Provider;
@@ -196,9 +201,9 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
         "bin/claude",
         "case $1 in --version) echo '2.1.329 (Claude Code)';; *) env > \"$HOME/agent-env\"; exit 1;; esac",
     );
-    let command = |line: &str| json!({"kind": "oauth", "label": "vault", "command": line});
+    let command = |label: &str, line: &str| json!({"kind": "oauth", "label": label, "command": line});
     let entries = json!({
-        "tokens": [command("echo made-up-1 >&2; exit 3"), command("printf 'made-up-vault-value\\n'")],
+        "tokens": [command("broken", "echo made-up-1 >&2; exit 3"), command("vault", "printf 'made-up-vault-value\\n'")],
         "budgets": {"max_restarts": 0}, "transport": "pipe",
     });
     sandbox.write("project/.ccc.json", entries.to_string());
@@ -210,13 +215,154 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
     };
     let seen = start();
     assert_no_value("the run", &seen);
-    assert!(seen.contains("warning: the command of the token vault failed with exit code 3"), "{seen}");
+    let told =
+        "another token from now on: vault instead of broken (the command of the token broken failed with exit code 3";
+    assert!(seen.contains(told), "{seen}");
     let env = sandbox.read("home/agent-env");
     assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");
     assert!(!env.contains("ANTHROPIC_API_KEYS"), "{env}");
     assert_no_value_below(&sandbox.path("state"));
-    sandbox.write("project/.ccc.json", json!({"tokens": [command("exit 3")]}).to_string());
+    sandbox.write("project/.ccc.json", json!({"tokens": [command("broken", "exit 3")]}).to_string());
     let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
     ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
-    insta::assert_snapshot!(sandbox.seen(ccc));
+    let seen = sandbox.seen(ccc);
+    assert!(
+        seen.contains("Failed: ") && seen.contains("the command of the token broken failed with exit code 3"),
+        "{seen}"
+    );
+}
+
+/// A provider that answers each token as its value says: `…-valid`, `…-limited`, `…-refused`.
+struct Asked {
+    address: SocketAddr,
+    stopped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Asked {
+    fn start(until_unix_s: i64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stop.load(Ordering::Acquire) {
+                    return;
+                }
+                drop(answer(stream, until_unix_s));
+            }
+        });
+        Self { address, stopped, thread: Some(thread) }
+    }
+
+    fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        drop(TcpStream::connect(self.address));
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+fn answer(stream: TcpStream, until_unix_s: i64) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut line) = (String::new(), String::new());
+    while reader.read_line(&mut line)? > 2 {
+        head.push_str(&line.to_lowercase());
+        line.clear();
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+    reader.read_exact(&mut vec![0; length])?;
+    let (status, headers) = if head.contains("-limited") {
+        let reset = format!("anthropic-ratelimit-unified-reset: {until_unix_s}\r\n");
+        let claim = "anthropic-ratelimit-unified-representative-claim: five_hour\r\n";
+        ("429 Too Many Requests", format!("anthropic-ratelimit-unified-status: rejected\r\n{reset}{claim}"))
+    } else if head.contains("-refused") {
+        ("401 Unauthorized", String::new())
+    } else {
+        ("200 OK", String::new())
+    };
+    let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
+    reader.into_inner().write_all(answer.as_bytes())
+}
+
+#[test]
+fn check_asks_each_provider_says_what_it_answers_and_lets_all_ccc_know() {
+    let sandbox = Sandbox::new();
+    let command = json!({"label": "vault", "kind": "oauth", "command": "echo made-up-vault-valid"});
+    let broken = json!({"label": "broken", "command": "echo made-up-broken >&2; exit 1"});
+    sandbox.write("home/.config/ccc/ccc.json", json!({"tokens": [command, broken]}).to_string());
+    let until_unix_s = now_unix_ms() / 1_000 + 2 * 3_600 + 90;
+    let provider = Asked::start(until_unix_s);
+    let check = |keys: &str, args: &[&str]| {
+        let mut ccc = sandbox.ccc(&[&["tokens", "check"], args].concat());
+        ccc.env("TZ", "UTC").env("PATH", "/usr/bin:/bin").env("CCC_STATE_DIR", sandbox.path("state"));
+        ccc.env("ANTHROPIC_BASE_URL", provider.base_url()).env("ANTHROPIC_API_KEYS", keys);
+        // Nobody listens on port 1.
+        ccc.env("OPENAI_API_KEY", "made-up-openai").env("OPENAI_BASE_URL", "http://127.0.0.1:1/v1");
+        ccc
+    };
+    let seen = sandbox.seen(check("made-up-limited,made-up-refused,made-up-valid", &[]));
+    assert_no_value("the check", &seen);
+    assert!(seen.starts_with("exit code 0\n"), "{seen}");
+    let line = |label: &str| seen.lines().find(|line| line.starts_with(label)).expect(label);
+    assert!(line("vault ").ends_with("  valid"), "{seen}");
+    assert!(line("broken ").contains("  not asked: the command of the token broken failed with exit code 1"), "{seen}");
+    assert!(line("ANTHROPIC_API_KEYS[1]").contains("  limited until "), "{seen}");
+    assert!(line("ANTHROPIC_API_KEYS[1]").ends_with("(in 2h 01m), five_hour"), "{seen}");
+    assert!(line("ANTHROPIC_API_KEYS[2]").ends_with("  refused (HTTP 401)"), "{seen}");
+    assert!(line("ANTHROPIC_API_KEYS[3]").ends_with("  valid"), "{seen}");
+    assert!(line("OPENAI_API_KEY ").contains("  not reached: "), "{seen}");
+
+    // The list, asked with the same tokens, knows it now.
+    let mut list = sandbox.ccc(&["tokens"]);
+    list.env("TZ", "UTC").env("CCC_STATE_DIR", sandbox.path("state"));
+    list.env("ANTHROPIC_API_KEYS", "made-up-limited,made-up-refused,made-up-valid");
+    let listed = sandbox.seen(list);
+    let state = |number: u32, state: &str| {
+        let label = format!("ANTHROPIC_API_KEYS[{number}]");
+        let line = listed.lines().find(|line| line.starts_with(&label)).expect("a line");
+        assert!(line.contains(&format!("  {state}")), "{listed}");
+    };
+    state(1, "limited until ");
+    state(2, "refused");
+    state(3, "ready");
+
+    sandbox.write("home/.config/ccc/ccc.json", "{}");
+    let output = check("made-up-limited,made-up-refused", &["--json"]).output().expect("ccc runs");
+    assert_eq!(output.status.code(), Some(1), "none can be used");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["usable"], false);
+    assert_eq!(json["tokens"][0]["answer"]["verdict"], "limited");
+    assert_eq!(json["tokens"][0]["answer"]["until_unix_ms"], until_unix_s * 1_000);
+    assert_eq!(json["tokens"][1]["answer"]["verdict"], "refused");
+    assert_eq!(json["tokens"][1]["state"], "refused");
+    assert_eq!(json["tokens"][2]["answer"]["verdict"], "unreachable");
+    assert_no_value("the JSON", &json.to_string());
+    assert_no_value_below(&sandbox.path("state"));
+}
+
+#[test]
+fn check_asks_about_the_login_unless_it_has_expired() {
+    let sandbox = Sandbox::new();
+    let provider = Asked::start(0);
+    let check = |expires_at: i64| {
+        let login = json!({"claudeAiOauth": {"accessToken": "made-up-login-valid", "expiresAt": expires_at}});
+        sandbox.write("home/.claude/.credentials.json", login.to_string());
+        let mut ccc = sandbox.ccc(&["tokens", "check"]);
+        ccc.env("ANTHROPIC_BASE_URL", provider.base_url()).env("CCC_STATE_DIR", sandbox.path("state"));
+        let seen = sandbox.seen(ccc);
+        assert_no_value("the check", &seen);
+        seen
+    };
+    let seen = check(now_unix_ms() + HOUR_MS);
+    assert!(seen.starts_with("exit code 0\n") && seen.contains("  valid\n"), "{seen}");
+    let seen = check(now_unix_ms() - 1);
+    assert!(seen.starts_with("exit code 1\n"), "{seen}");
+    assert!(seen.contains("  not asked: the login has expired; the agent renews it when it runs"), "{seen}");
 }

@@ -31,6 +31,7 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         cost_usd: None,
         result: None,
         resume: None,
+        kind: None,
     }
 }
 

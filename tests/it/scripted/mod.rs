@@ -347,8 +347,8 @@ fn the_built_in_night_is_a_night_that_goes_through_everything() {
         panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
     });
     assert_eq!(
-        (&result["outcome"], &result["iterations"], &result["restarts"]),
-        (&"completed".into(), &3.into(), &1.into()),
+        (&result["outcome"], &result["iterations"], &result["restarts"], &result["rotations"]),
+        (&"completed".into(), &3.into(), &2.into(), &1.into()),
         "{result}"
     );
     assert_eq!(output.status.code(), Some(0));

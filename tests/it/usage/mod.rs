@@ -2,5 +2,6 @@
 
 mod hosts;
 mod probing;
-mod server;
-mod shown;
+mod refresh;
+pub(crate) mod server;
+mod tls;

@@ -33,7 +33,7 @@ fn ask(provider: &Provider, company: Company, kind: CredentialKind) -> Probed {
     ]);
     let secret = SecretString::from(SECRET);
     let credential = Credential::held("L", kind, company, secret.clone());
-    let probed = probe(&http, &credential, &secret, super::shown::now_ms());
+    let probed = probe(&http, &credential, &secret, super::server::now_ms());
     assert!(!format!("{probed:?} {http:?}").contains(SECRET), "{probed:?}");
     for asked in provider.asked() {
         assert!(!asked.line.contains(SECRET) && !asked.body.contains(SECRET), "{asked:?}");
@@ -71,7 +71,7 @@ fn each_kind_of_token_is_sent_as_its_provider_wants_it() {
 
 #[test]
 fn verdicts_come_with_the_windows_of_the_answer() {
-    let now_s = super::shown::now_ms() / 1_000;
+    let now_s = super::server::now_ms() / 1_000;
     let provider = Provider::start();
     let rejected = Reply::of(429, "{}")
         .header("anthropic-ratelimit-unified-status", "rejected")

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 /// One answer.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -25,32 +25,32 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    pub(super) fn of(status: u16, body: &str) -> Self {
+    pub(crate) fn of(status: u16, body: &str) -> Self {
         let body = body.as_bytes().to_vec();
         Self { status, headers: Vec::new(), body, silent: false, delay: Duration::ZERO }
     }
 
-    pub(super) fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { silent: true, ..Self::of(200, "") }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
-    pub(super) fn after(self, delay: Duration) -> Self {
+    pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 }
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// `GET /api/oauth/usage`, with the query.
-    pub(super) line: String,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) line: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 #[derive(Default)]
@@ -60,7 +60,7 @@ struct Book {
 }
 
 /// The server; dropping it closes it.
-pub(super) struct Provider {
+pub(crate) struct Provider {
     address: SocketAddr,
     book: Arc<Mutex<Book>>,
     stop: Option<oneshot::Sender<Infallible>>,
@@ -68,7 +68,7 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
         listener.set_nonblocking(true).expect("nonblocking");
         let address = listener.local_addr().expect("address");
@@ -90,19 +90,19 @@ impl Provider {
     }
 
     /// From now on the path is answered so; any other is a 404.
-    pub(super) fn answers(&self, path: &str, reply: Reply) {
+    pub(crate) fn answers(&self, path: &str, reply: Reply) {
         self.book.lock().expect("book").replies.insert(path.to_owned(), reply);
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.book.lock().expect("book").asked.clone()
     }
 
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 }
@@ -120,7 +120,8 @@ async fn answer(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
     let line = format!("{} {}", parts.method, parts.uri);
-    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
     let asked = Asked { line, headers: headers.collect(), body: String::from_utf8_lossy(&body).into_owned() };
     let reply = {
         let mut book = book.lock().expect("book");
@@ -138,4 +139,25 @@ async fn answer(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Respo
         response = response.header(name, value);
     }
     response.body(Body::from(reply.body)).expect("a response")
+}
+
+/// The wall clock, unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    ccc::driver::unix_ms()
+}
+
+/// An answer of the usage endpoint: the two windows in percent, with their resets in seconds from now.
+pub(crate) fn account(five_hour: f64, seven_day: f64) -> Reply {
+    let iso = |in_s: i64| jiff::Timestamp::from_second(now_ms() / 1_000 + in_s).expect("a time").to_string();
+    let (five_at, seven_at) = (iso(8_130), iso(273_630));
+    Reply::of(
+        200,
+        &serde_json::json!({
+            "five_hour": {"utilization": five_hour, "resets_at": five_at},
+            "seven_day": {"utilization": seven_day, "resets_at": seven_at},
+            "seven_day_opus": {"utilization": null, "resets_at": null},
+            "extra_usage": {"is_enabled": false},
+        })
+        .to_string(),
+    )
 }
