@@ -195,7 +195,7 @@ impl Core {
         deadlines.extend(self.token_deadline());
         match &self.stage {
             Stage::Working => {
-                if self.agent.is_none() {
+                if self.agent.is_none() && !self.is_choosing() {
                     deadlines.push(self.agent_not_before);
                 }
                 deadlines.extend(self.duration_deadline());
@@ -204,7 +204,7 @@ impl Core {
                 deadlines.push(self.wake_tick(pause));
                 deadlines.extend(self.duration_deadline());
             }
-            Stage::Reviewing(review) => deadlines.push(self.review_deadline(review)),
+            Stage::Reviewing(review) => deadlines.extend(self.review_deadline(review)),
             Stage::Checking(_) | Stage::NotBegun | Stage::Closing { .. } => {}
             Stage::Finished => return None,
         }
@@ -409,6 +409,18 @@ impl Core {
 
     /// Does what the present state allows. Called after every input; emits nothing when there is nothing to do.
     fn advance(&mut self) {
+        self.advance_stage();
+        // Also when that was what decided the end: nothing more may come in.
+        if let Stage::Closing { outcome, reason } = &self.stage
+            && self.agent.is_none()
+            && self.critics.is_empty()
+        {
+            let (outcome, reason) = (*outcome, reason.clone());
+            self.finish(outcome, reason);
+        }
+    }
+
+    fn advance_stage(&mut self) {
         match &self.stage {
             Stage::Working => self.advance_work(),
             Stage::Reviewing(_) => self.advance_review(),
@@ -423,13 +435,7 @@ impl Core {
                     }
                 }
             }
-            Stage::Closing { outcome, reason } => {
-                if self.agent.is_none() && self.critics.is_empty() {
-                    let (outcome, reason) = (*outcome, reason.clone());
-                    self.finish(outcome, reason);
-                }
-            }
-            Stage::NotBegun | Stage::Checking(_) | Stage::Finished => {}
+            Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => {}
         }
     }
 
@@ -641,6 +647,18 @@ impl Core {
             }
             None => pause.due,
         }
+    }
+
+    /// The run waits. A failure that passes does not cut short a wait for a reset: a turn that the agent begins by itself
+    /// meanwhile may bring one.
+    pub(super) fn begin_wait(&mut self, pause: Pause) {
+        if let Stage::Waiting(before) = self.stage {
+            if before.due > pause.due && (before.for_limit || !pause.for_limit) {
+                return;
+            }
+            self.end_wait(&before);
+        }
+        self.stage = Stage::Waiting(pause);
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {

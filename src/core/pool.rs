@@ -5,6 +5,8 @@ use super::{TokenFact, TokenId, TokenReport, WindowFact};
 
 /// A reset further away than this is taken for a mistake: the longest window known is a week.
 pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
+/// A limit that ends later than this was written by a clock that was wrong, or the clock is wrong now: it is not believed.
+const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 /// How long a token counts as spent when nobody has said until when, or has named a time that is past.
 pub const UNKNOWN_RESET_MS: i64 = 300_000;
 
@@ -57,7 +59,8 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
 /// Whether requests with it should pass now.
 #[must_use]
 pub fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
-    !token.refused && token.limited_until_unix_ms.is_none_or(|until| until <= now_unix_ms)
+    let ahead_ms = |until: i64| until.saturating_sub(now_unix_ms);
+    !token.refused && token.limited_until_unix_ms.is_none_or(|until| !(1..=BELIEVED_LIMIT_MS).contains(&ahead_ms(until)))
 }
 
 /// How much of its fullest window is used, 0 to 1; a window that has begun anew since counts as unused.

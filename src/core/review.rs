@@ -298,6 +298,11 @@ impl Core {
         if review.briefed || review.before_tree.is_none() || !ready {
             return;
         }
+        if !self.may_use_token() {
+            self.ask_critic_anew("another ccc has spent its token meanwhile");
+            return;
+        }
+        let Stage::Reviewing(review) = &self.stage else { return };
         let denials = self.tally.denials_for_review();
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
@@ -325,11 +330,12 @@ impl Core {
         self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
     }
 
-    /// When a wait or the critic's whole time is over.
-    pub(super) fn review_deadline(&self, review: &Reviewing) -> Tick {
-        match &review.pause {
-            Some(pause) => self.wake_tick(pause),
-            None => review.began.plus_ms(self.plan.critic.timeout_ms),
+    /// When a wait or the critic's whole time is over; `None` while it is settled with which token it starts.
+    pub(super) fn review_deadline(&self, review: &Reviewing) -> Option<Tick> {
+        match (&review.pause, review.critic) {
+            (Some(pause), _) => Some(self.wake_tick(pause)),
+            (None, Some(_)) => Some(review.began.plus_ms(self.plan.critic.timeout_ms)),
+            (None, None) => None,
         }
     }
 

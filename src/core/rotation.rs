@@ -181,10 +181,10 @@ impl Core {
         if self.tokens.known.is_empty() {
             return true;
         }
-        let now_unix_ms = self.unix_ms();
-        if self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms)) {
+        if self.may_use_token() {
             return true;
         }
+        let now_unix_ms = self.unix_ms();
         let current = self.tokens.current.as_ref();
         let why = if current.is_some() { "the token may not be used" } else { "a run begins" };
         match pool::choose(&self.tokens.known, current, self.plan.rotate_at, now_unix_ms) {
@@ -198,6 +198,16 @@ impl Core {
                 false
             }
         }
+    }
+
+    /// Whether the token in use may be used now, or the user has said to use it all the same.
+    pub(super) fn may_use_token(&self) -> bool {
+        if self.tokens.known.is_empty() {
+            return true;
+        }
+        let now_unix_ms = self.unix_ms();
+        let kept = self.tokens.kept.is_some() && self.tokens.kept == self.tokens.current;
+        kept || self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms))
     }
 
     /// At a stop: asks whether another token is better. True when the answer has to be waited for.
@@ -232,6 +242,10 @@ impl Core {
 
     /// Brings an idle process to the token in use; true when it has it and may be asked.
     pub(super) fn has_token(&mut self, proc: ProcId) -> bool {
+        // Another ccc may have spent it meanwhile.
+        if !self.token_for_start() {
+            return false;
+        }
         let Some(wanted) = self.tokens.current.clone() else { return true };
         let Some(live) = self.live_mut(proc) else { return false };
         if live.swap.is_some() {
@@ -665,10 +679,7 @@ impl Core {
             });
             self.out_extend(action);
         }
-        if let Stage::Waiting(before) = self.stage {
-            self.end_wait(&before);
-        }
-        self.stage = Stage::Waiting(pause);
+        self.begin_wait(pause);
     }
 
     /// The run ends: nothing is chosen any more.

@@ -4,7 +4,7 @@ use super::conversation::{CutOff, Delivery};
 use super::id::jitter_unit;
 use super::live::{Life, Live};
 use super::machine::Stage;
-use super::pool::UNKNOWN_RESET_MS;
+use super::pool::{UNKNOWN_RESET_MS, plausible_reset};
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
@@ -381,7 +381,7 @@ impl Core {
                             &format!("the provider failed: {message}"),
                         );
                         self.phase_changes("waiting", message);
-                        self.stage = Stage::Waiting(pause);
+                        self.begin_wait(pause);
                     }
                     None => self.close(Outcome::Failed, &format!("the provider keeps failing: {message}")),
                 }
@@ -436,12 +436,19 @@ impl Core {
         let pause = self.reset_pause(resets_at_unix_s);
         self.decide("wait for the reset", message);
         self.phase_changes("waiting", message);
-        self.stage = Stage::Waiting(pause);
+        self.begin_wait(pause);
     }
 
+    /// The wait for a reset. One that is past or years away is as good as none.
     pub(super) fn reset_pause(&self, resets_at_unix_s: Option<i64>) -> super::machine::Pause {
-        let jitter_ms = u64::try_from(self.reset_jitter_ms()).unwrap_or(0);
-        self.pause(resets_at_unix_s, UNKNOWN_RESET_MS as u64, jitter_ms)
+        let (now_unix_ms, jitter_ms) = (self.unix_ms(), self.reset_jitter_ms());
+        match resets_at_unix_s.filter(|reset| reset.saturating_mul(1_000) > now_unix_ms) {
+            Some(reset) => {
+                let until_unix_ms = plausible_reset(Some(reset), now_unix_ms).saturating_add(jitter_ms);
+                self.pause_until(Some(until_unix_ms), 0)
+            }
+            None => self.pause(None, UNKNOWN_RESET_MS as u64, u64::try_from(jitter_ms).unwrap_or(0)),
+        }
     }
 
     /// So much later than the reset itself, lest a fleet starts in step.
@@ -491,7 +498,7 @@ impl Core {
             }
         }
         let critic_overdue = match &self.stage {
-            Stage::Reviewing(review) if review.critic.is_some() && now >= self.review_deadline(review) => review.critic,
+            Stage::Reviewing(review) if self.review_deadline(review).is_some_and(|due| now >= due) => review.critic,
             Stage::Reviewing(_)
             | Stage::NotBegun
             | Stage::Working

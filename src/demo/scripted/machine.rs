@@ -234,6 +234,9 @@ impl ScriptedAgent {
     /// Puts these steps before the next one of the script, in place of earlier ones that have not been played: what the
     /// world does to the agent and no script knows, such as a provider's failure. They wait for a turn that has a step left.
     pub fn interpose(&mut self, steps: Vec<Step>) {
+        if let Some(turn) = &mut self.turn {
+            turn.give_up_retry();
+        }
         self.interposed = steps.into();
     }
 

@@ -122,6 +122,14 @@ impl Turn {
             compacting: false,
         }
     }
+
+    /// Whether the request is tried again is for somebody else to say.
+    pub(super) fn give_up_retry(&mut self) {
+        if matches!(self.steps.front(), Some(Step::Retry(_))) {
+            self.steps.pop_front();
+            self.retried = 0;
+        }
+    }
 }
 
 impl ScriptedAgent {

@@ -8,8 +8,8 @@ use super::process::Process;
 use super::world::{Event, World};
 use crate::agent::Role;
 use crate::core::{
-    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, TreeFact,
-    derive_uuid,
+    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
+    TokenReport, TreeFact, derive_uuid,
 };
 use crate::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 
@@ -26,7 +26,7 @@ impl World {
             return Err(Law::NothingFollows.broken(format!("{action:?}")));
         }
         match action {
-            Action::Spawn(spawn) => at_once.push_back(self.spawn(&spawn)?),
+            Action::Spawn(spawn) => at_once.extend(self.spawn(spawn)?),
             Action::Send(send) => return self.send(&send, at_once),
             Action::Interrupt { proc } => {
                 self.is_ended(proc);
@@ -73,6 +73,9 @@ impl World {
             Action::SetCredential { proc, token } => self.exchange(proc, token)?,
             Action::ReportToken { request, token, report } => {
                 self.provider.learn(&token, &report);
+                if report == TokenReport::Refused {
+                    self.laws.refused(&token);
+                }
                 self.tell_tokens(request, at_once);
             }
             Action::ReadTokens { request } => self.tell_tokens(request, at_once),
@@ -100,8 +103,8 @@ impl World {
         if let Some((proc, _)) = self.processes.iter().find(|(_, process)| process.acts()) {
             return Err(Law::NothingLeft.broken(format!("process {proc} lives on")));
         }
-        if self.running_check.is_some() {
-            return Err(Law::NothingLeft.broken("a check goes on"));
+        if self.running_check.is_some() || !self.fetching.is_empty() {
+            return Err(Law::NothingLeft.broken("a check or a start goes on"));
         }
         self.finish = Some(finish);
         Ok(())
@@ -119,9 +122,13 @@ impl World {
         if self.rates.bad_step == 0 {
             return Err(Law::FalseKill.broken(format!("nobody hangs in this night, and yet: {}", decision.why)));
         }
-        let patience_us = self.plan.timeouts.stall_ms * 1_000;
-        let heard = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
-        match heard.map(|process| self.now_us - process.heard_us).find(|&silent_us| silent_us < patience_us) {
+        let Timeouts { start_ms, stall_ms, .. } = self.plan.timeouts;
+        let agents = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
+        let too_soon = |process: &Process| {
+            let patience_ms = if process.spoke { stall_ms } else { start_ms.min(stall_ms) };
+            Some(self.now_us - process.heard_us).filter(|&silent_us| silent_us < patience_ms * 1_000)
+        };
+        match agents.filter_map(too_soon).next() {
             Some(silent_us) => {
                 Err(Law::FalseKill.broken(format!("after {} ms of silence: {}", silent_us / 1_000, decision.why)))
             }
@@ -131,6 +138,9 @@ impl World {
 
     /// The core wants the process to end.
     fn is_ended(&mut self, proc: ProcId) {
+        if self.fetching.remove(&proc).is_some() {
+            self.schedule(1, Event::NotStarted(proc));
+        }
         let leaving = self.leaving;
         if let Some(process) = self.processes.get_mut(&proc).filter(|process| !process.ending) {
             process.ending = true;
@@ -156,16 +166,30 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, spawn: &Spawn) -> Result<Input, Broken> {
+    /// Starts a process, at once or when the value of its token is at hand.
+    fn spawn(&mut self, spawn: Spawn) -> Result<Option<Input>, Broken> {
         let agent = spawn.role == Role::Agent;
-        let live = self.processes.values().filter(|process| process.acts() && process.role == Role::Agent).count();
+        let running = self.processes.values().filter(|process| process.acts() && process.role == Role::Agent);
+        let coming = self.fetching.values().filter(|spawn| spawn.role == Role::Agent);
+        let live = running.count() + coming.count();
         self.laws.spawn(agent, live, self.plan.budgets.max_restarts)?;
         self.laws.uses(spawn.token.as_ref())?;
         if !agent {
             self.agent_rests()?;
         }
+        if spawn.token.is_some() && self.fault(self.rates.fetched) {
+            self.counts.add("credential fetched");
+            let ms = self.dice.between(1, 20_000);
+            self.schedule(ms, Event::Fetched(spawn.proc));
+            self.fetching.insert(spawn.proc, spawn);
+            return Ok(None);
+        }
+        self.start(&spawn).map(Some)
+    }
+
+    pub(super) fn start(&mut self, spawn: &Spawn) -> Result<Input, Broken> {
         if let Some(fault) = self.spawn_fault(spawn) {
-            if agent && fault != SpawnFault::NoCredential {
+            if spawn.role == Role::Agent && fault != SpawnFault::NoCredential {
                 self.laws.agent_died();
             }
             let message = "Resource temporarily unavailable".to_owned();

@@ -38,6 +38,7 @@ impl World {
     fn come_back(&mut self, whole: bool, with_words: bool) -> Result<(), Broken> {
         self.lives += 1;
         self.processes.clear();
+        self.fetching.clear();
         self.events.retain(|_, event| matches!(event, Event::FaultsStop));
         self.running_check = None;
         self.timer_held_us = 0;

@@ -7,6 +7,8 @@ use crate::agent::TurnKind;
 use crate::core::pool::LONGEST_RESET_MS;
 use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId};
 
+/// A limit that ends later than this is not believed: some clock is wrong.
+const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 /// Restarts are counted within this time.
 const RESTART_WINDOW_MS: i64 = 3_600_000;
 
@@ -91,7 +93,13 @@ pub(super) struct Broken {
 struct Told {
     /// It is spent until then, unix milliseconds.
     until_ms: Option<i64>,
+    /// When that time has passed by the run's own clock, milliseconds.
+    due_ms: i64,
     refused: bool,
+    /// The run itself met the refusal.
+    by_us: bool,
+    /// The user said to use it all the same.
+    kept: bool,
 }
 
 /// The bookkeeping of the laws.
@@ -162,21 +170,40 @@ impl Laws {
         }
         // Years are taken for a mistake.
         let until_ms = resets_at_unix_ms.min(self.now_unix_ms.saturating_add(LONGEST_RESET_MS));
-        self.told.entry(token.cloned()).or_default().until_ms = Some(until_ms);
+        self.limited(token.cloned(), Some(until_ms));
+    }
+
+    fn limited(&mut self, token: Option<TokenId>, until_ms: Option<i64>) {
+        let (now_ms, now_unix_ms) = (self.now_ms, self.now_unix_ms);
+        let told = self.told.entry(token).or_default();
+        let until_ms = until_ms.filter(|&until_ms| until_ms > now_unix_ms);
+        if told.until_ms != until_ms {
+            told.until_ms = until_ms;
+            told.due_ms = until_ms.map_or(0, |until_ms| now_ms.saturating_add(until_ms - now_unix_ms));
+        }
     }
 
     /// The core heard what is known about the tokens. What is known of one without a name stays.
     pub(super) fn tokens_told(&mut self, tokens: &[TokenFact], anew: bool) {
         for token in tokens {
+            self.limited(Some(token.id.clone()), token.limited_until_unix_ms);
             let told = self.told.entry(Some(token.id.clone())).or_default();
-            told.until_ms = token.limited_until_unix_ms;
-            told.refused = token.refused || (told.refused && !anew);
+            if anew {
+                (told.by_us, told.kept) = (false, false);
+            }
+            told.refused = token.refused || told.by_us;
         }
+    }
+
+    /// The run met the refusal of a token; whatever others say of it, it has seen so.
+    pub(super) fn refused(&mut self, token: &TokenId) {
+        let told = self.told.entry(Some(token.clone())).or_default();
+        (told.by_us, told.refused) = (true, true);
     }
 
     /// The user said to go on with this token, whatever its limit.
     pub(super) fn kept(&mut self, token: Option<&TokenId>) {
-        self.told.remove(&token.cloned());
+        self.told.entry(token.cloned()).or_default().kept = true;
     }
 
     /// A background task began, or ended.
@@ -202,10 +229,16 @@ impl Laws {
     pub(super) fn uses(&self, token: Option<&TokenId>) -> Result<(), Broken> {
         let Some(told) = self.told.get(&token.cloned()) else { return Ok(()) };
         let name = token.map_or("the CLI's own credential", |token| token.0.as_str());
+        if told.kept {
+            return Ok(());
+        }
         if told.refused {
             return Err(Law::SpentToken.broken(format!("{name} is used, which was refused")));
         }
-        match told.until_ms.filter(|&until_ms| until_ms > self.now_unix_ms) {
+        let holds = |until_ms: i64| {
+            self.now_ms < told.due_ms && (1..=BELIEVED_LIMIT_MS).contains(&(until_ms - self.now_unix_ms))
+        };
+        match told.until_ms.filter(|&until_ms| holds(until_ms)) {
             Some(until_ms) => Err(Law::SpentToken.broken(format!(
                 "{name} is used {} s before its reset",
                 (until_ms - self.now_unix_ms).div_euclid(1_000)
@@ -453,7 +486,11 @@ mod tests {
         assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken));
         laws.kept(Some(&id));
         assert_eq!(law(laws.uses(Some(&id))), None, "the user said to go on with it");
-        laws.tokens_told(&[fact(None, true)], false);
+        laws.tokens_told(&[fact(None, true)], true);
+        assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken), "another one met the refusal");
+        laws.tokens_told(&[fact(None, false)], false);
+        assert_eq!(law(laws.uses(Some(&id))), None, "and took it back");
+        laws.refused(&id);
         laws.tokens_told(&[fact(None, false)], false);
         assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken), "refused is refused");
         laws.result_came(Some(&id), true);

@@ -110,8 +110,9 @@ impl World {
             Role::Critic => {
                 let result = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
                 let text = result.get("result").and_then(serde_json::Value::as_str).unwrap_or_default();
-                // Where the tree cannot be measured, nobody can tell.
-                let innocent = !process.changed_the_tree || self.rates.unmeasured > 0;
+                // Where the tree cannot be measured, or not in time, nobody can tell.
+                let measured = self.rates.unmeasured == 0 && self.rates.late == 0;
+                let innocent = !process.changed_the_tree || !measured;
                 self.laws.critic_said(text, innocent);
             }
         }
@@ -189,6 +190,7 @@ impl World {
                 let now_us = self.now_us;
                 let Some(process) = self.processes.get_mut(proc) else { return };
                 process.heard_us = now_us;
+                process.spoke |= !matches!(line, LineFact::Noise(_));
                 if let LineFact::Json(json) = line {
                     self.core_hears_line(*proc, json.get());
                 }
@@ -197,6 +199,7 @@ impl World {
                 let now_us = self.now_us;
                 if let Some(process) = self.processes.get_mut(proc) {
                     process.heard_us = now_us;
+                    process.spoke = true;
                 }
             }
             Input::Tokens { tokens, .. } => self.laws.tokens_told(tokens, false),

@@ -53,6 +53,8 @@ pub(super) struct Process {
     pub(super) leaves: bool,
     /// When the core last asked it or heard something of it.
     pub(super) heard_us: u64,
+    /// It has said something of its protocol.
+    pub(super) spoke: bool,
     progress_us: Option<u64>,
 }
 
@@ -88,6 +90,7 @@ impl Process {
             ending: false,
             leaves: false,
             heard_us: now_us,
+            spoke: false,
             progress_us: None,
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Rates {
     pub(super) spawn_fails: u64,
     /// The command that gives a credential fails.
     pub(super) no_credential: u64,
+    /// The value of a token has to be fetched before a process can be started with it.
+    pub(super) fetched: u64,
     /// A completion comes twice.
     pub(super) doubled: u64,
     /// A completion comes late.
@@ -86,6 +88,7 @@ impl Rates {
             unkillable: dice.rate(20_000),
             spawn_fails: dice.rate(of(20_000, 10_000)),
             no_credential: if dice.percent(10) { dice.rate(10_000) } else { 0 },
+            fetched: if dice.percent(30) { dice.rate(50_000) } else { 0 },
             doubled: dice.rate(50_000),
             late: dice.rate(50_000),
             late_timer: dice.rate(30_000),

@@ -17,7 +17,7 @@ use super::trace::Trace;
 use super::{Night, is_long};
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LimitChoice, LineFact, MeasureId,
-    OperatorInput, Plan, ProcId, Tick, TokenId, TreeFact,
+    OperatorInput, Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
 };
 use crate::demo::scripted::{Script, Signalled, Transcript};
 use crate::journal::Redactor;
@@ -36,6 +36,8 @@ const MAX_STEPS: u64 = 150_000;
 const MAX_IDLE_TIMERS: u32 = 8;
 /// So many timer events may come in one second.
 const MAX_TIMERS_A_SECOND: u32 = 50;
+/// So often ccc dies in one night at most: each time the whole journal is read.
+const MAX_DEATHS: u32 = 40;
 /// How late the timer may come, in microseconds.
 const LATEST_TIMER_US: u64 = 3_000_000;
 /// How much longer than a tool's own time a silent process is left alone at most: the slack of the watch, and a timer
@@ -61,6 +63,10 @@ pub(super) enum Event {
     Killed(ProcId),
     /// A process that had survived its kill is gone.
     Thaws(ProcId),
+    /// The value of its token is at hand: the process is started.
+    Fetched(ProcId),
+    /// The end of a process that was given up before it was started.
+    NotStarted(ProcId),
     CheckEnds(CheckId, CheckEnd),
     TreeMeasured(MeasureId, TreeFact),
     Tokens(Option<u32>),
@@ -115,6 +121,10 @@ pub(super) struct World {
     timers: (u64, u32),
     pub(super) processes: BTreeMap<ProcId, Process>,
     pub(super) started: u32,
+    /// Processes that wait for the value of their token.
+    pub(super) fetching: BTreeMap<ProcId, Spawn>,
+    /// The machine wakes ccc at a wall time.
+    alarm: bool,
     /// A kill from outside comes within this time.
     pub(super) kills_within_ms: u64,
     pub(super) transcript: Option<Transcript>,
@@ -175,6 +185,8 @@ impl World {
             timers: (0, 0),
             processes: BTreeMap::new(),
             started: 0,
+            fetching: BTreeMap::new(),
+            alarm: !seed.is_multiple_of(3),
             kills_within_ms: if long { LONG_NIGHT_MS } else { 90_000 },
             transcript: None,
             critics_ended: 0,
@@ -260,7 +272,8 @@ impl World {
     /// The next thing that happens: the timer, or an event.
     fn advance(&mut self) -> Result<(), Broken> {
         let event_us = self.events.keys().next().map(|(us, _)| *us);
-        let timer_us = self.core.poll_timeout().map(|tick| tick.0.max(self.now_us).max(self.timer_held_us));
+        let timer_us = self.core.poll_timeout().map(|tick| tick.0).into_iter().chain(self.alarm_us()).min();
+        let timer_us = timer_us.map(|us| us.max(self.now_us).max(self.timer_held_us));
         match (timer_us, event_us) {
             (None, None) => {
                 Err(Law::Ends.broken(format!("nothing will ever move the run (phase {})", self.core.phase())))
@@ -282,6 +295,14 @@ impl World {
                 None => Ok(()),
             },
         }
+    }
+
+    /// When the wall clock shows the time at which ccc wants to be woken.
+    fn alarm_us(&self) -> Option<u64> {
+        let at_ms = self.core.poll_wall_timeout().filter(|_| self.alarm)?;
+        let left_ms = u64::try_from(at_ms.saturating_sub(self.wall_ms())).unwrap_or(0);
+        // The wall clock shows whole milliseconds, and so does the alarm.
+        Some(self.now_us.saturating_add(left_ms.saturating_mul(1_000)))
     }
 
     fn timer(&mut self) -> Result<(), Broken> {
@@ -362,6 +383,14 @@ impl World {
                 self.end_process(proc, None, Some(9));
                 Ok(())
             }
+            Event::Fetched(proc) => match self.fetching.remove(&proc) {
+                Some(spawn) => {
+                    let input = self.start(&spawn)?;
+                    self.feed(input)
+                }
+                None => Ok(()),
+            },
+            Event::NotStarted(proc) => self.feed(Input::Exited { proc, exit: ExitFact::default() }),
             Event::CheckEnds(check, end) => {
                 if self.running_check == Some(check) {
                     self.running_check = None;
@@ -444,7 +473,7 @@ impl World {
     }
 
     fn fate(&mut self) -> Fate {
-        if !self.faults_on || self.steps < self.due.death {
+        if !self.faults_on || self.steps < self.due.death || self.deaths >= MAX_DEATHS {
             return Fate::Lives;
         }
         self.due.death = next(&mut self.dice, self.steps, self.rates.every.death);
