@@ -28,7 +28,7 @@ fn a_rejected_token_gives_way_to_the_next_one() {
     let ground = ground();
     let script = format!("{WHICH} [ $(wc -l < lives) -lt 2 ] || exit 0; sleep 600");
     let running = supervise(&ground, &provider.url, &OPTIONS, &script);
-    until_lines(&ground.project().join("lives"), 1);
+    until_lines(&ground.project().join("counts"), 1);
     provider.set(FIRST, State::RejectedUntil(unix_s() + 3_600));
     let ended = running.end();
     ended.assert_code(0);
