@@ -36,7 +36,7 @@ pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZo
         let what = match choice {
             LimitChoice::Rotate => format!("rotate to {next} and continue"),
             LimitChoice::Wait => format!("wait for the reset: {until}"),
-            LimitChoice::Exit => "exit and save: `ccc resume` goes on".to_owned(),
+            LimitChoice::Exit => "exit and save".to_owned(),
             LimitChoice::KeepGoing => "keep going with it as it is".to_owned(),
         };
         let default = if choice == question.default { " [default]" } else { "" };
