@@ -195,7 +195,8 @@ impl Core {
         deadlines.extend(self.token_deadline());
         match &self.stage {
             Stage::Working => {
-                if self.agent.is_none() {
+                // While a token is chosen nobody is started.
+                if self.agent.is_none() && !self.is_choosing() {
                     deadlines.push(self.agent_not_before);
                 }
                 deadlines.extend(self.duration_deadline());
@@ -204,6 +205,8 @@ impl Core {
                 deadlines.push(self.wake_tick(pause));
                 deadlines.extend(self.duration_deadline());
             }
+            // While a token is chosen for it there is no critic whose time could be over.
+            Stage::Reviewing(review) if review.critic.is_none() && review.pause.is_none() => {}
             Stage::Reviewing(review) => deadlines.push(self.review_deadline(review)),
             Stage::Checking(_) | Stage::NotBegun | Stage::Closing { .. } => {}
             Stage::Finished => return None,
