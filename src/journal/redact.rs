@@ -222,7 +222,7 @@ impl Redactor {
     }
 
     fn add(&mut self, value: &str) -> bool {
-        let value = value.trim();
+        let value = apart_from_marks(value.trim());
         if value.len() < MIN_VALUE_BYTES || is_piece_of_a_mark(value) {
             return false;
         }
@@ -369,8 +369,8 @@ fn escaped_forms(value: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// A value inside our own mark would be replaced again and again.
-fn is_piece_of_a_mark(value: &str) -> bool {
+/// Every mark that this module writes.
+fn marks() -> impl Iterator<Item = String> {
     let kinds = STARTS.iter().map(|(_, shape)| match shape {
         Shape::Run { kind, .. } => kind,
         Shape::Sk => "anthropic",
@@ -378,7 +378,32 @@ fn is_piece_of_a_mark(value: &str) -> bool {
         Shape::Jwt => "jwt",
         Shape::PrivateKey => "private-key",
     });
-    kinds.chain(["openai", "value"]).any(|kind| format!("[redacted:{kind}]").contains(value))
+    kinds.chain(["openai", "value"]).map(|kind| format!("[redacted:{kind}]"))
+}
+
+/// A value inside our own mark would be replaced again and again.
+fn is_piece_of_a_mark(value: &str) -> bool {
+    marks().any(|mark| mark.contains(value))
+}
+
+/// The value without a beginning that ends a mark, or an end that begins one: beside a mark it would be found again, made
+/// of the mark and of what is no secret. What is left out is known to everybody. A value of which too little would be
+/// left is kept whole.
+fn apart_from_marks(value: &str) -> &str {
+    let marks: Vec<String> = marks().collect();
+    let mut apart = value;
+    loop {
+        let cuts = || apart.char_indices().map(|(at, char)| at + char.len_utf8());
+        let front = cuts().filter(|&to| marks.iter().any(|mark| mark.ends_with(&apart[..to]))).max();
+        let back = cuts().map(|to| apart.len() - to).filter(|&at| apart.is_char_boundary(at));
+        let back = back.filter(|&at| marks.iter().any(|mark| mark.starts_with(&apart[at..]))).min();
+        match (front, back) {
+            (Some(to), _) => apart = &apart[to..],
+            (None, Some(at)) => apart = &apart[..at],
+            (None, None) => break,
+        }
+    }
+    if apart.len() < MIN_VALUE_BYTES { value } else { apart }
 }
 
 fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dashed: &mut DashedRun) -> Option<Found> {

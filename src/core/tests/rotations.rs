@@ -415,6 +415,35 @@ fn an_interactive_run_asks_and_takes_the_answer_or_the_default() {
     }
 }
 
+/// Found by the fuzz target `core`: a deadline that stays due keeps the driver from hearing the answer.
+#[test]
+fn while_a_token_is_chosen_no_deadline_of_those_who_wait_for_it_is_due() {
+    let mut asking = plan();
+    asking.interactive = true;
+    let mut spent_token = token("a", OAuth);
+    spent_token.limited_until_unix_ms = Some(BEGAN_MS + 3_600_000);
+    let (night, _) = Night::begin(asking, vec![spent_token]);
+    assert_eq!(night.run.core.phase(), "waiting", "the user is asked");
+    let due = night.run.core.poll_timeout().expect("the question's");
+    assert_eq!(due.ms_since(night.run.now), plan().answer_timeout_ms);
+
+    // The same for a critic that waits longer than a critic may take, when the tokens are read again.
+    let (mut night, turn) = at_work(plan(), vec![token("a", OAuth)]);
+    night.lines(1, &answered(&turn, "Done."));
+    let mut actions = night.spawned(2);
+    actions.extend(night.run.measured(1, "t", &[]));
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    night.lines(2, &accepted(&brief));
+    night.lines(2, &spent(&brief, Some(36_000)));
+    night.ends(2);
+    assert_eq!(night.run.core.phase(), "reviewing");
+    let reads = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::ReadTokens { .. }));
+    while !reads(&night.run.wait()) {
+        assert!(night.run.now < Tick::ZERO.plus_ms(40_000_000), "the wait has no end");
+    }
+    assert!(night.run.core.poll_timeout().is_none_or(|due| due > night.run.now));
+}
+
 #[test]
 fn a_run_that_waited_for_a_token_goes_on_when_it_is_resumed_with_a_new_one() {
     let (mut night, turn) = at_work(plan(), vec![token("a", OAuth)]);
