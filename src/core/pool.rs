@@ -60,7 +60,8 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
 #[must_use]
 pub fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
     let ahead_ms = |until: i64| until.saturating_sub(now_unix_ms);
-    !token.refused && token.limited_until_unix_ms.is_none_or(|until| !(1..=BELIEVED_LIMIT_MS).contains(&ahead_ms(until)))
+    !token.refused
+        && token.limited_until_unix_ms.is_none_or(|until| !(1..=BELIEVED_LIMIT_MS).contains(&ahead_ms(until)))
 }
 
 /// How much of its fullest window is used, 0 to 1; a window that has begun anew since counts as unused.

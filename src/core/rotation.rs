@@ -37,6 +37,8 @@ pub(super) struct Tokens {
     pub(super) current: Option<TokenId>,
     /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
     refused: BTreeSet<TokenId>,
+    /// Refusals of other lives do not count in this one, since all tokens had been refused when it began.
+    tries_refused: bool,
     /// A choice that waits for what the world knows, or for the user.
     choosing: Option<Choosing>,
     /// The user said to go on with this one as it is.
@@ -102,15 +104,24 @@ impl Core {
     pub(super) fn tokens_at_beginning(&mut self, known: Vec<TokenFact>) {
         let (questions, requests) = (self.tokens.questions, self.tokens.requests);
         let current = self.tokens.current.take().filter(|current| known.iter().any(|token| token.id == *current));
-        self.tokens = Tokens { known, current, questions, requests, ..Tokens::default() };
+        // Nothing is lost by asking again when nothing else is left: a key may have been allowed again since.
+        let tries_refused = known.iter().all(|token| token.refused);
+        self.tokens = Tokens { current, questions, requests, tries_refused, ..Tokens::default() };
+        self.keep(known);
+    }
+
+    /// Keeps what is known by now, with the refusals of this life.
+    fn keep(&mut self, known: Vec<TokenFact>) {
+        self.tokens.known = known;
+        for token in &mut self.tokens.known {
+            let here = self.tokens.refused.contains(&token.id);
+            token.refused = here || (token.refused && !self.tokens.tries_refused);
+        }
     }
 
     /// What is known by now. It may be the answer that a choice waits for.
     pub(super) fn tokens_known(&mut self, request: Option<u32>, known: Vec<TokenFact>) {
-        self.tokens.known = known;
-        for token in &mut self.tokens.known {
-            token.refused |= self.tokens.refused.contains(&token.id);
-        }
+        self.keep(known);
         match &self.tokens.choosing {
             Some(choosing) if choosing.asked.is_none() && request == Some(choosing.request) => self.choose_token(),
             Some(_) => {}
@@ -320,7 +331,7 @@ impl Core {
         live.proof = Proof::Proven;
         let Some(id) = live.token.clone() else { return };
         let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
-        let news = token.refused || token.limited_until_unix_ms.is_some();
+        let news = token.refused || token.limited_until_unix_ms.is_some() || self.tokens.tries_refused;
         pool::learn(token, &TokenReport::Works);
         let label = token.label.clone();
         self.tokens.refused.remove(&id);

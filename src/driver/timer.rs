@@ -33,7 +33,7 @@ impl Timer {
 
     #[allow(
         deprecated,
-        reason = "sound here, since the timer owns its descriptor, which stays open while it is registered; the successor asks its caller for that proof in a way that process/ alone may give"
+        reason = "an owned descriptor stays open while it is registered; the successor asks for a promise that process/ alone may give"
     )]
     fn new(clock: TimerfdClockId) -> io::Result<Timer> {
         let timer = timerfd_create(clock, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;

@@ -16,6 +16,9 @@
 //! {"t":9,"gap":{"from":5,"to":9,"error":…}}                         entries that the disk did not take
 //! ```
 //!
+//! The run of a command (`ccc supervise`) has `"kind":"command"` in its header, and [`crate::core::command`]'s plan, inputs and
+//! actions; without the field it is an agent's. An older ccc refuses such a journal at its plan.
+//!
 //! Inputs and actions share one numbering without holes. An agent's JSON line stands verbatim inside its input (only
 //! white space that is a line end becomes a blank); other lines are text, in which invalid UTF-8 was replaced when they
 //! were read, so no base64 is needed. `run`, `seed` and `prompt_sha256` repeat or sum up the plan for `jq`.

@@ -188,12 +188,8 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
 }
 
 fn printer(context: &Context) -> Printer {
-    let style = Style::decide(
-        std::io::stderr().is_terminal(),
-        context.env.get("NO_COLOR").and_then(|value| value.to_str()),
-        context.env.get("TERM").and_then(|term| term.to_str()),
-        driver::terminal_columns(),
-    );
+    // Plain lines: a status line and its erasing belong to a screen that is ccc's own.
+    let style = Style::decide(false, context.env.get("NO_COLOR").and_then(|value| value.to_str()), None, None);
     let mut printer = Printer::new(Form::Text, style);
     printer.in_zone(jiff::tz::TimeZone::system());
     printer

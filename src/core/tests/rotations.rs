@@ -431,6 +431,23 @@ fn a_run_that_waited_for_a_token_goes_on_when_it_is_resumed_with_a_new_one() {
 }
 
 #[test]
+fn when_all_tokens_were_refused_before_they_are_tried_once_more() {
+    let mut refused = two(ApiKey);
+    for token in &mut refused {
+        token.refused = true;
+    }
+    let (mut night, turn) = at_work(plan(), refused);
+    let actions = night.lines(1, &failed(&turn, 403, "authentication_failed"));
+    assert_eq!(decisions(&actions), ["rotate from A to B", "restart the agent with the other token"]);
+    night.ends(1);
+    let turn = sent(&night.spawned(2)).expect("a turn").turn.clone();
+    night.lines(2, &accepted(&turn));
+    let actions = night.lines(2, &answered(&turn, "Done."));
+    assert_eq!(spawned_with(&actions), Some((Role::Critic, "b")));
+    assert!(!night.tokens[1].refused, "the others hear that it works again");
+}
+
+#[test]
 fn a_token_whose_command_fails_gives_way_and_the_last_one_ends_the_run() {
     let (mut night, actions) = Night::begin(plan(), two(OAuth));
     assert_eq!(spawned_with(&actions), Some((Role::Agent, "a")));

@@ -105,6 +105,8 @@ struct Told {
 /// The bookkeeping of the laws.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Laws {
+    /// All tokens were refused when this life of the run began: then they are tried once more.
+    tries_refused: bool,
     /// How often each uuid reached the model.
     taken: BTreeMap<String, u32>,
     /// The turns whose good result was written.
@@ -185,13 +187,16 @@ impl Laws {
 
     /// The core heard what is known about the tokens. What is known of one without a name stays.
     pub(super) fn tokens_told(&mut self, tokens: &[TokenFact], anew: bool) {
+        if anew {
+            self.tries_refused = tokens.iter().all(|token| token.refused);
+        }
         for token in tokens {
             self.limited(Some(token.id.clone()), token.limited_until_unix_ms);
             let told = self.told.entry(Some(token.id.clone())).or_default();
             if anew {
                 (told.by_us, told.kept) = (false, false);
             }
-            told.refused = token.refused || told.by_us;
+            told.refused = told.by_us || (token.refused && !self.tries_refused);
         }
     }
 

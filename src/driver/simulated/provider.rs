@@ -112,6 +112,7 @@ impl Provider {
     }
 
     /// A request with this token; `tries` have failed before.
+    #[allow(clippy::too_many_arguments, reason = "a request is all of this, and nobody else makes one")]
     pub(super) fn answer(
         &mut self,
         dice: &mut Dice,

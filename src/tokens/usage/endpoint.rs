@@ -138,10 +138,10 @@ mod tests {
     /// 2027-01-15 08:00:00 UTC.
     const NOW: i64 = 1_800_000_000_000;
 
-    /// Name, utilization, reset.
-    type Row = (String, Option<f64>, Option<i64>);
+    /// Name, percentage, reset in unix seconds.
+    type Shown = (String, Option<f64>, Option<i64>);
 
-    fn windows(body: &str) -> Option<Vec<Row>> {
+    fn windows(body: &str) -> Option<Vec<Shown>> {
         let account = account(body.as_bytes(), NOW)?;
         let shown = account.windows.into_iter().map(|w| (w.name, w.utilization, w.resets_at_epoch));
         Some(shown.collect())

@@ -169,7 +169,7 @@ on_both! {
         .unwrap();
         let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
         ended.assert_code(1);
-        assert!(ended.reason().contains("the credential was refused"), "{}", ended.reason());
+        assert!(ended.reason().contains("the credential ANTHROPIC_API_KEY was refused"), "{}", ended.reason());
         assert!(ended.reason().contains("ccc resume"), "{}", ended.reason());
         assert_eq!(ended.result()["restarts"], 0, "a refusal is not a crash");
     }

@@ -88,7 +88,7 @@ fn used(requests: &[Recorded]) -> Vec<usize> {
 fn assert_task_seen_once(requests: &[Recorded]) {
     let last = agents(requests).pop().expect("a request of the agent").body.clone();
     let texts = user_texts(&last);
-    assert_eq!(texts.iter().filter(|said| said.trim() == "do it").count(), 1, "{texts:#?}");
+    assert_eq!(texts.iter().filter(|said| said.trim().starts_with("do it")).count(), 1, "{texts:#?}");
 }
 
 /// No value of a token in anything that ccc wrote or said.

@@ -74,9 +74,12 @@ impl Bench {
 
     /// What all ccc processes know, as the answer to the last report or look.
     fn tokens(&mut self, tokens: Vec<TokenFact>) {
-        let request = self.asked.iter().rev().find_map(|action| match action {
-            Action::ReportToken { request, .. } | Action::ReadTokens { request } => Some(*request),
-            _ => None,
+        let request = self.asked.iter().rev().find_map(|action| {
+            if let Action::ReportToken { request, .. } | Action::ReadTokens { request } = action {
+                Some(*request)
+            } else {
+                None
+            }
         });
         self.tell(Input::Tokens { request, tokens });
     }
@@ -252,7 +255,12 @@ fn a_run_whose_resumption_finds_no_token_comes_to_its_end_at_once() {
     let refused = vec![token("a", None, true)];
     bench.tokens(refused.clone());
     bench.exited(1);
-    bench.tell(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: None, tokens: refused });
+    bench.tell(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: None, tokens: refused.clone() });
+    // Tried once more, since nothing else is left; refused again, it is the end.
+    let again = bench.start(2);
+    bench.answer(&again, json!({"is_error": true, "api_error_status": 403, "result": "no"}));
+    bench.tokens(refused);
+    bench.exited(2);
     let finish =
         bench.asked.iter().find_map(|action| if let Action::Finish(finish) = action { Some(finish) } else { None });
     assert_eq!(finish.map(|finish| finish.outcome), Some(Outcome::Failed), "{:?}", bench.asked);
