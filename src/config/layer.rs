@@ -107,7 +107,7 @@ pub struct BudgetsLayer {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageLayer {
-    /// Where usage is asked for, instead of https://api.anthropic.com. OAuth tokens are sent there, so it cannot be set
+    /// Where usage is asked for, instead of `https://api.anthropic.com`. OAuth tokens are sent there, so it cannot be set
     /// by a project's file.
     pub base_url: Option<String>,
     /// From which percentage of a window usage is called WARN (80).

@@ -1,6 +1,6 @@
 //! The simulated world: agents, critics, checks, trees, tokens, disks, clocks and deaths that a seed makes up (design §9).
 //!
-//! [`simulate`] plays one whole night in milliseconds. The seed draws the *rates* of the faults, then every fault; time
+//! [`Simulator::simulate`] plays one whole night in milliseconds. The seed draws the *rates* of the faults, then every fault; time
 //! is virtual. The agents are the machines of [`crate::demo::scripted`], launched by the adapter's arguments and spoken
 //! to in its bytes, and the journal is the real one on a disk of memory, so that core, adapter, codec and journal are
 //! what a real night has. After each transition the [laws](Law) are looked at; at some moment the faults stop, and from
