@@ -491,8 +491,11 @@ mod tests {
         assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken));
         laws.kept(Some(&id));
         assert_eq!(law(laws.uses(Some(&id))), None, "the user said to go on with it");
-        laws.tokens_told(&[fact(None, true)], true);
+        let other = TokenFact { id: TokenId("b".to_owned()), ..fact(None, false) };
+        laws.tokens_told(&[fact(None, true), other], true);
         assert_eq!(law(laws.uses(Some(&id))), Some(Law::SpentToken), "another one met the refusal");
+        laws.tokens_told(&[fact(None, true)], true);
+        assert_eq!(law(laws.uses(Some(&id))), None, "when nothing else is left it is tried once more");
         laws.tokens_told(&[fact(None, false)], false);
         assert_eq!(law(laws.uses(Some(&id))), None, "and took it back");
         laws.refused(&id);

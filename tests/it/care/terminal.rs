@@ -67,7 +67,8 @@ fn ctrl_c_is_a_key_for_a_program_that_wants_it_so() {
 fn ctrl_z_stops_the_program_and_ccc_and_fg_goes_on() {
     let ground = Ground::without_git();
     let pids = ground.home().join("pids");
-    let ccc = command(&ground, &format!("echo $$ > '{}'; echo begun; sleep 600", pids.display()));
+    // In one process: a shell that is stopped while it makes another (vfork) is not seen to be stopped by anybody.
+    let ccc = command(&ground, &format!("echo $$ > '{}'; echo begun; exec sleep 600", pids.display()));
     let mut line: Vec<String> = vec![ccc.get_program().to_string_lossy().into_owned()];
     line.extend(ccc.get_args().map(|arg| format!("'{}'", arg.to_string_lossy().replace('\'', r"'\''"))));
     let mut shell = Command::new("bash");
