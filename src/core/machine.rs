@@ -156,6 +156,9 @@ impl Core {
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.now = self.now.max(now);
         let seen = self.now;
+        // What the user gives a run is taken up with what comes next: it is also said to a run whose ccc has died and that
+        // has yet to be told so, and what were begun then would be a process that nobody ends.
+        let given = matches!(input, Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_)));
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.see_wall_clock(unix_ms);
@@ -179,7 +182,9 @@ impl Core {
             Input::Operator(operator) => self.operator(operator),
             Input::Elapsed { unix_ms } => self.elapsed(unix_ms),
         }
-        self.advance();
+        if !given {
+            self.advance();
+        }
     }
 
     /// The next thing to do; `None` when nothing is left for now.
@@ -314,11 +319,14 @@ impl Core {
             }
             Stage::Waiting(pause) if pause.for_limit && self.has_usable_token() => {
                 self.lose_processes();
+                self.turns.process_lost(turn_recorded);
                 self.end_wait(&pause);
                 self.decide("go on", "the run was waiting for a token, and there is one now");
             }
             Stage::Waiting(pause) => {
                 self.lose_processes();
+                // A wait may have begun in the middle of a turn: it went with the process that worked on it.
+                self.turns.process_lost(turn_recorded);
                 self.decide("go on waiting", "ccc itself had ended while the run was waiting");
                 self.stage = Stage::Waiting(pause);
             }

@@ -98,7 +98,14 @@ pub(super) struct Ears {
     inbox: Inbox,
     redactor: SharedRedactor,
     shared: Arc<Mutex<Heard>>,
-    stderr_tail: Arc<Mutex<VecDeque<u8>>>,
+    stderr: Arc<Mutex<StderrTail>>,
+}
+
+/// The end of what a child wrote to stderr.
+#[derive(Default)]
+struct StderrTail {
+    bytes: VecDeque<u8>,
+    is_cut: bool,
 }
 
 struct Heard {
@@ -114,7 +121,7 @@ impl Ears {
             inbox,
             redactor,
             shared: Arc::new(Mutex::new(Heard { frames: FrameDecoder::new(limit), progress_at: None })),
-            stderr_tail: Arc::default(),
+            stderr: Arc::default(),
         }
     }
 
@@ -166,10 +173,11 @@ impl ChildSink for Ears {
     }
 
     fn stderr(&self, chunk: &[u8]) {
-        let mut tail = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend(chunk);
-        let excess = tail.len().saturating_sub(STDERR_TAIL_BYTES);
-        tail.drain(..excess);
+        let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.bytes.extend(chunk);
+        let excess = tail.bytes.len().saturating_sub(STDERR_TAIL_BYTES);
+        tail.bytes.drain(..excess);
+        tail.is_cut |= excess > 0;
     }
 
     fn stdin_error(&self, error: StdinError) {
@@ -177,9 +185,9 @@ impl ChildSink for Ears {
     }
 
     fn exited(&self, exit: Exit) {
-        let mut tail = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let stderr_tail = String::from_utf8_lossy(tail.make_contiguous());
-        let stderr_tail = self.redactor.now().text(&stderr_tail).into_owned();
+        let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_cut = tail.is_cut;
+        let stderr_tail = self.redactor.now().tail(tail.bytes.make_contiguous(), is_cut);
         let exit =
             ExitFact { code: exit.code, signal: exit.signal, stderr_tail, swept: exit.swept, turn_recorded: None };
         self.inbox.post(Event::Exited { proc: self.proc, exit });

@@ -16,8 +16,8 @@ use super::real::World;
 use super::tree::Snapshot;
 use super::wallet::{FetchedFor, Value, fetch};
 use crate::core::{
-    Action, CheckEnd, CheckId, CheckResult, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault, Tick,
-    TokenId,
+    Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault,
+    Tick, TokenId,
 };
 use crate::process::{
     Cancel, ChildSpec, CommandEnding, CommandSpec, Cookie, Signal as ProcessSignal, SpawnError, SystemPtys, Transport,
@@ -46,11 +46,13 @@ impl World {
                 self.write(proc, line, at_once);
             }
             Action::CloseStdin { proc } => {
+                self.give_up_start(proc, at_once);
                 if let Some(child) = self.children.get(&proc) {
                     child.close_stdin();
                 }
             }
             Action::Signal { proc, signal } => {
+                self.give_up_start(proc, at_once);
                 if let Some(child) = self.children.get(&proc) {
                     child.signal(match signal {
                         Signal::Int => ProcessSignal::Interrupt,
@@ -59,6 +61,7 @@ impl World {
                 }
             }
             Action::KillTree { proc } => {
+                self.give_up_start(proc, at_once);
                 if let Some(child) = self.children.get(&proc) {
                     child.kill_tree();
                 }
@@ -91,7 +94,19 @@ impl World {
     fn spawn_with_token(&mut self, spawn: Spawn, at_once: &mut VecDeque<Input>) {
         match self.wallet.value(spawn.token.as_ref()) {
             Value::Ready(_) => at_once.push_back(self.spawn(&spawn)),
-            Value::ToFetch(credential) => fetch(credential, FetchedFor::Spawn(spawn), self.inbox.clone()),
+            Value::ToFetch(credential) => {
+                let proc = spawn.proc;
+                self.to_start.insert(proc, spawn);
+                fetch(credential, FetchedFor::Spawn(proc), self.inbox.clone());
+            }
+        }
+    }
+
+    /// A process that still waits for its token's value need not be started any more: it is gone as it is. Whoever ends a
+    /// run does not wait for a password manager.
+    fn give_up_start(&mut self, proc: ProcId, at_once: &mut VecDeque<Input>) {
+        if self.to_start.remove(&proc).is_some() {
+            at_once.push_back(Input::Exited { proc, exit: ExitFact::default() });
         }
     }
 
@@ -121,12 +136,14 @@ impl World {
             Err(fault) => Some(fault),
         };
         match (purpose, fault) {
-            (FetchedFor::Spawn(spawn), None) => {
-                let input = self.spawn(&spawn);
+            (FetchedFor::Spawn(proc), fault) => {
+                // Given up meanwhile: the value is kept for the next one.
+                let Some(spawn) = self.to_start.remove(&proc) else { return };
+                let input = match fault {
+                    None => self.spawn(&spawn),
+                    Some(message) => Input::SpawnFailed { proc, fault: SpawnFault::NoCredential, message },
+                };
                 self.feed(input);
-            }
-            (FetchedFor::Spawn(spawn), Some(message)) => {
-                self.feed(Input::SpawnFailed { proc: spawn.proc, fault: SpawnFault::NoCredential, message });
             }
             (FetchedFor::Exchange(proc), None) => {
                 let mut at_once = VecDeque::new();
@@ -235,7 +252,7 @@ impl World {
                         (CommandEnding::Exited, None, signal) => CheckEnd::Signalled(signal.unwrap_or_default()),
                     },
                     duration_ms: result.duration_ms,
-                    tail: redactor.text(&String::from_utf8_lossy(&result.tail)).into_owned(),
+                    tail: redactor.tail(&result.tail, result.truncated_bytes > 0),
                     omitted_bytes: result.truncated_bytes,
                 },
                 Err(error) => not_started(error.to_string()),

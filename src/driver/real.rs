@@ -25,7 +25,7 @@ use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::Wallet;
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Tick};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -147,6 +147,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             screen: setup.screen,
             inbox,
             children: HashMap::new(),
+            to_start: HashMap::new(),
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             finish: None,
@@ -178,6 +179,8 @@ pub(super) struct World {
     pub(super) screen: Screen,
     pub(super) inbox: Inbox,
     pub(super) children: HashMap<ProcId, Child>,
+    /// Processes that are started when the value of their token has been fetched.
+    pub(super) to_start: HashMap<ProcId, Spawn>,
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,

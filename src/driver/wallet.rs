@@ -11,7 +11,7 @@ use super::inbox::{Event, Inbox};
 use crate::agent::AgentKind;
 use crate::config::Env;
 use crate::core::pool::learn;
-use crate::core::{ProcId, Spawn, TokenFact, TokenId, TokenReport};
+use crate::core::{ProcId, TokenFact, TokenId, TokenReport};
 use crate::journal::Redactor;
 use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens, TokenStates, probe};
 
@@ -22,7 +22,7 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) enum FetchedFor {
     /// This process is to be started with it.
-    Spawn(Spawn),
+    Spawn(ProcId),
     /// This live process is to go on with it.
     Exchange(ProcId),
 }

@@ -126,6 +126,16 @@ impl Alphabet {
     }
 }
 
+/// The length of a bearer token, also of one inside JSON whose slashes are escaped.
+fn bearer_run(bytes: &[u8]) -> usize {
+    let mut len = Alphabet::Bearer.run(bytes);
+    while bytes[len..].starts_with(b"\\/") {
+        len += 2;
+        len += Alphabet::Bearer.run(&bytes[len..]);
+    }
+    len
+}
+
 /// How far into a token is looked for a digit before it is taken for a name. Bounded, so that a long run full of
 /// beginnings of tokens does not take quadratic time.
 const DIGIT_WITHIN_BYTES: usize = 128;
@@ -134,12 +144,6 @@ impl Alphabet {
     /// Whether at least `min` characters of this alphabet begin here.
     fn has_at_least(self, min: usize, bytes: &[u8]) -> bool {
         bytes.len() >= min && bytes[..min].iter().all(|&byte| self.has(byte))
-    }
-
-    /// Whether a digit comes early in the run that begins here.
-    fn has_digit(self, bytes: &[u8]) -> bool {
-        let near = &bytes[..bytes.len().min(DIGIT_WITHIN_BYTES)];
-        near.iter().find(|&&byte| byte.is_ascii_digit() || !self.has(byte)).is_some_and(u8::is_ascii_digit)
     }
 }
 
@@ -239,6 +243,22 @@ impl Redactor {
             None => Cow::Borrowed(text),
             Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
+    }
+
+    /// The text of the last bytes of a stream, without secrets. What was cut off in front of a tail may have been the
+    /// beginning of one, of which nobody can tell the rest: a cut tail begins with its first whole line, or with its
+    /// first whole word when it is all of one line.
+    #[must_use]
+    pub fn tail(&self, tail: &[u8], is_cut: bool) -> String {
+        let whole = match (is_cut, memchr::memchr(b'\n', tail)) {
+            (false, _) => tail,
+            (true, Some(line_end)) => &tail[line_end + 1..],
+            (true, None) => {
+                let word_end = tail.iter().position(u8::is_ascii_whitespace).unwrap_or(tail.len());
+                &tail[word_end..]
+            }
+        };
+        self.text(&String::from_utf8_lossy(whole)).into_owned()
     }
 
     /// Takes secrets out of a JSON document, or of lines of them, and leaves valid JSON valid: only the inside of
@@ -432,8 +452,9 @@ fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dashed: &mut Da
         }
         Shape::Bearer => {
             let token = &rest[7..];
-            if word && Alphabet::Bearer.has_at_least(16, token) && Alphabet::Bearer.has_digit(token) {
-                return found(7, Alphabet::Bearer.run(token), "bearer");
+            let len = bearer_run(token);
+            if word && len >= 16 && token[..len.min(DIGIT_WITHIN_BYTES)].iter().any(u8::is_ascii_digit) {
+                return found(7, len, "bearer");
             }
             None
         }

@@ -134,3 +134,19 @@ fn a_session_lost_before_it_was_saved_is_told_what_was_said_in_it() {
     let text = &sent(&actions).expect("a turn").text;
     assert!(text.contains("write a parser") && text.contains("Add a test."), "{text}");
 }
+
+#[test]
+fn what_the_user_gives_a_run_starts_nothing_before_it_is_told_that_ccc_had_ended() {
+    let bounds = OperatorInput::Budgets(plan().budgets);
+    for given in [bounds, OperatorInput::Turn { text: "also the tests".to_owned() }] {
+        let (mut run, turn) = working(plan());
+        run.lines(1, &accepted(&turn));
+        let again = spawn(&run.crashed(1)).expect("a restart at once").proc;
+        run.spawned(again.0);
+        assert_eq!(spawn(&run.crashed(again.0)), None, "the next one has a back-off");
+        run.now = run.core.poll_timeout().expect("its end");
+        let actions = run.feed(Input::Operator(given.clone()));
+        assert_eq!(spawn(&actions), None, "it would be forgotten: {given:?}");
+        assert!(spawn(&resumed(&mut run)).is_some(), "{given:?}");
+    }
+}

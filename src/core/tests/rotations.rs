@@ -503,3 +503,22 @@ fn a_token_that_works_again_is_told_to_the_others() {
     night.lines(1, &answered(&turn, "Done."));
     assert!(!night.tokens[0].refused);
 }
+
+#[test]
+fn a_turn_that_a_wait_broke_off_goes_on_after_it_also_when_ccc_itself_ended_meanwhile() {
+    for recorded in [None, Some(false)] {
+        let (mut night, turn) = at_work(plan(), vec![token("a", TokenKind::ApiKey)]);
+        night.lines(1, &accepted(&turn));
+        night.lines(1, &[retry(429)]);
+        let reset_unix_ms = BEGAN_MS + 90_000;
+        night.tokens[0].limited_until_unix_ms = Some(reset_unix_ms);
+        let actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone() });
+        assert!(decisions(&actions).contains(&"wait for the reset"), "{actions:?}");
+        let tokens = night.tokens.clone();
+        night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: recorded, tokens });
+        let actions = night.wait();
+        let proc = spawn(&actions).expect("an agent, when the wait is over").proc.0;
+        let kind = if recorded == Some(false) { TurnKind::Task } else { TurnKind::Continue };
+        assert_eq!(kinds(&night.spawned(proc)), [kind]);
+    }
+}

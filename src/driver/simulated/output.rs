@@ -23,14 +23,15 @@ impl World {
 
     /// The same for what may lead it to ask something of its provider.
     pub(super) fn with_provider(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
+        let before = self.processes.get(&proc).map_or(0, |process| process.tries);
         let steps = self.provider_says(proc);
         let asked = steps.len();
         self.with_process(proc, |process, now| {
             process.agent.interpose(steps);
             act(process, now);
-            if process.agent.interposed() == asked {
+            if asked > 0 && process.agent.interposed() == asked {
                 // Nothing was asked of the provider after all.
-                process.tries = process.tries.saturating_sub(usize::from(asked > 0));
+                process.tries = before;
             }
             process.agent.interpose(Vec::new());
         })

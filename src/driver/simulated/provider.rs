@@ -161,7 +161,7 @@ impl Provider {
             7 => Class::Forbidden,
             8 => Class::NoCredit,
             _ => {
-                self.down_retries = usize::try_from(dice.between(0, RETRY_PAUSES_MS.len() as u64)).unwrap_or(0);
+                self.down_retries = retries(dice);
                 self.down_until_ms = now_ms + if dice.percent(70) { minutes(dice, 0, 3) } else { minutes(dice, 3, 40) };
                 return;
             }
@@ -178,8 +178,8 @@ impl Provider {
                         _ => Announced::Implausible,
                     };
                 }
-                if key && dice.percent(50) {
-                    trouble.retries = RETRY_PAUSES_MS.len();
+                if key {
+                    trouble.retries = retries(dice);
                 }
                 match dice.between(0, 9) {
                     0..=3 => minutes(dice, 0, 3),
@@ -189,11 +189,11 @@ impl Provider {
                 }
             }
             Class::Throttle => {
-                trouble.retries = usize::try_from(dice.between(0, 10)).unwrap_or(0);
+                trouble.retries = retries(dice);
                 minutes(dice, 0, 2)
             }
             Class::Refused => {
-                trouble.retries = if key { RETRY_PAUSES_MS.len() } else { 2 };
+                trouble.retries = if key { retries(dice) } else { 2 };
                 if dice.percent(30) { minutes(dice, 0, 3) } else { minutes(dice, 600, 6_000) }
             }
             Class::Forbidden => minutes(dice, 600, 6_000),
@@ -246,6 +246,11 @@ impl Provider {
         }
         self.learn(&id, &report);
     }
+}
+
+/// How often the CLI tries again: mostly less often than it really does, or there would be little else to see.
+fn retries(dice: &mut Dice) -> usize {
+    if dice.percent(15) { RETRY_PAUSES_MS.len() } else { usize::try_from(dice.between(0, 3)).unwrap_or(0) }
 }
 
 /// What the CLI does about a request that is refused.

@@ -103,6 +103,21 @@ fn registered_values_go_wherever_they_stand() {
 }
 
 #[test]
+fn a_cut_tail_does_not_begin_with_the_rest_of_a_secret() {
+    let redactor = Redactor::with_values(["hunter2hunter2"]);
+    assert_eq!(redactor.tail(b"ter2hunter2 and so on\nits last line", true), "its last line");
+    assert_eq!(redactor.tail(b"ter2hunter2 and hunter2hunter2", true), " and [redacted:value]");
+    assert_eq!(redactor.tail(b"ter2hunter2", true), "");
+    assert_eq!(redactor.tail(b"all hunter2hunter2 of it\nis here", false), "all [redacted:value] of it\nis here");
+}
+
+#[test]
+fn a_bearer_token_with_escaped_slashes_goes_as_a_whole() {
+    let json = r#"{"h":"Authorization: Bearer abc\/def\/ghijklmnop9qr\/st, then"}"#;
+    assert_eq!(Redactor::new().json_str(json), r#"{"h":"Authorization: Bearer [redacted:bearer], then"}"#);
+}
+
+#[test]
 fn numbers_and_structure_are_left_alone() {
     let redactor = Redactor::with_values(["12345678", "true,false"]);
     let json = r#"{"pid":12345678,"a":[true,false],"s":"12345678"}"#;
