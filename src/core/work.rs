@@ -110,10 +110,7 @@ impl Core {
                 }
                 self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
             }
-            None => {
-                self.ignored(&format!("the start of process {proc}, which nobody wants any more"));
-                self.act(Action::KillTree { proc });
-            }
+            None => self.ignored(&format!("the start of process {proc}, which nobody wants any more")),
         }
     }
 
