@@ -43,6 +43,8 @@ pub(super) struct Tokens {
     choosing: Option<Choosing>,
     /// The user said to go on with this one as it is.
     kept: Option<TokenId>,
+    /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
+    in_spite_of_limit: Option<TokenId>,
     /// Asked at this stop already.
     looked_at_stop: bool,
     questions: u32,
@@ -217,8 +219,8 @@ impl Core {
             return true;
         }
         let now_unix_ms = self.unix_ms();
-        let kept = self.tokens.kept.is_some() && self.tokens.kept == self.tokens.current;
-        kept || self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms))
+        let wanted = self.tokens.in_spite_of_limit.is_some() && self.tokens.in_spite_of_limit == self.tokens.current;
+        wanted || self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms))
     }
 
     /// At a stop: asks whether another token is better. True when the answer has to be waited for.
@@ -330,8 +332,10 @@ impl Core {
         let was_exchanged = live.proof != Proof::Proven;
         live.proof = Proof::Proven;
         let Some(id) = live.token.clone() else { return };
+        let in_spite_of_limit = self.tokens.in_spite_of_limit.take_if(|wanted| *wanted == id).is_some();
         let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
-        let news = token.refused || token.limited_until_unix_ms.is_some() || self.tokens.tries_refused;
+        let limited = token.limited_until_unix_ms.is_some() || in_spite_of_limit;
+        let news = limited || token.refused || self.tokens.tries_refused;
         pool::learn(token, &TokenReport::Works);
         let label = token.label.clone();
         self.tokens.refused.remove(&id);
@@ -592,6 +596,7 @@ impl Core {
             (LimitChoice::KeepGoing, _) => {
                 self.decide("go on with the same token", "the user said so");
                 self.tokens.kept.clone_from(&self.tokens.current);
+                self.tokens.in_spite_of_limit.clone_from(&self.tokens.current);
                 if let Some(id) = self.tokens.current.clone()
                     && let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id)
                 {
@@ -599,10 +604,13 @@ impl Core {
                 }
                 self.chosen(Choice::Stay);
             }
-            (LimitChoice::Wait, _) => match asked.question.until_unix_ms {
-                Some(until_unix_ms) => self.chosen(Choice::Spent { until_unix_ms }),
-                None => self.chosen(asked.choice),
-            },
+            (LimitChoice::Wait, _) => {
+                self.tokens.in_spite_of_limit = None;
+                match asked.question.until_unix_ms {
+                    Some(until_unix_ms) => self.chosen(Choice::Spent { until_unix_ms }),
+                    None => self.chosen(asked.choice),
+                }
+            }
             (LimitChoice::Rotate, _) => self.chosen(asked.choice),
         }
     }
@@ -635,6 +643,7 @@ impl Core {
             Some(_) => {
                 self.tally.rotations += 1;
                 self.tokens.kept = None;
+                self.tokens.in_spite_of_limit = None;
                 self.decide(&format!("rotate from {from} to {to}"), why);
                 self.show(Show::Rotation { from, to, why: why.to_owned() });
             }
@@ -654,6 +663,8 @@ impl Core {
                 {
                     self.bring_to(proc, wanted);
                 }
+                // It may have been a critic that has failed meanwhile.
+                self.review_with_token();
             }
         }
     }

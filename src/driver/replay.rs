@@ -246,6 +246,7 @@ fn compare_machine<R: BufRead, M: Machine>(
                     return Ok(comparison);
                 }
                 spare.extend(expected.drain(..));
+                finish_recorded = false;
                 comparison.inputs += 1;
                 last_input_n = entry.n;
                 core.handle(entry.tick, input);

@@ -68,3 +68,20 @@ fn a_recording_that_would_be_decided_otherwise_is_shown_and_can_be_accepted() {
     let accepted = fs::read_to_string(copy.join("journal.jsonl")).expect("a journal");
     assert!(accepted.contains("the task is the first turn"));
 }
+
+#[test]
+fn a_run_whose_ccc_died_of_what_it_was_given_last_is_replayed_without_a_difference() {
+    let run = recordings().remove(0);
+    let dir = tempfile::tempdir().expect("a directory");
+    let copy = dir.path().join("journal.jsonl");
+    let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let last: serde_json::Value = serde_json::from_str(journal.lines().last().expect("entries")).expect("JSON");
+    let (n, t) = (last["n"].as_u64().expect("a number") + 1, last["t"].as_u64().expect("a time"));
+    // Its decision is not there: ccc died before that was written.
+    let bounds = r#"{"max_iterations":9,"max_duration_ms":null,"max_cost_usd":null,"max_restarts":5,"max_repeats":3}"#;
+    let given = format!(r#"{{"n":{n},"t":{t},"in":{{"operator":{{"budgets":{bounds}}}}}}}"#);
+    fs::write(&copy, format!("{journal}{given}\n")).expect("write");
+    let comparison = driver::compare(&copy).expect("a readable journal");
+    assert_eq!(comparison.difference, None);
+    assert!(comparison.unfinished, "it can be gone on with");
+}

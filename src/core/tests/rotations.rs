@@ -522,3 +522,50 @@ fn a_turn_that_a_wait_broke_off_goes_on_after_it_also_when_ccc_itself_ended_mean
         assert_eq!(kinds(&night.spawned(proc)), [kind]);
     }
 }
+
+#[test]
+fn a_critic_that_fails_while_another_token_is_chosen_is_asked_again_when_it_is_settled() {
+    let mut tokens = two(OAuth);
+    tokens.push(token("c", OAuth));
+    let (mut night, turn) = at_work(plan(), tokens);
+    night.lines(1, &accepted(&turn));
+    let critic = spawn(&night.lines(1, &answered(&turn, "Done."))).expect("a critic").proc.0;
+    night.spawned(critic);
+    let actions = night.run.measured(1, "t", &[]);
+    let brief = sent(&night.answer(actions)).expect("a brief").turn.clone();
+    night.lines(critic, &[retry(401)]);
+    night.applied(critic, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+    // The second one is refused as well, and the CLI gives up before the world has said what is known of the tokens.
+    let asks = night.run.lines(critic, &[retry(401)]);
+    assert!(asks.iter().any(|action| matches!(action, Action::ReportToken { .. })), "{asks:?}");
+    night.run.lines(critic, &failed(&brief, 401, "authentication_failed"));
+    night.run.exited(critic, 1, "");
+    let actions = night.answer(asks);
+    assert_eq!(spawned_with(&actions), Some((Role::Critic, "c")), "{actions:?}");
+}
+
+#[test]
+fn going_on_in_spite_of_a_limit_ends_with_the_answer_that_proves_it_free() {
+    let mut asks = plan();
+    asks.interactive = true;
+    let (mut night, turn) = at_work(asks, vec![token("a", OAuth)]);
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &spent(&turn, Some(36_000)));
+    let number =
+        actions.iter().find_map(|action| if let Action::Ask(asked) = action { Some(asked.number) } else { None });
+    let answer = OperatorInput::Answer { number: number.expect("a question"), choice: LimitChoice::KeepGoing };
+    let again = sent(&night.feed(Input::Operator(answer))).expect("it is said again").turn.clone();
+    night.lines(1, &accepted(&again));
+    let told = night.lines(1, &answered(&again, "Done."));
+    let works = |action: &Action| matches!(action, Action::ReportToken { report: TokenReport::Works, .. });
+    assert!(told.iter().any(works), "the other ccc may use it, too: {told:?}");
+    // It is spent once more, as another ccc finds out while the critic fails.
+    let critic = spawn(&told).expect("a critic").proc.0;
+    night.spawned(critic);
+    night.tokens[0].limited_until_unix_ms = Some(BEGAN_MS + 7_200_000);
+    let mut actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone() });
+    actions.extend(night.ends(critic));
+    actions.extend(night.wait());
+    assert_eq!(spawned_with(&actions), None, "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::Ask(_))), "it is asked again: {actions:?}");
+}

@@ -63,6 +63,10 @@ impl World {
         }
         let completed = last.as_ref().is_some_and(|finish| finish.outcome == Outcome::Completed);
         let stands = rebuilt.core.is_finished() && rebuilt.finish_recorded;
+        if !whole {
+            // Bounds that stand nowhere are forgotten.
+            self.plan.budgets.clone_from(&rebuilt.core.plan().budgets);
+        }
         self.core = rebuilt.core;
         if stands && completed && !with_words {
             // There is nothing to go on with.
@@ -70,7 +74,7 @@ impl World {
             return Ok(());
         }
         self.finish = None;
-        self.laws.resumed();
+        self.laws.resumed(matches!(self.core.phase(), "ending" | "finished"));
         // What the user gives comes first, as in the real world.
         if with_words || self.dice.percent(10) {
             self.speak()?;

@@ -108,8 +108,9 @@ impl Journal {
             Some(JournalNews::Recovered { .. }) => self.behind = false,
             Some(JournalNews::NotSynced { .. }) | None => {}
         }
-        let stands_s = self.disk.borrow().bytes.len() > self.committed_from;
-        if !self.behind && !stands_s {
+        // What a full disk took of a line is cut off when it has room again: the journal may be shorter then.
+        let grows = self.disk.borrow().bytes.len() > self.committed_from;
+        if !self.behind && !grows && news.is_none() {
             return Err(Law::LossTold.broken("the journal does not grow, and nobody is told".to_owned()));
         }
         Ok(news)

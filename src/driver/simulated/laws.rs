@@ -216,6 +216,11 @@ impl Laws {
         self.open_tasks = if began { self.open_tasks + 1 } else { self.open_tasks.saturating_sub(1) };
     }
 
+    /// Whether something that the agent began may still be at work.
+    pub(super) fn has_open_tasks(&self) -> bool {
+        self.open_tasks > 0
+    }
+
     /// The core is at this tick, and perhaps was told the time: by its clock, as far as it knows it, a reset may have
     /// passed, and has passed for good even if the clock is set back later.
     pub(super) fn time(&mut self, tick_ms: i64, told_unix_ms: Option<i64>) {
@@ -322,8 +327,12 @@ impl Laws {
         self.chose_to_end = true;
     }
 
-    /// ccc died or had ended, and goes on: the user wants the run again.
-    pub(super) fn resumed(&mut self) {
+    /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, whoever goes on with
+    /// it may have logged in to another account: what the CLI finds by itself is tried once more.
+    pub(super) fn resumed(&mut self, had_ended: bool) {
+        if had_ended {
+            self.told.remove(&None);
+        }
         self.interrupted = false;
         self.chose_to_end = false;
         self.deaths_ms.clear();
@@ -473,6 +482,11 @@ mod tests {
         laws.time(1_000_000, None);
         laws.time(1_000_001, Some(0));
         assert_eq!(law(laws.uses(None)), None, "it had passed");
+        laws.spent(None, 5_000_000);
+        laws.resumed(false);
+        assert_eq!(law(laws.uses(None)), Some(Law::SpentToken), "ccc alone had died");
+        laws.resumed(true);
+        assert_eq!(law(laws.uses(None)), None, "the user goes on, perhaps with another account");
     }
 
     #[test]
@@ -515,7 +529,7 @@ mod tests {
         assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.agent_died();
         assert_eq!(law(laws.spawn(true, 0, 1)), Some(Law::Restarts));
-        laws.resumed();
+        laws.resumed(false);
         assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.interrupted();
         assert_eq!(law(laws.spawn(false, 0, 1)), Some(Law::Shutdown));

@@ -111,9 +111,9 @@ impl World {
             Role::Critic => {
                 let result = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
                 let text = result.get("result").and_then(serde_json::Value::as_str).unwrap_or_default();
-                // Where the tree cannot be measured, or not in time, nobody can tell.
-                let measured = self.rates.unmeasured == 0 && self.rates.late == 0;
-                let innocent = !process.changed_the_tree || !measured;
+                // Where the tree cannot be measured, or not in time, nobody can tell; nor beside work of the agent's own.
+                let tells = self.rates.unmeasured == 0 && self.rates.late == 0 && !self.laws.has_open_tasks();
+                let innocent = !process.changed_the_tree || !tells;
                 self.laws.critic_said(text, innocent);
             }
         }
@@ -253,11 +253,7 @@ impl World {
         if role == Role::Agent && !leaves && matches!(self.core.phase(), "starting" | "working") {
             self.laws.agent_died();
         }
-        self.feed(Input::Exited { proc, exit: exit.clone() })?;
-        if self.lives == lives && self.finish.is_none() && self.fault(self.rates.doubled) {
-            self.counts.add("doubled completion");
-            self.feed(Input::Exited { proc, exit })?;
-        }
+        self.feed_maybe_twice(Input::Exited { proc, exit })?;
         if self.lives == lives {
             self.processes.remove(&proc);
         }

@@ -3,14 +3,27 @@
 use serde_json::{Map, Value};
 
 use super::dice::Dice;
-use super::rates::Rates;
-use crate::demo::scripted::{Background, Crash, Deny, Orphan, Schedule, Script, Step, Tool};
+use super::rates::{Cli, Rates};
+use crate::demo::scripted::{Background, CliVersion, Crash, Deny, Orphan, Schedule, Script, Step, Tool};
 
 /// How long the work of a long night takes at least, were nothing to go wrong.
 const LONG_WORK_MS: u64 = 8 * 3_600_000;
 
 /// Draws what agent and critics do.
-pub(super) fn script(dice: &mut Dice, rates: &Rates, long: bool) -> Script {
+///
+/// The older CLI does not say whose a result is: an idle one has read all that it was sent. One that has stopped reading
+/// and yet takes a turn of its own would make that untrue, and nobody has seen one, so there are none.
+pub(super) fn script(dice: &mut Dice, rates: &Rates, cli: Cli, long: bool) -> Script {
+    let mut script = draw(dice, rates, long);
+    if cli.version == CliVersion::V197 {
+        for steps in script.agent.iter_mut().chain(&mut script.critic) {
+            steps.retain(|step| !matches!(step, Step::StopReading));
+        }
+    }
+    script
+}
+
+fn draw(dice: &mut Dice, rates: &Rates, long: bool) -> Script {
     let mut agent = Vec::new();
     if long {
         let mut left_ms = LONG_WORK_MS;
@@ -93,7 +106,13 @@ fn step(dice: &mut Dice, rates: &Rates, steps: &mut Vec<Step>) {
     } else if dice.chance(rates.own_step) {
         steps.push(own_step(dice));
     } else {
-        steps.push(good_step(dice));
+        let step = good_step(dice);
+        // What says nothing must not make a silence of several pauses in a row: that would be a stall.
+        let silent = matches!(step, Step::CostUsd(_));
+        steps.push(step);
+        if silent {
+            steps.push(Step::Think("how much is left?".to_owned()));
+        }
     }
 }
 

@@ -162,7 +162,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let rates = Rates::draw(&mut dice, long);
         let cli = Cli::draw(&mut dice);
-        let script = Arc::new(script(&mut dice, &rates, long));
+        let script = Arc::new(script(&mut dice, &rates, cli, long));
         let plan = plan(seed, cli, long, &mut dice);
         let provider = Provider::draw(&mut dice);
         let backlog_bytes = usize::try_from(dice.between(BACKLOG_BYTES.0, BACKLOG_BYTES.1)).unwrap_or(0);
@@ -426,12 +426,15 @@ impl World {
         }
     }
 
-    fn feed_maybe_twice(&mut self, input: Input) -> Result<(), Broken> {
-        if self.fault(self.rates.doubled) {
+    pub(super) fn feed_maybe_twice(&mut self, input: Input) -> Result<(), Broken> {
+        let lives = self.lives;
+        self.feed(input.clone())?;
+        // Nobody else hears it a second time when ccc died of the first.
+        if self.lives == lives && self.finish.is_none() && self.fault(self.rates.doubled) {
             self.counts.add("doubled completion");
-            self.feed(input.clone())?;
+            self.feed(input)?;
         }
-        self.feed(input)
+        Ok(())
     }
 
     /// A fact and all that follows from it at once; then whatever befalls ccc, its user and its machine.
