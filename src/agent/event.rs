@@ -80,6 +80,10 @@ pub enum AgentEvent {
     },
     /// A tool ended.
     ToolEnded { id: String, failed: bool },
+    /// A hook of the user's began.
+    HookStarted { id: String, name: String },
+    /// A hook of the user's ended.
+    HookEnded { id: String },
     /// A tool was denied.
     Denied(Denial),
     /// A question over the protocol that somebody must answer. Where it asks whether a tool may be used, `denial` is what it

@@ -604,6 +604,8 @@ impl Core {
             | AgentEvent::SessionKnown { .. }
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::TurnStarted { .. }
+            | AgentEvent::HookStarted { .. }
+            | AgentEvent::HookEnded { .. }
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)
             | AgentEvent::Waiting(_)

@@ -7,6 +7,7 @@
 //! | waiting for the model | `stall_ms`, from the last sign of life | it hangs |
 //! | a tool runs that declared its timeout | that and [`TOOL_SLACK_MS`], never below `stall_ms`, from the last sign of life | it hangs |
 //! | a tool runs that declared none, a sub-agent works | `tool_ms`, from the last sign of life | it hangs |
+//! | a hook of the user's runs | `tool_ms`, never below what the state has without it, from the last sign of life | it hangs |
 //! | compacting | [`COMPACTING_FACTOR`] × `stall_ms`, from the last sign of life | it hangs |
 //! | the provider's retry is announced | `stall_ms`, from when it is due, at most [`LONGEST_RETRY_MS`] away | it hangs |
 //! | it waits for somebody's permission | [`PERMISSION_MS`], from the asking | it hangs |
@@ -74,6 +75,8 @@ pub(super) struct Watch {
     last_progress: Tick,
     /// Open tool calls: name and limit.
     tools: BTreeMap<String, (String, u64)>,
+    /// Hooks of the user's that run, by id: their names.
+    hooks: BTreeMap<String, String>,
     /// What it asked last and nobody answers.
     question: Option<String>,
     limits: Timeouts,
@@ -82,7 +85,15 @@ pub(super) struct Watch {
 impl Watch {
     /// A watch over a process of which nothing is asked yet.
     pub(super) fn new(now: Tick, limits: Timeouts) -> Watch {
-        Watch { doing: Doing::Idle, spoke: false, last_progress: now, tools: BTreeMap::new(), question: None, limits }
+        Watch {
+            doing: Doing::Idle,
+            spoke: false,
+            last_progress: now,
+            tools: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            question: None,
+            limits,
+        }
     }
 
     /// A turn was written to it.
@@ -125,6 +136,12 @@ impl Watch {
             AgentEvent::ToolEnded { id, .. } => {
                 self.tools.remove(id);
             }
+            AgentEvent::HookStarted { id, name } => {
+                self.hooks.insert(id.clone(), name.clone());
+            }
+            AgentEvent::HookEnded { id } => {
+                self.hooks.remove(id);
+            }
             AgentEvent::RetryAnnounced { delay_ms, .. } => {
                 self.doing = Doing::Retrying { until: now.plus_ms((*delay_ms).min(LONGEST_RETRY_MS)) }
             }
@@ -162,6 +179,7 @@ impl Watch {
             AgentEvent::TurnEnded(_) => {
                 self.doing = Doing::Idle;
                 self.tools.clear();
+                self.hooks.clear();
                 self.question = None;
             }
             AgentEvent::Alive
@@ -178,7 +196,9 @@ impl Watch {
     /// When the process is overdue; `None` while nothing is asked of it.
     pub(super) fn deadline(&self) -> Option<Tick> {
         let Timeouts { start_ms, stall_ms, tool_ms, .. } = self.limits;
-        let silent_for = |limit_ms: u64| Some(self.last_progress.plus_ms(limit_ms));
+        // How long a hook may take is not told; the CLI itself gives it ten minutes unless the user says otherwise.
+        let hook_ms = if self.hooks.is_empty() { 0 } else { tool_ms };
+        let silent_for = |limit_ms: u64| Some(self.last_progress.plus_ms(limit_ms.max(hook_ms)));
         match &self.doing {
             Doing::Idle => None,
             Doing::Starting { since } => Some(since.plus_ms(start_ms)),
@@ -215,6 +235,10 @@ impl Watch {
             (Doing::Model | Doing::Permission { .. }, Some(question)) => {
                 format!("while its question `{question}` was open, which nobody answers")
             }
+            (Doing::Model | Doing::Answered { .. } | Doing::Compacting, None) if !self.hooks.is_empty() => {
+                let hooks: Vec<&str> = self.hooks.values().map(String::as_str).collect();
+                format!("while a hook was running ({})", hooks.join(", "))
+            }
             (Doing::Idle | Doing::Model, None) | (Doing::Idle, Some(_)) => match self.tools.values().next() {
                 Some((tool, _)) => format!("while the tool {tool} was running"),
                 None => "while waiting for the model".to_owned(),
@@ -250,6 +274,10 @@ mod tests {
 
     fn question(denial: Option<Denial>) -> AgentEvent {
         AgentEvent::Question { request_id: "r".to_owned(), subtype: "elicitation".to_owned(), denial }
+    }
+
+    fn hook(name: &str) -> AgentEvent {
+        AgentEvent::HookStarted { id: "h".to_owned(), name: name.to_owned() }
     }
 
     fn retry(delay_ms: u64) -> AgentEvent {
@@ -300,6 +328,20 @@ mod tests {
                 TOOL,
             ),
             ("an ended tool", vec![tool("a", None), ends], Some(180_000), MODEL),
+            ("a hook", vec![hook("Stop")], Some(900_000), "while a hook was running (Stop)"),
+            (
+                "a hook beside a tool of two hours",
+                vec![tool("a", Some(7_200_000)), hook("PostToolUse:Bash")],
+                Some(7_230_000),
+                "while a hook was running (PostToolUse:Bash)",
+            ),
+            ("an ended hook", vec![hook("Stop"), AgentEvent::HookEnded { id: "h".to_owned() }], Some(180_000), MODEL),
+            (
+                "a hook before the context is compacted",
+                vec![AgentEvent::Compacting(true), hook("PreCompact")],
+                Some(900_000),
+                "while a hook was running (PreCompact)",
+            ),
             ("compacting", vec![AgentEvent::Compacting(true)], Some(540_000), "while compacting"),
             (
                 "after compacting",

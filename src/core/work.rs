@@ -290,6 +290,8 @@ impl Core {
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::RetryAnnounced { .. }
+            | AgentEvent::HookStarted { .. }
+            | AgentEvent::HookEnded { .. }
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)
             | AgentEvent::Cost { .. }

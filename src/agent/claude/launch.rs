@@ -39,6 +39,8 @@ const STREAM: &[&str] = &[
     "--verbose",
     "--include-partial-messages",
     "--replay-user-messages",
+    // A hook of the user's may be silent for minutes; only with this does the CLI say that one runs (2.1.197 and 2.1.329).
+    "--include-hook-events",
 ];
 
 /// Whether this version records the system prompt with the session.

@@ -76,6 +76,7 @@ const RULES: &[Rule] = &[
     rule(&["--verbose"], Flag, Own),
     rule(&["--include-partial-messages"], Flag, Own),
     rule(&["--replay-user-messages"], Flag, Own),
+    rule(&["--include-hook-events"], Flag, Own),
     // Decided by ccc.
     rule(&["--print", "-p"], Flag, Refuse("ccc gives it itself; the task goes to ccc, with `-p TASK` before `--`")),
     rule(&["--input-format"], Value, Refuse(STREAM)),
@@ -122,7 +123,7 @@ const RULES: &[Rule] = &[
     ),
     rule(&["--max-turns", "--max-budget-usd", "--json-schema", "--name", "-n", "--debug-file"], Value, Agent),
     rule(&["--debug", "-d", "--prompt-suggestions"], Optional, Agent),
-    rule(&["--debug-to-stderr", "-d2e", "--include-hook-events", "--forward-subagent-text"], Flag, Agent),
+    rule(&["--debug-to-stderr", "-d2e", "--forward-subagent-text"], Flag, Agent),
     rule(&["--ax-screen-reader", "--init", "--maintenance"], Flag, Agent),
 ];
 

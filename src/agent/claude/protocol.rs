@@ -219,9 +219,16 @@ impl ClaudeProtocol {
                     self.question(id.into_owned(), request.request.unwrap_or_default(), out);
                 }
             }
-            Message::HookStarted(_)
-            | Message::HookResponse(_)
-            | Message::Notification(_)
+            Message::HookStarted(hook) => {
+                if let Some(id) = hook.hook_id {
+                    let name = hook.hook_name.unwrap_or_default().into_owned();
+                    out.push(AgentEvent::HookStarted { id: id.into_owned(), name });
+                }
+            }
+            Message::HookResponse(hook) => {
+                out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
+            }
+            Message::Notification(_)
             | Message::TaskProgress(_)
             | Message::ModelFallback(_)
             | Message::ModelRefusal(_)

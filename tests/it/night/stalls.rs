@@ -129,6 +129,18 @@ on_both! {
         assert_eq!(ended.result()["result"], "It has ended.", "the background work was waited for");
     }
 
+    fn a_hook_of_the_users_may_be_silent_for_longer_than_the_stall_limit(cli) {
+        let ground = Ground::new();
+        let slow = |seconds: u32| json!([{"hooks": [{"type": "command", "command": format!("timeout {seconds} tail -f /dev/null; exit 0")}]}]);
+        ground.user_settings(&json!({"hooks": {"SessionStart": slow(4), "Stop": slow(5)}}));
+        let api = ScriptedApi::start(script(vec![said("Done.")], vec![approval()])).unwrap();
+        let args = ["-p", TASK, "--stall-timeout", "3s", "--", "--dangerously-skip-permissions"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert_eq!(ended.result()["restarts"], 0, "honest work was killed: {:#?}", ended.decisions());
+        assert_eq!(ended.verdicts(), ["completed"], "nor was the critic taken for hung");
+    }
+
     fn a_permission_that_is_asked_for_is_denied_and_the_turn_goes_on(cli) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(vec![bash("touch made.txt"), said("I could not.")], vec![approval()])).unwrap();

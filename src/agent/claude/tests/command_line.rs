@@ -2,7 +2,7 @@ use crate::agent::{AgentKind, ArgsProblem, ExitCause, LaunchRequest, SessionOpen
 use crate::core::{ExitFact, Launch, ProcId, SessionStart, TurnId};
 
 const CLAUDE: AgentKind = AgentKind::ClaudeCode;
-const STREAM: &str = "-p --input-format stream-json --output-format stream-json --verbose --include-partial-messages --replay-user-messages";
+const STREAM: &str = "-p --input-format stream-json --output-format stream-json --verbose --include-partial-messages --replay-user-messages --include-hook-events";
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()

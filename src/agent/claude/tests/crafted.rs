@@ -365,6 +365,22 @@ fn questions_retries_and_compaction_are_told() {
 }
 
 #[test]
+fn the_users_hooks_are_told_by_their_ids() {
+    let hook = |kind: &str, more: &str| {
+        format!(r#"{{"type":"system","subtype":"{kind}","hook_id":"h1","hook_name":"Stop","hook_event":"Stop"{more}}}"#)
+    };
+    let (began, ended) = (hook("hook_started", ""), hook("hook_response", r#","output":"","exit_code":0"#));
+    assert_eq!(
+        told(&[&began, &ended, r#"{"type":"system","subtype":"hook_started"}"#]).events,
+        [
+            AgentEvent::HookStarted { id: "h1".to_owned(), name: "Stop".to_owned() },
+            AgentEvent::HookEnded { id: "h1".to_owned() },
+            AgentEvent::Alive,
+        ]
+    );
+}
+
+#[test]
 fn the_session_is_told_when_it_changes() {
     let cleared = INIT.replace(r#""session_id":"s""#, r#""session_id":"s2""#);
     let replay = told(&[SENT, RUNNING, INIT, REPLAY, INIT, &cleared, INIT]);

@@ -133,6 +133,8 @@ impl Replay {
                 AgentEvent::RetryAnnounced { attempt, max_attempts, status, .. } => {
                     writeln!(story, "retry {attempt}/{max_attempts} {status:?}").unwrap();
                 }
+                AgentEvent::HookStarted { name, .. } => writeln!(story, "hook {name}").unwrap(),
+                AgentEvent::HookEnded { .. } => writeln!(story, "hook over").unwrap(),
                 AgentEvent::Compacting(on) => writeln!(story, "compacting {on}").unwrap(),
                 AgentEvent::Waiting(WaitingFor::Background { open, .. }) => {
                     writeln!(story, "waiting for {open}").unwrap()
