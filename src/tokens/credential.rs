@@ -92,25 +92,6 @@ pub struct SeenValue {
     pub expires_at_unix_ms: Option<i64>,
 }
 
-/// Why a provider cannot be asked about a credential.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotAskable {
-    /// Its command gives no value.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The agent's CLI runs the helper, not ccc.
-    #[error(
-        "the agent's CLI runs the helper by itself; put its command into `tokens` of the configuration to have it asked"
-    )]
-    Helper,
-    /// The login is somewhere where it is not seen.
-    #[error("the login's value is not seen from here")]
-    Unseen,
-    /// The login has to be exchanged first, which only the agent's CLI may do.
-    #[error("the login has expired; the agent renews it when it runs")]
-    Expired,
-}
-
 /// One credential. Its `Debug` and `Display` never show the value.
 #[derive(Debug, Clone)]
 pub struct Credential {
@@ -201,26 +182,6 @@ impl Credential {
             Source::Held(secret) => Ok(Some(secret.clone())),
             Source::Command(command) => command.run(&self.label).map(Some),
             Source::Agent(_) => Ok(None),
-        }
-    }
-
-    /// The value with which the provider can be asked about it. Runs a command where there is one.
-    ///
-    /// # Errors
-    /// When there is no value to ask with.
-    pub fn value_to_ask(&self, now_unix_ms: i64) -> Result<SecretString, NotAskable> {
-        let (seen, value) = match &self.source {
-            Source::Agent(seen) => (seen.as_ref(), None),
-            Source::Held(_) | Source::Command(_) => (None, self.value()?),
-        };
-        match (value, seen) {
-            (Some(value), _) => Ok(value),
-            (None, Some(seen)) if seen.expires_at_unix_ms.is_some_and(|at| at <= now_unix_ms) => {
-                Err(NotAskable::Expired)
-            }
-            (None, Some(seen)) => Ok(seen.value.clone()),
-            (None, None) if self.kind == CredentialKind::Helper => Err(NotAskable::Helper),
-            (None, None) => Err(NotAskable::Unseen),
         }
     }
 

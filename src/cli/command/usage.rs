@@ -354,7 +354,7 @@ fn extra_words(extra: &ExtraUsage) -> String {
 }
 
 /// `2h 15m`, `3d 4h`, `12m`, `45s`.
-fn span(ms: i64) -> String {
+pub(in crate::cli) fn span(ms: i64) -> String {
     let s = ms.max(0) / 1_000;
     let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
     if days > 0 {
