@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::usage::{keychain, span};
+use super::usage::span;
 use crate::cli::reset_time::reset_time;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials};
 use crate::config::{Flags, Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
-use crate::tokens::usage::{Judged, LoginPlace, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{
     Credential, Fingerprint, Http, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
 };
@@ -143,7 +143,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let (dirs, project) = (context.dirs()?, context.project()?);
     let (hosts, env) = credentials::ask(context, &project, &settings.usage)?;
     let shared = SharedTokens::new(&dirs.state);
-    let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
+    let login = credentials::login_place(context)?;
     let usage = Usage::new(Http::new(hosts, &env), UsageCache::new(&dirs.state), shared.clone(), login);
     // A damaged file is set aside here and told once.
     let before = shared.read();
@@ -252,6 +252,12 @@ fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> 
             context.printer.warn(warning);
         }
         pools.push(gathered.pool);
+    }
+    let of_agent = pools.first().map(Pool::credentials).unwrap_or_default();
+    match credentials::in_keychain(of_agent, driver::unix_ms(), context)? {
+        Ok(None) => {}
+        Ok(Some(login)) => pools.insert(1, Pool::of(vec![login], &context.env, Provider::Anthropic)),
+        Err(fault) => context.printer.warn(fault),
     }
     Ok(pools)
 }

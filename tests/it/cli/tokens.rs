@@ -441,3 +441,43 @@ fn a_check_keeps_the_usage_endpoints_pause_and_a_message_tells_instead() {
     let (_, entry) = cache()["identities"].as_object().expect("identities").clone().into_iter().next().expect("one");
     assert_eq!((&entry["next_unix_ms"], &entry["backoff_ms"]), (&next, &backoff), "the pause is as it was");
 }
+
+#[test]
+fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_about() {
+    let (sandbox, company) = (Sandbox::new(), Company::start());
+    company.answers("/api/oauth/usage", account(7.0, 8.0));
+    sandbox.script("bin/claude", "echo '2.1.329 (Claude Code)'");
+    let item = json!({"claudeAiOauth": {"accessToken": "made-up-in-keychain", "scopes": ["user:profile"]}});
+    let log = sandbox.path("asked");
+    let script = format!("echo \"$4\" >> '{}'; [ \"$4\" != -w ] || echo '{item}'", log.display());
+    let security = sandbox.script("bin/security", &script);
+    let ccc = |args: &[&str]| {
+        let mut ccc = sandbox.ccc(args);
+        ccc.env("CCC_SECURITY", &security).env("CCC_STATE_DIR", sandbox.path("state"));
+        ccc.env("CCC_USAGE_BASE_URL", company.url()).env("ANTHROPIC_BASE_URL", company.url());
+        let seen = sandbox.seen(ccc);
+        assert_no_value("ccc", &seen);
+        seen
+    };
+    let seen = ccc(&["tokens", "list"]);
+    assert!(seen.contains("the Keychain  login  Anthropic  -  unknown\n"), "{seen}");
+    let seen = ccc(&["doctor"]);
+    assert!(seen.contains("ok    credential: the Keychain (login)\n"), "{seen}");
+    assert_eq!(sandbox.read("asked"), "\n\n", "looked for, its value not read");
+    let seen = ccc(&["tokens", "check"]);
+    assert!(seen.starts_with("exit code 0\n") && seen.contains("  valid\n"), "{seen}");
+    assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "its value is read once");
+    let seen = ccc(&["tokens", "check"]);
+    assert!(seen.contains("  valid, learnt "), "{seen}");
+    assert!(ccc(&["tokens"]).contains("  ready\n"));
+    assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "what was there a moment ago is not looked for");
+    assert_no_value_below(&sandbox.path("state"));
+
+    sandbox.write("bin/security", "#!/bin/sh\nexit 44\n");
+    fs::remove_dir_all(sandbox.path("state")).expect("removed");
+    assert!(ccc(&["doctor"]).contains("fail  credential: none found"));
+    assert!(!ccc(&["tokens", "list"]).contains("Keychain"));
+    sandbox.write("bin/security", "#!/bin/sh\nexit 36\n");
+    let seen = ccc(&["doctor"]);
+    assert!(seen.contains("warn  credential: none found") && seen.contains("the Keychain is locked"), "{seen}");
+}
