@@ -8,6 +8,7 @@ use super::fetch::{FetchCommand, FetchError};
 use crate::agent::AgentKind;
 use crate::config::Provider;
 use crate::core::TokenId;
+use crate::journal::Redactor;
 
 /// What kind of credential it is; the core's word for it.
 pub use crate::core::TokenKind as CredentialKind;
@@ -193,6 +194,27 @@ impl Credential {
         let value = self.held_value().or(fetched)?;
         let variable = variables(self.provider, self.kind).first()?;
         Some(agent.encode_credential(number, variable, value.expose_secret()))
+    }
+
+    /// What the user should know of a credential that no redactor hides, without its value; `value` is what it was found
+    /// or fetched as.
+    #[must_use]
+    pub fn unhidden(&self, value: &SecretString) -> Option<String> {
+        let why = Redactor::cannot_hide(value.expose_secret())?;
+        Some(format!(
+            "the credential {} cannot be kept out of the journal and of what is shown: {why}. Whatever prints it is written \
+             down as it is; use a longer one, or take this one away",
+            self.label
+        ))
+    }
+
+    /// The value as far as it is seen without fetching: also the agent's own.
+    pub(super) fn seen_value(&self) -> Option<&SecretString> {
+        match &self.source {
+            Source::Held(secret) => Some(secret),
+            Source::Agent(seen) => seen.as_ref().map(|seen| &seen.value),
+            Source::Command(_) => None,
+        }
     }
 
     /// Whether its value is known only once a command has run.

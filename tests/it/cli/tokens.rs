@@ -481,3 +481,36 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
     let seen = ccc(&["doctor"]);
     assert!(seen.contains("warn  credential: none found") && seen.contains("the Keychain is locked"), "{seen}");
 }
+
+#[test]
+fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
+    let sandbox = Sandbox::new();
+    sandbox.script("bin/claude", "case $1 in --version) echo '2.1.329 (Claude Code)';; *) exit 1;; esac");
+    sandbox.script("bin/git", &format!("echo {}", sandbox.path("project").display()));
+    let told = |label: &str| format!("the credential {label} cannot be kept out of the journal and of what is shown");
+    let ccc = |args: &[&str], value: &str| {
+        let mut ccc = sandbox.ccc(args);
+        ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+        ccc.env("CCC_STATE_DIR", sandbox.path("state")).env("CCC_MAX_RESTARTS", "0");
+        if !value.is_empty() {
+            ccc.env("CLAUDE_CODE_OAUTH_TOKEN", value);
+        }
+        let seen = sandbox.seen(ccc);
+        assert!(!seen.contains("qzjxkvw"), "{seen}");
+        seen
+    };
+    let run = ["--supervisor", "-p", "x"];
+    for (value, times) in [("qzjxkvw", 1), ("qzjxkvwq", 0)] {
+        for args in [&["doctor"][..], &run, &["supervise", "--provider", "anthropic", "--", "true"]] {
+            let seen = ccc(args, value);
+            assert_eq!(seen.matches(&told("CLAUDE_CODE_OAUTH_TOKEN")).count(), times, "{args:?} {value}: {seen}");
+            assert_eq!(seen.matches("it is shorter than 8 bytes").count(), times, "{args:?} {value}: {seen}");
+            assert_eq!(seen.matches("use a longer one, or take this one away").count(), times, "{seen}");
+        }
+    }
+    let vault =
+        json!({"tokens": [{"label": "vault", "kind": "oauth", "command": "echo qzjxkvw"}], "transport": "pipe"});
+    sandbox.write("project/.ccc.json", vault.to_string());
+    let seen = ccc(&run, "");
+    assert_eq!(seen.matches(&told("vault")).count(), 1, "{seen}");
+}
