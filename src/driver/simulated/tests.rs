@@ -154,8 +154,6 @@ fn a_silent_process_is_not_left_alone_and_no_other_is_ended() {
     let (mut world, proc) = begun();
     let decision =
         || Action::Decide(Decision { what: "end the agent's process".to_owned(), why: "silence".to_owned() });
-    world.rates.bad_step = 0;
-    assert_eq!(asked(&mut world, decision()), Some(Law::FalseKill), "nothing hangs in such a night");
     world.rates.bad_step = 1;
     assert_eq!(asked(&mut world, decision()), Some(Law::FalseKill), "it has only just begun");
     if let Some(process) = world.processes.get_mut(&proc) {
@@ -164,6 +162,8 @@ fn a_silent_process_is_not_left_alone_and_no_other_is_ended() {
     assert!(world.nobody_hangs().is_ok());
     world.now_us = (world.plan.timeouts.tool_ms + 60_000) * 1_000;
     assert_eq!(asked(&mut world, decision()), None, "it was silent for long enough");
+    world.rates.bad_step = 0;
+    assert_eq!(asked(&mut world, decision()), Some(Law::FalseKill), "nothing hangs in such a night");
     assert_eq!(world.nobody_hangs().err().map(|broken| broken.law), Some(Law::Hang));
 }
 
