@@ -28,7 +28,10 @@ pieces redactor "" 1 fixtures/streams/2.1.329/{permission_denied,tools,text}.jso
 for run in fixtures/runs/*/ fixtures/compat/*/; do
   cp "$run/journal.jsonl" "$out/journal/$(basename "$run").seed"
   tail -n +2 "$run/journal.jsonl" >fuzz/corpus/entries.tmp
-  split -l 12 --additional-suffix=.seed --filter='{ echo; cat; } >$FILE' fuzz/corpus/entries.tmp \
+  # The first byte says whose header the target puts before them.
+  front='\n'
+  if head -n 1 "$run/journal.jsonl" | grep -q '"kind":"command"'; then front=c; fi
+  split -l 12 --additional-suffix=.seed --filter="{ printf '$front'; cat; } >\$FILE" fuzz/corpus/entries.tmp \
     "$out/journal/$(basename "$run")-"
   rm fuzz/corpus/entries.tmp
 done

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use ccc::core::command::{CommandCore, CommandInput, CommandOperator};
 use ccc::core::{Core, Input, OperatorInput, Tick};
-use ccc::journal::{Entry, EntryKind, JournalReader, JournalWriter, Redactor, Sink, Tail};
+use ccc::journal::{Entry, EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, Sink, Tail};
 
 /// The header of a small run, for inputs that begin behind it.
 const HEADER: &str = concat!(
@@ -18,16 +19,28 @@ const HEADER: &str = concat!(
     "\n"
 );
 
+/// The same for the run of a command.
+const COMMAND_HEADER: &str = concat!(
+    r#"{"ccc":{"major":1,"minor":1},"run":"r","seed":"s","prompt_sha256":"","version":"0","kind":"command","plan":{"#,
+    r#""seed":"s","run_id":"r","command":["c"],"cwd":"/p","provider":"Anthropic","rotate_at":0.95,"#,
+    r#""monitor_interval_ms":60000,"heartbeat":{"file":"/p/h","timeout_ms":30000,"interval_ms":2000,"grace_ms":60000},"#,
+    r#""restart_delay_ms":5000,"max_restarts":3,"grace_ms":3000,"no_wait":false,"interactive":true,"#,
+    r#""answer_timeout_ms":60000}}"#,
+    "\n"
+);
+/// Its entries begin with this byte.
+const OF_COMMAND: u8 = b'c';
+
 /// No journal of these sizes asks for more of one input.
 const MOST_ACTIONS: usize = 10_000;
 
-/// `data` is a whole journal when it begins with `{`, else its first byte is dropped and a header put before the rest.
+/// `data` is a whole journal when it begins with `{`, else its first byte says which header is put before the rest.
 pub(crate) fn check(data: &[u8]) {
-    if data.first() == Some(&b'{') {
-        check_journal(data);
-    } else {
-        let entries = data.get(1..).unwrap_or_default();
-        check_journal(&[HEADER.as_bytes(), entries].concat());
+    let (first, entries) = data.split_first().unwrap_or((&0, &[]));
+    match *first {
+        b'{' => check_journal(data),
+        OF_COMMAND => check_journal(&[COMMAND_HEADER.as_bytes(), entries].concat()),
+        _ => check_journal(&[HEADER.as_bytes(), entries].concat()),
     }
 }
 
@@ -35,9 +48,12 @@ fn open(bytes: &[u8]) -> Option<JournalReader<&[u8]>> {
     JournalReader::from_reader(Path::new("/nowhere/journal.jsonl"), bytes).ok()
 }
 
+fn open_command(bytes: &[u8]) -> Option<JournalReader<&[u8], CommandInput>> {
+    JournalReader::command_from_reader(Path::new("/nowhere/journal.jsonl"), bytes).ok()
+}
+
 /// All entries before the first error, and the end when there was none.
-fn read(bytes: &[u8]) -> Option<(Vec<Entry>, Option<Tail>)> {
-    let mut reader = open(bytes)?;
+fn read<I: JournalInput>(mut reader: JournalReader<&[u8], I>) -> (Vec<Entry<I>>, Option<Tail>) {
     let mut entries = Vec::new();
     let mut whole = true;
     for entry in &mut reader {
@@ -51,36 +67,91 @@ fn read(bytes: &[u8]) -> Option<(Vec<Entry>, Option<Tail>)> {
     }
     assert!(reader.next().is_none(), "goes on after its end");
     let tail = whole.then(|| reader.tail());
-    Some((entries, tail))
+    (entries, tail)
 }
 
 fn check_journal(bytes: &[u8]) {
-    let Some((entries, tail)) = read(bytes) else { return };
+    if let Some(reader) = open_command(bytes) {
+        assert!(open(bytes).is_none(), "the run of a command is no agent's");
+        let plan = reader.command_plan();
+        let (entries, tail) = read(reader);
+        in_order(bytes, &entries, tail);
+        if let Some(tail) = tail {
+            let elapsed = CommandInput::Elapsed { unix_ms: 1 };
+            goes_on(bytes, &tail, entries.len(), &elapsed, |disk| open_command(disk).map(read));
+        }
+        if let Ok(plan) = plan {
+            is_retold(CommandCore::new(plan), entries);
+        }
+        return;
+    }
+    let Some((entries, tail)) = open(bytes).map(read) else { return };
+    in_order(bytes, &entries, tail);
+    if let Some(tail) = tail {
+        goes_on(bytes, &tail, entries.len(), &Input::Elapsed { unix_ms: 1 }, |disk| open(disk).map(read));
+    }
+    resumes(bytes, entries, tail);
+}
+
+fn in_order<I>(bytes: &[u8], entries: &[Entry<I>], tail: Option<Tail>) {
     let mut due = 1;
-    for entry in &entries {
+    for entry in entries {
         assert!(entry.n >= due, "entry {} comes after {due}", entry.n);
         due = entry.n + 1;
     }
     if let Some(tail) = tail {
         let torn = tail.torn.map_or(0, |torn| torn.bytes);
         assert_eq!(tail.good_bytes + torn, bytes.len() as u64, "every byte is read or torn");
-        goes_on(bytes, &tail, entries.len());
     }
-    resumes(bytes, entries, tail);
 }
 
 /// What is appended after the end can be read again.
-fn goes_on(bytes: &[u8], tail: &Tail, entries: usize) {
+fn goes_on<I: JournalInput>(
+    bytes: &[u8],
+    tail: &Tail,
+    entries: usize,
+    next: &I,
+    read: impl Fn(&[u8]) -> Option<(Vec<Entry<I>>, Option<Tail>)>,
+) {
     let good = usize::try_from(tail.good_bytes).expect("a length of ours");
     let mut disk = bytes[..good].to_vec();
     let mut writer = JournalWriter::resumed(Disk(&mut disk), tail, Redactor::new());
     let now = tail.last_tick.plus_ms(1);
-    assert_eq!(writer.input(now, &Input::Elapsed { unix_ms: 1 }), tail.next_n);
+    assert_eq!(writer.input(now, next), tail.next_n);
     assert_eq!(writer.close(), None);
     let (again, end) = read(&disk).expect("the header is the same");
     let end = end.expect("what ccc wrote itself is read");
     assert_eq!((again.len(), end.next_n, end.torn), (entries + 1, tail.next_n + 1, None));
     assert!(end.last_tick >= tail.last_tick, "time runs backwards");
+}
+
+/// A command's core takes any inputs that were accepted, and comes to its end when it is asked to.
+fn is_retold(mut core: CommandCore, entries: Vec<Entry<CommandInput>>) {
+    let mut last = Tick::ZERO;
+    for entry in entries {
+        last = last.max(entry.tick);
+        match entry.kind {
+            EntryKind::In(input) => tell_command(&mut core, entry.tick, input),
+            EntryKind::Act(_) => {}
+            EntryKind::Gap(_) => return,
+        }
+    }
+    for step in 1..3 {
+        let end = CommandOperator::End { reason: "enough".to_owned() };
+        tell_command(&mut core, last.plus_ms(step), CommandInput::Operator(end));
+    }
+    tell_command(&mut core, last.plus_ms(60_000), CommandInput::Elapsed { unix_ms: 1_800_000_060_000 });
+}
+
+fn tell_command(core: &mut CommandCore, now: Tick, input: CommandInput) {
+    core.handle(now, input);
+    let mut actions = 0;
+    while let Some(action) = core.poll_action() {
+        serde_json::to_string(&action).expect("an action is written as JSON");
+        actions += 1;
+        assert!(actions < MOST_ACTIONS, "no end of actions");
+    }
+    let _ = (core.poll_timeout(), core.phase());
 }
 
 /// A core can be rebuilt from any entries that were accepted, and goes on to an end.

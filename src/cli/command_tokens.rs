@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use super::command::usage::keychain;
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::agent::DEFAULT_NAME;
@@ -16,7 +15,7 @@ use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{TokenSupply, unix_ms};
 use crate::journal::Redactor;
-use crate::tokens::usage::{Ask, LoginPlace, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::usage::{Ask, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
 
 /// Every provider, in the order in which they are looked at.
@@ -164,7 +163,7 @@ impl CommandTokens {
         let (hosts, env) = credentials::ask(context, project, &settings.usage)?;
         let http = Http::new(hosts, &env);
         let shared = SharedTokens::new(&dirs.state);
-        let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
+        let login = credentials::login_place(context)?;
         let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
         Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), http, usage })
     }

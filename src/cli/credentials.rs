@@ -1,18 +1,23 @@
 //! The tokens of a run: gathered, held against the agent's settings, and one of them chosen to start with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
+use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
-use crate::core::TokenId;
 use crate::core::pool::{Choice, choose};
+use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Wallet};
 use crate::journal::Redactor;
+use crate::tokens::usage::{LoginPlace, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, MANAGED_SETTINGS, Places, Pool, SettingsPlaces,
-    SharedTokens,
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Keychain, KeychainFault, MANAGED_SETTINGS, Places,
+    Pool, SECURITY, SettingsPlaces, SharedTokens,
 };
+
+/// The login's handle when it is in the Keychain.
+const LOGIN: &str = "login";
 
 /// The tokens that the agent's CLI may be given in this project, with these arguments of the user's.
 ///
@@ -59,6 +64,48 @@ pub(super) fn ask(context: &Context, project: &Project, usage: &UsageSettings) -
     let managed = Path::new(MANAGED_SETTINGS);
     let hosts = Hosts::read(&context.env, context.dirs()?, project, managed, usage.base_url.as_deref());
     Ok((hosts, context.env.clone()))
+}
+
+/// The Keychain of macOS; elsewhere only a program that is named counts as one.
+pub(super) fn keychain(context: &Context) -> Option<Keychain> {
+    // Which item belongs to another directory of the agent's CLI is not known.
+    if context.env.get(CLAUDE_CONFIG_DIR).is_some() {
+        return None;
+    }
+    let named = context.env.get(CCC_SECURITY).map(PathBuf::from);
+    let program = named.or_else(|| cfg!(target_os = "macos").then(|| PathBuf::from(SECURITY)))?;
+    Some(Keychain::new(&program, &context.env))
+}
+
+/// Where the agent's login is.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn login_place(context: &Context) -> Result<LoginPlace, CliError> {
+    let file = context.dirs()?.claude.join(".credentials.json");
+    Ok(LoginPlace { file, keychain: keychain(context) })
+}
+
+/// The agent's login in the Keychain, when these have none from a file. Its value is not read.
+///
+/// # Errors
+/// When there are no directories; the inner error is the Keychain's.
+pub(super) fn in_keychain(
+    known: &[Credential],
+    now_unix_ms: i64,
+    context: &Context,
+) -> Result<Result<Option<Credential>, KeychainFault>, CliError> {
+    let place = login_place(context)?;
+    if place.keychain.is_none() || known.iter().any(|credential| credential.kind == TokenKind::Login) {
+        return Ok(Ok(None));
+    }
+    // It was there when it was last asked about; to look again takes a program's start.
+    let cache = UsageCache::new(&context.dirs()?.state).read();
+    let asked = cache.identities.get(&TokenId(LOGIN.to_owned()));
+    let lately = asked.is_some_and(|entry| entry.next_unix_ms.is_some_and(|next| next > now_unix_ms));
+    let there = if lately { Ok(true) } else { place.in_keychain() };
+    let credential = || Credential::found_by_agent("the Keychain", TokenKind::Login, LOGIN, None);
+    Ok(there.map(|there| there.then(credential)))
 }
 
 /// The error for settings that would take a token's place.

@@ -1,7 +1,7 @@
 //! One live process of the run, as the core sees it.
 
+use super::exchange::{Proof, Swap};
 use super::ladder::{Ladder, Rung};
-use super::rotation::{Proof, Swap};
 use super::watch::Watch;
 use super::{Action, ProcId, Tick, Timeouts, TokenId};
 use crate::agent::{AgentKind, Protocol, Role};

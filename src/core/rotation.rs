@@ -1,30 +1,27 @@
 //! Which token the run goes on with: what a limit, a refusal or a crowded window leads to (design §7).
 //!
 //! The core names the token that is to be used; a process that has another one is brought to it before it is asked
-//! anything more: *hot*, by exchanging the credential of the live process, where the CLI can, else *cold*, by ending it
-//! and resuming the session. So agent and critic are under one rule, and no turn is lost by it.
+//! anything more ([`super::exchange`]). So agent and critic are under one rule, and no turn is lost by it. With
+//! `--interactive` the user is asked first ([`super::limit_choice`]).
 //!
 //! Before each choice the world is asked what all ccc processes of the user know by now
 //! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
 
 use std::collections::BTreeSet;
 
+use super::exchange::Proof;
+use super::limit_choice::Asked;
 use super::live::Live;
 use super::machine::{Pause, Stage};
 use super::pool::{self, Choice, plausible_reset};
 use super::{
-    Action, Core, LimitChoice, LimitQuestion, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind,
-    TokenReport, WindowFact,
+    Action, Core, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact,
 };
 use crate::agent::{FailureCause, LimitReport, Role};
 
-/// How long the CLI may take to take an exchanged credential. It answers within a few milliseconds (measured).
-const SWAP_LIMIT_MS: u64 = 3_000;
 /// So many rejections in a row, each after the CLI's own back-off, are no momentary crowd: the token counts as spent.
 /// Reached after about 3.5 s (facts §8, retry schedule).
 const PERSISTENT_THROTTLES: u32 = 3;
-/// Two announcements of one window's reset differ by no more than this.
-const SAME_RESET_MS: u64 = 2_000;
 /// How long an account without credit is left alone while there are others.
 const NO_CREDIT_MS: i64 = 3_600_000;
 /// A window's change below this is not worth telling the other ccc processes.
@@ -33,38 +30,31 @@ const TOLD_UTILIZATION: f64 = 0.005;
 /// The tokens of the run, by handle.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
-    known: Vec<TokenFact>,
+    pub(super) known: Vec<TokenFact>,
     pub(super) current: Option<TokenId>,
     /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
     refused: BTreeSet<TokenId>,
     /// Refusals of other lives do not count in this one, since all tokens had been refused when it began.
     tries_refused: bool,
     /// A choice that waits for what the world knows, or for the user.
-    choosing: Option<Choosing>,
+    pub(super) choosing: Option<Choosing>,
     /// The user said to go on with this one as it is.
-    kept: Option<TokenId>,
+    pub(super) kept: Option<TokenId>,
     /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
-    in_spite_of_limit: Option<TokenId>,
+    pub(super) in_spite_of_limit: Option<TokenId>,
     /// Asked at this stop already.
     looked_at_stop: bool,
-    questions: u32,
+    pub(super) questions: u32,
     requests: u32,
 }
 
 #[derive(Debug, Clone)]
-struct Choosing {
+pub(super) struct Choosing {
     occasion: Occasion,
     why: String,
     /// The request whose answer it waits for.
     request: u32,
-    asked: Option<Asked>,
-}
-
-#[derive(Debug, Clone)]
-struct Asked {
-    question: LimitQuestion,
-    due: Tick,
-    choice: Choice,
+    pub(super) asked: Option<Asked>,
 }
 
 /// When it is chosen.
@@ -74,25 +64,6 @@ enum Occasion {
     Idle,
     /// While this process is at work with a token that will not do.
     AtWork(ProcId),
-}
-
-/// An exchange of a live process's credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Swap {
-    token: TokenId,
-    due: Tick,
-}
-
-/// Whether the process is known to use the token that it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Proof {
-    /// It was started with it, or has been answered since the exchange.
-    #[default]
-    Proven,
-    /// Exchanged while idle: the next answer tells. The token before is spent until then, unix milliseconds.
-    Awaited { before_unix_ms: Option<i64> },
-    /// Exchanged while at work: a failure may still be about the one before.
-    AwaitedAtWork { before_unix_ms: Option<i64> },
 }
 
 impl Core {
@@ -168,24 +139,12 @@ impl Core {
 
     /// When an unanswered question is settled by its default, or an exchange is given up.
     pub(super) fn token_deadline(&self) -> Option<Tick> {
-        let asked = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.as_ref()).map(|asked| asked.due);
-        let swaps = self.agent.iter().chain(&self.critics).filter_map(|live| live.swap.as_ref()).map(|swap| swap.due);
-        asked.into_iter().chain(swaps).min()
+        self.question_deadline().into_iter().chain(self.exchange_deadline()).min()
     }
 
     pub(super) fn tokens_elapsed(&mut self) {
-        let now = self.now;
-        if let Some(asked) = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.as_ref())
-            && now >= asked.due
-        {
-            let (number, default) = (asked.question.number, asked.question.default);
-            self.note("unanswered", "nobody answered; the default is taken");
-            self.limit_answered(number, default);
-        }
-        let overdue = |live: &&Live| live.swap.as_ref().is_some_and(|swap| now >= swap.due);
-        if let Some(proc) = self.agent.iter().chain(&self.critics).find(overdue).map(|live| live.id) {
-            self.credential_answered(proc, false);
-        }
+        self.question_elapsed();
+        self.exchanges_elapsed();
     }
 
     /// Whether a process may be started: there is a token that may be used, or none is known at all and the CLI finds one
@@ -251,78 +210,6 @@ impl Core {
     /// A turn is asked: the next stop is another one.
     pub(super) fn turn_is_asked(&mut self) {
         self.tokens.looked_at_stop = false;
-    }
-
-    /// Brings an idle process to the token in use; true when it has it and may be asked.
-    pub(super) fn has_token(&mut self, proc: ProcId) -> bool {
-        // Another ccc may have spent it meanwhile.
-        if !self.token_for_start() {
-            return false;
-        }
-        let Some(wanted) = self.tokens.current.clone() else { return true };
-        let Some(live) = self.live_mut(proc) else { return false };
-        if live.swap.is_some() {
-            return false;
-        }
-        if live.token.as_ref() == Some(&wanted) {
-            return true;
-        }
-        self.bring_to(proc, wanted);
-        false
-    }
-
-    fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
-        let kind = |id: Option<&TokenId>| self.fact(id).map(|token| token.kind);
-        let both_oauth = |live: &Live| {
-            kind(live.token.as_ref()) == Some(TokenKind::OAuth) && kind(Some(&wanted)) == Some(TokenKind::OAuth)
-        };
-        let can = self.plan.agent.caps(&self.plan.agent_version).hot_credential;
-        let live = self.agent.iter().chain(&self.critics).find(|live| live.id == proc);
-        if can && live.is_some_and(|live| both_oauth(live) && !live.is_ending()) {
-            let due = self.now.plus_ms(SWAP_LIMIT_MS);
-            if let Some(live) = self.live_mut(proc) {
-                live.swap = Some(Swap { token: wanted.clone(), due });
-            }
-            self.act(Action::SetCredential { proc, token: wanted });
-        } else {
-            self.leave_for_token(proc, "its credential cannot be exchanged while it runs");
-        }
-    }
-
-    /// Ends a process so that its successor has the token in use.
-    fn leave_for_token(&mut self, proc: ProcId, why: &str) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let Some(live) = self.live_mut(proc) else { return };
-        match live.role {
-            Role::Agent => {
-                live.swap = None;
-                live.leaves = true;
-                let action = live.begin_end(now, grace_ms);
-                self.decide("restart the agent with the other token", why);
-                self.out_extend(action);
-            }
-            Role::Critic => self.ask_critic_anew(why),
-        }
-    }
-
-    /// The CLI said whether it took the exchanged credential.
-    pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
-        let before = self.live_mut(proc).and_then(|live| live.token.clone());
-        let before_unix_ms = self.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
-        let Some(live) = self.live_mut(proc) else { return };
-        let Some(swap) = live.swap.take() else {
-            self.ignored("an answer about a credential that was not exchanged");
-            return;
-        };
-        if applied {
-            live.proof = match live.protocol.is_idle() {
-                true => Proof::Awaited { before_unix_ms },
-                false => Proof::AwaitedAtWork { before_unix_ms },
-            };
-            live.token = Some(swap.token);
-        } else {
-            self.leave_for_token(proc, "the live process did not take the other credential");
-        }
     }
 
     /// A turn of this process was answered with its token.
@@ -412,7 +299,6 @@ impl Core {
         let now_unix_ms = self.unix_ms();
         let Some(live) = self.live_mut(proc) else { return false };
         let Some(id) = live.token.clone() else { return false };
-        let proof = live.proof;
         let about_token = match cause {
             FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing => true,
             FailureCause::Throttled { .. } => false,
@@ -428,25 +314,8 @@ impl Core {
         if self.fact(Some(&id)).is_none() {
             return false;
         }
-        match proof {
-            Proof::Proven => {}
-            Proof::AwaitedAtWork { before_unix_ms } if about_token => {
-                if let Some(live) = self.live_mut(proc) {
-                    live.proof = Proof::Awaited { before_unix_ms };
-                }
-                self.decide("say it again with the other token", "the failure may have been about the one before");
-                return true;
-            }
-            // A window that begins anew at another time is another token's: the exchange has worked.
-            Proof::Awaited { before_unix_ms: Some(before) }
-                if matches!(cause, FailureCause::Quota { resets_at_unix_s: Some(reset) }
-                    if reset.saturating_mul(1_000).abs_diff(before) > SAME_RESET_MS) => {}
-            Proof::Awaited { .. } if about_token => {
-                // Not the token's fault before a process of its own says so.
-                self.leave_for_token(proc, &format!("the exchange is not borne out by an answer: {message}"));
-                return true;
-            }
-            Proof::Awaited { .. } | Proof::AwaitedAtWork { .. } => {}
+        if self.failed_unproven(proc, cause, about_token, message) {
+            return true;
         }
         let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
         let kind = self.fact(Some(&id)).map(|token| token.kind);
@@ -554,68 +423,7 @@ impl Core {
         }
     }
 
-    fn ask_at_limit(&mut self, choice: Choice) {
-        let now_unix_ms = self.unix_ms();
-        let label = |id: Option<&TokenId>| self.fact(id).map(|token| token.label.clone());
-        let (next, default) = match &choice {
-            Choice::Take(id) => (label(Some(id)), LimitChoice::Rotate),
-            Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, LimitChoice::Wait),
-        };
-        let until_unix_ms = match &choice {
-            Choice::Spent { until_unix_ms } => Some(*until_unix_ms),
-            Choice::Take(_) | Choice::Stay | Choice::Nothing => {
-                self.fact(self.tokens.current.as_ref()).and_then(|token| free_again(token, now_unix_ms))
-            }
-        };
-        let token = label(self.tokens.current.as_ref()).unwrap_or_else(|| "every token".to_owned());
-        self.tokens.questions += 1;
-        let timeout_ms = self.plan.answer_timeout_ms;
-        let number = self.tokens.questions;
-        let question = LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms };
-        let due = self.now.plus_ms(timeout_ms);
-        if let Some(choosing) = &mut self.tokens.choosing {
-            choosing.asked = Some(Asked { question: question.clone(), due, choice });
-        }
-        self.phase_changes("waiting", "for your answer");
-        self.show(Show::Question { question: question.clone(), now_unix_ms });
-        self.act(Action::Ask(question));
-    }
-
-    /// The user answered, or nobody did in time.
-    pub(super) fn limit_answered(&mut self, number: u32, answer: LimitChoice) {
-        let asked = self.tokens.choosing.as_ref().and_then(|choosing| choosing.asked.clone());
-        let Some(asked) = asked.filter(|asked| asked.question.number == number) else {
-            self.ignored("an answer to a question that is not open");
-            return;
-        };
-        match (answer, &asked.choice) {
-            (LimitChoice::Exit, _) => {
-                self.tokens.choosing = None;
-                self.close(Outcome::Limits, "a limit was reached and the user chose to end here");
-            }
-            (LimitChoice::KeepGoing, _) => {
-                self.decide("go on with the same token", "the user said so");
-                self.tokens.kept.clone_from(&self.tokens.current);
-                self.tokens.in_spite_of_limit.clone_from(&self.tokens.current);
-                if let Some(id) = self.tokens.current.clone()
-                    && let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id)
-                {
-                    token.limited_until_unix_ms = None;
-                }
-                self.chosen(Choice::Stay);
-            }
-            (LimitChoice::Wait, _) => {
-                self.tokens.in_spite_of_limit = None;
-                match asked.question.until_unix_ms {
-                    Some(until_unix_ms) => self.chosen(Choice::Spent { until_unix_ms }),
-                    None => self.chosen(asked.choice),
-                }
-            }
-            (LimitChoice::Rotate, _) => self.chosen(asked.choice),
-        }
-    }
-
-    fn chosen(&mut self, choice: Choice) {
+    pub(super) fn chosen(&mut self, choice: Choice) {
         let Some(Choosing { occasion, why, .. }) = self.tokens.choosing.take() else { return };
         match choice {
             Choice::Stay => self.go_on_after_choice(occasion),
@@ -709,12 +517,6 @@ impl Core {
         self.tokens.choosing = None;
     }
 
-    /// Whether a question to the user is open.
-    #[must_use]
-    pub fn is_asking(&self) -> bool {
-        self.tokens.choosing.as_ref().is_some_and(|choosing| choosing.asked.is_some())
-    }
-
     /// Whether a token may be used after all, now that a run which waited for one is resumed.
     pub(super) fn has_usable_token(&self) -> bool {
         let now_unix_ms = self.unix_ms();
@@ -729,16 +531,6 @@ impl Core {
     pub(super) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {
         self.tokens.known.iter().find(|token| Some(&token.id) == id)
     }
-}
-
-/// When a token is free again: the end of its rejection, or of its fullest window.
-fn free_again(token: &TokenFact, now_unix_ms: i64) -> Option<i64> {
-    let fullest = || {
-        let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);
-        let fullest = token.windows.iter().max_by(|one, other| used(one).total_cmp(&used(other)))?;
-        fullest.resets_at_unix_s.map(|reset| reset.saturating_mul(1_000))
-    };
-    token.limited_until_unix_ms.or_else(fullest).filter(|&until| until > now_unix_ms)
 }
 
 fn windows_of(limit: &LimitReport) -> Vec<WindowFact> {

@@ -125,6 +125,10 @@ impl World {
     pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor) {
         let fault = match value {
             Ok(Some(value)) => {
+                if let Some(text) = self.wallet.unhidden(&token, &value) {
+                    let now = self.clock.now();
+                    self.show(now, &Show::Notice { text });
+                }
                 self.wallet.keep(token.clone(), value);
                 // Before any process can say it.
                 let redactor = self.wallet.redactor();

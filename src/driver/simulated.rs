@@ -116,22 +116,13 @@ impl Simulator {
     /// # Errors
     /// When a law does not hold; the violation carries the trace of the whole night.
     pub fn simulate(&self, seed: u64) -> Result<Night, Box<Violation>> {
-        self.play(seed, None).map_err(|_| {
-            // Traces are costly to write, so the night is played again for one.
-            let trace = Rc::new(RefCell::new(Trace::default()));
-            let Broken { law, what } = match self.play(seed, Some(Rc::clone(&trace))) {
-                Ok(_) => Law::Replay.broken("the night goes well when it is watched"),
-                Err(broken) => broken,
-            };
-            let trace = trace.borrow_mut().take_lines();
-            Box::new(Violation { seed, law, what, trace })
-        })
+        watched(seed, |trace| self.play(seed, trace))
     }
 
     /// Plays the night of this seed and gives its trace, whether all holds or not.
     #[must_use]
     pub fn trace(&self, seed: u64) -> Vec<String> {
-        let trace = Rc::new(RefCell::new(Trace::default()));
+        let trace = SharedTrace::default();
         let end = match self.play(seed, Some(Rc::clone(&trace))) {
             Ok(night) => format!("{:?}: {}", night.outcome, night.reason),
             Err(Broken { law, what }) => format!("broken: {law}: {what}"),
@@ -141,10 +132,32 @@ impl Simulator {
         lines
     }
 
-    fn play(&self, seed: u64, trace: Option<Rc<RefCell<Trace>>>) -> Result<Night, Broken> {
-        let play = AssertUnwindSafe(|| World::new(seed, &self.redactor, trace)?.play());
-        catch_unwind(play).unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))
+    fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<Night, Broken> {
+        guarded(|| World::new(seed, &self.redactor, trace)?.play())
     }
+}
+
+/// The trace of a night that is being played.
+type SharedTrace = Rc<RefCell<Trace>>;
+
+/// What comes of a night; of a broken one, with its trace.
+fn watched(seed: u64, play: impl Fn(Option<SharedTrace>) -> Result<Night, Broken>) -> Result<Night, Box<Violation>> {
+    play(None).map_err(|_| {
+        // Traces are costly to write, so the night is played again for one.
+        let trace = SharedTrace::default();
+        let Broken { law, what } = match play(Some(Rc::clone(&trace))) {
+            Ok(_) => Law::Replay.broken("the night goes well when it is watched"),
+            Err(broken) => broken,
+        };
+        let trace = trace.borrow_mut().take_lines();
+        Box::new(Violation { seed, law, what, trace })
+    })
+}
+
+/// A panic breaks a law like anything else.
+fn guarded(play: impl FnOnce() -> Result<Night, Broken>) -> Result<Night, Broken> {
+    catch_unwind(AssertUnwindSafe(play))
+        .unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))
 }
 
 /// Whether the night of this seed has work for eight hours.

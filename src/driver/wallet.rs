@@ -101,6 +101,12 @@ impl Wallet {
         }
     }
 
+    /// What to say once about a value that was fetched for the first time and that no redactor hides.
+    pub(super) fn unhidden(&self, id: &TokenId, value: &SecretString) -> Option<String> {
+        let credential = self.pool.get(id).filter(|_| !self.fetched.contains_key(id))?;
+        credential.unhidden(value)
+    }
+
     /// Keeps a fetched value.
     pub(super) fn keep(&mut self, id: TokenId, value: SecretString) {
         self.fetched.insert(id, value);

@@ -27,7 +27,7 @@
 //! | | old journal | new journal |
 //! |---|---|---|
 //! | **old ccc** | reads | major higher: refused by name. Minor higher: unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is refused with its line, since a replay without it would be another run. An unknown kind of *action* is just text that will not compare equal. |
-//! | **new ccc** | must read every minor of its major; `fixtures/compat/` holds one journal per released format, with fields of the future in it. | reads |
+//! | **new ccc** | must read every minor of its major; `fixtures/compat/` holds one journal per released format and kind of run, with fields of the future in it. | reads |
 //!
 //! So a new optional field or kind of line raises nothing, a new kind of input or a new variant inside one raises the
 //! minor, a changed meaning raises the major. A field added to [`crate::core::Plan`] or an input needs a default for

@@ -217,6 +217,16 @@ impl JournalReader<BufReader<File>, CommandInput> {
     pub fn open_command(path: &Path) -> Result<Self, ReadError> {
         Self::open_of(path)
     }
+}
+
+impl<R: BufRead> JournalReader<R, CommandInput> {
+    /// Reads the journal of a command's run from anything; `path` as for [`JournalReader::from_reader`].
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn command_from_reader(path: &Path, reader: R) -> Result<Self, ReadError> {
+        Self::of_reader(path, reader)
+    }
 
     /// The plan in the header.
     ///

@@ -225,11 +225,24 @@ impl Redactor {
         known
     }
 
-    fn add(&mut self, value: &str) -> bool {
+    /// Why [`Redactor::register`] does not take this value, for the user and without quoting it; `None` when it does.
+    #[must_use]
+    pub fn cannot_hide(value: &str) -> Option<String> {
         let value = apart_from_marks(value.trim());
-        if value.len() < MIN_VALUE_BYTES || is_piece_of_a_mark(value) {
+        if value.len() < MIN_VALUE_BYTES {
+            Some(format!("it is shorter than {MIN_VALUE_BYTES} bytes"))
+        } else if is_piece_of_a_mark(value) {
+            Some("it is a piece of the mark that takes a secret's place".to_owned())
+        } else {
+            None
+        }
+    }
+
+    fn add(&mut self, value: &str) -> bool {
+        if Self::cannot_hide(value).is_some() {
             return false;
         }
+        let value = apart_from_marks(value.trim());
         if self.values.iter().all(|known| known.raw != value.as_bytes()) {
             self.values.push(Value { raw: value.as_bytes().to_vec(), escaped: escaped_forms(value) });
         }

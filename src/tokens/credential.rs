@@ -8,6 +8,7 @@ use super::fetch::{FetchCommand, FetchError};
 use crate::agent::AgentKind;
 use crate::config::Provider;
 use crate::core::TokenId;
+use crate::journal::Redactor;
 
 /// What kind of credential it is; the core's word for it.
 pub use crate::core::TokenKind as CredentialKind;
@@ -90,25 +91,6 @@ pub struct SeenValue {
     pub value: SecretString,
     /// When the CLI has to exchange it, unix milliseconds.
     pub expires_at_unix_ms: Option<i64>,
-}
-
-/// Why a provider cannot be asked about a credential.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotAskable {
-    /// Its command gives no value.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The agent's CLI runs the helper, not ccc.
-    #[error(
-        "the agent's CLI runs the helper by itself; put its command into `tokens` of the configuration to have it asked"
-    )]
-    Helper,
-    /// The login is somewhere where it is not seen.
-    #[error("the login's value is not seen from here")]
-    Unseen,
-    /// The login has to be exchanged first, which only the agent's CLI may do.
-    #[error("the login has expired; the agent renews it when it runs")]
-    Expired,
 }
 
 /// One credential. Its `Debug` and `Display` never show the value.
@@ -204,26 +186,6 @@ impl Credential {
         }
     }
 
-    /// The value with which the provider can be asked about it. Runs a command where there is one.
-    ///
-    /// # Errors
-    /// When there is no value to ask with.
-    pub fn value_to_ask(&self, now_unix_ms: i64) -> Result<SecretString, NotAskable> {
-        let (seen, value) = match &self.source {
-            Source::Agent(seen) => (seen.as_ref(), None),
-            Source::Held(_) | Source::Command(_) => (None, self.value()?),
-        };
-        match (value, seen) {
-            (Some(value), _) => Ok(value),
-            (None, Some(seen)) if seen.expires_at_unix_ms.is_some_and(|at| at <= now_unix_ms) => {
-                Err(NotAskable::Expired)
-            }
-            (None, Some(seen)) => Ok(seen.value.clone()),
-            (None, None) if self.kind == CredentialKind::Helper => Err(NotAskable::Helper),
-            (None, None) => Err(NotAskable::Unseen),
-        }
-    }
-
     /// The line that gives this token to a live process of the agent's CLI, exchange number `number`; `fetched` is what a
     /// command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
     /// way into the child's stdin.
@@ -232,6 +194,27 @@ impl Credential {
         let value = self.held_value().or(fetched)?;
         let variable = variables(self.provider, self.kind).first()?;
         Some(agent.encode_credential(number, variable, value.expose_secret()))
+    }
+
+    /// What the user should know of a credential that no redactor hides, without its value; `value` is what it was found
+    /// or fetched as.
+    #[must_use]
+    pub fn unhidden(&self, value: &SecretString) -> Option<String> {
+        let why = Redactor::cannot_hide(value.expose_secret())?;
+        Some(format!(
+            "the credential {} cannot be kept out of the journal and of what is shown: {why}. Whatever prints it is written \
+             down as it is; use a longer one, or take this one away",
+            self.label
+        ))
+    }
+
+    /// The value as far as it is seen without fetching: also the agent's own.
+    pub(super) fn seen_value(&self) -> Option<&SecretString> {
+        match &self.source {
+            Source::Held(secret) => Some(secret),
+            Source::Agent(seen) => seen.as_ref().map(|seen| &seen.value),
+            Source::Command(_) => None,
+        }
     }
 
     /// Whether its value is known only once a command has run.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::Env;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 
 /// The command on macOS.
 pub const SECURITY: &str = "/usr/bin/security";
@@ -77,31 +77,46 @@ impl Keychain {
     /// # Errors
     /// When the Keychain cannot be read.
     pub fn login(&self) -> Result<Option<SecretString>, KeychainFault> {
-        let failed = |how: String| KeychainFault::Failed { program: self.program.clone(), how };
+        match self.find(&["-w"])? {
+            None => Ok(None),
+            Some(result) if result.truncated_bytes > 0 => Err(self.failed("printed more than a login".to_owned())),
+            Some(result) => text(&result.tail).map(Some).ok_or_else(|| self.failed("printed no login".to_owned())),
+        }
+    }
+
+    /// Whether there is a login. Its value is not asked for, so nobody is asked to allow that.
+    ///
+    /// # Errors
+    /// When the Keychain cannot be read.
+    pub fn has_login(&self) -> Result<bool, KeychainFault> {
+        self.find(&[]).map(|found| found.is_some())
+    }
+
+    fn failed(&self, how: String) -> KeychainFault {
+        KeychainFault::Failed { program: self.program.clone(), how }
+    }
+
+    /// What the command says about the item; `None` when it is not there.
+    fn find(&self, more: &[&str]) -> Result<Option<CommandResult>, KeychainFault> {
         let mut spec = CommandSpec::shell("", PathBuf::from("/"));
         spec.program.clone_from(&self.program);
-        spec.args = ["find-generic-password", "-s", SERVICE, "-w"].map(OsString::from).into();
+        spec.args = ["find-generic-password", "-s", SERVICE].iter().chain(more).map(OsString::from).collect();
         spec.env.clone_from(&self.env);
         spec.timeout = self.timeout;
         spec.grace = GRACE;
         spec.output_tail_limit_bytes = OUTPUT_LIMIT_BYTES;
         spec.errors = CommandErrors::Apart { tail_limit_bytes: 0 };
-        let cancel = Cancel::new().map_err(|error| failed(format!("cannot be run: {error}")))?;
-        let result = run_command(&spec, &cancel).map_err(|error| failed(format!("cannot be run: {error}")))?;
+        let cancel = Cancel::new().map_err(|error| self.failed(format!("cannot be run: {error}")))?;
+        let result = run_command(&spec, &cancel).map_err(|error| self.failed(format!("cannot be run: {error}")))?;
         match (result.ending, result.exit.code) {
             (CommandEnding::TimedOut | CommandEnding::Cancelled, _) => {
                 Err(KeychainFault::TimedOut { timeout: self.timeout })
             }
-            (CommandEnding::Exited, Some(0)) if result.truncated_bytes > 0 => {
-                Err(failed("printed more than a login".to_owned()))
-            }
-            (CommandEnding::Exited, Some(0)) => {
-                text(&result.tail).map(Some).ok_or_else(|| failed("printed no login".to_owned()))
-            }
+            (CommandEnding::Exited, Some(0)) => Ok(Some(result)),
             (CommandEnding::Exited, Some(NOT_FOUND)) => Ok(None),
             (CommandEnding::Exited, Some(code)) if LOCKED.contains(&code) => Err(KeychainFault::Locked),
-            (CommandEnding::Exited, Some(code)) => Err(failed(format!("failed with exit code {code}"))),
-            (CommandEnding::Exited, None) => Err(failed("was ended by a signal".to_owned())),
+            (CommandEnding::Exited, Some(code)) => Err(self.failed(format!("failed with exit code {code}"))),
+            (CommandEnding::Exited, None) => Err(self.failed("was ended by a signal".to_owned())),
         }
     }
 }

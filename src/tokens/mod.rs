@@ -26,7 +26,7 @@ pub mod usage;
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, SettingsPlaces};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
-    CredentialKind, Fingerprint, NotAskable, SeenValue, Source, variables,
+    CredentialKind, Fingerprint, SeenValue, Source, variables,
 };
 pub use fetch::{FetchCommand, FetchError};
 pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};

@@ -90,6 +90,10 @@ impl Pool {
         if !configured && let Some(warning) = billed(&found.credentials) {
             found.warnings.push(warning);
         }
+        // Ours to tell: such a value stands in the records, and nothing else would show that it does.
+        let unhidden = found.credentials.iter().filter_map(|found| found.unhidden(found.seen_value()?));
+        let unhidden: Vec<String> = unhidden.collect();
+        found.warnings.extend(unhidden);
         let taken_away = sources::taken_away(env, entries, provider);
         let Found { credentials, warnings, hidden } = found;
         Ok(Gathered { pool: Self { credentials, taken_away, hidden }, warnings, conflicts })

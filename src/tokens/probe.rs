@@ -11,7 +11,7 @@
 use std::fmt;
 
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Credential;
@@ -34,7 +34,7 @@ const PROBE_MODEL: &str = "claude-haiku-4-5";
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 /// What a provider says about a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum ProbeVerdict {
     /// It was answered.
@@ -186,7 +186,7 @@ fn by_models(http: &Http, provider: Provider, path: &str, key: Key<'_>, now_unix
     http.ask(&question).map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms))
 }
 
-fn unreachable_by(fault: &HttpFault) -> Probed {
+pub(super) fn unreachable_by(fault: &HttpFault) -> Probed {
     let why = fault.to_string();
     Probed::bare(match fault {
         HttpFault::Host(_) | HttpFault::NoToken | HttpFault::Proxy { .. } | HttpFault::Certificates { .. } => {

@@ -12,6 +12,7 @@ use crate::cli::credentials;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
 use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
 use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
+use crate::driver::unix_ms;
 
 /// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git.
@@ -162,20 +163,34 @@ fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, 
         return Finding::error(SUBJECT, refusal);
     }
     let pool = &gathered.pool;
-    match pool.first() {
-        // A macOS login lies in the Keychain, which is not looked into.
-        Err(error) if cfg!(target_os = "macos") => Finding::warn(
+    let in_keychain = match credentials::in_keychain(pool.credentials(), unix_ms(), context) {
+        Ok(found) => found,
+        Err(error) => return Finding::error(SUBJECT, error),
+    };
+    let unseen = cfg!(target_os = "macos") && credentials::keychain(context).is_none();
+    match (pool.first(), in_keychain) {
+        (Err(_), Ok(Some(login))) => Finding::ok(SUBJECT, login.to_string()),
+        (Err(error), Err(fault)) => Finding::warn(SUBJECT, error.to_string(), fault.to_string()),
+        (Err(error), Ok(None)) if unseen => Finding::warn(
             SUBJECT,
             error.to_string(),
             "a login in the Keychain is not seen from here; run the agent once by hand",
         ),
-        Err(error) => Finding::fail(SUBJECT, error.to_string(), "run `claude` and log in, or set one of the variables"),
-        Ok(first) => {
-            let text = pool.sentence(Some(&first.id()));
-            if gathered.warnings.is_empty() {
+        (Err(error), Ok(None)) => {
+            Finding::fail(SUBJECT, error.to_string(), "run `claude` and log in, or set one of the variables")
+        }
+        (Ok(first), in_keychain) => {
+            let mut text = pool.sentence(Some(&first.id()));
+            let mut warnings = gathered.warnings;
+            match in_keychain {
+                Ok(Some(login)) => text.push_str(&format!("; besides, {login}")),
+                Ok(None) => {}
+                Err(fault) => warnings.push(fault.to_string()),
+            }
+            if warnings.is_empty() {
                 Finding::ok(SUBJECT, text)
             } else {
-                Finding::warn(SUBJECT, text, gathered.warnings.join("; "))
+                Finding::warn(SUBJECT, text, warnings.join("; "))
             }
         }
     }

@@ -1,20 +1,20 @@
 //! `ccc tokens`.
 
-use std::path::Path;
 use std::thread;
 
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::usage::span;
 use crate::cli::reset_time::reset_time;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials};
 use crate::config::{Flags, Provider, Settings};
-use crate::core::{TokenId, TokenKind, TokenReport, WindowFact};
+use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
+use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{
-    Credential, Fingerprint, Hosts, Http, MANAGED_SETTINGS, NoCredential, NotAskable, Pool, ProbeVerdict, Probed,
-    SharedTokens, TokenState, TokenStates, probe,
+    Credential, Fingerprint, Http, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
 };
 use crate::ui::clean;
 
@@ -47,7 +47,8 @@ pub enum TokensCommand {
     /// all ccc processes then. The exit code is 0 when at least one token can be used, else 1.
     ///
     /// This costs next to nothing: usage is asked where a token may read it, else one message of one token is sent, or a
-    /// list of models asked for. Commands of the configuration are run.
+    /// list of models asked for. Commands of the configuration are run. What was learnt within two minutes, by this
+    /// command or another ccc, is said with its age instead of being asked again.
     Check,
 }
 
@@ -127,6 +128,10 @@ struct Checked {
     row: Row,
     /// What the provider said; `null` when it could not be asked.
     answer: Option<Probed>,
+    /// When it was asked, unix milliseconds.
+    answered_unix_ms: Option<i64>,
+    /// It was asked by another command, not long ago.
+    kept: bool,
     /// Why it could not be asked.
     not_asked: Option<String>,
 }
@@ -136,29 +141,31 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let pools = pools(&settings, context)?;
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
     let (dirs, project) = (context.dirs()?, context.project()?);
-    let hosts =
-        Hosts::read(&context.env, dirs, &project, Path::new(MANAGED_SETTINGS), settings.usage.base_url.as_deref());
-    let http = Http::new(hosts, &context.env);
-    let now_unix_ms = driver::unix_ms();
-    let answers = ask_all(&http, &credentials, now_unix_ms);
+    let (hosts, env) = credentials::ask(context, &project, &settings.usage)?;
     let shared = SharedTokens::new(&dirs.state);
+    let login = credentials::login_place(context)?;
+    let usage = Usage::new(Http::new(hosts, &env), UsageCache::new(&dirs.state), shared.clone(), login);
+    // A damaged file is set aside here and told once.
+    let before = shared.read();
+    if let Some(set_aside) = before.as_ref().ok().and_then(|states| states.set_aside.as_ref()) {
+        context.printer.warn(set_aside);
+    }
+    let now_unix_ms = driver::unix_ms();
+    let answers = ask_all(&usage, &credentials, now_unix_ms);
+    let states = shared.read().unwrap_or_else(|error| {
+        context.printer.warn(format_args!("what was learnt is not shared: {error}"));
+        TokenStates::default()
+    });
     let mut all = Vec::new();
-    for (credential, answer) in credentials.into_iter().zip(answers) {
-        let reports = answer.as_ref().map(|probed| reports_of(credential, probed, now_unix_ms)).unwrap_or_default();
-        let states = if reports.is_empty() { shared.read() } else { shared.report(credential, &reports, now_unix_ms) };
-        let states = states.unwrap_or_else(|error| {
-            context.printer.warn(format_args!("what was learnt is not shared: {error}"));
-            TokenStates::default()
-        });
-        if let Some(set_aside) = &states.set_aside {
-            context.printer.warn(set_aside);
-        }
+    for (credential, judged) in credentials.into_iter().zip(answers) {
         let row = row(credential, states.get(&credential.id()), now_unix_ms);
-        let (answer, not_asked) = match answer {
-            Ok(probed) => (Some(probed), None),
-            Err(why) => (None, Some(why.to_string())),
+        let (answer, answered_unix_ms, kept, not_asked) = match judged {
+            Judged::Verdict { probed, at_unix_ms, kept } => (Some(probed), Some(at_unix_ms), kept, None),
+            Judged::ByAnother => (None, None, false, Some("another ccc is asking about it just now".to_owned())),
+            Judged::NotAsked(why) => (None, None, false, Some(why.to_string())),
+            Judged::Failed(why) => (None, None, false, Some(why)),
         };
-        all.push(Checked { row, answer, not_asked });
+        all.push(Checked { row, answer, answered_unix_ms, kept, not_asked });
     }
     let usable = all.iter().filter_map(|checked| checked.answer.as_ref()).any(|probed| match probed.verdict {
         ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => true,
@@ -183,30 +190,16 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     Ok(if usable { ExitCode::COMPLETED } else { ExitCode::FAILED })
 }
 
-/// A login that is refused is exchanged by the agent's CLI, so its refusal says nothing about the next time.
-fn reports_of(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {
-    let mut reports = probed.reports(now_unix_ms);
-    if credential.kind == TokenKind::Login {
-        reports.retain(|report| *report != TokenReport::Refused);
-    }
-    reports
-}
-
 /// Asks about all of them, several at the same time; the answers are in the order of the credentials.
-fn ask_all(http: &Http, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Result<Probed, NotAskable>> {
-    let ask = |credential: &Credential| {
-        let secret = credential.value_to_ask(now_unix_ms)?;
-        Ok(probe(http, credential, &secret, now_unix_ms))
-    };
+fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
     let mut answers = Vec::with_capacity(credentials.len());
     for some in credentials.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {
-            let asking: Vec<_> = some.iter().map(|credential| scope.spawn(|| ask(credential))).collect();
+            let ask = |credential: &Credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms);
+            let asking: Vec<_> = some.iter().map(|credential| scope.spawn(move || ask(credential))).collect();
             answers.extend(asking.into_iter().map(|thread| {
-                thread.join().unwrap_or_else(|_| {
-                    let why = "asking failed inside ccc; please report it".to_owned();
-                    Ok(Probed { verdict: ProbeVerdict::Unknown { why }, windows: Vec::new() })
-                })
+                let failed = |_| Judged::Failed("asking failed inside ccc; please report it".to_owned());
+                thread.join().unwrap_or_else(failed)
             }));
         });
     }
@@ -218,6 +211,14 @@ impl Checked {
         let Some(probed) = &self.answer else {
             return (Paint::Dim, format!("not asked: {}", self.not_asked.as_deref().unwrap_or_default()));
         };
+        let (paint, words) = Self::verdict_in_words(probed, now_unix_ms, zone);
+        match self.answered_unix_ms.filter(|_| self.kept) {
+            None => (paint, words),
+            Some(at) => (paint, format!("{words}, learnt {} ago", span(now_unix_ms.saturating_sub(at)))),
+        }
+    }
+
+    fn verdict_in_words(probed: &Probed, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
         match &probed.verdict {
             ProbeVerdict::Valid => (Paint::Green, probed.verdict.to_string()),
             ProbeVerdict::Limited { until_unix_ms: Some(until), window } => {
@@ -251,6 +252,12 @@ fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> 
             context.printer.warn(warning);
         }
         pools.push(gathered.pool);
+    }
+    let of_agent = pools.first().map(Pool::credentials).unwrap_or_default();
+    match credentials::in_keychain(of_agent, driver::unix_ms(), context)? {
+        Ok(None) => {}
+        Ok(Some(login)) => pools.insert(1, Pool::of(vec![login], &context.env, Provider::Anthropic)),
+        Err(fault) => context.printer.warn(fault),
     }
     Ok(pools)
 }

@@ -1,7 +1,7 @@
 //! `ccc usage`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use clap::Args;
@@ -9,20 +9,18 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::cli::credentials::gather;
+use crate::cli::credentials::{gather, in_keychain, login_place};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
-use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::config::{Flags, UsageSettings};
 use crate::core::pool::{Choice, choose};
 use crate::core::{TokenFact, TokenId};
 use crate::driver::unix_ms;
 use crate::tokens::usage::{
-    Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, LoginPlace, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache,
-    UsageFile, UsageWindow,
+    Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache, UsageFile,
+    UsageWindow,
 };
 use crate::tokens::{
-    Credential, CredentialKind, Hosts, Http, Keychain, MANAGED_SETTINGS, NoCredential, Pool, SECURITY, SharedTokens,
-    TokenStates,
+    Credential, CredentialKind, Hosts, Http, MANAGED_SETTINGS, NoCredential, Pool, SharedTokens, TokenStates,
 };
 use crate::ui::clean;
 
@@ -32,8 +30,6 @@ const AT_ONCE: usize = 8;
 const BAR_CELLS: usize = 20;
 /// How much of a label or a reason is shown, in characters.
 const SHOWN_CHARS: usize = 200;
-/// The login's handle when it is in the Keychain.
-const LOGIN: &str = "login";
 
 /// Show how much of each subscription's usage windows is used, and when they begin anew.
 ///
@@ -66,17 +62,20 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     let cache = UsageCache::new(&dirs.state);
     let tokens = SharedTokens::new(&dirs.state);
-    let login = LoginPlace { file: dirs.claude.join(".credentials.json"), keychain: keychain(context) };
     let now_unix_ms = unix_ms();
     let mut credentials = gathered.pool.credentials().to_vec();
-    credentials.extend(in_keychain(&credentials, &login, &cache, now_unix_ms, context));
+    let in_keychain = in_keychain(&credentials, now_unix_ms, context)?.unwrap_or_else(|fault| {
+        context.printer.warn(fault);
+        None
+    });
+    credentials.extend(in_keychain);
     if credentials.is_empty() {
         return Err(CliError::new(ErrorKind::Environment, format!("there is no token to ask about: {NoCredential}"))
             .hint("run `claude` and log in, or set one of the variables"));
     }
     let managed = Path::new(MANAGED_SETTINGS);
     let hosts = Hosts::read(&context.env, dirs, &project, managed, settings.usage.base_url.as_deref());
-    let usage = Usage::new(Http::new(hosts, &context.env), cache.clone(), tokens.clone(), login);
+    let usage = Usage::new(Http::new(hosts, &context.env), cache.clone(), tokens.clone(), login_place(context)?);
     let ask = Ask { thorough: args.refresh, wait: OTHERS_WAIT };
     let refreshed = refresh(&usage, &credentials, ask, now_unix_ms);
     let states = tokens.read().unwrap_or_default();
@@ -115,39 +114,6 @@ struct Seen {
     identity: Identity,
     in_use: bool,
     note: Option<String>,
-}
-
-/// The Keychain of macOS; elsewhere only a program that is named counts as one.
-pub(in crate::cli) fn keychain(context: &Context) -> Option<Keychain> {
-    // Which item belongs to another directory of the agent's CLI is not known.
-    if context.env.get(CLAUDE_CONFIG_DIR).is_some() {
-        return None;
-    }
-    let named = context.env.get(CCC_SECURITY).map(PathBuf::from);
-    let program = named.or_else(|| cfg!(target_os = "macos").then(|| PathBuf::from(SECURITY)))?;
-    Some(Keychain::new(&program, &context.env))
-}
-
-/// The login in the Keychain, when there is none in a file.
-fn in_keychain(
-    known: &[Credential],
-    login: &LoginPlace,
-    cache: &UsageCache,
-    now_unix_ms: i64,
-    context: &Context,
-) -> Option<Credential> {
-    if login.keychain.is_none() || known.iter().any(|credential| credential.kind == CredentialKind::Login) {
-        return None;
-    }
-    // It was there when it was last asked about; to look again takes a program's start.
-    let asked = cache.read().identities.remove(&TokenId(LOGIN.to_owned()));
-    let lately = asked.is_some_and(|entry| entry.next_unix_ms.is_some_and(|next| next > now_unix_ms));
-    let there = lately
-        || login.in_keychain().unwrap_or_else(|fault| {
-            context.printer.warn(fault);
-            false
-        });
-    there.then(|| Credential::found_by_agent("the Keychain", CredentialKind::Login, LOGIN, None))
 }
 
 /// Asks about all of them, some at once.
@@ -354,7 +320,7 @@ fn extra_words(extra: &ExtraUsage) -> String {
 }
 
 /// `2h 15m`, `3d 4h`, `12m`, `45s`.
-fn span(ms: i64) -> String {
+pub(in crate::cli) fn span(ms: i64) -> String {
     let s = ms.max(0) / 1_000;
     let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
     if days > 0 {

@@ -305,7 +305,7 @@ impl World {
         Some(self.now_us.saturating_add(left_ms.saturating_mul(1_000)))
     }
 
-    fn timer(&mut self) -> Result<(), Broken> {
+    pub(super) fn timer(&mut self) -> Result<(), Broken> {
         let second = self.now_us / 1_000_000;
         self.timers = if self.timers.0 == second { (second, self.timers.1 + 1) } else { (second, 1) };
         if self.timers.1 > MAX_TIMERS_A_SECOND {
@@ -321,7 +321,7 @@ impl World {
         Err(Law::BusyLoop.broken(format!("the deadline stays in the past (phase {})", self.core.phase())))
     }
 
-    fn nobody_hangs(&self) -> Result<(), Broken> {
+    pub(super) fn nobody_hangs(&self) -> Result<(), Broken> {
         let patience_us = (self.plan.timeouts.tool_ms + SILENCE_SLACK_MS) * 1_000;
         let left_alone = |process: &Process| {
             process.acts() && process.asked && !process.ending && self.now_us > process.heard_us + patience_us

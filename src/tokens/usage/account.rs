@@ -66,7 +66,7 @@ impl LoginPlace {
         parse(&text).ok_or_else(|| LoginFault::Unreadable("the agent's login is not what was expected".to_owned()))?
     }
 
-    /// Whether the Keychain has a login where there is no file.
+    /// Whether the Keychain has a login where there is no file. Its value is not read.
     ///
     /// # Errors
     /// When it cannot be looked into.
@@ -74,7 +74,7 @@ impl LoginPlace {
         if self.file.exists() {
             return Ok(false);
         }
-        self.keychain.as_ref().map_or(Ok(false), |keychain| keychain.login().map(|item| item.is_some()))
+        self.keychain.as_ref().map_or(Ok(false), Keychain::has_login)
     }
 }
 

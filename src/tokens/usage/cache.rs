@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::credential::CredentialKind;
 use super::super::file_lock::FileLock;
+use super::super::probe::ProbeVerdict;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
 use crate::journal::make_private_dir;
@@ -65,6 +66,25 @@ pub struct Entry {
     pub forbidden_value: Option<String>,
     /// Why the last question had no answer, for the user.
     pub fault: Option<String>,
+    /// The last verdict on it; none when a newer ccc wrote one that this one does not know.
+    #[serde(deserialize_with = "known_verdict")]
+    pub verdict: Option<LastVerdict>,
+}
+
+/// What was last said about a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastVerdict {
+    /// It.
+    pub said: ProbeVerdict,
+    /// When the provider was asked, unix milliseconds.
+    pub at_unix_ms: i64,
+    /// The fingerprint of the value that was asked about.
+    pub value: String,
+}
+
+fn known_verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LastVerdict>, D::Error> {
+    Option::<serde_json::Value>::deserialize(deserializer)
+        .map(|written| written.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// The whole file.

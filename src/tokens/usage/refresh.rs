@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::super::credential::{Credential, CredentialKind, Fingerprint};
+use super::super::credential::{Credential, CredentialKind, Fingerprint, Source};
 use super::super::fetch::FetchError;
 use super::super::hosts::{HostError, Service};
 use super::super::http::{Http, TIMEOUT};
 use super::super::probe::{self, ProbeVerdict, Probed};
 use super::super::shared::SharedTokens;
 use super::account::{LoginFault, LoginPlace};
-use super::cache::{Entry, UsageCache};
+use super::cache::{Entry, LastVerdict, UsageCache};
 use super::endpoint::{self, Said};
 use super::window::UsageWindow;
 use super::{budget, endpoint::Account};
 use crate::config::Provider;
-use crate::core::TokenId;
+use crate::core::{TokenId, TokenReport};
 
-/// How long another process's question is waited for: as long as it may take, and a little.
-pub const OTHERS_WAIT: Duration = Duration::from_secs(2 * TIMEOUT.as_secs() + 2);
+/// How long another process's question is waited for: as long as it may take (usage, a message, a list of models), and a
+/// little.
+pub const OTHERS_WAIT: Duration = Duration::from_secs(3 * TIMEOUT.as_secs() + 2);
 
 /// How far a question may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +57,42 @@ pub enum Refreshed {
     },
 }
 
+/// What is known of a token now that a verdict was wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    /// There is a verdict.
+    Verdict {
+        /// It, with the token's windows.
+        probed: Probed,
+        /// When the provider was asked, unix milliseconds.
+        at_unix_ms: i64,
+        /// It was asked before this call, by this process or another.
+        kept: bool,
+    },
+    /// Another process is asking just now, and takes long.
+    ByAnother,
+    /// Nobody is to be asked.
+    NotAsked(NotAsked),
+    /// It could not be asked, for the user.
+    Failed(String),
+}
+
+/// How far one question goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Nothing that costs something.
+    Free,
+    /// A token that may not read its usage sends a message.
+    Thorough,
+    /// Whatever the endpoint does not say, a message says.
+    Verdict,
+}
+
 /// Why nobody is asked about a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAsked {
+    /// The agent's CLI runs the helper, not ccc.
+    Helper,
     /// Only the headers of answers tell, or the agent's events.
     OnlyAnswersTell,
     /// The endpoint has refused to tell: the token may not read its usage.
@@ -74,6 +108,10 @@ pub enum NotAsked {
 impl fmt::Display for NotAsked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            NotAsked::Helper => f.write_str(
+                "the agent's CLI runs the helper by itself; put its command into `tokens` of the configuration to have it \
+                 asked",
+            ),
             NotAsked::OnlyAnswersTell => f.write_str("its usage is told by the answers to it"),
             NotAsked::Forbidden => f.write_str("it may not read its usage, which the answers to it tell"),
             NotAsked::Host(error) => error.fmt(f),
@@ -112,9 +150,7 @@ impl Usage {
     /// so that one who dies while asking uses up the budget all the same.
     #[must_use]
     pub fn refresh_if_due(&self, credential: &Credential, ask: Ask, now_unix_ms: i64) -> Refreshed {
-        let has_account = credential.provider == Provider::Anthropic
-            && matches!(credential.kind, CredentialKind::OAuth | CredentialKind::Login);
-        if !ask.thorough && (!has_account || credential.needs_fetching()) {
+        if !ask.thorough && (!has_account(credential) || credential.needs_fetching()) {
             return Refreshed::NotAsked(NotAsked::OnlyAnswersTell);
         }
         let id = credential.id();
@@ -136,36 +172,120 @@ impl Usage {
         if let Some(again_unix_ms) = budget::again_at(&known, now_unix_ms) {
             return Refreshed::NotDue { again_unix_ms };
         }
+        let depth = if ask.thorough { Depth::Thorough } else { Depth::Free };
+        self.ask(credential, known, depth, now_unix_ms)
+    }
+
+    /// Says whether a token can be used: by what was learnt about it not long ago, else by asking. The usage endpoint is
+    /// asked only when that is due; what it does not say, a message of one token does. Blocks like
+    /// [`Usage::refresh_if_due`], and keeps what it learns as that does.
+    #[must_use]
+    pub fn verdict(&self, credential: &Credential, wait: Duration, now_unix_ms: i64) -> Judged {
+        if let Source::Agent(seen) = &credential.source {
+            if credential.kind == CredentialKind::Helper {
+                return Judged::NotAsked(NotAsked::Helper);
+            }
+            if seen.as_ref().and_then(|seen| seen.expires_at_unix_ms).is_some_and(|at| at <= now_unix_ms) {
+                return Judged::NotAsked(NotAsked::Login(LoginFault::Expired));
+            }
+        }
+        let id = credential.id();
+        let (lock, waited) = match self.cache.poll_lock(&id, Duration::ZERO) {
+            Ok(None) => (self.cache.poll_lock(&id, wait), true),
+            lock => (lock, false),
+        };
+        let known = self.entry(&id);
+        // What another has said while it was waited for is an answer, even when it says little.
+        let kept = known.verdict.as_ref().filter(|last| self.still_holds(last, credential, waited, now_unix_ms));
+        if let Some(last) = kept {
+            let windows = known.windows.iter().map(|window| window.at(now_unix_ms).fact()).collect();
+            let probed = Probed { verdict: last.said.clone(), windows };
+            return Judged::Verdict { probed, at_unix_ms: last.at_unix_ms, kept: true };
+        }
+        let _lock = match lock {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Judged::ByAnother,
+            Err(error) => return Judged::Failed(self.unwritable(&error)),
+        };
+        match self.ask(credential, known, Depth::Verdict, now_unix_ms) {
+            Refreshed::Learnt(probed) => Judged::Verdict { probed, at_unix_ms: now_unix_ms, kept: false },
+            Refreshed::NotAsked(why) => Judged::NotAsked(why),
+            Refreshed::Failed { why, .. } => Judged::Failed(why),
+            Refreshed::ByAnother | Refreshed::NotDue { .. } => Judged::ByAnother,
+        }
+    }
+
+    /// Whether a verdict can be said again instead of asking.
+    fn still_holds(&self, last: &LastVerdict, credential: &Credential, waited: bool, now_unix_ms: i64) -> bool {
+        let age_ms = now_unix_ms.saturating_sub(last.at_unix_ms);
+        // Who was waited for began when it liked; and a clock may have been set back.
+        let is_recent = age_ms.saturating_abs() < budget::INTERVAL_MS;
+        let says_something = match &last.said {
+            ProbeVerdict::Valid | ProbeVerdict::Refused { .. } | ProbeVerdict::Limited { until_unix_ms: None, .. } => {
+                true
+            }
+            ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => *until > now_unix_ms,
+            // The next moment may be better.
+            ProbeVerdict::Throttled { .. } | ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. } => waited,
+        };
+        // A command's value is not known before the command has run, and is taken for the same.
+        let same_value = credential.fingerprint.as_ref().is_none_or(|print| print.as_str() == last.value);
+        // A run may have heard the contrary since.
+        let states = self.tokens.read().unwrap_or_default();
+        let contradicted = states.get(&credential.id()).is_some_and(|state| {
+            state.seen_unix_ms > last.at_unix_ms
+                && last.said == ProbeVerdict::Valid
+                && (state.limited_at(now_unix_ms).is_some() || state.is_refused(credential.fingerprint.as_ref()))
+        });
+        is_recent && says_something && same_value && !contradicted
+    }
+
+    /// Asks about a token, with its lock held.
+    fn ask(&self, credential: &Credential, mut known: Entry, depth: Depth, now_unix_ms: i64) -> Refreshed {
+        let id = credential.id();
         let value = match self.value(credential, now_unix_ms) {
             Ok(value) => value,
             Err(not_asked) => return Refreshed::NotAsked(not_asked),
         };
         let print = Fingerprint::of(&value.token);
-        let endpoint = if !has_account {
+        let again_unix_ms = budget::again_at(&known, now_unix_ms);
+        let endpoint = if !has_account(credential) {
             Err(NotAsked::OnlyAnswersTell)
         } else if value.reads_usage == Some(false) || known.forbidden_value.as_deref() == Some(print.as_str()) {
             Err(NotAsked::Forbidden)
         } else {
             self.http.hosts().base(Service::Usage).map(drop).map_err(NotAsked::Host)
         };
-        if let (Err(not_asked), false) = (&endpoint, ask.thorough) {
+        if let (Err(not_asked), Depth::Free) = (&endpoint, depth) {
             return Refreshed::NotAsked(not_asked.clone());
         }
         known.label.clone_from(&credential.label);
         known.kind = Some(credential.kind);
-        budget::asking(&mut known, now_unix_ms);
+        if again_unix_ms.is_none() {
+            budget::asking(&mut known, now_unix_ms);
+        }
+        // A pause of the endpoint stays as it is while something else is asked.
+        known.asking = true;
         if let Err(error) = self.store(&id, &known) {
             return self.unrecorded(&error);
         }
-        let refreshed = match endpoint {
-            Ok(()) => self.by_endpoint(credential, &value.token, &mut known, ask.thorough, now_unix_ms),
-            Err(_) => self.by_answer(credential, &value.token, &mut known, now_unix_ms),
+        let refreshed = if endpoint.is_ok() && again_unix_ms.is_none() {
+            self.by_endpoint(credential, &value.token, &mut known, depth, now_unix_ms)
+        } else {
+            self.by_answer(credential, &value.token, &mut known, now_unix_ms)
         };
         known.asking = false;
+        if let Refreshed::Learnt(probed) = &refreshed {
+            known.verdict = Some(LastVerdict {
+                said: probed.verdict.clone(),
+                at_unix_ms: now_unix_ms,
+                value: print.as_str().to_owned(),
+            });
+        }
         // What cannot be written is still told; the question itself is on record.
         let _ = self.store(&id, &known);
         if let Refreshed::Learnt(probed) = &refreshed {
-            let reports = probed.reports(now_unix_ms);
+            let reports = reports(credential, probed, now_unix_ms);
             if !reports.is_empty() {
                 let _ = self.tokens.report(credential, &reports, now_unix_ms);
             }
@@ -178,11 +298,15 @@ impl Usage {
         credential: &Credential,
         token: &SecretString,
         known: &mut Entry,
-        thorough: bool,
+        depth: Depth,
         now_unix_ms: i64,
     ) -> Refreshed {
         let said = match endpoint::ask(&self.http, token, now_unix_ms) {
             Ok(said) => said,
+            Err(fault) if depth == Depth::Verdict => {
+                known.fault = Some(fault.to_string());
+                return Refreshed::Learnt(probe::unreachable_by(&fault));
+            }
             Err(fault) => return failed(known, fault.to_string()),
         };
         match said {
@@ -199,13 +323,13 @@ impl Usage {
             Said::Forbidden => {
                 known.forbidden_value = Some(Fingerprint::of(token).as_str().to_owned());
                 known.fault = None;
-                if thorough {
+                if depth != Depth::Free {
                     return self.by_answer(credential, token, known, now_unix_ms);
                 }
                 Refreshed::NotAsked(NotAsked::Forbidden)
             }
             // Its CLI renews a login when it uses it, so it is not spoilt.
-            Said::Refused if credential.kind == CredentialKind::Login => {
+            Said::Refused if credential.kind == CredentialKind::Login && depth != Depth::Verdict => {
                 failed(known, "the login is not accepted; run `claude`, which renews it".to_owned())
             }
             Said::Refused => {
@@ -215,10 +339,35 @@ impl Usage {
             }
             Said::TooOften => {
                 budget::too_often(known, now_unix_ms);
-                failed(known, "the usage endpoint was asked too often".to_owned())
+                self.unsaid(
+                    credential,
+                    token,
+                    known,
+                    depth,
+                    "the usage endpoint was asked too often".to_owned(),
+                    now_unix_ms,
+                )
             }
-            Said::Failed(why) => failed(known, why),
+            Said::Failed(why) => self.unsaid(credential, token, known, depth, why, now_unix_ms),
         }
+    }
+
+    /// The endpoint said nothing of use: where a verdict is wanted, a message tells.
+    fn unsaid(
+        &self,
+        credential: &Credential,
+        token: &SecretString,
+        known: &mut Entry,
+        depth: Depth,
+        why: String,
+        now_unix_ms: i64,
+    ) -> Refreshed {
+        if depth != Depth::Verdict {
+            return failed(known, why);
+        }
+        let refreshed = self.by_answer(credential, token, known, now_unix_ms);
+        known.fault.get_or_insert(why);
+        refreshed
     }
 
     /// Asks by a question whose answer's headers tell.
@@ -236,7 +385,7 @@ impl Usage {
         };
         match &probed.verdict {
             ProbeVerdict::Valid | ProbeVerdict::Limited { .. } | ProbeVerdict::Throttled { .. } => {
-                budget::answered(known, now_unix_ms);
+                known.fetched_unix_ms = Some(now_unix_ms);
                 for fact in &probed.windows {
                     known.windows.retain(|window| window.name != fact.name);
                     known.windows.push(UsageWindow::from(fact));
@@ -279,9 +428,28 @@ impl Usage {
 
     /// Without a record of its questions, ten processes would each ask for themselves.
     fn unrecorded(&self, error: &io::Error) -> Refreshed {
-        let why = format!("{} cannot be written, so nothing is asked: {error}", self.cache.path().display());
-        Refreshed::Failed { why, again_unix_ms: None }
+        Refreshed::Failed { why: self.unwritable(error), again_unix_ms: None }
     }
+
+    fn unwritable(&self, error: &io::Error) -> String {
+        format!("{} cannot be written, so nothing is asked: {error}", self.cache.path().display())
+    }
+}
+
+/// Whether the usage endpoint knows tokens of this kind.
+fn has_account(credential: &Credential) -> bool {
+    credential.provider == Provider::Anthropic
+        && matches!(credential.kind, CredentialKind::OAuth | CredentialKind::Login)
+}
+
+/// What all ccc should know. A login that is refused is exchanged by the agent's CLI, so its refusal says nothing about
+/// the next time.
+fn reports(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {
+    let mut reports = probed.reports(now_unix_ms);
+    if credential.kind == CredentialKind::Login {
+        reports.retain(|report| *report != TokenReport::Refused);
+    }
+    reports
 }
 
 fn failed(known: &mut Entry, why: String) -> Refreshed {

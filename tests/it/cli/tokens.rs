@@ -3,9 +3,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use assert_cmd::Command;
 use ccc::config::Provider;
@@ -14,6 +16,7 @@ use ccc::tokens::{Credential, CredentialKind, SharedTokens};
 use serde_json::{Value, json};
 
 use super::sandbox::Sandbox;
+use crate::usage::server::{Provider as Company, Reply, account};
 
 /// Every value in these tests has this in it, so that none can be shown unseen.
 const MARK: &str = "made-up";
@@ -364,5 +367,150 @@ fn check_asks_about_the_login_unless_it_has_expired() {
     assert!(seen.starts_with("exit code 0\n") && seen.contains("  valid\n"), "{seen}");
     let seen = check(now_unix_ms() - 1);
     assert!(seen.starts_with("exit code 1\n"), "{seen}");
-    assert!(seen.contains("  not asked: the login has expired; the agent renews it when it runs"), "{seen}");
+    assert!(seen.contains("  not asked: the login has expired; run `claude`, which renews it"), "{seen}");
+}
+
+const PLAN: [(&str, &str); 1] = [("CLAUDE_CODE_OAUTH_TOKEN", "made-up-plan")];
+
+fn at_once(sandbox: &Sandbox, company: &Company, args: &[&str]) -> Child {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("ccc"));
+    command.env_clear().env("HOME", sandbox.path("home")).env("CCC_STATE_DIR", sandbox.path("state")).envs(PLAN);
+    command.env("CCC_USAGE_BASE_URL", company.url()).env("ANTHROPIC_BASE_URL", company.url());
+    command.current_dir(sandbox.path("project")).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("ccc starts")
+}
+
+fn ended(child: Child) -> String {
+    let output = child.wait_with_output().expect("ccc ends");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert_no_value("ccc", &text);
+    text
+}
+
+#[test]
+fn many_checks_and_refreshes_at_once_ask_the_usage_endpoint_once() {
+    let (sandbox, company) = (Sandbox::new(), Company::start());
+    company.answers("/api/oauth/usage", account(12.0, 34.0).after(Duration::from_millis(300)));
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let check = at_once(&sandbox, &company, &["tokens", "check"]);
+            (check, at_once(&sandbox, &company, &["usage", "--refresh"]))
+        })
+        .collect();
+    let mut kept = 0;
+    for (check, usage) in all {
+        let (check, usage) = (ended(check), ended(usage));
+        assert!(check.contains("  valid") && check.contains("12 % used"), "{check}");
+        assert!(usage.contains("12 %  OK"), "{usage}");
+        kept += usize::from(check.contains("  valid, learnt ") && check.contains("s ago\n"));
+    }
+    assert!(kept >= 3, "what another has learnt is said with its age: {kept}");
+    assert_eq!(company.lines(), ["GET /api/oauth/usage"]);
+}
+
+#[test]
+fn a_check_keeps_the_usage_endpoints_pause_and_a_message_tells_instead() {
+    let (sandbox, company) = (Sandbox::new(), Company::start());
+    company.answers("/api/oauth/usage", Reply::of(429, "{}").header("retry-after", 0));
+    company.answers("/v1/messages", Reply::of(200, "{}"));
+    let check = || ended(at_once(&sandbox, &company, &["tokens", "check"]));
+    let seen = check();
+    assert!(seen.contains("  valid\n"), "{seen}");
+    assert_eq!(company.lines(), ["GET /api/oauth/usage", "POST /v1/messages"]);
+    let seen = check();
+    assert!(seen.contains("  valid, learnt "), "{seen}");
+    assert_eq!(company.lines().len(), 2, "nothing is asked again at once");
+
+    // Three minutes later: the verdict is old, and the pause of five minutes still lasts.
+    let cache = || serde_json::from_str::<Value>(&sandbox.read("state/usage-cache.json")).expect("JSON");
+    let mut older = cache();
+    let (_, entry) = older["identities"].as_object_mut().expect("identities").iter_mut().next().expect("one");
+    for key in ["/verdict/at_unix_ms", "/next_unix_ms"] {
+        let time = entry.pointer_mut(key).expect(key);
+        *time = json!(time.as_i64().expect("a time") - 180_000);
+    }
+    let (next, backoff) = (entry["next_unix_ms"].clone(), entry["backoff_ms"].clone());
+    sandbox.write("state/usage-cache.json", older.to_string());
+    company.answers("/v1/messages", Reply::of(401, "{}"));
+    let output = at_once(&sandbox, &company, &["tokens", "check"]).wait_with_output().expect("ccc ends");
+    let seen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(1) && seen.contains("  refused (HTTP 401)\n"), "{seen}");
+    assert_eq!(company.lines(), ["GET /api/oauth/usage", "POST /v1/messages", "POST /v1/messages"]);
+    let (_, entry) = cache()["identities"].as_object().expect("identities").clone().into_iter().next().expect("one");
+    assert_eq!((&entry["next_unix_ms"], &entry["backoff_ms"]), (&next, &backoff), "the pause is as it was");
+}
+
+#[test]
+fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_about() {
+    let (sandbox, company) = (Sandbox::new(), Company::start());
+    company.answers("/api/oauth/usage", account(7.0, 8.0));
+    sandbox.script("bin/claude", "echo '2.1.329 (Claude Code)'");
+    let item = json!({"claudeAiOauth": {"accessToken": "made-up-in-keychain", "scopes": ["user:profile"]}});
+    let log = sandbox.path("asked");
+    let script = format!("echo \"$4\" >> '{}'; [ \"$4\" != -w ] || echo '{item}'", log.display());
+    let security = sandbox.script("bin/security", &script);
+    let ccc = |args: &[&str]| {
+        let mut ccc = sandbox.ccc(args);
+        ccc.env("CCC_SECURITY", &security).env("CCC_STATE_DIR", sandbox.path("state"));
+        ccc.env("CCC_USAGE_BASE_URL", company.url()).env("ANTHROPIC_BASE_URL", company.url());
+        let seen = sandbox.seen(ccc);
+        assert_no_value("ccc", &seen);
+        seen
+    };
+    let seen = ccc(&["tokens", "list"]);
+    assert!(seen.contains("the Keychain  login  Anthropic  -  unknown\n"), "{seen}");
+    let seen = ccc(&["doctor"]);
+    assert!(seen.contains("ok    credential: the Keychain (login)\n"), "{seen}");
+    assert_eq!(sandbox.read("asked"), "\n\n", "looked for, its value not read");
+    let seen = ccc(&["tokens", "check"]);
+    assert!(seen.starts_with("exit code 0\n") && seen.contains("  valid\n"), "{seen}");
+    assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "its value is read once");
+    let seen = ccc(&["tokens", "check"]);
+    assert!(seen.contains("  valid, learnt "), "{seen}");
+    assert!(ccc(&["tokens"]).contains("  ready\n"));
+    assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "what was there a moment ago is not looked for");
+    assert_no_value_below(&sandbox.path("state"));
+
+    sandbox.write("bin/security", "#!/bin/sh\nexit 44\n");
+    fs::remove_dir_all(sandbox.path("state")).expect("removed");
+    assert!(ccc(&["doctor"]).contains("fail  credential: none found"));
+    assert!(!ccc(&["tokens", "list"]).contains("Keychain"));
+    sandbox.write("bin/security", "#!/bin/sh\nexit 36\n");
+    let seen = ccc(&["doctor"]);
+    assert!(seen.contains("warn  credential: none found") && seen.contains("the Keychain is locked"), "{seen}");
+}
+
+#[test]
+fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
+    let sandbox = Sandbox::new();
+    sandbox.script("bin/claude", "case $1 in --version) echo '2.1.329 (Claude Code)';; *) exit 1;; esac");
+    sandbox.script("bin/git", &format!("echo {}", sandbox.path("project").display()));
+    let told = |label: &str| format!("the credential {label} cannot be kept out of the journal and of what is shown");
+    let ccc = |args: &[&str], value: &str| {
+        let mut ccc = sandbox.ccc(args);
+        ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+        ccc.env("CCC_STATE_DIR", sandbox.path("state")).env("CCC_MAX_RESTARTS", "0");
+        if !value.is_empty() {
+            ccc.env("CLAUDE_CODE_OAUTH_TOKEN", value);
+        }
+        let seen = sandbox.seen(ccc);
+        assert!(!seen.contains("qzjxkvw"), "{seen}");
+        seen
+    };
+    let run = ["--supervisor", "-p", "x"];
+    for (value, times) in [("qzjxkvw", 1), ("qzjxkvwq", 0)] {
+        for args in [&["doctor"][..], &run, &["supervise", "--provider", "anthropic", "--", "true"]] {
+            let seen = ccc(args, value);
+            assert_eq!(seen.matches(&told("CLAUDE_CODE_OAUTH_TOKEN")).count(), times, "{args:?} {value}: {seen}");
+            assert_eq!(seen.matches("it is shorter than 8 bytes").count(), times, "{args:?} {value}: {seen}");
+            assert_eq!(seen.matches("use a longer one, or take this one away").count(), times, "{seen}");
+        }
+    }
+    let vault =
+        json!({"tokens": [{"label": "vault", "kind": "oauth", "command": "echo qzjxkvw"}], "transport": "pipe"});
+    sandbox.write("project/.ccc.json", vault.to_string());
+    let seen = ccc(&run, "");
+    assert_eq!(seen.matches(&told("vault")).count(), 1, "{seen}");
 }

@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ccc::core::{Action, Decision, Input, Tick};
-use ccc::journal::{EntryKind, JournalReader, JournalWriter, ReadError, Redactor, RunDir, decisions};
+use ccc::journal::{
+    EntryKind, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunDir, RunKind, decisions,
+};
 
 use super::samples::{Disk, entries, header, json_line, read, shown};
 
@@ -236,6 +239,34 @@ fn the_journal_of_format_1_0_is_still_read() {
     assert_eq!(reader.tail().torn, None);
     let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
     assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
+}
+
+/// The same promise for the run of a command: recorded, with every kind of input and fields of the future in it.
+#[test]
+fn the_journal_of_a_command_of_format_1_1_is_still_read_and_decided_the_same_way() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/1.1-command");
+    let mut reader = JournalReader::open_command(&dir).unwrap();
+    let version = reader.header().ccc;
+    assert_eq!((version.major, version.minor, reader.header().kind), (1, 1, RunKind::Command));
+    let plan = reader.command_plan().unwrap();
+    assert_eq!((plan.command, plan.max_restarts), (vec!["./work.sh".to_owned()], 3));
+    assert_eq!(plan.heartbeat.unwrap().timeout_ms, 2_000);
+    let mut kinds = BTreeSet::new();
+    for entry in reader.by_ref() {
+        if let EntryKind::In(input) = entry.unwrap().kind {
+            kinds.insert(JournalInput::kind(&input));
+        }
+    }
+    let all = "beat began ctrl_c elapsed exited operator resumed spawn_failed spawned stopped tokens";
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all.split(' ').collect::<Vec<_>>());
+    assert_eq!(reader.tail().torn, None);
+    let comparison = ccc::driver::compare(&dir.join("journal.jsonl")).unwrap();
+    assert_eq!(comparison.difference, None);
+    assert_eq!((comparison.inputs, comparison.actions, comparison.unfinished), (38, 35, false));
+    let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
+    assert_eq!((summary.kind, summary.rotations), (Some(RunKind::Command), 1));
+    let error = JournalReader::open(&dir).unwrap_err();
+    assert!(matches!(error, ReadError::OtherKind { kind: RunKind::Command, .. }), "{error}");
 }
 
 /// Found by the fuzz target `journal`.

@@ -1,8 +1,14 @@
+use std::path::Path;
+
+use ccc::core::command::{CommandAction, CommandInput};
 use ccc::core::{Action, Input, Show, Tick};
-use ccc::journal::{EntryKind, JournalReader, JournalWriter, Redactor, RunDir, input_kind};
+use ccc::journal::{EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, RunDir, input_kind};
 use proptest::prelude::*;
 
-use super::samples::{Disk, Item, entries, header, item, json_line, plan, read, shown};
+use super::samples::{
+    Disk, Item, command_action, command_header, command_input, command_plan, entries, header, item, json_line, plan,
+    read, shown,
+};
 
 fn expected(item: &Item) -> String {
     match item {
@@ -42,9 +48,41 @@ proptest! {
     }
 
     #[test]
-    fn the_kind_of_an_input_is_its_tag_in_the_journal(input in super::samples::input()) {
+    fn every_input_and_action_of_a_command_comes_back(
+        items in proptest::collection::vec((command_input(), command_action()), 0..15),
+    ) {
+        let disk = Disk::default();
+        let mut writer = JournalWriter::with_sink(disk.clone(), &command_header(), Redactor::new()).unwrap();
+        for (tick, (input, action)) in items.iter().enumerate() {
+            writer.input(Tick(tick as u64), input);
+            prop_assert!(writer.action(Tick(tick as u64), action).is_some());
+        }
+        prop_assert_eq!(writer.commit(), None);
+
+        let bytes = disk.bytes();
+        let mut reader = JournalReader::command_from_reader(Path::new("/nowhere/journal.jsonl"), bytes.as_slice()).unwrap();
+        prop_assert_eq!(reader.command_plan().unwrap(), command_plan());
+        for (input, action) in &items {
+            match reader.next().unwrap().unwrap().kind {
+                EntryKind::In(back) => prop_assert_eq!(&back, input),
+                other @ (EntryKind::Act(_) | EntryKind::Gap(_)) => prop_assert!(false, "{:?}", other),
+            }
+            match reader.next().unwrap().unwrap().kind {
+                EntryKind::Act(text) => prop_assert_eq!(&serde_json::from_str::<CommandAction>(text.get()).unwrap(), action),
+                other @ (EntryKind::In(_) | EntryKind::Gap(_)) => prop_assert!(false, "{:?}", other),
+            }
+        }
+        prop_assert!(reader.next().is_none());
+    }
+
+    #[test]
+    fn the_kind_of_an_input_is_its_tag_in_the_journal(input in super::samples::input(), of_command in command_input()) {
         let json = serde_json::to_value(&input).unwrap();
         prop_assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), vec![input_kind(&input)]);
+        let json = serde_json::to_value(&of_command).unwrap();
+        let kind = JournalInput::kind(&of_command);
+        prop_assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), vec![kind]);
+        prop_assert!(CommandInput::knows(kind));
     }
 }
 

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ccc::agent::{AgentKind, Role, TurnKind};
+use ccc::core::command::{
+    BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
+};
 use ccc::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
     Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send,
@@ -58,6 +61,29 @@ pub(super) fn plan() -> Plan {
 
 pub(super) fn header() -> Header {
     Header::new(&plan(), "0.1.0").unwrap()
+}
+
+pub(super) fn command_plan() -> CommandPlan {
+    CommandPlan {
+        seed: "5eed".to_owned(),
+        run_id: "20261121-101822-c0de".to_owned(),
+        command: vec!["./train.sh".to_owned(), "--long".to_owned()],
+        cwd: "/home/alice/shop".to_owned(),
+        provider: Some("Anthropic".to_owned()),
+        rotate_at: 0.95,
+        monitor_interval_ms: 60_000,
+        heartbeat: None,
+        restart_delay_ms: 5_000,
+        max_restarts: 3,
+        grace_ms: 3_000,
+        no_wait: false,
+        interactive: true,
+        answer_timeout_ms: 60_000,
+    }
+}
+
+pub(super) fn command_header() -> Header {
+    Header::of_command(&command_plan(), "0.1.0").unwrap()
 }
 
 pub(super) fn json_line(json: &str) -> Input {
@@ -283,6 +309,88 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                 rotations: 0,
                 waited_ms,
                 cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
+            })
+        }),
+    ]
+}
+
+/// Every kind of input of a command's run.
+pub(super) fn command_input() -> impl Strategy<Value = CommandInput> {
+    let life = any::<u32>;
+    let exit = (any::<Option<i32>>(), any::<Option<i32>>(), any::<u32>(), any::<u32>(), any::<Option<u64>>()).prop_map(
+        |(code, signal, swept, leaked, output_bytes)| CommandExit { code, signal, swept, leaked, output_bytes },
+    );
+    let reading = prop_oneof![
+        (any::<i64>(), any::<u64>()).prop_map(|(unix_ms, age_ms)| BeatReading::At { unix_ms, age_ms }),
+        Just(BeatReading::Missing),
+        text().prop_map(BeatReading::Malformed),
+    ];
+    let operator = prop_oneof![
+        Just(CommandOperator::Interrupt),
+        Just(CommandOperator::Suspend),
+        text().prop_map(|reason| CommandOperator::End { reason }),
+        (any::<u32>(), limit_choice()).prop_map(|(number, choice)| CommandOperator::Answer { number, choice }),
+    ];
+    prop_oneof![
+        (any::<i64>(), tokens()).prop_map(|(unix_ms, tokens)| CommandInput::Began { unix_ms, tokens }),
+        (life(), any::<u32>()).prop_map(|(life, pid)| CommandInput::Spawned { life, pid }),
+        (life(), spawn_fault(), text()).prop_map(|(life, fault, message)| CommandInput::SpawnFailed {
+            life,
+            fault,
+            message
+        }),
+        (life(), exit).prop_map(|(life, exit)| CommandInput::Exited { life, exit }),
+        (life(), any::<i32>()).prop_map(|(life, signal)| CommandInput::Stopped { life, signal }),
+        any::<bool>().prop_map(|as_signal| CommandInput::CtrlC { as_signal }),
+        (life(), reading).prop_map(|(life, reading)| CommandInput::Beat { life, reading }),
+        (any::<u32>(), tokens(), any::<i64>()).prop_map(|(request, tokens, unix_ms)| CommandInput::Tokens {
+            request,
+            tokens,
+            unix_ms
+        }),
+        operator.prop_map(CommandInput::Operator),
+        any::<i64>().prop_map(|unix_ms| CommandInput::Resumed { unix_ms }),
+        any::<i64>().prop_map(|unix_ms| CommandInput::Elapsed { unix_ms }),
+    ]
+}
+
+/// Every kind of action of a command's run that is journalled.
+pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
+    let life = any::<u32>;
+    let signals = vec![CommandSignal::Int, CommandSignal::Term, CommandSignal::Tstp, CommandSignal::Cont];
+    prop_oneof![
+        (life(), proptest::option::of(token_id())).prop_map(|(life, token)| CommandAction::Spawn { life, token }),
+        (life(), proptest::sample::select(signals)).prop_map(|(life, signal)| CommandAction::Signal { life, signal }),
+        life().prop_map(|life| CommandAction::Hold { life }),
+        life().prop_map(|life| CommandAction::LetGo { life }),
+        life().prop_map(|life| CommandAction::KillTree { life }),
+        Just(CommandAction::Suspend),
+        life().prop_map(|life| CommandAction::ReadBeat { life }),
+        (any::<u32>(), token_id()).prop_map(|(request, token)| CommandAction::LookAtToken { request, token }),
+        (any::<u32>(), text(), limit_choice()).prop_map(|(number, token, default)| {
+            CommandAction::Ask(LimitQuestion {
+                number,
+                token,
+                next: None,
+                until_unix_ms: None,
+                default,
+                timeout_ms: 60_000,
+            })
+        }),
+        any::<u32>().prop_map(|number| CommandAction::AskNoMore { number }),
+        (text(), text()).prop_map(|(what, why)| CommandAction::Decide(Decision { what, why })),
+        (text(), text()).prop_map(|(about, text)| CommandAction::Note(Note { about, text })),
+        (outcome(), text()).prop_map(|(outcome, reason)| {
+            CommandAction::Finish(Finish {
+                outcome,
+                result: String::new(),
+                session_id: None,
+                reason,
+                iterations: 0,
+                restarts: 1,
+                rotations: 2,
+                waited_ms: 3,
+                cost_usd: None,
             })
         }),
     ]

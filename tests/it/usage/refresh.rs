@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use ccc::core::{TokenId, TokenReport};
 use ccc::tokens::usage::{
-    Ask, FIRST_BACKOFF_MS, INTERVAL_MS, LoginPlace, NotAsked, OTHERS_WAIT, Refreshed, Usage, UsageCache,
+    Ask, FIRST_BACKOFF_MS, INTERVAL_MS, Judged, LoginPlace, NotAsked, OTHERS_WAIT, Refreshed, Usage, UsageCache,
 };
-use ccc::tokens::{Credential, CredentialKind, ProbeVerdict, Provider as Company, SharedTokens};
+use ccc::tokens::{Credential, CredentialKind, ProbeVerdict, Provider as Company, SeenValue, SharedTokens};
 use secrecy::SecretString;
 
 use super::probing::{SECRET, http};
@@ -221,4 +221,60 @@ fn without_a_place_for_the_record_nothing_is_asked() {
     assert!(why.contains("so nothing is asked"), "{why}");
     assert_eq!(world.provider.asked().len(), 0);
     assert_eq!(world.cache().read().identities.get(&TokenId(String::new())), None);
+}
+
+/// The verdict, and whether it was kept.
+fn judged(world: &World, token: &Credential, now_unix_ms: i64) -> (ProbeVerdict, bool) {
+    match world.usage().verdict(token, Duration::ZERO, now_unix_ms) {
+        Judged::Verdict { probed, kept, .. } => (probed.verdict, kept),
+        other @ (Judged::ByAnother | Judged::NotAsked(_) | Judged::Failed(_)) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_verdict_is_kept_for_two_minutes_unless_a_run_has_heard_the_contrary() {
+    let world = World::new();
+    world.provider.answers("/api/oauth/usage", account(1.0, 2.0));
+    world.provider.answers("/v1/messages", Reply::of(200, "{}"));
+    let token = held(CredentialKind::OAuth);
+    let now = now_ms();
+    assert!(matches!(world.usage().refresh_if_due(&token, FREE, now), Refreshed::Learnt(_)));
+    assert_eq!(judged(&world, &token, now + 1), (ProbeVerdict::Valid, true), "what `ccc usage` has learnt");
+    assert_eq!(judged(&world, &token, now + INTERVAL_MS - 1), (ProbeVerdict::Valid, true));
+    let limited = TokenReport::Limited { until_unix_ms: now + 3_600_000, window: None };
+    let shared = SharedTokens::new(world.dir.path());
+    shared.report(&token, &[limited], now + 2).expect("reported");
+    assert_eq!(judged(&world, &token, now + 3), (ProbeVerdict::Valid, false));
+    assert_eq!(world.provider.lines(), ["GET /api/oauth/usage", "POST /v1/messages"]);
+    assert_eq!(judged(&world, &token, now + 4 + INTERVAL_MS), (ProbeVerdict::Valid, false));
+    assert_eq!(world.provider.lines()[2..], ["GET /api/oauth/usage"]);
+}
+
+#[test]
+fn what_says_nothing_about_the_token_is_asked_again_and_a_refused_login_is_no_news_for_others() {
+    let world = World::new();
+    world.provider.answers("/v1/messages", Reply::of(500, "{}"));
+    let key = held(CredentialKind::ApiKey);
+    let now = now_ms();
+    for asked in 1..3 {
+        let (verdict, kept) = judged(&world, &key, now);
+        assert!(matches!(verdict, ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. }), "{verdict:?}");
+        assert_eq!((kept, world.provider.asked().len()), (false, asked));
+    }
+
+    world.provider.answers("/api/oauth/usage", Reply::of(401, "{}"));
+    let write = |value: &str| {
+        let text = format!("{{\"claudeAiOauth\":{{\"accessToken\":\"{value}\"}}}}");
+        std::fs::write(world.dir.path().join(".credentials.json"), text).expect("write");
+        let seen = SeenValue { value: SecretString::from(value), expires_at_unix_ms: None };
+        Credential::found_by_agent("login", CredentialKind::Login, "login", Some(seen))
+    };
+    let login = write(SECRET);
+    let refused = ProbeVerdict::Refused { status: 401 };
+    assert_eq!(judged(&world, &login, now), (refused.clone(), false));
+    assert_eq!(judged(&world, &login, now), (refused, true));
+    assert_eq!(SharedTokens::new(world.dir.path()).read().expect("tokens.json").get(&login.id()), None);
+    // The user has logged in again.
+    world.provider.answers("/v1/messages", Reply::of(200, "{}"));
+    assert_eq!(judged(&world, &write("sk-ant-oat01-made-up-second"), now), (ProbeVerdict::Valid, false));
 }
