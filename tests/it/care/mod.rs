@@ -8,7 +8,7 @@ mod life;
 mod limits;
 mod provider;
 mod terminal;
-mod tty;
+pub(crate) mod tty;
 
 use std::fs;
 use std::path::Path;
