@@ -24,6 +24,7 @@ use crate::process::{
     run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
+use crate::tokens::Credential;
 
 /// How much of a check's output is kept for agent and critic, in bytes.
 const CHECK_TAIL_BYTES: usize = 16 * 1024;
@@ -97,8 +98,14 @@ impl World {
             Value::ToFetch(credential) => {
                 let proc = spawn.proc;
                 self.to_start.insert(proc, spawn);
-                fetch(credential, FetchedFor::Spawn(proc), self.inbox.clone());
+                self.fetch(credential, FetchedFor::Spawn(proc));
             }
+        }
+    }
+
+    fn fetch(&mut self, credential: Credential, purpose: FetchedFor) {
+        if fetch(credential, purpose, self.inbox.clone(), self.give_up_fetching.clone()) {
+            self.fetching += 1;
         }
     }
 
@@ -112,7 +119,7 @@ impl World {
 
     fn exchange(&mut self, proc: ProcId, token: &TokenId, at_once: &mut VecDeque<Input>) {
         if let Value::ToFetch(credential) = self.wallet.value(Some(token)) {
-            fetch(credential, FetchedFor::Exchange(proc), self.inbox.clone());
+            self.fetch(credential, FetchedFor::Exchange(proc));
             return;
         }
         // Without a line nobody answers, and the core restarts the process after its limit.
@@ -123,6 +130,7 @@ impl World {
 
     /// A command has given a token's value, or failed to.
     pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor) {
+        self.fetching = self.fetching.saturating_sub(1);
         let fault = match value {
             Ok(Some(value)) => {
                 self.wallet.keep(token.clone(), value);

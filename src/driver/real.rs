@@ -148,6 +148,8 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             inbox,
             children: HashMap::new(),
             to_start: HashMap::new(),
+            fetching: 0,
+            give_up_fetching: Cancel::new()?,
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             finish: None,
@@ -181,6 +183,9 @@ pub(super) struct World {
     pub(super) children: HashMap<ProcId, Child>,
     /// Processes that are started when the value of their token has been fetched.
     pub(super) to_start: HashMap<ProcId, Spawn>,
+    /// How many commands are asked for a token's value, and what ends them when the run is over.
+    pub(super) fetching: usize,
+    pub(super) give_up_fetching: Cancel,
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
@@ -294,6 +299,7 @@ impl World {
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: Signals) -> End {
         let tick = self.clock.now();
         self.write_summary("finished");
+        self.give_up_fetching.cancel();
         for cancel in self.checks.values() {
             cancel.cancel();
         }
@@ -303,7 +309,7 @@ impl World {
             kill_children();
             (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
         }
-        while !(self.checks.is_empty() && self.children.is_empty()) {
+        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching == 0) {
             let enough = tokio::select! {
                 biased;
                 heard = signals.next() => match heard {
@@ -319,6 +325,7 @@ impl World {
                     match event {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => drop(self.children.remove(&proc)),
+                        Some(Event::Fetched { .. }) => self.fetching = self.fetching.saturating_sub(1),
                         Some(
                             Event::Line { .. }
                             | Event::Progress { .. }
@@ -327,7 +334,6 @@ impl World {
                             | Event::TreeCompared { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
-                            | Event::Fetched { .. }
                             | Event::NotUnderstood { .. },
                         )
                         | None => {}
@@ -342,6 +348,10 @@ impl World {
                 kill_children();
                 (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
             }
+        }
+        if self.fetching > 0 {
+            // One that was just about to be started while all was killed.
+            kill_children();
         }
         let journal_news = self.journal.close();
         let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));

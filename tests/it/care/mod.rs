@@ -7,6 +7,7 @@
 mod life;
 mod limits;
 mod provider;
+mod secrets;
 mod terminal;
 pub(crate) mod tty;
 

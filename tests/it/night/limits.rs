@@ -7,8 +7,10 @@ use super::seen::{agents, is_critic, user_texts};
 use crate::scripted_api::{Limit, Message, Recorded, Reply, Rule, Script, ScriptedApi, Times, When, Window};
 
 const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
-pub(super) const OAUTHS: [&str; 3] = ["sk-ant-oat01-first-made-up", "sk-ant-oat01-second-made-up", "sk-ant-oat01-third-made-up"];
-pub(super) const KEYS: [&str; 3] = ["sk-ant-api03-first-made-up", "sk-ant-api03-second-made-up", "sk-ant-api03-third-made-up"];
+pub(super) const OAUTHS: [&str; 3] =
+    ["sk-ant-oat01-first-made-up", "sk-ant-oat01-second-made-up", "sk-ant-oat01-third-made-up"];
+pub(super) const KEYS: [&str; 3] =
+    ["sk-ant-api03-first-made-up", "sk-ant-api03-second-made-up", "sk-ant-api03-third-made-up"];
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];
 
 /// A ground with so many OAuth tokens and nothing else.

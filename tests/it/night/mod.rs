@@ -42,5 +42,5 @@ mod secrets;
 mod seen;
 mod stalls;
 mod trouble;
-mod vault;
+pub(crate) mod vault;
 mod verdicts;

@@ -16,7 +16,6 @@ use super::harness::{Ground, look_until};
 /// One process at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
-    pub(crate) pid: u32,
     /// The argument list, as `ps` shows it.
     pub(crate) args: String,
     pub(crate) env: Vec<(String, String)>,
@@ -134,7 +133,6 @@ fn processes(home: &Path) -> Vec<Process> {
         .copied()
         .filter(|&pid| is_below(pid))
         .map(|pid| Process {
-            pid,
             args: parts(&format!("/proc/{pid}/cmdline")).join(" "),
             env: environment(pid),
             is_ccc: fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == ccc),

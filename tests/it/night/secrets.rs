@@ -28,7 +28,8 @@ fn key_header(key: &str) -> When {
 
 /// Two values that stand nowhere else on the machine: other tests run beside this one.
 fn values(ground: &Ground, shape: &str) -> [String; 2] {
-    let unique = std::process::id().to_string() + &ground.home().display().to_string().replace(|c: char| !c.is_alphanumeric(), "");
+    let unique = std::process::id().to_string()
+        + &ground.home().display().to_string().replace(|c: char| !c.is_alphanumeric(), "");
     ["first", "second"].map(|which| format!("{shape}{which}{unique}"))
 }
 
@@ -82,7 +83,8 @@ impl Night {
     fn held_then(&self, cli: &RealCli, sighting: &Sighting) -> Vec<(String, usize)> {
         let is_cli = |process: &&Process| {
             let exe = std::fs::canonicalize(&cli.path).unwrap();
-            process.args.starts_with(&cli.path.display().to_string()) || process.args.starts_with(&exe.display().to_string())
+            process.args.starts_with(&cli.path.display().to_string())
+                || process.args.starts_with(&exe.display().to_string())
         };
         let clis: Vec<&Process> = sighting.processes.iter().filter(is_cli).collect();
         assert!(!clis.is_empty(), "{}: no CLI in {:#?}", sighting.at, sighting.processes);

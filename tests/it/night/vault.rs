@@ -15,14 +15,14 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// A ground whose first token comes from a command that says its processes and then waits, one of them in a session of
 /// its own and without any environment.
-fn locked(ground: &Ground) {
+pub(crate) fn locked(ground: &Ground) {
     let command = "echo $$ >> vault.pids; env -i setsid sh -c 'echo $$ >> vault.pids; sleep 600' & sleep 600";
     let token = json!({"kind": "oauth", "label": "vault", "command": command, "timeout": "5m"});
     ground.write(".ccc.json", &json!({"tokens": [token]}).to_string());
 }
 
 /// The processes of the command, once both run.
-fn hanging(ground: &Ground) -> Vec<u32> {
+pub(crate) fn hanging(ground: &Ground) -> Vec<u32> {
     look_until("the hanging command", || {
         let text = fs::read_to_string(ground.project().join("vault.pids")).ok()?;
         let pids: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
@@ -31,7 +31,7 @@ fn hanging(ground: &Ground) -> Vec<u32> {
 }
 
 #[track_caller]
-fn assert_nothing_is_left(ground: &Ground, pids: &[u32]) {
+pub(crate) fn assert_nothing_is_left(ground: &Ground, pids: &[u32]) {
     let left: Vec<&u32> = pids.iter().filter(|pid| is_alive(**pid)).collect();
     assert!(left.is_empty(), "of the command's {pids:?} are alive after the end of ccc: {left:?}");
     assert!(!ground.home().join("started").exists(), "the agent was started");
@@ -42,7 +42,10 @@ fn agent(ground: &Ground) -> std::path::PathBuf {
     let started = ground.home().join("started");
     ground.script(
         "claude",
-        &format!("[ \"$1\" = --version ] && {{ echo '2.1.329 (Claude Code)'; exit 0; }}\ntouch '{}'", started.display()),
+        &format!(
+            "[ \"$1\" = --version ] && {{ echo '2.1.329 (Claude Code)'; exit 0; }}\ntouch '{}'",
+            started.display()
+        ),
     )
 }
 
@@ -79,4 +82,25 @@ fn ctrl_c_at_the_terminal_while_a_password_manager_hangs_ends_the_run_at_once() 
     assert!(ground.alive(pid).is_empty(), "{:#?}", ground.alive(pid));
     assert_nothing_is_left(&ground, &pids);
     ground.assert_sound();
+}
+
+#[test]
+fn an_interrupt_while_the_second_password_manager_hangs_ends_the_live_agent_at_once() {
+    let ground = Ground::without_git();
+    locked(&ground);
+    let vaults: serde_json::Value = serde_json::from_str(&ground.read(".ccc.json")).unwrap();
+    let open = json!({"kind": "oauth", "label": "open", "command": "echo sk-ant-oat01-made-up-and-open"});
+    ground.write(".ccc.json", &json!({"tokens": [open, vaults["tokens"][0]]}).to_string());
+    let program = ground.scripted_agent(&json!({
+        "agent": [[{"say": "I begin."}, {"limit": {"resets_in_s": 3_600}}], [{"say": "Done."}]],
+        "critic": [[{"say": "[TASK_COMPLETED]"}]],
+    }));
+    let running = ground.supervise(NOWHERE, &program, &["-p", "do it"]);
+    let pids = hanging(&ground);
+    let asked = Instant::now();
+    running.signal(Signal::INT);
+    let ended = running.end();
+    assert!(asked.elapsed() < AT_ONCE, "it took {:?}", asked.elapsed());
+    ended.assert_code(130);
+    assert_nothing_is_left(&ground, &pids);
 }
