@@ -104,8 +104,11 @@ impl World {
     }
 
     fn fetch(&mut self, credential: Credential, purpose: FetchedFor) {
-        if fetch(credential, purpose, self.inbox.clone(), self.give_up_fetching.clone()) {
-            self.fetching += 1;
+        let wanted = self.fetching.entry(credential.id()).or_default();
+        wanted.push(purpose);
+        // A password manager is not asked twice at a time: whoever wants the value meanwhile gets it with the first.
+        if wanted.len() == 1 {
+            fetch(credential, self.inbox.clone(), self.give_up_fetching.clone());
         }
     }
 
@@ -129,8 +132,8 @@ impl World {
     }
 
     /// A command has given a token's value, or failed to.
-    pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor) {
-        self.fetching = self.fetching.saturating_sub(1);
+    pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>) {
+        let wanted = self.fetching.remove(&token).unwrap_or_default();
         let fault = match value {
             Ok(Some(value)) => {
                 self.wallet.keep(token.clone(), value);
@@ -143,6 +146,12 @@ impl World {
             Ok(None) => Some("its command printed no token".to_owned()),
             Err(fault) => Some(fault),
         };
+        for purpose in wanted {
+            self.serve_fetched(&token, purpose, fault.clone());
+        }
+    }
+
+    fn serve_fetched(&mut self, token: &TokenId, purpose: FetchedFor, fault: Option<String>) {
         match (purpose, fault) {
             (FetchedFor::Spawn(proc), fault) => {
                 // Given up meanwhile: the value is kept for the next one.
@@ -155,7 +164,7 @@ impl World {
             }
             (FetchedFor::Exchange(proc), None) => {
                 let mut at_once = VecDeque::new();
-                self.exchange(proc, &token, &mut at_once);
+                self.exchange(proc, token, &mut at_once);
                 for input in at_once {
                     self.feed(input);
                 }

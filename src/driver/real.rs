@@ -24,8 +24,8 @@ use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
-use super::wallet::Wallet;
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick};
+use super::wallet::{FetchedFor, Wallet};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick, TokenId};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -148,7 +148,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             inbox,
             children: HashMap::new(),
             to_start: HashMap::new(),
-            fetching: 0,
+            fetching: HashMap::new(),
             give_up_fetching: Cancel::new()?,
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
@@ -183,8 +183,8 @@ pub(super) struct World {
     pub(super) children: HashMap<ProcId, Child>,
     /// Processes that are started when the value of their token has been fetched.
     pub(super) to_start: HashMap<ProcId, Spawn>,
-    /// How many commands are asked for a token's value, and what ends them when the run is over.
-    pub(super) fetching: usize,
+    /// Which tokens' commands run, and who waits for their values; and what ends them when the run is over.
+    pub(super) fetching: HashMap<TokenId, Vec<FetchedFor>>,
     pub(super) give_up_fetching: Cancel,
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
@@ -309,7 +309,7 @@ impl World {
             kill_children();
             (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
         }
-        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching == 0) {
+        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty()) {
             let enough = tokio::select! {
                 biased;
                 heard = signals.next() => match heard {
@@ -325,7 +325,7 @@ impl World {
                     match event {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => drop(self.children.remove(&proc)),
-                        Some(Event::Fetched { .. }) => self.fetching = self.fetching.saturating_sub(1),
+                        Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
                         Some(
                             Event::Line { .. }
                             | Event::Progress { .. }
@@ -349,7 +349,7 @@ impl World {
                 (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
             }
         }
-        if self.fetching > 0 {
+        if !self.fetching.is_empty() {
             // One that was just about to be started while all was killed.
             kill_children();
         }
@@ -391,7 +391,7 @@ impl World {
                 let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
                 self.feed(Input::Tokens { request: None, tokens });
             }
-            Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
+            Event::Fetched { token, value } => self.fetched(token, value),
             Event::NotUnderstood { typed } => {
                 let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
                 let now = self.clock.now();

@@ -143,13 +143,16 @@ impl Wallet {
 }
 
 /// Fetches a value by its command, in a thread of its own, until `cancel` says that nobody waits for it any more. What
-/// came of it comes as an event; false when there will be none.
-pub(super) fn fetch(credential: Credential, purpose: FetchedFor, inbox: Inbox, cancel: Cancel) -> bool {
+/// came of it comes as an event.
+pub(super) fn fetch(credential: Credential, inbox: Inbox, cancel: Cancel) {
+    let (token, without) = (credential.id(), inbox.clone());
     let body = move || {
         let value = credential.value_unless(&cancel).map_err(|error| error.to_string());
-        inbox.post(Event::Fetched { token: credential.id(), value, purpose });
+        inbox.post(Event::Fetched { token: credential.id(), value });
     };
-    start("fetch", body)
+    if !start("fetch", body) {
+        without.post(Event::Fetched { token, value: Err("there is no thread to fetch it".to_owned()) });
+    }
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> bool {

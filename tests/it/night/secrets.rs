@@ -66,10 +66,22 @@ impl Night {
         ended.assert_code(0);
         assert_eq!(ended.result()["rotations"], 1, "{:#?}", ended.decisions());
         self.onlooker.assert_no_secret_in_arguments(&self.values);
+        self.assert_checks_have_none();
         for value in &self.values {
             assert!(!ended.stdout.contains(value) && !ended.stderr.contains(value), "{value} was said");
         }
         ended
+    }
+
+    fn assert_checks_have_none(&self) {
+        let sightings = self.onlooker.sightings();
+        let sighting = sightings.iter().find(|sighting| sighting.at == "check").expect("a check was seen");
+        let of_check = |process: &&Process| !process.is_ccc && process.args.contains("check.ready");
+        let checks: Vec<&Process> = sighting.processes.iter().filter(of_check).collect();
+        assert!(!checks.is_empty(), "{:#?}", sighting.processes);
+        for process in checks {
+            assert!(process.credentials(&self.values).is_empty(), "a check has a credential: {}", process.args);
+        }
     }
 
     /// The one credential of the agent (or critic) at each moment at which this can be said: its place among the values.
@@ -107,11 +119,11 @@ on_both! {
         let ground = ground.env("ANTHROPIC_API_KEY", "").env("CLAUDE_CODE_OAUTH_TOKENS", values.join(","));
         let night = Night::new(&ground, values, oauth_header);
         night.play(&ground, cli, Reply::limit_reached("five_hour", 3_600));
-        let first = ("CLAUDE_CODE_OAUTH_TOKEN".to_owned(), 0);
-        assert_eq!(night.held(cli, "first-tool"), [first.clone()]);
+        let [first, second] = [0, 1].map(|place| ("CLAUDE_CODE_OAUTH_TOKEN".to_owned(), place));
+        assert_eq!(night.held(cli, "first-tool"), vec![first.clone()]);
         // The live process was given the second one by its stdin; its environment is what it was started with.
-        assert_eq!(night.held(cli, "second-tool"), [first.clone()]);
-        assert_eq!(night.held(cli, "critic asks"), [first, ("CLAUDE_CODE_OAUTH_TOKEN".to_owned(), 1)]);
+        assert_eq!(night.held(cli, "second-tool"), vec![first.clone()]);
+        assert_eq!(night.held(cli, "critic asks"), [first, second]);
     }
 
     fn no_argument_list_holds_a_key_that_is_exchanged_by_a_restart(cli) {

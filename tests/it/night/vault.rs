@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::harness::{Ground, is_alive, look_until};
+use super::harness::{Ground, action, is_alive, journal, look_until};
 use crate::care::tty::Tty;
 
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -103,4 +103,28 @@ fn an_interrupt_while_the_second_password_manager_hangs_ends_the_live_agent_at_o
     assert!(asked.elapsed() < AT_ONCE, "it took {:?}", asked.elapsed());
     ended.assert_code(130);
     assert_nothing_is_left(&ground, &pids);
+}
+
+#[test]
+fn a_slow_password_manager_is_asked_once_for_the_live_agent_and_its_successor() {
+    let ground = Ground::without_git();
+    let slow = "echo run >> runs; until [ -e unlocked ]; do sleep 0.05; done; echo sk-ant-oat01-made-up-and-slow";
+    let token =
+        |label: &str, command: &str| json!({"kind": "oauth", "label": label, "command": command, "timeout": "5m"});
+    let tokens = json!({"tokens": [token("open", "echo sk-ant-oat01-made-up-and-open"), token("slow", slow)]});
+    ground.write(".ccc.json", &tokens.to_string());
+    let program = ground.scripted_agent(&json!({
+        "agent": [[{"say": "I begin."}, {"limit": {"resets_in_s": 3_600}}], [{"say": "Done."}]],
+        "critic": [[{"say": "[TASK_COMPLETED]"}]],
+    }));
+    let running = ground.supervise(NOWHERE, &program, &["-p", "do it"]);
+    look_until("a successor of the live agent", || {
+        let spawns = journal(&ground.runs().pop()?).iter().filter(|entry| action(entry, "spawn").is_some()).count();
+        (spawns == 2).then_some(())
+    });
+    ground.write("unlocked", "");
+    let ended = running.end();
+    ended.assert_code(0);
+    assert_eq!(ended.result()["rotations"], 1);
+    assert_eq!(ground.read("runs"), "run\n", "its user was asked twice");
 }
