@@ -132,10 +132,13 @@ fn processes(home: &Path) -> Vec<Process> {
     pids.iter()
         .copied()
         .filter(|&pid| is_below(pid))
-        .map(|pid| Process {
-            args: parts(&format!("/proc/{pid}/cmdline")).join(" "),
-            env: environment(pid),
-            is_ccc: fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == ccc),
+        .map(|pid| {
+            // Looked at before the rest: what ccc is just about to start is still a copy of ccc, with its environment.
+            let is_ccc = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == ccc);
+            let args = parts(&format!("/proc/{pid}/cmdline")).join(" ");
+            // The git that measures the tree still has ccc's own environment.
+            let is_ccc = is_ccc || args.starts_with("git -c core.fsmonitor=false ");
+            Process { args, env: environment(pid), is_ccc }
         })
         .collect()
 }
