@@ -15,6 +15,7 @@ use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{TokenSupply, unix_ms};
 use crate::journal::Redactor;
+use crate::process::Cancel;
 use crate::tokens::usage::{Ask, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
 
@@ -111,6 +112,8 @@ pub(super) struct CommandTokens {
     base: Environment,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
+    /// Ends those commands when nobody waits for them any more.
+    give_up: Cancel,
     http: Http,
     /// Asks about accounts, within the budget that all ccc processes share.
     usage: Usage,
@@ -165,7 +168,8 @@ impl CommandTokens {
         let shared = SharedTokens::new(&dirs.state);
         let login = credentials::login_place(context)?;
         let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
-        Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), http, usage })
+        let give_up = Cancel::new().map_err(|error| CliError::new(ErrorKind::Io, error.to_string()))?;
+        Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), give_up, http, usage })
     }
 
     /// A redactor that knows the values of all of them.
@@ -180,7 +184,7 @@ impl CommandTokens {
         if let Some(value) = kept().get(&id) {
             return Ok(Some(value.clone()));
         }
-        let value = credential.value()?;
+        let value = credential.value_unless(&self.give_up)?;
         if let Some(value) = value.as_ref().filter(|_| credential.needs_fetching()) {
             kept().insert(id, value.clone());
         }
@@ -213,6 +217,10 @@ impl TokenSupply for CommandTokens {
         };
         let value = self.value(credential).map_err(|error| error.to_string())?;
         Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
+    }
+
+    fn give_up(&self) {
+        self.give_up.cancel();
     }
 
     fn look(&self, token: &TokenId) -> Vec<TokenFact> {

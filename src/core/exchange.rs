@@ -103,6 +103,18 @@ impl Core {
         }
     }
 
+    /// The model has answered this process since the exchange, if only in part: it has worked.
+    pub(super) fn exchange_bears_out(&mut self, proc: ProcId) {
+        let Some(live) = self.live_mut(proc) else { return };
+        if live.swap.is_some() || live.proof == Proof::Proven {
+            return;
+        }
+        live.proof = Proof::Proven;
+        let token = live.token.clone();
+        let label = self.fact(token.as_ref()).map(|token| token.label.clone()).unwrap_or_default();
+        self.note("rotation", &format!("the live process is answered with {label}"));
+    }
+
     /// When an exchange is given up.
     pub(super) fn exchange_deadline(&self) -> Option<Tick> {
         self.agent.iter().chain(&self.critics).filter_map(|live| live.swap.as_ref()).map(|swap| swap.due).min()

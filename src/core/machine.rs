@@ -44,6 +44,8 @@ pub struct Core {
     pub(super) session: Session,
     pub(super) turns: Conversation,
     pub(super) agent: Option<Live>,
+    /// A wait for a reset that was broken off by a turn which the agent began by itself. No answer since shows it needless.
+    pub(super) reset_awaited: Option<Pause>,
     /// The agent is not started before this.
     pub(super) agent_not_before: Tick,
     /// The critic, and critics that are still ending.
@@ -133,6 +135,7 @@ impl Core {
             measure_due: None,
             session,
             agent: None,
+            reset_awaited: None,
             agent_not_before: Tick::ZERO,
             critics: Vec::new(),
             stage: Stage::NotBegun,
@@ -560,6 +563,10 @@ impl Core {
             AgentEvent::Text { text, sub_agent } => {
                 if let Some(live) = self.live_mut(proc) {
                     live.throttles = 0;
+                }
+                // A sub-agent may have asked before the exchange.
+                if !sub_agent {
+                    self.exchange_bears_out(proc);
                 }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }

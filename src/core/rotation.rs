@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 
-use super::exchange::Proof;
 use super::limit_choice::Asked;
 use super::live::Live;
 use super::machine::{Pause, Stage};
@@ -214,21 +213,17 @@ impl Core {
 
     /// A turn of this process was answered with its token.
     pub(super) fn token_works(&mut self, proc: ProcId) {
+        self.exchange_bears_out(proc);
+        self.reset_awaited = None;
         let Some(live) = self.live_mut(proc) else { return };
         live.throttles = 0;
-        let was_exchanged = live.proof != Proof::Proven;
-        live.proof = Proof::Proven;
         let Some(id) = live.token.clone() else { return };
         let in_spite_of_limit = self.tokens.in_spite_of_limit.take_if(|wanted| *wanted == id).is_some();
         let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
         let limited = token.limited_until_unix_ms.is_some() || in_spite_of_limit;
         let news = limited || token.refused || self.tokens.tries_refused;
         pool::learn(token, &TokenReport::Works);
-        let label = token.label.clone();
         self.tokens.refused.remove(&id);
-        if was_exchanged {
-            self.note("rotation", &format!("the live process is answered with {label}"));
-        }
         if news {
             self.tell(id, TokenReport::Works);
         }

@@ -3,9 +3,10 @@
 use super::conversation::{CutOff, Delivery};
 use super::id::jitter_unit;
 use super::live::{Life, Live};
-use super::machine::Stage;
+use super::machine::{Pause, Stage};
 use super::pool::{UNKNOWN_RESET_MS, plausible_reset};
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
+use super::review::Reviewing;
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
 use crate::agent::{
@@ -305,6 +306,11 @@ impl Core {
         match &self.stage {
             Stage::Checking(_) | Stage::Reviewing(_) => {
                 self.decide("judge again later", "the agent began a turn by itself during the review");
+                if let Stage::Reviewing(Reviewing { pause: Some(pause), .. }) = &self.stage {
+                    let pause = *pause;
+                    self.end_wait(&pause);
+                    self.reset_awaited = Some(pause).filter(|pause| pause.until_unix_ms.is_some());
+                }
                 self.abandon_review();
                 self.iteration = self.iteration.saturating_sub(1);
                 self.stage = Stage::Working;
@@ -377,11 +383,14 @@ impl Core {
                 };
                 match self.provider_pause_ms(retry_after_ms) {
                     Some(pause_ms) => {
-                        let pause = self.pause(None, pause_ms, 0);
-                        self.decide(
-                            &format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
-                            &format!("the provider failed: {message}"),
-                        );
+                        let reset = self.reset_awaited.take().filter(|reset| !self.is_over(reset));
+                        let pause = reset
+                            .map_or_else(|| self.pause(None, pause_ms, 0), |reset| Pause { since: self.now, ..reset });
+                        let what = match reset {
+                            Some(_) => "wait for the reset".to_owned(),
+                            None => format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
+                        };
+                        self.decide(&what, &format!("the provider failed: {message}"));
                         self.phase_changes("waiting", message);
                         self.begin_wait(pause);
                     }

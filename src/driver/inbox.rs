@@ -22,7 +22,6 @@ use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Frame, FrameDecoder, LineLimit};
 
 use super::tree::Snapshot;
-use super::wallet::FetchedFor;
 
 /// How much output may wait for the loop, in bytes, over all processes.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
@@ -44,7 +43,7 @@ pub(super) enum Event {
     Answered { number: u32, choice: LimitChoice },
     NotUnderstood { typed: String },
     Probed { token: TokenId, reports: Vec<TokenReport> },
-    Fetched { token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor },
+    Fetched { token: TokenId, value: Result<Option<SecretString>, String> },
 }
 
 /// The sending side; cheap to clone.

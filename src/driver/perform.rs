@@ -24,6 +24,7 @@ use crate::process::{
     run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
+use crate::tokens::Credential;
 
 /// How much of a check's output is kept for agent and critic, in bytes.
 const CHECK_TAIL_BYTES: usize = 16 * 1024;
@@ -97,8 +98,17 @@ impl World {
             Value::ToFetch(credential) => {
                 let proc = spawn.proc;
                 self.to_start.insert(proc, spawn);
-                fetch(credential, FetchedFor::Spawn(proc), self.inbox.clone());
+                self.fetch(credential, FetchedFor::Spawn(proc));
             }
+        }
+    }
+
+    fn fetch(&mut self, credential: Credential, purpose: FetchedFor) {
+        let wanted = self.fetching.entry(credential.id()).or_default();
+        wanted.push(purpose);
+        // A password manager is not asked twice at a time: whoever wants the value meanwhile gets it with the first.
+        if wanted.len() == 1 {
+            fetch(credential, self.inbox.clone(), self.give_up_fetching.clone());
         }
     }
 
@@ -112,7 +122,7 @@ impl World {
 
     fn exchange(&mut self, proc: ProcId, token: &TokenId, at_once: &mut VecDeque<Input>) {
         if let Value::ToFetch(credential) = self.wallet.value(Some(token)) {
-            fetch(credential, FetchedFor::Exchange(proc), self.inbox.clone());
+            self.fetch(credential, FetchedFor::Exchange(proc));
             return;
         }
         // Without a line nobody answers, and the core restarts the process after its limit.
@@ -122,7 +132,8 @@ impl World {
     }
 
     /// A command has given a token's value, or failed to.
-    pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>, purpose: FetchedFor) {
+    pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>) {
+        let wanted = self.fetching.remove(&token).unwrap_or_default();
         let fault = match value {
             Ok(Some(value)) => {
                 if let Some(text) = self.wallet.unhidden(&token, &value) {
@@ -139,6 +150,12 @@ impl World {
             Ok(None) => Some("its command printed no token".to_owned()),
             Err(fault) => Some(fault),
         };
+        for purpose in wanted {
+            self.serve_fetched(&token, purpose, fault.clone());
+        }
+    }
+
+    fn serve_fetched(&mut self, token: &TokenId, purpose: FetchedFor, fault: Option<String>) {
         match (purpose, fault) {
             (FetchedFor::Spawn(proc), fault) => {
                 // Given up meanwhile: the value is kept for the next one.
@@ -151,7 +168,7 @@ impl World {
             }
             (FetchedFor::Exchange(proc), None) => {
                 let mut at_once = VecDeque::new();
-                self.exchange(proc, &token, &mut at_once);
+                self.exchange(proc, token, &mut at_once);
                 for input in at_once {
                     self.feed(input);
                 }

@@ -24,8 +24,8 @@ use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::inbox::{Event, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
-use super::wallet::Wallet;
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick};
+use super::wallet::{FetchedFor, Wallet};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick, TokenId};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -133,7 +133,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             journal: setup.journal,
             heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
             run_dir: setup.run_dir,
-            ours: Arc::new(Ours::of_process(&setup.state_dir)),
+            ours: Arc::new(Ours::of_process(&setup.state_dir, &setup.env)),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
             redactor: SharedRedactor::new(setup.redactor),
@@ -148,6 +148,8 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             inbox,
             children: HashMap::new(),
             to_start: HashMap::new(),
+            fetching: HashMap::new(),
+            give_up_fetching: Cancel::new()?,
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             finish: None,
@@ -181,6 +183,9 @@ pub(super) struct World {
     pub(super) children: HashMap<ProcId, Child>,
     /// Processes that are started when the value of their token has been fetched.
     pub(super) to_start: HashMap<ProcId, Spawn>,
+    /// Which tokens' commands run, and who waits for their values; and what ends them when the run is over.
+    pub(super) fetching: HashMap<TokenId, Vec<FetchedFor>>,
+    pub(super) give_up_fetching: Cancel,
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
@@ -294,6 +299,7 @@ impl World {
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: Signals) -> End {
         let tick = self.clock.now();
         self.write_summary("finished");
+        self.give_up_fetching.cancel();
         for cancel in self.checks.values() {
             cancel.cancel();
         }
@@ -303,7 +309,7 @@ impl World {
             kill_children();
             (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
         }
-        while !(self.checks.is_empty() && self.children.is_empty()) {
+        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty()) {
             let enough = tokio::select! {
                 biased;
                 heard = signals.next() => match heard {
@@ -319,6 +325,7 @@ impl World {
                     match event {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => drop(self.children.remove(&proc)),
+                        Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
                         Some(
                             Event::Line { .. }
                             | Event::Progress { .. }
@@ -327,7 +334,6 @@ impl World {
                             | Event::TreeCompared { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
-                            | Event::Fetched { .. }
                             | Event::NotUnderstood { .. },
                         )
                         | None => {}
@@ -342,6 +348,10 @@ impl World {
                 kill_children();
                 (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
             }
+        }
+        if !self.fetching.is_empty() {
+            // One that was just about to be started while all was killed.
+            kill_children();
         }
         let journal_news = self.journal.close();
         let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));
@@ -381,7 +391,7 @@ impl World {
                 let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
                 self.feed(Input::Tokens { request: None, tokens });
             }
-            Event::Fetched { token, value, purpose } => self.fetched(token, value, purpose),
+            Event::Fetched { token, value } => self.fetched(token, value),
             Event::NotUnderstood { typed } => {
                 let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
                 let now = self.clock.now();

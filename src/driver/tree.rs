@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::real::ChildEnv;
 use crate::core::TreeFact;
 
 /// More files than this are not looked at one by one: the tree is measured by git alone, or not at all outside of git.
@@ -25,23 +26,26 @@ const MAX_HASHED_BYTES: u64 = 64 * 1024 * 1024;
 /// How many changed paths are named.
 const NAMED_PATHS: usize = 20;
 
-/// Files in the tree that ccc itself writes while it runs: what its output goes to when the user logs it there, and its
-/// state directory when that lies there. They are nobody's change.
+/// What ccc itself brings to the tree. Files that it writes there while it runs (what its output goes to when the user
+/// logs it there, and its state directory) are nobody's change. And the environment of the git that it looks with: a
+/// repository may name programs that git runs, which are not to find credentials.
 #[derive(Debug, Clone, Default)]
 pub struct Ours {
     files: Vec<(u64, u64)>,
     state_dir: PathBuf,
+    git_env: Option<ChildEnv>,
 }
 
 impl Ours {
     /// Those of this process.
     #[must_use]
-    pub fn of_process(state_dir: &Path) -> Ours {
+    pub fn of_process(state_dir: &Path, git_env: &ChildEnv) -> Ours {
         let streams = [rustix::fs::fstat(rustix::stdio::stdout()), rustix::fs::fstat(rustix::stdio::stderr())];
         let regular = |mode| rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::RegularFile;
         let logs = streams.into_iter().flatten().filter(|stat| regular(stat.st_mode));
         let files = logs.map(|stat| (stat.st_dev, stat.st_ino)).collect();
-        Ours { files, state_dir: state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()) }
+        let state_dir = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+        Ours { files, state_dir, git_env: Some(git_env.clone()) }
     }
 
     fn has(&self, path: &Path) -> bool {
@@ -117,8 +121,8 @@ impl Snapshot {
             is_git: true,
             ours: Arc::clone(ours),
         };
-        let listing = git(root, &["ls-files", "-z", "--cached", "--others", "--directory", "--exclude-standard"]);
-        let status = git(root, &["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]);
+        let listing = git(ours, root, &["ls-files", "-z", "--cached", "--others", "--directory", "--exclude-standard"]);
+        let status = git(ours, root, &["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]);
         let (listing, status) = match (listing.and_then(Running::output), status.and_then(Running::output)) {
             (Ok(listing), Ok(status)) => (listing, status),
             (Err(trouble), _) | (_, Err(trouble)) => {
@@ -349,8 +353,12 @@ fn hex(bytes: &[u8]) -> String {
 struct Running(std::process::Child);
 
 /// Starts git without taking locks the agent's own git could trip over, and without anybody's pager, colours or hooks.
-fn git(root: &Path, args: &[&str]) -> Result<Running, String> {
-    Command::new("git")
+fn git(ours: &Ours, root: &Path, args: &[&str]) -> Result<Running, String> {
+    let mut command = Command::new("git");
+    if let Some(ChildEnv(env)) = &ours.git_env {
+        command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
+    }
+    command
         .args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"])
         .args(args)
         .current_dir(root)
@@ -511,7 +519,8 @@ mod tests {
             fs::write(&log, "Supervisor").expect("write");
             fs::create_dir(&state).expect("mkdir");
             let meta = fs::metadata(&log).expect("stat");
-            let ours = Arc::new(Ours { files: vec![(meta.dev(), meta.ino())], state_dir: state.clone() });
+            let ours =
+                Arc::new(Ours { files: vec![(meta.dev(), meta.ino())], state_dir: state.clone(), git_env: None });
             let before = Snapshot::take(dir.path(), &ours);
             fs::write(&log, "Supervisor mode enabled").expect("write");
             fs::write(state.join("journal.jsonl"), "{}").expect("write");

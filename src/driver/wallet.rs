@@ -13,6 +13,7 @@ use crate::config::Env;
 use crate::core::pool::learn;
 use crate::core::{ProcId, TokenFact, TokenId, TokenReport};
 use crate::journal::Redactor;
+use crate::process::Cancel;
 use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens, TokenStates, probe};
 
 /// Stack of the threads that fetch and probe; TLS is deeper than the rest.
@@ -147,17 +148,23 @@ impl Wallet {
     }
 }
 
-/// Fetches a value by its command, in a thread of its own.
-pub(super) fn fetch(credential: Credential, purpose: FetchedFor, inbox: Inbox) {
+/// Fetches a value by its command, in a thread of its own, until `cancel` says that nobody waits for it any more. What
+/// came of it comes as an event.
+pub(super) fn fetch(credential: Credential, inbox: Inbox, cancel: Cancel) {
+    let (token, without) = (credential.id(), inbox.clone());
     let body = move || {
-        let value = credential.value().map_err(|error| error.to_string());
-        inbox.post(Event::Fetched { token: credential.id(), value, purpose });
+        let value = credential.value_unless(&cancel).map_err(|error| error.to_string());
+        inbox.post(Event::Fetched { token: credential.id(), value });
     };
-    start("fetch", body);
+    if !start("fetch", body) {
+        without.post(Event::Fetched { token, value: Err("there is no thread to fetch it".to_owned()) });
+    }
 }
 
-fn start(name: &str, body: impl FnOnce() + Send + 'static) {
-    if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body) {
+fn start(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
+    let started = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body);
+    if let Err(error) = &started {
         tracing::warn!(%error, "no thread for {name}");
     }
+    started.is_ok()
 }

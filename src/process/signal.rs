@@ -24,6 +24,12 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Its number on this system.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self.raw().as_raw()
+    }
+
     pub(super) fn raw(self) -> rustix::process::Signal {
         match self {
             Self::Interrupt => rustix::process::Signal::INT,

@@ -1,5 +1,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use crate::agent::AgentKind;
 use crate::config::Provider;
 use crate::core::TokenId;
 use crate::journal::Redactor;
+use crate::process::Cancel;
 
 /// What kind of credential it is; the core's word for it.
 pub use crate::core::TokenKind as CredentialKind;
@@ -179,9 +181,19 @@ impl Credential {
     /// # Errors
     /// When the command fails, takes too long or prints no token.
     pub fn value(&self) -> Result<Option<SecretString>, FetchError> {
+        let not_started =
+            |error: io::Error| FetchError::NotStarted { label: self.label.clone(), error: error.to_string() };
+        self.value_unless(&Cancel::new().map_err(not_started)?)
+    }
+
+    /// The same, until `cancel` says that nobody waits for it any more: then a command is ended, or not even started.
+    ///
+    /// # Errors
+    /// When the command fails, takes too long, prints no token or is given up.
+    pub fn value_unless(&self, cancel: &Cancel) -> Result<Option<SecretString>, FetchError> {
         match &self.source {
             Source::Held(secret) => Ok(Some(secret.clone())),
-            Source::Command(command) => command.run(&self.label).map(Some),
+            Source::Command(command) => command.run(&self.label, cancel).map(Some),
             Source::Agent(_) => Ok(None),
         }
     }

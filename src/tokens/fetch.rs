@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::credential::short_hash;
 use crate::config::Span;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, SpawnError, run_command};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 
 /// How long a command may take unless the configuration says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +60,12 @@ pub enum FetchError {
         /// Its limit, in milliseconds.
         timeout_ms: u128,
     },
+    /// Nobody waits for it any more.
+    #[error("the command of the token {label} was given up")]
+    GivenUp {
+        /// The token.
+        label: String,
+    },
     /// It ended with an error.
     #[error("the command of the token {label} failed with {how}{}", said(.stderr))]
     Failed {
@@ -97,20 +103,21 @@ impl FetchCommand {
         short_hash(b"ccc token command 1\0", &self.line)
     }
 
-    /// Runs it and takes its stdout, without white space around it, for the token called `label`.
-    pub(super) fn run(&self, label: &str) -> Result<SecretString, FetchError> {
+    /// Runs it and takes its stdout, without white space around it, for the token called `label`. Given up when `cancel`
+    /// says so: then it is ended, or not even started.
+    pub(super) fn run(&self, label: &str, cancel: &Cancel) -> Result<SecretString, FetchError> {
         let label = label.to_owned();
+        if cancel.is_cancelled() {
+            return Err(FetchError::GivenUp { label });
+        }
         let mut spec = CommandSpec::shell(&self.line, self.cwd.clone());
         spec.env.clone_from(&self.env);
         spec.timeout = self.timeout;
         spec.grace = GRACE;
         spec.output_tail_limit_bytes = OUTPUT_LIMIT_BYTES;
         spec.errors = CommandErrors::Apart { tail_limit_bytes: ERRORS_LIMIT_BYTES };
-        let ran = Cancel::new()
-            .map_err(|error| error.to_string())
-            .and_then(|cancel| run_command(&spec, &cancel).map_err(|error: SpawnError| error.to_string()));
-        match ran {
-            Err(error) => Err(FetchError::NotStarted { label, error }),
+        match run_command(&spec, cancel) {
+            Err(error) => Err(FetchError::NotStarted { label, error: error.to_string() }),
             Ok(result) => self.judge(label, &result),
         }
     }
@@ -118,7 +125,8 @@ impl FetchCommand {
     fn judge(&self, label: String, result: &CommandResult) -> Result<SecretString, FetchError> {
         let no_token = |label, what| Err(FetchError::NoToken { label, what });
         match (result.ending, result.exit.code) {
-            (CommandEnding::TimedOut | CommandEnding::Cancelled, _) => {
+            (CommandEnding::Cancelled, _) => return Err(FetchError::GivenUp { label }),
+            (CommandEnding::TimedOut, _) => {
                 return Err(FetchError::TimedOut { label, timeout_ms: self.timeout.as_millis() });
             }
             (CommandEnding::Exited, Some(0)) => {}
@@ -168,7 +176,8 @@ mod tests {
     fn fetch(line: &str, timeout: Option<&str>) -> Result<SecretString, FetchError> {
         let env = vec![("PATH".into(), "/usr/bin:/bin".into()), ("HELD".into(), "made-up-1".into())];
         let timeout = timeout.map(|text| text.parse().expect("a span"));
-        FetchCommand::new(line.to_owned(), timeout, std::env::temp_dir(), Arc::new(env)).run("work")
+        FetchCommand::new(line.to_owned(), timeout, std::env::temp_dir(), Arc::new(env))
+            .run("work", &Cancel::new().expect("a cancel"))
     }
 
     #[test]
@@ -216,6 +225,16 @@ mod tests {
             rustix::fs::Mode::empty(),
         );
         assert_eq!(open.expect_err("no reader is left"), rustix::io::Errno::NXIO);
+    }
+
+    #[test]
+    fn a_command_that_is_given_up_beforehand_is_not_even_started() {
+        let cancel = Cancel::new().expect("a cancel");
+        cancel.cancel();
+        // It could not even be started here, and that would be said.
+        let command = FetchCommand::new("true".to_owned(), None, "/nonexistent".into(), Arc::default());
+        let error = command.run("work", &cancel).expect_err("it is given up");
+        assert_eq!(error, FetchError::GivenUp { label: "work".to_owned() });
     }
 
     #[test]

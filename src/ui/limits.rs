@@ -16,15 +16,18 @@ pub(super) fn time(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
 }
 
 /// Every token with its reset, and when the run goes on by itself.
-pub(super) fn spent(tokens: &[SpentToken], until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+pub(super) fn spent(tokens_known: &[SpentToken], until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
         (true, _) => format!("{}: refused", token.label),
         (false, Some(until)) => format!("{}: free again {}", token.label, time(until, now_unix_ms, zone)),
         (false, None) => format!("{}: free", token.label),
     };
-    let tokens: Vec<String> = tokens.iter().map(state).collect();
+    let tokens: Vec<String> = tokens_known.iter().map(state).collect();
     let until = time(until_unix_ms, now_unix_ms, zone);
-    format!("no token may be used now; the run goes on by itself {until}\n{}", tokens.join("\n"))
+    let has_free = tokens_known.iter().any(|token| !token.refused && token.until_unix_ms.is_none());
+    // The user chose to wait although there was another one.
+    let why = if has_free { "waiting for the reset" } else { "no token may be used now" };
+    format!("{why}; the run goes on by itself {until}\n{}", tokens.join("\n"))
 }
 
 /// The question with its choices, numbered.
@@ -71,6 +74,17 @@ mod tests {
         if zone != TimeZone::UTC {
             assert!(spent(&tokens, NOW, NOW, &zone).contains("Fri 21:21 CET"));
         }
+    }
+
+    #[test]
+    fn a_wait_beside_a_free_token_does_not_say_that_there_is_none() {
+        let token = |label: &str, until_unix_ms| SpentToken { label: label.to_owned(), until_unix_ms, refused: false };
+        let tokens = [token("A", Some(NOW + 8_100_000)), token("B", None)];
+        assert_eq!(
+            spent(&tokens, NOW + 8_100_000, NOW, &TimeZone::UTC),
+            "waiting for the reset; the run goes on by itself Fri 20:21 UTC (in 2h 15m 00s)\n\
+             A: free again Fri 20:21 UTC (in 2h 15m 00s)\nB: free"
+        );
     }
 
     #[test]

@@ -569,3 +569,42 @@ fn going_on_in_spite_of_a_limit_ends_with_the_answer_that_proves_it_free() {
     assert_eq!(spawned_with(&actions), None, "{actions:?}");
     assert!(actions.iter().any(|action| matches!(action, Action::Ask(_))), "it is asked again: {actions:?}");
 }
+
+#[test]
+fn an_exchange_is_borne_out_by_words_of_the_model_before_the_turn_ends() {
+    let says = r#"{"type":"assistant","message":{"model":"m-1","content":[{"type":"text","text":"I go on."}]}}"#;
+    for words in [None, Some(says)] {
+        let mut tokens = two(OAuth);
+        tokens.push(token("c", OAuth));
+        let (mut night, turn) = at_work(plan(), tokens);
+        night.lines(1, &accepted(&turn));
+        assert_eq!(credentials(&night.lines(1, &[retry(401)])), ["b"]);
+        night.applied(1, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
+        night.lines(1, &words.map(str::to_owned).into_iter().collect::<Vec<_>>());
+        let limited = night.lines(1, &spent(&turn, Some(3_600)));
+        let reported = night.tokens[1].limited_until_unix_ms.is_some();
+        assert_eq!(reported, words.is_some(), "{words:?}: {limited:?}");
+    }
+}
+
+#[test]
+fn a_wait_for_a_reset_is_gone_on_with_after_a_turn_that_the_agent_began_by_itself() {
+    let (mut run, turn) = working(plan());
+    let critic = spawn(&run.work(1, &turn, "Done.")).expect("a critic").proc.0;
+    let mut actions = run.spawned(critic);
+    actions.extend(run.measured(1, "t", &[]));
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    let waits = run.lines(critic, &spent(&brief, Some(36_000)));
+    assert_eq!(decisions(&waits), ["wait for the reset"]);
+    run.exited(critic, 1, "");
+    // A schedule fires; that the provider fails is no news.
+    let own = TurnId("own".to_owned());
+    let woke = run.lines(1, &accepted(&own)[1..3]);
+    assert_eq!(decisions(&woke), ["judge again later"]);
+    let failed = failed(&own, 429, "rate_limit").join("\n").replace(r#","user_message_uuids":["own"]"#, "");
+    let actions = run.lines(1, &failed.lines().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(decisions(&actions), ["wait for the reset"], "{actions:?}");
+    run.now = Tick::ZERO.plus_ms(3_000_000);
+    let early = run.feed(Input::Elapsed { unix_ms: BEGAN_MS + 3_000_000 });
+    assert_eq!((sent(&early), spawn(&early)), (None, None), "{early:?}");
+}

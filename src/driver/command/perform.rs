@@ -8,7 +8,7 @@ use std::thread;
 
 use super::beat_file;
 use super::world::{Ears, Event, World};
-use crate::core::command::{BeatReading, CommandAction, CommandInput, CommandSignal};
+use crate::core::command::{BeatReading, CommandAction, CommandExit, CommandInput, CommandSignal};
 use crate::core::{SpawnFault, Tick, TokenId};
 use crate::driver::perform::fault_of;
 use crate::process::{
@@ -23,6 +23,11 @@ impl World {
         match action {
             CommandAction::Spawn { life, token } => self.spawn(life, token, at_once),
             CommandAction::Signal { life, signal } => {
+                match signal {
+                    CommandSignal::Int => self.give_up_start(life, Signal::Interrupt, at_once),
+                    CommandSignal::Term => self.give_up_start(life, Signal::Terminate, at_once),
+                    CommandSignal::Tstp | CommandSignal::Cont => {}
+                }
                 if let Some(guest) = self.living(life) {
                     guest.signal(match signal {
                         CommandSignal::Int => Signal::Interrupt,
@@ -52,6 +57,7 @@ impl World {
                 }
             }
             CommandAction::KillTree { life } => {
+                self.give_up_start(life, Signal::Kill, at_once);
                 if let Some(guest) = self.living(life) {
                     guest.kill_tree();
                 }
@@ -110,9 +116,21 @@ impl World {
             let environment = tokens.environment(token.as_ref());
             let _ = inbox.send(Event::Environment { life, environment });
         };
+        self.to_start = Some(life);
+        self.fetching += 1;
         if let Err(error) = thread::Builder::new().name("token".to_owned()).stack_size(STACK_BYTES).spawn(body) {
+            self.to_start = None;
+            self.fetching -= 1;
             let (fault, message) = (SpawnFault::Exhausted, error.to_string());
             at_once.push_back(CommandInput::SpawnFailed { life, fault, message });
+        }
+    }
+
+    /// A program that still waits for its token's value need not be started any more: the signal is its end.
+    fn give_up_start(&mut self, life: u32, signal: Signal, at_once: &mut VecDeque<CommandInput>) {
+        if self.to_start.take_if(|waiting| *waiting == life).is_some() {
+            let exit = CommandExit { signal: Some(signal.number()), ..CommandExit::default() };
+            at_once.push_back(CommandInput::Exited { life, exit });
         }
     }
 

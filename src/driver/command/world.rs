@@ -43,6 +43,8 @@ pub trait TokenSupply: Debug + Send + Sync {
     /// # Errors
     /// Why the token's value cannot be had, without any value.
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String>;
+    /// The run is over: whoever still blocks for a token is to let go of it, and of what was started for it.
+    fn give_up(&self);
     /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
     fn look(&self, token: &TokenId) -> Vec<TokenFact>;
 }
@@ -149,6 +151,8 @@ pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
             screen: setup.screen,
             inbox,
             guest: None,
+            to_start: None,
+            fetching: 0,
             question: None,
             suspended: false,
             finish: None,
@@ -249,6 +253,10 @@ pub(super) struct World {
     pub(super) inbox: mpsc::UnboundedSender<Event>,
     /// The program and the number of its life.
     pub(super) guest: Option<(u32, Guest)>,
+    /// The life that is started when the value of its token is at hand.
+    pub(super) to_start: Option<u32>,
+    /// How many threads wait for such a value.
+    pub(super) fetching: usize,
     pub(super) question: Option<LimitQuestion>,
     /// The core has ordered a stop of ccc itself and has not heard of its end.
     pub(super) suspended: bool,
@@ -309,18 +317,25 @@ impl World {
     /// Ends what still runs, gives the terminal back, and only then lets go.
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
         self.write_summary("finished");
-        if self.guest.is_some() {
+        self.tokens.give_up();
+        if self.guest.is_some() || self.fetching > 0 {
             kill_children();
             let deadline = self.clock.after(KILL_PATIENCE);
-            while self.guest.is_some() {
+            while self.guest.is_some() || self.fetching > 0 {
                 tokio::select! {
                     event = events.recv() => match event {
-                        Some(Event::Exited { .. }) | None => self.guest = None,
+                        Some(Event::Exited { .. }) => self.guest = None,
+                        Some(Event::Environment { .. }) => self.fetching = self.fetching.saturating_sub(1),
+                        None => break,
                         Some(_) => {}
                     },
                     () = tokio::time::sleep_until(deadline) => break,
                 }
             }
+        }
+        if self.fetching > 0 {
+            // A token's command that was just about to be started while all was killed.
+            kill_children();
         }
         if let Some(console) = &self.console {
             console.finish(LAST_WORDS);
@@ -362,6 +377,11 @@ impl World {
                 self.feed(CommandInput::Tokens { request, tokens, unix_ms });
             }
             Event::Environment { life, environment } => {
+                self.fetching = self.fetching.saturating_sub(1);
+                // Given up meanwhile.
+                if self.to_start.take_if(|waiting| *waiting == life).is_none() {
+                    return;
+                }
                 let input = self.spawn_with(life, environment);
                 self.feed(input);
             }

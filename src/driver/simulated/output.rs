@@ -236,8 +236,9 @@ impl World {
         }
         if ends {
             process.asked = false;
-            // What fails after an exchange may be about the token before.
-            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| !process.unproven) {
+            // What fails after an exchange may be about the token before; and of one that has not read what it was asked
+            // nobody can say what it has answered.
+            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| !process.unproven && process.reading) {
                 self.laws.spent(process.given.as_ref(), resets_at_unix_ms);
             }
         }
@@ -250,7 +251,9 @@ impl World {
         let mut exit = process.exit.clone();
         let (role, leaves) = (process.role, process.leaves);
         exit.turn_recorded = self.turn_recorded();
-        if role == Role::Agent && !leaves && matches!(self.core.phase(), "starting" | "working") {
+        // The end of one that had survived its kill was counted when it was given up.
+        let given_up = process.frozen;
+        if role == Role::Agent && !leaves && !given_up && matches!(self.core.phase(), "starting" | "working") {
             self.laws.agent_died();
         }
         self.feed_maybe_twice(Input::Exited { proc, exit })?;

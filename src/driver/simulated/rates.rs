@@ -85,7 +85,7 @@ impl Rates {
             bad_review: dice.rate(of(30_000, 20_000)),
             bad_critic: dice.rate(of(20_000, 10_000)),
             killed: dice.rate(of(40_000, 30_000)),
-            unkillable: dice.rate(20_000),
+            unkillable: dice.rate(80_000),
             spawn_fails: dice.rate(of(20_000, 10_000)),
             no_credential: if dice.percent(10) { dice.rate(10_000) } else { 0 },
             fetched: if dice.percent(30) { dice.rate(50_000) } else { 0 },

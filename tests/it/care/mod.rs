@@ -7,8 +7,9 @@
 mod life;
 mod limits;
 mod provider;
+mod secrets;
 mod terminal;
-mod tty;
+pub(crate) mod tty;
 
 use std::fs;
 use std::path::Path;

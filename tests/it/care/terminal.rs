@@ -42,7 +42,8 @@ fn the_size_and_its_changes_reach_the_program() {
 #[test]
 fn ctrl_c_is_a_signal_to_the_program_and_its_end_the_users() {
     let ground = Ground::without_git();
-    let mut tty = Tty::start(&command(&ground, "echo begun; sleep 600"));
+    // In one process: a shell that gets the signal while it starts another one waits for that one first.
+    let mut tty = Tty::start(&command(&ground, "echo begun; exec sleep 600"));
     tty.until("begun");
     look_until("the raw terminal", || tty.is_raw().then_some(()));
     tty.type_in(b"\x03");

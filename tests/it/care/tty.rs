@@ -12,19 +12,19 @@ use rustix::termios::{LocalModes, OutputModes, tcgetattr};
 use crate::night::harness::DEADLINE;
 
 /// A terminal of 80 columns and 24 lines.
-pub(super) struct Tty {
+pub(crate) struct Tty {
     master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     chunks: Receiver<Vec<u8>>,
-    pub(super) seen: Vec<u8>,
+    pub(crate) seen: Vec<u8>,
     /// How much of `seen` was looked at by [`Tty::until`].
     looked_at: usize,
 }
 
 impl Tty {
     /// Starts this command as the leader of the terminal's session.
-    pub(super) fn start(command: &Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 })
             .expect("a terminal");
@@ -52,21 +52,21 @@ impl Tty {
         Self { master: pair.master, keys, child, chunks, seen: Vec::new(), looked_at: 0 }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.process_id().expect("it runs")
     }
 
-    pub(super) fn type_in(&mut self, keys: &[u8]) {
+    pub(crate) fn type_in(&mut self, keys: &[u8]) {
         self.keys.write_all(keys).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
     }
 
-    pub(super) fn resize(&self, cols: u16, rows: u16) {
+    pub(crate) fn resize(&self, cols: u16, rows: u16) {
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("another size");
     }
 
     /// Waits until this is on the terminal, after what was waited for before.
     #[track_caller]
-    pub(super) fn until(&mut self, part: &str) {
+    pub(crate) fn until(&mut self, part: &str) {
         let end = Instant::now() + DEADLINE;
         loop {
             let rest = &self.seen[self.looked_at..];
@@ -83,7 +83,7 @@ impl Tty {
 
     /// Waits for the end; the exit code, or 128 and the signal.
     #[track_caller]
-    pub(super) fn end(&mut self) -> u32 {
+    pub(crate) fn end(&mut self) -> u32 {
         let end = Instant::now() + DEADLINE;
         // The reader ends when nobody has the terminal any more.
         while let Ok(chunk) = self.chunks.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -94,7 +94,7 @@ impl Tty {
     }
 
     /// Whether keys reach a program one by one, unprocessed.
-    pub(super) fn is_raw(&self) -> bool {
+    pub(crate) fn is_raw(&self) -> bool {
         let raw = self.master.as_raw_fd().expect("a descriptor");
         // SAFETY: in a test; the master lives as long as `self`.
         #[allow(unsafe_code, reason = "portable-pty gives the master only as a number")]
@@ -103,7 +103,7 @@ impl Tty {
         !modes.local_modes.contains(LocalModes::ICANON) && !modes.output_modes.contains(OutputModes::OPOST)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 }

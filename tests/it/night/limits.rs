@@ -7,27 +7,29 @@ use super::seen::{agents, is_critic, user_texts};
 use crate::scripted_api::{Limit, Message, Recorded, Reply, Rule, Script, ScriptedApi, Times, When, Window};
 
 const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
-const OAUTHS: [&str; 3] = ["sk-ant-oat01-first-made-up", "sk-ant-oat01-second-made-up", "sk-ant-oat01-third-made-up"];
-const KEYS: [&str; 3] = ["sk-ant-api03-first-made-up", "sk-ant-api03-second-made-up", "sk-ant-api03-third-made-up"];
+pub(super) const OAUTHS: [&str; 3] =
+    ["sk-ant-oat01-first-made-up", "sk-ant-oat01-second-made-up", "sk-ant-oat01-third-made-up"];
+pub(super) const KEYS: [&str; 3] =
+    ["sk-ant-api03-first-made-up", "sk-ant-api03-second-made-up", "sk-ant-api03-third-made-up"];
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];
 
 /// A ground with so many OAuth tokens and nothing else.
-fn with_oauth(ground: Ground, tokens: usize) -> Ground {
+pub(super) fn with_oauth(ground: Ground, tokens: usize) -> Ground {
     ground.env(ANTHROPIC_API_KEY, "").env("CLAUDE_CODE_OAUTH_TOKENS", OAUTHS[..tokens].join(","))
 }
 
 /// A ground with so many API keys and nothing else.
-fn with_keys(ground: Ground, keys: usize) -> Ground {
+pub(super) fn with_keys(ground: Ground, keys: usize) -> Ground {
     ground.env(ANTHROPIC_API_KEY, "").env("ANTHROPIC_API_KEYS", KEYS[..keys].join(","))
 }
 
 /// Answers these requests so, as often.
-fn when(when: When, times: Times, reply: Reply) -> Rule {
+pub(super) fn when(when: When, times: Times, reply: Reply) -> Rule {
     Rule { when, times, reply }
 }
 
 /// The 429 of a spent window, with and without the time of its reset.
-fn rejected(reset_in_s: Option<u64>) -> Reply {
+pub(super) fn rejected(reset_in_s: Option<u64>) -> Reply {
     if let Some(reset_in_s) = reset_in_s {
         return Reply::limit_reached("five_hour", reset_in_s);
     }
@@ -43,7 +45,7 @@ fn rejected(reset_in_s: Option<u64>) -> Reply {
 }
 
 /// The 429 of a key, with the pause that it asks for in seconds.
-fn throttled(retry_after: &str) -> Reply {
+pub(super) fn throttled(retry_after: &str) -> Reply {
     Reply::Error {
         status: 429,
         error_type: "rate_limit_error".to_owned(),
@@ -66,16 +68,16 @@ fn with_window(text: &str, utilization: f64, reset_in_s: u64) -> Reply {
     Reply::Message(Message { limit: Some(limit), ..Message::paced(text, 1, 0) })
 }
 
-fn bearer(token: &str) -> When {
+pub(super) fn bearer(token: &str) -> When {
     When::header("authorization", &format!("Bearer {token}"))
 }
 
-fn key(key: &str) -> When {
+pub(super) fn key(key: &str) -> When {
     When::header("x-api-key", key)
 }
 
 /// With which credential each conversational request came, by its place in the lists above.
-fn used(requests: &[Recorded]) -> Vec<usize> {
+pub(super) fn used(requests: &[Recorded]) -> Vec<usize> {
     let place = |request: &Recorded| {
         let sent = request.headers.get("x-api-key").or(request.headers.get("authorization")).map_or("", String::as_str);
         let sent = sent.trim_start_matches("Bearer ");
@@ -85,14 +87,14 @@ fn used(requests: &[Recorded]) -> Vec<usize> {
 }
 
 /// The task stands once in the last request of the agent: whatever happened, the model sees it once.
-fn assert_task_seen_once(requests: &[Recorded]) {
+pub(super) fn assert_task_seen_once(requests: &[Recorded]) {
     let last = agents(requests).pop().expect("a request of the agent").body.clone();
     let texts = user_texts(&last);
     assert_eq!(texts.iter().filter(|said| said.trim().starts_with("do it")).count(), 1, "{texts:#?}");
 }
 
 /// No value of a token in anything that ccc wrote or said.
-fn assert_no_secret(ground: &Ground, ended: &Ended<'_>) {
+pub(super) fn assert_no_secret(ground: &Ground, ended: &Ended<'_>) {
     for secret in OAUTHS.iter().chain(&KEYS) {
         assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret} was said");
         for file in files(&ground.state()) {
@@ -103,7 +105,7 @@ fn assert_no_secret(ground: &Ground, ended: &Ended<'_>) {
     }
 }
 
-fn rotations(ended: &Ended<'_>) -> Value {
+pub(super) fn rotations(ended: &Ended<'_>) -> Value {
     ended.result()["rotations"].clone()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,16 @@ struct Shared {
     started: Instant,
     book: Mutex<Book>,
     grown: Condvar,
+    watch: Watch,
+}
+
+/// What is done at each conversational request before it is answered: whoever asked is alive then, and waits.
+struct Watch(Box<dyn Fn(&Recorded) + Send + Sync>);
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +73,18 @@ impl ScriptedApi {
     /// # Errors
     /// When the port is taken or the thread cannot be started.
     pub(crate) fn start_on(script: Script, port: u16) -> io::Result<Self> {
+        Self::start_watched(script, port, |_| ())
+    }
+
+    /// Listens on this port of 127.0.0.1, and does this at each conversational request before it is answered.
+    ///
+    /// # Errors
+    /// When the port is taken or the thread cannot be started.
+    pub(crate) fn start_watched(
+        script: Script,
+        port: u16,
+        watch: impl Fn(&Recorded) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -74,6 +97,7 @@ impl ScriptedApi {
                 side: Vec::new(),
             }),
             grown: Condvar::new(),
+            watch: Watch(Box::new(watch)),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
@@ -172,8 +196,10 @@ impl Shared {
             book.used[index] += 1;
             book.script.rules[index].reply.clone()
         });
-        book.requests.push(Recorded { number, at: self.started.elapsed(), headers, body, rule });
+        let request = Recorded { number, at: self.started.elapsed(), headers, body, rule };
+        book.requests.push(request.clone());
         drop(guard);
+        (self.watch.0)(&request);
         self.grown.notify_all();
         (number, reply)
     }
