@@ -172,11 +172,6 @@ impl CommandTokens {
         Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), give_up, http, usage })
     }
 
-    /// A redactor that knows the values of all of them.
-    pub(super) fn redactor(&self) -> Redactor {
-        self.pool.as_ref().map_or_else(Redactor::new, Pool::redactor)
-    }
-
     /// The value of a token; a command is run for it once.
     fn value(&self, credential: &Credential) -> Result<Option<SecretString>, FetchError> {
         let id = credential.id();
@@ -217,6 +212,11 @@ impl TokenSupply for CommandTokens {
         };
         let value = self.value(credential).map_err(|error| error.to_string())?;
         Ok(pool.child_env(&credential.id(), value.as_ref()).apply(base))
+    }
+
+    fn redactor(&self) -> Redactor {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pool.as_ref().map_or_else(Redactor::new, |pool| pool.redactor_with(fetched.values()))
     }
 
     fn give_up(&self) {

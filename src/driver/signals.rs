@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
 pub(super) const SIGXFSZ: i32 = 25;
 /// SIGHUP.
-pub(super) const SIGHUP: u32 = 1;
+const SIGHUP: u32 = 1;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,7 @@ pub(super) enum Heard {
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` when ccc was started under `nohup`: then the terminal's end is nothing to us.
-    hangup: Option<Signal>,
+    hangup: Hangup,
     child: Signal,
     resized: Signal,
     /// Never awaited: that it is listened to keeps a full disk quota from killing us; the write's error says it all.
@@ -38,7 +37,7 @@ impl Signals {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) },
+            hangup: Hangup::listen()?,
             child: signal(SignalKind::child())?,
             resized: signal(SignalKind::window_change())?,
             _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
@@ -47,25 +46,36 @@ impl Signals {
 
     /// The next signal. Stops come first.
     pub(super) async fn next(&mut self) -> Heard {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => Heard::Stop("Ctrl-C"),
             _ = self.terminate.recv() => Heard::Stop("ccc was asked to terminate (SIGTERM)"),
-            _ = hangup => Heard::Stop("the terminal was closed (SIGHUP)"),
+            () = self.hangup.heard() => Heard::Stop("the terminal was closed (SIGHUP)"),
             _ = self.child.recv() => Heard::ChildEnded,
             _ = self.resized.recv() => Heard::Resized,
         }
     }
 }
 
+/// The end of the terminal. Nothing to us when ccc was started under `nohup`.
+#[derive(Debug)]
+pub(super) struct Hangup(Option<Signal>);
+
+impl Hangup {
+    pub(super) fn listen() -> std::io::Result<Hangup> {
+        Ok(Hangup(if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) }))
+    }
+
+    pub(super) async fn heard(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Whether whoever started us has told us to ignore this signal (`nohup`). False where the system does not say.
-pub(super) fn is_ignored(number: u32) -> bool {
+fn is_ignored(number: u32) -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

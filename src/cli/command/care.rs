@@ -16,7 +16,7 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::core::command::{BeatPlan, CommandCore, CommandPlan};
 use crate::core::{Finish, Outcome};
-use crate::driver::{self, CommandEnd, CommandSetup};
+use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
 use crate::journal::{self, Header, JournalWriter, RunDir};
 use crate::process::{self, OuterTerminal};
 use crate::ui::{Form, Limits, Printer, Screen, Style};

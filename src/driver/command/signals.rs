@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::driver::signals::{SIGHUP, SIGXFSZ, is_ignored};
+use crate::driver::signals::{Hangup, SIGXFSZ};
 
 /// SIGTSTP and SIGCONT have other numbers on other systems than Linux.
 const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
@@ -31,7 +31,7 @@ pub(super) struct JobSignals {
     interrupt: Signal,
     quit: Signal,
     terminate: Signal,
-    hangup: Option<Signal>,
+    hangup: Hangup,
     suspend: Signal,
     continued: Signal,
     child: Signal,
@@ -46,7 +46,7 @@ impl JobSignals {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) },
+            hangup: Hangup::listen()?,
             suspend: signal(SignalKind::from_raw(SIGTSTP))?,
             continued: signal(SignalKind::from_raw(SIGCONT))?,
             child: signal(SignalKind::child())?,
@@ -57,16 +57,10 @@ impl JobSignals {
 
     /// The next signal. Ends come first.
     pub(super) async fn next(&mut self) -> Heard {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Heard::End("ccc was asked to terminate (SIGTERM)"),
-            _ = hangup => Heard::End("the terminal was closed (SIGHUP)"),
+            () = self.hangup.heard() => Heard::End("the terminal was closed (SIGHUP)"),
             _ = self.quit.recv() => Heard::End("Ctrl-\\"),
             _ = self.interrupt.recv() => Heard::Interrupt,
             _ = self.continued.recv() => Heard::Continued,

@@ -43,6 +43,8 @@ pub trait TokenSupply: Debug + Send + Sync {
     /// # Errors
     /// Why the token's value cannot be had, without any value.
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String>;
+    /// A redactor of all values that are known by now.
+    fn redactor(&self) -> Redactor;
     /// The run is over: whoever still blocks for a token is to let go of it, and of what was started for it.
     fn give_up(&self);
     /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
@@ -378,6 +380,9 @@ impl World {
             }
             Event::Environment { life, environment } => {
                 self.fetching = self.fetching.saturating_sub(1);
+                // Before the program can say what a command has given.
+                self.redactor = self.tokens.redactor();
+                *self.journal.redactor_mut() = self.redactor.clone();
                 // Given up meanwhile.
                 if self.to_start.take_if(|waiting| *waiting == life).is_none() {
                     return;
