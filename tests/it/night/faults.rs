@@ -103,13 +103,17 @@ on_both! {
 
     fn a_provider_that_is_not_reached_at_first_costs_no_token(cli) {
         let nights: Vec<_> = [true, false].map(|oauth| (with_two(oauth), Port::hold())).into();
-        let running: Vec<_> = nights
+        let mut running: Vec<_> = nights
             .iter()
             .map(|(ground, port)| ground.supervise(&port.base_url(), &cli.path, &["-p", "do it"]))
             .collect();
-        for ((ground, port), mut running) in nights.iter().zip(running) {
+        // Each provider is there before the first wait of its run is over.
+        let mut apis = Vec::new();
+        for ((_, port), running) in nights.iter().zip(&mut running) {
             running.until("a wait for the provider", |event| event["type"] == "phase" && event["phase"] == "waiting");
-            let api = api(Script::new().then(Reply::text("Done.")).then(approval()), port);
+            apis.push(api(Script::new().then(Reply::text("Done.")).then(approval()), port));
+        }
+        for (((ground, _), api), running) in nights.iter().zip(apis).zip(running) {
             let ended = running.end();
             assert_nobodys_fault(ground, &ended, &api.requests());
             assert_eq!(api.request_count(), 2);
