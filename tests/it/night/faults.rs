@@ -121,6 +121,29 @@ on_both! {
             assert_eq!(sent, ["task", "continue"]);
         }
     }
+
+    fn where_no_route_leads_to_the_provider_the_run_waits_and_blames_no_token(cli) {
+        // Nobody's name, and an address to which there is no way (RFC 2606 and RFC 6666).
+        let nights: Vec<_> =
+            ["http://provider.invalid", "http://[100::1]:9"].map(|base_url| (with_two(true), base_url)).into();
+        let mut running: Vec<_> =
+            nights.iter().map(|(ground, base_url)| ground.supervise(base_url, &cli.path, &["-p", "do it"])).collect();
+        for running in &mut running {
+            // The second one is past the first, so the run goes on by itself.
+            for _ in 0..2 {
+                running.until("a wait", |event| event["type"] == "phase" && event["phase"] == "waiting");
+            }
+            running.signal(rustix::process::Signal::INT);
+        }
+        for ((ground, _), running) in nights.iter().zip(running) {
+            let ended = running.end();
+            ended.assert_code(130);
+            assert_eq!(rotations(&ended), 0, "{:#?}", ended.decisions());
+            assert_eq!(ended.result()["restarts"], 0, "{:#?}", ended.decisions());
+            assert_no_token_blamed(ground);
+            assert_no_secret(ground, &ended);
+        }
+    }
 }
 
 /// A port of loopback that nobody else gets while nobody listens there: it is bound, and connections are refused.
