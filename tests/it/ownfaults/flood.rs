@@ -101,7 +101,7 @@ fn started_again(first: &str) {
     let task = world.ground.write("TASK.md", &format!("{TASK}\n{}", "More of it.\n".repeat(100_000)));
     let mut command =
         world.ccc(&["--supervisor", "--output-format", "stream-json", "--stall-timeout", "1s", "--prompt-file"]);
-    command.arg(task).arg("--agent").arg(&world.agent);
+    command.arg(task).arg("--agent").arg(&world.agent).env("CCC_START_TIMEOUT", "8s");
     let ended = Running::spawn(&world.ground, &mut command).end();
     ended.assert_code(0);
     assert_eq!(ended.result()["restarts"], 1, "{:#?}", ended.decisions());
