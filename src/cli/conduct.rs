@@ -13,7 +13,9 @@ use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{OutputFormat, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
-use crate::journal::{Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, SessionLock, Tail};
+use crate::journal::{
+    Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
+};
 use crate::process;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
 
@@ -168,7 +170,8 @@ fn conduct(
     printer.in_zone(jiff::tz::TimeZone::system());
     let screen = Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
-    let banner = banner(&plan, &run_dir, session_id, night, &redactor);
+    let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
+    let banner = Banner { resumed_task, ..banner(&plan, &run_dir, session_id, night, &redactor) };
     for piece in printer.start(life.from, &banner) {
         let _ = screen.put(piece);
     }
@@ -251,6 +254,7 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
     let budgets = &plan.budgets;
     Banner {
         run_id: plan.run_id.clone(),
+        resumed_task: None,
         run_dir: run_dir.path().display().to_string(),
         cwd: plan.cwd.clone(),
         session_id,

@@ -146,8 +146,8 @@ pub enum Show {
     Notice { text: String },
     /// Another token is used from now on; by their labels.
     Rotation { from: String, to: String, why: String },
-    /// No token may be used now; the first is free again at `until_unix_ms`.
-    Spent { tokens: Vec<SpentToken>, until_unix_ms: i64, now_unix_ms: i64 },
+    /// No token may be used now; the first is free again at `until_unix_ms`, for which the run `waits` or not.
+    Spent { tokens: Vec<SpentToken>, until_unix_ms: i64, waits: bool, now_unix_ms: i64 },
     /// A question that the user may answer.
     Question { question: LimitQuestion, now_unix_ms: i64 },
     /// The run is over.

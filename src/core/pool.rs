@@ -98,6 +98,7 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
         }
         TokenReport::Limited { until_unix_ms, .. } => token.limited_until_unix_ms = Some(*until_unix_ms),
         TokenReport::Refused => token.refused = true,
+        TokenReport::Accepted => token.refused = false,
         TokenReport::Works => {
             token.limited_until_unix_ms = None;
             token.refused = false;

@@ -473,10 +473,6 @@ impl Core {
     }
 
     fn wait_for_token(&mut self, occasion: Occasion, until_unix_ms: i64, why: &str) {
-        if self.plan.no_wait {
-            self.close(Outcome::Limits, &format!("every token is spent and waiting was not wanted: {why}"));
-            return;
-        }
         let now_unix_ms = self.unix_ms();
         let tokens = self.tokens.known.iter().map(|token| SpentToken {
             label: token.label.clone(),
@@ -484,10 +480,18 @@ impl Core {
             refused: token.refused,
         });
         let tokens = tokens.collect();
+        let waits = !self.plan.no_wait;
+        self.show(Show::Spent { tokens, until_unix_ms, waits, now_unix_ms });
+        if !waits {
+            self.close(
+                Outcome::Limits,
+                &format!("every token is spent, and waiting was not wanted (--no-wait): {why}"),
+            );
+            return;
+        }
         let pause = self.limit_pause(until_unix_ms);
         self.decide("wait for the reset", why);
         self.phase_changes("waiting", why);
-        self.show(Show::Spent { tokens, until_unix_ms, now_unix_ms });
         let role = match occasion {
             Occasion::AtWork(proc) => self.live_mut(proc).map(|live| live.role),
             Occasion::Idle => None,

@@ -86,4 +86,6 @@ pub enum TokenReport {
     Refused,
     /// A request with it was answered: it is neither spent nor refused.
     Works,
+    /// It is accepted; whether it is spent was not told.
+    Accepted,
 }

@@ -8,7 +8,7 @@ use super::pool::{UNKNOWN_RESET_MS, plausible_reset};
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::review::Reviewing;
 use super::watch::Overdue;
-use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault};
+use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
@@ -365,6 +365,13 @@ impl Core {
                 self.cut_off(started_by);
                 self.wait_for_reset(*resets_at_unix_s, message);
             }
+            FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => {
+                self.cut_off(started_by);
+                self.close(
+                    Outcome::Limits,
+                    &format!("the provider takes no more requests, and waiting was not wanted (--no-wait): {message}"),
+                );
+            }
             FailureCause::Throttled { .. } | FailureCause::Unavailable => {
                 self.cut_off(started_by);
                 let retry_after_ms = match cause {
@@ -465,6 +472,14 @@ impl Core {
     /// So much later than the reset itself, lest a fleet starts in step.
     pub(super) fn reset_jitter_ms(&self) -> i64 {
         (RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration)) as i64
+    }
+
+    /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
+    /// after its own tries, or at once when the provider asks for a long pause (facts §8); of a subscription at the second time.
+    pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
+        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let oauth = self.fact(token.as_ref()).is_some_and(|token| token.kind == TokenKind::OAuth);
+        self.plan.no_wait && (!oauth || self.provider_failures_in_a_row > 0)
     }
 
     /// How long to wait after one more failure of the provider; `None` when it failed too often.

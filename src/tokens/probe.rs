@@ -76,6 +76,10 @@ pub struct Probed {
     pub verdict: ProbeVerdict,
     /// Its windows, as far as the answer told them.
     pub windows: Vec<WindowFact>,
+    /// What was asked would have been rejected had the token been spent. Not so for a list of models, nor for an account
+    /// that tells of no window: there *valid* means that the token is accepted, and no more.
+    #[serde(skip)]
+    pub tells_of_limits: bool,
 }
 
 impl fmt::Display for ProbeVerdict {
@@ -94,8 +98,13 @@ impl fmt::Display for ProbeVerdict {
 }
 
 impl Probed {
+    /// The same of an answer that would have come from a spent token, too.
+    fn of_acceptance(self) -> Self {
+        Self { tells_of_limits: false, ..self }
+    }
+
     fn bare(verdict: ProbeVerdict) -> Self {
-        Self { verdict, windows: Vec::new() }
+        Self { verdict, windows: Vec::new(), tells_of_limits: true }
     }
 
     /// What all ccc processes should know of it. Windows that are over within a minute are left out: they tell of a
@@ -113,7 +122,8 @@ impl Probed {
             // An account may be good for most models and spent for the one that was refused to us.
             ProbeVerdict::Valid => {
                 let is_spent = |window: &WindowFact| window.utilization.is_some_and(|used| used >= 1.0);
-                (!windows.iter().any(is_spent)).then_some(TokenReport::Works)
+                let report = if self.tells_of_limits { TokenReport::Works } else { TokenReport::Accepted };
+                (!windows.iter().any(is_spent)).then_some(report)
             }
             ProbeVerdict::Limited { until_unix_ms, window } => Some(TokenReport::Limited {
                 until_unix_ms: plausible_reset(until_unix_ms.map(|at| at.div_euclid(1_000)), now_unix_ms),
@@ -175,7 +185,7 @@ pub(super) fn by_message(http: &Http, kind: CredentialKind, secret: &SecretStrin
         Err(fault) => unreachable_by(&fault),
         Ok(answer) if answer.status == 404 => {
             let models = http.ask(&Question { service, path: "/v1/models?limit=1", body: None, headers, key });
-            models.map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms))
+            models.map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
         }
         Ok(answer) => judge(&answer, now_unix_ms),
     }
@@ -183,7 +193,8 @@ pub(super) fn by_message(http: &Http, kind: CredentialKind, secret: &SecretStrin
 
 fn by_models(http: &Http, provider: Provider, path: &str, key: Key<'_>, now_unix_ms: i64) -> Probed {
     let question = Question { service: Service::Api(provider), path, body: None, headers: &[], key };
-    http.ask(&question).map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms))
+    http.ask(&question)
+        .map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
 }
 
 pub(super) fn unreachable_by(fault: &HttpFault) -> Probed {
@@ -220,7 +231,9 @@ pub(super) fn of_account(account: &Account, now_unix_ms: i64) -> Probed {
         },
         Some(_) | None => ProbeVerdict::Valid,
     };
-    Probed { verdict, windows: account.windows.iter().map(usage::UsageWindow::fact).collect() }
+    let windows: Vec<WindowFact> = account.windows.iter().map(usage::UsageWindow::fact).collect();
+    let tells_of_limits = windows.iter().any(|window| window.utilization.is_some());
+    Probed { verdict, windows, tells_of_limits }
 }
 
 /// What an answer means for the token.
@@ -239,7 +252,7 @@ fn judge(answer: &Answer, now_unix_ms: i64) -> Probed {
         }
         status => ProbeVerdict::Unknown { why: format!("the provider answered with HTTP {status}") },
     };
-    Probed { verdict, windows: limits.windows }
+    Probed { verdict, windows: limits.windows, tells_of_limits: true }
 }
 
 /// A field of an error's body, when it is text.
@@ -393,7 +406,8 @@ mod tests {
             utilization: Some(0.97),
             resets_at_unix_s: Some(NOW / 1_000 + in_s),
         };
-        let probed = |verdict| Probed { verdict, windows: vec![window("tokens", 20), window("five_hour", 60)] };
+        let windows = vec![window("tokens", 20), window("five_hour", 60)];
+        let probed = |verdict| Probed { verdict, windows: windows.clone(), tells_of_limits: true };
         let lasting = TokenReport::Windows(vec![window("five_hour", 60)]);
         for (verdict, report) in [
             (ProbeVerdict::Valid, Some(TokenReport::Works)),
@@ -414,5 +428,8 @@ mod tests {
             assert_eq!(probed(verdict.clone()).reports(NOW), expected, "{verdict:?}");
         }
         assert_eq!(Probed::bare(ProbeVerdict::Valid).reports(NOW), [TokenReport::Works]);
+        assert_eq!(Probed::bare(ProbeVerdict::Valid).of_acceptance().reports(NOW), [TokenReport::Accepted]);
+        let nothing = of_account(&Account { windows: Vec::new(), ..Account::default() }, NOW);
+        assert_eq!(nothing.reports(NOW), [TokenReport::Accepted], "an account that tells nothing proves nothing");
     }
 }

@@ -135,6 +135,7 @@ impl TokenState {
             TokenReport::Refused => {
                 self.refused_value = credential.fingerprint.as_ref().map(|print| print.as_str().to_owned());
             }
+            TokenReport::Accepted => self.refused_value = None,
             TokenReport::Works => {
                 self.limited_until_unix_ms = None;
                 self.limited_window = None;
@@ -518,6 +519,8 @@ mod tests {
             (vec![TokenReport::Refused], None, None, true, vec![]),
             (vec![limited(3, None), TokenReport::Refused], Some(3), None, true, vec![]),
             (vec![TokenReport::Refused, TokenReport::Works], None, None, false, vec![]),
+            (vec![limited(3, Some("a")), TokenReport::Accepted], Some(3), Some("a"), false, vec![]),
+            (vec![TokenReport::Refused, TokenReport::Accepted], None, None, false, vec![]),
             (vec![TokenReport::Windows(vec![old("a"), old("b")])], None, None, false, vec![old("a"), old("b")]),
             (
                 vec![

@@ -8,6 +8,8 @@ use super::style::{Ink, Style};
 pub struct Banner {
     /// The run's name.
     pub run_id: String,
+    /// What a run that is gone on with was about, in one line; a new one's task is said as its first turn.
+    pub resumed_task: Option<String>,
     /// The run's directory.
     pub run_dir: String,
     /// The directory the agent works in.
@@ -69,8 +71,9 @@ impl Banner {
         bounds.push(format!("{} in a row", count(self.max_restarts as usize, "restart")));
         let timeouts =
             format!("{} without progress, {} for a tool", bound(self.stall_timeout_ms), bound(self.tool_timeout_ms));
-        let mut rows = vec![
-            ("run", self.run_id.clone()),
+        let mut rows = vec![("run", self.run_id.clone())];
+        rows.extend(self.resumed_task.clone().map(|task| ("task", task)));
+        rows.extend([
             ("journal", self.run_dir.clone()),
             ("directory", self.cwd.clone()),
             ("session", self.session_id.clone().unwrap_or_else(|| "not known yet".to_owned())),
@@ -79,7 +82,7 @@ impl Banner {
             ("bounds", bounds.join(", ")),
             ("timeouts", timeouts),
             ("critic", format!("prompt: {}", self.prompt_origin)),
-        ];
+        ]);
         if self.checks.is_empty() {
             rows.push(("checks", "none".to_owned()));
         }

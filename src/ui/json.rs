@@ -85,9 +85,10 @@ impl StreamJson {
             Show::Rotation { from, to, why } => {
                 opened("rotation", tick).field("from", from).field("to", to).field("why", why)
             }
-            Show::Spent { tokens, until_unix_ms, .. } => {
-                opened("spent", tick).field("tokens", tokens).field("until_unix_ms", until_unix_ms)
-            }
+            Show::Spent { tokens, until_unix_ms, waits, .. } => opened("spent", tick)
+                .field("tokens", tokens)
+                .field("until_unix_ms", until_unix_ms)
+                .field("waits", waits),
             Show::Question { question, .. } => opened("question", tick)
                 .field("number", &question.number)
                 .field("token", &question.token)

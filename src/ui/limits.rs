@@ -15,8 +15,14 @@ pub(super) fn time(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     }
 }
 
-/// Every token with its reset, and when the run goes on by itself.
-pub(super) fn spent(tokens_known: &[SpentToken], until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+/// Every token with its reset, and when the run goes on by itself, if it does.
+pub(super) fn spent(
+    tokens_known: &[SpentToken],
+    until_unix_ms: i64,
+    waits: bool,
+    now_unix_ms: i64,
+    zone: &TimeZone,
+) -> String {
     let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
         (true, _) => format!("{}: refused", token.label),
         (false, Some(until)) => format!("{}: free again {}", token.label, time(until, now_unix_ms, zone)),
@@ -27,7 +33,8 @@ pub(super) fn spent(tokens_known: &[SpentToken], until_unix_ms: i64, now_unix_ms
     let has_free = tokens_known.iter().any(|token| !token.refused && token.until_unix_ms.is_none());
     // The user chose to wait although there was another one.
     let why = if has_free { "waiting for the reset" } else { "no token may be used now" };
-    format!("{why}; the run goes on by itself {until}\n{}", tokens.join("\n"))
+    let then = if waits { "the run goes on by itself" } else { "it could go on" };
+    format!("{why}; {then} {until}\n{}", tokens.join("\n"))
 }
 
 /// The question with its choices, numbered.
@@ -65,14 +72,16 @@ mod tests {
             |label: &str, until_unix_ms, refused| SpentToken { label: label.to_owned(), until_unix_ms, refused };
         let tokens = [token("A", Some(NOW + 8_100_000), false), token("B", None, true)];
         let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
-        let told = spent(&tokens, NOW + 8_100_000, NOW, &TimeZone::UTC);
+        let told = spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC);
         assert_eq!(
             told,
             "no token may be used now; the run goes on by itself Fri 20:21 UTC (in 2h 15m 00s)\n\
              A: free again Fri 20:21 UTC (in 2h 15m 00s)\nB: refused"
         );
+        let not_waiting = spent(&tokens, NOW + 8_100_000, false, NOW, &TimeZone::UTC);
+        assert!(not_waiting.starts_with("no token may be used now; it could go on Fri 20:21 UTC (in 2h 15m 00s)\n"));
         if zone != TimeZone::UTC {
-            assert!(spent(&tokens, NOW, NOW, &zone).contains("Fri 21:21 CET"));
+            assert!(spent(&tokens, NOW, true, NOW, &zone).contains("Fri 21:21 CET"));
         }
     }
 
@@ -81,7 +90,7 @@ mod tests {
         let token = |label: &str, until_unix_ms| SpentToken { label: label.to_owned(), until_unix_ms, refused: false };
         let tokens = [token("A", Some(NOW + 8_100_000)), token("B", None)];
         assert_eq!(
-            spent(&tokens, NOW + 8_100_000, NOW, &TimeZone::UTC),
+            spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC),
             "waiting for the reset; the run goes on by itself Fri 20:21 UTC (in 2h 15m 00s)\n\
              A: free again Fri 20:21 UTC (in 2h 15m 00s)\nB: free"
         );

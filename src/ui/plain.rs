@@ -161,8 +161,8 @@ impl Plain {
             Show::Rotation { from, to, why } => {
                 self.said("↻ ", Ink::Warn, &format!("another token from now on: {to} instead of {from} ({why})"))
             }
-            Show::Spent { tokens, until_unix_ms, now_unix_ms } => {
-                self.said("! ", Ink::Warn, &limits::spent(tokens, *until_unix_ms, *now_unix_ms, &self.zone))
+            Show::Spent { tokens, until_unix_ms, waits, now_unix_ms } => {
+                self.said("! ", Ink::Warn, &limits::spent(tokens, *until_unix_ms, *waits, *now_unix_ms, &self.zone))
             }
             Show::Question { question, now_unix_ms } => {
                 let text = limits::question(question, *now_unix_ms, &self.zone);

@@ -256,7 +256,8 @@ fn writable(subject: &'static str, dir: &Path) -> Finding {
 
 fn git(context: &Context, project: &Project) -> Finding {
     const SUBJECT: &str = "git";
-    const ADVICE: &str = "without a repository ccc cannot tell whether the files changed between two judgements";
+    const ADVICE: &str = "in a repository ccc knows by their contents which files have changed; elsewhere it goes by their \
+        times, and in more than 50,000 files it cannot tell";
     let path = context.env.get(crate::config::env::PATH).unwrap_or_default();
     let found = std::env::split_paths(path).map(|dir| project.cwd.join(dir).join("git")).find(|git| git.is_file());
     let Some(program) = found else {

@@ -330,7 +330,7 @@ impl CommandCore {
             refused: token.refused,
         };
         let tokens = self.tokens.known.iter().map(told).collect();
-        self.act(CommandAction::Show(Show::Spent { tokens, until_unix_ms, now_unix_ms }));
+        self.act(CommandAction::Show(Show::Spent { tokens, until_unix_ms, waits: !self.plan.no_wait, now_unix_ms }));
     }
 
     pub(super) fn count_wait(&mut self, wait: &Wait) {

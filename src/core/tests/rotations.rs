@@ -608,3 +608,20 @@ fn a_wait_for_a_reset_is_gone_on_with_after_a_turn_that_the_agent_began_by_itsel
     let early = run.feed(Input::Elapsed { unix_ms: BEGAN_MS + 3_000_000 });
     assert_eq!((sent(&early), spawn(&early)), (None, None), "{early:?}");
 }
+
+#[test]
+fn who_does_not_want_to_wait_does_not_wait_for_a_key_that_the_cli_has_given_up_on() {
+    for (kind, ends_at_once) in [(ApiKey, true), (OAuth, false)] {
+        let mut no_wait = plan();
+        no_wait.no_wait = true;
+        let (mut night, turn) = at_work(no_wait, vec![token("a", kind)]);
+        let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
+        let end = |actions: &[Action]| decisions(actions).contains(&"end as limits");
+        assert_eq!(end(&actions), ends_at_once, "{kind}: {actions:?}");
+        if !ends_at_once {
+            let again = sent(&night.wait()).expect("a momentary crowd is tried once more").turn.clone();
+            night.lines(1, &accepted(&again));
+            assert!(end(&night.lines(1, &failed(&again, 429, "rate_limit"))));
+        }
+    }
+}

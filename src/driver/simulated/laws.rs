@@ -340,6 +340,9 @@ impl Laws {
 
     /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.
     pub(super) fn forget(&mut self) {
+        // Also a turn that had made a verdict stale: the run stands where it was judged.
+        self.approved = true;
+        self.needs_user = true;
         self.sent = None;
         self.words.clear();
         self.said.clear();

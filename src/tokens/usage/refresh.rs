@@ -199,7 +199,7 @@ impl Usage {
         let kept = known.verdict.as_ref().filter(|last| self.still_holds(last, credential, waited, now_unix_ms));
         if let Some(last) = kept {
             let windows = known.windows.iter().map(|window| window.at(now_unix_ms).fact()).collect();
-            let probed = Probed { verdict: last.said.clone(), windows };
+            let probed = Probed { verdict: last.said.clone(), windows, tells_of_limits: false };
             return Judged::Verdict { probed, at_unix_ms: last.at_unix_ms, kept: true };
         }
         let _lock = match lock {
@@ -333,7 +333,11 @@ impl Usage {
                 failed(known, "the login is not accepted; run `claude`, which renews it".to_owned())
             }
             Said::Refused => {
-                let probed = Probed { verdict: ProbeVerdict::Refused { status: 401 }, windows: Vec::new() };
+                let probed = Probed {
+                    verdict: ProbeVerdict::Refused { status: 401 },
+                    windows: Vec::new(),
+                    tells_of_limits: false,
+                };
                 known.fault = Some(probed.verdict.to_string());
                 Refreshed::Learnt(probed)
             }

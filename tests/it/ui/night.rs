@@ -9,6 +9,7 @@ pub(super) const SESSION: &str = "6f0c2e9a-0000-4000-8000-000000000001";
 pub(super) fn banner() -> Banner {
     Banner {
         run_id: "20261120-ab12".into(),
+        resumed_task: None,
         run_dir: "/home/me/.local/state/ccc/runs/20261120-ab12".into(),
         cwd: "/home/me/my work".into(),
         session_id: Some(SESSION.into()),

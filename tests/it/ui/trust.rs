@@ -52,6 +52,7 @@ fn written(form: Form, live: bool, evil: &str) -> String {
     let style = Style { colour: false, live, columns: 40 };
     let banner = Banner {
         run_id: evil.into(),
+        resumed_task: None,
         run_dir: evil.into(),
         cwd: evil.into(),
         session_id: Some(evil.into()),
