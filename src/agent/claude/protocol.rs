@@ -36,6 +36,8 @@ pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
 #[derive(Debug, Clone, Default)]
 pub(in crate::agent) struct ClaudeProtocol {
     state: State,
+    /// A turn that follows the answered one has begun and has no result yet, where the CLI's state is not said.
+    follow_up_runs: bool,
     turn: Turn,
     session: Option<Session>,
     tasks: Tasks,
@@ -105,6 +107,7 @@ impl ClaudeProtocol {
     pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
         self.evidence.next_turn();
         self.denials.take();
+        self.follow_up_runs = false;
         self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
     }
 
@@ -269,6 +272,7 @@ impl ClaudeProtocol {
             Turn::Sent { .. } => {}
             Turn::Open { started_by, answer, waiting } => {
                 if answer.is_some() {
+                    self.follow_up_runs = self.state == State::Unsaid;
                     *waiting = None;
                     out.push(AgentEvent::TurnStarted { started_by: started_by.clone() });
                 }
@@ -358,6 +362,7 @@ impl ClaudeProtocol {
     fn result(&mut self, envelope: &Envelope<'_>, result: &TurnResult<'_>, out: &mut Vec<AgentEvent>) {
         out.extend(self.cost.count(result).map(|process_usd| AgentEvent::Cost { process_usd }));
         self.tasks.result_came();
+        self.follow_up_runs = false;
         for denial in result.permission_denials.iter().flatten() {
             let tool = denial.tool_name.as_deref().unwrap_or_default();
             self.deny(denial.tool_use_id.as_deref(), tool, Some(target(tool, denial.tool_input)), out);
@@ -444,6 +449,9 @@ impl ClaudeProtocol {
     /// Ends an answered turn when the CLI is idle with nothing open, or says what it waits for. An interrupted turn does not wait:
     /// whoever interrupts wants the end.
     fn end_or_wait(&mut self, out: &mut Vec<AgentEvent>) {
+        if self.follow_up_runs {
+            return;
+        }
         let open = self.tasks.open();
         let owed = self.tasks.owes_a_turn();
         let Turn::Open { answer: Some(answer), waiting, .. } = &mut self.turn else {

@@ -158,6 +158,17 @@ fn a_running_follow_up_is_not_settled_and_decides_the_outcome() {
 }
 
 #[test]
+fn a_running_follow_up_is_known_by_its_init_where_the_state_is_not_said() {
+    let other = |line: &str| line.replace("b1", "b2").replace("toolu_b", "toolu_c");
+    let (task, done) = (other(TASK), other(TASK_DONE));
+    let replay = told(&[SENT, INIT, REPLAY, TASK, &task, RESULT, TASK_DONE, INIT, &done]);
+    let due = replay.events.iter().filter(|event| matches!(event, AgentEvent::Waiting(WaitingFor::FollowUp))).count();
+    assert_eq!(due, 0, "it runs, and what ends meanwhile makes nothing due: {}", replay.story());
+    let replay = told(&[SENT, INIT, REPLAY, TASK, &task, RESULT, TASK_DONE, INIT, &done, FOLLOW_UP]);
+    assert!(replay.story().ends_with("ended 7 done: about the task\n"), "{}", replay.story());
+}
+
+#[test]
 fn a_follow_up_that_went_well_does_not_make_a_failed_turn_good() {
     let limited = failed(r#""api_error_status":429"#);
     let replay =
