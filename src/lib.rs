@@ -8,6 +8,8 @@ pub mod demo;
 pub mod driver;
 pub mod journal;
 pub mod process;
+#[cfg(test)]
+mod recordings;
 pub mod stream;
 pub mod tokens;
 pub mod ui;

@@ -143,14 +143,19 @@ fn is_retold(mut core: CommandCore, entries: Vec<Entry<CommandInput>>) {
     tell_command(&mut core, last.plus_ms(60_000), CommandInput::Elapsed { unix_ms: 1_800_000_060_000 });
 }
 
-fn tell_command(core: &mut CommandCore, now: Tick, input: CommandInput) {
-    core.handle(now, input);
+/// Takes all actions; each can be written down, and there is an end of them.
+fn drain(mut next: impl FnMut() -> Option<serde_json::Result<String>>) {
     let mut actions = 0;
-    while let Some(action) = core.poll_action() {
-        serde_json::to_string(&action).expect("an action is written as JSON");
+    while let Some(written) = next() {
+        written.expect("an action is written as JSON");
         actions += 1;
         assert!(actions < MOST_ACTIONS, "no end of actions");
     }
+}
+
+fn tell_command(core: &mut CommandCore, now: Tick, input: CommandInput) {
+    core.handle(now, input);
+    drain(|| core.poll_action().map(|action| serde_json::to_string(&action)));
     let _ = (core.poll_timeout(), core.phase());
 }
 
@@ -186,12 +191,7 @@ fn resumes(bytes: &[u8], entries: Vec<Entry>, tail: Option<Tail>) {
 
 fn tell(core: &mut Core, now: Tick, input: Input) {
     core.handle(now, input);
-    let mut actions = 0;
-    while let Some(action) = core.poll_action() {
-        serde_json::to_string(&action).expect("an action is written as JSON");
-        actions += 1;
-        assert!(actions < MOST_ACTIONS, "no end of actions");
-    }
+    drain(|| core.poll_action().map(|action| serde_json::to_string(&action)));
     let _ = (core.poll_timeout(), core.phase(), core.cost_usd(), core.unanswered_turn());
 }
 

@@ -399,10 +399,7 @@ impl Core {
                 let pause = self.reset_pause(*resets_at_unix_s);
                 self.retry_critic_after(pause, "wait for the reset", message);
             }
-            FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close(
-                Outcome::Limits,
-                &format!("the provider takes no more requests, and waiting was not wanted (--no-wait): {message}"),
-            ),
+            FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close_at_crowd(message),
             FailureCause::Throttled { .. } | FailureCause::Unavailable => {
                 let retry_after_ms =
                     if let FailureCause::Throttled { retry_after_ms } = cause { *retry_after_ms } else { None };

@@ -367,10 +367,7 @@ impl Core {
             }
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => {
                 self.cut_off(started_by);
-                self.close(
-                    Outcome::Limits,
-                    &format!("the provider takes no more requests, and waiting was not wanted (--no-wait): {message}"),
-                );
+                self.close_at_crowd(message);
             }
             FailureCause::Throttled { .. } | FailureCause::Unavailable => {
                 self.cut_off(started_by);
@@ -480,6 +477,12 @@ impl Core {
         let token = self.live_mut(proc).and_then(|live| live.token.clone());
         let oauth = self.fact(token.as_ref()).is_some_and(|token| token.kind == TokenKind::OAuth);
         self.plan.no_wait && (!oauth || self.provider_failures_in_a_row > 0)
+    }
+
+    /// Ends the run where [`Core::does_not_wait_for_crowd`] says so.
+    pub(super) fn close_at_crowd(&mut self, message: &str) {
+        let why = "the provider takes no more requests, and waiting was not wanted (--no-wait)";
+        self.close(Outcome::Limits, &format!("{why}: {message}"));
     }
 
     /// How long to wait after one more failure of the provider; `None` when it failed too often.

@@ -1,14 +1,13 @@
 //! The watch over everything that was ever recorded: whoever went on by itself must not have been taken for hung.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::*;
 use crate::agent::{Protocol, Role};
 use crate::core::watch::{Overdue, Watch};
+use crate::recordings::{Recording, recordings};
 
 /// What a replay came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,29 +53,12 @@ impl Process {
     }
 }
 
-fn files(dir: &str, name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).expect("a directory").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.to_string_lossy().ends_with(name) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
 /// A run, with the ticks of its journal.
-fn run(path: &Path, limits: Timeouts, count: &mut Count) {
+fn run(recording: &Recording, limits: Timeouts, count: &mut Count) {
     count.recordings += 1;
-    let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let name = &recording.name;
     let mut processes: BTreeMap<u64, Process> = BTreeMap::new();
-    for text in fs::read_to_string(path).expect("a journal").lines() {
+    for text in recording.text.lines() {
         let entry: Value = serde_json::from_str(text).expect("JSON");
         let Some(at_us) = entry["t"].as_u64() else { continue };
         let now = Tick(at_us);
@@ -89,11 +71,11 @@ fn run(path: &Path, limits: Timeouts, count: &mut Count) {
             process.send(now, &TurnId(entry["act"]["send"]["turn"].as_str().expect("a uuid").to_owned()));
         }
         if let Some(process) = of("/in/progress/proc").and_then(|proc| processes.get_mut(&proc)) {
-            process.sign(now, &name, count);
+            process.sign(now, name, count);
             process.watch.progress(now);
         }
         if let Some(process) = of("/in/line/proc").and_then(|proc| processes.get_mut(&proc)) {
-            process.sign(now, &name, count);
+            process.sign(now, name, count);
             if let Some(json) = entry.pointer("/in/line/line/json") {
                 process.line(now, &json.to_string());
             }
@@ -106,10 +88,9 @@ fn run(path: &Path, limits: Timeouts, count: &mut Count) {
 
 /// A stream, with the times that stand in its messages. A line without one counts with the last that is known, which
 /// makes silences longer than they were.
-fn stream(path: &Path, limits: Timeouts, count: &mut Count) {
+fn stream(recording: &Recording, limits: Timeouts, count: &mut Count) {
     count.recordings += 1;
-    let name = path.to_string_lossy().into_owned();
-    let text = fs::read_to_string(path).expect("a recording");
+    let Recording { name, text } = recording;
     let lines: Vec<(Value, &str)> =
         text.lines().filter_map(|line| Some((serde_json::from_str(line).ok()?, line))).collect();
     let unix_ms =
@@ -130,7 +111,7 @@ fn stream(path: &Path, limits: Timeouts, count: &mut Count) {
         if let Some(ms) = unix_ms(line) {
             now = now.max(Tick::ZERO.plus_ms(u64::try_from(ms - first_ms).unwrap_or(0)));
         }
-        process.sign(now, &name, count);
+        process.sign(now, name, count);
         process.line(now, text);
     }
 }
@@ -139,16 +120,14 @@ fn stream(path: &Path, limits: Timeouts, count: &mut Count) {
 fn nothing_that_was_recorded_and_went_on_by_itself_is_taken_for_hung() {
     let limits = plan().timeouts;
     let mut runs = Count::default();
-    let is_agents = |path: &PathBuf| {
-        let journal = fs::read_to_string(path).expect("a journal");
-        !journal.lines().next().unwrap_or_default().contains(r#""kind":"command""#)
-    };
-    for path in files("fixtures/runs", "journal.jsonl").into_iter().filter(is_agents) {
-        run(&path, limits, &mut runs);
+    let is_agents =
+        |recording: &Recording| !recording.text.lines().next().unwrap_or_default().contains(r#""kind":"command""#);
+    for recording in recordings("fixtures/runs", "journal.jsonl").into_iter().filter(is_agents) {
+        run(&recording, limits, &mut runs);
     }
     let mut streams = Count::default();
-    for path in files("fixtures/streams", ".jsonl") {
-        stream(&path, limits, &mut streams);
+    for recording in recordings("fixtures/streams", ".jsonl") {
+        stream(&recording, limits, &mut streams);
     }
     println!("runs: {runs:?}\nstreams: {streams:?}");
     assert!(runs.recordings >= 5 && runs.signs > 200, "{runs:?}");
@@ -161,8 +140,8 @@ fn nothing_that_was_recorded_and_went_on_by_itself_is_taken_for_hung() {
 fn a_limit_below_the_recorded_silences_is_noticed_in_them() {
     let tight = Timeouts { start_ms: 1, stall_ms: 500, tool_ms: 500, grace_ms: 3_000 };
     let mut count = Count::default();
-    for path in files("fixtures/streams", ".jsonl") {
-        stream(&path, tight, &mut count);
+    for recording in recordings("fixtures/streams", ".jsonl") {
+        stream(&recording, tight, &mut count);
     }
     assert!(!count.false_kills.is_empty(), "the replay would notice nothing: {count:?}");
 }
