@@ -19,7 +19,7 @@ pub const DEFAULT_NAME: &str = "claude";
 /// The oldest version that ccc is tested with.
 pub const OLDEST_TESTED: &str = "2.1.197";
 /// The newest version that ccc is tested with.
-pub const NEWEST_TESTED: &str = "2.1.329";
+pub const NEWEST_TESTED: &str = "2.1.332";
 /// How long `--version` may take. A loaded machine was seen to need four seconds for a start (facts §2).
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of the answer to `--version` is read, in bytes.
@@ -221,11 +221,11 @@ mod tests {
             ("2.1.99", Tested::TooOld),
             ("1.9.999", Tested::TooOld),
             ("2.1.197", Tested::Yes),
-            ("2.1.329", Tested::Yes),
-            ("2.1.330", Tested::Newer),
+            ("2.1.332", Tested::Yes),
+            ("2.1.333", Tested::Newer),
             ("2.1.1000", Tested::Newer),
             ("10.0.0", Tested::Newer),
-            ("2.1.329-beta.1", Tested::Yes),
+            ("2.1.332-beta.1", Tested::Yes),
             ("banana", Tested::Unknown),
             ("2.1", Tested::Unknown),
         ] {

@@ -4,11 +4,11 @@
 //! `journal.jsonl`, `blobs/` and `lock`. The journal is what a replay, a resume, a report and an explanation are made of:
 //! every input before it is handled, every action before it is performed.
 //!
-//! # Format 1.1
+//! # Format 1.2
 //! One JSON document a line, each line ended by `\n`:
 //!
 //! ```text
-//! {"ccc":{"major":1,"minor":1},"run":…,"seed":…,"prompt_sha256":…,"version":…,"plan":{…}}      the header
+//! {"ccc":{"major":1,"minor":2},"run":…,"seed":…,"prompt_sha256":…,"version":…,"plan":{…}}      the header
 //! {"n":1,"t":0,"in":{"began":{…}}}                                  an input: number, µs of the run, core::Input
 //! {"n":2,"t":0,"act":{"spawn":{…}}}                                 an action: core::Action, all but Show
 //! {"n":3,"t":9,"in_blob":{"sha256":…,"bytes":…,"kind":"line"}}      an input over 64 KiB, in blobs/<sha256>

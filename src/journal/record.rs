@@ -9,7 +9,7 @@ use crate::core::{Action, Input, Plan, Tick};
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
 /// The format's minor version. A higher one is read: it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 1;
+pub const FORMAT_MINOR: u32 = 2;
 /// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay fit for `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.

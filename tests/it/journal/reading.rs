@@ -241,6 +241,18 @@ fn the_journal_of_format_1_0_is_still_read() {
     assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
 }
 
+/// The same promise for an agent's run, as the released ccc of format 1.1 recorded it with the real CLI.
+#[test]
+fn the_journal_of_an_agent_of_format_1_1_is_still_read() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/1.1");
+    let mut reader = JournalReader::open(&dir).unwrap();
+    let version = reader.header().ccc;
+    assert_eq!((version.major, version.minor, reader.header().kind), (1, 1, RunKind::Agent));
+    assert_eq!(reader.plan().unwrap().task, "Write hello.txt");
+    assert!(reader.by_ref().map(|entry| entry.unwrap()).count() > 50);
+    assert_eq!(reader.tail().torn, None);
+}
+
 /// The same promise for the run of a command: recorded, with every kind of input and fields of the future in it.
 #[test]
 fn the_journal_of_a_command_of_format_1_1_is_still_read_and_decided_the_same_way() {
