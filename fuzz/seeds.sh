@@ -22,9 +22,9 @@ for target in frames messages journal config redactor verdict core; do
   cp -r fuzz/inputs/"$target"/. "$out/$target/"
 done
 pieces frames '\377\144' 6 fixtures/streams/*/*.jsonl
-pieces frames '\100\007' 6 fixtures/streams/2.1.329/*.jsonl
+pieces frames '\100\007' 6 fixtures/streams/2.1.332/*.jsonl
 pieces messages '!0\n' 24 fixtures/streams/*/*.jsonl
-pieces redactor "" 1 fixtures/streams/2.1.329/{permission_denied,tools,text}.jsonl
+pieces redactor "" 1 fixtures/streams/2.1.332/{permission_denied,tools,text}.jsonl
 for run in fixtures/runs/*/ fixtures/compat/*/; do
   cp "$run/journal.jsonl" "$out/journal/$(basename "$run").seed"
   tail -n +2 "$run/journal.jsonl" >fuzz/corpus/entries.tmp

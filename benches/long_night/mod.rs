@@ -13,9 +13,9 @@ use ccc::journal::JournalReader;
 use serde_json::value::RawValue;
 
 /// One turn with a thought, four tools and an answer.
-const AGENT_TURN: &str = include_str!("../../fixtures/streams/2.1.329/tools.jsonl");
+const AGENT_TURN: &str = include_str!("../../fixtures/streams/2.1.332/tools.jsonl");
 /// One turn with the answer «hello».
-const CRITIC_TURN: &str = include_str!("../../fixtures/streams/2.1.329/text.jsonl");
+const CRITIC_TURN: &str = include_str!("../../fixtures/streams/2.1.332/text.jsonl");
 /// The recordings' session and turn.
 const SESSION: &str = "00000000-0000-4000-8000-000000000002";
 const TURN: &str = "00000000-0000-4000-8000-000000000003";
@@ -125,6 +125,8 @@ pub(crate) fn play(
                 }
                 Action::Interrupt { .. }
                 | Action::Answer { .. }
+                | Action::CancelForm { .. }
+                | Action::Refuse { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }
                 | Action::SetCredential { .. }

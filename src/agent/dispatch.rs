@@ -109,6 +109,22 @@ impl AgentKind {
         }
     }
 
+    /// The answer to a question that wants something filled in ([`super::Ask::Form`]), as bytes for stdin: cancelled.
+    #[must_use]
+    pub fn encode_cancel(self, request_id: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::cancel_form(request_id).into_bytes(),
+        }
+    }
+
+    /// The answer to any other question, as bytes for stdin: an error, which says why.
+    #[must_use]
+    pub fn encode_refusal(self, request_id: &str, why: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::control_error(request_id, why).into_bytes(),
+        }
+    }
+
     /// What the end of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in this
     /// process or an earlier one.
     #[must_use]
@@ -118,11 +134,19 @@ impl AgentKind {
         }
     }
 
-    /// Whether the line is a piece of a message that follows whole later: a sign of life and nothing more.
+    /// Whether the line is a piece of a message that follows whole later: at most progress, and nothing more.
     #[must_use]
     pub fn is_partial(self, line: &stream::Envelope<'_>) -> bool {
         match self {
             AgentKind::ClaudeCode => line.is_partial(),
+        }
+    }
+
+    /// Whether a partial line carries something, and so is progress.
+    #[must_use]
+    pub fn partial_is_progress(self, line: &stream::Envelope<'_>) -> bool {
+        match self {
+            AgentKind::ClaudeCode => claude::partial_is_progress(line),
         }
     }
 }
@@ -193,6 +217,14 @@ impl Protocol {
     pub fn open_tasks(&self) -> usize {
         match &self.family {
             Family::ClaudeCode(protocol) => protocol.open_tasks(),
+        }
+    }
+
+    /// What those are, in the words of the calls that began them.
+    #[must_use]
+    pub fn open_task_names(&self) -> Vec<String> {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.open_task_names(),
         }
     }
 }

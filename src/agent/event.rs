@@ -59,8 +59,11 @@ pub struct Caps {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum AgentEvent {
-    /// The process is alive; nothing else of interest.
+    /// The process is alive, and no more: a heartbeat, a keep-alive, a state that is said again, a line that the adapter does not
+    /// know, or one of a sub-agent in the background. Nothing that judges progress is renewed by it.
     Alive,
+    /// The line proves that what was asked goes on: words, calls and results of tools, a changed state.
+    Progress,
     /// The session is known, or known under a new id.
     SessionKnown { session_id: String, model: String, agent_version: String, permission_mode: String, cwd: String },
     /// A turn of ours was taken in. `duplicate`: it stood in the session already, and no answer will follow.
@@ -77,6 +80,8 @@ pub enum AgentEvent {
         timeout_ms: Option<u64>,
         edit: Option<Edit>,
         sub_agent: bool,
+        /// A sub-agent in the background called it: the turn does not wait for it.
+        in_background: bool,
     },
     /// A tool ended.
     ToolEnded { id: String, failed: bool },
@@ -86,9 +91,8 @@ pub enum AgentEvent {
     HookEnded { id: String },
     /// A tool was denied.
     Denied(Denial),
-    /// A question over the protocol that somebody must answer. Where it asks whether a tool may be used, `denial` is what it
-    /// means to say no; that it was said is told by `Denied`, for nobody is there to say yes.
-    Question { request_id: String, subtype: String, denial: Option<Denial> },
+    /// A question over the protocol that somebody must answer: the CLI waits for it without a limit of its own.
+    Question { request_id: String, subtype: String, ask: Ask },
     /// It waits until somebody acts, for example gives a permission (`true`), or goes on (`false`). Who is asked is not said.
     ActionRequired(bool),
     /// A usage window's state.
@@ -183,6 +187,22 @@ pub enum FailureCause {
     /// A limit the user gave to the CLI itself (turns, budget) was reached.
     CliLimit { which: String },
     /// None of the above.
+    Unknown,
+}
+
+/// What a question is about, and so how nobody answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Whether a tool may be used. That the answer is no is told by `Denied`.
+    Permission(Denial),
+    /// Something for a person to fill in or look at; it can be cancelled.
+    Form {
+        /// Who wants it, for example the name of an MCP server.
+        from: String,
+        /// What it says.
+        text: String,
+    },
+    /// Anything else.
     Unknown,
 }
 

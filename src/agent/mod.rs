@@ -5,12 +5,15 @@
 //! copied with it, and replayed over old nights. Per process it keeps a [`Protocol`], which follows the turn.
 //!
 //! The contract with the core:
-//! - Every line yields at least [`AgentEvent::Alive`]; an unknown line yields just that and is never an error.
+//! - Every line yields first either [`AgentEvent::Progress`] or [`AgentEvent::Alive`]: what proves that the asked goes on, and
+//!   what proves only a live process, are told apart here, for each CLI by what its lines mean. An unknown line is just alive
+//!   and never an error.
 //! - [`AgentEvent::TurnEnded`] comes exactly once for each turn, and only when the agent is idle again with nothing
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
 //!   for it and then takes the end by [`Protocol::settle`].
-//! - [`AgentEvent::Question`] with a denial is answered by the core, at once, with [`AgentKind::encode_denial`].
+//! - Every [`AgentEvent::Question`] is answered by the core, at once, by [`AgentKind::encode_denial`],
+//!   [`AgentKind::encode_cancel`] or [`AgentKind::encode_refusal`]: a CLI never waits for an answer of ours.
 //! - When the CLI then goes on with an answered turn by itself, [`AgentEvent::TurnStarted`] comes again under the same
 //!   [`StartedBy`], and the turn still has one end. Its text is the last that says something, its outcome the last.
 //! - Failures before a turn was taken in, for example of a resume, have no `TurnEnded`: the process ends, and
@@ -25,7 +28,7 @@ mod event;
 pub use args::{ArgsProblem, UserArgs};
 pub use dispatch::Protocol;
 pub use event::{
-    AgentEvent, AgentKind, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
+    AgentEvent, AgentKind, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
     TurnEnd, TurnKind, TurnOutcome, WaitingFor,
 };
 

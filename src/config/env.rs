@@ -46,6 +46,8 @@ pub const CCC_START_TIMEOUT: &str = "CCC_START_TIMEOUT";
 pub const CCC_STALL_TIMEOUT: &str = "CCC_STALL_TIMEOUT";
 /// `tool_timeout`.
 pub const CCC_TOOL_TIMEOUT: &str = "CCC_TOOL_TIMEOUT";
+/// `background_timeout`.
+pub const CCC_BACKGROUND_TIMEOUT: &str = "CCC_BACKGROUND_TIMEOUT";
 /// `grace`.
 pub const CCC_GRACE: &str = "CCC_GRACE";
 /// `share_prompt_prefix`.

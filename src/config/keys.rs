@@ -36,6 +36,7 @@ pub const KEYS: &[Key] = &[
     key("start_timeout", Some(env::CCC_START_TIMEOUT), None),
     key("stall_timeout", Some(env::CCC_STALL_TIMEOUT), Some("--stall-timeout")),
     key("tool_timeout", Some(env::CCC_TOOL_TIMEOUT), Some("--tool-timeout")),
+    key("background_timeout", Some(env::CCC_BACKGROUND_TIMEOUT), Some("--background-timeout")),
     key("grace", Some(env::CCC_GRACE), None),
     key("share_prompt_prefix", Some(env::CCC_SHARE_PROMPT_PREFIX), None),
     key("no_wait", Some(env::CCC_NO_WAIT), Some("--no-wait")),

@@ -32,8 +32,12 @@ pub struct Layer {
     pub start_timeout: Option<Span>,
     /// How long the model may make no progress (180s).
     pub stall_timeout: Option<Span>,
-    /// How long a tool may run that declares no timeout of its own (15m); also how long a check may run.
+    /// How long a tool may run that declares no timeout of its own (15m); when it is given, the most that any tool has. Also how
+    /// long a check may run.
     pub tool_timeout: Option<Span>,
+    /// How long work that the agent left running in the background is waited for when its turn is over. Without it: `tool_timeout`
+    /// where that is given, else what the agent itself gives the work (Claude Code: 30m for a command), at least 15m.
+    pub background_timeout: Option<Span>,
     /// How long each step of ending a process may take before the next, harder one (3s).
     pub grace: Option<Span>,
     /// Keep git's state out of the agent's prompt where that would cost the critic the shared prompt prefix (true).

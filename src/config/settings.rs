@@ -26,6 +26,11 @@ pub struct Settings {
     pub stall_timeout: Span,
     /// `tool_timeout`.
     pub tool_timeout: Span,
+    /// Somebody gave `tool_timeout`: it is not the default.
+    #[serde(skip)]
+    pub tool_timeout_given: bool,
+    /// `background_timeout`.
+    pub background_timeout: Option<Span>,
     /// `grace`.
     pub grace: Span,
     /// `share_prompt_prefix`.

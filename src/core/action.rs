@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, LimitQuestion, MeasureId, Outcome, ProcId, TokenId, TokenReport, TurnId};
+use super::{CheckId, LimitQuestion, MeasureId, Outcome, ProcId, Then, TokenId, TokenReport, TurnId};
 use crate::agent::{Edit, Role, TurnKind};
 
 /// What is to be done. The driver performs actions in order and reports what came of them as inputs.
@@ -16,6 +16,10 @@ pub enum Action {
     Interrupt { proc: ProcId },
     /// Answer a question whether a tool may be used: no. The model reads `denial`.
     Answer { proc: ProcId, request_id: String, denial: String },
+    /// Answer a question that wants something filled in: cancelled.
+    CancelForm { proc: ProcId, request_id: String },
+    /// Answer a question that ccc does not know: with an error that says why.
+    Refuse { proc: ProcId, request_id: String, why: String },
     /// Close its stdin: an idle agent exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.
@@ -144,6 +148,9 @@ pub enum Show {
     Cost { usd: Option<f64> },
     /// Something the user should know.
     Notice { text: String },
+    /// Nothing has moved on for so long, and this is waited for; for so much longer, `then` that follows. `alive`: the process
+    /// wrote something meanwhile that proves no progress.
+    Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: Then, alive: bool },
     /// Another token is used from now on; by their labels.
     Rotation { from: String, to: String, why: String },
     /// No token may be used now; the first is free again at `until_unix_ms`, for which the run `waits` or not.

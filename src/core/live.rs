@@ -2,8 +2,8 @@
 
 use super::exchange::{Proof, Swap};
 use super::ladder::{Ladder, Rung};
-use super::watch::Watch;
-use super::{Action, ProcId, Tick, Timeouts, TokenId};
+use super::watch::{Awaited, Watch};
+use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
 use crate::agent::{AgentKind, Protocol, Role};
 
 /// Where in its life a process is.
@@ -105,6 +105,28 @@ impl Live {
                 action
             }
         }
+    }
+
+    /// What it is waited for, unless it is being ended.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        if self.is_ending() { None } else { self.watch.awaited(&self.protocol.open_task_names()) }
+    }
+
+    /// The same as the user is shown it.
+    pub(super) fn show_awaited(&self, now: Tick) -> Option<Show> {
+        let Awaited { what, since, until, then, alive } = self.awaited()?;
+        let (for_ms, left_ms) = (now.ms_since(since), until.ms_since(now));
+        Some(Show::Awaited { role: self.role, what, for_ms, left_ms, then, alive })
+    }
+
+    /// When the user is to be told of it next.
+    pub(super) fn tell_at(&self) -> Option<Tick> {
+        if self.is_ending() { None } else { self.watch.tell_at() }
+    }
+
+    /// Whether that is now.
+    pub(super) fn tells(&mut self, now: Tick) -> bool {
+        !self.is_ending() && self.watch.tells(now)
     }
 
     /// The next moment at which something is due.

@@ -12,10 +12,10 @@ use super::restart::Intensity;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
 use super::{
-    Action, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, SessionStart,
-    Show, Tick, TurnId,
+    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
+    SessionStart, Show, Then, Tick, TurnId,
 };
-use crate::agent::{AgentEvent, Role, TurnKind};
+use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
 
 /// A wait for a wall time is looked at again this often even if nobody wakes the run at [`Core::poll_wall_timeout`].
 const WAIT_RECHECK_MS: u64 = 600_000;
@@ -25,6 +25,8 @@ const LONGEST_RESET_MS: u64 = pool::LONGEST_RESET_MS.unsigned_abs();
 /// What the model reads when its CLI asks whether a tool may be used.
 const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and nobody is there to be asked. Do not repeat \
     this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
+/// What the CLI reads when it asks something that ccc does not know; the subtype follows.
+const NOT_ANSWERED: &str = "This run is unattended; its supervisor does not answer requests of the kind";
 /// How much of the agent's last answer the result carries, in bytes.
 const RESULT_BYTES: usize = 64 * 1024;
 
@@ -199,6 +201,7 @@ impl Core {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
         let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Live::deadline).collect();
+        deadlines.extend(self.agent.iter().chain(&self.critics).filter_map(Live::tell_at));
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
         deadlines.extend(self.token_deadline());
         match &self.stage {
@@ -294,6 +297,43 @@ impl Core {
             Stage::Waiting(_) => "waiting",
             Stage::Closing { .. } => "ending",
             Stage::Finished => "finished",
+        }
+    }
+
+    /// What the run waits for at present, and until when; `None` while that is nothing with an end.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Awaited> {
+        match &self.stage {
+            Stage::Working => self.agent.as_ref().and_then(Live::awaited),
+            Stage::Reviewing(Reviewing { pause: Some(pause), .. }) | Stage::Waiting(pause) => {
+                let what = if pause.for_limit || pause.until_unix_ms.is_some() {
+                    "the reset of a usage limit"
+                } else {
+                    "the provider, before it is asked again"
+                };
+                let until = match pause.until_unix_ms {
+                    Some(until) => self.now.plus_ms(self.ms_until(until)),
+                    None => pause.due,
+                };
+                let then = Then::GoesOn;
+                Some(Awaited { what: what.to_owned(), since: pause.since, until, then, alive: false })
+            }
+            Stage::Reviewing(review) => {
+                let critic = self.critics.iter().find(|critic| Some(critic.id) == review.critic)?;
+                critic.awaited().map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
+            }
+            Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+        }
+    }
+
+    /// Tells the user of what is waited for, where that is due.
+    fn tell_of_waits(&mut self) {
+        let now = self.now;
+        let lives = self.agent.iter_mut().chain(&mut self.critics);
+        let told: Vec<Show> =
+            lives.filter_map(|live| live.tells(now).then(|| live.show_awaited(now)).flatten()).collect();
+        for show in told {
+            self.show(show);
         }
     }
 
@@ -409,6 +449,7 @@ impl Core {
     fn elapsed(&mut self, unix_ms: i64) {
         self.see_wall_clock(unix_ms);
         self.elapsed_processes();
+        self.tell_of_waits();
         self.measure_overdue();
         self.tokens_elapsed();
         if matches!(self.stage, Stage::Working | Stage::Waiting(_))
@@ -543,12 +584,12 @@ impl Core {
                 }
             }
             LineFact::Noise(text) => {
-                live.watch.noise(now);
+                live.watch.alive(now);
                 live.noisy = true;
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
-                live.watch.progress(now);
+                live.watch.alive(now);
                 self.note("line dropped", &format!("process {proc} wrote a line of {bytes} bytes, over the limit"));
                 self.show(Show::Notice {
                     text: format!("a line of {bytes} bytes from the agent was over the limit and is lost"),
@@ -591,14 +632,7 @@ impl Core {
                 });
                 self.retry_with_token(proc, *status);
             }
-            AgentEvent::Question { request_id, denial: Some(_), .. } => {
-                self.decide("deny the permission", "nobody is there to ask");
-                let denial = PERMISSION_DENIED.to_owned();
-                self.act(Action::Answer { proc, request_id: request_id.clone(), denial });
-            }
-            AgentEvent::Question { request_id, subtype, denial: None } => {
-                self.note("question", &format!("process {proc} asks {subtype} ({request_id}); nobody answers"));
-            }
+            AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
             AgentEvent::Cost { process_usd } => {
                 if self.tally.cost(proc, *process_usd) {
                     let usd = self.tally.cost_usd();
@@ -607,7 +641,13 @@ impl Core {
             }
             AgentEvent::Limit(limit) => self.windows_told(proc, limit),
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
+            AgentEvent::Waiting(WaitingFor::Background { .. }) => {
+                let now = self.now;
+                let show = self.live_mut(proc).and_then(|live| live.show_awaited(now));
+                self.out.extend(show.map(Action::Show));
+            }
             AgentEvent::Alive
+            | AgentEvent::Progress
             | AgentEvent::SessionKnown { .. }
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::TurnStarted { .. }
@@ -615,8 +655,31 @@ impl Core {
             | AgentEvent::HookEnded { .. }
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)
-            | AgentEvent::Waiting(_)
+            | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. })
             | AgentEvent::TurnEnded(_) => {}
+        }
+    }
+
+    /// Answers what the CLI asks over its protocol: it would wait for ever, and nobody is there.
+    fn answer_question(&mut self, proc: ProcId, request_id: &str, subtype: &str, ask: &Ask) {
+        let request_id = request_id.to_owned();
+        match ask {
+            Ask::Permission(_) => {
+                self.decide("deny the permission", "nobody is there to ask");
+                self.act(Action::Answer { proc, request_id, denial: PERMISSION_DENIED.to_owned() });
+            }
+            Ask::Form { from, text } => {
+                self.decide("cancel the question", &format!("`{from}` asks \"{text}\", and nobody is there to answer"));
+                self.show(Show::Notice {
+                    text: format!("the MCP server `{from}` asked: {text} Nobody is there to answer; it was cancelled."),
+                });
+                self.act(Action::CancelForm { proc, request_id });
+            }
+            Ask::Unknown => {
+                self.decide("refuse the question", &format!("ccc knows no answer to `{subtype}`"));
+                let why = format!("{NOT_ANSWERED} `{subtype}`.");
+                self.act(Action::Refuse { proc, request_id, why });
+            }
         }
     }
 

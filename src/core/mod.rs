@@ -46,3 +46,4 @@ pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
+pub use watch::{Awaited, Then};

@@ -143,8 +143,15 @@ pub struct Timeouts {
     pub start_ms: u64,
     /// No progress from the model.
     pub stall_ms: u64,
-    /// A tool that declared no timeout of its own, and background work after the turn.
+    /// A tool that declared no timeout of its own, a hook, a sub-agent that says nothing, and background work after the turn.
     pub tool_ms: u64,
+    /// The user gave `tool_ms`: then it is the most that any tool has, whatever it declares, and any background work unless
+    /// `background_ms` is given.
+    #[serde(default)]
+    pub tool_given: bool,
+    /// Background work after the turn, whatever the CLI itself gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background_ms: Option<u64>,
     /// Each step of ending a process: ask, SIGINT, SIGTERM; then it is killed.
     pub grace_ms: u64,
 }

@@ -1,25 +1,29 @@
 //! Progress of one process, as a state machine over the protocol and not mere silence (design §8).
 //!
+//! What proves progress and what proves only a live process the adapter tells apart ([`AgentEvent::Progress`],
+//! [`AgentEvent::Alive`]): heartbeats, keep-alives, noise and unknown lines move none of these limits.
+//!
 //! | state | limit, counted from | what then |
 //! |---|---|---|
 //! | idle: nothing is asked of it | none | – |
 //! | starting: asked, and it has not said a line yet | `start_ms`, from the asking | it hangs |
-//! | waiting for the model | `stall_ms`, from the last sign of life | it hangs |
-//! | a tool runs that declared its timeout | that and [`TOOL_SLACK_MS`], never below `stall_ms`, from the last sign of life | it hangs |
-//! | a tool runs that declared none, a sub-agent works | `tool_ms`, from the last sign of life | it hangs |
-//! | a hook of the user's runs | `tool_ms`, never below what the state has without it, from the last sign of life | it hangs |
-//! | compacting | [`COMPACTING_FACTOR`] × `stall_ms`, from the last sign of life | it hangs |
+//! | waiting for the model | `stall_ms`, from the last progress | it hangs |
+//! | a tool runs that declared its timeout | that and [`TOOL_SLACK_MS`], never below `stall_ms`, from the last progress; where the user gave `tool_ms`, that at most | it hangs |
+//! | a tool runs that declared none, a sub-agent works | `tool_ms`, from the last progress | it hangs |
+//! | a hook of the user's runs | `tool_ms`, never below what the state has without it, from the last progress | it hangs |
+//! | compacting | [`COMPACTING_FACTOR`] × `stall_ms`, from the last progress | it hangs |
 //! | the provider's retry is announced | `stall_ms`, from when it is due, at most [`LONGEST_RETRY_MS`] away | it hangs |
 //! | it waits for somebody's permission | [`PERMISSION_MS`], from the asking | it hangs |
-//! | it asked us something that nobody answers | `tool_ms`, from the last sign of life | it hangs |
-//! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last sign of life | it hangs |
-//! | background work armed | `tool_ms`, or what the CLI itself gives that work and [`TOOL_SLACK_MS`], from its being left | the turn is taken as ended |
+//! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last progress; with tasks open and `background_ms` given, that at most, from the result | it hangs |
+//! | background work armed | `background_ms` where the user gave it, else `tool_ms` where he gave that, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
 //! | the follow-up turn is due | [`FOLLOW_UP_MS`] | the turn is taken as ended |
 //!
 //! Ticks stand still while the machine sleeps or the user has stopped ccc, and so do these limits. A run that waits
 //! for a reset asks nothing of anyone: its process is idle.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Tick, Timeouts};
 use crate::agent::{AgentEvent, WaitingFor};
@@ -35,6 +39,12 @@ const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
 /// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). Whoever
 /// sleeps answers in the morning.
 const PERMISSION_MS: u64 = 24 * 3_600_000;
+/// After so long without progress the user is told what is waited for; then after twice as long, and so on.
+const TELL_AFTER_MS: u64 = 60_000;
+/// The same for what stands between the start and the first turn: the process itself, and hooks of the user's.
+const TELL_EARLY_AFTER_MS: u64 = 15_000;
+/// A line that came so much later than the last progress is worth mentioning: the process lives.
+const ALIVE_SINCE_MS: u64 = 1_000;
 
 /// What the process is doing, as far as its protocol tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +62,7 @@ enum Doing {
     /// It waits for a permission.
     Permission { since: Tick },
     /// Answered, and not idle yet.
-    Answered { open: usize },
+    Answered { open: usize, since: Tick },
     /// Answered and idle; this is still armed.
     Waiting { for_: WaitingFor, since: Tick },
 }
@@ -66,6 +76,42 @@ pub(super) enum Overdue {
     Settle,
 }
 
+/// What is waited for at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// In words for the user, for example `the tool Bash (cargo test)`.
+    pub what: String,
+    /// Since then nothing has moved on.
+    pub since: Tick,
+    /// Until then it is waited for.
+    pub until: Tick,
+    /// What comes then if it does not end by itself.
+    pub then: Then,
+    /// Something came meanwhile that proves only that the process lives.
+    pub alive: bool,
+}
+
+/// What follows a wait that does not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The process is taken for hung.
+    Hung,
+    /// The turn is taken as ended, and the stop is judged.
+    Judged,
+    /// The run goes on.
+    GoesOn,
+}
+
+/// An open tool call.
+#[derive(Debug, Clone)]
+struct Tool {
+    name: String,
+    target: String,
+    limit_ms: u64,
+    since: Tick,
+}
+
 /// The watch over one process.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
@@ -73,12 +119,14 @@ pub(super) struct Watch {
     /// It has said a line of its protocol.
     spoke: bool,
     last_progress: Tick,
-    /// Open tool calls: name and limit.
-    tools: BTreeMap<String, (String, u64)>,
+    /// The last line, of whatever kind.
+    last_line: Tick,
+    /// Open tool calls that the turn waits for.
+    tools: BTreeMap<String, Tool>,
     /// Hooks of the user's that run, by id: their names.
     hooks: BTreeMap<String, String>,
-    /// What it asked last and nobody answers.
-    question: Option<String>,
+    /// How long nothing had moved on when the user was last told.
+    told_ms: u64,
     limits: Timeouts,
 }
 
@@ -89,9 +137,10 @@ impl Watch {
             doing: Doing::Idle,
             spoke: false,
             last_progress: now,
+            last_line: now,
             tools: BTreeMap::new(),
             hooks: BTreeMap::new(),
-            question: None,
+            told_ms: 0,
             limits,
         }
     }
@@ -99,39 +148,44 @@ impl Watch {
     /// A turn was written to it.
     pub(super) fn asked(&mut self, now: Tick) {
         self.doing = if self.spoke { Doing::Model } else { Doing::Starting { since: now } };
-        self.last_progress = now;
-        self.question = None;
+        self.moved(now);
     }
 
-    /// Something came that is not of its protocol: a sign of life, but no sign of an agent.
-    pub(super) fn noise(&mut self, now: Tick) {
-        self.last_progress = now;
+    /// Something came that proves no more than a live process.
+    pub(super) fn alive(&mut self, now: Tick) {
+        self.last_line = now;
     }
 
-    /// A part of its protocol flowed.
+    /// What was asked goes on.
     pub(super) fn progress(&mut self, now: Tick) {
-        self.last_progress = now;
+        self.moved(now);
         self.spoke = true;
         if matches!(self.doing, Doing::Retrying { .. } | Doing::Starting { .. }) {
             self.doing = Doing::Model;
         }
     }
 
+    fn moved(&mut self, now: Tick) {
+        self.last_progress = now;
+        self.last_line = now;
+        self.told_ms = 0;
+    }
+
     /// The protocol said something.
     pub(super) fn event(&mut self, now: Tick, event: &AgentEvent) {
-        self.progress(now);
         match event {
+            AgentEvent::Progress => self.progress(now),
+            AgentEvent::Alive => self.alive(now),
             AgentEvent::TurnStarted { .. } => {
                 self.doing = Doing::Model;
                 self.tools.clear();
-                self.question = None;
             }
-            AgentEvent::ToolStarted { id, name, timeout_ms, .. } => {
-                let limit_ms = match timeout_ms {
-                    Some(declared_ms) => declared_ms.saturating_add(TOOL_SLACK_MS).max(self.limits.stall_ms),
-                    None => self.limits.tool_ms,
-                };
-                self.tools.insert(id.clone(), (name.clone(), limit_ms));
+            // What a sub-agent in the background does, the turn does not wait for.
+            AgentEvent::ToolStarted { in_background: true, .. } => {}
+            AgentEvent::ToolStarted { id, name, target, timeout_ms, .. } => {
+                let limit_ms = self.tool_limit_ms(*timeout_ms);
+                let tool = Tool { name: name.clone(), target: target.clone(), limit_ms, since: now };
+                self.tools.insert(id.clone(), tool);
             }
             AgentEvent::ToolEnded { id, .. } => {
                 self.tools.remove(id);
@@ -148,21 +202,24 @@ impl Watch {
             AgentEvent::Compacting(true) => self.doing = Doing::Compacting,
             AgentEvent::Compacting(false) => self.doing = Doing::Model,
             AgentEvent::ActionRequired(true) => self.doing = Doing::Permission { since: now },
-            AgentEvent::ActionRequired(false) => {
-                self.doing = Doing::Model;
-                self.question = None;
-            }
-            // The core denies it at once: the CLI goes on.
-            AgentEvent::Question { denial: Some(_), .. } => self.doing = Doing::Model,
-            AgentEvent::Question { subtype, denial: None, .. } => self.question = Some(subtype.clone()),
+            // The core answers every question at once: the CLI goes on.
+            AgentEvent::ActionRequired(false) | AgentEvent::Question { .. } => self.doing = Doing::Model,
             AgentEvent::Waiting(WaitingFor::Idle { open }) => {
                 self.tools.clear();
-                self.question = None;
-                self.doing = Doing::Answered { open: *open };
+                let since = match &self.doing {
+                    Doing::Answered { since, .. } => *since,
+                    Doing::Waiting { .. }
+                    | Doing::Idle
+                    | Doing::Starting { .. }
+                    | Doing::Model
+                    | Doing::Retrying { .. }
+                    | Doing::Compacting
+                    | Doing::Permission { .. } => now,
+                };
+                self.doing = Doing::Answered { open: *open, since };
             }
             AgentEvent::Waiting(for_ @ (WaitingFor::Background { .. } | WaitingFor::FollowUp)) => {
                 self.tools.clear();
-                self.question = None;
                 let since = match &self.doing {
                     Doing::Waiting { for_: before, since } if before == for_ => *since,
                     Doing::Waiting { .. }
@@ -180,10 +237,8 @@ impl Watch {
                 self.doing = Doing::Idle;
                 self.tools.clear();
                 self.hooks.clear();
-                self.question = None;
             }
-            AgentEvent::Alive
-            | AgentEvent::SessionKnown { .. }
+            AgentEvent::SessionKnown { .. }
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::Text { .. }
             | AgentEvent::Denied(_)
@@ -193,29 +248,48 @@ impl Watch {
         }
     }
 
+    fn tool_limit_ms(&self, declared_ms: Option<u64>) -> u64 {
+        let Timeouts { stall_ms, tool_ms, tool_given, .. } = self.limits;
+        match declared_ms {
+            Some(declared_ms) => {
+                let own_ms = declared_ms.saturating_add(TOOL_SLACK_MS).max(stall_ms);
+                if tool_given { own_ms.min(tool_ms) } else { own_ms }
+            }
+            None => tool_ms,
+        }
+    }
+
+    fn background_limit_ms(&self, longest_ms: Option<u64>) -> u64 {
+        let Timeouts { tool_ms, tool_given, background_ms, .. } = self.limits;
+        let own_ms = longest_ms.filter(|_| !tool_given).map_or(0, |ms| ms.saturating_add(TOOL_SLACK_MS));
+        background_ms.unwrap_or(own_ms.max(tool_ms))
+    }
+
     /// When the process is overdue; `None` while nothing is asked of it.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        let Timeouts { start_ms, stall_ms, tool_ms, .. } = self.limits;
+        let Timeouts { start_ms, stall_ms, tool_ms, background_ms, .. } = self.limits;
         // How long a hook may take is not told; the CLI itself gives it ten minutes unless the user says otherwise.
         let hook_ms = if self.hooks.is_empty() { 0 } else { tool_ms };
-        let silent_for = |limit_ms: u64| Some(self.last_progress.plus_ms(limit_ms.max(hook_ms)));
-        match &self.doing {
-            Doing::Idle => None,
-            Doing::Starting { since } => Some(since.plus_ms(start_ms)),
+        let still_for = |limit_ms: u64| self.last_progress.plus_ms(limit_ms.max(hook_ms));
+        Some(match &self.doing {
+            Doing::Idle => return None,
+            Doing::Starting { since } => since.plus_ms(start_ms),
             Doing::Waiting { for_: WaitingFor::Background { longest_ms, .. }, since } => {
-                let own_ms = longest_ms.map_or(0, |ms| ms.saturating_add(TOOL_SLACK_MS));
-                Some(since.plus_ms(own_ms.max(tool_ms)))
+                since.plus_ms(self.background_limit_ms(*longest_ms))
             }
             Doing::Waiting { for_: WaitingFor::FollowUp | WaitingFor::Idle { .. }, since } => {
-                Some(since.plus_ms(FOLLOW_UP_MS))
+                since.plus_ms(FOLLOW_UP_MS)
             }
-            Doing::Model | Doing::Permission { .. } if self.question.is_some() => silent_for(tool_ms),
-            Doing::Permission { since } => Some(since.plus_ms(PERMISSION_MS)),
-            Doing::Answered { open } => silent_for(if *open > 0 { tool_ms.max(stall_ms) } else { stall_ms }),
-            Doing::Retrying { until } => Some((*until).max(self.last_progress).plus_ms(stall_ms)),
-            Doing::Compacting => silent_for(stall_ms.saturating_mul(COMPACTING_FACTOR)),
-            Doing::Model => silent_for(self.tools.values().map(|(_, limit_ms)| *limit_ms).max().unwrap_or(stall_ms)),
-        }
+            Doing::Permission { since } => since.plus_ms(PERMISSION_MS),
+            Doing::Answered { open: 0, .. } => still_for(stall_ms),
+            Doing::Answered { since, .. } => {
+                let still = still_for(tool_ms.max(stall_ms));
+                background_ms.map_or(still, |background_ms| still.min(since.plus_ms(background_ms)))
+            }
+            Doing::Retrying { until } => (*until).max(self.last_progress).plus_ms(stall_ms),
+            Doing::Compacting => still_for(stall_ms.saturating_mul(COMPACTING_FACTOR)),
+            Doing::Model => still_for(self.tools.values().map(|tool| tool.limit_ms).max().unwrap_or(stall_ms)),
+        })
     }
 
     /// What it means that the deadline has passed; `None` when it has not.
@@ -223,42 +297,143 @@ impl Watch {
         if now < self.deadline()? {
             return None;
         }
-        let silent_s = now.ms_since(self.last_progress) / 1_000;
-        let during = match (&self.doing, &self.question) {
-            (Doing::Waiting { .. }, _) => return Some(Overdue::Settle),
-            (Doing::Starting { since }, _) => {
+        let still_s = now.ms_since(self.last_progress) / 1_000;
+        let during = match &self.doing {
+            Doing::Waiting { .. } => return Some(Overdue::Settle),
+            Doing::Starting { since } => {
                 let start_s = now.ms_since(*since) / 1_000;
                 return Some(Overdue::Stalled(format!(
-                    "it has not said one line of its protocol in the {start_s} s since its start"
+                    "it has not said one line of its protocol in the {start_s} s since its start; a SessionStart hook or an MCP \
+                     server may hang"
                 )));
             }
-            (Doing::Model | Doing::Permission { .. }, Some(question)) => {
-                format!("while its question `{question}` was open, which nobody answers")
+            Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
+                format!("while a hook was running ({})", self.hook_names())
             }
-            (Doing::Model | Doing::Answered { .. } | Doing::Compacting, None) if !self.hooks.is_empty() => {
-                let hooks: Vec<&str> = self.hooks.values().map(String::as_str).collect();
-                format!("while a hook was running ({})", hooks.join(", "))
-            }
-            (Doing::Idle | Doing::Model, None) | (Doing::Idle, Some(_)) => match self.tools.values().next() {
-                Some((tool, _)) => format!("while the tool {tool} was running"),
+            Doing::Idle | Doing::Model => match self.oldest_tool() {
+                Some(tool) => format!("while the tool {} was running", tool.name),
                 None => "while waiting for the model".to_owned(),
             },
-            (Doing::Permission { .. }, None) => "while it waited for a permission".to_owned(),
-            (Doing::Answered { .. }, _) => "after the result, without being idle".to_owned(),
-            (Doing::Retrying { .. }, _) => "after the announced retry was due".to_owned(),
-            (Doing::Compacting, _) => "while compacting".to_owned(),
+            Doing::Permission { .. } => "while it waited for a permission".to_owned(),
+            Doing::Answered { open: 0, .. } => "after the result, without being idle".to_owned(),
+            Doing::Answered { .. } => "after the result, while background work was open".to_owned(),
+            Doing::Retrying { .. } => "after the announced retry was due".to_owned(),
+            Doing::Compacting => "while compacting".to_owned(),
         };
-        Some(Overdue::Stalled(format!("no sign of life for {silent_s} s {during}")))
+        let sign = if self.only_lives() { "no progress, only signs of life," } else { "no sign of life" };
+        Some(Overdue::Stalled(format!("{sign} for {still_s} s {during}")))
+    }
+
+    /// What is waited for at present; `None` while nothing is asked of it. `background` names the open tasks.
+    pub(super) fn awaited(&self, background: &[String]) -> Option<Awaited> {
+        let until = self.deadline()?;
+        let mut since = self.last_progress;
+        let what = match &self.doing {
+            Doing::Idle => return None,
+            Doing::Starting { since: asked } => {
+                since = *asked;
+                "the first line of its protocol (a SessionStart hook or an MCP server may hang)".to_owned()
+            }
+            Doing::Waiting { for_: WaitingFor::Background { open, .. }, since: left } => {
+                since = *left;
+                background_work(*open, background)
+            }
+            Doing::Answered { open, since: answered } if *open > 0 => {
+                since = (*answered).max(since);
+                background_work(*open, background)
+            }
+            Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
+                format!("the hook {}", self.hook_names())
+            }
+            Doing::Model => match self.oldest_tool() {
+                Some(tool) if tool.target.is_empty() => format!("the tool {}", tool.name),
+                Some(tool) => format!("the tool {} ({})", tool.name, tool.target),
+                None => "the model".to_owned(),
+            },
+            Doing::Waiting { .. } => "the turn that follows background work".to_owned(),
+            Doing::Permission { .. } => "a permission that somebody else gives".to_owned(),
+            Doing::Answered { .. } => "the end of the turn".to_owned(),
+            Doing::Retrying { .. } => "the retry that the provider's failure led to".to_owned(),
+            Doing::Compacting => "the compacted context".to_owned(),
+        };
+        let then = if matches!(self.doing, Doing::Waiting { .. }) { Then::Judged } else { Then::Hung };
+        Some(Awaited { what, since, until, then, alive: self.only_lives() })
+    }
+
+    /// When the user is to be told what is waited for; `None` while that is nothing.
+    pub(super) fn tell_at(&self) -> Option<Tick> {
+        self.telling().map(|(since, after_ms)| since.plus_ms(after_ms))
+    }
+
+    /// Whether that moment has come; it is then told, and the next one is twice as far away.
+    pub(super) fn tells(&mut self, now: Tick) -> bool {
+        let Some((since, mut after_ms)) = self.telling() else { return false };
+        if now < since.plus_ms(after_ms) {
+            return false;
+        }
+        while now >= since.plus_ms(after_ms) {
+            self.told_ms = after_ms;
+            after_ms = after_ms.saturating_mul(2);
+        }
+        true
+    }
+
+    /// Since when nothing has moved on, and how long after that the user is told next.
+    fn telling(&self) -> Option<(Tick, u64)> {
+        let (since, first_ms) = match &self.doing {
+            Doing::Idle => return None,
+            Doing::Starting { since } => (*since, TELL_EARLY_AFTER_MS),
+            Doing::Waiting { since, .. } | Doing::Permission { since } => (*since, TELL_AFTER_MS),
+            Doing::Answered { open, since } if *open > 0 => (*since, TELL_AFTER_MS),
+            Doing::Retrying { until } => ((*until).max(self.last_progress), TELL_AFTER_MS),
+            Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
+                (self.last_progress, TELL_EARLY_AFTER_MS)
+            }
+            Doing::Model | Doing::Answered { .. } | Doing::Compacting => (self.last_progress, TELL_AFTER_MS),
+        };
+        Some((since, if self.told_ms == 0 { first_ms } else { self.told_ms.saturating_mul(2) }))
+    }
+
+    /// The last line came well after the last progress.
+    fn only_lives(&self) -> bool {
+        self.last_line.ms_since(self.last_progress) >= ALIVE_SINCE_MS
+    }
+
+    fn oldest_tool(&self) -> Option<&Tool> {
+        self.tools.values().min_by_key(|tool| tool.since)
+    }
+
+    fn hook_names(&self) -> String {
+        let names: Vec<&str> = self.hooks.values().map(String::as_str).collect();
+        names.join(", ")
+    }
+}
+
+/// Background tasks in words: the first ones by name.
+fn background_work(open: usize, names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
+    match (named.is_empty(), open.saturating_sub(named.len())) {
+        (true, _) => format!("{open} background task(s)"),
+        (false, 0) => format!("background work ({})", named.join("; ")),
+        (false, more) => format!("background work ({} and {more} more)", named.join("; ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Overdue, Watch};
-    use crate::agent::{AgentEvent, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+    use super::{Overdue, Then, Watch};
+    use crate::agent::{AgentEvent, Ask, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
     use crate::core::{Tick, Timeouts};
 
-    const LIMITS: Timeouts = Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 };
+    const LIMITS: Timeouts = Timeouts {
+        start_ms: 60_000,
+        stall_ms: 180_000,
+        tool_ms: 900_000,
+        tool_given: false,
+        background_ms: None,
+        grace_ms: 3_000,
+    };
     const ARMED: AgentEvent = AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms: None });
 
     fn tool(id: &str, timeout_ms: Option<u64>) -> AgentEvent {
@@ -269,11 +444,12 @@ mod tests {
             timeout_ms,
             edit: None,
             sub_agent: false,
+            in_background: false,
         }
     }
 
-    fn question(denial: Option<Denial>) -> AgentEvent {
-        AgentEvent::Question { request_id: "r".to_owned(), subtype: "elicitation".to_owned(), denial }
+    fn question() -> AgentEvent {
+        AgentEvent::Question { request_id: "r".to_owned(), subtype: "news".to_owned(), ask: Ask::Unknown }
     }
 
     fn hook(name: &str) -> AgentEvent {
@@ -296,28 +472,45 @@ mod tests {
 
     /// A process that was asked at tick zero and said this at once.
     fn after(events: &[AgentEvent]) -> Watch {
-        let mut watch = Watch::new(Tick::ZERO, LIMITS);
+        within(LIMITS, events)
+    }
+
+    fn within(limits: Timeouts, events: &[AgentEvent]) -> Watch {
+        let mut watch = Watch::new(Tick::ZERO, limits);
         watch.asked(Tick::ZERO);
         for event in events {
-            watch.event(Tick::ZERO, event);
+            say(&mut watch, Tick::ZERO, event);
         }
         watch
+    }
+
+    /// An event, after the sign that a line with it carries.
+    fn say(watch: &mut Watch, now: Tick, event: &AgentEvent) {
+        if *event != AgentEvent::Alive {
+            watch.event(now, &AgentEvent::Progress);
+        }
+        watch.event(now, event);
     }
 
     #[test]
     fn each_state_has_its_own_limit_and_its_own_words() {
         let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false };
-        let permission = Denial { tool: "Bash".to_owned(), target: String::new() };
         let background = |longest_ms| AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms });
         let rest = |open| AgentEvent::Waiting(WaitingFor::Idle { open });
         let action = AgentEvent::ActionRequired;
-        let alive = || AgentEvent::Alive;
+        let moves = || AgentEvent::Progress;
         const MODEL: &str = "while waiting for the model";
         const TOOL: &str = "while the tool Bash was running";
         let rows: Vec<(&str, Vec<AgentEvent>, Option<u64>, &str)> = vec![
             ("idle", vec![ended()], None, ""),
-            ("starting", vec![], Some(60_000), "it has not said one line of its protocol in the 60 s since its start"),
-            ("the model", vec![alive()], Some(180_000), MODEL),
+            (
+                "starting",
+                vec![],
+                Some(60_000),
+                "it has not said one line of its protocol in the 60 s since its start; a SessionStart hook or an MCP server may hang",
+            ),
+            ("a start with signs of life only", vec![AgentEvent::Alive], Some(60_000), "or an MCP server may hang"),
+            ("the model", vec![moves()], Some(180_000), MODEL),
             ("a tool without a timeout", vec![tool("a", None)], Some(900_000), TOOL),
             ("a tool of two hours", vec![tool("a", Some(7_200_000))], Some(7_230_000), TOOL),
             ("a short tool never tightens the model's limit", vec![tool("a", Some(1_000))], Some(180_000), TOOL),
@@ -358,26 +551,15 @@ mod tests {
             ),
             ("a permission", vec![action(true)], Some(24 * 3_600_000), "while it waited for a permission"),
             ("a permission given", vec![action(true), action(false)], Some(180_000), MODEL),
-            (
-                "a permission that we deny",
-                vec![tool("a", None), question(Some(permission)), alive()],
-                Some(900_000),
-                TOOL,
-            ),
-            (
-                "a question that nobody answers",
-                vec![question(None)],
-                Some(900_000),
-                "while its question `elicitation` was open, which nobody answers",
-            ),
-            (
-                "such a question, and the state said, too",
-                vec![action(true), question(None)],
-                Some(900_000),
-                "while its question `elicitation` was open, which nobody answers",
-            ),
+            ("a question, which is answered at once", vec![tool("a", None), question(), moves()], Some(900_000), TOOL),
+            ("such a question, and the state said, too", vec![action(true), question()], Some(180_000), MODEL),
             ("after the result", vec![rest(0)], Some(180_000), "after the result, without being idle"),
-            ("after the result, an agent works", vec![rest(1)], Some(900_000), "after the result, without being idle"),
+            (
+                "after the result, an agent works",
+                vec![rest(1)],
+                Some(900_000),
+                "after the result, while background work was open",
+            ),
             ("background work", vec![background(None)], Some(900_000), ""),
             ("background work of its own limit", vec![background(Some(1_800_000))], Some(1_830_000), ""),
             ("the follow-up turn", vec![AgentEvent::Waiting(WaitingFor::FollowUp)], Some(5_000), ""),
@@ -404,7 +586,7 @@ mod tests {
 
     #[test]
     fn progress_moves_the_deadline_and_its_absence_is_named() {
-        let mut watch = after(&[AgentEvent::Alive]);
+        let mut watch = after(&[AgentEvent::Progress]);
         watch.progress(Tick::ZERO.plus_ms(100_000));
         assert_eq!(watch.overdue(Tick::ZERO.plus_ms(279_999)), None);
         let overdue = watch.overdue(Tick::ZERO.plus_ms(280_000));
@@ -414,11 +596,11 @@ mod tests {
     #[test]
     fn a_start_ends_with_the_first_line_and_not_with_noise() {
         let mut watch = after(&[]);
-        watch.noise(Tick::ZERO.plus_ms(59_000));
+        watch.alive(Tick::ZERO.plus_ms(59_000));
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(60_000), "noise is no agent");
-        watch.event(Tick::ZERO.plus_ms(59_000), &AgentEvent::Alive);
+        watch.event(Tick::ZERO.plus_ms(59_000), &AgentEvent::Progress);
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(239_000));
-        watch.event(Tick::ZERO.plus_ms(60_000), &ended());
+        say(&mut watch, Tick::ZERO.plus_ms(60_000), &ended());
         watch.asked(Tick::ZERO.plus_ms(70_000));
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(250_000), "it starts once");
     }
@@ -429,7 +611,7 @@ mod tests {
         for minute in 1..=300u64 {
             let now = Tick::ZERO.plus_ms(minute * 60_000);
             assert_eq!(watch.overdue(now), None, "minute {minute}");
-            watch.event(now, &AgentEvent::Text { text: "I look".to_owned(), sub_agent: true });
+            say(&mut watch, now, &AgentEvent::Text { text: "I look".to_owned(), sub_agent: true });
         }
         let now = Tick::ZERO.plus_ms(300 * 60_000 + 900_000);
         assert!(matches!(watch.overdue(now), Some(Overdue::Stalled(_))));
@@ -438,17 +620,146 @@ mod tests {
     #[test]
     fn background_work_is_settled_and_its_clock_is_not_reset_by_chatter() {
         let mut watch = after(&[ARMED]);
-        watch.event(Tick::ZERO.plus_ms(500_000), &AgentEvent::Alive);
-        watch.event(Tick::ZERO.plus_ms(600_000), &ARMED);
+        watch.event(Tick::ZERO.plus_ms(500_000), &AgentEvent::Progress);
+        say(&mut watch, Tick::ZERO.plus_ms(600_000), &ARMED);
         assert_eq!(watch.overdue(Tick::ZERO.plus_ms(900_000)), Some(Overdue::Settle));
     }
 
     #[test]
     fn an_announced_retry_that_comes_true_is_waited_for_like_any_answer() {
         let mut watch = after(&[retry(40_000)]);
-        watch.event(Tick::ZERO.plus_ms(40_000), &AgentEvent::Alive);
+        watch.event(Tick::ZERO.plus_ms(40_000), &AgentEvent::Progress);
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(220_000));
-        watch.event(Tick::ZERO.plus_ms(100_000), &retry(3_600_000));
+        say(&mut watch, Tick::ZERO.plus_ms(100_000), &retry(3_600_000));
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(3_880_000));
+    }
+
+    #[test]
+    fn signs_of_life_move_no_deadline_in_any_state() {
+        let rest = |open| AgentEvent::Waiting(WaitingFor::Idle { open });
+        let states: Vec<Vec<AgentEvent>> = vec![
+            vec![],
+            vec![AgentEvent::Progress],
+            vec![tool("a", None)],
+            vec![tool("a", Some(7_200_000))],
+            vec![hook("SessionStart:startup")],
+            vec![AgentEvent::Compacting(true)],
+            vec![retry(40_000)],
+            vec![AgentEvent::ActionRequired(true)],
+            vec![rest(0)],
+            vec![rest(1)],
+            vec![ARMED],
+            vec![AgentEvent::Waiting(WaitingFor::FollowUp)],
+        ];
+        for events in states {
+            let mut watch = after(&events);
+            let deadline = watch.deadline().expect("a deadline");
+            // One a second, as a heartbeat, a keep-alive or noise, up to the last second.
+            for second in 1..deadline.as_ms().div_ceil(1_000) {
+                watch.event(Tick::ZERO.plus_ms(second * 1_000), &AgentEvent::Alive);
+                watch.alive(Tick::ZERO.plus_ms(second * 1_000));
+            }
+            assert_eq!(watch.deadline(), Some(deadline), "{events:?}");
+            let overdue = watch.overdue(deadline).expect("overdue");
+            if let Overdue::Stalled(how) = overdue
+                && !events.is_empty()
+            {
+                assert!(how.starts_with("no progress, only signs of life, for "), "{events:?}: {how}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tool_limit_that_was_given_caps_what_a_tool_declares_and_what_the_cli_gives_background_work() {
+        let given = Timeouts { tool_ms: 40_000, tool_given: true, ..LIMITS };
+        let background = |longest_ms| AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms });
+        for (limits, event, limit_ms) in [
+            (given, tool("a", None), 40_000),
+            (given, tool("a", Some(600_000)), 40_000),
+            (given, tool("a", Some(1_000)), 40_000),
+            (Timeouts { tool_ms: 900_000, ..given }, tool("a", Some(1_000)), 180_000),
+            (given, background(Some(1_800_000)), 40_000),
+            (Timeouts { background_ms: Some(7_000), ..given }, background(Some(1_800_000)), 7_000),
+            (Timeouts { background_ms: Some(7_200_000), ..LIMITS }, background(None), 7_200_000),
+            (
+                Timeouts { background_ms: Some(7_000), ..LIMITS },
+                AgentEvent::Waiting(WaitingFor::Idle { open: 1 }),
+                7_000,
+            ),
+            (Timeouts { tool_given: false, ..given }, tool("a", Some(600_000)), 630_000),
+        ] {
+            let watch = within(limits, std::slice::from_ref(&event));
+            assert_eq!(watch.deadline().map(Tick::as_ms), Some(limit_ms), "{event:?} within {limits:?}");
+        }
+    }
+
+    #[test]
+    fn a_tool_of_a_sub_agent_in_the_background_gives_the_turn_no_more_time() {
+        let mut watch = after(&[AgentEvent::Progress]);
+        if let AgentEvent::ToolStarted { id, name, target, timeout_ms, edit, .. } = tool("b", Some(7_200_000)) {
+            let behind =
+                AgentEvent::ToolStarted { id, name, target, timeout_ms, edit, sub_agent: true, in_background: true };
+            watch.event(Tick::ZERO.plus_ms(1_000), &AgentEvent::Alive);
+            watch.event(Tick::ZERO.plus_ms(1_000), &behind);
+        }
+        assert_eq!(watch.deadline().map(Tick::as_ms), Some(180_000));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_named_with_its_times() {
+        let named = AgentEvent::ToolStarted {
+            id: "a".to_owned(),
+            name: "Bash".to_owned(),
+            target: "make".to_owned(),
+            timeout_ms: None,
+            edit: None,
+            sub_agent: false,
+            in_background: false,
+        };
+        let background = |open| AgentEvent::Waiting(WaitingFor::Background { open, longest_ms: None });
+        let names = ["npm run dev".to_owned(), "tail -f log".to_owned()];
+        let rows: Vec<(Vec<AgentEvent>, &str, u64, Then)> = vec![
+            (
+                vec![],
+                "the first line of its protocol (a SessionStart hook or an MCP server may hang)",
+                60_000,
+                Then::Hung,
+            ),
+            (vec![AgentEvent::Progress], "the model", 180_000, Then::Hung),
+            (vec![named], "the tool Bash (make)", 900_000, Then::Hung),
+            (vec![hook("SessionStart:startup")], "the hook SessionStart:startup", 900_000, Then::Hung),
+            (vec![background(2)], "background work (npm run dev; tail -f log)", 900_000, Then::Judged),
+            (vec![background(5)], "background work (npm run dev; tail -f log and 3 more)", 900_000, Then::Judged),
+        ];
+        for (events, what, until_ms, then) in rows {
+            let mut watch = after(&events);
+            watch.alive(Tick::ZERO.plus_ms(5_000));
+            let awaited = watch.awaited(&names).expect("something is awaited");
+            assert_eq!((awaited.what.as_str(), awaited.then), (what, then));
+            assert_eq!((awaited.since, awaited.until.as_ms(), awaited.alive), (Tick::ZERO, until_ms, true), "{what}");
+        }
+        assert_eq!(after(&[ended()]).awaited(&names), None);
+    }
+
+    #[test]
+    fn the_user_is_told_of_a_silence_ever_more_seldom_and_of_a_start_earlier() {
+        let told_at = |mut watch: Watch| -> Vec<u64> {
+            let mut told = Vec::new();
+            while let Some(at) = watch.tell_at().filter(|at| at.as_ms() < 900_000) {
+                assert!(!watch.tells(Tick(at.0 - 1)));
+                assert!(watch.tells(at));
+                told.push(at.as_ms() / 1_000);
+            }
+            told
+        };
+        assert_eq!(told_at(after(&[])), [15, 30, 60, 120, 240, 480]);
+        assert_eq!(told_at(after(&[hook("SessionStart:startup")])), [15, 30, 60, 120, 240, 480]);
+        assert_eq!(told_at(after(&[tool("a", None)])), [60, 120, 240, 480]);
+        let mut late = after(&[tool("a", None)]);
+        assert!(late.tells(Tick::ZERO.plus_ms(500_000)));
+        assert_eq!(late.tell_at().map(Tick::as_ms), Some(960_000), "once, and not for what was missed");
+        late.progress(Tick::ZERO.plus_ms(600_000));
+        assert_eq!(late.tell_at().map(Tick::as_ms), Some(660_000));
+        assert_eq!(after(&[ended()]).tell_at(), None);
     }
 }

@@ -284,6 +284,7 @@ impl Core {
             }
             AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
             | AgentEvent::Alive
+            | AgentEvent::Progress
             | AgentEvent::Text { .. }
             | AgentEvent::ToolStarted { .. }
             | AgentEvent::ToolEnded { .. }

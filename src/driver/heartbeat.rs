@@ -34,6 +34,22 @@ struct Beat<'a> {
     run: &'a str,
     /// What the run is doing.
     phase: &'a str,
+    /// What it waits for, where that has an end; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaits: Option<Awaits<'a>>,
+}
+
+/// What a run waits for.
+#[derive(Debug, Serialize)]
+pub(super) struct Awaits<'a> {
+    /// In words, for example `the tool Bash (cargo test)`.
+    pub(super) what: &'a str,
+    /// Since then nothing has moved on, seconds since 1970.
+    pub(super) since_unix_ts: i64,
+    /// Until then it is waited for, seconds since 1970.
+    pub(super) until_unix_ts: i64,
+    /// The process wrote something meanwhile that proves no progress, for example heartbeats.
+    pub(super) alive: bool,
 }
 
 /// The rhythm: what wakes the loop for a beat, as seldom as the system can.
@@ -99,8 +115,9 @@ impl Heart {
     }
 
     /// Replaces the file. That it cannot be written never disturbs the run.
-    pub(super) fn beat(&mut self, phase: &str, unix_ms: i64) {
-        let beat = Beat { unix_ts: unix_ms.div_euclid(1_000), pid: std::process::id(), run: &self.run, phase };
+    pub(super) fn beat(&mut self, phase: &str, awaits: Option<Awaits<'_>>, unix_ms: i64) {
+        let unix_ts = unix_ms.div_euclid(1_000);
+        let beat = Beat { unix_ts, pid: std::process::id(), run: &self.run, phase, awaits };
         match self.write(&beat) {
             Ok(()) => self.failed = false,
             Err(error) => {
@@ -125,14 +142,14 @@ impl Heart {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::Heart;
+    use super::{Awaits, Heart};
 
     #[test]
     fn each_beat_replaces_the_file_whole_and_only_its_owner_reads_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut heart = Heart::new("20261120-191822-k3f9", dir.path());
         for (phase, unix_ms) in [("starting", 1_795_202_692_900), ("working", 1_795_202_697_400)] {
-            heart.beat(phase, unix_ms);
+            heart.beat(phase, None, unix_ms);
             let path = dir.path().join("heartbeat.json");
             let text = std::fs::read_to_string(&path).expect("a heartbeat");
             let pid = std::process::id();
@@ -149,11 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn a_beat_says_what_is_waited_for_and_until_when() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut heart = Heart::new("run", dir.path());
+        let awaits = Awaits { what: "the tool Bash (make)", since_unix_ts: 10, until_unix_ts: 50, alive: true };
+        heart.beat("working", Some(awaits), 20_000);
+        let text = std::fs::read_to_string(dir.path().join("heartbeat.json")).expect("a heartbeat");
+        let awaits = r#""awaits":{"what":"the tool Bash (make)","since_unix_ts":10,"until_unix_ts":50,"alive":true}}"#;
+        assert!(text.trim_end().ends_with(awaits), "{text}");
+    }
+
+    #[test]
     fn a_directory_that_is_gone_disturbs_nobody() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut heart = Heart::new("run", &dir.path().join("gone"));
-        heart.beat("working", 0);
-        heart.beat("working", 0);
+        heart.beat("working", None, 0);
+        heart.beat("working", None, 0);
         assert!(heart.failed);
     }
 }

@@ -19,7 +19,7 @@ use crate::agent::AgentKind;
 use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport};
 use crate::journal::SharedRedactor;
 use crate::process::{ChildSink, Exit, StdinError};
-use crate::stream::{Frame, FrameDecoder, LineLimit};
+use crate::stream::{Envelope, Frame, FrameDecoder, LineLimit};
 
 use super::tree::Snapshot;
 
@@ -128,7 +128,7 @@ impl Ears {
         match frame {
             Frame::Json(envelope) => {
                 if self.kind.is_partial(&envelope) {
-                    self.progress(progress_at);
+                    self.progress(&envelope, progress_at);
                     return;
                 }
                 let json = self.redactor.now().json_str(envelope.raw().json()).into_owned();
@@ -149,9 +149,11 @@ impl Ears {
     }
 
     #[allow(clippy::disallowed_methods, reason = "driver/ is an edge: partial output is thinned out by real time")]
-    fn progress(&self, progress_at: &mut Option<Instant>) {
+    fn progress(&self, partial: &Envelope<'_>, progress_at: &mut Option<Instant>) {
         let now = Instant::now();
-        if progress_at.is_none_or(|at| now.duration_since(at) >= PROGRESS_INTERVAL) {
+        if progress_at.is_none_or(|at| now.duration_since(at) >= PROGRESS_INTERVAL)
+            && self.kind.partial_is_progress(partial)
+        {
             *progress_at = Some(now);
             self.inbox.post(Event::Progress { proc: self.proc });
         }

@@ -46,6 +46,14 @@ impl World {
                 let line = self.core.plan().agent.encode_denial(&request_id, &denial);
                 self.write(proc, line, at_once);
             }
+            Action::CancelForm { proc, request_id } => {
+                let line = self.core.plan().agent.encode_cancel(&request_id);
+                self.write(proc, line, at_once);
+            }
+            Action::Refuse { proc, request_id, why } => {
+                let line = self.core.plan().agent.encode_refusal(&request_id, &why);
+                self.write(proc, line, at_once);
+            }
             Action::CloseStdin { proc } => {
                 self.give_up_start(proc, at_once);
                 if let Some(child) = self.children.get(&proc) {

@@ -1,13 +1,23 @@
 //! `run.json` and `heartbeat.json`, kept up to date at each change of phase.
 
+use super::heartbeat::Awaits;
 use super::real::World;
+use crate::core::Tick;
 use crate::journal::{RunSummary, SUMMARY_VERSION};
 
 impl World {
     /// Tells whoever supervises ccc that it lives, and the phase.
     pub(super) fn beat(&mut self) {
         let unix_ms = self.clock.unix_ms();
-        self.heart.beat(&self.phase_written, unix_ms);
+        let now = self.clock.now();
+        let awaited = self.core.awaited();
+        let awaits = awaited.as_ref().map(|awaited| Awaits {
+            what: &awaited.what,
+            since_unix_ts: unix_ts(unix_ms, now, awaited.since),
+            until_unix_ts: unix_ts(unix_ms, now, awaited.until),
+            alive: awaited.alive,
+        });
+        self.heart.beat(&self.phase_written, awaits, unix_ms);
     }
 
     pub(super) fn write_summary(&mut self, phase: &str) {
@@ -51,4 +61,11 @@ impl World {
         }
         self.beat();
     }
+}
+
+/// The wall time of a moment of the run, seconds since 1970, seen from now.
+fn unix_ts(now_unix_ms: i64, now: Tick, at: Tick) -> i64 {
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let unix_ms = now_unix_ms.saturating_add(ms(at.ms_since(now))).saturating_sub(ms(now.ms_since(at)));
+    unix_ms.div_euclid(1_000)
 }

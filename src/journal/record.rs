@@ -314,6 +314,8 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Send(_) => "send",
         Action::Interrupt { .. } => "interrupt",
         Action::Answer { .. } => "answer",
+        Action::CancelForm { .. } => "cancel_form",
+        Action::Refuse { .. } => "refuse",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",

@@ -128,6 +128,16 @@ pub fn deny_tool(request_id: &str, message: &str) -> Line {
     })
 }
 
+/// Answers `elicitation`: nobody fills the form in. The MCP server hears that it was cancelled (seen on 2.1.197 and 2.1.332).
+#[must_use]
+pub fn cancel_form(request_id: &str) -> Line {
+    response(request_id, "success", |response| {
+        response.object("response", |answer| {
+            answer.string("action", "cancel");
+        });
+    })
+}
+
 /// Refuses a request of the CLI.
 #[must_use]
 pub fn control_error(request_id: &str, error: &str) -> Line {
@@ -327,6 +337,15 @@ mod tests {
             decoded(&deny_tool("r-6", "nobody\nis here")),
             json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-6",
                 "response": {"behavior": "deny", "message": "nobody\nis here"}}})
+        );
+    }
+
+    #[test]
+    fn a_cancelled_form_is_an_answer_and_no_error() {
+        assert_eq!(
+            decoded(&cancel_form("r-7")),
+            json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-7",
+                "response": {"action": "cancel"}}})
         );
     }
 

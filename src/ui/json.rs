@@ -98,6 +98,13 @@ impl StreamJson {
                 .field("default", &question.default)
                 .field("timeout_ms", &question.timeout_ms),
             Show::Notice { text } => opened("notice", tick).field("text", text),
+            Show::Awaited { role, what, for_ms, left_ms, then, alive } => opened("awaited", tick)
+                .field("role", role)
+                .field("what", what)
+                .field("for_ms", for_ms)
+                .field("left_ms", left_ms)
+                .field("then", then)
+                .field("alive", alive),
             Show::Finished { outcome, reason } => {
                 opened("finished", tick).field("outcome", outcome).field("reason", reason)
             }

@@ -54,6 +54,7 @@
 //! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
 //! | `cost` | `cost_usd`⁰ |
 //! | `notice` | `text` |
+//! | `awaited` | `role` `what` `for_ms` (so long nothing has moved on) `left_ms` `then` (`hung`, `judged`, `goes_on`) `alive` |
 //! | `rotation` | `from` `to` (labels) `why` |
 //! | `spent` | `tokens` (each `label` `until_unix_ms`⁰ `refused`) `until_unix_ms` |
 //! | `question` | `number` `token` `next`⁰ `until_unix_ms`⁰ `choices` `default` `timeout_ms` |

@@ -5,14 +5,35 @@ use jiff::tz::TimeZone;
 use super::clean;
 use super::columns;
 use super::diff::Change;
-use super::format::{count, span};
+use super::format::{clock, count, span};
 use super::limits;
 use super::piece::ERASE;
 use super::status::Status;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, Piece, PieceKind, Stream};
 use crate::agent::{Edit, Role, TurnKind};
-use crate::core::{Show, Tick};
+use crate::core::{Show, Then, Tick};
+
+/// What is waited for, since when, until when, and what comes then.
+fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive: bool) -> String {
+    let whose = match role {
+        Role::Agent => "",
+        Role::Critic => "the critic: ",
+    };
+    let so_far = match (then, for_ms) {
+        (Then::Judged, 0) => String::new(),
+        (Then::Judged | Then::GoesOn, _) => format!(" for {}", clock(for_ms)),
+        (Then::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", clock(for_ms)),
+        (Then::Hung, _) => format!(" for {}; nothing else was heard", clock(for_ms)),
+    };
+    let left = clock(left_ms);
+    let then = match then {
+        Then::Hung => format!("taken for hung in {left}"),
+        Then::Judged => format!("judged without it in {left} (--background-timeout)"),
+        Then::GoesOn => format!("{left} left"),
+    };
+    format!("waiting for {whose}{what}{so_far}; {then}")
+}
 
 /// Characters of an event's line where there is no terminal; the journal has the whole.
 const PIPED_CHARS: usize = 1_000;
@@ -158,6 +179,9 @@ impl Plain {
                 String::new()
             }
             Show::Notice { text } => self.said("! ", Ink::Warn, text),
+            Show::Awaited { role, what, for_ms, left_ms, then, alive } => {
+                self.said("  ", Ink::Dim, &awaited(*role, what, *for_ms, *left_ms, *then, *alive))
+            }
             Show::Rotation { from, to, why } => {
                 self.said("↻ ", Ink::Warn, &format!("another token from now on: {to} instead of {from} ({why})"))
             }

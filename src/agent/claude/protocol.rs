@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use super::cost::Cost;
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
-use super::target::{background_ms, edit, target, timeout_ms};
-use super::tasks::{TaskEnd, Tasks};
-use crate::agent::{AgentEvent, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use super::target::{background_ms, edit, first_line, target, timeout_ms};
+use super::tasks::{Begun, Step, TaskEnd, Tasks};
+use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, TaskStarted, TurnResult, User,
@@ -28,6 +28,10 @@ use crate::stream::{Envelope, Message, parse_envelope, parse_message};
 const MAX_OPEN_TOOLS: usize = 4_096;
 /// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
+
+/// The steps of an answer that the provider streams. A `ping` is none: it comes while nothing else does.
+const STREAM_STEPS: &[&str] =
+    &["message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop"];
 
 /// How the ids of our credential exchanges begin.
 pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
@@ -98,6 +102,8 @@ struct Session {
 struct Tool {
     target: String,
     sub_agent: bool,
+    /// A sub-agent in the background called it.
+    in_background: bool,
     /// How long the call may run in the background, where it says so.
     background_ms: Option<u64>,
 }
@@ -113,15 +119,36 @@ impl ClaudeProtocol {
 
     /// One JSON line.
     pub(in crate::agent) fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
-        let before = out.len();
-        if let Ok(envelope) = parse_envelope(json) {
-            self.spoke |= envelope.kind.is_some();
-            if !envelope.is_partial() {
-                self.message(&envelope, out);
-            }
+        let first = out.len();
+        out.push(AgentEvent::Alive);
+        let Ok(envelope) = parse_envelope(json) else { return };
+        self.spoke |= envelope.kind.is_some();
+        // Asked before the line is taken in: it may be what ends the call that it belongs to.
+        let is_turns = self.is_turns(envelope.parent_tool_use_id.as_deref());
+        let is_progress = if envelope.is_partial() {
+            partial_is_progress(&envelope)
+        } else {
+            self.message(&envelope, out) && is_turns
+        };
+        if is_progress && let Some(sign) = out.get_mut(first) {
+            *sign = AgentEvent::Progress;
         }
-        if out.len() == before {
-            out.push(AgentEvent::Alive);
+    }
+
+    /// Whether the turn waits for the sub-agent that this call began. While the turn is unanswered, it does for its main thread
+    /// (`None`) and for the sub-agents in the foreground; afterwards for what runs in the background, too.
+    fn is_turns(&self, sub_agent: Option<&str>) -> bool {
+        match sub_agent {
+            Some(call) => !self.is_in_background(call) || matches!(self.turn, Turn::Open { answer: Some(_), .. }),
+            None => true,
+        }
+    }
+
+    /// Whether a sub-agent that this call began works in the background: the call has returned, or belongs to such a one.
+    fn is_in_background(&self, call: &str) -> bool {
+        match self.tools.get(call) {
+            Some(tool) => tool.in_background,
+            None => self.tools.len() < MAX_OPEN_TOOLS,
         }
     }
 
@@ -151,34 +178,72 @@ impl ClaudeProtocol {
         self.tasks.open()
     }
 
-    fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) {
-        let sub_agent = envelope.parent_tool_use_id.is_some();
+    /// What they are.
+    pub(in crate::agent) fn open_task_names(&self) -> Vec<String> {
+        self.tasks.open_names()
+    }
+
+    /// Takes in a message. Returns whether it proves progress: it carries words, a call or a result, or changes what is known of
+    /// the turn. A timer of the CLI's proves none, nor does what is said again.
+    fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
+        let before = out.len();
+        let carries = self.take_in(envelope, out);
+        // A limit is told again with each reply of the provider's, whose pieces follow.
+        carries || out.iter().skip(before).any(|event| !matches!(event, AgentEvent::Limit(_)))
+    }
+
+    /// Returns whether the message proves progress by itself; where it yields events, these do.
+    fn take_in(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
+        let sub_agent = envelope.parent_tool_use_id.as_deref();
         match parse_message(envelope) {
             Message::Init(init) => self.init(envelope, &init, out),
             Message::SessionState(session) => match session.state.as_deref() {
                 Some("idle") => {
+                    let changes = self.state != State::Idle;
                     self.action_required(false, out);
                     self.idle(out);
+                    return changes;
                 }
                 Some(state) => {
+                    let changes = self.state != State::Running;
                     self.state = State::Running;
                     self.action_required(state == "requires_action", out);
+                    return changes;
                 }
                 None => {}
             },
             Message::CommandLifecycle(command) => {
+                let first = !self.names_answers;
                 self.names_answers = true;
                 if let Turn::Sent { turn, started, .. } = &mut self.turn
                     && command.command_uuid.as_deref() == Some(turn.0.as_str())
                     && command.state.as_deref() == Some("started")
                 {
-                    *started = true;
+                    return !std::mem::replace(started, true);
                 }
+                return first;
             }
-            Message::User(user) => self.user(envelope, &user, out),
-            Message::Assistant(assistant) => self.assistant(&assistant, sub_agent, out),
-            Message::Result(result) => self.result(envelope, &result, out),
-            Message::TaskStarted(task) => self.task_started(&task, out),
+            Message::User(user) => {
+                self.user(envelope, &user, out);
+                return user.is_replay != Some(true) && !user.blocks().is_empty();
+            }
+            Message::Assistant(assistant) => {
+                self.assistant(&assistant, sub_agent, out);
+                return assistant.error.is_some() || assistant.blocks().iter().any(says_something);
+            }
+            Message::Result(result) => {
+                self.result(envelope, &result, out);
+                return true;
+            }
+            Message::TaskStarted(task) => {
+                self.task_started(&task, out);
+                return true;
+            }
+            Message::TaskProgress(task) => {
+                let is_turns = self.is_turns(task.tool_use_id.as_deref());
+                let moved = task.task_id.as_deref().is_some_and(|id| self.tasks.moved_on(id, Step::of(&task)));
+                return is_turns && moved;
+            }
             Message::TaskUpdated(task) => {
                 let patched = task.patch.as_ref().and_then(|patch| patch.is_backgrounded);
                 if let (Some(id), Some(in_background)) = (task.task_id.as_deref(), patched) {
@@ -186,9 +251,11 @@ impl ClaudeProtocol {
                 }
                 let status = task.patch.as_ref().and_then(|patch| patch.status.as_deref());
                 self.task_ended(task.task_id.as_deref(), status, out);
+                return patched.is_some() || TaskEnd::of(status).is_some();
             }
             Message::TaskNotification(task) => {
                 self.task_ended(task.task_id.as_deref(), task.status.as_deref(), out);
+                return TaskEnd::of(task.status.as_deref()).is_some();
             }
             Message::BackgroundTasks(background) => {
                 let tools = &self.tools;
@@ -224,26 +291,29 @@ impl ClaudeProtocol {
             }
             Message::HookStarted(hook) => {
                 if let Some(id) = hook.hook_id {
-                    let name = hook.hook_name.unwrap_or_default().into_owned();
+                    let name = first_line(&hook.hook_name.unwrap_or_default());
                     out.push(AgentEvent::HookStarted { id: id.into_owned(), name });
                 }
             }
+            // Written when it has said more, and not by a timer alone.
+            Message::HookProgress(hook) => return hook.output.is_some_and(|output| !output.is_empty()),
             Message::HookResponse(hook) => {
                 out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
             }
+            Message::StreamEvent(part) => {
+                let kind = part.event.as_ref().and_then(|event| event.kind.as_deref());
+                return kind.is_some_and(|kind| STREAM_STEPS.contains(&kind));
+            }
+            Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
+            Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
             Message::Notification(_)
-            | Message::TaskProgress(_)
-            | Message::ModelFallback(_)
-            | Message::ModelRefusal(_)
             | Message::ThinkingTokens(_)
             | Message::Informational(_)
-            | Message::StreamEvent(_)
-            | Message::ToolProgress(_)
             | Message::ControlCancel(_)
-            | Message::ConversationReset(_)
             | Message::KeepAlive
             | Message::Other(_) => {}
         }
+        false
     }
 
     /// `init` comes before every turn, also before one that the CLI begins by itself.
@@ -318,7 +388,10 @@ impl ClaudeProtocol {
         }
     }
 
-    fn assistant(&mut self, assistant: &Assistant<'_>, sub_agent: bool, out: &mut Vec<AgentEvent>) {
+    /// `parent` is the call whose sub-agent speaks.
+    fn assistant(&mut self, assistant: &Assistant<'_>, parent: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let sub_agent = parent.is_some();
+        let in_background = parent.is_some_and(|call| self.is_in_background(call));
         if !sub_agent && self.state == State::Running && matches!(self.turn, Turn::None) {
             self.begin_own(out);
         }
@@ -340,6 +413,7 @@ impl ClaudeProtocol {
                     let tool = Tool {
                         target: target(name, call.input),
                         sub_agent,
+                        in_background,
                         background_ms: background_ms(name, call.input),
                     };
                     out.push(AgentEvent::ToolStarted {
@@ -349,6 +423,7 @@ impl ClaudeProtocol {
                         timeout_ms: timeout_ms(name, call.input),
                         edit: edit(name, call.input),
                         sub_agent,
+                        in_background,
                     });
                     if self.tools.len() < MAX_OPEN_TOOLS {
                         self.tools.insert(id.to_owned(), tool);
@@ -504,7 +579,16 @@ impl ClaudeProtocol {
             // Only a CLI that says where a task runs has a limit for all commands in the background (facts 2.1.329, A).
             let command = task.task_type.as_deref() == Some("local_bash");
             let default_ms = (command && task.is_backgrounded.is_some()).then_some(BACKGROUND_COMMAND_MS);
-            self.tasks.started(id, tool_use_id, task.is_backgrounded, nested, declared_ms.or(default_ms));
+            let name = tool_use_id.and_then(|call| self.tools.get(call)).map(|tool| tool.target.as_str());
+            let name = first_line(name.or(task.description.as_deref()).unwrap_or_default());
+            let begun = Begun {
+                tool_use_id,
+                in_background: task.is_backgrounded,
+                nested,
+                limit_ms: declared_ms.or(default_ms),
+                name: &name,
+            };
+            self.tasks.started(id, begun);
             self.end_or_wait(out);
         }
     }
@@ -517,16 +601,22 @@ impl ClaudeProtocol {
         }
     }
 
-    /// A question whether a tool may be used counts as a denial: nobody is there to say yes (see [`AgentEvent::Question`]).
+    /// A question whether a tool may be used counts as a denial: nobody is there to say yes.
     fn question(&mut self, request_id: String, asked: ControlAsk<'_>, out: &mut Vec<AgentEvent>) {
         let subtype = asked.subtype.as_deref().unwrap_or_default().to_owned();
-        let denial = (subtype == "can_use_tool").then(|| {
-            let tool = asked.tool_name.as_deref().unwrap_or_default();
-            Denial { tool: tool.to_owned(), target: target(tool, asked.input) }
-        });
-        out.push(AgentEvent::Question { request_id, subtype, denial: denial.clone() });
-        if let Some(denial) = denial {
-            self.deny(asked.tool_use_id.as_deref(), &denial.tool, Some(denial.target), out);
+        match subtype.as_str() {
+            "can_use_tool" => {
+                let tool = asked.tool_name.as_deref().unwrap_or_default();
+                let denial = Denial { tool: tool.to_owned(), target: target(tool, asked.input) };
+                out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(denial.clone()) });
+                self.deny(asked.tool_use_id.as_deref(), &denial.tool, Some(denial.target), out);
+            }
+            "elicitation" => {
+                let text = |text: Option<std::borrow::Cow<'_, str>>| first_line(text.as_deref().unwrap_or_default());
+                let ask = Ask::Form { from: text(asked.mcp_server_name), text: text(asked.message) };
+                out.push(AgentEvent::Question { request_id, subtype, ask });
+            }
+            _ => out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Unknown }),
         }
     }
 
@@ -554,6 +644,26 @@ impl ClaudeProtocol {
             self.compacting = compacting;
             out.push(AgentEvent::Compacting(compacting));
         }
+    }
+}
+
+/// Whether a block holds anything.
+fn says_something(block: &Block<'_>) -> bool {
+    match block {
+        Block::Text(text) | Block::Thinking(text) => !text.is_empty(),
+        Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => true,
+    }
+}
+
+/// Whether a partial line carries something: a piece of a block, or more thinking than before.
+pub(in crate::agent) fn partial_is_progress(line: &Envelope<'_>) -> bool {
+    let message = parse_message(line);
+    if let Message::StreamEvent(part) = &message {
+        part.event.as_ref().is_some_and(|event| event.delta.is_some())
+    } else if let Message::ThinkingTokens(thinking) = &message {
+        thinking.estimated_tokens_delta.or(thinking.estimated_tokens).is_some_and(|tokens| tokens > 0)
+    } else {
+        false
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
 }
 
 /// The first line, cut, without what could steer a terminal.
-fn first_line(text: &str) -> String {
+pub(super) fn first_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let plain = |char: char| if char.is_control() { ' ' } else { char };
     let mut chars = line.chars().map(plain);

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::stream::message::BackgroundTask;
+use crate::stream::Raw;
+use crate::stream::message::{BackgroundTask, TaskProgress};
 
 /// Tasks that are followed at once; a CLI that opens more is not believed.
 const MAX_TASKS: usize = 1_024;
@@ -28,6 +29,44 @@ struct Task {
     nested: bool,
     /// How long the CLI lets it run, where that is known.
     limit_ms: Option<u64>,
+    /// What it is, in the words of the call.
+    name: String,
+    /// How far it has come, as last told.
+    step: Step,
+}
+
+/// How a task begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begun<'a> {
+    /// The call that began it.
+    pub(super) tool_use_id: Option<&'a str>,
+    /// Whether it runs in the background, where that is said.
+    pub(super) in_background: Option<bool>,
+    /// A sub-agent began it.
+    pub(super) nested: bool,
+    /// How long the CLI lets it run, where that is known.
+    pub(super) limit_ms: Option<u64>,
+    /// What it is, for people.
+    pub(super) name: &'a str,
+}
+
+/// How far a sub-agent has come: what it has used, and its last tool. Its running time is left out: that goes on by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Step {
+    tokens: Option<u64>,
+    tools: Option<u64>,
+    last_tool: String,
+}
+
+impl Step {
+    pub(super) fn of(progress: &TaskProgress<'_>) -> Step {
+        let used = |name: &str| progress.usage.and_then(|usage| usage.member(name)).and_then(Raw::read);
+        Step {
+            tokens: used("total_tokens"),
+            tools: used("tool_uses"),
+            last_tool: progress.last_tool_name.as_deref().unwrap_or_default().to_owned(),
+        }
+    }
 }
 
 impl Task {
@@ -72,18 +111,29 @@ impl TaskEnd {
 
 impl Tasks {
     /// A task was started.
-    pub(super) fn started(
-        &mut self,
-        id: &str,
-        tool_use_id: Option<&str>,
-        in_background: Option<bool>,
-        nested: bool,
-        limit_ms: Option<u64>,
-    ) {
+    pub(super) fn started(&mut self, id: &str, begun: Begun<'_>) {
         if self.tasks.len() < MAX_TASKS {
-            let tool_use_id = tool_use_id.map(str::to_owned);
-            let task = Task { phase: Phase::Open, tool_use_id, in_background, nested, limit_ms };
+            let task = Task {
+                phase: Phase::Open,
+                tool_use_id: begun.tool_use_id.map(str::to_owned),
+                in_background: begun.in_background,
+                nested: begun.nested,
+                limit_ms: begun.limit_ms,
+                name: begun.name.to_owned(),
+                step: Step::default(),
+            };
             self.tasks.insert(id.to_owned(), task);
+        }
+    }
+
+    /// A task told how far it is. Returns whether it has come further since it last did.
+    pub(super) fn moved_on(&mut self, id: &str, step: Step) -> bool {
+        match self.tasks.get_mut(id) {
+            Some(task) if task.step != step => {
+                task.step = step;
+                true
+            }
+            Some(_) | None => false,
         }
     }
 
@@ -125,10 +175,13 @@ impl Tasks {
         self.tasks.retain(|id, task| {
             matches!(task.phase, Phase::Owed | Phase::Heard) || task.in_foreground(&tool_is_open) || names(id)
         });
-        for id in listed.iter().filter_map(|task| task.task_id.as_deref()) {
+        for (id, listed) in listed.iter().filter_map(|task| Some((task.task_id.as_deref()?, task))) {
             match self.tasks.get_mut(id) {
                 Some(task) if matches!(task.phase, Phase::Open | Phase::GivenUp) => task.in_background = Some(true),
-                Some(_) | None => self.started(id, None, Some(true), false, None),
+                Some(_) | None => {
+                    let name = listed.description.as_deref().unwrap_or_default();
+                    self.started(id, Begun { in_background: Some(true), name, ..Begun::default() });
+                }
             }
         }
     }
@@ -150,6 +203,11 @@ impl Tasks {
     /// Tasks that a turn waits for.
     pub(super) fn open(&self) -> usize {
         self.count(|phase| phase == Phase::Open)
+    }
+
+    /// What those are.
+    pub(super) fn open_names(&self) -> Vec<String> {
+        self.tasks.values().filter(|task| task.phase == Phase::Open).map(|task| task.name.clone()).collect()
     }
 
     /// The most time that the CLI gives one of those.

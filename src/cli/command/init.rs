@@ -30,8 +30,7 @@ const EXAMPLE: &str = r#"{
     "max_iterations": 20,
     "max_duration": "8h"
   },
-  "stall_timeout": "180s",
-  "tool_timeout": "15m"
+  "stall_timeout": "180s"
 }
 "#;
 

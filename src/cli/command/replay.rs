@@ -175,6 +175,8 @@ pub(in crate::cli) fn pieces(
         | Action::Send(_)
         | Action::Interrupt { .. }
         | Action::Answer { .. }
+        | Action::CancelForm { .. }
+        | Action::Refuse { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }

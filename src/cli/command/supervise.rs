@@ -75,9 +75,13 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "TIME")]
     pub stall_timeout: Option<Span>,
 
-    /// How long a tool may run that declares no timeout of its own [15m].
+    /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has [15m].
     #[arg(long, value_name = "TIME")]
     pub tool_timeout: Option<Span>,
+
+    /// How long work that the agent left running in the background is waited for after its turn [what the agent gives it].
+    #[arg(long, value_name = "TIME")]
+    pub background_timeout: Option<Span>,
 
     /// End when the agent was restarted this many times in a row without finishing a turn [5].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
@@ -143,6 +147,7 @@ impl SuperviseArgs {
                 start_timeout: None,
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
+                background_timeout: self.background_timeout,
                 grace: None,
                 share_prompt_prefix: None,
                 no_wait: self.no_wait.then_some(true),
@@ -321,6 +326,8 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
+            tool_given: settings.tool_timeout_given,
+            background_ms: settings.background_timeout.map(Span::as_ms),
             grace_ms: settings.grace.as_ms(),
         },
         share_prompt_prefix: settings.share_prompt_prefix,

@@ -138,7 +138,8 @@ fn nothing_that_was_recorded_and_went_on_by_itself_is_taken_for_hung() {
 
 #[test]
 fn a_limit_below_the_recorded_silences_is_noticed_in_them() {
-    let tight = Timeouts { start_ms: 1, stall_ms: 500, tool_ms: 500, grace_ms: 3_000 };
+    let tight =
+        Timeouts { start_ms: 1, stall_ms: 500, tool_ms: 500, tool_given: false, background_ms: None, grace_ms: 3_000 };
     let mut count = Count::default();
     for recording in recordings("fixtures/streams", ".jsonl") {
         stream(&recording, tight, &mut count);

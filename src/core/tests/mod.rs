@@ -45,7 +45,14 @@ pub(super) fn plan() -> Plan {
             max_restarts: 5,
             max_repeats: 3,
         },
-        timeouts: Timeouts { start_ms: 60_000, stall_ms: 180_000, tool_ms: 900_000, grace_ms: 3_000 },
+        timeouts: Timeouts {
+            start_ms: 60_000,
+            stall_ms: 180_000,
+            tool_ms: 900_000,
+            tool_given: false,
+            background_ms: None,
+            grace_ms: 3_000,
+        },
         share_prompt_prefix: true,
         no_wait: false,
         rotate_at: 0.95,
@@ -59,11 +66,13 @@ pub(super) fn plan() -> Plan {
 pub(super) struct Run {
     pub(super) core: Core,
     pub(super) now: Tick,
+    /// What was shown since the last look.
+    pub(super) shown: Vec<Show>,
 }
 
 impl Run {
     pub(super) fn begin(plan: Plan) -> (Run, Vec<Action>) {
-        let mut run = Run { core: Core::new(plan), now: Tick::ZERO };
+        let mut run = Run { core: Core::new(plan), now: Tick::ZERO, shown: Vec::new() };
         let actions =
             run.feed(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None, tokens: Vec::new() });
         (run, actions)
@@ -75,7 +84,9 @@ impl Run {
         self.core.handle(self.now, input);
         let mut actions = Vec::new();
         while let Some(action) = self.core.poll_action() {
-            if !matches!(action, Action::Show(_)) {
+            if let Action::Show(show) = action {
+                self.shown.push(show);
+            } else {
                 actions.push(action);
             }
         }
@@ -114,12 +125,30 @@ impl Run {
         self.feed(Input::TreeMeasured { measure: MeasureId(measure), tree })
     }
 
-    /// Lets time pass up to the next deadline of the core.
+    /// Lets time pass up to the next deadline of the core. That the user is told what is waited for is passed over.
     pub(super) fn wait(&mut self) -> Vec<Action> {
+        loop {
+            let shown = self.shown.len();
+            let actions = self.wait_once();
+            let told = self.shown.len() > shown;
+            let only_told = told && self.shown.iter().skip(shown).all(|show| matches!(show, Show::Awaited { .. }));
+            if !(actions.is_empty() && only_told) {
+                return actions;
+            }
+        }
+    }
+
+    /// The same, whatever comes of it.
+    pub(super) fn wait_once(&mut self) -> Vec<Action> {
         let deadline = self.core.poll_timeout().expect("a deadline");
         self.now = self.now.max(deadline);
         let unix_ms = 1_000_000 + i64::try_from(self.now.as_ms()).expect("a time");
         self.feed(Input::Elapsed { unix_ms })
+    }
+
+    /// What was shown about waits since the last look.
+    pub(super) fn awaited(&mut self) -> Vec<Show> {
+        std::mem::take(&mut self.shown).into_iter().filter(|show| matches!(show, Show::Awaited { .. })).collect()
     }
 
     /// The agent's first turn is taken in and answered.

@@ -25,7 +25,8 @@ fn token(id: &str, kind: TokenKind) -> TokenFact {
 
 impl Night {
     fn begin(plan: Plan, tokens: Vec<TokenFact>) -> (Night, Vec<Action>) {
-        let mut night = Night { run: Run { core: Core::new(plan), now: Tick::ZERO }, tokens: tokens.clone() };
+        let mut night =
+            Night { run: Run { core: Core::new(plan), now: Tick::ZERO, shown: Vec::new() }, tokens: tokens.clone() };
         let actions = night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
         (night, actions)
     }

@@ -2,9 +2,11 @@
 //! wall clock end.
 
 use super::*;
+use crate::agent::Role;
 
 const QUESTION: &str = r#"{"type":"control_request","request_id":"r-1","request":{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t-1","input":{"command":"touch x"}}}"#;
-const OTHER_QUESTION: &str = r#"{"type":"control_request","request_id":"r-2","request":{"subtype":"elicitation"}}"#;
+const FORM: &str = r#"{"type":"control_request","request_id":"r-2","request":{"subtype":"elicitation","mcp_server_name":"forms","message":"Your name?","mode":"form","requested_schema":{"type":"object"}}}"#;
+const NEWS: &str = r#"{"type":"control_request","request_id":"r-3","request":{"subtype":"news"}}"#;
 const NEEDS_ACTION: &str = r#"{"type":"system","subtype":"session_state_changed","state":"requires_action"}"#;
 const HOUR_MS: u64 = 3_600_000;
 
@@ -52,29 +54,111 @@ fn a_permission_that_somebody_else_gives_is_waited_for_through_the_night() {
 }
 
 #[test]
-fn another_question_is_not_answered_and_ends_in_a_stall_at_the_tools_limit() {
+fn a_form_is_cancelled_at_once_and_shown_and_an_unknown_question_is_refused() {
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn));
-    let actions = run.line(1, OTHER_QUESTION);
-    assert!(!actions.iter().any(|action| matches!(action, Action::Answer { .. })));
+    run.line(1, NEEDS_ACTION);
+    let actions = run.line(1, FORM);
+    let cancelled = Action::CancelForm { proc: ProcId(1), request_id: "r-2".to_owned() };
+    assert!(actions.contains(&cancelled), "{actions:?}");
+    let told =
+        |show: &Show| matches!(show, Show::Notice { text } if text.contains("`forms`") && text.contains("Your name?"));
+    assert!(run.shown.iter().any(told), "{:?}", run.shown);
+    let actions = run.line(1, NEWS);
+    let refused = actions.iter().find_map(|action| {
+        if let Action::Refuse { request_id, why, .. } = action { Some((request_id.as_str(), why)) } else { None }
+    });
+    let (request_id, why) = refused.expect("an answer");
+    assert_eq!(request_id, "r-3");
+    assert!(why.contains("unattended") && why.contains("`news`"), "{why}");
+    // Neither lengthens what the model has.
     let asked = run.now;
-    let actions = run.wait();
-    assert!(ended_in(&actions));
-    assert_eq!(run.now.ms_since(asked), 900_001);
+    while !ended_in(&run.wait()) {}
+    assert_eq!(run.now.ms_since(asked) / 1_000, 180);
+}
+
+/// A minute of signs of life, one a second, of every kind.
+fn chatter(run: &mut Run) {
+    const HEARTBEAT: &str = r#"{"type":"tool_progress","tool_use_id":"t-1-heartbeat-0","tool_name":"Bash","parent_tool_use_id":"t-1","elapsed_time_seconds":30,"heartbeat":true}"#;
+    const KEEP_ALIVE: &str = r#"{"type":"keep_alive"}"#;
+    const RUNNING: &str = r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#;
+    for second in 0..60 {
+        run.now = run.now.plus_ms(1_000);
+        match second % 6 {
+            0 => drop(run.line(1, HEARTBEAT)),
+            1 => drop(run.line(1, KEEP_ALIVE)),
+            2 => drop(run.feed(Input::Line { proc: ProcId(1), line: LineFact::Noise("x".to_owned()) })),
+            3 => drop(run.line(1, RUNNING)),
+            4 => drop(run.line(1, r#"{"type":"news"}"#)),
+            _ => drop(run.feed(Input::Line { proc: ProcId(1), line: LineFact::TooLong(99_000_000) })),
+        }
+    }
+}
+
+#[test]
+fn signs_of_life_alone_do_not_save_a_hung_tool_and_the_reason_says_so() {
+    let limits = Timeouts { tool_ms: 90_000, tool_given: true, ..plan().timeouts };
+    let (mut run, turn) = working(Plan { timeouts: limits, ..plan() });
+    run.lines(1, &accepted(&turn));
+    run.line(1, r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t-1","name":"Bash","input":{"command":"make","timeout":600000}}]},"parent_tool_use_id":null}"#);
+    let started = run.now;
+    chatter(&mut run);
+    let mut actions = Vec::new();
+    while !ended_in(&actions) {
+        actions = run.wait();
+    }
+    assert_eq!(run.now.ms_since(started) / 1_000, 90);
+    assert_eq!(decisions(&actions), ["end the agent's process"]);
     let why = actions
         .iter()
-        .find_map(|action| if let Action::Decide(decision) = action { Some(decision.why.as_str()) } else { None });
-    assert!(why.is_some_and(|why| why.contains("`elicitation`")), "{why:?}");
+        .find_map(|action| if let Action::Decide(decision) = action { Some(&decision.why) } else { None });
+    assert!(why.is_some_and(|why| why.contains("only signs of life") && why.contains("Bash")), "{why:?}");
+}
+
+#[test]
+fn what_is_waited_for_is_shown_and_told_to_the_heart() {
+    let (mut run, turn) = working(plan());
+    assert!(run.core.awaited().is_some_and(|awaited| awaited.what.contains("SessionStart hook")), "of a start");
+    run.lines(1, &accepted(&turn));
+    assert_eq!(run.core.awaited().map(|awaited| awaited.what), Some("the model".to_owned()));
+    let asked = run.now;
+    assert_eq!(run.wait_once(), []);
+    assert_eq!(run.now.ms_since(asked) / 1_000, 60, "a minute later the user hears of it");
+    let shown = run.awaited();
+    let [Show::Awaited { what, for_ms, left_ms, then, .. }] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((what.as_str(), for_ms / 1_000, left_ms.div_ceil(1_000), *then), ("the model", 60, 120, Then::Hung));
+}
+
+#[test]
+fn background_work_is_announced_with_its_name_and_its_limit() {
+    let limits = Timeouts { background_ms: Some(600_000), ..plan().timeouts };
+    let (mut run, turn) = working(Plan { timeouts: limits, ..plan() });
+    run.lines(1, &accepted(&turn));
+    run.line(1, r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t-1","name":"Bash","input":{"command":"npm run dev","run_in_background":true}}]},"parent_tool_use_id":null}"#);
+    run.line(1, r#"{"type":"system","subtype":"task_started","task_id":"b1","tool_use_id":"t-1","description":"Serve","task_type":"local_bash","is_backgrounded":true}"#);
+    run.line(1, r#"{"type":"user","message":{"role":"user","content":[{"type":"tool_result","tool_use_id":"t-1","content":"started"}]},"parent_tool_use_id":null}"#);
+    run.lines(1, &answered(&turn, "It runs."));
+    let shown = run.awaited();
+    let [Show::Awaited { what, left_ms, then, .. }] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((what.as_str(), *left_ms, *then), ("background work (npm run dev)", 600_000, Then::Judged));
+    let awaited = run.core.awaited().expect("it is waited for");
+    assert_eq!((awaited.what.as_str(), awaited.until), ("background work (npm run dev)", run.now.plus_ms(600_000)));
+    let mut actions = Vec::new();
+    while spawn(&actions).is_none() {
+        actions = run.wait();
+    }
+    assert_eq!(spawn(&actions).map(|spawn| spawn.role), Some(Role::Critic), "then the stop is judged");
 }
 
 #[test]
 fn a_stall_is_decided_at_its_deadline_and_not_before() {
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn));
-    let deadline = run.core.poll_timeout().expect("a deadline");
+    let deadline = run.core.agent.as_ref().and_then(|agent| agent.watch.deadline()).expect("a deadline");
     assert_eq!(deadline, run.now.plus_ms(180_000));
     run.core.handle(Tick(deadline.0 - 1), Input::Elapsed { unix_ms: 0 });
-    assert_eq!(run.core.poll_action(), None);
+    let before: Vec<Action> = std::iter::from_fn(|| run.core.poll_action()).collect();
+    assert!(matches!(before.as_slice(), [Action::Show(Show::Awaited { .. })]), "it is only told: {before:?}");
     run.core.handle(deadline, Input::Elapsed { unix_ms: 0 });
     let actions: Vec<Action> = std::iter::from_fn(|| run.core.poll_action()).collect();
     assert!(ended_in(&actions), "{actions:?}");
@@ -83,8 +167,9 @@ fn a_stall_is_decided_at_its_deadline_and_not_before() {
 #[test]
 fn a_start_without_a_word_is_ended_and_tried_again() {
     let (mut run, _) = working(plan());
-    assert_eq!(run.core.poll_timeout(), Some(run.now.plus_ms(60_000)));
+    let asked = run.now;
     let actions = run.wait();
+    assert_eq!(run.now.ms_since(asked) / 1_000, 60);
     assert_eq!(decisions(&actions), ["end the agent's process"]);
     let actions = run.crashed(1);
     assert!(spawn(&actions).is_some(), "a CLI that hangs at its start may do better the next time");

@@ -309,7 +309,7 @@ impl World {
                 },
                 () = tokio::time::sleep_until(beat_due) => {
                     beat_due = self.clock.after(BEAT_INTERVAL);
-                    self.heart.beat(self.core.phase(), self.clock.unix_ms());
+                    self.heart.beat(self.core.phase(), None, self.clock.unix_ms());
                 }
             }
         }
@@ -530,7 +530,7 @@ impl World {
         self.phase_written = phase.to_owned();
         let plan = self.core.plan();
         let now = self.clock.unix_ms();
-        self.heart.beat(phase, now);
+        self.heart.beat(phase, None, now);
         let finish = self.finish.as_ref();
         let summary = RunSummary {
             version: SUMMARY_VERSION,

@@ -37,6 +37,14 @@ impl World {
                 let bytes = self.plan.agent.encode_denial(&request_id, &denial);
                 self.write(proc, bytes, false);
             }
+            Action::CancelForm { proc, request_id } => {
+                let bytes = self.plan.agent.encode_cancel(&request_id);
+                self.write(proc, bytes, false);
+            }
+            Action::Refuse { proc, request_id, why } => {
+                let bytes = self.plan.agent.encode_refusal(&request_id, &why);
+                self.write(proc, bytes, false);
+            }
             Action::CloseStdin { proc } => {
                 self.is_ended(proc);
                 self.on_its_way(proc, Event::InputEnded(proc));
@@ -126,7 +134,7 @@ impl World {
         let agents = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
         let too_soon = |process: &Process| {
             let patience_ms = if process.spoke { stall_ms } else { start_ms.min(stall_ms) };
-            Some(self.now_us - process.heard_us).filter(|&silent_us| silent_us < patience_ms * 1_000)
+            Some(self.now_us - process.moved_us).filter(|&silent_us| silent_us < patience_ms * 1_000)
         };
         match agents.filter_map(too_soon).next() {
             Some(silent_us) => {
@@ -218,6 +226,9 @@ impl World {
         self.started += 1;
         let start_ms = self.dice.between(1, 600);
         self.schedule(start_ms, Event::Wake(spawn.proc));
+        if self.chatter.is_some() {
+            self.schedule(start_ms, Event::Chatter(spawn.proc));
+        }
         if self.fault(self.rates.killed) {
             let most_ms = if self.dice.percent(50) { 1_000 } else { self.kills_within_ms };
             let ms = self.dice.between(0, most_ms);
@@ -271,7 +282,7 @@ impl World {
             return Err(Law::SentWhileIdle.broken(format!("a turn is sent to process {}, which is to end", send.proc)));
         }
         process.asked = true;
-        process.heard_us = now_us;
+        (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);
         self.laws.uses(process.given.as_ref())?;
         if role == Role::Agent {

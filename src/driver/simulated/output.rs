@@ -1,7 +1,7 @@
 //! What processes do, and how it reaches the core.
 
 use super::laws::{Broken, Law};
-use super::process::{Heard, Process};
+use super::process::{Heard, Process, Proves};
 use super::world::{Event, World};
 use crate::agent::Role;
 use crate::core::{Input, LineFact, ProcId};
@@ -11,6 +11,16 @@ use crate::demo::scripted::{Effect, Moment, Row};
 const SWEPT_WITHIN_MS: u64 = 2_000;
 /// Unix times above this are milliseconds, as the adapter reads them.
 const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
+
+/// What proves nothing but a live process.
+const SIGNS_OF_LIFE: &[&str] = &[
+    r#"{"type":"keep_alive"}"#,
+    r#"{"type":"tool_progress","tool_use_id":"t-heartbeat-0","tool_name":"Bash","elapsed_time_seconds":30,"heartbeat":true}"#,
+    r#"{"type":"news"}"#,
+    "{}",
+    "x",
+    "still here",
+];
 
 impl World {
     /// Lets something happen to a live process, and does what it wants done.
@@ -132,6 +142,19 @@ impl World {
         }
     }
 
+    /// A process writes what proves nothing but that it lives, and will again; also while it hangs.
+    pub(super) fn chatter(&mut self, proc: ProcId) {
+        if !self.processes.get(&proc).is_some_and(Process::acts) {
+            return;
+        }
+        let Some(dice) = &mut self.chatter else { return };
+        let line = dice.choose(SIGNS_OF_LIFE, "x");
+        let ms = dice.between(1_000, 30_000);
+        self.counts.add("sign of life");
+        self.put_out(proc, format!("{line}\n").into_bytes());
+        self.schedule(ms, Event::Chatter(proc));
+    }
+
     /// Output arrives in order, in one chunk or cut anywhere in two.
     fn put_out(&mut self, proc: ProcId, bytes: Vec<u8>) {
         if bytes.is_empty() {
@@ -190,8 +213,14 @@ impl World {
             Input::Line { proc, line } => {
                 let now_us = self.now_us;
                 let Some(process) = self.processes.get_mut(proc) else { return };
-                process.heard_us = now_us;
-                process.spoke |= !matches!(line, LineFact::Noise(_));
+                let proves = Proves::of(line);
+                if proves == Proves::Progress {
+                    process.moved_us = now_us;
+                }
+                if proves != Proves::Life {
+                    process.stirred_us = now_us;
+                    process.spoke = true;
+                }
                 if let LineFact::Json(json) = line {
                     self.core_hears_line(*proc, json.get());
                 }
@@ -199,7 +228,7 @@ impl World {
             Input::Progress { proc } => {
                 let now_us = self.now_us;
                 if let Some(process) = self.processes.get_mut(proc) {
-                    process.heard_us = now_us;
+                    (process.moved_us, process.stirred_us) = (now_us, now_us);
                     process.spoke = true;
                 }
             }

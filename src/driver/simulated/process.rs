@@ -3,7 +3,7 @@ use serde_json::value::RawValue;
 use crate::agent::{AgentKind, Role};
 use crate::core::{ExitFact, LineFact, TokenId};
 use crate::demo::scripted::ScriptedAgent;
-use crate::stream::{Frame, FrameDecoder, LineLimit};
+use crate::stream::{Frame, FrameDecoder, LineLimit, parse_envelope};
 
 /// The line limit of a simulated night: small, so that long lines are cheap.
 const LINE_LIMIT: LineLimit = LineLimit::bytes(32 * 1024);
@@ -51,11 +51,41 @@ pub(super) struct Process {
     pub(super) ending: bool,
     /// It is ended for another token's sake.
     pub(super) leaves: bool,
-    /// When the core last asked it or heard something of it.
-    pub(super) heard_us: u64,
-    /// It has said something of its protocol.
+    /// When the core last asked it or heard what surely proves progress.
+    pub(super) moved_us: u64,
+    /// The same for what may prove it.
+    pub(super) stirred_us: u64,
+    /// It has said something of its protocol that is no mere sign of life.
     pub(super) spoke: bool,
     progress_us: Option<u64>,
+}
+
+/// What a line proves, judged apart from the adapter and so more coarsely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proves {
+    /// That the process lives.
+    Life,
+    /// Perhaps that it makes progress: by what was said before.
+    Perhaps,
+    /// That it makes progress.
+    Progress,
+}
+
+impl Proves {
+    pub(super) fn of(line: &LineFact) -> Proves {
+        let LineFact::Json(json) = line else { return Proves::Life };
+        let Ok(envelope) = parse_envelope(json.get()) else { return Proves::Life };
+        match envelope.kind.as_deref() {
+            Some("assistant" | "user" | "result" | "stream_event") if envelope.parent_tool_use_id.is_none() => {
+                Proves::Progress
+            }
+            Some("system" | "command_lifecycle" | "control_request" | "control_response" | "rate_limit_event") => {
+                Proves::Perhaps
+            }
+            Some("assistant" | "user" | "result" | "stream_event") => Proves::Perhaps,
+            Some(_) | None => Proves::Life,
+        }
+    }
 }
 
 /// What a chunk of output comes to.
@@ -89,7 +119,8 @@ impl Process {
             asked: false,
             ending: false,
             leaves: false,
-            heard_us: now_us,
+            moved_us: now_us,
+            stirred_us: now_us,
             spoke: false,
             progress_us: None,
         }

@@ -108,7 +108,7 @@ fn step(dice: &mut Dice, rates: &Rates, steps: &mut Vec<Step>) {
     } else {
         let step = good_step(dice);
         // What says nothing must not make a silence of several pauses in a row: that would be a stall.
-        let silent = matches!(step, Step::CostUsd(_));
+        let silent = matches!(step, Step::CostUsd(_) | Step::UnknownMessage);
         steps.push(step);
         if silent {
             steps.push(Step::Think("how much is left?".to_owned()));

@@ -83,6 +83,8 @@ fn shown(action: &Action) -> Option<String> {
         }
         Action::Interrupt { proc } => format!("Interrupt({proc})"),
         Action::Answer { proc, .. } => format!("Answer({proc})"),
+        Action::CancelForm { proc, .. } => format!("CancelForm({proc})"),
+        Action::Refuse { proc, .. } => format!("Refuse({proc})"),
         Action::CloseStdin { proc } => format!("CloseStdin({proc})"),
         Action::Signal { proc, signal } => format!("Signal({proc} {signal:?})"),
         Action::KillTree { proc } => format!("KillTree({proc})"),

@@ -40,6 +40,8 @@ const MAX_TIMERS_A_SECOND: u32 = 50;
 const MAX_DEATHS: u32 = 40;
 /// How late the timer may come, in microseconds.
 const LATEST_TIMER_US: u64 = 3_000_000;
+/// Sets the dice of the signs of life apart from the night's own.
+const CHATTER: u64 = 0x6c69_6665;
 /// How much longer than a tool's own time a silent process is left alone at most: the slack of the watch, and a timer
 /// that comes late.
 const SILENCE_SLACK_MS: u64 = 40_000;
@@ -59,6 +61,8 @@ pub(super) enum Event {
     InputEnded(ProcId),
     Signalled(ProcId, Signalled),
     Wake(ProcId),
+    /// It writes a sign of life.
+    Chatter(ProcId),
     CommandEnds(ProcId),
     Killed(ProcId),
     /// A process that had survived its kill is gone.
@@ -123,6 +127,8 @@ pub(super) struct World {
     pub(super) started: u32,
     /// Processes that wait for the value of their token.
     pub(super) fetching: BTreeMap<ProcId, Spawn>,
+    /// Processes write signs of life all night long; of what kind and how often, these dice say.
+    pub(super) chatter: Option<Dice>,
     /// The machine wakes ccc at a wall time.
     alarm: bool,
     /// A kill from outside comes within this time.
@@ -186,6 +192,7 @@ impl World {
             processes: BTreeMap::new(),
             started: 0,
             fetching: BTreeMap::new(),
+            chatter: seed.is_multiple_of(4).then(|| Dice::new(seed ^ CHATTER)),
             alarm: !seed.is_multiple_of(3),
             kills_within_ms: if long { LONG_NIGHT_MS } else { 90_000 },
             transcript: None,
@@ -324,12 +331,12 @@ impl World {
     pub(super) fn nobody_hangs(&self) -> Result<(), Broken> {
         let patience_us = (self.plan.timeouts.tool_ms + SILENCE_SLACK_MS) * 1_000;
         let left_alone = |process: &Process| {
-            process.acts() && process.asked && !process.ending && self.now_us > process.heard_us + patience_us
+            process.acts() && process.asked && !process.ending && self.now_us > process.stirred_us + patience_us
         };
         match self.processes.iter().find(|(_, process)| left_alone(process)) {
             Some((proc, process)) => {
-                let silent_s = (self.now_us - process.heard_us) / 1_000_000;
-                Err(Law::Hang.broken(format!("process {proc} was asked and has said nothing for {silent_s} s")))
+                let silent_s = (self.now_us - process.stirred_us) / 1_000_000;
+                Err(Law::Hang.broken(format!("process {proc} was asked and has made no progress for {silent_s} s")))
             }
             None => Ok(()),
         }
@@ -369,6 +376,10 @@ impl World {
                 process.wake_us = None;
                 process.agent.wake(now);
             }),
+            Event::Chatter(proc) => {
+                self.chatter(proc);
+                Ok(())
+            }
             Event::CommandEnds(proc) => {
                 self.with_process(proc, |process, now| process.agent.command_finished(now, "ok", Some(0)))
             }

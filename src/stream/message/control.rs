@@ -26,6 +26,10 @@ records! {
         input: Raw<'a> = "input",
         /// Of `hook_callback`: the id that was given at `initialize`.
         callback_id: Cow<'a, str> = "callback_id",
+        /// Of `elicitation`: the MCP server that wants something filled in.
+        mcp_server_name: Cow<'a, str> = "mcp_server_name",
+        /// Of `elicitation`: what it says.
+        message: Cow<'a, str> = "message",
     }
 
     /// `control_cancel_request`: the CLI takes a request back.

@@ -40,6 +40,8 @@ pub enum Message<'a> {
     CompactBoundary(CompactBoundary<'a>),
     /// `system/hook_started`.
     HookStarted(Hook<'a>),
+    /// `system/hook_progress`.
+    HookProgress(Hook<'a>),
     /// `system/hook_response`.
     HookResponse(Hook<'a>),
     /// `system/notification`.
@@ -126,6 +128,7 @@ fn read_system<'a>(envelope: &Envelope<'a>) -> Option<Message<'a>> {
         "api_retry" => Message::ApiRetry(read(envelope)?),
         "compact_boundary" => Message::CompactBoundary(read(envelope)?),
         "hook_started" => Message::HookStarted(read(envelope)?),
+        "hook_progress" => Message::HookProgress(read(envelope)?),
         "hook_response" => Message::HookResponse(read(envelope)?),
         "notification" => Message::Notification(read(envelope)?),
         "task_started" => Message::TaskStarted(read(envelope)?),

@@ -88,7 +88,8 @@ records! {
         duration_ms: f64 = "duration_ms",
     }
 
-    /// `system/hook_started` and `system/hook_response`; the latter has the fields from `output` on.
+    /// `system/hook_started`, `system/hook_progress` (what it has said so far, when that has grown) and `system/hook_response`.
+    /// The first has no field from `output` on, only the last an exit code and an outcome.
     Hook<'a> {
         /// Its id.
         hook_id: Cow<'a, str> = "hook_id",

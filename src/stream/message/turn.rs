@@ -136,7 +136,8 @@ records! {
         stop_reason: Cow<'a, str> = "stop_reason",
     }
 
-    /// `tool_progress` (only with `CLAUDE_CODE_REMOTE=1`).
+    /// `tool_progress`: a timer of the CLI's, not the tool, says that a tool, a sub-agent or a hook still runs. 2.1.197 writes it
+    /// with `CLAUDE_CODE_REMOTE=1` only, CLIs since 2.1.329 every 30 s. With `subagent_retry` it tells a sub-agent's retry.
     ToolProgress<'a> {
         /// An id of the progress, not of the call.
         tool_use_id: Cow<'a, str> = "tool_use_id",
@@ -146,6 +147,10 @@ records! {
         elapsed_time_seconds: f64 = "elapsed_time_seconds",
         /// Its task.
         task_id: Cow<'a, str> = "task_id",
+        /// Nothing but the time has moved on (2.1.329).
+        heartbeat: bool = "heartbeat",
+        /// The provider failed a sub-agent, which tries again (2.1.332).
+        subagent_retry: Raw<'a> = "subagent_retry",
     }
 
     /// `conversation_reset`: `/clear` was used; the next init has a new session id (2.1.329).

@@ -300,6 +300,10 @@ fn only_pieces_of_messages_are_partial() {
     let piece = r#"{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{}}}"#;
     assert!(is_partial(piece));
     assert!(is_partial(r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":3}"#));
+    let is_progress =
+        |line: &str| crate::stream::parse_envelope(line).is_ok_and(|envelope| CLAUDE.partial_is_progress(&envelope));
+    assert!(is_progress(piece));
+    assert!(!is_progress(r#"{"type":"stream_event","event":{"type":"content_block_delta","index":0}}"#), "it is empty");
     for whole in [
         r#"{"type":"assistant","message":{"content":[{"type":"text","text":"stream_event"}]}}"#,
         r#"{"type":"user","tool_use_result":{"type":"stream_event","event":{"type":"content_block_delta"}}}"#,

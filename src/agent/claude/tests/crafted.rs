@@ -1,5 +1,5 @@
 use super::{Replay, feed};
-use crate::agent::{AgentEvent, Denial, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, Ask, Denial, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
 
 const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;
@@ -93,10 +93,26 @@ fn unknown_lines_are_signs_of_life() {
         "null",
         r#"{"type":"result""#,
         r#"{"type":"assistant","message":17}"#,
-        r#"{"type":"user","message":{"content":[{"type":"brand_new"}]}}"#,
-        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}}"#,
         r#"{"type":"rate_limit_event"}"#,
         r#"{"type":"keep_alive"}"#,
+        "{}",
+        r#"{"type":"assistant"}"#,
+        r#"{"type":"assistant","message":{"content":[]}}"#,
+        r#"{"type":"user","message":{"role":"user","content":[]}}"#,
+        r#"{"type":"stream_event"}"#,
+        r#"{"type":"stream_event","event":{"type":"ping"}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#,
+        r#"{"type":"system","subtype":"thinking_tokens"}"#,
+        r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":0}"#,
+        r#"{"type":"system","subtype":"status","status":"requesting"}"#,
+        r#"{"type":"system","subtype":"notification","text":"still here"}"#,
+        r#"{"type":"system","subtype":"informational","content":"still here"}"#,
+        r#"{"type":"system","subtype":"hook_progress","hook_id":"h1","output":""}"#,
+        r#"{"type":"control_response","response":{"subtype":"success","request_id":"x"}}"#,
+        r#"{"type":"control_cancel_request","request_id":"x"}"#,
+        r#"{"type":"tool_progress","tool_use_id":"toolu_X-heartbeat-0","tool_name":"Bash","parent_tool_use_id":null,"elapsed_time_seconds":30,"heartbeat":true}"#,
+        r#"{"type":"tool_progress","tool_use_id":"hook-PreToolUse-toolu_X-heartbeat-0","tool_name":"PreToolUse","elapsed_time_seconds":30,"heartbeat":true}"#,
+        r#"{"type":"tool_progress","tool_use_id":"bash-progress-1","tool_name":"Bash","elapsed_time_seconds":3}"#,
     ] {
         let mut protocol = super::ClaudeProtocol::default();
         let mut events = Vec::new();
@@ -104,6 +120,89 @@ fn unknown_lines_are_signs_of_life() {
         assert_eq!(events, [AgentEvent::Alive], "{line}");
         assert!(protocol.is_idle(), "{line}");
     }
+}
+
+/// For each line whether it proves progress.
+fn progress(lines: &[&str]) -> Vec<bool> {
+    let mut protocol = super::ClaudeProtocol::default();
+    let mut signs = Vec::new();
+    for line in lines {
+        if *line == SENT {
+            protocol.turn_sent(&TurnId("u-7".to_owned()));
+            continue;
+        }
+        let mut events = Vec::new();
+        protocol.line(line, &mut events);
+        let sign = |event: &AgentEvent| matches!(event, AgentEvent::Alive | AgentEvent::Progress);
+        assert!(sign(&events[0]) && !events[1..].iter().any(sign), "one sign, first: {line}: {events:?}");
+        signs.push(events[0] == AgentEvent::Progress);
+    }
+    signs
+}
+
+#[test]
+fn words_calls_results_and_changes_prove_progress() {
+    for line in [
+        r#"{"type":"assistant","message":{"content":[{"type":"text","text":"x"}]}}"#,
+        r#"{"type":"assistant","message":{"content":[{"type":"thinking","thinking":"hm"}]}}"#,
+        r#"{"type":"assistant","message":{"content":[{"type":"redacted_thinking","data":"x"}]}}"#,
+        r#"{"type":"assistant","message":{"content":[]},"error":"overloaded"}"#,
+        r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"x"}]}}"#,
+        r#"{"type":"user","message":{"role":"user","content":"go on"},"isSynthetic":true}"#,
+        r#"{"type":"stream_event","event":{"type":"message_start"}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}}"#,
+        r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":3}"#,
+        r#"{"type":"system","subtype":"hook_started","hook_id":"h1","hook_name":"Stop"}"#,
+        r#"{"type":"system","subtype":"hook_progress","hook_id":"h1","output":"half done"}"#,
+        r#"{"type":"system","subtype":"hook_response","hook_id":"h1"}"#,
+        r#"{"type":"system","subtype":"status","status":"compacting"}"#,
+        r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":10,"retry_delay_ms":500}"#,
+        r#"{"type":"system","subtype":"model_fallback","trigger":"overloaded"}"#,
+        r#"{"type":"control_request","request_id":"r","request":{"subtype":"news"}}"#,
+        r#"{"type":"tool_progress","tool_use_id":"agent-retry-1","tool_name":"Agent","elapsed_time_seconds":0,"subagent_retry":{"agent_id":"a","attempt":2,"max_retries":10,"retry_delay_ms":900}}"#,
+        INIT,
+        RUNNING,
+        RESULT,
+        TASK,
+    ] {
+        assert_eq!(progress(&[line]), [true], "{line}");
+    }
+    // What is said again changes nothing.
+    let queued = r#"{"type":"command_lifecycle","command_uuid":"u-7","state":"queued"}"#;
+    let started = r#"{"type":"command_lifecycle","command_uuid":"u-7","state":"started"}"#;
+    let story = [SENT, RUNNING, RUNNING, queued, queued, started, started, INIT, INIT, REPLAY, REPLAY];
+    assert_eq!(progress(&story), [true, false, true, false, true, false, true, false, true, false]);
+    let step = |tools: u32, ms: u32| {
+        format!(
+            r#"{{"type":"system","subtype":"task_progress","task_id":"b1","tool_use_id":"toolu_b","usage":{{"total_tokens":12,"tool_uses":{tools},"duration_ms":{ms}}},"last_tool_name":"Bash"}}"#
+        )
+    };
+    let call =
+        r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"toolu_b","name":"Agent","input":{}}]}}"#;
+    let steps = [SENT, RUNNING, INIT, REPLAY, call, TASK, &step(1, 30), &step(1, 60), &step(2, 90)];
+    assert_eq!(progress(&steps)[5..], [true, false, true], "its running time goes on by itself");
+}
+
+#[test]
+fn a_sub_agent_in_the_background_proves_progress_only_once_the_turn_waits_for_it() {
+    let call =
+        r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"toolu_b","name":"Agent","input":{}}]}}"#;
+    let returned = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"toolu_b","content":"launched"}]}}"#;
+    let row = r#"{"type":"assistant","parent_tool_use_id":"toolu_b","message":{"content":[{"type":"tool_use","id":"toolu_c","name":"Agent","input":{}}]}}"#;
+    let nested = r#"{"type":"assistant","parent_tool_use_id":"toolu_c","message":{"content":[{"type":"tool_use","id":"toolu_d","name":"Bash","input":{}}]}}"#;
+    let foreground = progress(&[SENT, RUNNING, INIT, REPLAY, call, TASK, row, nested]);
+    assert_eq!(foreground[5..], [true, true], "the call has not returned: the turn waits for it");
+    let background = progress(&[SENT, RUNNING, INIT, REPLAY, call, TASK, returned, row, nested, RESULT, row, nested]);
+    assert_eq!(background[6..], [false, false, true, true, true]);
+    let replay = told(&[SENT, RUNNING, INIT, REPLAY, call, TASK, returned, row, nested]);
+    let behind: Vec<bool> = replay
+        .events
+        .iter()
+        .filter_map(
+            |event| if let AgentEvent::ToolStarted { in_background, .. } = event { Some(*in_background) } else { None },
+        )
+        .collect();
+    assert_eq!(behind, [false, true, true]);
 }
 
 #[test]
@@ -317,7 +416,7 @@ fn a_window_rejected_in_an_earlier_turn_is_still_rejected_where_no_event_says_ot
 fn a_reset_in_milliseconds_is_read_as_such() {
     let ms = REJECTED.replace("1795206313", "1795206313000");
     for line in [REJECTED, &ms] {
-        match &told(&[line]).events[..] {
+        match &told(&[line]).said()[..] {
             [AgentEvent::Limit(limit)] => {
                 assert_eq!((limit.status, limit.resets_at_unix_s), (LimitStatus::Rejected, Some(1_795_206_313)));
             }
@@ -343,7 +442,8 @@ fn questions_retries_and_compaction_are_told() {
         r#"{"type":"system","subtype":"session_state_changed","state":"requires_action"}"#,
         r#"{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t1","input":{"command":"touch x"}}}"#,
         r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#,
-        r#"{"type":"control_request","request_id":"r2","request":{"subtype":"elicitation"}}"#,
+        r#"{"type":"control_request","request_id":"r2","request":{"subtype":"elicitation","mcp_server_name":"forms","message":"Your name?\nPlease."}}"#,
+        r#"{"type":"control_request","request_id":"r3","request":{"subtype":"hook_callback","callback_id":"c"}}"#,
         r#"{"type":"system","subtype":"api_retry","attempt":2,"max_retries":10,"retry_delay_ms":591.6,"error_status":529,"error":"overloaded"}"#,
         r#"{"type":"system","subtype":"api_retry","attempt":3,"max_retries":10,"retry_delay_ms":-1,"error_status":null}"#,
         r#"{"type":"system","subtype":"status","status":"compacting"}"#,
@@ -353,24 +453,25 @@ fn questions_retries_and_compaction_are_told() {
     ]);
     let denial = Denial { tool: "Bash".to_owned(), target: "touch x".to_owned() };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
+    let question = |id: &str, subtype: &str, ask| AgentEvent::Question {
+        request_id: id.to_owned(),
+        subtype: subtype.to_owned(),
+        ask,
+    };
+    let form = Ask::Form { from: "forms".to_owned(), text: "Your name?".to_owned() };
     assert_eq!(
-        replay.events,
+        replay.said(),
         [
             AgentEvent::ActionRequired(true),
-            AgentEvent::Question {
-                request_id: "r1".to_owned(),
-                subtype: "can_use_tool".to_owned(),
-                denial: Some(denial.clone()),
-            },
+            question("r1", "can_use_tool", Ask::Permission(denial.clone())),
             AgentEvent::Denied(denial),
             AgentEvent::ActionRequired(false),
-            AgentEvent::Question { request_id: "r2".to_owned(), subtype: "elicitation".to_owned(), denial: None },
+            question("r2", "elicitation", form),
+            question("r3", "hook_callback", Ask::Unknown),
             retry(2, 592, Some(529)),
             retry(3, 0, None),
             AgentEvent::Compacting(true),
-            AgentEvent::Alive,
             AgentEvent::Compacting(false),
-            AgentEvent::Alive,
         ]
     );
 }
@@ -382,11 +483,10 @@ fn the_users_hooks_are_told_by_their_ids() {
     };
     let (began, ended) = (hook("hook_started", ""), hook("hook_response", r#","output":"","exit_code":0"#));
     assert_eq!(
-        told(&[&began, &ended, r#"{"type":"system","subtype":"hook_started"}"#]).events,
+        told(&[&began, &ended, r#"{"type":"system","subtype":"hook_started"}"#]).said(),
         [
             AgentEvent::HookStarted { id: "h1".to_owned(), name: "Stop".to_owned() },
             AgentEvent::HookEnded { id: "h1".to_owned() },
-            AgentEvent::Alive,
         ]
     );
 }

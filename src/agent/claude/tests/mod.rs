@@ -108,12 +108,18 @@ impl Replay {
         }
     }
 
+    /// The events, without the signs of life and of progress.
+    fn said(&self) -> Vec<AgentEvent> {
+        let sign = |event: &&AgentEvent| matches!(event, AgentEvent::Alive | AgentEvent::Progress);
+        self.events.iter().filter(|event| !sign(event)).cloned().collect()
+    }
+
     /// What matters of the events, one in a line.
     fn story(&self) -> String {
         let mut story = String::new();
         for event in &self.events {
             match event {
-                AgentEvent::Alive | AgentEvent::Text { .. } | AgentEvent::Cost { .. } => {}
+                AgentEvent::Alive | AgentEvent::Progress | AgentEvent::Text { .. } | AgentEvent::Cost { .. } => {}
                 AgentEvent::SessionKnown { .. } => story.push_str("session\n"),
                 AgentEvent::TurnAccepted { turn, duplicate } => {
                     let how = if *duplicate { "duplicate" } else { "accepted" };

@@ -7,7 +7,7 @@ fn call(name: &str, input: &Value) -> AgentEvent {
     let line = json!({"type": "assistant", "message": {"role": "assistant", "content": [
         {"type": "tool_use", "id": "toolu_1", "name": name, "input": input}
     ]}, "parent_tool_use_id": null});
-    let mut events = feed(&line.to_string()).events;
+    let mut events = feed(&line.to_string()).said();
     assert_eq!(events.len(), 1);
     events.remove(0)
 }
