@@ -339,7 +339,7 @@ impl Night {
             244..=249 => {
                 let request = if bytes.coin() { self.request } else { None };
                 let tokens = tokens(bytes, self.unix_ms);
-                self.tell(Input::Tokens { request, tokens });
+                self.tell(Input::Tokens { request, tokens, unix_ms: None });
             }
             250.. => self.silence(bytes),
         }

@@ -196,8 +196,8 @@ impl CommandTokens {
 }
 
 impl TokenSupply for CommandTokens {
-    fn facts(&self, now_unix_ms: i64) -> Vec<TokenFact> {
-        self.pool.as_ref().map(|pool| pool.facts(&self.states(), now_unix_ms)).unwrap_or_default()
+    fn facts(&self) -> Vec<TokenFact> {
+        self.pool.as_ref().map(|pool| pool.facts(&self.states())).unwrap_or_default()
     }
 
     fn is_slow(&self, token: &TokenId) -> bool {
@@ -225,21 +225,21 @@ impl TokenSupply for CommandTokens {
 
     fn look(&self, token: &TokenId) -> Vec<TokenFact> {
         let Some(pool) = &self.pool else { return Vec::new() };
-        let Some(credential) = pool.get(token) else { return self.facts(unix_ms()) };
+        let Some(credential) = pool.get(token) else { return self.facts() };
         if matches!(credential.kind, TokenKind::OAuth | TokenKind::Login) {
             // No events tell of a command's limits, so it is asked thoroughly.
             let ask = Ask { thorough: true, wait: OTHERS_WAIT };
             let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
             tracing::debug!(?refreshed, "the account was asked about");
-            return self.facts(unix_ms());
+            return self.facts();
         }
         let value = match self.value(credential) {
             Ok(Some(value)) => value,
             // A helper's value is known to its own program only.
-            Ok(None) => return self.facts(unix_ms()),
+            Ok(None) => return self.facts(),
             Err(error) => {
                 tracing::warn!(%error, "the token cannot be asked about");
-                return self.facts(unix_ms());
+                return self.facts();
             }
         };
         let probed = probe(&self.http, credential, &value, unix_ms());
@@ -247,13 +247,13 @@ impl TokenSupply for CommandTokens {
         let reports = probed.reports(now_unix_ms);
         if reports.is_empty() {
             tracing::info!(verdict = %probed.verdict, "the provider said nothing that counts");
-            return self.facts(now_unix_ms);
+            return self.facts();
         }
         match self.shared.report(credential, &reports, now_unix_ms) {
-            Ok(states) => pool.facts(&states, now_unix_ms),
+            Ok(states) => pool.facts(&states),
             Err(error) => {
                 tracing::warn!(%error, "the other ccc processes cannot be told about the token");
-                let mut facts = self.facts(now_unix_ms);
+                let mut facts = self.facts();
                 if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *token) {
                     reports.iter().for_each(|report| learn(fact, report));
                 }

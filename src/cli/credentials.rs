@@ -142,7 +142,7 @@ impl RunTokens {
         let shared = SharedTokens::new(state_dir);
         let now_unix_ms = driver::unix_ms();
         let states = shared.read().unwrap_or_default();
-        let first = match choose(&pool.facts(&states, now_unix_ms), None, rotate_at, now_unix_ms) {
+        let first = match choose(&pool.facts(&states), None, rotate_at, now_unix_ms) {
             Choice::Take(id) => Some(id),
             Choice::Stay | Choice::Spent { .. } | Choice::Nothing => pool.first().ok().map(Credential::id),
         };

@@ -170,6 +170,8 @@ pub struct SpentToken {
     pub until_unix_ms: Option<i64>,
     /// It was refused.
     pub refused: bool,
+    /// It is left alone for a while by this run: it was rejected, and no reset that lies ahead was announced.
+    pub held: bool,
 }
 
 /// How the run ended.

@@ -25,6 +25,9 @@ pub enum Input {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<u32>,
         tokens: Vec<TokenFact>,
+        /// The wall clock, by which the resets among them are judged; absent in journals before 1.2.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unix_ms: Option<i64>,
     },
     /// A process was started.
     Spawned { proc: ProcId, pid: u32, transport: String },

@@ -21,7 +21,8 @@ impl Core {
             Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, LimitChoice::Wait),
         };
         let until_unix_ms = match &choice {
-            Choice::Spent { until_unix_ms } => Some(*until_unix_ms),
+            // The end of a hold is no reset.
+            Choice::Spent { until_unix_ms } => Some(*until_unix_ms).filter(|until| self.hold_pause(*until).is_none()),
             Choice::Take(_) | Choice::Stay | Choice::Nothing => {
                 self.fact(self.tokens.current.as_ref()).and_then(|token| free_again(token, now_unix_ms))
             }

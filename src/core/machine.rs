@@ -9,6 +9,7 @@ use super::finish::Tally;
 use super::live::{Life, Live};
 use super::pool;
 use super::restart::Intensity;
+use super::retry::Retries;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
 use super::{
@@ -71,6 +72,7 @@ pub struct Core {
     pub(super) tree_trouble_told: bool,
     pub(super) tally: Tally,
     pub(super) tokens: Tokens,
+    pub(super) retries: Retries,
 }
 
 /// What is known about the agent's session.
@@ -153,6 +155,7 @@ impl Core {
             tree_trouble_told: false,
             tally: Tally::default(),
             tokens: Tokens::default(),
+            retries: Retries::default(),
         }
     }
 
@@ -170,7 +173,14 @@ impl Core {
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }
-            Input::Tokens { request, tokens } => self.tokens_known(request, tokens),
+            Input::Tokens { request, tokens, unix_ms } => {
+                // What has been told and the time at which it was told belong together: a clock that was set meanwhile
+                // would let a reset be past for one side and ahead for the other.
+                if let Some(unix_ms) = unix_ms {
+                    self.see_wall_clock(unix_ms);
+                }
+                self.tokens_known(request, tokens);
+            }
             Input::Spawned { proc, pid, transport } => self.spawned(proc, pid, &transport),
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
@@ -399,6 +409,7 @@ impl Core {
                 };
                 self.lose_processes();
                 self.agent_ends.forget();
+                self.retries.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
@@ -605,19 +616,23 @@ impl Core {
                 if let Some(live) = self.live_mut(proc) {
                     live.throttles = 0;
                 }
+                self.brings_progress(proc);
                 // A sub-agent may have asked before the exchange.
                 if !sub_agent {
                     self.exchange_bears_out(proc);
                 }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }
-            AgentEvent::ToolStarted { id, name, target, edit, .. } => self.show(Show::Tool {
-                role,
-                id: id.clone(),
-                name: name.clone(),
-                target: target.clone(),
-                edit: edit.clone(),
-            }),
+            AgentEvent::ToolStarted { id, name, target, edit, .. } => {
+                self.brings_progress(proc);
+                self.show(Show::Tool {
+                    role,
+                    id: id.clone(),
+                    name: name.clone(),
+                    target: target.clone(),
+                    edit: edit.clone(),
+                });
+            }
             AgentEvent::ToolEnded { id, failed } => {
                 self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed })
             }
@@ -747,7 +762,12 @@ impl Core {
 
     /// Wall clock now, as far as the last sight of it and the ticks since tell.
     pub(super) fn unix_ms(&self) -> i64 {
-        self.wall_zero_ms.saturating_add(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX))
+        self.unix_ms_at(self.now)
+    }
+
+    /// The wall clock at a tick, if it is not set meanwhile.
+    pub(super) fn unix_ms_at(&self, tick: Tick) -> i64 {
+        self.wall_zero_ms.saturating_add(i64::try_from(tick.as_ms()).unwrap_or(i64::MAX))
     }
 
     fn see_wall_clock(&mut self, unix_ms: i64) {

@@ -25,6 +25,7 @@ mod plan;
 pub mod pool;
 mod question;
 mod restart;
+mod retry;
 mod review;
 mod rotation;
 mod tick;

@@ -7,7 +7,7 @@ use super::{TokenFact, TokenId, TokenReport, WindowFact};
 pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
 /// A limit that ends later than this was written by a clock that was wrong, or the clock is wrong now: it is not believed.
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
-/// How long a token counts as spent when nobody has said until when, or has named a time that is past.
+/// How long a token that a provider calls spent is left alone when nobody has said until when.
 pub const UNKNOWN_RESET_MS: i64 = 300_000;
 
 /// What to do about the token in use.
@@ -74,15 +74,19 @@ pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
     token.windows.iter().map(of).fold(0.0, f64::max)
 }
 
-/// Until when a token is spent whose reset was announced so, unix milliseconds: never in the past (a rejection that is
-/// over already would be asked for again at once, for ever) and never further away than the longest window.
+/// The reset that was announced, unix milliseconds, when it lies ahead; never further away than the longest window. One
+/// that is past says nothing: some clock is wrong, or the window is another one.
+#[must_use]
+pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Option<i64> {
+    let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000)).filter(|&reset| reset > now_unix_ms);
+    announced.map(|reset| reset.min(now_unix_ms.saturating_add(LONGEST_RESET_MS)))
+}
+
+/// The same, and a short time when none was announced, for a provider that was asked and says no more.
 #[must_use]
 pub fn plausible_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> i64 {
-    let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000)).filter(|&reset| reset > now_unix_ms);
-    announced.map_or_else(
-        || now_unix_ms.saturating_add(UNKNOWN_RESET_MS),
-        |reset| reset.min(now_unix_ms.saturating_add(LONGEST_RESET_MS)),
-    )
+    let unknown = now_unix_ms.saturating_add(UNKNOWN_RESET_MS);
+    announced_reset(resets_at_unix_s, now_unix_ms).unwrap_or(unknown)
 }
 
 /// Changes what is known about a token by a report.
@@ -108,7 +112,9 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, LONGEST_RESET_MS, UNKNOWN_RESET_MS, choose, learn, plausible_reset, utilization};
+    use super::{
+        Choice, LONGEST_RESET_MS, UNKNOWN_RESET_MS, announced_reset, choose, learn, plausible_reset, utilization,
+    };
     use crate::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
     const NOW: i64 = 1_800_000_000_000;
@@ -194,6 +200,9 @@ mod tests {
 
     #[test]
     fn a_reset_is_neither_past_nor_years_away() {
+        assert_eq!(announced_reset(Some(NOW / 1_000 + 7), NOW), Some(NOW + 7_000));
+        assert_eq!(announced_reset(Some(NOW / 1_000), NOW), None);
+        assert_eq!(announced_reset(None, NOW), None, "no reset is invented");
         assert_eq!(plausible_reset(Some(NOW / 1_000 + 7), NOW), NOW + 7_000);
         assert_eq!(plausible_reset(Some(NOW / 1_000 - 7), NOW), NOW + UNKNOWN_RESET_MS);
         assert_eq!(plausible_reset(None, NOW), NOW + UNKNOWN_RESET_MS);

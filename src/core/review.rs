@@ -2,6 +2,7 @@
 
 use super::live::Live;
 use super::machine::{Pause, Stage};
+use super::retry::Again;
 use super::work::describe_exit;
 use super::{
     Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Outcome, ProcId, Send, Show,
@@ -212,6 +213,18 @@ impl Core {
         if !self.token_for_start() {
             return;
         }
+        match self.may_ask_again() {
+            Again::Now => {}
+            Again::After(pause) => {
+                let why = "it was asked several times and nothing came of it";
+                self.retry_critic_after(pause, "wait and ask the critic again", why);
+                return;
+            }
+            Again::Never => {
+                self.close_unanswered();
+                return;
+            }
+        }
         let Some(session_id) = self.session.id.clone() else {
             self.close(Outcome::Failed, "there is no session to review");
             return;
@@ -327,6 +340,7 @@ impl Core {
         if let Stage::Reviewing(review) = &mut self.stage {
             review.briefed = true;
         }
+        self.is_asked(proc);
         self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
     }
 
@@ -360,6 +374,7 @@ impl Core {
                 let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
                 self.provider_failures_in_a_row = 0;
+                self.brings_progress(proc);
                 self.token_works(proc);
                 let Stage::Reviewing(review) = &self.stage else { return };
                 let before = review.before;
@@ -375,6 +390,7 @@ impl Core {
     }
 
     fn critic_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) {
+        self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
         if self.token_failed(proc, cause, message) {
             let same = matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc));
             if same && !self.is_choosing() {
@@ -396,7 +412,7 @@ impl Core {
                 );
             }
             FailureCause::Quota { resets_at_unix_s } => {
-                let pause = self.reset_pause(*resets_at_unix_s);
+                let pause = self.reset_pause(proc, *resets_at_unix_s);
                 self.retry_critic_after(pause, "wait for the reset", message);
             }
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close_at_crowd(message),

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use super::limit_choice::Asked;
 use super::live::Live;
 use super::machine::{Pause, Stage};
-use super::pool::{self, Choice, plausible_reset};
+use super::pool::{self, Choice, announced_reset};
 use super::{
     Action, Core, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact,
 };
@@ -22,7 +22,9 @@ use crate::agent::{FailureCause, LimitReport, Role};
 /// Reached after about 3.5 s (facts §8, retry schedule).
 const PERSISTENT_THROTTLES: u32 = 3;
 /// How long an account without credit is left alone while there are others.
-const NO_CREDIT_MS: i64 = 3_600_000;
+const NO_CREDIT_MS: u64 = 3_600_000;
+/// How long a key is left alone that is rejected again and again, and a token whose command fails, while there are others.
+const SET_ASIDE_MS: u64 = 300_000;
 /// A window's change below this is not worth telling the other ccc processes.
 const TOLD_UTILIZATION: f64 = 0.005;
 
@@ -103,9 +105,8 @@ impl Core {
 
     /// News that nobody asked for: a probe's answer.
     fn reconsider(&mut self) {
-        let now_unix_ms = self.unix_ms();
         let Some(current) = self.fact(self.tokens.current.as_ref()) else { return };
-        let usable = pool::is_usable(current, now_unix_ms);
+        let usable = self.is_usable(current);
         match &self.stage {
             // The wait was for a passing failure; it turns out that the token is spent.
             Stage::Waiting(pause) if !usable && !pause.for_limit => {
@@ -157,8 +158,9 @@ impl Core {
         }
         let now_unix_ms = self.unix_ms();
         let current = self.tokens.current.as_ref();
+        let known = self.tokens_with_holds();
         let why = if current.is_some() { "the token may not be used" } else { "a run begins" };
-        match pool::choose(&self.tokens.known, current, self.plan.rotate_at, now_unix_ms) {
+        match pool::choose(&known, current, self.plan.rotate_at, now_unix_ms) {
             Choice::Stay => true,
             Choice::Take(id) => {
                 self.take_token(id, why);
@@ -176,9 +178,8 @@ impl Core {
         if self.tokens.known.is_empty() {
             return true;
         }
-        let now_unix_ms = self.unix_ms();
         let wanted = self.tokens.in_spite_of_limit.is_some() && self.tokens.in_spite_of_limit == self.tokens.current;
-        wanted || self.fact(self.tokens.current.as_ref()).is_some_and(|token| pool::is_usable(token, now_unix_ms))
+        wanted || self.fact(self.tokens.current.as_ref()).is_some_and(|token| self.is_usable(token))
     }
 
     /// At a stop: asks whether another token is better. True when the answer has to be waited for.
@@ -192,7 +193,7 @@ impl Core {
         }
         let why = format!("{} is near its limit", current.label);
         self.tokens.looked_at_stop = true;
-        self.choose_after_reading(why);
+        self.choose_after_reading(Occasion::Idle, why);
         true
     }
 
@@ -202,7 +203,7 @@ impl Core {
             return false;
         }
         let why = "the wait is over".to_owned();
-        self.choose_after_reading(why);
+        self.choose_after_reading(Occasion::Idle, why);
         true
     }
 
@@ -260,14 +261,13 @@ impl Core {
         if self.is_choosing() {
             return;
         }
-        let now_unix_ms = self.unix_ms();
         let Some(live) = self.live_mut(proc).filter(|live| !live.is_ending() && live.swap.is_none()) else { return };
         let throttled = status == Some(429);
         live.throttles = if throttled { live.throttles + 1 } else { 0 };
         let throttles = live.throttles;
         let Some(id) = live.token.clone() else { return };
         let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
-        let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
+        let others = self.has_other_than(Some(&id));
         match (status, kind) {
             (Some(401 | 403), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
                 self.report(&id, TokenReport::Refused);
@@ -275,10 +275,9 @@ impl Core {
             }
             // Momentary for a subscription: its own limits are told otherwise (facts 2.1.329, A).
             (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles >= PERSISTENT_THROTTLES && others => {
-                let until_unix_ms = plausible_reset(None, now_unix_ms);
-                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+                self.hold_token(&id, SET_ASIDE_MS);
                 let why = format!("{throttles} requests in a row were rejected with status 429");
-                self.choose_after_report(Occasion::AtWork(proc), &why);
+                self.choose_after_reading(Occasion::AtWork(proc), why);
             }
             (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles == 1 => {
                 self.act(Action::ProbeToken { token: id });
@@ -312,20 +311,30 @@ impl Core {
         if self.failed_unproven(proc, cause, about_token, message) {
             return true;
         }
-        let others = self.tokens.known.iter().any(|token| token.id != id && pool::is_usable(token, now_unix_ms));
+        let others = self.has_other_than(Some(&id));
         let kind = self.fact(Some(&id)).map(|token| token.kind);
-        let limited = |until_unix_ms| TokenReport::Limited { until_unix_ms, window: None };
-        let report = match cause {
-            FailureCause::Quota { resets_at_unix_s } => limited(plausible_reset(*resets_at_unix_s, now_unix_ms)),
-            FailureCause::Refused => TokenReport::Refused,
-            FailureCause::Billing if others => limited(now_unix_ms.saturating_add(NO_CREDIT_MS)),
+        match cause {
+            FailureCause::Quota { resets_at_unix_s } => {
+                let pause_ms = self.rejection_pause_ms(Some(&id));
+                self.hold_token(&id, pause_ms);
+                let Some(until_unix_ms) = announced_reset(*resets_at_unix_s, now_unix_ms) else {
+                    self.choose_after_reading(Occasion::Idle, message.to_owned());
+                    return true;
+                };
+                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+            }
+            FailureCause::Refused => self.report(&id, TokenReport::Refused),
+            FailureCause::Billing if others => {
+                self.hold_token(&id, NO_CREDIT_MS);
+                self.choose_after_reading(Occasion::Idle, message.to_owned());
+                return true;
+            }
             // A key that the CLI has given up on is spent (it does not even try again when the provider asks for a long
-            // pause, facts §8). A subscription's spent window is told otherwise: there it is a crowd, unless it stays.
-            FailureCause::Throttled { retry_after_ms }
-                if others && (kind != Some(TokenKind::OAuth) || self.provider_failures_in_a_row > 0) =>
-            {
-                let known = retry_after_ms.map(|ms| now_unix_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-                limited(known.unwrap_or_else(|| plausible_reset(None, now_unix_ms)))
+            // pause, facts §8). A subscription's spent window is told otherwise: there it is a crowd, however long it lasts.
+            FailureCause::Throttled { retry_after_ms } if others && !kind.is_some_and(TokenKind::is_subscription) => {
+                self.hold_token(&id, retry_after_ms.unwrap_or(SET_ASIDE_MS));
+                self.choose_after_reading(Occasion::Idle, message.to_owned());
+                return true;
             }
             FailureCause::Throttled { .. } => {
                 if matches!(kind, Some(TokenKind::ApiKey | TokenKind::AuthToken)) {
@@ -342,8 +351,7 @@ impl Core {
             | FailureCause::MaxOutput
             | FailureCause::CliLimit { .. }
             | FailureCause::Unknown => return false,
-        };
-        self.report(&id, report);
+        }
         self.choose_after_report(Occasion::Idle, message);
         true
     }
@@ -351,18 +359,15 @@ impl Core {
     /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
     /// else the run ends, since nobody is there to unlock a password manager.
     pub(super) fn token_not_had(&mut self, live: &Live, message: &str) {
-        let now_unix_ms = self.unix_ms();
         if let Stage::Reviewing(review) = &mut self.stage
             && review.critic == Some(live.id)
         {
             review.critic = None;
         }
-        let others = |token: &TokenFact| Some(&token.id) != live.token.as_ref() && pool::is_usable(token, now_unix_ms);
         match live.token.clone() {
-            Some(id) if self.tokens.known.iter().any(others) => {
-                let until_unix_ms = plausible_reset(None, now_unix_ms);
-                self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
-                self.choose_after_report(Occasion::Idle, message);
+            Some(id) if self.has_other_than(Some(&id)) => {
+                self.hold_token(&id, SET_ASIDE_MS);
+                self.choose_after_reading(Occasion::Idle, message.to_owned());
             }
             Some(_) | None => self.close(Outcome::Failed, &format!("there is no credential: {message}")),
         }
@@ -390,10 +395,10 @@ impl Core {
         self.tokens.choosing = Some(Choosing { occasion, why: why.to_owned(), request, asked: None });
     }
 
-    fn choose_after_reading(&mut self, why: String) {
+    fn choose_after_reading(&mut self, occasion: Occasion, why: String) {
         self.tokens.requests += 1;
         let request = self.tokens.requests;
-        self.tokens.choosing = Some(Choosing { occasion: Occasion::Idle, why, request, asked: None });
+        self.tokens.choosing = Some(Choosing { occasion, why, request, asked: None });
         self.act(Action::ReadTokens { request });
     }
 
@@ -405,7 +410,7 @@ impl Core {
     fn choose_token(&mut self) {
         let now_unix_ms = self.unix_ms();
         let current = self.tokens.current.as_ref();
-        let choice = pool::choose(&self.tokens.known, current, self.plan.rotate_at, now_unix_ms);
+        let choice = pool::choose(&self.tokens_with_holds(), current, self.plan.rotate_at, now_unix_ms);
         let (limited, asks) = match &choice {
             Choice::Stay | Choice::Nothing => (false, false),
             Choice::Take(_) => (current.is_some(), self.plan.interactive),
@@ -478,6 +483,7 @@ impl Core {
             label: token.label.clone(),
             until_unix_ms: token.limited_until_unix_ms.filter(|&until| until > now_unix_ms),
             refused: token.refused,
+            held: self.retries.held(&token.id, self.now).is_some(),
         });
         let tokens = tokens.collect();
         let waits = !self.plan.no_wait;
@@ -518,11 +524,18 @@ impl Core {
 
     /// Whether a token may be used after all, now that a run which waited for one is resumed.
     pub(super) fn has_usable_token(&self) -> bool {
-        let now_unix_ms = self.unix_ms();
-        self.tokens.known.iter().any(|token| pool::is_usable(token, now_unix_ms))
+        self.tokens.known.iter().any(|token| self.is_usable(token))
+    }
+
+    /// Whether there is another token that may be used.
+    pub(super) fn has_other_than(&self, id: Option<&TokenId>) -> bool {
+        self.tokens.known.iter().any(|token| Some(&token.id) != id && self.is_usable(token))
     }
 
     fn limit_pause(&self, until_unix_ms: i64) -> Pause {
+        if let Some(pause) = self.hold_pause(until_unix_ms) {
+            return pause;
+        }
         let until_unix_ms = until_unix_ms.saturating_add(self.reset_jitter_ms());
         Pause { for_limit: true, ..self.pause_until(Some(until_unix_ms), 0) }
     }

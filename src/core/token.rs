@@ -33,6 +33,17 @@ pub enum TokenKind {
     Login,
 }
 
+impl TokenKind {
+    /// It belongs to a subscription, whose limits the provider names as such: another rejection is a crowd.
+    #[must_use]
+    pub fn is_subscription(self) -> bool {
+        match self {
+            TokenKind::OAuth | TokenKind::Login => true,
+            TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper => false,
+        }
+    }
+}
+
 impl fmt::Display for TokenKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

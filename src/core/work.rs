@@ -4,8 +4,9 @@ use super::conversation::{CutOff, Delivery};
 use super::id::jitter_unit;
 use super::live::{Life, Live};
 use super::machine::{Pause, Stage};
-use super::pool::{UNKNOWN_RESET_MS, plausible_reset};
+use super::pool::announced_reset;
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
+use super::retry::Again;
 use super::review::Reviewing;
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
@@ -53,15 +54,31 @@ impl Core {
         if turn.delivery != Delivery::Queued {
             return;
         }
-        match idle {
-            None => {
-                if self.now >= self.agent_not_before && self.token_for_start() {
-                    self.spawn_agent();
-                }
+        let ready = match idle {
+            None => self.now >= self.agent_not_before && self.token_for_start(),
+            Some(proc) => self.has_token(proc),
+        };
+        if !ready {
+            return;
+        }
+        match self.may_ask_again() {
+            Again::Now => {}
+            Again::After(pause) => {
+                self.decide("wait before the turn is said again", "it was said several times and nothing came of it");
+                self.phase_changes("waiting", "before the turn is said again");
+                self.begin_wait(pause);
+                return;
             }
-            Some(proc) if !self.has_token(proc) => {}
+            Again::Never => {
+                self.close_unanswered();
+                return;
+            }
+        }
+        match idle {
+            None => self.spawn_agent(),
             Some(proc) => {
                 self.turn_is_asked();
+                self.is_asked(proc);
                 self.turns.sent(proc);
                 let now = self.now;
                 if let Some(agent) = &mut self.agent {
@@ -336,6 +353,7 @@ impl Core {
                 self.agent_ends.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
+                self.brings_progress(proc);
                 self.token_works(proc);
                 self.left_open = end.left_open;
                 if !end.text.trim().is_empty() {
@@ -357,6 +375,7 @@ impl Core {
     }
 
     fn agent_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str, started_by: &StartedBy) {
+        self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
         if self.token_failed(proc, cause, message) {
             self.cut_off(started_by);
             return;
@@ -364,7 +383,7 @@ impl Core {
         match cause {
             FailureCause::Quota { resets_at_unix_s } => {
                 self.cut_off(started_by);
-                self.wait_for_reset(*resets_at_unix_s, message);
+                self.wait_for_reset(proc, *resets_at_unix_s, message);
             }
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => {
                 self.cut_off(started_by);
@@ -444,26 +463,26 @@ impl Core {
         }
     }
 
-    fn wait_for_reset(&mut self, resets_at_unix_s: Option<i64>, message: &str) {
+    fn wait_for_reset(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>, message: &str) {
         if self.plan.no_wait {
             self.close(Outcome::Limits, &format!("the usage limit is reached and waiting was not wanted: {message}"));
             return;
         }
-        let pause = self.reset_pause(resets_at_unix_s);
+        let pause = self.reset_pause(proc, resets_at_unix_s);
         self.decide("wait for the reset", message);
         self.phase_changes("waiting", message);
         self.begin_wait(pause);
     }
 
-    /// The wait for a reset. One that is past or years away is as good as none.
-    pub(super) fn reset_pause(&self, resets_at_unix_s: Option<i64>) -> super::machine::Pause {
-        let (now_unix_ms, jitter_ms) = (self.unix_ms(), self.reset_jitter_ms());
-        match resets_at_unix_s.filter(|reset| reset.saturating_mul(1_000) > now_unix_ms) {
-            Some(reset) => {
-                let until_unix_ms = plausible_reset(Some(reset), now_unix_ms).saturating_add(jitter_ms);
-                self.pause_until(Some(until_unix_ms), 0)
-            }
-            None => self.pause(None, UNKNOWN_RESET_MS as u64, u64::try_from(jitter_ms).unwrap_or(0)),
+    /// The wait for a reset. One that is past is as good as none: then, and when it is so near that the last one was as
+    /// near, it is waited longer each time.
+    pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
+        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let (now_unix_ms, at_least_ms) = (self.unix_ms(), self.rejection_pause_ms(token.as_ref()));
+        let at_least_unix_ms = now_unix_ms.saturating_add(i64::try_from(at_least_ms).unwrap_or(i64::MAX));
+        match announced_reset(resets_at_unix_s, now_unix_ms).filter(|reset| *reset > at_least_unix_ms) {
+            Some(reset) => self.pause_until(Some(reset.saturating_add(self.reset_jitter_ms())), 0),
+            None => self.pause(None, at_least_ms, 0),
         }
     }
 

@@ -85,12 +85,14 @@ impl World {
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
             Action::ReportToken { request, token, report } => {
-                let tokens = self.wallet.report(&token, std::slice::from_ref(&report), self.clock.unix_ms());
-                at_once.push_back(Input::Tokens { request: Some(request), tokens });
+                let unix_ms = self.clock.unix_ms();
+                let tokens = self.wallet.report(&token, std::slice::from_ref(&report), unix_ms);
+                at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms: Some(unix_ms) });
             }
             Action::ReadTokens { request } => {
-                let tokens = self.wallet.read(self.clock.unix_ms());
-                at_once.push_back(Input::Tokens { request: Some(request), tokens });
+                let tokens = self.wallet.read();
+                let unix_ms = Some(self.clock.unix_ms());
+                at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms });
             }
             Action::ProbeToken { token } => self.wallet.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
             Action::Decide(_) | Action::Note(_) => {}

@@ -223,7 +223,7 @@ impl World {
             self.feed(Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
-        let tokens = self.wallet.read(unix_ms);
+        let tokens = self.wallet.read();
         self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
         let mut interrupts = 0u32;
         // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
@@ -388,8 +388,9 @@ impl World {
                 self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
             }
             Event::Probed { token, reports } => {
-                let tokens = self.wallet.report(&token, &reports, self.clock.unix_ms());
-                self.feed(Input::Tokens { request: None, tokens });
+                let unix_ms = self.clock.unix_ms();
+                let tokens = self.wallet.report(&token, &reports, unix_ms);
+                self.feed(Input::Tokens { request: None, tokens, unix_ms: Some(unix_ms) });
             }
             Event::Fetched { token, value } => self.fetched(token, value),
             Event::NotUnderstood { typed } => {

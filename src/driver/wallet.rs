@@ -60,17 +60,17 @@ impl Wallet {
     }
 
     /// All tokens with what is known by now.
-    pub fn read(&mut self, now_unix_ms: i64) -> Vec<TokenFact> {
+    pub fn read(&mut self) -> Vec<TokenFact> {
         match self.shared.read() {
             Ok(states) => self.states = states,
             Err(error) => tracing::warn!(%error, "the shared state of the tokens cannot be read"),
         }
-        self.facts(now_unix_ms)
+        self.facts()
     }
 
     /// Tells all ccc processes of the user about a token; gives what is known then.
     pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
-        let Some(credential) = self.pool.get(id) else { return self.read(now_unix_ms) };
+        let Some(credential) = self.pool.get(id) else { return self.read() };
         match self.shared.report(credential, reports, now_unix_ms) {
             Ok(states) => self.states = states,
             Err(error) => {
@@ -79,11 +79,11 @@ impl Wallet {
                 self.untold.extend(reports.iter().map(|report| (id.clone(), report.clone())));
             }
         }
-        self.facts(now_unix_ms)
+        self.facts()
     }
 
-    fn facts(&self, now_unix_ms: i64) -> Vec<TokenFact> {
-        let mut facts = self.pool.facts(&self.states, now_unix_ms);
+    fn facts(&self) -> Vec<TokenFact> {
+        let mut facts = self.pool.facts(&self.states);
         for (id, report) in &self.untold {
             if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *id) {
                 learn(fact, report);

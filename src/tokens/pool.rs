@@ -126,18 +126,18 @@ impl Pool {
         self.credentials.iter().find(|credential| credential.id() == *id)
     }
 
-    /// What is known about each token at `now_unix_ms`, in the pool's order. A limit whose time is past is none, and a
-    /// window whose reset is past has nothing used. A refusal counts for the very value that was refused.
+    /// What is known about each token, in the pool's order. Whether a reset has passed is not judged here: that is for whoever
+    /// chooses among the tokens, by one clock ([`crate::core::pool`]). A refusal counts for the very value that was refused.
     #[must_use]
-    pub fn facts(&self, states: &TokenStates, now_unix_ms: i64) -> Vec<TokenFact> {
+    pub fn facts(&self, states: &TokenStates) -> Vec<TokenFact> {
         let facts = self.credentials.iter().map(|credential| {
             let id = credential.id();
             let state = states.get(&id);
             TokenFact {
                 label: credential.label.clone(),
                 kind: credential.kind,
-                windows: state.map(|state| state.windows_at(now_unix_ms)).unwrap_or_default(),
-                limited_until_unix_ms: state.and_then(|state| state.limited_at(now_unix_ms)),
+                windows: state.map(|state| state.windows.clone()).unwrap_or_default(),
+                limited_until_unix_ms: state.and_then(|state| state.limited_until_unix_ms),
                 refused: state.is_some_and(|state| state.is_refused(credential.fingerprint.as_ref())),
                 id,
             }
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_leave_out_what_is_past_and_refusals_of_another_value() {
+    fn facts_are_what_was_heard_without_refusals_of_another_value() {
         const NOW_MS: i64 = 1_800_000_000_000;
         let home = tempfile::tempdir().expect("tempdir");
         login(home.path(), "made-up-login");
@@ -509,23 +509,23 @@ mod tests {
         shared.report(a, &[TokenReport::Windows(windows), limited(NOW_MS)], NOW_MS - 5).expect("reported");
         shared.report(b, &[limited(NOW_MS + 1), TokenReport::Refused], NOW_MS - 5).expect("reported");
         let states = shared.report(own_login, &[TokenReport::Refused], NOW_MS - 5).expect("reported");
-        let facts = pool.facts(&states, NOW_MS);
+        let facts = pool.facts(&states);
         let of_a = [
-            window("five_hour", Some(0.0), None),
+            window("five_hour", Some(0.97), Some(NOW_MS / 1000)),
             window("seven_day", Some(0.4), Some(NOW_MS / 1000 + 1)),
             window("other", None, None),
         ];
-        assert_eq!(facts[0].windows, of_a);
+        assert_eq!(facts[0].windows, of_a, "as it was heard: whether a reset has passed is judged by whoever chooses");
         let shorts: Vec<_> =
             facts.iter().map(|fact| (fact.id.clone(), fact.limited_until_unix_ms, fact.refused)).collect();
         let ids: Vec<_> = pool.credentials().iter().map(Credential::id).collect();
-        let expected = [(None, false), (Some(NOW_MS + 1), true), (None, false), (None, true)];
+        let expected = [(Some(NOW_MS), false), (Some(NOW_MS + 1), true), (None, false), (None, true)];
         let expected: Vec<_> =
             ids.into_iter().zip(expected).map(|(id, (until, refused))| (id, until, refused)).collect();
         assert_eq!(shorts, expected);
         // Who logs in again has another value, and is not refused.
         login(home.path(), "made-up-new-login");
-        let facts = gather(home.path(), &pairs, "[]").pool.facts(&states, NOW_MS);
+        let facts = gather(home.path(), &pairs, "[]").pool.facts(&states);
         assert!(!facts[3].refused);
         assert_eq!(facts[3].id, own_login.id());
     }

@@ -26,11 +26,12 @@ pub(super) fn spent(
     let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
         (true, _) => format!("{}: refused", token.label),
         (false, Some(until)) => format!("{}: free again {}", token.label, time(until, now_unix_ms, zone)),
+        (false, None) if token.held => format!("{}: rejected, and its reset is not known", token.label),
         (false, None) => format!("{}: free", token.label),
     };
     let tokens: Vec<String> = tokens_known.iter().map(state).collect();
     let until = time(until_unix_ms, now_unix_ms, zone);
-    let has_free = tokens_known.iter().any(|token| !token.refused && token.until_unix_ms.is_none());
+    let has_free = tokens_known.iter().any(|token| !token.refused && !token.held && token.until_unix_ms.is_none());
     // The user chose to wait although there was another one.
     let why = if has_free { "waiting for the reset" } else { "no token may be used now" };
     let then = if waits { "the run goes on by itself" } else { "it could go on" };
@@ -45,6 +46,7 @@ pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZo
         let next = question.next.as_deref().unwrap_or_default();
         let what = match choice {
             LimitChoice::Rotate => format!("rotate to {next} and continue"),
+            LimitChoice::Wait if until.is_empty() => "wait, and try it again: its reset is not known".to_owned(),
             LimitChoice::Wait => format!("wait for the reset: {until}"),
             LimitChoice::Exit => "exit and save".to_owned(),
             LimitChoice::KeepGoing => "keep going with it as it is".to_owned(),
@@ -68,8 +70,12 @@ mod tests {
 
     #[test]
     fn every_token_is_told_with_its_reset_in_the_users_zone() {
-        let token =
-            |label: &str, until_unix_ms, refused| SpentToken { label: label.to_owned(), until_unix_ms, refused };
+        let token = |label: &str, until_unix_ms, refused| SpentToken {
+            label: label.to_owned(),
+            until_unix_ms,
+            refused,
+            held: false,
+        };
         let tokens = [token("A", Some(NOW + 8_100_000), false), token("B", None, true)];
         let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
         let told = spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC);
@@ -87,12 +93,27 @@ mod tests {
 
     #[test]
     fn a_wait_beside_a_free_token_does_not_say_that_there_is_none() {
-        let token = |label: &str, until_unix_ms| SpentToken { label: label.to_owned(), until_unix_ms, refused: false };
+        let token = |label: &str, until_unix_ms| SpentToken {
+            label: label.to_owned(),
+            until_unix_ms,
+            refused: false,
+            held: false,
+        };
         let tokens = [token("A", Some(NOW + 8_100_000)), token("B", None)];
         assert_eq!(
             spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC),
             "waiting for the reset; the run goes on by itself Fri 20:21 UTC (in 2h 15m 00s)\n\
              A: free again Fri 20:21 UTC (in 2h 15m 00s)\nB: free"
+        );
+    }
+
+    #[test]
+    fn a_reset_that_nobody_announced_is_not_invented() {
+        let token = SpentToken { label: "A".to_owned(), until_unix_ms: None, refused: false, held: true };
+        assert_eq!(
+            spent(&[token], NOW + 4_000, true, NOW, &TimeZone::UTC),
+            "no token may be used now; the run goes on by itself Fri 18:07 UTC (in 4.0s)\n\
+             A: rejected, and its reset is not known"
         );
     }
 

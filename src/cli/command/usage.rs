@@ -139,7 +139,7 @@ fn refresh(usage: &Usage, credentials: &[Credential], ask: Ask, now_unix_ms: i64
 
 /// The identity that a run would use now.
 fn in_use(pool: &Pool, states: &TokenStates, rotate_at: f64, now_unix_ms: i64) -> Option<TokenId> {
-    let facts: Vec<TokenFact> = pool.facts(states, now_unix_ms);
+    let facts: Vec<TokenFact> = pool.facts(states);
     match choose(&facts, None, rotate_at, now_unix_ms) {
         Choice::Take(id) => Some(id),
         Choice::Stay | Choice::Spent { .. } | Choice::Nothing => None,

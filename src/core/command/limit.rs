@@ -328,6 +328,7 @@ impl CommandCore {
             label: token.label.clone(),
             until_unix_ms: token.limited_until_unix_ms,
             refused: token.refused,
+            held: false,
         };
         let tokens = self.tokens.known.iter().map(told).collect();
         self.act(CommandAction::Show(Show::Spent { tokens, until_unix_ms, waits: !self.plan.no_wait, now_unix_ms }));

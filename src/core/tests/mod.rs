@@ -1,6 +1,7 @@
 //! Table tests of the machine: a run is brought to an interesting point by facts, and what it asks for is compared.
 //! The lines are those of Claude Code 2.1.329, cut down to what decides.
 
+mod clocks;
 mod corpus;
 mod ends;
 mod resumes;

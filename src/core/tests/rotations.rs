@@ -1,7 +1,7 @@
 //! Which token the run goes on with: limits, refusals, crowded windows; agent and critic alike.
 
 use super::*;
-use crate::core::pool::{UNKNOWN_RESET_MS, learn};
+use crate::core::pool::learn;
 
 /// Wall time at tick zero in these tests, unix milliseconds.
 const BEGAN_MS: i64 = 1_000_000;
@@ -47,7 +47,11 @@ impl Night {
             }
             if let Action::ReportToken { request, .. } | Action::ReadTokens { request } = action {
                 let asks = Some(request);
-                actions.extend(self.run.feed(Input::Tokens { request: asks, tokens: self.tokens.clone() }));
+                actions.extend(self.run.feed(Input::Tokens {
+                    request: asks,
+                    tokens: self.tokens.clone(),
+                    unix_ms: None,
+                }));
             }
         }
         actions
@@ -221,7 +225,7 @@ fn a_single_key_is_left_to_the_clis_own_back_off_until_the_provider_says_that_it
     }
     let mut known = night.tokens.clone();
     known[0].limited_until_unix_ms = Some(BEGAN_MS + 600_000);
-    let actions = night.feed(Input::Tokens { request: None, tokens: known });
+    let actions = night.feed(Input::Tokens { request: None, tokens: known, unix_ms: None });
     assert_eq!(decisions(&actions), ["wait for the reset"]);
     assert!(actions.contains(&Action::Interrupt { proc: ProcId(1) }), "{actions:?}");
     night.ends(1);
@@ -371,18 +375,19 @@ fn a_start_while_all_are_limited_waits_and_then_starts() {
 }
 
 #[test]
-fn a_momentary_crowd_backs_off_on_the_same_subscription_and_a_lasting_one_rotates() {
-    let (mut night, turn) = at_work(plan(), two(OAuth));
-    let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
-    assert!(decisions(&actions).iter().any(|what| what.starts_with("wait ")), "{actions:?}");
-    let actions = night.wait();
-    let turn = sent(&actions).expect("it goes on").turn.clone();
-    night.lines(1, &accepted(&turn));
-    let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
-    assert_eq!(credentials(&actions), ["b"]);
-    let until = night.tokens[0].limited_until_unix_ms.expect("it is left alone for a while");
-    let unknown = BEGAN_MS + UNKNOWN_RESET_MS;
-    assert!((unknown..unknown + 60_000).contains(&until), "{until}");
+fn a_crowd_backs_off_on_the_same_subscription_however_long_it_lasts() {
+    for kind in [OAuth, TokenKind::Login] {
+        let (mut night, mut turn) = at_work(plan(), two(kind));
+        for _ in 0..5 {
+            let actions = night.lines(1, &failed(&turn, 429, "rate_limit"));
+            assert!(decisions(&actions).iter().any(|what| what.starts_with("wait ")), "{kind}: {actions:?}");
+            let actions = night.wait();
+            turn = sent(&actions).expect("it goes on").turn.clone();
+            night.lines(1, &accepted(&turn));
+        }
+        assert_eq!(night.run.core.rotations(), 0, "{kind}: a throttle is no quota");
+        assert_eq!(night.tokens[0].limited_until_unix_ms, None, "{kind}");
+    }
 }
 
 #[test]
@@ -500,7 +505,7 @@ fn a_token_that_works_again_is_told_to_the_others() {
     let (mut night, turn) = at_work(plan(), two(OAuth));
     night.tokens[0].refused = true;
     let tokens = night.tokens.clone();
-    night.feed(Input::Tokens { request: None, tokens });
+    night.feed(Input::Tokens { request: None, tokens, unix_ms: None });
     night.lines(1, &answered(&turn, "Done."));
     assert!(!night.tokens[0].refused);
 }
@@ -513,7 +518,7 @@ fn a_turn_that_a_wait_broke_off_goes_on_after_it_also_when_ccc_itself_ended_mean
         night.lines(1, &[retry(429)]);
         let reset_unix_ms = BEGAN_MS + 90_000;
         night.tokens[0].limited_until_unix_ms = Some(reset_unix_ms);
-        let actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone() });
+        let actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone(), unix_ms: None });
         assert!(decisions(&actions).contains(&"wait for the reset"), "{actions:?}");
         let tokens = night.tokens.clone();
         night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: recorded, tokens });
@@ -564,7 +569,7 @@ fn going_on_in_spite_of_a_limit_ends_with_the_answer_that_proves_it_free() {
     let critic = spawn(&told).expect("a critic").proc.0;
     night.spawned(critic);
     night.tokens[0].limited_until_unix_ms = Some(BEGAN_MS + 7_200_000);
-    let mut actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone() });
+    let mut actions = night.feed(Input::Tokens { request: None, tokens: night.tokens.clone(), unix_ms: None });
     actions.extend(night.ends(critic));
     actions.extend(night.wait());
     assert_eq!(spawned_with(&actions), None, "{actions:?}");

@@ -201,7 +201,15 @@ fn ends_an_hour_apart_never_add_up() {
         assert_eq!(finish(&actions), None, "end {proc}");
         let actions = if spawn(&actions).is_some() { actions } else { run.wait() };
         assert_eq!(spawn(&actions).map(|spawn| spawn.proc), Some(ProcId(proc + 1)));
-        run.spawned(proc + 1);
+        let actions = run.spawned(proc + 1);
+        // It works for an hour, and says so.
+        if let Some(turn) = sent(&actions).map(|send| send.turn.clone()) {
+            run.lines(proc + 1, &accepted(&turn));
+        }
+        let says = format!(
+            r#"{{"type":"assistant","message":{{"id":"m","role":"assistant","model":"m-1","content":[{{"type":"text","text":"I am at it."}}]}},"parent_tool_use_id":null,"session_id":"{SESSION}"}}"#
+        );
+        run.line(proc + 1, &says);
         run.now = run.now.plus_ms(HOUR_MS);
     }
 }

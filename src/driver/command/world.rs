@@ -35,7 +35,7 @@ const ESCAPE: u8 = 0x1b;
 /// Where tokens come from. Values pass through it on their way into the program's environment only.
 pub trait TokenSupply: Debug + Send + Sync {
     /// What is known about all tokens.
-    fn facts(&self, now_unix_ms: i64) -> Vec<TokenFact>;
+    fn facts(&self) -> Vec<TokenFact>;
     /// Whether [`TokenSupply::environment`] may take its time.
     fn is_slow(&self, token: &TokenId) -> bool;
     /// The environment of a program with this token and no other, made of ours. May block.
@@ -270,7 +270,7 @@ impl World {
     async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: JobSignals) -> CommandEnd {
         self.take_terminal();
         let unix_ms = self.clock.unix_ms();
-        let tokens = self.tokens.facts(unix_ms);
+        let tokens = self.tokens.facts();
         self.feed(CommandInput::Began { unix_ms, tokens });
         let mut ends = 0u32;
         let mut beat_due = self.clock.after(BEAT_INTERVAL);

@@ -285,6 +285,7 @@ impl World {
         (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);
         self.laws.uses(process.given.as_ref())?;
+        self.laws.asks(process.given.as_ref(), self.plan.budgets.max_restarts)?;
         if role == Role::Agent {
             self.laws.send(send)?;
         }

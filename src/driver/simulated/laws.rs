@@ -11,6 +11,13 @@ use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId};
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 /// Restarts are counted within this time.
 const RESTART_WINDOW_MS: i64 = 3_600_000;
+/// So often something may be asked at once of a model that does not answer.
+const ASKED_AT_ONCE: usize = 3;
+/// So often it may be asked in all.
+const MOST_ASKED: usize = 16;
+/// The pause after those that may come at once; doubled with each further one, up to the longest.
+const FIRST_PAUSE_MS: i64 = 2_000;
+const LONGEST_PAUSE_MS: i64 = 3_600_000;
 
 /// What must hold in every night (design §4), by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +39,7 @@ pub enum Law {
     LossTold,
     Ends,
     BusyLoop,
+    AskedAgain,
     Waited,
     FalseKill,
     Hang,
@@ -61,6 +69,7 @@ impl Law {
             Law::LossTold => "what the journal loses is told",
             Law::Ends => "without faults the run comes to its end",
             Law::BusyLoop => "deadlines lie ahead, and there are not many of them",
+            Law::AskedAgain => "what is not answered is asked again after longer and longer pauses, and not for ever",
             Law::Waited => "the time waited is time that passed",
             Law::FalseKill => "a process that makes progress is not taken for hung",
             Law::Hang => "a process without progress is not left alone, whatever signs of life it gives",
@@ -129,6 +138,8 @@ pub(super) struct Laws {
     needs_user: bool,
     /// By token; without a name where the CLI finds one by itself.
     told: BTreeMap<Option<TokenId>, Told>,
+    /// When something was asked with each token since it last brought progress, milliseconds of the run.
+    asked_ms: BTreeMap<Option<TokenId>, Vec<i64>>,
     /// Background tasks of the session that have not ended.
     open_tasks: u32,
     /// The core's wall clock, unix milliseconds.
@@ -257,6 +268,32 @@ impl Laws {
         }
     }
 
+    /// Something is asked of the model with this token, whatever came of what was asked before.
+    pub(super) fn asks(&mut self, token: Option<&TokenId>, max_restarts: u32) -> Result<(), Broken> {
+        let now_ms = self.now_ms;
+        let asked_ms = self.asked_ms.entry(token.cloned()).or_default();
+        let most = MOST_ASKED.max(usize::try_from(max_restarts).unwrap_or(0) + ASKED_AT_ONCE);
+        let (times, since_ms) = (asked_ms.len(), asked_ms.last().map(|last| now_ms - last));
+        asked_ms.push(now_ms);
+        if times >= most {
+            return Err(Law::AskedAgain.broken(format!("it is asked for the {}th time without an answer", times + 1)));
+        }
+        let doublings = times.checked_sub(ASKED_AT_ONCE).and_then(|over| u32::try_from(over).ok());
+        let pause_ms = doublings.map_or(0, |over| (FIRST_PAUSE_MS << over.min(20)).min(LONGEST_PAUSE_MS));
+        match since_ms.filter(|&since_ms| since_ms < pause_ms) {
+            Some(since_ms) => Err(Law::AskedAgain.broken(format!(
+                "it is asked for the {}th time without an answer, {since_ms} ms after the last and not {pause_ms} ms",
+                times + 1
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The core heard the model answer, if only in part.
+    pub(super) fn progress(&mut self, token: Option<&TokenId>) {
+        self.asked_ms.remove(&token.cloned());
+    }
+
     /// A turn is sent to the agent.
     pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
         let uuid = &send.turn.0;
@@ -336,6 +373,7 @@ impl Laws {
         self.interrupted = false;
         self.chose_to_end = false;
         self.deaths_ms.clear();
+        self.asked_ms.clear();
     }
 
     /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.
@@ -347,6 +385,12 @@ impl Laws {
         self.words.clear();
         self.said.clear();
         self.told.clear();
+        self.asked_ms.clear();
+    }
+
+    /// Some token was asked as often as may be.
+    fn gives_up(&self) -> bool {
+        self.asked_ms.values().any(|asked_ms| asked_ms.len() >= MOST_ASKED)
     }
 
     /// The run is over.
@@ -361,7 +405,7 @@ impl Laws {
             Outcome::Completed => self.approved,
             Outcome::NeedsUser => self.needs_user,
             Outcome::Interrupted => self.interrupted,
-            Outcome::Limits => no_wait || self.chose_to_end,
+            Outcome::Limits => no_wait || self.chose_to_end || self.gives_up(),
             Outcome::Budget => {
                 finish.iterations >= budgets.max_iterations
                     || budgets.max_duration_ms.is_some_and(|ms| run_ms >= ms)
@@ -391,7 +435,7 @@ impl Laws {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broken, Law, Laws};
+    use super::{ASKED_AT_ONCE, Broken, Law, Laws, MOST_ASKED};
     use crate::agent::TurnKind;
     use crate::core::{Budgets, Finish, Outcome, ProcId, Send, TokenFact, TokenId, TokenKind, TurnId};
 
@@ -490,6 +534,32 @@ mod tests {
         assert_eq!(law(laws.uses(None)), Some(Law::SpentToken), "ccc alone had died");
         laws.resumed(true);
         assert_eq!(law(laws.uses(None)), None, "the user goes on, perhaps with another account");
+    }
+
+    #[test]
+    fn what_is_not_answered_is_asked_again_after_longer_and_longer_pauses_and_not_for_ever() {
+        let id = TokenId("a".to_owned());
+        let mut laws = Laws::default();
+        let mut now_ms = 0;
+        for times in 0..MOST_ASKED {
+            assert_eq!(law(laws.asks(Some(&id), 5)), None, "{times}");
+            if times + 1 >= ASKED_AT_ONCE && times + 1 < MOST_ASKED {
+                assert_eq!(law(laws.clone().asks(Some(&id), 5)), Some(Law::AskedAgain), "at once, {times}");
+                let pause_ms = (2_000 << (times + 1 - ASKED_AT_ONCE)).min(3_600_000);
+                laws.time(now_ms + pause_ms - 1, None);
+                assert_eq!(law(laws.clone().asks(Some(&id), 5)), Some(Law::AskedAgain), "too soon, {times}");
+                now_ms += pause_ms;
+                // The wall clock may say what it likes.
+                laws.time(now_ms, Some(if times % 2 == 0 { now_ms + 21_600_000 } else { now_ms - 21_600_000 }));
+            }
+        }
+        laws.time(now_ms + 7_200_000, None);
+        assert_eq!(law(laws.clone().asks(Some(&id), 5)), Some(Law::AskedAgain), "for ever");
+        assert_eq!(law(laws.clone().asks(Some(&id), 14)), None, "the user allows more restarts than that");
+        assert_eq!(law(laws.clone().asks(None, 5)), None, "another credential");
+        assert_eq!(law(finish(&laws, Outcome::Limits)), None, "it was asked as often as may be");
+        laws.progress(Some(&id));
+        assert_eq!(law(laws.asks(Some(&id), 5)), None);
     }
 
     #[test]

@@ -249,6 +249,12 @@ impl World {
         let result = json.contains(r#""type":"result""#);
         let ends = if self.cli.session_states { json.contains(r#""state":"idle""#) } else { result };
         let rejected = !result && json.contains(r#""status":"rejected""#);
+        let answers = json.contains(r#""type":"assistant""#) && !json.contains(r#""model":"<synthetic>""#);
+        if (answers || (result && is_good_result(json)))
+            && let Some(process) = self.processes.get(&proc)
+        {
+            self.laws.progress(process.given.as_ref());
+        }
         if !result && !ends && !rejected {
             return;
         }

@@ -43,7 +43,8 @@ impl World {
             let ms = self.dice.between(1, 5_000);
             self.schedule(ms, Event::Tokens(Some(request)));
         } else {
-            at_once.push_back(Input::Tokens { request: Some(request), tokens: self.provider.known.clone() });
+            let (tokens, unix_ms) = (self.provider.known.clone(), Some(self.wall_ms()));
+            at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms });
         }
         if self.fault(self.rates.doubled) {
             self.counts.add("doubled completion");

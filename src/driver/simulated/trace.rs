@@ -107,7 +107,7 @@ fn heard(input: &Input) -> String {
         Input::Began { resumed, turn_recorded, tokens, .. } => {
             format!("Began resumed={resumed} recorded={turn_recorded:?} tokens={}", tokens.len())
         }
-        Input::Tokens { request, tokens } => {
+        Input::Tokens { request, tokens, .. } => {
             let states: Vec<String> = tokens
                 .iter()
                 .map(|token| match (token.refused, token.limited_until_unix_ms) {

@@ -412,13 +412,13 @@ impl World {
             Event::TreeMeasured(measure, tree) => self.feed_maybe_twice(Input::TreeMeasured { measure, tree }),
             Event::Tokens(request) => {
                 let tokens = self.provider.known.clone();
-                self.feed(Input::Tokens { request, tokens })
+                self.feed(Input::Tokens { request, tokens, unix_ms: Some(self.wall_ms()) })
             }
             Event::Probed(token) => {
                 let now_ms = self.true_ms();
                 self.provider.probed(&token, now_ms);
                 let tokens = self.provider.known.clone();
-                self.feed(Input::Tokens { request: None, tokens })
+                self.feed(Input::Tokens { request: None, tokens, unix_ms: Some(self.wall_ms()) })
             }
             Event::Answered(number, choice) => self.answered(number, choice),
             Event::DiskHasRoom => {
@@ -498,8 +498,8 @@ impl World {
     fn transition(&mut self, input: Input, fate: Fate) -> Result<Vec<Action>, Broken> {
         let told_unix_ms = match &input {
             Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
-            Input::Tokens { .. }
-            | Input::Spawned { .. }
+            Input::Tokens { unix_ms, .. } => *unix_ms,
+            Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }
             | Input::Progress { .. }
@@ -633,7 +633,7 @@ impl World {
             Input::Exited { proc, exit: ExitFact::default() },
             Input::CheckFinished { check, result },
             Input::TreeMeasured { measure, tree },
-            Input::Tokens { request: Some(1), tokens: self.provider.known.clone() },
+            Input::Tokens { request: Some(1), tokens: self.provider.known.clone(), unix_ms: Some(self.wall_ms()) },
             Input::Operator(OperatorInput::Answer { number: 1, choice: LimitChoice::Wait }),
             Input::Operator(OperatorInput::Interrupt { reason: "late".to_owned() }),
             Input::Elapsed { unix_ms: self.wall_ms() },

@@ -202,7 +202,11 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (any::<i64>(), any::<bool>(), any::<Option<bool>>(), tokens()).prop_map(
             |(unix_ms, resumed, turn_recorded, tokens)| Input::Began { unix_ms, resumed, turn_recorded, tokens }
         ),
-        (any::<Option<u32>>(), tokens()).prop_map(|(request, tokens)| Input::Tokens { request, tokens }),
+        (any::<Option<u32>>(), tokens(), any::<Option<i64>>()).prop_map(|(request, tokens, unix_ms)| Input::Tokens {
+            request,
+            tokens,
+            unix_ms
+        }),
         (any::<u32>(), limit_choice())
             .prop_map(|(number, choice)| Input::Operator(OperatorInput::Answer { number, choice })),
         (proc(), any::<u32>(), text()).prop_map(|(proc, pid, transport)| Input::Spawned { proc, pid, transport }),

@@ -81,7 +81,7 @@ impl Bench {
                 None
             }
         });
-        self.tell(Input::Tokens { request, tokens });
+        self.tell(Input::Tokens { request, tokens, unix_ms: None });
     }
 
     fn exited(&mut self, proc: u32) {
@@ -321,7 +321,7 @@ fn a_token_that_another_ccc_has_spent_is_asked_nothing() {
     };
     // Before a turn of the idle agent.
     let mut bench = Bench::begun_with(plan(0), vec![token("a", None, false), token("b", None, false)]);
-    bench.tell(Input::Tokens { request: None, tokens: spent() });
+    bench.tell(Input::Tokens { request: None, tokens: spent(), unix_ms: None });
     bench.tell(Input::Spawned { proc: ProcId(1), pid: 1, transport: "pipe".to_owned() });
     assert_eq!(bench.sent(), None, "{:?}", bench.asked);
     bench.exited(1);
@@ -331,7 +331,7 @@ fn a_token_that_another_ccc_has_spent_is_asked_nothing() {
     let task = bench.start(1);
     bench.answer(&task, good());
     bench.tell(Input::Spawned { proc: ProcId(2), pid: 2, transport: "pipe".to_owned() });
-    bench.tell(Input::Tokens { request: None, tokens: spent() });
+    bench.tell(Input::Tokens { request: None, tokens: spent(), unix_ms: None });
     bench.measured(1);
     assert_eq!(bench.sent(), None, "{:?}", bench.asked);
     assert_eq!(spawned(&bench), Some(TokenId("b".to_owned())), "{:?}", bench.asked);

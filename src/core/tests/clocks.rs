@@ -1,0 +1,217 @@
+//! The wall clock is set in mid-run, or the provider's is another: resets are judged by one clock, and a turn that brings
+//! nothing is not said again and again.
+
+use super::*;
+use crate::agent::Role;
+use crate::core::pool::learn;
+
+const HOUR_MS: i64 = 3_600_000;
+/// The true time at tick zero, unix milliseconds; the provider has it.
+const BEGAN_MS: i64 = 1_000_000_000;
+
+/// A run whose clock is wrong by so much, on tokens that are all rejected until a true time, and what it has said when.
+struct Night {
+    core: Core,
+    now: Tick,
+    wrong_ms: i64,
+    tokens: Vec<TokenFact>,
+    /// The token and the tick of each turn that was said.
+    said: Vec<(String, Tick)>,
+    /// What the present process has.
+    has: String,
+    proc: u32,
+}
+
+impl Night {
+    fn begin(plan: Plan, tokens: &[&str]) -> Night {
+        let fact = |id: &&str| TokenFact {
+            id: TokenId((*id).to_owned()),
+            label: id.to_uppercase(),
+            kind: TokenKind::OAuth,
+            windows: Vec::new(),
+            limited_until_unix_ms: None,
+            refused: false,
+        };
+        let tokens: Vec<TokenFact> = tokens.iter().map(fact).collect();
+        let has = tokens.first().map(|token| token.id.0.clone()).unwrap_or_default();
+        let (said, core) = (Vec::new(), Core::new(plan));
+        let mut night = Night { core, now: Tick::ZERO, wrong_ms: 0, tokens: tokens.clone(), said, has, proc: 1 };
+        night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
+        night
+    }
+
+    fn true_ms(&self) -> i64 {
+        BEGAN_MS + i64::try_from(self.now.as_ms()).expect("a time")
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.true_ms() + self.wrong_ms
+    }
+
+    fn known(&self, request: u32) -> Input {
+        Input::Tokens { request: Some(request), tokens: self.tokens.clone(), unix_ms: Some(self.wall_ms()) }
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the world does nothing else")]
+    /// A fact and all that the world does about it at once; gives how the run ended, when it did.
+    fn feed(&mut self, input: Input) -> Option<Finish> {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.now = self.now.plus_ms(1);
+            self.core.handle(self.now, input);
+            while let Some(action) = self.core.poll_action() {
+                match action {
+                    Action::Spawn(spawn) => {
+                        assert_eq!(spawn.role, Role::Agent);
+                        self.proc = spawn.proc.0;
+                        self.has = spawn.token.map(|token| token.0).unwrap_or_default();
+                        inputs.push_back(Input::Spawned { proc: spawn.proc, pid: 7, transport: "pty".to_owned() });
+                    }
+                    Action::Send(_) => self.said.push((self.has.clone(), self.now)),
+                    Action::SetCredential { token, proc } => {
+                        self.has = token.0;
+                        let line = format!(
+                            r#"{{"type":"control_response","response":{{"subtype":"success","request_id":"credential-{proc}","response":{{"applied":["X"]}}}}}}"#
+                        );
+                        inputs.push_back(json(proc.0, line));
+                    }
+                    Action::ReportToken { request, token, report } => {
+                        let known = self.tokens.iter_mut().find(|known| known.id == token).expect("a token");
+                        learn(known, &report);
+                        inputs.push_back(self.known(request));
+                    }
+                    Action::ReadTokens { request } => inputs.push_back(self.known(request)),
+                    Action::CloseStdin { proc } | Action::Interrupt { proc } => {
+                        inputs
+                            .push_back(Input::Exited { proc, exit: ExitFact { code: Some(0), ..ExitFact::default() } });
+                    }
+                    Action::Finish(finish) => return Some(finish),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// The turn that was said last is rejected with a reset at this true time, when one is named.
+    fn is_rejected(&mut self, resets_unix_ms: Option<i64>) -> Option<Finish> {
+        let turn = self.core.unanswered_turn().expect("a turn").1.clone();
+        let mut lines = accepted(&turn);
+        let resets = resets_unix_ms.map_or(String::new(), |ms| format!(r#","resetsAt":{}"#, ms / 1_000));
+        lines.push(format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","rateLimitType":"five_hour"{resets}}},"session_id":"{SESSION}"}}"#
+        ));
+        lines.extend(failed(&turn, 429, "rate_limit"));
+        let proc = self.proc;
+        lines.into_iter().find_map(|line| self.feed(json(proc, line)))
+    }
+
+    fn wait(&mut self) -> Option<Finish> {
+        self.now = self.now.max(self.core.poll_timeout().expect("a deadline"));
+        let unix_ms = self.wall_ms();
+        self.feed(Input::Elapsed { unix_ms })
+    }
+
+    /// Rejects whatever is said, and lets time pass, until the run ends or goes on for more than two days.
+    fn play_on(&mut self, resets_unix_ms: impl Fn(&Night) -> Option<i64>) -> Finish {
+        loop {
+            let resets = resets_unix_ms(self);
+            let ended = match self.core.unanswered_turn() {
+                Some(_) => self.is_rejected(resets),
+                None => self.wait(),
+            };
+            if let Some(finish) = ended {
+                return finish;
+            }
+            assert!(self.said.len() < 40, "it goes on and on: {:?}", self.said);
+        }
+    }
+
+    fn pauses_ms(&self) -> Vec<u64> {
+        self.said.windows(2).map(|two| two[1].1.ms_since(two[0].1)).collect()
+    }
+}
+
+fn json(proc: u32, line: String) -> Input {
+    Input::Line { proc: ProcId(proc), line: LineFact::Json(RawValue::from_string(line).expect("JSON")) }
+}
+
+#[test]
+fn a_clock_that_steps_forward_costs_one_more_request_and_then_the_other_token_is_taken() {
+    let mut night = Night::begin(plan(), &["a", "b"]);
+    let resets = Some(BEGAN_MS + HOUR_MS);
+    night.wrong_ms = 6 * HOUR_MS;
+    // The core does not know of the step before it is told the time with what is known about the tokens.
+    assert_eq!(night.is_rejected(resets), None);
+    while night.said.last().map(|(token, _)| token.as_str()) == Some("a") {
+        let ended = if night.core.unanswered_turn().is_some() { night.is_rejected(resets) } else { night.wait() };
+        assert_eq!(ended, None);
+        assert!(night.said.len() < 5, "{:?}", night.said);
+    }
+    let with: Vec<&str> = night.said.iter().map(|(token, _)| token.as_str()).collect();
+    assert!(with.len() <= 3 && with.last() == Some(&"b"), "{with:?}");
+    assert!(night.now < Tick::ZERO.plus_ms(1_000), "nothing is waited for while another token is free");
+}
+
+#[test]
+fn a_single_token_behind_a_clock_that_steps_forward_is_asked_after_longer_and_longer_pauses() {
+    let mut night = Night::begin(plan(), &["a"]);
+    night.wrong_ms = 6 * HOUR_MS;
+    let finish = night.play_on(|_| Some(BEGAN_MS + HOUR_MS));
+    assert_eq!(finish.outcome, Outcome::Limits, "{}", finish.reason);
+    assert!(finish.reason.contains("16 times in a row"), "{}", finish.reason);
+    let pauses = night.pauses_ms();
+    assert_eq!(night.said.len(), 16, "{pauses:?}");
+    assert!(pauses[3..].windows(2).all(|two| two[1] >= two[0]), "each after a longer pause: {pauses:?}");
+    assert!(pauses[2] >= 2_000 && night.now > Tick::ZERO.plus_ms(5 * 3_600_000), "a window is outlasted: {pauses:?}");
+    assert_eq!(night.tokens[0].limited_until_unix_ms.filter(|&until| until != BEGAN_MS + HOUR_MS), None);
+}
+
+#[test]
+fn a_clock_that_steps_back_waits_for_the_announced_reset_and_not_in_a_loop() {
+    let mut night = Night::begin(plan(), &["a"]);
+    night.wrong_ms = -6 * HOUR_MS;
+    assert_eq!(night.is_rejected(Some(BEGAN_MS + HOUR_MS)), None);
+    while night.core.unanswered_turn().is_none() {
+        assert_eq!(night.wait(), None);
+    }
+    assert_eq!(night.said.len(), 2);
+    assert!(night.pauses_ms()[0] >= 3_600_000, "{:?}", night.pauses_ms());
+}
+
+#[test]
+fn a_reset_that_is_past_or_a_second_away_is_backed_off_from_by_seconds_and_none_is_invented() {
+    for ahead_ms in [-7_000, 0, 1_000] {
+        for tokens in [&["a"][..], &[]] {
+            let mut night = Night::begin(plan(), tokens);
+            let finish = night.play_on(|night| Some(night.true_ms() + ahead_ms));
+            assert_eq!(finish.outcome, Outcome::Limits, "{}", finish.reason);
+            let pauses = night.pauses_ms();
+            assert!((1_000..=10_000).contains(&pauses[0]), "{ahead_ms}: {pauses:?}");
+            assert!(pauses.iter().take(3).sum::<u64>() < 30_000, "a flat five minutes: {pauses:?}");
+            assert_eq!(night.said.len(), 16, "{ahead_ms}: {pauses:?}");
+            if ahead_ms <= 0 {
+                let told = night.tokens.first().and_then(|token| token.limited_until_unix_ms);
+                assert_eq!(told, None, "no other ccc is told a reset that nobody announced");
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_the_cause_a_turn_without_progress_is_not_said_more_than_a_few_times_at_once() {
+    // The agent dies over each turn without a word; the user allows a hundred restarts.
+    let budgets = Budgets { max_restarts: 100, ..plan().budgets };
+    let mut night = Night::begin(Plan { budgets, ..plan() }, &["a"]);
+    for _ in 0..12 {
+        while night.core.unanswered_turn().is_none() {
+            assert_eq!(night.wait(), None);
+        }
+        let exit = ExitFact { code: None, signal: Some(9), ..ExitFact::default() };
+        let proc = ProcId(night.proc);
+        assert_eq!(night.feed(Input::Exited { proc, exit }), None);
+    }
+    let pauses = night.pauses_ms();
+    assert!(pauses[2..].windows(2).all(|two| two[1] >= two[0]), "{pauses:?}");
+    assert!(*pauses.last().expect("a pause") >= 512_000, "{pauses:?}");
+}
