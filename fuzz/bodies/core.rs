@@ -310,9 +310,14 @@ impl Night {
                 ]);
                 self.tell(Input::SpawnFailed { proc, fault, message: "no".to_owned() });
             }
-            220..=224 => {
+            220..=223 => {
                 let proc = self.proc(bytes);
                 self.tell(Input::Progress { proc });
+            }
+            224 => {
+                let proc = self.proc(bytes);
+                let lines = 1 << bytes.below(40);
+                self.tell(Input::Noise { proc, lines, bytes: 2 * lines, sample: LineFact::Noise(bytes.text(20)) });
             }
             225..=227 => {
                 let proc = self.proc(bytes);

@@ -149,6 +149,14 @@ impl AgentKind {
             AgentKind::ClaudeCode => claude::partial_is_progress(line),
         }
     }
+
+    /// Whether the line says nothing about what the agent does, and proves no progress. One such line may stand for many.
+    #[must_use]
+    pub fn says_nothing(self, line: &stream::Envelope<'_>) -> bool {
+        match self {
+            AgentKind::ClaudeCode => claude::says_nothing(line),
+        }
+    }
 }
 
 /// Follows one process: what its lines mean, given what was sent to it. It is copied with the core.

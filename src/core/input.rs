@@ -35,6 +35,10 @@ pub enum Input {
     SpawnFailed { proc: ProcId, fault: SpawnFault, message: String },
     /// A process wrote one line to its stdout.
     Line { proc: ProcId, line: LineFact },
+    /// A process wrote lines that say nothing, too many to be told one by one: how many, and how long they are together.
+    /// `sample` is the first and stands for all. At most one a second for each kind of them. No line: so many bytes were
+    /// dropped that are no whole line, of its stderr or of a line over the limit that goes on.
+    Noise { proc: ProcId, lines: u64, bytes: u64, sample: LineFact },
     /// Partial output flowed since the last input from this process; at most one a second (design §9).
     Progress { proc: ProcId },
     /// A turn could not be written to the process's stdin.
@@ -96,6 +100,14 @@ pub struct ExitFact {
     /// or no record to look into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_recorded: Option<bool>,
+    /// Lines that it wrote after it was told to end and that were not handed on, because there were so many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped_lines: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a check showed.

@@ -33,6 +33,11 @@ impl Ladder {
         (Ladder { rung, deadline: now.plus_ms(grace_ms) }, act(rung, proc))
     }
 
+    /// Begins with a signal, for who hears nothing else.
+    pub(super) fn begin_by_signal(proc: ProcId, now: Tick, grace_ms: u64) -> (Ladder, Action) {
+        (Ladder { rung: Rung::Terminated, deadline: now.plus_ms(grace_ms) }, act(Rung::Terminated, proc))
+    }
+
     /// The next rung, because the deadline has passed or because the last one worked (`Asked` → idle).
     pub(super) fn climb(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
         self.rung = match self.rung {
@@ -44,6 +49,16 @@ impl Ladder {
         };
         self.deadline = now.plus_ms(grace_ms);
         (self.rung != Rung::Abandoned).then(|| act(self.rung, proc))
+    }
+
+    /// Straight to SIGTERM; nothing when that was sent already.
+    pub(super) fn terminate(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
+        if self.rung >= Rung::Terminated {
+            return None;
+        }
+        self.rung = Rung::Terminated;
+        self.deadline = now.plus_ms(grace_ms);
+        Some(act(self.rung, proc))
     }
 
     /// Straight to the kill; nothing when that was done already.

@@ -1,6 +1,7 @@
 //! One live process of the run, as the core sees it.
 
 use super::exchange::{Proof, Swap};
+use super::flood::{FLOOD_GRACE_MS, Flood};
 use super::ladder::{Ladder, Rung};
 use super::watch::{Awaited, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
@@ -39,6 +40,8 @@ pub(super) struct Live {
     pub(super) hung: Option<String>,
     /// It has written something that is not of its protocol.
     pub(super) noisy: bool,
+    /// How many lines it writes.
+    pub(super) flood: Flood,
 }
 
 impl Live {
@@ -56,6 +59,7 @@ impl Live {
             leaves: false,
             hung: None,
             noisy: false,
+            flood: Flood::default(),
         }
     }
 
@@ -80,10 +84,26 @@ impl Live {
         if self.is_ending() {
             return None;
         }
+        if self.flood.is_on(now) {
+            let (ladder, action) = Ladder::begin_by_signal(self.id, now, grace_ms.min(FLOOD_GRACE_MS));
+            self.life = Life::Ending(ladder);
+            return Some(action);
+        }
         let busy = !self.protocol.is_idle() || self.protocol.open_tasks() > 0;
         let (ladder, action) = Ladder::begin(self.id, busy, now, grace_ms);
         self.life = Life::Ending(ladder);
         Some(action)
+    }
+
+    /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.
+    pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
+        self.flood.heard(now, lines, bytes);
+        match &mut self.life {
+            Life::Ending(ladder) if self.flood.is_on(now) => {
+                ladder.terminate(self.id, now, grace_ms.min(FLOOD_GRACE_MS))
+            }
+            Life::Ending(_) | Life::Starting | Life::Running => None,
+        }
     }
 
     /// Its interrupted turn ended: it is idle and can be closed without waiting for the deadline.

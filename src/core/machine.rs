@@ -184,6 +184,7 @@ impl Core {
             Input::Spawned { proc, pid, transport } => self.spawned(proc, pid, &transport),
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
+            Input::Noise { proc, lines, bytes, sample } => self.noise(proc, lines, bytes, &sample),
             Input::Progress { proc } => match self.live_mut(proc) {
                 Some(live) => live.watch.progress(seen),
                 None => self.ignored(&format!("progress of process {proc}, which is gone")),
@@ -571,8 +572,34 @@ impl Core {
         self.act(Action::Finish(finish));
     }
 
+    /// Lines that say nothing: the sample is taken in as one of them, the rest only counts.
+    fn noise(&mut self, proc: ProcId, lines: u64, bytes: u64, sample: &LineFact) {
+        self.wrote(proc, lines, bytes);
+        if lines == 0 {
+            self.note("noise", &format!("process {proc} wrote {bytes} bytes of which nothing is kept, to its stderr or in a line over the limit"));
+            return;
+        }
+        self.note(
+            "noise",
+            &format!("process {proc} wrote {lines} lines that say nothing, {bytes} bytes; one stands for all"),
+        );
+        self.line(proc, sample);
+    }
+
+    fn wrote(&mut self, proc: ProcId, lines: u64, bytes: u64) {
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let action = self.live_mut(proc).and_then(|live| live.wrote(now, lines, bytes, grace_ms));
+        self.out_extend(action);
+    }
+
     fn line(&mut self, proc: ProcId, line: &LineFact) {
         let now = self.now;
+        let bytes = match line {
+            LineFact::Noise(text) => text.len(),
+            // Of a line that is too long its length was told while it came.
+            LineFact::Json(_) | LineFact::TooLong(_) => 0,
+        };
+        self.wrote(proc, 1, bytes as u64);
         let Some(live) = self.live_mut(proc) else {
             self.ignored(&format!("a line of process {proc}, which is gone"));
             return;

@@ -14,6 +14,7 @@ mod convergence;
 mod conversation;
 mod exchange;
 mod finish;
+mod flood;
 mod id;
 mod input;
 mod ladder;

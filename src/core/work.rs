@@ -162,6 +162,11 @@ impl Core {
         if exit.swept > 0 {
             self.note("swept", &format!("{} descendants of process {proc} were killed", exit.swept));
         }
+        if exit.dropped_lines > 0 {
+            let text =
+                format!("{} lines that process {proc} wrote after it was told to end were dropped", exit.dropped_lines);
+            self.note("lines dropped", &text);
+        }
         match live.role {
             Role::Agent => self.agent_exited(&live, exit),
             Role::Critic => self.critic_exited(proc, exit),

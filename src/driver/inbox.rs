@@ -1,39 +1,36 @@
-//! What the world tells the run, from many threads into one queue.
+//! What the world tells the run, from many threads into one queue of two lanes.
 //!
-//! The thread that reads an agent's output frames it here and drops partial output on the spot: of deltas the loop
-//! hears once a second that they flow (design §9), and is not woken for more. It never waits for the core, the disk or
-//! the screen; only an agent that writes faster than all of them by the named limit is held up, by its own pipe.
+//! What a process writes, and its end behind it, is *data*: it waits in order, and as much of it as weighs
+//! [`MAX_WAITING_BYTES`]; whoever writes more is held up by its own pipe. Everything else is *control* (checks,
+//! measurements, answers, credentials): rare, not bounded, and taken first. Signals and timers do not pass through here,
+//! and the loop looks at them before it takes anything.
 //!
-//! Secrets end here: what looks like a credential, or is the one in use, is replaced before the core, the journal or the
-//! screen can see it. So no text can carry one further, and a replay decides on the very words the run did.
+//! A process that was told to end by a signal has at most [`LAST_LINES`] more lines to be heard. The rest is counted, so
+//! that its end is never behind what it wrote.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use secrecy::SecretString;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::agent::AgentKind;
 use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport};
-use crate::journal::SharedRedactor;
-use crate::process::{ChildSink, Exit, StdinError};
-use crate::stream::{Envelope, Frame, FrameDecoder, LineLimit};
 
 use super::tree::Snapshot;
 
-/// How much output may wait for the loop, in bytes, over all processes.
-const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
-/// How much of a process's stderr is kept, from its end, in bytes.
-const STDERR_TAIL_BYTES: usize = 4 * 1024;
-/// How often the loop hears of partial output.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How much output may wait for the loop, in bytes of memory, over all processes; besides it one line of each process,
+/// which may be longer.
+const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// What a waiting line takes besides its event and its text: the allocator's share.
+const ALLOCATION_BYTES: usize = 32;
+/// How many lines of a process that was told to end by a signal are still heard.
+const LAST_LINES: u32 = 1_000;
 
 /// Something happened.
 #[derive(Debug)]
 pub(super) enum Event {
     Line { proc: ProcId, line: LineFact, weight_bytes: usize },
+    Noise { proc: ProcId, lines: u64, bytes: u64, sample: LineFact },
     Progress { proc: ProcId },
     WriteFailed { proc: ProcId, message: String },
     Exited { proc: ProcId, exit: ExitFact },
@@ -46,151 +43,242 @@ pub(super) enum Event {
     Fetched { token: TokenId, value: Result<Option<SecretString>, String> },
 }
 
+impl Event {
+    /// Whether it must come after what its process wrote before it.
+    fn is_data(&self) -> bool {
+        match self {
+            Event::Line { .. } | Event::Noise { .. } | Event::Progress { .. } | Event::Exited { .. } => true,
+            Event::WriteFailed { .. }
+            | Event::CheckFinished { .. }
+            | Event::TreeTaken { .. }
+            | Event::TreeCompared { .. }
+            | Event::Answered { .. }
+            | Event::NotUnderstood { .. }
+            | Event::Probed { .. }
+            | Event::Fetched { .. } => false,
+        }
+    }
+}
+
 /// The sending side; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
-    events: mpsc::UnboundedSender<Event>,
+    control: mpsc::UnboundedSender<Event>,
+    data: mpsc::UnboundedSender<Event>,
     waiting: Arc<Waiting>,
 }
 
-/// Bytes of output that wait for the loop.
+/// The receiving side.
+#[derive(Debug)]
+pub(super) struct Events {
+    control: mpsc::UnboundedReceiver<Event>,
+    data: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Events {
+    /// The next event, control before data; `None` when nobody can post any more.
+    pub(super) async fn recv(&mut self) -> Option<Event> {
+        tokio::select! {
+            biased;
+            Some(event) = self.control.recv() => Some(event),
+            Some(event) = self.data.recv() => Some(event),
+            else => None,
+        }
+    }
+}
+
+/// Output that waits for the loop.
 #[derive(Debug, Default)]
 struct Waiting {
-    bytes: Mutex<usize>,
-    fewer: Condvar,
+    state: Mutex<State>,
+    less: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: usize,
+    /// Processes that were told to end by a signal.
+    ending: HashMap<ProcId, Ending>,
+    /// The run is over: nothing more is heard of any process but its end.
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Ending {
+    lines_left: u32,
+    dropped_lines: u64,
 }
 
 impl Inbox {
-    pub(super) fn new() -> (Inbox, mpsc::UnboundedReceiver<Event>) {
-        let (events, receiver) = mpsc::unbounded_channel();
-        (Inbox { events, waiting: Arc::default() }, receiver)
+    pub(super) fn new() -> (Inbox, Events) {
+        let (control, control_events) = mpsc::unbounded_channel();
+        let (data, data_events) = mpsc::unbounded_channel();
+        let inbox = Inbox { control, data, waiting: Arc::default() };
+        (inbox, Events { control: control_events, data: data_events })
     }
 
     /// Posts an event. Nobody listens any more once the run is over; then it is dropped.
     pub(super) fn post(&self, event: Event) {
-        let _ = self.events.send(event);
+        let lane = if event.is_data() { &self.data } else { &self.control };
+        let _ = lane.send(event);
     }
 
-    /// The loop took a line.
-    pub(super) fn took(&self, weight_bytes: usize) {
-        let mut bytes = self.waiting.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        *bytes = bytes.saturating_sub(weight_bytes);
-        self.waiting.fewer.notify_all();
-    }
-
-    fn post_line(&self, proc: ProcId, line: LineFact, weight_bytes: usize) {
-        let mut bytes = self.waiting.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        while *bytes > MAX_WAITING_BYTES {
-            bytes = self.waiting.fewer.wait(bytes).unwrap_or_else(PoisonError::into_inner);
+    /// Posts a line, once there is room for it. Of a process that is being ended it is dropped where there is none.
+    pub(super) fn post_line(&self, proc: ProcId, line: LineFact) {
+        let weight_bytes = weight(&line);
+        let mut state = self.state();
+        while state.bytes >= MAX_WAITING_BYTES {
+            if state.over {
+                return;
+            }
+            if let Some(ending) = state.ending.get_mut(&proc) {
+                ending.dropped_lines += 1;
+                return;
+            }
+            state = self.waiting.less.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        *bytes += weight_bytes;
-        drop(bytes);
+        state.bytes += weight_bytes;
+        drop(state);
         self.post(Event::Line { proc, line, weight_bytes });
     }
-}
 
-/// The ears for one process.
-#[derive(Clone)]
-pub(super) struct Ears {
-    proc: ProcId,
-    kind: AgentKind,
-    inbox: Inbox,
-    redactor: SharedRedactor,
-    shared: Arc<Mutex<Heard>>,
-    stderr: Arc<Mutex<StderrTail>>,
-}
-
-/// The end of what a child wrote to stderr.
-#[derive(Default)]
-struct StderrTail {
-    bytes: VecDeque<u8>,
-    is_cut: bool,
-}
-
-struct Heard {
-    frames: FrameDecoder,
-    progress_at: Option<Instant>,
-}
-
-impl Ears {
-    pub(super) fn new(proc: ProcId, kind: AgentKind, inbox: Inbox, redactor: SharedRedactor, limit: LineLimit) -> Ears {
-        Ears {
-            proc,
-            kind,
-            inbox,
-            redactor,
-            shared: Arc::new(Mutex::new(Heard { frames: FrameDecoder::new(limit), progress_at: None })),
-            stderr: Arc::default(),
-        }
-    }
-
-    fn frame(&self, frame: Frame<'_>, progress_at: &mut Option<Instant>) {
-        match frame {
-            Frame::Json(envelope) => {
-                if self.kind.is_partial(&envelope) {
-                    self.progress(&envelope, progress_at);
-                    return;
-                }
-                let json = self.redactor.now().json_str(envelope.raw().json()).into_owned();
-                let weight_bytes = json.len();
-                let line = match RawValue::from_string(json) {
-                    Ok(raw) => LineFact::Json(raw),
-                    Err(error) => LineFact::Noise(error.to_string()),
-                };
-                self.inbox.post_line(self.proc, line, weight_bytes);
+    /// The loop took a line; gives whether it is to be heard.
+    pub(super) fn took(&self, proc: ProcId, weight_bytes: usize) -> bool {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(weight_bytes);
+        self.waiting.less.notify_all();
+        let Some(ending) = state.ending.get_mut(&proc) else { return true };
+        match ending.lines_left.checked_sub(1) {
+            Some(left) => {
+                ending.lines_left = left;
+                true
             }
-            Frame::Noise(bytes) => {
-                let text = String::from_utf8_lossy(bytes);
-                let text = self.redactor.now().text(&text).into_owned();
-                self.inbox.post_line(self.proc, LineFact::Noise(text), bytes.len());
+            None => {
+                ending.dropped_lines += 1;
+                false
             }
-            Frame::TooLong { bytes } => self.inbox.post_line(self.proc, LineFact::TooLong(bytes), 0),
         }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "driver/ is an edge: partial output is thinned out by real time")]
-    fn progress(&self, partial: &Envelope<'_>, progress_at: &mut Option<Instant>) {
-        let now = Instant::now();
-        if progress_at.is_none_or(|at| now.duration_since(at) >= PROGRESS_INTERVAL)
-            && self.kind.partial_is_progress(partial)
-        {
-            *progress_at = Some(now);
-            self.inbox.post(Event::Progress { proc: self.proc });
-        }
+    /// The process was told to end by a signal: its thread is let go, and little more of what it wrote is heard.
+    pub(super) fn ends(&self, proc: ProcId) {
+        self.state().ending.entry(proc).or_insert(Ending { lines_left: LAST_LINES, dropped_lines: 0 });
+        self.waiting.less.notify_all();
+    }
+
+    /// The process is gone; gives how many of its lines were not heard.
+    pub(super) fn gone(&self, proc: ProcId) -> u64 {
+        self.state().ending.remove(&proc).map_or(0, |ending| ending.dropped_lines)
+    }
+
+    /// The run is over: no process's thread waits for the loop any more.
+    pub(super) fn close(&self) {
+        self.state().over = true;
+        self.waiting.less.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.waiting.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ChildSink for Ears {
-    fn stdout(&self, chunk: &[u8]) {
-        let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { frames, progress_at } = &mut *heard;
-        frames.push(chunk, |frame| self.frame(frame, progress_at));
+/// What a waiting line takes of the memory.
+fn weight(line: &LineFact) -> usize {
+    let text_bytes = match line {
+        LineFact::Json(json) => json.get().len(),
+        LineFact::Noise(text) => text.capacity(),
+        LineFact::TooLong(_) => 0,
+    };
+    size_of::<Event>() + ALLOCATION_BYTES + text_bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::{ALLOCATION_BYTES, Event, Events, Inbox, LAST_LINES, MAX_WAITING_BYTES};
+    use crate::core::{ExitFact, LineFact, ProcId};
+
+    /// Longer than a thread takes to be held up; a thread that is not held up has posted in less.
+    const SOON: Duration = Duration::from_millis(200);
+
+    fn short() -> LineFact {
+        LineFact::Noise("yy".to_owned())
     }
 
-    fn stdout_closed(&self) {
-        let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { frames, progress_at } = &mut *heard;
-        frames.finish(|frame| self.frame(frame, progress_at));
+    fn next(events: &mut Events) -> Event {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(events.recv()).expect("an event")
     }
 
-    fn stderr(&self, chunk: &[u8]) {
-        let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.bytes.extend(chunk);
-        let excess = tail.bytes.len().saturating_sub(STDERR_TAIL_BYTES);
-        tail.bytes.drain(..excess);
-        tail.is_cut |= excess > 0;
+    /// The lines that fit, when each is two bytes long.
+    fn fitting() -> usize {
+        MAX_WAITING_BYTES.div_ceil(size_of::<Event>() + ALLOCATION_BYTES + 2)
     }
 
-    fn stdin_error(&self, error: StdinError) {
-        self.inbox.post(Event::WriteFailed { proc: self.proc, message: error.to_string() });
+    #[test]
+    fn a_line_weighs_what_its_entry_takes_and_whoever_writes_more_waits() {
+        let (inbox, mut events) = Inbox::new();
+        let (posted, seen) = channel();
+        let theirs = inbox.clone();
+        let writer = std::thread::spawn(move || {
+            for number in 0..=fitting() {
+                theirs.post_line(ProcId(1), short());
+                posted.send(number).expect("the test listens");
+            }
+        });
+        for number in 0..fitting() {
+            assert_eq!(seen.recv().expect("it fits"), number);
+        }
+        assert!(fitting() < 100_000, "an entry is not counted with what it takes");
+        assert!(seen.recv_timeout(SOON).is_err(), "nothing holds the writer up");
+        let Event::Line { proc, weight_bytes, .. } = next(&mut events) else { panic!("no line") };
+        assert!(inbox.took(proc, weight_bytes));
+        seen.recv().expect("there is room again");
+        writer.join().expect("it ends");
     }
 
-    fn exited(&self, exit: Exit) {
-        let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_cut = tail.is_cut;
-        let stderr_tail = self.redactor.now().tail(tail.bytes.make_contiguous(), is_cut);
-        let exit =
-            ExitFact { code: exit.code, signal: exit.signal, stderr_tail, swept: exit.swept, turn_recorded: None };
-        self.inbox.post(Event::Exited { proc: self.proc, exit });
+    #[test]
+    fn control_comes_before_data_and_an_end_behind_its_lines() {
+        let (inbox, mut events) = Inbox::new();
+        inbox.post_line(ProcId(1), short());
+        inbox.post(Event::Exited { proc: ProcId(1), exit: ExitFact::default() });
+        inbox.post(Event::NotUnderstood { typed: "9".to_owned() });
+        assert!(matches!(next(&mut events), Event::NotUnderstood { .. }));
+        assert!(matches!(next(&mut events), Event::Line { .. }));
+        assert!(matches!(next(&mut events), Event::Exited { .. }));
+    }
+
+    #[test]
+    fn of_an_ending_process_little_more_is_heard_and_its_thread_is_let_go() {
+        let (inbox, mut events) = Inbox::new();
+        let theirs = inbox.clone();
+        let many = fitting() + 500;
+        let writer = std::thread::spawn(move || {
+            for _ in 0..many {
+                theirs.post_line(ProcId(1), short());
+            }
+            theirs.post(Event::Exited { proc: ProcId(1), exit: ExitFact::default() });
+        });
+        inbox.ends(ProcId(1));
+        writer.join().expect("it is not held up");
+        let mut heard = 0;
+        while let Event::Line { proc, weight_bytes, .. } = next(&mut events) {
+            heard += u32::from(inbox.took(proc, weight_bytes));
+        }
+        assert_eq!(heard, LAST_LINES);
+        assert_eq!(inbox.gone(ProcId(1)), many as u64 - u64::from(LAST_LINES));
+        assert_eq!(inbox.gone(ProcId(1)), 0, "told once");
+        assert_eq!(inbox.state().bytes, 0);
+    }
+
+    #[test]
+    fn when_the_run_is_over_nobody_waits_for_the_loop() {
+        let (inbox, _events) = Inbox::new();
+        inbox.close();
+        for _ in 0..fitting() + 500 {
+            inbox.post_line(ProcId(1), short());
+        }
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::answers::Answers;
-use super::inbox::{Ears, Event};
+use super::ears::Ears;
+use super::inbox::Event;
 use super::real::World;
 use super::tree::Snapshot;
 use super::wallet::{FetchedFor, Value, fetch};
@@ -62,6 +63,11 @@ impl World {
             }
             Action::Signal { proc, signal } => {
                 self.give_up_start(proc, at_once);
+                match signal {
+                    // Its own way to end a turn: what it says then is to be heard.
+                    Signal::Int => {}
+                    Signal::Term => self.inbox.ends(proc),
+                }
                 if let Some(child) = self.children.get(&proc) {
                     child.signal(match signal {
                         Signal::Int => ProcessSignal::Interrupt,
@@ -71,6 +77,7 @@ impl World {
             }
             Action::KillTree { proc } => {
                 self.give_up_start(proc, at_once);
+                self.inbox.ends(proc);
                 if let Some(child) = self.children.get(&proc) {
                     child.kill_tree();
                 }

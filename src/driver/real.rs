@@ -14,14 +14,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::answers::Answers;
 use super::clock::Clock;
 use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
-use super::inbox::{Event, Inbox};
+use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
@@ -212,7 +211,7 @@ enum Woken {
 impl World {
     async fn run(
         mut self,
-        mut events: mpsc::UnboundedReceiver<Event>,
+        mut events: Events,
         mut signals: Signals,
         resumed: bool,
         first_inputs: Vec<OperatorInput>,
@@ -296,10 +295,11 @@ impl World {
 
     /// Ends what still runs, and only then lets go. A check that was told to end may take its grace for it, unless the
     /// user has no patience any more.
-    async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: Signals) -> End {
+    async fn leave(mut self, mut events: Events, mut signals: Signals) -> End {
         let tick = self.clock.now();
         self.write_summary("finished");
         self.give_up_fetching.cancel();
+        self.inbox.close();
         for cancel in self.checks.values() {
             cancel.cancel();
         }
@@ -328,6 +328,7 @@ impl World {
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
                         Some(
                             Event::Line { .. }
+                            | Event::Noise { .. }
                             | Event::Progress { .. }
                             | Event::WriteFailed { .. }
                             | Event::TreeTaken { .. }
@@ -361,9 +362,11 @@ impl World {
     fn event(&mut self, event: Event) {
         match event {
             Event::Line { proc, line, weight_bytes } => {
-                self.inbox.took(weight_bytes);
-                self.feed(Input::Line { proc, line });
+                if self.inbox.took(proc, weight_bytes) {
+                    self.feed(Input::Line { proc, line });
+                }
             }
+            Event::Noise { proc, lines, bytes, sample } => self.feed(Input::Noise { proc, lines, bytes, sample }),
             Event::Progress { proc } => self.feed(Input::Progress { proc }),
             Event::WriteFailed { proc, message } => self.feed(Input::WriteFailed { proc, message }),
             Event::Exited { proc, mut exit } => {

@@ -272,12 +272,13 @@ impl JournalAction for CommandAction {
 }
 
 /// The kinds of input that this program knows, as they are written.
-const INPUT_KINDS: [&str; 12] = [
+const INPUT_KINDS: [&str; 13] = [
     "began",
     "tokens",
     "spawned",
     "spawn_failed",
     "line",
+    "noise",
     "progress",
     "write_failed",
     "exited",
@@ -296,6 +297,7 @@ pub fn input_kind(input: &Input) -> &'static str {
         Input::Spawned { .. } => "spawned",
         Input::SpawnFailed { .. } => "spawn_failed",
         Input::Line { .. } => "line",
+        Input::Noise { .. } => "noise",
         Input::Progress { .. } => "progress",
         Input::WriteFailed { .. } => "write_failed",
         Input::Exited { .. } => "exited",

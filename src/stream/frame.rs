@@ -100,6 +100,12 @@ impl FrameDecoder {
         self.pending.len()
     }
 
+    /// How much has been dropped so far of a line over the limit that has not ended, in bytes; `None` while there is none.
+    #[must_use]
+    pub fn dropped_bytes(&self) -> Option<u64> {
+        self.dropped_bytes
+    }
+
     /// How many bytes of memory the decoder holds.
     #[must_use]
     pub fn buffer_bytes(&self) -> usize {

@@ -7,6 +7,7 @@ mod denials;
 mod exit;
 mod failure;
 mod launch;
+mod noise;
 mod options;
 mod protocol;
 mod target;
@@ -18,6 +19,7 @@ mod wording;
 
 pub(super) use exit::cause as exit_cause;
 pub(super) use launch::{has_prompt_snapshot, launch, user_args};
+pub(super) use noise::says_nothing;
 pub(super) use protocol::{CREDENTIAL_REQUEST, ClaudeProtocol, partial_is_progress};
 pub(super) use transcript::{has_turn, user_turns};
 pub(super) use wording::wording;

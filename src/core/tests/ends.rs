@@ -124,3 +124,33 @@ fn an_agent_that_cannot_be_started_is_a_clear_failure() {
     assert_eq!(end.outcome, Outcome::Failed);
     assert!(end.reason.contains("/bin/claude: no such program"));
 }
+
+#[test]
+fn a_flooding_agent_is_ended_by_a_signal() {
+    let sample = || LineFact::Noise("y".to_owned());
+    let flood = |lines| Input::Noise { proc: ProcId(1), lines, bytes: 2 * lines, sample: sample() };
+    let interrupt = || Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() });
+    let term = Action::Signal { proc: ProcId(1), signal: Signal::Term };
+    let ask = Action::Interrupt { proc: ProcId(1) };
+    let (run, _) = working(plan());
+
+    let mut floods = run.clone();
+    floods.feed(flood(1_000_000));
+    let actions = floods.feed(interrupt());
+    assert!(actions.contains(&term) && !actions.contains(&ask), "{actions:?}");
+    let asked_at = floods.now;
+    let actions = floods.wait();
+    assert!(actions.contains(&Action::KillTree { proc: ProcId(1) }), "{actions:?}");
+    assert!(floods.now.ms_since(asked_at) < 600, "it was waited for");
+
+    let mut begins_then = run.clone();
+    begins_then.feed(flood(10));
+    assert!(begins_then.feed(interrupt()).contains(&ask), "some noise is no flood");
+    assert!(begins_then.feed(flood(1_000_000)).contains(&term), "it will not hear what it was asked");
+    assert!(!begins_then.feed(flood(1_000_000)).contains(&term), "once");
+
+    let mut long = run;
+    let dropped = |bytes| Input::Noise { proc: ProcId(1), lines: 0, bytes, sample: LineFact::TooLong(bytes) };
+    long.feed(dropped(1 << 30));
+    assert!(long.feed(interrupt()).contains(&term), "one line without an end");
+}

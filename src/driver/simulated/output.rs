@@ -210,7 +210,7 @@ impl World {
     /// What the core learns from an input, for the laws.
     pub(super) fn core_hears(&mut self, input: &Input) {
         match input {
-            Input::Line { proc, line } => {
+            Input::Line { proc, line } | Input::Noise { proc, sample: line, .. } => {
                 let now_us = self.now_us;
                 let Some(process) = self.processes.get_mut(proc) else { return };
                 let proves = Proves::of(line);

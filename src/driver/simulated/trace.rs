@@ -123,6 +123,7 @@ fn heard(input: &Input) -> String {
         Input::Line { proc, line: LineFact::Json(json) } => format!("Line {proc} {}", shape(json.get())),
         Input::Line { proc, line: LineFact::Noise(text) } => format!("Line {proc} noise {text}"),
         Input::Line { proc, line: LineFact::TooLong(bytes) } => format!("Line {proc} too long: {bytes}"),
+        Input::Noise { proc, lines, .. } => format!("Noise {proc} {lines} lines"),
         Input::Progress { proc } => format!("Progress {proc}"),
         Input::WriteFailed { proc, message } => format!("WriteFailed {proc} {message}"),
         Input::Exited { proc, exit } => {

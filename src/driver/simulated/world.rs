@@ -502,6 +502,7 @@ impl World {
             Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }
+            | Input::Noise { .. }
             | Input::Progress { .. }
             | Input::WriteFailed { .. }
             | Input::Exited { .. }
@@ -628,6 +629,7 @@ impl World {
         let late = [
             Input::Spawned { proc, pid: 1, transport: "simulated".to_owned() },
             Input::Line { proc, line: LineFact::Noise("late".to_owned()) },
+            Input::Noise { proc, lines: 1_000_000, bytes: 2_000_000, sample: LineFact::Noise("late".to_owned()) },
             Input::Progress { proc },
             Input::WriteFailed { proc, message: "late".to_owned() },
             Input::Exited { proc, exit: ExitFact::default() },

@@ -212,12 +212,25 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (proc(), any::<u32>(), text()).prop_map(|(proc, pid, transport)| Input::Spawned { proc, pid, transport }),
         (proc(), spawn_fault(), text()).prop_map(|(proc, fault, message)| Input::SpawnFailed { proc, fault, message }),
         (proc(), line()).prop_map(|(proc, line)| Input::Line { proc, line }),
+        (proc(), any::<u64>(), any::<u64>(), line()).prop_map(|(proc, lines, bytes, sample)| Input::Noise {
+            proc,
+            lines,
+            bytes,
+            sample
+        }),
         proc().prop_map(|proc| Input::Progress { proc }),
         (proc(), text()).prop_map(|(proc, message)| Input::WriteFailed { proc, message }),
         (proc(), any::<Option<i32>>(), any::<Option<i32>>(), text(), any::<u32>()).prop_map(
             |(proc, code, signal, stderr_tail, swept)| Input::Exited {
                 proc,
-                exit: ExitFact { code, signal, stderr_tail, swept, turn_recorded: code.map(|code| code == 0) },
+                exit: ExitFact {
+                    code,
+                    signal,
+                    stderr_tail,
+                    swept,
+                    turn_recorded: code.map(|code| code == 0),
+                    dropped_lines: u64::from(swept),
+                },
             }
         ),
         (any::<u32>(), check_end(), any::<u64>(), text(), any::<u64>()).prop_map(

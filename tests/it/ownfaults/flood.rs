@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::world::{FEEDBACK, TASK, World, forever, two_turns};
-use crate::night::harness::{Ground, Running};
+use super::world::{FEEDBACK, TASK, World, acts, forever, two_turns};
+use crate::night::harness::{Ground, Running, input, journal, look_until};
 
 /// The most memory that ccc has had, in KiB, while a critic of it is held.
 fn peak_kib(pid: u32) -> u64 {
@@ -43,20 +43,126 @@ fn partial_output_at_full_speed_does_not_make_ccc_grow() {
     assert!(peak < 64 * 1024, "{peak} KiB");
 }
 
-#[test]
-fn whole_messages_at_full_speed_stay_within_bounds() {
-    let (world, calm) = flooded(
-        "yes \"{\\\"type\\\":\\\"system\\\",\\\"subtype\\\":\\\"unheard_of\\\",\\\"text\\\":\\\"$(head -c 8000 /dev/zero | tr '\\0' x)\\\"}\" | head -n 2500",
-    );
-    let peak = peak_after(&world, &calm);
-    assert!(peak < 96 * 1024, "{peak} KiB for 20 MB of messages");
+/// What an agent writes at its start, so that it counts as one.
+const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"3f2b8c1e-0000-4000-8000-000000000001","model":"m","cwd":"/","permissionMode":"default","claude_code_version":"2.1.332","tools":[],"uuid":"u"}"#;
+
+/// The most memory that a flood may cost, in KiB. Ten million waiting lines would take two gigabytes.
+const PEAK_KIB: u64 = 64 * 1024;
+
+/// An agent that says `init` and then this, for ever.
+fn flooding(flood: &str) -> World {
+    World::with_prelude(Ground::without_git(), &two_turns(), &format!("echo '{INIT}'; {flood}"))
+}
+
+/// How many lines the journal's facts about noise tell of.
+fn noise_lines(world: &World) -> u64 {
+    let entries = journal(&world.run_dir());
+    entries.iter().filter_map(|entry| input(entry, "noise")?["lines"].as_u64()).sum()
+}
+
+/// Lets it flood until so many lines have come, then has it ended by Ctrl-C. The grace is long, so a run that asks such
+/// an agent to end in every polite way first does not end in time.
+fn ended_while_flooding(flood: &str, lines: u64) {
+    let world = flooding(flood);
+    let mut command = world.command(&[]);
+    let running = Running::spawn(&world.ground, command.env("CCC_GRACE", "60s"));
+    look_until("the flood", || {
+        let runs = world.ground.runs();
+        (!runs.is_empty() && noise_lines(&world) >= lines).then_some(())
+    });
+    let peak = peak_kib(running.pid());
+    running.signal(rustix::process::Signal::INT);
+    let ended = running.end();
+    ended.assert_code(130);
+    assert!(peak < PEAK_KIB, "{peak} KiB");
+    let entries = journal(&world.run_dir());
+    assert!(entries.len() < 1_000, "{} entries for {} lines", entries.len(), noise_lines(&world));
+    let asked = entries.iter().any(|entry| acts(entry, "interrupt") || acts(entry, "close_stdin"));
+    assert!(!asked, "a flooding agent hears no question");
 }
 
 #[test]
-fn noise_at_full_speed_stays_within_bounds() {
-    let (world, calm) = flooded("yes 'warning: this is no JSON' | head -n 20000");
+fn lines_that_are_no_json_are_counted_and_ctrl_c_is_heard_among_them() {
+    ended_while_flooding("exec yes y", 3_000_000);
+}
+
+#[test]
+fn json_that_says_nothing_is_counted_and_ctrl_c_is_heard_among_it() {
+    ended_while_flooding("exec yes {}", 1_000_000);
+}
+
+#[test]
+fn keep_alives_at_full_speed_are_counted_and_ctrl_c_is_heard_among_them() {
+    ended_while_flooding("exec yes '{\"type\":\"keep_alive\"}'", 500_000);
+}
+
+#[test]
+fn a_line_that_never_ends_costs_the_limit_of_a_line_and_ctrl_c_is_heard_in_it() {
+    let world = flooding("exec cat /dev/zero");
+    let mut command = world.command(&[]);
+    let running = Running::spawn(&world.ground, command.env("CCC_GRACE", "60s"));
+    let told = world.until_entry("that much was dropped", |entry| {
+        input(entry, "noise").is_some_and(|noise| noise["sample"]["too_long"].as_u64() > Some(300 << 20))
+    });
+    let peak = peak_kib(running.pid());
+    running.signal(rustix::process::Signal::INT);
+    running.end().assert_code(130);
+    assert!(peak < 100 * 1024, "{peak} KiB: {told}");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_stderr_floods() {
+    let world = flooding("exec yes 'something is wrong' >&2");
+    let mut command = world.command(&[]);
+    let running = Running::spawn(&world.ground, command.env("CCC_GRACE", "60s"));
+    world.until_entry("the flood", |entry| {
+        input(entry, "noise").is_some_and(|noise| noise["lines"] == 0 && noise["bytes"].as_u64() > Some(32 << 20))
+    });
+    running.signal(rustix::process::Signal::INT);
+    running.end().assert_code(130);
+}
+
+#[test]
+fn messages_at_full_speed_hold_the_agent_up_and_not_the_memory() {
+    let (world, calm) = flooded("yes '{\"type\":\"rate_limit_event\"}' | head -n 300000");
     let peak = peak_after(&world, &calm);
-    assert!(peak < 64 * 1024, "{peak} KiB");
+    assert!(peak < 40 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn stderr_at_full_speed_costs_its_tail() {
+    let (world, calm) = flooded("yes 'something is wrong' | head -c 300000000 >&2");
+    let peak = peak_after(&world, &calm);
+    assert!(peak < 40 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn a_check_that_prints_without_end_costs_its_tail_and_ends_with_ctrl_c() {
+    let script = json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "Good.\n\n[TASK_COMPLETED]"}]]});
+    let world = World::new(&script);
+    let mark = world.ground.home().join("printed");
+    let check = format!("yes 'a line of the check' | head -c 300000000; echo > '{}'; exec yes more", mark.display());
+    let running = world.start(&["--check", &check]);
+    look_until("the check's output", || mark.exists().then_some(()));
+    let peak = peak_kib(running.pid());
+    running.signal(rustix::process::Signal::INT);
+    running.end().assert_code(130);
+    assert!(peak < 40 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn a_supervised_command_that_prints_without_end_costs_nothing() {
+    let ground = Ground::without_git();
+    let mark = ground.home().join("printed");
+    let body = format!("yes y | head -c 20000000; echo > '{}'; exec sleep 600", mark.display());
+    let mut command = ground.command("http://127.0.0.1:9", ["supervise", "--", "sh", "-c", &body]);
+    let running = Running::spawn(&ground, &mut command);
+    look_until("the command's output", || mark.exists().then_some(()));
+    let peak = peak_kib(running.pid());
+    running.signal(rustix::process::Signal::INT);
+    let ended = running.end();
+    assert!(peak < 40 * 1024, "{peak} KiB");
+    assert_eq!(ended.stdout.len(), 20_000_000, "output was lost");
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! Whether a process writes faster than anybody can want to read.
+//!
+//! Who does will not hear what is said to it on its stdin, so its end does not begin with a question.
+
+use super::Tick;
+
+/// From so many lines within [`WINDOW_MS`] on a process floods. The CLI's own bursts stay below a hundredth of it.
+const FLOOD_LINES: u64 = 10_000;
+/// So do so many bytes that say nothing.
+const FLOOD_BYTES: u64 = 16 * 1024 * 1024;
+/// The time over which lines and bytes are counted.
+const WINDOW_MS: u64 = 1_000;
+/// A flood is remembered for so long.
+const REMEMBERED_MS: u64 = 5_000;
+/// How long a flooding process has to end after it was asked to by a signal, at most.
+pub(super) const FLOOD_GRACE_MS: u64 = 500;
+
+/// What one process writes, counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Flood {
+    since: Tick,
+    lines: u64,
+    bytes: u64,
+    seen: Option<Tick>,
+}
+
+impl Flood {
+    /// So many more lines came, and so many bytes that say nothing.
+    pub(super) fn heard(&mut self, now: Tick, lines: u64, bytes: u64) {
+        if now.ms_since(self.since) >= WINDOW_MS {
+            *self = Flood { since: now, lines: 0, bytes: 0, seen: self.seen };
+        }
+        self.lines = self.lines.saturating_add(lines);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.lines >= FLOOD_LINES || self.bytes >= FLOOD_BYTES {
+            self.seen = Some(now);
+        }
+    }
+
+    /// Whether it floods, or did a moment ago.
+    pub(super) fn is_on(&self, now: Tick) -> bool {
+        self.seen.is_some_and(|seen| now.ms_since(seen) < REMEMBERED_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FLOOD_BYTES, FLOOD_LINES, Flood, REMEMBERED_MS, WINDOW_MS};
+    use crate::core::Tick;
+
+    #[test]
+    fn a_flood_is_many_lines_in_a_short_time_and_is_over_some_time_after() {
+        let mut flood = Flood::default();
+        for second in 0..60 {
+            flood.heard(Tick::ZERO.plus_ms(second * WINDOW_MS), FLOOD_LINES - 1, FLOOD_BYTES - 1);
+        }
+        let quiet = Tick::ZERO.plus_ms(60 * WINDOW_MS);
+        assert!(!flood.is_on(quiet), "many lines in a long time are none");
+        flood.heard(quiet, FLOOD_LINES / 2, 0);
+        flood.heard(quiet, FLOOD_LINES / 2, 0);
+        assert!(flood.is_on(quiet));
+        assert!(flood.is_on(quiet.plus_ms(REMEMBERED_MS - 1)));
+        assert!(!flood.is_on(quiet.plus_ms(REMEMBERED_MS)));
+        let mut flood = Flood::default();
+        flood.heard(quiet, 0, FLOOD_BYTES);
+        assert!(flood.is_on(quiet), "one endless line");
+    }
+}

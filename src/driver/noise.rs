@@ -1,0 +1,135 @@
+//! Counting the lines of a process that say nothing, so that a flood of them costs one fact a second.
+
+use std::time::{Duration, Instant};
+
+use crate::core::LineFact;
+
+/// How often a run of such lines is told.
+pub(super) const NOISE_INTERVAL: Duration = Duration::from_secs(1);
+/// Up to so many within [`NOISE_INTERVAL`] are handed on one by one: a stack trace is worth reading.
+pub(super) const NOISE_LINES: u64 = 64;
+/// When so many have been counted for the first time, that is told before the interval is over.
+pub(super) const FLOOD_LINES: u64 = 10_000;
+
+/// Lines that were counted and not handed on. Those handed on before are not among them.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    /// The first of them.
+    pub(super) sample: LineFact,
+}
+
+/// What becomes of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// It is handed on.
+    Whole,
+    /// It is counted.
+    Counted,
+}
+
+/// The lines of one kind that one process has written.
+#[derive(Debug, Default)]
+pub(super) struct NoiseRun {
+    since: Option<Instant>,
+    /// Lines within the present interval, those handed on among them.
+    seen: u64,
+    /// Lines of the present interval that may still be handed on.
+    left: u64,
+    told_early: bool,
+    counted: Option<Run>,
+}
+
+impl NoiseRun {
+    /// One more line. `sample` makes it, and is asked only for the first of a run. What is to be told now is handed to
+    /// `tell`.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        sample: impl FnOnce() -> LineFact,
+        mut tell: impl FnMut(Run),
+    ) -> Hearing {
+        let over = self.since.is_none_or(|since| now.saturating_duration_since(since) >= NOISE_INTERVAL);
+        if over {
+            self.counted.take().into_iter().for_each(&mut tell);
+            // While a flood goes on its lines are counted from the first.
+            let flooded = self.seen > NOISE_LINES;
+            self.left = if flooded { 0 } else { NOISE_LINES };
+            self.told_early &= flooded;
+            self.since = Some(now);
+            self.seen = 0;
+        }
+        self.seen = self.seen.saturating_add(1);
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            return Hearing::Whole;
+        }
+        let counted = self.counted.get_or_insert_with(|| Run { lines: 0, bytes: 0, sample: sample() });
+        counted.lines = counted.lines.saturating_add(1);
+        counted.bytes = counted.bytes.saturating_add(bytes as u64);
+        if counted.lines >= FLOOD_LINES && !self.told_early {
+            self.told_early = true;
+            self.counted.take().into_iter().for_each(&mut tell);
+        }
+        Hearing::Counted
+    }
+
+    /// No more will come: what is left to tell.
+    pub(super) fn finish(&mut self) -> Option<Run> {
+        self.counted.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FLOOD_LINES, Hearing, NOISE_INTERVAL, NOISE_LINES, NoiseRun, Run};
+    use crate::core::LineFact;
+
+    #[allow(clippy::disallowed_methods, reason = "an origin to count from")]
+    fn origin() -> std::time::Instant {
+        std::time::Instant::now()
+    }
+
+    /// So many lines in each of the seconds: how many were handed on in it, and what was told in it.
+    fn heard(seconds: &[u64]) -> (Vec<(u64, Vec<u64>)>, Option<u64>) {
+        let (mut run, from) = (NoiseRun::default(), origin());
+        let rows = seconds.iter().zip(0u32..).map(|(lines, second)| {
+            let now = from + NOISE_INTERVAL * second;
+            let mut told = Vec::new();
+            let whole = (0..*lines).filter(|_| {
+                let sample = || LineFact::Noise("y".to_owned());
+                run.hear(now, 2, sample, |Run { lines, bytes, .. }| {
+                    assert_eq!(bytes, 2 * lines);
+                    told.push(lines);
+                }) == Hearing::Whole
+            });
+            (whole.count() as u64, told)
+        });
+        let rows = rows.collect();
+        (rows, run.finish().map(|run| run.lines))
+    }
+
+    #[test]
+    fn few_lines_are_handed_on_and_many_are_counted() {
+        let (few, many) = (NOISE_LINES, NOISE_LINES + 5);
+        assert_eq!(heard(&[few, few, 1]), (vec![(few, vec![]), (few, vec![]), (1, vec![])], None));
+        assert_eq!(heard(&[many]), (vec![(few, vec![])], Some(5)));
+        assert_eq!(
+            heard(&[many, many, 3, 3]),
+            (vec![(few, vec![]), (0, vec![5]), (0, vec![many]), (3, vec![3])], None),
+            "a flood that goes on is counted whole, and over when few come"
+        );
+    }
+
+    #[test]
+    fn a_flood_is_told_once_before_its_second_is_over_and_then_once_a_second() {
+        let flood = FLOOD_LINES * 3;
+        let (rows, rest) = heard(&[flood, flood, flood]);
+        assert_eq!(rows[0], (NOISE_LINES, vec![FLOOD_LINES]));
+        assert_eq!(rows[1], (0, vec![flood - NOISE_LINES - FLOOD_LINES]));
+        assert_eq!(rows[2], (0, vec![flood]));
+        assert_eq!(rest, Some(flood));
+    }
+}
