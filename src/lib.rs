@@ -6,6 +6,7 @@ pub mod config;
 pub mod core;
 pub mod demo;
 pub mod driver;
+pub mod files;
 pub mod journal;
 pub mod process;
 #[cfg(test)]

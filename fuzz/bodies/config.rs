@@ -1,6 +1,6 @@
 //! The reader of configuration files: bytes to a layer that says what the file says, or an error that says where.
 
-use ccc::config::{FileFault, KEYS, Layer, Position, Span, parse_file};
+use ccc::config::{FileFault, KEYS, Layer, Position, Span, UnknownKey, parse_file};
 use serde_json::Value;
 
 /// `data` is a configuration file.
@@ -11,7 +11,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-fn accepted(data: &[u8], layer: &Layer, unknown: &[String]) {
+fn accepted(data: &[u8], layer: &Layer, unknown: &[UnknownKey]) {
     let text = std::str::from_utf8(data).expect("an accepted file is text");
     let file: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).expect("an accepted file is JSON");
     let said = serde_json::to_value(layer).expect("a layer is written as JSON");
@@ -23,7 +23,10 @@ fn accepted(data: &[u8], layer: &Layer, unknown: &[String]) {
     let names = file.as_object().expect("an accepted file is an object");
     for name in names.keys().filter(|name| *name != "$schema") {
         let known = KEYS.iter().any(|key| key.path.split('.').next() == Some(name));
-        assert_ne!(known, unknown.contains(name), "{name}: known or told");
+        assert_ne!(known, unknown.iter().any(|told| told.key == *name), "{name}: known or told");
+    }
+    for UnknownKey { key, position } in unknown {
+        assert!(position.is_some(), "{key}: where?");
     }
     let written = serde_json::to_vec(layer).expect("a layer is written as JSON");
     match parse_file(&written) {
@@ -80,6 +83,7 @@ fn refused(data: &[u8], fault: &FileFault) {
         }
         FileFault::NotUtf8 { offset } => assert!(std::str::from_utf8(&data[..*offset]).is_ok() && *offset < data.len()),
         FileFault::NotAnObject { found } => assert!(!found.is_empty()),
+        FileFault::Unknown { .. } => panic!("who reads the file decides about keys that nobody knows"),
         FileFault::Unreadable(_) => panic!("bytes in memory cannot be read"),
     }
 }

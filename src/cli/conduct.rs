@@ -1,18 +1,19 @@
 //! A run from its settled plan to its last word: what `ccc --supervisor`, `ccc resume` and `ccc demo` have in common.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{OutputFormat, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
+use crate::files::open_private;
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
 };
@@ -305,7 +306,7 @@ fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) ->
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
+    open_private(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?.write_all(bytes)
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {

@@ -12,8 +12,8 @@ use crate::driver::{self, Wallet};
 use crate::journal::Redactor;
 use crate::tokens::usage::{LoginPlace, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Keychain, KeychainFault, MANAGED_SETTINGS, Places,
-    Pool, SECURITY, SettingsPlaces, SharedTokens,
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Keychain, KeychainFault, MANAGED_SETTINGS, OddFile,
+    Places, Pool, SECURITY, SettingsPlaces, SharedTokens,
 };
 
 /// The login's handle when it is in the Keychain.
@@ -38,6 +38,10 @@ pub(super) fn gather(
         sources: args.setting_sources.as_deref(),
         managed: Path::new(MANAGED_SETTINGS),
     });
+    if let Some(OddFile { path, why, advice }) = &settings.odd {
+        let message = format!("the agent's settings file {} {why}", path.display());
+        return Err(CliError::new(ErrorKind::Configuration, message).hint(*advice));
+    }
     let places = Places { env: &context.env, dirs, project };
     Ok(Pool::gather(places, entries, Provider::Anthropic, Some(&settings))?)
 }

@@ -5,6 +5,7 @@ use crate::agent::ArgsProblem;
 use crate::config::agent::AgentLookupError;
 use crate::config::prompt::PromptError;
 use crate::config::{ConfigError, FileFault};
+use crate::files::ReadFault;
 use crate::tokens::{PoolError, TokenFileFault};
 
 /// What kind of failure it is; it decides the exit code.
@@ -76,7 +77,10 @@ impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let hint = match &error {
             ConfigError::File { fault, .. } => match fault {
-                FileFault::Unreadable(_) => "make the file readable, or move it away",
+                FileFault::Unreadable(fault) => fault.advice(),
+                FileFault::Unknown { .. } => {
+                    "correct the key or remove it (`ccc config schema` lists the keys); nothing was started"
+                }
                 FileFault::NotUtf8 { .. } => "save the file as UTF-8",
                 FileFault::Syntax { .. } => "correct the file; nothing was started",
                 FileFault::Twice { .. } => "keep one of the two; nothing was started",
@@ -100,11 +104,15 @@ impl From<PoolError> for CliError {
     fn from(error: PoolError) -> Self {
         let hint = match &error {
             PoolError::File { fault, .. } => match fault {
-                TokenFileFault::Missing => "correct the name, or unset the variable or remove the entry that names it",
-                TokenFileFault::Unreadable(_) => "make the file readable for you, and for you alone (chmod 600)",
-                TokenFileFault::NotAFile | TokenFileFault::TooLarge => {
-                    "name a text file with one token a line; `#` begins a comment"
+                TokenFileFault::Unreadable(ReadFault::Missing | ReadFault::Dangling) => {
+                    "correct the name, or unset the variable or remove the entry that names it"
                 }
+                TokenFileFault::Unreadable(ReadFault::Unreadable(_)) => {
+                    "make the file readable for you, and for you alone (chmod 600)"
+                }
+                TokenFileFault::Unreadable(
+                    ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. } | ReadFault::LeadsOut,
+                ) => "name a text file with one token a line; `#` begins a comment",
                 TokenFileFault::NotUtf8 { .. } => "save the file as UTF-8, one token a line",
             },
             PoolError::TooMany { .. } => "leave out those that are not needed",
@@ -117,7 +125,7 @@ impl From<PromptError> for CliError {
     fn from(error: PromptError) -> Self {
         let hint = match &error {
             PromptError::Missing { .. } => "correct the name; `ccc prompt` shows which prompt is in force",
-            PromptError::Unreadable { .. } => "make it a readable file, or move it away",
+            PromptError::Unreadable { fault, .. } => fault.advice(),
             PromptError::NotUtf8 { .. } => "save the file as UTF-8",
             PromptError::Empty { .. } => {
                 "write into it what the critic shall do, or remove it: then the next one in order is taken"

@@ -1,12 +1,12 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::{CliError, ErrorKind, Stdin};
+use crate::files::{self, ReadFault, TASK};
 
 /// The longest task, in bytes. The agent's CLI was seen to take a 10 MB message (facts §5); a task beyond this is a
 /// wrong file.
-pub const MAX_TASK_BYTES: u64 = 10 * 1024 * 1024;
+pub const MAX_TASK_BYTES: u64 = TASK.limit_bytes;
 
 /// Where the command line says the task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
     let (place, bytes) = match (source.prompt, source.file) {
         (Some(prompt), _) => ("-p".to_owned(), Ok(prompt.as_bytes().to_vec())),
         (None, Some(file)) if file == Path::new("-") => ("stdin".to_owned(), read_stdin(stdin)),
-        (None, Some(file)) => (format!("the file {}", file.display()), read_file(&cwd.join(file))),
+        (None, Some(file)) => (format!("the file {}", file.display()), Ok(read_file(&cwd.join(file), file)?)),
         (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
         (None, None) => {
             return Err(CliError::new(ErrorKind::Usage, "there is no task")
@@ -54,13 +54,20 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
     Ok(task)
 }
 
+fn read_file(path: &Path, named: &Path) -> Result<Vec<u8>, CliError> {
+    files::read(path, TASK).map_err(|fault| {
+        let advice = match fault {
+            ReadFault::TooLarge { .. } => "put the material into files and let the task name them",
+            ReadFault::NotAFile { .. } => "name a text file; what a pipe gives is read with `--prompt-file -`",
+            ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => {
+                "name a readable file, or give the task with -p"
+            }
+        };
+        CliError::new(ErrorKind::Usage, format!("the task's file {} {fault}", named.display())).hint(advice)
+    })
+}
+
 /// One byte more than allowed, so that too long can be told from just long enough.
 fn read_stdin(stdin: &Stdin) -> io::Result<Vec<u8>> {
     stdin.read_up_to(MAX_TASK_BYTES + 1)
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_TASK_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

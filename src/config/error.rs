@@ -1,8 +1,8 @@
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use super::Origin;
+use crate::files::ReadFault;
 
 /// A place in a text file, counted from 1 as editors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,9 @@ pub enum ConfigError {
 /// What is wrong with a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {
-    /// It exists and cannot be read.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[source] io::Error),
+    /// It exists and cannot be read: it is no regular file, too large, or not allowed.
+    #[error("{0}")]
+    Unreadable(#[source] ReadFault),
     /// It is no text.
     #[error("is not valid UTF-8 at byte {offset}")]
     NotUtf8 {
@@ -87,6 +87,16 @@ pub enum FileFault {
         /// What it holds.
         found: &'static str,
     },
+    /// A key that nobody knows. Nobody reads a warning at night, so nothing is started.
+    #[error("`{key}`{} is not a setting of ccc{}", At(*position), DidYouMean(*nearest))]
+    Unknown {
+        /// The key with its path.
+        key: String,
+        /// Where it ends, when it could be told.
+        position: Option<Position>,
+        /// The known key most like it.
+        nearest: Option<&'static str>,
+    },
     /// A key has a value of the wrong type.
     #[error("`{key}`{} does not fit: {message}", At(*position))]
     Key {
@@ -97,6 +107,18 @@ pub enum FileFault {
         /// What is wrong.
         message: String,
     },
+}
+
+/// `; did you mean …?`, or nothing.
+struct DidYouMean(Option<&'static str>);
+
+impl fmt::Display for DidYouMean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// ` at line 1, column 2`, or nothing.

@@ -1,11 +1,13 @@
-use std::fs;
-use std::io;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::decode::{decode, kind, plain};
 use super::{ConfigError, FileFault, Layer, Position, TokenPlace};
+use crate::files::{self, CONFIGURATION};
 
 /// A configuration file that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +16,17 @@ pub struct FileLayer {
     pub path: PathBuf,
     /// What it says; relative paths in it are already taken from its directory.
     pub layer: Layer,
-    /// Keys that mean nothing, with their paths.
-    pub unknown: Vec<String>,
+    /// Keys that mean nothing.
+    pub unknown: Vec<UnknownKey>,
+}
+
+/// A key of a file that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// The key with its path.
+    pub key: String,
+    /// Where it ends.
+    pub position: Option<Position>,
 }
 
 /// Reads one configuration file; `None` when there is none. `home` is what `~/` stands for in it.
@@ -24,14 +35,8 @@ pub struct FileLayer {
 /// When the file is there and cannot be read or understood.
 pub fn load_file(path: &Path, home: &Path) -> Result<Option<FileLayer>, ConfigError> {
     let fault = |fault| ConfigError::File { path: path.to_path_buf(), fault };
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        // `NotADirectory`: something on the way is a file, so the file itself is not there either.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
-            return Ok(None);
-        }
-        Err(error) => return Err(fault(FileFault::Unreadable(error))),
-    };
+    let read = files::read_if_there(path, CONFIGURATION).map_err(|error| fault(FileFault::Unreadable(error)))?;
+    let Some(bytes) = read else { return Ok(None) };
     let (mut layer, unknown) = parse_file(&bytes).map_err(fault)?;
     let base = path.parent().unwrap_or(Path::new(""));
     rebase(&mut layer, base, home);
@@ -61,11 +66,11 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
     }
 }
 
-/// What a file's bytes say, and the keys in them that mean nothing, with their paths.
+/// What a file's bytes say, and the keys in them that mean nothing.
 ///
 /// # Errors
 /// When the bytes are no configuration; nothing of them is to be used then.
-pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<String>), FileFault> {
+pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<UnknownKey>), FileFault> {
     let text = std::str::from_utf8(bytes).map_err(|error| FileFault::NotUtf8 { offset: error.valid_up_to() })?;
     // Some editors begin a file with a byte order mark; JSON does not know it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -95,7 +100,53 @@ pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<String>), FileFault> {
     if let Some((position, message)) = place {
         return Err(FileFault::Twice { position, message });
     }
-    Ok((decoded.layer, decoded.unknown))
+    let unknown = decoded.unknown.into_iter().map(|key| UnknownKey { position: position_of(text, &key), key });
+    Ok((decoded.layer, unknown.collect()))
+}
+
+/// Where a key stands in a text that is JSON, by its path with one dot at most: its end, as the parser counts.
+fn position_of(text: &str, path: &str) -> Option<Position> {
+    let mut places = vec![("", path)];
+    places.extend(path.split_once('.'));
+    places.into_iter().find_map(|(group, key)| {
+        let group = (!group.is_empty()).then_some(group);
+        let mut reader = serde_json::Deserializer::from_str(text);
+        // The search ends with an error of its own at the key, and the parser adds the place to it.
+        Seek { group, key }.deserialize(&mut reader).err().map(|error| position(&error))
+    })
+}
+
+/// Reads on until a key is met, below a group when there is one.
+struct Seek<'a> {
+    group: Option<&'a str>,
+    key: &'a str,
+}
+
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            match self.group {
+                None if name == self.key => return Err(A::Error::custom("here")),
+                Some(group) if name == group => map.next_value_seed(Seek { group: None, key: self.key })?,
+                None | Some(_) => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn position(error: &serde_json::Error) -> Position {
@@ -146,6 +197,15 @@ mod tests {
                 other => panic!("{text}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_found_with_its_place() {
+        let text = b"{\n  \"budgets\": {\"max_iterations\": 3,\n    \"max_cost\": 5},\n\"zebra\": {\"max_cost\": 1}}";
+        let (_, unknown) = parse_file(text).unwrap();
+        let found: Vec<_> = unknown.iter().map(|unknown| (unknown.key.as_str(), unknown.position)).collect();
+        let at = |line, column| Some(Position { line, column });
+        assert_eq!(found, [("budgets.max_cost", at(3, 14)), ("zebra", at(4, 7))]);
     }
 
     #[test]

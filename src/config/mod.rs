@@ -6,7 +6,7 @@
 //!
 //! The environment is read once, into an [`Env`], and passed on as a value, so that a test can give another one.
 //! A file that cannot be understood is an error with file, line and column, and nothing is started with half a
-//! configuration; an unknown key is a [`Warning`] with the nearest name that exists.
+//! configuration; neither with a key that nobody knows.
 //!
 //! The module also knows where things are: directories ([`Dirs`]), the project ([`Project`]), the critic's prompt
 //! ([`prompt::find`]) and the agent's program ([`agent::find`]). It writes nothing and prints nothing.
@@ -30,7 +30,7 @@ mod values;
 pub use dirs::Dirs;
 pub use env::Env;
 pub use error::{ConfigError, FileFault, Position};
-pub use file::{FileLayer, load_file, parse_file};
+pub use file::{FileLayer, UnknownKey, load_file, parse_file};
 pub use keys::{KEYS, Key};
 pub use layer::{AgentLayer, BudgetsLayer, CheckEntry, CriticLayer, Layer, UsageLayer, schema};
 pub use project::Project;

@@ -1,13 +1,12 @@
 //! Which SUPERVISOR.md is in force, and why.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::{Dirs, Project};
+use crate::files::{self, PROMPT, ReadFault};
 
 /// The built-in prompt, part of the program.
 pub const BUILT_IN: &str = include_str!("../../prompts/SUPERVISOR.md");
@@ -89,14 +88,14 @@ pub enum PromptError {
         /// The file.
         path: PathBuf,
     },
-    /// It is there and cannot be read; a directory is among these.
-    #[error("{}: the prompt file cannot be read: {error}", path.display())]
+    /// It is there and cannot be read: it is no regular file, too large, leads out of the project, or is not allowed.
+    #[error("{}: the prompt file {fault}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// What is wrong with it.
         #[source]
-        error: io::Error,
+        fault: ReadFault,
     },
     /// It is no text.
     #[error("{}: the prompt file is not valid UTF-8 at byte {offset}", path.display())]
@@ -114,43 +113,54 @@ pub enum PromptError {
     },
 }
 
+/// A prompt's file that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPrompt {
+    /// The file.
+    pub path: PathBuf,
+    /// The directory that it may not lead out of: the project, when a file of the project names it. The agent's provider
+    /// gets to read it, so a repository must not choose among the user's files.
+    pub within: Option<PathBuf>,
+}
+
 /// Finds the prompt in force: the named file, else that of the project, else that of the user, else the built-in one.
 ///
 /// # Errors
 /// When the file in force is missing, unreadable, no text or empty.
-pub fn find(named: Option<&Path>, project: &Project, dirs: &Dirs) -> Result<Prompt, PromptError> {
-    if let Some(path) = named {
-        let origin = PromptOrigin::Named(path.to_path_buf());
-        return read(path, origin)?.ok_or_else(|| PromptError::Missing { path: path.to_path_buf() });
+pub fn find(named: Option<&NamedPrompt>, project: &Project, dirs: &Dirs) -> Result<Prompt, PromptError> {
+    if let Some(NamedPrompt { path, within }) = named {
+        let origin = PromptOrigin::Named(path.clone());
+        return read(path, within.as_deref(), origin)?.ok_or_else(|| PromptError::Missing { path: path.clone() });
     }
+    let user = dirs.home.join(".claude").join(FILE_NAME);
+    let root = project.root();
     for place in project.places() {
         let plain = place.join(FILE_NAME);
-        if let Some(prompt) = read(&plain, PromptOrigin::Project(plain.clone()))? {
+        if let Some(prompt) = read(&plain, Some(root), PromptOrigin::Project(plain.clone()))? {
             return Ok(prompt);
         }
         let claude = place.join(".claude").join(FILE_NAME);
-        if let Some(prompt) = read(&claude, PromptOrigin::ProjectClaude(claude.clone()))? {
+        // In the home directory the project's file is the user's own, who may link it from anywhere.
+        let within = (claude != user).then_some(root);
+        if let Some(prompt) = read(&claude, within, PromptOrigin::ProjectClaude(claude.clone()))? {
             return Ok(prompt);
         }
     }
-    let user = dirs.home.join(".claude").join(FILE_NAME);
-    if let Some(prompt) = read(&user, PromptOrigin::User(user.clone()))? {
+    if let Some(prompt) = read(&user, None, PromptOrigin::User(user.clone()))? {
         return Ok(prompt);
     }
     Ok(prompt(BUILT_IN.to_owned(), PromptOrigin::BuiltIn))
 }
 
-/// Reads a prompt; `None` when there is no such file.
-fn read(path: &Path, origin: PromptOrigin) -> Result<Option<Prompt>, PromptError> {
+/// Reads a prompt; `None` when there is no such file. A link may not lead out of `within`.
+fn read(path: &Path, within: Option<&Path>, origin: PromptOrigin) -> Result<Option<Prompt>, PromptError> {
     let path_buf = || path.to_path_buf();
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
-            return Ok(None);
-        }
-        Err(error) => {
-            return Err(PromptError::Unreadable { path: path_buf(), error });
-        }
+    let read = match within {
+        Some(dir) => files::read_within(dir, path, PROMPT),
+        None => files::read_if_there(path, PROMPT),
+    };
+    let Some(bytes) = read.map_err(|fault| PromptError::Unreadable { path: path_buf(), fault })? else {
+        return Ok(None);
     };
     let text = String::from_utf8(bytes)
         .map_err(|error| PromptError::NotUtf8 { path: path_buf(), offset: error.utf8_error().valid_up_to() })?;

@@ -1,14 +1,16 @@
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::decode::decode_one;
 use super::file::rebase;
+use super::prompt::NamedPrompt;
 use super::{
-    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env, KEYS,
-    Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, UsageSettings, load_file,
+    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env,
+    FileFault, KEYS, Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, UnknownKey, UsageSettings,
+    load_file,
 };
 
 /// Where a value came from.
@@ -38,14 +40,12 @@ impl fmt::Display for Origin {
 /// Something in the configuration that has no effect. It stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A key that nobody knows.
+    /// A key in the older ccc's file that neither knows.
     UnknownKey {
         /// The file.
         file: PathBuf,
         /// The key with its path.
         key: String,
-        /// The known key most like it.
-        nearest: Option<&'static str>,
     },
     /// A `CCC_…` variable that nobody knows and that looks like a known one.
     UnknownVariable {
@@ -59,13 +59,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::UnknownKey { file, key, nearest } => {
-                write!(f, "{}: unknown key `{key}` is ignored", file.display())?;
-                match nearest {
-                    Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
-                    None => Ok(()),
-                }
-            }
+            Warning::UnknownKey { file, key } => write!(f, "{}: unknown key `{key}` is ignored", file.display()),
             Warning::UnknownVariable { name, nearest } => {
                 write!(f, "the environment variable {name} means nothing; did you mean {nearest}?")
             }
@@ -93,6 +87,8 @@ pub struct Resolved {
     pub files: Vec<PathBuf>,
     /// What has no effect.
     pub warnings: Vec<Warning>,
+    /// The file of the critic's prompt, when one is named.
+    pub named_prompt: Option<NamedPrompt>,
 }
 
 impl Resolved {
@@ -158,22 +154,37 @@ pub fn resolve(dirs: &Dirs, project: &Project, env: &Env, flags: Flags) -> Resul
         let Some(file) = load_file(&path, &dirs.home)? else {
             continue;
         };
-        let older = path == dirs.claude_config_file();
-        warnings.extend(file.unknown.into_iter().filter(|key| !(older && OLDER_KEYS.contains(&key.as_str()))).map(
-            |key| Warning::UnknownKey {
-                nearest: nearest(&key, KEYS.iter().map(|key| key.path)),
-                file: path.clone(),
-                key,
-            },
-        ));
+        warnings.extend(judge_unknown(&path, file.unknown, path == dirs.claude_config_file())?);
         files.push(path.clone());
         voices.push(Voice { layer: file.layer, who: Who::File(path) });
     }
     let mut origins = Vec::new();
     let settings = settle(&voices, flags.agent_args, &mut origins);
-    let resolved = Resolved { settings, origins, files, warnings };
+    let mut resolved = Resolved { settings, origins, files, warnings, named_prompt: None };
     check_sense(&resolved, dirs)?;
+    resolved.named_prompt = resolved.settings.critic.prompt_file.clone().map(|path| {
+        let chosen_by_project = !users_own(&resolved.origin("critic.prompt_file"), dirs);
+        NamedPrompt { path, within: chosen_by_project.then(|| project.root().to_owned()) }
+    });
     Ok(resolved)
+}
+
+/// A key that nobody knows is refused: a misspelt bound would be none. Only in the older ccc's file, which holds settings of
+/// another program, a key that resembles none of ours is passed over with a warning.
+fn judge_unknown(file: &Path, unknown: Vec<UnknownKey>, older: bool) -> Result<Vec<Warning>, ConfigError> {
+    let mut warnings = Vec::new();
+    for UnknownKey { key, position } in unknown {
+        if older && OLDER_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let nearest = nearest(&key, KEYS.iter().map(|key| key.path));
+        if !older || nearest.is_some() {
+            let fault = FileFault::Unknown { key, position, nearest };
+            return Err(ConfigError::File { path: file.to_owned(), fault });
+        }
+        warnings.push(Warning::UnknownKey { file: file.to_owned(), key });
+    }
+    Ok(warnings)
 }
 
 /// The configuration files that count, whether they exist or not, the strongest first. Of the project's two places

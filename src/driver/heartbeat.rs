@@ -3,18 +3,19 @@
 //! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
 //! cut takes is none that anybody needs.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 #[cfg(target_os = "linux")]
 use super::timer::Timer;
+use crate::files::open_private;
 
 /// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
@@ -132,7 +133,7 @@ impl Heart {
     fn write(&self, beat: &Beat<'_>) -> io::Result<()> {
         let mut json = serde_json::to_vec(beat)?;
         json.push(b'\n');
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.next)?;
+        let mut file = open_private(&self.next, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
         file.write_all(&json)?;
         fs::rename(&self.next, &self.file)
     }

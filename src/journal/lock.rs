@@ -1,11 +1,11 @@
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::run_dir::make_private_dir;
+use crate::files::{LOCK, make_private_dir, open_private};
 
 /// How often a lock that is only looked at is asked for again.
 const PROBES_OUTWAITED: u32 = 1_000;
@@ -82,7 +82,7 @@ impl RunLock {
     /// When the file is there but cannot be used.
     pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut file = match File::open(path) {
+        let mut file = match open_private(path, OFlags::RDONLY) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io(error)),
@@ -123,14 +123,7 @@ struct HeldFile {
 impl HeldFile {
     fn take(path: &Path, what: &str, holder: &Holder) -> Result<HeldFile, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
+        let mut file = open_private(path, OFlags::RDWR | OFlags::CREATE).map_err(io)?;
         if !lock_exclusive(&file).map_err(io)? {
             return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
         }
@@ -177,7 +170,7 @@ fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
 
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
-    file.take(4096).read_to_string(&mut text).ok()?;
+    file.take(LOCK.limit_bytes).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 

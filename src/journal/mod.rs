@@ -62,7 +62,6 @@ pub use record::{
     MAX_LINE_BYTES, RunKind, action_kind, input_kind, sha256_hex,
 };
 pub use redact::{MIN_VALUE_BYTES, Redactor, SharedRedactor};
-pub(crate) use run_dir::make_private_dir;
 pub use run_dir::{RunDir, RunDirError, RunList, run_id};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
 pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};

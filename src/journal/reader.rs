@@ -12,6 +12,7 @@ use super::record::{
 };
 use crate::core::command::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
+use crate::files::{self, PAYLOAD, open_regular};
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -182,7 +183,7 @@ pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
 /// As [`JournalReader::open`].
 pub fn run_kind(path: &Path) -> Result<RunKind, ReadError> {
     let path = journal_in(path);
-    let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
+    let file = open_regular(&path).map_err(|fault| ReadError::io(&path, fault.into()))?;
     let mut line = Vec::with_capacity(4096);
     Ok(read_header(&path, &mut BufReader::new(file), &mut line)?.kind)
 }
@@ -244,7 +245,7 @@ impl<I: JournalInput> JournalReader<BufReader<File>, I> {
     /// As [`JournalReader::open`].
     pub fn open_of(path: &Path) -> Result<Self, ReadError> {
         let path = journal_in(path);
-        let file = File::open(&path).map_err(|source| ReadError::io(&path, source))?;
+        let file = open_regular(&path).map_err(|fault| ReadError::io(&path, fault.into()))?;
         Self::of_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))
     }
 }
@@ -392,11 +393,11 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             return Err(self.damaged(0, "a payload's name is not a hash".to_owned()));
         }
         let path = self.blobs.join(&blob.sha256);
-        let bytes = std::fs::read(&path).map_err(|source| ReadError::MissingBlob {
+        let bytes = files::read(&path, PAYLOAD).map_err(|fault| ReadError::MissingBlob {
             path: self.path.clone(),
             line: self.line_number,
             blob: path.clone(),
-            source,
+            source: fault.into(),
         })?;
         let found = sha256_hex(&bytes);
         let wrong =

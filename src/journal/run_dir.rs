@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::lock::{Holder, LockError, RunLock};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
+use crate::files::make_private_dir;
 
 /// How many candidates an error names.
 const CANDIDATES_SHOWN: usize = 8;
@@ -251,11 +252,4 @@ fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
 
 fn second(dir: &RunDir) -> &str {
     dir.id.get(..TIME_PART_BYTES).unwrap_or(&dir.id)
-}
-
-/// Makes a directory, and those above it, that only the user may look into.
-pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path)
 }

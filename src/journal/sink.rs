@@ -1,10 +1,14 @@
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::files::open_private;
 
 /// How long [`Sink::close`] waits for the last bytes to reach the disk.
 pub const CLOSE_WAIT_MS: u64 = 2_000;
@@ -53,7 +57,7 @@ impl FileSink {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(journal: &Path, blobs: &Path) -> io::Result<FileSink> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(journal)?;
+        let file = open_private(journal, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
         // Without a thread the journal is still written; only a power cut can then take its end.
         let syncer = file.try_clone().and_then(Syncer::start).ok();
         Ok(FileSink { file, blobs: blobs.to_owned(), syncer })

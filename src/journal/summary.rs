@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::record::RunKind;
 use super::redact::Redactor;
 use crate::core::Outcome;
+use crate::files::{SUMMARY, read_private};
 
 /// The version of `run.json`. A reader refuses a higher one. A field added later without raising it must be an
 /// `Option`, which is `None` when an older ccc did not write it.
@@ -107,7 +108,9 @@ impl RunSummary {
             version: u32,
         }
         let damaged = |source| SummaryError::Damaged { path: path.to_owned(), source };
-        let bytes = std::fs::read(path).map_err(|source| SummaryError::Io { path: path.to_owned(), source })?;
+        let io = |source| SummaryError::Io { path: path.to_owned(), source };
+        let read = read_private(path, SUMMARY).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()));
+        let bytes = read.map_err(io)?;
         let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
         if version > SUMMARY_VERSION {
             return Err(SummaryError::TooNew { path: path.to_owned(), version });

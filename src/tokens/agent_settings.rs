@@ -21,8 +21,6 @@
 //! `--setting-sources` leaves files out, but not `--settings`.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -32,6 +30,7 @@ use super::credential::{CREDENTIAL_VARIABLES, Credential, CredentialKind, variab
 use super::pool::is_ours;
 use super::sources::same;
 use crate::config::{Dirs, Provider};
+use crate::files::{self, AGENT_SETTINGS, ReadFault};
 
 /// Where the system's administrator keeps settings of the agent's CLI.
 #[cfg(not(target_os = "macos"))]
@@ -46,6 +45,19 @@ pub struct AgentSettings {
     sources: Vec<SettingsSource>,
     /// Files that could not be read or understood.
     pub warnings: Vec<String>,
+    /// The first that is no regular file, or too large: the agent's CLI would wait for it, or fill its memory.
+    pub odd: Option<OddFile>,
+}
+
+/// A file that the agent's CLI must not meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OddFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+    /// What to do about it.
+    pub advice: &'static str,
 }
 
 /// What to read.
@@ -125,8 +137,18 @@ impl AgentSettings {
         if self.sources.iter().any(|source| source.place == place) {
             return;
         }
-        if let Some(value) = read_json(path, &mut self.warnings) {
-            self.add(place, &value);
+        let fault = match read_json(path, &mut self.warnings) {
+            Ok(Some(value)) => return self.add(place, &value),
+            Ok(None) => return,
+            Err(fault) => fault,
+        };
+        self.warnings.push(format!("{place} {fault}"));
+        match fault {
+            ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. } => {
+                let (why, advice) = (fault.to_string(), fault.advice());
+                self.odd.get_or_insert_with(|| OddFile { path: path.to_owned(), why, advice });
+            }
+            ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => {}
         }
     }
 
@@ -224,19 +246,11 @@ fn is_empty(value: &SecretString) -> bool {
     value.expose_secret().trim().is_empty()
 }
 
-/// A file of the agent's CLI; a missing one is nothing to speak of. The parser's message is left out: it may quote.
-pub(super) fn read_json(file: &Path, warnings: &mut Vec<String>) -> Option<Value> {
-    let bytes = match fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
-            return None;
-        }
-        Err(error) => {
-            warnings.push(format!("{} cannot be read: {error}", file.display()));
-            return None;
-        }
-    };
-    serde_json::from_slice(&bytes)
+/// A file of the agent's CLI; a missing one is nothing to speak of, one that is no JSON a warning. The parser's message is
+/// left out: it may quote.
+pub(super) fn read_json(file: &Path, warnings: &mut Vec<String>) -> Result<Option<Value>, ReadFault> {
+    let Some(bytes) = files::read_if_there(file, AGENT_SETTINGS)? else { return Ok(None) };
+    let value = serde_json::from_slice(&bytes)
         .map_err(|error| {
             warnings.push(format!(
                 "{} is not valid JSON at line {}, column {}",
@@ -245,11 +259,14 @@ pub(super) fn read_json(file: &Path, warnings: &mut Vec<String>) -> Option<Value
                 error.column()
             ));
         })
-        .ok()
+        .ok();
+    Ok(value)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::Env;
     use serde_json::json;

@@ -1,10 +1,13 @@
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::files::open_private;
 
 /// Stack of the thread that waits for a lock.
 const STACK_BYTES: usize = 128 * 1024;
@@ -20,7 +23,7 @@ impl FileLock {
     /// # Errors
     /// When the file cannot be used.
     pub(super) fn take(path: &Path, wait: Duration) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = open_private(path, OFlags::WRONLY | OFlags::CREATE)?;
         match file.try_lock() {
             Ok(()) => return Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) if wait.is_zero() => return Ok(None),

@@ -12,6 +12,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::config::{Dirs, Env, Project, Provider};
+use crate::files::{self, AGENT_SETTINGS};
 
 /// Where the agent's CLI asks Anthropic, when not at the official host. Honoured by the CLI as well.
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
@@ -241,7 +242,7 @@ fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Resul
 /// What a settings file of the agent says the base URL is. A file that cannot be read says nothing here: it is a warning
 /// where the credentials are looked for.
 fn base_in(settings: &Path) -> Option<String> {
-    let bytes = std::fs::read(settings).ok()?;
+    let bytes = files::read(settings, AGENT_SETTINGS).ok()?;
     let value: Value = serde_json::from_slice(&bytes).ok()?;
     let text = value.pointer("/env/ANTHROPIC_BASE_URL")?.as_str()?.trim().to_owned();
     (!text.is_empty()).then_some(text)

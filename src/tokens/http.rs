@@ -15,6 +15,7 @@ use ureq::{Agent, Body, Proxy};
 
 use super::hosts::{BaseUrl, HostError, Hosts, Service};
 use crate::config::Env;
+use crate::files::{self, CERTIFICATES};
 
 /// How long everything together may take: the name's look-up, the connection, TLS, the question and the answer.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,8 +23,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub const BODY_LIMIT_BYTES: u64 = 256 * 1024;
 /// How much an answer's headers may take, in bytes.
 const HEADERS_LIMIT_BYTES: usize = 64 * 1024;
-/// How large a file of certificates may be, in bytes.
-const CERTIFICATES_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 /// How ccc calls itself. It says who asks; it never passes for another program.
 const USER_AGENT: &str = concat!("ccc/", env!("CARGO_PKG_VERSION"));
 
@@ -287,7 +286,7 @@ fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
 fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
     let Some(path) = env.get(SSL_CERT_FILE) else { return Ok(RootCerts::WebPki) };
     let unusable = |why: String| HttpFault::Certificates { path: path.to_string_lossy().into_owned(), why };
-    let pem = read_bounded(path.as_ref()).map_err(|error| unusable(format!("cannot be read: {}", error.kind())))?;
+    let pem = files::read(path.as_ref(), CERTIFICATES).map_err(|fault| unusable(fault.to_string()))?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
         match item {
@@ -301,16 +300,6 @@ fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
         return Err(unusable("holds no certificate".to_owned()));
     }
     Ok(RootCerts::from(certificates))
-}
-
-fn read_bounded(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(CERTIFICATES_LIMIT_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What a failure means, without the texts that could quote.
@@ -368,7 +357,7 @@ mod tests {
         assert_eq!(error, HttpFault::Proxy { variable: "HTTPS_PROXY" });
         assert!(!error.to_string().contains("hush"));
         let dir = tempfile::tempdir().expect("tempdir");
-        for (content, says) in [(None, "cannot be read"), (Some("x"), "holds no certificate")] {
+        for (content, says) in [(None, "does not exist"), (Some("x"), "holds no certificate")] {
             let path = dir.path().join("roots.pem");
             if let Some(content) = content {
                 std::fs::write(&path, content).expect("write");

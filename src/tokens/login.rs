@@ -14,7 +14,13 @@ use crate::config::Dirs;
 pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
     let claude_dir = &dirs.claude;
     let file = claude_dir.join(".credentials.json");
-    let login = read_json(&file, &mut found.warnings)?;
+    let login = match read_json(&file, &mut found.warnings) {
+        Ok(login) => login?,
+        Err(fault) => {
+            found.warnings.push(format!("{} {fault}", file.display()));
+            return None;
+        }
+    };
     let field = |name: &str| {
         let text = login.pointer(name)?.as_str()?;
         (!text.is_empty()).then(|| SecretString::from(text))

@@ -23,7 +23,7 @@ mod shared;
 mod sources;
 pub mod usage;
 
-pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, SettingsPlaces};
+pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, OddFile, SettingsPlaces};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
     CredentialKind, Fingerprint, SeenValue, Source, variables,

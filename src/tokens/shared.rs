@@ -25,12 +25,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,7 @@ use super::credential::{Credential, CredentialKind, Fingerprint};
 use super::file_lock::FileLock;
 use crate::config::Provider;
 use crate::core::{TokenId, TokenReport, WindowFact};
-use crate::journal::make_private_dir;
+use crate::files::{SHARED_STATE, make_private_dir, open_private};
 
 /// The version that this ccc writes. A reader takes every minor of its major.
 pub const TOKENS_VERSION: (u64, u64) = (1, 0);
@@ -46,8 +46,6 @@ pub const TOKENS_VERSION: (u64, u64) = (1, 0);
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How long a token that nobody reports about is remembered, in milliseconds.
 pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
-/// How large the file may be, in bytes.
-const FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// How many windows of one token are kept.
 const WINDOWS_LIMIT: usize = 32;
 
@@ -303,7 +301,7 @@ impl SharedTokens {
     fn load(&self) -> Result<Loaded, SharedError> {
         let path = self.path();
         let io = |source| SharedError::Io { path: path.clone(), source };
-        let file = match File::open(&path) {
+        let file = match open_private(&path, OFlags::RDONLY) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Loaded::Document(Document::default()));
@@ -311,7 +309,7 @@ impl SharedTokens {
             Err(error) => return Err(io(error)),
         };
         let mut bytes = Vec::new();
-        file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        file.take(SHARED_STATE.limit_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
         Ok(Document::parse(&bytes))
     }
 
@@ -337,7 +335,7 @@ impl SharedTokens {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(&json)?;
+            open_private(&new, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?.write_all(&json)?;
             fs::rename(&new, self.path())
         };
         write().map_err(Self::io(&self.path()))
@@ -364,7 +362,7 @@ struct Document {
 impl Document {
     fn parse(bytes: &[u8]) -> Loaded {
         let damaged = |why: String| Loaded::Unusable { why, aside: "tokens.json.damaged" };
-        if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        if bytes.len() as u64 > SHARED_STATE.limit_bytes {
             return damaged("is too large".to_owned());
         }
         let mut rest = match serde_json::from_slice(bytes) {
@@ -444,6 +442,7 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::PermissionsExt;
     use std::thread;
 

@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::credential::{Credential, CredentialKind};
 use super::fetch::FetchCommand;
 use crate::config::{Env, Provider, TokenEntry, TokenEntryKind, TokenPlace};
+use crate::files::{self, ReadFault, TOKENS};
 
-/// How large a file of tokens may be, in bytes.
-const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
 /// How many tokens a pool may hold.
 pub const POOL_LIMIT: usize = 512;
 
@@ -100,18 +96,9 @@ pub enum PoolError {
 /// What is wrong with a file of tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileFault {
-    /// It is not there.
-    #[error("does not exist")]
-    Missing,
-    /// It cannot be opened or read.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[source] io::Error),
-    /// It is a directory or a device.
-    #[error("is no regular file")]
-    NotAFile,
-    /// It is larger than any list of tokens.
-    #[error("is larger than 1 MiB")]
-    TooLarge,
+    /// It is not there, no regular file, too large, or not to be read.
+    #[error("{0}")]
+    Unreadable(#[source] ReadFault),
     /// It is no text.
     #[error("is not valid UTF-8 in line {line}")]
     NotUtf8 {
@@ -238,10 +225,10 @@ fn from_file(
     provider: Provider,
     found: &mut Found,
 ) -> Result<(), PoolError> {
-    let (bytes, mode) = read_file(path).map_err(|fault| PoolError::File {
+    let (bytes, mode) = files::read_with_mode(path, TOKENS).map_err(|fault| PoolError::File {
         named_by: named_by.to_owned(),
         path: path.to_owned(),
-        fault,
+        fault: TokenFileFault::Unreadable(fault),
     })?;
     if mode & 0o077 != 0 {
         found.warnings.push(format!(
@@ -284,26 +271,6 @@ fn without_comment(line: &str) -> &str {
         begins
     });
     line.get(..comment.map_or(line.len(), |(at, _)| at)).unwrap_or_default().trim()
-}
-
-/// The file's content and its permission bits.
-fn read_file(path: &Path) -> Result<(Vec<u8>, u32), TokenFileFault> {
-    let unreadable = TokenFileFault::Unreadable;
-    // Asked first: a pipe without a writer would be waited for.
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind());
-        if missing { TokenFileFault::Missing } else { unreadable(error) }
-    })?;
-    if !metadata.is_file() {
-        return Err(TokenFileFault::NotAFile);
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_LIMIT_BYTES {
-        return Err(TokenFileFault::TooLarge);
-    }
-    Ok((bytes, metadata.mode()))
 }
 
 /// The tokens that the configuration names, in its order.
@@ -497,8 +464,8 @@ mod tests {
         for (name, says) in [
             ("gone", "does not exist"),
             ("binary/x", "does not exist"),
-            ("dir", "is no regular file"),
-            ("/dev/zero", "is no regular file"),
+            ("dir", "is a directory, not a regular file"),
+            ("/dev/zero", "is a device, not a regular file"),
             ("binary", "is not valid UTF-8 in line 2"),
             ("large", "is larger than 1 MiB"),
         ] {

@@ -1,7 +1,7 @@
 //! `ccc doctor`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::cli::credentials;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
 use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
+use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
 
@@ -107,12 +108,12 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
         ),
         pty(open_pty),
     ];
-    let prompt_file = settings.and_then(|settings| settings.critic.prompt_file.clone());
+    let named_prompt = resolved.as_ref().ok().and_then(|resolved| resolved.named_prompt.clone());
     findings.push(match resolved {
         Ok(resolved) => configuration(&resolved),
         Err(error) => Finding::error("configuration", error.into()),
     });
-    findings.push(critic_prompt(prompt_file, dirs, project));
+    findings.push(critic_prompt(named_prompt.as_ref(), dirs, project));
     findings.push(writable("state directory", &dirs.state));
     findings.push(writable("config directory", &dirs.config));
     findings.push(git(context, project));
@@ -228,9 +229,9 @@ fn configuration(resolved: &Resolved) -> Finding {
     }
 }
 
-fn critic_prompt(named: Option<PathBuf>, dirs: &Dirs, project: &Project) -> Finding {
+fn critic_prompt(named: Option<&NamedPrompt>, dirs: &Dirs, project: &Project) -> Finding {
     const SUBJECT: &str = "critic's prompt";
-    match prompt::find(named.as_deref(), project, dirs) {
+    match prompt::find(named, project, dirs) {
         Ok(prompt) => {
             let path = prompt.origin.path().map_or("built-in".to_owned(), |path| path.display().to_string());
             Finding::ok(SUBJECT, format!("{path}: {}", prompt.origin))

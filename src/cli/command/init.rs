@@ -1,10 +1,12 @@
 //! `ccc init`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use clap::Args;
+use rustix::fs::OFlags;
 
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::{BUILT_IN, FILE_NAME};
@@ -72,7 +74,17 @@ fn exists(path: &Path) -> bool {
 
 /// Without `force` the file must be new even if somebody makes it at this moment.
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
-    let mut file =
-        if force { File::create(path)? } else { OpenOptions::new().write(true).create_new(true).open(path)? };
+    let mut options = OpenOptions::new();
+    if force {
+        // Neither through a link nor into something that is no file, where it could wait for a reader.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        options.write(true).create(true).truncate(true).custom_flags(flags.bits().cast_signed());
+    } else {
+        options.write(true).create_new(true);
+    }
+    let mut file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     file.write_all(text.as_bytes())
 }

@@ -28,7 +28,7 @@ pub struct PromptArgs {
 /// When the configuration or the prompt in force cannot be used.
 pub fn run(args: PromptArgs, context: &Context) -> Result<ExitCode, CliError> {
     let resolved = context.settings(Flags::default())?;
-    let prompt = prompt::find(resolved.settings.critic.prompt_file.as_deref(), &context.project()?, context.dirs()?)?;
+    let prompt = prompt::find(resolved.named_prompt.as_ref(), &context.project()?, context.dirs()?)?;
     let path = prompt.origin.path().map(|path| path.display().to_string());
     let shown_path = path.as_deref().unwrap_or("built-in");
     let printer = &context.printer;

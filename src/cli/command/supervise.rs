@@ -194,7 +194,7 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
     let project = context.project()?;
     let dirs = context.dirs()?;
     let settings = &resolved.settings;
-    let prompt = prompt::find(settings.critic.prompt_file.as_deref(), &project, dirs)?;
+    let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
     let agent = agent::find(settings.agent.path.as_deref(), &context.env, dirs, &project.cwd)?;
     let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {

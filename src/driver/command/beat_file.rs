@@ -1,30 +1,21 @@
 //! Reads a heartbeat file.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::core::command::BeatReading;
-
-/// A heartbeat longer than this is none, in bytes.
-const LIMIT_BYTES: u64 = 64 * 1024;
+use crate::files::{self, HEARTBEAT};
 
 /// What the file says, at this time.
 pub(super) fn read(path: &Path, now_unix_ms: i64) -> BeatReading {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| {
-        // A FIFO would be waited for, a directory cannot be read.
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        file.take(LIMIT_BYTES).read_to_string(&mut text)
-    });
-    match read {
-        Ok(_) => parse(&text, now_unix_ms),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => BeatReading::Missing,
-        Err(error) => BeatReading::Malformed(error.to_string()),
+    match files::read_if_there(path, HEARTBEAT) {
+        Ok(None) => BeatReading::Missing,
+        Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
+            Ok(text) => parse(text, now_unix_ms),
+            Err(_) => BeatReading::Malformed("it is not UTF-8".to_owned()),
+        },
+        Err(fault) => BeatReading::Malformed(format!("it {fault}")),
     }
 }
 

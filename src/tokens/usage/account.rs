@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::keychain::{Keychain, KeychainFault};
+use crate::files::{self, AGENT_SETTINGS};
 
 /// What the usage endpoint asks of a login.
 const SCOPE: &str = "user:profile";
@@ -52,15 +53,15 @@ impl LoginPlace {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub(super) fn read(&self) -> Result<Login, LoginFault> {
-        let text = match std::fs::read(&self.file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let text = match files::read_if_there(&self.file, AGENT_SETTINGS) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
                 let Some(keychain) = &self.keychain else { return Err(LoginFault::None) };
                 let item = keychain.login()?.ok_or(LoginFault::None)?;
                 item.expose_secret().as_bytes().to_vec()
             }
-            Err(error) => {
-                return Err(LoginFault::Unreadable(format!("{} cannot be read: {error}", self.file.display())));
+            Err(fault) => {
+                return Err(LoginFault::Unreadable(format!("{} {fault}", self.file.display())));
             }
         };
         parse(&text).ok_or_else(|| LoginFault::Unreadable("the agent's login is not what was expected".to_owned()))?

@@ -18,8 +18,7 @@
 //! are taken for none and replaced: everything in it can be asked for again.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,12 +30,10 @@ use super::super::file_lock::FileLock;
 use super::super::probe::ProbeVerdict;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
-use crate::journal::make_private_dir;
+use crate::files::{self, SHARED_STATE, make_private_dir};
 
 /// The version that this ccc writes.
 const VERSION: Version = Version { major: 1, minor: 0 };
-/// How large the file may be, in bytes.
-const FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// How many identities are kept; of more, those not asked for longest go.
 const IDENTITIES_LIMIT: usize = 512;
 /// How long the file's lock is waited for. It is held for as long as a small file takes to be read and written.
@@ -177,12 +174,8 @@ impl UsageCache {
     /// What stands in it; nothing when it is not there or cannot be used.
     #[must_use]
     pub fn read(&self) -> UsageFile {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            fs::File::open(self.path())?.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        read().ok().and_then(|bytes| UsageFile::parse(&bytes)).unwrap_or_default()
+        let read = files::read_private(&self.path(), SHARED_STATE).ok().flatten();
+        read.and_then(|bytes| UsageFile::parse(&bytes)).unwrap_or_default()
     }
 
     /// Changes it: reads, changes and replaces it as a whole, while no other process does.
@@ -224,6 +217,7 @@ impl UsageCache {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

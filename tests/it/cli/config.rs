@@ -125,19 +125,37 @@ fn a_file_that_is_there_and_cannot_be_read_is_an_error() {
     exit code 2
     --- stdout
     --- stderr
-    error: [ROOT]/project/.ccc.json: cannot be read: Is a directory (os error 21)
-      hint: make the file readable, or move it away
+    error: [ROOT]/project/.ccc.json: is a directory, not a regular file
+      hint: put a regular file in its place, or remove it
     ");
 }
 
 #[test]
-fn unknown_keys_and_mistyped_variables_warn_with_the_nearest_name() {
+fn a_key_that_nobody_knows_is_refused_with_its_place_and_the_nearest_name() {
+    let seen: Vec<String> = [
+        ("project/.ccc.json", "{\n  \"budgets\": {\n    \"max_cost\": 5\n  }\n}"),
+        ("project/.ccc.json", "{\n  \"max_iterations\": 3\n}"),
+        ("project/.ccc.json", r#"{"critic": {"modle": "x"}}"#),
+        ("project/.ccc.json", r#"{"check": ["cargo test"]}"#),
+        ("project/.ccc.json", r#"{"zebra": 1}"#),
+        ("project/.ccc.json", r#"{"providers": {}}"#),
+        ("home/.config/ccc/ccc.json", r#"{"stal_timeout": "5m"}"#),
+        ("home/.claude/ccc.json", r#"{"providers": {}, "stal_timeout": "5m"}"#),
+    ]
+    .iter()
+    .map(|(file, content)| {
+        let sandbox = Sandbox::new();
+        sandbox.write(file, content);
+        format!("# {file}: {content}\n{}", sandbox.run(&["prompt", "--path"]))
+    })
+    .collect();
+    insta::assert_snapshot!(seen.join("\n"));
+}
+
+#[test]
+fn keys_of_the_older_ccc_and_mistyped_variables_are_told_and_stop_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.write(
-        "project/.ccc.json",
-        r#"{"max_iterations": 3, "stal_timeout": "5m", "critic": {"modle": "x"}, "zebra": 1, "providers": {}}"#,
-    );
-    sandbox.write("home/.claude/ccc.json", r#"{"providers": {}, "settings": {}}"#);
+    sandbox.write("home/.claude/ccc.json", r#"{"providers": {}, "settings": {}, "zebra": 1}"#);
     let mut command = sandbox.ccc(&["config", "path"]);
     command.env("CCC_MAX_ITERATION", "3");
     let silent = sandbox.seen(command);

@@ -6,6 +6,7 @@
 mod config;
 mod doctor;
 mod errors;
+mod files;
 mod help;
 mod init;
 mod library;

@@ -1,0 +1,60 @@
+use std::fmt;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// A kind of file: what it is called, and how large one may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileKind {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// The most that is read of it, in bytes. A longer file is refused, not cut.
+    pub limit_bytes: u64,
+}
+
+const fn kind(name: &'static str, limit_bytes: u64) -> FileKind {
+    FileKind { name, limit_bytes }
+}
+
+/// `.ccc.json` and `ccc.json`.
+pub const CONFIGURATION: FileKind = kind("configuration file", MIB);
+/// SUPERVISOR.md. A critic's model reads all of it at each stop, so a larger one is a mistake; and it has to fit beside the
+/// user's turns into what may wait for a child's stdin.
+pub const PROMPT: FileKind = kind("critic's prompt", 256 * KIB);
+/// `--prompt-file`. The agent's CLI was seen to take a 10 MB message (facts §5).
+pub const TASK: FileKind = kind("task", 10 * MIB);
+/// Settings and login of the agent's CLI.
+pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB);
+/// Files of tokens, one a line.
+pub const TOKENS: FileKind = kind("file of tokens", MIB);
+/// `tokens.json` and `usage-cache.json`.
+pub const SHARED_STATE: FileKind = kind("shared state file", 4 * MIB);
+/// `run.json`.
+pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
+/// What is remembered of a project: consent, and the prompt of the last run.
+pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
+/// The holder that a lock's file names.
+pub const LOCK: FileKind = kind("lock file", 4 * KIB);
+/// A big payload of a journal: a line of the agent's, or what a check printed.
+pub const PAYLOAD: FileKind = kind("journal's payload", 256 * MIB);
+/// The agent's own record of a session.
+pub const SESSION_RECORD: FileKind = kind("session record", 256 * MIB);
+/// Certificates that the user trusts.
+pub const CERTIFICATES: FileKind = kind("file of certificates", 16 * MIB);
+/// What a supervised command writes to show that it lives.
+pub const HEARTBEAT: FileKind = kind("heartbeat file", 64 * KIB);
+/// The file `.git` of a worktree or submodule.
+pub const GIT_POINTER: FileKind = kind("git pointer", 64 * KIB);
+
+/// The limit in words, such as `256 KiB`.
+pub(super) struct Size(pub(super) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= MIB && bytes.is_multiple_of(MIB) => write!(f, "{} MiB", bytes / MIB),
+            bytes if bytes >= KIB && bytes.is_multiple_of(KIB) => write!(f, "{} KiB", bytes / KIB),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The files of ccc's own state.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use super::FileKind;
+use super::read::{bounded, only_regular};
+
+/// The bits of a directory's mode by which others may put names into it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Why a directory cannot hold private files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DirFault {
+    /// It belongs to somebody else.
+    #[error("belongs to another user (uid {uid})")]
+    NotOurs {
+        /// Whom.
+        uid: u32,
+    },
+    /// Others may put files into it.
+    #[error("is open to others (mode {mode:03o})")]
+    OpenToOthers {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A link stands in its place.
+    #[error("is a link, and ccc follows none inside its state directory")]
+    Link,
+    /// Something else stands in its place.
+    #[error("is not a directory")]
+    NotADirectory,
+}
+
+impl DirFault {
+    /// The command that mends it.
+    #[must_use]
+    pub fn remedy(&self, dir: &Path) -> String {
+        let dir = dir.display();
+        match self {
+            DirFault::NotOurs { .. } => format!("sudo chown -R \"$(id -u)\" {dir}"),
+            DirFault::OpenToOthers { .. } => format!("chmod go-rwx {dir}"),
+            DirFault::Link | DirFault::NotADirectory => format!("mv {dir} {dir}.old"),
+        }
+    }
+}
+
+impl From<DirFault> for io::Error {
+    fn from(fault: DirFault) -> io::Error {
+        io::Error::new(io::ErrorKind::PermissionDenied, fault.to_string())
+    }
+}
+
+fn judge(stat: &Stat) -> Option<DirFault> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => {}
+        FileType::Symlink => return Some(DirFault::Link),
+        FileType::RegularFile
+        | FileType::Fifo
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Socket
+        | FileType::Unknown => return Some(DirFault::NotADirectory),
+    }
+    let mode = Mode::from_raw_mode(stat.st_mode).bits() & 0o7777;
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        Some(DirFault::NotOurs { uid: stat.st_uid })
+    } else if mode & WRITABLE_BY_OTHERS != 0 {
+        Some(DirFault::OpenToOthers { mode })
+    } else {
+        None
+    }
+}
+
+/// Why the user's state cannot be kept in this directory; `None` when it can, or the directory is not there yet. The user
+/// may have made it a link to another place: then that place is looked at.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn private_dir_fault(dir: &Path) -> io::Result<Option<DirFault>> {
+    match rustix::fs::stat(dir) {
+        Ok(stat) => Ok(judge(&stat)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes a directory, and those above it, that only the user may look into.
+///
+/// # Errors
+/// When it cannot be made, or is there and a link, somebody else's, or open to others.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path)?;
+    match judge(&rustix::fs::stat(path)?) {
+        Some(fault) => Err(fault.into()),
+        None => Ok(()),
+    }
+}
+
+/// Opens a file of ccc's state with these flags; a new one gets mode 0600. Its directory is opened first and looked at, and
+/// the file's name is looked up in that very directory, without following a link.
+///
+/// # Errors
+/// When the directory or the file belongs to somebody else, the directory is open to others, the name is a link or no
+/// regular file, or the system refuses it.
+pub fn open_private(path: &Path, flags: OFlags) -> io::Result<File> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let dir = rustix::fs::open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    if let Some(fault) = judge(&rustix::fs::fstat(&dir)?) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {fault}", parent.display())));
+    }
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file: File = match rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => file.into(),
+        // Without NOFOLLOW the kernel says LOOP for a circle of links only; some systems say MLINK or FTYPE.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::MLINK) => {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is a link, which ccc does not follow here",
+            ));
+        }
+        // A FIFO without a reader.
+        Err(rustix::io::Errno::NXIO) => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    only_regular(file.metadata()?.file_type())?;
+    let uid = rustix::fs::fstat(&file)?.st_uid;
+    if uid != rustix::process::geteuid().as_raw() {
+        return Err(DirFault::NotOurs { uid }.into());
+    }
+    Ok(file)
+}
+
+/// Reads a file of ccc's state whole; `None` when it is not there.
+///
+/// # Errors
+/// As [`open_private`], and when it is longer than its kind may be.
+pub fn read_private(path: &Path, kind: FileKind) -> io::Result<Option<Vec<u8>>> {
+    match open_private(path, OFlags::RDONLY) {
+        Ok(file) => Ok(Some(bounded(file, kind)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::files::SHARED_STATE;
+
+    fn with_mode(dir: &Path, mode: u32) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+
+    #[test]
+    fn a_new_private_directory_and_file_are_the_users_alone() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let state = dir.path().join("a/state");
+        make_private_dir(&state).expect("made");
+        make_private_dir(&state).expect("there already");
+        drop(open_private(&state.join("file"), OFlags::CREATE | OFlags::WRONLY).expect("made"));
+        let mode = |path: &Path| path.metadata().expect("metadata").permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&state.join("file"))), (0o700, 0o600));
+        assert_eq!(private_dir_fault(&state).expect("looked at"), None);
+        assert_eq!(private_dir_fault(&dir.path().join("none")).expect("looked at"), None);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        fs::write(dir.path().join("file"), "x").expect("write");
+        for (mode, refused) in [(0o700, false), (0o755, false), (0o775, true), (0o702, true), (0o1777, true)] {
+            with_mode(dir.path(), mode);
+            let expected = refused.then_some(DirFault::OpenToOthers { mode });
+            assert_eq!(private_dir_fault(dir.path()).expect("looked at"), expected, "{mode:o}");
+            assert_eq!(make_private_dir(dir.path()).is_err(), refused, "{mode:o}");
+            assert_eq!(read_private(&dir.path().join("file"), SHARED_STATE).is_err(), refused, "{mode:o}");
+        }
+        with_mode(dir.path(), 0o700);
+    }
+
+    #[test]
+    fn no_link_is_followed_and_nothing_but_a_regular_file_is_opened() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("target"), "untouched").expect("write");
+        symlink("target", at("link")).expect("link");
+        symlink("new", at("dangling")).expect("link");
+        fs::create_dir(at("directory")).expect("mkdir");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), kind, Mode::RWXU, 0).expect("a fifo");
+        for name in ["link", "dangling", "directory", "fifo"] {
+            let write = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC;
+            assert!(open_private(&at(name), write).is_err(), "{name} was opened for writing");
+            assert!(open_private(&at(name), OFlags::RDONLY).is_err(), "{name} was opened for reading");
+        }
+        assert_eq!(fs::read_to_string(at("target")).expect("read"), "untouched");
+        assert!(!at("new").exists());
+        assert!(read_private(&at("none"), SHARED_STATE).expect("no fault").is_none());
+    }
+}

@@ -1,0 +1,289 @@
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::FileKind;
+use super::kind::Size;
+
+/// Why a file was not read. `Display` goes on after the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadFault {
+    /// It is not there.
+    #[error("does not exist")]
+    Missing,
+    /// It is a link whose target is not there.
+    #[error("is a link to a file that does not exist")]
+    Dangling,
+    /// It is a directory, a FIFO, a device or a socket.
+    #[error("is {found}, not a regular file")]
+    NotAFile {
+        /// What it is, with its article.
+        found: &'static str,
+    },
+    /// It is longer than files of its kind may be.
+    #[error("is larger than {}, the limit for a {}", Size(.kind.limit_bytes), .kind.name)]
+    TooLarge {
+        /// What it was read as.
+        kind: FileKind,
+    },
+    /// It is a link that leads out of the directory that it belongs to.
+    #[error("is a link that leads out of the project")]
+    LeadsOut,
+    /// The system does not give it.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+}
+
+impl ReadFault {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            ReadFault::Missing => "correct the name",
+            ReadFault::Dangling => "mend the link, or remove it",
+            ReadFault::NotAFile { .. } => "put a regular file in its place, or remove it",
+            ReadFault::TooLarge { .. } => "shorten the file, or name another one",
+            ReadFault::LeadsOut => "put the file itself into the project, in place of the link",
+            ReadFault::Unreadable(_) => "make the file readable, or move it away",
+        }
+    }
+
+    /// The same as the system's kind of error.
+    #[must_use]
+    pub fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            ReadFault::Missing => io::ErrorKind::NotFound,
+            ReadFault::Unreadable(error) => error.kind(),
+            ReadFault::Dangling | ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. } | ReadFault::LeadsOut => {
+                io::ErrorKind::InvalidInput
+            }
+        }
+    }
+}
+
+impl From<ReadFault> for io::Error {
+    fn from(fault: ReadFault) -> io::Error {
+        match fault {
+            ReadFault::Unreadable(error) => error,
+            other @ (ReadFault::Missing
+            | ReadFault::Dangling
+            | ReadFault::NotAFile { .. }
+            | ReadFault::TooLarge { .. }
+            | ReadFault::LeadsOut) => io::Error::new(other.io_kind(), other.to_string()),
+        }
+    }
+}
+
+/// Reads a regular file whole.
+///
+/// # Errors
+/// When it is not there, is no regular file, is longer than its kind may be, or cannot be read.
+pub fn read(path: &Path, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
+    bounded(open_regular(path)?, kind)
+}
+
+/// The same; `None` when there is no such file. A link to nothing is a fault all the same: somebody meant a file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_if_there(path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadFault> {
+    match read(path, kind) {
+        Err(ReadFault::Missing) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// The same as [`read`], with the file's permission bits.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_mode(path: &Path, kind: FileKind) -> Result<(Vec<u8>, u32), ReadFault> {
+    let file = open_regular(path)?;
+    let mode = file.metadata().map_err(ReadFault::Unreadable)?.mode();
+    Ok((bounded(file, kind)?, mode))
+}
+
+/// Reads a file of a directory that others fill; `None` when there is none. A link that leads out of the directory is
+/// refused.
+///
+/// # Errors
+/// As [`read`], and for such a link.
+pub fn read_within(dir: &Path, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadFault> {
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) if is_missing(&error) => return missing(path).map_or(Ok(None), Err),
+        Err(error) => return Err(ReadFault::Unreadable(error)),
+    };
+    only_regular(fs::metadata(&real).map_err(ReadFault::Unreadable)?.file_type())?;
+    let dir = dir.canonicalize().map_err(ReadFault::Unreadable)?;
+    if !real.starts_with(&dir) {
+        return Err(ReadFault::LeadsOut);
+    }
+    // The name that was looked at is the one that is opened, and no link is followed any more.
+    bounded(open(&real, OFlags::NOFOLLOW)?, kind).map(Some)
+}
+
+/// Opens a regular file for reading. Nothing is waited for: a FIFO without a writer is refused, not opened.
+///
+/// # Errors
+/// When it is not there, is no regular file, or cannot be opened.
+pub fn open_regular(path: &Path) -> Result<File, ReadFault> {
+    open(path, OFlags::empty())
+}
+
+fn open(path: &Path, more: OFlags) -> Result<File, ReadFault> {
+    // Looked at first, since opening a device can have effects of its own.
+    let looked = if more.contains(OFlags::NOFOLLOW) { fs::symlink_metadata(path) } else { fs::metadata(path) };
+    match looked {
+        Ok(metadata) => only_regular(metadata.file_type())?,
+        Err(error) if is_missing(&error) => return Err(missing(path).unwrap_or(ReadFault::Missing)),
+        Err(error) => return Err(ReadFault::Unreadable(error)),
+    }
+    // It may have become something else since: NONBLOCK does not wait for a FIFO's writer, and has no effect on a regular
+    // file.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let file =
+        opened.map_err(|error| if is_missing(&error) { ReadFault::Missing } else { ReadFault::Unreadable(error) })?;
+    only_regular(file.metadata().map_err(ReadFault::Unreadable)?.file_type())?;
+    Ok(file)
+}
+
+/// Reads at most one byte more than the limit, so that too long can be told from just long enough.
+pub(super) fn bounded(file: File, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
+    let too_large = || ReadFault::TooLarge { kind };
+    if file.metadata().map_err(ReadFault::Unreadable)?.len() > kind.limit_bytes {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    // A file that grows meanwhile, and those of /proc, say no length beforehand.
+    file.take(kind.limit_bytes + 1).read_to_end(&mut bytes).map_err(ReadFault::Unreadable)?;
+    if bytes.len() as u64 > kind.limit_bytes { Err(too_large()) } else { Ok(bytes) }
+}
+
+pub(super) fn only_regular(found: FileType) -> Result<(), ReadFault> {
+    if found.is_file() {
+        return Ok(());
+    }
+    let found = if found.is_dir() {
+        "a directory"
+    } else if found.is_fifo() {
+        "a FIFO"
+    } else if found.is_socket() {
+        "a socket"
+    } else if found.is_symlink() {
+        "a link"
+    } else {
+        "a device"
+    };
+    Err(ReadFault::NotAFile { found })
+}
+
+/// `NotADirectory`: something on the way is a file, so the file itself is not there either.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory
+}
+
+/// What a name that leads to nothing is; `None` when nothing stands there.
+fn missing(path: &Path) -> Option<ReadFault> {
+    fs::symlink_metadata(path).is_ok().then_some(ReadFault::Dangling)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const SMALL: FileKind = FileKind { name: "test file", limit_bytes: 8 };
+
+    fn fifo(path: &Path) {
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
+    }
+
+    /// A directory with one file of each odd kind.
+    fn odd() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("right"), "12345678").expect("write");
+        fs::write(at("long"), "123456789").expect("write");
+        fs::create_dir(at("directory")).expect("mkdir");
+        fifo(&at("fifo"));
+        std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+        symlink("/dev/zero", at("zero")).expect("link");
+        symlink("nowhere", at("dangling")).expect("link");
+        symlink("right", at("link")).expect("link");
+        symlink("circle", at("circle")).expect("link");
+        File::create(at("sparse")).expect("create").set_len(3 * 1024 * 1024 * 1024).expect("a sparse file");
+        dir
+    }
+
+    #[test]
+    fn only_regular_files_within_their_limit_are_read_and_nothing_is_waited_for() {
+        let dir = odd();
+        for (name, says) in [
+            ("right", None),
+            ("link", None),
+            ("long", Some("is larger than 8 bytes, the limit for a test file")),
+            ("sparse", Some("is larger than 8 bytes")),
+            ("directory", Some("is a directory, not a regular file")),
+            ("fifo", Some("is a FIFO, not a regular file")),
+            ("socket", Some("is a socket, not a regular file")),
+            ("zero", Some("is a device, not a regular file")),
+            ("dangling", Some("is a link to a file that does not exist")),
+            ("circle", Some("cannot be read: ")),
+            ("none", Some("does not exist")),
+            ("right/below", Some("does not exist")),
+        ] {
+            let read = read(&dir.path().join(name), SMALL);
+            match (read, says) {
+                (Ok(bytes), None) => assert_eq!(bytes, b"12345678", "{name}"),
+                (Err(fault), Some(says)) => {
+                    assert!(fault.to_string().contains(says), "{name}: {fault}");
+                    assert!(!fault.advice().is_empty());
+                }
+                (read, says) => panic!("{name}: {read:?}, expected {says:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_says_no_length_is_read_up_to_the_limit() {
+        let proc = PathBuf::from("/proc/self/maps");
+        if proc.exists() {
+            assert!(matches!(read(&proc, SMALL), Err(ReadFault::TooLarge { .. })));
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_none_but_a_link_to_nothing_is_a_fault() {
+        let dir = odd();
+        assert!(read_if_there(&dir.path().join("none"), SMALL).expect("no fault").is_none());
+        assert!(matches!(read_if_there(&dir.path().join("dangling"), SMALL), Err(ReadFault::Dangling)));
+    }
+
+    #[test]
+    fn a_link_that_leads_out_is_refused_and_one_that_stays_is_not() {
+        let dir = odd();
+        let project = dir.path().join("project");
+        fs::create_dir_all(project.join("docs")).expect("mkdir");
+        fs::write(project.join("docs/real"), "inside").expect("write");
+        symlink("docs/real", project.join("inside")).expect("link");
+        symlink("../right", project.join("outside")).expect("link");
+        symlink("..", project.join("up")).expect("link");
+        symlink("../none", project.join("nothing")).expect("link");
+        let read = |name: &str| read_within(&project, &project.join(name), SMALL);
+        assert_eq!(read("inside").expect("inside").as_deref(), Some(&b"inside"[..]));
+        assert_eq!(read("docs/real").expect("plain").as_deref(), Some(&b"inside"[..]));
+        assert!(read("none").expect("no fault").is_none());
+        for name in ["outside", "up/right"] {
+            assert!(matches!(read(name), Err(ReadFault::LeadsOut)), "{name}");
+        }
+        assert!(matches!(read("nothing"), Err(ReadFault::Dangling)));
+    }
+}
