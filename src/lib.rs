@@ -7,6 +7,7 @@ pub mod core;
 pub mod demo;
 pub mod driver;
 pub mod files;
+pub mod guard;
 pub mod journal;
 pub mod process;
 #[cfg(test)]

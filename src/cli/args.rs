@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    simulate, supervise, tokens, usage,
+    simulate, supervise, tokens, trust, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -48,6 +48,8 @@ pub enum Command {
     Tokens(tokens::TokensArgs),
     /// Show recorded runs again, or check that they would be decided the same way.
     Replay(replay::ReplayArgs),
+    /// Show what this project's files make ccc run, or do with credentials, and agree to it.
+    Trust(trust::TrustArgs),
     /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
     Export(export::ExportArgs),
     /// Tell, decision by decision, what happened in a run and why.

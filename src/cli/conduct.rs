@@ -10,14 +10,16 @@ use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
 use super::{CliError, Context, ErrorKind, ExitCode};
-use crate::config::{OutputFormat, Transport};
+use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::files::open_private;
+use crate::guard::TreeLock;
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
 };
 use crate::process;
+use crate::tokens::without_credentials;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
@@ -41,6 +43,8 @@ pub(super) struct Night<'a> {
     pub(super) extra_env: Vec<(OsString, OsString)>,
     /// Go on into the agent's own interface after a completion, when there is a terminal.
     pub(super) hand_over: bool,
+    /// Other runs may work in the same tree.
+    pub(super) share_tree: bool,
 }
 
 /// Where a run goes on.
@@ -58,6 +62,7 @@ pub(super) struct Continuation {
 pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
     let state = &context.dirs()?.state;
     let session_lock = lock_session(&plan, planned_session(&plan), context)?;
+    let tree_lock = lock_tree(&plan, night, context)?;
     let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
     let started_unix_ms = driver::unix_ms();
     let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
@@ -78,7 +83,7 @@ pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Res
         })?;
     let lives =
         Life { core: Core::new(plan), from: Tick::ZERO, resumed: false, started_unix_ms, first_inputs: Vec::new() };
-    let held = Held { run_dir, run_lock, session_lock };
+    let held = Held { run_dir, run_lock, session_lock, tree_lock };
     conduct(lives, held, journal, redactor, night, context)
 }
 
@@ -96,6 +101,7 @@ pub(super) fn go_on(
     let plan = continuation.core.plan().clone();
     let session_id = continuation.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     let session_lock = lock_session(&plan, session_id, context)?;
+    let tree_lock = lock_tree(&plan, night, context)?;
     // Remains of the dead ccc: its agent may still be writing into the session.
     let swept = process::sweep_run(run_dir.id());
     if swept.killed > 0 {
@@ -111,7 +117,7 @@ pub(super) fn go_on(
         started_unix_ms: continuation.started_unix_ms,
         first_inputs: continuation.first_inputs,
     };
-    let held = Held { run_dir, run_lock, session_lock };
+    let held = Held { run_dir, run_lock, session_lock, tree_lock };
     conduct(life, held, journal, redactor, night, context)
 }
 
@@ -120,6 +126,7 @@ struct Held {
     run_dir: RunDir,
     run_lock: RunLock,
     session_lock: Option<SessionLock>,
+    tree_lock: TreeLock,
 }
 
 fn planned_session(plan: &Plan) -> Option<String> {
@@ -133,6 +140,17 @@ fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> R
     let Some(session_id) = session_id else { return Ok(None) };
     let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
     SessionLock::take(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
+}
+
+/// One run to a working tree: the top of the git repository, else the directory.
+fn lock_tree(plan: &Plan, night: &Night<'_>, context: &Context) -> Result<TreeLock, CliError> {
+    let project = Project::find(Path::new(&plan.cwd));
+    let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
+    TreeLock::take(&context.dirs()?.state, project.root(), &holder, night.share_tree).map_err(|error| match error {
+        LockError::Held { .. } => CliError::new(ErrorKind::Usage, error.to_string())
+            .hint("wait for that run, or end it with Ctrl-C; when both shall change the same files: --share-tree"),
+        LockError::Io { .. } => lock_error(&error),
+    })
 }
 
 struct Life {
@@ -152,7 +170,7 @@ fn conduct(
     context: &Context,
 ) -> Result<ExitCode, CliError> {
     let state_dir = context.dirs()?.state.clone();
-    let Held { run_dir, run_lock, session_lock } = held;
+    let Held { run_dir, run_lock, session_lock, tree_lock } = held;
     let plan = life.core.plan().clone();
     let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     process::become_subreaper();
@@ -176,6 +194,9 @@ fn conduct(
     for piece in printer.start(life.from, &banner) {
         let _ = screen.put(piece);
     }
+    let whole = child_env(night, context);
+    let bare_env = bare(&whole);
+    let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let setup = Setup {
         core: life.core,
         from: life.from,
@@ -191,7 +212,8 @@ fn conduct(
             path: PathBuf::from(&plan.agent_program),
             first_args: plan.agent_first_args.iter().map(OsString::from).collect(),
         },
-        env: child_env(night, context),
+        bare_env,
+        env,
         wallet: night.tokens.wallet(),
         transport: match night.transport {
             Transport::Pty => PTY,
@@ -207,6 +229,7 @@ fn conduct(
     let finish = last_words(end, &plan, &run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
+    drop(tree_lock);
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
         return hand_over(&plan, &finish, &env, context);
@@ -279,6 +302,22 @@ fn child_env(night: &Night<'_>, context: &Context) -> ChildEnv {
     let mut env = night.tokens.env_without().apply(ours);
     env.extend(night.extra_env.iter().cloned());
     ChildEnv(env)
+}
+
+/// Whether the agent's program is one of the repository's own: then it gets the token that is meant for it and no other
+/// credential.
+fn of_repository(plan: &Plan) -> bool {
+    let project = Project::find(Path::new(&plan.cwd));
+    match (Path::new(&plan.agent_program).canonicalize(), project.root().canonicalize()) {
+        (Ok(program), Ok(root)) => program.starts_with(root),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// The same without the credentials of other providers.
+fn bare(ChildEnv(env): &ChildEnv) -> ChildEnv {
+    let bare = without_credentials(&Env::from_pairs(env.iter().cloned()), &[]);
+    ChildEnv(bare.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 fn at_a_terminal() -> bool {

@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::printer::Printer;
 use super::{CliError, ErrorKind};
-use crate::config::{Dirs, Env, Flags, Project, Resolved, resolve};
+use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, resolve};
+use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
+use crate::guard::ConsentStore;
 
 /// All that a command may take from the process it runs in. A test gives another one, so commands have no global state.
 pub struct Context {
@@ -67,17 +69,58 @@ impl Context {
         Ok(Project::find(self.cwd()?))
     }
 
-    /// The settings under these flags; warnings go to stderr.
+    /// Looks whether the state directory, and what is in it, is the user's alone.
+    ///
+    /// # Errors
+    /// When it belongs to somebody else, or others can write to it.
+    pub fn private_state(&self) -> Result<(), CliError> {
+        // Without a home directory there is another error to tell, where the state is needed.
+        let Some(dirs) = &self.dirs else { return Ok(()) };
+        match state_fault(&dirs.state) {
+            None => Ok(()),
+            Some((dir, fault)) => {
+                let message = format!("the state directory {} {fault}", dir.display());
+                let hint = format!("{}   (or name another directory with CCC_STATE_DIR)", fault.remedy(&dir));
+                Err(CliError::new(ErrorKind::Environment, message).hint(hint))
+            }
+        }
+    }
+
+    /// What the user has agreed to of what the project's files ask for.
+    ///
+    /// # Errors
+    /// When there is no current directory or no home directory.
+    pub fn consents(&self) -> Result<Consents, CliError> {
+        Ok(ConsentStore::new(&self.dirs()?.state).of(self.project()?.root()))
+    }
+
+    /// The settings under these flags; warnings go to stderr. What the project's file asks for without the user's agreement
+    /// does not count in them.
     ///
     /// # Errors
     /// When the configuration cannot be understood.
     pub fn settings(&self, flags: Flags) -> Result<Resolved, CliError> {
-        let resolved = resolve(self.dirs()?, &self.project()?, &self.env, flags)?;
+        let resolved = resolve(self.dirs()?, &self.project()?, &self.env, &self.consents()?, flags)?;
         for warning in &resolved.warnings {
             self.printer.warn(warning);
         }
         Ok(resolved)
     }
+}
+
+/// The directories that ccc makes in its state directory.
+const IN_STATE: [&str; 6] = ["runs", "sessions", "trees", "trust", "prompts", "usage"];
+
+/// The state directory, or one in it, that others could have put something into. One that cannot be looked at is told of
+/// where it is used.
+pub(super) fn state_fault(state: &Path) -> Option<(PathBuf, DirFault)> {
+    if let Ok(Some(fault)) = private_dir_fault(state) {
+        return Some((state.to_owned(), fault));
+    }
+    IN_STATE.into_iter().map(|name| state.join(name)).find_map(|dir| {
+        let fault = private_subdir_fault(&dir).ok()??;
+        Some((dir, fault))
+    })
 }
 
 /// Standard input.
@@ -103,6 +146,18 @@ impl Stdin {
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Reads a line, but no more than this many bytes of it; what cannot be read is an empty one.
+    #[must_use]
+    pub fn read_line(&self, limit_bytes: u64) -> String {
+        let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        // Byte by byte, so that nothing after the line is taken; the process's own stdin is buffered.
+        while (line.len() as u64) < limit_bytes && from.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+            line.extend_from_slice(&byte);
+        }
+        String::from_utf8_lossy(&line).trim().to_owned()
     }
 
     /// Reads to the end, but no more than `limit_bytes`.

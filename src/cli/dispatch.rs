@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    simulate, supervise, tokens, usage,
+    simulate, supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
 
@@ -38,8 +38,12 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Ok(cli) => cli,
         Err(error) => return Ok(answer_clap(&error, context)),
     };
+    let only_help = cli.command.is_none() && nothing_given(matches);
+    if keeps_state(cli.command.as_ref()) && !only_help {
+        context.private_state()?;
+    }
     match cli.command {
-        None if nothing_given(matches) => {
+        None if only_help => {
             context.printer.data(&short_help());
             Ok(ExitCode::COMPLETED)
         }
@@ -49,6 +53,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Runs(args)) => runs::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
+        Some(Command::Trust(args)) => trust::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
         Some(Command::Explain(args)) => explain::run(args, context),
         Some(Command::Init(args)) => init::run(args, context),
@@ -61,6 +66,35 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Man(args)) => man::run(args, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
         Some(Command::Simulate(args)) => simulate::run(args, context),
+    }
+}
+
+/// Whether a command reads or writes the state directory as its purpose. `doctor` looks at it by itself.
+fn keeps_state(command: Option<&Command>) -> bool {
+    match command {
+        None
+        | Some(
+            Command::Resume(_)
+            | Command::Supervise(_)
+            | Command::Runs(_)
+            | Command::Tokens(_)
+            | Command::Replay(_)
+            | Command::Export(_)
+            | Command::Explain(_)
+            | Command::Trust(_)
+            | Command::Usage(_),
+        ) => true,
+        Some(
+            Command::Init(_)
+            | Command::Prompt(_)
+            | Command::Config(_)
+            | Command::Doctor(_)
+            | Command::Demo(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::ScriptedAgent(_)
+            | Command::Simulate(_),
+        ) => false,
     }
 }
 

@@ -21,6 +21,7 @@ mod printer;
 mod recording;
 mod reset_time;
 mod task;
+mod trust;
 
 pub use args::{Cli, Command};
 pub use context::{Context, Stdin};

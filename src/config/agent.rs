@@ -59,7 +59,7 @@ pub enum AgentLookupError {
     },
 }
 
-/// Finds the agent's program and asks it for its version.
+/// Finds the agent's program and asks it for its version. `env` is what the program gets then: no credential belongs there.
 ///
 /// `named` is `--agent` or `agent.path`: a path, or a bare name to look for on PATH. Without it, `claude` on PATH,
 /// else `~/.claude/local/claude`.
@@ -68,7 +68,7 @@ pub enum AgentLookupError {
 /// When there is no such program. A program that does not tell its version is no error.
 pub fn find(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<AgentProgram, AgentLookupError> {
     let path = locate(named, env, dirs, cwd)?;
-    let version = ask_version(&path, VERSION_TIMEOUT).ok();
+    let version = ask_version(&path, env, VERSION_TIMEOUT).ok();
     Ok(AgentProgram { path, version })
 }
 
@@ -127,17 +127,19 @@ pub enum VersionFault {
 
 /// Asks a program for its version: `--version`, first number of the form `1.2.3` in what it prints.
 ///
-/// The program has a group of its own, which is killed when time is up. That it closes its output, or has printed
+/// The program gets this environment, and has a group of its own, which is killed when time is up. That it closes its output, or has printed
 /// `VERSION_LIMIT_BYTES`, is the event waited for; a grandchild that keeps the output open costs the timeout.
 ///
 /// # Errors
 /// See [`VersionFault`].
-pub fn ask_version(path: &Path, timeout: Duration) -> Result<String, VersionFault> {
+pub fn ask_version(path: &Path, env: &Env, timeout: Duration) -> Result<String, VersionFault> {
     let mut child = Command::new(path)
         .arg("--version")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .env_clear()
+        .envs(env.pairs())
         .process_group(0)
         .spawn()
         .map_err(VersionFault::Spawn)?;

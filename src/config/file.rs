@@ -16,6 +16,8 @@ pub struct FileLayer {
     pub path: PathBuf,
     /// What it says; relative paths in it are already taken from its directory.
     pub layer: Layer,
+    /// The same as it is written.
+    pub written: Layer,
     /// Keys that mean nothing.
     pub unknown: Vec<UnknownKey>,
 }
@@ -39,8 +41,9 @@ pub fn load_file(path: &Path, home: &Path) -> Result<Option<FileLayer>, ConfigEr
     let Some(bytes) = read else { return Ok(None) };
     let (mut layer, unknown) = parse_file(&bytes).map_err(fault)?;
     let base = path.parent().unwrap_or(Path::new(""));
+    let written = layer.clone();
     rebase(&mut layer, base, home);
-    Ok(Some(FileLayer { path: path.to_path_buf(), layer, unknown }))
+    Ok(Some(FileLayer { path: path.to_path_buf(), layer, written, unknown }))
 }
 
 /// Makes the paths of a layer independent of where it stood. A bare program name stays one: it is for PATH.

@@ -25,6 +25,7 @@ mod resolve;
 mod settings;
 mod span;
 mod token_entry;
+mod trust;
 mod values;
 
 pub use dirs::Dirs;
@@ -38,4 +39,5 @@ pub use resolve::{Flags, Origin, Resolved, Warning, files_of, resolve};
 pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Settings, UsageSettings};
 pub use span::{Span, SpanFault};
 pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};
+pub use trust::{Consents, FromProject, Wish};
 pub use values::{Cost, CriticPromptAs, OutputFormat, Percent, Transport};

@@ -8,9 +8,9 @@ use super::decode::decode_one;
 use super::file::rebase;
 use super::prompt::NamedPrompt;
 use super::{
-    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, CriticPromptAs, CriticSettings, Dirs, Env,
-    FileFault, KEYS, Key, Layer, OutputFormat, Percent, Project, Settings, Span, Transport, UnknownKey, UsageSettings,
-    load_file,
+    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, Consents, CriticPromptAs, CriticSettings, Dirs, Env,
+    FileFault, FromProject, KEYS, Key, Layer, OutputFormat, Percent, Project, Settings, Span, TokenEntry, Transport,
+    UnknownKey, UsageSettings, Wish, load_file,
 };
 
 /// Where a value came from.
@@ -89,6 +89,10 @@ pub struct Resolved {
     pub warnings: Vec<Warning>,
     /// The file of the critic's prompt, when one is named.
     pub named_prompt: Option<NamedPrompt>,
+    /// What the project's file asks for and the user has agreed to.
+    pub agreed: Vec<Wish>,
+    /// What the project's file asks for and the user has not agreed to. It does not count in the settings.
+    pub not_agreed: Vec<Wish>,
 }
 
 impl Resolved {
@@ -119,6 +123,7 @@ const OLDER_KEYS: [&str; 5] = ["settings", "claude_args", "current_provider", "p
 struct Voice {
     layer: Layer,
     who: Who,
+    of_project: bool,
 }
 
 enum Who {
@@ -137,36 +142,113 @@ impl Who {
     }
 }
 
-/// Reads all layers and settles every key.
+/// Reads all layers and settles every key. `consents` is what the user has agreed to of what the project's file asks for; the
+/// rest of what needs agreement does not count, and stands in [`Resolved::not_agreed`]. What a flag or a variable stands over
+/// needs none.
 ///
 /// # Errors
 /// When a file or a variable cannot be understood, or a value makes no sense.
-pub fn resolve(dirs: &Dirs, project: &Project, env: &Env, flags: Flags) -> Result<Resolved, ConfigError> {
+pub fn resolve(
+    dirs: &Dirs,
+    project: &Project,
+    env: &Env,
+    consents: &Consents,
+    flags: Flags,
+) -> Result<Resolved, ConfigError> {
     let mut warnings = unknown_variables(env);
     let mut flag_layer = flags.layer;
     rebase(&mut flag_layer, &project.cwd, &dirs.home);
     let mut variables = from_variables(env)?;
     rebase(&mut variables, &project.cwd, &dirs.home);
-    let mut voices =
-        vec![Voice { layer: flag_layer, who: Who::Flags }, Voice { layer: variables, who: Who::Variables }];
-    let mut files = Vec::new();
+    let mut voices = vec![Voice::of_user(flag_layer, Who::Flags), Voice::of_user(variables, Who::Variables)];
+    let (mut files, mut agreed, mut not_agreed) = (Vec::new(), Vec::new(), Vec::new());
     for path in files_of(dirs, project) {
         let Some(file) = load_file(&path, &dirs.home)? else {
             continue;
         };
         warnings.extend(judge_unknown(&path, file.unknown, path == dirs.claude_config_file())?);
         files.push(path.clone());
-        voices.push(Voice { layer: file.layer, who: Who::File(path) });
+        let (mut layer, of_project) = (file.layer, !is_users(&path, dirs));
+        if of_project {
+            let wishes = wishes(&file.written, &path, project, &voices);
+            let (covered, rest): (Vec<Wish>, Vec<Wish>) = wishes.into_iter().partition(|wish| consents.cover(wish));
+            mark(&mut layer);
+            agreed.extend(covered);
+            not_agreed.extend(rest);
+        }
+        voices.push(Voice { layer, who: Who::File(path), of_project });
     }
-    let mut origins = Vec::new();
-    let settings = settle(&voices, flags.agent_args, &mut origins);
-    let mut resolved = Resolved { settings, origins, files, warnings, named_prompt: None };
+    let settled = |voices: &[Voice]| {
+        let mut origins = Vec::new();
+        (settle(voices, flags.agent_args.clone(), &mut origins), origins)
+    };
+    let (settings, origins) = settled(&voices);
+    let mut resolved = Resolved { settings, origins, files, warnings, named_prompt: None, agreed, not_agreed };
+    // What makes no sense is told before the user is asked to agree to it.
     check_sense(&resolved, dirs)?;
+    if !resolved.not_agreed.is_empty() {
+        for voice in voices.iter_mut().filter(|voice| voice.of_project) {
+            resolved.not_agreed.iter().for_each(|wish| forget(&mut voice.layer, &wish.key));
+            mark(&mut voice.layer);
+        }
+        (resolved.settings, resolved.origins) = settled(&voices);
+    }
     resolved.named_prompt = resolved.settings.critic.prompt_file.clone().map(|path| {
         let chosen_by_project = !users_own(&resolved.origin("critic.prompt_file"), dirs);
         NamedPrompt { path, within: chosen_by_project.then(|| project.root().to_owned()) }
     });
     Ok(resolved)
+}
+
+impl Voice {
+    fn of_user(layer: Layer, who: Who) -> Self {
+        Self { layer, who, of_project: false }
+    }
+}
+
+/// What a project's file asks for that would count below these voices and needs the user's agreement. Its tokens always
+/// count: they are added to the user's.
+fn wishes(written: &Layer, file: &Path, project: &Project, above: &[Voice]) -> Vec<Wish> {
+    let said = serde_json::to_value(written).unwrap_or_default();
+    let wished = KEYS.iter().filter_map(|key| {
+        let effect = match key.from_project {
+            FromProject::NeedsConsent(effect) => effect,
+            FromProject::Free | FromProject::Never => return None,
+        };
+        let value = said.pointer(&key.pointer()).filter(|value| !asks_nothing(value))?;
+        let overruled = key.path != "tokens" && above.iter().any(|voice| has(&voice.layer, key));
+        (!overruled).then(|| Wish::new(project.root(), file, key.path, effect, value))
+    });
+    wished.collect()
+}
+
+/// An empty list, as `ccc init` writes them, asks for nothing.
+fn asks_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// Takes a key out of a layer.
+fn forget(layer: &mut Layer, path: &str) {
+    let Ok(mut said) = serde_json::to_value(&*layer) else { return *layer = Layer::default() };
+    let pointer = format!("/{}", path.replace('.', "/"));
+    if let Some(value) = said.pointer_mut(&pointer) {
+        *value = Value::Null;
+    }
+    *layer = serde_json::from_value(said).unwrap_or_default();
+}
+
+/// Marks the tokens of a project's layer as such.
+fn mark(layer: &mut Layer) {
+    for entry in layer.tokens.iter_mut().flatten() {
+        entry.of_project = true;
+    }
+}
+
+/// The tokens of all voices: those of the user's strongest one, and after them the project's.
+fn tokens(voices: &[Voice]) -> Vec<TokenEntry> {
+    let users = voices.iter().filter(|voice| !voice.of_project).find_map(|voice| voice.layer.tokens.clone());
+    let projects = voices.iter().filter(|voice| voice.of_project).find_map(|voice| voice.layer.tokens.clone());
+    users.into_iter().chain(projects).flatten().collect()
 }
 
 /// A key that nobody knows is refused: a misspelt bound would be none. Only in the older ccc's file, which holds settings of
@@ -313,7 +395,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
                 }
             })
             .collect(),
-        tokens: layer.tokens.unwrap_or_default(),
+        tokens: tokens(voices),
         critic: CriticSettings {
             prompt_file: layer.critic.prompt_file.map(PathBuf::from),
             prompt: layer.critic.prompt.unwrap_or(CriticPromptAs::Message),
@@ -381,8 +463,12 @@ fn has(layer: &Layer, key: &Key) -> bool {
 fn users_own(origin: &Origin, dirs: &Dirs) -> bool {
     match origin {
         Origin::Default | Origin::Variable(_) | Origin::Flag(_) => true,
-        Origin::File(path) => *path == dirs.config_file() || *path == dirs.claude_config_file(),
+        Origin::File(path) => is_users(path, dirs),
     }
+}
+
+fn is_users(file: &Path, dirs: &Dirs) -> bool {
+    file == dirs.config_file() || file == dirs.claude_config_file()
 }
 
 /// Values of the right type that cannot be meant.

@@ -75,6 +75,8 @@ pub struct TokenEntry {
     pub provider: Provider,
     /// Where the value is.
     pub place: TokenPlace,
+    /// A file of the project names it: it comes after the user's own, and its command is run without them.
+    pub of_project: bool,
 }
 
 /// Where a configured token's value is.
@@ -171,7 +173,7 @@ impl TryFrom<WrittenEntry> for TokenEntry {
         if provider != Provider::Anthropic && kind != TokenEntryKind::ApiKey {
             return Err(EntryFault::KindOfAnotherProvider);
         }
-        Ok(Self { label, kind, provider, place })
+        Ok(Self { label, kind, provider, place, of_project: false })
     }
 }
 
@@ -229,8 +231,13 @@ mod tests {
     #[test]
     fn an_entry_names_exactly_one_place_and_what_does_not_fit_is_said() {
         let read = |text: &str| serde_json::from_str::<TokenEntry>(text).map_err(|error| error.to_string());
-        let entry =
-            |place| TokenEntry { label: None, kind: TokenEntryKind::ApiKey, provider: Provider::Anthropic, place };
+        let entry = |place| TokenEntry {
+            label: None,
+            kind: TokenEntryKind::ApiKey,
+            provider: Provider::Anthropic,
+            place,
+            of_project: false,
+        };
         let command = |timeout| TokenPlace::Command { line: "op read x".to_owned(), timeout };
         for (text, expected) in [
             (r#"{"env": "WORK"}"#, entry(TokenPlace::Env("WORK".to_owned()))),

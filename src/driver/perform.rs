@@ -259,7 +259,7 @@ impl World {
 
     fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64) {
         let mut spec = CommandSpec::shell(command, PathBuf::from(&self.core.plan().cwd));
-        spec.env.clone_from(&self.env.0);
+        spec.env.clone_from(&self.bare_env.0);
         spec.timeout = Duration::from_millis(timeout_ms);
         spec.grace = CHECK_GRACE;
         spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;

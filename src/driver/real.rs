@@ -88,6 +88,8 @@ pub struct Setup {
     pub program: Program,
     /// The children's environment.
     pub env: ChildEnv,
+    /// The same without any credential, also of other providers: for checks and for ccc's own helpers.
+    pub bare_env: ChildEnv,
     /// The tokens that agent and critic may get.
     pub wallet: Wallet,
     /// How the agent's stdout reaches us.
@@ -132,13 +134,14 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             journal: setup.journal,
             heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
             run_dir: setup.run_dir,
-            ours: Arc::new(Ours::of_process(&setup.state_dir, &setup.env)),
+            ours: Arc::new(Ours::of_process(&setup.state_dir, &setup.bare_env)),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
             redactor: SharedRedactor::new(setup.redactor),
             started_unix_ms: setup.started_unix_ms,
             program: setup.program,
             env: setup.env,
+            bare_env: setup.bare_env,
             wallet: setup.wallet,
             transport: setup.transport,
             session_lock: setup.session_lock,
@@ -173,6 +176,7 @@ pub(super) struct World {
     pub(super) started_unix_ms: i64,
     pub(super) program: Program,
     pub(super) env: ChildEnv,
+    pub(super) bare_env: ChildEnv,
     pub(super) wallet: Wallet,
     pub(super) transport: Transport,
     pub(super) session_lock: Option<SessionLock>,

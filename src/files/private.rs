@@ -89,6 +89,18 @@ pub fn private_dir_fault(dir: &Path) -> io::Result<Option<DirFault>> {
     }
 }
 
+/// The same for a directory inside the state directory, where no link is followed.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn private_subdir_fault(dir: &Path) -> io::Result<Option<DirFault>> {
+    match rustix::fs::lstat(dir) {
+        Ok(stat) => Ok(judge(&stat)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes a directory, and those above it, that only the user may look into.
 ///
 /// # Errors

@@ -114,6 +114,32 @@ impl SessionLock {
     }
 }
 
+/// A lock of any name below the state directory, for as long as this lives.
+#[derive(Debug)]
+pub struct NamedLock {
+    _held: HeldFile,
+}
+
+impl NamedLock {
+    /// Takes the lock `<state>/<dir>/<name>`; `what` says in an error what is locked.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the file cannot be used.
+    pub fn take(state_dir: &Path, dir: &str, name: &str, what: &str, holder: &Holder) -> Result<NamedLock, LockError> {
+        let dir = state_dir.join(dir);
+        make_private_dir(&dir).map_err(|source| LockError::Io { path: dir.clone(), source })?;
+        HeldFile::take(&dir.join(name), what, holder).map(|held| NamedLock { _held: held })
+    }
+
+    /// Who holds it now; `None` when nobody does.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be used.
+    pub fn holder(state_dir: &Path, dir: &str, name: &str) -> Result<Option<Holder>, LockError> {
+        RunLock::holder(&state_dir.join(dir).join(name))
+    }
+}
+
 #[derive(Debug)]
 struct HeldFile {
     path: PathBuf,

@@ -23,7 +23,9 @@ mod shared;
 mod sources;
 pub mod usage;
 
-pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, OddFile, SettingsPlaces};
+pub use agent_settings::{
+    AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project,
+};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
     CredentialKind, Fingerprint, SeenValue, Source, variables,
@@ -35,6 +37,6 @@ pub use keychain::{Keychain, KeychainFault, SECURITY};
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
-pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of};
+pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of, without_credentials};
 
 pub use crate::config::Provider;

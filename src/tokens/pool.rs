@@ -52,7 +52,7 @@ impl Pool {
     /// Looks for tokens. `agent` is what the settings of the agent's CLI say, when it is that CLI which gets the token:
     /// then its login and its helper count, too. Other programs find none of these.
     ///
-    /// The configuration's entries come first, in their order. Then the CLI's own order (facts §9): API keys, bearer
+    /// The entries of the user's configuration come first, in their order; those of a project's file come last. Between them the CLI's own order (facts §9): API keys, bearer
     /// tokens, helper, OAuth tokens, login; the first of all is what a run starts with as long as nothing is known. A
     /// value that is found twice counts once, under the first label.
     ///
@@ -67,7 +67,7 @@ impl Pool {
         let Places { env, dirs, project } = places;
         let base = Base { env, home: &dirs.home, cwd: &project.cwd };
         let mut found = Found { hidden: sources::foreign_values(env, provider), ..Found::default() };
-        sources::from_entries(base, entries, provider, &mut found)?;
+        sources::from_entries(base, entries, provider, false, &mut found)?;
         let configured = !found.credentials.is_empty();
         sources::from_variables(base, provider, CredentialKind::ApiKey, &mut found)?;
         sources::from_variables(base, provider, CredentialKind::AuthToken, &mut found)?;
@@ -86,6 +86,8 @@ impl Pool {
                 found.add(login)?;
             }
         }
+        // Whatever the user has comes before what a project brings.
+        sources::from_entries(base, entries, provider, true, &mut found)?;
         let conflicts = agent.map(|agent| agent.conflicts(&found.credentials)).unwrap_or_default();
         if !configured && let Some(warning) = billed(&found.credentials) {
             found.warnings.push(warning);

@@ -273,15 +273,20 @@ fn without_comment(line: &str) -> &str {
     line.get(..comment.map_or(line.len(), |(at, _)| at)).unwrap_or_default().trim()
 }
 
-/// The tokens that the configuration names, in its order.
+/// The tokens that the configuration names, in its order: those of the user, or those of a file of the project.
+///
+/// A command that a project names is run without any credential of the user's. The user's own command keeps them: it may be
+/// what exchanges one for another.
 pub(super) fn from_entries(
     base: Base<'_>,
     entries: &[TokenEntry],
     provider: Provider,
+    of_project: bool,
     found: &mut Found,
 ) -> Result<(), PoolError> {
     let mut command_env: Option<Arc<Vec<(OsString, OsString)>>> = None;
-    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.provider == provider) {
+    let meant = |entry: &TokenEntry| entry.provider == provider && entry.of_project == of_project;
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| meant(entry)) {
         let place = format!("tokens[{index}]");
         let label = entry.label.clone();
         let kind = match entry.kind {
@@ -303,7 +308,8 @@ pub(super) fn from_entries(
             }
             TokenPlace::Command { line, timeout } => {
                 let env = command_env.get_or_insert_with(|| {
-                    Arc::new(base.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+                    let env = if of_project { &without_credentials(base.env, entries) } else { base.env };
+                    Arc::new(env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
                 });
                 let command = FetchCommand::new(line.clone(), *timeout, base.cwd.to_owned(), Arc::clone(env));
                 let label = label.unwrap_or_else(|| format!("command of {place}"));
@@ -329,6 +335,33 @@ pub(super) fn taken_away(env: &Env, entries: &[TokenEntry], provider: Provider) 
         }
     }
     names.into_iter().collect()
+}
+
+/// Variables besides those of [`FAMILIES`] that hold a credential of the agent's CLI.
+const OTHER_CREDENTIALS: [&str; 6] = [
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_FOUNDRY_API_KEY",
+    "ANTHROPIC_IDENTITY_TOKEN",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_SESSION_ACCESS_TOKEN",
+];
+
+/// The environment without any credential that ccc knows of, of every provider: for whatever is started that no credential is
+/// meant for. `entries` are the tokens of the configuration, whose variables count as well.
+#[must_use]
+pub fn without_credentials(env: &Env, entries: &[TokenEntry]) -> Env {
+    let named = |name: &str| {
+        entries.iter().any(|entry| match &entry.place {
+            TokenPlace::Env(variable) => variable == name,
+            TokenPlace::File(_) | TokenPlace::Command { .. } => false,
+        })
+    };
+    let kept = env.pairs().filter(|(name, _)| {
+        let Some(name) = name.to_str() else { return true };
+        variable_of(name).is_none() && !OTHER_CREDENTIALS.contains(&name) && !named(name)
+    });
+    Env::from_pairs(kept)
 }
 
 /// The values of other providers' variables: the agent and its tools may have them, but they must not be shown.
@@ -374,7 +407,7 @@ mod tests {
         let env = Env::from_pairs(pairs.iter().copied());
         let entries: Vec<TokenEntry> = serde_json::from_str(entries).expect("entries");
         let mut found = Found::default();
-        from_entries(Base { env: &env, home, cwd: home }, &entries, Provider::Anthropic, &mut found)?;
+        from_entries(Base { env: &env, home, cwd: home }, &entries, Provider::Anthropic, false, &mut found)?;
         Ok(found)
     }
 
@@ -452,6 +485,29 @@ mod tests {
         assert!(warnings.contains("ANTHROPIC_API_KEY begins or ends"), "{warnings}");
         assert!(warnings.contains("ANTHROPIC_API_KEY_2 has white space inside"), "{warnings}");
         assert!(!warnings.contains("made-up"), "{warnings}");
+    }
+
+    #[test]
+    fn an_environment_without_credentials_has_none_of_any_provider_in_any_form() {
+        let pairs = [
+            ("PATH", "/bin"),
+            ("ANTHROPIC_BASE_URL", "https://gateway.example"),
+            ("ANTHROPIC_API_KEY", "a"),
+            ("ANTHROPIC_API_KEY_12", "b"),
+            ("ANTHROPIC_AUTH_TOKENS", "c,d"),
+            ("CLAUDE_CODE_OAUTH_TOKENS_FILE", "e"),
+            ("ANTHROPIC_CUSTOM_HEADERS", "x-api-key: f"),
+            ("OPENAI_API_KEYS", "g"),
+            ("GEMINI_API_KEY", "h"),
+            ("GOOGLE_API_KEY_2", "i"),
+            ("CO_API_KEY", "j"),
+            ("WORK", "k"),
+        ];
+        let entries: Vec<TokenEntry> =
+            serde_json::from_str(r#"[{"env": "WORK"}, {"command": "pass"}]"#).expect("entries");
+        let bare = without_credentials(&Env::from_pairs(pairs), &entries);
+        let names: Vec<_> = bare.names().map(|name| name.to_str().expect("UTF-8")).collect();
+        assert_eq!(names, ["ANTHROPIC_BASE_URL", "PATH"]);
     }
 
     #[test]

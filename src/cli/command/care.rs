@@ -12,7 +12,7 @@ use clap::Args;
 use super::supervise::canonical;
 use crate::cli::command_tokens::{CommandTokens, provider_of};
 use crate::cli::conduct::{lock_error, state_error};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::core::command::{BeatPlan, CommandCore, CommandPlan};
 use crate::core::{Finish, Outcome};
@@ -106,8 +106,9 @@ pub struct CareArgs {
 /// # Errors
 /// When it cannot be started, or has failed for good.
 pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let settings = context.settings(Flags::default())?.settings;
+    let resolved = context.settings(Flags::default())?;
     let project = context.project()?;
+    let settings = trust::require_tokens(resolved, !args.no_tokens, &project, context)?;
     let Some((program, rest)) = args.command.split_first() else {
         return Err(CliError::new(ErrorKind::Usage, "there is no command").hint("as in: ccc supervise -- make test"));
     };
@@ -117,6 +118,10 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         (false, Some(named)) => Some(named),
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
+    if provider == Some(Provider::Anthropic) {
+        // Whoever reads those settings sends the token where they say.
+        trust::require_agent_settings(&[], &project, context)?;
+    }
     let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
     let terminal = OuterTerminal::find();
     if args.interactive && terminal.is_none() {

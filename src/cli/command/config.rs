@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::{CliError, Context, ExitCode, Paint};
+use crate::cli::{CliError, Context, ExitCode, Paint, trust};
 use crate::config::{Flags, Resolved, schema};
 
 /// Show the configuration, its files or its schema.
@@ -51,6 +51,7 @@ pub fn run(args: ConfigArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn show(json: bool, context: &Context) -> Result<(), CliError> {
     let resolved = context.settings(Flags::default())?;
+    trust::tell(&resolved.not_agreed, context);
     if json {
         context.printer.line(format_args!("{:#}", as_json(&resolved)));
         return Ok(());

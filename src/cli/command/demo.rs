@@ -10,7 +10,9 @@ use crate::cli::conduct::{Night, begin};
 use crate::cli::credentials::RunTokens;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::BUILT_IN;
-use crate::config::{CheckEntry, Dirs, Env, Flags, Layer, OutputFormat, Project, Provider, Span, Transport, resolve};
+use crate::config::{
+    CheckEntry, Consents, Dirs, Env, Flags, Layer, OutputFormat, Project, Provider, Span, Transport, resolve,
+};
 use crate::demo::night;
 use crate::tokens::{Credential, CredentialKind, Pool};
 
@@ -52,7 +54,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
     };
     let nobody = Dirs::new(&dir, &dir.join("config"), &dir.join("state"), &Env::default());
     let flags = Flags { layer, agent_args: Vec::new() };
-    let settings = resolve(&nobody, &Project::find(&night.project), &Env::default(), flags)?.settings;
+    let settings =
+        resolve(&nobody, &Project::find(&night.project), &Env::default(), &Consents::default(), flags)?.settings;
     let plan = plan(PlanParts {
         task: night.task.clone(),
         cwd: night.project.display().to_string(),
@@ -84,6 +87,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             .map(|(name, value)| (OsString::from(name), OsString::from(value)))
             .collect(),
         hand_over: false,
+        share_tree: false,
     };
     let code = begin(plan, &conduct, context)?;
     context.printer.talk(format_args!(

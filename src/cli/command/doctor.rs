@@ -8,12 +8,14 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::credentials;
+use crate::cli::context::state_fault;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
+use crate::cli::{credentials, trust};
 use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
+use crate::tokens::without_credentials;
 
 /// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git.
@@ -96,10 +98,11 @@ fn print(finding: &Finding, printer: &Printer) {
 }
 
 fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
-    let resolved = resolve(dirs, project, &context.env, Flags::default());
+    let consents = context.consents().unwrap_or_default();
+    let resolved = resolve(dirs, project, &context.env, &consents, Flags::default());
     let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
     let mut findings = vec![
-        agent(settings.and_then(|settings| settings.agent.path.as_deref()), context, dirs, project),
+        agent(resolved.as_ref().ok(), context, dirs, project),
         credential(
             settings.map_or(&[], |settings| &settings.tokens),
             settings.map_or(&[], |settings| &settings.agent.args),
@@ -109,25 +112,35 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
         pty(open_pty),
     ];
     let named_prompt = resolved.as_ref().ok().and_then(|resolved| resolved.named_prompt.clone());
+    if let Ok(resolved) = &resolved {
+        findings.extend(agreement(resolved, context, project));
+    }
     findings.push(match resolved {
         Ok(resolved) => configuration(&resolved),
         Err(error) => Finding::error("configuration", error.into()),
     });
     findings.push(critic_prompt(named_prompt.as_ref(), dirs, project));
-    findings.push(writable("state directory", &dirs.state));
+    findings.push(state_directory(&dirs.state));
     findings.push(writable("config directory", &dirs.config));
     findings.push(git(context, project));
     findings
 }
 
-fn agent(named: Option<&Path>, context: &Context, dirs: &Dirs, project: &Project) -> Finding {
+fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &Project) -> Finding {
     const SUBJECT: &str = "agent";
+    if let Some(wish) = resolved.and_then(|it| it.not_agreed.iter().find(|wish| wish.key == "agent.path")) {
+        let text = format!("{}: not started, since you have not agreed to it", wish.shown.join(" "));
+        return Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND));
+    }
+    let settings = resolved.map(|resolved| &resolved.settings);
+    let named = settings.and_then(|settings| settings.agent.path.as_deref());
     let path = match agent::locate(named, &context.env, dirs, &project.cwd) {
         Ok(path) => path,
         Err(error) => return Finding::error(SUBJECT, error.into()),
     };
     let shown = path.display();
-    match agent::ask_version(&path, VERSION_TIMEOUT) {
+    let bare = without_credentials(&context.env, settings.map_or(&[], |settings| &settings.tokens));
+    match agent::ask_version(&path, &bare, VERSION_TIMEOUT) {
         Err(fault) => Finding::fail(
             SUBJECT,
             format!("{shown}: {fault}"),
@@ -229,6 +242,21 @@ fn configuration(resolved: &Resolved) -> Finding {
     }
 }
 
+/// What the project's files ask for, when they ask for something that needs the user's agreement.
+fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Option<Finding> {
+    const SUBJECT: &str = "trust";
+    let wishes = match trust::of_project(resolved, project, context) {
+        Ok(wishes) => wishes,
+        Err(error) => return Some(Finding::error(SUBJECT, error)),
+    };
+    if !wishes.not_agreed.is_empty() {
+        let text = format!("you have not agreed to {}", trust::named(&wishes.not_agreed));
+        return Some(Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND)));
+    }
+    (!wishes.agreed.is_empty())
+        .then(|| Finding::ok(SUBJECT, format!("you have agreed to {}", trust::named(&wishes.agreed))))
+}
+
 fn critic_prompt(named: Option<&NamedPrompt>, dirs: &Dirs, project: &Project) -> Finding {
     const SUBJECT: &str = "critic's prompt";
     match prompt::find(named, project, dirs) {
@@ -237,6 +265,14 @@ fn critic_prompt(named: Option<&NamedPrompt>, dirs: &Dirs, project: &Project) ->
             Finding::ok(SUBJECT, format!("{path}: {}", prompt.origin))
         }
         Err(error) => Finding::error(SUBJECT, error.into()),
+    }
+}
+
+fn state_directory(dir: &Path) -> Finding {
+    const SUBJECT: &str = "state directory";
+    match state_fault(dir) {
+        Some((dir, fault)) => Finding::fail(SUBJECT, format!("{} {fault}", dir.display()), fault.remedy(&dir)),
+        None => writable(SUBJECT, dir),
     }
 }
 
@@ -269,6 +305,8 @@ fn git(context: &Context, project: &Project) -> Finding {
         .current_dir(&project.cwd)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
+        .env_clear()
+        .envs(without_credentials(&context.env, &[]).pairs())
         .output();
     match inside {
         Ok(output) if output.status.success() => {

@@ -17,4 +17,5 @@ pub mod scripted_agent;
 pub mod simulate;
 pub mod supervise;
 pub mod tokens;
+pub mod trust;
 pub mod usage;

@@ -4,13 +4,15 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Args;
+use rustix::fs::OFlags;
 
 use crate::cli::conduct::{Continuation, Night, go_on, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Cost, Flags, OutputFormat, Project, Span, Transport};
 use crate::core::{Action, Finish, OperatorInput, Outcome};
 use crate::driver;
+use crate::files::open_private;
 use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
 
 /// Go on with a run that was interrupted.
@@ -47,6 +49,10 @@ pub struct ResumeArgs {
     #[arg(long)]
     pub no_hand_over: bool,
 
+    /// Go on although another run works in the run's directory or repository.
+    #[arg(long)]
+    pub share_tree: bool,
+
     /// How the agent's output reaches ccc: pty or pipe.
     #[arg(long, value_enum, value_name = "HOW")]
     pub transport: Option<Transport>,
@@ -67,6 +73,10 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
             .hint("a command has no session to go on with; start it again: ccc supervise -- CMD"));
     }
+    open_private(&run_dir.journal(), OFlags::RDONLY).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+            .hint("a run goes on from a journal of your own only")
+    })?;
     let mut last_finish = None;
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
         if let Action::Finish(finish) = action {
@@ -105,13 +115,15 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         )
         .hint("install it there again"));
     }
-    let settings = context.settings(Flags::default())?.settings;
+    let resolved = context.settings(Flags::default())?;
     // The agent starts in the run's directory, so the settings there are the ones that it reads.
     let project = Project::find(Path::new(&plan.cwd));
+    let settings = trust::require_tokens(resolved, true, &context.project()?, context)?;
     let gathered = credentials::gather(context, &project, &settings.tokens, &plan.agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
+    trust::require_agent_settings(&plan.agent_args, &project, context)?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -150,6 +162,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         prompt_origin: "the run's journal".to_owned(),
         extra_env: Vec::new(),
         hand_over: !args.no_hand_over,
+        share_tree: args.share_tree,
     };
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };

@@ -10,7 +10,7 @@ use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -20,8 +20,9 @@ use crate::config::{
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
+use crate::guard::{PromptNews, SeenPrompt};
 use crate::journal;
-use crate::tokens::Gathered;
+use crate::tokens::{Gathered, without_credentials};
 
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -111,6 +112,10 @@ pub struct SuperviseArgs {
     #[arg(long)]
     pub no_hand_over: bool,
 
+    /// Start although another run works in this directory or repository.
+    #[arg(long)]
+    pub share_tree: bool,
+
     /// Arguments for the agent.
     #[arg(last = true, value_name = "AGENT ARGS")]
     pub agent_args: Vec<String>,
@@ -190,16 +195,21 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
         context.cwd()?,
         &context.stdin,
     )?;
-    let resolved = context.settings(args.flags())?;
+    let mut resolved = context.settings(args.flags())?;
     let project = context.project()?;
     let dirs = context.dirs()?;
+    if trust::require(&resolved.not_agreed, &project, context)? {
+        resolved = context.settings(args.flags())?;
+    }
     let settings = &resolved.settings;
     let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
-    let agent = agent::find(settings.agent.path.as_deref(), &context.env, dirs, &project.cwd)?;
+    let bare = without_credentials(&context.env, &settings.tokens);
+    let agent = agent::find(settings.agent.path.as_deref(), &bare, dirs, &project.cwd)?;
     let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
     }
+    trust::require_agent_settings(&settings.agent.args, &project, context)?;
     Ok(Prepared { task, resolved, prompt, agent, tokens, project })
 }
 
@@ -246,8 +256,30 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
             .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
         extra_env: Vec::new(),
         hand_over: !args.no_hand_over,
+        share_tree: args.share_tree,
     };
+    tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
     begin(plan, &night, context)
+}
+
+/// Names a critic's prompt of the project that is another one than in the last run here: whoever changed it changed what
+/// *done* means.
+fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
+    let seen = SeenPrompt::new(&context.dirs()?.state, project.root());
+    let file = prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+    let what = match seen.news(prompt) {
+        None => None,
+        Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),
+        Some(PromptNews::Changed) => Some(format!("{file} has changed since the last run here")),
+        Some(PromptNews::Gone) => Some(format!("this project's SUPERVISOR.md is gone; the critic's prompt is {file}")),
+    };
+    if let Some(what) = what {
+        context.printer.talk(format_args!("note: {what} (`ccc prompt` shows it)"));
+    }
+    if let Err(error) = seen.remember(prompt) {
+        tracing::warn!(%error, "the critic's prompt cannot be remembered for the next run");
+    }
+    Ok(())
 }
 
 /// The current directory without symbolic links: agents report theirs so, and a session belongs to it.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::usage::span;
 use crate::cli::reset_time::reset_time;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials};
-use crate::config::{Flags, Provider, Settings};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, trust};
+use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
 use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage, UsageCache};
@@ -95,7 +95,7 @@ pub fn run(args: TokensArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let now_unix_ms = driver::unix_ms();
-    let settings = context.settings(Flags::default())?.settings;
+    let settings = trust::settings_told(context)?;
     let pools = pools(&settings, context)?;
     let states = SharedTokens::new(&context.dirs()?.state).read().map_err(|error| {
         CliError::new(ErrorKind::Io, error.to_string())
@@ -137,7 +137,7 @@ struct Checked {
 }
 
 fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
-    let settings = context.settings(Flags::default())?.settings;
+    let settings = trust::settings_told(context)?;
     let pools = pools(&settings, context)?;
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
     let (dirs, project) = (context.dirs()?, context.project()?);

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::cli::credentials::{gather, in_keychain, login_place};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
-use crate::config::{Flags, UsageSettings};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
+use crate::config::UsageSettings;
 use crate::core::pool::{Choice, choose};
 use crate::core::{TokenFact, TokenId};
 use crate::driver::unix_ms;
@@ -55,7 +55,7 @@ pub struct UsageArgs {
 pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dirs = context.dirs()?;
     let project = context.project()?;
-    let settings = context.settings(Flags::default())?.settings;
+    let settings = trust::settings_told(context)?;
     let gathered = gather(context, &project, &settings.tokens, &[])?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);

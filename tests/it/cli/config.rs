@@ -23,6 +23,7 @@ fn layered() -> Sandbox {
         r#"{"providers": {"kimi": {}}, "current_provider": "kimi", "grace": "6s", "transport": "pipe",
            "critic": {"model": "sonnet"}}"#,
     );
+    sandbox.trust();
     sandbox
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ccc::config::Env;
 use ccc::config::agent::{VersionFault, ask_version};
 
 use super::sandbox::Sandbox;
@@ -45,7 +46,7 @@ fn a_program_that_does_not_answer_is_killed_and_reported() {
     let sandbox = Sandbox::new();
     // Returning at all shows the kill: the child is waited for.
     let program = sandbox.script("bin/claude", "read -r line < /dev/tty; while :; do :; done");
-    let fault = ask_version(&program, Duration::from_millis(200)).expect_err("no answer");
+    let fault = ask_version(&program, &Env::of_process(), Duration::from_millis(200)).expect_err("no answer");
     assert!(matches!(fault, VersionFault::Timeout(_)), "{fault:?}");
 }
 
@@ -62,6 +63,12 @@ fn the_agent_is_found_at_its_usual_places_in_order() {
     assert!(line().contains("[ROOT]/bin/claude,"), "{}", line());
     sandbox.script("project/tool", "echo 2.1.329");
     sandbox.write("project/.ccc.json", r#"{"agent": {"path": "./tool"}}"#);
+    let unasked = line();
+    assert!(
+        unasked.starts_with("fail") && unasked.contains("./tool: not started, since you have not agreed"),
+        "{unasked}"
+    );
+    sandbox.trust();
     assert!(line().contains("[ROOT]/project/tool,"), "{}", line());
 }
 

@@ -53,10 +53,13 @@ fn bounded(sandbox: &Sandbox, args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
+/// A command that meets an odd file, and its exit code then.
+type Met = (&'static [&'static str], i32);
+
 /// Where an odd file stands, and which commands meet it with which exit code.
-fn places() -> Vec<(&'static str, Vec<(&'static [&'static str], i32)>)> {
+fn places() -> Vec<(&'static str, Vec<Met>)> {
     const RUN: &[&str] = &["--supervisor", "-p", "x"];
-    let configuration: Vec<(&[&str], i32)> =
+    let configuration: Vec<Met> =
         vec![(&["config"], 2), (&["prompt"], 2), (&["tokens"], 2), (&["doctor"], 1), (RUN, 2)];
     vec![
         ("project/.ccc.json", configuration.clone()),

@@ -54,6 +54,12 @@ fn prepared(sandbox: &Sandbox, args: &[&str], vars: &[(&str, &str)], stdin: &[u8
     prepare(&args, &context).expect("a run can begin")
 }
 
+/// Agrees to what the project's files ask for.
+fn agreed(sandbox: &Sandbox) {
+    let (context, _, err) = context(sandbox, &[], Vec::new());
+    assert_eq!(run(["ccc", "trust", "--yes"], &context), 0, "{}", err.text());
+}
+
 #[test]
 fn it_can_be_called_twice_with_different_surroundings() {
     let (one, two) = (Sandbox::new(), Sandbox::new());
@@ -99,6 +105,7 @@ fn flags_stand_over_variables_and_files() {
         "project/.ccc.json",
         r#"{"agent": {"args": ["--model", "opus"]}, "checks": ["a"], "grace": "4s", "stall_timeout": "1m"}"#,
     );
+    agreed(&sandbox);
     let prepared = prepared(
         &sandbox,
         &[

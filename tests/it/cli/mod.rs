@@ -12,5 +12,7 @@ mod init;
 mod library;
 mod prompt;
 mod sandbox;
+mod state;
 mod tokens;
+mod trust;
 mod usage;

@@ -56,6 +56,18 @@ impl Sandbox {
         command
     }
 
+    /// Agrees to all that the project's files ask for, as this command's environment has it.
+    pub(super) fn trust(&self) {
+        for state in [None, Some(self.path("state"))] {
+            let mut command = self.ccc(&["trust", "--yes"]);
+            if let Some(state) = state {
+                command.env("CCC_STATE_DIR", state);
+            }
+            let seen = self.seen(command);
+            assert!(seen.starts_with("exit code 0\n"), "{seen}");
+        }
+    }
+
     /// Runs it and writes down all that can be seen of it.
     pub(super) fn seen(&self, mut command: Command) -> String {
         let output = command.output().expect("ccc runs");

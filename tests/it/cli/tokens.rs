@@ -42,7 +42,7 @@ fn sandbox() -> Sandbox {
         {"label": "plan", "kind": "oauth", "env": "PLAN"},
         {"label": "vault", "kind": "oauth", "command": "echo made-up-vault; touch ran"},
     ]});
-    sandbox.write("project/.ccc.json", entries.to_string());
+    sandbox.write("home/.config/ccc/ccc.json", entries.to_string());
     sandbox
 }
 
@@ -209,7 +209,7 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
         "tokens": [command("broken", "echo made-up-1 >&2; exit 3"), command("vault", "printf 'made-up-vault-value\\n'")],
         "budgets": {"max_restarts": 0}, "transport": "pipe",
     });
-    sandbox.write("project/.ccc.json", entries.to_string());
+    sandbox.write("home/.config/ccc/ccc.json", entries.to_string());
     let start = || {
         let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
         ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
@@ -225,7 +225,7 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
     assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");
     assert!(!env.contains("ANTHROPIC_API_KEYS"), "{env}");
     assert_no_value_below(&sandbox.path("state"));
-    sandbox.write("project/.ccc.json", json!({"tokens": [command("broken", "exit 3")]}).to_string());
+    sandbox.write("home/.config/ccc/ccc.json", json!({"tokens": [command("broken", "exit 3")]}).to_string());
     let mut ccc = sandbox.ccc(&["--supervisor", "-p", "x"]);
     ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
     let seen = sandbox.seen(ccc);
@@ -510,7 +510,7 @@ fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
     }
     let vault =
         json!({"tokens": [{"label": "vault", "kind": "oauth", "command": "echo qzjxkvw"}], "transport": "pipe"});
-    sandbox.write("project/.ccc.json", vault.to_string());
+    sandbox.write("home/.config/ccc/ccc.json", vault.to_string());
     let seen = ccc(&run, "");
     assert_eq!(seen.matches(&told("vault")).count(), 1, "{seen}");
 }

@@ -33,6 +33,7 @@ on_both! {
     fn a_failing_check_goes_back_without_a_critic_and_all_results_are_in_the_brief(cli) {
         let ground = Ground::new();
         ground.write(".ccc.json", r#"{"checks": ["cat made.txt || { echo THE-FILE-IS-MISSING; exit 7; }", "echo second-check"]}"#);
+        ground.trust();
         let api = ScriptedApi::start(script(
             vec![said("Done."), bash("echo made > made.txt"), said("Now it is.")],
             vec![approval()],
@@ -60,6 +61,7 @@ on_both! {
             ".ccc.json",
             r#"{"checks": [{"command": "setsid tail -f /dev/null & echo BEFORE; tail -f /dev/null", "timeout": "1s"}]}"#,
         );
+        ground.trust();
         let api = ScriptedApi::start(
             crate::scripted_api::Script::new().always_on(When::no_user_text(BRIEF), said("Done.")),
         )

@@ -120,6 +120,7 @@ on_both! {
         let ground = Ground::new();
         ground.write("SUPERVISOR.md", "You are the STRICT-REVIEWER of this project.\n");
         ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(python3 -c:*)\"]}}");
+        ground.trust();
         let look = || bash("python3 -c \"print(6*7)\"");
         let api = ScriptedApi::start(script(vec![look(), said("Done.")], vec![look(), approval()])).unwrap();
         let args = ["-p", "do it", "--critic-model", "claude-haiku-4-5", "--max-iterations", "1"];

@@ -80,6 +80,13 @@ impl Ground {
         write(&self.project().join(name), text)
     }
 
+    /// Agrees to all that the project's files ask for.
+    #[track_caller]
+    pub(crate) fn trust(&self) {
+        let output = self.command("http://127.0.0.1:9", ["trust", "--yes"]).output().expect("ccc runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Reads a file of the project.
     pub(crate) fn read(&self, name: &str) -> String {
         let path = self.project().join(name);

@@ -157,7 +157,7 @@ on_both! {
             std::fs::write(ground.home().join(&name), &values[at]).unwrap();
             json!({"kind": "oauth", "label": name, "command": format!("cat \"$HOME/{name}\"")})
         });
-        ground.write(".ccc.json", &json!({"tokens": vaults}).to_string());
+        ground.write("../home/ccc-config/ccc.json", &json!({"tokens": vaults}).to_string());
         let night = Night::new(&ground, values, oauth_header);
         night.play(&ground, cli, Reply::limit_reached("five_hour", 3_600));
         assert_eq!(night.held(cli, "first-tool"), [("CLAUDE_CODE_OAUTH_TOKEN".to_owned(), 0)]);

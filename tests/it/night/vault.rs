@@ -18,7 +18,7 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 pub(crate) fn locked(ground: &Ground) {
     let command = "echo $$ >> vault.pids; env -i setsid sh -c 'echo $$ >> vault.pids; sleep 600' & sleep 600";
     let token = json!({"kind": "oauth", "label": "vault", "command": command, "timeout": "5m"});
-    ground.write(".ccc.json", &json!({"tokens": [token]}).to_string());
+    ground.write("../home/ccc-config/ccc.json", &json!({"tokens": [token]}).to_string());
 }
 
 /// The processes of the command, once both run.
@@ -88,9 +88,9 @@ fn ctrl_c_at_the_terminal_while_a_password_manager_hangs_ends_the_run_at_once() 
 fn an_interrupt_while_the_second_password_manager_hangs_ends_the_live_agent_at_once() {
     let ground = Ground::without_git();
     locked(&ground);
-    let vaults: serde_json::Value = serde_json::from_str(&ground.read(".ccc.json")).unwrap();
+    let vaults: serde_json::Value = serde_json::from_str(&ground.read("../home/ccc-config/ccc.json")).unwrap();
     let open = json!({"kind": "oauth", "label": "open", "command": "echo sk-ant-oat01-made-up-and-open"});
-    ground.write(".ccc.json", &json!({"tokens": [open, vaults["tokens"][0]]}).to_string());
+    ground.write("../home/ccc-config/ccc.json", &json!({"tokens": [open, vaults["tokens"][0]]}).to_string());
     let program = ground.scripted_agent(&json!({
         "agent": [[{"say": "I begin."}, {"limit": {"resets_in_s": 3_600}}], [{"say": "Done."}]],
         "critic": [[{"say": "[TASK_COMPLETED]"}]],
@@ -112,7 +112,7 @@ fn a_slow_password_manager_is_asked_once_for_the_live_agent_and_its_successor() 
     let token =
         |label: &str, command: &str| json!({"kind": "oauth", "label": label, "command": command, "timeout": "5m"});
     let tokens = json!({"tokens": [token("open", "echo sk-ant-oat01-made-up-and-open"), token("slow", slow)]});
-    ground.write(".ccc.json", &tokens.to_string());
+    ground.write("../home/ccc-config/ccc.json", &tokens.to_string());
     let program = ground.scripted_agent(&json!({
         "agent": [[{"say": "I begin."}, {"limit": {"resets_in_s": 3_600}}], [{"say": "Done."}]],
         "critic": [[{"say": "[TASK_COMPLETED]"}]],

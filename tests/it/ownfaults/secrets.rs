@@ -45,12 +45,18 @@ fn everything_below(dir: &std::path::Path, each: &mut impl FnMut(&std::path::Pat
 fn of_three_credentials_one_reaches_the_agent_and_its_critic_and_none_a_check() {
     let world = world(&json!({}));
     let check = format!("env | cut -d= -f1 > '{}/env-check'", world.ground.home().display());
-    let ended = world.start(&["--check", &check]).end();
+    let mut command = world.command(&["--check", &check]);
+    // Of another provider: left to the agent and its tools, and none of a check's business.
+    command.env("OPENAI_API_KEY_2", "sk-made-up-of-another").env("CO_API_KEYS", "made-up-1,made-up-2");
+    let ended = Running::spawn(&world.ground, &mut command).end();
     ended.assert_code(0);
     let agent = credentials_in(&world, "env-agent");
     assert_eq!(agent.len(), 1, "{agent:?}");
     assert_eq!(credentials_in(&world, "env-critic"), agent);
     assert_eq!(credentials_in(&world, "env-check"), Vec::<String>::new());
+    let names = |file: &str| fs::read_to_string(world.ground.home().join(file)).expect("read");
+    assert!(names("env-agent").contains("OPENAI_API_KEY_2"));
+    assert!(!names("env-check").contains("_API_KEY"), "{}", names("env-check"));
     // And the user is told which one it is.
     let credential = ended.of_type("run")[0]["credential"].to_string();
     assert!(credential.contains(&agent[0]), "{credential} is not {agent:?}");

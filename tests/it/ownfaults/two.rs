@@ -66,6 +66,62 @@ fn a_session_can_be_gone_on_with_by_one_ccc_only() {
 }
 
 #[test]
+fn a_second_run_in_the_same_tree_is_refused_and_names_the_first() {
+    let world = World::new(&two_turns());
+    world.ground.write("sub/file", "");
+    let running = first(&world, &[]);
+    let id = world.run_id();
+    let root = world.ground.project();
+    let pid = running.pid().to_string();
+    let mut below = world.command(&[]);
+    below.current_dir(root.join("sub"));
+    let seconds = [("the same directory", world.command(&[])), ("a directory of the same repository", below)];
+    fs::create_dir(root.join(".git")).expect("a repository");
+    // The first began without one, so its tree is the directory itself; this repository's top is the same.
+    for (what, mut second) in seconds {
+        let refused = Running::spawn(&world.ground, &mut second).wait();
+        assert_eq!(refused.status.code(), Some(2), "{what}: {}", refused.stderr);
+        for word in [root.to_str().expect("UTF-8"), "in use", &pid, &id, "--share-tree"] {
+            assert!(refused.stderr.contains(word), "{what}: no {word:?} in {}", refused.stderr);
+        }
+        assert_eq!(world.ground.runs().len(), 1, "{what}: a half-made run was left");
+    }
+    fs::remove_dir(root.join(".git")).expect("removed");
+    world.ground.write("../home/go", "");
+    running.end().assert_code(0);
+    world.start(&[]).end().assert_code(0);
+}
+
+#[test]
+fn runs_that_mean_to_share_a_tree_do() {
+    let world = World::new(&two_turns());
+    let running = first(&world, &[]);
+    let sharing = world.start(&["--share-tree"]).wait();
+    assert_eq!(sharing.status.code(), Some(0), "{}", sharing.stderr);
+    world.ground.write("../home/go", "");
+    running.end().assert_code(0);
+}
+
+#[test]
+fn a_tree_is_free_again_when_its_ccc_was_killed_and_a_resumed_run_takes_it() {
+    let world = World::new(&two_turns());
+    let running = first(&world, &[]);
+    world.kill(running);
+    let dead = world.run_id();
+    fs::remove_file(world.ground.home().join("checking")).expect("removed");
+    let other = first(&world, &[]);
+    let refused = world.run(&["resume", &dead]);
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    for word in ["in use", &other.pid().to_string(), "--share-tree"] {
+        assert!(refused.stderr.contains(word), "no {word:?} in {}", refused.stderr);
+    }
+    world.ground.write("../home/go", "");
+    other.end().assert_code(0);
+    let resumed = world.run(&["resume", &dead]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", resumed.stderr);
+}
+
+#[test]
 fn a_session_is_free_again_when_its_ccc_was_killed() {
     let world = World::new(&two_turns());
     let running = first(&world, &["--session-id", SESSION]);

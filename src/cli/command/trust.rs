@@ -1,0 +1,152 @@
+//! `ccc trust`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::trust::{self, Wishes};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
+use crate::config::{Flags, Project, Wish};
+use crate::guard::ConsentStore;
+
+/// Show what this project's files make ccc run, or do with credentials, and agree to it.
+///
+/// A repository's files may say freely what is wanted. What makes ccc run a program (checks, the agent, its arguments, what
+/// the critic may run), take a credential (`tokens`), or send one elsewhere (base URLs in .claude/settings.json) counts only
+/// after you have agreed. The agreement is to the very content, for this directory, and is kept in ccc's state directory:
+/// when the content changes you are asked again. What you type as an option needs no agreement.
+///
+/// The exit code is 0 when all is agreed to, 1 when you say no, and 2 when nobody is there to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TrustArgs {
+    /// Agree without being asked.
+    #[arg(long, conflicts_with_all = ["list", "revoke"])]
+    pub yes: bool,
+
+    /// List the projects that you have agreed to something in.
+    #[arg(long, conflicts_with = "revoke")]
+    pub list: bool,
+
+    /// Take back all agreement for this project.
+    #[arg(long)]
+    pub revoke: bool,
+
+    /// Print one JSON object instead, and do not ask.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows, asks, lists or takes back.
+///
+/// # Errors
+/// When the configuration cannot be understood, the agreement cannot be kept, or nobody is there to ask.
+pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
+    if args.list {
+        return list(args.json, context);
+    }
+    let project = context.project()?;
+    if args.revoke {
+        return revoke(args.json, &project, context);
+    }
+    let mut wishes = look(&project, context)?;
+    if args.yes && !wishes.not_agreed.is_empty() {
+        trust::agree(&wishes.not_agreed, &project, context)?;
+        let agreed = std::mem::take(&mut wishes.not_agreed);
+        if args.json {
+            wishes.agreed.extend(agreed);
+        } else {
+            show(&agreed, &project, context);
+            context.printer.talk(format_args!("agreed to {}", trust::named(&agreed)));
+            return Ok(ExitCode::COMPLETED);
+        }
+    }
+    if args.json {
+        context.printer.line(format_args!("{:#}", as_json(&wishes, &project)));
+        return Ok(ExitCode::COMPLETED);
+    }
+    if wishes.not_agreed.is_empty() {
+        context.printer.line(if wishes.agreed.is_empty() {
+            "nothing in this project's files needs your agreement".to_owned()
+        } else {
+            format!("you have agreed to {}: nothing else needs it", trust::named(&wishes.agreed))
+        });
+        return Ok(ExitCode::COMPLETED);
+    }
+    show(&wishes.not_agreed, &project, context);
+    if !trust::somebody_is_there(context) {
+        return Err(CliError::new(ErrorKind::Usage, "nobody is there to ask: stdin or stderr is no terminal")
+            .hint(format!("agree without being asked: {} --yes", trust::COMMAND)));
+    }
+    if !trust::ask(context)? {
+        context.printer.talk("not agreed; nothing was changed");
+        return Ok(ExitCode::FAILED);
+    }
+    trust::agree(&wishes.not_agreed, &project, context)?;
+    context.printer.talk(format_args!("agreed; take it back with: {} --revoke", trust::COMMAND));
+    Ok(ExitCode::COMPLETED)
+}
+
+fn look(project: &Project, context: &Context) -> Result<Wishes, CliError> {
+    let resolved = context.settings(Flags::default())?;
+    trust::of_project(&resolved, project, context)
+}
+
+fn show(wishes: &[Wish], project: &Project, context: &Context) {
+    let printer = &context.printer;
+    trust::show(wishes, project.root(), &|line| printer.line(line), &|text| printer.paint(Paint::Bold, text));
+}
+
+fn as_json(wishes: &Wishes, project: &Project) -> Value {
+    let item = |wish: &Wish, agreed: bool| {
+        json!({
+            "file": wish.file.display().to_string(), "key": wish.key, "effect": wish.effect, "values": wish.shown,
+            "sha256": wish.sha256, "agreed": agreed,
+        })
+    };
+    let agreed = wishes.agreed.iter().map(|wish| item(wish, true));
+    let not_agreed = wishes.not_agreed.iter().map(|wish| item(wish, false));
+    json!({
+        "project": project.root().display().to_string(),
+        "agreed": wishes.not_agreed.is_empty(),
+        "items": agreed.chain(not_agreed).collect::<Vec<_>>(),
+    })
+}
+
+fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
+    let all = ConsentStore::new(&context.dirs()?.state).list().map_err(|error| {
+        CliError::new(ErrorKind::Io, error.to_string()).hint("make it readable, or set CCC_STATE_DIR")
+    })?;
+    if json {
+        let projects =
+            all.iter().map(|one| json!({ "project": one.project.display().to_string(), "agreed": one.agreed }));
+        context.printer.line(format_args!("{:#}", json!({ "projects": projects.collect::<Vec<_>>() })));
+        return Ok(ExitCode::COMPLETED);
+    }
+    if all.is_empty() {
+        context.printer.talk("you have agreed to nothing in any project");
+    }
+    for one in all {
+        let mut keys: Vec<String> = one.agreed.iter().map(|it| format!("{} of {}", it.key, it.file)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        context.printer.line(format_args!("{}", one.project.display()));
+        for key in keys {
+            context.printer.line(format_args!("  {key}"));
+        }
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+fn revoke(json: bool, project: &Project, context: &Context) -> Result<ExitCode, CliError> {
+    let revoked = ConsentStore::new(&context.dirs()?.state).revoke(project.root()).map_err(|error| {
+        CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR")
+    })?;
+    let root = project.root().display();
+    if json {
+        context.printer.line(format_args!("{:#}", json!({ "project": root.to_string(), "revoked": revoked })));
+    } else if revoked {
+        context.printer.line(format_args!("taken back: nothing that the files of {root} ask for is agreed to"));
+    } else {
+        context.printer.line(format_args!("there was no agreement for {root}"));
+    }
+    Ok(ExitCode::COMPLETED)
+}

@@ -1,0 +1,208 @@
+//! The user's agreement to what a project's files ask for: who needs it, and how it is asked for.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::{CliError, Context, ErrorKind, Paint};
+use crate::agent::AgentKind;
+use crate::config::env::CCC_RUN_ID;
+use crate::config::{Flags, Project, Resolved, Settings, Wish};
+use crate::driver;
+use crate::guard::ConsentStore;
+use crate::tokens::{MANAGED_SETTINGS, SettingsPlaces, wishes_of_project};
+use crate::ui::clean;
+
+/// What is typed to look at a project's wishes and to agree.
+pub(super) const COMMAND: &str = "ccc trust";
+/// How long an answer may be, in bytes.
+const ANSWER_LIMIT_BYTES: u64 = 1_024;
+
+/// What the files of a project ask for.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// The user has agreed to these.
+    pub(super) agreed: Vec<Wish>,
+    /// Not to these.
+    pub(super) not_agreed: Vec<Wish>,
+}
+
+/// All that the project's files ask for: its configuration, under the flags of these settings, and its settings of the agent.
+///
+/// # Errors
+/// When the agent's arguments cannot be used.
+pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Context) -> Result<Wishes, CliError> {
+    let mut wishes = of_agent_settings(&resolved.settings.agent.args, project, context)?;
+    wishes.agreed.splice(0..0, resolved.agreed.iter().cloned());
+    wishes.not_agreed.splice(0..0, resolved.not_agreed.iter().cloned());
+    Ok(wishes)
+}
+
+fn of_agent_settings(agent_args: &[String], project: &Project, context: &Context) -> Result<Wishes, CliError> {
+    let args = AgentKind::ClaudeCode.read_user_args(agent_args)?;
+    let dirs = context.dirs()?;
+    let places = SettingsPlaces {
+        dirs,
+        cwd: &project.cwd,
+        argument: args.settings.as_deref(),
+        sources: args.setting_sources.as_deref(),
+        managed: Path::new(MANAGED_SETTINGS),
+    };
+    let consents = ConsentStore::new(&dirs.state).of(project.root());
+    let all = wishes_of_project(places, project.root(), &context.env);
+    let (agreed, not_agreed) = all.into_iter().partition(|wish| consents.cover(wish));
+    Ok(Wishes { agreed, not_agreed })
+}
+
+/// Lets nothing begin without the user's agreement to these. At a terminal it is asked for; the result says whether it was
+/// given just now, so that the settings have to be read again.
+///
+/// # Errors
+/// When nobody is there to ask, or the user does not agree.
+pub(super) fn require(wishes: &[Wish], project: &Project, context: &Context) -> Result<bool, CliError> {
+    if wishes.is_empty() {
+        return Ok(false);
+    }
+    if somebody_is_there(context) {
+        let talk = |line: &str| context.printer.talk(line);
+        show(wishes, project.root(), &talk, &|text| context.printer.paint_err(Paint::Bold, text));
+        if ask(context)? {
+            agree(wishes, project, context)?;
+            return Ok(true);
+        }
+    }
+    Err(refusal(wishes, project, context))
+}
+
+/// The same for a command that uses nothing of the project's configuration but its tokens: the settings then.
+///
+/// # Errors
+/// As [`require`].
+pub(super) fn require_tokens(
+    resolved: Resolved,
+    tokens_are_used: bool,
+    project: &Project,
+    context: &Context,
+) -> Result<Settings, CliError> {
+    let wishes: Vec<Wish> = resolved.not_agreed.iter().filter(|wish| wish.key == "tokens").cloned().collect();
+    if tokens_are_used && require(&wishes, project, context)? {
+        return Ok(context.settings(Flags::default())?.settings);
+    }
+    Ok(resolved.settings)
+}
+
+/// The same for what the project's settings of the agent ask for.
+///
+/// # Errors
+/// As [`require`].
+pub(super) fn require_agent_settings(
+    agent_args: &[String],
+    project: &Project,
+    context: &Context,
+) -> Result<(), CliError> {
+    let wishes = of_agent_settings(agent_args, project, context)?;
+    require(&wishes.not_agreed, project, context).map(drop)
+}
+
+/// Keeps the user's agreement.
+///
+/// # Errors
+/// When it cannot be written, or an agent asks for it.
+pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Result<(), CliError> {
+    // No wall: an agent can take the variable away. But it does not agree by accident.
+    if context.env.get(CCC_RUN_ID).is_some() {
+        return Err(CliError::new(ErrorKind::Usage, "an agent cannot agree for the user to what a project asks for")
+            .hint(format!("let the user do it, in a terminal of their own: {COMMAND}")));
+    }
+    ConsentStore::new(&context.dirs()?.state)
+        .agree(project.root(), wishes, driver::unix_ms())
+        .map_err(|error| CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR"))
+}
+
+/// Warns about what does not count.
+pub(super) fn tell(wishes: &[Wish], context: &Context) {
+    if !wishes.is_empty() {
+        context.printer.warn(format_args!(
+            "you have not agreed to {}, so it does not count; look at it and agree: {COMMAND}",
+            named(wishes)
+        ));
+    }
+}
+
+/// The settings, with a warning about what does not count in them.
+///
+/// # Errors
+/// When the configuration cannot be understood.
+pub(super) fn settings_told(context: &Context) -> Result<Settings, CliError> {
+    let resolved = context.settings(Flags::default())?;
+    tell(&resolved.not_agreed, context);
+    Ok(resolved.settings)
+}
+
+/// Asks for a yes. Anything else is a no.
+///
+/// # Errors
+/// When an agent asks.
+pub(super) fn ask(context: &Context) -> Result<bool, CliError> {
+    context.printer.talk_raw("Do you agree? [y/N] ");
+    let answer = context.stdin.read_line(ANSWER_LIMIT_BYTES).to_ascii_lowercase();
+    Ok(answer == "y" || answer == "yes")
+}
+
+/// Whether a question would be seen and answered.
+pub(super) fn somebody_is_there(context: &Context) -> bool {
+    context.stdin.is_terminal() && std::io::stderr().is_terminal() && context.env.get(CCC_RUN_ID).is_none()
+}
+
+/// Which settings of which files: `checks and agent.path of .ccc.json`.
+pub(super) fn named(wishes: &[Wish]) -> String {
+    let mut files: Vec<(&str, Vec<&str>)> = Vec::new();
+    for wish in wishes {
+        match files.iter_mut().find(|(name, _)| *name == wish.name) {
+            Some((_, keys)) => keys.push(&wish.key),
+            None => files.push((&wish.name, vec![&wish.key])),
+        }
+    }
+    let parts = files.into_iter().map(|(name, keys)| format!("{} of {name}", listed(&keys)));
+    clean::one_line(&parts.collect::<Vec<_>>().join(", and "), usize::MAX)
+}
+
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Shows each wish with what it does and its whole value: nothing is cut, since the end may be what matters.
+pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn Fn(&str) -> String) {
+    let whole = |text: &str| clean::one_line(text, usize::MAX);
+    line(&format!("The files of {} ask for what needs your agreement:", whole(&root.display().to_string())));
+    let mut file = None;
+    for wish in wishes {
+        if file != Some(&wish.name) {
+            line("");
+            line(&bold(&whole(&wish.name)));
+            file = Some(&wish.name);
+        }
+        line(&format!("  {}: {}", wish.key, wish.effect));
+        for value in &wish.shown {
+            line(&format!("      {}", whole(value)));
+        }
+    }
+    line("");
+}
+
+fn refusal(wishes: &[Wish], project: &Project, context: &Context) -> CliError {
+    let message = format!("you have not agreed to {}", named(wishes));
+    let here = context.project().is_ok_and(|here| here.root() == project.root() && here.cwd == project.cwd);
+    let command = if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd)) };
+    CliError::new(ErrorKind::Configuration, message).hint(format!("look at it and agree: {command}"))
+}
+
+/// A path for a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,243 @@
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::record_name;
+use crate::config::{Consents, Wish};
+use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_private};
+
+/// The version that this ccc writes. A newer major counts as no agreement.
+const VERSION: Version = Version { major: 1, minor: 0 };
+/// How many agreements of one project are kept; of more, the oldest go.
+const KEPT: usize = 256;
+
+/// The agreements of all projects: `trust/` in the state directory, one file a project.
+///
+/// # Format 1.0
+///
+/// ```json
+/// {"version": {"major": 1, "minor": 0}, "project": "/home/me/thing",
+///  "agreed": [{"sha256": "…", "file": ".ccc.json", "key": "checks", "at_unix_ms": 1795190000000}]}
+/// ```
+///
+/// What was agreed to stands in it as a hash only: a value may hold a secret.
+#[derive(Debug, Clone)]
+pub struct ConsentStore {
+    dir: PathBuf,
+}
+
+/// What the user has agreed to in one project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consented {
+    version: Version,
+    /// The project's real path.
+    pub project: PathBuf,
+    /// The agreements, the oldest first.
+    pub agreed: Vec<Agreement>,
+}
+
+/// One agreement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// See [`Wish::sha256`].
+    pub sha256: String,
+    /// The file's name in the project.
+    pub file: String,
+    /// The setting.
+    pub key: String,
+    /// When the user agreed, unix milliseconds.
+    pub at_unix_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Version {
+    major: u64,
+    minor: u64,
+}
+
+/// Why an agreement cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct StoreError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl ConsentStore {
+    /// The store of this state directory. Nothing is opened or made yet.
+    #[must_use]
+    pub fn new(state_dir: &Path) -> Self {
+        Self { dir: state_dir.join("trust") }
+    }
+
+    /// What the user has agreed to in this project. A file that cannot be read or understood is no agreement.
+    #[must_use]
+    pub fn of(&self, project: &Path) -> Consents {
+        let real = real(project);
+        let hashes = self.read(&real).map(|consented| consented.agreed.into_iter().map(|one| one.sha256));
+        hashes.map(Consents::to).unwrap_or_default()
+    }
+
+    fn path(&self, real: &Path) -> PathBuf {
+        self.dir.join(record_name(real))
+    }
+
+    fn read(&self, real: &Path) -> Option<Consented> {
+        let found = parse(&read_private(&self.path(real), PROJECT_RECORD).ok()??)?;
+        (found.project == real).then_some(found)
+    }
+
+    /// Keeps the user's agreement to these.
+    ///
+    /// # Errors
+    /// When it cannot be written; then there is none.
+    pub fn agree(&self, project: &Path, wishes: &[Wish], at_unix_ms: i64) -> Result<(), StoreError> {
+        let real = real(project);
+        let found = self.read(&real);
+        let mut new =
+            found.unwrap_or_else(|| Consented { version: VERSION, project: real.clone(), agreed: Vec::new() });
+        for wish in wishes {
+            new.agreed.retain(|old| old.sha256 != wish.sha256);
+            new.agreed.push(Agreement {
+                sha256: wish.sha256.clone(),
+                file: wish.name.clone(),
+                key: wish.key.clone(),
+                at_unix_ms,
+            });
+        }
+        let too_many = new.agreed.len().saturating_sub(KEPT);
+        new.agreed.drain(..too_many);
+        new.version = VERSION;
+        let path = self.path(&real);
+        let write = || -> io::Result<()> {
+            if let Some(state) = self.dir.parent() {
+                make_private_dir(state)?;
+            }
+            make_private_dir(&self.dir)?;
+            let mut json = serde_json::to_vec_pretty(&new)?;
+            json.push(b'\n');
+            let mut file = tempfile::Builder::new().prefix(".trust-").tempfile_in(&self.dir)?;
+            file.write_all(&json)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map(drop).map_err(|failed| failed.error)
+        };
+        write().map_err(|source| StoreError { path: path.clone(), source })
+    }
+
+    /// Takes all agreement for this project back; says whether there was any.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn revoke(&self, project: &Path) -> Result<bool, StoreError> {
+        let path = self.path(&real(project));
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(StoreError { path, source }),
+        }
+    }
+
+    /// All projects with an agreement, by their paths.
+    ///
+    /// # Errors
+    /// When the directory is there and cannot be read.
+    pub fn list(&self) -> Result<Vec<Consented>, StoreError> {
+        let error = |source| StoreError { path: self.dir.clone(), source };
+        if let Some(fault) = private_dir_fault(&self.dir).map_err(error)? {
+            return Err(error(fault.into()));
+        }
+        let entries = match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(error(source)),
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(error)?.file_name();
+            let Ok(Some(bytes)) = read_private(&self.dir.join(name), PROJECT_RECORD) else { continue };
+            all.extend(parse(&bytes).filter(|consented| !consented.agreed.is_empty()));
+        }
+        all.sort_by(|a, b| a.project.cmp(&b.project));
+        Ok(all)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Consented> {
+    let found: Consented = serde_json::from_slice(bytes).ok()?;
+    (found.version.major == VERSION.major).then_some(found)
+}
+
+/// The project's path without links; of one that is gone, the path as it is.
+fn real(project: &Path) -> PathBuf {
+    project.canonicalize().unwrap_or_else(|_| project.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn wish(key: &str) -> Wish {
+        Wish::new(Path::new("/p"), Path::new("/p/.ccc.json"), key, "runs", &json!("a secret"))
+    }
+
+    #[test]
+    fn agreement_is_kept_for_the_projects_real_path_and_taken_back_whole() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (project, other) = (dir.path().join("project"), dir.path().join("other"));
+        fs::create_dir(&project).expect("mkdir");
+        fs::create_dir(&other).expect("mkdir");
+        symlink("project", dir.path().join("link")).expect("link");
+        let store = ConsentStore::new(&dir.path().join("state"));
+        assert_eq!(store.of(&project), Consents::default());
+        assert!(!store.revoke(&project).expect("nothing to take back"));
+        store.agree(&project, &[wish("checks")], 1).expect("kept");
+        store.agree(&dir.path().join("link"), &[wish("agent.path"), wish("checks")], 2).expect("kept");
+        for place in [&project, &dir.path().join("link")] {
+            assert!(store.of(place).cover(&wish("checks")) && store.of(place).cover(&wish("agent.path")));
+        }
+        assert!(!store.of(&project).cover(&wish("tokens")) && !store.of(&other).cover(&wish("checks")));
+        let listed = store.list().expect("listed");
+        assert_eq!(listed.len(), 1);
+        let keys: Vec<(&str, i64)> = listed[0].agreed.iter().map(|one| (one.key.as_str(), one.at_unix_ms)).collect();
+        assert_eq!(keys, [("agent.path", 2), ("checks", 2)]);
+        let file = store.path(&project.canonicalize().expect("real"));
+        assert!(!fs::read_to_string(&file).expect("read").contains("a secret"));
+        assert_eq!(file.metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
+        assert!(store.revoke(&project).expect("taken back"));
+        assert_eq!(store.of(&project), Consents::default());
+        assert_eq!(store.list().expect("listed"), []);
+    }
+
+    #[test]
+    fn a_record_that_is_no_record_of_this_project_is_no_agreement() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let project = dir.path().canonicalize().expect("real");
+        let store = ConsentStore::new(&dir.path().join("state"));
+        store.agree(&project, &[wish("checks")], 1).expect("kept");
+        let file = store.path(&project);
+        let good = fs::read_to_string(&file).expect("read");
+        let elsewhere = project.display().to_string();
+        for bad in [
+            String::new(),
+            "{".to_owned(),
+            good.replace("\"major\": 1", "\"major\": 2"),
+            good.replace(&elsewhere, "/elsewhere"),
+        ] {
+            fs::write(&file, &bad).expect("write");
+            assert_eq!(store.of(&project), Consents::default(), "{bad}");
+        }
+        fs::write(&file, &good).expect("write");
+        assert!(store.of(&project).cover(&wish("checks")));
+        fs::set_permissions(dir.path().join("state/trust"), fs::Permissions::from_mode(0o777)).expect("chmod");
+        assert_eq!(store.of(&project), Consents::default(), "anybody could have written it");
+    }
+}

@@ -1,0 +1,20 @@
+//! What ccc remembers of a project between runs, in its own state directory: what the user has agreed to ([`ConsentStore`]),
+//! and which critic's prompt the last run had ([`SeenPrompt`]).
+//!
+//! Both are bound to the project's real path, and are files of their own in directories that only the user can write to. One
+//! that cannot be understood counts for nothing: then the user is asked again.
+
+mod consent;
+mod seen_prompt;
+mod tree_lock;
+
+pub use consent::{ConsentStore, Consented, StoreError};
+pub use seen_prompt::{PromptNews, SeenPrompt};
+pub use tree_lock::TreeLock;
+
+use std::path::Path;
+
+/// The name of a project's record: the hash of its real path.
+fn record_name(project: &Path) -> String {
+    format!("{}.json", crate::journal::sha256_hex(project.as_os_str().as_encoded_bytes()))
+}

@@ -1,0 +1,133 @@
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::record_name;
+use crate::config::prompt::{Prompt, PromptOrigin};
+use crate::files::{PROJECT_RECORD, make_private_dir, read_private};
+
+/// What stands in the record.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
+    version: u32,
+    project: PathBuf,
+    /// The file; `None` when the prompt was none of the project's.
+    file: Option<PathBuf>,
+    sha256: String,
+}
+
+/// The version that this ccc writes; another one counts as no record.
+const VERSION: u32 = 1;
+
+/// How the critic's prompt differs from that of the last run in the project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptNews {
+    /// The project has one, and had none in the last run or there was no run.
+    New,
+    /// The project's has another content.
+    Changed,
+    /// The project had one, and has none any more.
+    Gone,
+}
+
+/// The critic's prompt of the last run in each project: `prompts/` in the state directory.
+#[derive(Debug, Clone)]
+pub struct SeenPrompt {
+    dir: PathBuf,
+    project: PathBuf,
+}
+
+impl SeenPrompt {
+    /// The record of this project in this state directory. Nothing is opened or made yet.
+    #[must_use]
+    pub fn new(state_dir: &Path, project: &Path) -> Self {
+        let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
+        Self { dir: state_dir.join("prompts"), project }
+    }
+
+    /// What is new about this prompt.
+    #[must_use]
+    pub fn news(&self, prompt: &Prompt) -> Option<PromptNews> {
+        let before = self.read();
+        let file_before = before.as_ref().and_then(|seen| seen.file.as_ref());
+        match (self.of_project(prompt), file_before) {
+            (Some(_), None) => Some(PromptNews::New),
+            (Some(_), Some(_)) => {
+                let same = before.is_some_and(|seen| seen.sha256 == prompt.sha256);
+                (!same).then_some(PromptNews::Changed)
+            }
+            (None, Some(_)) => Some(PromptNews::Gone),
+            (None, None) => None,
+        }
+    }
+
+    /// Remembers this prompt for the next run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember(&self, prompt: &Prompt) -> io::Result<()> {
+        let file = self.of_project(prompt).map(Path::to_owned);
+        let seen = Seen { version: VERSION, project: self.project.clone(), file, sha256: prompt.sha256.clone() };
+        make_private_dir(&self.dir)?;
+        let mut json = serde_json::to_vec_pretty(&seen)?;
+        json.push(b'\n');
+        let mut new = tempfile::Builder::new().prefix(".prompt-").tempfile_in(&self.dir)?;
+        new.write_all(&json)?;
+        new.persist(self.path()).map(drop).map_err(|failed| failed.error)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(record_name(&self.project))
+    }
+
+    fn read(&self) -> Option<Seen> {
+        let seen: Seen = serde_json::from_slice(&read_private(&self.path(), PROJECT_RECORD).ok()??).ok()?;
+        (seen.version == VERSION && seen.project == self.project).then_some(seen)
+    }
+
+    /// The prompt's file when it lies in the project, whoever named it.
+    fn of_project<'a>(&self, prompt: &'a Prompt) -> Option<&'a Path> {
+        match &prompt.origin {
+            PromptOrigin::Project(path) | PromptOrigin::ProjectClaude(path) => Some(path),
+            PromptOrigin::Named(path) => {
+                path.canonicalize().is_ok_and(|real| real.starts_with(&self.project)).then_some(path)
+            }
+            PromptOrigin::User(_) | PromptOrigin::BuiltIn => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_of_the_project_is_news_when_it_is_new_changed_or_gone() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let project = dir.path().join("project");
+        std::fs::create_dir(&project).expect("mkdir");
+        let seen = SeenPrompt::new(&dir.path().join("state"), &project);
+        let prompt = |text: &str, origin: PromptOrigin| Prompt {
+            text: text.to_owned(),
+            origin,
+            sha256: crate::journal::sha256_hex(text.as_bytes()),
+        };
+        let own = |text: &str| prompt(text, PromptOrigin::Project(project.join("SUPERVISOR.md")));
+        let built_in = || prompt("built in", PromptOrigin::BuiltIn);
+        for (now, news) in [
+            (built_in(), None),
+            (own("one"), Some(PromptNews::New)),
+            (own("one"), None),
+            (own("two"), Some(PromptNews::Changed)),
+            (built_in(), Some(PromptNews::Gone)),
+            (built_in(), None),
+            (prompt("mine", PromptOrigin::User(dir.path().join("SUPERVISOR.md"))), None),
+            (own("two"), Some(PromptNews::New)),
+        ] {
+            assert_eq!(seen.news(&now), news, "{now:?}");
+            assert_eq!(seen.news(&now), news, "it is news until a run has begun with it");
+            seen.remember(&now).expect("remembered");
+        }
+    }
+}
