@@ -16,14 +16,25 @@ pub(crate) fn check(data: &[u8]) {
             assert!(!completes && !asks, "{last:?} is taken for text");
             assert_eq!(text, answer.trim(), "feedback is the whole answer");
         }
-        Verdict::Unusable(_) => assert!(last.is_empty() || asks, "{last:?} is unusable"),
+        Verdict::Unusable(_) => assert!(last.is_empty() || names_a_marker(&answer), "{answer:?} is unusable"),
     }
     // Something said after it takes a marker back, and white space does not.
-    assert_eq!(Verdict::read(&format!("{answer}\nBut the tests fail.")).word(), "feedback");
+    assert!(matches!(Verdict::read(&format!("{answer}\nBut the tests fail.")).word(), "feedback" | "unusable"));
     assert_eq!(Verdict::read(&format!("{answer}\r\n \t\n")), verdict);
-    // Whatever stands above it, a marker alone on a line of its own counts.
-    assert_eq!(Verdict::read(&format!("{answer}\n{COMPLETED_MARKER}")).word(), "completed");
+    // A marker alone on the last line counts, whatever stands above it, unless that is the other marker.
+    let approved = Verdict::read(&format!("{answer}\n{COMPLETED_MARKER}"));
+    assert!(approved.word() == "completed" || answer.contains(NEEDS_USER_MARKER), "{answer:?}");
+    // Nor does anything around it make feedback of it.
+    for spoilt in [format!("{answer}\n{COMPLETED_MARKER}."), format!("{answer}\n```\n{COMPLETED_MARKER}\n```")] {
+        assert_eq!(Verdict::read(&spoilt).word(), "unusable", "{spoilt:?}");
+    }
     assert!(matches!(Verdict::read(&format!("{answer}\n**{NEEDS_USER_MARKER}**")).word(), "needs_user" | "unusable"));
+}
+
+/// Whether the letters of a marker stand in it, whatever is between them.
+fn names_a_marker(answer: &str) -> bool {
+    let letters: String = answer.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_uppercase).collect();
+    ["TASKCOMPLETE", "NEEDSUSER", "NEEDUSER"].iter().any(|marker| letters.contains(marker))
 }
 
 /// Whether only decoration stands around the marker: emphasis, code, heading, quote marks, white space, and one list mark.

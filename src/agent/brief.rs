@@ -12,6 +12,8 @@ use crate::core::{CheckEnd, CheckResult};
 const QUOTED_TURN_BYTES: usize = 16 * 1024;
 /// How much of the last feedback is quoted, in bytes.
 const QUOTED_FEEDBACK_BYTES: usize = 8 * 1024;
+/// How much of the end of an unusable answer is quoted, in bytes.
+const QUOTED_ANSWER_BYTES: usize = 1_024;
 /// How many denied tools are named.
 const NAMED_DENIALS: usize = 10;
 
@@ -34,6 +36,8 @@ pub struct Brief<'a> {
     pub denials: &'a [(Denial, u32)],
     /// Background tasks of the agent that were still running when its turn was taken as ended.
     pub left_open: usize,
+    /// The answer of the critic before this one at the same stop, and why it could not be used.
+    pub unusable: Option<(&'a str, &'a str)>,
 }
 
 impl Brief<'_> {
@@ -50,6 +54,7 @@ impl Brief<'_> {
         self.user_turns(&mut text);
         self.check_results(&mut text);
         self.circumstances(&mut text);
+        self.unusable_answer(&mut text);
         text.push_str(
             "# Your answer\n\nIf the task is done, end with this marker alone on the last line:\n\n[TASK_COMPLETED]\n\n\
              If you need the user's decision before anything sensible can be done, ask your question and end with \
@@ -57,6 +62,18 @@ impl Brief<'_> {
              answer is given to it as its next instruction. Write no marker then.\n",
         );
         text
+    }
+
+    fn unusable_answer(&self, text: &mut String) {
+        let Some((answer, why)) = self.unusable else { return };
+        let from = answer.ceil_char_boundary(answer.len().saturating_sub(QUOTED_ANSWER_BYTES));
+        let _ = writeln!(
+            text,
+            "## The last review did not count\n\nThis stop was reviewed before, but the answer could not be used: {why}. \
+             Nobody has acted on it. It ended:\n{}\n\nReview the work yourself. The last line of your answer must be a \
+             marker alone, without punctuation, fence or further text, or else your answer must hold no marker at all.\n",
+            fenced(answer[from..].trim_end())
+        );
     }
 
     fn user_turns(&self, text: &mut String) {
@@ -170,7 +187,20 @@ mod tests {
             last_feedback: None,
             denials: &[],
             left_open: 0,
+            unusable: None,
         }
+    }
+
+    #[test]
+    fn the_next_critic_is_told_why_the_last_answer_did_not_count() {
+        let said = [(TurnKind::Task, "x".to_owned())];
+        let answer = format!("{}Fine.\n```\n[TASK_COMPLETED]\n```", "漢".repeat(1_000));
+        let why = "[TASK_COMPLETED] does not stand alone on the last line";
+        let text = Brief { unusable: Some((&answer, why)), ..brief(&said, &[]) }.compose();
+        assert!(text.contains(&format!("could not be used: {why}.")), "{text}");
+        assert!(text.contains("Fine.\n```\n[TASK_COMPLETED]\n```\n````"), "fenced, and only its end: {text}");
+        assert!(!text.contains(&"漢".repeat(400)), "only its end");
+        assert!(!brief(&said, &[]).compose().contains("did not count"));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(super) struct Reviewing {
     failures: u32,
     /// A critic is not started before this is over.
     pub(super) pause: Option<Pause>,
+    /// The last answer that was no verdict, and why; the next critic is told.
+    unusable: Option<(String, String)>,
 }
 
 impl Core {
@@ -204,6 +206,7 @@ impl Core {
             began: self.now,
             failures: 0,
             pause: None,
+            unusable: None,
         });
         self.start_critic();
     }
@@ -329,6 +332,7 @@ impl Core {
             last_feedback: self.last_feedback.as_deref(),
             denials: &denials,
             left_open: self.left_open,
+            unusable: review.unusable.as_ref().map(|(answer, why)| (answer.as_str(), why.as_str())),
         }
         .compose();
         let turn = TurnId(derive_uuid(&self.plan.seed, "brief", proc.0));
@@ -512,7 +516,14 @@ impl Core {
         let verdict = Verdict::read(&answer);
         let iteration = self.iteration;
         match verdict {
-            Verdict::Unusable(why) => self.critic_failed(&why),
+            Verdict::Unusable(why) => {
+                if let Stage::Reviewing(review) = &mut self.stage
+                    && !answer.trim().is_empty()
+                {
+                    review.unusable = Some((answer, why.clone()));
+                }
+                self.critic_failed(&why);
+            }
             Verdict::Completed(text) => {
                 self.show(Show::Verdict { verdict: "completed".to_owned(), text, iteration });
                 self.tally.reviewed();

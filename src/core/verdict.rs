@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const COMPLETED_MARKER: &str = "[TASK_COMPLETED]";
 /// The marker with which a critic says that only the user can help.
 pub const NEEDS_USER_MARKER: &str = "[NEEDS_USER]";
+/// The most words of a label before a marker (`Final verdict: …`). More are a sentence.
+const LABEL_WORDS: usize = 2;
 
 /// What a critic's final answer means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +26,10 @@ pub enum Verdict {
 impl Verdict {
     /// Reads a critic's final answer.
     ///
-    /// A marker counts when it stands alone on the last non-empty line, ignoring markdown decoration around it.
-    /// Anywhere else it is text: an echoed prompt or a quoted sentence must not complete a run (lessons, "Done").
+    /// A marker decides when it stands alone on the last non-empty line, ignoring markdown decoration around it. A marker
+    /// that stands alone anywhere else, or with punctuation around it, was meant to decide and does not: such an answer is
+    /// unusable, so that neither an approval nor a question reaches the agent as feedback. A marker within a sentence is
+    /// text: an echoed prompt or a quotation must not complete a run (lessons, "Done").
     #[must_use]
     pub fn read(answer: &str) -> Verdict {
         let body = answer.trim_end();
@@ -34,18 +38,21 @@ impl Verdict {
             None => ("", body),
         };
         let bare = undecorated(last);
-        if bare == COMPLETED_MARKER {
-            return Verdict::Completed(above.trim().to_owned());
-        }
-        if bare == NEEDS_USER_MARKER {
-            return match above.trim() {
-                "" => Verdict::Unusable("the critic asks for the user without saying what for".to_owned()),
-                question => Verdict::NeedsUser(question.to_owned()),
+        let decided = [COMPLETED_MARKER, NEEDS_USER_MARKER].into_iter().find(|marker| bare == *marker);
+        let Some(decided) = decided else {
+            return match misplaced(body) {
+                Some(why) => Verdict::Unusable(why),
+                None if body.trim().is_empty() => Verdict::Unusable("the critic's answer is empty".to_owned()),
+                None => Verdict::Feedback(body.trim().to_owned()),
             };
+        };
+        if lines(above).any(|line| alone(line).is_some_and(|other| other != decided)) {
+            return Verdict::Unusable(format!("it has both {COMPLETED_MARKER} and {NEEDS_USER_MARKER}"));
         }
-        match body.trim() {
-            "" => Verdict::Unusable("the critic's answer is empty".to_owned()),
-            feedback => Verdict::Feedback(feedback.to_owned()),
+        match (decided, above.trim()) {
+            (COMPLETED_MARKER, text) => Verdict::Completed(text.to_owned()),
+            (_, "") => Verdict::Unusable("the critic asks for the user without saying what for".to_owned()),
+            (_, question) => Verdict::NeedsUser(question.to_owned()),
         }
     }
 
@@ -69,12 +76,55 @@ fn undecorated(line: &str) -> &str {
     inner.strip_prefix("- ").map_or(inner, |rest| rest.trim_matches(decoration))
 }
 
+/// Why an answer whose last line is no marker was still meant to decide; `None` when it is ordinary text.
+fn misplaced(body: &str) -> Option<String> {
+    if let Some(marker) = lines(body).find_map(alone) {
+        return Some(format!("{marker} does not stand alone on the last line"));
+    }
+    let last = lines(body).rfind(|line| !line.trim().is_empty())?;
+    let marker = misspelt(last)?;
+    Some(format!("its last line is not exactly {marker}"))
+}
+
+/// The marker that stands on this line with nothing but punctuation, digits, a ticked box or a short label around it.
+fn alone(line: &str) -> Option<&'static str> {
+    [COMPLETED_MARKER, NEEDS_USER_MARKER].into_iter().find(|marker| {
+        let Some((before, _)) = line.split_once(marker) else { return false };
+        let rest = line.replace(marker, " ").replace("[x]", " ").replace("[X]", " ");
+        !rest.contains(char::is_alphabetic) || is_label(before) && !rest[before.len()..].contains(char::is_alphabetic)
+    })
+}
+
+/// Whether this is a word or two and a colon, such as `**Verdict:**`.
+fn is_label(before: &str) -> bool {
+    let words = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
+    let closed = before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`'));
+    words <= LABEL_WORDS && closed.ends_with(':')
+}
+
+/// The marker that the letters of this line spell, in whatever case and with whatever between them.
+fn misspelt(line: &str) -> Option<&'static str> {
+    let letters: String = line.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect();
+    match letters.as_str() {
+        "TASKCOMPLETED" | "TASKCOMPLETE" => Some(COMPLETED_MARKER),
+        "NEEDSUSER" | "NEEDUSER" => Some(NEEDS_USER_MARKER),
+        _ => None,
+    }
+}
+
+/// The lines, whatever separates them.
+fn lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.split(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Verdict;
+    use proptest::prelude::*;
+
+    use super::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
 
     #[test]
-    fn only_a_marker_alone_on_the_last_line_completes() {
+    fn every_form_of_a_marker_has_its_verdict() {
         let table: &[(&str, &str)] = &[
             ("[TASK_COMPLETED]", "completed"),
             ("All good.\n\n[TASK_COMPLETED]\n\n", "completed"),
@@ -84,20 +134,53 @@ mod tests {
             ("Fine.\n> **`[TASK_COMPLETED]`**", "completed"),
             ("Fine.\n## [TASK_COMPLETED]", "completed"),
             ("Fine.\n- [TASK_COMPLETED]", "completed"),
+            ("[TASK_COMPLETED]\n\n[TASK_COMPLETED]", "completed"),
+            // One thing too many.
+            ("[TASK_COMPLETED].", "unusable"),
+            ("Fine.\n[TASK_COMPLETED]!", "unusable"),
+            ("\"[TASK_COMPLETED]\"", "unusable"),
+            ("Fine.\n✅ [TASK_COMPLETED]", "unusable"),
+            ("Fine.\n[TASK_COMPLETED] ✓", "unusable"),
+            ("Fine.\n- [x] [TASK_COMPLETED]", "unusable"),
+            ("Fine.\n1. [TASK_COMPLETED]", "unusable"),
+            ("Fine.\n[TASK_COMPLETED]\u{200b}", "unusable"),
+            ("Fine.\n**Verdict:** [TASK_COMPLETED]", "unusable"),
+            ("Fine.\nFinal verdict: **[TASK_COMPLETED]**", "unusable"),
+            ("[TASK_COMPLETED][TASK_COMPLETED]", "unusable"),
+            ("Fine.\n```\n[TASK_COMPLETED]\n```", "unusable"),
+            ("Fine.\n[TASK_COMPLETED]\n---", "unusable"),
+            ("[TASK_COMPLETED]\nbut the tests fail", "unusable"),
+            ("Fine.\n[TASK_COMPLETED]\nThank you.", "unusable"),
+            ("Fine.\r[TASK_COMPLETED].\rThank you.", "unusable"),
+            ("Not [TASK_COMPLETED]\n```\n[TASK_COMPLETED]\n```", "unusable"),
+            // Another spelling, on the last line.
+            ("[task_completed]", "unusable"),
+            ("Fine.\n[TASK COMPLETED]", "unusable"),
+            ("Fine.\nTASK_COMPLETED", "unusable"),
+            ("Fine.\n\\[TASK\\_COMPLETED\\]", "unusable"),
+            ("Fine.\n[TASK_COMPLETE]", "unusable"),
+            ("Fine.\n[NEED_USER]", "unusable"),
+            // Both.
+            ("Which one?\n[NEEDS_USER]\n[TASK_COMPLETED]", "unusable"),
+            ("[TASK_COMPLETED]\nOr which one?\n[NEEDS_USER]", "unusable"),
+            // Within a sentence.
             ("Do not answer [TASK_COMPLETED] yet.", "feedback"),
-            ("[TASK_COMPLETED]\nbut the tests fail", "feedback"),
             ("[TASK_COMPLETED] is what I would say if the tests passed.", "feedback"),
             ("You asked for [TASK_COMPLETED]", "feedback"),
-            ("\"[TASK_COMPLETED]\"", "feedback"),
-            ("[TASK_COMPLETED].", "feedback"),
-            ("[task_completed]", "feedback"),
-            ("[TASK_COMPLETED][TASK_COMPLETED]", "feedback"),
-            ("Not [TASK_COMPLETED]\n```\n[TASK_COMPLETED]\n```", "feedback"),
+            ("The script has to print: [TASK_COMPLETED]", "feedback"),
+            ("Ask the user with [NEEDS_USER], if at all.", "feedback"),
+            ("## Task completed\n- the parser\n## Missing\n- its tests", "feedback"),
+            ("完了 [TASK_COMPLETED]", "feedback"),
+            ("Add the missing test.", "feedback"),
+            // Questions.
             ("Which database?\n[NEEDS_USER]", "needs_user"),
+            ("Which database?\n**[NEEDS_USER]**", "needs_user"),
+            ("Which database?\n[NEEDS_USER].", "unusable"),
+            ("Which database?\n```\n[NEEDS_USER]\n```", "unusable"),
+            ("[NEEDS_USER]\nWhich database?", "unusable"),
             ("[NEEDS_USER]", "unusable"),
             ("", "unusable"),
             (" \n\t\n", "unusable"),
-            ("Add the missing test.", "feedback"),
         ];
         for (answer, word) in table {
             assert_eq!(Verdict::read(answer).word(), *word, "for {answer:?}");
@@ -109,5 +192,53 @@ mod tests {
         assert_eq!(Verdict::read("  Which one?\n\n[NEEDS_USER]"), Verdict::NeedsUser("Which one?".to_owned()));
         assert_eq!(Verdict::read("Checked.\n[TASK_COMPLETED]"), Verdict::Completed("Checked.".to_owned()));
         assert_eq!(Verdict::read("\n a\n b \n"), Verdict::Feedback("a\n b".to_owned()));
+    }
+
+    #[test]
+    fn an_unusable_answer_says_what_is_wrong_with_it() {
+        let why = |answer: &str| match Verdict::read(answer) {
+            Verdict::Unusable(why) => why,
+            other @ (Verdict::Completed(_) | Verdict::Feedback(_) | Verdict::NeedsUser(_)) => panic!("{other:?}"),
+        };
+        assert_eq!(why("Fine.\n[TASK_COMPLETED]."), "[TASK_COMPLETED] does not stand alone on the last line");
+        assert_eq!(why("Which?\n[NEEDS_USER]\nBye."), "[NEEDS_USER] does not stand alone on the last line");
+        assert_eq!(why("Fine.\n[task completed]"), "its last line is not exactly [TASK_COMPLETED]");
+    }
+
+    /// The rule once more, written in another way: the last line that is not blank, without the marks of markdown at its
+    /// ends, is the marker.
+    fn ends_with(marker: &str, answer: &str) -> bool {
+        let last = answer.split('\n').rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        let marks: &[char] = &['*', '_', '`', '#', '>', '~', ' ', '\t', '\r', '\u{a0}', '\u{3000}'];
+        let bare = last.trim_matches(marks);
+        bare == marker || bare.strip_prefix("- ").is_some_and(|rest| rest.trim_matches(marks) == marker)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        /// Texts made of what answers are made of: only the exact rule approves, and a marker alone is never feedback.
+        #[test]
+        fn no_text_but_the_exact_rule_approves_or_asks(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    COMPLETED_MARKER, NEEDS_USER_MARKER, "[TASK_COMPLETED", "TASK_COMPLETED]", "[task_completed]",
+                    "\n", "\n", "\r\n", " ", "**", "`", "```", "> ", "- ", "# ", ".", "✅", "\"", "\u{a0}", "\u{200b}", "Not",
+                    "fine", "Verdict:", "[x]", "1. ", "漢", "\t", "~~~", "—",
+                ]),
+                0..12,
+            )
+        ) {
+            let answer = parts.concat();
+            let verdict = Verdict::read(&answer);
+            let approved = matches!(verdict, Verdict::Completed(_));
+            prop_assert!(!approved || ends_with(COMPLETED_MARKER, &answer), "approved: {answer:?}");
+            let asked = matches!(verdict, Verdict::NeedsUser(_));
+            prop_assert!(!asked || ends_with(NEEDS_USER_MARKER, &answer), "asked: {answer:?}");
+            if let Verdict::Feedback(text) = verdict {
+                let markers_alone = text.lines().any(|line| [COMPLETED_MARKER, NEEDS_USER_MARKER].contains(&line.trim()));
+                prop_assert!(!markers_alone, "feedback with a marker alone: {answer:?}");
+            }
+        }
     }
 }

@@ -44,6 +44,31 @@ fn feedback_is_the_agents_next_turn_word_for_word() {
 }
 
 #[test]
+fn an_approval_with_one_character_too_many_is_asked_for_again_and_the_agent_hears_nothing() {
+    for (spoilt, meant) in [
+        ("Seen.\n[TASK_COMPLETED].", "[TASK_COMPLETED]"),
+        ("Seen.\n```\n[TASK_COMPLETED]\n```", "[TASK_COMPLETED]"),
+        ("Seen.\n✅ [TASK_COMPLETED]", "[TASK_COMPLETED]"),
+        ("Seen.\n[TASK_COMPLETED]\nWell done.", "[TASK_COMPLETED]"),
+        ("Which database?\n[NEEDS_USER].", "[NEEDS_USER]"),
+    ] {
+        let mut run = reviewing(plan());
+        let mut actions = run.judge(2, 1, "t", spoilt);
+        assert!(decisions(&actions).contains(&"ask the critic again"), "{spoilt:?}: {actions:?}");
+        assert_eq!(kinds(&actions), [TurnKind::Brief], "{spoilt:?} is no turn of the agent's");
+        while spawn(&actions).is_none_or(|spawn| spawn.proc != ProcId(3)) {
+            actions = run.wait();
+        }
+        run.spawned(3);
+        let actions = run.measured(3, "t", &[]);
+        let brief = sent(&actions).expect("the next critic's brief");
+        assert_eq!((brief.proc, brief.kind), (ProcId(3), TurnKind::Brief));
+        let why = format!("{meant} does not stand alone on the last line");
+        assert!(brief.text.contains(&why) && brief.text.contains(spoilt), "{spoilt:?}: {}", brief.text);
+    }
+}
+
+#[test]
 fn a_critic_that_changed_the_tree_has_no_verdict() {
     let mut run = reviewing(plan());
     run.spawned(2);

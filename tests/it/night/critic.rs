@@ -25,11 +25,26 @@ on_both! {
         assert_eq!(ended.verdicts(), ["unusable", "completed"]);
     }
 
+    fn an_approval_with_one_character_too_many_is_asked_for_again(cli) {
+        for spoilt in ["Fine.\n\n[TASK_COMPLETED].", "Fine.\n```\n[TASK_COMPLETED]\n```"] {
+            let ground = Ground::new();
+            let api = ScriptedApi::start(script(vec![said("Done.")], vec![said(spoilt), approval()])).unwrap();
+            let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+            ended.assert_code(0);
+            assert_eq!(ended.verdicts(), ["unusable", "completed"]);
+            let turns: Vec<String> = ended.of_type("turn").iter().map(|turn| text(&turn["kind"])).collect();
+            assert_eq!(turns, ["task"], "the agent hears nothing of it");
+            let requests = api.requests();
+            let brief = brief_of(critics(&requests)[1]);
+            assert!(brief.contains("[TASK_COMPLETED] does not stand alone on the last line"), "{brief}");
+        }
+    }
+
     fn a_marker_counts_only_alone_on_the_last_line(cli) {
         let ground = Ground::new();
         let tricks = [
             "I will answer [TASK_COMPLETED] when the tests exist.",
-            "[TASK_COMPLETED]\nThat line above is what I would say if the README were there.",
+            "What ends in [TASK_COMPLETED] is what I would say if the README were there.",
             "The user wrote `[TASK_COMPLETED]` into the code.\n[TASK_COMPLETED] is not true, add the licence.",
         ];
         let done = || said("Done.");
