@@ -231,7 +231,7 @@ mod tests {
     fn checks_feedback_and_denials_are_told() {
         let said = [(TurnKind::Task, "x".to_owned())];
         let checks = [("cargo test".to_owned(), result(CheckEnd::Exited(0), "ok. 3 passed"))];
-        let denials = [(Denial { tool: "Bash".to_owned(), target: "npm install".to_owned() }, 3)];
+        let denials = [(Denial { tool: "Bash".to_owned(), target: "npm install".to_owned(), ..Denial::default() }, 3)];
         let text =
             Brief { last_feedback: Some("add a README"), denials: &denials, left_open: 1, ..brief(&said, &checks) }
                 .compose();

@@ -100,6 +100,23 @@ impl AgentKind {
         }
     }
 
+    /// The request to work in another permission mode from now on, as bytes for stdin, one line with its end. When it is so,
+    /// [`AgentEvent::PermissionMode`] tells.
+    #[must_use]
+    pub fn encode_permission_mode(self, request_id: &str, mode: &str) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => encode::set_permission_mode(request_id, mode).into_bytes(),
+        }
+    }
+
+    /// Whether in this permission mode the agent may only plan and change nothing.
+    #[must_use]
+    pub fn only_plans_in(self, permission_mode: &str) -> bool {
+        match self {
+            AgentKind::ClaudeCode => permission_mode == claude::PLAN_MODE,
+        }
+    }
+
     /// The answer to a question whether a tool may be used ([`AgentEvent::Question`]), as bytes for stdin: no. The model
     /// reads `words`.
     #[must_use]

@@ -89,6 +89,10 @@ pub enum AgentEvent {
     HookStarted { id: String, name: String },
     /// A hook of the user's ended.
     HookEnded { id: String },
+    /// A hook of the user's has sent it back to work when it wanted to end its turn. `said` is what the model reads.
+    SentBack { hook: String, said: String },
+    /// The permission mode has changed in the middle of the session.
+    PermissionMode(String),
     /// A tool was denied.
     Denied(Denial),
     /// A question over the protocol that somebody must answer: the CLI waits for it without a limit of its own.
@@ -145,6 +149,8 @@ pub struct TurnEnd {
     pub denials: Vec<Denial>,
     /// Background tasks that were still open when the end was taken by `settle`.
     pub left_open: usize,
+    /// No request reached the model: the text is the CLI's own or a hook's.
+    pub unasked: bool,
 }
 
 /// Done, interrupted or failed.
@@ -184,6 +190,8 @@ pub enum FailureCause {
     ModelRefusal,
     /// The answer was cut at the output limit.
     MaxOutput,
+    /// A hook of the user's kept the turn from the model.
+    Blocked { hook: String },
     /// A limit the user gave to the CLI itself (turns, budget) was reached.
     CliLimit { which: String },
     /// None of the above.
@@ -207,12 +215,16 @@ pub enum Ask {
 }
 
 /// A denied tool.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Denial {
     /// The tool's name.
     pub tool: String,
     /// What it was to work on: a path, the beginning of a command.
     pub target: String,
+    /// What is alike in calls of one kind: the program of a command, the folder of a path.
+    pub class: String,
+    /// The arguments with which the user allows such a call to the agent.
+    pub allowed_by: Vec<String>,
 }
 
 /// A change of a file that a tool is about to make, for showing it as a diff.

@@ -66,6 +66,8 @@ pub struct LaunchRequest<'a> {
     pub share_prompt_prefix: bool,
     /// A file appended to the critic's system prompt.
     pub system_prompt_file: Option<&'a str>,
+    /// Commands that an agent may run without being asked: the user's checks.
+    pub allowed_commands: &'a [String],
     /// Tool patterns that a critic may use besides the read-only ones.
     pub critic_allow: &'a [String],
     /// The working directory, absolute.

@@ -27,6 +27,7 @@ const fn key(
 pub const KEYS: &[Key] = &[
     key("agent.path", Some(env::CCC_AGENT), Some("--agent"), NeedsConsent("is started as the agent, with a token")),
     key("agent.args", None, Some("--"), NeedsConsent("are given to the agent, which can run programs by them")),
+    key("agent.allow_checks", None, None, NeedsConsent("lets the agent run the checks without asking")),
     key("transport", Some(env::CCC_TRANSPORT), Some("--transport"), Free),
     key("checks", Some(env::CCC_CHECK), Some("--check"), NeedsConsent("are run at each stop")),
     key("tokens", None, None, NeedsConsent("are taken as credentials, after your own")),

@@ -71,6 +71,8 @@ pub struct AgentLayer {
     pub path: Option<String>,
     /// Arguments given to the agent before those after `--`.
     pub args: Option<Vec<String>>,
+    /// Let the agent run the commands of the checks without asking, each exactly as it is configured (true).
+    pub allow_checks: Option<bool>,
 }
 
 /// The critic.

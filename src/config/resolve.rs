@@ -326,6 +326,7 @@ fn overlay(under: Layer, over: Layer) -> Layer {
         agent: super::AgentLayer {
             path: over.agent.path.or(under.agent.path),
             args: over.agent.args.or(under.agent.args),
+            allow_checks: over.agent.allow_checks.or(under.agent.allow_checks),
         },
         transport: over.transport.or(under.transport),
         checks: over.checks.or(under.checks),
@@ -382,6 +383,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
         agent: AgentSettings {
             path: layer.agent.path.map(PathBuf::from),
             args: layer.agent.args.unwrap_or_default().into_iter().chain(after_dashes).collect(),
+            allow_checks: layer.agent.allow_checks.unwrap_or(true),
         },
         transport: layer.transport.unwrap_or(Transport::Pty),
         checks: layer

@@ -56,6 +56,8 @@ pub struct AgentSettings {
     pub path: Option<PathBuf>,
     /// The configured arguments, followed by those after `--`.
     pub args: Vec<String>,
+    /// Whether it may run the checks' commands without asking.
+    pub allow_checks: bool,
 }
 
 /// Usage of the subscriptions.

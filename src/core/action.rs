@@ -20,6 +20,8 @@ pub enum Action {
     CancelForm { proc: ProcId, request_id: String },
     /// Answer a question that ccc does not know: with an error that says why.
     Refuse { proc: ProcId, request_id: String, why: String },
+    /// Change the permission mode of the process.
+    SetPermissionMode { proc: ProcId, mode: String },
     /// Close its stdin: an idle agent exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.

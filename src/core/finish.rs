@@ -1,6 +1,6 @@
 //! What a run adds up to: counters, money, denials, and the sentence that tells why it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ProcId;
 use crate::agent::Denial;
@@ -17,6 +17,17 @@ pub(super) struct Tally {
     cost_usd: BTreeMap<ProcId, f64>,
     denials: BTreeMap<Denial, u32>,
     denials_since_review: BTreeMap<Denial, u32>,
+    /// How often calls of one kind were denied, by tool and class.
+    kinds: BTreeMap<Kind, u32>,
+    /// The kinds denied before the present stop, and those before the stop before it.
+    denied_at_stop: [BTreeMap<Kind, Denial>; 2],
+}
+
+/// A tool and what is alike in its calls.
+type Kind = (String, String);
+
+fn kind(denial: &Denial) -> Kind {
+    (denial.tool.clone(), denial.class.clone())
 }
 
 impl Tally {
@@ -34,9 +45,30 @@ impl Tally {
         (!self.cost_usd.is_empty()).then(|| (self.cost_usd.values().sum::<f64>() * 1e6).round() / 1e6)
     }
 
-    pub(super) fn denied(&mut self, denial: Denial) {
+    /// Counts a denial; true when it is the second of its kind.
+    pub(super) fn denied(&mut self, denial: Denial) -> bool {
+        let kind = kind(&denial);
+        self.denied_at_stop[0].insert(kind.clone(), denial.clone());
+        let times = self.kinds.entry(kind).or_default();
+        *times += 1;
+        let second = *times == 2;
         *self.denials.entry(denial.clone()).or_default() += 1;
         *self.denials_since_review.entry(denial).or_default() += 1;
+        second
+    }
+
+    /// A stop was judged and the work goes on; a denial before it whose kind was denied before the last stop as well.
+    pub(super) fn stop_passed(&mut self) -> Option<Denial> {
+        let now = std::mem::take(&mut self.denied_at_stop[0]);
+        let before: BTreeSet<Kind> = self.denied_at_stop[1].keys().cloned().collect();
+        let again = now.iter().find(|(kind, _)| before.contains(*kind)).map(|(_, denial)| denial.clone());
+        self.denied_at_stop[1] = now;
+        again
+    }
+
+    /// What was denied most often.
+    pub(super) fn most_denied(&self) -> Option<&Denial> {
+        self.denials.iter().rev().max_by_key(|(_, times)| **times).map(|(denial, _)| denial)
     }
 
     /// The denials since the last review, most frequent first.
@@ -55,7 +87,7 @@ impl Tally {
             .take(NAMED_DENIALS)
             .map(|(denial, times)| format!("{} {} ({times}x)", denial.tool, denial.target))
             .collect();
-        (!named.is_empty()).then(|| format!("permissions were missing for: {} (allow them to the agent, for example by `-- --permission-mode acceptEdits`)", named.join(", ")))
+        (!named.is_empty()).then(|| format!("permissions were missing for: {}", named.join(", ")))
     }
 }
 
@@ -83,18 +115,33 @@ mod tests {
         assert_eq!(tally.cost_usd(), Some(1.0));
     }
 
+    fn denial(tool: &str, class: &str) -> Denial {
+        Denial { tool: tool.to_owned(), target: class.to_owned(), class: class.to_owned(), allowed_by: Vec::new() }
+    }
+
+    #[test]
+    fn the_second_denial_of_a_kind_is_known_at_once_and_one_over_two_stops_at_the_second() {
+        let mut tally = Tally::default();
+        let again = Denial { target: "sh test.sh --all".to_owned(), ..denial("Bash", "sh test.sh") };
+        assert!(!tally.denied(denial("Bash", "sh test.sh")));
+        assert!(!tally.denied(denial("Bash", "touch")), "another kind");
+        assert_eq!(tally.stop_passed(), None, "the first stop");
+        assert!(tally.denied(again.clone()), "the second of its kind, by another call");
+        assert!(!tally.denied(again.clone()), "told once");
+        assert_eq!(tally.stop_passed(), Some(again));
+        assert_eq!(tally.stop_passed(), None, "nothing was denied before this one");
+    }
+
     #[test]
     fn missing_permissions_are_named_most_frequent_first() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing_permissions(), None);
         for tool in ["Write", "Bash", "Bash"] {
-            tally.denied(Denial { tool: tool.to_owned(), target: "x".to_owned() });
+            tally.denied(denial(tool, "x"));
         }
         assert_eq!(
             tally.missing_permissions().as_deref(),
-            Some(
-                "permissions were missing for: Bash x (2x), Write x (1x) (allow them to the agent, for example by `-- --permission-mode acceptEdits`)"
-            )
+            Some("permissions were missing for: Bash x (2x), Write x (1x)")
         );
         tally.reviewed();
         assert!(tally.denials_for_review().is_empty());

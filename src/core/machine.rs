@@ -12,6 +12,7 @@ use super::restart::Intensity;
 use super::retry::Retries;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
+use super::sent_back::SentBack;
 use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
     SessionStart, Show, Then, Tick, TurnId,
@@ -71,12 +72,13 @@ pub struct Core {
     /// The user knows that the tree cannot be measured.
     pub(super) tree_trouble_told: bool,
     pub(super) tally: Tally,
+    pub(super) sent_back: SentBack,
     pub(super) tokens: Tokens,
     pub(super) retries: Retries,
 }
 
 /// What is known about the agent's session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     pub(super) id: Option<String>,
     /// It exists on the CLI's side: resume it.
@@ -84,6 +86,8 @@ pub(super) struct Session {
     /// We chose its id; a session that the user named is never invented.
     pub(super) ours: bool,
     pub(super) model: Option<String>,
+    /// The permission mode in which it works.
+    pub(super) permission_mode: Option<String>,
 }
 
 /// What the run is doing.
@@ -123,9 +127,9 @@ impl Core {
     #[must_use]
     pub fn new(plan: Plan) -> Core {
         let session = match &plan.session {
-            SessionStart::New(id) => Session { id: Some(id.clone()), begun: false, ours: true, model: None },
-            SessionStart::Resume(id) => Session { id: Some(id.clone()), begun: true, ours: false, model: None },
-            SessionStart::Latest => Session { id: None, begun: false, ours: false, model: None },
+            SessionStart::New(id) => Session { id: Some(id.clone()), ours: true, ..Session::default() },
+            SessionStart::Resume(id) => Session { id: Some(id.clone()), begun: true, ..Session::default() },
+            SessionStart::Latest => Session::default(),
         };
         Core {
             turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
@@ -154,6 +158,7 @@ impl Core {
             left_open: 0,
             tree_trouble_told: false,
             tally: Tally::default(),
+            sent_back: SentBack::default(),
             tokens: Tokens::default(),
             retries: Retries::default(),
         }
@@ -510,7 +515,7 @@ impl Core {
         }
         let mut reason = reason.to_owned();
         if matches!(outcome, Outcome::Stuck | Outcome::Budget | Outcome::Failed | Outcome::NeedsUser)
-            && let Some(missing) = self.tally.missing_permissions()
+            && let Some(missing) = self.missing_permissions()
         {
             reason = format!("{reason}; {missing}");
         }
@@ -695,6 +700,8 @@ impl Core {
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::HookStarted { .. }
             | AgentEvent::HookEnded { .. }
+            | AgentEvent::SentBack { .. }
+            | AgentEvent::PermissionMode(_)
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)
             | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. })

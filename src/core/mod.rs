@@ -29,6 +29,7 @@ mod restart;
 mod retry;
 mod review;
 mod rotation;
+mod sent_back;
 mod tick;
 mod token;
 mod verdict;

@@ -39,6 +39,9 @@ pub struct Plan {
     pub budgets: Budgets,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Whether the agent may run the checks' commands without being asked.
+    #[serde(default)]
+    pub allow_checks: bool,
     /// Whether agent and critic are kept from reading git's state into their prompt, which would cost the shared
     /// prompt prefix after each change on CLIs without a prompt snapshot (facts §7).
     pub share_prompt_prefix: bool,

@@ -247,6 +247,7 @@ impl Core {
                 CriticPrompt::System => plan.critic.prompt_file.as_deref(),
                 CriticPrompt::Message => None,
             },
+            allowed_commands: &[],
             critic_allow: &plan.critic.allow,
             cwd: &plan.cwd,
         });
@@ -374,6 +375,8 @@ impl Core {
             return;
         }
         match end.outcome {
+            // What no model said is no verdict, whatever its last line is.
+            TurnOutcome::Done if end.unasked => self.critic_failed("no request of its reached the model"),
             TurnOutcome::Done => {
                 let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
@@ -436,6 +439,7 @@ impl Core {
                 &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
             ),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
+            FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the critic is told", message),
             FailureCause::ModelNotFound
             | FailureCause::PromptTooLong
             | FailureCause::InvalidRequest
@@ -560,6 +564,7 @@ impl Core {
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
     fn feedback(&mut self, kind: TurnKind, mut text: String, tree: Option<String>) {
         let repeats = self.convergence.note(&text, tree.as_deref());
+        let denied_again = self.tally.stop_passed();
         self.last_feedback = Some(text.clone());
         let max_repeats = self.plan.budgets.max_repeats;
         if repeats > 0 && repeats < max_repeats {
@@ -579,7 +584,10 @@ impl Core {
                     first_line(&text)
                 ),
             )),
-            None => None,
+            None => denied_again.filter(|_| repeats > 0).map(|denial| {
+                let what = format!("{} {}", denial.tool, denial.target);
+                (Outcome::Stuck, format!("{} was denied again, and nothing changed meanwhile", what.trim()))
+            }),
         };
         if let Some((outcome, reason)) = end {
             // Kept unsaid: a resumed run goes on with it instead of judging the same stop again.

@@ -302,6 +302,7 @@ impl Core {
             | FailureCause::InvalidRequest
             | FailureCause::ModelRefusal
             | FailureCause::MaxOutput
+            | FailureCause::Blocked { .. }
             | FailureCause::CliLimit { .. }
             | FailureCause::Unknown => return false,
         };
@@ -349,6 +350,7 @@ impl Core {
             | FailureCause::InvalidRequest
             | FailureCause::ModelRefusal
             | FailureCause::MaxOutput
+            | FailureCause::Blocked { .. }
             | FailureCause::CliLimit { .. }
             | FailureCause::Unknown => return false,
         }

@@ -242,6 +242,8 @@ impl Watch {
             | AgentEvent::TurnAccepted { .. }
             | AgentEvent::Text { .. }
             | AgentEvent::Denied(_)
+            | AgentEvent::SentBack { .. }
+            | AgentEvent::PermissionMode(_)
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::Cost { .. } => {}
@@ -467,6 +469,7 @@ mod tests {
             text: String::new(),
             denials: Vec::new(),
             left_open: 0,
+            unasked: false,
         })
     }
 

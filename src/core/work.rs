@@ -8,10 +8,11 @@ use super::pool::announced_reset;
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::retry::Again;
 use super::review::Reviewing;
+use super::sent_back::{Back, SentBack};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
-    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
+    AgentEvent, Denial, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
 /// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
@@ -101,6 +102,10 @@ impl Core {
             (None, _) => SessionOpen::Latest,
         };
         let resuming = matches!(open, SessionOpen::Resume(_));
+        let checks: Vec<String> = match self.plan.allow_checks {
+            true => self.plan.checks.iter().map(|check| check.command.clone()).collect(),
+            false => Vec::new(),
+        };
         let launch = self.plan.agent.launch(&LaunchRequest {
             run_id: &self.plan.run_id,
             proc,
@@ -110,6 +115,7 @@ impl Core {
             user_args: &self.plan.agent_args,
             share_prompt_prefix: self.plan.share_prompt_prefix,
             system_prompt_file: None,
+            allowed_commands: &checks,
             critic_allow: &[],
             cwd: &self.plan.cwd,
         });
@@ -275,6 +281,7 @@ impl Core {
                 if !cwd.is_empty() && cwd != self.plan.cwd {
                     self.note("directory", &format!("the agent works in {cwd}, the run belongs to {}", self.plan.cwd));
                 }
+                self.permission_mode(proc, &permission_mode);
                 let new = !self.session.begun || self.session.id.as_deref() != Some(session_id.as_str());
                 let first = self.session.model.is_none();
                 self.session.begun = true;
@@ -297,18 +304,21 @@ impl Core {
             AgentEvent::TurnStarted { started_by: StartedBy::Itself } => self.agent_woke(),
             AgentEvent::TurnEnded(end) => self.agent_turn_ended(proc, end),
             AgentEvent::Denied(denial) => {
-                if self.tally.missing_permissions().is_none() {
-                    let text = "the agent lacks a permission; what it may do stands in its own settings, or after `--`, for \
-                                example `-- --permission-mode acceptEdits`";
-                    self.show(Show::Notice { text: text.to_owned() });
+                let again = self.tally.denied(denial.clone());
+                if again && let Some(advice) = self.permission_advice(&denial) {
+                    let what = format!("{} {}", denial.tool, denial.target);
+                    let text =
+                        format!("{} was denied again, and the agent cannot allow it to itself; {advice}", what.trim());
+                    self.show(Show::Notice { text });
                 }
-                self.tally.denied(denial);
             }
+            AgentEvent::PermissionMode(mode) => self.permission_mode(proc, &mode),
+            AgentEvent::SentBack { hook, said } => self.sent_back(hook, said),
+            AgentEvent::ToolStarted { .. } => self.sent_back.tool_used(),
             AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
             | AgentEvent::Alive
             | AgentEvent::Progress
             | AgentEvent::Text { .. }
-            | AgentEvent::ToolStarted { .. }
             | AgentEvent::ToolEnded { .. }
             | AgentEvent::Question { .. }
             | AgentEvent::Limit(_)
@@ -321,6 +331,83 @@ impl Core {
             | AgentEvent::Cost { .. }
             | AgentEvent::Waiting(_) => {}
         }
+    }
+
+    /// A hook keeps the agent from ending its turn. Whether that helps, its tool calls tell.
+    fn sent_back(&mut self, hook: String, said: String) {
+        match self.sent_back.again(hook, said) {
+            Back::GoOn => {}
+            Back::Tell => {
+                let SentBack { hook, said, .. } = &self.sent_back;
+                let text = format!("the hook {hook} sends the agent back each time it wants to stop: {said}");
+                self.show(Show::Notice { text });
+            }
+            Back::Endless => self.close_as_sent_back(),
+        }
+    }
+
+    fn close_as_sent_back(&mut self) {
+        let SentBack { hook, said, .. } = &self.sent_back;
+        let reason = format!(
+            "the hook {hook} sends the agent back each time it wants to stop, and it does nothing more: {said}; change that \
+             hook in the agent's settings, then: ccc resume {}",
+            self.plan.run_id
+        );
+        self.close(Outcome::Stuck, &reason);
+    }
+
+    /// The mode in which the agent works. In one in which it may only plan, every turn would be spent on a plan that nobody
+    /// is there to approve: it is taken out again when it went there by itself, and else the run ends.
+    fn permission_mode(&mut self, proc: ProcId, mode: &str) {
+        if !self.plan.agent.only_plans_in(mode) {
+            self.session.permission_mode = Some(mode.to_owned());
+            return;
+        }
+        match self.session.permission_mode.clone() {
+            Some(before) => {
+                self.decide("leave plan mode", "the agent went into it, and nobody is there to approve a plan");
+                self.show(Show::Notice {
+                    text: format!("the agent went into plan mode; it goes on in the mode {before}, as before"),
+                });
+                self.act(Action::SetPermissionMode { proc, mode: before });
+            }
+            None => self.close(
+                Outcome::Failed,
+                &format!(
+                    "the agent is in plan mode, in which it may change nothing, and nobody is there to approve its plan; start \
+                     again with a mode in which it may work: ccc resume {} -- --permission-mode acceptEdits",
+                    self.plan.run_id
+                ),
+            ),
+        }
+    }
+
+    /// How the user allows what was denied; `None` when there is no way to.
+    fn permission_advice(&self, denial: &Denial) -> Option<String> {
+        let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
+        let mode = denial.allowed_by.first().is_some_and(|option| option == "--permission-mode");
+        let in_force = match mode {
+            true => self.session.permission_mode.as_deref() == denial.allowed_by.last().map(String::as_str),
+            false => denial.allowed_by.iter().skip(1).all(given),
+        };
+        match denial.allowed_by.as_slice() {
+            [] => None,
+            _ if in_force => Some(format!(
+                "it is denied although {} is given: look for a deny rule or a hook in the agent's settings",
+                denial.allowed_by.last()?
+            )),
+            arguments => {
+                let quoted: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+                Some(format!("allow it: ccc resume {} -- {}", self.plan.run_id, quoted.join(" ")))
+            }
+        }
+    }
+
+    /// What to add to a reason for not having completed, when permissions were missing.
+    pub(super) fn missing_permissions(&self) -> Option<String> {
+        let missing = self.tally.missing_permissions()?;
+        let advice = self.tally.most_denied().and_then(|denial| self.permission_advice(denial));
+        Some(advice.map_or_else(|| missing.clone(), |advice| format!("{missing}; {advice}")))
     }
 
     /// The idle agent began a turn by itself (a schedule fired, a late background task ended): what is being judged
@@ -360,6 +447,10 @@ impl Core {
                 self.turn_failures_in_a_row = 0;
                 self.brings_progress(proc);
                 self.token_works(proc);
+                if self.sent_back.turn_ended() {
+                    self.close_as_sent_back();
+                    return;
+                }
                 self.left_open = end.left_open;
                 if !end.text.trim().is_empty() {
                     self.last_answer = end.text;
@@ -407,6 +498,7 @@ impl Core {
                     | FailureCause::InvalidRequest
                     | FailureCause::ModelRefusal
                     | FailureCause::MaxOutput
+                    | FailureCause::Blocked { .. }
                     | FailureCause::CliLimit { .. }
                     | FailureCause::Unknown => None,
                 };
@@ -442,10 +534,22 @@ impl Core {
             FailureCause::InvalidRequest | FailureCause::PromptTooLong => {
                 self.close(Outcome::Failed, &format!("the provider rejected the request: {message}"));
             }
+            // The same words would be blocked again.
+            FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the agent is told", message),
             FailureCause::ModelRefusal | FailureCause::MaxOutput | FailureCause::Unknown => {
                 self.failed_turn(message, started_by)
             }
         }
+    }
+
+    /// A hook kept a turn from the model: no request was sent, so there is neither work nor a verdict.
+    pub(super) fn close_as_blocked(&mut self, hook: &str, what: &str, message: &str) {
+        let reason = format!(
+            "the hook {hook} blocks {what}, so nothing reaches the model: {message}; change that hook in the agent's settings, \
+             then: ccc resume {}",
+            self.plan.run_id
+        );
+        self.close(Outcome::Failed, &reason);
     }
 
     /// A turn failed for a reason of its own: it is continued a few times, then the run ends.
@@ -611,6 +715,18 @@ impl Core {
     pub(super) fn restart_pause_ms(&self, failures_in_a_row: u32) -> u64 {
         pause_ms(failures_in_a_row, &self.plan.seed)
     }
+}
+
+/// An argument as it is typed into a shell.
+fn quoted(argument: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '/' | '=' | ':' | ',');
+    if !argument.is_empty() && argument.chars().all(plain) {
+        return argument.to_owned();
+    }
+    if !argument.contains(['"', '$', '`', '\\', '!', '\n']) {
+        return format!("\"{argument}\"");
+    }
+    format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
 /// An exit in words.

@@ -55,6 +55,10 @@ impl World {
                 let line = self.core.plan().agent.encode_refusal(&request_id, &why);
                 self.write(proc, line, at_once);
             }
+            Action::SetPermissionMode { proc, mode } => {
+                let line = self.core.plan().agent.encode_permission_mode(&format!("mode-{proc}"), &mode);
+                self.write(proc, line, at_once);
+            }
             Action::CloseStdin { proc } => {
                 self.give_up_start(proc, at_once);
                 if let Some(child) = self.children.get(&proc) {

@@ -318,6 +318,7 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Answer { .. } => "answer",
         Action::CancelForm { .. } => "cancel_form",
         Action::Refuse { .. } => "refuse",
+        Action::SetPermissionMode { .. } => "set_permission_mode",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",
         Action::KillTree { .. } => "kill_tree",

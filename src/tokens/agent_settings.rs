@@ -80,6 +80,8 @@ pub struct SettingsPlaces<'a> {
 struct SettingsSource {
     place: String,
     helper: bool,
+    /// The permission mode in which a session begins.
+    default_mode: Option<String>,
     /// Empty values are kept: they take the variable's place as well.
     env: Vec<(&'static str, SecretString)>,
 }
@@ -164,6 +166,8 @@ impl AgentSettings {
 
     fn add(&mut self, place: String, settings: &Value) {
         let helper = settings.get("apiKeyHelper").and_then(Value::as_str).is_some_and(|line| !line.trim().is_empty());
+        let mode = settings.pointer("/permissions/defaultMode").and_then(Value::as_str);
+        let default_mode = mode.map(str::to_owned);
         let env = CREDENTIAL_VARIABLES.into_iter().filter_map(|name| {
             let value = settings.pointer(&format!("/env/{name}"))?;
             let text = match value {
@@ -173,7 +177,7 @@ impl AgentSettings {
             };
             Some((name, SecretString::from(text)))
         });
-        self.sources.push(SettingsSource { place, helper, env: env.collect() });
+        self.sources.push(SettingsSource { place, helper, default_mode, env: env.collect() });
     }
 
     /// The helper command, by which the CLI finds a key for itself.
@@ -181,6 +185,12 @@ impl AgentSettings {
         let source = self.sources.iter().find(|source| source.helper)?;
         let label = format!("apiKeyHelper of {}", source.place);
         Some(Credential::found_by_agent(label, CredentialKind::Helper, "helper", None))
+    }
+
+    /// The permission mode in which a session begins, and where that is said.
+    #[must_use]
+    pub fn default_mode(&self) -> Option<(&str, &str)> {
+        self.sources.iter().find_map(|source| Some((source.default_mode.as_deref()?, source.place.as_str())))
     }
 
     /// All values.

@@ -1,6 +1,7 @@
 //! How Claude Code is started, and what the user's own arguments mean.
 
 use super::options::{Given, SessionOption, Treatment, read};
+use super::rules;
 use crate::agent::{ArgsProblem, LaunchRequest, SessionOpen, UserArgs};
 use crate::core::{Launch, SessionStart};
 
@@ -98,6 +99,17 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
                 // Without it the new text is silently ignored on a fork (facts 2.1.329, A).
                 push(&["--system-prompt-snapshot", "off"]);
             }
+        }
+    }
+    if !critic {
+        // Rules of several `--allowedTools` add up, and a deny rule of the user's is stronger than any of them (measured on
+        // both versions). They change nothing in the prompt.
+        let mut rules: Vec<String> =
+            request.allowed_commands.iter().flat_map(|command| rules::exact(command)).collect();
+        rules.dedup();
+        if !rules.is_empty() {
+            push(&["--allowedTools"]);
+            push(&rules.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
     let system_mode = critic && request.system_prompt_file.is_some();

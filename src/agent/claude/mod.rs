@@ -6,10 +6,12 @@ mod cost;
 mod denials;
 mod exit;
 mod failure;
+mod hooks;
 mod launch;
 mod noise;
 mod options;
 mod protocol;
+mod rules;
 mod target;
 mod tasks;
 #[cfg(test)]
@@ -26,6 +28,9 @@ pub(super) use wording::wording;
 
 /// The program's name.
 pub(super) const PROGRAM: &str = "claude";
+
+/// The permission mode in which nothing may be changed. The tool that leaves it exists only where somebody can be asked.
+pub(super) const PLAN_MODE: &str = "plan";
 
 /// The versions that the facts were measured on and the tests run against.
 pub(super) const KNOWN_VERSIONS: &[&str] = &["2.1.197", "2.1.329"];

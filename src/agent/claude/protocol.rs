@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use super::cost::Cost;
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
+use super::hooks::Hooks;
+use super::rules::of_call;
 use super::target::{background_ms, edit, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
@@ -22,7 +24,7 @@ use crate::core::TurnId;
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, TaskStarted, TurnResult, User,
 };
-use crate::stream::{Envelope, Message, parse_envelope, parse_message};
+use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
 
 /// Open tool calls that are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;
@@ -49,6 +51,7 @@ pub(in crate::agent) struct ClaudeProtocol {
     evidence: Evidence,
     denials: Denials,
     cost: Cost,
+    hooks: Hooks,
     compacting: bool,
     /// A line of the protocol came.
     spoke: bool,
@@ -88,6 +91,7 @@ enum Turn {
 struct Answer {
     outcome: TurnOutcome,
     text: String,
+    unasked: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +105,8 @@ struct Session {
 #[derive(Debug, Clone)]
 struct Tool {
     target: String,
+    /// What is alike in calls of this kind, and the arguments that allow it.
+    permission: (String, Vec<String>),
     sub_agent: bool,
     /// A sub-agent in the background called it.
     in_background: bool,
@@ -112,6 +118,7 @@ impl ClaudeProtocol {
     /// We wrote this turn.
     pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
         self.evidence.next_turn();
+        self.hooks.next_turn();
         self.denials.take();
         self.follow_up_runs = false;
         self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
@@ -270,12 +277,20 @@ impl ClaudeProtocol {
                 }
             }
             Message::ApiRetry(retry) => out.push(retry_announced(&retry)),
-            Message::Status(status) => match status.status.as_deref() {
-                Some("compacting") => self.set_compacting(true, out),
-                // It has ended; `requesting` may also be said in the middle of it.
-                None => self.set_compacting(false, out),
-                Some(_) => {}
-            },
+            Message::Status(status) => {
+                if let (Some(mode), Some(session)) = (status.permission_mode.as_deref(), &mut self.session)
+                    && session.permission_mode != mode
+                {
+                    mode.clone_into(&mut session.permission_mode);
+                    out.push(AgentEvent::PermissionMode(mode.to_owned()));
+                }
+                match status.status.as_deref() {
+                    Some("compacting") => self.set_compacting(true, out),
+                    // It has ended; `requesting` may also be said in the middle of it.
+                    None => self.set_compacting(false, out),
+                    Some(_) => {}
+                }
+            }
             Message::CompactBoundary(_) => self.set_compacting(false, out),
             Message::ControlResponse(response) => {
                 if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
@@ -298,6 +313,7 @@ impl ClaudeProtocol {
             // Written when it has said more, and not by a timer alone.
             Message::HookProgress(hook) => return hook.output.is_some_and(|output| !output.is_empty()),
             Message::HookResponse(hook) => {
+                self.hooks.ended(&hook);
                 out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
             }
             Message::StreamEvent(part) => {
@@ -306,9 +322,13 @@ impl ClaudeProtocol {
             }
             Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
             Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
+            Message::Informational(said) => {
+                if said.prevent_continuation == Some(true) {
+                    self.hooks.stopped(said.content.as_deref().unwrap_or_default());
+                }
+            }
             Message::Notification(_)
             | Message::ThinkingTokens(_)
-            | Message::Informational(_)
             | Message::ControlCancel(_)
             | Message::KeepAlive
             | Message::Other(_) => {}
@@ -377,6 +397,12 @@ impl ClaudeProtocol {
                 out.push(AgentEvent::TurnAccepted { turn, duplicate: true });
             }
         }
+        if user.is_synthetic == Some(true)
+            && envelope.parent_tool_use_id.is_none()
+            && let Some((hook, said)) = self.hooks.sent_back(user)
+        {
+            out.push(AgentEvent::SentBack { hook, said });
+        }
         for block in user.blocks() {
             if let Block::ToolResult(result) = block
                 && let Some(id) = result.tool_use_id.as_deref()
@@ -402,6 +428,9 @@ impl ClaudeProtocol {
             return;
         }
         for block in assistant.blocks() {
+            if !sub_agent {
+                self.hooks.model_said(matches!(block, Block::Text(_) | Block::Thinking(_)));
+            }
             match block {
                 Block::Text(text) if !text.trim().is_empty() => {
                     out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent })
@@ -412,6 +441,7 @@ impl ClaudeProtocol {
                     };
                     let tool = Tool {
                         target: target(name, call.input),
+                        permission: of_call(name, call.input),
                         sub_agent,
                         in_background,
                         background_ms: background_ms(name, call.input),
@@ -440,19 +470,24 @@ impl ClaudeProtocol {
         self.follow_up_runs = false;
         for denial in result.permission_denials.iter().flatten() {
             let tool = denial.tool_name.as_deref().unwrap_or_default();
-            self.deny(denial.tool_use_id.as_deref(), tool, Some(target(tool, denial.tool_input)), out);
+            self.deny(denial.tool_use_id.as_deref(), called(tool, denial.tool_input), out);
         }
         let answers = answered_uuids(result);
         self.names_answers |= !answers.is_empty();
         let stop_reason_is_null = envelope.member("stop_reason").is_some_and(|reason| reason.is_null());
-        let outcome = outcome(result, stop_reason_is_null, &self.evidence);
+        let unasked = result.num_turns == Some(0);
+        let outcome = match outcome(result, stop_reason_is_null, &self.evidence) {
+            TurnOutcome::Done if unasked => self.hooks.blocked().unwrap_or(TurnOutcome::Done),
+            outcome => outcome,
+        };
         self.evidence.next_turn();
+        self.hooks.next_turn();
         let text = match outcome {
             TurnOutcome::Done => result.result.as_deref().unwrap_or_default().to_owned(),
             TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => String::new(),
         };
-        let said_nothing = result.num_turns == Some(0) && outcome == TurnOutcome::Done;
-        let answer = Answer { outcome, text };
+        let said_nothing = unasked && outcome == TurnOutcome::Done;
+        let answer = Answer { outcome, text, unasked };
         let no_uuids = answers.is_empty() && !self.names_answers && result.origin.is_none();
         match &mut self.turn {
             // About nothing, or that the session to resume does not exist.
@@ -499,6 +534,7 @@ impl ClaudeProtocol {
                     if !new.text.trim().is_empty() {
                         old.text = new.text;
                     }
+                    old.unasked &= new.unasked;
                 }
             }
         }
@@ -514,7 +550,7 @@ impl ClaudeProtocol {
             }
             // It began and never answered.
             Turn::Open { started_by: StartedBy::Itself, answer: answer @ None, .. } => {
-                *answer = Some(Answer { outcome: TurnOutcome::Done, text: String::new() });
+                *answer = Some(Answer { outcome: TurnOutcome::Done, text: String::new(), unasked: true });
             }
             Turn::None | Turn::Sent { .. } | Turn::Open { .. } => {}
         }
@@ -562,6 +598,7 @@ impl ClaudeProtocol {
                     text: answer.text,
                     denials: self.denials.take(),
                     left_open,
+                    unasked: answer.unasked,
                 })
             }
             unanswered @ (Turn::None | Turn::Sent { .. } | Turn::Open { .. }) => {
@@ -606,10 +643,9 @@ impl ClaudeProtocol {
         let subtype = asked.subtype.as_deref().unwrap_or_default().to_owned();
         match subtype.as_str() {
             "can_use_tool" => {
-                let tool = asked.tool_name.as_deref().unwrap_or_default();
-                let denial = Denial { tool: tool.to_owned(), target: target(tool, asked.input) };
+                let denial = called(asked.tool_name.as_deref().unwrap_or_default(), asked.input);
                 out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(denial.clone()) });
-                self.deny(asked.tool_use_id.as_deref(), &denial.tool, Some(denial.target), out);
+                self.deny(asked.tool_use_id.as_deref(), denial, out);
             }
             "elicitation" => {
                 let text = |text: Option<std::borrow::Cow<'_, str>>| first_line(text.as_deref().unwrap_or_default());
@@ -629,13 +665,18 @@ impl ClaudeProtocol {
 
     fn permission_denied(&mut self, denied: &PermissionDenied<'_>, out: &mut Vec<AgentEvent>) {
         let tool = denied.tool_name.as_deref().unwrap_or_default();
-        self.deny(denied.tool_use_id.as_deref(), tool, None, out);
+        let call = denied.tool_use_id.as_deref();
+        let denial = match call.and_then(|id| self.tools.get(id)) {
+            Some(known) => {
+                let (class, allowed_by) = known.permission.clone();
+                Denial { tool: tool.to_owned(), target: known.target.clone(), class, allowed_by }
+            }
+            None => called(tool, None),
+        };
+        self.deny(call, denial, out);
     }
 
-    fn deny(&mut self, call: Option<&str>, tool: &str, target: Option<String>, out: &mut Vec<AgentEvent>) {
-        let known = call.and_then(|id| self.tools.get(id));
-        let target = target.or_else(|| known.map(|known| known.target.clone())).unwrap_or_default();
-        let denial = Denial { tool: tool.to_owned(), target };
+    fn deny(&mut self, call: Option<&str>, denial: Denial, out: &mut Vec<AgentEvent>) {
         out.extend(self.denials.add(call, denial).map(AgentEvent::Denied));
     }
 
@@ -665,6 +706,12 @@ pub(in crate::agent) fn partial_is_progress(line: &Envelope<'_>) -> bool {
     } else {
         false
     }
+}
+
+/// The denial of a call with this input.
+fn called(tool: &str, input: Option<Raw<'_>>) -> Denial {
+    let (class, allowed_by) = of_call(tool, input);
+    Denial { tool: tool.to_owned(), target: target(tool, input), class, allowed_by }
 }
 
 fn answered_uuids<'r>(result: &'r TurnResult<'_>) -> Vec<&'r str> {

@@ -177,6 +177,7 @@ pub(in crate::cli) fn pieces(
         | Action::Answer { .. }
         | Action::CancelForm { .. }
         | Action::Refuse { .. }
+        | Action::SetPermissionMode { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }
         | Action::KillTree { .. }

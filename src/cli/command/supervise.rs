@@ -15,14 +15,14 @@ use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{
-    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Flags, Layer, OutputFormat, Percent,
+    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Dirs, Flags, Layer, OutputFormat, Percent,
     Project, Resolved, Span, Transport, UsageLayer,
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt};
 use crate::journal;
-use crate::tokens::{Gathered, without_credentials};
+use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -132,7 +132,7 @@ impl SuperviseArgs {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         Flags {
             layer: Layer {
-                agent: AgentLayer { path: self.agent.as_ref().map(path), args: None },
+                agent: AgentLayer { path: self.agent.as_ref().map(path), ..AgentLayer::default() },
                 transport: self.transport,
                 checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
                 tokens: None,
@@ -210,7 +210,38 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
         return Err(refusal);
     }
     trust::require_agent_settings(&settings.agent.args, &project, context)?;
+    refuse_plan_mode(settings, &project, dirs)?;
     Ok(Prepared { task, resolved, prompt, agent, tokens, project })
+}
+
+/// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
+/// be spent on a plan.
+fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
+    let agent = AgentKind::ClaudeCode;
+    let given = agent.read_user_args(&settings.agent.args)?;
+    let (mode, place) = match given.permission_mode {
+        Some(mode) => (mode, "--permission-mode".to_owned()),
+        None if given.skips_permissions => return Ok(()),
+        None => {
+            let read = AgentSettings::read(SettingsPlaces {
+                dirs,
+                cwd: &project.cwd,
+                argument: given.settings.as_deref(),
+                sources: given.setting_sources.as_deref(),
+                managed: Path::new(MANAGED_SETTINGS),
+            });
+            let Some((mode, place)) = read.default_mode() else { return Ok(()) };
+            (mode.to_owned(), format!("`permissions.defaultMode` in {place}"))
+        }
+    };
+    if !agent.only_plans_in(&mode) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        ErrorKind::Usage,
+        format!("the agent would only plan ({place} is plan): it may change nothing, and nobody is there to approve its plan"),
+    )
+    .hint("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits"))
 }
 
 /// Runs a task under supervision.
@@ -362,6 +393,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             background_ms: settings.background_timeout.map(Span::as_ms),
             grace_ms: settings.grace.as_ms(),
         },
+        allow_checks: settings.agent.allow_checks,
         share_prompt_prefix: settings.share_prompt_prefix,
         no_wait: settings.no_wait,
         rotate_at: settings.rotate_at.share(),

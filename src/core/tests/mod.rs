@@ -4,6 +4,7 @@
 mod clocks;
 mod corpus;
 mod ends;
+mod held;
 mod resumes;
 mod reviews;
 mod rotations;
@@ -54,6 +55,7 @@ pub(super) fn plan() -> Plan {
             background_ms: None,
             grace_ms: 3_000,
         },
+        allow_checks: true,
         share_prompt_prefix: true,
         no_wait: false,
         rotate_at: 0.95,
@@ -92,6 +94,12 @@ impl Run {
             }
         }
         actions
+    }
+
+    /// The notices shown since the last look.
+    pub(super) fn notices(&self) -> Vec<&str> {
+        let notice = |show| if let &Show::Notice { ref text } = show { Some(text.as_str()) } else { None };
+        self.shown.iter().filter_map(notice).collect()
     }
 
     pub(super) fn line(&mut self, proc: u32, json: &str) -> Vec<Action> {

@@ -45,6 +45,10 @@ impl World {
                 let bytes = self.plan.agent.encode_refusal(&request_id, &why);
                 self.write(proc, bytes, false);
             }
+            Action::SetPermissionMode { proc, mode } => {
+                let bytes = self.plan.agent.encode_permission_mode("mode-1", &mode);
+                self.write(proc, bytes, false);
+            }
             Action::CloseStdin { proc } => {
                 self.is_ended(proc);
                 self.on_its_way(proc, Event::InputEnded(proc));

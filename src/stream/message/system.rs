@@ -52,6 +52,8 @@ records! {
         compact_result: Cow<'a, str> = "compact_result",
         /// Why compacting failed.
         compact_error: Cow<'a, str> = "compact_error",
+        /// The permission mode from now on, when it has changed.
+        permission_mode: Cow<'a, str> = "permissionMode",
         /// The user messages that this turn answers (2.1.329).
         user_message_uuids: Vec<Cow<'a, str>> = "user_message_uuids",
     }
@@ -267,5 +269,7 @@ records! {
         content: Cow<'a, str> = "content",
         /// For example `info`, `warning`.
         level: Cow<'a, str> = "level",
+        /// A hook keeps the CLI from going on with what it was asked.
+        prevent_continuation: bool = "prevent_continuation",
     }
 }

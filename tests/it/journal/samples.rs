@@ -58,6 +58,7 @@ pub(super) fn plan() -> Plan {
             background_ms: Some(600_000),
             grace_ms: 5_000,
         },
+        allow_checks: true,
         share_prompt_prefix: true,
         no_wait: false,
         rotate_at: 0.95,
@@ -297,6 +298,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::Answer { proc, request_id, denial }),
         (proc(), text()).prop_map(|(proc, request_id)| Action::CancelForm { proc, request_id }),
         (proc(), text(), text()).prop_map(|(proc, request_id, why)| Action::Refuse { proc, request_id, why }),
+        (proc(), text()).prop_map(|(proc, mode)| Action::SetPermissionMode { proc, mode }),
         proc().prop_map(|proc| Action::CloseStdin { proc }),
         (proc(), token_id()).prop_map(|(proc, token)| Action::SetCredential { proc, token }),
         (any::<u32>(), token_id(), report()).prop_map(|(request, token, report)| Action::ReportToken {

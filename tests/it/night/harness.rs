@@ -105,6 +105,11 @@ impl Ground {
         write(&self.home().join(".claude/settings.json"), &settings.to_string());
     }
 
+    /// Writes the user's configuration of ccc.
+    pub(crate) fn user_config(&self, config: &Value) {
+        write(&self.home().join("ccc-config/ccc.json"), &config.to_string());
+    }
+
     /// A program that plays this script as the agent and as its critics; `--agent` takes it.
     pub(crate) fn scripted_agent(&self, script: &Value) -> PathBuf {
         let file = write(&self.home().join("script.json"), &script.to_string());

@@ -155,6 +155,7 @@ fn plan(checks: u64) -> Plan {
             background_ms: None,
             grace_ms: 3_000,
         },
+        allow_checks: false,
         share_prompt_prefix: false,
         no_wait: false,
         rotate_at: 0.95,

@@ -18,6 +18,7 @@ fn request(open: SessionOpen) -> LaunchRequest<'static> {
         user_args: &[],
         share_prompt_prefix: true,
         system_prompt_file: None,
+        allowed_commands: &[],
         critic_allow: &[],
         cwd: "/project",
     }

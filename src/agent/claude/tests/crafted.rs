@@ -451,7 +451,12 @@ fn questions_retries_and_compaction_are_told() {
         r#"{"type":"system","subtype":"status","status":null,"compact_result":"success"}"#,
         r#"{"type":"system","subtype":"compact_boundary","compact_metadata":{}}"#,
     ]);
-    let denial = Denial { tool: "Bash".to_owned(), target: "touch x".to_owned() };
+    let denial = Denial {
+        tool: "Bash".to_owned(),
+        target: "touch x".to_owned(),
+        class: "touch".to_owned(),
+        allowed_by: vec!["--allowedTools".to_owned(), "Bash(touch x)".to_owned()],
+    };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
     let question = |id: &str, subtype: &str, ask| AgentEvent::Question {
         request_id: id.to_owned(),

@@ -1,0 +1,98 @@
+//! A hook of the user's that sends the agent back whenever it wants to end its turn.
+//!
+//! Such a hook may be what makes the agent work. One that blocks whatever the agent does costs a request each time, ends
+//! a turn only at the CLI's own cap (the ninth block in a row, facts §14), and does the same at the next stop. What tells
+//! the two apart is whether the agent uses a tool in between.
+
+/// Blocks in a row without a tool call from which the user is told.
+const TOLD_FROM: u32 = 2;
+/// Blocks in a row without a tool call that make the turn one in vain: as many as the CLI lets pass.
+const IN_VAIN: u32 = 8;
+/// Blocks in a row without a tool call that no cap of the CLI's has ended.
+const ENDLESS: u32 = 16;
+/// Turns in vain, one after the other, before the run ends.
+const TURNS_IN_VAIN: u32 = 2;
+
+/// What is to be done about a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Back {
+    /// Nothing.
+    GoOn,
+    /// Tell the user.
+    Tell,
+    /// It never ends: end the run.
+    Endless,
+}
+
+/// How often the agent was sent back in vain.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SentBack {
+    /// The hook.
+    pub(super) hook: String,
+    /// What it said last.
+    pub(super) said: String,
+    idle_blocks: u32,
+    turns_in_vain: u32,
+    told: bool,
+}
+
+impl SentBack {
+    /// The hook has sent the agent back.
+    pub(super) fn again(&mut self, hook: String, said: String) -> Back {
+        (self.hook, self.said) = (hook, said);
+        self.idle_blocks += 1;
+        if self.idle_blocks >= ENDLESS {
+            return Back::Endless;
+        }
+        if self.idle_blocks >= TOLD_FROM && !std::mem::replace(&mut self.told, true) {
+            return Back::Tell;
+        }
+        Back::GoOn
+    }
+
+    /// The agent used a tool: being sent back made it do something.
+    pub(super) fn tool_used(&mut self) {
+        self.idle_blocks = 0;
+    }
+
+    /// A turn has ended; true when the agent was sent back in vain in this one and in those before it.
+    pub(super) fn turn_ended(&mut self) -> bool {
+        let in_vain = self.idle_blocks >= IN_VAIN;
+        self.idle_blocks = 0;
+        self.turns_in_vain = if in_vain { self.turns_in_vain + 1 } else { 0 };
+        self.turns_in_vain >= TURNS_IN_VAIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Back, SentBack};
+
+    fn block(back: &mut SentBack, times: u32) -> Vec<Back> {
+        (0..times).map(|_| back.again("Stop".to_owned(), "no".to_owned())).collect()
+    }
+
+    #[test]
+    fn it_is_told_once_and_counts_only_while_the_agent_does_nothing() {
+        let mut back = SentBack::default();
+        assert_eq!(block(&mut back, 3), [Back::GoOn, Back::Tell, Back::GoOn]);
+        back.tool_used();
+        assert!(block(&mut back, 7).iter().all(|what| *what == Back::GoOn), "told once");
+        assert!(!back.turn_ended());
+        block(&mut back, 9);
+        assert!(!back.turn_ended(), "one turn in vain is judged");
+        block(&mut back, 3);
+        back.tool_used();
+        assert!(!back.turn_ended(), "a turn with work in it starts over");
+        block(&mut back, 9);
+        assert!(!back.turn_ended());
+        block(&mut back, 9);
+        assert!(back.turn_ended());
+    }
+
+    #[test]
+    fn a_hook_without_a_cap_is_ended_in_its_first_turn() {
+        let mut back = SentBack::default();
+        assert_eq!(block(&mut back, 16).last(), Some(&Back::Endless));
+    }
+}

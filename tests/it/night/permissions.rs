@@ -1,0 +1,129 @@
+//! What the agent may do, and what is said when it may not.
+
+use serde_json::json;
+
+use super::harness::{Ground, action, approval, bash, script, text};
+use super::seen::{agents, critics, messages, user_texts};
+use crate::scripted_api::{Reply, ScriptedApi};
+
+const EDITS: [&str; 3] = ["--", "--permission-mode", "acceptEdits"];
+const CHECK: &str = "sh test.sh";
+
+fn said(text: &str) -> Reply {
+    Reply::text(text)
+}
+
+/// The arguments of every start of this role.
+fn launched(ended: &super::harness::Ended<'_>, role: &str) -> Vec<String> {
+    let journal = ended.journal();
+    let spawns = journal.iter().filter_map(|entry| action(entry, "spawn")).filter(|spawn| spawn["role"] == role);
+    spawns.map(|spawn| spawn["launch"]["args"].to_string()).collect()
+}
+
+on_both! {
+    fn the_checks_commands_are_allowed_to_the_agent_and_no_more(cli) {
+        let ground = Ground::new();
+        ground.write("test.sh", "echo ran >> ran.txt\n");
+        let checks = ["sh test.sh", "test -f ran.txt && sh test.sh 'a (b)'", "sh test.sh x | tail -1"];
+        let agent = checks.iter().map(|check| bash(check)).chain([bash("sh test.sh y > other.txt; touch z"), said("Done.")]);
+        let api = ScriptedApi::start(script(agent.collect(), vec![approval()])).unwrap();
+        let args: Vec<&str> =
+            ["-p", "do it"].into_iter().chain(checks.iter().flat_map(|check| ["--check", check])).chain(["--", "--permission-mode", "default"]).collect();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        let denied: Vec<String> = ended.of_type("denied").iter().map(|denied| text(&denied["target"])).collect();
+        assert_eq!(denied, ["sh test.sh y > other.txt; touch z"], "what is configured, exactly");
+        assert_eq!(ground.read("ran.txt").lines().count(), 6, "three times by the agent, three times as checks");
+        // The rules are the agent's alone, and change nothing in what is sent before the brief.
+        assert!(launched(&ended, "agent")[0].contains("Bash(sh test.sh)"));
+        assert!(!launched(&ended, "critic")[0].contains("Bash(sh test.sh)"));
+        let requests = api.requests();
+        let critic = critics(&requests)[0];
+        for part in ["tools", "system"] {
+            assert_eq!(critic.body[part], requests[4].body[part], "the critic's {part} differs from the agent's");
+        }
+        let shorter = messages(&requests[4]);
+        assert_eq!(messages(critic)[..shorter.len()], shorter[..]);
+    }
+
+    fn the_users_own_rules_are_kept_and_a_denial_is_stronger(cli) {
+        let ground = Ground::new();
+        ground.write("test.sh", "exit 0\n");
+        let api = ScriptedApi::start(script(
+            vec![bash(CHECK), bash("touch made.txt"), said("Done.")],
+            vec![approval()],
+        ))
+        .unwrap();
+        let args = [
+            "-p", "do it", "--check", CHECK, "--",
+            "--allowedTools", "Bash(touch made.txt)", "--disallowedTools", "Bash(sh test.sh)",
+        ];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        let denied: Vec<String> = ended.of_type("denied").iter().map(|denied| text(&denied["target"])).collect();
+        assert_eq!(denied, [CHECK]);
+        assert!(ground.project().join("made.txt").exists(), "the user's own rule holds");
+    }
+
+    fn the_second_denial_is_told_at_once_with_a_rule_that_works(cli) {
+        let ground = Ground::new();
+        ground.user_config(&json!({"agent": {"allow_checks": false}}));
+        ground.write("test.sh", "test -f ran.txt\n");
+        let round = || [bash("sh test.sh --fix"), said("I could not run it.")];
+        let agent = round().into_iter().chain(round()).collect();
+        let api = ScriptedApi::start(script(agent, vec![])).unwrap();
+        let args: Vec<&str> = ["-p", "do it", "--check", CHECK].into_iter().chain(EDITS).collect();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(5);
+        assert_eq!(ended.result()["iterations"], 2, "not four stops later");
+        let advice = "-- --allowedTools \"Bash(sh test.sh --fix)\"";
+        let notices: Vec<String> = ended.of_type("notice").iter().map(|notice| text(&notice["text"])).collect();
+        assert_eq!(notices.iter().filter(|notice| notice.contains(advice)).count(), 1, "{notices:?}");
+        let reason = ended.reason();
+        assert!(reason.contains("sh test.sh --fix was denied again") && reason.contains(advice), "{reason}");
+
+        // As advised, it works.
+        let rule = "Bash(sh test.sh --fix)";
+        ground.write("test.sh", "touch ran.txt\n");
+        let api = ScriptedApi::start(script(vec![bash("sh test.sh --fix"), said("Done.")], vec![approval()])).unwrap();
+        let args = ["-p", "do it", "--check", CHECK, "--", "--permission-mode", "acceptEdits", "--allowedTools", rule];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert!(ended.of_type("denied").is_empty());
+    }
+
+    fn plan_mode_is_refused_before_anything_starts(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(script(vec![said("A plan.")], vec![approval()])).unwrap();
+        let args = ["-p", "do it", "--", "--permission-mode", "plan"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(2);
+        assert!(ended.stderr.contains("--permission-mode acceptEdits"), "{}", ended.stderr);
+        ground.user_settings(&json!({"permissions": {"defaultMode": "plan"}}));
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+        ended.assert_code(2);
+        assert!(ended.stderr.contains("permissions.defaultMode"), "{}", ended.stderr);
+        assert!(ground.runs().is_empty() && api.requests().is_empty());
+        // A mode on the command line is stronger than the settings.
+        let args: Vec<&str> = ["-p", "do it"].into_iter().chain(EDITS).collect();
+        ground.supervise(&api.base_url(), &cli.path, &args).end().assert_code(0);
+    }
+
+    fn plan_mode_that_the_agent_went_into_is_left_again(cli) {
+        let ground = Ground::new();
+        let enter = Reply::tool("EnterPlanMode", json!({}));
+        let write = Reply::tool("Write", json!({"file_path": ground.project().join("a.txt"), "content": "a\n"}));
+        let api = ScriptedApi::start(script(
+            vec![enter, said("My plan is to write a.txt."), write, said("Done.")],
+            vec![said("Write it."), approval()],
+        ))
+        .unwrap();
+        let args: Vec<&str> =
+            ["-p", "do it"].into_iter().chain(EDITS).chain(["--permission-prompt-tool", "stdio"]).collect();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert_eq!(ground.read("a.txt"), "a\n");
+        assert!(ended.decisions().iter().any(|decision| decision.starts_with("leave plan mode")));
+        assert!(user_texts(&agents(&api.requests())[2].body).iter().any(|said| said == "Write it."));
+    }
+}
