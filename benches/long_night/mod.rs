@@ -111,12 +111,12 @@ pub(crate) fn play(
                         next.push_back(said(send.proc, line)?);
                     }
                 }
-                Action::MeasureTree { measure, since } => {
+                Action::MeasureTree { measure, since, .. } => {
                     let fingerprint = Some(format!("{round:064x}"));
                     let _ = since;
                     next.push_back(Input::TreeMeasured {
                         measure: *measure,
-                        tree: TreeFact { fingerprint, changed: Vec::new(), trouble: None },
+                        tree: TreeFact { fingerprint, ..TreeFact::default() },
                     });
                 }
                 Action::CloseStdin { proc } => {

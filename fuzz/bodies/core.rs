@@ -277,6 +277,7 @@ impl Night {
                     fingerprint: bytes.one_of(&[Some("a"), Some("b"), None]).map(str::to_owned),
                     changed: (0..bytes.below(2)).map(|_| "src/lib.rs".to_owned()).collect(),
                     trouble: bytes.one_of(&[None, None, Some("git failed")]).map(str::to_owned),
+                    ..TreeFact::default()
                 };
                 self.tell(Input::TreeMeasured { measure, tree });
             }

@@ -237,6 +237,14 @@ impl Protocol {
         }
     }
 
+    /// Whether it has run a command, or another tool that can write a file; one that was denied did not run.
+    #[must_use]
+    pub fn could_write(&self) -> bool {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.could_write(),
+        }
+    }
+
     /// Background tasks that the turn waits for, or would wait for.
     #[must_use]
     pub fn open_tasks(&self) -> usize {

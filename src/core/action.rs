@@ -43,8 +43,14 @@ pub enum Action {
     RunCheck { check: CheckId, command: String, timeout_ms: u64 },
     /// Stop a running check.
     CancelCheck { check: CheckId },
-    /// Measure the working tree; answered by `TreeMeasured`. With `since`, say which paths changed since that one.
-    MeasureTree { measure: MeasureId, since: Option<MeasureId> },
+    /// Measure the working tree; answered by `TreeMeasured`. With `since`, say which paths changed since that one. What is
+    /// `moving` by itself is left out.
+    MeasureTree {
+        measure: MeasureId,
+        since: Option<MeasureId>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moving: Vec<String>,
+    },
     /// Something was decided, and why: what `ccc explain` tells.
     Decide(Decision),
     /// Something was ignored or is worth knowing.

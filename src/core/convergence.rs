@@ -1,35 +1,56 @@
 //! When feedback stops helping: the same words again while nothing changed.
 
-use similar::TextDiff;
+use super::likeness::same;
 
-/// From this likeness on two feedbacks say the same (0 to 1, over words). Reworded findings score lower, a test
-/// run's differing times and counters stay above it.
-const SAME_FEEDBACK_RATIO: f32 = 0.85;
 /// How much of a feedback is compared, in bytes: likeness is quadratic in the worst case.
 const COMPARED_BYTES: usize = 8 * 1024;
 /// How many earlier feedbacks are kept to compare with.
 const KEPT: usize = 16;
 
-/// The feedbacks so far, each with the tree on which it was given.
+/// The tree at a stop, as far as it could be measured: when the agent stopped, and when the verdict was there. What a
+/// critic or a check leaves in it lies between the two and is no progress of the agent's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Trees<'a> {
+    pub(super) before: Option<&'a str>,
+    pub(super) after: Option<&'a str>,
+}
+
+/// The feedbacks so far, each with the trees of its stop.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Convergence {
-    given: Vec<(String, Option<String>)>,
+    given: Vec<Given>,
     repeats: u32,
 }
 
+#[derive(Debug, Clone)]
+struct Given {
+    text: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Given {
+    /// Whether the agent came from this stop to one with the tree `now` without changing anything.
+    fn stands_still(&self, now: &str) -> bool {
+        [&self.before, &self.after].into_iter().any(|tree| tree.as_deref() == Some(now))
+    }
+}
+
 impl Convergence {
-    /// Notes a feedback and the tree's fingerprint at its stop; gives how often in a row the same was said
-    /// while the tree stood still (0 for something new). A tree that could not be measured never counts as still:
-    /// honest work must not be ended by a heuristic that knows nothing (lessons, "Loops").
-    pub(super) fn note(&mut self, feedback: &str, tree: Option<&str>) -> u32 {
+    /// Notes a feedback and the trees of its stop; gives how often in a row the same was said while nothing moved (0 for
+    /// something new). A tree that could not be measured never counts as still: honest work must not be ended by a
+    /// heuristic that knows nothing (lessons, "Loops"). `progressed`: the agent has done something since the last stop
+    /// that the tree may not show.
+    pub(super) fn note(&mut self, feedback: &str, trees: Trees<'_>, progressed: bool) -> u32 {
         let text = head(feedback);
-        let repeated = tree.is_some()
-            && self.given.iter().any(|(earlier, earlier_tree)| earlier_tree.as_deref() == tree && same(earlier, text));
+        let still = |now| self.given.iter().any(|earlier| earlier.stands_still(now) && same(&earlier.text, text));
+        let repeated = !progressed && trees.before.is_some_and(still);
         self.repeats = if repeated { self.repeats + 1 } else { 0 };
         if self.given.len() == KEPT {
             self.given.remove(0);
         }
-        self.given.push((text.to_owned(), tree.map(str::to_owned)));
+        let owned = |tree: Option<&str>| tree.map(str::to_owned);
+        self.given.push(Given { text: text.to_owned(), before: owned(trees.before), after: owned(trees.after) });
         self.repeats
     }
 
@@ -44,25 +65,45 @@ fn head(text: &str) -> &str {
     &text[..text.floor_char_boundary(COMPARED_BYTES)]
 }
 
-fn same(a: &str, b: &str) -> bool {
-    a == b || TextDiff::from_words(a, b).ratio() >= SAME_FEEDBACK_RATIO
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Convergence;
+    use super::{Convergence, Trees};
+
+    fn still(tree: &str) -> Trees<'_> {
+        Trees { before: Some(tree), after: Some(tree) }
+    }
 
     #[test]
     fn repeats_count_only_while_feedback_and_tree_stand_still() {
         let mut seen = Convergence::default();
         let text = "The function parse_all is missing a test for empty input. Add one.";
-        assert_eq!(seen.note(text, Some("t1")), 0);
-        assert_eq!(seen.note(text, Some("t1")), 1);
-        assert_eq!(seen.note("The function parse_all is missing a test for empty input. Add it.", Some("t1")), 2);
-        assert_eq!(seen.note(text, Some("t2")), 0, "the tree changed: there was progress");
-        assert_eq!(seen.note("Something else entirely is wrong with the documentation.", Some("t2")), 0);
-        assert_eq!(seen.note(text, None), 0, "an unmeasured tree never counts as still");
-        assert_eq!(seen.note(text, None), 0);
+        let near = "The function parse_all is missing a test for empty input. Add it.";
+        assert_eq!(seen.note(text, still("t1"), false), 0);
+        assert_eq!(seen.note(text, still("t1"), false), 1);
+        assert_eq!(seen.note(text, still("t1"), false), 2);
+        assert_eq!(seen.note(text, still("t2"), false), 0, "the tree changed: there was progress");
+        assert_eq!(seen.note("Something else entirely is wrong with the documentation.", still("t2"), false), 0);
+        assert_eq!(seen.note(text, Trees::default(), false), 0, "an unmeasured tree never counts as still");
+        assert_eq!(seen.note(text, Trees::default(), false), 0);
+        assert_eq!(seen.note(near, still("t2"), false), 0, "\"one\" is a count");
+    }
+
+    #[test]
+    fn what_the_agent_did_outside_of_what_is_measured_is_progress() {
+        let mut seen = Convergence::default();
+        assert_eq!(seen.note("same words", still("t"), false), 0);
+        assert_eq!(seen.note("same words", still("t"), true), 0);
+        assert_eq!(seen.note("same words", still("t"), false), 1);
+    }
+
+    #[test]
+    fn what_the_review_itself_leaves_in_the_tree_is_no_progress() {
+        let mut seen = Convergence::default();
+        for (round, (before, after)) in [("a", "b"), ("b", "c"), ("c", "d")].into_iter().enumerate() {
+            let trees = Trees { before: Some(before), after: Some(after) };
+            assert_eq!(seen.note("same words", trees, false), u32::try_from(round).expect("a number"), "{round}");
+        }
+        assert_eq!(seen.note("same words", still("e"), false), 0, "the agent changed something");
     }
 
     #[test]
@@ -70,26 +111,26 @@ mod tests {
         let mut seen = Convergence::default();
         let (a, b) =
             ("Use tabs for the indentation of the whole file.", "Rename every variable to snake case, please.");
-        assert_eq!(seen.note(a, Some("t")), 0);
-        assert_eq!(seen.note(b, Some("t")), 0);
-        assert_eq!(seen.note(a, Some("t")), 1);
-        assert_eq!(seen.note(b, Some("t")), 2);
+        assert_eq!(seen.note(a, still("t"), false), 0);
+        assert_eq!(seen.note(b, still("t"), false), 0);
+        assert_eq!(seen.note(a, still("t"), false), 1);
+        assert_eq!(seen.note(b, still("t"), false), 2);
     }
 
     #[test]
     fn the_user_saying_something_new_starts_over() {
         let mut seen = Convergence::default();
-        seen.note("same words", Some("t"));
-        seen.note("same words", Some("t"));
+        seen.note("same words", still("t"), false);
+        seen.note("same words", still("t"), false);
         seen.forget();
-        assert_eq!(seen.note("same words", Some("t")), 0);
+        assert_eq!(seen.note("same words", still("t"), false), 0);
     }
 
     #[test]
     fn long_feedback_with_wide_characters_is_cut_at_a_character() {
         let mut seen = Convergence::default();
         let long = "漢".repeat(10_000);
-        assert_eq!(seen.note(&long, Some("t")), 0);
-        assert_eq!(seen.note(&long, Some("t")), 1);
+        assert_eq!(seen.note(&long, still("t"), false), 0);
+        assert_eq!(seen.note(&long, still("t"), false), 1);
     }
 }

@@ -140,14 +140,32 @@ pub enum CheckEnd {
 }
 
 /// What a measurement of the working tree found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TreeFact {
-    /// A hash over head commit, status, diff and untracked files; `None` when the tree could not be measured.
+    /// A hash over head commit, index and files, of nested repositories too; `None` when the tree could not be measured.
     pub fingerprint: Option<String>,
-    /// Paths that differ from the measurement this one was compared with (at most 20); empty without one.
+    /// Paths that differ from the measurement this one was compared with (at most 200); empty without one.
     pub changed: Vec<String>,
     /// Why it could not be measured, when it could not.
     pub trouble: Option<String>,
+    /// Of which kind that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<TreeFault>,
+    /// Processes that the agent had started and that still ran; told only where something changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<String>,
+}
+
+/// Why a tree could not be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeFault {
+    /// A program that looks at it did not come to an end within its limit, and was ended.
+    Hung,
+    /// A program that looks at it failed, or could not be started.
+    Failed,
+    /// It is larger than the limits allow.
+    TooLarge,
 }
 
 /// What the user did.

@@ -1,7 +1,7 @@
 //! The core itself: what it holds, how a fact enters, how the run begins, waits and ends.
 //! The agent's side of the work is in `work`, the judging of a stop in `review`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::convergence::Convergence;
 use super::conversation::Conversation;
@@ -13,6 +13,7 @@ use super::retry::Retries;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
 use super::sent_back::SentBack;
+use super::writes::Writes;
 use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
     SessionStart, Show, Then, Tick, TurnId,
@@ -71,6 +72,12 @@ pub struct Core {
     pub(super) left_open: usize,
     /// The user knows that the tree cannot be measured.
     pub(super) tree_trouble_told: bool,
+    /// Another critic was asked because the tree could not be measured around the first that approved.
+    pub(super) unmeasured_asked_again: bool,
+    /// Files that changed while no critic could have changed them.
+    pub(super) moving: BTreeSet<String>,
+    /// What the agent's own tools have written.
+    pub(super) writes: Writes,
     pub(super) tally: Tally,
     pub(super) sent_back: SentBack,
     pub(super) tokens: Tokens,
@@ -157,6 +164,9 @@ impl Core {
             last_feedback: None,
             left_open: 0,
             tree_trouble_told: false,
+            unmeasured_asked_again: false,
+            moving: BTreeSet::new(),
+            writes: Writes::default(),
             tally: Tally::default(),
             sent_back: SentBack::default(),
             tokens: Tokens::default(),
@@ -231,8 +241,13 @@ impl Core {
                 deadlines.push(self.wake_tick(pause));
                 deadlines.extend(self.duration_deadline());
             }
-            Stage::Reviewing(review) => deadlines.extend(self.review_deadline(review)),
-            Stage::Checking(_) | Stage::NotBegun | Stage::Closing { .. } => {}
+            Stage::Reviewing(review) => {
+                deadlines.extend(self.review_deadline(review));
+                deadlines.extend(self.watch_deadline(review));
+                deadlines.extend(self.duration_deadline());
+            }
+            Stage::Checking(_) => deadlines.extend(self.duration_deadline()),
+            Stage::NotBegun | Stage::Closing { .. } => {}
             Stage::Finished => return None,
         }
         deadlines.into_iter().min()
@@ -267,6 +282,12 @@ impl Core {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.session.id.as_deref()
+    }
+
+    /// The agent's process, when there is one.
+    #[must_use]
+    pub fn agent_proc(&self) -> Option<ProcId> {
+        self.agent.as_ref().map(|agent| agent.id)
     }
 
     /// The session and the turn that a process was given and has not answered: what to look for in the session's record
@@ -469,10 +490,16 @@ impl Core {
         self.tell_of_waits();
         self.measure_overdue();
         self.tokens_elapsed();
-        if matches!(self.stage, Stage::Working | Stage::Waiting(_))
-            && self.duration_deadline().is_some_and(|deadline| self.now >= deadline)
-        {
-            self.close(Outcome::Budget, "the time bound of the run is spent");
+        if self.duration_deadline().is_some_and(|deadline| self.now >= deadline) {
+            match self.stage {
+                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, "the time bound of the run is spent"),
+                Stage::Checking(_) | Stage::Reviewing(_) => {
+                    // Not judged: a resumed run judges this stop, and it counts then.
+                    self.iteration = self.iteration.saturating_sub(1);
+                    self.close(Outcome::Budget, "the time bound of the run was spent before the stop was judged");
+                }
+                Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => {}
+            }
         }
     }
 
@@ -657,6 +684,9 @@ impl Core {
             }
             AgentEvent::ToolStarted { id, name, target, edit, .. } => {
                 self.brings_progress(proc);
+                if let (Role::Agent, Some(edit)) = (role, edit) {
+                    self.writes.started(id, edit);
+                }
                 self.show(Show::Tool {
                     role,
                     id: id.clone(),
@@ -666,6 +696,9 @@ impl Core {
                 });
             }
             AgentEvent::ToolEnded { id, failed } => {
+                if role == Role::Agent {
+                    self.writes.ended(id, *failed);
+                }
                 self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed })
             }
             AgentEvent::Denied(denial) => {

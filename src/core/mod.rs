@@ -12,12 +12,14 @@ mod action;
 pub mod command;
 mod convergence;
 mod conversation;
+mod doubt;
 mod exchange;
 mod finish;
 mod flood;
 mod id;
 mod input;
 mod ladder;
+mod likeness;
 mod limit_choice;
 mod live;
 mod machine;
@@ -35,13 +37,14 @@ mod token;
 mod verdict;
 mod watch;
 mod work;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
-pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact};
+pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
 pub use machine::Core;
 pub use outcome::Outcome;
 pub use plan::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};

@@ -105,6 +105,12 @@ pub struct CriticPlan {
     pub max_failures: u32,
     /// How long one critic may take in all.
     pub timeout_ms: u64,
+    /// How long the tree is watched, before a critic is briefed, for files that change by themselves; 0 is not at all.
+    #[serde(default)]
+    pub watch_ms: u64,
+    /// A critic runs without the hooks of the user's settings.
+    #[serde(default)]
+    pub without_hooks: bool,
 }
 
 /// How the critic's prompt is passed.

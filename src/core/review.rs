@@ -1,18 +1,22 @@
 //! Judging a stop: the checks, then the critic, then what its verdict leads to (design §6).
 
+use super::convergence::Trees;
+use super::doubt::{Around, Finding};
 use super::live::Live;
 use super::machine::{Pause, Stage};
 use super::retry::Again;
 use super::work::describe_exit;
 use super::{
     Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Outcome, ProcId, Send, Show,
-    Spawn, Tick, TreeFact, TurnId, Verdict, derive_uuid,
+    Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, summary};
 use crate::agent::{AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, TurnEnd, TurnKind, TurnOutcome};
 
 /// How long a measurement of the tree may take; on a dead network file system git waits for ever.
 const MEASURE_LIMIT_MS: u64 = 60_000;
+/// Files that move by themselves and are remembered; a project with more is one where everything moves.
+const MAX_MOVING: usize = 1_000;
 /// How much of a check's output is shown to the user, in lines.
 const SHOWN_CHECK_LINES: usize = 20;
 
@@ -35,6 +39,10 @@ pub(super) struct Reviewing {
     /// The tree before the critic could do anything.
     before: MeasureId,
     before_tree: Option<TreeFact>,
+    /// It was measured a second time, for what moves by itself.
+    watched: bool,
+    /// The critic ran a command, or another tool that can write. Known when its answer is there.
+    could_write: bool,
     /// The tree after it; asked for when its answer is there.
     after: Option<MeasureId>,
     answer: Option<String>,
@@ -85,7 +93,8 @@ impl Core {
         let measure = MeasureId(self.next_measure);
         self.next_measure += 1;
         self.measure_due = Some((measure, self.now.plus_ms(MEASURE_LIMIT_MS)));
-        self.act(Action::MeasureTree { measure, since });
+        let moving = self.moving.iter().cloned().collect();
+        self.act(Action::MeasureTree { measure, since, moving });
         measure
     }
 
@@ -106,6 +115,8 @@ impl Core {
             fingerprint: None,
             changed: Vec::new(),
             trouble: Some(format!("git took more than {seconds} s")),
+            fault: Some(TreeFault::Hung),
+            running: Vec::new(),
         };
         self.tree_measured(measure, tree);
     }
@@ -161,7 +172,8 @@ impl Core {
             failing.iter().map(|(command, result)| format!("`{command}` {}", summary(result))).collect();
         let feedback = check_failure(&failing);
         self.decide("give the checks' output to the agent", &names.join("; "));
-        self.feedback(TurnKind::CheckFailure, feedback, tree.fingerprint);
+        let trees = Trees { before: tree.fingerprint.as_deref(), after: tree.fingerprint.as_deref() };
+        self.feedback(TurnKind::CheckFailure, feedback, trees);
     }
 
     pub(super) fn tree_measured(&mut self, measure: MeasureId, tree: TreeFact) {
@@ -181,7 +193,11 @@ impl Core {
                 checking.tree = Some(tree);
                 self.checks_done();
             }
-            Stage::Reviewing(review) if review.before == measure => review.before_tree = Some(tree),
+            Stage::Reviewing(review) if review.before == measure => {
+                let moved = tree.changed.clone();
+                review.before_tree = Some(tree);
+                self.moves_by_itself(moved);
+            }
             Stage::Reviewing(review) if review.after == Some(measure) => self.judge(&tree),
             Stage::Checking(_)
             | Stage::Reviewing(_)
@@ -200,6 +216,8 @@ impl Core {
             critic: None,
             before: MeasureId(0),
             before_tree: None,
+            watched: false,
+            could_write: false,
             after: None,
             answer: None,
             briefed: false,
@@ -249,6 +267,7 @@ impl Core {
             },
             allowed_commands: &[],
             critic_allow: &plan.critic.allow,
+            without_hooks: plan.critic.without_hooks,
             cwd: &plan.cwd,
         });
         let token = self.tokens.current.clone();
@@ -262,6 +281,8 @@ impl Core {
             review.critic = Some(proc);
             review.before = before;
             review.before_tree = None;
+            review.watched = false;
+            review.could_write = false;
             review.after = None;
             review.answer = None;
             review.briefed = false;
@@ -315,6 +336,9 @@ impl Core {
         if review.briefed || review.before_tree.is_none() || !ready {
             return;
         }
+        if self.watch_tree() {
+            return;
+        }
         if !self.may_use_token() {
             self.ask_critic_anew("another ccc has spent its token meanwhile");
             return;
@@ -347,6 +371,43 @@ impl Core {
         }
         self.is_asked(proc);
         self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
+    }
+
+    /// Before the brief the tree is looked at a second time: what changed meanwhile, the critic did not change. Gives
+    /// whether the brief has to wait for that.
+    fn watch_tree(&mut self) -> bool {
+        let Stage::Reviewing(review) = &self.stage else { return false };
+        let Some(due) = self.watch_deadline(review) else { return false };
+        if self.now >= due {
+            let before = review.before;
+            let again = self.measure(Some(before));
+            if let Stage::Reviewing(review) = &mut self.stage {
+                review.before = again;
+                review.before_tree = None;
+                review.watched = true;
+            }
+        }
+        true
+    }
+
+    /// When the tree is looked at a second time; `None` when that was done, or what must come before it has yet to come: the
+    /// first look, and a critic that can be briefed.
+    pub(super) fn watch_deadline(&self, review: &Reviewing) -> Option<Tick> {
+        let ready = self.critics.iter().any(|critic| Some(critic.id) == review.critic && critic.is_ready());
+        let wanted = self.plan.critic.watch_ms > 0 && !review.watched && !review.briefed && ready;
+        let measured = review.before_tree.as_ref().is_some_and(|tree| tree.fingerprint.is_some());
+        (wanted && measured).then(|| review.began.plus_ms(self.plan.critic.watch_ms))
+    }
+
+    /// These changed while no critic could have changed them; later they are left out.
+    fn moves_by_itself(&mut self, paths: Vec<String>) {
+        if paths.is_empty() {
+            return;
+        }
+        let named = paths.join(", ");
+        self.note("moving files", &format!("they change by themselves and are left out from now on: {named}"));
+        let left = MAX_MOVING.saturating_sub(self.moving.len());
+        self.moving.extend(paths.into_iter().take(left));
     }
 
     /// When a wait or the critic's whole time is over; `None` while it is settled with which token it starts.
@@ -385,8 +446,10 @@ impl Core {
                 self.token_works(proc);
                 let Stage::Reviewing(review) = &self.stage else { return };
                 let before = review.before;
+                let could_write = self.live_mut(proc).is_none_or(|critic| critic.protocol.could_write());
                 let after = self.measure(Some(before));
                 if let Stage::Reviewing(review) = &mut self.stage {
+                    review.could_write = could_write;
                     review.answer = Some(end.text);
                     review.after = Some(after);
                 }
@@ -486,6 +549,20 @@ impl Core {
         }
     }
 
+    /// The tree could not be measured around a critic that approves: another one is asked, once, in case it can be then.
+    fn ask_again_unmeasured(&mut self, why: &str) {
+        let text =
+            format!("the working tree could not be measured ({why}), so nobody knows whether the critic changed it");
+        let iteration = self.iteration;
+        self.show(Show::Verdict { verdict: "unusable".to_owned(), text: text.clone(), iteration });
+        self.decide("ask another critic", &text);
+        self.end_critic();
+        if let Stage::Reviewing(review) = &mut self.stage {
+            review.critic = None;
+        }
+        self.start_critic();
+    }
+
     fn end_critic(&mut self) {
         let Stage::Reviewing(review) = &self.stage else { return };
         let (now, grace_ms, critic) = (self.now, self.plan.timeouts.grace_ms, review.critic);
@@ -505,19 +582,34 @@ impl Core {
     fn judge(&mut self, after: &TreeFact) {
         let Stage::Reviewing(review) = &self.stage else { return };
         let Some(answer) = review.answer.clone() else { return };
-        let tree = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
-        if !after.changed.is_empty() && self.left_open > 0 {
-            // The agent's own background work writes, too; nobody can tell by whom this was.
-            let paths = after.changed.join(", ");
-            self.note("tree changed", &format!("during the review, with the agent's background work running: {paths}"));
-        } else if !after.changed.is_empty() {
-            self.critic_failed(&format!(
-                "files changed during the review (by it, or by something else that runs there), so its verdict does not count: {}",
-                after.changed.join(", ")
-            ));
-            return;
-        }
         let verdict = Verdict::read(&answer);
+        let around = Around {
+            before: review.before_tree.as_ref(),
+            after,
+            could_write: review.could_write,
+            open_tasks: self.left_open,
+            approves: matches!(verdict, Verdict::Completed(_)),
+        };
+        let before = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
+        let mut proviso = String::new();
+        match around.finding() {
+            Finding::Still => {}
+            Finding::Excused(why) => self.note("tree changed", &why),
+            Finding::Doubtful(why) => {
+                self.critic_failed(&why);
+                return;
+            }
+            Finding::Unmeasured(why) if self.unmeasured_asked_again => {
+                proviso = format!(
+                    "; the working tree could not be measured ({why}), so a critic that changed it went unnoticed"
+                );
+            }
+            Finding::Unmeasured(why) => {
+                self.unmeasured_asked_again = true;
+                self.ask_again_unmeasured(&why);
+                return;
+            }
+        }
         let iteration = self.iteration;
         match verdict {
             Verdict::Unusable(why) => {
@@ -538,7 +630,7 @@ impl Core {
                     );
                     self.stage = Stage::Working;
                 } else {
-                    self.close(Outcome::Completed, "the critic agrees that the task is done");
+                    self.close(Outcome::Completed, &format!("the critic agrees that the task is done{proviso}"));
                 }
             }
             Verdict::NeedsUser(text) => {
@@ -556,14 +648,16 @@ impl Core {
                 self.show(Show::Verdict { verdict: "feedback".to_owned(), text: text.clone(), iteration });
                 self.tally.reviewed();
                 self.decide("give the feedback to the agent", "the critic does not agree that the task is done");
-                self.feedback(TurnKind::Feedback, text, tree);
+                let trees = Trees { before: before.as_deref(), after: after.fingerprint.as_deref() };
+                self.feedback(TurnKind::Feedback, text, trees);
             }
         }
     }
 
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
-    fn feedback(&mut self, kind: TurnKind, mut text: String, tree: Option<String>) {
-        let repeats = self.convergence.note(&text, tree.as_deref());
+    fn feedback(&mut self, kind: TurnKind, mut text: String, trees: Trees<'_>) {
+        let progressed = self.writes.take_fresh();
+        let repeats = self.convergence.note(&text, trees, progressed);
         let denied_again = self.tally.stop_passed();
         self.last_feedback = Some(text.clone());
         let max_repeats = self.plan.budgets.max_repeats;

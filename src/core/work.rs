@@ -117,6 +117,7 @@ impl Core {
             system_prompt_file: None,
             allowed_commands: &checks,
             critic_allow: &[],
+            without_hooks: false,
             cwd: &self.plan.cwd,
         });
         let token = self.tokens.current.clone();

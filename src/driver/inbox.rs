@@ -14,7 +14,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::core::{CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport};
+use crate::core::{
+    CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport, TreeFact,
+};
 
 use super::tree::Snapshot;
 
@@ -35,8 +37,7 @@ pub(super) enum Event {
     WriteFailed { proc: ProcId, message: String },
     Exited { proc: ProcId, exit: ExitFact },
     CheckFinished { check: CheckId, result: CheckResult },
-    TreeTaken { measure: MeasureId, snapshot: Snapshot },
-    TreeCompared { measure: MeasureId, fact: crate::core::TreeFact },
+    TreeMeasured { measure: MeasureId, snapshot: Option<Arc<Snapshot>>, fact: TreeFact },
     Answered { number: u32, choice: LimitChoice },
     NotUnderstood { typed: String },
     Probed { token: TokenId, reports: Vec<TokenReport> },
@@ -50,8 +51,7 @@ impl Event {
             Event::Line { .. } | Event::Noise { .. } | Event::Progress { .. } | Event::Exited { .. } => true,
             Event::WriteFailed { .. }
             | Event::CheckFinished { .. }
-            | Event::TreeTaken { .. }
-            | Event::TreeCompared { .. }
+            | Event::TreeMeasured { .. }
             | Event::Answered { .. }
             | Event::NotUnderstood { .. }
             | Event::Probed { .. }

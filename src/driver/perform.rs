@@ -1,7 +1,7 @@
 //! How the real world performs what the core asks for. Each function does one thing and decides nothing; what came of
 //! it is told as a fact.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl World {
                     cancel.cancel();
                 }
             }
-            Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::MeasureTree { measure, since, moving } => self.measure(measure, since, moving),
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
             Action::ReportToken { request, token, report } => {
@@ -306,18 +306,31 @@ impl World {
         }
     }
 
-    fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>) {
+    fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>, moving: Vec<String>) {
         let before = since.and_then(|since| self.snapshots.get(&since).cloned());
         let dir = PathBuf::from(&self.core.plan().cwd);
         let (inbox, ours) = (self.inbox.clone(), Arc::clone(&self.ours));
-        let body = move || match before {
-            Some(before) => inbox.post(Event::TreeCompared { measure, fact: before.compare_now() }),
-            None => inbox.post(Event::TreeTaken { measure, snapshot: Snapshot::take(&dir, &ours) }),
+        let moving: BTreeSet<String> = moving.into_iter().collect();
+        self.measuring += 1;
+        let body = move || {
+            let (snapshot, fact) = match before {
+                Some(before) => {
+                    let now = before.again(&moving);
+                    let fact = now.fact_since(&before, &moving);
+                    (now, fact)
+                }
+                None => {
+                    let now = Arc::new(Snapshot::take(&dir, &ours));
+                    let fact = now.fact(&moving);
+                    (now, fact)
+                }
+            };
+            inbox.post(Event::TreeMeasured { measure, snapshot: Some(snapshot), fact });
         };
         if let Err(error) = thread::Builder::new().name("tree".to_owned()).stack_size(STACK_BYTES).spawn(body) {
-            let fact =
-                crate::core::TreeFact { fingerprint: None, changed: Vec::new(), trouble: Some(error.to_string()) };
-            self.inbox.post(Event::TreeCompared { measure, fact });
+            let fault = Some(crate::core::TreeFault::Failed);
+            let fact = crate::core::TreeFact { trouble: Some(error.to_string()), fault, ..Default::default() };
+            self.inbox.post(Event::TreeMeasured { measure, snapshot: None, fact });
         }
     }
 }

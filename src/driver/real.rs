@@ -128,13 +128,16 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let (inbox, events) = Inbox::new();
+        let give_up_measuring = Cancel::new()?;
+        let ours =
+            Ours::of_process(&setup.state_dir, &setup.bare_env, &setup.core.plan().run_id, give_up_measuring.clone());
         let world = World {
             clock: Clock::starting_at(setup.from),
             core: setup.core,
             journal: setup.journal,
             heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
             run_dir: setup.run_dir,
-            ours: Arc::new(Ours::of_process(&setup.state_dir, &setup.bare_env)),
+            ours: Arc::new(ours),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
             redactor: SharedRedactor::new(setup.redactor),
@@ -154,6 +157,8 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             give_up_fetching: Cancel::new()?,
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
+            measuring: 0,
+            give_up_measuring,
             finish: None,
             alarm: Alarm::new(),
             phase_written: String::new(),
@@ -192,6 +197,9 @@ pub(super) struct World {
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
     pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
+    /// Measurements that are under way, and what ends their git when the run is over.
+    pub(super) measuring: u32,
+    give_up_measuring: Cancel,
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
     /// The open question, when there is one.
@@ -304,6 +312,7 @@ impl World {
         self.write_summary("finished");
         self.give_up_fetching.cancel();
         self.inbox.close();
+        self.give_up_measuring.cancel();
         for cancel in self.checks.values() {
             cancel.cancel();
         }
@@ -313,7 +322,7 @@ impl World {
             kill_children();
             (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
         }
-        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty()) {
+        while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty() && self.measuring == 0) {
             let enough = tokio::select! {
                 biased;
                 heard = signals.next() => match heard {
@@ -330,13 +339,12 @@ impl World {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => drop(self.children.remove(&proc)),
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
+                        Some(Event::TreeMeasured { .. }) => self.measuring = self.measuring.saturating_sub(1),
                         Some(
                             Event::Line { .. }
                             | Event::Noise { .. }
                             | Event::Progress { .. }
                             | Event::WriteFailed { .. }
-                            | Event::TreeTaken { .. }
-                            | Event::TreeCompared { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
                             | Event::NotUnderstood { .. },
@@ -382,15 +390,18 @@ impl World {
                 self.checks.remove(&check);
                 self.feed(Input::CheckFinished { check, result });
             }
-            Event::TreeTaken { measure, snapshot } => {
-                let tree = snapshot.fact();
+            Event::TreeMeasured { measure, snapshot, fact: mut tree } => {
+                self.measuring = self.measuring.saturating_sub(1);
                 while self.snapshots.len() > 1 {
                     self.snapshots.pop_first();
                 }
-                self.snapshots.insert(measure, Arc::new(snapshot));
+                self.snapshots.extend(snapshot.map(|snapshot| (measure, snapshot)));
+                if !tree.changed.is_empty() {
+                    let agent = self.core.agent_proc().and_then(|proc| self.children.get(&proc));
+                    tree.running = agent.map(Child::left_running).unwrap_or_default();
+                }
                 self.feed(Input::TreeMeasured { measure, tree });
             }
-            Event::TreeCompared { measure, fact } => self.feed(Input::TreeMeasured { measure, tree: fact }),
             Event::Answered { number, choice } => {
                 self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
             }

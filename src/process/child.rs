@@ -18,7 +18,7 @@ use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::Wake;
-use super::{pty, sweep};
+use super::{pty, remains, sweep};
 
 /// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
@@ -100,6 +100,13 @@ impl Child {
     /// Sends a signal to the process group, after remembering what is below. Does nothing once the child is reaped.
     pub fn signal_group(&self, signal: Signal) {
         registry::signal(&self.registered, signal, true);
+    }
+
+    /// What it has started that still runs in a session of its own, as the tools of an agent do, in words; without what it
+    /// keeps in its own session for itself. At most as many as one sentence names.
+    #[must_use]
+    pub fn left_running(&self) -> Vec<String> {
+        remains::left_running(&self.registered.spawn_id)
     }
 
     /// Kills the process, its group and everything below. Returns at once; the sink's `exited` says that nothing is left.

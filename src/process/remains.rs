@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::registry::{Entry, Registry};
+use super::registry::{self, Entry, Registry};
 use super::spec::{RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::table::{self, Environment, Process, Table};
+
+/// How many processes are told in words.
+const NAMED_PROCESSES: usize = 5;
 
 /// Us, in the table.
 struct Ourselves {
@@ -72,6 +75,18 @@ pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Fo
     close_over(table, &us, &mut ours, &foreign);
     ours.remove(&child.pid);
     Found { processes: pick(table, &ours), sure }
+}
+
+/// What this living child has started outside its own session, in words.
+pub(super) fn left_running(spawn_id: &str) -> Vec<String> {
+    let mut registry = registry::lock();
+    let Some(entry) = registry.entry(spawn_id) else { return Vec::new() };
+    entry.observe();
+    let session = entry.pid;
+    let table = Table::read();
+    let found = of_child(&registry, spawn_id, &table).processes;
+    let running = found.iter().filter(|process| process.session != session && !process.zombie);
+    running.take(NAMED_PROCESSES).map(table::describe).collect()
 }
 
 fn was_seen(child: &Entry, process: &Process) -> bool {

@@ -136,6 +136,13 @@ pub(super) fn descendants(pid: u32, limit: usize) -> Vec<Process> {
     found
 }
 
+/// A process in words: its program and its pid.
+pub(super) fn describe(process: &Process) -> String {
+    let mut buffer = [0; 64];
+    let name = read_once(&format!("/proc/{}/comm", process.pid), &mut buffer).unwrap_or_default();
+    format!("{} (pid {})", String::from_utf8_lossy(name).trim_end(), process.pid)
+}
+
 /// Another process's environment, as it was when the process began to execute.
 #[derive(Debug)]
 pub(super) struct Environment(Vec<u8>);

@@ -4,6 +4,7 @@ use super::options::{Given, SessionOption, Treatment, read};
 use super::rules;
 use crate::agent::{ArgsProblem, LaunchRequest, SessionOpen, UserArgs};
 use crate::core::{Launch, SessionStart};
+use serde_json::{Map, Value};
 
 /// The first version known to record the system prompt with the session (facts 2.1.329, A). Where between it and 2.1.197
 /// that began was not measured; an unknown version is taken for one without.
@@ -82,6 +83,10 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
     {
         push(&["--model", model]);
     }
+    // Where the user names a file it is passed on as it is: what stands in it must not stand on a command line.
+    if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
+        push(&["--settings", &without_hooks(Map::new())]);
+    }
     if critic {
         // Patterns keep the prompt prefix whole, bare tool names would not (facts §7). Deny rules beat the allow rules
         // of the user's settings files, which a fork has too; measured on both versions, they also stop `touch` and
@@ -114,8 +119,12 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
     }
     let system_mode = critic && request.system_prompt_file.is_some();
     for option in &given {
-        if is_passed_on(option, critic, system_mode, request.model.is_some()) {
-            args.extend_from_slice(option.written);
+        if !is_passed_on(option, critic, system_mode, request.model.is_some()) {
+            continue;
+        }
+        match inline_settings(option).filter(|_| critic && request.without_hooks) {
+            Some(settings) => args.extend(["--settings".to_owned(), without_hooks(settings)]),
+            None => args.extend_from_slice(option.written),
         }
     }
     Launch {
@@ -124,6 +133,22 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
         env_unset: ENV_UNSET.iter().map(|&name| name.to_owned()).collect(),
         cwd: request.cwd.to_owned(),
     }
+}
+
+/// The settings that an option holds as JSON, not as the path of a file.
+fn inline_settings(option: &Given<'_>) -> Option<Map<String, Value>> {
+    let text = option.values.first().filter(|_| option.name == "--settings")?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(settings)) => Some(settings),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Settings under which no hook of the user's runs: what a hook writes into the project would look like the critic's doing,
+/// and a hook that judges stops would judge the critic's. The request stays the same byte for byte (measured on both versions).
+fn without_hooks(mut settings: Map<String, Value>) -> String {
+    settings.insert("disableAllHooks".to_owned(), Value::Bool(true));
+    Value::Object(settings).to_string()
 }
 
 fn is_passed_on(option: &Given<'_>, critic: bool, system_mode: bool, model_chosen: bool) -> bool {

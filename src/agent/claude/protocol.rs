@@ -10,14 +10,14 @@
 //!
 //! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cost::Cost;
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
 use super::rules::of_call;
-use super::target::{background_ms, edit, first_line, target, timeout_ms};
+use super::target::{background_ms, can_write, edit, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
@@ -28,6 +28,8 @@ use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
 
 /// Open tool calls that are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;
+/// Tool calls that can write and are remembered; with more it is known that some ran.
+const MAX_WRITING_TOOLS: usize = 1_024;
 /// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
 
@@ -48,6 +50,8 @@ pub(in crate::agent) struct ClaudeProtocol {
     session: Option<Session>,
     tasks: Tasks,
     tools: BTreeMap<String, Tool>,
+    /// Calls of tools that can write, without those that were denied.
+    writing: BTreeSet<String>,
     evidence: Evidence,
     denials: Denials,
     cost: Cost,
@@ -178,6 +182,11 @@ impl ClaudeProtocol {
     /// Whether a line of the protocol came.
     pub(in crate::agent) fn has_spoken(&self) -> bool {
         self.spoke
+    }
+
+    /// Whether a tool ran that can write a file.
+    pub(in crate::agent) fn could_write(&self) -> bool {
+        !self.writing.is_empty()
     }
 
     /// Tasks that a turn waits for.
@@ -455,6 +464,9 @@ impl ClaudeProtocol {
                         sub_agent,
                         in_background,
                     });
+                    if can_write(name) && self.writing.len() < MAX_WRITING_TOOLS {
+                        self.writing.insert(id.to_owned());
+                    }
                     if self.tools.len() < MAX_OPEN_TOOLS {
                         self.tools.insert(id.to_owned(), tool);
                     }
@@ -677,6 +689,11 @@ impl ClaudeProtocol {
     }
 
     fn deny(&mut self, call: Option<&str>, denial: Denial, out: &mut Vec<AgentEvent>) {
+        if let Some(id) = call
+            && self.writing.len() < MAX_WRITING_TOOLS
+        {
+            self.writing.remove(id);
+        }
         out.extend(self.denials.add(call, denial).map(AgentEvent::Denied));
     }
 

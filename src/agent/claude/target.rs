@@ -64,6 +64,36 @@ pub(super) fn background_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     timeout_ms(tool, input).filter(|_| in_background == Some(true)).map(|ms| ms.min(LONGEST_BACKGROUND_MS))
 }
 
+/// Tools that write no file: they read, search, plan, or start sub-agents, whose own calls are told one by one.
+const READING_TOOLS: &[&str] = &[
+    "Read",
+    "Glob",
+    "Grep",
+    "LS",
+    "NotebookRead",
+    "WebFetch",
+    "WebSearch",
+    "TodoWrite",
+    "TaskCreate",
+    "TaskGet",
+    "TaskList",
+    "TaskUpdate",
+    "TaskOutput",
+    "BashOutput",
+    "KillShell",
+    "TaskStop",
+    "ToolSearch",
+    "Agent",
+    "Task",
+    "ListMcpResourcesTool",
+    "ReadMcpResourceTool",
+];
+
+/// Whether a tool of this name can write a file. One that is not known can: a server of the user's may do anything.
+pub(super) fn can_write(tool: &str) -> bool {
+    !READING_TOOLS.contains(&tool)
+}
+
 /// The change of a file that the call is about to make. `MultiEdit` is shown as the parts that it replaces, one after the other.
 pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
     let input = input?;

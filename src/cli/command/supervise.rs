@@ -24,6 +24,9 @@ use crate::guard::{PromptNews, SeenPrompt};
 use crate::journal;
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 
+/// How long the tree is watched for what moves by itself before a critic is briefed; its process takes longer to start.
+const CRITIC_WATCH_MS: u64 = 250;
+
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct SuperviseArgs {
@@ -377,6 +380,8 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             allow: settings.critic.allow.clone(),
             max_failures: settings.critic.max_failures.get(),
             timeout_ms: settings.critic.timeout.as_ms(),
+            watch_ms: CRITIC_WATCH_MS,
+            without_hooks: true,
         },
         budgets: Budgets {
             max_iterations: settings.budgets.max_iterations.get(),

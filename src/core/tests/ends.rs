@@ -61,7 +61,7 @@ fn the_same_feedback_on_a_still_tree_is_told_and_ends_as_stuck() {
 }
 
 #[test]
-fn the_time_bound_ends_a_turn_but_lets_a_review_come_to_its_verdict() {
+fn the_time_bound_ends_a_turn_and_a_verdict_that_is_there_counts_first() {
     let hour = Budgets { max_duration_ms: Some(100_000), ..plan().budgets };
     let (mut run, turn) = working(Plan { budgets: hour.clone(), ..plan() });
     run.lines(1, &accepted(&turn));

@@ -3,6 +3,7 @@
 
 mod clocks;
 mod corpus;
+mod doubts;
 mod ends;
 mod held;
 mod resumes;
@@ -39,6 +40,8 @@ pub(super) fn plan() -> Plan {
             allow: Vec::new(),
             max_failures: 3,
             timeout_ms: 1_800_000,
+            watch_ms: 0,
+            without_hooks: false,
         },
         budgets: Budgets {
             max_iterations: 20,
@@ -129,7 +132,7 @@ impl Run {
         let tree = TreeFact {
             fingerprint: Some(tree.to_owned()),
             changed: changed.iter().map(|path| (*path).to_owned()).collect(),
-            trouble: None,
+            ..TreeFact::default()
         };
         self.feed(Input::TreeMeasured { measure: MeasureId(measure), tree })
     }

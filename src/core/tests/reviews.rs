@@ -10,7 +10,7 @@ fn a_stop_spawns_a_fork_that_is_briefed_only_after_the_tree_was_measured() {
     for arg in ["--fork-session", "--no-session-persistence", "dontAsk", "Write(//**)"] {
         assert!(critic.launch.args.iter().any(|given| given == arg), "{arg} in {:?}", critic.launch.args);
     }
-    assert!(actions.contains(&Action::MeasureTree { measure: MeasureId(1), since: None }));
+    assert!(actions.contains(&Action::MeasureTree { measure: MeasureId(1), since: None, moving: Vec::new() }));
     assert_eq!(sent(&run.spawned(2)), None, "not before the tree is known");
     let actions = run.measured(1, "t", &[]);
     let brief = sent(&actions).expect("the brief");
@@ -75,6 +75,9 @@ fn a_critic_that_changed_the_tree_has_no_verdict() {
     let actions = run.measured(1, "t", &[]);
     let brief = sent(&actions).expect("a brief").turn.clone();
     let mut lines = accepted(&brief);
+    lines.push(format!(
+        r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"c1","name":"Bash","input":{{"command":"make"}}}}]}},"session_id":"{SESSION}"}}"#
+    ));
     lines.extend(answered(&brief, "[TASK_COMPLETED]"));
     run.lines(2, &lines);
     let actions = run.measured(2, "u", &["src/a.rs"]);
@@ -206,10 +209,7 @@ fn late_completions_are_noted_and_change_nothing() {
     let mut run = reviewing(plan());
     run.judge(2, 1, "t", "Add a test.");
     for input in [
-        Input::TreeMeasured {
-            measure: MeasureId(1),
-            tree: TreeFact { fingerprint: None, changed: Vec::new(), trouble: None },
-        },
+        Input::TreeMeasured { measure: MeasureId(1), tree: TreeFact { fingerprint: None, ..TreeFact::default() } },
         Input::CheckFinished {
             check: CheckId(9),
             result: CheckResult { end: CheckEnd::Exited(1), duration_ms: 0, tail: String::new(), omitted_bytes: 0 },

@@ -306,7 +306,7 @@ fn no_wait_ends_with_limits_when_all_are_spent_and_not_before() {
     night.spawned(2);
     let actions = night.feed(Input::TreeMeasured {
         measure: MeasureId(1),
-        tree: TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None },
+        tree: TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() },
     });
     let brief = sent(&actions).expect("a brief").turn.clone();
     night.lines(2, &accepted(&brief));
@@ -322,7 +322,7 @@ fn the_critics_limit_rotates_and_is_neither_verdict_nor_failure() {
     let (mut night, turn) = at_work(plan(), two(OAuth));
     night.lines(1, &answered(&turn, "Done."));
     night.spawned(2);
-    let tree = TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None };
+    let tree = TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
     let actions = night.feed(Input::TreeMeasured { measure: MeasureId(1), tree });
     let brief = sent(&actions).expect("a brief").turn.clone();
     night.lines(2, &accepted(&brief));
@@ -346,7 +346,7 @@ fn a_crowded_window_rotates_at_the_next_stop_before_the_critic_and_the_agent_fol
     assert_eq!(decisions(&actions), ["rotate from A to B", "ask the critic"]);
     assert_eq!(spawned_with(&actions), Some((Role::Critic, "b")));
     night.spawned(2);
-    let tree = || TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None };
+    let tree = || TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
     let actions = night.feed(Input::TreeMeasured { measure: MeasureId(1), tree: tree() });
     let brief = sent(&actions).expect("a brief").turn.clone();
     let mut lines = accepted(&brief);

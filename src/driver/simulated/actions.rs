@@ -81,7 +81,7 @@ impl World {
                     self.schedule(ms, Event::CheckEnds(check, CheckEnd::Cancelled));
                 }
             }
-            Action::MeasureTree { measure, since } => self.measure(measure, since),
+            Action::MeasureTree { measure, since, .. } => self.measure(measure, since),
             Action::SetCredential { proc, token } => self.exchange(proc, token)?,
             Action::ReportToken { request, token, report } => {
                 self.provider.learn(&token, &report);
@@ -337,11 +337,11 @@ impl World {
         let before = since.and_then(|since| self.trees.get(&since).copied());
         let tree = if self.fault(self.rates.unmeasured) {
             self.counts.add("tree not measured");
-            TreeFact { fingerprint: None, changed: Vec::new(), trouble: Some("git failed".to_owned()) }
+            TreeFact { trouble: Some("git failed".to_owned()), ..TreeFact::default() }
         } else {
             let changed =
                 if before.is_some_and(|before| before != self.tree) { vec!["f".to_owned()] } else { Vec::new() };
-            TreeFact { fingerprint: Some(self.tree.to_string()), changed, trouble: None }
+            TreeFact { fingerprint: Some(self.tree.to_string()), changed, ..TreeFact::default() }
         };
         let late = self.fault(self.rates.late);
         if late {

@@ -167,11 +167,11 @@ impl Laws {
         self.answered.extend(self.in_turn.clone());
     }
 
-    /// A critic whose word counts said this at last.
+    /// A critic said this at last. An approval counts only of one that has changed nothing: only that can be bought.
     pub(super) fn critic_said(&mut self, text: &str, innocent: bool) {
         let last = text.trim_end().lines().next_back().unwrap_or_default().trim_matches('*');
         self.approved |= innocent && last == "[TASK_COMPLETED]";
-        self.needs_user |= innocent && last == "[NEEDS_USER]";
+        self.needs_user |= last == "[NEEDS_USER]";
     }
 
     /// The core heard a process end its turn because its token is spent until then.

@@ -169,6 +169,8 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             allow: Vec::new(),
             max_failures: 3,
             timeout_ms: 900_000,
+            watch_ms: 250,
+            without_hooks: true,
         },
         budgets: Budgets {
             max_iterations: u32::try_from(max_iterations).unwrap_or(1),

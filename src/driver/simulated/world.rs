@@ -625,7 +625,7 @@ impl World {
         let mut core = self.core.clone();
         let (proc, check, measure) = (ProcId(self.started), CheckId(1), MeasureId(1));
         let result = CheckResult { end: CheckEnd::Exited(1), duration_ms: 1, tail: String::new(), omitted_bytes: 0 };
-        let tree = TreeFact { fingerprint: None, changed: Vec::new(), trouble: None };
+        let tree = TreeFact::default();
         let late = [
             Input::Spawned { proc, pid: 1, transport: "simulated".to_owned() },
             Input::Line { proc, line: LineFact::Noise("late".to_owned()) },

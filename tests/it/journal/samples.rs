@@ -13,8 +13,8 @@ use ccc::core::command::{
 use ccc::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
     Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send,
-    SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TurnId,
-    WindowFact,
+    SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault,
+    TurnId, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -42,6 +42,8 @@ pub(super) fn plan() -> Plan {
             allow: vec![],
             max_failures: 3,
             timeout_ms: 600_000,
+            watch_ms: 250,
+            without_hooks: true,
         },
         budgets: Budgets {
             max_iterations: 20,
@@ -245,9 +247,14 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (any::<u32>(), proptest::option::of(text()), proptest::collection::vec(text(), 0..3)).prop_map(
             |(measure, fingerprint, changed)| Input::TreeMeasured {
                 measure: MeasureId(measure),
-                tree: TreeFact { fingerprint, changed, trouble: None },
+                tree: TreeFact { fingerprint, changed, ..TreeFact::default() },
             }
         ),
+        (any::<u32>(), text(), proptest::collection::vec(text(), 0..3)).prop_map(|(measure, trouble, running)| {
+            let fault = [TreeFault::Hung, TreeFault::Failed, TreeFault::TooLarge][measure as usize % 3];
+            let tree = TreeFact { trouble: Some(trouble), fault: Some(fault), running, ..TreeFact::default() };
+            Input::TreeMeasured { measure: MeasureId(measure), tree }
+        }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
         text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
         any::<i64>().prop_map(|unix_ms| Input::Elapsed { unix_ms }),
@@ -320,10 +327,13 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             Action::RunCheck { check: CheckId(check), command, timeout_ms }
         }),
         any::<u32>().prop_map(|check| Action::CancelCheck { check: CheckId(check) }),
-        (any::<u32>(), any::<Option<u32>>()).prop_map(|(measure, since)| Action::MeasureTree {
-            measure: MeasureId(measure),
-            since: since.map(MeasureId),
-        }),
+        (any::<u32>(), any::<Option<u32>>(), proptest::collection::vec(text(), 0..3)).prop_map(
+            |(measure, since, moving)| Action::MeasureTree {
+                measure: MeasureId(measure),
+                since: since.map(MeasureId),
+                moving,
+            }
+        ),
         (text(), text()).prop_map(|(what, why)| Action::Decide(Decision { what, why })),
         (text(), text()).prop_map(|(about, text)| Action::Note(Note { about, text })),
         (outcome(), text(), any::<Option<u32>>(), any::<u64>()).prop_map(|(outcome, reason, cents, waited_ms)| {

@@ -46,3 +46,4 @@ mod stalls;
 mod trouble;
 pub(crate) mod vault;
 mod verdicts;
+mod whose;

@@ -233,9 +233,11 @@ fn a_tree_that_git_cannot_measure_is_said_to_the_user() {
     let ground = Ground::new();
     ground.write(".git/HEAD", "nonsense");
     let program =
-        ground.scripted_agent(&json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]}));
+        ground.scripted_agent(&json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}], [{"say": "[TASK_COMPLETED]"}]]}));
     let ended = ground.supervise("http://127.0.0.1:9", &program, &["-p", "do it"]).end();
     ended.assert_code(0);
+    assert_eq!(ended.verdicts(), ["unusable", "completed"], "another critic is asked, once");
+    assert!(ended.reason().contains("could not be measured"), "{}", ended.reason());
     let notices: Vec<String> = ended.of_type("notice").iter().map(|notice| text(&notice["text"])).collect();
     assert_eq!(notices.iter().filter(|notice| notice.contains("git")).count(), 1, "{notices:?}");
 }

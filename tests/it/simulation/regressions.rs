@@ -106,7 +106,7 @@ impl Bench {
     }
 
     fn measured(&mut self, measure: u32) {
-        let tree = TreeFact { fingerprint: Some("t".to_owned()), changed: Vec::new(), trouble: None };
+        let tree = TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
         self.tell(Input::TreeMeasured { measure: MeasureId(measure), tree });
     }
 
@@ -139,6 +139,8 @@ fn plan(checks: u64) -> Plan {
             allow: Vec::new(),
             max_failures: 3,
             timeout_ms: 900_000,
+            watch_ms: 0,
+            without_hooks: false,
         },
         budgets: Budgets {
             max_iterations: 5,

@@ -20,6 +20,7 @@ fn request(open: SessionOpen) -> LaunchRequest<'static> {
         system_prompt_file: None,
         allowed_commands: &[],
         critic_allow: &[],
+        without_hooks: false,
         cwd: "/project",
     }
 }
@@ -113,12 +114,27 @@ fn the_critic_gets_what_shapes_the_prompt_and_nothing_that_grants() {
         user_args: &user,
         model: Some("m"),
         critic_allow: &allow,
+        without_hooks: false,
         ..request(SessionOpen::Fork("x".to_owned()))
     };
     let fork = "--resume x --fork-session --no-session-persistence --permission-mode dontAsk --model m --disallowedTools Edit(//**) Write(//**) NotebookEdit(//**) \
                 --allowedTools Bash(cargo test:*) WebFetch";
     let shaping = "--mcp-config a.json b.json --settings s.json --disallowedTools WebFetch --effort low";
     assert_eq!(own_args(&CLAUDE.launch(&critic)), format!("{fork} --append-system-prompt short {shaping}"));
+
+    let hookless = |args: &str| {
+        let user = words(args);
+        let request = LaunchRequest { user_args: &user, critic_allow: &[], without_hooks: true, ..critic.clone() };
+        own_args(&CLAUDE.launch(&request)).split_once("--model m ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+    };
+    let deny = "--disallowedTools Edit(//**) Write(//**) NotebookEdit(//**)";
+    assert_eq!(hookless(""), format!("--settings {{\"disableAllHooks\":true}} {deny}"));
+    assert_eq!(
+        hookless("--settings {\"hooks\":{},\"model\":\"x\"}"),
+        format!("{deny} --settings {{\"disableAllHooks\":true,\"hooks\":{{}},\"model\":\"x\"}}"),
+        "what else the user set stays"
+    );
+    assert_eq!(hookless("--settings s.json"), format!("{deny} --settings s.json"), "a file is passed on as it is");
 
     let system = LaunchRequest { system_prompt_file: Some("/s.md"), ..critic.clone() };
     assert_eq!(

@@ -1,0 +1,137 @@
+//! What the two measurements around a critic say about its verdict.
+//!
+//! A critic may run tools and must change nothing. Only an approval can be bought by writing: whoever finds fault gains
+//! nothing by it. And only who could write can have written.
+
+use super::TreeFact;
+
+/// How many paths are named in a sentence.
+const NAMED: usize = 5;
+
+/// What was seen around a critic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) before: Option<&'a TreeFact>,
+    pub(super) after: &'a TreeFact,
+    /// The critic ran a command, or another tool that can write.
+    pub(super) could_write: bool,
+    /// Tasks that the agent itself calls its background work are open.
+    pub(super) open_tasks: usize,
+    /// Its answer says that the task is done.
+    pub(super) approves: bool,
+}
+
+/// What that means for the verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing changed.
+    Still,
+    /// Something changed, and the verdict counts; a remark that says why.
+    Excused(String),
+    /// Something changed and the critic may have done it: its approval does not count. The sentence says what to do.
+    Doubtful(String),
+    /// Nobody knows whether something changed; the reason.
+    Unmeasured(String),
+}
+
+impl Around<'_> {
+    pub(super) fn finding(self) -> Finding {
+        let measured = |tree: &TreeFact| tree.fingerprint.is_some();
+        if self.approves && !(self.before.is_some_and(measured) && measured(self.after)) {
+            let trouble = [Some(self.after), self.before].into_iter().flatten().find_map(|tree| tree.trouble.clone());
+            return Finding::Unmeasured(trouble.unwrap_or_else(|| "the reason is not known".to_owned()));
+        }
+        if self.after.changed.is_empty() {
+            return Finding::Still;
+        }
+        let paths = named(&self.after.changed);
+        if self.open_tasks > 0 {
+            return Finding::Excused(format!("during the review, with the agent's background work running: {paths}"));
+        }
+        if !self.after.running.is_empty() {
+            let running = named(&self.after.running);
+            return Finding::Excused(format!(
+                "during the review, while what the agent had started ran ({running}): {paths}"
+            ));
+        }
+        if !self.could_write {
+            return Finding::Excused(format!(
+                "during the review, by something else than the critic, which ran no command: {paths}"
+            ));
+        }
+        if !self.approves {
+            return Finding::Excused(format!("during the review; no approval depends on it: {paths}"));
+        }
+        Finding::Doubtful(format!(
+            "files changed during the review, and the critic had run commands, so its approval does not count: {paths}. If \
+             something else writes there (a server, a cache of a test), stop it or add the path to .gitignore"
+        ))
+    }
+}
+
+fn named(paths: &[String]) -> String {
+    let mut text = paths.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if paths.len() > NAMED {
+        text.push_str(&format!(" and {} more", paths.len() - NAMED));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Around, Finding};
+    use crate::core::TreeFact;
+
+    fn tree(fingerprint: Option<&str>, changed: &[&str], running: &[&str]) -> TreeFact {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let trouble = fingerprint.is_none().then(|| "git took too long".to_owned());
+        TreeFact {
+            fingerprint: fingerprint.map(str::to_owned),
+            changed: owned(changed),
+            trouble,
+            running: owned(running),
+            ..TreeFact::default()
+        }
+    }
+
+    #[test]
+    fn only_an_approval_of_a_critic_that_could_write_is_doubted() {
+        let (still, none) = (tree(Some("t"), &[], &[]), tree(None, &[], &[]));
+        let moved = tree(Some("u"), &["a.txt"], &[]);
+        let served = tree(Some("u"), &["a.txt"], &["node (pid 7)"]);
+        // before, after, could write, open tasks, approves; what it is
+        let table: &[(&TreeFact, &TreeFact, bool, usize, bool, &str)] = &[
+            (&still, &still, true, 0, true, "still"),
+            (&still, &moved, true, 0, true, "doubtful"),
+            (&still, &moved, false, 0, true, "excused"),
+            (&still, &moved, true, 1, true, "excused"),
+            (&still, &served, true, 0, true, "excused"),
+            (&still, &moved, true, 0, false, "excused"),
+            (&none, &still, false, 0, true, "unmeasured"),
+            (&still, &none, false, 0, true, "unmeasured"),
+            (&none, &none, true, 0, false, "still"),
+        ];
+        for (row, (before, after, could_write, open_tasks, approves, expected)) in table.iter().enumerate() {
+            let around = Around {
+                before: Some(before),
+                after,
+                could_write: *could_write,
+                open_tasks: *open_tasks,
+                approves: *approves,
+            };
+            let found = match around.finding() {
+                Finding::Still => "still",
+                Finding::Excused(_) => "excused",
+                Finding::Doubtful(text) => {
+                    assert!(text.contains("a.txt") && text.contains(".gitignore"), "{text}");
+                    "doubtful"
+                }
+                Finding::Unmeasured(why) => {
+                    assert_eq!(why, "git took too long");
+                    "unmeasured"
+                }
+            };
+            assert_eq!(found, *expected, "row {row}");
+        }
+    }
+}
