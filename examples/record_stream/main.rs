@@ -140,6 +140,12 @@ fn live(
             Step::OnDisk(text) => on_disk(&home.home().join(".claude/projects"), text)?,
             Step::Interrupt => session.interrupt("interrupt-1")?,
             Step::Raw(value) => session.send(value)?,
+            Step::CancelForm => {
+                let asked = session.seen().iter().rev().find(|l| l.kind().starts_with("control_request"));
+                let id = asked.map(|l| l.json["request_id"].clone()).ok_or("nothing was asked")?;
+                session.send(&json!({"type": "control_response", "response":
+                    {"subtype": "success", "request_id": id, "response": {"action": "cancel"}}}))?;
+            }
             Step::Kill => killed = true,
         }
         if let Some(id) = session.seen().iter().rev().find_map(|l| l.json["session_id"].as_str()) {

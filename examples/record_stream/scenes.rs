@@ -54,6 +54,8 @@ pub(crate) enum Step {
     Interrupt,
     /// Writes this line.
     Raw(Value),
+    /// Cancels the form that it asked for last.
+    CancelForm,
     /// Kills it at the end instead of closing its stdin.
     Kill,
 }
@@ -166,6 +168,7 @@ fn done() -> Script {
 pub(crate) fn all() -> Vec<Scene> {
     let mut all = work::turns();
     all.extend(work::tools());
+    all.extend(work::waits());
     all.extend(trouble::failures());
     all.extend(trouble::limits());
     all.extend(work::sessions());

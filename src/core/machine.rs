@@ -655,7 +655,8 @@ impl Core {
             }
             LineFact::Noise(text) => {
                 live.watch.alive(now);
-                live.noisy = true;
+                // What the CLI leaves on its terminal when it is ended (2.1.197: a reset sequence) says nothing about what it is.
+                live.noisy |= !live.is_ending();
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {

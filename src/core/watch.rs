@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | idle: nothing is asked of it | none | – |
 //! | starting: asked, and it has not said a line yet | `start_ms`, from the asking | it hangs |
+//! | it has spoken, and its first turn has not begun: the CLI starts MCP servers | `stall_ms`, never below `start_ms`, from the last progress | it hangs |
 //! | waiting for the model | `stall_ms`, from the last progress | it hangs |
 //! | a tool runs that declared its timeout | that and [`TOOL_SLACK_MS`], never below `stall_ms`, from the last progress; where the user gave `tool_ms`, that at most | it hangs |
 //! | a tool runs that declared none, a sub-agent works | `tool_ms`, from the last progress | it hangs |
@@ -118,6 +119,8 @@ pub(super) struct Watch {
     doing: Doing,
     /// It has said a line of its protocol.
     spoke: bool,
+    /// Its first turn has begun: the session is known.
+    begun: bool,
     last_progress: Tick,
     /// The last line, of whatever kind.
     last_line: Tick,
@@ -136,6 +139,7 @@ impl Watch {
         Watch {
             doing: Doing::Idle,
             spoke: false,
+            begun: false,
             last_progress: now,
             last_line: now,
             tools: BTreeMap::new(),
@@ -176,7 +180,9 @@ impl Watch {
         match event {
             AgentEvent::Progress => self.progress(now),
             AgentEvent::Alive => self.alive(now),
+            AgentEvent::SessionKnown { .. } | AgentEvent::TurnAccepted { .. } => self.begun = true,
             AgentEvent::TurnStarted { .. } => {
+                self.begun = true;
                 self.doing = Doing::Model;
                 self.tools.clear();
             }
@@ -238,9 +244,7 @@ impl Watch {
                 self.tools.clear();
                 self.hooks.clear();
             }
-            AgentEvent::SessionKnown { .. }
-            | AgentEvent::TurnAccepted { .. }
-            | AgentEvent::Text { .. }
+            AgentEvent::Text { .. }
             | AgentEvent::Denied(_)
             | AgentEvent::SentBack { .. }
             | AgentEvent::PermissionMode(_)
@@ -290,6 +294,7 @@ impl Watch {
             }
             Doing::Retrying { until } => (*until).max(self.last_progress).plus_ms(stall_ms),
             Doing::Compacting => still_for(stall_ms.saturating_mul(COMPACTING_FACTOR)),
+            Doing::Model if !self.begun => still_for(stall_ms.max(start_ms)),
             Doing::Model => still_for(self.tools.values().map(|tool| tool.limit_ms).max().unwrap_or(stall_ms)),
         })
     }
@@ -311,6 +316,9 @@ impl Watch {
             }
             Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
                 format!("while a hook was running ({})", self.hook_names())
+            }
+            Doing::Model if !self.begun => {
+                "before its first turn began; a SessionStart hook or an MCP server may hang".to_owned()
             }
             Doing::Idle | Doing::Model => match self.oldest_tool() {
                 Some(tool) => format!("while the tool {} was running", tool.name),
@@ -346,6 +354,9 @@ impl Watch {
             }
             Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
                 format!("the hook {}", self.hook_names())
+            }
+            Doing::Model if !self.begun => {
+                "its first turn to begin (a SessionStart hook or an MCP server may hang)".to_owned()
             }
             Doing::Model => match self.oldest_tool() {
                 Some(tool) if tool.target.is_empty() => format!("the tool {}", tool.name),
@@ -391,6 +402,7 @@ impl Watch {
             Doing::Model | Doing::Answered { .. } | Doing::Compacting if !self.hooks.is_empty() => {
                 (self.last_progress, TELL_EARLY_AFTER_MS)
             }
+            Doing::Model if !self.begun => (self.last_progress, TELL_EARLY_AFTER_MS),
             Doing::Model | Doing::Answered { .. } | Doing::Compacting => (self.last_progress, TELL_AFTER_MS),
         };
         Some((since, if self.told_ms == 0 { first_ms } else { self.told_ms.saturating_mul(2) }))
@@ -481,6 +493,7 @@ mod tests {
     fn within(limits: Timeouts, events: &[AgentEvent]) -> Watch {
         let mut watch = Watch::new(Tick::ZERO, limits);
         watch.asked(Tick::ZERO);
+        watch.begun = true;
         for event in events {
             say(&mut watch, Tick::ZERO, event);
         }
@@ -606,6 +619,22 @@ mod tests {
         say(&mut watch, Tick::ZERO.plus_ms(60_000), &ended());
         watch.asked(Tick::ZERO.plus_ms(70_000));
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(250_000), "it starts once");
+    }
+
+    #[test]
+    fn a_process_that_has_spoken_and_begins_no_turn_has_the_time_of_a_start() {
+        let limits = Timeouts { stall_ms: 3_000, ..LIMITS };
+        let mut watch = Watch::new(Tick::ZERO, limits);
+        watch.asked(Tick::ZERO);
+        watch.event(Tick::ZERO.plus_ms(300), &AgentEvent::Progress);
+        assert_eq!(watch.deadline().map(Tick::as_ms), Some(60_300));
+        assert_eq!(watch.tell_at().map(Tick::as_ms), Some(15_300), "and is named early");
+        assert!(watch.awaited(&[]).is_some_and(|awaited| awaited.what.contains("an MCP server may hang")));
+        let Some(Overdue::Stalled(how)) = watch.overdue(Tick::ZERO.plus_ms(60_300)) else { panic!("it is overdue") };
+        assert!(how.contains("before its first turn began") && how.contains("MCP server"), "{how}");
+        let turn = crate::core::TurnId("u".to_owned());
+        say(&mut watch, Tick::ZERO.plus_ms(30_000), &AgentEvent::TurnAccepted { turn, duplicate: false });
+        assert_eq!(watch.deadline().map(Tick::as_ms), Some(33_000), "then the model is waited for");
     }
 
     #[test]

@@ -107,7 +107,13 @@ impl World {
             }
             Action::ProbeToken { token } => self.wallet.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
             Action::Decide(_) | Action::Note(_) => {}
-            Action::Show(show) => self.show(now, &show),
+            Action::Show(show) => {
+                self.show(now, &show);
+                // Whoever reads the heartbeat hears of it at the same time.
+                if let Show::Awaited { .. } = show {
+                    self.beat();
+                }
+            }
             Action::Finish(finish) => self.finish = Some(finish),
         }
     }

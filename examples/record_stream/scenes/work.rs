@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Step::{Again, Interrupt, Kill, OnDisk, Over, Raw, Say, Turn, Until};
+use super::Step::{Again, CancelForm, Interrupt, Kill, OnDisk, Over, Raw, Say, Turn, Until};
 use super::{DO_ALL, IDLE, RESUME, Scene, agent, bash, bash_in_background, done, scene};
 use crate::scripted_api::{Block, Message, Reply, Script, Usage, When};
 
@@ -169,6 +169,51 @@ pub(super) fn tools() -> Vec<Scene> {
             vec![Turn("answer")],
         )
         .args(&["--json-schema", r#"{"type":"object","properties":{"ok":{"type":"boolean"}},"required":["ok"]}"#]),
+    ]
+}
+
+/// What takes longer than the 30 s between two heartbeats, and a question of an MCP server.
+pub(super) fn waits() -> Vec<Scene> {
+    const SLOW_HOOK: &str = r#"{"hooks":{"PreToolUse":[{"matcher":"Bash","hooks":[{"type":"command","command":"timeout 33 tail -f /dev/null; exit 0"}]}]}}"#;
+    const FORMS: &str = r#"{"mcpServers":{"forms":{"command":"sh","args":["forms.sh"]}}}"#;
+    let slow = Reply::tool(
+        "Bash",
+        json!({"command": "timeout 33 tail -f /dev/null; echo over", "description": "Is slow", "timeout": 60_000}),
+    );
+    let slowly = Reply::Message(Message::paced(&"word ".repeat(34), 34, 1_000));
+    vec![
+        scene(
+            "heartbeat_bash",
+            "a foreground Bash of 33 seconds",
+            Script::new().then(slow).always(Reply::text("done")),
+            vec![Turn("be slow")],
+        )
+        .args(&DO_ALL),
+        scene(
+            "heartbeat_agent",
+            "a foreground sub-agent whose model takes 34 seconds for its words",
+            Script::new().on(When::any_user_text("SUBTASK"), slowly).then(agent(false)).always(Reply::text("done")),
+            vec![Turn("delegate")],
+        )
+        .args(&DO_ALL),
+        scene(
+            "heartbeat_hook",
+            "a PreToolUse hook of 33 seconds",
+            Script::new().then(bash("echo hi")).always(Reply::text("done")),
+            vec![Turn("use a tool")],
+        )
+        .file(".claude/settings.json", SLOW_HOOK)
+        .args(&DO_ALL),
+        scene(
+            "elicitation",
+            "a tool of an MCP server asks for a form, which is cancelled",
+            Script::new().then(Reply::tool("mcp__forms__ask", json!({}))).always(Reply::text("done")),
+            vec![Say("ask me"), Until("control_request", "elicitation"), CancelForm, Over],
+        )
+        .file("mcp.json", FORMS)
+        .file("forms.sh", include_str!("../../../tests/it/night/forms.sh"))
+        .args(&["--mcp-config", "mcp.json", "--strict-mcp-config"])
+        .args(&DO_ALL),
     ]
 }
 

@@ -253,7 +253,8 @@ impl ClaudeProtocol {
             }
             Message::TaskStarted(task) => {
                 self.task_started(&task, out);
-                return true;
+                // A command that has run for 3 s becomes a task: a timer of the CLI's says so, and the call is known.
+                return !task.tool_use_id.as_deref().is_some_and(|call| self.tools.contains_key(call));
             }
             Message::TaskProgress(task) => {
                 let is_turns = self.is_turns(task.tool_use_id.as_deref());

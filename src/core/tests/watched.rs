@@ -171,6 +171,8 @@ fn a_start_without_a_word_is_ended_and_tried_again() {
     let actions = run.wait();
     assert_eq!(run.now.ms_since(asked) / 1_000, 60);
     assert_eq!(decisions(&actions), ["end the agent's process"]);
+    let reset = LineFact::Noise("\u{1b}[?25h".to_owned());
+    run.feed(Input::Line { proc: ProcId(1), line: reset });
     let actions = run.crashed(1);
     assert!(spawn(&actions).is_some(), "a CLI that hangs at its start may do better the next time");
 }

@@ -39,6 +39,7 @@ mod hooks;
 mod limits;
 pub(crate) mod onlooker;
 mod permissions;
+mod progress;
 mod question;
 mod secrets;
 mod seen;

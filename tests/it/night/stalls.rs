@@ -23,8 +23,14 @@ fn stalled(after_deltas: usize) -> Reply {
     Reply::Message(Message { blocks, chunks: 4, ending: Ending::Stall { after_deltas }, ..Message::default() })
 }
 
+/// Whether a line carries progress, apart from what the adapter thinks: timers of the CLI's and states do not.
+fn carries(line: &Value) -> bool {
+    let of = |member: &str| line.pointer(&format!("/line/json/{member}")).and_then(Value::as_str);
+    matches!(of("type"), Some("assistant" | "user" | "result" | "stream_event")) || of("subtype") == Some("init")
+}
+
 /// For each process that was ended because it hung, microseconds from its deadline to the decision. The deadline is the last
-/// sign of life of the process and the limit.
+/// progress of the process and the limit.
 fn detections_us(entries: &[Value], limit_ms: u64) -> Vec<i64> {
     let mut proc = Value::Null;
     let mut last_us = 0;
@@ -34,8 +40,8 @@ fn detections_us(entries: &[Value], limit_ms: u64) -> Vec<i64> {
         if let Some(spawn) = action(entry, "spawn").filter(|spawn| spawn["role"] == "agent") {
             proc = spawn["proc"].clone();
         }
-        let alive = ["line", "progress"].iter().find_map(|kind| input(entry, kind));
-        if alive.is_some_and(|fact| fact["proc"] == proc) || action(entry, "send").is_some() {
+        let moved = input(entry, "progress").or_else(|| input(entry, "line").filter(|line| carries(line)));
+        if moved.is_some_and(|fact| fact["proc"] == proc) || action(entry, "send").is_some() {
             last_us = at_us;
         }
         if action(entry, "decide").is_some_and(|decision| decision["what"] == "end the agent's process") {

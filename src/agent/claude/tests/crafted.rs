@@ -179,6 +179,11 @@ fn words_calls_results_and_changes_prove_progress() {
     };
     let call =
         r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"toolu_b","name":"Agent","input":{}}]}}"#;
+    assert_eq!(
+        progress(&[SENT, RUNNING, INIT, REPLAY, call, TASK])[5 - 1..],
+        [false],
+        "a call that is known became a task"
+    );
     let steps = [SENT, RUNNING, INIT, REPLAY, call, TASK, &step(1, 30), &step(1, 60), &step(2, 90)];
     assert_eq!(progress(&steps)[5..], [true, false, true], "its running time goes on by itself");
 }
