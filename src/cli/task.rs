@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::{CliError, ErrorKind, Stdin};
 use crate::files::{self, ReadFault, TASK};
+use crate::process::STDIN_QUEUE_LIMIT_BYTES;
 
 /// The longest task, in bytes. The agent's CLI was seen to take a 10 MB message (facts §5); a task beyond this is a
 /// wrong file.
@@ -47,6 +48,11 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         )
         .hint("save it as UTF-8")
     })?;
+    // As the agent's CLI gets it, in JSON, it has to fit into what may wait for a child's stdin.
+    if serde_json::to_string(&task).is_ok_and(|json| json.len() > STDIN_QUEUE_LIMIT_BYTES / 2) {
+        return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is full of control characters"))
+            .hint("put the material into files and let the task name them"));
+    }
     if task.trim().is_empty() {
         return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
             .hint("say what to do: ccc --supervisor -p \"TASK\", or --prompt-file FILE"));

@@ -52,11 +52,15 @@ pub const KEYS: &[Key] = &[
     key("rotate_at", Some(env::CCC_ROTATE_AT), Some("--rotate-at"), Free),
     key("interactive", Some(env::CCC_INTERACTIVE), Some("--interactive"), Free),
     key("answer_timeout", Some(env::CCC_ANSWER_TIMEOUT), None, Free),
-    key("usage.base_url", Some(env::CCC_USAGE_BASE_URL), None, Never),
+    key("usage.base_url", Some(env::CCC_USAGE_BASE_URL), None, Never(TOKENS_GO)),
     key("usage.warn_threshold", Some(env::CCC_USAGE_WARN_THRESHOLD), None, Free),
     key("usage.critical_threshold", Some(env::CCC_USAGE_CRITICAL_THRESHOLD), None, Free),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format"), Free),
 ];
+
+/// Why a project's file cannot name a host.
+const TOKENS_GO: &str = "a project's file does not decide where your tokens are sent: move it into ccc.json in your \
+                         configuration directory, or set CCC_USAGE_BASE_URL";
 
 impl Key {
     /// The key's place in a JSON value, for [`serde_json::Value::pointer`].

@@ -213,7 +213,7 @@ fn wishes(written: &Layer, file: &Path, project: &Project, above: &[Voice]) -> V
     let wished = KEYS.iter().filter_map(|key| {
         let effect = match key.from_project {
             FromProject::NeedsConsent(effect) => effect,
-            FromProject::Free | FromProject::Never => return None,
+            FromProject::Free | FromProject::Never(_) => return None,
         };
         let value = said.pointer(&key.pointer()).filter(|value| !asks_nothing(value))?;
         let overruled = key.path != "tokens" && above.iter().any(|voice| has(&voice.layer, key));
@@ -475,6 +475,13 @@ fn is_users(file: &Path, dirs: &Dirs) -> bool {
 
 /// Values of the right type that cannot be meant.
 fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
+    for (key, origin) in &resolved.origins {
+        if let FromProject::Never(message) = key.from_project
+            && !users_own(origin, dirs)
+        {
+            return Err(ConfigError::Senseless { key: key.path, origin: origin.clone(), message });
+        }
+    }
     let settings = &resolved.settings;
     let blank = |text: &str| text.trim().is_empty();
     let usage = &settings.usage;
@@ -483,7 +490,7 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
         Origin::Default => "usage.critical_threshold",
         Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
     };
-    let senseless: [(&'static str, bool, &'static str); 8] = [
+    let senseless: [(&'static str, bool, &'static str); 7] = [
         (
             "agent.path",
             settings.agent.path.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
@@ -497,12 +504,6 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
         ),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
         ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),
-        (
-            "usage.base_url",
-            !users_own(&resolved.origin("usage.base_url"), dirs),
-            "a project's file does not decide where your tokens are sent: move it into ccc.json in your configuration \
-             directory, or set CCC_USAGE_BASE_URL",
-        ),
         (crossed, usage.critical_threshold < usage.warn_threshold, "the warning would come after what is critical"),
         ("critic.allow", settings.critic.allow.iter().any(|pattern| blank(pattern)), "a pattern is empty"),
     ];

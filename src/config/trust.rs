@@ -15,8 +15,8 @@ pub enum FromProject {
     /// It makes ccc run a program, or send or take a credential: it counts once the user has agreed to its content. The text
     /// says what it does.
     NeedsConsent(&'static str),
-    /// It counts from the user alone.
-    Never,
+    /// It counts from the user alone: in a project's file it is an error. The text says why, and what to do.
+    Never(&'static str),
 }
 
 /// One thing that a file of the project asks for.

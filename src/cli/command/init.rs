@@ -48,7 +48,7 @@ pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
             project.root().join(".ccc.json"),
             EXAMPLE,
             "name commands that must pass, for example \"checks\": [\"cargo test\"], and what the critic may run, \
-             for example \"allow\": [\"Bash(cargo test:*)\"]",
+             for example \"allow\": [\"Bash(cargo test:*)\"]; then agree to them: ccc trust",
         ),
     ];
     if !args.force

@@ -158,6 +158,15 @@ fn a_prompt_as_long_as_no_critic_reads_is_refused_at_the_start() {
 }
 
 #[test]
+fn a_task_that_would_not_fit_into_the_agents_stdin_is_refused_at_the_start() {
+    let sandbox = Sandbox::new();
+    sandbox.write("project/task.md", "\u{1}".repeat(9 * 1024 * 1024));
+    let (code, said) = bounded(&sandbox, &["--supervisor", "--prompt-file", "task.md"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("task.md is full of control characters"), "{said}");
+}
+
+#[test]
 fn a_heartbeat_that_is_a_fifo_freezes_nobody() {
     let sandbox = Sandbox::new();
     plant("fifo", &sandbox.path("project/beat"));
