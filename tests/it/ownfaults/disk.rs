@@ -60,7 +60,7 @@ fn a_run_on_a_full_disk_is_completed() {
         let world = World::new(&wordy());
         let state = world.ground.state();
         fs::create_dir_all(&state).expect("mkdir");
-        let shell = format!("mount -t tmpfs -o size={size} none '{}' && exec \"$@\"", state.display());
+        let shell = format!("mount -t tmpfs -o size={size},mode=0700 none '{}' && exec \"$@\"", state.display());
         let plain = through_shell(&world, &shell, &world.command(&[]));
         let mut command = Command::new("unshare");
         command.arg("--mount").arg(plain.get_program()).args(plain.get_args()).env_clear();
