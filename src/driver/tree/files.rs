@@ -123,15 +123,10 @@ fn hash_content(path: &Path, hasher: &mut Sha256) -> Option<()> {
     Some(())
 }
 
-/// The beginning of a small file that must be a regular one.
+/// A small file of git's own.
 pub(super) fn read_small(path: &Path) -> Option<String> {
-    const MOST_BYTES: u64 = 64 * 1024;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    let mut text = String::new();
-    file.metadata().ok().filter(fs::Metadata::is_file)?;
-    file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    let bytes = crate::files::read(path, crate::files::GIT_STATE).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What `lstat` says of this path now.
