@@ -1,4 +1,4 @@
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
@@ -30,6 +30,14 @@ pub struct Cli {
     /// Another command.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// Which command's options to show.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct HelpArgs {
+    /// The command [all commands].
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configuration, 3 needs the user, \
@@ -70,6 +78,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page.
     Man(man::ManArgs),
+    /// Show the options of a command.
+    Help(HelpArgs),
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
+use clap::error::ErrorKind as ClapKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
@@ -8,7 +8,7 @@ use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     simulate, supervise, tokens, trust, usage,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint, misuse};
 
 /// Does what the arguments say, the program's name first, and gives the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -16,9 +16,10 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let code = match Cli::command().try_get_matches_from(args) {
-        Ok(matches) => execute(&matches, context),
-        Err(error) => Ok(answer_clap(&error, context)),
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let code = match Cli::command().try_get_matches_from(&args) {
+        Ok(matches) => execute(&matches, &args, context),
+        Err(error) => Ok(answer_clap(&error, &args, context)),
     };
     let code = code.unwrap_or_else(|error| report(&error, context));
     // Data that did not reach its file is a failure even when the command went well.
@@ -33,10 +34,10 @@ where
     .as_u8()
 }
 
-fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError> {
+fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     let cli = match Cli::from_arg_matches(matches) {
         Ok(cli) => cli,
-        Err(error) => return Ok(answer_clap(&error, context)),
+        Err(error) => return Ok(answer_clap(&error, args, context)),
     };
     let only_help = cli.command.is_none() && nothing_given(matches);
     if keeps_state(cli.command.as_ref()) && !only_help {
@@ -64,6 +65,7 @@ fn execute(matches: &ArgMatches, context: &Context) -> Result<ExitCode, CliError
         Some(Command::Demo(args)) => demo::run(args, context),
         Some(Command::Completions(args)) => completions::run(args, context),
         Some(Command::Man(args)) => man::run(args, context),
+        Some(Command::Help(args)) => help(&args.command, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
         Some(Command::Simulate(args)) => simulate::run(args, context),
     }
@@ -92,6 +94,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Demo(_)
             | Command::Completions(_)
             | Command::Man(_)
+            | Command::Help(_)
             | Command::ScriptedAgent(_)
             | Command::Simulate(_),
         ) => false,
@@ -104,7 +107,7 @@ fn short_help() -> String {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .mut_args(|arg| arg.hide(true))
-        .after_help("`ccc --help` lists the options; `ccc COMMAND --help` those of a command.");
+        .after_help("`ccc --help` lists the options; `ccc help COMMAND` those of a command.");
     command.render_help().to_string()
 }
 
@@ -114,47 +117,38 @@ fn nothing_given(matches: &ArgMatches) -> bool {
 }
 
 /// Prints what clap has to say: help and version are data, everything else is a usage error.
-fn answer_clap(error: &clap::Error, context: &Context) -> ExitCode {
-    let rendered = error.render();
-    let printer = &context.printer;
-    let asked_for = matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion);
-    let color = if asked_for { printer.color_out() } else { printer.color_err() };
-    let text = if color { rendered.ansi().to_string() } else { rendered.to_string() };
-    if asked_for {
-        printer.data(&text);
-        ExitCode::COMPLETED
-    } else {
-        printer.talk_raw(&text);
-        if let Some(hint) = stray_word(error) {
-            let label = printer.paint_err(Paint::Bold, "hint:");
-            printer.talk(format_args!("  {label} {hint}"));
-        }
-        ExitCode::USAGE
+fn answer_clap(error: &clap::Error, args: &[OsString], context: &Context) -> ExitCode {
+    if !matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
+        return report(&misuse::error(error, args), context);
     }
+    let (rendered, printer) = (error.render(), &context.printer);
+    let text = if printer.color_out() { rendered.ansi().to_string() } else { rendered.to_string() };
+    printer.data(&text);
+    ExitCode::COMPLETED
 }
 
-/// A word where none belongs is a mistyped command or a task without `-p`. Clap knows the commands no more once there
-/// are arguments after `--`, so the likeness is looked for here.
-fn stray_word(error: &clap::Error) -> Option<String> {
-    if error.kind() != ClapKind::UnknownArgument {
-        return None;
-    }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
-    if word.starts_with('-') {
-        return None;
-    }
+/// The help of a command, as `ccc COMMAND --help` gives it.
+fn help(words: &[String], context: &Context) -> Result<ExitCode, CliError> {
     let root = Cli::command();
-    let names: Vec<&str> =
-        root.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name).collect();
-    Some(match similar::get_close_matches(word.as_str(), &names, 1, 0.6).first() {
-        Some(name) if *name == word.as_str() => {
-            format!("`ccc {name}` is a command of its own: give it before any option")
-        }
-        Some(name) => format!("did you mean `ccc {name}`?"),
-        None => "a task is given with -p: ccc --supervisor -p \"TASK\"".to_owned(),
-    })
+    let mut command = &root;
+    for word in words {
+        let Some(found) = command.find_subcommand(word) else {
+            let names: Vec<&str> =
+                command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name).collect();
+            let near = similar::get_close_matches(word.as_str(), &names, 1, misuse::LIKENESS)
+                .first()
+                .map(|name| format!("did you mean `ccc help {name}`?"));
+            return Err(CliError::new(ErrorKind::Usage, format!("there is no command `{word}`"))
+                .hint(near.unwrap_or_else(|| "see the commands: ccc --help".to_owned())));
+        };
+        command = found;
+    }
+    let args: Vec<OsString> =
+        ["ccc"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]).map(OsString::from).collect();
+    match Cli::command().try_get_matches_from(&args) {
+        Ok(_) => Ok(ExitCode::COMPLETED),
+        Err(error) => Ok(answer_clap(&error, &args, context)),
+    }
 }
 
 fn report(error: &CliError, context: &Context) -> ExitCode {

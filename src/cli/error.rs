@@ -48,7 +48,7 @@ pub struct CliError {
 impl CliError {
     /// An error without a hint.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: in_words(&message.into()), hint: None }
     }
 
     /// The same error with a hint.
@@ -72,6 +72,40 @@ impl fmt::Display for CliError {
 }
 
 impl std::error::Error for CliError {}
+
+/// What the system and its library call an error, in the words of people, without the number.
+fn in_words(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find(NUMBERED) {
+        let after = &rest[at + NUMBERED.len()..];
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let is_number = digits > 0 && after[digits..].starts_with(')');
+        text.push_str(&rest[..at]);
+        if !is_number {
+            text.push_str(NUMBERED);
+        }
+        rest = if is_number { &after[digits + 1..] } else { after };
+    }
+    text.push_str(rest);
+    SYSTEM_WORDS.iter().fold(text, |text, (said, meant)| text.replace(said, meant))
+}
+
+/// Before the number of a system's error.
+const NUMBERED: &str = " (os error ";
+/// What is said where no file or argument is named by it, and what is meant.
+const SYSTEM_WORDS: &[(&str, &str)] = &[
+    ("entity not found", "it does not exist"),
+    ("entity already exists", "it exists already"),
+    ("No such file or directory", "it does not exist"),
+    ("Not a directory", "a part of its path is no directory"),
+    ("Is a directory", "it is a directory"),
+    ("Permission denied", "you have no right to do this"),
+    ("Read-only file system", "the file system is read-only"),
+    ("No space left on device", "there is no space left on the device"),
+    ("File name too long", "the name is too long"),
+    ("stream did not contain valid UTF-8", "it is not valid UTF-8"),
+];
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
@@ -145,5 +179,27 @@ impl From<AgentLookupError> for CliError {
             }
         };
         CliError::new(ErrorKind::Environment, error.to_string()).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{CliError, ErrorKind};
+
+    #[test]
+    fn what_the_system_says_is_put_into_words() {
+        let table = [
+            (io::Error::from_raw_os_error(2).to_string(), "it does not exist"),
+            (io::Error::from(io::ErrorKind::NotFound).to_string(), "it does not exist"),
+            (io::Error::from_raw_os_error(13).to_string(), "you have no right to do this"),
+            (io::Error::from_raw_os_error(28).to_string(), "there is no space left on the device"),
+            ("a line of a file (os error x)".to_owned(), "a line of a file (os error x)"),
+        ];
+        for (said, meant) in table {
+            let error = CliError::new(ErrorKind::Io, format!("/a/b: {said}"));
+            assert_eq!(error.message, format!("/a/b: {meant}"));
+        }
     }
 }

@@ -30,6 +30,12 @@ impl ExitCode {
         Self(code)
     }
 
+    /// The code of a supervised command, where it is to be passed on.
+    #[must_use]
+    pub(super) const fn of_command(code: u8) -> Self {
+        Self(code)
+    }
+
     /// The number.
     #[must_use]
     pub const fn as_u8(self) -> u8 {

@@ -17,6 +17,7 @@ mod diagnostics;
 mod dispatch;
 mod error;
 mod exit;
+mod misuse;
 mod printer;
 mod recording;
 mod reset_time;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::supervise::canonical;
 use crate::cli::command_tokens::{CommandTokens, provider_of};
 use crate::cli::conduct::{lock_error, state_error};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
-use crate::core::command::{BeatPlan, CommandCore, CommandPlan};
+use crate::core::command::{BeatPlan, CommandCore, CommandPlan, RestartOn};
 use crate::core::{Finish, Outcome};
 use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
 use crate::journal::{self, Header, JournalWriter, RunDir};
@@ -38,6 +38,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// codex: OpenAI, gemini: Google, cohere: Cohere), which is asked about regularly; when the token is nearly used up the
 /// command is ended and started again with the next one. When all are spent it stands still until the first is free again.
 /// A command that fails, or whose heartbeat file stands still, is started again. With exit code 0 it is done.
+///
+/// When it has failed once more than --max-restarts allows, ccc ends with exit code 1, whatever the command's own was. With
+/// --restart never, or on-signal, ccc ends with the command's code.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct CareArgs {
     /// At a limit ask what to do: rotate and continue, wait for the reset, exit, or keep going.
@@ -88,6 +91,11 @@ pub struct CareArgs {
     #[arg(long, value_name = "TIME")]
     pub heartbeat_grace: Option<Span>,
 
+    /// When to start the command again: on-failure (any code but 0, or a signal), on-signal (an exit with a code is an end), or
+    /// never [on-failure].
+    #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub restart: Option<Restart>,
+
     /// How long to wait before a restart [5s].
     #[arg(long, value_name = "TIME")]
     pub restart_delay: Option<Span>,
@@ -99,6 +107,27 @@ pub struct CareArgs {
     /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// When a command is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Restart {
+    /// After any exit code but 0, and after a signal.
+    OnFailure,
+    /// After a signal.
+    OnSignal,
+    /// Never.
+    Never,
+}
+
+impl From<Restart> for RestartOn {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::OnFailure => RestartOn::Failure,
+            Restart::OnSignal => RestartOn::Signal,
+            Restart::Never => RestartOn::Never,
+        }
+    }
 }
 
 /// Runs a command under care.
@@ -169,7 +198,7 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {
-    let CommandEnd { finish, journal_news, screen } = end;
+    let CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen } = end;
     let flushed = screen.finish(LAST_WORDS);
     if !flushed.complete {
         context.printer.warn("not all that ccc had to say was taken");
@@ -178,8 +207,16 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
         context.printer.warn(driver::journal_news(&news));
     }
     let Some(Finish { outcome, reason, .. }) = finish else { return Ok(ExitCode::INTERRUPTED) };
+    if let Some(code) = code_to_pass_on {
+        // As after any program that is done, there is nothing to be said.
+        return Ok(ExitCode::of_command(code));
+    }
     let error = |kind| {
-        CliError::new(kind, reason.clone()).hint(format!("`ccc explain {}` tells what happened and why", run_dir.id()))
+        let told = format!("`ccc explain {}` tells what happened and why", run_dir.id());
+        CliError::new(kind, reason.clone()).hint(match own_code {
+            Some(code) => format!("{told}; the command's own exit code was {code} (--restart never passes it on)"),
+            None => told,
+        })
     };
     match outcome {
         // As after any program that is done, or that the user has ended, there is nothing to be said.
@@ -253,6 +290,7 @@ fn plan(
             interval_ms: ms(args.heartbeat_interval, HEARTBEAT_INTERVAL_MS),
             grace_ms: ms(args.heartbeat_grace, HEARTBEAT_GRACE_MS),
         }),
+        restart_on: args.restart.map(RestartOn::from).unwrap_or_default(),
         restart_delay_ms: ms(args.restart_delay, RESTART_DELAY_MS),
         max_restarts: args.max_restarts.unwrap_or(MAX_RESTARTS),
         grace_ms: settings.grace.as_ms(),

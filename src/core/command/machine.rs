@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use super::beat::{BeatWatch, Pulse};
 use super::limit::{Asked, Tokens, Wait};
-use super::{BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal};
+use super::{
+    BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
+};
 use crate::core::{Decision, Finish, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
 /// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
@@ -40,6 +42,18 @@ pub struct CommandCore {
     ctrl_c: Option<(Tick, bool)>,
     ends_asked: u32,
     told_malformed: bool,
+    /// How the program ended last by itself.
+    own_end: Option<OwnEnd>,
+    /// That end is the run's.
+    passed_on: bool,
+}
+
+/// An end of the program that nobody else brought about.
+#[derive(Debug, Clone, Copy)]
+struct OwnEnd {
+    /// Its exit code, or 128 and the signal's number, as shells have it.
+    code: i32,
+    signalled: bool,
 }
 
 /// What is going on.
@@ -110,7 +124,21 @@ impl CommandCore {
             ctrl_c: None,
             ends_asked: 0,
             told_malformed: false,
+            own_end: None,
+            passed_on: false,
         }
+    }
+
+    /// The program's own exit code at its last end; 128 and the signal's number after a signal.
+    #[must_use]
+    pub fn own_code(&self) -> Option<u8> {
+        self.own_end.and_then(|end| u8::try_from(end.code).ok())
+    }
+
+    /// The exit code that ccc passes on for the program.
+    #[must_use]
+    pub fn code_to_pass_on(&self) -> Option<u8> {
+        self.own_code().filter(|_| self.passed_on)
     }
 
     /// The plan.
@@ -281,6 +309,7 @@ impl CommandCore {
             self.act(CommandAction::ReadBeat { life: number });
         }
         self.ctrl_c = None;
+        self.own_end = None;
         self.life = Some(Life { number, token: token.clone(), held: false, beat });
         self.stage = Stage::Starting;
         self.act(CommandAction::Spawn { life: number, token });
@@ -366,11 +395,14 @@ impl CommandCore {
             return;
         }
         let how = how(exit);
+        let signalled = exit.code.is_none() && exit.signal.is_some();
+        self.own_end = exit.code.or(exit.signal.map(|signal| 128 + signal)).map(|code| OwnEnd { code, signalled });
         if self.is_the_users_end(exit) {
             self.finish(Outcome::Interrupted, format!("ended by Ctrl-C: the program {how}"));
             return;
         }
         if let Some((_, what)) = NEVER_AGAIN.iter().find(|(code, _)| exit.code == Some(*code)) {
+            self.passed_on = self.plan.restart_on != RestartOn::Failure;
             self.finish(
                 Outcome::Failed,
                 format!("the program {how}, by which a shell says that {what}; it is not started again"),
@@ -396,6 +428,16 @@ impl CommandCore {
 
     /// The program failed: it is started again after a pause, or the run is over.
     pub(super) fn failed(&mut self, failure: &str) {
+        let ends = match (self.plan.restart_on, self.own_end) {
+            (RestartOn::Never, _) => true,
+            (RestartOn::Signal, Some(end)) => !end.signalled,
+            (RestartOn::Signal, None) | (RestartOn::Failure, _) => false,
+        };
+        if ends {
+            self.passed_on = self.own_end.is_some();
+            self.finish(Outcome::Failed, failure.to_owned());
+            return;
+        }
         let max = self.plan.max_restarts;
         if self.restarts >= max {
             let so_often = match max {
@@ -410,7 +452,9 @@ impl CommandCore {
         let pause_ms = self.plan.restart_delay_ms;
         self.decide(format!("restart {} of {max}", self.restarts), failure);
         let seconds = pause_ms as f64 / 1_000.0;
-        self.tell(format!("{failure}; starting it again in {seconds} s (restart {} of {max})", self.restarts));
+        let otherwise = if self.restarts == 1 { "; --restart never passes its code on instead" } else { "" };
+        let restart = self.restarts;
+        self.tell(format!("{failure}; starting it again in {seconds} s (restart {restart} of {max}{otherwise})"));
         self.stage = Stage::Pausing { until: self.now.plus_ms(pause_ms) };
     }
 

@@ -18,4 +18,4 @@ mod tests;
 pub use action::{CommandAction, CommandSignal};
 pub use input::{BeatReading, CommandExit, CommandInput, CommandOperator};
 pub use machine::CommandCore;
-pub use plan::{BeatPlan, CommandPlan};
+pub use plan::{BeatPlan, CommandPlan, RestartOn};

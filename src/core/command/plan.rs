@@ -1,5 +1,18 @@
 use serde::{Deserialize, Serialize};
 
+/// Which ends of the command by itself it is started again after.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartOn {
+    /// Every exit code but 0, and every signal.
+    #[default]
+    Failure,
+    /// A signal. An exit with a code is an end, and its code is passed on.
+    Signal,
+    /// None: its code is passed on.
+    Never,
+}
+
 /// Everything that was settled before a command was started. It stands in the journal's header. No secrets: the command's
 /// arguments are redacted there as every text is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +33,9 @@ pub struct CommandPlan {
     pub monitor_interval_ms: u64,
     /// The heartbeat that is watched.
     pub heartbeat: Option<BeatPlan>,
+    /// Which ends it is started again after.
+    #[serde(default)]
+    pub restart_on: RestartOn,
     /// How long a restart waits after the end before it.
     pub restart_delay_ms: u64,
     /// Restarts in the whole run; the next failure ends it.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::machine::Stage;
 use super::{
     BeatPlan, BeatReading, CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, CommandPlan,
-    CommandSignal,
+    CommandSignal, RestartOn,
 };
 use crate::core::{LimitChoice, Outcome, Show, SpawnFault, Tick, TokenFact, TokenId, TokenKind, WindowFact};
 
@@ -21,6 +21,7 @@ fn plan() -> CommandPlan {
         rotate_at: 0.95,
         monitor_interval_ms: 60_000,
         heartbeat: None,
+        restart_on: RestartOn::Failure,
         restart_delay_ms: 5_000,
         max_restarts: 3,
         grace_ms: 3_000,
@@ -586,4 +587,41 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn which_ends_are_restarted_and_whose_code_is_passed_on() {
+    #[derive(Debug, Clone, Copy)]
+    enum End {
+        Code(i32),
+        Signal(i32),
+    }
+    let table = [
+        (RestartOn::Failure, End::Code(3), None),
+        (RestartOn::Failure, End::Signal(11), None),
+        (RestartOn::Signal, End::Code(3), Some(3)),
+        (RestartOn::Signal, End::Code(127), Some(127)),
+        (RestartOn::Signal, End::Signal(11), None),
+        (RestartOn::Never, End::Code(3), Some(3)),
+        (RestartOn::Never, End::Code(126), Some(126)),
+        (RestartOn::Never, End::Signal(11), Some(139)),
+    ];
+    for (restart_on, end, passed_on) in table {
+        let mut run = running(CommandPlan { restart_on, ..plan() }, &[]);
+        match end {
+            End::Code(code) => run.exited(1, code),
+            End::Signal(signal) => run.signalled(1, signal),
+        };
+        assert_eq!(run.core.code_to_pass_on(), passed_on, "{restart_on:?} {end:?}");
+        assert_eq!(run.core.is_finished(), passed_on.is_some(), "{restart_on:?} {end:?}");
+    }
+    // What ccc itself has ended, for a heartbeat that stands still, has no code of its own.
+    let mut run = running(CommandPlan { restart_on: RestartOn::Never, ..with_heart() }, &[]);
+    while run.core.phase() == "running" {
+        run.after(60_000);
+        run.feed(CommandInput::Beat { life: 1, reading: BeatReading::Missing });
+    }
+    run.signalled(1, 15);
+    assert!(run.core.is_finished());
+    assert_eq!(run.core.code_to_pass_on(), None);
 }

@@ -85,6 +85,10 @@ pub struct CommandSetup {
 pub struct CommandEnd {
     /// The outcome; `None` when the user left without waiting for one.
     pub finish: Option<Finish>,
+    /// The program's own exit code at its last end.
+    pub own_code: Option<u8>,
+    /// The exit code that ccc passes on for the program.
+    pub code_to_pass_on: Option<u8>,
     /// What the user should hear of the journal at last.
     pub journal_news: Option<JournalNews>,
     /// For the last words; what was said before has been written.
@@ -345,7 +349,8 @@ impl World {
         drop(self.keys.take());
         drop(self.loan.take());
         let journal_news = self.journal.close();
-        CommandEnd { finish: self.finish, journal_news, screen: self.screen }
+        let (own_code, code_to_pass_on) = (self.core.own_code(), self.core.code_to_pass_on());
+        CommandEnd { finish: self.finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
     }
 
     fn operator(&mut self, operator: CommandOperator) {

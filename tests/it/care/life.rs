@@ -47,6 +47,31 @@ fn a_crash_loop_ends_with_1_and_says_so() {
 }
 
 #[test]
+fn the_commands_own_code_is_named_at_the_end_and_passed_on_where_that_is_asked_for() {
+    let script = "echo life >> lives; exit 3";
+    let default = Ground::without_git();
+    let ended = run(&default, &QUICK, script);
+    ended.assert_code(1);
+    let first = ended.stderr.lines().next().unwrap_or_default();
+    assert!(first.contains("restart 1 of 3; --restart never passes its code on instead"), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("the command's own exit code was 3"), "{}", ended.stderr);
+    for restart in ["never", "on-signal"] {
+        let ground = Ground::without_git();
+        let args: Vec<&str> = QUICK.iter().copied().chain(["--restart", restart]).collect();
+        let ended = run(&ground, &args, script);
+        ended.assert_code(3);
+        assert_eq!(ground.read("lives").lines().count(), 1, "--restart {restart}");
+        assert_eq!(ended.stderr, "", "as after the command itself");
+    }
+    let ground = Ground::without_git();
+    let args: Vec<&str> = QUICK.iter().copied().chain(["--restart", "on-signal"]).collect();
+    let ended = run(&ground, &args, "echo life >> lives; kill -9 $$");
+    ended.assert_code(1);
+    assert_eq!(ground.read("lives").lines().count(), 4, "a signal is a crash");
+}
+
+#[test]
 fn what_is_not_there_is_said_before_anything_is_started() {
     let ground = Ground::without_git();
     for (program, words) in

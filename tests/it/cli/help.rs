@@ -57,6 +57,19 @@ fn help_lists_every_option_and_goes_to_stdout() {
 }
 
 #[test]
+fn ccc_help_gives_what_the_option_gives() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["help"]), sandbox.run(&["--help"]));
+    for words in [&["resume"][..], &["supervise"], &["tokens", "check"]] {
+        let asked: Vec<&str> = ["help"].into_iter().chain(words.iter().copied()).collect();
+        let option: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
+        let shown = sandbox.run(&asked);
+        assert!(shown.starts_with("exit code 0"), "{shown}");
+        assert_eq!(shown, sandbox.run(&option));
+    }
+}
+
+#[test]
 fn every_command_has_its_help() {
     let sandbox = Sandbox::new();
     let all: Vec<String> = [
@@ -162,7 +175,7 @@ fn data_that_did_not_reach_its_file_is_a_failure() {
     exit code 1
     --- stdout
     --- stderr
-    error: writing to stdout failed: No space left on device (os error 28)
+    error: writing to stdout failed: there is no space left on the device
       hint: make room, or write elsewhere
     ");
 }

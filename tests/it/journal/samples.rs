@@ -83,6 +83,7 @@ pub(super) fn command_plan() -> CommandPlan {
         rotate_at: 0.95,
         monitor_interval_ms: 60_000,
         heartbeat: None,
+        restart_on: ccc::core::command::RestartOn::Signal,
         restart_delay_ms: 5_000,
         max_restarts: 3,
         grace_ms: 3_000,
