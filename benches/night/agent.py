@@ -11,7 +11,7 @@ import sys
 import time
 
 if "--version" in sys.argv:
-    print("2.1.329 (Claude Code)")
+    print("2.1.332 (Claude Code)")
     sys.exit(0)
 is_critic = "--fork-session" in sys.argv
 session = next((sys.argv[i + 1] for i, a in enumerate(sys.argv) if a in ("--session-id", "--resume")), "s")
@@ -37,7 +37,7 @@ for line in sys.stdin:
     for state in ("queued", "started"):
         say(type="command_lifecycle", command_uuid=turn, state=state, uuid="00000000-0000-4000-8000-000000000002")
     say(type="system", subtype="init", cwd=os.getcwd(), tools=["Bash"], model="claude-opus-5-5", permissionMode="default",
-        claude_code_version="2.1.329", uuid="00000000-0000-4000-8000-000000000003")
+        claude_code_version="2.1.332", uuid="00000000-0000-4000-8000-000000000003")
     say(type="user", message=user["message"], parent_tool_use_id=None, uuid=turn, isReplay=True)
     text = "All is there.\n\n[TASK_COMPLETED]" if is_critic else "Done."
     partial({"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": [], "model": "claude-opus-5-5"}})

@@ -76,7 +76,7 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         "task": bytes.one_of(&["do it", "", "/compact"]),
         "cwd": "/p",
         "agent": "claude_code",
-        "agent_version": bytes.one_of(&["2.1.329", "2.1.197", ""]),
+        "agent_version": bytes.one_of(&["2.1.332", "2.1.197", ""]),
         "agent_args": [],
         "session": match bytes.below(3) {
             0 => json!({ "new": session }),

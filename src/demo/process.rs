@@ -26,7 +26,7 @@ use crate::core::derive_uuid;
 pub const SCRIPT_VARIABLE: &str = "CCC_SCRIPT";
 /// Names the directory of the transcripts; by default one per working directory under the system's temporary one.
 pub const HOME_VARIABLE: &str = "CCC_SCRIPTED_HOME";
-/// The version to speak as: `2.1.197` or `2.1.329`.
+/// The version to speak as: `2.1.197` or `2.1.332`.
 pub const VERSION_VARIABLE: &str = "CCC_SCRIPTED_VERSION";
 /// How many times faster than the script says its time shall run, for tests of a whole night; 1 by default.
 pub const SPEED_VARIABLE: &str = "CCC_SCRIPTED_SPEED";

@@ -1,4 +1,4 @@
-//! Claude Code, driven as a subprocess over its stream-json protocol. What it does was measured on 2.1.197 and 2.1.329 (the
+//! Claude Code, driven as a subprocess over its stream-json protocol. What it does was measured on 2.1.197, 2.1.329 and 2.1.332 (the
 //! facts); where the two differ the code says so. Nothing here reads prose: what an answer or a tool says never decides
 //! anything, however much it looks like a limit or an error.
 
@@ -32,5 +32,5 @@ pub(super) const PROGRAM: &str = "claude";
 /// The permission mode in which nothing may be changed. The tool that leaves it exists only where somebody can be asked.
 pub(super) const PLAN_MODE: &str = "plan";
 
-/// The versions that the facts were measured on and the tests run against.
-pub(super) const KNOWN_VERSIONS: &[&str] = &["2.1.197", "2.1.329"];
+/// The versions that the facts were measured on. The tests drive the first and the last, and replay recordings of all three.
+pub(super) const KNOWN_VERSIONS: &[&str] = &["2.1.197", "2.1.329", "2.1.332"];

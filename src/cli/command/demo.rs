@@ -61,7 +61,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         cwd: night.project.display().to_string(),
         program: program.display().to_string(),
         first_args: vec!["scripted-agent".to_owned()],
-        agent_version: "2.1.329".to_owned(),
+        agent_version: "2.1.332".to_owned(),
         prompt: BUILT_IN.to_owned(),
         claude_dir: &nobody.claude,
         settings: &settings,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
-use crate::agent::{Protocol, Role};
+use crate::agent::{AgentEvent, Protocol, Role};
 use crate::core::watch::{Overdue, Watch};
 use crate::recordings::{Recording, recordings};
 
@@ -134,6 +134,40 @@ fn nothing_that_was_recorded_and_went_on_by_itself_is_taken_for_hung() {
     assert!(streams.recordings >= 80 && streams.signs > 1_000, "{streams:?}");
     assert_eq!((&runs.false_kills, &streams.false_kills), (&Vec::new(), &Vec::new()));
     assert!(streams.longest_silence_ms > 3_000, "the recordings have silences: {streams:?}");
+}
+
+/// Both CLIs were silent for 33 s; the newest wrote heartbeats meanwhile, which do not count.
+#[test]
+fn a_hang_behind_recorded_heartbeats_is_noticed() {
+    let beats = |text: &str| text.lines().filter(|line| line.contains(r#""heartbeat":true"#)).count();
+    for scene in ["heartbeat_bash", "heartbeat_agent", "heartbeat_hook"] {
+        for recording in recordings("fixtures/streams", &format!("{scene}.jsonl")) {
+            let is_newest = recording.name.contains("2.1.332");
+            assert_eq!(beats(&recording.text) > 0, is_newest, "{}", recording.name);
+            // All lines at once, but for each heartbeat 30 s later than the line before it.
+            let mut watch = Watch::new(Tick::ZERO, plan().timeouts);
+            let mut protocol = Protocol::new(AgentKind::ClaudeCode, Role::Agent);
+            protocol.turn_sent(&TurnId("00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa".to_owned()));
+            watch.asked(Tick::ZERO);
+            let mut now = Tick::ZERO;
+            for line in recording.text.lines() {
+                let mut events = Vec::new();
+                protocol.line(line, &mut events);
+                let beats = line.contains(r#""heartbeat":true"#);
+                let before = watch.deadline();
+                if beats {
+                    now = now.plus_ms(30_000);
+                    assert_eq!(events, [AgentEvent::Alive], "{line}");
+                }
+                for event in &events {
+                    watch.event(now, event);
+                }
+                if beats {
+                    assert_eq!(watch.deadline(), before, "{}: a heartbeat moves the deadline", recording.name);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl ScriptedAgent {
             return;
         }
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.is_empty() || (line.trim().is_empty() && self.options.version >= CliVersion::V329) {
+        if line.is_empty() || (line.trim().is_empty() && self.options.version >= CliVersion::V332) {
             return;
         }
         match serde_json::from_str::<Value>(line) {
@@ -296,7 +296,7 @@ impl ScriptedAgent {
         if self.ended || self.ignores_signals {
             return;
         }
-        let newest = self.options.version >= CliVersion::V329;
+        let newest = self.options.version >= CliVersion::V332;
         match signal {
             Signalled::Interrupt => {
                 if self.turn.is_some() {
@@ -337,7 +337,7 @@ impl ScriptedAgent {
             (Open::New(_) | Open::Unnamed, None) | (Open::Latest, None) => {}
             (Open::Resume(_) | Open::Fork(_) | Open::Latest | Open::Unnamed, Some(transcript)) => {
                 // The newest version counts on from the session's cost, on a fork too; the older one begins anew.
-                if self.options.version >= CliVersion::V329 {
+                if self.options.version >= CliVersion::V332 {
                     self.cost_usd = transcript.cost_usd;
                     self.cost_told_usd = transcript.cost_usd;
                 }
@@ -354,7 +354,7 @@ impl ScriptedAgent {
     fn refuse_line(&mut self, line: &str) {
         let why = match self.options.version {
             CliVersion::V197 => "Error parsing streaming input line: SyntaxError".to_owned(),
-            CliVersion::V329 => {
+            CliVersion::V332 => {
                 format!(
                     "Error parsing streaming input line (type=unknown, {} chars): SyntaxError",
                     line.chars().count()
@@ -377,8 +377,8 @@ impl ScriptedAgent {
                     message.get("variables").is_some_and(|vars| vars.get("CLAUDE_CODE_OAUTH_TOKEN").is_some());
                 let response = match (self.options.version, applied) {
                     (CliVersion::V197, _) => None,
-                    (CliVersion::V329, true) => Some(r#"{"applied":["CLAUDE_CODE_OAUTH_TOKEN"]}"#),
-                    (CliVersion::V329, false) => Some(r#"{"applied":[]}"#),
+                    (CliVersion::V332, true) => Some(r#"{"applied":["CLAUDE_CODE_OAUTH_TOKEN"]}"#),
+                    (CliVersion::V332, false) => Some(r#"{"applied":[]}"#),
                 };
                 let line = self.writer.control_response(text_of("request_id").unwrap_or_default(), response);
                 self.say(line);
@@ -390,7 +390,7 @@ impl ScriptedAgent {
     fn control(&mut self, request_id: &str, subtype: &str) {
         match subtype {
             "interrupt" => {
-                let response = (self.options.version >= CliVersion::V329).then_some(r#"{"still_queued":[]}"#);
+                let response = (self.options.version >= CliVersion::V332).then_some(r#"{"still_queued":[]}"#);
                 let line = self.writer.control_response(request_id, response);
                 self.say(line);
                 let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
@@ -496,7 +496,7 @@ impl ScriptedAgent {
             } else if let Some(at) = self.scheduled.iter().position(|(at_ms, _)| *at_ms <= self.now.ms) {
                 let (_, steps) = self.scheduled.remove(at);
                 self.begin_scheduled(steps);
-            } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V329) {
+            } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V332) {
                 self.exit(u8::from(self.last_failed));
             } else {
                 return;

@@ -121,7 +121,7 @@ impl Writer {
     }
 
     fn newest(&self) -> bool {
-        self.version >= CliVersion::V329
+        self.version >= CliVersion::V332
     }
 
     fn closed(&mut self, object: Object) -> String {

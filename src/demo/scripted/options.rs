@@ -5,9 +5,9 @@
 pub enum CliVersion {
     /// 2.1.197.
     V197,
-    /// 2.1.329.
+    /// 2.1.332.
     #[default]
-    V329,
+    V332,
 }
 
 impl CliVersion {
@@ -16,20 +16,20 @@ impl CliVersion {
     pub fn number(self) -> &'static str {
         match self {
             CliVersion::V197 => "2.1.197",
-            CliVersion::V329 => "2.1.329",
+            CliVersion::V332 => "2.1.332",
         }
     }
 
     /// The version of this number; the newest for any other.
     #[must_use]
     pub fn of(number: &str) -> CliVersion {
-        if number == CliVersion::V197.number() { CliVersion::V197 } else { CliVersion::V329 }
+        if number == CliVersion::V197.number() { CliVersion::V197 } else { CliVersion::V332 }
     }
 
     pub(super) fn default_model(self) -> &'static str {
         match self {
             CliVersion::V197 => "claude-opus-4-8[1m]",
-            CliVersion::V329 => "claude-opus-5-5",
+            CliVersion::V332 => "claude-opus-5-5",
         }
     }
 }
@@ -271,7 +271,7 @@ fn help(version: CliVersion) -> String {
         "--forward-subagent-text",
     ];
     let mut text = "Usage: claude [options] [command] [prompt]\n\nOptions:\n".to_owned();
-    let known = |name: &&&str| version >= CliVersion::V329 || !newer.contains(name);
+    let known = |name: &&&str| version >= CliVersion::V332 || !newer.contains(name);
     for flag in FLAGS.iter().filter(known) {
         text.push_str(&format!("  {flag}\n"));
     }
@@ -292,7 +292,7 @@ mod tests {
 
     fn parse(line: &str) -> Parsed {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Options::parse(&args, CliVersion::V329)
+        Options::parse(&args, CliVersion::V332)
     }
 
     fn options(line: &str) -> Options {
@@ -323,7 +323,7 @@ mod tests {
     fn allowed_tools_keep_their_patterns_whole() {
         let args: Vec<String> =
             ["--allowedTools", "Bash(cargo test:*),Read", "Edit", "--model", "m"].map(str::to_owned).to_vec();
-        let Parsed::Run(options) = Options::parse(&args, CliVersion::V329) else { panic!("refused") };
+        let Parsed::Run(options) = Options::parse(&args, CliVersion::V332) else { panic!("refused") };
         assert_eq!(options.allowed_tools, ["Bash(cargo test:*)", "Read", "Edit"]);
         assert_eq!(options.model.as_deref(), Some("m"));
     }
@@ -333,6 +333,6 @@ mod tests {
         assert_eq!(parse("--no-such-option"), Parsed::Refuse("error: unknown option '--no-such-option'".to_owned()));
         assert!(matches!(parse("--model"), Parsed::Refuse(why) if why.contains("argument missing")));
         assert!(matches!(parse("--resume hello"), Parsed::Refuse(why) if why.contains("\"hello\" is not a UUID")));
-        assert_eq!(parse("--version"), Parsed::Tell("2.1.329 (Claude Code)".to_owned()));
+        assert_eq!(parse("--version"), Parsed::Tell("2.1.332 (Claude Code)".to_owned()));
     }
 }

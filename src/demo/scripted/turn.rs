@@ -254,7 +254,7 @@ impl ScriptedAgent {
             let line = self.writer.status(Some("requesting"), turn.cause.uuids());
             self.say(line);
         }
-        if self.options.version >= CliVersion::V329 {
+        if self.options.version >= CliVersion::V332 {
             self.acknowledge(turn);
         }
     }
@@ -529,7 +529,7 @@ impl ScriptedAgent {
         self.acknowledge(turn);
         let text = match self.options.version {
             CliVersion::V197 => "You've hit your session limit".to_owned(),
-            CliVersion::V329 => "You've hit your 5-hour limit".to_owned(),
+            CliVersion::V332 => "You've hit your 5-hour limit".to_owned(),
         };
         let line = self.writer.synthetic(&text, "rate_limit", Some(429), self.now);
         self.say(line);
@@ -546,7 +546,7 @@ impl ScriptedAgent {
             self.say_text(&mut turn, "Done.");
         }
         self.end_message(&mut turn, "end_turn");
-        let newest = self.options.version >= CliVersion::V329;
+        let newest = self.options.version >= CliVersion::V332;
         let origin = match &turn.cause {
             Cause::User { .. } | Cause::Schedule => None,
             Cause::Task { run } => Some(run.as_str()),

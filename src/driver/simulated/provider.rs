@@ -280,7 +280,7 @@ fn refusal(account: &Account, trouble: Trouble, version: CliVersion, tries: usiz
                 Announced::Implausible => Some(10 * 365 * 24 * 3_600),
             };
             // Without a window and a reset it is no usage limit; the newest version says at least which.
-            let nameless = resets_in_s.is_none() && version < CliVersion::V329;
+            let nameless = resets_in_s.is_none() && version < CliVersion::V332;
             if nameless {
                 return Answer::failure(status, "");
             }

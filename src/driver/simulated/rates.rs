@@ -136,7 +136,7 @@ pub(super) struct Cli {
 impl Cli {
     pub(super) fn draw(dice: &mut Dice) -> Cli {
         Cli {
-            version: if dice.percent(30) { CliVersion::V197 } else { CliVersion::V329 },
+            version: if dice.percent(30) { CliVersion::V197 } else { CliVersion::V332 },
             partial: dice.percent(10),
             session_states: !dice.percent(5),
         }

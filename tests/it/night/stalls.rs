@@ -114,7 +114,7 @@ on_both! {
 
     fn a_tool_within_its_declared_time_a_retry_and_background_work_are_no_stalls(cli) {
         let ground = Ground::new();
-        // Each lasts longer than the stall and tool limits: a tool that said so, four announced retries (0.5, 1, 2 and 4 s apart),
+        // Each lasts longer than the stall limit: a tool that said so, four announced retries (0.5, 1, 2 and 4 s apart),
         // a background command.
         let declared = Reply::tool("Bash", json!({"command": "timeout 5 tail -f /dev/null; echo slept", "timeout": 20_000}));
         let overloaded = || Reply::error(529, "overloaded_error", "Overloaded");
@@ -127,7 +127,7 @@ on_both! {
             background, said("It runs."), said("It has ended."),
         ];
         let api = ScriptedApi::start(script(agent, vec![approval()])).unwrap();
-        let args = ["-p", TASK, "--stall-timeout", "3s", "--tool-timeout", "3s", "--", "--dangerously-skip-permissions"];
+        let args = ["-p", TASK, "--stall-timeout", "3s", "--", "--dangerously-skip-permissions"];
         let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
         ended.assert_code(0);
         assert_eq!(ended.result()["restarts"], 0, "honest work was killed: {:#?}", ended.decisions());

@@ -42,7 +42,7 @@ pub(crate) const STREAM_FLAGS: [&str; 8] = [
 pub(crate) struct RealCli {
     /// `current`, `previous`, or `override`.
     pub(crate) label: String,
-    /// Its version, such as `2.1.329`; `unknown` for an override that no package names.
+    /// Its version, such as `2.1.332`; `unknown` for an override that no package names.
     pub(crate) version: String,
     /// The native binary.
     pub(crate) path: PathBuf,

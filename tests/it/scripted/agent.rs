@@ -21,7 +21,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(script: &str) -> Place {
-        Place::speaking("2.1.329", script)
+        Place::speaking("2.1.332", script)
     }
 
     pub(super) fn speaking(version: &'static str, script: &str) -> Place {

@@ -300,13 +300,13 @@ fn odd_output_is_written_as_it_is() {
 #[test]
 fn what_kills_the_real_one_on_its_stdin_kills_it_too() {
     for (line, version, expected) in [
-        ("{bad", "2.1.329", Some(1)),
-        ("null", "2.1.329", Some(1)),
+        ("{bad", "2.1.332", Some(1)),
+        ("null", "2.1.332", Some(1)),
         ("   ", "2.1.197", Some(1)),
-        ("   ", "2.1.329", Some(0)),
+        ("   ", "2.1.332", Some(0)),
         ("", "2.1.197", Some(0)),
-        (r#"{"type":"news"}"#, "2.1.329", Some(0)),
-        (r#"{"type":"user","message":{"role":"assistant","content":"x"}}"#, "2.1.329", Some(1)),
+        (r#"{"type":"news"}"#, "2.1.332", Some(0)),
+        (r#"{"type":"user","message":{"role":"assistant","content":"x"}}"#, "2.1.332", Some(1)),
     ] {
         let place = Place::speaking(version, TWO_TURNS);
         let mut agent = place.begin();

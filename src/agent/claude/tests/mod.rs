@@ -1,4 +1,5 @@
-//! Tests of what the CLI's lines mean: on streams recorded from both versions, and on crafted ones for what was not provoked.
+//! Tests of what the CLI's lines mean: on streams recorded from two versions, and on crafted ones for what was not provoked.
+//! 2.1.332 says the same as 2.1.329; its recordings, whole, are those of `fixtures/streams/`.
 //!
 //! `streams/<case>.<version>.jsonl` are recordings of the real CLIs, shortened to the members that matter, with what the host did
 //! (`{"host": …}`) in between. The model was scripted; the lines are the CLI's.
@@ -13,6 +14,9 @@ use std::fmt::Write as _;
 use super::ClaudeProtocol;
 use crate::agent::{AgentEvent, FailureCause, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
+
+/// The versions of the recordings.
+const RECORDED: &[&str] = &["2.1.197", "2.1.329"];
 
 /// A protocol fed with a recording, and what came of it.
 struct Replay {

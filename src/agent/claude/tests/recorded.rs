@@ -1,14 +1,13 @@
-use super::{feed, recording, replay};
+use super::{RECORDED, feed, recording, replay};
 use crate::agent::FailureCause::{
     self, Billing, CliLimit, InvalidRequest, MaxOutput, ModelNotFound, ModelRefusal, PromptTooLong, Quota, Refused,
     Throttled, Unavailable,
 };
-use crate::agent::claude::KNOWN_VERSIONS;
 use crate::agent::{AgentEvent, LimitStatus, StartedBy};
 
 /// The same story on both versions.
 fn both_tell(case: &str, story: &str) {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let replay = replay(case, version);
         assert_eq!(replay.story(), story, "{case} on {version}");
         assert!(replay.protocol.is_idle(), "{case} on {version}");
@@ -96,7 +95,7 @@ fn a_background_task_that_ends_within_the_turn_brings_no_other() {
 
 #[test]
 fn a_background_task_that_was_stopped_brings_no_turn() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let story = replay("background_stopped", version).story();
         assert!(story.ends_with("tool done\nended 309 done: stopped it\n"), "{version}: {story}");
     }
@@ -113,7 +112,7 @@ fn a_sub_agents_own_background_task_is_not_waited_for_after_it_was_stopped() {
 
 #[test]
 fn a_spurious_result_after_a_resume_is_not_taken_for_ours() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let replay = replay("resume_with_dead_background", version);
         let story = replay.story();
         assert!(
@@ -135,7 +134,7 @@ fn an_interrupted_tool_ends_the_turn_as_interrupted() {
 
 #[test]
 fn a_turn_without_a_replay_is_ours_when_the_cli_is_idle_after_its_result() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let slash = replay("slash_commands", version).story();
         assert!(slash.contains("accepted 319\nstarted by 319\nended 319 done: "), "{version}: {slash}");
         assert!(slash.contains("accepted 320\nstarted by 320\nended 320 done: \n"), "{version}: {slash}");
@@ -148,7 +147,7 @@ fn a_turn_without_a_replay_is_ours_when_the_cli_is_idle_after_its_result() {
 
 #[test]
 fn a_denial_said_twice_counts_once() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let replay = replay("denied", version);
         assert_eq!(replay.story().matches("denied Bash touch zz && python3 -c 'print(1)'\n").count(), 1, "{version}");
         let denials = &replay.ends()[0].denials;
@@ -180,7 +179,7 @@ fn failures_are_classed_by_their_fields_on_both_versions() {
         ("max_turns", CliLimit { which: "max_turns".to_owned() }),
     ];
     for (case, cause) in cases {
-        for version in KNOWN_VERSIONS {
+        for version in RECORDED {
             let replay = replay(case, version);
             assert_eq!(replay.last_cause().as_ref(), Some(cause), "{case} on {version}");
             assert!(replay.protocol.is_idle(), "{case} on {version}: the process stays usable");
@@ -193,7 +192,7 @@ fn failures_are_classed_by_their_fields_on_both_versions() {
 
 #[test]
 fn an_empty_answer_is_an_answer() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let replay = replay("empty", version);
         let end = replay.ends()[1];
         assert_eq!((end.text.as_str(), &end.outcome), ("", &crate::agent::TurnOutcome::Done), "{version}");
@@ -202,7 +201,7 @@ fn an_empty_answer_is_an_answer() {
 
 #[test]
 fn a_passing_429_is_no_rejected_window() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         let replay = replay("fail_throttled_oauth", version);
         assert!(recording("fail_throttled_oauth", version).contains(r#""status":"rejected""#), "{version}");
         for event in &replay.events {
@@ -251,7 +250,7 @@ fn cost_is_that_of_the_process_although_a_fork_counts_on_from_its_session() {
 
 #[test]
 fn a_failed_resume_ends_no_turn() {
-    for version in KNOWN_VERSIONS {
+    for version in RECORDED {
         assert_eq!(replay("unknown_session", version).story(), "", "{version}");
     }
 }
@@ -280,7 +279,7 @@ const ORDERLY: &[&str] = &[
 #[test]
 fn without_session_state_the_turns_are_the_same_but_for_where_waiting_ends() {
     for case in ORDERLY {
-        for version in KNOWN_VERSIONS {
+        for version in RECORDED {
             let full = recording(case, version);
             let lines: Vec<_> = full.lines().filter(|line| !line.contains("session_state_changed")).collect();
             let bare = feed(&lines.join("\n"));
@@ -300,7 +299,7 @@ fn without_session_state_the_turns_are_the_same_but_for_where_waiting_ends() {
 #[test]
 fn whichever_line_is_lost_no_turn_ends_twice() {
     for case in ORDERLY {
-        for version in KNOWN_VERSIONS {
+        for version in RECORDED {
             let full = recording(case, version);
             let lines: Vec<_> = full.lines().collect();
             let sent = lines.iter().filter(|line| line.contains(r#""host":"turn""#)).count();
