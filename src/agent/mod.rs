@@ -70,6 +70,8 @@ pub struct LaunchRequest<'a> {
     pub allowed_commands: &'a [String],
     /// Tool patterns that a critic may use besides the read-only ones.
     pub critic_allow: &'a [String],
+    /// The agent is kept from moving into another working tree by itself.
+    pub one_tree: bool,
     /// A critic runs without the hooks of the user's settings.
     pub without_hooks: bool,
     /// The working directory, absolute.

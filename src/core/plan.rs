@@ -39,6 +39,9 @@ pub struct Plan {
     pub budgets: Budgets,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Whether the agent is kept from moving into another working tree by itself, where neither checks nor critic would look.
+    #[serde(default)]
+    pub one_tree: bool,
     /// Whether the agent may run the checks' commands without being asked.
     #[serde(default)]
     pub allow_checks: bool,

@@ -267,6 +267,7 @@ impl Core {
             },
             allowed_commands: &[],
             critic_allow: &plan.critic.allow,
+            one_tree: self.plan.one_tree,
             without_hooks: plan.critic.without_hooks,
             cwd: &plan.cwd,
         });

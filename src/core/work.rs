@@ -117,6 +117,7 @@ impl Core {
             system_prompt_file: None,
             allowed_commands: &checks,
             critic_allow: &[],
+            one_tree: self.plan.one_tree,
             without_hooks: false,
             cwd: &self.plan.cwd,
         });
@@ -280,7 +281,15 @@ impl Core {
         match event {
             AgentEvent::SessionKnown { session_id, model, agent_version, permission_mode, cwd } => {
                 if !cwd.is_empty() && cwd != self.plan.cwd {
-                    self.note("directory", &format!("the agent works in {cwd}, the run belongs to {}", self.plan.cwd));
+                    let text = format!("the agent works in {cwd}, the run belongs to {}", self.plan.cwd);
+                    self.note("directory", &text);
+                    if is_elsewhere(&cwd, &self.plan.cwd) {
+                        self.show(Show::Notice {
+                            text: format!(
+                                "{text}: checks, critic and the watch over the files stay there, and do not see it"
+                            ),
+                        });
+                    }
                 }
                 self.permission_mode(proc, &permission_mode);
                 let new = !self.session.begun || self.session.id.as_deref() != Some(session_id.as_str());
@@ -728,6 +737,12 @@ fn quoted(argument: &str) -> String {
         return format!("\"{argument}\"");
     }
     format!("'{}'", argument.replace('\'', r"'\''"))
+}
+
+/// Whether a directory is in another tree than the run's: outside of it, or in a worktree that the CLI made inside it.
+fn is_elsewhere(cwd: &str, of_run: &str) -> bool {
+    let inside = cwd.strip_prefix(of_run).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    inside.is_none_or(|rest| rest.starts_with("/.claude/worktrees/"))
 }
 
 /// An exit in words.

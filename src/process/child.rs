@@ -194,6 +194,7 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
         stderr: stderr_write.into(),
         controlling,
         reports: None,
+        kept: false,
         marks: marks.into_iter().flatten().collect(),
     };
     let registered = launch(&order, stdios)?;

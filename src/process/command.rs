@@ -188,6 +188,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         stderr: again.into(),
         controlling: false,
         reports: None,
+        kept: true,
     };
     let started = now();
     let registered = launch(&order, stdios)?;

@@ -169,6 +169,7 @@ pub fn spawn_guest(
         stderr: stream(isatty(rustix::stdio::stderr())).map_err(no_descriptors)?,
         controlling: pair.is_some(),
         reports: Some(reports_write.into()),
+        kept: false,
         marks: pair.iter().map(|pair| pair.name.clone().into_os_string()).collect(),
     };
     let order =

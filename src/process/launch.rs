@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use rustix::fs::Access;
 
 use super::error::SpawnError;
-use super::monitor;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
+use super::{keeper, monitor};
 
 /// What a child is made of, besides its descriptors.
 pub(super) struct Order<'a> {
@@ -33,6 +33,8 @@ pub(super) struct Stdios {
     pub(super) controlling: bool,
     /// The writing end for a monitor's reports, when there shall be a monitor between us and the program.
     pub(super) reports: Option<OwnedFd>,
+    /// A keeper shall be between us and the program, which ends it when we are killed.
+    pub(super) kept: bool,
     /// How `/proc/PID/fd` names our ends' counterparts: who holds one of them belongs to this child.
     pub(super) marks: Vec<OsString>,
 }
@@ -55,6 +57,7 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
+    let keeper_of = stdios.kept.then(std::process::id);
     // Stays open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
@@ -69,6 +72,9 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
             reset_dispositions();
             if let Some(reports) = reports_fd {
                 monitor::split(reports, controlling)?;
+            }
+            if let Some(ccc) = keeper_of {
+                keeper::split(ccc)?;
             }
             close_others_on_exec();
             Ok(())

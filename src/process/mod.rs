@@ -10,6 +10,9 @@
 //! what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
 //! When `exited` is called, no descendant of that child is alive, except for those that [`Exit::leaked`] counts.
 //!
+//! A command has no terminal that would tell it of our death: between us and it stands a keeper, which kills it then, with all
+//! that it has started.
+//!
 //! # Guests
 //!
 //! A program that shall look as if it had been started directly ([`spawn_guest`]) gets a terminal that is like the user's ([`OuterTerminal`]),
@@ -43,6 +46,7 @@ mod command;
 mod error;
 mod guest;
 mod input;
+mod keeper;
 mod keys;
 mod launch;
 mod monitor;

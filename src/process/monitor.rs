@@ -62,13 +62,7 @@ impl Report {
 /// # Errors
 /// When the system gives no further process; then nothing was split.
 pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
-    #[allow(unsafe_code, reason = "rustix wraps no fork")]
-    // SAFETY: we are the only thread of a process that was just forked; both sides make system calls only.
-    let child = unsafe { fork() };
-    if child < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if let Some(program) = Pid::from_raw(child) {
+    if let Some(program) = split_off()? {
         monitor(program, reports)
     }
     // Who is not in the foreground is stopped for asking to be, unless it does not mind.
@@ -83,6 +77,17 @@ pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
     }
     end_with_parent();
     Ok(())
+}
+
+/// Forks in a process that was itself just forked: the child's pid, and none in the child.
+pub(super) fn split_off() -> io::Result<Option<Pid>> {
+    #[allow(unsafe_code, reason = "rustix wraps no fork")]
+    // SAFETY: we are the only thread of a process that was just forked; both sides make system calls only.
+    let child = unsafe { fork() };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Pid::from_raw(child))
 }
 
 /// The monitor's whole life.
@@ -140,7 +145,8 @@ fn end_with_parent() {
 }
 
 /// Ends as the program did, without a second core dump.
-fn die_by(signal: i32) -> ! {
+pub(super) fn die_by(signal: i32) -> ! {
+    reset_disposition(signal);
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     if let Some(signal) = RawSignal::from_named_raw(signal) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
@@ -148,7 +154,7 @@ fn die_by(signal: i32) -> ! {
     exit_at_once(128 + signal)
 }
 
-fn exit_at_once(code: c_int) -> ! {
+pub(super) fn exit_at_once(code: c_int) -> ! {
     #[allow(unsafe_code, reason = "the standard library's exit runs handlers that are not ours to run")]
     // SAFETY: ends the process and runs nothing.
     unsafe {

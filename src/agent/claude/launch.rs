@@ -61,6 +61,10 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
 /// The tools that write files, on any path.
 const WRITING_TOOLS: [&str; 3] = ["Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
 
+/// The tool by which the agent would move into a worktree: the checks, the critic and the measuring of the tree would stay
+/// where the run belongs, and judge a tree in which nothing was done. Taken from the critic, too, or its tools would differ.
+const MOVING_TOOL: &str = "EnterWorktree";
+
 /// What to start for this request. User arguments that [`user_args`] would refuse are left out as a whole: the run's
 /// beginning has refused them already.
 pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
@@ -93,6 +97,9 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
         // output redirections.
         push(&["--disallowedTools"]);
         push(&WRITING_TOOLS);
+        if request.one_tree {
+            push(&[MOVING_TOOL]);
+        }
         if !request.critic_allow.is_empty() {
             // Variadic: every argument after it that is no option is one of its values, so options must follow or nothing.
             push(&["--allowedTools"]);
@@ -105,6 +112,9 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
                 push(&["--system-prompt-snapshot", "off"]);
             }
         }
+    }
+    if !critic && request.one_tree {
+        push(&["--disallowedTools", MOVING_TOOL]);
     }
     if !critic {
         // Rules of several `--allowedTools` add up, and a deny rule of the user's is stronger than any of them (measured on

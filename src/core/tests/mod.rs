@@ -58,6 +58,7 @@ pub(super) fn plan() -> Plan {
             background_ms: None,
             grace_ms: 3_000,
         },
+        one_tree: false,
         allow_checks: true,
         share_prompt_prefix: true,
         no_wait: false,

@@ -187,6 +187,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             background_ms: None,
             grace_ms: 3_000,
         },
+        one_tree: true,
         allow_checks: true,
         share_prompt_prefix: true,
         no_wait: dice.percent(10),

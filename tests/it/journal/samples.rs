@@ -60,6 +60,7 @@ pub(super) fn plan() -> Plan {
             background_ms: Some(600_000),
             grace_ms: 5_000,
         },
+        one_tree: true,
         allow_checks: true,
         share_prompt_prefix: true,
         no_wait: false,

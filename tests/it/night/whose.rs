@@ -175,6 +175,26 @@ on_both! {
         ended.assert_code(0);
         assert_eq!(ended.result()["iterations"], 6);
     }
+
+    fn the_agent_does_not_move_into_a_worktree_where_nobody_looks(cli) {
+        let ground = Ground::new();
+        let enter = Reply::tool("EnterWorktree", json!({"name": "elsewhere"}));
+        let api = ScriptedApi::start(script(
+            vec![enter, bash("pwd > where.txt"), said("Done.")],
+            vec![approval()],
+        ))
+        .unwrap();
+        let args = ["-p", "do it", "--check", "test -f where.txt", "--", "--dangerously-skip-permissions"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert_eq!(ground.read("where.txt").trim(), ground.project().display().to_string());
+        assert!(!ground.project().join(".claude/worktrees").exists());
+        let requests = api.requests();
+        let answers = tool_results(&agents(&requests)[1].body).join("\n");
+        assert!(answers.contains("No such tool") || answers.contains("denied") || answers.contains("not"), "{answers}");
+        let (agent, critic) = (&agents(&requests)[0], &critics(&requests)[0]);
+        assert!(agent.body["tools"] == critic.body["tools"], "the critic's tools are the agent's");
+    }
 }
 
 /// Case: a filter of the repository's that sleeps, and an edit of the same size, for which git would have to run it.

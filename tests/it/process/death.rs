@@ -71,3 +71,46 @@ fn a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id()
     assert!(text.contains("killed=0 by a survivor\n"), "{text}");
     assert!(text.contains("the parent survived\n"), "{text}");
 }
+
+/// A command and what it starts write their pids; then we are killed as nobody can be warned of.
+#[test]
+fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has() {
+    if let Some(dir) = part() {
+        let line = format!(
+            "cd '{dir}'; (trap '' TERM HUP; echo $$ >plain; exec sleep 5001) & setsid sh -c 'echo $$ >session; exec sleep 5002' &
+             env -i setsid sh -c 'echo $$ >bare; exec sleep 5003' & (setsid sh -c 'echo $$ >orphan; exec sleep 5004' &)
+             while ! [ -s session -a -s bare -a -s orphan ]; do sleep 0.02; done; echo ready >fifo; sleep 5005"
+        );
+        let mut spec = ccc::process::CommandSpec::shell(&line, std::env::temp_dir());
+        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        drop(ccc::process::run_command(&spec, &ccc::process::Cancel::new().unwrap()));
+        return;
+    }
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        dir.path().join("fifo"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let name = "our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has";
+    let mut supervisor = again(name, dir.path().to_str().unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    std::fs::read_to_string(dir.path().join("fifo")).unwrap();
+    let pids = ["session", "bare", "orphan"].map(|file| {
+        let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
+        text.trim().parse::<u32>().unwrap()
+    });
+    assert!(pids.iter().all(|pid| super::observer::alive(*pid)), "the premise: {pids:?}");
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    let (_never, silent) = std::sync::mpsc::channel::<()>();
+    let gone = (0..1_000).any(|_| {
+        let _ = silent.recv_timeout(std::time::Duration::from_millis(10));
+        pids.iter().all(|pid| !super::observer::alive(*pid))
+    });
+    assert!(gone, "they live on: {pids:?}");
+    reap_orphans();
+}

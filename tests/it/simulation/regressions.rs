@@ -157,6 +157,7 @@ fn plan(checks: u64) -> Plan {
             background_ms: None,
             grace_ms: 3_000,
         },
+        one_tree: false,
         allow_checks: false,
         share_prompt_prefix: false,
         no_wait: false,

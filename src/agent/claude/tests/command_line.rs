@@ -20,6 +20,7 @@ fn request(open: SessionOpen) -> LaunchRequest<'static> {
         system_prompt_file: None,
         allowed_commands: &[],
         critic_allow: &[],
+        one_tree: false,
         without_hooks: false,
         cwd: "/project",
     }
