@@ -20,6 +20,7 @@
 //! the directory that the CLI starts in, not of the repository's top. Of two `--settings` the last one counts alone.
 //! `--setting-sources` leaves files out, but not `--settings`.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -296,7 +297,10 @@ pub fn wishes_of_project(places: SettingsPlaces<'_>, root: &Path, env: &Env) -> 
             let pointer = format!("/{}", key.replacen('.', "/", 1));
             let Some(value) = settings.pointer(&pointer).filter(|value| !value.is_null()) else { return };
             let said_by_user = [&users, &managed].iter().any(|own| own.pointer(&pointer) == Some(value))
-                || key.strip_prefix("env.").and_then(|name| env.get(name)?.to_str()) == value.as_str();
+                || key
+                    .strip_prefix("env.")
+                    .and_then(|name| env.get(name))
+                    .is_some_and(|own| value.as_str().map(OsStr::new) == Some(own));
             if !said_by_user && value.as_str() != Some("") {
                 let wish = Wish::new(root, &file, &key, effect, value);
                 wishes.push(if secret { wish.without_value() } else { wish });
@@ -479,6 +483,9 @@ mod tests {
         assert_eq!(wished, [".claude/settings.local.json env.ANTHROPIC_BASE_URL"]);
         let helpers = json!({"apiKeyHelper": "./k", "awsAuthRefresh": "./r", "env": {KEY: "made-up", OAUTH: ""}});
         assert_eq!(keys(&none, helpers, project, None, &[]).len(), 3);
+        // The CLI takes a number for its digits.
+        let number = json!({"env": {"NODE_TLS_REJECT_UNAUTHORIZED": 0}});
+        assert_eq!(keys(&none, number, project, None, &[]).len(), 1);
         let hooks = json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "cat"}]}]}, "env": {"A": "b"}});
         assert_eq!(keys(&none, hooks, project, None, &[]), Vec::<String>::new(), "those are the agent's own");
         let same = "https://gateway.example";
