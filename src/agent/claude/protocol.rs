@@ -491,7 +491,7 @@ impl ClaudeProtocol {
         let unasked = result.num_turns == Some(0);
         let outcome = match outcome(result, stop_reason_is_null, &self.evidence) {
             TurnOutcome::Done if unasked => self.hooks.blocked().unwrap_or(TurnOutcome::Done),
-            outcome => outcome,
+            outcome @ (TurnOutcome::Done | TurnOutcome::Interrupted | TurnOutcome::Failed { .. }) => outcome,
         };
         self.evidence.next_turn();
         self.hooks.next_turn();

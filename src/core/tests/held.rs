@@ -19,10 +19,14 @@ fn blocked(turn: &TurnId, said: &str) -> Vec<String> {
 }
 
 fn ended_with(actions: &[Action]) -> Option<&Decision> {
-    actions.iter().find_map(|action| match action {
-        Action::Decide(decision) if decision.what.starts_with("end as") => Some(decision),
-        _ => None,
-    })
+    for action in actions {
+        if let Action::Decide(decision) = action
+            && decision.what.starts_with("end as")
+        {
+            return Some(decision);
+        }
+    }
+    None
 }
 
 /// A Bash call and its denial, by the result alone.
@@ -78,11 +82,14 @@ fn the_same_denial_before_two_stops_on_a_still_tree_ends_the_run_with_a_rule_tha
     run.lines(1, &accepted(&turn));
     run.lines(1, &denied(&turn, "t1", "sh test.sh"));
     let actions = run.judge(2, 1, "t", "Run the tests.");
-    let turn = actions.iter().rev().find_map(|action| match action {
-        Action::Send(send) if send.kind == TurnKind::Feedback => Some(send.turn.clone()),
-        _ => None,
-    });
-    let turn = turn.expect("the feedback");
+    assert_eq!(kinds(&actions), [TurnKind::Brief, TurnKind::Feedback]);
+    let mut sends = Vec::new();
+    for action in &actions {
+        if let Action::Send(send) = action {
+            sends.push(send.turn.clone());
+        }
+    }
+    let turn = sends.pop().expect("the feedback");
     run.exited(2, 0, "");
     run.lines(1, &accepted(&turn));
     run.lines(1, &denied(&turn, "t2", "sh test.sh"));

@@ -102,8 +102,13 @@ impl Run {
 
     /// The notices shown since the last look.
     pub(super) fn notices(&self) -> Vec<&str> {
-        let notice = |show| if let &Show::Notice { ref text } = show { Some(text.as_str()) } else { None };
-        self.shown.iter().filter_map(notice).collect()
+        let mut notices = Vec::new();
+        for show in &self.shown {
+            if let Show::Notice { text } = show {
+                notices.push(text.as_str());
+            }
+        }
+        notices
     }
 
     pub(super) fn line(&mut self, proc: u32, json: &str) -> Vec<Action> {
