@@ -180,7 +180,12 @@ impl Watch {
         match event {
             AgentEvent::Progress => self.progress(now),
             AgentEvent::Alive => self.alive(now),
-            AgentEvent::SessionKnown { .. } | AgentEvent::TurnAccepted { .. } => self.begun = true,
+            AgentEvent::SessionKnown { .. } | AgentEvent::TurnAccepted { duplicate: false, .. } => self.begun = true,
+            // No answer follows.
+            AgentEvent::TurnAccepted { duplicate: true, .. } => {
+                self.begun = true;
+                self.doing = Doing::Idle;
+            }
             AgentEvent::TurnStarted { .. } => {
                 self.begun = true;
                 self.doing = Doing::Model;
@@ -598,6 +603,12 @@ mod tests {
         let watch = Watch::new(Tick::ZERO, LIMITS);
         assert_eq!(watch.deadline(), None);
         assert_eq!(watch.overdue(Tick(u64::MAX)), None);
+    }
+
+    #[test]
+    fn a_turn_that_stood_in_the_session_already_leaves_nothing_to_wait_for() {
+        let turn = crate::core::TurnId("u".to_owned());
+        assert_eq!(after(&[AgentEvent::TurnAccepted { turn, duplicate: true }]).deadline(), None);
     }
 
     #[test]
