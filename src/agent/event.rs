@@ -34,6 +34,8 @@ pub enum TurnKind {
     CheckFailure,
     /// Go on after a restart or a passing failure of the provider.
     Continue,
+    /// The command of the CLI that shortens the session's history.
+    Compact,
     /// The critic's brief (said to a critic, never to the agent).
     Brief,
 }
@@ -174,9 +176,9 @@ pub enum FailureCause {
     Quota { resets_at_unix_s: Option<i64> },
     /// Too many requests at this moment.
     Throttled { retry_after_ms: Option<u64> },
-    /// The credential was refused (401, 403, not logged in).
+    /// The credential was refused (401, a 403 of the API itself, not logged in).
     Refused,
-    /// The provider failed or cannot be reached.
+    /// The provider failed or cannot be reached, or a network on the way to it does not let the request pass.
     Unavailable,
     /// The account has no credit.
     Billing,
@@ -186,6 +188,8 @@ pub enum FailureCause {
     ModelNotFound,
     /// The provider called the request invalid.
     InvalidRequest,
+    /// The request needs credits that the account does not have, for example for a long context.
+    CreditsRequired,
     /// The model refused to answer.
     ModelRefusal,
     /// The answer was cut at the output limit.

@@ -203,4 +203,7 @@ pub struct Finish {
     pub waited_ms: u64,
     /// Money spent, when the agent said so.
     pub cost_usd: Option<f64>,
+    /// The provider rejects the session: to go on with it cannot help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub session_rejected: bool,
 }

@@ -34,6 +34,10 @@ blindly.";
 const CONTINUE_AFTER_FAILURE: &str = "Your last turn was cut off by a failure of the service, not by anything you did. \
 It should work again now. Go on with the work from where you were; check first what of it is already done.";
 
+const CONTINUE_IN_PARTS: &str = "Your last answer was cut off: it was longer than one answer may be, and what was cut off \
+is lost. Go on with the work from where you were, and write less at a time: one file or one part of a file in each tool \
+call, and short texts between them. Check first what of it is already done.";
+
 /// Why a turn has to be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutOff {
@@ -41,6 +45,8 @@ pub(super) enum CutOff {
     Restart,
     /// The provider failed.
     Failure,
+    /// The answer was longer than one may be.
+    TooLong,
 }
 
 /// All that was said to the agent.
@@ -127,6 +133,7 @@ impl Conversation {
         let text = match why {
             CutOff::Restart => CONTINUE_AFTER_RESTART,
             CutOff::Failure => CONTINUE_AFTER_FAILURE,
+            CutOff::TooLong => CONTINUE_IN_PARTS,
         };
         let turn = self.make(TurnKind::Continue, text.to_owned());
         self.take_up(turn);
@@ -161,7 +168,7 @@ impl Conversation {
     /// the very turn that it is to continue.
     pub(super) fn session_lost(&mut self) {
         let Some(turn) = &self.current else { return };
-        let continued = turn.kind == TurnKind::Continue;
+        let continued = matches!(turn.kind, TurnKind::Continue | TurnKind::Compact);
         let Some(((kind, present), earlier)) = self.said.split_last() else { return };
         if earlier.is_empty() && !continued {
             return;
@@ -179,7 +186,7 @@ impl Conversation {
                     TurnKind::Task | TurnKind::Operator => "The user",
                     TurnKind::Feedback => "The reviewer",
                     TurnKind::CheckFailure => "The checks",
-                    TurnKind::Continue | TurnKind::Brief => continue,
+                    TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => continue,
                 };
                 text.push_str(&format!("\n{who}:\n{said}\n"));
             }
@@ -187,6 +194,29 @@ impl Conversation {
             text.push_str(present);
         }
         let turn = self.make(kind, text);
+        self.current = Some(turn);
+    }
+
+    /// The provider rejects the session: a new one is told what the user said, the last feedback, and that the work is on
+    /// disk. What the agent said in the old one is what may be rejected, so it is left there.
+    pub(super) fn session_rejected(&mut self, last_feedback: Option<&str>) {
+        let mut text =
+            "The session in which this work was begun cannot be continued; this is a new one. The work that was \
+                        done in it is on disk. Look at what is there first, and do not begin anew.\n"
+                .to_owned();
+        for (_, said) in self.said.iter().filter(|(kind, _)| matches!(kind, TurnKind::Task | TurnKind::Operator)) {
+            text.push_str(&format!("\nThe user said:\n{said}\n"));
+        }
+        let unsaid = self.current.as_ref().filter(|turn| !matches!(turn.kind, TurnKind::Continue | TurnKind::Compact));
+        let feedback = unsaid
+            .filter(|turn| matches!(turn.kind, TurnKind::Feedback | TurnKind::CheckFailure))
+            .map(|turn| turn.text.as_str())
+            .or(last_feedback);
+        if let Some(feedback) = feedback {
+            text.push_str(&format!("\nThe last review of the work said:\n{feedback}\n"));
+        }
+        text.push_str("\nGo on with the work.");
+        let turn = self.make(TurnKind::Continue, text);
         self.current = Some(turn);
     }
 
@@ -201,7 +231,7 @@ impl Conversation {
             TurnKind::Task | TurnKind::Operator | TurnKind::Feedback | TurnKind::CheckFailure => {
                 self.said.push((turn.kind, turn.text.clone()));
             }
-            TurnKind::Continue | TurnKind::Brief => {}
+            TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => {}
         }
         self.current = Some(turn);
     }
@@ -275,6 +305,35 @@ mod tests {
         let task = text.find("The user:\nwrite a parser").expect("the task is said again");
         assert!(task < text.find("add tests").expect("the feedback is said"));
         assert_eq!(turns.said().len(), 2, "it is listed as it was said");
+    }
+
+    #[test]
+    fn a_new_session_is_told_what_the_user_said_and_the_last_feedback() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "write a parser".to_owned());
+        turns.answered();
+        turns.begin(TurnKind::Feedback, "an old word".to_owned());
+        turns.answered();
+        turns.begin(TurnKind::Operator, "use tabs".to_owned());
+        turns.cut_off(CutOff::Failure);
+        turns.session_rejected(Some("add tests"));
+        let turn = turns.current().expect("a turn").clone();
+        assert_eq!((turn.kind, turn.delivery), (TurnKind::Continue, Delivery::Queued));
+        for (part, times) in
+            [("write a parser", 1), ("use tabs", 1), ("add tests", 1), ("an old word", 0), ("is on disk", 1)]
+        {
+            assert_eq!(turn.text.matches(part).count(), times, "{part}: {}", turn.text);
+        }
+        assert_eq!(turns.said().len(), 3, "it is listed as it was said");
+    }
+
+    #[test]
+    fn after_a_cut_answer_the_model_is_told_to_write_less_at_a_time() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.cut_off(CutOff::TooLong);
+        let text = turns.current().expect("a turn").text.clone();
+        assert!(text.contains("write less at a time") && !text.contains("failure of the service"), "{text}");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Live {
     pub(super) proof: Proof,
     /// Rejections with status 429 in a row that the CLI tries again after.
     pub(super) throttles: u32,
+    /// Refusals with status 401 in a row that the CLI tries again after.
+    pub(super) refusals: u32,
     /// It is being ended for another token: no failure of its own.
     pub(super) leaves: bool,
     /// Why it was ended, when it hung.
@@ -56,6 +58,7 @@ impl Live {
             swap: None,
             proof: Proof::default(),
             throttles: 0,
+            refusals: 0,
             leaves: false,
             hung: None,
             noisy: false,

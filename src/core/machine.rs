@@ -8,6 +8,7 @@ use super::conversation::Conversation;
 use super::finish::Tally;
 use super::live::{Life, Live};
 use super::pool;
+use super::remedy::Remedies;
 use super::restart::Intensity;
 use super::retry::Retries;
 use super::review::{Checking, Reviewing};
@@ -82,6 +83,13 @@ pub struct Core {
     pub(super) sent_back: SentBack,
     pub(super) tokens: Tokens,
     pub(super) retries: Retries,
+    /// What was tried against requests that are called invalid.
+    pub(super) agent_remedies: Remedies,
+    pub(super) critic_remedies: Remedies,
+    /// For whose request the session is being compacted.
+    pub(super) compacts_for: Option<Role>,
+    /// Refusals of the credential in a row that were waited out.
+    pub(super) refusals_in_a_row: u32,
 }
 
 /// What is known about the agent's session.
@@ -95,6 +103,10 @@ pub(super) struct Session {
     pub(super) model: Option<String>,
     /// The permission mode in which it works.
     pub(super) permission_mode: Option<String>,
+    /// The provider rejects it, and all that was tried against that was in vain.
+    pub(super) rejected: bool,
+    /// How often the work went on in a new session.
+    pub(super) renewals: u32,
 }
 
 /// What the run is doing.
@@ -171,6 +183,10 @@ impl Core {
             sent_back: SentBack::default(),
             tokens: Tokens::default(),
             retries: Retries::default(),
+            agent_remedies: Remedies::default(),
+            critic_remedies: Remedies::default(),
+            compacts_for: None,
+            refusals_in_a_row: 0,
         }
     }
 
@@ -437,11 +453,15 @@ impl Core {
                 self.lose_processes();
                 self.agent_ends.forget();
                 self.retries.forget();
+                (self.agent_remedies, self.critic_remedies) = (Remedies::default(), Remedies::default());
+                self.refusals_in_a_row = 0;
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
                     // Whoever wants more of a run gives it more: a new bound, or something new to do.
                     self.close(Outcome::Budget, &format!("{spent}; raise the bound to go on"));
+                } else if self.session.rejected {
+                    self.begin_new_session("the run had ended with that");
                 } else if self.turns.process_lost(turn_recorded) {
                     self.decide("go on with the present turn", why);
                 } else {
@@ -600,6 +620,7 @@ impl Core {
             rotations: self.tally.rotations,
             waited_ms: self.tally.waited_ms,
             cost_usd: self.tally.cost_usd(),
+            session_rejected: self.session.rejected,
         };
         self.act(Action::Finish(finish));
     }

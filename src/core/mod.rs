@@ -27,6 +27,7 @@ mod outcome;
 mod plan;
 pub mod pool;
 mod question;
+mod remedy;
 mod restart;
 mod retry;
 mod review;

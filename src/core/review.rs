@@ -11,7 +11,9 @@ use super::{
     Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, summary};
-use crate::agent::{AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, TurnEnd, TurnKind, TurnOutcome};
+use crate::agent::{
+    AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
+};
 
 /// How long a measurement of the tree may take; on a dead network file system git waits for ever.
 const MEASURE_LIMIT_MS: u64 = 60_000;
@@ -443,6 +445,8 @@ impl Core {
                 let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
                 self.provider_failures_in_a_row = 0;
+                self.refusals_in_a_row = 0;
+                self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);
                 let Stage::Reviewing(review) = &self.stage else { return };
@@ -462,6 +466,10 @@ impl Core {
 
     fn critic_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) {
         self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
+        if let Some(pause) = self.refusal_pause(proc, cause) {
+            self.retry_critic_after(pause, "wait and try the credential once more", message);
+            return;
+        }
         if self.token_failed(proc, cause, message) {
             let same = matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc));
             if same && !self.is_choosing() {
@@ -504,9 +512,10 @@ impl Core {
             ),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the critic is told", message),
+            FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
+                self.request_rejected(proc, Role::Critic, cause, message, &StartedBy::Itself);
+            }
             FailureCause::ModelNotFound
-            | FailureCause::PromptTooLong
-            | FailureCause::InvalidRequest
             | FailureCause::ModelRefusal
             | FailureCause::MaxOutput
             | FailureCause::CliLimit { .. }
@@ -514,7 +523,7 @@ impl Core {
         }
     }
 
-    fn retry_critic_after(&mut self, pause: Pause, what: &str, why: &str) {
+    pub(super) fn retry_critic_after(&mut self, pause: Pause, what: &str, why: &str) {
         self.decide(what, why);
         self.phase_changes("waiting", why);
         self.pause_review(pause);

@@ -25,6 +25,8 @@ const PERSISTENT_THROTTLES: u32 = 3;
 const NO_CREDIT_MS: u64 = 3_600_000;
 /// How long a key is left alone that is rejected again and again, and a token whose command fails, while there are others.
 const SET_ASIDE_MS: u64 = 300_000;
+/// So many refusals of a key that has never worked are enough.
+const NEVER_WORKED_REFUSALS: u32 = 2;
 /// A window's change below this is not worth telling the other ccc processes.
 const TOLD_UTILIZATION: f64 = 0.005;
 
@@ -43,6 +45,8 @@ pub(super) struct Tokens {
     pub(super) kept: Option<TokenId>,
     /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
     pub(super) in_spite_of_limit: Option<TokenId>,
+    /// Those that have worked in this run; without a name the one that the CLI finds by itself.
+    worked: BTreeSet<Option<TokenId>>,
     /// Asked at this stop already.
     looked_at_stop: bool,
     pub(super) questions: u32,
@@ -67,6 +71,13 @@ enum Occasion {
     AtWork(ProcId),
 }
 
+impl Tokens {
+    /// Whether the model has answered with this token in this run.
+    pub(super) fn has_worked(&self, token: Option<&TokenId>) -> bool {
+        self.worked.contains(&token.cloned())
+    }
+}
+
 impl Core {
     /// The handle of the token in use, once there is one.
     #[must_use]
@@ -80,7 +91,8 @@ impl Core {
         let current = self.tokens.current.take().filter(|current| known.iter().any(|token| token.id == *current));
         // Nothing is lost by asking again when nothing else is left: a key may have been allowed again since.
         let tries_refused = known.iter().all(|token| token.refused);
-        self.tokens = Tokens { current, questions, requests, tries_refused, ..Tokens::default() };
+        let worked = std::mem::take(&mut self.tokens.worked);
+        self.tokens = Tokens { current, questions, requests, tries_refused, worked, ..Tokens::default() };
         self.keep(known);
     }
 
@@ -218,7 +230,10 @@ impl Core {
         self.reset_awaited = None;
         let Some(live) = self.live_mut(proc) else { return };
         live.throttles = 0;
-        let Some(id) = live.token.clone() else { return };
+        live.refusals = 0;
+        let token = live.token.clone();
+        self.tokens.worked.insert(token.clone());
+        let Some(id) = token else { return };
         let in_spite_of_limit = self.tokens.in_spite_of_limit.take_if(|wanted| *wanted == id).is_some();
         let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
         let limited = token.limited_until_unix_ms.is_some() || in_spite_of_limit;
@@ -265,13 +280,25 @@ impl Core {
         let throttled = status == Some(429);
         live.throttles = if throttled { live.throttles + 1 } else { 0 };
         let throttles = live.throttles;
+        live.refusals = if status == Some(401) { live.refusals + 1 } else { 0 };
+        let refusals = live.refusals;
         let Some(id) = live.token.clone() else { return };
         let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
         let others = self.has_other_than(Some(&id));
         match (status, kind) {
-            (Some(401 | 403), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
+            (Some(401), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
                 self.report(&id, TokenReport::Refused);
                 self.choose_after_report(Occasion::AtWork(proc), "the credential was refused");
+            }
+            // It would be tried for three minutes, and nobody refreshes a key.
+            (Some(401), TokenKind::ApiKey | TokenKind::AuthToken)
+                if refusals >= NEVER_WORKED_REFUSALS && !self.tokens.has_worked(Some(&id)) =>
+            {
+                self.report(&id, TokenReport::Refused);
+                self.choose_after_report(
+                    Occasion::AtWork(proc),
+                    "it was refused twice and has never worked in this run",
+                );
             }
             // Momentary for a subscription: its own limits are told otherwise (facts 2.1.329, A).
             (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles >= PERSISTENT_THROTTLES && others => {
@@ -300,6 +327,7 @@ impl Core {
             | FailureCause::PromptTooLong
             | FailureCause::ModelNotFound
             | FailureCause::InvalidRequest
+            | FailureCause::CreditsRequired
             | FailureCause::ModelRefusal
             | FailureCause::MaxOutput
             | FailureCause::Blocked { .. }
@@ -348,6 +376,7 @@ impl Core {
             | FailureCause::PromptTooLong
             | FailureCause::ModelNotFound
             | FailureCause::InvalidRequest
+            | FailureCause::CreditsRequired
             | FailureCause::ModelRefusal
             | FailureCause::MaxOutput
             | FailureCause::Blocked { .. }
@@ -446,7 +475,7 @@ impl Core {
         }
     }
 
-    fn take_token(&mut self, id: TokenId, why: &str) {
+    pub(super) fn take_token(&mut self, id: TokenId, why: &str) {
         let label = |id: Option<&TokenId>| self.fact(id).map(|token| token.label.clone()).unwrap_or_default();
         let (from, to) = (label(self.tokens.current.as_ref()), label(Some(&id)));
         match self.tokens.current.replace(id) {

@@ -1,6 +1,7 @@
 //! The agent's side: starting it, saying turns to it, what its events, failures and ends lead to.
 
 use super::conversation::{CutOff, Delivery};
+use super::exchange::Proof;
 use super::id::jitter_unit;
 use super::live::{Life, Live};
 use super::machine::{Pause, Stage};
@@ -26,6 +27,11 @@ const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
 const RESET_JITTER_MS: f64 = 5_000.0;
 /// Exit codes from here on stand for signals (128 and the signal's number).
 const SIGNALLED_CODE: i32 = 128;
+/// The pause after the first turn that failed for a reason of its own; doubled with each further one.
+const TURN_FAILURE_PAUSE_MS: u64 = 1_000;
+/// The pause before a refused credential that has worked before is tried once more; and one that has not.
+const REFUSAL_PAUSE_MS: u64 = 20_000;
+const NEW_REFUSAL_PAUSE_MS: u64 = 2_000;
 /// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
 const MAX_TURN_FAILURES: u32 = 3;
 
@@ -451,7 +457,10 @@ impl Core {
             return;
         }
         match end.outcome {
+            TurnOutcome::Done if self.compacted() => {}
             TurnOutcome::Done => {
+                self.refusals_in_a_row = 0;
+                self.request_is_accepted(Role::Agent);
                 self.agent_ends.forget();
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
@@ -482,6 +491,13 @@ impl Core {
 
     fn agent_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str, started_by: &StartedBy) {
         self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
+        if let Some(pause) = self.refusal_pause(proc, cause) {
+            self.cut_off(started_by);
+            self.decide("wait and try the credential once more", &format!("it was refused: {message}"));
+            self.phase_changes("waiting", message);
+            self.begin_wait(pause);
+            return;
+        }
         if self.token_failed(proc, cause, message) {
             self.cut_off(started_by);
             return;
@@ -506,6 +522,7 @@ impl Core {
                     | FailureCause::PromptTooLong
                     | FailureCause::ModelNotFound
                     | FailureCause::InvalidRequest
+                    | FailureCause::CreditsRequired
                     | FailureCause::ModelRefusal
                     | FailureCause::MaxOutput
                     | FailureCause::Blocked { .. }
@@ -541,14 +558,18 @@ impl Core {
             ),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
             FailureCause::ModelNotFound => self.close(Outcome::Failed, &format!("the model cannot be used: {message}")),
-            FailureCause::InvalidRequest | FailureCause::PromptTooLong => {
-                self.close(Outcome::Failed, &format!("the provider rejected the request: {message}"));
+            FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
+                self.request_rejected(proc, Role::Agent, cause, message, started_by);
             }
             // The same words would be blocked again.
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the agent is told", message),
-            FailureCause::ModelRefusal | FailureCause::MaxOutput | FailureCause::Unknown => {
-                self.failed_turn(message, started_by)
+            FailureCause::MaxOutput => {
+                self.failed_turn(message, started_by);
+                if matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
+                    self.turns.cut_off(CutOff::TooLong);
+                }
             }
+            FailureCause::ModelRefusal | FailureCause::Unknown => self.failed_turn(message, started_by),
         }
     }
 
@@ -569,11 +590,28 @@ impl Core {
             self.close(Outcome::Failed, &format!("{} turns in a row failed: {message}", self.turn_failures_in_a_row));
             return;
         }
+        let pause_ms = TURN_FAILURE_PAUSE_MS << (self.turn_failures_in_a_row - 1).min(16);
         self.decide("say continue", &format!("the turn failed: {message}"));
         self.cut_off(started_by);
+        self.begin_wait(self.pause(None, pause_ms, 0));
     }
 
-    fn cut_off(&mut self, started_by: &StartedBy) {
+    /// A refused credential is tried once more after a pause where there is no other: logins are refreshed by other processes.
+    /// One that has never worked here is given only a moment.
+    pub(super) fn refusal_pause(&mut self, proc: ProcId, cause: &FailureCause) -> Option<Pause> {
+        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        // After an exchange that nothing has borne out it may be about the token before: that has a rule of its own.
+        let proven = self.live_mut(proc).is_some_and(|live| live.proof == Proof::Proven);
+        let others = self.has_other_than(token.as_ref());
+        if *cause != FailureCause::Refused || !proven || self.refusals_in_a_row > 0 || others {
+            return None;
+        }
+        self.refusals_in_a_row += 1;
+        let pause_ms = if self.tokens.has_worked(token.as_ref()) { REFUSAL_PAUSE_MS } else { NEW_REFUSAL_PAUSE_MS };
+        Some(self.pause(None, pause_ms, 0))
+    }
+
+    pub(super) fn cut_off(&mut self, started_by: &StartedBy) {
         match started_by {
             StartedBy::Us(_) => self.turns.cut_off(CutOff::Failure),
             // A turn of the CLI's own is about something we did not ask for; what we asked for stays as it is.

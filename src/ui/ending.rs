@@ -25,6 +25,9 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// The shell command that goes on with the work: the run itself when it was interrupted, else its session.
     fn resume(&self) -> Option<String> {
+        if self.finish.session_rejected {
+            return None;
+        }
         if self.finish.outcome == Outcome::Interrupted {
             return Some(format!("ccc resume {}", quoted(self.run_id)));
         }
@@ -77,10 +80,11 @@ impl Ending<'_> {
             Outcome::Budget => Some(" with a higher bound, for example --max-iterations"),
             Outcome::Stuck | Outcome::Limits | Outcome::Failed | Outcome::Interrupted => Some(""),
         };
-        if let Some(more) = more {
+        if let Some(more) = more.filter(|_| !finish.session_rejected) {
             line("go on", &format!("ccc resume {}{more}", quoted(self.run_id)));
         }
-        if let Some(session) = finish.session_id.as_ref().filter(|_| !self.agent.is_empty()) {
+        if let Some(session) = finish.session_id.as_ref().filter(|_| !self.agent.is_empty() && !finish.session_rejected)
+        {
             let command = format!("{} --resume {}", quoted(self.agent), quoted(session));
             line("talk to it", &format!("{command}   in {}", self.cwd));
         }

@@ -233,6 +233,7 @@ impl Plain {
             // The text of these has just been shown: with the verdict, with the checks.
             TurnKind::Feedback => self.row("→ ", Ink::Dim, "the agent gets the critic's feedback"),
             TurnKind::CheckFailure => self.row("→ ", Ink::Dim, "the agent gets the output of the checks"),
+            TurnKind::Compact => self.row("→ ", Ink::Dim, "the session is compacted"),
             TurnKind::Brief => self.row("→ ", Ink::Dim, "the critic is briefed"),
         }
     }

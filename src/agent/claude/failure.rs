@@ -29,6 +29,8 @@ struct ApiError {
     status: Option<u16>,
     name: Option<String>,
     api_type: Option<String>,
+    /// The API gave the request a name: it has got there.
+    has_request_id: bool,
     /// The limit that it names.
     limit: Option<LimitReport>,
     /// The CLI is one that names its errors.
@@ -45,6 +47,7 @@ impl Evidence {
             status: said.api_error_status,
             name: owned(&said.api_error),
             api_type: owned(&said.api_error_type),
+            has_request_id: said.request_id.is_some(),
             limit: said
                 .api_error_params
                 .and_then(|params| params.member("rate_limit_info"))
@@ -141,7 +144,15 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
     match name {
         Some("usage_limit_reached") => return quota_or_throttle(error, evidence, true),
         Some("max_output_tokens") => return FailureCause::MaxOutput,
-        Some("connection_failed") => return FailureCause::Unavailable,
+        Some("connection_failed" | "network_edge_blocked") => return FailureCause::Unavailable,
+        Some("long_context_credits_required" | "model_requires_usage_credits") => return FailureCause::CreditsRequired,
+        _ => {}
+    }
+    let status = result.api_error_status.or(error.status);
+    let api_type = result.api_error_type.as_deref().or(error.api_type.as_deref());
+    match status {
+        Some(403) if !is_of_the_api(api_type, error) => return FailureCause::Unavailable,
+        Some(407) => return FailureCause::Unavailable,
         _ => {}
     }
     match error.class.as_deref() {
@@ -152,8 +163,7 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
         Some("rate_limit") => return quota_or_throttle(error, evidence, false),
         _ => {}
     }
-    let api_type = result.api_error_type.as_deref().or(error.api_type.as_deref());
-    match result.api_error_status.or(error.status) {
+    match status {
         Some(401 | 403) => FailureCause::Refused,
         Some(402) => FailureCause::Billing,
         Some(404) => FailureCause::ModelNotFound,
@@ -170,6 +180,15 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
             (Some(_), _) => FailureCause::Unavailable,
             (None, _) => FailureCause::Unknown,
         },
+    }
+}
+
+/// Whether a 403 is the API's own word about the credential. A proxy, a VPN or a web filter on the way, and the network's edge
+/// (`forbidden`), give none of the API's names. 2.1.197 passes no name on; there the API's own answers carry a request's id.
+fn is_of_the_api(api_type: Option<&str>, error: &ApiError) -> bool {
+    match api_type {
+        Some(name) => name.ends_with("_error"),
+        None => !error.names_errors && error.has_request_id,
     }
 }
 

@@ -12,7 +12,7 @@ const PREFACE: &str = "The words of the review:\n\n";
 /// mean that; a critic, whose answer begins with a path or a route, does not, and could clear the session with it.
 pub(in crate::agent) fn wording(kind: TurnKind, text: &str) -> Cow<'_, str> {
     match kind {
-        TurnKind::Task | TurnKind::Operator => Cow::Borrowed(text),
+        TurnKind::Task | TurnKind::Operator | TurnKind::Compact => Cow::Borrowed(text),
         TurnKind::Feedback | TurnKind::CheckFailure | TurnKind::Continue | TurnKind::Brief => {
             if text.trim_start().starts_with('/') {
                 Cow::Owned(format!("{PREFACE}{text}"))

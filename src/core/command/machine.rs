@@ -499,6 +499,7 @@ impl CommandCore {
             rotations: self.rotations,
             waited_ms: self.waited_ms,
             cost_usd: None,
+            session_rejected: false,
         }));
     }
 

@@ -259,12 +259,33 @@ fn a_failure_after_an_exchange_at_work_may_be_about_the_token_before() {
 }
 
 #[test]
+fn a_key_that_has_never_worked_ends_at_the_second_refusal_and_one_that_has_is_left_to_the_cli() {
+    let (mut night, _) = at_work(plan(), vec![token("a", ApiKey)]);
+    assert_eq!(decisions(&night.lines(1, &[retry(401)])), Vec::<&str>::new());
+    let actions = night.lines(1, &[retry(401)]);
+    assert_eq!(decisions(&actions), ["end as failed"], "{actions:?}");
+    assert!(night.tokens[0].refused);
+
+    let (mut night, turn) = at_work(plan(), vec![token("a", ApiKey)]);
+    night.lines(1, &answered(&turn, "Done."));
+    night.spawned(2);
+    for _ in 0..5 {
+        assert_eq!(decisions(&night.lines(2, &[retry(401)])), Vec::<&str>::new(), "it has worked: that may pass");
+    }
+}
+
+#[test]
 fn when_all_are_refused_the_run_ends_and_names_them() {
     let (mut night, turn) = at_work(plan(), two(ApiKey));
-    night.lines(1, &failed(&turn, 403, "authentication_failed"));
+    night.lines(1, &failed(&turn, 401, "authentication_failed"));
     night.ends(1);
     let actions = night.spawned(2);
     let turn = sent(&actions).expect("a turn").turn.clone();
+    night.lines(2, &accepted(&turn));
+    // The last one is tried once more: logins are refreshed by other processes.
+    let actions = night.lines(2, &failed(&turn, 401, "authentication_failed"));
+    assert_eq!(decisions(&actions), ["wait and try the credential once more"]);
+    let turn = sent(&night.wait()).expect("it is tried once more").turn.clone();
     night.lines(2, &accepted(&turn));
     night.lines(2, &failed(&turn, 401, "authentication_failed"));
     let actions = night.ends(2);
@@ -472,7 +493,7 @@ fn when_all_tokens_were_refused_before_they_are_tried_once_more() {
         token.refused = true;
     }
     let (mut night, turn) = at_work(plan(), refused);
-    let actions = night.lines(1, &failed(&turn, 403, "authentication_failed"));
+    let actions = night.lines(1, &failed(&turn, 401, "authentication_failed"));
     assert_eq!(decisions(&actions), ["rotate from A to B", "restart the agent with the other token"]);
     night.ends(1);
     let turn = sent(&night.spawned(2)).expect("a turn").turn.clone();

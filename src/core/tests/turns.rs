@@ -164,6 +164,9 @@ fn a_refused_credential_ends_the_run_and_says_what_to_do() {
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn));
     run.lines(1, &failed(&turn, 401, "authentication_failed"));
+    let turn = sent(&run.wait()).expect("it is tried once more").turn.clone();
+    run.lines(1, &accepted(&turn));
+    run.lines(1, &failed(&turn, 401, "authentication_failed"));
     let actions = run.exited(1, 0, "");
     let end = finish(&actions).expect("the end");
     assert_eq!(end.outcome, Outcome::Failed);

@@ -457,6 +457,7 @@ mod tests {
             rotations: 0,
             waited_ms: 0,
             cost_usd: None,
+            session_rejected: false,
         }
     }
 

@@ -54,6 +54,7 @@ fn failed() -> Finish {
         rotations: 0,
         waited_ms: 0,
         cost_usd: None,
+        session_rejected: false,
     }
 }
 

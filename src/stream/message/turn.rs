@@ -27,6 +27,8 @@ records! {
         message: AssistantBody<'a> = "message",
         /// Set when this is an error, for example `rate_limit`, `authentication_failed`, `billing_error`.
         error: Cow<'a, str> = "error",
+        /// The API's id of the request that failed, when the API gave it one.
+        request_id: Cow<'a, str> = "request_id",
         /// The text is an API error (2.1.329).
         is_api_error_message: bool = "is_api_error_message",
         /// The HTTP status of that error (2.1.329).

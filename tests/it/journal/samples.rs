@@ -349,6 +349,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                 rotations: 0,
                 waited_ms,
                 cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
+                session_rejected: false,
             })
         }),
     ]
@@ -431,6 +432,7 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
                 rotations: 2,
                 waited_ms: 3,
                 cost_usd: None,
+                session_rejected: false,
             })
         }),
     ]

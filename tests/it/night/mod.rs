@@ -40,6 +40,7 @@ mod limits;
 pub(crate) mod onlooker;
 mod permissions;
 mod progress;
+mod provider;
 mod question;
 mod secrets;
 mod seen;

@@ -254,6 +254,10 @@ async fn render(reply: Option<Reply>, number: u64, model: &str, streamed: bool) 
             if let Some(limit) = limit {
                 headers.extend(wire::limit_headers(&limit, unix_s()));
             }
+            // The API itself names a request that it rejects; a network on the way to it does not.
+            if error_type.ends_with("_error") {
+                headers.entry("request-id".to_owned()).or_insert_with(|| format!("req_{number:06}"));
+            }
             json_response(status, &wire::error_body(&error_type, &message), headers)
         }
         Some(Reply::StallBeforeHeaders) => std::future::pending().await,

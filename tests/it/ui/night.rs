@@ -162,6 +162,7 @@ pub(super) fn finish() -> Finish {
         rotations: 1,
         waited_ms: 3_500_000,
         cost_usd: Some(0.417),
+        session_rejected: false,
     }
 }
 

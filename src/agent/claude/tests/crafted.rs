@@ -358,6 +358,18 @@ fn causes_that_were_not_recorded() {
         (&[&error(r#""error":"oauth_org_not_allowed""#), &failed(r#""api_error_status":null"#)], FailureCause::Refused),
         (&[&error(r#""error":"unknown""#), &failed(r#""api_error_status":null"#)], FailureCause::Unavailable),
         (&[&failed(r#""api_error_status":422"#)], FailureCause::InvalidRequest),
+        (&[&failed(r#""api_error_status":403,"api_error_type":"forbidden""#)], FailureCause::Unavailable),
+        (&[&failed(r#""api_error_status":403"#)], FailureCause::Unavailable),
+        (&[&failed(r#""api_error_status":407"#)], FailureCause::Unavailable),
+        (&[&failed(r#""api_error_status":403,"api_error_type":"permission_error""#)], FailureCause::Refused),
+        (
+            &[&error(r#""error":"authentication_failed","request_id":"req_1""#), &failed(r#""api_error_status":403"#)],
+            FailureCause::Refused,
+        ),
+        (
+            &[&failed(r#""api_error_status":429,"api_error":"long_context_credits_required""#)],
+            FailureCause::CreditsRequired,
+        ),
         (&[&failed(r#""api_error_status":402"#)], FailureCause::Billing),
         (&[&failed(r#""api_error_status":null"#)], FailureCause::Unknown),
         (&[&RESULT.replace("success", "error_during_execution")], FailureCause::Unknown),

@@ -1,0 +1,248 @@
+//! What is tried in turn when the provider calls a request invalid: it may be the answer that a filter has blocked, the
+//! account, the length of the history, or the history itself.
+//!
+//! | step | helps against |
+//! |---|---|
+//! | a few tries, each after a longer pause | a filter that blocked one answer |
+//! | each other token that is free, once | a spend limit, credits that an account does not have |
+//! | `/compact`, once | a request that is too long |
+//! | a new session, once: what the user said, the last feedback, and that the work is on disk | a history that is rejected |
+//! | the end | what is wrong is outside: the task's words, the agent's arguments, the account |
+
+use std::collections::BTreeSet;
+
+use super::conversation::CutOff;
+use super::machine::Stage;
+use super::{Core, Outcome, ProcId, Show, TokenId, derive_uuid};
+use crate::agent::{FailureCause, Role, StartedBy, TurnKind};
+
+/// Pauses before the same is tried again.
+const PAUSES_MS: [u64; 3] = [1_000, 5_000, 15_000];
+/// How long a token is left alone with which a request was called invalid, while there are others.
+const TOKEN_ASIDE_MS: u64 = 3_600_000;
+/// The command of the CLI that shortens the history.
+const COMPACT: &str = "/compact";
+
+/// What was tried since the model last answered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Remedies {
+    tries: usize,
+    tokens: BTreeSet<TokenId>,
+    compacted: bool,
+    renewed: bool,
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remedy {
+    Again { pause_ms: u64 },
+    OtherToken(TokenId),
+    Compact,
+    NewSession,
+    Nothing,
+}
+
+impl Remedies {
+    /// The next step; `other` is a token with which it was not tried. Nothing is remedied by saying the same once more
+    /// where the request is too long, and the history has nothing to do with credits.
+    fn next(&mut self, cause: &FailureCause, other: Option<TokenId>) -> Remedy {
+        let too_long = *cause == FailureCause::PromptTooLong;
+        let credits = *cause == FailureCause::CreditsRequired;
+        let pauses = if too_long { &PAUSES_MS[..1] } else { &PAUSES_MS[..] };
+        if let Some(&pause_ms) = pauses.get(self.tries).filter(|_| !self.compacted && !self.renewed) {
+            self.tries += 1;
+            return Remedy::Again { pause_ms };
+        }
+        match other.filter(|_| !too_long) {
+            Some(token) => Remedy::OtherToken(token),
+            None if credits => Remedy::Nothing,
+            None if !self.compacted && !self.renewed => {
+                self.compacted = true;
+                Remedy::Compact
+            }
+            None if !self.renewed => {
+                self.renewed = true;
+                Remedy::NewSession
+            }
+            None => Remedy::Nothing,
+        }
+    }
+}
+
+impl Core {
+    /// The model has answered an agent or a critic: what had been tried for it counts no more.
+    pub(super) fn request_is_accepted(&mut self, role: Role) {
+        *self.remedies_of(role) = Remedies::default();
+        self.session.rejected = false;
+    }
+
+    fn remedies_of(&mut self, role: Role) -> &mut Remedies {
+        match role {
+            Role::Agent => &mut self.agent_remedies,
+            Role::Critic => &mut self.critic_remedies,
+        }
+    }
+
+    /// A request of this process was called invalid.
+    pub(super) fn request_rejected(
+        &mut self,
+        proc: ProcId,
+        role: Role,
+        cause: &FailureCause,
+        message: &str,
+        started_by: &StartedBy,
+    ) {
+        let used = self.live_mut(proc).and_then(|live| live.token.clone());
+        self.remedies_of(role).tokens.extend(used.clone());
+        let tried = self.remedies_of(role).tokens.clone();
+        let other = self.tokens.known.iter().find(|token| !tried.contains(&token.id) && self.is_usable(token));
+        let other = other.map(|token| token.id.clone());
+        match self.remedies_of(role).next(cause, other) {
+            Remedy::Again { pause_ms } => {
+                let pause = self.pause(None, pause_ms, 0);
+                let why = format!("the provider rejected the request: {message}");
+                match role {
+                    Role::Agent => {
+                        self.cut_off(started_by);
+                        self.decide(&format!("wait {:.0} s and continue", pause_ms as f64 / 1_000.0), &why);
+                        self.phase_changes("waiting", message);
+                        self.begin_wait(pause);
+                    }
+                    Role::Critic => self.retry_critic_after(pause, "wait and ask the critic again", &why),
+                }
+            }
+            Remedy::OtherToken(token) => {
+                if let Some(used) = used {
+                    self.hold_token(&used, TOKEN_ASIDE_MS);
+                }
+                if role == Role::Agent {
+                    self.cut_off(started_by);
+                }
+                self.take_token(token, &format!("the request was rejected: {message}"));
+                if role == Role::Critic {
+                    self.ask_critic_anew(message);
+                }
+            }
+            Remedy::Compact => {
+                self.back_to_work();
+                self.decide("compact the session", &format!("the provider keeps rejecting the request: {message}"));
+                self.show(Show::Notice {
+                    text: format!("the provider keeps rejecting the request ({message}); the session is compacted"),
+                });
+                // What was said stands in the session; the agent is told to go on with it afterwards.
+                self.compacts_for = Some(role);
+                self.turns.begin(TurnKind::Compact, COMPACT.to_owned());
+            }
+            Remedy::NewSession => {
+                self.back_to_work();
+                self.begin_new_session(message);
+            }
+            Remedy::Nothing if *cause == FailureCause::CreditsRequired => {
+                self.close(Outcome::Failed, message);
+            }
+            Remedy::Nothing => {
+                self.session.rejected = true;
+                self.close(
+                    Outcome::Failed,
+                    &format!(
+                        "the provider rejected the request, in a new session too: {message}; what it rejects is not the \
+                         session but the task, the agent's arguments or the account: change that and start a new run"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The review, if one is under way, is given up: the stop is judged later.
+    fn back_to_work(&mut self) {
+        if matches!(self.stage, Stage::Reviewing(_)) {
+            self.abandon_review();
+            self.iteration = self.iteration.saturating_sub(1);
+            self.stage = Stage::Working;
+        }
+    }
+
+    /// The agent goes on in a new session.
+    pub(super) fn begin_new_session(&mut self, why: &str) {
+        self.decide("begin a new session", &format!("the provider rejects this one: {why}"));
+        self.show(Show::Notice {
+            text:
+                "the provider rejects the session; the work goes on in a new one, which is told what you have said and \
+                   the last feedback"
+                    .to_owned(),
+        });
+        self.session.renewals += 1;
+        self.session.id = Some(derive_uuid(&self.plan.seed, "session again", self.session.renewals));
+        self.session.begun = false;
+        self.session.ours = true;
+        self.session.rejected = false;
+        self.turns.session_rejected(self.last_feedback.as_deref());
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let action = self.agent.as_mut().and_then(|agent| {
+            agent.leaves = true;
+            agent.begin_end(now, grace_ms)
+        });
+        self.out_extend(action);
+    }
+
+    /// The turn that was to shorten the session is over, however it went; true when it was that.
+    pub(super) fn compacted(&mut self) -> bool {
+        if self.turns.current().is_none_or(|turn| turn.kind != TurnKind::Compact) {
+            return false;
+        }
+        match self.compacts_for.take() {
+            // The agent's own turn was answered: its stop is judged once more.
+            Some(Role::Critic) => self.turns.answered(),
+            Some(Role::Agent) | None => self.turns.cut_off(CutOff::Failure),
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAUSES_MS, Remedies, Remedy};
+    use crate::agent::FailureCause;
+    use crate::core::TokenId;
+
+    fn steps(cause: &FailureCause, tokens: &[&str]) -> Vec<Remedy> {
+        let mut remedies = Remedies::default();
+        let mut left = tokens.iter().map(|id| TokenId((*id).to_owned())).collect::<Vec<_>>();
+        left.reverse();
+        let mut steps = Vec::new();
+        while steps.last() != Some(&Remedy::Nothing) {
+            let step = remedies.next(cause, left.last().cloned());
+            if matches!(step, Remedy::OtherToken(_)) {
+                left.pop();
+            }
+            steps.push(step);
+        }
+        steps
+    }
+
+    #[test]
+    fn tries_then_other_tokens_then_a_shorter_and_then_a_new_session() {
+        let [one, two, three] = PAUSES_MS.map(|pause_ms| Remedy::Again { pause_ms });
+        let other = |id: &str| Remedy::OtherToken(TokenId(id.to_owned()));
+        let (compact, new, nothing) = (Remedy::Compact, Remedy::NewSession, Remedy::Nothing);
+        assert_eq!(
+            steps(&FailureCause::InvalidRequest, &["b", "c"]),
+            [
+                one.clone(),
+                two.clone(),
+                three.clone(),
+                other("b"),
+                other("c"),
+                compact.clone(),
+                new.clone(),
+                nothing.clone()
+            ]
+        );
+        assert_eq!(
+            steps(&FailureCause::PromptTooLong, &["b"]),
+            [one.clone(), compact, new, nothing.clone()],
+            "another account has no other limit"
+        );
+        assert_eq!(steps(&FailureCause::CreditsRequired, &["b"]), [one, two, three, other("b"), nothing]);
+    }
+}
