@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::config::Env;
 use crate::config::env::NO_COLOR;
+use crate::ui::{clean, harmless_json};
 
 /// Stdout and stderr. A reader that went away (`ccc runs | head -1`), or a terminal that did, is no error and no
 /// panic: from then on nothing is written there. Any other failure, such as a full disk, is kept for [`Printer::fault`].
@@ -20,6 +21,34 @@ struct Stream {
     to: Box<dyn Write + Send>,
     gone: bool,
     fault: Option<io::Error>,
+}
+
+/// Text with nothing in it that acts on a terminal, except colours where there are any.
+fn harmless(text: &str, colored: bool) -> String {
+    if !colored {
+        return clean::data(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\x1b[") {
+        let (before, sequence) = rest.split_at(at);
+        out.push_str(&clean::data(before));
+        let parameters = |c: char| c.is_ascii_digit() || c == ';';
+        let after = sequence.get(2..).unwrap_or_default().trim_start_matches(parameters);
+        rest = match after.strip_prefix('m') {
+            Some(after) => {
+                out.push_str(sequence.strip_suffix(after).unwrap_or_default());
+                after
+            }
+            // No colour: taken out as any other sequence, or shown.
+            None => {
+                out.push_str(&clean::data(sequence.get(..1).unwrap_or_default()));
+                sequence.get(1..).unwrap_or_default()
+            }
+        };
+    }
+    out.push_str(&clean::data(rest));
+    out
 }
 
 impl Printer {
@@ -68,14 +97,19 @@ impl Printer {
         lock(&self.out).write(bytes);
     }
 
-    /// Writes a line to stdout.
+    /// Writes a line to stdout. Of what acts on a terminal only our own colours get there.
     pub fn line(&self, line: impl fmt::Display) {
-        self.data(&format!("{line}\n"));
+        self.data(&harmless(&format!("{line}\n"), self.color_out));
     }
 
-    /// Writes a line of talk to stderr.
+    /// Writes a JSON text and a line end to stdout. What acts on a terminal, or is not seen, stands there as an escape.
+    pub fn json(&self, json: impl fmt::Display) {
+        self.data(&format!("{}\n", harmless_json(&json.to_string())));
+    }
+
+    /// Writes a line of talk to stderr. Of what acts on a terminal only our own colours get there.
     pub fn talk(&self, line: impl fmt::Display) {
-        self.talk_raw(&format!("{line}\n"));
+        self.talk_raw(&harmless(&format!("{line}\n"), self.color_err));
     }
 
     /// Writes talk to stderr, as it is.
@@ -185,7 +219,14 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
-    use super::Printer;
+    use super::{Printer, harmless};
+
+    #[test]
+    fn of_what_acts_on_a_terminal_only_our_colours_get_there() {
+        let text = "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\u{7} \u{9b}2J\u{200b}.\tend\n";
+        assert_eq!(harmless(text, true), "\x1b[31mred\x1b[0m \u{241b}[2J\u{241b}]0;title\u{2407} \u{fffd}.\tend\n");
+        assert_eq!(harmless(text, false), "red \u{241b}]0;title\u{2407} \u{fffd}.\tend\n");
+    }
 
     /// Fails each write with this error and counts the tries.
     struct Broken(i32, Arc<Mutex<u32>>);

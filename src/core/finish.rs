@@ -7,6 +7,8 @@ use crate::agent::Denial;
 
 /// How many denied tools the reason of an outcome names.
 const NAMED_DENIALS: usize = 3;
+/// Denials that are told apart; of further ones only the number is kept.
+const MAX_DENIALS: usize = 256;
 
 /// The counters of a run.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +17,8 @@ pub(super) struct Tally {
     pub(super) rotations: u32,
     pub(super) waited_ms: u64,
     cost_usd: BTreeMap<ProcId, f64>,
-    denials: BTreeMap<Denial, u32>,
-    denials_since_review: BTreeMap<Denial, u32>,
+    denials: Denials,
+    denials_since_review: Denials,
     /// How often calls of one kind were denied, by tool and class.
     kinds: BTreeMap<Kind, u32>,
     /// The kinds denied before the present stop, and those before the stop before it.
@@ -28,6 +30,33 @@ type Kind = (String, String);
 
 fn kind(denial: &Denial) -> Kind {
     (denial.tool.clone(), denial.class.clone())
+}
+
+/// Denials by what was denied.
+#[derive(Debug, Clone, Default)]
+struct Denials {
+    times: BTreeMap<Denial, u32>,
+    /// Further ones.
+    more: u32,
+}
+
+impl Denials {
+    fn add(&mut self, denial: Denial) {
+        if !count(&mut self.times, denial) {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+}
+
+/// Counts one more of these; false when there is no room for another one.
+fn count<K: Ord>(times: &mut BTreeMap<K, u32>, key: K) -> bool {
+    let has_room = times.len() < MAX_DENIALS;
+    match times.get_mut(&key) {
+        Some(times) => *times = times.saturating_add(1),
+        None if has_room => drop(times.insert(key, 1)),
+        None => return false,
+    }
+    true
 }
 
 impl Tally {
@@ -48,12 +77,13 @@ impl Tally {
     /// Counts a denial; true when it is the second of its kind.
     pub(super) fn denied(&mut self, denial: Denial) -> bool {
         let kind = kind(&denial);
-        self.denied_at_stop[0].insert(kind.clone(), denial.clone());
-        let times = self.kinds.entry(kind).or_default();
-        *times += 1;
-        let second = *times == 2;
-        *self.denials.entry(denial.clone()).or_default() += 1;
-        *self.denials_since_review.entry(denial).or_default() += 1;
+        let at_stop = &mut self.denied_at_stop[0];
+        if at_stop.len() < MAX_DENIALS {
+            at_stop.insert(kind.clone(), denial.clone());
+        }
+        let second = count(&mut self.kinds, kind.clone()) && self.kinds.get(&kind) == Some(&2);
+        self.denials.add(denial.clone());
+        self.denials_since_review.add(denial);
         second
     }
 
@@ -68,26 +98,30 @@ impl Tally {
 
     /// What was denied most often.
     pub(super) fn most_denied(&self) -> Option<&Denial> {
-        self.denials.iter().rev().max_by_key(|(_, times)| **times).map(|(denial, _)| denial)
+        self.denials.times.iter().rev().max_by_key(|(_, times)| **times).map(|(denial, _)| denial)
     }
 
     /// The denials since the last review, most frequent first.
     pub(super) fn denials_for_review(&self) -> Vec<(Denial, u32)> {
-        most_frequent(&self.denials_since_review)
+        most_frequent(&self.denials_since_review.times)
     }
 
     pub(super) fn reviewed(&mut self) {
-        self.denials_since_review.clear();
+        self.denials_since_review = Denials::default();
     }
 
     /// What to add to a reason for not having completed, when permissions were missing.
     pub(super) fn missing_permissions(&self) -> Option<String> {
-        let named: Vec<String> = most_frequent(&self.denials)
+        let more = match self.denials.more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named: Vec<String> = most_frequent(&self.denials.times)
             .into_iter()
             .take(NAMED_DENIALS)
             .map(|(denial, times)| format!("{} {} ({times}x)", denial.tool, denial.target))
             .collect();
-        (!named.is_empty()).then(|| format!("permissions were missing for: {}", named.join(", ")))
+        (!named.is_empty()).then(|| format!("permissions were missing for: {}{more}", named.join(", ")))
     }
 }
 
@@ -99,7 +133,7 @@ fn most_frequent(denials: &BTreeMap<Denial, u32>) -> Vec<(Denial, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{MAX_DENIALS, Tally};
     use crate::agent::Denial;
     use crate::core::ProcId;
 
@@ -130,6 +164,18 @@ mod tests {
         assert!(!tally.denied(again.clone()), "told once");
         assert_eq!(tally.stop_passed(), Some(again));
         assert_eq!(tally.stop_passed(), None, "nothing was denied before this one");
+    }
+
+    #[test]
+    fn what_is_held_of_denials_does_not_grow_with_them() {
+        let mut tally = Tally::default();
+        for number in 0..200_000 {
+            tally.denied(denial("Bash", &number.to_string()));
+        }
+        assert_eq!((tally.kinds.len(), tally.denied_at_stop[0].len()), (MAX_DENIALS, MAX_DENIALS));
+        assert_eq!(tally.denials_for_review().len(), MAX_DENIALS);
+        let missing = tally.missing_permissions().expect("they are missing");
+        assert!(missing.contains(&format!(" and {} more", 200_000 - MAX_DENIALS)), "{missing}");
     }
 
     #[test]

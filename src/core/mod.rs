@@ -23,6 +23,7 @@ mod likeness;
 mod limit_choice;
 mod live;
 mod machine;
+mod open_calls;
 mod outcome;
 mod plan;
 pub mod pool;

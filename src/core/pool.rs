@@ -10,6 +10,9 @@ const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 /// How long a token that a provider calls spent is left alone when nobody has said until when.
 pub const UNKNOWN_RESET_MS: i64 = 300_000;
 
+/// Windows of one token that are followed; a provider has not nearly as many.
+const MAX_WINDOWS: usize = 32;
+
 /// What to do about the token in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
@@ -94,9 +97,11 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
     match report {
         TokenReport::Windows(windows) => {
             for window in windows {
+                let has_room = token.windows.len() < MAX_WINDOWS;
                 match token.windows.iter_mut().find(|known| known.name == window.name) {
                     Some(known) => *known = window.clone(),
-                    None => token.windows.push(window.clone()),
+                    None if has_room => token.windows.push(window.clone()),
+                    None => {}
                 }
             }
         }

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::open_calls::{Call, OpenCalls};
 use super::{Tick, Timeouts};
 use crate::agent::{AgentEvent, WaitingFor};
 
@@ -46,6 +47,9 @@ const TELL_AFTER_MS: u64 = 60_000;
 const TELL_EARLY_AFTER_MS: u64 = 15_000;
 /// A line that came so much later than the last progress is worth mentioning: the process lives.
 const ALIVE_SINCE_MS: u64 = 1_000;
+
+/// Hooks that are followed at once; the user has not nearly as many.
+const MAX_HOOKS: usize = 256;
 
 /// What the process is doing, as far as its protocol tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,15 +108,6 @@ pub enum Then {
     GoesOn,
 }
 
-/// An open tool call.
-#[derive(Debug, Clone)]
-struct Tool {
-    name: String,
-    target: String,
-    limit_ms: u64,
-    since: Tick,
-}
-
 /// The watch over one process.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
@@ -125,7 +120,7 @@ pub(super) struct Watch {
     /// The last line, of whatever kind.
     last_line: Tick,
     /// Open tool calls that the turn waits for.
-    tools: BTreeMap<String, Tool>,
+    tools: OpenCalls,
     /// Hooks of the user's that run, by id: their names.
     hooks: BTreeMap<String, String>,
     /// How long nothing had moved on when the user was last told.
@@ -142,7 +137,7 @@ impl Watch {
             begun: false,
             last_progress: now,
             last_line: now,
-            tools: BTreeMap::new(),
+            tools: OpenCalls::default(),
             hooks: BTreeMap::new(),
             told_ms: 0,
             limits,
@@ -195,14 +190,16 @@ impl Watch {
             AgentEvent::ToolStarted { in_background: true, .. } => {}
             AgentEvent::ToolStarted { id, name, target, timeout_ms, .. } => {
                 let limit_ms = self.tool_limit_ms(*timeout_ms);
-                let tool = Tool { name: name.clone(), target: target.clone(), limit_ms, since: now };
-                self.tools.insert(id.clone(), tool);
+                let call = Call { name: name.clone(), target: target.clone(), limit_ms, since: now };
+                self.tools.began(id, call);
             }
             AgentEvent::ToolEnded { id, .. } => {
-                self.tools.remove(id);
+                self.tools.ended(id);
             }
             AgentEvent::HookStarted { id, name } => {
-                self.hooks.insert(id.clone(), name.clone());
+                if self.hooks.len() < MAX_HOOKS {
+                    self.hooks.insert(id.clone(), name.clone());
+                }
             }
             AgentEvent::HookEnded { id } => {
                 self.hooks.remove(id);
@@ -300,7 +297,7 @@ impl Watch {
             Doing::Retrying { until } => (*until).max(self.last_progress).plus_ms(stall_ms),
             Doing::Compacting => still_for(stall_ms.saturating_mul(COMPACTING_FACTOR)),
             Doing::Model if !self.begun => still_for(stall_ms.max(start_ms)),
-            Doing::Model => still_for(self.tools.values().map(|tool| tool.limit_ms).max().unwrap_or(stall_ms)),
+            Doing::Model => still_for(self.tools.longest_ms().unwrap_or(stall_ms)),
         })
     }
 
@@ -418,8 +415,8 @@ impl Watch {
         self.last_line.ms_since(self.last_progress) >= ALIVE_SINCE_MS
     }
 
-    fn oldest_tool(&self) -> Option<&Tool> {
-        self.tools.values().min_by_key(|tool| tool.since)
+    fn oldest_tool(&self) -> Option<&Call> {
+        self.tools.oldest()
     }
 
     fn hook_names(&self) -> String {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::mem::discriminant;
 use std::thread;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -18,6 +20,11 @@ use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens, TokenStates, pr
 
 /// Stack of the threads that fetch and probe; TLS is deeper than the rest.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// How long the run's loop waits for the lock of the shared state, which is held for some milliseconds.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
+/// When it was not to be had, its holder may have been stopped: for so long nobody waits for it again, in milliseconds.
+const STOPPED_FOR_MS: i64 = 30_000;
 
 /// What a fetched value is for.
 #[derive(Debug)]
@@ -35,8 +42,11 @@ pub struct Wallet {
     shared: SharedTokens,
     /// What was known last: used as it is when the shared file cannot be had.
     states: TokenStates,
-    /// What could not be told to the others: it holds for this run.
+    /// What could not be told to the others: it holds for this run, and is told with the next report that gets through. Of
+    /// each token the last report of each kind.
     untold: Vec<(TokenId, TokenReport)>,
+    /// Until then the lock is asked for and not waited for, unix milliseconds.
+    no_wait_until_ms: i64,
     /// Values that a command gave; kept, since password managers ask their user each time.
     fetched: BTreeMap<TokenId, SecretString>,
     /// Where providers are asked; without it none is.
@@ -56,7 +66,7 @@ impl Wallet {
     #[must_use]
     pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Wallet {
         let states = TokenStates::default();
-        Wallet { pool, shared, states, untold: Vec::new(), fetched: BTreeMap::new(), ask }
+        Wallet { pool, shared, states, untold: Vec::new(), no_wait_until_ms: i64::MIN, fetched: BTreeMap::new(), ask }
     }
 
     /// All tokens with what is known by now.
@@ -71,12 +81,25 @@ impl Wallet {
     /// Tells all ccc processes of the user about a token; gives what is known then.
     pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
         let Some(credential) = self.pool.get(id) else { return self.read() };
-        match self.shared.report(credential, reports, now_unix_ms) {
-            Ok(states) => self.states = states,
+        let waiting = self.no_wait_until_ms.saturating_sub(now_unix_ms);
+        let wait = if (1..=STOPPED_FOR_MS).contains(&waiting) { Duration::ZERO } else { LOCK_WAIT };
+        let shared = self.shared.clone().waiting_at_most(wait);
+        let before = self.untold.iter().filter(|(untold, _)| untold == id).map(|(_, report)| report.clone());
+        let all: Vec<TokenReport> = before.chain(reports.iter().cloned()).collect();
+        match shared.report(credential, &all, now_unix_ms) {
+            Ok(states) => {
+                self.states = states;
+                self.untold.retain(|(untold, _)| untold != id);
+                self.no_wait_until_ms = i64::MIN;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the shared state of the tokens cannot be written");
-                self.untold.retain(|(untold, _)| untold != id);
-                self.untold.extend(reports.iter().map(|report| (id.clone(), report.clone())));
+                self.no_wait_until_ms = now_unix_ms.saturating_add(STOPPED_FOR_MS);
+                for report in reports {
+                    let same = discriminant(report);
+                    self.untold.retain(|(untold, old)| untold != id || discriminant(old) != same);
+                    self.untold.push((id.clone(), report.clone()));
+                }
             }
         }
         self.facts()
@@ -167,4 +190,48 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         tracing::warn!(%error, "no thread for {name}");
     }
     started.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use secrecy::SecretString;
+
+    use super::{STOPPED_FOR_MS, Wallet};
+    use crate::config::Env;
+    use crate::core::{TokenFact, TokenId, TokenReport};
+    use crate::tokens::{Credential, CredentialKind, Pool, Provider, SharedTokens};
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    fn wallet(dir: &Path) -> (Wallet, TokenId) {
+        let key = SecretString::from("sk-ant-made-up-first");
+        let credential = Credential::held("a key", CredentialKind::ApiKey, Provider::Anthropic, key);
+        let id = credential.id();
+        let pool = Pool::of(vec![credential], &Env::default(), Provider::Anthropic);
+        (Wallet::new(pool, SharedTokens::new(dir), None), id)
+    }
+
+    #[test]
+    fn a_lock_whose_holder_is_stopped_is_waited_for_once_and_what_was_not_told_is_told_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut wallet, id) = wallet(dir.path());
+        let until = NOW + 3_600_000;
+        let limited = |until_unix_ms| TokenReport::Limited { until_unix_ms, window: None };
+        let holder = File::create(dir.path().join("tokens.lock")).expect("the lock");
+        holder.lock().expect("it is free");
+        for step in 0..1_000 {
+            let facts = wallet.report(&id, &[limited(until - step), TokenReport::Refused], NOW + step);
+            assert_eq!(facts.first().and_then(|fact: &TokenFact| fact.limited_until_unix_ms), Some(until - step));
+        }
+        assert_eq!(wallet.untold.len(), 2, "the last of each kind");
+        assert!(wallet.no_wait_until_ms > NOW && wallet.no_wait_until_ms <= NOW + 1_000 + STOPPED_FOR_MS);
+        drop(holder);
+        wallet.report(&id, &[TokenReport::Windows(Vec::new())], NOW + 2_000);
+        assert!(wallet.untold.is_empty());
+        let told = SharedTokens::new(dir.path()).read().expect("the state");
+        assert_eq!(told.get(&id).and_then(|state| state.limited_until_unix_ms), Some(until - 999));
+    }
 }

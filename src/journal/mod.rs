@@ -51,6 +51,7 @@ mod record;
 mod redact;
 mod run_dir;
 mod sink;
+mod spelling;
 mod summary;
 mod writer;
 

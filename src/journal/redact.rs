@@ -4,6 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, Input as Haystack, MatchKind};
 
+use super::spelling::spelt_out;
+
 /// The shortest exact value that [`Redactor::register`] takes: a shorter one would tear ordinary text apart.
 pub const MIN_VALUE_BYTES: usize = 8;
 
@@ -13,8 +15,11 @@ pub const MIN_VALUE_BYTES: usize = 8;
 /// secrets, so text without any costs little more than being read. The same input always gives the same output,
 /// and doing it twice gives the same as once: replay compares redacted actions.
 ///
+/// Escapes of JSON (`\u0041`, `\/`, surrogate pairs) hide nothing, also where JSON stands in JSON ([`spelt_out`]): what is
+/// a secret once it is decoded is replaced, and the text around it then stands with its escapes spelt out.
+///
 /// Not found: a secret cut in two (by a line end or by truncation before redaction), or written in an encoding of
-/// its own (base64, `\u0041`). Shapes ask for a minimal length, so that prose about tokens stays readable.
+/// its own (base64). Shapes ask for a minimal length, so that prose about tokens stays readable.
 #[derive(Clone)]
 pub struct Redactor {
     /// Without it every position is tried: slow, but nothing gets through.
@@ -295,7 +300,14 @@ impl Redactor {
         }
     }
 
+    /// `None` when there is nothing to replace.
     fn replace(&self, bytes: &[u8], mode: Mode) -> Option<Vec<u8>> {
+        let plain = self.replace_as_written(bytes, mode);
+        let spelt = spelt_out(plain.as_deref().unwrap_or(bytes));
+        spelt.and_then(|spelt| self.replace_as_written(&spelt, mode)).or(plain)
+    }
+
+    fn replace_as_written(&self, bytes: &[u8], mode: Mode) -> Option<Vec<u8>> {
         let mut out: Option<Vec<u8>> = None;
         let mut strings = StringScan::default();
         let mut dashed = DashedRun::default();

@@ -1,16 +1,15 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
 use crate::files::open_private;
 
-/// Stack of the thread that waits for a lock.
-const STACK_BYTES: usize = 128 * 1024;
+/// How often a lock that others hold is asked for. It is held for a few milliseconds.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A lock that all processes of the user respect, held for as long as this lives. The system lets go of it when the
 /// process dies.
@@ -30,18 +29,24 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // The system wakes the thread when the lock is free. One that comes too late lets go of it at once, since nobody
-        // takes its answer.
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let waiting = move || {
-            let _ = sender.send(lock_blocking(&file).map(|()| Self(file)));
-        };
-        thread::Builder::new().name("file lock".to_owned()).stack_size(STACK_BYTES).spawn(waiting)?;
-        match receiver.recv_timeout(wait) {
-            Ok(locked) => locked.map(Some),
-            Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+        // Asked again and again: a thread that waited in the kernel would wait for as long as the holder is stopped.
+        let deadline = now() + wait;
+        loop {
+            thread::sleep(ASK_AGAIN.min(deadline.saturating_duration_since(now())));
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self(file))),
+                Err(TryLockError::WouldBlock) if now() >= deadline => return Ok(None),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "tokens/ is an edge: waits for other processes")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Drop for FileLock {
@@ -51,11 +56,30 @@ impl Drop for FileLock {
     }
 }
 
-fn lock_blocking(file: &File) -> io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{FileLock, now};
+
+    #[test]
+    fn a_lock_that_is_never_let_go_costs_no_thread_and_no_more_than_the_wait() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let held = FileLock::take(&path, Duration::ZERO).expect("the file").expect("it is free");
+        let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+        let before = threads();
+        for _ in 0..20 {
+            assert!(FileLock::take(&path, Duration::from_millis(10)).expect("the file").is_none());
         }
+        assert_eq!(threads(), before);
+        let waiting = std::thread::spawn({
+            let path = path.clone();
+            move || FileLock::take(&path, Duration::from_secs(60)).expect("the file").is_some()
+        });
+        let began = now();
+        drop(held);
+        assert!(waiting.join().expect("it ends"), "it is free again");
+        assert!(now().duration_since(began) < Duration::from_secs(50), "nobody asked again");
     }
 }

@@ -3,6 +3,11 @@
 //! Escape sequences of the form `ESC [ … letter` (colours, cursor movements) carry no text and are taken out. Every
 //! other control character is *shown* instead of obeyed (`ESC` as `␛`), so that nothing can be hidden: a window title
 //! set by an agent appears as the text it is. Bidirectional controls, which reorder what a reader sees, become `�`.
+//!
+//! What takes no room (zero-width and tag characters, fillers, soft hyphens, variation selectors) can carry a text that
+//! nobody sees, so a run of it becomes one `�`. It stays where it shapes what is seen and can carry next to nothing: a
+//! joiner between two pictographs or two letters of a script that joins, a selector directly behind a pictograph, a key
+//! cap's base or an ideograph. Tag characters never stay: a flag made of them loses its country.
 
 /// Parameters of a control sequence beyond which it is not taken for one.
 const SEQUENCE_MAX: usize = 64;
@@ -67,7 +72,56 @@ pub(super) fn folded(text: &str, max_chars: usize, tab: &str) -> String {
     out
 }
 
-/// Whether a terminal, or a reader's eye, could be led astray by `c`.
+/// Whether a reader of data, who sees no shape, should get `c` as an escape.
+#[must_use]
+pub(crate) fn needs_escape(c: char) -> bool {
+    acts(c) || is_invisible(c)
+}
+
+/// Characters that take no room: what Unicode calls default-ignorable, and the controls of hieroglyphs, of music and of
+/// shorthand.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Signs that are drawn as pictures, or can be.
+fn is_pictograph(c: char) -> bool {
+    matches!(c,
+        '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'
+        | '\u{2190}'..='\u{21ff}'
+        | '\u{2300}'..='\u{23ff}'
+        | '\u{24c2}'
+        | '\u{25a0}'..='\u{27bf}'
+        | '\u{2900}'..='\u{297f}'
+        | '\u{2b00}'..='\u{2bff}'
+        | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}'
+        | '\u{1f000}'..='\u{1faff}')
+}
+
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Letters and marks of scripts in which joiners are part of the spelling: Arabic to Sinhala, Myanmar, Khmer, Mongolian.
+fn joins(c: char) -> bool {
+    matches!(c,
+        '\u{620}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17b3}' | '\u{17b6}'..='\u{17ff}'
+        | '\u{1820}'..='\u{18aa}')
+}
+
+/// Whether a terminal, or a reader's eye, could be led astray by `c` wherever it stands.
 #[must_use]
 pub(super) fn acts(c: char) -> bool {
     c.is_control()
@@ -87,11 +141,43 @@ enum Shown {
 /// The text as a sequence of harmless parts.
 struct Pieces<'a> {
     rest: &'a str,
+    /// What was shown last.
+    last: Option<char>,
+    /// What was shown last and takes room.
+    base: Option<char>,
 }
 
 impl<'a> Pieces<'a> {
     fn new(text: &'a str) -> Pieces<'a> {
-        Pieces { rest: text }
+        // A mark of byte order says nothing at the beginning.
+        Pieces { rest: text.strip_prefix('\u{feff}').unwrap_or(text), last: None, base: None }
+    }
+
+    /// Whether an invisible character shapes what stands around it.
+    fn shapes(&self, c: char, after: &str) -> bool {
+        let next = after.chars().next();
+        let directly = self.last == self.base;
+        match (c, self.base) {
+            (_, None) => false,
+            ('\u{200d}', Some(base)) if is_pictograph(base) => {
+                (directly || self.last == Some('\u{fe0f}')) && next.is_some_and(is_pictograph)
+            }
+            ('\u{200c}' | '\u{200d}', Some(base)) => directly && joins(base) && next.is_some_and(joins),
+            ('\u{fe0e}' | '\u{fe0f}', Some(base)) if directly => {
+                let key_cap = matches!(base, '0'..='9' | '#' | '*') && next == Some('\u{20e3}');
+                key_cap || is_pictograph(base)
+            }
+            ('\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}', Some(base)) => directly && is_ideograph(base),
+            (_, Some(_)) => false,
+        }
+    }
+
+    fn show(&mut self, c: char) -> Shown {
+        self.last = Some(c);
+        if !is_invisible(c) {
+            self.base = Some(c);
+        }
+        Shown::Char(c)
     }
 }
 
@@ -108,13 +194,21 @@ impl Iterator for Pieces<'_> {
                 continue;
             }
             self.rest = after;
-            return Some(match c {
+            let shown = match c {
                 '\n' | '\u{2028}' | '\u{2029}' => Shown::LineEnd,
                 '\r' if after.starts_with('\n') => continue,
                 '\t' => Shown::Tab,
-                c if acts(c) => Shown::Char(picture(c)),
-                c => Shown::Char(c),
-            });
+                c if is_invisible(c) && !self.shapes(c, after) => {
+                    self.rest = after.trim_start_matches(is_invisible);
+                    self.show('\u{fffd}')
+                }
+                c if acts(c) => self.show(picture(c)),
+                c => self.show(c),
+            };
+            if matches!(shown, Shown::LineEnd | Shown::Tab) {
+                (self.last, self.base) = (None, None);
+            }
+            return Some(shown);
         }
     }
 }
@@ -155,6 +249,45 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_no_room_is_shown_as_one_mark() {
+        let tags: String = "delete it all".chars().filter_map(|c| char::from_u32(0xe0000 + u32::from(c))).collect();
+        let selectors: String = (0xe0100..0xe0140).filter_map(char::from_u32).collect();
+        let rows = [
+            ("zero width", "a\u{200b}\u{200b}b", "a\u{fffd}b"),
+            ("joiners between words", "pass\u{200d}word\u{200c}s", "pass\u{fffd}word\u{fffd}s"),
+            ("a soft hyphen", "ab\u{ad}cd", "ab\u{fffd}cd"),
+            ("a mark of byte order, first and later", "\u{feff}a\u{feff}b", "a\u{fffd}b"),
+            ("annotations", "a\u{fff9}b\u{fffa}c\u{fffb}", "a\u{fffd}b\u{fffd}c\u{fffd}"),
+            ("fillers", "\u{3164}\u{115f}x\u{ffa0}", "\u{fffd}x\u{fffd}"),
+            ("invisible operators", "f\u{2061}x\u{2063}", "f\u{fffd}x\u{fffd}"),
+            ("tags", &format!("fine{tags}."), "fine\u{fffd}."),
+            ("selectors behind a letter", &format!("fine{selectors}."), "fine\u{fffd}."),
+            ("selectors behind a picture", &format!("😀{selectors}."), "😀\u{fffd}."),
+            ("two selectors behind a picture", "❤\u{fe0f}\u{fe0f}", "❤\u{fe0f}\u{fffd}"),
+            ("a flag of tags", "🏴\u{e0067}\u{e0062}\u{e007f}", "🏴\u{fffd}"),
+            ("a joiner that joins nothing", "👩\u{200d} x", "👩\u{fffd} x"),
+        ];
+        for (what, text, expected) in rows {
+            assert_eq!(lines(text), expected, "{what}");
+            assert_eq!(data(text), expected, "{what}");
+            assert_eq!(one_line(text, 80), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_shapes_the_text_around_it_stays() {
+        for text in [
+            "👩\u{200d}💻 👩🏽\u{200d}🚀 👨\u{200d}👩\u{200d}👧",
+            "❤\u{fe0f}\u{200d}🔥 ✔\u{fe0f} ☎\u{fe0e} 1\u{fe0f}\u{20e3} 🇩🇪",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "葛\u{e0100} 神\u{fe00}",
+        ] {
+            assert_eq!(lines(text), text);
+        }
+    }
+
+    #[test]
     fn a_sequence_that_never_ends_is_shown() {
         assert_eq!(lines("\x1b[12"), "␛[12");
         assert_eq!(lines("\x1b[12é"), "␛[12é");
@@ -173,8 +306,35 @@ mod tests {
         let part = prop_oneof![
             any::<char>().prop_map(String::from),
             prop::sample::select(vec![
-                "\x1b", "[", "]", "\x07", "\u{9b}", "\r", "\n", "\t", "\u{202e}", "\x1b[2J", "\x1b]0;", "\x1bP",
-                "\x7f", "é", "日", "m", "1;",
+                "\x1b",
+                "[",
+                "]",
+                "\x07",
+                "\u{9b}",
+                "\r",
+                "\n",
+                "\t",
+                "\u{202e}",
+                "\x1b[2J",
+                "\x1b]0;",
+                "\x1bP",
+                "\x7f",
+                "é",
+                "日",
+                "m",
+                "1;",
+                "\u{200d}",
+                "\u{200c}",
+                "\u{fe0f}",
+                "\u{e0041}",
+                "\u{e0100}",
+                "\u{ad}",
+                "\u{feff}",
+                "👩",
+                "🏽",
+                "ی",
+                "1",
+                "\u{20e3}",
             ])
             .prop_map(String::from),
         ];

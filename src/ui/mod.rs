@@ -84,6 +84,7 @@ pub use banner::Banner;
 pub use ending::Ending;
 pub use json::{FORMAT_VERSION, Json, StreamJson};
 pub use modes::ScreenModes;
+pub use object::harmless_json;
 pub use piece::{ERASE, Piece, PieceKind, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};

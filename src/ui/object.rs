@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::clean::acts;
+use super::clean::needs_escape;
 
 /// One JSON object on one line, its fields in the order in which they are given.
 #[derive(Debug)]
@@ -35,15 +35,25 @@ impl Object {
     }
 }
 
-/// JSON leaves DEL, C1 and bidirectional controls as they are inside strings; a terminal would obey them. They stand
-/// as escapes instead, which mean the same. Outside of strings JSON has no such characters.
+/// A JSON text that shows all that is in it and that no terminal obeys.
+#[must_use]
+pub fn harmless_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    push_harmless(&mut out, json);
+    out
+}
+
+/// JSON leaves DEL, C1, bidirectional controls and invisible characters as they are inside strings; a terminal would obey
+/// them, and a reader would not see them. They stand as escapes instead, which mean the same. Outside of strings JSON has
+/// no such characters but the line ends of a pretty form.
 fn push_harmless(out: &mut String, json: &str) {
-    if !json.contains(acts) {
+    let needs_escape = |c: char| c != '\n' && needs_escape(c);
+    if !json.contains(needs_escape) {
         out.push_str(json);
         return;
     }
     for c in json.chars() {
-        if acts(c) {
+        if needs_escape(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 // Writing to a String cannot fail.
@@ -52,5 +62,23 @@ fn push_harmless(out: &mut String, json: &str) {
         } else {
             out.push(c);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless_json;
+
+    #[test]
+    fn what_nobody_sees_or_a_terminal_obeys_is_an_escape_that_means_the_same() {
+        let text = "a\u{9b}31m\u{7f}\u{202e}\u{200b}\u{e0041}\u{fe0f}\u{ad}é日\u{1b}";
+        let json = serde_json::to_string_pretty(&serde_json::json!({ "task": text })).expect("JSON");
+        let shown = harmless_json(&json);
+        assert_eq!(
+            shown,
+            "{\n  \"task\": \"a\\u009b31m\\u007f\\u202e\\u200b\\udb40\\udc41\\ufe0f\\u00adé日\\u001b\"\n}"
+        );
+        let back: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        assert_eq!(back["task"], text);
     }
 }

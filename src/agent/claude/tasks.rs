@@ -5,7 +5,7 @@
 //! CLI begins (facts §1). The order differs: 2.1.197 says `task_updated`, begins the turn, then notifies; 2.1.329 notifies
 //! first. One that was stopped is not reported on either, nor is a sub-agent's own (both measured).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::stream::Raw;
 use crate::stream::message::{BackgroundTask, TaskProgress};
@@ -146,6 +146,9 @@ impl Tasks {
 
     /// A tool call returned: with it ended what it ran in the foreground.
     pub(super) fn tool_returned(&mut self, tool_use_id: &str) {
+        if self.tasks.is_empty() {
+            return;
+        }
         self.tasks
             .retain(|_, task| task.in_background != Some(false) || task.tool_use_id.as_deref() != Some(tool_use_id));
     }
@@ -171,7 +174,8 @@ impl Tasks {
 
     /// The whole list of background tasks (2.1.329). What is missing there is not open; tasks in the foreground are not listed.
     pub(super) fn listed(&mut self, listed: &[BackgroundTask<'_>], tool_is_open: impl Fn(&str) -> bool) {
-        let names = |id: &str| listed.iter().any(|task| task.task_id.as_deref() == Some(id));
+        let ids: BTreeSet<&str> = listed.iter().filter_map(|task| task.task_id.as_deref()).collect();
+        let names = |id: &str| ids.contains(id);
         self.tasks.retain(|id, task| {
             matches!(task.phase, Phase::Owed | Phase::Heard) || task.in_foreground(&tool_is_open) || names(id)
         });

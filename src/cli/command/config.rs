@@ -44,7 +44,7 @@ pub fn run(args: ConfigArgs, context: &Context) -> Result<ExitCode, CliError> {
     match args.what.unwrap_or(ConfigCommand::Show { json: false }) {
         ConfigCommand::Show { json } => show(json, context)?,
         ConfigCommand::Path { json } => path(json, context)?,
-        ConfigCommand::Schema => context.printer.line(format_args!("{:#}", schema())),
+        ConfigCommand::Schema => context.printer.json(format_args!("{:#}", schema())),
     }
     Ok(ExitCode::COMPLETED)
 }
@@ -53,7 +53,7 @@ fn show(json: bool, context: &Context) -> Result<(), CliError> {
     let resolved = context.settings(Flags::default())?;
     trust::tell(&resolved.not_agreed, context);
     if json {
-        context.printer.line(format_args!("{:#}", as_json(&resolved)));
+        context.printer.json(format_args!("{:#}", as_json(&resolved)));
         return Ok(());
     }
     let rows: Vec<(&str, String, String)> = resolved
@@ -113,7 +113,7 @@ fn path(json: bool, context: &Context) -> Result<(), CliError> {
             files.iter().map(|(file, found)| json!({ "path": file.display().to_string(), "exists": found })).collect();
         context
             .printer
-            .line(format_args!("{:#}", json!({ "files": files, "state": dirs.state.display().to_string() })));
+            .json(format_args!("{:#}", json!({ "files": files, "state": dirs.state.display().to_string() })));
         return Ok(());
     }
     for (file, found) in files {

@@ -76,7 +76,7 @@ pub fn run(args: DoctorArgs, context: &Context) -> Result<ExitCode, CliError> {
     let findings = examine(context, dirs, &project);
     let failed = findings.iter().any(|finding| finding.state == State::Fail);
     if args.json {
-        context.printer.line(format_args!("{:#}", json!({ "ok": !failed, "findings": findings })));
+        context.printer.json(format_args!("{:#}", json!({ "ok": !failed, "findings": findings })));
     } else {
         for finding in &findings {
             print(finding, &context.printer);

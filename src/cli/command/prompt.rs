@@ -40,7 +40,7 @@ pub fn run(args: PromptArgs, context: &Context) -> Result<ExitCode, CliError> {
             "sha256": prompt.sha256,
             "text": prompt.text,
         });
-        printer.line(format_args!("{object:#}"));
+        printer.json(format_args!("{object:#}"));
     } else if args.path {
         printer.line(shown_path);
     } else {

@@ -31,7 +31,7 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
         let summaries: Vec<&RunSummary> = list.runs.iter().map(|(_, summary)| summary).collect();
         let text = serde_json::to_string_pretty(&summaries)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.line(text);
+        context.printer.json(text);
         return Ok(ExitCode::COMPLETED);
     }
     if list.runs.is_empty() {

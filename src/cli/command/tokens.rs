@@ -106,7 +106,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     }
     let rows: Vec<Row> = pools.iter().flat_map(|pool| rows(pool, &states, now_unix_ms)).collect();
     if json {
-        context.printer.line(format_args!("{:#}", serde_json::json!({ "tokens": rows })));
+        context.printer.json(format_args!("{:#}", serde_json::json!({ "tokens": rows })));
         return Ok(ExitCode::COMPLETED);
     }
     if rows.is_empty() {
@@ -175,7 +175,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         | ProbeVerdict::Unknown { .. } => false,
     });
     if json {
-        context.printer.line(format_args!("{:#}", serde_json::json!({ "usable": usable, "tokens": all })));
+        context.printer.json(format_args!("{:#}", serde_json::json!({ "usable": usable, "tokens": all })));
     } else {
         if all.is_empty() {
             context.printer.talk(NoCredential);

@@ -97,7 +97,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
         .collect();
     let shown = put_on_top(&cache, file, &seen);
     if args.json {
-        context.printer.line(format_args!("{:#}", as_json(&seen, &shown, &settings.usage, now_unix_ms)));
+        context.printer.json(format_args!("{:#}", as_json(&seen, &shown, &settings.usage, now_unix_ms)));
     } else {
         let zone = TimeZone::system();
         let paint = |paint, text: &str| context.printer.paint(paint, text);

@@ -8,6 +8,7 @@ mod doctor;
 mod errors;
 mod files;
 mod help;
+mod hostile;
 mod init;
 mod library;
 mod prompt;

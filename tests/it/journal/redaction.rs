@@ -286,3 +286,41 @@ fn a_long_hostile_line_is_redacted_in_linear_time() {
         assert!(out.len() <= json.len());
     }
 }
+
+/// Each character of the text as an escape of JSON, at this depth of JSON in JSON.
+fn escaped(text: &str, depth: u32) -> String {
+    let backslashes = "\\".repeat(1 << depth);
+    text.encode_utf16().map(|unit| format!("{backslashes}u{unit:04x}")).collect()
+}
+
+#[test]
+fn escapes_of_json_hide_no_secret_at_any_depth() {
+    let own = "päss/wörd-🔑-of-the-user";
+    let redactor = Redactor::with_values([own]);
+    for (kind, secret) in samples().into_iter().chain([("value", own.to_owned())]) {
+        // Real line ends of a key are controls, which stay escaped.
+        let secret = secret.replace('\n', " ");
+        for depth in 0..3 {
+            let whole = format!("\"key={} end\"", escaped(&secret, depth));
+            let (head, tail) = secret.split_at(secret.char_indices().nth(3).unwrap().0);
+            let part = format!("\"key={head}{} end\"", escaped(tail, depth));
+            let slashes = format!("\"key={} end\"", secret.replace('/', &format!("{}/", "\\".repeat(1 << depth))));
+            for json in [whole, part, slashes] {
+                let expected = format!("\"key=[redacted:{kind}] end\"");
+                assert_eq!(redactor.json_str(&json), expected, "{kind} {json}");
+                assert_eq!(redactor.text(&json), expected, "{kind} {json}");
+                assert_eq!(redactor.json_str(&expected), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn escapes_around_what_is_no_secret_stay_as_they_are() {
+    let redactor = Redactor::new();
+    let json = r#"{"text":"\u00e9 \/ \u001b[0m C:\\users \\u0041","nested":"{\"a\":\"\\u0041\"}"}"#;
+    assert_eq!(redactor.json_str(json), json);
+    let mixed = format!(r#"{{"text":"\u001b[0m \u0073k-ant-api03-{}","n":1}}"#, "a1b2c3d4e5f6a7b8c9d0");
+    let redacted = redactor.json_str(&mixed).into_owned();
+    assert_eq!(redacted, r#"{"text":"\u001b[0m [redacted:anthropic]","n":1}"#);
+}
