@@ -20,7 +20,8 @@ mod exit;
 mod misuse;
 mod printer;
 mod recording;
-mod reset_time;
+#[cfg(test)]
+mod seen;
 mod task;
 mod trust;
 

@@ -8,6 +8,9 @@ use crate::config::Env;
 use crate::config::env::NO_COLOR;
 use crate::ui::{clean, harmless_json};
 
+/// The columns of a terminal that does not say.
+const DEFAULT_COLUMNS: u16 = 80;
+
 /// Stdout and stderr. A reader that went away (`ccc runs | head -1`), or a terminal that did, is no error and no
 /// panic: from then on nothing is written there. Any other failure, such as a full disk, is kept for [`Printer::fault`].
 pub struct Printer {
@@ -15,6 +18,7 @@ pub struct Printer {
     err: Mutex<Stream>,
     color_out: bool,
     color_err: bool,
+    columns: Option<u16>,
 }
 
 struct Stream {
@@ -59,6 +63,7 @@ impl Printer {
         Self {
             color_out: color && io::stdout().is_terminal(),
             color_err: color && io::stderr().is_terminal(),
+            columns: out_columns(),
             out: Mutex::new(Stream::new(Box::new(io::stdout()))),
             err: Mutex::new(Stream::new(Box::new(io::stderr()))),
         }
@@ -72,7 +77,21 @@ impl Printer {
             err: Mutex::new(Stream::new(err)),
             color_out: false,
             color_err: false,
+            columns: None,
         }
+    }
+
+    /// As if stdout were a terminal of that width.
+    #[must_use]
+    pub fn with_columns(mut self, columns: u16) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// The columns of the terminal that stdout is; `None` for a pipe or a file, whose lines may have any length.
+    #[must_use]
+    pub fn columns(&self) -> Option<u16> {
+        self.columns
     }
 
     /// Whether stdout takes colour.
@@ -146,6 +165,15 @@ impl Printer {
     pub fn fault(&self) -> Option<io::Error> {
         lock(&self.out).fault.take()
     }
+}
+
+fn out_columns() -> Option<u16> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let said = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| size.ws_col);
+    Some(if said > 0 { said } else { DEFAULT_COLUMNS })
 }
 
 impl fmt::Debug for Printer {

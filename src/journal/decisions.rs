@@ -2,7 +2,7 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
-use super::reader::{EntryKind, JournalReader, ReadError};
+use super::reader::{Entry, EntryKind, JournalReader, ReadError};
 use super::record::JournalInput;
 use crate::core::{Decision, Input, Tick};
 
@@ -13,6 +13,8 @@ pub struct Told {
     pub n: u64,
     /// When it was taken.
     pub tick: Tick,
+    /// The wall clock at that moment, reckoned from the last input that tells it, in unix milliseconds.
+    pub unix_ms: Option<i64>,
     /// What was decided, and why.
     pub decision: Decision,
     /// Number and kind of the last input before it; a decision is always made while one is handled.
@@ -21,7 +23,7 @@ pub struct Told {
 
 /// The decisions of a journal, in order.
 pub fn decisions<R: BufRead, I: JournalInput>(reader: JournalReader<R, I>) -> Decisions<R, I> {
-    Decisions { reader, after: None }
+    Decisions { reader, after: None, clock: None }
 }
 
 /// The iterator of [`decisions`]. A gap is passed over; who needs to know of it reads the entries.
@@ -29,6 +31,8 @@ pub fn decisions<R: BufRead, I: JournalInput>(reader: JournalReader<R, I>) -> De
 pub struct Decisions<R: BufRead, I = Input> {
     reader: JournalReader<R, I>,
     after: Option<(u64, &'static str)>,
+    /// The last input that tells the wall clock: its time in the run and by the clock.
+    clock: Option<(Tick, i64)>,
 }
 
 impl<R: BufRead, I: JournalInput> Iterator for Decisions<R, I> {
@@ -45,13 +49,21 @@ impl<R: BufRead, I: JournalInput> Iterator for Decisions<R, I> {
                 Err(error) => return Some(Err(error)),
             };
             match entry.kind {
-                EntryKind::In(input) => self.after = Some((entry.n, input.kind())),
+                EntryKind::In(input) => {
+                    self.after = Some((entry.n, input.kind()));
+                    self.clock = input.unix_ms().map(|unix_ms| (entry.tick, unix_ms)).or(self.clock);
+                }
                 EntryKind::Gap(_) => {}
                 EntryKind::Act(action) => {
                     if action.get().starts_with("{\"decide\"")
                         && let Ok(Decide { decide }) = serde_json::from_str(action.get())
                     {
-                        return Some(Ok(Told { n: entry.n, tick: entry.tick, decision: decide, after: self.after }));
+                        let unix_ms = self.clock.map(|(tick, unix_ms)| {
+                            let since_ms = entry.tick.as_ms().saturating_sub(tick.as_ms());
+                            unix_ms.saturating_add_unsigned(since_ms)
+                        });
+                        let Entry { n, tick, .. } = entry;
+                        return Some(Ok(Told { n, tick, unix_ms, decision: decide, after: self.after }));
                     }
                 }
             }

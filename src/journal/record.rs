@@ -181,6 +181,8 @@ pub trait JournalInput: Serialize + DeserializeOwned {
     fn kind(&self) -> &'static str;
     /// Whether this program knows an input of that kind.
     fn knows(kind: &str) -> bool;
+    /// The wall clock at which it became known, where it says so, in unix milliseconds.
+    fn unix_ms(&self) -> Option<i64>;
 }
 
 /// What a journal records as actions.
@@ -198,6 +200,21 @@ impl JournalInput for Input {
     }
     fn knows(kind: &str) -> bool {
         INPUT_KINDS.contains(&kind)
+    }
+    fn unix_ms(&self) -> Option<i64> {
+        match self {
+            Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
+            Input::Tokens { .. }
+            | Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Line { .. }
+            | Input::Progress { .. }
+            | Input::WriteFailed { .. }
+            | Input::Exited { .. }
+            | Input::CheckFinished { .. }
+            | Input::TreeMeasured { .. }
+            | Input::Operator(_) => None,
+        }
     }
 }
 
@@ -244,6 +261,21 @@ impl JournalInput for CommandInput {
     }
     fn knows(kind: &str) -> bool {
         COMMAND_INPUT_KINDS.contains(&kind)
+    }
+    fn unix_ms(&self) -> Option<i64> {
+        match self {
+            CommandInput::Began { unix_ms, .. }
+            | CommandInput::Tokens { unix_ms, .. }
+            | CommandInput::Resumed { unix_ms }
+            | CommandInput::Elapsed { unix_ms } => Some(*unix_ms),
+            CommandInput::Spawned { .. }
+            | CommandInput::SpawnFailed { .. }
+            | CommandInput::Exited { .. }
+            | CommandInput::Stopped { .. }
+            | CommandInput::CtrlC { .. }
+            | CommandInput::Beat { .. }
+            | CommandInput::Operator(_) => None,
+        }
     }
 }
 

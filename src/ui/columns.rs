@@ -14,7 +14,7 @@ fn of_char(c: char) -> usize {
 }
 
 /// Columns of `text`, which must be one clean line without colours.
-pub(super) fn of(text: &str) -> usize {
+pub(crate) fn of(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
 
@@ -31,7 +31,7 @@ fn fit(text: &str, columns: usize) -> usize {
 }
 
 /// `text` in at most `columns`, a cut marked by `…`. One clean line without colours.
-pub(super) fn cut(text: &str, columns: usize) -> String {
+pub(crate) fn cut(text: &str, columns: usize) -> String {
     if fit(text, columns) == text.len() {
         return text.to_owned();
     }
@@ -44,7 +44,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 
 /// Breaks one clean line into rows of at most `columns`: at spaces where that is possible, inside a word where not.
 /// Rows after the first keep the line's own indentation when it leaves half of the room, and that room for a wide character.
-pub(super) fn wrap(line: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let text = line.trim_end();
     let indent = text.len() - text.trim_start_matches(' ').len();

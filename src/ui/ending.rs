@@ -1,6 +1,6 @@
 use super::banner::row;
 use super::clean;
-use super::format::{clock, money};
+use super::format::{money, seconds};
 use super::object::Object;
 use super::style::{Ink, Style};
 use crate::core::{Finish, Outcome, Tick};
@@ -65,9 +65,9 @@ impl Ending<'_> {
         if finish.rotations > 0 {
             line("rotations", &finish.rotations.to_string());
         }
-        line("elapsed", &clock(tick.as_ms()));
+        line("elapsed", &seconds(tick.as_ms()));
         if finish.waited_ms > 0 {
-            line("waited", &clock(finish.waited_ms));
+            line("waited", &seconds(finish.waited_ms));
         }
         line("cost", &money(finish.cost_usd));
         line("journal", self.run_dir);

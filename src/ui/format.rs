@@ -1,31 +1,60 @@
-//! Times and money as people read them.
+//! Times, durations and money as people read them: one format in the whole program.
+//!
+//! | what | function | form |
+//! |---|---|---|
+//! | how long something took | [`span`] | `820ms`, `12.3s`, `12m 05s`, `1h 02m`, `3d 04h` |
+//! | how long something has lasted, or how far away it is | [`seconds`] | `0s`, `12s`, `12m 05s`, `1h 02m`, `3d 04h` |
+//! | where in a run something stands | [`position`] | `0:00:07`, `1:02:07`, `26:02:07` |
+//! | a bound, as the user wrote it | [`bound`] | `8h`, `15m`, `90s`, `500ms` |
+//! | when an event of today happened | [`time_of_day`] | `07:03:12` |
+//! | on which day | [`date`] | `2026-11-27` |
+//! | when something of any day happened | [`date_and_time`] | `2026-11-27 07:03` |
+//! | when something will happen, or did not long ago | [`moment`] | `14:05`, `Sat 14:05`, `2026-11-27 14:05` |
+//! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)` |
+//!
+//! Times are told in the zone that is handed in, which is the user's: `TimeZone::system()`, read at the edge, so that `TZ`
+//! counts. Nothing here reads a clock or the environment.
 
-/// A span: `820ms`, `12.3s`, `12m 05s`, `1h 02m 07s`.
-pub(super) fn span(ms: u64) -> String {
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// How long something took: `820ms`, `12.3s`, `12m 05s`, `1h 02m`, `3d 04h`.
+pub(crate) fn span(ms: u64) -> String {
     let s = ms / 1_000;
     if ms < 1_000 {
         format!("{ms}ms")
     } else if s < 60 {
         format!("{s}.{}s", ms % 1_000 / 100)
     } else {
-        clock(ms)
+        seconds(ms)
     }
 }
 
-/// A span in whole seconds, for something that counts on: `12s`, `12m 05s`, `1h 02m 07s`.
-pub(super) fn clock(ms: u64) -> String {
+/// A span in whole seconds, for something that counts on or down: `12s`, `12m 05s`, `1h 02m`, `3d 04h`.
+pub(crate) fn seconds(ms: u64) -> String {
     let s = ms / 1_000;
-    if s < 60 {
-        format!("{s}s")
-    } else if s < 3_600 {
-        format!("{}m {:02}s", s / 60, s % 60)
-    } else {
-        format!("{}h {:02}m {:02}s", s / 3_600, s / 60 % 60, s % 60)
+    let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{s}s"),
+        (0, 0, minutes) => format!("{minutes}m {:02}s", s % 60),
+        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
+        (days, hours, _) => format!("{days}d {hours:02}h"),
     }
+}
+
+/// How far `unix_ms` lies from `now_unix_ms`, in [`seconds`]; what is past is `0s` away.
+pub(crate) fn away(unix_ms: i64, now_unix_ms: i64) -> String {
+    seconds(u64::try_from(unix_ms.saturating_sub(now_unix_ms)).unwrap_or(0))
+}
+
+/// Where in a run something stands: `0:00:07`, `1:02:07`.
+pub(crate) fn position(ms: u64) -> String {
+    let s = ms / 1_000;
+    format!("{}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
 }
 
 /// A bound as the user wrote it: `8h`, `15m`, `90s`, `500ms`.
-pub(super) fn bound(ms: u64) -> String {
+pub(crate) fn bound(ms: u64) -> String {
     if ms == 0 || !ms.is_multiple_of(1_000) {
         return format!("{ms}ms");
     }
@@ -39,8 +68,51 @@ pub(super) fn bound(ms: u64) -> String {
     }
 }
 
+/// The time of day of an event: `07:03:12`.
+pub(crate) fn time_of_day(unix_ms: i64, zone: &TimeZone) -> String {
+    told(unix_ms, zone, "%H:%M:%S")
+}
+
+/// The day: `2026-11-27`.
+pub(crate) fn date(unix_ms: i64, zone: &TimeZone) -> String {
+    told(unix_ms, zone, "%Y-%m-%d")
+}
+
+/// Date and time: `2026-11-27 07:03`.
+pub(crate) fn date_and_time(unix_ms: i64, zone: &TimeZone) -> String {
+    told(unix_ms, zone, "%Y-%m-%d %H:%M")
+}
+
+/// A time as it is told now: `14:05`; with the day of the week when it is another day, with the date when it is a week away.
+pub(crate) fn moment(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+    const WEEK_MS: i64 = 6 * 24 * 3_600_000;
+    let zoned = |ms| Timestamp::from_millisecond(ms).ok().map(|time| time.to_zoned(zone.clone()));
+    let same_day = zoned(unix_ms).zip(zoned(now_unix_ms)).is_some_and(|(then, now)| then.date() == now.date());
+    if same_day {
+        told(unix_ms, zone, "%H:%M")
+    } else if unix_ms.saturating_sub(now_unix_ms).saturating_abs() < WEEK_MS {
+        told(unix_ms, zone, "%a %H:%M")
+    } else {
+        date_and_time(unix_ms, zone)
+    }
+}
+
+/// A [`moment`] to come and how far away it is: `14:05 (in 2h 15m)`.
+pub(crate) fn due(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+    let away = away(unix_ms, now_unix_ms);
+    if Timestamp::from_millisecond(unix_ms).is_err() {
+        return format!("in {away}");
+    }
+    format!("{} (in {away})", moment(unix_ms, now_unix_ms, zone))
+}
+
+fn told(unix_ms: i64, zone: &TimeZone, form: &str) -> String {
+    Timestamp::from_millisecond(unix_ms)
+        .map_or_else(|_| "an unknown time".to_owned(), |time| time.to_zoned(zone.clone()).strftime(form).to_string())
+}
+
 /// Dollars; `unknown` rather than nothing spent.
-pub(super) fn money(usd: Option<f64>) -> String {
+pub(crate) fn money(usd: Option<f64>) -> String {
     match usd {
         None => "unknown".to_owned(),
         // Small sums are not nothing.
@@ -50,7 +122,7 @@ pub(super) fn money(usd: Option<f64>) -> String {
 }
 
 /// `word` with an `s` unless there is one of it, after its number.
-pub(super) fn count(n: usize, word: &str) -> String {
+pub(crate) fn count(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
@@ -58,12 +130,55 @@ pub(super) fn count(n: usize, word: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Fri 2026-11-20 18:06:57 UTC
+    const NOW_MS: i64 = 1_795_198_017_000;
+
     #[test]
-    fn spans_read_as_people_write_them() {
-        let shown: Vec<_> = [0, 820, 12_345, 59_999, 60_000, 725_000, 3_727_000].map(span).into();
-        assert_eq!(shown, ["0ms", "820ms", "12.3s", "59.9s", "1m 00s", "12m 05s", "1h 02m 07s"]);
-        assert_eq!(clock(12_345), "12s");
+    fn durations_read_as_people_write_them() {
+        let ms = [0, 820, 12_345, 59_999, 60_000, 725_000, 3_727_000, 86_399_999, 273_600_000];
+        assert_eq!(
+            ms.map(span),
+            ["0ms", "820ms", "12.3s", "59.9s", "1m 00s", "12m 05s", "1h 02m", "23h 59m", "3d 04h"]
+        );
+        assert_eq!(ms.map(seconds), ["0s", "0s", "12s", "59s", "1m 00s", "12m 05s", "1h 02m", "23h 59m", "3d 04h"]);
+        assert_eq!(
+            ms.map(position),
+            ["0:00:00", "0:00:00", "0:00:12", "0:00:59", "0:01:00", "0:12:05", "1:02:07", "23:59:59", "76:00:00"]
+        );
         assert_eq!([28_800_000, 900_000, 90_000, 60_000, 1_500].map(bound), ["8h", "15m", "90s", "60s", "1500ms"]);
+    }
+
+    #[test]
+    fn a_time_to_come_is_a_local_time_and_how_far_away_it_is() {
+        for (seconds, expected) in [
+            (8_100, "20:21 (in 2h 15m)"),
+            (8_159, "20:22 (in 2h 15m)"),
+            (3_600, "19:06 (in 1h 00m)"),
+            (900, "18:21 (in 15m 00s)"),
+            (30, "18:07 (in 30s)"),
+            (0, "18:06 (in 0s)"),
+            (-5, "18:06 (in 0s)"),
+            (21_600, "Sat 00:06 (in 6h 00m)"),
+            (273_600, "Mon 22:06 (in 3d 04h)"),
+            (604_800, "2026-11-27 18:06 (in 7d 00h)"),
+        ] {
+            assert_eq!(due(NOW_MS + seconds * 1_000, NOW_MS, &TimeZone::UTC), expected, "{seconds}");
+        }
+        let east = TimeZone::fixed(jiff::tz::offset(6));
+        assert_eq!(due(NOW_MS + 8_100_000, NOW_MS, &east), "02:21 (in 2h 15m)");
+        assert_eq!(due(i64::MAX, NOW_MS, &east), "in 106751970389d 13h");
+    }
+
+    #[test]
+    fn times_are_told_in_the_users_zone() {
+        // The zone comes with the program, so this fails where it cannot be found.
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        assert_eq!(time_of_day(NOW_MS, &berlin), "19:06:57");
+        assert_eq!(date_and_time(NOW_MS, &berlin), "2026-11-20 19:06");
+        assert_eq!(time_of_day(NOW_MS, &TimeZone::UTC), "18:06:57");
+        assert_eq!(time_of_day(i64::MAX, &berlin), "an unknown time");
+        let summer = NOW_MS - 150 * 86_400_000;
+        assert_eq!(time_of_day(summer, &berlin), "20:06:57");
     }
 
     #[test]

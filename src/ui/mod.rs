@@ -65,10 +65,10 @@
 
 mod banner;
 pub mod clean;
-mod columns;
+pub(crate) mod columns;
 mod diff;
 mod ending;
-mod format;
+pub(crate) mod format;
 mod json;
 mod limits;
 mod modes;

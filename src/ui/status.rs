@@ -1,5 +1,5 @@
 use super::columns;
-use super::format::{clock, money};
+use super::format::{money, seconds};
 use super::piece::ERASE;
 use super::style::{Ink, Style};
 use crate::core::Tick;
@@ -44,7 +44,7 @@ impl Status {
             return None;
         }
         let room = columns - 1;
-        let elapsed = clock(tick.as_ms());
+        let elapsed = seconds(tick.as_ms());
         let cost = self.cost_usd.map(|usd| money(Some(usd)));
         let long = self.iteration_text("iteration ", " of ");
         let short = self.iteration_text("", "/");

@@ -75,6 +75,29 @@ fn the_speed_of_a_replay_changes_when_it_is_shown_and_not_what() {
 }
 
 #[test]
+fn an_explanation_tells_the_time_of_day_in_the_users_zone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = demo().display().to_string();
+    let told = |zone: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ccc"));
+        let output = command.args(["explain", &run]).env("HOME", dir.path()).env("TZ", zone).output().expect("ccc");
+        text(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let journal = fs::read_to_string(demo().join("journal.jsonl")).expect("a journal");
+    let began: Value = serde_json::from_str(journal.lines().nth(1).expect("an input")).expect("JSON");
+    let unix_ms = began["in"]["began"]["unix_ms"].as_i64().expect("a time");
+    let began = jiff::Timestamp::from_millisecond(unix_ms).expect("a time");
+    for (zone, offset) in [("UTC", 0), ("Asia/Kolkata", 19_800), ("XYZ+3", -10_800)] {
+        let zone_there = jiff::tz::TimeZone::fixed(jiff::tz::Offset::from_seconds(offset).expect("an offset"));
+        let there = began.to_zoned(zone_there);
+        let lines = told(zone);
+        assert_eq!(lines[2], there.strftime("%Y-%m-%d").to_string(), "{zone}");
+        assert!(lines[3].starts_with(&there.strftime("%H:%M:%S  0:00:00  ").to_string()), "{zone}: {}", lines[3]);
+        assert!(lines[4..].iter().all(|line| line.contains("  0:00:")), "{lines:#?}");
+    }
+}
+
+#[test]
 fn a_journal_that_cannot_be_read_is_named_with_what_to_do() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir_all(dir.path().join("run/journal.jsonl")).expect("mkdir");

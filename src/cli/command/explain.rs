@@ -3,16 +3,20 @@
 use std::io::BufRead;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Printer};
 use crate::journal::{JournalInput, JournalReader, RunKind, decisions, run_kind};
-use crate::ui::clean;
+use crate::ui::{clean, columns, format};
 
 /// How much of a reason one line shows, in characters.
 const WHY_CHARS: usize = 400;
 
 /// Tell, decision by decision, what happened in a run and why.
+///
+/// Each line begins with the local time and the time since the run began (h:mm:ss), and ends with the number and kind of
+/// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
     /// The run's id, the beginning of it, or its directory. Without it, the newest run.
@@ -48,17 +52,66 @@ fn tell<R: BufRead, I: JournalInput>(
     context: &Context,
 ) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
-    printer.line(format_args!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
-    printer.line(format_args!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
+    let zone = TimeZone::system();
+    rows(printer, "", &format!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
+    rows(printer, "", &format!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
+    let mut day = None;
     for told in decisions(reader) {
         let told = told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        let seconds = told.tick.as_ms() as f64 / 1_000.0;
+        let today = told.unix_ms.map(|unix_ms| format::date(unix_ms, &zone));
+        if today != day
+            && let Some(today) = &today
+        {
+            printer.line(today);
+        }
+        day = today.or(day);
+        let time = told.unix_ms.map_or_else(|| " ".repeat(8), |unix_ms| format::time_of_day(unix_ms, &zone));
+        let moment = format!("{time} {:>8}  ", format::position(told.tick.as_ms()));
         let after = told.after.map(|(n, kind)| format!("#{n} {kind}")).unwrap_or_default();
-        printer.line(format_args!(
-            "{seconds:>10.3} s  {:<36}  because {}  [{after}]",
-            clean::one_line(&told.decision.what, WHY_CHARS),
-            clean::one_line(&told.decision.why, WHY_CHARS),
-        ));
+        let what = clean::one_line(&told.decision.what, WHY_CHARS);
+        let why = format!("because {}  [{after}]", clean::one_line(&told.decision.why, WHY_CHARS));
+        if printer.columns().is_some() {
+            rows(printer, &moment, &what);
+            rows(printer, &" ".repeat(moment.len()), &why);
+        } else {
+            printer.line(format_args!("{moment}{what:<36}  {why}"));
+        }
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// A text after `lead`, on a terminal broken between words into rows that stand below one another.
+fn rows(printer: &Printer, lead: &str, text: &str) {
+    let Some(room) = printer.columns().map(|columns| usize::from(columns).saturating_sub(lead.len())) else {
+        return printer.line(format_args!("{lead}{text}"));
+    };
+    let mut lead = lead.to_owned();
+    for row in columns::wrap(text, room) {
+        printer.line(format_args!("{lead}{row}"));
+        lead = " ".repeat(lead.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::seen::Seen;
+
+    #[test]
+    fn an_explanation_fits_the_width_of_the_terminal() {
+        let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/runs/demo");
+        let told = |columns: Option<u16>| {
+            let seen = Seen::default();
+            let args = ExplainArgs { run: Some(demo.to_owned()) };
+            run(args, &seen.context(std::path::Path::new("/"), columns)).expect("explained");
+            seen.text()
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let piped = told(None);
+        for width in [60, 80, 120] {
+            let text = told(Some(width));
+            assert!(text.lines().all(|line| columns::of(line) <= usize::from(width)), "{width}: {text}");
+            assert_eq!(words(&text), words(&piped), "no word is broken or lost at {width} columns");
+        }
+    }
 }

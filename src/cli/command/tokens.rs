@@ -6,8 +6,6 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::usage::span;
-use crate::cli::reset_time::reset_time;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, trust};
 use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
@@ -17,6 +15,7 @@ use crate::tokens::{
     Credential, Fingerprint, Http, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
 };
 use crate::ui::clean;
+use crate::ui::format::{away, due};
 
 /// How much of a label a line shows, in characters.
 const LABEL_CHARS: usize = 60;
@@ -214,7 +213,7 @@ impl Checked {
         let (paint, words) = Self::verdict_in_words(probed, now_unix_ms, zone);
         match self.answered_unix_ms.filter(|_| self.kept) {
             None => (paint, words),
-            Some(at) => (paint, format!("{words}, learnt {} ago", span(now_unix_ms.saturating_sub(at)))),
+            Some(at) => (paint, format!("{words}, learnt {} ago", away(now_unix_ms, at))),
         }
     }
 
@@ -223,7 +222,7 @@ impl Checked {
             ProbeVerdict::Valid => (Paint::Green, probed.verdict.to_string()),
             ProbeVerdict::Limited { until_unix_ms: Some(until), window } => {
                 let window = window.as_ref().map(|window| format!(", {}", clean::one_line(window, LABEL_CHARS)));
-                let until = reset_time(*until, now_unix_ms, zone);
+                let until = due(*until, now_unix_ms, zone);
                 (Paint::Yellow, format!("limited until {until}{}", window.unwrap_or_default()))
             }
             ProbeVerdict::Limited { until_unix_ms: None, .. } | ProbeVerdict::Throttled { .. } => {
@@ -297,7 +296,7 @@ impl Row {
             (State::Unknown, _) => (Paint::Dim, "unknown".to_owned()),
             (State::Limited, None) => (Paint::Yellow, "limited".to_owned()),
             (State::Limited, Some(until)) => {
-                (Paint::Yellow, format!("limited until {}", reset_time(until, now_unix_ms, zone)))
+                (Paint::Yellow, format!("limited until {}", due(until, now_unix_ms, zone)))
             }
         }
     }
@@ -331,7 +330,7 @@ fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, cont
             };
             let resets = window
                 .resets_at_unix_s
-                .map(|at| format!(", resets {}", reset_time(at.saturating_mul(1_000), now_unix_ms, &zone)));
+                .map(|at| format!(", resets {}", due(at.saturating_mul(1_000), now_unix_ms, &zone)));
             let name = clean::one_line(&window.name, LABEL_CHARS);
             printer.line(format_args!("    {name:<12}  {used}{}", resets.unwrap_or_default()));
         }

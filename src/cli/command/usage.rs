@@ -23,6 +23,7 @@ use crate::tokens::{
     Credential, CredentialKind, Hosts, Http, MANAGED_SETTINGS, NoCredential, Pool, SharedTokens, TokenStates,
 };
 use crate::ui::clean;
+use crate::ui::format::{away, due, moment};
 
 /// How many tokens are asked about at once.
 const AT_ONCE: usize = 8;
@@ -161,7 +162,7 @@ fn put_on_top(cache: &UsageCache, file: UsageFile, seen: &[Seen]) -> UsageFile {
 
 /// What there is to say about the asking.
 fn note(refreshed: &Refreshed, entry: Option<&Entry>, asked_for: bool, now_unix_ms: i64) -> Option<String> {
-    let again = |at: i64| format!("may be asked again in {}", span(at.saturating_sub(now_unix_ms)));
+    let again = |at: i64| format!("may be asked again in {}", away(at, now_unix_ms));
     let fault = entry.and_then(|entry| entry.fault.as_deref());
     match (refreshed, fault) {
         (Refreshed::Learnt(_), fault) => fault.map(str::to_owned),
@@ -247,14 +248,17 @@ fn as_text(
         if identity.refused {
             let _ = writeln!(out, "  {}", paint(Paint::Red, "refused by the provider"));
         }
-        if let Some(until) = identity.limited_until_unix_ms {
-            let when =
-                format!("spent for {} more, until {}", span(until.saturating_sub(now_unix_ms)), local(until, zone));
+        if let Some(at) = identity.limited_until_unix_ms {
+            let when = format!("spent until {}", due(at, now_unix_ms, zone));
             let _ = writeln!(out, "  {}", paint(Paint::Red, &when));
         }
         if let Some(at) = identity.checked_unix_ms {
-            let ago = span(now_unix_ms.saturating_sub(at));
-            let _ = writeln!(out, "  {}", paint(Paint::Dim, &format!("last checked {ago} ago ({})", local(at, zone))));
+            let ago = away(now_unix_ms, at);
+            let _ = writeln!(
+                out,
+                "  {}",
+                paint(Paint::Dim, &format!("last checked {ago} ago ({})", moment(at, now_unix_ms, zone)))
+            );
         }
         if let Some(note) = note {
             let _ = writeln!(out, "  {}", paint(Paint::Dim, &clean::one_line(note, SHOWN_CHARS)));
@@ -307,7 +311,7 @@ fn percentage(percent: f64) -> String {
 fn reset(window: &UsageWindow, now_unix_ms: i64, zone: &TimeZone) -> String {
     window.resets_at_epoch.map_or_else(String::new, |at| {
         let at_ms = at.saturating_mul(1_000);
-        format!("resets in {} ({})", span(at_ms.saturating_sub(now_unix_ms)), local(at_ms, zone))
+        format!("resets {}", due(at_ms, now_unix_ms, zone))
     })
 }
 
@@ -317,29 +321,6 @@ fn extra_words(extra: &ExtraUsage) -> String {
         (None, Some(used)) if used > 0.0 => "in use, without a monthly limit".to_owned(),
         (None, Some(_) | None) => "allowed".to_owned(),
     }
-}
-
-/// `2h 15m`, `3d 4h`, `12m`, `45s`.
-pub(in crate::cli) fn span(ms: i64) -> String {
-    let s = ms.max(0) / 1_000;
-    let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
-    if days > 0 {
-        format!("{days}d {hours}h")
-    } else if hours > 0 {
-        format!("{hours}h {minutes}m")
-    } else if minutes > 0 {
-        format!("{minutes}m")
-    } else {
-        format!("{s}s")
-    }
-}
-
-/// A time where the user is: `Fri 15 Jan 10:15`.
-fn local(at_unix_ms: i64, zone: &TimeZone) -> String {
-    Timestamp::from_millisecond(at_unix_ms).map_or_else(
-        |_| "unknown".to_owned(),
-        |time| time.to_zoned(zone.clone()).strftime("%a %d %b %H:%M").to_string(),
-    )
 }
 
 fn as_json(seen: &[Seen], top: &UsageFile, thresholds: &UsageSettings, now_unix_ms: i64) -> Value {
@@ -456,16 +437,16 @@ mod tests {
             text(&[first, second, third]),
             "\
 CLAUDE_CODE_OAUTH_TOKEN (OAuth token), in use: CRITICAL
-  5 hours           █████████████████░░░  82.5 %  WARN      resets in 2h 15m (Fri 15 Jan 11:15)
-  7 days            ██░░░░░░░░░░░░░░░░░░    12 %  OK        resets in 3d 4h (Mon 18 Jan 13:00)
+  5 hours           █████████████████░░░  82.5 %  WARN      resets 11:15 (in 2h 15m)
+  7 days            ██░░░░░░░░░░░░░░░░░░    12 %  OK        resets Mon 13:00 (in 3d 04h)
   7 days, opus      ████████████████████   100 %  CRITICAL
   extra usage       2.4 % of the monthly limit
-  last checked 45s ago (Fri 15 Jan 08:59)
+  last checked 45s ago (08:59)
 
 login (login): unknown
   5 hours           unknown until the first answer
   7 days            unknown until the first answer
-  spent for 15m more, until Fri 15 Jan 09:15
+  spent until 09:15 (in 15m 00s)
   the login has expired; run `claude`, which renews it
 
 ANTHROPIC_API_KEY (API key): unknown
@@ -493,11 +474,9 @@ ANTHROPIC_API_KEY (API key): unknown
     }
 
     #[test]
-    fn a_bar_is_never_longer_than_its_place_and_spans_are_short() {
+    fn a_bar_is_never_longer_than_its_place() {
         assert_eq!([0.0, 2.4, 2.5, 50.0, 100.0, 900.0].map(|p| bar(p).matches('█').count()), [0, 0, 1, 10, 20, 20]);
         assert!([0.0, 33.0, 900.0].iter().all(|p| bar(*p).chars().count() == BAR_CELLS));
-        let shown = [-5, 0, 45_999, 60_000, 8_100_000, 86_400_000, 273_600_000].map(span);
-        assert_eq!(shown, ["0s", "0s", "45s", "1m", "2h 15m", "1d 0h", "3d 4h"]);
     }
 
     #[test]

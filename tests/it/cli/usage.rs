@@ -37,8 +37,10 @@ fn the_windows_are_shown_and_kept_and_not_asked_for_again() {
     for says in [
         "CLAUDE_CODE_OAUTH_TOKEN (OAuth token, fingerprint ",
         "): CRITICAL\n",
-        "82.5 %  WARN      resets in 2h 15m (",
-        "91 %  CRITICAL  resets in 3d 4h (",
+        "82.5 %  WARN      resets ",
+        "(in 2h 15m)\n",
+        "91 %  CRITICAL  resets ",
+        "(in 3d 04h)\n",
         "7 days, opus      unknown until the first answer\n",
         "last checked 0s ago (",
     ] {
@@ -120,7 +122,12 @@ fn a_setup_token_is_unknown_until_an_answer_tells() {
     });
     sandbox.write(&format!("{STATE}/tokens.json"), heard.to_string());
     let second = seen(&sandbox, &provider, &[], &OAUTH);
-    assert!(second.starts_with("exit code 0\n") && second.contains("81 %  WARN      resets in 1h 0m"), "{second}");
+    assert!(
+        second.starts_with("exit code 0\n")
+            && second.contains("81 %  WARN      resets ")
+            && second.contains("(in 1h 00m)"),
+        "{second}"
+    );
     let cache: Value = serde_json::from_str(&sandbox.read(&format!("{STATE}/usage-cache.json"))).expect("JSON");
     assert_eq!((&cache["five_hour"]["utilization"], &cache["seven_day"]), (&json!(81.0), &Value::Null));
     assert_eq!(provider.asked().len(), 1);
@@ -203,7 +210,12 @@ fn an_api_key_is_unknown_until_it_is_asked_by_a_message() {
     assert!(shown.starts_with("exit code 1\n") && shown.contains("unknown until the first answer"), "{shown}");
     assert_eq!(provider.asked().len(), 0);
     let shown = seen(&sandbox, &provider, &["--refresh"], &key);
-    assert!(shown.starts_with("exit code 0\n") && shown.contains("92 %  CRITICAL  resets in 1h 0m"), "{shown}");
+    assert!(
+        shown.starts_with("exit code 0\n")
+            && shown.contains("92 %  CRITICAL  resets ")
+            && shown.contains("(in 1h 00m)"),
+        "{shown}"
+    );
     assert_eq!(provider.lines(), ["POST /v1/messages"]);
 }
 

@@ -56,7 +56,7 @@ fn piped_text_is_one_line_per_event() {
       iterations 3
       restarts   1
       rotations  1
-      elapsed    1h 02m 21s
+      elapsed    1h 02m
       waited     58m 20s
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -145,39 +145,39 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     waiting · iteration 2 of 20 · 40s · $0.42 · until 03:00⏎
     ⌫
     ▸ restarting · iteration 2 of 20 · the model was silent for…
-    restarting · iteration 2 of 20 · 1h 00m 00s · $0.42⏎
+    restarting · iteration 2 of 20 · 1h 00m · $0.42⏎
     ⌫→ continue: Go on.
-    restarting · iteration 2 of 20 · 1h 00m 01s · $0.42⏎
+    restarting · iteration 2 of 20 · 1h 00m · $0.42⏎
     ⌫
     ▸ reviewing · iteration 2 of 20
-    reviewing · iteration 2 of 20 · 1h 01m 40s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫→ the critic is briefed
-    reviewing · iteration 2 of 20 · 1h 01m 40s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫critic ● Read src/lib.rs
-    reviewing · iteration 2 of 20 · 1h 01m 41s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫critic: `product` has no test for zero.
-    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫↻ verdict 2 of 20: feedback
-    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫→ the agent gets the critic's feedback
-    reviewing · iteration 2 of 20 · 1h 01m 43s · $0.42⏎
+    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
     ⌫
     ▸ working · iteration 3 of 20
-    working · iteration 3 of 20 · 1h 01m 43s · $0.42⏎
+    working · iteration 3 of 20 · 1h 01m · $0.42⏎
     ⌫you: And keep it short.
-    working · iteration 3 of 20 · 1h 02m 00s · $0.42⏎
+    working · iteration 3 of 20 · 1h 02m · $0.42⏎
     ⌫✓ check passed: cargo test (9.0s)
-    working · iteration 3 of 20 · 1h 02m 10s · $0.42⏎
+    working · iteration 3 of 20 · 1h 02m · $0.42⏎
     ⌫✓ verdict 3 of 20: completed
         Everything asked for is there.
         I ran the tests.
-    working · iteration 3 of 20 · 1h 02m 20s · $0.42⏎
+    working · iteration 3 of 20 · 1h 02m · $0.42⏎
     ⌫⌫
     Completed: the critic agrees that the task is done
       iterations 3
       restarts   1
       rotations  1
-      elapsed    1h 02m 21s
+      elapsed    1h 02m
       waited     58m 20s
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -278,7 +278,7 @@ fn what_is_unknown_is_null_and_never_zero() {
       iterations 3
       restarts   1
       rotations  1
-      elapsed    1h 02m 21s
+      elapsed    1h 02m
       waited     58m 20s
       cost       unknown
       journal    /home/me/.local/state/ccc/runs/20261120-ab12

@@ -77,13 +77,13 @@ fn the_status_line_fits_any_width() {
     for (columns, expected) in [
         (7, ""),
         (8, "waiting"),
-        (20, "waiting"),
-        (21, "waiting · 1h 02m 05s"),
-        (40, "waiting · 2/20 · 1h 02m 05s · $0.42"),
-        (80, "waiting · iteration 2 of 20 · 1h 02m 05s · $0.42 · until 03:00 for 鍵🔑 77b0de…"),
+        (16, "waiting"),
+        (17, "waiting · 1h 02m"),
+        (40, "waiting · 2/20 · 1h 02m · $0.42"),
+        (80, "waiting · iteration 2 of 20 · 1h 02m · $0.42 · until 03:00 for 鍵🔑 77b0de, wh…"),
         (
             200,
-            "waiting · iteration 2 of 20 · 1h 02m 05s · $0.42 · until 03:00 for 鍵🔑 77b0de, which is the earliest of all resets",
+            "waiting · iteration 2 of 20 · 1h 02m · $0.42 · until 03:00 for 鍵🔑 77b0de, which is the earliest of all resets",
         ),
     ] {
         let mut terminal = working(columns);
