@@ -31,7 +31,9 @@ impl Sink for &mut Memory {
     fn put_blob(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
-    fn sync_soon(&mut self) {}
+    fn sync_soon(&mut self, _: u64) -> Option<ccc::journal::Durable> {
+        None
+    }
     fn take_sync_error(&mut self) -> Option<String> {
         None
     }

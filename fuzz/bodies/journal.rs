@@ -213,7 +213,9 @@ impl Sink for Disk<'_> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn sync_soon(&mut self) {}
+    fn sync_soon(&mut self, _: u64) -> Option<ccc::journal::Durable> {
+        None
+    }
 
     fn take_sync_error(&mut self) -> Option<String> {
         None

@@ -255,9 +255,17 @@ impl World {
 
     fn send(&mut self, send: Send, at_once: &mut VecDeque<Input>) {
         let line = self.core.plan().agent.encode_turn(&send.turn, send.kind, &send.text);
-        self.write(send.proc, line, at_once);
-        // A turn is what a power cut must not take away; nobody waits for the disk here.
-        self.journal.sync_soon();
+        // A turn that a power cut takes out of the journal after the agent had it would be given again. The child's writer
+        // waits until it stands on the disk; the loop does not.
+        let durable = self.journal.sync_soon();
+        let Some(child) = self.children.get(&send.proc) else { return };
+        let sent = match durable {
+            Some(durable) => child.write_after(line, move || durable.wait()),
+            None => child.write(line),
+        };
+        if let Err(error) = sent {
+            at_once.push_back(Input::WriteFailed { proc: send.proc, message: error.to_string() });
+        }
     }
 
     fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {

@@ -18,6 +18,7 @@ impl World {
             alive: awaited.alive,
         });
         self.heart.beat(&self.phase_written, awaits, unix_ms);
+        self.journal.sync_news_soon();
     }
 
     pub(super) fn write_summary(&mut self, phase: &str) {
@@ -56,7 +57,8 @@ impl World {
             resume,
             kind: None,
         };
-        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor.now()) {
+        let redactor = self.redactor.now();
+        if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &redactor) {
             tracing::warn!(%error, "the run's summary could not be written");
         }
         self.beat();

@@ -1,14 +1,18 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{LOCK, make_private_dir, open_private};
 
-/// How often a lock that is only looked at is asked for again.
-const PROBES_OUTWAITED: u32 = 1_000;
+/// How long a lock that is only looked at is asked for again, and how often. The one who looks holds it for microseconds,
+/// but may lose the processor just then, for as long as a busy machine likes.
+const LOOK_OUTWAITED_MS: u64 = 10_000;
+/// See [`LOOK_OUTWAITED_MS`].
+const ASK_AGAIN_MS: u64 = 1;
 
 /// Who holds a lock; it stands in the lock's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,7 +174,7 @@ impl Drop for HeldFile {
 /// Takes the lock; `false` when another process holds it for itself. [`RunLock::holder`] shares it for a moment, which
 /// must not look like a holder: as long as it can be shared, nobody owns it.
 fn lock_exclusive(file: &File) -> io::Result<bool> {
-    for _ in 0..PROBES_OUTWAITED {
+    for _ in 0..LOOK_OUTWAITED_MS / ASK_AGAIN_MS {
         match file.try_lock() {
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) => {}
@@ -181,7 +185,8 @@ fn lock_exclusive(file: &File) -> io::Result<bool> {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        std::thread::yield_now();
+        // By time and not by number of tries: a thousand tries are over before a looker has its processor back.
+        std::thread::park_timeout(Duration::from_millis(ASK_AGAIN_MS));
     }
     Ok(false)
 }

@@ -14,6 +14,7 @@
 //! {"n":3,"t":9,"in_blob":{"sha256":…,"bytes":…,"kind":"line"}}      an input over 64 KiB, in blobs/<sha256>
 //! {"n":4,"t":9,"act_blob":{…}}                                      an action over 64 KiB
 //! {"t":9,"gap":{"from":5,"to":9,"error":…}}                         entries that the disk did not take
+//! {"t":9,"synced":4}                                                entries up to 4 are on the disk, payloads too
 //! ```
 //!
 //! The run of a command (`ccc supervise`) has `"kind":"command"` in its header, and [`crate::core::command`]'s plan, inputs and
@@ -34,6 +35,24 @@
 //! journals that lack it. An old ccc that *appends* to a newer journal (resume) is stopped by the same rules, because it
 //! reads the journal first.
 //!
+//! # Power cuts
+//! A thread syncs (`sync.rs`), in this order: payloads, the names of the payloads, the journal, and at the beginning the
+//! directories above; then `run.json`, written beside its place, synced, renamed, and the directory synced. It is asked
+//! with every turn that is sent, and otherwise with every beat of the heartbeat, at most five seconds apart.
+//!
+//! The promise: **a turn reaches the agent only after its record, and all before it, is on the disk.** The child's writer
+//! waits for that, not the loop, and for two seconds at most; a disk that takes longer is told. So what a power cut can
+//! take are facts since the last turn that was sent, and of these the last five seconds. That is what a ccc that was
+//! killed a little earlier would not have known either, and a resume finds out from the session's own record.
+//!
+//! `synced` lines say how far the journal was on the disk. Damage (a hole of zeros, a line or payload cut short, missing
+//! or wrong) after the last of them is the torn tail of a power cut: it is dropped, and told. Damage before it is named
+//! damage: the journal is not gone on with. A header without `marks` is of a ccc that wrote no such lines; there
+//! only a last line without its end, and a payload of the very last entry, are a torn tail.
+//!
+//! Not synced are: `lock` and the sessions' locks (a reboot frees them), `heartbeat.json` (a beat that a power cut takes
+//! is none that anybody needs).
+//!
 //! # Trust
 //! Secrets cannot get in: the core knows none, and [`Redactor`] goes over every encoded line, payload and summary.
 //! For a replay to meet the very same inputs, the driver redacts an agent's line ([`Redactor::json_str`]) before the core
@@ -44,6 +63,7 @@
 //! nothing never fails the run ([`JournalWriter`]).
 
 mod decisions;
+pub mod disk;
 pub mod export;
 mod lock;
 mod reader;
@@ -53,6 +73,7 @@ mod run_dir;
 mod sink;
 mod spelling;
 mod summary;
+mod sync;
 mod writer;
 
 pub use decisions::{Decisions, Told, decisions};
@@ -66,6 +87,7 @@ pub use redact::{MIN_VALUE_BYTES, Redactor, SharedRedactor};
 pub use run_dir::{RunDir, RunDirError, RunList, run_id};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
 pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};
+pub use sync::{Durable, SYNC_WAIT_MS};
 pub use writer::{BACKLOG_LIMIT_BYTES, JournalNews, JournalWriter, Lost, TRY_AGAIN_MS};
 
 /// The journal's file in a run's directory.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::record::{
     BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES,
-    MAX_NUMBER, RunKind, sha256_hex,
+    MAX_NUMBER, RunKind, Trace, sha256_hex,
 };
 use crate::core::command::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
@@ -38,12 +38,13 @@ pub enum EntryKind<I = Input> {
     Gap(Gap),
 }
 
-/// A last line that was not written to its end: ccc or the machine died in the middle of it.
+/// An end that was not written as it was meant: ccc died in the middle of a line, or the machine lost its power before the
+/// last lines or their payloads had reached the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Torn {
-    /// Its number in the file, from 1.
+    /// The first line that is not whole, by its number in the file, from 1.
     pub line: u64,
-    /// How much of it is there.
+    /// How much of the file is dropped.
     pub bytes: u64,
 }
 
@@ -154,6 +155,20 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether a power cut before the last sync can be the cause.
+    fn may_be_torn(&self) -> bool {
+        match self {
+            ReadError::Damaged { .. } | ReadError::WrongBlob { .. } => true,
+            ReadError::MissingBlob { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            ReadError::Io { .. }
+            | ReadError::NoHeader { .. }
+            | ReadError::BadHeader { .. }
+            | ReadError::TooNew { .. }
+            | ReadError::UnknownInput { .. }
+            | ReadError::OtherKind { .. } => false,
+        }
+    }
+
     pub(super) fn io(path: &Path, source: io::Error) -> ReadError {
         ReadError::Io { path: path.to_owned(), source }
     }
@@ -161,7 +176,8 @@ impl ReadError {
 
 /// Reads a journal from its beginning; an iterator of its entries.
 ///
-/// A last line without its line end is dropped ([`JournalReader::tail`] tells), also while the run is still writing.
+/// A last line without its line end is dropped ([`JournalReader::tail`] tells), also while the run is still writing; and so
+/// is what a power cut has damaged at the end, as far as the journal does not say that it had reached the disk.
 /// Unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is an error, because a replay
 /// without it would be another run. After an error the iterator ends.
 #[derive(Debug)]
@@ -174,6 +190,8 @@ pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
     line_number: u64,
     tail: Tail,
     ended: bool,
+    /// Lines that say how far it is on the disk were read.
+    marked: bool,
     inputs: PhantomData<fn() -> I>,
 }
 
@@ -183,9 +201,23 @@ pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
 /// As [`JournalReader::open`].
 pub fn run_kind(path: &Path) -> Result<RunKind, ReadError> {
     let path = journal_in(path);
-    let file = open_regular(&path).map_err(|fault| ReadError::io(&path, fault.into()))?;
+    let file = open(&path)?;
     let mut line = Vec::with_capacity(4096);
     Ok(read_header(&path, &mut BufReader::new(file), &mut line)?.kind)
+}
+
+/// A run's directory without a journal is that of a run which a power cut ended before anything had reached the disk.
+fn open(path: &Path) -> Result<File, ReadError> {
+    open_regular(path).map_err(|fault| {
+        let source = io::Error::from(fault);
+        let begun =
+            path.file_name().is_some_and(|name| name == super::JOURNAL_FILE) && path.parent().is_some_and(Path::is_dir);
+        if begun && source.kind() == io::ErrorKind::NotFound {
+            ReadError::NoHeader { path: path.to_owned() }
+        } else {
+            ReadError::io(path, source)
+        }
+    })
 }
 
 fn journal_in(path: &Path) -> PathBuf {
@@ -194,7 +226,8 @@ fn journal_in(path: &Path) -> PathBuf {
 
 fn read_header(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Header, ReadError> {
     read_line(reader, line).map_err(|source| ReadError::io(path, source))?;
-    if line.pop() != Some(b'\n') {
+    // No header of ours begins with a zero: a power cut came before anything had reached the disk.
+    if line.pop() != Some(b'\n') || line.first() == Some(&0) {
         return Err(ReadError::NoHeader { path: path.to_owned() });
     }
     parse_header(path, line)
@@ -245,7 +278,7 @@ impl<I: JournalInput> JournalReader<BufReader<File>, I> {
     /// As [`JournalReader::open`].
     pub fn open_of(path: &Path) -> Result<Self, ReadError> {
         let path = journal_in(path);
-        let file = open_regular(&path).map_err(|fault| ReadError::io(&path, fault.into()))?;
+        let file = open(&path)?;
         Self::of_reader(&path, BufReader::with_capacity(READ_BUFFER_BYTES, file))
     }
 }
@@ -284,6 +317,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             tail: Tail { good_bytes: line.len() as u64 + 1, next_n: 1, last_tick: Tick::ZERO, torn: None },
             line,
             ended: false,
+            marked: false,
             inputs: PhantomData,
         })
     }
@@ -330,8 +364,35 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         }
     }
 
+    /// The end, when the damage at the current line can be that of a power cut; the error when it cannot.
+    fn torn_or(&mut self, error: ReadError) -> Result<Option<Entry<I>>, ReadError> {
+        let torn_from = self.line_number;
+        let mut bytes = self.line.len() as u64;
+        let (mut synced, mut entries_follow) = (0, false);
+        loop {
+            read_line(&mut self.reader, &mut self.line).map_err(|source| ReadError::io(&self.path, source))?;
+            if self.line.is_empty() {
+                break;
+            }
+            bytes += self.line.len() as u64;
+            if let Ok(trace) = serde_json::from_slice::<Trace>(&self.line) {
+                synced = trace.synced.unwrap_or(0).max(synced);
+                entries_follow |= trace.n.is_some();
+            }
+        }
+        let marked = self.header.marks || self.marked || synced > 0;
+        let payload = matches!(error, ReadError::MissingBlob { .. } | ReadError::WrongBlob { .. });
+        let torn = if marked { synced < self.tail.next_n } else { payload && !entries_follow };
+        if !torn {
+            return Err(error);
+        }
+        self.tail.torn = Some(Torn { line: torn_from, bytes });
+        Ok(None)
+    }
+
     /// The entry on a parsed line; `None` for a kind of line that a newer ccc added.
     fn entry(&mut self, line: Line<I>) -> Result<Option<Entry<I>>, ReadError> {
+        self.marked |= line.synced.is_some();
         let tick = line.t.unwrap_or(self.tail.last_tick);
         if tick.0 > MAX_NUMBER {
             return Err(self.damaged(0, format!("a time of {} µs", tick.0)));
@@ -449,7 +510,11 @@ impl<R: BufRead, I: JournalInput> Iterator for JournalReader<R, I> {
         if self.ended {
             return None;
         }
-        let next = self.next_entry().transpose();
+        let next = match self.next_entry() {
+            Err(error) if error.may_be_torn() => self.torn_or(error),
+            next => next,
+        };
+        let next = next.transpose();
         self.ended = !matches!(next, Some(Ok(_)));
         next
     }

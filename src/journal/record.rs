@@ -66,6 +66,9 @@ pub struct Header {
     /// What kind of run it is.
     #[serde(default, skip_serializing_if = "RunKind::is_agent")]
     pub kind: RunKind,
+    /// Whether lines of the journal say how far it has reached the disk. The writer sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub marks: bool,
     /// The plan, as it was written; [`Header::plan`] parses it.
     pub plan: Box<RawValue>,
 }
@@ -83,6 +86,7 @@ impl Header {
             prompt_sha256: sha256_hex(plan.critic.prompt.as_bytes()),
             version: version.to_owned(),
             kind: RunKind::Agent,
+            marks: false,
             plan: serde_json::value::to_raw_value(plan)?,
         })
     }
@@ -99,6 +103,7 @@ impl Header {
             prompt_sha256: String::new(),
             version: version.to_owned(),
             kind: RunKind::Command,
+            marks: false,
             plan: serde_json::value::to_raw_value(plan)?,
         })
     }
@@ -142,8 +147,8 @@ pub struct Gap {
     pub error: String,
 }
 
-/// One line after the header, as the reader sees it. Exactly one of the last five is set; none of them
-/// when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
+/// One line after the header, as the reader sees it. Exactly one of the five after the time is set; none of them
+/// in a line that says how far the journal is on the disk, or when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "I: DeserializeOwned")]
 pub(super) struct Line<I> {
@@ -159,11 +164,23 @@ pub(super) struct Line<I> {
     pub(super) act_blob: Option<BlobRef>,
     #[serde(default, deserialize_with = "present")]
     pub(super) gap: Option<Gap>,
+    pub(super) synced: Option<u64>,
 }
 
 /// A member that is there says something: a `null` in its place would silently leave an entry out.
 fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A line that says how far the journal has reached the disk, or one with a number: what stands after damage.
+#[derive(Debug, Deserialize)]
+pub(super) struct Trace {
+    /// The last entry on the disk, with its payload and all before it.
+    #[serde(default)]
+    pub(super) synced: Option<u64>,
+    /// The number of an entry.
+    #[serde(default)]
+    pub(super) n: Option<u64>,
 }
 
 /// The same line without a look into the input: used to tell *why* [`Line`] could not be read.
@@ -208,6 +225,7 @@ impl JournalInput for Input {
             | Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }
+            | Input::Noise { .. }
             | Input::Progress { .. }
             | Input::WriteFailed { .. }
             | Input::Exited { .. }

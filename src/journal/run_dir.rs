@@ -1,11 +1,10 @@
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::disk::{Disk, SystemDisk};
 use super::lock::{Holder, LockError, RunLock};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
-use crate::files::make_private_dir;
 
 /// How many candidates an error names.
 const CANDIDATES_SHOWN: usize = 8;
@@ -98,12 +97,18 @@ impl RunDir {
     /// # Errors
     /// When there is one of that name, or it cannot be made.
     pub fn create(state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
+        Self::create_on(&SystemDisk, state_dir, run_id)
+    }
+
+    /// The same on another disk.
+    ///
+    /// # Errors
+    /// As [`RunDir::create`].
+    pub fn create_on(disk: &dyn Disk, state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
         let dir = RunDir::at(state_dir, run_id)?;
         let runs = state_dir.join("runs");
-        make_private_dir(&runs).map_err(|source| RunDirError::Io { path: runs, source })?;
-        let mut builder = std::fs::DirBuilder::new();
-        builder.mode(0o700);
-        builder.create(&dir.path).map_err(|source| {
+        disk.make_dirs(&runs).map_err(|source| RunDirError::Io { path: runs, source })?;
+        disk.make_dir(&dir.path).map_err(|source| {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 RunDirError::Exists { path: dir.path.clone() }
             } else {
@@ -111,7 +116,7 @@ impl RunDir {
             }
         })?;
         let blobs = dir.blobs();
-        make_private_dir(&blobs).map_err(|source| RunDirError::Io { path: blobs, source })?;
+        disk.make_dirs(&blobs).map_err(|source| RunDirError::Io { path: blobs, source })?;
         Ok(dir)
     }
 

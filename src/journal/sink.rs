@@ -1,17 +1,19 @@
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
-
-use crate::files::open_private;
+use super::disk::{Disk, DiskFile, SystemDisk};
+use super::sync::{Durable, Syncer};
 
 /// How long [`Sink::close`] waits for the last bytes to reach the disk.
 pub const CLOSE_WAIT_MS: u64 = 2_000;
+/// How many payloads of this life of ccc are remembered as written; one that is forgotten is only written again.
+const BLOBS_REMEMBERED: usize = 4_096;
+/// How many directories above a journal are synced at its beginning, for any of them may have been made with the run: all,
+/// as far as paths go.
+const DIRS_SYNCED: usize = 64;
 
 /// Where a journal's bytes go. Tests put a failing one in its place.
 pub trait Sink {
@@ -27,14 +29,32 @@ pub trait Sink {
     /// Whatever the disk says.
     fn truncate(&mut self, len_bytes: u64) -> io::Result<()>;
 
-    /// Keeps a big payload under its hash. It is whole or not there at all.
+    /// Keeps a big payload under its hash. Until a power cut it is whole or not there at all.
     ///
     /// # Errors
     /// Whatever the disk says.
     fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Asks that what was written reaches the disk soon; does not wait.
-    fn sync_soon(&mut self);
+    /// Asks that what was written reaches the disk soon, and does not wait; `up_to` is the number of the last entry in
+    /// it. What is given back can be waited for, elsewhere.
+    fn sync_soon(&mut self, up_to: u64) -> Option<Durable>;
+
+    /// Whether this sink tells by [`Sink::synced`] what has reached the disk.
+    fn tells_synced(&self) -> bool {
+        false
+    }
+
+    /// The number of the last entry that has reached the disk, with all before it; 0 for none that is known.
+    fn synced(&self) -> u64 {
+        0
+    }
+
+    /// Asks that a file beside the journal is replaced as a whole, after what was written has reached the disk. False:
+    /// it cannot be done so.
+    fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
+        let _ = (path, bytes);
+        false
+    }
 
     /// What went wrong when it should have reached the disk, once.
     fn take_sync_error(&mut self) -> Option<String>;
@@ -46,8 +66,10 @@ pub trait Sink {
 /// The sink of a real run: `journal.jsonl` and `blobs/`.
 #[derive(Debug)]
 pub struct FileSink {
-    file: File,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
     blobs: PathBuf,
+    written_blobs: HashSet<String>,
     syncer: Option<Syncer>,
 }
 
@@ -57,10 +79,20 @@ impl FileSink {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(journal: &Path, blobs: &Path) -> io::Result<FileSink> {
-        let file = open_private(journal, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+        FileSink::open_on(Arc::new(SystemDisk), journal, blobs)
+    }
+
+    /// The same on another disk.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open_on(disk: Arc<dyn Disk>, journal: &Path, blobs: &Path) -> io::Result<FileSink> {
+        let file: Arc<dyn DiskFile> = Arc::from(disk.append(journal)?);
+        let dirs = journal.ancestors().skip(1).take(DIRS_SYNCED).filter(|dir| !dir.as_os_str().is_empty());
+        let dirs = dirs.map(Path::to_owned).collect();
         // Without a thread the journal is still written; only a power cut can then take its end.
-        let syncer = file.try_clone().and_then(Syncer::start).ok();
-        Ok(FileSink { file, blobs: blobs.to_owned(), syncer })
+        let syncer = Syncer::start(Arc::clone(&disk), Arc::clone(&file), blobs.to_owned(), dirs).ok();
+        Ok(FileSink { disk, file, blobs: blobs.to_owned(), written_blobs: HashSet::new(), syncer })
     }
 }
 
@@ -74,26 +106,42 @@ impl Sink for FileSink {
     }
 
     fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
-        let path = self.blobs.join(sha256);
-        // A blob's file is moved into place whole, so one that is there is right.
-        if path.exists() {
+        // One of an earlier life is written again: a power cut may have left its name and not its content.
+        if self.written_blobs.contains(sha256) {
             return Ok(());
         }
-        let mut file = tempfile::NamedTempFile::new_in(&self.blobs)?;
-        file.write_all(bytes)?;
-        file.persist(&path).map_err(|failed| failed.error)?;
+        let path = self.blobs.join(sha256);
+        let next = self.blobs.join(format!(".{sha256}.next"));
+        self.disk.write(&next, bytes)?;
+        self.disk.rename(&next, &path)?;
+        if let Some(syncer) = &self.syncer {
+            syncer.owes(path);
+        }
+        if self.written_blobs.len() >= BLOBS_REMEMBERED {
+            self.written_blobs.clear();
+        }
+        self.written_blobs.insert(sha256.to_owned());
         Ok(())
     }
 
-    fn sync_soon(&mut self) {
-        if let Some(syncer) = &self.syncer {
-            syncer.ask();
-        }
+    fn sync_soon(&mut self, up_to: u64) -> Option<Durable> {
+        self.syncer.as_ref().map(|syncer| syncer.ask(up_to))
+    }
+
+    fn tells_synced(&self) -> bool {
+        self.syncer.is_some()
+    }
+
+    fn synced(&self) -> u64 {
+        self.syncer.as_ref().map_or(0, Syncer::synced)
+    }
+
+    fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
+        self.syncer.as_ref().is_some_and(|syncer| syncer.replace(path, bytes))
     }
 
     fn take_sync_error(&mut self) -> Option<String> {
-        let syncer = self.syncer.as_ref()?;
-        lock(&syncer.error).take()
+        self.syncer.as_ref()?.take_error()
     }
 
     fn close(self) {
@@ -101,61 +149,4 @@ impl Sink for FileSink {
             syncer.finish(Duration::from_millis(CLOSE_WAIT_MS));
         }
     }
-}
-
-/// The thread that calls `fdatasync`, which can take seconds on a busy disk.
-#[derive(Debug)]
-struct Syncer {
-    ask: SyncSender<()>,
-    done: Receiver<()>,
-    error: Arc<Mutex<Option<String>>>,
-}
-
-impl Syncer {
-    fn start(file: File) -> io::Result<Syncer> {
-        // One request waits at most: it covers everything written before the thread takes it.
-        let (ask, asked) = sync_channel::<()>(1);
-        let (finished, done) = sync_channel::<()>(1);
-        let error = Arc::new(Mutex::new(None));
-        let shared = Arc::clone(&error);
-        std::thread::Builder::new().name("journal-sync".to_owned()).spawn(move || {
-            while asked.recv().is_ok() {
-                note(&shared, sync(&file));
-            }
-            note(&shared, sync(&file));
-            drop(finished);
-        })?;
-        Ok(Syncer { ask, done, error })
-    }
-
-    fn ask(&self) {
-        match self.ask.try_send(()) {
-            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
-        }
-    }
-
-    fn finish(self, wait: Duration) {
-        let Syncer { ask, done, .. } = self;
-        drop(ask);
-        // Ends by the thread's drop of its sender, or by the deadline: a hanging disk must not hang ccc.
-        let _ = done.recv_timeout(wait);
-    }
-}
-
-fn sync(file: &File) -> io::Result<()> {
-    file.sync_data()?;
-    if file.metadata()?.nlink() == 0 {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the journal was deleted while the run goes on"));
-    }
-    Ok(())
-}
-
-fn note(slot: &Mutex<Option<String>>, result: io::Result<()>) {
-    if let Err(error) = result {
-        lock(slot).get_or_insert_with(|| error.to_string());
-    }
-}
-
-fn lock(slot: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

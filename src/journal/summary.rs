@@ -1,10 +1,13 @@
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::{self, Disk, SystemDisk};
 use super::record::RunKind;
 use super::redact::Redactor;
+use super::sink::Sink;
+use super::writer::JournalWriter;
 use crate::core::Outcome;
 use crate::files::{SUMMARY, read_private};
 
@@ -118,21 +121,43 @@ impl RunSummary {
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
-    /// Replaces `run.json`: whoever reads it sees the old one or the new one, never half of one.
+    /// Replaces `run.json`: whoever reads it sees the old one or the new one, never half of one, also after a power cut.
+    /// Waits for the disk.
     ///
     /// # Errors
     /// When it cannot be written; the old one is still there.
     pub fn write(&self, path: &Path, redactor: &Redactor) -> Result<(), SummaryError> {
-        let write = || -> io::Result<()> {
-            let dir = path.parent().unwrap_or(Path::new("."));
-            let mut json = serde_json::to_vec_pretty(self)?;
-            redactor.json(&mut json);
-            json.push(b'\n');
-            let mut file = tempfile::Builder::new().prefix(".run-").suffix(".json").tempfile_in(dir)?;
-            file.write_all(&json)?;
-            file.persist(path).map_err(|failed| failed.error)?;
-            Ok(())
-        };
-        write().map_err(|source| SummaryError::Io { path: path.to_owned(), source })
+        let json = self.json(redactor);
+        let written = json.and_then(|json| disk::replace(&SystemDisk, path, &json));
+        written.map_err(|source| SummaryError::Io { path: path.to_owned(), source })
+    }
+
+    /// Replaces `run.json` without waiting for the disk: the journal's thread does it, after what is in the journal. The
+    /// first one is there at once, and on the disk later, so that a run that has just begun can be seen.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is still there.
+    pub fn write_with<S: Sink>(
+        &self,
+        journal: &mut JournalWriter<S>,
+        path: &Path,
+        redactor: &Redactor,
+    ) -> Result<(), SummaryError> {
+        let io = |source| SummaryError::Io { path: path.to_owned(), source };
+        let json = self.json(redactor).map_err(io)?;
+        if !path.exists() {
+            SystemDisk.write(path, &json).map_err(io)?;
+        }
+        if journal.replace_soon(path, &json) {
+            return Ok(());
+        }
+        disk::replace(&SystemDisk, path, &json).map_err(io)
+    }
+
+    fn json(&self, redactor: &Redactor) -> io::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        redactor.json(&mut json);
+        json.push(b'\n');
+        Ok(json)
     }
 }

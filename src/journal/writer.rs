@@ -8,6 +8,7 @@ use super::reader::{JournalReader, ReadError, Tail};
 use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, JournalAction, JournalInput, sha256_hex};
 use super::redact::Redactor;
 use super::sink::{FileSink, Sink};
+use super::sync::Durable;
 use crate::core::Tick;
 
 /// How many bytes of entries are kept while the disk takes none. Beyond it they are given up and leave a gap.
@@ -43,6 +44,10 @@ pub struct JournalWriter<S: Sink = FileSink> {
     scratch: Vec<u8>,
     backlog_limit_bytes: usize,
     trouble: Option<Trouble>,
+    /// The last entry that the journal itself says to be on the disk.
+    synced_told: u64,
+    /// Entries before this one were asked to reach the disk.
+    asked_from: u64,
 }
 
 #[derive(Debug)]
@@ -108,7 +113,14 @@ impl JournalWriter<FileSink> {
     /// # Errors
     /// When the file cannot be opened or cut.
     pub fn append_at(journal: &Path, blobs: &Path, tail: &Tail, redactor: Redactor) -> io::Result<Self> {
-        let mut sink = FileSink::open(journal, blobs)?;
+        Self::append_on(FileSink::open(journal, blobs)?, tail, redactor)
+    }
+
+    /// [`JournalWriter::append_at`] in a sink that is open.
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn append_on(mut sink: FileSink, tail: &Tail, redactor: Redactor) -> io::Result<Self> {
         if tail.torn.is_some() {
             sink.truncate(tail.good_bytes)?;
         }
@@ -135,7 +147,8 @@ impl<S: Sink> JournalWriter<S> {
     /// # Errors
     /// When the header cannot be written as JSON.
     pub fn with_sink(sink: S, header: &Header, redactor: Redactor) -> Result<Self, serde_json::Error> {
-        let mut line = serde_json::to_vec(header)?;
+        let header = Header { marks: sink.tells_synced(), ..header.clone() };
+        let mut line = serde_json::to_vec(&header)?;
         one_line(&mut line);
         redactor.json(&mut line);
         line.push(b'\n');
@@ -170,6 +183,8 @@ impl<S: Sink> JournalWriter<S> {
             scratch: Vec::with_capacity(4 * 1024),
             backlog_limit_bytes: BACKLOG_LIMIT_BYTES,
             trouble: None,
+            synced_told: 0,
+            asked_from: 1,
         }
     }
 
@@ -328,6 +343,12 @@ impl<S: Sink> JournalWriter<S> {
         if let Some(gap) = self.trouble.as_ref().and_then(|it| it.lost.as_ref()) {
             push_gap(&mut head, self.last_tick, gap);
         }
+        let synced = self.sink.synced();
+        if synced > self.synced_told && !self.pending.is_empty() {
+            push(&mut head, "{\"t\":", self.last_tick.0);
+            push(&mut head, ",\"synced\":", synced);
+            head.extend_from_slice(b"}\n");
+        }
         let whole = if head.is_empty() {
             &self.pending
         } else {
@@ -348,6 +369,7 @@ impl<S: Sink> JournalWriter<S> {
         }
         self.written_bytes += whole.len() as u64;
         self.half_written = false;
+        self.synced_told = synced;
         self.header = None;
         self.pending.clear();
         self.pending_from = self.next_n;
@@ -362,9 +384,25 @@ impl<S: Sink> JournalWriter<S> {
         Some(Lost { since_n: gap.from, entries: gap.to - gap.from + 1, first_error: trouble.first_error.clone() })
     }
 
-    /// Asks that what was committed reaches the disk soon; does not wait.
-    pub fn sync_soon(&mut self) {
-        self.sink.sync_soon();
+    /// Asks that what was committed reaches the disk soon; does not wait. What is given back can be waited for, by a
+    /// thread that may; `None` where nothing is to be waited for, above all while the disk takes nothing.
+    pub fn sync_soon(&mut self) -> Option<Durable> {
+        let durable = self.sink.sync_soon(self.pending_from - 1);
+        durable.filter(|_| self.trouble.is_none())
+    }
+
+    /// [`JournalWriter::sync_soon`], unless all that was committed was asked for already.
+    pub fn sync_news_soon(&mut self) {
+        if self.pending_from > self.asked_from {
+            self.asked_from = self.pending_from;
+            self.sink.sync_soon(self.pending_from - 1);
+        }
+    }
+
+    /// Asks that a file beside the journal is replaced as a whole, once what was committed has reached the disk. False:
+    /// it cannot be done so, and is to be done at once.
+    pub fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
+        self.sink.replace_soon(path, bytes)
     }
 
     /// Commits what is left (also in trouble, without waiting for the next try) and waits a moment until it has

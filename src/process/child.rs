@@ -83,7 +83,16 @@ impl Child {
     /// # Errors
     /// [`StdinError::QueueFull`] when the child does not read, [`StdinError::Closed`] after [`Child::close_stdin`], an error, or the end.
     pub fn write(&self, bytes: Vec<u8>) -> Result<(), StdinError> {
-        self.input.push(bytes)
+        self.input.push(bytes, None)
+    }
+
+    /// [`Child::write`], but `wait` is called before the first byte is written, by the thread that writes: what comes after
+    /// waits too, and the caller does not. It must come back by itself within seconds.
+    ///
+    /// # Errors
+    /// As [`Child::write`].
+    pub fn write_after(&self, bytes: Vec<u8>, wait: impl FnOnce() + Send + 'static) -> Result<(), StdinError> {
+        self.input.push(bytes, Some(Box::new(wait)))
     }
 
     /// Closes stdin after what is queued. For most children this is the order to end, so what is below is remembered first.

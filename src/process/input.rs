@@ -1,6 +1,7 @@
 //! Writes to a child's stdin without ever making the caller wait.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,20 @@ use super::wake::{Wake, poll};
 /// How much may wait for a child that does not read its stdin, in bytes. One message with several images fits; a second night's worth does not.
 pub const STDIN_QUEUE_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
+/// What the writer thread calls before it writes a chunk.
+type Before = Box<dyn FnOnce() + Send>;
+
+struct Chunk {
+    bytes: Vec<u8>,
+    before: Option<Before>,
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk").field("bytes", &self.bytes.len()).field("waits", &self.before.is_some()).finish()
+    }
+}
+
 /// The queue between the caller and the writer thread.
 #[derive(Debug)]
 pub(super) struct Input {
@@ -24,7 +39,7 @@ pub(super) struct Input {
 
 #[derive(Debug, Default)]
 struct State {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     /// Bytes of `chunks` and of the chunk being written.
     queued_bytes: usize,
     /// Close once `chunks` is empty.
@@ -34,7 +49,7 @@ struct State {
 }
 
 enum Next {
-    Write(Vec<u8>),
+    Write(Chunk),
     Wait,
     Close,
 }
@@ -48,8 +63,8 @@ impl Input {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues `bytes`, all or nothing.
-    pub(super) fn push(&self, bytes: Vec<u8>) -> Result<(), StdinError> {
+    /// Queues `bytes`, all or nothing; the writer thread calls `before` first.
+    pub(super) fn push(&self, bytes: Vec<u8>, before: Option<Before>) -> Result<(), StdinError> {
         let mut state = self.state();
         if state.closing || state.closed {
             return Err(StdinError::Closed);
@@ -62,7 +77,7 @@ impl Input {
             });
         }
         state.queued_bytes += bytes.len();
-        state.chunks.push_back(bytes);
+        state.chunks.push_back(Chunk { bytes, before });
         drop(state);
         self.wake.wake();
         Ok(())
@@ -110,7 +125,12 @@ impl Input {
     /// Does one chunk, or waits for one. False: nothing more can or shall be written.
     fn step(&self, stdin: &OwnedFd) -> bool {
         match self.next() {
-            Next::Write(chunk) => self.write_chunk(stdin, &chunk),
+            Next::Write(Chunk { bytes, before }) => {
+                if let Some(before) = before {
+                    before();
+                }
+                self.write_chunk(stdin, &bytes)
+            }
             Next::Wait => {
                 let woken = poll([Some((self.wake.fd(), PollFlags::IN))], None).is_ok();
                 self.wake.drain();
@@ -144,5 +164,43 @@ impl Input {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+
+    #[test]
+    fn a_chunk_waits_in_the_writer_and_not_in_the_caller() {
+        let input = Arc::new(Input::new().expect("an input"));
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (go, may_go) = mpsc::channel::<()>();
+        let (told, reached) = mpsc::channel::<()>();
+        input.push(b"first ".to_vec(), None).expect("queued");
+        let before = move || {
+            told.send(()).expect("somebody listens");
+            may_go.recv().expect("a word");
+        };
+        input.push(b"second ".to_vec(), Some(Box::new(before))).expect("queued");
+        input.push(b"third".to_vec(), None).expect("queued");
+        input.close();
+        let writing = std::thread::spawn({
+            let input = Arc::clone(&input);
+            move || input.write_all(&writer.into())
+        });
+        let mut reader = reader;
+        let mut seen = [0; 6];
+        reader.read_exact(&mut seen).expect("the first chunk");
+        reached.recv().expect("the writer waits");
+        assert_eq!(input.state().queued_bytes, b"second third".len(), "nothing after it is written either");
+        go.send(()).expect("the writer listens");
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).expect("the rest");
+        assert_eq!((&seen[..], rest.as_str()), (&b"first "[..], "second third"));
+        writing.join().expect("joined").expect("all written");
     }
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::clean;
 use super::columns;
 use super::diff::Change;
-use super::format::{clock, count, span};
+use super::format::{count, seconds, span};
 use super::limits;
 use super::piece::ERASE;
 use super::status::Status;
@@ -22,11 +22,11 @@ fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive:
     };
     let so_far = match (then, for_ms) {
         (Then::Judged, 0) => String::new(),
-        (Then::Judged | Then::GoesOn, _) => format!(" for {}", clock(for_ms)),
-        (Then::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", clock(for_ms)),
-        (Then::Hung, _) => format!(" for {}; nothing else was heard", clock(for_ms)),
+        (Then::Judged | Then::GoesOn, _) => format!(" for {}", seconds(for_ms)),
+        (Then::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", seconds(for_ms)),
+        (Then::Hung, _) => format!(" for {}; nothing else was heard", seconds(for_ms)),
     };
-    let left = clock(left_ms);
+    let left = seconds(left_ms);
     let then = match then {
         Then::Hung => format!("taken for hung in {left}"),
         Then::Judged => format!("judged without it in {left} (--background-timeout)"),

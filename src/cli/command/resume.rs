@@ -85,9 +85,17 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     })
     .map_err(|error| {
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(
-            "its session may still be there: `ccc runs --json` names it, the agent's own --resume goes on with it",
+            "`ccc explain RUN` shows what stands before it. To go on with the session without ccc, get its id\nfrom `ccc runs --json`, then run in its directory: claude --resume ID",
         )
     })?;
+    if let Some(torn) = rebuilt.tail.torn {
+        context.printer.talk(format_args!(
+            "the journal's end was not written whole: {} bytes from line {} on are dropped,\nthe run goes on from entry {}",
+            torn.bytes,
+            torn.line,
+            rebuilt.tail.next_n - 1
+        ));
+    }
     let plan = rebuilt.core.plan().clone();
     if let (true, Some(finish)) = (rebuilt.core.is_finished(), &last_finish)
         && finish.outcome == Outcome::Completed

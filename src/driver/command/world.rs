@@ -560,7 +560,7 @@ impl World {
             resume: None,
             kind: Some(RunKind::Command),
         };
-        if let Err(error) = summary.write(&self.run_dir.summary(), &self.redactor) {
+        if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &self.redactor) {
             tracing::warn!(%error, "the run's summary could not be written");
         }
     }

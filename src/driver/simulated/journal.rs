@@ -49,7 +49,9 @@ impl Sink for DiskSink {
         Ok(())
     }
 
-    fn sync_soon(&mut self) {}
+    fn sync_soon(&mut self, _: u64) -> Option<crate::journal::Durable> {
+        None
+    }
 
     fn take_sync_error(&mut self) -> Option<String> {
         None

@@ -133,6 +133,24 @@ fn looking_at_a_lock_never_keeps_anyone_from_taking_it() {
 }
 
 #[test]
+fn a_looker_that_loses_its_processor_is_no_holder() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = run(state.path(), "a");
+    drop(dir.take_lock(1, 1).unwrap());
+    // As `RunLock::holder` does it, on a machine that is busy just then.
+    let looked_at = std::fs::File::open(dir.lock()).unwrap();
+    looked_at.lock_shared().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (_never, silent) = std::sync::mpsc::channel::<()>();
+            let _ = silent.recv_timeout(std::time::Duration::from_millis(300));
+            looked_at.unlock().unwrap();
+        });
+        dir.take_lock(1, 1).unwrap();
+    });
+}
+
+#[test]
 fn a_run_is_found_by_the_beginning_of_its_id() {
     let state = tempfile::tempdir().unwrap();
     assert!(matches!(RunDir::resolve(state.path(), None), Err(RunDirError::NoRuns { .. })));

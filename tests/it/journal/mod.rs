@@ -3,6 +3,8 @@
 mod dirs;
 mod faults;
 mod fixture;
+mod forgetful;
+mod power_cut;
 mod reading;
 mod redaction;
 mod round_trip;

@@ -155,6 +155,10 @@ fn a_missing_or_changed_payload_is_named() {
     let dir = RunDir::create(state.path(), "r").unwrap();
     let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
     writer.input(Tick(1), &json_line(&format!("\"{}\"", "x".repeat(100_000))));
+    writer.commit();
+    writer.sync_soon().unwrap().wait();
+    // What comes after says that it is on the disk.
+    writer.input(Tick(2), &json_line("{}"));
     writer.close();
     let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
     let error = || JournalReader::open(&dir.journal()).unwrap().find_map(Result::err).expect("an error");
@@ -304,4 +308,58 @@ fn a_resumed_run_goes_on_from_its_latest_moment() {
     let mut reader = read(&bytes).unwrap();
     assert_eq!(reader.by_ref().map(|entry| entry.unwrap().tick).last(), Some(Tick(5)));
     assert_eq!(reader.tail().last_tick, Tick(900));
+}
+
+/// A run of three entries, the second of which is a payload; `synced` is said after it.
+fn with_payload(state: &Path, synced: bool) -> RunDir {
+    let dir = RunDir::create(state, "r").unwrap();
+    let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
+    writer.input(Tick(1), &json_line("{}"));
+    writer.input(Tick(1), &json_line(&format!("\"{}\"", "x".repeat(100_000))));
+    writer.commit();
+    if synced {
+        writer.sync_soon().unwrap().wait();
+    }
+    writer.input(Tick(2), &json_line("{}"));
+    writer.close();
+    dir
+}
+
+#[test]
+fn damage_that_a_power_cut_can_leave_is_dropped_and_damage_before_it_is_named() {
+    for synced in [false, true] {
+        let state = tempfile::tempdir().unwrap();
+        let dir = with_payload(state.path(), synced);
+        let whole = std::fs::read(dir.journal()).unwrap();
+        let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
+        let payload = std::fs::read(&blob).unwrap();
+        let look = || {
+            let mut reader = JournalReader::open(&dir.journal()).unwrap();
+            let error = reader.by_ref().find_map(Result::err);
+            (error.is_some(), reader.tail().next_n, reader.tail().torn.map(|torn| torn.line))
+        };
+        let torn = if synced { (true, 2, None) } else { (false, 2, Some(3)) };
+        // A payload that is cut short, all zeros, or not there.
+        for bytes in [Some(payload[..4_096].to_vec()), Some(vec![0; payload.len()]), Some(Vec::new()), None] {
+            match bytes {
+                Some(bytes) => std::fs::write(&blob, bytes).unwrap(),
+                None => std::fs::remove_file(&blob).unwrap(),
+            }
+            assert_eq!(look(), torn, "synced: {synced}");
+            std::fs::write(&blob, &payload).unwrap();
+        }
+        assert_eq!(look(), (false, 4, None));
+        // A hole of zeros where a line was, with whole lines after it.
+        let second = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).nth(1).unwrap();
+        let mut holed = whole.clone();
+        holed[second..second + 20].fill(0);
+        std::fs::write(dir.journal(), &holed).unwrap();
+        assert_eq!(look(), torn, "synced: {synced}");
+        // The file has its length and not its end.
+        let mut zeros = whole.clone();
+        zeros.resize(whole.len() + 5_000, 0);
+        std::fs::write(dir.journal(), &zeros).unwrap();
+        let lines = whole.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert_eq!(look(), (false, 4, Some(lines + 1)));
+    }
 }

@@ -528,7 +528,9 @@ impl Sink for Disk {
         disk.blobs.insert(sha256.to_owned(), bytes.to_vec());
         Ok(())
     }
-    fn sync_soon(&mut self) {}
+    fn sync_soon(&mut self, _: u64) -> Option<ccc::journal::Durable> {
+        None
+    }
     fn take_sync_error(&mut self) -> Option<String> {
         None
     }
