@@ -221,8 +221,8 @@ impl JournalInput for Input {
     fn unix_ms(&self) -> Option<i64> {
         match self {
             Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
-            Input::Tokens { .. }
-            | Input::Spawned { .. }
+            Input::Tokens { unix_ms, .. } => *unix_ms,
+            Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Line { .. }
             | Input::Noise { .. }

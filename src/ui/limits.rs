@@ -100,7 +100,7 @@ mod tests {
         let token = SpentToken { label: "A".to_owned(), until_unix_ms: None, refused: false, held: true };
         assert_eq!(
             spent(&[token], NOW + 4_000, true, NOW, &TimeZone::UTC),
-            "no token may be used now; the run goes on by itself Fri 18:07 UTC (in 4.0s)\n\
+            "no token may be used now; the run goes on by itself 18:07 (in 4s)\n\
              A: rejected, and its reset is not known"
         );
     }
