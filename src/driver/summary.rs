@@ -56,6 +56,7 @@ impl World {
             result: finish.map(|finish| finish.result.clone()),
             resume,
             kind: None,
+            demo: (!plan.agent_first_args.is_empty()).then_some(true),
         };
         let redactor = self.redactor.now();
         if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &redactor) {

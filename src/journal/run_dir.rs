@@ -177,7 +177,8 @@ impl RunDir {
         RunLock::take(&self.lock(), &holder)
     }
 
-    /// Finds the run that the user means: `None` or `last` is the newest, anything else its id or the beginning of it.
+    /// Finds the run that the user means: `None` or `last` is the newest of all, anything else its id, the beginning of it,
+    /// or its directory.
     ///
     /// # Errors
     /// When there is none, or more than one.
@@ -189,6 +190,12 @@ impl RunDir {
         let Some(wanted) = wanted.filter(|wanted| *wanted != "last") else {
             return Ok(newest.clone());
         };
+        if wanted.contains('/')
+            && let Ok(path) = Path::new(wanted).canonicalize()
+            && let Some(there) = all.iter().find(|dir| dir.path.canonicalize().is_ok_and(|it| it == path))
+        {
+            return Ok(there.clone());
+        }
         if let Some(exact) = all.iter().find(|dir| dir.id == wanted) {
             return Ok(exact.clone());
         }

@@ -63,6 +63,9 @@ pub struct RunSummary {
     /// What kind of run it is; `None` is an agent's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RunKind>,
+    /// Whether it is a demonstration, whose agent is ccc's own; `None` is no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demo: Option<bool>,
 }
 
 /// Why a summary cannot be read or written.

@@ -1,6 +1,7 @@
 //! What can be made of a recorded run on the command line, and what is said of one that cannot be read.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -95,6 +96,34 @@ fn an_explanation_tells_the_time_of_day_in_the_users_zone() {
         assert!(lines[3].starts_with(&there.strftime("%H:%M:%S  0:00:00  ").to_string()), "{zone}: {}", lines[3]);
         assert!(lines[4..].iter().all(|line| line.contains("  0:00:")), "{lines:#?}");
     }
+}
+
+#[test]
+fn the_commands_of_the_page_about_ci_work() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/replay-in-ci.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let commands = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("commands");
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().join("state");
+    for made in [&state, &state.join("runs")] {
+        fs::DirBuilder::new().mode(0o700).create(made).expect("made");
+    }
+    let made = ccc(
+        dir.path(),
+        &["export", &demo().display().to_string(), "--format", "fixture", "-o", "state/runs/20261120-191822-aaaa"],
+    );
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let bin = Path::new(env!("CARGO_BIN_EXE_ccc")).parent().expect("a directory");
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let shell = Command::new("sh")
+        .args(["-ec", commands])
+        .current_dir(dir.path())
+        .envs([("PATH", path.as_str()), ("HOME", dir.path().to_str().expect("UTF-8"))])
+        .env("CCC_STATE_DIR", &state)
+        .output()
+        .expect("sh runs");
+    assert!(shell.status.success(), "{}", text(&shell.stderr));
+    assert!(text(&shell.stdout).contains("the same"), "{}", text(&shell.stdout));
 }
 
 #[test]

@@ -19,7 +19,7 @@ const WHY_CHARS: usize = 400;
 /// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
-    /// The run's id, the beginning of it, or its directory. Without it, the newest run.
+    /// The run's id, the beginning of it, `last`, or its directory. Without it, the newest run.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }

@@ -27,7 +27,7 @@ const TITLE_CHARS: usize = 80;
 /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// The run's id, the beginning of it, or its directory.
+    /// The run's id, the beginning of it, `last`, or its directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -45,7 +45,7 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// A terminal recording (asciicast v3).
     Asciicast,
-    /// The run without names, paths and texts that could be private.
+    /// The run as a test: names of user, machine and directories are replaced, texts are kept.
     Fixture,
 }
 
@@ -131,5 +131,9 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
     }
     fs::rename(copy.path(), &into).map_err(io)?;
     context.printer.line(into.display());
+    context.printer.talk("replaced: the names of user and machine, and the directories of project and home");
+    context
+        .printer
+        .talk("kept: the task, what agent and critic said, what tools and checks printed; look before you publish");
     Ok(ExitCode::COMPLETED)
 }

@@ -13,7 +13,7 @@ use crate::core::command::CommandAction;
 use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
 use crate::journal::{RunKind, run_kind};
-use crate::ui::{Ending, Form, Piece, Printer, Stream, Style};
+use crate::ui::{Ending, Form, Piece, Printer, Stream, Style, columns};
 
 /// Show recorded runs again, or check that they would be decided the same way.
 ///
@@ -82,6 +82,23 @@ fn unreadable(error: &ReplayError) -> CliError {
     CliError::new(ErrorKind::Failed, error.to_string()).hint("`ccc runs` lists the runs that are recorded here")
 }
 
+/// Rows of a difference around a change, and in all; and the columns of a row.
+const CONTEXT_ROWS: usize = 2;
+/// See [`CONTEXT_ROWS`].
+const DIFF_ROWS: usize = 40;
+/// See [`CONTEXT_ROWS`].
+const DIFF_COLUMNS: usize = 76;
+
+/// Long texts of an action in rows that can be compared: broken where they have their own line ends, and between words.
+fn broken(json: &str) -> String {
+    let rows = json.lines().flat_map(|line| {
+        let lines: Vec<String> =
+            line.split_inclusive("\\n").flat_map(|part| columns::wrap(part, DIFF_COLUMNS)).collect();
+        lines
+    });
+    rows.map(|row| format!("{row}\n")).collect()
+}
+
 fn describe(path: &str, difference: &Difference) -> String {
     let pretty = |text: Option<&String>| match text {
         None => "(nothing more)\n".to_owned(),
@@ -96,7 +113,15 @@ fn describe(path: &str, difference: &Difference) -> String {
         (one, other) if one == other => (raw(recorded), raw(replayed)),
         different => different,
     };
-    let diff = TextDiff::from_lines(&recorded, &replayed).unified_diff().header("recorded", "replayed").to_string();
+    let (recorded, replayed) = (broken(&recorded), broken(&replayed));
+    let diff = TextDiff::from_lines(&recorded, &replayed);
+    let diff = diff.unified_diff().context_radius(CONTEXT_ROWS).header("recorded", "replayed").to_string();
+    let rows = diff.lines().count();
+    let mut shown: String = diff.lines().take(DIFF_ROWS).map(|row| format!("{row}\n")).collect();
+    if rows > DIFF_ROWS {
+        shown.push_str(&format!("… {} more lines differ or stand around\n", rows - DIFF_ROWS));
+    }
+    let diff = shown;
     format!(
         "{path}: entry {} at {:.3} s differs, after the input\n  {}\n{diff}",
         difference.n,
@@ -193,4 +218,30 @@ pub(in crate::cli) fn pieces(
         | Action::Note(_) => {}
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_in_a_long_text_is_a_few_rows_around_it() {
+        let text = |word: &str| {
+            let before = "words that are the same on both sides ".repeat(60);
+            format!(r#"{{"send":{{"kind":"feedback","text":"{before}\nthe {word} one\n{before}"}}}}"#)
+        };
+        let difference = Difference {
+            n: 7,
+            tick: Tick(1_000_000),
+            input_n: 6,
+            input: "{}".to_owned(),
+            recorded: Some(text("old")),
+            replayed: Some(text("new")),
+        };
+        let shown = describe("run", &difference);
+        assert!(shown.contains("-the old one") && shown.contains("+the new one"), "{shown}");
+        assert!(shown.lines().count() < 15, "{shown}");
+        assert!(shown.lines().all(|line| columns::of(line) <= 80), "{shown}");
+        assert!(!shown.contains("feedback"), "what is the same stays away: {shown}");
+    }
 }

@@ -21,7 +21,8 @@ use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
 /// agent's same session. This is also how ccc survives its own death and a reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
-    /// The run's id, or the beginning of it. Without it, the newest unfinished run of this directory.
+    /// The run's id, the beginning of it, `last` for the newest of all, or its directory. Without it, the newest
+    /// unfinished run of this directory, unless a newer one here is completed.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 
@@ -181,6 +182,10 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
 fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(state).map_err(|error| state_error(&error))?;
+    let completed = |(_, run): &&(RunDir, RunSummary)| {
+        run.outcome == Some(Outcome::Completed) && run.kind.is_none() && Path::new(&run.cwd) == here
+    };
+    let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.id().to_owned());
     let told = list
         .runs
         .into_iter()
@@ -193,6 +198,14 @@ fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError
     }));
     unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
     if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| Path::new(cwd) == here) {
+        // Whoever types `ccc resume` means the last thing that happened here.
+        if let Some(newer) = newest_completed.filter(|newer| newer.as_str() > dir.id()) {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                format!("the newest run here, {newer}, is completed; {} before it is not", dir.id()),
+            )
+            .hint(format!("to go on with the older one: ccc resume {}", dir.id())));
+        }
         return Ok(dir.clone());
     }
     let elsewhere: Vec<String> = unfinished.iter().take(5).map(|(dir, cwd)| format!("{} in {cwd}", dir.id())).collect();

@@ -559,6 +559,7 @@ impl World {
             result: None,
             resume: None,
             kind: Some(RunKind::Command),
+            demo: None,
         };
         if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &self.redactor) {
             tracing::warn!(%error, "the run's summary could not be written");

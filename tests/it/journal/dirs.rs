@@ -32,6 +32,7 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         result: None,
         resume: None,
         kind: None,
+        demo: None,
     }
 }
 

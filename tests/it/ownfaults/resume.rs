@@ -284,3 +284,18 @@ fn a_completed_run_whose_summary_was_not_written_any_more_is_shown_as_completed(
     assert_eq!(mended["outcome"], "completed");
     refused(&world.run(&["resume"]), 2, &["no unfinished run"]);
 }
+
+#[test]
+fn resume_without_a_run_never_goes_past_a_newer_completed_one_in_silence() {
+    let world = completed();
+    let newer = world.run_id();
+    // An older run of the same directory that died: the copy of this one without its end.
+    let older = "20200101-000000-2222";
+    let runs = world.run_dir().parent().expect("runs").to_owned();
+    let path = runs.join(older);
+    fs::create_dir(&path).expect("made");
+    let summary = fs::read_to_string(world.run_dir().join("run.json")).expect("a summary");
+    let died = summary.replace(&newer, older).replace("\"completed\"", "null");
+    fs::write(path.join("run.json"), died).expect("written");
+    refused(&world.run(&["resume"]), 2, &[&newer, "is completed", &format!("ccc resume {older}")]);
+}
