@@ -2,17 +2,14 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use super::env::PATH;
 use super::{Dirs, Env};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, SpawnError, run_command};
 
 /// The name that is looked for on PATH.
 pub const DEFAULT_NAME: &str = "claude";
@@ -23,7 +20,9 @@ pub const NEWEST_TESTED: &str = "2.1.332";
 /// How long `--version` may take. A loaded machine was seen to need four seconds for a start (facts §2).
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of the answer to `--version` is read, in bytes.
-const VERSION_LIMIT_BYTES: u64 = 4_096;
+const VERSION_LIMIT_BYTES: usize = 64 * 1024;
+/// How long a program that gave no answer has to end before it is killed.
+const VERSION_GRACE: Duration = Duration::from_millis(500);
 
 /// The agent's program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +114,11 @@ pub fn is_executable(path: &Path) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum VersionFault {
     /// It could not be started.
+    #[error("{0}")]
+    Spawn(#[source] SpawnError),
+    /// The system has no descriptors left.
     #[error("it cannot be started: {0}")]
-    Spawn(#[source] io::Error),
+    Descriptors(#[source] io::Error),
     /// It said nothing in time and was killed.
     #[error("`--version` gave no answer within {} s", .0.as_secs())]
     Timeout(Duration),
@@ -127,42 +129,28 @@ pub enum VersionFault {
 
 /// Asks a program for its version: `--version`, first number of the form `1.2.3` in what it prints.
 ///
-/// The program gets this environment, and has a group of its own, which is killed when time is up. That it closes its output, or has printed
-/// `VERSION_LIMIT_BYTES`, is the event waited for; a grandchild that keeps the output open costs the timeout.
+/// The program gets this environment. It is ended, with all that it has started, when time is up.
 ///
 /// # Errors
 /// See [`VersionFault`].
 pub fn ask_version(path: &Path, env: &Env, timeout: Duration) -> Result<String, VersionFault> {
-    let mut child = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .env_clear()
-        .envs(env.pairs())
-        .process_group(0)
-        .spawn()
-        .map_err(VersionFault::Spawn)?;
-    let (sender, receiver) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        thread::spawn(move || {
-            let mut text = Vec::new();
-            let read = stdout.take(VERSION_LIMIT_BYTES).read_to_end(&mut text);
-            // Nobody listens any more after a timeout.
-            let _ = sender.send(read.map(|_| text));
-        });
-    }
-    let answer = receiver.recv_timeout(timeout);
-    // Whatever it answered, it has nothing more to do.
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // An error means that the group is gone already.
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
-    match answer {
-        Ok(Ok(text)) => version_in(&String::from_utf8_lossy(&text)).ok_or(VersionFault::NoVersion),
-        Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(VersionFault::NoVersion),
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(VersionFault::Timeout(timeout)),
+    let spec = CommandSpec {
+        program: path.to_owned(),
+        args: vec!["--version".into()],
+        env: env.pairs().map(|(name, value)| (name.into(), value.into())).collect(),
+        timeout,
+        grace: VERSION_GRACE,
+        output_tail_limit_bytes: VERSION_LIMIT_BYTES,
+        errors: CommandErrors::Apart { tail_limit_bytes: 0 },
+        ..CommandSpec::shell("", PathBuf::from("."))
+    };
+    let cancel = Cancel::new().map_err(VersionFault::Descriptors)?;
+    let result = run_command(&spec, &cancel).map_err(VersionFault::Spawn)?;
+    match result.ending {
+        CommandEnding::TimedOut => Err(VersionFault::Timeout(timeout)),
+        CommandEnding::Exited | CommandEnding::Cancelled => {
+            version_in(&String::from_utf8_lossy(&result.tail)).ok_or(VersionFault::NoVersion)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -15,7 +15,11 @@ use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_T
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
 use crate::tokens::without_credentials;
+
+/// How long git may take to say where it is.
+const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git.
@@ -300,17 +304,24 @@ fn git(context: &Context, project: &Project) -> Finding {
     let Some(program) = found else {
         return Finding::warn(SUBJECT, "there is no git on PATH", format!("install git: {ADVICE}"));
     };
-    let inside = Command::new(program)
-        .args(["rev-parse", "--show-toplevel"])
-        .current_dir(&project.cwd)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .env_clear()
-        .envs(without_credentials(&context.env, &[]).pairs())
-        .output();
+    let spec = CommandSpec {
+        program,
+        args: vec!["rev-parse".into(), "--show-toplevel".into()],
+        env: without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect(),
+        timeout: GIT_TIMEOUT,
+        errors: CommandErrors::Apart { tail_limit_bytes: 0 },
+        ..CommandSpec::shell("", project.cwd.clone())
+    };
+    let inside = Cancel::new().map_err(|error| error.to_string());
+    let inside = inside.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
     match inside {
-        Ok(output) if output.status.success() => {
-            Finding::ok(SUBJECT, String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        Ok(result) if result.ending == CommandEnding::TimedOut => Finding::warn(
+            SUBJECT,
+            format!("git did not answer within {} s in {} and was ended", GIT_TIMEOUT.as_secs(), project.cwd.display()),
+            ADVICE,
+        ),
+        Ok(result) if result.exit.code == Some(0) => {
+            Finding::ok(SUBJECT, String::from_utf8_lossy(&result.tail).trim_end().to_owned())
         }
         Ok(_) => Finding::warn(
             SUBJECT,
