@@ -32,7 +32,7 @@ impl FileLock {
         // Asked again and again: a thread that waited in the kernel would wait for as long as the holder is stopped.
         let deadline = now() + wait;
         loop {
-            thread::sleep(ASK_AGAIN.min(deadline.saturating_duration_since(now())));
+            pause(ASK_AGAIN.min(deadline.saturating_duration_since(now())));
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Self(file))),
                 Err(TryLockError::WouldBlock) if now() >= deadline => return Ok(None),
@@ -49,9 +49,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
+#[allow(clippy::disallowed_methods, reason = "tokens/ is an edge: the kernel tells nobody that a lock is free")]
+fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Said aloud, since a child that is being started may have a copy of the descriptor for a moment.
+        // Unlock explicitly: a forked child may briefly hold a copy of this descriptor.
         let _ = self.0.unlock();
     }
 }
