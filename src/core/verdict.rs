@@ -89,9 +89,11 @@ fn misplaced(body: &str) -> Option<String> {
 /// The marker that stands on this line with nothing but punctuation, digits, a ticked box or a short label around it.
 fn alone(line: &str) -> Option<&'static str> {
     [COMPLETED_MARKER, NEEDS_USER_MARKER].into_iter().find(|marker| {
-        let Some((before, _)) = line.split_once(marker) else { return false };
-        let rest = line.replace(marker, " ").replace("[x]", " ").replace("[X]", " ");
-        !rest.contains(char::is_alphabetic) || is_label(before) && !rest[before.len()..].contains(char::is_alphabetic)
+        let Some((before, after)) = line.split_once(marker) else { return false };
+        let worded = |text: &str| {
+            text.replace(marker, " ").replace("[x]", " ").replace("[X]", " ").contains(char::is_alphabetic)
+        };
+        !worded(after) && (!worded(before) || is_label(before))
     })
 }
 

