@@ -76,7 +76,10 @@ impl Night {
     fn assert_checks_have_none(&self) {
         let sightings = self.onlooker.sightings();
         let sighting = sightings.iter().find(|sighting| sighting.at == "check").expect("a check was seen");
-        let of_check = |process: &&Process| !process.is_ccc && process.args.contains("check.ready");
+        // The agent's own arguments name the check, too: it is allowed to run it.
+        let of_check = |process: &&Process| {
+            !process.is_ccc && process.args.contains("check.ready") && !process.args.contains("--allowedTools")
+        };
         let checks: Vec<&Process> = sighting.processes.iter().filter(of_check).collect();
         assert!(!checks.is_empty(), "{:#?}", sighting.processes);
         for process in checks {
