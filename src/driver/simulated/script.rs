@@ -130,7 +130,8 @@ fn critic_turn(dice: &mut Dice, rates: &Rates, review: u64, reviews: u64, long: 
     let verdict = match dice.between(if long && !last { 2 } else { 0 }, 11) {
         0 => "Which one do you want?\n\n[NEEDS_USER]".to_owned(),
         1 => "I would say [TASK_COMPLETED] if it were done.".to_owned(),
-        2 => "The same as always is missing, in the same words, every time.".to_owned(),
+        // A count that moves is progress, so a critic that finds no progress repeats its words.
+        2 | 5 | 7 | 9 => "The same as always is missing, in the same words, every time.".to_owned(),
         3 => " \n".to_owned(),
         _ if last => "All is there.\n\n**[TASK_COMPLETED]**".to_owned(),
         n => format!("Review {review} finds {n} things missing."),
