@@ -55,6 +55,14 @@ impl AgentKind {
         }
     }
 
+    /// Those of the user's arguments that the agent's own interface takes when it goes on with the session.
+    #[must_use]
+    pub fn args_for_hand_over(self, args: &[String]) -> Vec<String> {
+        match self {
+            AgentKind::ClaudeCode => claude::for_interface(args),
+        }
+    }
+
     /// Whether this turn stands in a session's record; see [`AgentKind::user_turns`].
     #[must_use]
     pub fn has_turn(self, transcript: &str, turn: &TurnId) -> bool {

@@ -66,13 +66,7 @@ pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Res
     let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
     let started_unix_ms = driver::unix_ms();
     let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
-    if plan.critic.prompt_as == CriticPrompt::System {
-        let file = run_dir.path().join("SUPERVISOR.md");
-        write_private(&file, plan.critic.prompt.as_bytes()).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
-        })?;
-        plan.critic.prompt_file = Some(file.display().to_string());
-    }
+    keep_prompt(&mut plan, &run_dir)?;
     let redactor = night.tokens.redactor();
     let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
@@ -85,6 +79,22 @@ pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Res
         Life { core: Core::new(plan), from: Tick::ZERO, resumed: false, started_unix_ms, first_inputs: Vec::new() };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
     conduct(lives, held, journal, redactor, night, context)
+}
+
+/// Writes the critic's prompt into the run's directory, where it reaches the critic as a file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn keep_prompt(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliError> {
+    if plan.critic.prompt_as != CriticPrompt::System {
+        return Ok(());
+    }
+    let file = run_dir.path().join("SUPERVISOR.md");
+    write_private(&file, plan.critic.prompt.as_bytes()).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
+    })?;
+    plan.critic.prompt_file = Some(file.display().to_string());
+    Ok(())
 }
 
 /// Goes on with a run whose ccc has ended.
@@ -225,8 +235,8 @@ fn conduct(
     };
     let end = driver::run(setup)
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
-    let env = end.env.clone();
-    let finish = last_words(end, &plan, &run_dir, context);
+    let (env, plan) = (end.env.clone(), end.plan.clone());
+    let finish = last_words(end, &run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
     drop(tree_lock);
@@ -238,14 +248,13 @@ fn conduct(
 }
 
 /// Prints the end; gives the finish, unless the user had left before there was one.
-fn last_words(end: End, plan: &Plan, run_dir: &RunDir, context: &Context) -> Option<Finish> {
-    let End { finish, env: _, tick, mut printer, screen, journal_news } = end;
+fn last_words(end: End, run_dir: &RunDir, context: &Context) -> Option<Finish> {
+    let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
         let ending = Ending {
             finish,
-            run_id: &plan.run_id,
+            plan: &plan,
             run_dir: &run_dir.path().display().to_string(),
-            cwd: &plan.cwd,
             // The demonstration's session means nothing to anybody else's program.
             agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
             report: None,
@@ -329,11 +338,12 @@ fn at_a_terminal() -> bool {
 fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
     let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
     context.printer.talk(format_args!(
-        "going on in {} --resume {session_id} (leave it to come back here; --no-hand-over ends at once)",
+        "going on in {} --resume {session_id}\n(leave it to come back here; --no-hand-over ends at once)",
         plan.agent.program()
     ));
     let left = Command::new(&plan.agent_program)
         .args(["--resume", session_id])
+        .args(plan.agent.args_for_hand_over(&plan.agent_args))
         .current_dir(&plan.cwd)
         .env_clear()
         .envs(env.0.iter().map(|(name, value)| (name, value)))

@@ -68,6 +68,8 @@ pub const CCC_USAGE_WARN_THRESHOLD: &str = "CCC_USAGE_WARN_THRESHOLD";
 pub const CCC_USAGE_CRITICAL_THRESHOLD: &str = "CCC_USAGE_CRITICAL_THRESHOLD";
 /// The program that is asked for the agent's login in the Keychain, instead of macOS's `security`.
 pub const CCC_SECURITY: &str = "CCC_SECURITY";
+/// `hand_over`.
+pub const CCC_HAND_OVER: &str = "CCC_HAND_OVER";
 /// `output_format`.
 pub const CCC_OUTPUT_FORMAT: &str = "CCC_OUTPUT_FORMAT";
 

@@ -55,6 +55,7 @@ pub const KEYS: &[Key] = &[
     key("usage.base_url", Some(env::CCC_USAGE_BASE_URL), None, Never(TOKENS_GO)),
     key("usage.warn_threshold", Some(env::CCC_USAGE_WARN_THRESHOLD), None, Free),
     key("usage.critical_threshold", Some(env::CCC_USAGE_CRITICAL_THRESHOLD), None, Free),
+    key("hand_over", Some(env::CCC_HAND_OVER), Some("--hand-over"), Free),
     key("output_format", Some(env::CCC_OUTPUT_FORMAT), Some("--output-format"), Free),
 ];
 

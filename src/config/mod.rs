@@ -35,7 +35,7 @@ pub use file::{FileLayer, UnknownKey, load_file, parse_file};
 pub use keys::{KEYS, Key};
 pub use layer::{AgentLayer, BudgetsLayer, CheckEntry, CriticLayer, Layer, UsageLayer, schema};
 pub use project::Project;
-pub use resolve::{Flags, Origin, Resolved, Warning, files_of, resolve};
+pub use resolve::{Flags, Origin, Resolved, Warning, files_of, overlay, resolve};
 pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Settings, UsageSettings};
 pub use span::{Span, SpanFault};
 pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};

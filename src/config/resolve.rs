@@ -2,6 +2,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decode::decode_one;
@@ -68,7 +69,8 @@ impl fmt::Display for Warning {
 }
 
 /// What the command line says.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Flags {
     /// The options.
     pub layer: Layer,
@@ -311,17 +313,20 @@ fn variable_value(path: &str, text: &str) -> Value {
         | "usage.warn_threshold"
         | "usage.critical_threshold" => serde_json::from_str::<serde_json::Number>(trimmed)
             .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
-        "share_prompt_prefix" | "no_wait" | "interactive" => match trimmed.to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "on" => Value::Bool(true),
-            "0" | "false" | "no" | "off" => Value::Bool(false),
-            _ => Value::String(text.to_owned()),
-        },
+        "share_prompt_prefix" | "no_wait" | "interactive" | "hand_over" => {
+            match trimmed.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => Value::Bool(true),
+                "0" | "false" | "no" | "off" => Value::Bool(false),
+                _ => Value::String(text.to_owned()),
+            }
+        }
         _ => Value::String(text.to_owned()),
     }
 }
 
 /// `over` where it says something, else `under`.
-fn overlay(under: Layer, over: Layer) -> Layer {
+#[must_use]
+pub fn overlay(under: Layer, over: Layer) -> Layer {
     Layer {
         agent: super::AgentLayer {
             path: over.agent.path.or(under.agent.path),
@@ -361,6 +366,7 @@ fn overlay(under: Layer, over: Layer) -> Layer {
             warn_threshold: over.usage.warn_threshold.or(under.usage.warn_threshold),
             critical_threshold: over.usage.critical_threshold.or(under.usage.critical_threshold),
         },
+        hand_over: over.hand_over.or(under.hand_over),
         output_format: over.output_format.or(under.output_format),
     }
 }
@@ -429,6 +435,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
             warn_threshold: layer.usage.warn_threshold.unwrap_or(USAGE_WARN),
             critical_threshold: layer.usage.critical_threshold.unwrap_or(USAGE_CRITICAL),
         },
+        hand_over: layer.hand_over,
         output_format: layer.output_format.unwrap_or(OutputFormat::Text),
     }
 }

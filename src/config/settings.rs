@@ -45,6 +45,8 @@ pub struct Settings {
     pub answer_timeout: Span,
     /// `usage`.
     pub usage: UsageSettings,
+    /// `hand_over`; `None` is by how the task was given.
+    pub hand_over: Option<bool>,
     /// `output_format`.
     pub output_format: OutputFormat,
 }

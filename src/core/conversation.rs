@@ -23,6 +23,8 @@ pub(super) struct Turn {
     pub(super) kind: TurnKind,
     pub(super) text: String,
     pub(super) delivery: Delivery,
+    /// It was written to a process that is gone, and nobody knows whether it stands in the session.
+    pub(super) is_doubtful: bool,
 }
 
 /// Said when the present turn was cut off, by a restart or by a passing failure of the provider.
@@ -37,6 +39,12 @@ It should work again now. Go on with the work from where you were; check first w
 const CONTINUE_IN_PARTS: &str = "Your last answer was cut off: it was longer than one answer may be, and what was cut off \
 is lost. Go on with the work from where you were, and write less at a time: one file or one part of a file in each tool \
 call, and short texts between them. Check first what of it is already done.";
+
+/// What the user says in a turn that also says to go on.
+pub(crate) fn words_before_continue(text: &str) -> Option<&str> {
+    let before = |words| text.strip_suffix(words).and_then(|text| text.strip_suffix("\n\n"));
+    [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUE_IN_PARTS].into_iter().find_map(before)
+}
 
 /// Why a turn has to be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +64,21 @@ pub(super) struct Conversation {
     next: u32,
     current: Option<Turn>,
     queue: VecDeque<Turn>,
+    /// A turn before which the user had something to say. It is listed already.
+    postponed: Option<Turn>,
     said: Vec<(TurnKind, String)>,
 }
 
 impl Conversation {
     pub(super) fn new(seed: &str) -> Conversation {
-        Conversation { seed: seed.to_owned(), next: 1, current: None, queue: VecDeque::new(), said: Vec::new() }
+        Conversation {
+            seed: seed.to_owned(),
+            next: 1,
+            current: None,
+            queue: VecDeque::new(),
+            postponed: None,
+            said: Vec::new(),
+        }
     }
 
     /// The same, in a session in which the user has said this before.
@@ -84,6 +101,10 @@ impl Conversation {
 
     /// Makes the next queued turn the present one; false when nothing is queued.
     pub(super) fn begin_queued(&mut self) -> bool {
+        if let Some(turn) = self.postponed.take() {
+            self.current = Some(turn);
+            return true;
+        }
         match self.queue.pop_front() {
             Some(turn) => {
                 self.take_up(turn);
@@ -98,7 +119,7 @@ impl Conversation {
     }
 
     pub(super) fn has_queued(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.postponed.is_some()
     }
 
     /// All turns that the user and the critic have said, in order.
@@ -128,13 +149,20 @@ impl Conversation {
         self.current = None;
     }
 
-    /// The present turn stands in the session but will not be answered: say *continue* under a new uuid.
+    /// The present turn stands in the session but will not be answered: say *continue* under a new uuid. What the user
+    /// has said meanwhile comes first, in the same turn: it may change what is to be continued.
     pub(super) fn cut_off(&mut self, why: CutOff) {
         let text = match why {
             CutOff::Restart => CONTINUE_AFTER_RESTART,
             CutOff::Failure => CONTINUE_AFTER_FAILURE,
             CutOff::TooLong => CONTINUE_IN_PARTS,
         };
+        if let Some(mut turn) = self.queue.pop_front() {
+            self.said.push((turn.kind, turn.text.clone()));
+            turn.text = format!("{}\n\n{text}", turn.text);
+            self.current = Some(turn);
+            return;
+        }
         let turn = self.make(TurnKind::Continue, text.to_owned());
         self.take_up(turn);
     }
@@ -153,9 +181,29 @@ impl Conversation {
             }
             (Delivery::Sent(_), Some(false) | None) | (Delivery::Accepted(_), Some(false)) => {
                 turn.delivery = Delivery::Queued;
+                turn.is_doubtful = recorded.is_none();
             }
         }
+        self.user_first();
         true
+    }
+
+    /// What the user has said meanwhile comes before a turn that is still to be said, which keeps its uuid and comes
+    /// next. The task stays first: without it the agent would not know what the words are about. So does a turn that may
+    /// stand in the session unanswered.
+    fn user_first(&mut self) {
+        let unsaid = |turn: &&Turn| turn.delivery == Delivery::Queued && !turn.is_doubtful;
+        let Some(turn) = self.current.as_ref().filter(unsaid) else { return };
+        match turn.kind {
+            TurnKind::Continue if !self.queue.is_empty() => self.cut_off(CutOff::Restart),
+            TurnKind::Feedback | TurnKind::CheckFailure => {
+                if let Some(words) = self.queue.pop_front() {
+                    self.postponed = self.current.take();
+                    self.take_up(words);
+                }
+            }
+            TurnKind::Task | TurnKind::Operator | TurnKind::Continue | TurnKind::Brief => {}
+        }
     }
 
     /// The present turn when it was given to a process and is not answered.
@@ -223,7 +271,7 @@ impl Conversation {
     fn make(&mut self, kind: TurnKind, text: String) -> Turn {
         let id = TurnId(derive_uuid(&self.seed, "turn", self.next));
         self.next += 1;
-        Turn { id, kind, text, delivery: Delivery::Queued }
+        Turn { id, kind, text, delivery: Delivery::Queued, is_doubtful: false }
     }
 
     fn take_up(&mut self, turn: Turn) {
@@ -359,6 +407,56 @@ mod tests {
         assert!(!turns.begin_queued());
         let said: Vec<&str> = turns.said().iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(said, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn what_the_user_says_comes_before_what_is_continued_or_still_to_be_said() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        let task = turns.current().expect("a turn").id.clone();
+        turns.sent(ProcId(1));
+        assert!(turns.accepted(&task, ProcId(1)));
+        turns.queue("Use tabs.".to_owned());
+        assert!(turns.process_lost(None));
+        let next = turns.current().expect("a turn").clone();
+        assert_eq!((next.kind, next.delivery), (TurnKind::Operator, Delivery::Queued));
+        assert!(next.text.starts_with("Use tabs.\n\n") && next.text.contains("do not repeat"), "{}", next.text);
+        assert_eq!(turns.said(), &[(TurnKind::Task, "do".to_owned()), (TurnKind::Operator, "Use tabs.".to_owned())]);
+        assert!(!turns.has_queued());
+
+        // Feedback that was not given any more keeps its uuid and comes next.
+        turns.answered();
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        let feedback = turns.current().expect("a turn").id.clone();
+        turns.queue("In English.".to_owned());
+        assert!(turns.process_lost(None));
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("In English."));
+        assert!(turns.has_queued(), "the feedback is still to be said");
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().map(|turn| turn.id.clone()), Some(feedback));
+        assert_eq!(turns.said().len(), 4, "it is listed once: {:?}", turns.said());
+
+        // A word to go on that was not said yet goes with the user's.
+        turns.answered();
+        turns.cut_off(CutOff::Failure);
+        turns.queue("Slowly.".to_owned());
+        assert!(turns.process_lost(None));
+        assert!(turns.current().is_some_and(|turn| turn.text.starts_with("Slowly.\n\n")));
+        turns.answered();
+        assert!(!turns.begin_queued());
+    }
+
+    #[test]
+    fn a_task_that_was_not_heard_comes_before_what_the_user_adds() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.queue("Use tabs.".to_owned());
+        assert!(turns.process_lost(Some(false)));
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("do"));
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("Use tabs."));
     }
 
     #[test]

@@ -177,8 +177,11 @@ pub enum OperatorInput {
     Interrupt { reason: String },
     /// Said something to the agent; it is queued while a turn runs.
     Turn { text: String },
-    /// Gave other bounds when going on with a run.
+    /// Gave other bounds when going on with a run; since 1.2 a plan says so.
     Budgets(super::Budgets),
+    /// Gave other settings when going on with a run: of this plan counts what may change in mid-run
+    /// ([`super::Plan::changed_to`]).
+    Plan(Box<super::Plan>),
     /// Answered the question of this number.
     Answer { number: u32, choice: LimitChoice },
 }

@@ -16,7 +16,7 @@ use super::rotation::Tokens;
 use super::sent_back::SentBack;
 use super::writes::Writes;
 use super::{
-    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
+    Action, Awaited, Bound, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
     SessionStart, Show, Then, Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
@@ -197,7 +197,10 @@ impl Core {
         let seen = self.now;
         // What the user gives a run is taken up with what comes next: it is also said to a run whose ccc has died and that
         // has yet to be told so, and what were begun then would be a process that nobody ends.
-        let given = matches!(input, Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_)));
+        let given = matches!(
+            input,
+            Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_) | OperatorInput::Plan(_))
+        );
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.see_wall_clock(unix_ms);
@@ -499,6 +502,10 @@ impl Core {
             OperatorInput::Budgets(budgets) => {
                 self.decide("take the new bounds", "the user gave them");
                 self.plan.budgets = budgets;
+            }
+            OperatorInput::Plan(plan) => {
+                self.decide("take the new settings", "the user gave them");
+                self.plan = self.plan.changed_to(*plan);
             }
             OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
         }
@@ -869,17 +876,15 @@ impl Core {
 
     /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first.
     pub(super) fn spent_budget(&self) -> Option<String> {
-        let budgets = &self.plan.budgets;
-        if self.iteration >= budgets.max_iterations {
-            return Some(format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations));
-        }
-        if self.duration_deadline().is_some_and(|deadline| self.now >= deadline) {
-            return Some("the time bound of the run is spent".to_owned());
-        }
-        match (budgets.max_cost_usd, self.tally.cost_usd()) {
-            (Some(bound), Some(spent)) if spent >= bound => Some(format!("${spent:.2} of ${bound:.2} are spent")),
-            (Some(_) | None, Some(_) | None) => None,
-        }
+        let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
+        Some(match budgets.spent(self.iteration, self.now.as_ms(), cost_usd)? {
+            Bound::Iterations => format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations),
+            Bound::Duration => "the time bound of the run is spent".to_owned(),
+            Bound::Cost => {
+                let (spent, bound) = (cost_usd.unwrap_or_default(), budgets.max_cost_usd.unwrap_or_default());
+                format!("${spent:.2} of ${bound:.2} are spent")
+            }
+        })
     }
 
     pub(super) fn live_mut(&mut self, proc: ProcId) -> Option<&mut Live> {

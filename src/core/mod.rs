@@ -45,11 +45,12 @@ mod writes;
 mod tests;
 
 pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
+pub(crate) use conversation::words_before_continue;
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
 pub use machine::Core;
 pub use outcome::Outcome;
-pub use plan::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
+pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
 pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};

@@ -59,6 +59,31 @@ pub struct Plan {
     /// How long an answer is waited for before the default is taken.
     #[serde(default = "answer_timeout_ms")]
     pub answer_timeout_ms: u64,
+    /// What the user gave on the command line, as a layer of the configuration: `ccc resume --reload` settles it anew
+    /// over the files of then. The core does not read it. `None` in journals before 1.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<serde_json::Value>,
+}
+
+impl Plan {
+    /// This run under the settings of another plan. What the run is stays as it was: its name, task, directory, agent
+    /// and session.
+    #[must_use]
+    pub fn changed_to(&self, other: Plan) -> Plan {
+        Plan {
+            seed: self.seed.clone(),
+            run_id: self.run_id.clone(),
+            task: self.task.clone(),
+            earlier_turns: self.earlier_turns.clone(),
+            cwd: self.cwd.clone(),
+            agent: self.agent,
+            agent_program: self.agent_program.clone(),
+            agent_first_args: self.agent_first_args.clone(),
+            agent_version: self.agent_version.clone(),
+            session: self.session.clone(),
+            ..other
+        }
+    }
 }
 
 /// That of journals before 1.1, which knew no rotation.
@@ -139,6 +164,33 @@ pub struct Budgets {
     pub max_restarts: u32,
     /// Repeated feedback on an unchanged tree before the run is `stuck`.
     pub max_repeats: u32,
+}
+
+/// A bound of [`Budgets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Stops judged.
+    Iterations,
+    /// Working time.
+    Duration,
+    /// Money.
+    Cost,
+}
+
+impl Budgets {
+    /// The bound that is spent after this much of each, when one is.
+    #[must_use]
+    pub fn spent(&self, iterations: u32, elapsed_ms: u64, cost_usd: Option<f64>) -> Option<Bound> {
+        if iterations >= self.max_iterations {
+            Some(Bound::Iterations)
+        } else if self.max_duration_ms.is_some_and(|bound| elapsed_ms >= bound) {
+            Some(Bound::Duration)
+        } else if self.max_cost_usd.zip(cost_usd).is_some_and(|(bound, spent)| spent >= bound) {
+            Some(Bound::Cost)
+        } else {
+            None
+        }
+    }
 }
 
 /// For runs that were recorded without it: a CLI starts in half a second, on a loaded machine in four (facts §2), and a session of

@@ -24,7 +24,7 @@ use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, ProcId, Show, Spawn, Tick, TokenId};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -107,6 +107,8 @@ pub struct Setup {
 pub struct End {
     /// The outcome; `None` when the user left without waiting for one.
     pub finish: Option<Finish>,
+    /// The plan the run went by at last.
+    pub plan: Plan,
     /// The run's time at its end.
     pub tick: Tick,
     /// The environment of an agent with the token in use at last.
@@ -368,7 +370,8 @@ impl World {
         }
         let journal_news = self.journal.close();
         let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));
-        End { finish: self.finish, env, tick, printer: self.printer, screen: self.screen, journal_news }
+        let plan = self.core.plan().clone();
+        End { finish: self.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
     fn event(&mut self, event: Event) {

@@ -199,7 +199,7 @@ impl Machine for Core {
         matches!(
             input,
             Input::Began { resumed: true, .. }
-                | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_))
+                | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_) | OperatorInput::Plan(_))
         )
     }
 }

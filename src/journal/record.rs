@@ -227,6 +227,7 @@ impl JournalInput for Input {
             | Input::Line { .. }
             | Input::Noise { .. }
             | Input::Progress { .. }
+            | Input::Noise { .. }
             | Input::WriteFailed { .. }
             | Input::Exited { .. }
             | Input::CheckFinished { .. }

@@ -1,5 +1,5 @@
-use super::clean;
 use super::format::{bound, count, money};
+use super::rows::labelled;
 use super::style::{Ink, Style};
 
 /// What is said at the start: the bounds in force, and whose credential is used. A bound is always shown, because an
@@ -49,7 +49,7 @@ impl Banner {
         let mut out = style.paint(Ink::Bold, "Supervisor mode enabled");
         out.push('\n');
         for (label, value) in self.rows() {
-            out.push_str(&row(style, label, &value));
+            out.push_str(&labelled(style, label, &value, VALUE_CHARS));
         }
         out
     }
@@ -91,10 +91,4 @@ impl Banner {
         }
         rows
     }
-}
-
-/// One labelled line; the value is cleaned.
-pub(super) fn row(style: Style, label: &str, value: &str) -> String {
-    let label = style.paint(Ink::Dim, &format!("  {label:<11}"));
-    format!("{label}{}\n", clean::one_line(value, VALUE_CHARS))
 }

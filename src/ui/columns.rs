@@ -42,39 +42,83 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
-/// Breaks one clean line into rows of at most `columns`: at spaces where that is possible, inside a word where not.
+/// Breaks one clean line into rows of at most `columns`, at spaces and beside wide characters. What cannot be broken and is
+/// wider stands whole on a row of its own: a path or a command that the terminal breaks can be copied, one that was broken
+/// here cannot. What stands in backticks is kept together.
 /// Rows after the first keep the line's own indentation when it leaves half of the room, and that room for a wide character.
 pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let text = line.trim_end();
-    let indent = text.len() - text.trim_start_matches(' ').len();
-    let indent = if indent <= (columns - 2).min(columns / 2) { indent } else { 0 };
+    let body = text.trim_start_matches(' ');
+    let first_indent = text.len() - body.len();
+    let indent = if first_indent <= (columns - 2).min(columns / 2) { first_indent } else { 0 };
     let mut rows = Vec::new();
-    let mut rest = text;
-    let mut lead = 0;
-    loop {
-        let room = columns - lead;
-        let mut end = fit(rest, room);
-        if end < rest.len() {
-            let head = rest.get(..end).unwrap_or_default();
-            let words = head.trim_start_matches(' ');
-            let at_space = rest.get(end..).is_some_and(|r| r.starts_with(' '));
-            if !at_space && let Some(space) = words.rfind(' ') {
-                end = end - words.len() + space;
-            }
-            if end == 0 {
-                // A character wider than the room: it goes out all the same, or this would never end.
-                end = rest.chars().next().map_or(0, char::len_utf8);
-            }
+    let mut row = " ".repeat(first_indent);
+    let mut used = first_indent;
+    let mut is_begun = first_indent > indent;
+    let mut gap = 0;
+    for unit in units(body) {
+        if unit.starts_with(' ') {
+            gap = unit.len();
+            continue;
         }
-        let (row, after) = rest.split_at(end);
-        rows.push(format!("{:lead$}{}", "", row.trim_end()));
-        rest = after.trim_start_matches(' ');
-        if rest.is_empty() {
-            return rows;
+        let width = of(unit);
+        if is_begun && used + gap + width > columns {
+            rows.push(row.trim_end().to_owned());
+            row = " ".repeat(indent);
+            used = indent;
+        } else {
+            row.extend(std::iter::repeat_n(' ', gap));
+            used += gap;
         }
-        lead = indent;
+        row.push_str(unit);
+        used += width;
+        (is_begun, gap) = (true, 0);
     }
+    rows.push(row.trim_end().to_owned());
+    rows
+}
+
+/// The longest text in backticks, in bytes, that is kept together.
+const KEPT_TOGETHER: usize = 200;
+
+/// The parts of a line between which it may be broken: runs of spaces, words, wide characters, and what stands in backticks.
+fn units(mut rest: &str) -> Vec<&str> {
+    let mut units = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let (unit, after) = rest.split_at(end_of_unit(first, rest));
+        units.push(unit);
+        rest = after;
+    }
+    units
+}
+
+fn end_of_unit(first: char, text: &str) -> usize {
+    if first == ' ' {
+        return text.find(|c| c != ' ').unwrap_or(text.len());
+    }
+    // What has no width belongs to the character before it.
+    let after_first = first.len_utf8();
+    let joined = |from: usize| {
+        let rest = text.get(from..).unwrap_or_default();
+        from + rest.find(|c| of_char(c) > 0 && c != EMOJI_SELECTOR).unwrap_or(rest.len())
+    };
+    if of_char(first) > 1 {
+        return joined(after_first);
+    }
+    let mut end = 0;
+    while let Some(c) = text.get(end..).and_then(|rest| rest.chars().next()) {
+        if c == ' ' || of_char(c) > 1 {
+            break;
+        }
+        end += c.len_utf8();
+        if c == '`'
+            && let Some(close) = text.get(end..).and_then(|rest| rest.find('`')).filter(|close| *close <= KEPT_TOGETHER)
+        {
+            end += close + 1;
+        }
+    }
+    joined(end)
 }
 
 #[cfg(test)]
@@ -104,7 +148,9 @@ mod tests {
     #[test]
     fn lines_break_at_spaces_and_keep_their_indentation() {
         assert_eq!(wrap("  one two three four", 10), ["  one two", "  three", "  four"]);
-        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("an abcdefghij is", 4), ["an", "abcdefghij", "is"]);
+        assert_eq!(wrap("go on with `ccc resume 20 -p x` now", 20), ["go on with", "`ccc resume 20 -p x`", "now"]);
+        assert_eq!(wrap("a ` alone", 5), ["a `", "alone"]);
         assert_eq!(wrap("日本語日本語", 5), ["日本", "語日", "本語"]);
         assert_eq!(wrap(" 🦀", 2), ["", "🦀"]);
         assert_eq!(wrap("", 10), [""]);
@@ -115,7 +161,8 @@ mod tests {
         fn no_row_is_too_long_and_no_word_is_lost(text in "[a-z日🦀 ]{0,80}", columns in 2usize..40) {
             let rows = wrap(&text, columns);
             for row in &rows {
-                prop_assert!(of(row) <= columns, "{row:?} in {columns}");
+                let one_word = !row.trim_start().contains(|c| c == ' ' || of_char(c) > 1);
+                prop_assert!(of(row) <= columns || one_word, "{row:?} in {columns}");
             }
             let squeeze = |s: &str| s.chars().filter(|c| *c != ' ').collect::<String>();
             prop_assert_eq!(squeeze(&rows.concat()), squeeze(&text));

@@ -1,21 +1,19 @@
-use super::banner::row;
-use super::clean;
+use super::advice::{self, Spent};
 use super::format::{money, seconds};
 use super::object::Object;
+use super::rows::{command, labelled, rows};
 use super::style::{Ink, Style};
-use crate::core::{Finish, Outcome, Tick};
+use crate::core::{Finish, Outcome, Plan, Tick};
 
 /// What is said at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
     /// What the core said.
     pub finish: &'a Finish,
-    /// The run's name.
-    pub run_id: &'a str,
+    /// The plan that the run went by at last: its name, directory and bounds, and the user's own arguments for the agent.
+    pub plan: &'a Plan,
     /// The run's directory.
     pub run_dir: &'a str,
-    /// The directory the agent worked in: its session can be taken up from there only.
-    pub cwd: &'a str,
     /// The agent's program as a person would type it, for example `claude`; empty when no program can take the session up.
     pub agent: &'a str,
     /// The report's path, when there is one.
@@ -23,16 +21,28 @@ pub struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// The shell command that goes on with the work: the run itself when it was interrupted, else its session.
-    fn resume(&self) -> Option<String> {
-        if self.finish.session_rejected {
-            return None;
+    /// The shell command that goes on with the work: of a completed run its session, else the run itself.
+    fn resume(&self, tick: Tick) -> Option<String> {
+        self.go_on(tick).or_else(|| self.session())
+    }
+
+    /// The command that goes on with the run; `None` when it is completed or the provider rejects its session.
+    fn go_on(&self, tick: Tick) -> Option<String> {
+        let finish = self.finish;
+        let spent = Spent { iterations: finish.iterations, elapsed_ms: tick.as_ms(), cost_usd: finish.cost_usd };
+        let more = advice::more(finish.outcome, &self.plan.budgets, spent);
+        (finish.outcome != Outcome::Completed && !finish.session_rejected).then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
+    }
+
+    /// The command that takes up the agent's session by hand. The session belongs to its directory.
+    fn session(&self) -> Option<String> {
+        let session = self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
+        let mut line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
+        for arg in self.plan.agent.args_for_hand_over(&self.plan.agent_args) {
+            line.push(' ');
+            line.push_str(&quoted(&arg));
         }
-        if self.finish.outcome == Outcome::Interrupted {
-            return Some(format!("ccc resume {}", quoted(self.run_id)));
-        }
-        let session = self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty())?;
-        Some(format!("cd {} && {} --resume {}", quoted(self.cwd), quoted(self.agent), quoted(session)))
+        Some(line)
     }
 
     /// Adds the fields of the final object.
@@ -41,7 +51,7 @@ impl Ending<'_> {
         object
             .field("outcome", &finish.outcome.as_str())
             .field("reason", &finish.reason)
-            .field("run_id", &self.run_id)
+            .field("run_id", &self.plan.run_id)
             .field("session_id", &finish.session_id)
             .field("iterations", &finish.iterations)
             .field("restarts", &finish.restarts)
@@ -51,15 +61,15 @@ impl Ending<'_> {
             .field("cost_usd", &finish.cost_usd)
             .field("result", &finish.result)
             .field("report", &self.report)
-            .field("resume", &self.resume())
+            .field("resume", &self.resume(tick))
     }
 
     /// The final block for people.
     pub(super) fn text(&self, tick: Tick, style: Style) -> String {
         let finish = self.finish;
         let (ink, words) = in_words(finish.outcome);
-        let mut out = format!("{}: {}\n", style.paint(ink, words), clean::one_line(&finish.reason, REASON_CHARS));
-        let mut line = |label: &str, value: &str| out.push_str(&row(style, label, value));
+        let mut out = sentence(style, words, ink, &finish.reason);
+        let mut line = |label: &str, value: &str| out.push_str(&labelled(style, label, value, VALUE_CHARS));
         line("iterations", &finish.iterations.to_string());
         line("restarts", &finish.restarts.to_string());
         if finish.rotations > 0 {
@@ -74,27 +84,33 @@ impl Ending<'_> {
         if let Some(report) = self.report {
             line("report", report);
         }
-        let more = match finish.outcome {
-            Outcome::Completed => None,
-            Outcome::NeedsUser => Some(" -p \"your answer\""),
-            Outcome::Budget => Some(" with a higher bound, for example --max-iterations"),
-            Outcome::Stuck | Outcome::Limits | Outcome::Failed | Outcome::Interrupted => Some(""),
-        };
-        if let Some(more) = more.filter(|_| !finish.session_rejected) {
-            line("go on", &format!("ccc resume {}{more}", quoted(self.run_id)));
+        if let Some(go_on) = self.go_on(tick) {
+            out.push_str(&command(style, "go on", &go_on));
         }
-        if let Some(session) = finish.session_id.as_ref().filter(|_| !self.agent.is_empty() && !finish.session_rejected)
-        {
-            let command = format!("{} --resume {}", quoted(self.agent), quoted(session));
-            line("talk to it", &format!("{command}   in {}", self.cwd));
+        if let Some(session) = self.session() {
+            out.push_str(&command(style, "talk to it", &session));
         }
-        line("why", &format!("ccc explain {}", quoted(self.run_id)));
+        out.push_str(&command(style, "why", &format!("ccc explain {}", quoted(&self.plan.run_id))));
         out
     }
 }
 
+/// `Failed: why`, in rows of which the later ones are indented.
+fn sentence(style: Style, words: &str, ink: Ink, text: &str) -> String {
+    let (lead, rest) = (format!("{words}: "), "  ");
+    // The first row has what stands before it in its width, and not in its ink.
+    let whole = rows(style, rest.len(), &format!("{lead}{text}"), REASON_CHARS).join(&format!("\n{rest}"));
+    match whole.strip_prefix(words) {
+        Some(after) => format!("{}{after}\n", style.paint(ink, words)),
+        None => format!("{whole}\n"),
+    }
+}
+
 /// Characters of the reason.
-const REASON_CHARS: usize = 1_000;
+const REASON_CHARS: usize = 4_000;
+
+/// Characters of a labelled value.
+const VALUE_CHARS: usize = 500;
 
 fn in_words(outcome: Outcome) -> (Ink, &'static str) {
     match outcome {

@@ -32,7 +32,7 @@
 //! | `cost_usd` | money spent; `null` while unknown, never 0 for unknown |
 //! | `result` | the agent's last answer |
 //! | `report` | path of the report; `null` while there is none |
-//! | `resume` | the shell command to go on with; `null` when there is no session to go on with |
+//! | `resume` | the shell command to go on with: that of the run or, of a completed one, of its session; `null` when there is none |
 //!
 //! # `--output-format stream-json`
 //!
@@ -63,6 +63,7 @@
 //!
 //! ⁰ may be `null`.
 
+mod advice;
 mod banner;
 pub mod clean;
 pub(crate) mod columns;
@@ -76,6 +77,7 @@ mod object;
 mod piece;
 mod plain;
 mod printer;
+mod rows;
 mod screen;
 mod status;
 mod style;

@@ -22,6 +22,7 @@ mod wording;
 pub(super) use exit::cause as exit_cause;
 pub(super) use launch::{has_prompt_snapshot, launch, user_args};
 pub(super) use noise::says_nothing;
+pub(super) use options::for_interface;
 pub(super) use protocol::{CREDENTIAL_REQUEST, ClaudeProtocol, partial_is_progress};
 pub(super) use transcript::{has_turn, user_turns};
 pub(super) use wording::wording;

@@ -203,6 +203,20 @@ fn split(arg: &str) -> Option<(&str, Option<&str>)> {
     Some((name, Some(value).filter(|value| !value.is_empty())))
 }
 
+/// Options of the user's that mean nothing, or something else, in the agent's own interface.
+const UNATTENDED_ONLY: &[&str] = &["--max-turns", "--max-budget-usd", "--json-schema", "--permission-prompt-tool"];
+
+/// The user's arguments for the agent's own interface on the same session: what names a session is said by who starts it.
+pub(in crate::agent) fn for_interface(args: &[String]) -> Vec<String> {
+    let given = read(args).unwrap_or_default();
+    given
+        .iter()
+        .filter(|option| matches!(option.treatment, Shape | Agent))
+        .filter(|option| !UNATTENDED_ONLY.contains(&option.name.as_str()))
+        .flat_map(|option| option.written.iter().cloned())
+        .collect()
+}
+
 fn find(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.names.contains(&name))
 }

@@ -65,6 +65,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         prompt: BUILT_IN.to_owned(),
         claude_dir: &nobody.claude,
         settings: &settings,
+        given: None,
     })?;
     let made_up = ["the first made-up token", "the second made-up token"].map(|label| {
         Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())

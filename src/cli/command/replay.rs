@@ -182,14 +182,7 @@ pub(in crate::cli) fn pieces(
             }
         }
         Action::Finish(finish) => {
-            let ending = Ending {
-                finish,
-                run_id: &plan.run_id,
-                run_dir: &run_dir,
-                cwd: &plan.cwd,
-                agent: plan.agent.program(),
-                report: None,
-            };
+            let ending = Ending { finish, plan: &plan, run_dir: &run_dir, agent: plan.agent.program(), report: None };
             for piece in printer.finish(tick, &ending) {
                 if piece.stream == Stream::Err {
                     each(tick, &piece);

@@ -6,19 +6,25 @@ use std::path::Path;
 use clap::Args;
 use rustix::fs::OFlags;
 
-use crate::cli::conduct::{Continuation, Night, go_on, lock_error, state_error};
+use super::supervise::{self, PlanParts, hand_over_flag};
+use crate::cli::conduct::{Continuation, Night, go_on, keep_prompt, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
-use crate::config::{Cost, Flags, OutputFormat, Project, Span, Transport};
-use crate::core::{Action, Finish, OperatorInput, Outcome};
+use crate::config::{
+    BudgetsLayer, Cost, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Warning, overlay, prompt,
+    resolve,
+};
+use crate::core::{Action, Finish, OperatorInput, Outcome, Plan};
 use crate::driver;
 use crate::files::open_private;
 use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
+use crate::ui::clean::lines as shown;
 
 /// Go on with a run that was interrupted.
 ///
-/// The run is rebuilt from its journal and goes on in its own directory, with the settings it was started with, on the
-/// agent's same session. This is also how ccc survives its own death and a reboot.
+/// The run is rebuilt from its journal and goes on in its own directory, on the agent's same session, with the settings it
+/// was started with and those given here. When SUPERVISOR.md or the configuration has changed since, that is said, and
+/// --reload takes it. This is also how ccc survives its own death and a reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
     /// The run's id, the beginning of it, `last` for the newest of all, or its directory. Without it, the newest
@@ -42,12 +48,32 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "USD")]
     pub max_cost_usd: Option<Cost>,
 
+    /// A new bound on the restarts of the agent in a row.
+    #[arg(long, value_name = "N")]
+    pub max_restarts: Option<u32>,
+
+    /// Restart the agent when the model makes no progress for this long.
+    #[arg(long, value_name = "TIME")]
+    pub stall_timeout: Option<Span>,
+
+    /// How long a tool may run that declares no timeout of its own.
+    #[arg(long, value_name = "TIME")]
+    pub tool_timeout: Option<Span>,
+
+    /// Take SUPERVISOR.md and the configuration as they are now; what was given on the command line stays.
+    #[arg(long)]
+    pub reload: bool,
+
     /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub output_format: Option<OutputFormat>,
 
-    /// At a terminal, do not go on into the agent's own interface when the task is done.
-    #[arg(long)]
+    /// At a terminal, go on into the agent's own interface when the task is done [not after -p].
+    #[arg(long, overrides_with = "no_hand_over")]
+    pub hand_over: bool,
+
+    /// Do not go on into the agent's own interface when the task is done.
+    #[arg(long, overrides_with = "hand_over")]
     pub no_hand_over: bool,
 
     /// Go on although another run works in the run's directory or repository.
@@ -57,6 +83,31 @@ pub struct ResumeArgs {
     /// How the agent's output reaches ccc: pty or pipe.
     #[arg(long, value_enum, value_name = "HOW")]
     pub transport: Option<Transport>,
+
+    /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    pub agent_args: Vec<String>,
+}
+
+impl ResumeArgs {
+    /// These arguments as a layer of the configuration.
+    fn flags(&self) -> Flags {
+        Flags {
+            layer: Layer {
+                budgets: BudgetsLayer {
+                    max_iterations: self.max_iterations,
+                    max_duration: self.max_duration,
+                    max_cost_usd: self.max_cost_usd,
+                    max_restarts: self.max_restarts,
+                    ..BudgetsLayer::default()
+                },
+                stall_timeout: self.stall_timeout,
+                tool_timeout: self.tool_timeout,
+                ..Layer::default()
+            },
+            agent_args: self.agent_args.clone(),
+        }
+    }
 }
 
 /// Goes on with a run.
@@ -98,10 +149,11 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         ));
     }
     let plan = rebuilt.core.plan().clone();
+    let words = words(&args, &run_dir, rebuilt.core.is_finished().then_some(()).and(last_finish.as_ref()), context)?;
     if let (true, Some(finish)) = (rebuilt.core.is_finished(), &last_finish)
         && finish.outcome == Outcome::Completed
         && rebuilt.finish_recorded
-        && args.prompt.is_none()
+        && words.is_none()
     {
         mend_summary(&run_dir, finish);
         return Err(CliError::new(
@@ -124,15 +176,20 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         )
         .hint("install it there again"));
     }
-    let resolved = context.settings(Flags::default())?;
-    // The agent starts in the run's directory, so the settings there are the ones that it reads.
+    // The agent starts in the run's directory, so the settings there are the ones that count.
     let project = Project::find(Path::new(&plan.cwd));
-    let settings = trust::require_tokens(resolved, true, &context.project()?, context)?;
-    let gathered = credentials::gather(context, &project, &settings.tokens, &plan.agent_args)?;
+    let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
+    for warning in &present.warnings {
+        context.printer.warn(warning);
+    }
+    let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
+    let settings = present.settings;
+    let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
+    let gathered = credentials::gather(context, &project, &settings.tokens, &agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
-    trust::require_agent_settings(&plan.agent_args, &project, context)?;
+    trust::require_agent_settings(&agent_args, &project, context)?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -147,20 +204,11 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
     }
     let mut first_inputs = Vec::new();
-    let mut budgets = plan.budgets.clone();
-    if let Some(bound) = args.max_iterations {
-        budgets.max_iterations = bound.get();
+    if let Some(changed) = changed {
+        first_inputs.push(OperatorInput::Plan(Box::new(changed)));
     }
-    if let Some(bound) = args.max_duration {
-        budgets.max_duration_ms = Some(bound.as_ms());
-    }
-    if let Some(bound) = args.max_cost_usd {
-        budgets.max_cost_usd = Some(bound.usd());
-    }
-    if budgets != plan.budgets {
-        first_inputs.push(OperatorInput::Budgets(budgets));
-    }
-    if let Some(text) = args.prompt.filter(|text| !text.trim().is_empty()) {
+    let hand_over = settings.hand_over.unwrap_or(args.prompt.is_none());
+    if let Some(text) = words {
         first_inputs.push(OperatorInput::Turn { text });
     }
     let night = Night {
@@ -168,14 +216,201 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         transport: args.transport.unwrap_or(settings.transport),
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
-        prompt_origin: "the run's journal".to_owned(),
+        prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
         extra_env: Vec::new(),
-        hand_over: !args.no_hand_over,
+        hand_over: hand_over_flag(args.hand_over, args.no_hand_over).unwrap_or(hand_over),
         share_tree: args.share_tree,
     };
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
     go_on(continuation, run_dir, run_lock, &night, context)
+}
+
+/// The longest answer that is taken from a terminal, in bytes; a longer one is given with -p.
+const MAX_ANSWER_BYTES: u64 = 16 * 1024;
+
+/// What the user says to the run: that of -p. A run that ended with a question is not gone on with without an answer: at a
+/// terminal it is asked for.
+fn words(
+    args: &ResumeArgs,
+    run_dir: &RunDir,
+    finish: Option<&Finish>,
+    context: &Context,
+) -> Result<Option<String>, CliError> {
+    if let Some(text) = args.prompt.clone().filter(|text| !text.trim().is_empty()) {
+        return Ok(Some(text));
+    }
+    let Some(finish) = finish.filter(|finish| finish.outcome == Outcome::NeedsUser) else { return Ok(None) };
+    if context.stdin.is_terminal() {
+        context.printer.talk(format_args!("run {} asks you:\n\n{}\n", run_dir.id(), shown(&finish.result)));
+        context.printer.talk_raw("your answer: ");
+        let answer = context.stdin.read_line(MAX_ANSWER_BYTES);
+        if !answer.is_empty() {
+            return Ok(Some(answer));
+        }
+    }
+    Err(CliError::new(ErrorKind::Usage, format!("run {} needs an answer: {}", run_dir.id(), shown(&finish.reason)))
+        .hint(format!("give it: ccc resume {} -p \"your answer\"", run_dir.id())))
+}
+
+/// The configuration and the critic's prompt as they are now, under what was given on the command line.
+struct Present {
+    settings: Settings,
+    prompt: String,
+    prompt_origin: String,
+    /// What was given, when the journal says it.
+    given: Option<Flags>,
+    warnings: Vec<Warning>,
+}
+
+impl Present {
+    /// With `all` the whole configuration is to count, and needs the user's agreement where it asks for it; else its tokens.
+    fn find(
+        plan: &Plan,
+        given: Option<Flags>,
+        all: bool,
+        project: &Project,
+        context: &Context,
+    ) -> Result<Present, CliError> {
+        let mut flags = given.clone().unwrap_or_default();
+        // How it is shown and transported is said anew each time.
+        (flags.layer.output_format, flags.layer.transport, flags.layer.hand_over) = (None, None, None);
+        let dirs = context.dirs()?;
+        let read = |flags| resolve(dirs, project, &context.env, &context.consents()?, flags).map_err(CliError::from);
+        let mut resolved = read(flags.clone())?;
+        if all && trust::require(&resolved.not_agreed, project, context)? {
+            resolved = read(flags)?;
+        }
+        let (warnings, named) = (resolved.warnings.clone(), resolved.named_prompt.clone());
+        let mut settings = trust::require_tokens(resolved, true, project, context)?;
+        if given.is_none() {
+            settings.agent.args.clone_from(&plan.agent_args);
+        }
+        let prompt = prompt::find(named.as_ref(), project, dirs)?;
+        let prompt_origin =
+            prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+        Ok(Present { settings, prompt: prompt.text, prompt_origin, given, warnings })
+    }
+
+    /// The run's plan under these settings.
+    fn plan(&self, plan: &Plan, context: &Context) -> Result<Plan, CliError> {
+        let now = supervise::plan(PlanParts {
+            task: String::new(),
+            cwd: String::new(),
+            program: String::new(),
+            first_args: Vec::new(),
+            agent_version: String::new(),
+            prompt: self.prompt.clone(),
+            claude_dir: &context.dirs()?.claude,
+            settings: &self.settings,
+            given: self.given.clone(),
+        })?;
+        let mut now = plan.changed_to(now);
+        if now.critic.prompt_as == plan.critic.prompt_as {
+            now.critic.prompt_file.clone_from(&plan.critic.prompt_file);
+        }
+        Ok(now)
+    }
+}
+
+/// What was given on the command line when the run began and in the resumptions since, as far as the journal says.
+fn given_before(plan: &Plan) -> Option<Flags> {
+    plan.given.clone().and_then(|given| serde_json::from_value(given).ok())
+}
+
+/// The same with what is given now.
+fn given_now(before: Option<&Flags>, now: &Flags) -> Option<Flags> {
+    let before = before?;
+    Some(Flags {
+        layer: overlay(before.layer.clone(), now.layer.clone()),
+        agent_args: before.agent_args.iter().chain(&now.agent_args).cloned().collect(),
+    })
+}
+
+/// The run's plan with what is given now, and with --reload under the present configuration; `None` when nothing
+/// changes. Without --reload it is said when the configuration has changed.
+fn changed_plan(
+    plan: &Plan,
+    args: &ResumeArgs,
+    present: &Present,
+    run_dir: &RunDir,
+    context: &Context,
+) -> Result<Option<Plan>, CliError> {
+    let flags = args.flags();
+    if plan.agent.read_user_args(&flags.agent_args)?.session.is_some() {
+        return Err(CliError::new(ErrorKind::Usage, "a run goes on with its own session")
+            .hint("leave out --resume, --continue and --session-id; another session is another run"));
+    }
+    let present_plan = present.plan(plan, context)?;
+    let mut changed = if args.reload {
+        let given = given_now(present.given.as_ref(), &flags);
+        let project = Project::find(Path::new(&plan.cwd));
+        Present::find(plan, given, true, &project, context)?.plan(plan, context)?
+    } else {
+        let news = differences(plan, &present_plan, present.given.is_some());
+        if !news.is_empty() {
+            context.printer.talk(format_args!(
+                "changed since this run began: {}\nthe run goes on with what it began with; to take the new one:\n    ccc resume {} --reload",
+                news.join(", "),
+                run_dir.id()
+            ));
+        }
+        plan.clone()
+    };
+    if !(args.reload && present.given.is_some()) {
+        set_given(&mut changed, &flags);
+        changed.given = given_now(present.given.as_ref(), &flags).and_then(|given| serde_json::to_value(given).ok());
+    }
+    if changed.critic != plan.critic {
+        keep_prompt(&mut changed, run_dir)?;
+    }
+    Ok((changed != *plan).then_some(changed))
+}
+
+/// Sets what is given now.
+fn set_given(plan: &mut Plan, flags: &Flags) {
+    let (budgets, given) = (&mut plan.budgets, &flags.layer.budgets);
+    budgets.max_iterations = given.max_iterations.map_or(budgets.max_iterations, NonZeroU32::get);
+    budgets.max_duration_ms = given.max_duration.map(Span::as_ms).or(budgets.max_duration_ms);
+    budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
+    budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
+    plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
+    if let Some(tool_ms) = flags.layer.tool_timeout.map(Span::as_ms) {
+        // A check without a time of its own has that of a tool.
+        for check in plan.checks.iter_mut().filter(|check| check.timeout_ms == plan.timeouts.tool_ms) {
+            check.timeout_ms = tool_ms;
+        }
+        plan.timeouts.tool_ms = tool_ms;
+    }
+    plan.agent_args.extend(flags.agent_args.iter().cloned());
+}
+
+/// What differs between the settings that a run began with and the present ones. Where it is not known what was given on
+/// the command line, only the critic's prompt can be told.
+fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String> {
+    let mut differs = Vec::new();
+    if plan.critic.prompt != present.critic.prompt {
+        differs.push("the critic's prompt (SUPERVISOR.md)".to_owned());
+    }
+    if !given_is_known {
+        return differs;
+    }
+    let of = |plan: &Plan| {
+        let mut plan = plan.clone();
+        (plan.given, plan.critic.prompt, plan.critic.prompt_file) = (None, String::new(), None);
+        serde_json::to_value(plan).unwrap_or_default()
+    };
+    let (before, now) = (of(plan), of(present));
+    let keys = before.as_object().into_iter().chain(now.as_object()).flat_map(|object| object.keys());
+    let changed: std::collections::BTreeSet<String> = keys
+        .filter(|key| before.get(key.as_str()) != now.get(key.as_str()))
+        .map(|key| key.trim_end_matches("_ms").replace('_', " "))
+        .collect();
+    if !changed.is_empty() {
+        let changed: Vec<String> = changed.into_iter().collect();
+        differs.push(format!("the configuration ({})", changed.join(", ")));
+    }
+    differs
 }
 
 /// The newest run of this directory that is not completed.

@@ -111,8 +111,12 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "PATH")]
     pub agent: Option<PathBuf>,
 
-    /// At a terminal, do not go on into the agent's own interface when the task is done.
-    #[arg(long)]
+    /// At a terminal, go on into the agent's own interface when the task is done [not after -p or --prompt-file].
+    #[arg(long, overrides_with = "no_hand_over")]
+    pub hand_over: bool,
+
+    /// Do not go on into the agent's own interface when the task is done.
+    #[arg(long, overrides_with = "hand_over")]
     pub no_hand_over: bool,
 
     /// Start although another run works in this directory or repository.
@@ -126,6 +130,11 @@ pub struct SuperviseArgs {
 
 fn count(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| "it must be a whole number above zero".to_owned())
+}
+
+/// What the two flags say together; clap lets the later one win.
+pub(in crate::cli) fn hand_over_flag(yes: bool, no: bool) -> Option<bool> {
+    (yes || no).then_some(yes)
 }
 
 impl SuperviseArgs {
@@ -163,6 +172,7 @@ impl SuperviseArgs {
                 interactive: self.interactive.then_some(true),
                 answer_timeout: None,
                 usage: UsageLayer::default(),
+                hand_over: hand_over_flag(self.hand_over, self.no_hand_over),
                 output_format: self.output_format,
             },
             agent_args: self.agent_args.clone(),
@@ -277,6 +287,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         prompt: prepared.prompt.text.clone(),
         claude_dir: &context.dirs()?.claude,
         settings,
+        given: Some(args.flags()),
     })?;
     let night = Night {
         form: settings.output_format,
@@ -289,7 +300,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
             .path()
             .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
         extra_env: Vec::new(),
-        hand_over: !args.no_hand_over,
+        // In a script the command after this one must come to its turn.
+        hand_over: settings.hand_over.unwrap_or(args.prompt.is_none() && args.prompt_file.is_none()),
         share_tree: args.share_tree,
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
@@ -340,6 +352,8 @@ pub(in crate::cli) struct PlanParts<'a> {
     /// The agent's own directory, which holds the records of its sessions.
     pub(in crate::cli) claude_dir: &'a Path,
     pub(in crate::cli) settings: &'a Settings,
+    /// What the user gave on the command line; `None` where that cannot be told.
+    pub(in crate::cli) given: Option<Flags>,
 }
 
 /// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
@@ -405,6 +419,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         rotate_at: settings.rotate_at.share(),
         interactive: settings.interactive,
         answer_timeout_ms: settings.answer_timeout.as_ms(),
+        given: parts.given.and_then(|given| serde_json::to_value(given).ok()),
         seed,
     })
 }

@@ -65,6 +65,7 @@ pub(super) fn plan() -> Plan {
         rotate_at: 0.95,
         interactive: false,
         answer_timeout_ms: 60_000,
+        given: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::agent::TurnKind;
 use crate::core::pool::LONGEST_RESET_MS;
-use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId};
+use crate::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId, words_before_continue};
 
 /// A limit that ends later than this is not believed: some clock is wrong.
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
@@ -126,6 +126,8 @@ pub(super) struct Laws {
     sent: Option<String>,
     /// Under which uuid the user's words were sent.
     words: BTreeMap<String, String>,
+    /// Turns before which the user's words came.
+    owed: BTreeSet<String>,
     /// What the user said during the run.
     said: Vec<String>,
     /// When the agent ended while it was needed since its last good result, milliseconds of the run.
@@ -297,21 +299,24 @@ impl Laws {
     /// A turn is sent to the agent.
     pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
         let uuid = &send.turn.0;
+        let words = words_before_continue(&send.text);
         if let Some(before) = self.sent.replace(uuid.clone())
             && before != *uuid
         {
-            if !self.taken.contains_key(&before) {
+            if !self.taken.contains_key(&before) && send.kind == TurnKind::Operator {
+                // The user's words come first; what was to be said comes after them.
+                self.owed.insert(before);
+            } else if !self.taken.contains_key(&before) {
                 return Err(
                     Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent"))
                 );
-            }
-            if send.kind != TurnKind::Continue && !self.answered.contains(&before) {
+            } else if send.kind != TurnKind::Continue && words.is_none() && !self.answered.contains(&before) {
                 return Err(Law::Answered
                     .broken(format!("turn {before} was not answered, and {uuid} ({:?}) is sent", send.kind)));
             }
         }
         if matches!(send.kind, TurnKind::Task | TurnKind::Operator)
-            && let Some(earlier) = self.words.insert(send.text.clone(), uuid.clone())
+            && let Some(earlier) = self.words.insert(words.unwrap_or(&send.text).to_owned(), uuid.clone())
             && earlier != *uuid
         {
             return Err(Law::WordsOnce.broken(format!("the words of turn {earlier} are said again as {uuid}")));
@@ -383,6 +388,7 @@ impl Laws {
         self.needs_user = true;
         self.sent = None;
         self.words.clear();
+        self.owed.clear();
         self.said.clear();
         self.told.clear();
         self.asked_ms.clear();
@@ -424,7 +430,12 @@ impl Laws {
         if let Some(sent) = self.sent.as_ref().filter(|sent| !self.answered.contains(*sent)) {
             return Err(Law::Answered.broken(format!("the run completed, and turn {sent} was not answered")));
         }
-        match self.said.iter().find(|text| !self.words.contains_key(*text)) {
+        if let Some(owed) = self.owed.iter().find(|owed| !self.taken.contains_key(*owed)) {
+            return Err(Law::ExactlyOnce.broken(format!("the run completed, and turn {owed} never reached the model")));
+        }
+        // Words that were said in a session that was lost are said again with what else was said there.
+        let heard = |text: &String| self.words.keys().any(|words| words.contains(text.as_str()));
+        match self.said.iter().find(|text| !heard(text)) {
             Some(lost) => {
                 Err(Law::WordsKept.broken(format!("the run completed, and the user's words were lost: {lost}")))
             }

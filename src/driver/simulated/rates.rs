@@ -194,6 +194,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
         rotate_at: 0.95,
         interactive: dice.percent(15),
         answer_timeout_ms: 60_000,
+        given: None,
         seed,
     }
 }

@@ -606,7 +606,7 @@ impl World {
     /// The user says something.
     pub(super) fn speak(&mut self) -> Result<(), Broken> {
         self.counts.add("words of the user");
-        let text = format!("the user's word number {}", self.steps);
+        let text = format!("the user's word number {}.", self.steps);
         if self.core.phase() != "ending" {
             self.laws.said(text.clone());
         }

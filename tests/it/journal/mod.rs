@@ -8,4 +8,4 @@ mod power_cut;
 mod reading;
 mod redaction;
 mod round_trip;
-mod samples;
+pub(crate) mod samples;

@@ -20,7 +20,7 @@ use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-pub(super) fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     Plan {
         seed: "5eed".to_owned(),
         run_id: "20261120-191822-k3f9".to_owned(),
@@ -67,6 +67,7 @@ pub(super) fn plan() -> Plan {
         rotate_at: 0.95,
         interactive: false,
         answer_timeout_ms: 60_000,
+        given: None,
     }
 }
 
@@ -259,6 +260,10 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
         text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
+        text().prop_map(|text| {
+            let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));
+            Input::Operator(OperatorInput::Plan(Box::new(Plan { agent_args: vec![text], given, ..plan() })))
+        }),
         any::<i64>().prop_map(|unix_ms| Input::Elapsed { unix_ms }),
     ]
 }

@@ -139,7 +139,23 @@ impl Ground {
 
     /// ccc with these arguments in the project, in an environment of its own.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, base_url: &str, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ccc"));
+        let mut command = self.at_home(base_url, env!("CARGO_BIN_EXE_ccc"));
+        command.args(args);
+        command
+    }
+
+    /// A line that ccc has printed, typed into a shell in which `ccc` is a command.
+    pub(crate) fn typed(&self, base_url: &str, line: &str) -> Command {
+        let mut shell = self.at_home(base_url, "/bin/sh");
+        let bin = Path::new(env!("CARGO_BIN_EXE_ccc")).parent().expect("a directory").to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let places = std::iter::once(bin).chain(std::env::split_paths(&path));
+        shell.env("PATH", std::env::join_paths(places).expect("a PATH")).args(["-c", line]);
+        shell
+    }
+
+    fn at_home(&self, base_url: &str, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .env_clear()
             .envs(self.home.environment(base_url))
@@ -147,8 +163,7 @@ impl Ground {
             .env("CCC_CONFIG_DIR", self.home().join("ccc-config"))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.project())
-            .stdin(Stdio::null())
-            .args(args);
+            .stdin(Stdio::null());
         command
     }
 

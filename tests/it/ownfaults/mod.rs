@@ -6,6 +6,7 @@
 //!
 //! Must not: wait without an event and a deadline, or test what a core transition alone decides.
 
+mod advice;
 mod chance;
 mod death;
 mod death_real;

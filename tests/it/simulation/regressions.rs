@@ -164,6 +164,7 @@ fn plan(checks: u64) -> Plan {
         rotate_at: 0.95,
         interactive: false,
         answer_timeout_ms: 60_000,
+        given: None,
     }
 }
 

@@ -5,7 +5,7 @@ use ccc::ui::{Form, Printer, Stream, Style};
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use super::night::{NIGHT_ENDS_MS, ending, finish, night, phase, pieces, text_of};
+use super::night::{NIGHT_ENDS_MS, ending, finish, night, phase, pieces, plan, text_of};
 
 #[test]
 fn piped_text_is_one_line_per_event() {
@@ -60,7 +60,7 @@ fn piped_text_is_one_line_per_event() {
       waited     58m 20s
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
-      talk to it claude --resume 6f0c2e9a-0000-4000-8000-000000000001   in /home/me/my work
+      talk to it cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
     "#);
     assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
@@ -85,7 +85,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
       credential ANTHROPIC_API_KEY (API key, 3fa9c1)
-      bounds     20 iterations, 8h of working time, no cost limit, 5 restarts in a row
+      bounds     20 iterations, 8h of working time, no cost
+                 limit, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
@@ -102,8 +103,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     ⌫
     ▸ working · iteration 1 of 20
     working · iteration 1 of 20 · 1s⏎
-    ⌫I look at the failing test first, because it says `left: 3,
-    right: 4`:
+    ⌫I look at the failing test first, because it says
+    `left: 3, right: 4`:
 
     - src/lib.rs
       - the sum
@@ -181,7 +182,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       waited     58m 20s
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
-      talk to it claude --resume 6f0c2e9a-0000-4000-8000-000000000001   in /home/me/my work
+      talk to it
+    cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
     "#);
 }
@@ -264,14 +266,14 @@ fn what_is_unknown_is_null_and_never_zero() {
     finish.result.clear();
     let end = Tick::ZERO.plus_ms(NIGHT_ENDS_MS);
     let mut json = Printer::new(Form::Json, Style::PIPED);
-    let text = text_of(&json.finish(end, &ending(&finish)), Stream::Out);
+    let text = text_of(&json.finish(end, &ending(&finish, &plan())), Stream::Out);
     let object: Value = serde_json::from_str(&text).expect("an object");
     assert_eq!(object["cost_usd"], Value::Null);
     assert_eq!(object["session_id"], Value::Null);
-    assert_eq!(object["resume"], Value::Null);
+    assert_eq!(object["resume"], "ccc resume 20261120-ab12");
 
     let mut plain = Printer::new(Form::Text, Style::PIPED);
-    let pieces = plain.finish(end, &ending(&finish));
+    let pieces = plain.finish(end, &ending(&finish, &plan()));
     assert_eq!(text_of(&pieces, Stream::Out), "");
     assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
     Failed: the critic agrees that the task is done
@@ -294,11 +296,11 @@ fn an_interrupted_run_says_how_to_resume_it() {
     finish.reason = "SIGINT".into();
     let end = Tick::ZERO.plus_ms(NIGHT_ENDS_MS);
     let mut json = Printer::new(Form::Json, Style::PIPED);
-    let text = text_of(&json.finish(end, &ending(&finish)), Stream::Out);
+    let text = text_of(&json.finish(end, &ending(&finish, &plan())), Stream::Out);
     let object: Value = serde_json::from_str(&text).expect("an object");
     assert_eq!(object["resume"], "ccc resume 20261120-ab12");
     let mut plain = Printer::new(Form::Text, Style::PIPED);
-    let talk = text_of(&plain.finish(end, &ending(&finish)), Stream::Err);
+    let talk = text_of(&plain.finish(end, &ending(&finish, &plan())), Stream::Err);
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
     assert!(talk.contains("ccc resume 20261120-ab12"), "{talk}");
     assert!(talk.contains("ccc explain 20261120-ab12"), "{talk}");

@@ -1,8 +1,10 @@
 //! A whole night as the core would show it: one of each event at least.
 
 use ccc::agent::{Edit, Role, TurnKind};
-use ccc::core::{Finish, Outcome, Show, Tick};
+use ccc::core::{Finish, Outcome, Plan, Show, Tick};
 use ccc::ui::{Banner, Ending, Form, Piece, Printer, Stream, Style};
+
+use crate::journal::samples;
 
 pub(super) const SESSION: &str = "6f0c2e9a-0000-4000-8000-000000000001";
 
@@ -166,15 +168,13 @@ pub(super) fn finish() -> Finish {
     }
 }
 
-pub(super) fn ending(finish: &Finish) -> Ending<'_> {
-    Ending {
-        finish,
-        run_id: "20261120-ab12",
-        run_dir: "/home/me/.local/state/ccc/runs/20261120-ab12",
-        cwd: "/home/me/my work",
-        agent: "claude",
-        report: None,
-    }
+/// What the run went by.
+pub(super) fn plan() -> Plan {
+    Plan { run_id: "20261120-ab12".into(), cwd: "/home/me/my work".into(), agent_args: Vec::new(), ..samples::plan() }
+}
+
+pub(super) fn ending<'a>(finish: &'a Finish, plan: &'a Plan) -> Ending<'a> {
+    Ending { finish, plan, run_dir: "/home/me/.local/state/ccc/runs/20261120-ab12", agent: "claude", report: None }
 }
 
 /// All pieces of the night.
@@ -185,7 +185,7 @@ pub(super) fn pieces(form: Form, style: Style) -> Vec<Piece> {
         pieces.push(printer.render(Tick::ZERO.plus_ms(ms), &show));
     }
     let end = Tick::ZERO.plus_ms(NIGHT_ENDS_MS);
-    pieces.extend(printer.finish(end, &ending(&finish())));
+    pieces.extend(printer.finish(end, &ending(&finish(), &plan())));
     pieces
 }
 

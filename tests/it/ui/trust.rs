@@ -1,11 +1,11 @@
 //! Text from a model is not trusted, wherever it appears.
 
 use ccc::agent::{Edit, Role, TurnKind};
-use ccc::core::{Finish, Outcome, Show, Tick};
+use ccc::core::{Finish, Outcome, Plan, Show, Tick};
 use ccc::ui::{Banner, Form, Printer, Style};
 use proptest::prelude::*;
 
-use super::night::{banner, ending, finish};
+use super::night::{banner, ending, finish, plan};
 
 /// Every event, with `evil` wherever a text can stand.
 fn events(evil: &str) -> Vec<Show> {
@@ -70,10 +70,9 @@ fn written(form: Form, live: bool, evil: &str) -> String {
         session_id: Some(evil.into()),
         ..finish()
     };
-    let mut ending = ending(&finish);
-    ending.run_id = evil;
+    let plan = Plan { run_id: evil.into(), cwd: evil.into(), agent_args: vec![evil.into()], ..plan() };
+    let mut ending = ending(&finish, &plan);
     ending.run_dir = evil;
-    ending.cwd = evil;
     ending.agent = evil;
     ending.report = Some(evil);
 

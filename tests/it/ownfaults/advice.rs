@@ -1,0 +1,186 @@
+//! What ccc advises is run as it stands: the commands are cut out of what it prints, and typed.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::world::{FEEDBACK, TASK, World, forever, two_turns};
+use crate::care::tty::Tty;
+use crate::night::harness::{Ended, Running};
+
+/// Nobody listens there; the scripted agent asks nobody.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// Runs the task in the form for people.
+fn told<'a>(world: &'a World, args: &[&str]) -> Ended<'a> {
+    let fixed = ["--supervisor", "-p", TASK, "--agent"];
+    let mut command = world.ccc(&fixed);
+    command.arg(&world.agent).args(args);
+    Running::spawn(&world.ground, &mut command).wait()
+}
+
+/// The command that stands behind this label, or below it on a line of its own.
+#[track_caller]
+fn advised(talk: &str, label: &str) -> String {
+    let mut lines = talk.lines().skip_while(|line| !line.trim_start().starts_with(label));
+    let beside = lines.next().unwrap_or_else(|| panic!("no {label:?} in {talk}"));
+    let beside = beside.trim_start().strip_prefix(label).unwrap_or_default().trim();
+    if beside.is_empty() { lines.next().unwrap_or_default().trim().to_owned() } else { beside.to_owned() }
+}
+
+/// Types it into a shell.
+fn typed<'a>(world: &'a World, line: &str) -> Ended<'a> {
+    let mut command = world.ground.typed(NOWHERE, line);
+    command.env("CCC_GRACE", "500ms");
+    Running::spawn(&world.ground, &mut command).wait()
+}
+
+#[test]
+fn of_a_spent_bound_the_advice_names_its_own_option_and_is_enough() {
+    let mut held = two_turns();
+    held["agent"][0] = json!([{"say": "I begin."}, forever()]);
+    let rows: [(&[&str], &Value, &str); 3] = [
+        (&["--max-iterations", "1"], &two_turns(), " --max-iterations 2"),
+        (&["--max-duration", "1s"], &held, " --max-duration 2h"),
+        (&["--max-cost-usd", "0.000001"], &two_turns(), " --max-cost-usd 1"),
+    ];
+    for (bound, script, more) in rows {
+        let world = World::new(script);
+        let ended = told(&world, bound);
+        assert_eq!(ended.status.code(), Some(4), "{bound:?}: {}", ended.stderr);
+        let advice = advised(&ended.stderr, "go on");
+        assert_eq!(advice, format!("ccc resume {}{more}", world.run_id()), "{}", ended.stderr);
+        world.play(&two_turns());
+        let again = typed(&world, &advice);
+        assert_eq!(again.status.code(), Some(0), "{bound:?}: {}{}", again.stdout, again.stderr);
+    }
+}
+
+#[test]
+fn the_advice_after_every_other_end_can_be_typed() {
+    let stubborn = json!({
+        "agent": [[{"say": "Done."}], [{"say": "Done."}], [{"say": "Done."}], [{"say": "Done."}], [{"say": "Done."}]],
+        "critic": [[{"say": FEEDBACK}], [{"say": FEEDBACK}], [{"say": FEEDBACK}], [{"say": FEEDBACK}], [{"say": FEEDBACK}]],
+    });
+    let asking = {
+        let mut script = two_turns();
+        script["critic"][0] = json!([{"say": "Which colour?\n\n[NEEDS_USER]"}]);
+        script
+    };
+    for (script, code, begins) in [(&stubborn, 5, " -p \""), (&asking, 3, " -p \"your answer\"")] {
+        let world = World::new(script);
+        let ended = told(&world, &[]);
+        assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
+        let advice = advised(&ended.stderr, "go on");
+        assert!(advice.starts_with(&format!("ccc resume {}{begins}", world.run_id())), "{advice}");
+        world.play(&two_turns());
+        typed(&world, &advice).assert_code(0);
+        // And what says why is a command, too.
+        let why = typed(&world, &advised(&ended.stderr, "why"));
+        assert_eq!(why.status.code(), Some(0), "{}", why.stderr);
+    }
+}
+
+#[test]
+fn a_run_that_asks_is_not_gone_on_with_without_an_answer() {
+    let mut script = two_turns();
+    script["critic"][0] = json!([{"say": "Which colour shall it have?\n\nRed or blue?\n\n[NEEDS_USER]"}]);
+    let world = World::new(&script);
+    told(&world, &[]).assert_code(3);
+    let id = world.run_id();
+    let lives = world.lives();
+    let refused = world.run(&["resume", &id]);
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("Which colour"), "{}", refused.stderr);
+    assert_eq!(world.lives(), lives, "nothing was begun");
+    let (_, advice) = refused.stderr.split_once("give it:").expect("a hint");
+    typed(&world, advice.trim()).assert_code(0);
+    world.assert_said_once(&[TASK, "your answer"]);
+
+    // At a terminal it is asked for.
+    let world = World::new(&script);
+    told(&world, &[]).assert_code(3);
+    let mut tty = Tty::start(&world.ccc(&["resume", "--no-hand-over"]));
+    tty.until("Red or blue?");
+    tty.until("your answer:");
+    tty.type_in(b"Blue.\r");
+    assert_eq!(tty.end(), 0, "{}", tty.text());
+    world.assert_said_once(&[TASK, "Blue."]);
+}
+
+#[test]
+fn what_the_user_says_is_heard_before_anything_is_gone_on_with() {
+    let mut held = two_turns();
+    held["agent"][0] = json!([{"say": "I begin."}, forever()]);
+    let world = World::new(&held);
+    let mut running = world.start(&[]);
+    running.until("text", |event| event["type"] == "text");
+    running.signal(rustix::process::Signal::INT);
+    running.wait().assert_code(130);
+    world.play(&two_turns());
+    world.resume(&["-p", "Use tabs."]).end().assert_code(0);
+    let turns = world.turns();
+    let said: Vec<&str> = turns.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(said[0].contains(TASK), "{said:#?}");
+    assert!(said[1].starts_with("Use tabs.\n\n") && said[1].contains("Go on with the work"), "{said:#?}");
+}
+
+#[test]
+fn what_can_change_is_changed_and_what_has_changed_is_said() {
+    let world = World::new(&two_turns());
+    let prompt = world.ground.write("SUPERVISOR.md", "Judge kindly.\n");
+    world.ground.write(".ccc.json", r#"{"checks": ["true"]}"#);
+    told(&world, &["--max-iterations", "1", "--", "--model", "one"]).assert_code(4);
+    let id = world.run_id();
+
+    // Nothing has changed: nothing is said, and a bound given at the start is no change of the configuration.
+    let same = world.run(&["resume", &id]);
+    assert_eq!(same.status.code(), Some(4), "{}", same.stderr);
+    assert!(!same.stderr.contains("changed since"), "{}", same.stderr);
+
+    fs::write(&prompt, "Judge strictly.\n").expect("write");
+    world.ground.write(".ccc.json", r#"{"checks": ["echo strict > strictly"]}"#);
+    let told = world.run(&["resume", &id]);
+    assert!(told.stderr.contains("changed since this run began:"), "{}", told.stderr);
+    assert!(told.stderr.contains("SUPERVISOR.md") && told.stderr.contains("(checks)"), "{}", told.stderr);
+    let advice = told.stderr.lines().find(|line| line.trim().starts_with("ccc resume")).expect("a command").trim();
+    assert_eq!(advice, format!("ccc resume {id} --reload"));
+    assert!(!world.ground.project().join("strictly").exists(), "the old check counts until the user says otherwise");
+
+    let args = format!("{advice} --max-iterations 5 --tool-timeout 7m -- --effort high --model two");
+    let again = typed(&world, &args);
+    again.assert_code(0);
+    assert!(world.ground.project().join("strictly").exists(), "the new check was run");
+    let plan = world.until_entry("the new plan", |entry| !entry["in"]["operator"]["plan"].is_null());
+    let plan = &plan["in"]["operator"]["plan"];
+    assert_eq!(plan["critic"]["prompt"], "Judge strictly.\n");
+    assert_eq!(plan["budgets"]["max_iterations"], 5);
+    assert_eq!(plan["timeouts"]["tool_ms"], 420_000);
+    assert_eq!(plan["agent_args"], json!(["--model", "one", "--effort", "high", "--model", "two"]));
+
+    // What was given on the way is not taken for a change later.
+    let more = world.run(&["resume", &id, "-p", "And paint it."]);
+    assert_eq!(more.status.code(), Some(0), "{}", more.stderr);
+    assert!(!more.stderr.contains("changed since"), "{}", more.stderr);
+
+    let session = world.run(&["resume", &id, "-p", "x", "--", "--resume", "other"]);
+    assert_eq!(session.status.code(), Some(2), "{}", session.stderr);
+}
+
+#[test]
+fn a_newer_completed_run_is_not_gone_past_in_silence() {
+    let world = World::new(&two_turns());
+    told(&world, &["--max-iterations", "1"]).assert_code(4);
+    let older = world.run_id();
+    crate::night::harness::look_until("another second", || (this_second() != older[..15]).then_some(()));
+    told(&world, &[]).assert_code(0);
+    let newer = world.run_id();
+    let resumed = world.run(&["resume", "--max-iterations", "5"]);
+    assert!(resumed.stderr.contains(&newer) && resumed.stderr.contains(&older), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("is completed; going on with"), "{}", resumed.stderr);
+}
+
+/// The present second as a run's id begins with it.
+fn this_second() -> String {
+    jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string()
+}
