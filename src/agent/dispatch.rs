@@ -159,6 +159,14 @@ impl AgentKind {
         }
     }
 
+    /// The text that such a piece adds to what the agent itself (and not a sub-agent) is saying.
+    #[must_use]
+    pub fn partial_text(self, line: &stream::Envelope<'_>) -> Option<String> {
+        match self {
+            AgentKind::ClaudeCode => claude::partial_text(line),
+        }
+    }
+
     /// Whether the line is a piece of a message that follows whole later: at most progress, and nothing more.
     #[must_use]
     pub fn is_partial(self, line: &stream::Envelope<'_>) -> bool {

@@ -201,6 +201,7 @@ fn conduct(
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
     let banner = Banner { resumed_task, ..banner(&plan, &run_dir, session_id, night, &redactor) };
+    printer.clock(life.from, driver::unix_ms());
     for piece in printer.start(life.from, &banner) {
         let _ = screen.put(piece);
     }

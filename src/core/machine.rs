@@ -285,6 +285,18 @@ impl Core {
         pause.and_then(|pause| pause.until_unix_ms)
     }
 
+    /// The wall clock now, unix milliseconds, as far as the core was told.
+    #[must_use]
+    pub fn wall_ms(&self) -> i64 {
+        self.unix_ms()
+    }
+
+    /// Whether a process is the agent or a critic; `None` when it is gone.
+    #[must_use]
+    pub fn role(&self, proc: ProcId) -> Option<Role> {
+        self.agent.iter().chain(&self.critics).find(|live| live.id == proc).map(|live| live.role)
+    }
+
     /// Whether the run is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::inbox::{Event, Inbox};
 use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Run};
+use super::saying::Saying;
 use crate::agent::AgentKind;
 use crate::core::{ExitFact, LineFact, ProcId};
 use crate::journal::SharedRedactor;
@@ -60,6 +61,8 @@ struct Heard {
 #[derive(Default)]
 struct Lines {
     progress_at: Option<Instant>,
+    /// What is being said, where somebody watches.
+    saying: Option<Saying>,
     /// Lines that are not JSON.
     text: NoiseRun,
     /// JSON that says nothing.
@@ -80,12 +83,33 @@ impl Ears {
         }
     }
 
+    /// The same, and the loop hears the words of a text while it is said.
+    pub(super) fn word_by_word(self) -> Ears {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).lines.saying = Some(Saying::default());
+        self
+    }
+
+    fn say(&self, now: Instant, partial: &Envelope<'_>, saying: Option<&mut Saying>) {
+        if let Some(saying) = saying
+            && let Some(part) = self.kind.partial_text(partial)
+            && let Some(words) = saying.add(&part, now)
+        {
+            let text = self.redactor.now().text(&words).into_owned();
+            self.inbox.post(Event::Saying { proc: self.proc, text });
+        }
+    }
+
     fn frame(&self, now: Instant, frame: Frame<'_>, lines: &mut Lines) {
         match frame {
             Frame::Json(envelope) => {
                 if self.kind.is_partial(&envelope) {
+                    self.say(now, &envelope, lines.saying.as_mut());
                     self.progress(now, &envelope, &mut lines.progress_at);
                     return;
+                }
+                if let Some(saying) = &mut lines.saying {
+                    // The whole of what was being said comes, or something else does.
+                    saying.forget();
                 }
                 let raw = envelope.raw();
                 let line = || self.json_line(raw.json());

@@ -31,24 +31,68 @@ const LAST_LINES: u32 = 1_000;
 /// Something happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    Line { proc: ProcId, line: LineFact, weight_bytes: usize },
-    Noise { proc: ProcId, lines: u64, bytes: u64, sample: LineFact },
-    Progress { proc: ProcId },
-    WriteFailed { proc: ProcId, message: String },
-    Exited { proc: ProcId, exit: ExitFact },
-    CheckFinished { check: CheckId, result: CheckResult },
-    TreeMeasured { measure: MeasureId, snapshot: Option<Arc<Snapshot>>, fact: TreeFact },
-    Answered { number: u32, choice: LimitChoice },
-    NotUnderstood { typed: String },
-    Probed { token: TokenId, reports: Vec<TokenReport> },
-    Fetched { token: TokenId, value: Result<Option<SecretString>, String> },
+    Line {
+        proc: ProcId,
+        line: LineFact,
+        weight_bytes: usize,
+    },
+    Noise {
+        proc: ProcId,
+        lines: u64,
+        bytes: u64,
+        sample: LineFact,
+    },
+    Progress {
+        proc: ProcId,
+    },
+    /// A part of a text that is being said; it is only shown, and the whole of it follows as a line.
+    Saying {
+        proc: ProcId,
+        text: String,
+    },
+    WriteFailed {
+        proc: ProcId,
+        message: String,
+    },
+    Exited {
+        proc: ProcId,
+        exit: ExitFact,
+    },
+    CheckFinished {
+        check: CheckId,
+        result: CheckResult,
+    },
+    TreeMeasured {
+        measure: MeasureId,
+        snapshot: Option<Arc<Snapshot>>,
+        fact: TreeFact,
+    },
+    Answered {
+        number: u32,
+        choice: LimitChoice,
+    },
+    NotUnderstood {
+        typed: String,
+    },
+    Probed {
+        token: TokenId,
+        reports: Vec<TokenReport>,
+    },
+    Fetched {
+        token: TokenId,
+        value: Result<Option<SecretString>, String>,
+    },
 }
 
 impl Event {
     /// Whether it must come after what its process wrote before it.
     fn is_data(&self) -> bool {
         match self {
-            Event::Line { .. } | Event::Noise { .. } | Event::Progress { .. } | Event::Exited { .. } => true,
+            Event::Line { .. }
+            | Event::Noise { .. }
+            | Event::Progress { .. }
+            | Event::Saying { .. }
+            | Event::Exited { .. } => true,
             Event::WriteFailed { .. }
             | Event::CheckFinished { .. }
             | Event::TreeMeasured { .. }

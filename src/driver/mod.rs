@@ -15,6 +15,7 @@ mod noise;
 mod perform;
 mod real;
 mod replay;
+mod saying;
 mod sessions;
 mod signals;
 
@@ -29,7 +30,7 @@ pub use clock::unix_ms;
 pub use command::{CommandEnd, CommandSetup, TokenSupply, run_command};
 use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
-pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell_command};
+pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell, retell_command};
 pub use sessions::session_record;
 pub use tree::{Ours, Snapshot, git_root};
 pub use wallet::Wallet;

@@ -94,7 +94,10 @@ impl World {
             }
             Action::MeasureTree { measure, since, moving } => self.measure(measure, since, moving),
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
-            Action::Ask(question) => self.answers = Answers::listen(question, self.inbox.clone()),
+            Action::Ask(question) => {
+                self.typing.restore();
+                self.answers = Answers::listen(question, self.inbox.clone());
+            }
             Action::ReportToken { request, token, report } => {
                 let unix_ms = self.clock.unix_ms();
                 let tokens = self.wallet.report(&token, std::slice::from_ref(&report), unix_ms);
@@ -228,6 +231,7 @@ impl World {
         };
         let ears =
             Ears::new(proc, self.core.plan().agent, self.inbox.clone(), self.redactor.clone(), LineLimit::default());
+        let ears = if self.printer.is_live() { ears.word_by_word() } else { ears };
         match spawn_or_pipe(&spec, ears, &SystemPtys) {
             Ok((child, no_pty)) => {
                 let pid = child.pid();

@@ -24,12 +24,14 @@ use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId};
+use crate::core::{
+    CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Then, Tick, TokenId,
+};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
-use crate::process::{Cancel, Child, Transport, kill_children, reap_orphans};
-use crate::ui::{Piece, Printer, Screen};
+use crate::process::{Cancel, Child, Transport, TypedEcho, kill_children, reap_orphans, stop_children, stop_own_job};
+use crate::ui::{Piece, Printer, Screen, Standing};
 
 /// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
 const CHECK_PATIENCE: Duration = Duration::from_secs(4);
@@ -38,6 +40,8 @@ const KILL_PATIENCE: Duration = Duration::from_millis(500);
 /// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
 /// machine without memory). That time does not count; the regular beat is what shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
+/// How often the status line is drawn where somebody may watch it.
+const SECOND: Duration = Duration::from_secs(1);
 /// How long, after that, timeouts wait for the facts that have piled up.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
@@ -133,6 +137,8 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
         let give_up_measuring = Cancel::new()?;
         let ours =
             Ours::of_process(&setup.state_dir, &setup.bare_env, &setup.core.plan().run_id, give_up_measuring.clone());
+        let typing = if setup.printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
+        typing.quiet();
         let world = World {
             clock: Clock::starting_at(setup.from),
             core: setup.core,
@@ -165,6 +171,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             alarm: Alarm::new(),
             phase_written: String::new(),
             answers: None,
+            typing,
         };
         Ok(world.run(events, signals, setup.resumed, setup.first_inputs).await)
     })
@@ -206,6 +213,8 @@ pub(super) struct World {
     pub(super) phase_written: String,
     /// The open question, when there is one.
     pub(super) answers: Option<Answers>,
+    /// Whether the terminal shows what is typed.
+    pub(super) typing: TypedEcho,
     pub(super) heart: Heart,
     alarm: Alarm,
 }
@@ -242,6 +251,9 @@ impl World {
         // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
         // wake-up a second.
         let mut pulse = Pulse::new(&self.clock);
+        // Somebody who watches sees the seconds go by.
+        let beat_interval = if self.printer.is_live() { SECOND } else { BEAT_INTERVAL };
+        let mut beaten = self.clock.instant_now();
         let mut not_before: Option<Instant> = None;
         while self.finish.is_none() {
             let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
@@ -274,6 +286,14 @@ impl World {
                 Woken::Signal(Heard::ChildEnded) => {
                     reap_orphans();
                 }
+                Woken::Signal(Heard::Suspend) => {
+                    let stood_still = self.suspend(&mut signals).await;
+                    self.clock.stood_still(stood_still);
+                    beaten += stood_still;
+                    pulse.next_in(Duration::ZERO, &self.clock);
+                    not_before = Some(self.clock.after(CATCH_UP));
+                }
+                Woken::Signal(Heard::Continued) => self.typing.quiet(),
                 Woken::Signal(Heard::Resized) => {
                     if let Some(columns) = super::terminal_columns() {
                         self.printer.resize(columns);
@@ -293,9 +313,12 @@ impl World {
                 }
                 Woken::Beat => {
                     not_before = not_before.filter(|instant| self.clock.late(*instant).is_zero());
-                    pulse.next_in(BEAT_INTERVAL, &self.clock);
-                    self.beat();
-                    let now = self.clock.now();
+                    pulse.next_in(beat_interval, &self.clock);
+                    if self.clock.late(beaten) + LATE >= BEAT_INTERVAL {
+                        beaten = self.clock.instant_now();
+                        self.beat();
+                    }
+                    let now = self.moment();
                     if let Some(piece) = self.printer.status(now) {
                         self.put(piece);
                     }
@@ -305,6 +328,23 @@ impl World {
             }
         }
         self.leave(events, signals).await
+    }
+
+    /// Ctrl-Z: ccc and all that runs below it stand still until the shell lets them go on, and so does the run's time. How
+    /// long that was.
+    async fn suspend(&mut self, signals: &mut Signals) -> Duration {
+        let since = self.clock.instant_now();
+        // The shell's prompt is to stand on a line of its own.
+        self.put(Piece::talk(self.printer.erased()));
+        self.typing.restore();
+        let mut stopped = stop_children();
+        if stop_own_job() {
+            // The stop may come a moment after it was asked for; what lets ccc go on is a signal in any case.
+            while !matches!(signals.next().await, Heard::Continued | Heard::Stop(_)) {}
+        }
+        stopped.let_go();
+        self.typing.quiet();
+        self.clock.late(since)
     }
 
     /// Ends what still runs, and only then lets go. A check that was told to end may take its grace for it, unless the
@@ -333,7 +373,7 @@ impl World {
                         reap_orphans();
                         false
                     }
-                    Heard::Resized => false,
+                    Heard::Resized | Heard::Suspend | Heard::Continued => false,
                 },
                 () = tokio::time::sleep_until(deadline) => true,
                 event = events.recv() => {
@@ -346,6 +386,7 @@ impl World {
                             Event::Line { .. }
                             | Event::Noise { .. }
                             | Event::Progress { .. }
+                            | Event::Saying { .. }
                             | Event::WriteFailed { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
@@ -383,6 +424,14 @@ impl World {
             }
             Event::Noise { proc, lines, bytes, sample } => self.feed(Input::Noise { proc, lines, bytes, sample }),
             Event::Progress { proc } => self.feed(Input::Progress { proc }),
+            Event::Saying { proc, text } => {
+                // Not journalled: it decides nothing, and the whole text follows.
+                if let Some(role) = self.core.role(proc) {
+                    let now = self.moment();
+                    let piece = self.printer.partial(now, role, &text);
+                    self.put(piece);
+                }
+            }
             Event::WriteFailed { proc, message } => self.feed(Input::WriteFailed { proc, message }),
             Event::Exited { proc, mut exit } => {
                 self.children.remove(&proc);
@@ -454,8 +503,8 @@ impl World {
             self.hold_session_lock(&mut at_once);
             next = at_once.pop_front();
         }
-        if !self.core.is_asking() {
-            self.answers = None;
+        if !self.core.is_asking() && self.answers.take().is_some() {
+            self.typing.quiet();
         }
         let phase = self.core.phase();
         if phase != self.phase_written {
@@ -485,6 +534,7 @@ impl World {
 
     /// What processes say comes without secrets ([`Ears`]); what the user said may hold one, and is for the agent only.
     pub(super) fn show(&mut self, now: Tick, show: &Show) {
+        self.moment();
         let piece = if let Show::Turn { kind, text } = show {
             self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.now().text(text).to_string() })
         } else if let Show::Check { command, passed, summary, duration_ms, tail } = show {
@@ -495,6 +545,19 @@ impl World {
             self.printer.render(now, show)
         };
         self.put(piece);
+    }
+
+    /// Now, which the printer is told with the time of day and what is waited for.
+    fn moment(&mut self) -> Tick {
+        let now = self.clock.now();
+        self.printer.clock(now, self.clock.unix_ms());
+        let standing = self.core.awaited().map(|awaited| Standing {
+            since: awaited.since,
+            until: Some(awaited.until),
+            goes_on: awaited.then == Then::GoesOn,
+        });
+        self.printer.standing(standing);
+        now
     }
 
     fn put(&mut self, piece: Piece) {

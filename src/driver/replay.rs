@@ -62,15 +62,31 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn rebuild(journal: &Path, on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    rebuild_from(journal, JournalReader::open(journal)?, on_action)
+pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    retell(journal, |_, tick, action| on_action(tick, action))
+}
+
+/// The same; `on_action` sees also the core as it is after the input.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn retell(journal: &Path, on_action: impl FnMut(&Core, Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    retell_from(journal, JournalReader::open(journal)?, on_action)
 }
 
 /// The same from any reader; `journal` is its name in errors.
 pub(super) fn rebuild_from<R: BufRead>(
     journal: &Path,
-    mut reader: JournalReader<R>,
+    reader: JournalReader<R>,
     mut on_action: impl FnMut(Tick, &Action),
+) -> Result<Rebuilt, ReplayError> {
+    retell_from(journal, reader, |_, tick, action| on_action(tick, action))
+}
+
+fn retell_from<R: BufRead>(
+    journal: &Path,
+    mut reader: JournalReader<R>,
+    mut on_action: impl FnMut(&Core, Tick, &Action),
 ) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
@@ -87,7 +103,7 @@ pub(super) fn rebuild_from<R: BufRead>(
                 finish_recorded = false;
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    on_action(entry.tick, &action);
+                    on_action(&core, entry.tick, &action);
                 }
             }
             EntryKind::Act(recorded) => finish_recorded = is_finish(&recorded),
@@ -350,7 +366,10 @@ fn bless_machine<M: Machine>(
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn retell_command(journal: &Path, mut on_action: impl FnMut(Tick, &CommandAction)) -> Result<(), ReplayError> {
+pub fn retell_command(
+    journal: &Path,
+    mut on_action: impl FnMut(&CommandCore, Tick, &CommandAction),
+) -> Result<(), ReplayError> {
     let mut reader = JournalReader::open_command(journal)?;
     let mut core = CommandCore::new(reader.command_plan()?);
     for entry in &mut reader {
@@ -359,7 +378,7 @@ pub fn retell_command(journal: &Path, mut on_action: impl FnMut(Tick, &CommandAc
             EntryKind::In(input) => {
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    on_action(entry.tick, &action);
+                    on_action(&core, entry.tick, &action);
                 }
             }
             EntryKind::Act(_) => {}

@@ -6,6 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
 pub(super) const SIGXFSZ: i32 = 25;
+/// SIGTSTP and SIGCONT have other numbers on other systems than Linux.
+pub(super) const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
+pub(super) const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
 /// SIGHUP.
 const SIGHUP: u32 = 1;
 
@@ -18,6 +21,10 @@ pub(super) enum Heard {
     ChildEnded,
     /// The terminal has another size.
     Resized,
+    /// Ctrl-Z.
+    Suspend,
+    /// ccc goes on after a stop.
+    Continued,
 }
 
 /// The signals that ccc listens to while a run goes on.
@@ -28,6 +35,9 @@ pub(super) struct Signals {
     hangup: Hangup,
     child: Signal,
     resized: Signal,
+    quit: Signal,
+    suspend: Signal,
+    continued: Signal,
     /// Never awaited: that it is listened to keeps a full disk quota from killing us; the write's error says it all.
     _file_size: Signal,
 }
@@ -40,6 +50,9 @@ impl Signals {
             hangup: Hangup::listen()?,
             child: signal(SignalKind::child())?,
             resized: signal(SignalKind::window_change())?,
+            quit: signal(SignalKind::quit())?,
+            suspend: signal(SignalKind::from_raw(SIGTSTP))?,
+            continued: signal(SignalKind::from_raw(SIGCONT))?,
             _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
@@ -51,6 +64,9 @@ impl Signals {
             _ = self.interrupt.recv() => Heard::Stop("Ctrl-C"),
             _ = self.terminate.recv() => Heard::Stop("ccc was asked to terminate (SIGTERM)"),
             () = self.hangup.heard() => Heard::Stop("the terminal was closed (SIGHUP)"),
+            _ = self.quit.recv() => Heard::Stop("Ctrl-\\"),
+            _ = self.continued.recv() => Heard::Continued,
+            _ = self.suspend.recv() => Heard::Suspend,
             _ = self.child.recv() => Heard::ChildEnded,
             _ = self.resized.recv() => Heard::Resized,
         }

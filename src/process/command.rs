@@ -215,6 +215,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         grace: spec.grace,
         stage: Stage::Running(started.checked_add(spec.timeout)),
         ending: CommandEnding::Exited,
+        stood_still: registry::stood_still(),
     };
     let over = watch.until_over(&mut output, errors.as_mut(), &ended, cancel);
     let exit = match over {
@@ -271,6 +272,16 @@ impl Stage {
             Self::Running(at) | Self::Asked(at) | Self::Killed(at) => at,
         }
     }
+
+    /// The same, so much later.
+    fn later(self, by: Duration) -> Self {
+        let later = |at: Option<Instant>| at.and_then(|at| at.checked_add(by));
+        match self {
+            Self::Running(at) => Self::Running(later(at)),
+            Self::Asked(at) => Self::Asked(later(at)),
+            Self::Killed(at) => Self::Killed(later(at)),
+        }
+    }
 }
 
 struct Watch<'a> {
@@ -278,6 +289,8 @@ struct Watch<'a> {
     grace: Duration,
     stage: Stage,
     ending: CommandEnding,
+    /// How much of the time in which all children stood still is in the deadline.
+    stood_still: Duration,
 }
 
 impl Watch<'_> {
@@ -304,6 +317,9 @@ impl Watch<'_> {
             if exited {
                 return Over::Exited;
             }
+            let stood_still = registry::stood_still();
+            self.stage = self.stage.later(stood_still.saturating_sub(self.stood_still));
+            self.stood_still = stood_still;
             if output_readable {
                 output.read();
             }

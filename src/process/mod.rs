@@ -43,6 +43,7 @@
 
 mod child;
 mod command;
+mod echo;
 mod error;
 mod guest;
 mod input;
@@ -64,6 +65,7 @@ mod wake;
 
 pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
+pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};
 pub use guest::{CTRL_C, Guest, GuestSink, GuestTerminal, Likeness, spawn_guest};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
@@ -73,4 +75,5 @@ pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use signal::Signal;
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, GuestSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
+pub use standstill::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, kill_children, reap_orphans, sweep_run};

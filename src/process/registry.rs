@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
@@ -43,13 +44,31 @@ impl Entry {
 pub(super) struct Registry {
     pub(super) entries: Vec<Entry>,
     starts: u64,
+    /// Since when the children stand still with ccc, and for how long they had before.
+    still_since: Option<Instant>,
+    stood_still: Duration,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { entries: Vec::new(), starts: 0 });
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { entries: Vec::new(), starts: 0, still_since: None, stood_still: Duration::ZERO });
 
 /// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The children stand still from now on, or go on.
+#[allow(clippy::disallowed_methods, reason = "process/ is an edge: the time of the real world")]
+pub(super) fn stands_still(still: bool) {
+    let mut registry = lock();
+    let since = registry.still_since.take();
+    registry.stood_still += since.map_or(Duration::ZERO, |since| since.elapsed());
+    registry.still_since = still.then(Instant::now);
+}
+
+/// For how long the children have stood still so far: time that counts for no limit of theirs.
+pub(super) fn stood_still() -> Duration {
+    lock().stood_still
 }
 
 /// Names a registered child: the start's id, since a pid comes again.

@@ -4,6 +4,7 @@ use rustix::process::{Pid, Signal as RawSignal};
 
 use super::registry::{self, Registered};
 use super::remains;
+use super::signal::Signal;
 use super::table::{self, Process, Table};
 
 /// How often one standstill looks for processes that were forked while it looked. Who forks faster than that is left.
@@ -57,6 +58,43 @@ impl Held {
 
     fn has(&self, process: &Process) -> bool {
         self.0.iter().any(|held| (held.pid, held.start_ticks) == (process.pid, process.start_ticks))
+    }
+}
+
+/// All children of this ccc with everything below them, standing still.
+#[derive(Debug, Default)]
+#[must_use = "they stand still until they are let go"]
+pub struct Stopped {
+    children: Vec<Registered>,
+    held: Held,
+}
+
+/// Makes all children stand still: agents and critics, checks and helpers, whatever session their processes are in. Parents
+/// first, so that none sees the stop of what it has started.
+pub fn stop_children() -> Stopped {
+    let mut stopped = Stopped { children: registry::lock().children(), held: Held::default() };
+    registry::stands_still(true);
+    for child in &stopped.children {
+        registry::signal(child, Signal::Stop, !cfg!(target_os = "linux"));
+        stopped.held.absorb(hold(child));
+    }
+    stopped
+}
+
+impl Stopped {
+    /// Lets all of them go on, what was started below a child before the child.
+    pub fn let_go(&mut self) {
+        self.held.let_go();
+        for child in self.children.drain(..) {
+            registry::signal(&child, Signal::Continue, !cfg!(target_os = "linux"));
+        }
+        registry::stands_still(false);
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 

@@ -42,6 +42,23 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
+/// The end of `text` in at most `columns`, a cut marked by `…`. One clean line without colours.
+pub(crate) fn cut_front(text: &str, columns: usize) -> String {
+    let mut used = of(text);
+    if used <= columns {
+        return text.to_owned();
+    }
+    let mut at = 0;
+    for (start, c) in text.char_indices() {
+        if used < columns {
+            break;
+        }
+        used -= of_char(c);
+        at = start + c.len_utf8();
+    }
+    if columns == 0 { String::new() } else { format!("…{}", text.get(at..).unwrap_or_default()) }
+}
+
 /// Breaks one clean line into rows of at most `columns`, at spaces and beside wide characters. What cannot be broken and is
 /// wider stands whole on a row of its own: a path or a command that the terminal breaks can be copied, one that was broken
 /// here cannot. What stands in backticks is kept together.

@@ -19,13 +19,31 @@ impl Json {
 
 /// `--output-format stream-json`: one object per event. The fields are listed in the module's description.
 #[derive(Debug, Clone, Default)]
-pub struct StreamJson;
+pub struct StreamJson {
+    /// The wall clock at a tick, when it is known.
+    wall: Option<(Tick, i64)>,
+}
 
 impl StreamJson {
+    /// The wall clock shows this at this tick.
+    pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
+        self.wall = Some((tick, unix_ms));
+    }
+
+    fn opened(&self, kind: &str, tick: Tick) -> Object {
+        let unix_ms = self.wall.map(|(at, unix_ms)| super::wall_time(at, unix_ms, tick));
+        Object::new()
+            .field("v", &FORMAT_VERSION)
+            .field("type", kind)
+            .field("t_ms", &tick.as_ms())
+            .field("unix_ms", &unix_ms)
+    }
+
     /// The header.
     #[must_use]
     pub fn start(&self, tick: Tick, banner: &Banner) -> Piece {
-        let object = opened("run", tick)
+        let object = self
+            .opened("run", tick)
             .field("run_id", &banner.run_id)
             .field("run_dir", &banner.run_dir)
             .field("cwd", &banner.cwd)
@@ -49,47 +67,52 @@ impl StreamJson {
     pub fn render(&self, tick: Tick, show: &Show) -> Piece {
         let object = match show {
             Show::Phase { phase, detail, iteration } => {
-                opened("phase", tick).field("phase", phase).field("detail", detail).field("iteration", iteration)
+                self.opened("phase", tick).field("phase", phase).field("detail", detail).field("iteration", iteration)
             }
-            Show::Session { session_id, model, agent_version, permission_mode } => opened("session", tick)
+            Show::Session { session_id, model, agent_version, permission_mode } => self
+                .opened("session", tick)
                 .field("session_id", session_id)
                 .field("model", model)
                 .field("agent_version", agent_version)
                 .field("permission_mode", permission_mode),
-            Show::Turn { kind, text } => opened("turn", tick).field("kind", kind).field("text", text),
+            Show::Turn { kind, text } => self.opened("turn", tick).field("kind", kind).field("text", text),
             Show::Text { role, text, sub_agent } => {
-                opened("text", tick).field("role", role).field("sub_agent", sub_agent).field("text", text)
+                self.opened("text", tick).field("role", role).field("sub_agent", sub_agent).field("text", text)
             }
-            Show::Tool { role, id, name, target, edit } => opened("tool", tick)
+            Show::Tool { role, id, name, target, edit } => self
+                .opened("tool", tick)
                 .field("role", role)
                 .field("id", id)
                 .field("name", name)
                 .field("target", target)
                 .field("edit", edit),
             Show::ToolEnded { role, id, failed } => {
-                opened("tool_ended", tick).field("role", role).field("id", id).field("failed", failed)
+                self.opened("tool_ended", tick).field("role", role).field("id", id).field("failed", failed)
             }
             Show::Denied { role, tool, target } => {
-                opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
+                self.opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
             }
-            Show::Check { command, passed, summary, duration_ms, tail } => opened("check", tick)
+            Show::Check { command, passed, summary, duration_ms, tail } => self
+                .opened("check", tick)
                 .field("command", command)
                 .field("passed", passed)
                 .field("summary", summary)
                 .field("duration_ms", duration_ms)
                 .field("tail", tail),
             Show::Verdict { verdict, text, iteration } => {
-                opened("verdict", tick).field("verdict", verdict).field("iteration", iteration).field("text", text)
+                self.opened("verdict", tick).field("verdict", verdict).field("iteration", iteration).field("text", text)
             }
-            Show::Cost { usd } => opened("cost", tick).field("cost_usd", usd),
+            Show::Cost { usd } => self.opened("cost", tick).field("cost_usd", usd),
             Show::Rotation { from, to, why } => {
-                opened("rotation", tick).field("from", from).field("to", to).field("why", why)
+                self.opened("rotation", tick).field("from", from).field("to", to).field("why", why)
             }
-            Show::Spent { tokens, until_unix_ms, waits, .. } => opened("spent", tick)
+            Show::Spent { tokens, until_unix_ms, waits, .. } => self
+                .opened("spent", tick)
                 .field("tokens", tokens)
                 .field("until_unix_ms", until_unix_ms)
                 .field("waits", waits),
-            Show::Question { question, .. } => opened("question", tick)
+            Show::Question { question, .. } => self
+                .opened("question", tick)
                 .field("number", &question.number)
                 .field("token", &question.token)
                 .field("next", &question.next)
@@ -97,8 +120,9 @@ impl StreamJson {
                 .field("choices", &question.choices())
                 .field("default", &question.default)
                 .field("timeout_ms", &question.timeout_ms),
-            Show::Notice { text } => opened("notice", tick).field("text", text),
-            Show::Awaited { role, what, for_ms, left_ms, then, alive } => opened("awaited", tick)
+            Show::Notice { text } => self.opened("notice", tick).field("text", text),
+            Show::Awaited { role, what, for_ms, left_ms, then, alive } => self
+                .opened("awaited", tick)
                 .field("role", role)
                 .field("what", what)
                 .field("for_ms", for_ms)
@@ -106,7 +130,7 @@ impl StreamJson {
                 .field("then", then)
                 .field("alive", alive),
             Show::Finished { outcome, reason } => {
-                opened("finished", tick).field("outcome", outcome).field("reason", reason)
+                self.opened("finished", tick).field("outcome", outcome).field("reason", reason)
             }
         };
         Piece::data(object.line())
@@ -115,10 +139,6 @@ impl StreamJson {
     /// The last line.
     #[must_use]
     pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> Piece {
-        Piece::data(ending.fields(tick, opened("result", tick)).line())
+        Piece::data(ending.fields(tick, self.opened("result", tick)).line())
     }
-}
-
-fn opened(kind: &str, tick: Tick) -> Object {
-    Object::new().field("v", &FORMAT_VERSION).field("type", kind).field("t_ms", &tick.as_ms())
 }

@@ -36,8 +36,8 @@
 //!
 //! # `--output-format stream-json`
 //!
-//! One object a line, as it happens. Each begins with `"v"` (the version of this format, 1), `"type"` and `"t_ms"`
-//! (milliseconds since the run began). Within a version fields and types are only added: readers skip what they do
+//! One object a line, as it happens. Each begins with `"v"` (the version of this format, 1), `"type"`, `"t_ms"`
+//! (milliseconds since the run began) and `"unix_ms"` (the wall clock then; `null` where it is not known). Within a version fields and types are only added: readers skip what they do
 //! not know. Characters that could act on a terminal stand as `\uXXXX`, so the text is complete and harmless.
 //!
 //! | `type` | further fields |
@@ -80,7 +80,9 @@ mod printer;
 mod rows;
 mod screen;
 mod status;
+mod streamed;
 mod style;
+mod tools;
 
 pub use banner::Banner;
 pub use ending::Ending;
@@ -91,4 +93,11 @@ pub use piece::{ERASE, Piece, PieceKind, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};
 pub use screen::{Flushed, Limits, Screen, ScreenError};
+pub use status::Standing;
 pub use style::Style;
+
+/// The wall time at `tick`, when the wall clock showed `unix_ms` at `at`.
+fn wall_time(at: crate::core::Tick, unix_ms: i64, tick: crate::core::Tick) -> i64 {
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    unix_ms.saturating_add(ms(tick.ms_since(at))).saturating_sub(ms(at.ms_since(tick)))
+}

@@ -1,14 +1,13 @@
-use std::collections::VecDeque;
-
 use jiff::tz::TimeZone;
 
 use super::clean;
 use super::columns;
 use super::diff::Change;
-use super::format::{count, seconds, span};
+use super::format::{count, seconds, span, time_of_day};
 use super::limits;
 use super::piece::ERASE;
-use super::status::Status;
+use super::status::{Standing, Status};
+use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, Piece, PieceKind, Stream};
 use crate::agent::{Edit, Role, TurnKind};
@@ -35,8 +34,15 @@ fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive:
     format!("waiting for {whose}{what}{so_far}; {then}")
 }
 
-/// Characters of an event's line where there is no terminal; the journal has the whole.
-const PIPED_CHARS: usize = 1_000;
+/// Characters of one text where there is no terminal; the journal has the whole.
+const PIPED_CHARS: usize = 4_000;
+
+/// Columns of the time of day before a line, and how wide a terminal must be to have room for it.
+const TIME_COLUMNS: u16 = 9;
+const TIME_COLUMNS_MIN: u16 = 60;
+
+/// How far the rows of a text stand in where its lead is a word.
+const TEXT_INDENT: usize = 4;
 
 /// Rows of one text on a terminal; the journal has the whole.
 const TEXT_ROWS: usize = 200;
@@ -50,19 +56,18 @@ const TAIL_ROWS: usize = 20;
 /// Bytes of a failed check's output that are looked at.
 const TAIL_BYTES: usize = 16 * 1024;
 
-/// Tools that may be open at once and still be named when they fail; the oldest is forgotten first.
-const OPEN_TOOLS: usize = 64;
-
 /// The form for people: talk on stderr, the agent's final result on stdout.
 ///
-/// On a terminal, text is wrapped and kept in its lines, edits are shown as diffs, and a status line stands at the
-/// bottom. Every piece for a terminal begins with [`ERASE`] and ends with the status line, so a lost piece leaves no
-/// trace. Elsewhere an event is one line, its inner line ends shown as `⏎`, and there is no status line.
+/// Each event begins with the local time of day; its further rows are indented. On a terminal, text is wrapped, edits are
+/// shown as diffs, and a status line stands at the bottom. Every piece for a terminal begins with [`ERASE`] and ends with
+/// the status line, so a lost piece leaves no trace. Elsewhere lines are as long as they are, and there is no status line.
 #[derive(Debug, Clone)]
 pub struct Plain {
     style: Style,
     status: Status,
-    open_tools: VecDeque<(String, String)>,
+    streamed: Streamed,
+    /// The wall clock at a tick, when it is known.
+    wall: Option<(Tick, i64)>,
     /// The directory the agent works in, with a `/` at its end; empty while unknown.
     directory: String,
     /// What the critic said last: a verdict that repeats it is not shown twice.
@@ -78,7 +83,8 @@ impl Plain {
         Plain {
             style,
             status: Status::default(),
-            open_tools: VecDeque::new(),
+            streamed: Streamed::default(),
+            wall: None,
             directory: String::new(),
             critic_said: String::new(),
             zone: TimeZone::UTC,
@@ -88,6 +94,7 @@ impl Plain {
     /// The banner.
     pub fn start(&mut self, _tick: Tick, banner: &Banner) -> Piece {
         self.status.max_iterations = Some(banner.max_iterations);
+        self.status.max_duration_ms = banner.max_duration_ms;
         self.in_directory(&banner.cwd);
         Piece::talk(banner.text(self.style))
     }
@@ -102,10 +109,45 @@ impl Plain {
         self.zone = zone;
     }
 
+    /// Whether it writes to a terminal whose cursor can be moved.
+    pub(super) fn is_live(&self) -> bool {
+        self.style.live
+    }
+
+    /// The wall clock shows this at this tick. Before the first time no line says when it happened.
+    pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
+        self.wall = Some((tick, unix_ms));
+    }
+
+    /// What the run waits for now; the status line tells it.
+    pub fn standing(&mut self, standing: Option<Standing>) {
+        self.status.standing = standing;
+    }
+
     /// What is said of an event.
     pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
         let over = matches!(show, Show::Finished { .. });
-        let body = self.body(show);
+        let body = self.body(tick, show);
+        let body = self.timed(tick, &body);
+        self.drawn(tick, body, over)
+    }
+
+    /// A part of a text that is being said; rows that are complete are shown at once, on a terminal.
+    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> Piece {
+        if !self.style.live {
+            return Piece::talk(String::new());
+        }
+        let begun = self.streamed.is_begun();
+        let (lead, hang) = text_lead(role, false);
+        let rows = self.streamed.add(role, text, self.room(hang.max(columns::of(lead))));
+        let body = self.text_rows(lead, &rows, begun);
+        let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
+        self.status.typing = self.streamed.tail();
+        self.drawn(tick, body, false)
+    }
+
+    /// The piece for a body of whole lines: on a terminal with the status line below it.
+    fn drawn(&mut self, tick: Tick, body: String, over: bool) -> Piece {
         if !self.style.live || (body.is_empty() && !over) {
             return Piece::talk(body);
         }
@@ -150,7 +192,52 @@ impl Plain {
         pieces
     }
 
-    fn body(&mut self, show: &Show) -> String {
+    /// The columns that an event's rows may take.
+    fn columns(&self) -> u16 {
+        self.style.columns.saturating_sub(self.time_columns())
+    }
+
+    fn room(&self, taken: usize) -> usize {
+        usize::from(self.columns()).saturating_sub(taken)
+    }
+
+    /// The style of what stands beside the time.
+    fn inner_style(&self) -> Style {
+        Style { columns: self.columns(), ..self.style }
+    }
+
+    fn time_columns(&self) -> u16 {
+        let has_room = !self.style.live || self.style.columns >= TIME_COLUMNS_MIN;
+        if self.wall.is_some() && has_room { TIME_COLUMNS } else { 0 }
+    }
+
+    /// The rows of an event with the time of day before the first of them.
+    fn timed(&self, tick: Tick, body: &str) -> String {
+        let Some((at, unix_ms)) = self.wall.filter(|_| self.time_columns() > 0) else { return body.to_owned() };
+        let unix_ms = super::wall_time(at, unix_ms, tick);
+        let time = self.style.paint(Ink::Dim, &time_of_day(unix_ms, &self.zone));
+        match body.find(|c| c != '\n') {
+            None => body.to_owned(),
+            Some(first) => {
+                let (blank, rest) = body.split_at(first);
+                let (head, more) = rest.split_at(rest.find('\n').map_or(rest.len(), |at| at + 1));
+                format!("{blank}{time} {head}{}", self.indented(more))
+            }
+        }
+    }
+
+    /// Rows that stand under one that has the time before it.
+    fn indented(&self, rows: &str) -> String {
+        let indent = usize::from(self.time_columns());
+        rows.split_inclusive('\n')
+            .map(|row| if row == "\n" { row.to_owned() } else { format!("{:indent$}{row}", "") })
+            .collect()
+    }
+
+    fn body(&mut self, tick: Tick, show: &Show) -> String {
+        if let Show::Text { role, text, sub_agent: false } = show {
+            return self.whole_text(*role, text);
+        }
         match show {
             Show::Phase { phase, detail, iteration } => self.phase(phase, detail, *iteration),
             Show::Session { session_id, model, agent_version, permission_mode } => {
@@ -161,7 +248,10 @@ impl Plain {
             }
             Show::Turn { kind, text } => self.turn(*kind, text),
             Show::Text { role, text, sub_agent } => self.text(*role, text, *sub_agent),
-            Show::Tool { role, id, name, target, edit } => self.tool(*role, id, name, target, edit.as_ref()),
+            Show::Tool { role, id, name, target, edit } => {
+                self.status.tools.started(id, name, tick);
+                self.tool(*role, name, target, edit.as_ref())
+            }
             Show::ToolEnded { id, failed, .. } => self.tool_ended(id, *failed),
             Show::Denied { role, tool, target } => {
                 let whom = match role {
@@ -205,6 +295,11 @@ impl Plain {
         let status = &mut self.status;
         let entered = status.phase.as_deref() != Some(phase.as_str()) || status.iteration != iteration;
         let told = entered || (!self.style.live && status.detail != detail);
+        if entered {
+            status.tools.forget();
+            self.streamed = Streamed::default();
+        }
+        status.typing = String::new();
         status.iteration = iteration;
         status.detail.clone_from(&detail);
         status.phase = Some(phase.clone());
@@ -238,28 +333,51 @@ impl Plain {
         }
     }
 
-    fn text(&mut self, role: Role, text: &str, sub_agent: bool) -> String {
+    fn text(&self, role: Role, text: &str, sub_agent: bool) -> String {
         if text.trim().is_empty() {
             return String::new();
         }
-        let lead = match (role, sub_agent) {
-            (Role::Agent, false) => "",
-            (Role::Agent, true) => "  ↳ ",
-            (Role::Critic, false) => "critic: ",
-            (Role::Critic, true) => "critic ↳ ",
-        };
-        if role == Role::Critic && !sub_agent {
-            beginning(text, TEXT_BYTES).trim().clone_into(&mut self.critic_said);
-        }
-        self.said(lead, Ink::Dim, text)
+        let (lead, hang) = text_lead(role, sub_agent);
+        self.said_hanging(lead, Ink::Dim, text, hang)
     }
 
-    fn tool(&mut self, role: Role, id: &str, name: &str, target: &str, edit: Option<&Edit>) -> String {
-        if self.open_tools.len() == OPEN_TOOLS {
-            self.open_tools.pop_front();
+    /// A text that is complete: what of it was not shown yet while it was said.
+    fn whole_text(&mut self, role: Role, text: &str) -> String {
+        self.status.typing = String::new();
+        if role == Role::Critic {
+            beginning(text, TEXT_BYTES).trim().clone_into(&mut self.critic_said);
         }
-        let short = clean::one_line(name, PIPED_CHARS);
-        self.open_tools.push_back((id.to_owned(), short));
+        match self.streamed.rest_of(role, text) {
+            None => self.text(role, text, false),
+            Some(rest) => {
+                let (lead, hang) = text_lead(role, false);
+                let rows: Vec<String> = clean::lines(beginning(rest.trim_end(), TEXT_BYTES))
+                    .split('\n')
+                    .flat_map(|line| columns::wrap(line, self.room(hang.max(columns::of(lead)))))
+                    .take(TEXT_ROWS)
+                    .collect();
+                if rest.trim().is_empty() { String::new() } else { self.text_rows(lead, &rows, true) }
+            }
+        }
+    }
+
+    /// Rows of a text; the first has its lead unless the text was begun before.
+    fn text_rows(&self, lead: &str, rows: &[String], begun: bool) -> String {
+        let hang = columns::of(lead);
+        let mut out = String::new();
+        for (at, row) in rows.iter().enumerate() {
+            if at == 0 && !begun {
+                out.push_str(&self.style.paint(Ink::Dim, lead));
+            } else if !row.is_empty() {
+                out.push_str(&" ".repeat(hang));
+            }
+            out.push_str(row);
+            out.push('\n');
+        }
+        out
+    }
+
+    fn tool(&self, role: Role, name: &str, target: &str, edit: Option<&Edit>) -> String {
         let lead = match role {
             Role::Agent => "● ",
             Role::Critic => "critic ● ",
@@ -271,7 +389,7 @@ impl Plain {
         let size = change.size();
         let mut out = self.row(lead, Ink::Tool, &format!("{name} {} {size}", self.relative(&edit.path)));
         if self.style.live {
-            out.push_str(&change.text(self.style));
+            out.push_str(&change.text(self.inner_style()));
         }
         out
     }
@@ -281,12 +399,11 @@ impl Plain {
     }
 
     fn tool_ended(&mut self, id: &str, failed: bool) -> String {
-        let at = self.open_tools.iter().position(|(open, _)| open == id);
-        let name = at.and_then(|at| self.open_tools.remove(at));
+        let name = self.status.tools.ended(id);
         if !failed {
             return String::new();
         }
-        let name = name.map_or_else(|| "a tool".to_owned(), |(_, name)| name);
+        let name = name.unwrap_or_else(|| "a tool".to_owned());
         self.row("  ✗ ", Ink::Bad, &format!("{name} failed"))
     }
 
@@ -301,20 +418,12 @@ impl Plain {
             text.push_str(summary);
         }
         let tail = end(tail.trim_end(), TAIL_BYTES);
-        if self.style.live {
-            let mut out = self.row("✗ ", Ink::Bad, &text);
-            let skipped = tail.lines().count().saturating_sub(TAIL_ROWS);
-            for line in tail.lines().skip(skipped) {
-                out.push_str(&self.row("    ", Ink::Dim, line));
-            }
-            out
-        } else {
-            if !tail.is_empty() {
-                text.push('\n');
-                text.push_str(tail);
-            }
-            self.row("✗ ", Ink::Bad, &text)
+        let mut out = self.row("✗ ", Ink::Bad, &text);
+        let skipped = tail.lines().count().saturating_sub(TAIL_ROWS);
+        for line in tail.lines().skip(skipped) {
+            out.push_str(&self.row("    ", Ink::Dim, line));
         }
+        out
     }
 
     fn verdict(&mut self, verdict: &str, text: &str, iteration: u32) -> String {
@@ -331,13 +440,9 @@ impl Plain {
         if text.is_empty() || repeated {
             return self.painted_row(sign, &head, ink);
         }
-        if self.style.live {
-            let mut out = self.painted_row(sign, &head, ink);
-            out.push_str(&self.said("    ", Ink::Dim, text));
-            out
-        } else {
-            self.row(sign, ink, &format!("{head}: {text}"))
-        }
+        let mut out = self.painted_row(sign, &head, ink);
+        out.push_str(&self.said("    ", Ink::Dim, text));
+        out
     }
 
     /// One line whatever the text; `lead` alone is painted.
@@ -354,28 +459,31 @@ impl Plain {
 
     fn fitted(&self, lead: &str, text: &str) -> String {
         if self.style.live {
-            let room = usize::from(self.style.columns).saturating_sub(columns::of(lead));
+            let room = self.room(columns::of(lead));
             columns::cut(&clean::folded(text.trim_end(), room.saturating_add(1), clean::TAB), room)
         } else {
             clean::one_line(text, PIPED_CHARS)
         }
     }
 
-    /// A text in its own lines on a terminal, in one line elsewhere. Later rows stand under the first.
+    /// A text in its own lines, wrapped on a terminal. Later rows stand under the first.
     fn said(&self, lead: &str, ink: Ink, text: &str) -> String {
-        if !self.style.live {
-            return self.row(lead, ink, text);
-        }
-        let hang = columns::of(lead);
-        let room = usize::from(self.style.columns).saturating_sub(hang);
+        self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT))
+    }
+
+    /// The same; later rows stand in by `hang`.
+    fn said_hanging(&self, lead: &str, ink: Ink, text: &str, hang: usize) -> String {
+        let room = self.room(hang.max(columns::of(lead)));
         let text = text.trim_matches(['\n', '\r']).trim_end();
-        let seen = beginning(text, TEXT_BYTES);
+        let limit = if self.style.live { TEXT_BYTES } else { PIPED_CHARS };
+        let seen = beginning(text, limit);
         let unseen = text.get(seen.len()..).unwrap_or_default();
         let mut out = self.style.paint(ink, lead);
         let mut shown = 0;
         let mut left = unseen.lines().count();
         for line in clean::lines(seen).split('\n') {
-            for row in columns::wrap(line, room) {
+            let rows = if self.style.live { columns::wrap(line, room) } else { vec![line.trim_end().to_owned()] };
+            for row in rows {
                 if shown == TEXT_ROWS {
                     left += 1;
                     continue;
@@ -394,6 +502,16 @@ impl Plain {
             out.push('\n');
         }
         out
+    }
+}
+
+/// What stands before the text of a role, and how far its later rows stand in.
+fn text_lead(role: Role, sub_agent: bool) -> (&'static str, usize) {
+    match (role, sub_agent) {
+        (Role::Agent, false) => ("", 0),
+        (Role::Agent, true) => ("  ↳ ", TEXT_INDENT),
+        (Role::Critic, false) => ("critic: ", "critic: ".len()),
+        (Role::Critic, true) => ("critic ↳ ", TEXT_INDENT),
     }
 }
 

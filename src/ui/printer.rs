@@ -1,4 +1,5 @@
-use super::{Banner, Ending, Json, Piece, Plain, Stream, StreamJson, Style};
+use super::{Banner, Ending, Json, Piece, Plain, Standing, Stream, StreamJson, Style};
+use crate::agent::Role;
 use crate::core::{Show, Tick};
 
 /// What the user asked for with `--output-format`.
@@ -30,7 +31,7 @@ impl Printer {
         match form {
             Form::Text => Printer::Plain(Plain::new(style)),
             Form::Json => Printer::Json(Json, Plain::new(style)),
-            Form::StreamJson => Printer::StreamJson(StreamJson, Plain::new(style)),
+            Form::StreamJson => Printer::StreamJson(StreamJson::default(), Plain::new(style)),
         }
     }
 
@@ -54,6 +55,45 @@ impl Printer {
     pub fn in_zone(&mut self, zone: jiff::tz::TimeZone) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) | Printer::StreamJson(_, plain) => plain.in_zone(zone),
+        }
+    }
+
+    /// The wall clock shows this at this tick: from now on events are told with the time of day.
+    pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.clock(tick, unix_ms),
+            Printer::StreamJson(stream, _) => stream.clock(tick, unix_ms),
+        }
+    }
+
+    /// What the run waits for now; the status line tells it.
+    pub fn standing(&mut self, standing: Option<Standing>) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.standing(standing),
+            Printer::StreamJson(..) => {}
+        }
+    }
+
+    /// Whether parts of a text are shown while it is said.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.is_live(),
+            Printer::StreamJson(..) => false,
+        }
+    }
+
+    /// What takes the status line away; empty where there is none.
+    #[must_use]
+    pub fn erased(&self) -> String {
+        if self.is_live() { super::ERASE.to_owned() } else { String::new() }
+    }
+
+    /// A part of a text that is being said; the whole of it follows as an event.
+    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> Piece {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.partial(tick, role, text),
+            Printer::StreamJson(..) => Piece::talk(String::new()),
         }
     }
 

@@ -2,9 +2,22 @@ use super::columns;
 use super::format::{money, seconds};
 use super::piece::ERASE;
 use super::style::{Ink, Style};
+use super::tools::Tools;
 use crate::core::Tick;
 
-/// The line kept at the bottom of a terminal: what the run is at, how far it is, for how long, for how much.
+/// What the run waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Nothing has moved on since then.
+    pub since: Tick,
+    /// What then comes is due at this tick, when that is known.
+    pub until: Option<Tick>,
+    /// The run goes on by itself then; otherwise what it waits for is taken for hung.
+    pub goes_on: bool,
+}
+
+/// The line kept at the bottom of a terminal: what the run is at and how far it is, the tool that runs, how long nothing was
+/// heard, when a wait is over, for how long and how much, and how much time is left.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Status {
     /// The phase, clean; `None` before the first and after the end, when there is no line.
@@ -15,9 +28,20 @@ pub(super) struct Status {
     pub(super) iteration: u32,
     /// Of how many.
     pub(super) max_iterations: Option<u32>,
+    /// Working time at most.
+    pub(super) max_duration_ms: Option<u64>,
     /// Money spent, when known.
     pub(super) cost_usd: Option<f64>,
+    /// The tools that run.
+    pub(super) tools: Tools,
+    /// What the run waits for.
+    pub(super) standing: Option<Standing>,
+    /// The end of what is being said, clean.
+    pub(super) typing: String,
 }
+
+/// A silence shorter than this is none.
+const SILENCE_MS: u64 = 10_000;
 
 /// Columns below which a terminal is too narrow for any status line.
 const COLUMNS_MIN: usize = 8;
@@ -44,27 +68,68 @@ impl Status {
             return None;
         }
         let room = columns - 1;
-        let elapsed = seconds(tick.as_ms());
-        let cost = self.cost_usd.map(|usd| money(Some(usd)));
-        let long = self.iteration_text("iteration ", " of ");
-        let short = self.iteration_text("", "/");
-        let candidates = [
-            [Some(phase), long.as_deref(), Some(&elapsed), cost.as_deref()],
-            [Some(phase), short.as_deref(), Some(&elapsed), cost.as_deref()],
-            [Some(phase), short.as_deref(), Some(&elapsed), None],
-            [Some(phase), None, Some(&elapsed), None],
-        ];
-        for parts in candidates {
-            let row = parts.into_iter().flatten().collect::<Vec<_>>().join(BETWEEN);
-            let left = room.checked_sub(columns::of(&row));
-            let Some(left) = left else { continue };
-            let detail = left.saturating_sub(BETWEEN.chars().count());
-            if self.detail.is_empty() || detail < DETAIL_MIN {
-                return Some(row);
+        let mut parts = self.parts(phase, tick);
+        let width = |parts: &[Part]| {
+            let text: usize = parts.iter().map(|part| columns::of(&part.text)).sum();
+            text + BETWEEN.chars().count() * parts.len().saturating_sub(1)
+        };
+        // What matters least goes first; the phase stays, shortened if it must be.
+        while parts.len() > 1 && width(&parts) > room {
+            let least = (0..parts.len()).max_by_key(|&at| parts.get(at).map_or(0, |part| part.rank)).unwrap_or(0);
+            let Some(part) = parts.get_mut(least) else { break };
+            match part.shorter.take() {
+                Some(shorter) => (part.text, part.rank) = (shorter, part.rank_when_shorter),
+                None => drop(parts.remove(least)),
             }
-            return Some(format!("{row}{BETWEEN}{}", columns::cut(&self.detail, detail)));
         }
-        Some(columns::cut(phase, room))
+        let row = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(BETWEEN);
+        let more = if self.typing.is_empty() { &self.detail } else { &self.typing };
+        let left = room.saturating_sub(columns::of(&row) + BETWEEN.chars().count());
+        if more.is_empty() || left < DETAIL_MIN {
+            return Some(columns::cut(&row, room));
+        }
+        let more = if self.typing.is_empty() { columns::cut(more, left) } else { columns::cut_front(more, left) };
+        Some(format!("{row}{BETWEEN}{more}"))
+    }
+
+    /// The parts of the line in their order.
+    fn parts(&self, phase: &str, tick: Tick) -> Vec<Part> {
+        let mut parts = vec![Part::new(0, phase.to_owned())];
+        if let (Some(long), Some(short)) = (self.iteration_text("iteration ", " of "), self.iteration_text("", "/")) {
+            parts.push(Part { text: long, rank: 9, shorter: Some(short), rank_when_shorter: 3 });
+        }
+        if let Some((name, since, count)) = self.tools.oldest() {
+            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            let age = seconds(tick.ms_since(since));
+            parts.push(Part {
+                text: format!("{name}{more} {age}"),
+                rank: 8,
+                shorter: Some(format!("{name} {age}")),
+                rank_when_shorter: 2,
+            });
+        }
+        if let Some(standing) = &self.standing {
+            let silent_ms = tick.ms_since(standing.since);
+            let left = standing.until.map(|until| seconds(until.ms_since(tick)));
+            match left {
+                Some(left) if standing.goes_on => parts.push(Part::new(1, format!("on in {left}"))),
+                Some(_) | None if silent_ms >= SILENCE_MS => {
+                    let shorter = format!("silent {}", seconds(silent_ms));
+                    let text = left.map_or_else(|| shorter.clone(), |left| format!("{shorter} (hung in {left})"));
+                    parts.push(Part { text, rank: 7, shorter: Some(shorter), rank_when_shorter: 4 });
+                }
+                Some(_) | None => {}
+            }
+        }
+        parts.push(Part::new(1, seconds(tick.as_ms())));
+        if let Some(bound_ms) = self.max_duration_ms {
+            let left = seconds(bound_ms.saturating_sub(tick.as_ms()));
+            parts.push(Part::new(5, format!("{left} left")));
+        }
+        if let Some(usd) = self.cost_usd {
+            parts.push(Part::new(6, money(Some(usd))));
+        }
+        parts
     }
 
     /// `iteration 2 of 20`, or nothing before the first.
@@ -74,5 +139,57 @@ impl Status {
         }
         let k = self.iteration;
         Some(self.max_iterations.map_or_else(|| format!("{before}{k}"), |n| format!("{before}{k}{of}{n}")))
+    }
+}
+
+/// A part of the line; the one with the highest rank is the first to be shortened or left out.
+struct Part {
+    text: String,
+    rank: u8,
+    shorter: Option<String>,
+    rank_when_shorter: u8,
+}
+
+impl Part {
+    fn new(rank: u8, text: String) -> Part {
+        Part { text, rank, shorter: None, rank_when_shorter: rank }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Standing, Status};
+    use crate::core::Tick;
+
+    #[test]
+    fn the_line_names_the_tool_its_age_the_silence_and_what_is_left() {
+        let mut status = Status {
+            phase: Some("working".to_owned()),
+            iteration: 2,
+            max_iterations: Some(20),
+            max_duration_ms: Some(8 * 3_600_000),
+            cost_usd: Some(0.42),
+            ..Status::default()
+        };
+        let at = |s: u64| Tick::ZERO.plus_ms(s * 1_000);
+        let row = |status: &Status, columns| status.row(at(100), columns).unwrap_or_default();
+        assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s · 7h 58m left · $0.42");
+        status.tools.started("a", "Bash", at(28));
+        status.standing = Some(Standing { since: at(60), until: Some(at(928)), goes_on: false });
+        assert_eq!(
+            row(&status, 120),
+            "working · iteration 2 of 20 · Bash 1m 12s · silent 40s (hung in 13m 48s) · 1m 40s · 7h 58m left · $0.42"
+        );
+        assert_eq!(row(&status, 80), "working · 2/20 · Bash 1m 12s · silent 40s · 1m 40s · 7h 58m left · $0.42");
+        assert_eq!(row(&status, 40), "working · 2/20 · Bash 1m 12s · 1m 40s");
+        assert_eq!(row(&status, 12), "working");
+        status.tools.started("b", "Read", at(90));
+        assert!(row(&status, 120).contains("Bash and 1 more 1m 12s"), "{}", row(&status, 120));
+        status.tools.forget();
+        status.standing = Some(Standing { since: at(60), until: Some(at(160)), goes_on: true });
+        assert_eq!(row(&status, 50), "working · 2/20 · on in 1m 00s · 1m 40s");
+        status.standing = None;
+        status.typing = "I look at the failing test first".to_owned();
+        assert!(row(&status, 80).ends_with(" · …ailing test first"), "{}", row(&status, 80));
     }
 }

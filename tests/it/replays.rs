@@ -35,6 +35,7 @@ fn every_recorded_run_shows_the_user_the_same_again() {
             .arg("replay")
             .arg(&run)
             .env("NO_COLOR", "1")
+            .env("TZ", "UTC")
             .output()
             .expect("ccc runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -160,10 +160,12 @@ pub(in crate::cli) fn pieces(
     mut each: impl FnMut(Tick, &Piece),
 ) -> Result<(), ReplayError> {
     let mut printer = Printer::new(Form::Text, style);
+    printer.in_zone(jiff::tz::TimeZone::system());
     if run_kind(journal)? == RunKind::Command {
         // What the command itself showed is not recorded, only what ccc said.
-        return driver::retell_command(journal, |tick, action| {
+        return driver::retell_command(journal, |core, tick, action| {
             if let CommandAction::Show(show) = action {
+                printer.clock(tick, core.wall_ms());
                 let piece = printer.render(tick, show);
                 if !piece.is_empty() {
                     each(tick, &piece);
@@ -174,15 +176,17 @@ pub(in crate::cli) fn pieces(
     let run_dir = journal.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
     let plan = crate::journal::JournalReader::open(journal)?.plan()?;
     printer.in_directory(&plan.cwd);
-    driver::rebuild(journal, |tick, action| match action {
+    driver::retell(journal, |core, tick, action| match action {
         Action::Show(show) => {
+            printer.clock(tick, core.wall_ms());
             let piece = printer.render(tick, show);
             if !piece.is_empty() {
                 each(tick, &piece);
             }
         }
         Action::Finish(finish) => {
-            let ending = Ending { finish, plan: &plan, run_dir: &run_dir, agent: plan.agent.program(), report: None };
+            let ending =
+                Ending { finish, plan: core.plan(), run_dir: &run_dir, agent: plan.agent.program(), report: None };
             for piece in printer.finish(tick, &ending) {
                 if piece.stream == Stream::Err {
                     each(tick, &piece);

@@ -273,6 +273,12 @@ impl CommandCore {
     }
 
     /// The wall clock now, unix milliseconds.
+    /// The wall clock now, unix milliseconds, as far as the core was told.
+    #[must_use]
+    pub fn wall_ms(&self) -> i64 {
+        self.unix_ms()
+    }
+
     pub(super) fn unix_ms(&self) -> i64 {
         let (unix_ms, at) = self.wall;
         unix_ms.saturating_add(i64::try_from(self.now.ms_since(at)).unwrap_or(i64::MAX))

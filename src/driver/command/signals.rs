@@ -2,11 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::driver::signals::{Hangup, SIGXFSZ};
-
-/// SIGTSTP and SIGCONT have other numbers on other systems than Linux.
-const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
-const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
+use crate::driver::signals::{Hangup, SIGCONT, SIGTSTP, SIGXFSZ};
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -520,6 +520,7 @@ impl World {
         if matches!(show, Show::Finished { .. }) {
             return;
         }
+        self.printer.clock(now, self.clock.unix_ms());
         let piece = self.printer.render(now, show);
         if piece.is_empty() {
             return;

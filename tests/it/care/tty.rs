@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use rustix::termios::{LocalModes, OutputModes, tcgetattr};
+use rustix::termios::{LocalModes, OutputModes, Termios, tcgetattr};
 
 use crate::night::harness::DEADLINE;
 
@@ -93,14 +93,23 @@ impl Tty {
         self.child.wait().expect("our child").exit_code()
     }
 
+    /// Whether what is typed is shown by the terminal.
+    pub(crate) fn echoes(&self) -> bool {
+        self.modes().local_modes.contains(LocalModes::ECHO)
+    }
+
     /// Whether keys reach a program one by one, unprocessed.
     pub(crate) fn is_raw(&self) -> bool {
+        let modes = self.modes();
+        !modes.local_modes.contains(LocalModes::ICANON) && !modes.output_modes.contains(OutputModes::OPOST)
+    }
+
+    fn modes(&self) -> Termios {
         let raw = self.master.as_raw_fd().expect("a descriptor");
         // SAFETY: in a test; the master lives as long as `self`.
         #[allow(unsafe_code, reason = "portable-pty gives the master only as a number")]
         let fd = unsafe { BorrowedFd::borrow_raw(raw) };
-        let modes = tcgetattr(fd).expect("its modes");
-        !modes.local_modes.contains(LocalModes::ICANON) && !modes.output_modes.contains(OutputModes::OPOST)
+        tcgetattr(fd).expect("its modes")
     }
 
     pub(crate) fn text(&self) -> String {

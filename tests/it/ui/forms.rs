@@ -5,10 +5,10 @@ use ccc::ui::{Form, Printer, Stream, Style};
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use super::night::{NIGHT_ENDS_MS, ending, finish, night, phase, pieces, plan, text_of};
+use super::night::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, pieces, plan, text_of};
 
 #[test]
-fn piped_text_is_one_line_per_event() {
+fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     let pieces = pieces(Form::Text, Style::PIPED);
     assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
     Supervisor mode enabled
@@ -22,36 +22,44 @@ fn piped_text_is_one_line_per_event() {
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
-    ▸ starting
-      session 6f0c2e9a-0000-4000-8000-000000000001, claude-opus-4-8, version 2.1.329, permission mode acceptEdits
-    task: Make the tests pass. ⏎ Then stop.
-    ▸ working · iteration 1 of 20
-    I look at the failing test first, because it says `left: 3, right: 4`: ⏎  ⏎ - src/lib.rs ⏎   - the sum
-    ● Bash cargo test ⏎ 2>&1
-      ✗ Bash failed
-    ● Edit src/lib.rs +1 -1
-    ⊘ denied: Bash git push --force
-      ↳ Searching 日本語 🦀 names
-    Done. All tests pass.
-    ▸ checking · iteration 1 of 20 · cargo test
-    ✗ check failed: cargo test (12.3s): exit code 101 ⏎ test sum ... ok ⏎ test product ... FAILED
-    → the agent gets the output of the checks
-    ▸ working · iteration 2 of 20
-    ! API key 3fa9c1 is limited until 03:00; going on with key 77b0de
-    ▸ waiting · iteration 2 of 20 · until 03:00
-    ▸ waiting · iteration 2 of 20 · until 03:01
-    ▸ restarting · iteration 2 of 20 · the model was silent for 180s
-    → continue: Go on.
-    ▸ reviewing · iteration 2 of 20
-    → the critic is briefed
-    critic ● Read src/lib.rs
-    critic: `product` has no test for zero.
-    ↻ verdict 2 of 20: feedback
-    → the agent gets the critic's feedback
-    ▸ working · iteration 3 of 20
-    you: And keep it short.
-    ✓ check passed: cargo test (9.0s)
-    ✓ verdict 3 of 20: completed: Everything asked for is there. ⏎ I ran the tests.
+    18:06:57 ▸ starting
+    18:06:57   session 6f0c2e9a-0000-4000-8000-000000000001, claude-opus-4-8, version 2.1.329, permission mode acceptEdits
+    18:06:58 task: Make the tests pass.
+                 Then stop.
+    18:06:58 ▸ working · iteration 1 of 20
+    18:07:01 I look at the failing test first, because it says `left: 3, right: 4`:
+
+             - src/lib.rs
+               - the sum
+    18:07:02 ● Bash cargo test ⏎ 2>&1
+    18:07:12   ✗ Bash failed
+    18:07:13 ● Edit src/lib.rs +1 -1
+    18:07:14 ⊘ denied: Bash git push --force
+    18:07:15   ↳ Searching 日本語 🦀 names
+    18:07:17 Done. All tests pass.
+    18:07:17 ▸ checking · iteration 1 of 20 · cargo test
+    18:07:29 ✗ check failed: cargo test (12.3s): exit code 101
+                 test sum ... ok
+                 test product ... FAILED
+    18:07:29 → the agent gets the output of the checks
+    18:07:29 ▸ working · iteration 2 of 20
+    18:07:37 ! API key 3fa9c1 is limited until 03:00; going on with key 77b0de
+    18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
+    18:07:57 ▸ waiting · iteration 2 of 20 · until 03:01
+    19:06:57 ▸ restarting · iteration 2 of 20 · the model was silent for 180s
+    19:06:58 → continue: Go on.
+    19:08:37 ▸ reviewing · iteration 2 of 20
+    19:08:37 → the critic is briefed
+    19:08:38 critic ● Read src/lib.rs
+    19:08:40 critic: `product` has no test for zero.
+    19:08:40 ↻ verdict 2 of 20: feedback
+    19:08:40 → the agent gets the critic's feedback
+    19:08:40 ▸ working · iteration 3 of 20
+    19:08:57 you: And keep it short.
+    19:09:07 ✓ check passed: cargo test (9.0s)
+    19:09:17 ✓ verdict 3 of 20: completed
+                 Everything asked for is there.
+                 I ran the tests.
     Completed: the critic agrees that the task is done
       iterations 3
       restarts   1
@@ -68,7 +76,12 @@ fn piped_text_is_one_line_per_event() {
     and tested.
     "#);
     for piece in &pieces[1..=night().len()] {
-        assert!(piece.text.matches('\n').count() <= 1, "{piece:?}");
+        let mut lines = piece.text.lines();
+        let first = lines.next().unwrap_or("00:00:00 ");
+        assert!(
+            first.as_bytes()[0].is_ascii_digit() && lines.all(|line| line.is_empty() || line.starts_with("  ")),
+            "{piece:?}"
+        );
     }
 }
 
@@ -91,88 +104,88 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
     ⌫
-    ▸ starting
-    starting · 0s⏎
-    ⌫  session 6f0c2e9a-0000-4000-8000-000000000001,
-      claude-opus-4-8, version 2.1.329, permission mode
-      acceptEdits
-    starting · 0s⏎
-    ⌫task: Make the tests pass.
-          Then stop.
-    starting · 1s⏎
+    18:06:57 ▸ starting
+    starting · 0s · 8h 00m left⏎
+    ⌫18:06:57   session 6f0c2e9a-0000-4000-8000-000000000001,
+               claude-opus-4-8, version 2.1.329, permission mode
+               acceptEdits
+    starting · 0s · 7h 59m left⏎
+    ⌫18:06:58 task: Make the tests pass.
+                 Then stop.
+    starting · 1s · 7h 59m left⏎
     ⌫
-    ▸ working · iteration 1 of 20
-    working · iteration 1 of 20 · 1s⏎
-    ⌫I look at the failing test first, because it says
-    `left: 3, right: 4`:
+    18:06:58 ▸ working · iteration 1 of 20
+    working · iteration 1 of 20 · 1s · 7h 59m left⏎
+    ⌫18:07:01 I look at the failing test first, because it says
+             `left: 3, right: 4`:
 
-    - src/lib.rs
-      - the sum
-    working · iteration 1 of 20 · 4s⏎
-    ⌫● Bash cargo test ⏎ 2>&1
-    working · iteration 1 of 20 · 5s⏎
-    ⌫  ✗ Bash failed
-    working · iteration 1 of 20 · 15s⏎
-    ⌫● Edit src/lib.rs +1 -1
-        @@ -1,3 +1,3 @@
-         fn sum(a: u32, b: u32) -> u32 {
-        -    a + b - 1
-        +    a + b
-         }
-    working · iteration 1 of 20 · 16s⏎
-    ⌫⊘ denied: Bash git push --force
-    working · iteration 1 of 20 · 17s⏎
-    ⌫  ↳ Searching 日本語 🦀 names
-    working · iteration 1 of 20 · 18s⏎
-    ⌫Done. All tests pass.
-    working · iteration 1 of 20 · 20s⏎
+             - src/lib.rs
+               - the sum
+    working · iteration 1 of 20 · 4s · 7h 59m left⏎
+    ⌫18:07:02 ● Bash cargo test ⏎ 2>&1
+    working · iteration 1 of 20 · Bash 0s · 5s · 7h 59m left⏎
+    ⌫18:07:12   ✗ Bash failed
+    working · iteration 1 of 20 · 15s · 7h 59m left⏎
+    ⌫18:07:13 ● Edit src/lib.rs +1 -1
+                 @@ -1,3 +1,3 @@
+                  fn sum(a: u32, b: u32) -> u32 {
+                 -    a + b - 1
+                 +    a + b
+                  }
+    working · iteration 1 of 20 · Edit 0s · 16s · 7h 59m left⏎
+    ⌫18:07:14 ⊘ denied: Bash git push --force
+    working · iteration 1 of 20 · 17s · 7h 59m left⏎
+    ⌫18:07:15   ↳ Searching 日本語 🦀 names
+    working · iteration 1 of 20 · 18s · 7h 59m left⏎
+    ⌫18:07:17 Done. All tests pass.
+    working · iteration 1 of 20 · 20s · 7h 59m left⏎
     ⌫
-    ▸ checking · iteration 1 of 20 · cargo test
-    checking · iteration 1 of 20 · 20s · $0.42 · cargo test⏎
-    ⌫✗ check failed: cargo test (12.3s): exit code 101
-        test sum ... ok
-        test product ... FAILED
-    checking · iteration 1 of 20 · 32s · $0.42 · cargo test⏎
-    ⌫→ the agent gets the output of the checks
-    checking · iteration 1 of 20 · 32s · $0.42 · cargo test⏎
+    18:07:17 ▸ checking · iteration 1 of 20 · cargo test
+    checking · iteration 1 of 20 · 20s · 7h 59m left · $0.42⏎
+    ⌫18:07:29 ✗ check failed: cargo test (12.3s): exit code 101
+                 test sum ... ok
+                 test product ... FAILED
+    checking · iteration 1 of 20 · 32s · 7h 59m left · $0.42⏎
+    ⌫18:07:29 → the agent gets the output of the checks
+    checking · iteration 1 of 20 · 32s · 7h 59m left · $0.42⏎
     ⌫
-    ▸ working · iteration 2 of 20
-    working · iteration 2 of 20 · 32s · $0.42⏎
-    ⌫! API key 3fa9c1 is limited until 03:00; going on with key
-      77b0de
-    working · iteration 2 of 20 · 40s · $0.42⏎
+    18:07:29 ▸ working · iteration 2 of 20
+    working · iteration 2 of 20 · 32s · 7h 59m left · $0.42⏎
+    ⌫18:07:37 ! API key 3fa9c1 is limited until 03:00; going on
+               with key 77b0de
+    working · iteration 2 of 20 · 40s · 7h 59m left · $0.42⏎
     ⌫
-    ▸ waiting · iteration 2 of 20 · until 03:00
-    waiting · iteration 2 of 20 · 40s · $0.42 · until 03:00⏎
+    18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
+    waiting · iteration 2 of 20 · 40s · 7h 59m left · $0.42⏎
     ⌫
-    ▸ restarting · iteration 2 of 20 · the model was silent for…
-    restarting · iteration 2 of 20 · 1h 00m · $0.42⏎
-    ⌫→ continue: Go on.
-    restarting · iteration 2 of 20 · 1h 00m · $0.42⏎
+    19:06:57 ▸ restarting · iteration 2 of 20 · the model was s…
+    restarting · 2/20 · 1h 00m · 7h 00m left · $0.42⏎
+    ⌫19:06:58 → continue: Go on.
+    restarting · 2/20 · 1h 00m · 6h 59m left · $0.42⏎
     ⌫
-    ▸ reviewing · iteration 2 of 20
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
-    ⌫→ the critic is briefed
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
-    ⌫critic ● Read src/lib.rs
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
-    ⌫critic: `product` has no test for zero.
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
-    ⌫↻ verdict 2 of 20: feedback
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
-    ⌫→ the agent gets the critic's feedback
-    reviewing · iteration 2 of 20 · 1h 01m · $0.42⏎
+    19:08:37 ▸ reviewing · iteration 2 of 20
+    reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:37 → the critic is briefed
+    reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:38 critic ● Read src/lib.rs
+    reviewing · 2/20 · Read 0s · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:40 critic: `product` has no test for zero.
+    reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:40 ↻ verdict 2 of 20: feedback
+    reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:40 → the agent gets the critic's feedback
+    reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
     ⌫
-    ▸ working · iteration 3 of 20
-    working · iteration 3 of 20 · 1h 01m · $0.42⏎
-    ⌫you: And keep it short.
-    working · iteration 3 of 20 · 1h 02m · $0.42⏎
-    ⌫✓ check passed: cargo test (9.0s)
-    working · iteration 3 of 20 · 1h 02m · $0.42⏎
-    ⌫✓ verdict 3 of 20: completed
-        Everything asked for is there.
-        I ran the tests.
-    working · iteration 3 of 20 · 1h 02m · $0.42⏎
+    19:08:40 ▸ working · iteration 3 of 20
+    working · iteration 3 of 20 · 1h 01m · 6h 58m left · $0.42⏎
+    ⌫19:08:57 you: And keep it short.
+    working · iteration 3 of 20 · 1h 02m · 6h 58m left · $0.42⏎
+    ⌫19:09:07 ✓ check passed: cargo test (9.0s)
+    working · iteration 3 of 20 · 1h 02m · 6h 57m left · $0.42⏎
+    ⌫19:09:17 ✓ verdict 3 of 20: completed
+                 Everything asked for is there.
+                 I ran the tests.
+    working · iteration 3 of 20 · 1h 02m · 6h 57m left · $0.42⏎
     ⌫⌫
     Completed: the critic agrees that the task is done
       iterations 3
@@ -206,42 +219,42 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     assert_eq!(talk.lines().count(), 11, "and nothing but them: {talk}");
     let text = text_of(&pieces, Stream::Out);
     assert_snapshot!(text, @r#"
-    {"v":1,"type":"run","t_ms":0,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
-    {"v":1,"type":"phase","t_ms":0,"phase":"starting","detail":"","iteration":0}
-    {"v":1,"type":"session","t_ms":900,"session_id":"6f0c2e9a-0000-4000-8000-000000000001","model":"claude-opus-4-8","agent_version":"2.1.329","permission_mode":"acceptEdits"}
-    {"v":1,"type":"turn","t_ms":1000,"kind":"task","text":"Make the tests pass.\nThen stop."}
-    {"v":1,"type":"phase","t_ms":1000,"phase":"working","detail":"","iteration":1}
-    {"v":1,"type":"text","t_ms":4000,"role":"agent","sub_agent":false,"text":"I look at the failing test first, because it says `left: 3, right: 4`:\n\n- src/lib.rs\n  - the sum"}
-    {"v":1,"type":"tool","t_ms":5000,"role":"agent","id":"t1","name":"Bash","target":"cargo test\n2>&1","edit":null}
-    {"v":1,"type":"tool_ended","t_ms":15000,"role":"agent","id":"t1","failed":true}
-    {"v":1,"type":"tool","t_ms":16000,"role":"agent","id":"t2","name":"Edit","target":"src/lib.rs","edit":{"path":"src/lib.rs","old":"fn sum(a: u32, b: u32) -> u32 {\n    a + b - 1\n}\n","new":"fn sum(a: u32, b: u32) -> u32 {\n\ta + b\n}\n"}}
-    {"v":1,"type":"tool_ended","t_ms":16100,"role":"agent","id":"t2","failed":false}
-    {"v":1,"type":"denied","t_ms":17000,"role":"agent","tool":"Bash","target":"git push --force"}
-    {"v":1,"type":"text","t_ms":18000,"role":"agent","sub_agent":true,"text":"Searching 日本語 🦀 names"}
-    {"v":1,"type":"text","t_ms":20000,"role":"agent","sub_agent":false,"text":"Done. All tests pass."}
-    {"v":1,"type":"cost","t_ms":20100,"cost_usd":0.417}
-    {"v":1,"type":"phase","t_ms":20200,"phase":"checking","detail":"cargo test","iteration":1}
-    {"v":1,"type":"check","t_ms":32500,"command":"cargo test","passed":false,"summary":"exit code 101","duration_ms":12345,"tail":"test sum ... ok\n\u001b[31mtest product ... FAILED\u001b[0m\n"}
-    {"v":1,"type":"turn","t_ms":32600,"kind":"check_failure","text":"`cargo test` fails: …"}
-    {"v":1,"type":"phase","t_ms":32600,"phase":"working","detail":"","iteration":2}
-    {"v":1,"type":"notice","t_ms":40000,"text":"API key 3fa9c1 is limited until 03:00; going on with key 77b0de"}
-    {"v":1,"type":"phase","t_ms":40100,"phase":"waiting","detail":"until 03:00","iteration":2}
-    {"v":1,"type":"phase","t_ms":60000,"phase":"waiting","detail":"until 03:01","iteration":2}
-    {"v":1,"type":"phase","t_ms":3600000,"phase":"restarting","detail":"the model was silent for 180s","iteration":2}
-    {"v":1,"type":"turn","t_ms":3601000,"kind":"continue","text":"Go on."}
-    {"v":1,"type":"phase","t_ms":3700000,"phase":"reviewing","detail":"","iteration":2}
-    {"v":1,"type":"turn","t_ms":3700100,"kind":"brief","text":"You are the critic …"}
-    {"v":1,"type":"tool","t_ms":3701000,"role":"critic","id":"c1","name":"Read","target":"src/lib.rs","edit":null}
-    {"v":1,"type":"tool_ended","t_ms":3702000,"role":"critic","id":"c1","failed":false}
-    {"v":1,"type":"text","t_ms":3703000,"role":"critic","sub_agent":false,"text":"`product` has no test for zero."}
-    {"v":1,"type":"verdict","t_ms":3703100,"verdict":"feedback","iteration":2,"text":"`product` has no test for zero."}
-    {"v":1,"type":"turn","t_ms":3703200,"kind":"feedback","text":"`product` has no test for zero."}
-    {"v":1,"type":"phase","t_ms":3703300,"phase":"working","detail":"","iteration":3}
-    {"v":1,"type":"turn","t_ms":3720000,"kind":"operator","text":"And keep it short."}
-    {"v":1,"type":"check","t_ms":3730000,"command":"cargo test","passed":true,"summary":"","duration_ms":9000,"tail":""}
-    {"v":1,"type":"verdict","t_ms":3740000,"verdict":"completed","iteration":3,"text":"Everything asked for is there.\nI ran the tests."}
-    {"v":1,"type":"finished","t_ms":3740100,"outcome":"completed","reason":"the critic agrees that the task is done"}
-    {"v":1,"type":"result","t_ms":3741000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    {"v":1,"type":"run","t_ms":0,"unix_ms":1795198017000,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
+    {"v":1,"type":"phase","t_ms":0,"unix_ms":1795198017000,"phase":"starting","detail":"","iteration":0}
+    {"v":1,"type":"session","t_ms":900,"unix_ms":1795198017900,"session_id":"6f0c2e9a-0000-4000-8000-000000000001","model":"claude-opus-4-8","agent_version":"2.1.329","permission_mode":"acceptEdits"}
+    {"v":1,"type":"turn","t_ms":1000,"unix_ms":1795198018000,"kind":"task","text":"Make the tests pass.\nThen stop."}
+    {"v":1,"type":"phase","t_ms":1000,"unix_ms":1795198018000,"phase":"working","detail":"","iteration":1}
+    {"v":1,"type":"text","t_ms":4000,"unix_ms":1795198021000,"role":"agent","sub_agent":false,"text":"I look at the failing test first, because it says `left: 3, right: 4`:\n\n- src/lib.rs\n  - the sum"}
+    {"v":1,"type":"tool","t_ms":5000,"unix_ms":1795198022000,"role":"agent","id":"t1","name":"Bash","target":"cargo test\n2>&1","edit":null}
+    {"v":1,"type":"tool_ended","t_ms":15000,"unix_ms":1795198032000,"role":"agent","id":"t1","failed":true}
+    {"v":1,"type":"tool","t_ms":16000,"unix_ms":1795198033000,"role":"agent","id":"t2","name":"Edit","target":"src/lib.rs","edit":{"path":"src/lib.rs","old":"fn sum(a: u32, b: u32) -> u32 {\n    a + b - 1\n}\n","new":"fn sum(a: u32, b: u32) -> u32 {\n\ta + b\n}\n"}}
+    {"v":1,"type":"tool_ended","t_ms":16100,"unix_ms":1795198033100,"role":"agent","id":"t2","failed":false}
+    {"v":1,"type":"denied","t_ms":17000,"unix_ms":1795198034000,"role":"agent","tool":"Bash","target":"git push --force"}
+    {"v":1,"type":"text","t_ms":18000,"unix_ms":1795198035000,"role":"agent","sub_agent":true,"text":"Searching 日本語 🦀 names"}
+    {"v":1,"type":"text","t_ms":20000,"unix_ms":1795198037000,"role":"agent","sub_agent":false,"text":"Done. All tests pass."}
+    {"v":1,"type":"cost","t_ms":20100,"unix_ms":1795198037100,"cost_usd":0.417}
+    {"v":1,"type":"phase","t_ms":20200,"unix_ms":1795198037200,"phase":"checking","detail":"cargo test","iteration":1}
+    {"v":1,"type":"check","t_ms":32500,"unix_ms":1795198049500,"command":"cargo test","passed":false,"summary":"exit code 101","duration_ms":12345,"tail":"test sum ... ok\n\u001b[31mtest product ... FAILED\u001b[0m\n"}
+    {"v":1,"type":"turn","t_ms":32600,"unix_ms":1795198049600,"kind":"check_failure","text":"`cargo test` fails: …"}
+    {"v":1,"type":"phase","t_ms":32600,"unix_ms":1795198049600,"phase":"working","detail":"","iteration":2}
+    {"v":1,"type":"notice","t_ms":40000,"unix_ms":1795198057000,"text":"API key 3fa9c1 is limited until 03:00; going on with key 77b0de"}
+    {"v":1,"type":"phase","t_ms":40100,"unix_ms":1795198057100,"phase":"waiting","detail":"until 03:00","iteration":2}
+    {"v":1,"type":"phase","t_ms":60000,"unix_ms":1795198077000,"phase":"waiting","detail":"until 03:01","iteration":2}
+    {"v":1,"type":"phase","t_ms":3600000,"unix_ms":1795201617000,"phase":"restarting","detail":"the model was silent for 180s","iteration":2}
+    {"v":1,"type":"turn","t_ms":3601000,"unix_ms":1795201618000,"kind":"continue","text":"Go on."}
+    {"v":1,"type":"phase","t_ms":3700000,"unix_ms":1795201717000,"phase":"reviewing","detail":"","iteration":2}
+    {"v":1,"type":"turn","t_ms":3700100,"unix_ms":1795201717100,"kind":"brief","text":"You are the critic …"}
+    {"v":1,"type":"tool","t_ms":3701000,"unix_ms":1795201718000,"role":"critic","id":"c1","name":"Read","target":"src/lib.rs","edit":null}
+    {"v":1,"type":"tool_ended","t_ms":3702000,"unix_ms":1795201719000,"role":"critic","id":"c1","failed":false}
+    {"v":1,"type":"text","t_ms":3703000,"unix_ms":1795201720000,"role":"critic","sub_agent":false,"text":"`product` has no test for zero."}
+    {"v":1,"type":"verdict","t_ms":3703100,"unix_ms":1795201720100,"verdict":"feedback","iteration":2,"text":"`product` has no test for zero."}
+    {"v":1,"type":"turn","t_ms":3703200,"unix_ms":1795201720200,"kind":"feedback","text":"`product` has no test for zero."}
+    {"v":1,"type":"phase","t_ms":3703300,"unix_ms":1795201720300,"phase":"working","detail":"","iteration":3}
+    {"v":1,"type":"turn","t_ms":3720000,"unix_ms":1795201737000,"kind":"operator","text":"And keep it short."}
+    {"v":1,"type":"check","t_ms":3730000,"unix_ms":1795201747000,"command":"cargo test","passed":true,"summary":"","duration_ms":9000,"tail":""}
+    {"v":1,"type":"verdict","t_ms":3740000,"unix_ms":1795201757000,"verdict":"completed","iteration":3,"text":"Everything asked for is there.\nI ran the tests."}
+    {"v":1,"type":"finished","t_ms":3740100,"unix_ms":1795201757100,"outcome":"completed","reason":"the critic agrees that the task is done"}
+    {"v":1,"type":"result","t_ms":3741000,"unix_ms":1795201758000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
     let types: Vec<String> = text
         .lines()
@@ -287,6 +300,33 @@ fn what_is_unknown_is_null_and_never_zero() {
       go on      ccc resume 20261120-ab12
       why        ccc explain 20261120-ab12
     "#);
+}
+
+#[test]
+fn a_line_begins_with_the_time_of_day_in_the_users_zone() {
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone");
+    let notice = Show::Notice { text: "first\n\nsecond".into() };
+    for (style, expected) in [
+        (Style::PIPED, "19:06:59 ! first\n\n           second\n"),
+        (Style { colour: false, live: true, columns: 80 }, "\r\x1b[J19:06:59 ! first\n\n           second\n"),
+        (Style { colour: false, live: true, columns: 40 }, "\r\x1b[J! first\n\n  second\n"),
+    ] {
+        let mut printer = Printer::new(Form::Text, style);
+        printer.in_zone(zone.clone());
+        printer.clock(Tick::ZERO, BEGAN_UNIX_MS);
+        assert_eq!(printer.render(Tick::ZERO.plus_ms(2_000), &notice).text, expected);
+    }
+    // The clock may be set in mid-run, and a resumed run begins at a later tick.
+    let mut printer = Printer::new(Form::StreamJson, Style::PIPED);
+    let at = |printer: &mut Printer, ms| {
+        let line = printer.render(Tick::ZERO.plus_ms(ms), &notice).text;
+        serde_json::from_str::<Value>(&line).expect("JSON")["unix_ms"].clone()
+    };
+    assert_eq!(at(&mut printer, 0), Value::Null, "not invented");
+    printer.clock(Tick::ZERO, BEGAN_UNIX_MS);
+    assert_eq!(at(&mut printer, 2_000), BEGAN_UNIX_MS + 2_000);
+    printer.clock(Tick::ZERO.plus_ms(3_000), BEGAN_UNIX_MS + 3_600_000);
+    assert_eq!(at(&mut printer, 3_500), BEGAN_UNIX_MS + 3_600_500);
 }
 
 #[test]
@@ -351,8 +391,8 @@ fn a_huge_text_is_bounded_on_a_terminal_and_in_a_pipe() {
     assert_eq!(on_terminal.lines().count(), 201);
     assert!(on_terminal.contains(" more lines\n"));
     let piped = Printer::new(Form::Text, Style::PIPED).render(Tick::ZERO, &show).text;
-    assert!(piped.chars().count() < 2_100, "{}", piped.len());
-    assert!(piped.ends_with("…\n"));
+    assert!(piped.chars().count() < 4_200, "{}", piped.len());
+    assert!(piped.ends_with(" more lines\n"));
 }
 
 #[test]

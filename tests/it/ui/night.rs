@@ -151,6 +151,9 @@ pub(super) fn night() -> Vec<(u64, Show)> {
     ]
 }
 
+/// Fri 2026-11-20 18:06:57 UTC.
+pub(super) const BEGAN_UNIX_MS: i64 = 1_795_198_017_000;
+
 pub(super) const NIGHT_ENDS_MS: u64 = 3_741_000;
 
 pub(super) fn finish() -> Finish {
@@ -180,6 +183,7 @@ pub(super) fn ending<'a>(finish: &'a Finish, plan: &'a Plan) -> Ending<'a> {
 /// All pieces of the night.
 pub(super) fn pieces(form: Form, style: Style) -> Vec<Piece> {
     let mut printer = Printer::new(form, style);
+    printer.clock(Tick::ZERO, BEGAN_UNIX_MS);
     let mut pieces = printer.start(Tick::ZERO, &banner());
     for (ms, show) in night() {
         pieces.push(printer.render(Tick::ZERO.plus_ms(ms), &show));

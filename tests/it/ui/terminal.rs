@@ -79,11 +79,11 @@ fn the_status_line_fits_any_width() {
         (8, "waiting"),
         (16, "waiting"),
         (17, "waiting · 1h 02m"),
-        (40, "waiting · 2/20 · 1h 02m · $0.42"),
-        (80, "waiting · iteration 2 of 20 · 1h 02m · $0.42 · until 03:00 for 鍵🔑 77b0de, wh…"),
+        (40, "waiting · 2/20 · 1h 02m · 6h 57m left"),
+        (80, "waiting · iteration 2 of 20 · 1h 02m · 6h 57m left · $0.42 · until 03:00 for 鍵…"),
         (
             200,
-            "waiting · iteration 2 of 20 · 1h 02m · $0.42 · until 03:00 for 鍵🔑 77b0de, which is the earliest of all resets",
+            "waiting · iteration 2 of 20 · 1h 02m · 6h 57m left · $0.42 · until 03:00 for 鍵🔑 77b0de, which is the earliest of all resets",
         ),
     ] {
         let mut terminal = working(columns);
@@ -184,4 +184,26 @@ fn the_end_leaves_no_status_line() {
     assert_eq!(pieces[1].stream, Stream::Out);
     let rows = terminal.rows().join("\n");
     assert!(rows.contains("Completed: the critic agrees"), "{rows}");
+}
+
+#[test]
+fn a_text_appears_as_it_comes_and_is_not_repeated() {
+    let mut terminal = working(80);
+    let text = "I look at the failing test first, because it says what is missing, and then at the sum itself.\n\nThen I go on.";
+    let (mut shown_early, mut at) = (false, 0);
+    while at < text.len() {
+        let end = text[at..].find(' ').map_or(text.len(), |space| at + space + 1);
+        let tick = Tick::ZERO.plus_ms(3_000 + at as u64);
+        let piece = terminal.printer.partial(tick, Role::Agent, &text[at..end]);
+        terminal.write(&piece);
+        at = end;
+        shown_early |= terminal.rows().iter().any(|row| row.starts_with("I look at the failing"));
+        assert_eq!(terminal.status_lines("waiting · "), 1, "{:#?}", terminal.rows());
+    }
+    assert!(shown_early, "{:#?}", terminal.rows());
+    terminal.show(4_000, &said(Role::Agent, text));
+    let rows = terminal.rows().join("\n");
+    for part in ["I look at the failing test first", "itself.", "Then I go on."] {
+        assert_eq!(rows.matches(part).count(), 1, "{part:?} in\n{rows}");
+    }
 }

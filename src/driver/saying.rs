@@ -1,0 +1,61 @@
+//! A text that is being said, in whole words.
+
+use std::time::{Duration, Instant};
+
+/// The longest word that is waited for, in bytes: a text without a space is shown when it is complete.
+const WORD_BYTES: usize = 4 * 1024;
+/// How often a part of a text is shown.
+const SAYING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The text that is being said, up to what the loop was told. It is told in whole words, so that a secret cannot pass the
+/// redactor in two halves.
+#[derive(Default)]
+pub(super) struct Saying {
+    waiting: String,
+    told_at: Option<Instant>,
+}
+
+impl Saying {
+    /// Adds a part; gives the whole words that are to be told now.
+    pub(super) fn add(&mut self, part: &str, now: Instant) -> Option<String> {
+        self.waiting.push_str(part);
+        if self.waiting.len() > WORD_BYTES {
+            self.waiting.clear();
+            self.told_at = Some(now);
+            return None;
+        }
+        if self.told_at.is_some_and(|at| now.duration_since(at) < SAYING_INTERVAL) {
+            return None;
+        }
+        let end = self.waiting.rfind([' ', '\n']).map(|at| at + 1)?;
+        self.told_at = Some(now);
+        let rest = self.waiting.split_off(end);
+        Some(std::mem::replace(&mut self.waiting, rest))
+    }
+
+    /// Something else came: the whole of what was being said, or what has nothing to do with it.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{SAYING_INTERVAL, Saying, WORD_BYTES};
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+    fn only_whole_words_are_told_and_not_too_often() {
+        let start = Instant::now();
+        let mut saying = Saying::default();
+        assert_eq!(saying.add("sk-ant-", start), None, "half a word may be half a secret");
+        assert_eq!(saying.add("abc is my ke", start).as_deref(), Some("sk-ant-abc is my "));
+        assert_eq!(saying.add("y and ", start + Duration::from_millis(1)), None);
+        assert_eq!(saying.add("more", start + SAYING_INTERVAL).as_deref(), Some("key and "));
+        saying.forget();
+        assert_eq!(saying.add(&"x".repeat(WORD_BYTES + 1), start + 2 * SAYING_INTERVAL), None);
+        assert_eq!(saying.add("y ", start + 4 * SAYING_INTERVAL).as_deref(), Some("y "));
+    }
+}
