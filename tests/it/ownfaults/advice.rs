@@ -129,7 +129,9 @@ fn what_the_user_says_is_heard_before_anything_is_gone_on_with() {
 fn what_can_change_is_changed_and_what_has_changed_is_said() {
     let world = World::new(&two_turns());
     let prompt = world.ground.write("SUPERVISOR.md", "Judge kindly.\n");
+    let agree = || world.run(&["trust", "--yes"]).assert_code(0);
     world.ground.write(".ccc.json", r#"{"checks": ["true"]}"#);
+    agree();
     told(&world, &["--max-iterations", "1", "--", "--model", "one"]).assert_code(4);
     let id = world.run_id();
 
@@ -140,6 +142,10 @@ fn what_can_change_is_changed_and_what_has_changed_is_said() {
 
     fs::write(&prompt, "Judge strictly.\n").expect("write");
     world.ground.write(".ccc.json", r#"{"checks": ["echo strict > strictly"]}"#);
+    // What the user has not agreed to is not taken, not even on demand.
+    let unasked = world.run(&["resume", &id, "--reload"]);
+    assert_eq!(unasked.status.code(), Some(2), "{}", unasked.stderr);
+    agree();
     let told = world.run(&["resume", &id]);
     assert!(told.stderr.contains("changed since this run began:"), "{}", told.stderr);
     assert!(told.stderr.contains("SUPERVISOR.md") && told.stderr.contains("(checks)"), "{}", told.stderr);

@@ -80,7 +80,7 @@ fn the_status_line_fits_any_width() {
         (16, "waiting"),
         (17, "waiting · 1h 02m"),
         (40, "waiting · 2/20 · 1h 02m · 6h 57m left"),
-        (80, "waiting · iteration 2 of 20 · 1h 02m · 6h 57m left · $0.42 · until 03:00 for 鍵…"),
+        (80, "waiting · iteration 2 of 20 · 1h 02m · 6h 57m left · $0.42 · until 03:00 for …"),
         (
             200,
             "waiting · iteration 2 of 20 · 1h 02m · 6h 57m left · $0.42 · until 03:00 for 鍵🔑 77b0de, which is the earliest of all resets",
