@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
@@ -13,23 +14,31 @@ use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
-use crate::config::{Dirs, Flags, Project, Resolved, TokenEntry, prompt, resolve};
+use crate::config::{Dirs, Flags, Project, Resolved, Settings, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
-use crate::tokens::without_credentials;
+use crate::tokens::usage::Judged;
+use crate::tokens::{Credential, ProbeVerdict, SharedTokens, without_credentials};
+use crate::ui::clean;
+use crate::ui::format::due;
 
 /// How long git may take to say where it is.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
-/// configuration, the critic's prompt, the directories, git.
+/// configuration, the critic's prompt, the directories, git. The provider is asked whether it takes the tokens: one cheap
+/// request each, unless that was learnt a short time ago.
 ///
-/// The exit code is 0 when nothing failed, else 1; warnings do not count. Nothing is sent anywhere.
+/// The exit code is 0 when nothing failed, else 1; warnings do not count.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DoctorArgs {
     /// Print one JSON object instead.
     #[arg(long)]
     pub json: bool,
+
+    /// Do not ask the provider: nothing is sent anywhere.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// How one thing is.
@@ -77,7 +86,7 @@ impl Finding {
 pub fn run(args: DoctorArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dirs = context.dirs()?;
     let project = context.project()?;
-    let findings = examine(context, dirs, &project);
+    let findings = examine(context, dirs, &project, args.offline);
     let failed = findings.iter().any(|finding| finding.state == State::Fail);
     if args.json {
         context.printer.json(format_args!("{:#}", json!({ "ok": !failed, "findings": findings })));
@@ -101,7 +110,7 @@ fn print(finding: &Finding, printer: &Printer) {
     }
 }
 
-fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
+fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> Vec<Finding> {
     let consents = context.consents().unwrap_or_default();
     let resolved = resolve(dirs, project, &context.env, &consents, Flags::default());
     let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
@@ -113,8 +122,11 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project) -> Vec<Finding> {
             context,
             project,
         ),
-        pty(open_pty),
     ];
+    if let Some(settings) = settings.filter(|_| !offline) {
+        findings.extend(provider(settings, context, project));
+    }
+    findings.push(pty(open_pty));
     let named_prompt = resolved.as_ref().ok().and_then(|resolved| resolved.named_prompt.clone());
     if let Ok(resolved) = &resolved {
         findings.extend(agreement(resolved, context, project));
@@ -210,6 +222,83 @@ fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, 
             } else {
                 Finding::warn(SUBJECT, text, warnings.join("; "))
             }
+        }
+    }
+}
+
+/// Asks the provider about each token that a run would have. What cannot be asked is said by the finding on credentials.
+fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Finding> {
+    const SUBJECT: &str = "provider";
+    let gathered = credentials::gather(context, project, &settings.tokens, &settings.agent.args);
+    let (Ok(gathered), Ok(dirs)) = (gathered, context.dirs()) else { return Vec::new() };
+    let shared = SharedTokens::new(&dirs.state);
+    let Ok(usage) = super::tokens::usage(settings, shared, context) else { return Vec::new() };
+    let credentials: Vec<&Credential> = gathered.pool.credentials().iter().collect();
+    let answers = super::tokens::ask_all(&usage, &credentials, unix_ms());
+    let told: Vec<(String, Asked)> = credentials
+        .iter()
+        .zip(answers)
+        .map(|(credential, judged)| (clean::one_line(&credential.label, LABEL_CHARS), Asked::of(judged)))
+        .collect();
+    let works = told.iter().any(|(_, asked)| matches!(asked, Asked::Works));
+    told.into_iter().map(|(label, asked)| asked.finding(SUBJECT, &label, works)).collect()
+}
+
+/// Characters of a token's label.
+const LABEL_CHARS: usize = 60;
+
+/// What became of asking about a token.
+enum Asked {
+    Works,
+    UsedUp(String),
+    Refused(String),
+    Unknown(String),
+}
+
+impl Asked {
+    fn of(judged: Judged) -> Asked {
+        let probed = match judged {
+            Judged::Verdict { probed, .. } => probed,
+            Judged::ByAnother => return Asked::Unknown("another ccc is asking about it just now".to_owned()),
+            Judged::NotAsked(why) => return Asked::Unknown(why.to_string()),
+            Judged::Failed(why) => return Asked::Unknown(why),
+        };
+        match probed.verdict {
+            ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => Asked::Works,
+            ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => {
+                Asked::UsedUp(format!("until {}", due(until, unix_ms(), &TimeZone::system())))
+            }
+            ProbeVerdict::Limited { until_unix_ms: None, .. } => {
+                Asked::UsedUp("until a time that is not known".to_owned())
+            }
+            ProbeVerdict::Refused { .. } => Asked::Refused(probed.verdict.to_string()),
+            ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. } => {
+                Asked::Unknown(probed.verdict.to_string())
+            }
+        }
+    }
+
+    /// In people's words; `other_works` when another token can be used.
+    fn finding(self, subject: &'static str, label: &str, other_works: bool) -> Finding {
+        match self {
+            Asked::Works => Finding::ok(subject, format!("takes {label}")),
+            Asked::UsedUp(until) => Finding::warn(
+                subject,
+                format!("{label} is used up {until}"),
+                "a run takes another token, or waits until then",
+            ),
+            Asked::Refused(why) => {
+                let (text, advice) = (
+                    format!("does not take {label}: {why}"),
+                    "log in again (run `claude`), or set another token; `ccc tokens check` asks again",
+                );
+                if other_works { Finding::warn(subject, text, advice) } else { Finding::fail(subject, text, advice) }
+            }
+            Asked::Unknown(why) => Finding::warn(
+                subject,
+                format!("could not be asked about {label}: {why}"),
+                "look at the network and the proxy; `ccc doctor --offline` does not ask",
+            ),
         }
     }
 }

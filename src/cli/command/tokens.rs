@@ -139,11 +139,8 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let settings = trust::settings_told(context)?;
     let pools = pools(&settings, context)?;
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
-    let (dirs, project) = (context.dirs()?, context.project()?);
-    let (hosts, env) = credentials::ask(context, &project, &settings.usage)?;
-    let shared = SharedTokens::new(&dirs.state);
-    let login = credentials::login_place(context)?;
-    let usage = Usage::new(Http::new(hosts, &env), UsageCache::new(&dirs.state), shared.clone(), login);
+    let shared = SharedTokens::new(&context.dirs()?.state);
+    let usage = usage(&settings, shared.clone(), context)?;
     // A damaged file is set aside here and told once.
     let before = shared.read();
     if let Some(set_aside) = before.as_ref().ok().and_then(|states| states.set_aside.as_ref()) {
@@ -189,8 +186,19 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     Ok(if usable { ExitCode::COMPLETED } else { ExitCode::FAILED })
 }
 
+/// What asks the providers, within the budget that all commands share.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn usage(settings: &Settings, shared: SharedTokens, context: &Context) -> Result<Usage, CliError> {
+    let (dirs, project) = (context.dirs()?, context.project()?);
+    let (hosts, env) = credentials::ask(context, &project, &settings.usage)?;
+    let login = credentials::login_place(context)?;
+    Ok(Usage::new(Http::new(hosts, &env), UsageCache::new(&dirs.state), shared, login))
+}
+
 /// Asks about all of them, several at the same time; the answers are in the order of the credentials.
-fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
+pub(super) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
     let mut answers = Vec::with_capacity(credentials.len());
     for some in credentials.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {

@@ -7,7 +7,7 @@ use super::sandbox::Sandbox;
 
 #[test]
 fn without_agent_login_and_git_each_is_said_with_what_to_do() {
-    insta::assert_snapshot!(Sandbox::new().run(&["doctor"]));
+    insta::assert_snapshot!(Sandbox::new().run(&["doctor", "--offline"]));
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn with_all_in_place_the_doctor_is_content() {
     let sandbox = Sandbox::new();
     sandbox.script("bin/claude", "echo '2.1.329 (Claude Code)'");
     sandbox.script("bin/git", &format!("echo {}", sandbox.path("project").display()));
-    let mut command = sandbox.ccc(&["doctor", "--json"]);
+    let mut command = sandbox.ccc(&["doctor", "--json", "--offline"]);
     command.env("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up");
     let seen = sandbox.seen(command);
     assert!(!seen.contains("made-up"), "{seen}");
@@ -33,7 +33,7 @@ fn the_version_decides_between_fail_warn_and_ok() {
     ] {
         let sandbox = Sandbox::new();
         sandbox.script("bin/claude", prints);
-        let mut command = sandbox.ccc(&["doctor"]);
+        let mut command = sandbox.ccc(&["doctor", "--offline"]);
         command.env("ANTHROPIC_API_KEY", "made-up");
         let seen = sandbox.seen(command);
         assert!(seen.starts_with(&format!("exit code {code}\n")), "{prints}: {seen}");
@@ -54,7 +54,7 @@ fn a_program_that_does_not_answer_is_killed_and_reported() {
 fn the_agent_is_found_at_its_usual_places_in_order() {
     let sandbox = Sandbox::new();
     let line = || {
-        let seen = sandbox.run(&["doctor"]);
+        let seen = sandbox.run(&["doctor", "--offline"]);
         seen.lines().find(|line| line.contains("agent:")).expect("a line").to_owned()
     };
     sandbox.script("home/.claude/local/claude", "echo 2.1.329");
@@ -77,7 +77,7 @@ fn a_bad_configuration_and_a_directory_that_is_none_are_findings() {
     let sandbox = Sandbox::new();
     sandbox.write("project/.ccc.json", "{");
     sandbox.write("file", "");
-    let mut command = sandbox.ccc(&["doctor"]);
+    let mut command = sandbox.ccc(&["doctor", "--offline"]);
     command.env("CCC_STATE_DIR", sandbox.path("file/state"));
     let seen = sandbox.seen(command);
     assert!(seen.contains("fail  configuration: [ROOT]/project/.ccc.json: is not valid JSON"), "{seen}");

@@ -60,19 +60,19 @@ type Met = (&'static [&'static str], i32);
 fn places() -> Vec<(&'static str, Vec<Met>)> {
     const RUN: &[&str] = &["--supervisor", "-p", "x"];
     let configuration: Vec<Met> =
-        vec![(&["config"], 2), (&["prompt"], 2), (&["tokens"], 2), (&["doctor"], 1), (RUN, 2)];
+        vec![(&["config"], 2), (&["prompt"], 2), (&["tokens"], 2), (&["doctor", "--offline"][..], 1), (RUN, 2)];
     vec![
         ("project/.ccc.json", configuration.clone()),
         ("home/.config/ccc/ccc.json", configuration.clone()),
         ("home/.claude/ccc.json", configuration),
-        ("project/SUPERVISOR.md", vec![(&["prompt"], 2), (&["doctor"], 1), (RUN, 2)]),
+        ("project/SUPERVISOR.md", vec![(&["prompt"], 2), (&["doctor", "--offline"][..], 1), (RUN, 2)]),
         ("project/.claude/SUPERVISOR.md", vec![(&["prompt"], 2), (RUN, 2)]),
         ("home/.claude/SUPERVISOR.md", vec![(&["prompt"], 2), (RUN, 2)]),
         ("project/named.md", vec![(&["--supervisor", "-p", "x", "--supervisor-prompt", "named.md"], 2)]),
         ("project/task.md", vec![(&["--supervisor", "--prompt-file", "task.md"], 2)]),
-        ("keys", vec![(&["tokens"], 2), (&["tokens", "check"], 2), (&["doctor"], 1), (RUN, 2)]),
-        ("project/.claude/settings.json", vec![(&["tokens"], 2), (&["doctor"], 1), (RUN, 2)]),
-        ("home/.claude/settings.json", vec![(&["tokens"], 2), (&["doctor"], 1), (RUN, 2)]),
+        ("keys", vec![(&["tokens"], 2), (&["tokens", "check"], 2), (&["doctor", "--offline"][..], 1), (RUN, 2)]),
+        ("project/.claude/settings.json", vec![(&["tokens"], 2), (&["doctor", "--offline"][..], 1), (RUN, 2)]),
+        ("home/.claude/settings.json", vec![(&["tokens"], 2), (&["doctor", "--offline"][..], 1), (RUN, 2)]),
     ]
 }
 
@@ -105,7 +105,7 @@ fn odd_files_in_the_state_directory_are_refused_and_never_waited_for() {
             let sandbox = Sandbox::new();
             plant(kind, &sandbox.path(&format!("home/.local/state/ccc/{name}")));
             rustix::fs::chmod(sandbox.path("home/.local/state/ccc"), rustix::fs::Mode::RWXU).expect("chmod");
-            for args in [&["tokens"][..], &["doctor"], &["usage"]] {
+            for args in [&["tokens"][..], &["doctor", "--offline"], &["usage"]] {
                 let (code, said) = bounded(&sandbox, args);
                 assert!(code.is_some_and(|code| code <= 2), "{kind} as {name}, ccc {args:?}: {code:?} {said}");
             }

@@ -32,7 +32,7 @@ fn assert_refused(sandbox: &Sandbox, says: &str, remedy: &str) {
         let seen = sandbox.run(args);
         assert!(seen.starts_with("exit code 2\n") && seen.contains(says) && seen.contains(remedy), "{args:?}: {seen}");
     }
-    let seen = sandbox.run(&["doctor"]);
+    let seen = sandbox.run(&["doctor", "--offline"]);
     assert!(seen.contains("fail  state directory: ") && seen.contains(says) && seen.contains(remedy), "{seen}");
 }
 

@@ -188,7 +188,7 @@ fn no_run_begins_while_the_agents_settings_would_take_the_tokens_place() {
     let argument = r#"{"env": {"CLAUDE_CODE_OAUTH_TOKEN": "made-up-argument"}}"#;
     let seen = run(&["--supervisor", "-p", "x", "--", "--settings", argument]);
     assert!(seen.contains("`env.CLAUDE_CODE_OAUTH_TOKEN` in the agent's argument --settings"), "{seen}");
-    let seen = run(&["doctor"]);
+    let seen = run(&["doctor", "--offline"]);
     assert!(
         seen.contains("fail  credential: `env.ANTHROPIC_AUTH_TOKEN` in [ROOT]/home/.claude/settings.json"),
         "{seen}"
@@ -292,6 +292,28 @@ fn answer(stream: TcpStream, until_unix_s: i64) -> std::io::Result<()> {
     };
     let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
     reader.into_inner().write_all(answer.as_bytes())
+}
+
+#[test]
+fn the_doctor_asks_the_provider_in_peoples_words_unless_it_is_not_to() {
+    let sandbox = Sandbox::new();
+    let provider = Asked::start(now_unix_ms() / 1_000 + 2 * 3_600 + 90);
+    let doctor = |keys: &str, args: &[&str]| {
+        let mut ccc = sandbox.ccc(&[&["doctor"], args].concat());
+        ccc.env("TZ", "UTC").env("PATH", "/usr/bin:/bin").env("CCC_STATE_DIR", sandbox.path("state"));
+        ccc.env("ANTHROPIC_BASE_URL", provider.base_url()).env("ANTHROPIC_API_KEYS", keys);
+        let seen = sandbox.seen(ccc);
+        assert_no_value("the doctor", &seen);
+        seen
+    };
+    let offline = doctor("made-up-refused", &["--offline"]);
+    assert!(!offline.contains("provider"), "{offline}");
+    let seen = doctor("made-up-limited,made-up-refused,made-up-valid", &[]);
+    assert!(seen.contains("warn  provider: ANTHROPIC_API_KEYS[1] is used up until "), "{seen}");
+    assert!(seen.contains("warn  provider: does not take ANTHROPIC_API_KEYS[2]: refused (HTTP 401)"), "{seen}");
+    assert!(seen.contains("ok    provider: takes ANTHROPIC_API_KEYS[3]"), "{seen}");
+    let refused = doctor("made-up-refused", &[]);
+    assert!(refused.contains("fail  provider: does not take ANTHROPIC_API_KEYS"), "{refused}");
 }
 
 #[test]
@@ -461,7 +483,7 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
     };
     let seen = ccc(&["tokens", "list"]);
     assert!(seen.contains("the Keychain  login  Anthropic  -  unknown\n"), "{seen}");
-    let seen = ccc(&["doctor"]);
+    let seen = ccc(&["doctor", "--offline"]);
     assert!(seen.contains("ok    credential: the Keychain (login)\n"), "{seen}");
     assert_eq!(sandbox.read("asked"), "\n\n", "looked for, its value not read");
     let seen = ccc(&["tokens", "check"]);
@@ -475,10 +497,10 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
 
     sandbox.write("bin/security", "#!/bin/sh\nexit 44\n");
     fs::remove_dir_all(sandbox.path("state")).expect("removed");
-    assert!(ccc(&["doctor"]).contains("fail  credential: none found"));
+    assert!(ccc(&["doctor", "--offline"]).contains("fail  credential: none found"));
     assert!(!ccc(&["tokens", "list"]).contains("Keychain"));
     sandbox.write("bin/security", "#!/bin/sh\nexit 36\n");
-    let seen = ccc(&["doctor"]);
+    let seen = ccc(&["doctor", "--offline"]);
     assert!(seen.contains("warn  credential: none found") && seen.contains("the Keychain is locked"), "{seen}");
 }
 
@@ -501,7 +523,7 @@ fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
     };
     let run = ["--supervisor", "-p", "x"];
     for (value, times) in [("qzjxkvw", 1), ("qzjxkvwq", 0)] {
-        for args in [&["doctor"][..], &run, &["supervise", "--provider", "anthropic", "--", "true"]] {
+        for args in [&["doctor", "--offline"][..], &run, &["supervise", "--provider", "anthropic", "--", "true"]] {
             let seen = ccc(args, value);
             assert_eq!(seen.matches(&told("CLAUDE_CODE_OAUTH_TOKEN")).count(), times, "{args:?} {value}: {seen}");
             assert_eq!(seen.matches("it is shorter than 8 bytes").count(), times, "{args:?} {value}: {seen}");
