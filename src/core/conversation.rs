@@ -157,14 +157,19 @@ impl Conversation {
             CutOff::Failure => CONTINUE_AFTER_FAILURE,
             CutOff::TooLong => CONTINUE_IN_PARTS,
         };
-        if let Some(mut turn) = self.queue.pop_front() {
-            self.said.push((turn.kind, turn.text.clone()));
-            turn.text = format!("{}\n\n{text}", turn.text);
-            self.current = Some(turn);
-            return;
+        if !self.words_before(text) {
+            let turn = self.make(TurnKind::Continue, text.to_owned());
+            self.take_up(turn);
         }
-        let turn = self.make(TurnKind::Continue, text.to_owned());
-        self.take_up(turn);
+    }
+
+    /// Says what the user has said meanwhile and this after it, in one turn; false when the user has said nothing.
+    fn words_before(&mut self, text: &str) -> bool {
+        let Some(mut turn) = self.queue.pop_front() else { return false };
+        self.said.push((turn.kind, turn.text.clone()));
+        turn.text = format!("{}\n\n{text}", turn.text);
+        self.current = Some(turn);
+        true
     }
 
     /// The process to which the present turn was sent is gone: what does not stand in the session is said again under
@@ -195,14 +200,18 @@ impl Conversation {
         let unsaid = |turn: &&Turn| turn.delivery == Delivery::Queued && !turn.is_doubtful;
         let Some(turn) = self.current.as_ref().filter(unsaid) else { return };
         match turn.kind {
-            TurnKind::Continue if !self.queue.is_empty() => self.cut_off(CutOff::Restart),
+            TurnKind::Continue => {
+                // Its own text is kept: to a new session it also says what the old one was told.
+                let text = turn.text.clone();
+                self.words_before(&text);
+            }
             TurnKind::Feedback | TurnKind::CheckFailure => {
                 if let Some(words) = self.queue.pop_front() {
                     self.postponed = self.current.take();
                     self.take_up(words);
                 }
             }
-            TurnKind::Task | TurnKind::Operator | TurnKind::Continue | TurnKind::Brief => {}
+            TurnKind::Task | TurnKind::Operator | TurnKind::Compact | TurnKind::Brief => {}
         }
     }
 
@@ -502,5 +511,20 @@ mod tests {
         let text = turns.current().expect("a turn").text.clone();
         assert_eq!((text.matches("write a parser").count(), text.matches("add tests").count()), (1, 1), "{text}");
         assert!(text.ends_with("add tests"), "{text}");
+    }
+
+    #[test]
+    fn words_before_a_turn_to_a_new_session_leave_out_nothing_that_it_says() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "Build the parser.".to_owned());
+        turns.sent(ProcId(1));
+        turns.session_rejected(Some("Tests are missing."));
+        turns.queue("Use tabs.".to_owned());
+        assert!(turns.process_lost(None));
+        let said = turns.current().expect("a turn").text.clone();
+        assert!(said.starts_with("Use tabs.\n\n"), "{said}");
+        for kept in ["Build the parser.", "Tests are missing.", "Go on with the work."] {
+            assert!(said.contains(kept), "{kept}: {said}");
+        }
     }
 }

@@ -227,7 +227,6 @@ impl JournalInput for Input {
             | Input::Line { .. }
             | Input::Noise { .. }
             | Input::Progress { .. }
-            | Input::Noise { .. }
             | Input::WriteFailed { .. }
             | Input::Exited { .. }
             | Input::CheckFinished { .. }

@@ -31,12 +31,14 @@ impl Ending<'_> {
         let finish = self.finish;
         let spent = Spent { iterations: finish.iterations, elapsed_ms: tick.as_ms(), cost_usd: finish.cost_usd };
         let more = advice::more(finish.outcome, &self.plan.budgets, spent);
-        (finish.outcome != Outcome::Completed && !finish.session_rejected).then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
+        (finish.outcome != Outcome::Completed && !finish.session_rejected)
+            .then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
     }
 
     /// The command that takes up the agent's session by hand. The session belongs to its directory.
     fn session(&self) -> Option<String> {
-        let session = self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
+        let session =
+            self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
         let mut line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
         for arg in self.plan.agent.args_for_hand_over(&self.plan.agent_args) {
             line.push(' ');
