@@ -98,7 +98,7 @@ fn what_is_typed_is_not_shown_and_the_terminal_is_given_back() {
     assert!(!tty.text().contains("typed-unseen"), "neither shown nor run afterwards: {}", tty.text());
 
     // By a signal that nobody can catch in time, the shell gives the terminal back; by one that ends ccc, ccc does.
-    tty.type_in(format!("{}", line(&world, "")).as_bytes());
+    tty.type_in(line(&world, "").as_bytes());
     tty.until("I begin.");
     look_until("the quiet terminal", || (!tty.echoes()).then_some(()));
     tty.type_in(b"\x1c");
