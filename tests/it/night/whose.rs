@@ -127,6 +127,7 @@ on_both! {
         let ground = Ground::new();
         with_submodule(&ground);
         ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh lib/touch.sh)\"]}}");
+        ground.trust();
         let api = ScriptedApi::start(script(
             vec![said("Done.")],
             vec![bash("sh lib/touch.sh"), approval(), approval()],

@@ -172,21 +172,3 @@ fn what_can_change_is_changed_and_what_has_changed_is_said() {
     let session = world.run(&["resume", &id, "-p", "x", "--", "--resume", "other"]);
     assert_eq!(session.status.code(), Some(2), "{}", session.stderr);
 }
-
-#[test]
-fn a_newer_completed_run_is_not_gone_past_in_silence() {
-    let world = World::new(&two_turns());
-    told(&world, &["--max-iterations", "1"]).assert_code(4);
-    let older = world.run_id();
-    crate::night::harness::look_until("another second", || (this_second() != older[..15]).then_some(()));
-    told(&world, &[]).assert_code(0);
-    let newer = world.run_id();
-    let resumed = world.run(&["resume", "--max-iterations", "5"]);
-    assert!(resumed.stderr.contains(&newer) && resumed.stderr.contains(&older), "{}", resumed.stderr);
-    assert!(resumed.stderr.contains("is completed; going on with"), "{}", resumed.stderr);
-}
-
-/// The present second as a run's id begins with it.
-fn this_second() -> String {
-    jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string()
-}

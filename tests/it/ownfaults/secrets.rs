@@ -82,7 +82,7 @@ fn an_agent_that_tells_the_secrets_tells_them_to_nobody_but_ccc() {
                 {"crash": {"code": 1}},
             ],
             [{"say": format!("I am done with {all}.")}],
-            [{"api_error": {"status": 400, "error": "invalid_request", "message": format!("not with {all}")}}],
+            [{"api_error": {"status": 404, "error": "model_not_found", "message": format!("not with {all}")}}],
         ],
         "critic": [[{"say": format!("{FEEDBACK} And why {all}?")}]],
     });

@@ -237,7 +237,8 @@ fn a_ccc_that_was_stopped_for_longer_than_any_timeout_blames_nobody_for_it() {
     let world = World::new(&script);
     let mut running = world.start(&["--stall-timeout", "1s"]);
     running.until("text", |event| event["type"] == "text");
-    running.signal(Signal::TSTP);
+    // Unlike Ctrl-Z, this stops ccc alone.
+    running.signal(Signal::STOP);
     look_until("ccc to stand still", || (state_of(running.pid()) == Some('T')).then_some(()));
     // The agent goes on meanwhile, to the end of its turn, which takes longer than the stall timeout.
     look_until("the end of the agent's turn", || (world.ended_turns() >= 1).then_some(()));

@@ -263,16 +263,22 @@ fn a_question_about_the_critics_token_leaves_no_deadline_in_the_past() {
 fn a_run_whose_resumption_finds_no_token_comes_to_its_end_at_once() {
     let mut bench = Bench::begun_with(plan(0), vec![token("a", None, false)]);
     let task = bench.start(1);
-    bench.answer(&task, json!({"is_error": true, "api_error_status": 403, "result": "no"}));
+    bench.answer(&task, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
     let refused = vec![token("a", None, true)];
     bench.tokens(refused.clone());
     bench.exited(1);
     bench.tell(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: None, tokens: refused.clone() });
     // Tried once more, since nothing else is left; refused again, it is the end.
     let again = bench.start(2);
-    bench.answer(&again, json!({"is_error": true, "api_error_status": 403, "result": "no"}));
-    bench.tokens(refused);
+    bench.answer(&again, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
     bench.exited(2);
+    // A refused credential is tried once more after a pause, since another process may refresh a login.
+    bench.later(60_000);
+    bench.tokens(refused.clone());
+    let last = bench.start(3);
+    bench.answer(&last, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
+    bench.tokens(refused);
+    bench.exited(3);
     let finish =
         bench.asked.iter().find_map(|action| if let Action::Finish(finish) = action { Some(finish) } else { None });
     assert_eq!(finish.map(|finish| finish.outcome), Some(Outcome::Failed), "{:?}", bench.asked);
