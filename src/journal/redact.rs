@@ -15,7 +15,7 @@ pub const MIN_VALUE_BYTES: usize = 8;
 /// secrets, so text without any costs little more than being read. The same input always gives the same output,
 /// and doing it twice gives the same as once: replay compares redacted actions.
 ///
-/// Escapes of JSON (`\u0041`, `\/`, surrogate pairs) hide nothing, also where JSON stands in JSON ([`spelt_out`]): what is
+/// Escapes of JSON (`\u0041`, `\/`, surrogate pairs) hide nothing, also where JSON stands in JSON: what is
 /// a secret once it is decoded is replaced, and the text around it then stands with its escapes spelt out.
 ///
 /// Not found: a secret cut in two (by a line end or by truncation before redaction), or written in an encoding of
