@@ -297,6 +297,8 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
         credential: night.credential_sentence.clone(),
         max_iterations: budgets.max_iterations,
         max_duration_ms: budgets.max_duration_ms,
+        until_unix_ms: budgets.until_unix_ms,
+        max_wait_ms: budgets.max_wait_ms,
         max_cost_usd: budgets.max_cost_usd,
         max_restarts: budgets.max_restarts,
         stall_timeout_ms: plan.timeouts.stall_ms,

@@ -34,6 +34,10 @@ pub const CCC_CRITIC_TIMEOUT: &str = "CCC_CRITIC_TIMEOUT";
 pub const CCC_MAX_ITERATIONS: &str = "CCC_MAX_ITERATIONS";
 /// `budgets.max_duration`.
 pub const CCC_MAX_DURATION: &str = "CCC_MAX_DURATION";
+/// `budgets.until`.
+pub const CCC_UNTIL: &str = "CCC_UNTIL";
+/// `budgets.max_wait`.
+pub const CCC_MAX_WAIT: &str = "CCC_MAX_WAIT";
 /// `budgets.max_cost_usd`.
 pub const CCC_MAX_COST_USD: &str = "CCC_MAX_COST_USD";
 /// `budgets.max_restarts`.

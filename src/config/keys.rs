@@ -39,6 +39,8 @@ pub const KEYS: &[Key] = &[
     key("critic.timeout", Some(env::CCC_CRITIC_TIMEOUT), None, Free),
     key("budgets.max_iterations", Some(env::CCC_MAX_ITERATIONS), Some("--max-iterations"), Free),
     key("budgets.max_duration", Some(env::CCC_MAX_DURATION), Some("--max-duration"), Free),
+    key("budgets.until", Some(env::CCC_UNTIL), Some("--until"), Free),
+    key("budgets.max_wait", Some(env::CCC_MAX_WAIT), Some("--max-wait"), Free),
     key("budgets.max_cost_usd", Some(env::CCC_MAX_COST_USD), Some("--max-cost-usd"), Free),
     key("budgets.max_restarts", Some(env::CCC_MAX_RESTARTS), Some("--max-restarts"), Free),
     key("budgets.max_repeats", Some(env::CCC_MAX_REPEATS), None, Free),

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
 
 /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
 ///
@@ -102,8 +102,12 @@ pub struct CriticLayer {
 pub struct BudgetsLayer {
     /// Stops judged (20).
     pub max_iterations: Option<NonZeroU32>,
-    /// Working time; no bound unless given.
+    /// Time in which ccc runs, waits included; no bound unless given.
     pub max_duration: Option<Span>,
+    /// When the run ends by the clock: `07:00`, `+8h`, or a date and a time; no bound unless given.
+    pub until: Option<Until>,
+    /// The longest wait for a reset; a wait known to be longer ends the run; no bound unless given.
+    pub max_wait: Option<Span>,
     /// US dollars, as the agent reports them; no bound unless given.
     pub max_cost_usd: Option<Cost>,
     /// Restarts of the agent in a row without a finished turn, within an hour (5).

@@ -26,6 +26,7 @@ mod settings;
 mod span;
 mod token_entry;
 mod trust;
+mod until;
 mod values;
 
 pub use dirs::Dirs;
@@ -40,4 +41,5 @@ pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Setting
 pub use span::{Span, SpanFault};
 pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};
 pub use trust::{Consents, FromProject, Wish};
+pub use until::{Until, UntilFault};
 pub use values::{Cost, CriticPromptAs, OutputFormat, Percent, Transport};

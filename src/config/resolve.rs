@@ -347,6 +347,8 @@ pub fn overlay(under: Layer, over: Layer) -> Layer {
         budgets: super::BudgetsLayer {
             max_iterations: over.budgets.max_iterations.or(under.budgets.max_iterations),
             max_duration: over.budgets.max_duration.or(under.budgets.max_duration),
+            until: over.budgets.until.or(under.budgets.until),
+            max_wait: over.budgets.max_wait.or(under.budgets.max_wait),
             max_cost_usd: over.budgets.max_cost_usd.or(under.budgets.max_cost_usd),
             max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
             max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
@@ -415,6 +417,8 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
         budgets: BudgetSettings {
             max_iterations: layer.budgets.max_iterations.unwrap_or(MAX_ITERATIONS),
             max_duration: layer.budgets.max_duration,
+            until: layer.budgets.until,
+            max_wait: layer.budgets.max_wait,
             max_cost_usd: layer.budgets.max_cost_usd,
             max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
             max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport};
+use super::{Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
 
 /// What the user wants, after all layers: nothing is left open that has a default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -104,8 +104,12 @@ pub struct CriticSettings {
 pub struct BudgetSettings {
     /// Stops judged: there is always a bound.
     pub max_iterations: NonZeroU32,
-    /// Working time.
+    /// Time in which ccc runs, waits included.
     pub max_duration: Option<Span>,
+    /// When the run ends by the clock.
+    pub until: Option<Until>,
+    /// The longest wait for a reset.
+    pub max_wait: Option<Span>,
     /// US dollars.
     pub max_cost_usd: Option<Cost>,
     /// Restarts in a row without a finished turn.

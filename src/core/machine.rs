@@ -16,7 +16,7 @@ use super::rotation::Tokens;
 use super::sent_back::SentBack;
 use super::writes::Writes;
 use super::{
-    Action, Awaited, Bound, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
+    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
     SessionStart, Show, Then, Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
@@ -254,18 +254,18 @@ impl Core {
                 if self.agent.is_none() && !self.is_choosing() {
                     deadlines.push(self.agent_not_before);
                 }
-                deadlines.extend(self.duration_deadline());
+                deadlines.extend(self.time_deadline());
             }
             Stage::Waiting(pause) => {
                 deadlines.push(self.wake_tick(pause));
-                deadlines.extend(self.duration_deadline());
+                deadlines.extend(self.time_deadline());
             }
             Stage::Reviewing(review) => {
                 deadlines.extend(self.review_deadline(review));
                 deadlines.extend(self.watch_deadline(review));
-                deadlines.extend(self.duration_deadline());
+                deadlines.extend(self.time_deadline());
             }
-            Stage::Checking(_) => deadlines.extend(self.duration_deadline()),
+            Stage::Checking(_) => deadlines.extend(self.time_deadline()),
             Stage::NotBegun | Stage::Closing { .. } => {}
             Stage::Finished => return None,
         }
@@ -280,9 +280,10 @@ impl Core {
         let pause = match &self.stage {
             Stage::Waiting(pause) => Some(pause),
             Stage::Reviewing(review) => review.pause.as_ref(),
-            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+            Stage::Working | Stage::Checking(_) => None,
+            Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => return None,
         };
-        pause.and_then(|pause| pause.until_unix_ms)
+        pause.and_then(|pause| pause.until_unix_ms).into_iter().chain(self.plan.budgets.until_unix_ms).min()
     }
 
     /// The wall clock now, unix milliseconds, as far as the core was told.
@@ -529,13 +530,14 @@ impl Core {
         self.tell_of_waits();
         self.measure_overdue();
         self.tokens_elapsed();
-        if self.duration_deadline().is_some_and(|deadline| self.now >= deadline) {
+        if self.time_deadline().is_some_and(|deadline| self.now >= deadline) {
             match self.stage {
-                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, "the time bound of the run is spent"),
+                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, self.time_spent()),
                 Stage::Checking(_) | Stage::Reviewing(_) => {
                     // Not judged: a resumed run judges this stop, and it counts then.
                     self.iteration = self.iteration.saturating_sub(1);
-                    self.close(Outcome::Budget, "the time bound of the run was spent before the stop was judged");
+                    let why = format!("{}, before the stop was judged", self.time_spent());
+                    self.close(Outcome::Budget, &why);
                 }
                 Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => {}
             }
@@ -822,7 +824,7 @@ impl Core {
     }
 
     /// Milliseconds up to this wall time; 0 when it has passed.
-    fn ms_until(&self, unix_ms: i64) -> u64 {
+    pub(super) fn ms_until(&self, unix_ms: i64) -> u64 {
         u64::try_from(unix_ms.saturating_sub(self.unix_ms())).unwrap_or(0)
     }
 
@@ -861,6 +863,10 @@ impl Core {
             }
             self.end_wait(&before);
         }
+        if let Some(why) = self.passes_a_bound(&pause) {
+            self.close(Outcome::Limits, &why);
+            return;
+        }
         self.stage = Stage::Waiting(pause);
     }
 
@@ -880,23 +886,6 @@ impl Core {
 
     fn see_wall_clock(&mut self, unix_ms: i64) {
         self.wall_zero_ms = unix_ms.saturating_sub(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX));
-    }
-
-    fn duration_deadline(&self) -> Option<Tick> {
-        self.plan.budgets.max_duration_ms.map(|ms| Tick::ZERO.plus_ms(ms))
-    }
-
-    /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first.
-    pub(super) fn spent_budget(&self) -> Option<String> {
-        let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
-        Some(match budgets.spent(self.iteration, self.now.as_ms(), cost_usd)? {
-            Bound::Iterations => format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations),
-            Bound::Duration => "the time bound of the run is spent".to_owned(),
-            Bound::Cost => {
-                let (spent, bound) = (cost_usd.unwrap_or_default(), budgets.max_cost_usd.unwrap_or_default());
-                format!("${spent:.2} of ${bound:.2} are spent")
-            }
-        })
     }
 
     pub(super) fn live_mut(&mut self, proc: ProcId) -> Option<&mut Live> {

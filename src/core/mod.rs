@@ -9,6 +9,7 @@
 //! A feature that seems to need one of them needs a new input and a new action instead.
 
 mod action;
+mod bounds;
 pub mod command;
 mod convergence;
 mod conversation;

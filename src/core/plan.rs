@@ -156,7 +156,7 @@ pub enum CriticPrompt {
 pub struct Budgets {
     /// Stops judged.
     pub max_iterations: u32,
-    /// Working time.
+    /// Time in which ccc runs: waits are in it, time in which ccc or the machine is stopped is not.
     pub max_duration_ms: Option<u64>,
     /// Money, as the agent reports it.
     pub max_cost_usd: Option<f64>,
@@ -164,6 +164,12 @@ pub struct Budgets {
     pub max_restarts: u32,
     /// Repeated feedback on an unchanged tree before the run is `stuck`.
     pub max_repeats: u32,
+    /// The longest wait for a reset. A wait that is known to be longer ends the run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_wait_ms: Option<u64>,
+    /// The wall time at which the run ends, unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_unix_ms: Option<i64>,
 }
 
 /// A bound of [`Budgets`].
@@ -171,7 +177,7 @@ pub struct Budgets {
 pub enum Bound {
     /// Stops judged.
     Iterations,
-    /// Working time.
+    /// Time in which ccc runs.
     Duration,
     /// Money.
     Cost,

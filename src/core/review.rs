@@ -313,6 +313,12 @@ impl Core {
 
     /// The critic is asked again when this is over.
     pub(super) fn pause_review(&mut self, pause: Pause) {
+        if let Some(why) = self.passes_a_bound(&pause) {
+            // Not judged: a resumed run judges this stop, and it counts then.
+            self.iteration = self.iteration.saturating_sub(1);
+            self.close(Outcome::Limits, &why);
+            return;
+        }
         self.end_critic();
         if let Stage::Reviewing(review) = &mut self.stage {
             review.critic = None;

@@ -626,6 +626,10 @@ impl Core {
             return;
         }
         let pause = self.reset_pause(proc, resets_at_unix_s);
+        if let Some(bound) = self.passes_a_bound(&pause) {
+            self.close(Outcome::Limits, &format!("{bound}: {message}"));
+            return;
+        }
         self.decide("wait for the reset", message);
         self.phase_changes("waiting", message);
         self.begin_wait(pause);

@@ -19,9 +19,22 @@ pub(super) fn more(outcome: Outcome, budgets: &Budgets, spent: Spent) -> String 
             }
             Some(Bound::Duration) => format!(" --max-duration {}", bound(longer(budgets, spent.elapsed_ms))),
             Some(Bound::Cost) => format!(" --max-cost-usd {}", dearer(budgets, spent.cost_usd)),
+            // The rest is told by what is left: the wall clock is not known here.
+            None if budgets.until_unix_ms.is_some() => " --until +8h".to_owned(),
             None => String::new(),
         },
-        Outcome::Completed | Outcome::Limits | Outcome::Failed | Outcome::Interrupted => String::new(),
+        // The bound that the wait would have passed is not told apart here: what is set is raised.
+        Outcome::Limits => {
+            let until = budgets.until_unix_ms.map_or("", |_| " --until +8h");
+            let wait = budgets
+                .max_wait_ms
+                .map_or_else(String::new, |ms| format!(" --max-wait {}", bound(ms.saturating_mul(2))));
+            let duration = budgets
+                .max_duration_ms
+                .map_or_else(String::new, |_| format!(" --max-duration {}", bound(longer(budgets, spent.elapsed_ms))));
+            format!("{until}{wait}{duration}")
+        }
+        Outcome::Completed | Outcome::Failed | Outcome::Interrupted => String::new(),
     }
 }
 
@@ -50,8 +63,15 @@ mod tests {
     use super::{Spent, more};
     use crate::core::{Budgets, Outcome};
 
-    const BUDGETS: Budgets =
-        Budgets { max_iterations: 20, max_duration_ms: None, max_cost_usd: None, max_restarts: 5, max_repeats: 3 };
+    const BUDGETS: Budgets = Budgets {
+        max_iterations: 20,
+        max_duration_ms: None,
+        max_cost_usd: None,
+        max_restarts: 5,
+        max_repeats: 3,
+        max_wait_ms: None,
+        until_unix_ms: None,
+    };
 
     #[test]
     fn a_spent_bound_names_its_own_option_with_a_value_that_leaves_room() {

@@ -1,4 +1,6 @@
-use super::format::{bound, count, money};
+use jiff::tz::TimeZone;
+
+use super::format::{bound, count, date_and_time, money};
 use super::rows::labelled;
 use super::style::{Ink, Style};
 
@@ -24,8 +26,12 @@ pub struct Banner {
     pub credential: String,
     /// Stops judged at most.
     pub max_iterations: u32,
-    /// Working time at most.
+    /// Time in which ccc runs, at most.
     pub max_duration_ms: Option<u64>,
+    /// The wall time at which the run ends, unix milliseconds.
+    pub until_unix_ms: Option<i64>,
+    /// The longest wait for a reset.
+    pub max_wait_ms: Option<u64>,
     /// Money at most.
     pub max_cost_usd: Option<f64>,
     /// Restarts in a row at most.
@@ -45,26 +51,29 @@ const VALUE_CHARS: usize = 500;
 
 impl Banner {
     /// The banner as lines.
-    pub(super) fn text(&self, style: Style) -> String {
+    pub(super) fn text(&self, style: Style, zone: &TimeZone) -> String {
         let mut out = style.paint(Ink::Bold, "Supervisor mode enabled");
         out.push('\n');
-        for (label, value) in self.rows() {
+        for (label, value) in self.rows(zone) {
             out.push_str(&labelled(style, label, &value, VALUE_CHARS));
         }
         out
     }
 
-    fn rows(&self) -> Vec<(&'static str, String)> {
+    fn rows(&self, zone: &TimeZone) -> Vec<(&'static str, String)> {
         let agent = if self.agent_version.is_empty() {
             format!("{} (version unknown)", self.agent_path)
         } else {
             format!("{} ({})", self.agent_path, self.agent_version)
         };
         let mut bounds = vec![count(self.max_iterations as usize, "iteration")];
-        bounds.push(
-            self.max_duration_ms
-                .map_or_else(|| "no time limit".to_owned(), |ms| format!("{} of working time", bound(ms))),
-        );
+        // What each bound counts is said, since the three differ at a limit of the provider.
+        bounds.extend(self.max_duration_ms.map(|ms| format!("{} including waits", bound(ms))));
+        bounds.extend(self.until_unix_ms.map(|until| format!("until {}", date_and_time(until, zone))));
+        if self.max_duration_ms.is_none() && self.until_unix_ms.is_none() {
+            bounds.push("no time limit".to_owned());
+        }
+        bounds.extend(self.max_wait_ms.map(|ms| format!("{} for a reset", bound(ms))));
         bounds.push(
             self.max_cost_usd.map_or_else(|| "no cost limit".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
         );

@@ -21,8 +21,12 @@ pub struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// The shell command that goes on with the work: of a completed run its session, else the run itself.
+    /// The shell command that goes on with the work: of a completed run its session, else the run itself; `None` where it
+    /// failed before a session was begun.
     fn resume(&self, tick: Tick) -> Option<String> {
+        if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted {
+            return None;
+        }
         self.go_on(tick).or_else(|| self.session())
     }
 

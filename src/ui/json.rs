@@ -53,6 +53,8 @@ impl StreamJson {
             .field("credential", &banner.credential)
             .field("max_iterations", &banner.max_iterations)
             .field("max_duration_ms", &banner.max_duration_ms)
+            .field("until_unix_ms", &banner.until_unix_ms)
+            .field("max_wait_ms", &banner.max_wait_ms)
             .field("max_cost_usd", &banner.max_cost_usd)
             .field("max_restarts", &banner.max_restarts)
             .field("stall_timeout_ms", &banner.stall_timeout_ms)

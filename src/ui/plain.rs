@@ -96,7 +96,7 @@ impl Plain {
         self.status.max_iterations = Some(banner.max_iterations);
         self.status.max_duration_ms = banner.max_duration_ms;
         self.in_directory(&banner.cwd);
-        Piece::talk(banner.text(self.style))
+        Piece::talk(banner.text(self.style, &self.zone))
     }
 
     /// Paths below this directory are shown without it.

@@ -11,8 +11,8 @@ use crate::cli::conduct::{Continuation, Night, go_on, keep_prompt, lock_error, s
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{
-    BudgetsLayer, Cost, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Warning, overlay, prompt,
-    resolve,
+    BudgetsLayer, Cost, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until, Warning, overlay,
+    prompt, resolve,
 };
 use crate::core::{Action, Finish, OperatorInput, Outcome, Plan};
 use crate::driver;
@@ -40,9 +40,17 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "N")]
     pub max_iterations: Option<NonZeroU32>,
 
-    /// A new bound on the working time of the whole run, such as 90s, 15m, 8h or 1h30m.
+    /// A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m.
     #[arg(long, value_name = "TIME")]
     pub max_duration: Option<Span>,
+
+    /// A new time at which the run ends: 07:00, +8h, or 2026-11-28T07:00.
+    #[arg(long, value_name = "CLOCK")]
+    pub until: Option<Until>,
+
+    /// A new bound on each wait for a reset.
+    #[arg(long, value_name = "TIME")]
+    pub max_wait: Option<Span>,
 
     /// A new bound on the cost of the whole run, in US dollars.
     #[arg(long, value_name = "USD")]
@@ -97,6 +105,8 @@ impl ResumeArgs {
                 budgets: BudgetsLayer {
                     max_iterations: self.max_iterations,
                     max_duration: self.max_duration,
+                    until: self.until,
+                    max_wait: self.max_wait,
                     max_cost_usd: self.max_cost_usd,
                     max_restarts: self.max_restarts,
                     ..BudgetsLayer::default()
@@ -372,6 +382,8 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     let (budgets, given) = (&mut plan.budgets, &flags.layer.budgets);
     budgets.max_iterations = given.max_iterations.map_or(budgets.max_iterations, NonZeroU32::get);
     budgets.max_duration_ms = given.max_duration.map(Span::as_ms).or(budgets.max_duration_ms);
+    budgets.until_unix_ms = given.until.map(supervise::until_unix_ms).or(budgets.until_unix_ms);
+    budgets.max_wait_ms = given.max_wait.map(Span::as_ms).or(budgets.max_wait_ms);
     budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
     budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
     plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
@@ -398,6 +410,8 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
     let of = |plan: &Plan| {
         let mut plan = plan.clone();
         (plan.given, plan.critic.prompt, plan.critic.prompt_file) = (None, String::new(), None);
+        // `+8h` means another moment each time that it is read.
+        plan.budgets.until_unix_ms = None;
         serde_json::to_value(plan).unwrap_or_default()
     };
     let (before, now) = (of(plan), of(present));

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
@@ -16,7 +17,7 @@ use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{
     AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Dirs, Flags, Layer, OutputFormat, Percent,
-    Project, Resolved, Span, Transport, UsageLayer,
+    Project, Resolved, Span, Transport, Until, UsageLayer,
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
@@ -59,9 +60,18 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "N", value_parser = count)]
     pub max_iterations: Option<NonZeroU32>,
 
-    /// End after this much working time, such as 90s, 15m, 8h or 1h30m [no bound].
+    /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
+    /// is stopped does not [no bound].
     #[arg(long, value_name = "TIME")]
     pub max_duration: Option<Span>,
+
+    /// End at this time: 07:00, +8h, or 2026-11-28T07:00 [no bound].
+    #[arg(long, value_name = "CLOCK")]
+    pub until: Option<Until>,
+
+    /// End with exit code 75 instead of waiting longer than this for a reset [no bound].
+    #[arg(long, value_name = "TIME")]
+    pub max_wait: Option<Span>,
 
     /// End when this much was spent, in US dollars as the agent reports them [no bound].
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
@@ -157,6 +167,8 @@ impl SuperviseArgs {
                 budgets: BudgetsLayer {
                     max_iterations: self.max_iterations,
                     max_duration: self.max_duration,
+                    until: self.until,
+                    max_wait: self.max_wait,
                     max_cost_usd: self.max_cost_usd,
                     max_restarts: self.max_restarts,
                     max_repeats: None,
@@ -356,6 +368,11 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) given: Option<Flags>,
 }
 
+/// The moment that the user means by it now, in unix milliseconds.
+pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
+    until.unix_ms(driver::unix_ms(), &TimeZone::system())
+}
+
 /// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
 ///
 /// # Errors
@@ -403,6 +420,8 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
             max_restarts: settings.budgets.max_restarts,
             max_repeats: settings.budgets.max_repeats.get(),
+            max_wait_ms: settings.budgets.max_wait.map(Span::as_ms),
+            until_unix_ms: settings.budgets.until.map(until_unix_ms),
         },
         timeouts: Timeouts {
             start_ms: settings.start_timeout.as_ms(),

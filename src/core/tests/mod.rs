@@ -49,6 +49,8 @@ pub(super) fn plan() -> Plan {
             max_cost_usd: None,
             max_restarts: 5,
             max_repeats: 3,
+            max_wait_ms: None,
+            until_unix_ms: None,
         },
         timeouts: Timeouts {
             start_ms: 60_000,

@@ -338,6 +338,65 @@ fn no_wait_ends_with_limits_when_all_are_spent_and_not_before() {
     assert_eq!((finish.outcome, finish.rotations, finish.iterations), (Outcome::Limits, 1, 0));
 }
 
+/// A plan with bounds on time, and how such a run ends at a reset in an hour, if it does at once.
+#[test]
+fn a_wait_that_is_known_to_pass_a_bound_ends_the_run_at_once() {
+    let hour_ms = 3_600_000;
+    let clock = |ms: i64| Some(BEGAN_MS + ms);
+    let rows: [(Budgets, Option<&str>); 7] = [
+        (plan().budgets, None),
+        (Budgets { max_wait_ms: Some(hour_ms / 2), ..plan().budgets }, Some("--max-wait")),
+        (Budgets { max_wait_ms: Some(2 * hour_ms), ..plan().budgets }, None),
+        (Budgets { until_unix_ms: clock(1_800_000), ..plan().budgets }, Some("--until")),
+        (Budgets { until_unix_ms: clock(7_200_000), ..plan().budgets }, None),
+        (Budgets { max_duration_ms: Some(hour_ms / 2), ..plan().budgets }, Some("--max-duration")),
+        (Budgets { max_duration_ms: Some(2 * hour_ms), ..plan().budgets }, None),
+    ];
+    for (budgets, bound) in rows {
+        let (mut night, turn) = at_work(Plan { budgets: budgets.clone(), ..plan() }, vec![token("a", OAuth)]);
+        let mut actions = night.lines(1, &spent(&turn, Some(3_600)));
+        actions.extend(night.ends(1));
+        let end = finish(&actions).map(|finish| (finish.outcome, finish.reason.as_str()));
+        match (end, bound) {
+            (None, None) => {}
+            (Some((Outcome::Limits, reason)), Some(bound)) => assert!(reason.contains(bound), "{bound}: {reason}"),
+            other => panic!("{budgets:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_critics_wait_that_passes_a_bound_ends_the_run_and_its_stop_is_judged_later() {
+    let budgets = Budgets { max_wait_ms: Some(60_000), ..plan().budgets };
+    let (mut night, turn) = at_work(Plan { budgets, ..plan() }, vec![token("a", OAuth)]);
+    night.lines(1, &answered(&turn, "Done."));
+    night.spawned(2);
+    let tree = TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
+    let actions = night.feed(Input::TreeMeasured { measure: MeasureId(1), tree });
+    let brief = sent(&actions).expect("a brief").turn.clone();
+    night.lines(2, &accepted(&brief));
+    night.lines(2, &spent(&brief, Some(3_600)));
+    night.ends(2);
+    let actions = night.ends(1);
+    let finish = finish(&actions).expect("the end");
+    assert_eq!((finish.outcome, finish.iterations), (Outcome::Limits, 0));
+    assert!(finish.reason.contains("--max-wait"), "{}", finish.reason);
+}
+
+#[test]
+fn the_time_of_until_ends_the_run_by_the_wall_clock() {
+    let until = BEGAN_MS + 60_000;
+    let budgets = Budgets { until_unix_ms: Some(until), ..plan().budgets };
+    let (mut night, _) = at_work(Plan { budgets, ..plan() }, vec![token("a", OAuth)]);
+    assert_eq!(night.run.core.poll_wall_timeout(), Some(until), "it is woken also when the clock is set");
+    assert!(finish(&night.run.feed(Input::Elapsed { unix_ms: until - 1 })).is_none());
+    let mut actions = night.run.feed(Input::Elapsed { unix_ms: until });
+    actions.extend(night.ends(1));
+    let finish = finish(&actions).expect("the end");
+    assert_eq!(finish.outcome, Outcome::Budget);
+    assert!(finish.reason.contains("--until"), "{}", finish.reason);
+}
+
 #[test]
 fn the_critics_limit_rotates_and_is_neither_verdict_nor_failure() {
     let (mut night, turn) = at_work(plan(), two(OAuth));

@@ -450,8 +450,15 @@ mod tests {
     use crate::agent::TurnKind;
     use crate::core::{Budgets, Finish, Outcome, ProcId, Send, TokenFact, TokenId, TokenKind, TurnId};
 
-    const BUDGETS: Budgets =
-        Budgets { max_iterations: 5, max_duration_ms: None, max_cost_usd: None, max_restarts: 1, max_repeats: 3 };
+    const BUDGETS: Budgets = Budgets {
+        max_iterations: 5,
+        max_duration_ms: None,
+        max_cost_usd: None,
+        max_restarts: 1,
+        max_repeats: 3,
+        max_wait_ms: None,
+        until_unix_ms: None,
+    };
 
     fn send(uuid: &str, kind: TurnKind) -> Send {
         Send { proc: ProcId(1), turn: TurnId(uuid.to_owned()), kind, text: format!("text of {uuid}") }

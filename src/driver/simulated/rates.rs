@@ -178,6 +178,8 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             max_cost_usd: dice.percent(if long { 3 } else { 10 }).then_some(0.5),
             max_restarts: u32::try_from(dice.between(if long { 2 } else { 0 }, 5)).unwrap_or(0),
             max_repeats: 3,
+            max_wait_ms: None,
+            until_unix_ms: None,
         },
         timeouts: Timeouts {
             start_ms: 60_000,

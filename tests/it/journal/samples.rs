@@ -51,6 +51,8 @@ pub(crate) fn plan() -> Plan {
             max_cost_usd: Some(12.5),
             max_restarts: 5,
             max_repeats: 3,
+            max_wait_ms: Some(7_200_000),
+            until_unix_ms: Some(1_800_000_000_000),
         },
         timeouts: Timeouts {
             start_ms: 60_000,

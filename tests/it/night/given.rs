@@ -201,6 +201,17 @@ on_both! {
         assert!(ended.result()["resume"].is_string());
     }
 
+    fn a_wait_that_would_pass_a_bound_is_not_begun(cli) {
+        for bound in [["--max-wait", "10m"], ["--until", "+30m"], ["--max-duration", "30m"]] {
+            let ground = oauth(Ground::new());
+            let api = ScriptedApi::start(Script::new().always(Reply::limit_reached("five_hour", 3_600))).unwrap();
+            let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", bound[0], bound[1]]).end();
+            ended.assert_code(75);
+            let reason = ended.result()["reason"].to_string();
+            assert!(reason.contains(bound[0]), "{reason}");
+        }
+    }
+
     fn a_limit_that_meets_the_critic_is_no_verdict(cli) {
         let ground = oauth(Ground::new());
         let api = ScriptedApi::start(script(

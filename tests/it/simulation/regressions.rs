@@ -148,6 +148,8 @@ fn plan(checks: u64) -> Plan {
             max_cost_usd: None,
             max_restarts: 3,
             max_repeats: 3,
+            max_wait_ms: None,
+            until_unix_ms: None,
         },
         timeouts: Timeouts {
             start_ms: 60_000,

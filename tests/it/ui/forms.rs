@@ -18,7 +18,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
       credential ANTHROPIC_API_KEY (API key, 3fa9c1)
-      bounds     20 iterations, 8h of working time, no cost limit, 5 restarts in a row
+      bounds     20 iterations, 8h including waits, no cost limit, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
@@ -98,7 +98,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
       credential ANTHROPIC_API_KEY (API key, 3fa9c1)
-      bounds     20 iterations, 8h of working time, no cost
+      bounds     20 iterations, 8h including waits, no cost
                  limit, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
@@ -219,7 +219,7 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     assert_eq!(talk.lines().count(), 11, "and nothing but them: {talk}");
     let text = text_of(&pieces, Stream::Out);
     assert_snapshot!(text, @r#"
-    {"v":1,"type":"run","t_ms":0,"unix_ms":1795198017000,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
+    {"v":1,"type":"run","t_ms":0,"unix_ms":1795198017000,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"until_unix_ms":null,"max_wait_ms":null,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
     {"v":1,"type":"phase","t_ms":0,"unix_ms":1795198017000,"phase":"starting","detail":"","iteration":0}
     {"v":1,"type":"session","t_ms":900,"unix_ms":1795198017900,"session_id":"6f0c2e9a-0000-4000-8000-000000000001","model":"claude-opus-4-8","agent_version":"2.1.329","permission_mode":"acceptEdits"}
     {"v":1,"type":"turn","t_ms":1000,"unix_ms":1795198018000,"kind":"task","text":"Make the tests pass.\nThen stop."}
@@ -283,7 +283,7 @@ fn what_is_unknown_is_null_and_never_zero() {
     let object: Value = serde_json::from_str(&text).expect("an object");
     assert_eq!(object["cost_usd"], Value::Null);
     assert_eq!(object["session_id"], Value::Null);
-    assert_eq!(object["resume"], "ccc resume 20261120-ab12");
+    assert_eq!(object["resume"], Value::Null, "no session was begun");
 
     let mut plain = Printer::new(Form::Text, Style::PIPED);
     let pieces = plain.finish(end, &ending(&finish, &plan()));
@@ -338,7 +338,7 @@ fn an_interrupted_run_says_how_to_resume_it() {
     let mut json = Printer::new(Form::Json, Style::PIPED);
     let text = text_of(&json.finish(end, &ending(&finish, &plan())), Stream::Out);
     let object: Value = serde_json::from_str(&text).expect("an object");
-    assert_eq!(object["resume"], "ccc resume 20261120-ab12");
+    assert_eq!(object["resume"], Value::Null, "no session was begun");
     let mut plain = Printer::new(Form::Text, Style::PIPED);
     let talk = text_of(&plain.finish(end, &ending(&finish, &plan())), Stream::Err);
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");

@@ -20,6 +20,8 @@ pub(super) fn banner() -> Banner {
         credential: "ANTHROPIC_API_KEY (API key, 3fa9c1)".into(),
         max_iterations: 20,
         max_duration_ms: Some(8 * 3_600_000),
+        until_unix_ms: None,
+        max_wait_ms: None,
         max_cost_usd: None,
         max_restarts: 5,
         stall_timeout_ms: 180_000,
