@@ -43,7 +43,7 @@ impl<'a> Asked<'a> {
 
     /// The rows of the terminal from the question on, when it stands there whole.
     fn question(&mut self) -> Vec<String> {
-        self.tty.until("is taken.");
+        self.tty.until("taken.");
         let mut terminal = vt100::Parser::new(24, 80, 100);
         terminal.process(&self.tty.seen);
         let rows: Vec<String> = terminal.screen().rows(0, 80).map(|row| row.trim_end().to_owned()).collect();

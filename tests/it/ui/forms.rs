@@ -338,7 +338,7 @@ fn an_interrupted_run_says_how_to_resume_it() {
     let mut json = Printer::new(Form::Json, Style::PIPED);
     let text = text_of(&json.finish(end, &ending(&finish, &plan())), Stream::Out);
     let object: Value = serde_json::from_str(&text).expect("an object");
-    assert_eq!(object["resume"], Value::Null, "no session was begun");
+    assert_eq!(object["resume"], "ccc resume 20261120-ab12");
     let mut plain = Printer::new(Form::Text, Style::PIPED);
     let talk = text_of(&plain.finish(end, &ending(&finish, &plan())), Stream::Err);
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
