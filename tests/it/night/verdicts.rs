@@ -56,7 +56,7 @@ on_both! {
         assert_eq!(transcripts.len(), 1, "a critic left a transcript: {transcripts:?}");
         let result = ended.result();
         assert_eq!(transcripts[0].file_stem().unwrap().to_str(), result["session_id"].as_str());
-        assert_result_fields(&result, &["v", "type", "t_ms"]);
+        assert_result_fields(&result, &["v", "type", "t_ms", "unix_ms"]);
         assert_eq!(result["outcome"], "completed");
         assert_eq!(result["iterations"], 2);
         assert_eq!(result["restarts"], 0);
