@@ -39,24 +39,26 @@ impl Core {
         })
     }
 
-    /// Why the run ends instead of waiting for this reset; `None` when it may wait. A pause after a failure of the
-    /// provider is no wait for a reset: it is short, and nobody knows when it helps.
+    /// Why the run ends instead of waiting for a token; `None` when it may wait. A pause after a failure of the provider is
+    /// no such wait: it is short, and nobody knows when it helps. Whether a wait passes the end of the run is asked of
+    /// announced resets only.
     pub(super) fn passes_a_bound(&self, pause: &Pause) -> Option<String> {
         if !pause.for_limit && pause.until_unix_ms.is_none() {
             return None;
         }
         let wake = pause.until_unix_ms.map_or(pause.due, |until| self.now.plus_ms(self.ms_until(until)));
-        let wait_ms = wake.ms_since(pause.since);
-        let budgets = &self.plan.budgets;
-        let bound = if budgets.max_wait_ms.is_some_and(|most| wait_ms > most) {
+        let (budgets, announced) = (&self.plan.budgets, pause.until_unix_ms.is_some());
+        let bound = if budgets.max_wait_ms.is_some_and(|most| wake.ms_since(pause.since) > most) {
             "longer than --max-wait allows"
-        } else if budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now)) {
+        } else if announced
+            && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now))
+        {
             "past the time given by --until"
-        } else if budgets.max_duration_ms.is_some_and(|ms| wake >= Tick::ZERO.plus_ms(ms)) {
+        } else if announced && budgets.max_duration_ms.is_some_and(|ms| wake >= Tick::ZERO.plus_ms(ms)) {
             "past the time that --max-duration leaves"
         } else {
             return None;
         };
-        Some(format!("every token is limited, and the wait for the reset would go on {bound}"))
+        Some(format!("the wait for a token would go on {bound}"))
     }
 }

@@ -97,6 +97,9 @@ pub(super) struct Broken {
     pub(super) what: String,
 }
 
+/// A wait lasts so much longer than to the reset, at most, milliseconds.
+const JITTER_MS: i64 = 30_000;
+
 /// What the core was told about a token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Told {
@@ -136,6 +139,8 @@ pub(super) struct Laws {
     now_ms: i64,
     interrupted: bool,
     chose_to_end: bool,
+    /// The user chose to wait at a question about tokens, perhaps for a window that is only near its limit.
+    chose_to_wait: bool,
     approved: bool,
     needs_user: bool,
     /// By token; without a name where the CLI finds one by itself.
@@ -369,6 +374,11 @@ impl Laws {
         self.chose_to_end = true;
     }
 
+    /// The user chose to wait at a limit.
+    pub(super) fn chose_to_wait(&mut self) {
+        self.chose_to_wait = true;
+    }
+
     /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, whoever goes on with
     /// it may have logged in to another account: what the CLI finds by itself is tried once more.
     pub(super) fn resumed(&mut self, had_ended: bool) {
@@ -376,7 +386,7 @@ impl Laws {
             self.told.remove(&None);
         }
         self.interrupted = false;
-        self.chose_to_end = false;
+        (self.chose_to_end, self.chose_to_wait) = (false, false);
         self.deaths_ms.clear();
         self.asked_ms.clear();
     }
@@ -399,6 +409,16 @@ impl Laws {
         self.asked_ms.values().any(|asked_ms| asked_ms.len() >= MOST_ASKED)
     }
 
+    /// A token that is spent is free again only past the bound on the run's time: such a wait is not begun.
+    fn waits_past(&self, budgets: &Budgets) -> bool {
+        let Some(most_ms) = budgets.max_duration_ms.and_then(|ms| i64::try_from(ms).ok()) else { return false };
+        // By the clock as it was when the limit was told, or as it is now.
+        let due_ms =
+            |told: &Told, until_ms: i64| told.due_ms.max(self.now_ms.saturating_add(until_ms - self.now_unix_ms));
+        let passes = |told: &Told| told.until_ms.is_some_and(|until_ms| due_ms(told, until_ms) + JITTER_MS >= most_ms);
+        self.chose_to_wait || self.told.values().any(passes)
+    }
+
     /// The run is over.
     pub(super) fn finish(&self, finish: &Finish, budgets: &Budgets, no_wait: bool, run_ms: u64) -> Result<(), Broken> {
         if finish.reason.trim().is_empty() {
@@ -411,7 +431,7 @@ impl Laws {
             Outcome::Completed => self.approved,
             Outcome::NeedsUser => self.needs_user,
             Outcome::Interrupted => self.interrupted,
-            Outcome::Limits => no_wait || self.chose_to_end || self.gives_up(),
+            Outcome::Limits => no_wait || self.chose_to_end || self.gives_up() || self.waits_past(budgets),
             Outcome::Budget => {
                 finish.iterations >= budgets.max_iterations
                     || budgets.max_duration_ms.is_some_and(|ms| run_ms >= ms)
@@ -530,6 +550,12 @@ mod tests {
         for outcome in [Outcome::NeedsUser, Outcome::Interrupted, Outcome::Limits, Outcome::Failed] {
             assert_eq!(law(finish(&laws, outcome)), None, "{outcome:?}");
         }
+        let mut limited = Laws::default();
+        limited.time(0, Some(4_000_000));
+        limited.spent(None, 5_000_000);
+        let bounded = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
+        let waited = |ms| law(limited.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000));
+        assert_eq!((waited(900_000), waited(2_000_000)), (None, Some(Law::HonestOutcome)), "the reset is in 1,000 s");
         let told = |finish| law(laws.finish(&finish, &BUDGETS, false, 1_000));
         assert_eq!(told(Finish { iterations: 5, ..ended(Outcome::Budget) }), None);
         assert_eq!(told(Finish { reason: " ".to_owned(), ..ended(Outcome::Failed) }), Some(Law::HonestOutcome));

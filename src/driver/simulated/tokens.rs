@@ -101,7 +101,8 @@ impl World {
             match choice {
                 crate::core::LimitChoice::Exit => self.laws.chose_to_end(),
                 crate::core::LimitChoice::KeepGoing => self.laws.kept(self.core.token()),
-                crate::core::LimitChoice::Rotate | crate::core::LimitChoice::Wait => {}
+                crate::core::LimitChoice::Wait => self.laws.chose_to_wait(),
+                crate::core::LimitChoice::Rotate => {}
             }
         }
         self.feed(Input::Operator(OperatorInput::Answer { number, choice }))

@@ -35,7 +35,9 @@ fn second_is_refused(world: &World, first: &Running<'_>, args: &[&str]) {
     }
     assert_eq!(world.ground.runs().len(), 1, "a half-made run was left");
     assert_eq!(world.lives(), 1, "the refused one wrote into the journal");
-    assert_eq!(processes(world), alive, "something of the first was ended");
+    // The first may have begun something meanwhile.
+    let still = processes(world);
+    assert!(alive.iter().all(|pid| still.contains(pid)), "something of the first was ended: {alive:?} {still:?}");
 }
 
 #[test]
