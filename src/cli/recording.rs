@@ -1,30 +1,72 @@
 //! Which recording the user means.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{CliError, Context, ErrorKind};
-use crate::journal::RunDir;
+use crate::journal::{JOURNAL_FILE, RunDir};
 
-/// The journal of a run's id, the beginning of an id, a run's directory or a journal file; of the newest run without.
+/// The journal of a run: of the newest one for `None` and `last`. A text with a slash in it, or one that ends in `.jsonl`,
+/// is the path of a run's directory or of a journal; any other is a run's id or the beginning of one, whatever lies in the
+/// current directory under that name.
 ///
 /// # Errors
 /// When there is none.
 pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<PathBuf, CliError> {
-    if let Some(text) = wanted {
-        let path = context.cwd()?.join(Path::new(text));
-        if path.is_file() {
-            return Ok(path);
-        }
-        let inside = path.join("journal.jsonl");
-        if inside.is_file() {
-            return Ok(inside);
-        }
-        if path.is_dir() || text.contains('/') {
-            return Err(CliError::new(ErrorKind::Usage, format!("{} holds no recorded run", path.display()))
-                .hint("name a directory with a journal.jsonl, or a run of `ccc runs`"));
-        }
+    if let Some(text) = wanted.filter(|text| is_path(text)) {
+        let path = context.cwd()?.join(text);
+        let journal = if path.is_dir() { path.join(JOURNAL_FILE) } else { path };
+        // What it is, a FIFO for one, is said by the reading of it.
+        return match std::fs::symlink_metadata(&journal) {
+            Ok(_) => Ok(journal),
+            Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: no recorded run is there"))
+                .hint("name a directory with a journal.jsonl, or a run that `ccc runs` lists")),
+        };
     }
-    let dir = RunDir::resolve(&context.dirs()?.state, wanted)
-        .map_err(|error| CliError::new(ErrorKind::Usage, error.to_string()).hint("`ccc runs` lists the runs"))?;
+    let dir = RunDir::resolve(&context.dirs()?.state, wanted).map_err(|error| {
+        let error = CliError::new(ErrorKind::Usage, error.to_string());
+        match wanted {
+            Some(text) if context.cwd().is_ok_and(|cwd| cwd.join(text).join(JOURNAL_FILE).is_file()) => {
+                error.hint(format!("to name the directory {text}, write ./{text}"))
+            }
+            Some(_) | None => error.hint("`ccc runs` lists the runs"),
+        }
+    })?;
     Ok(dir.journal())
+}
+
+fn is_path(text: &str) -> bool {
+    text.contains('/') || text.ends_with(".jsonl")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cli::seen::Seen;
+
+    #[test]
+    fn a_name_is_a_run_everywhere_and_a_path_looks_like_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let context = Seen::default().context(dir.path(), None);
+        let run = RunDir::create(&context.dirs().expect("directories").state, "20261120-191822-aaaa").expect("a run");
+        fs::write(run.journal(), "").expect("written");
+        let here = context.cwd().expect("a directory").to_owned();
+        fs::create_dir(here.join("night")).expect("mkdir");
+        fs::write(here.join("night/journal.jsonl"), "").expect("written");
+        // What lies about here under the names of runs.
+        for name in ["last", "2026", "20261120-191822-aaaa", "other.jsonl"] {
+            fs::write(here.join(name), "").expect("written");
+        }
+        let found = |wanted: &str| journal_of(Some(wanted), &context);
+        for name in ["last", "2026", "20261120-191822-aaaa"] {
+            assert_eq!(found(name).expect("a run"), run.journal(), "{name}");
+        }
+        assert_eq!(found("./night").expect("a path"), here.join("./night/journal.jsonl"));
+        assert_eq!(found("night/journal.jsonl").expect("a path"), here.join("night/journal.jsonl"));
+        assert_eq!(found("other.jsonl").expect("a path"), here.join("other.jsonl"));
+        let refused = found("night").expect_err("no run of that name");
+        assert!(format!("{refused:?}").contains("./night"), "{refused:?}");
+        assert!(found("./none").is_err() && found("none.jsonl").is_err());
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`read`] takes regular files only (a FIFO, a device, a socket and a directory are refused), opens them without
 //!   waiting, and reads no more than the limit of the file's [`FileKind`].
-//! - [`read_within`] refuses a link that leads out of a directory.
+//! - [`read_within`] refuses a link that leads out of a directory, [`read_no_link`] any link.
 //! - [`open_private`] opens the files of ccc's own state: it follows no link, and takes only what belongs to the user, in
 //!   directories that nobody else can write to.
 //!
@@ -20,4 +20,4 @@ pub use kind::{
     SESSION_RECORD, SHARED_STATE, SUMMARY, TASK, TOKENS,
 };
 pub use private::{DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private};
-pub use read::{ReadFault, open_regular, read, read_if_there, read_with_mode, read_within};
+pub use read::{ReadFault, open_no_link, open_regular, read, read_if_there, read_no_link, read_with_mode, read_within};

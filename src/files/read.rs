@@ -134,6 +134,25 @@ pub fn open_regular(path: &Path) -> Result<File, ReadFault> {
     open(path, OFlags::empty())
 }
 
+/// The same for a name that is no link.
+///
+/// # Errors
+/// As [`open_regular`], and for a link.
+pub fn open_no_link(path: &Path) -> Result<File, ReadFault> {
+    open(path, OFlags::NOFOLLOW)
+}
+
+/// Reads a file of a directory that ccc itself has filled: neither the directory's name nor the file's may be a link.
+///
+/// # Errors
+/// As [`read`], and for a link.
+pub fn read_no_link(dir: &Path, name: &str, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
+    if fs::symlink_metadata(dir).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
+        return Err(ReadFault::NotAFile { found: "in a directory that is a link" });
+    }
+    bounded(open(&dir.join(name), OFlags::NOFOLLOW)?, kind)
+}
+
 fn open(path: &Path, more: OFlags) -> Result<File, ReadFault> {
     // Looked at first, since opening a device can have effects of its own.
     let looked = if more.contains(OFlags::NOFOLLOW) { fs::symlink_metadata(path) } else { fs::metadata(path) };
@@ -285,5 +304,29 @@ mod tests {
             assert!(matches!(read(name), Err(ReadFault::LeadsOut)), "{name}");
         }
         assert!(matches!(read("nothing"), Err(ReadFault::Dangling)));
+    }
+
+    #[test]
+    fn in_a_directory_of_our_own_no_link_is_followed() {
+        let dir = odd();
+        symlink(".", dir.path().join("here")).expect("link");
+        for (name, says) in [
+            ("right", None),
+            ("link", Some("is a link, not a regular file")),
+            ("dangling", Some("is a link, not a regular file")),
+            ("zero", Some("is a link, not a regular file")),
+            ("fifo", Some("is a FIFO, not a regular file")),
+            ("long", Some("is larger than 8 bytes")),
+            ("none", Some("does not exist")),
+        ] {
+            let found = read_no_link(dir.path(), name, SMALL).map_err(|fault| fault.to_string());
+            match says {
+                None => assert_eq!(found.as_deref(), Ok(&b"12345678"[..]), "{name}"),
+                Some(says) => assert!(found.as_ref().is_err_and(|fault| fault.contains(says)), "{name}: {found:?}"),
+            }
+            assert_eq!(open_no_link(&dir.path().join(name)).is_ok(), ["right", "long"].contains(&name), "{name}");
+        }
+        let through = read_no_link(&dir.path().join("here"), "right", SMALL);
+        assert!(matches!(through, Err(ReadFault::NotAFile { .. })), "{through:?}");
     }
 }

@@ -12,7 +12,7 @@ use super::record::{
 };
 use crate::core::command::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
-use crate::files::{self, PAYLOAD, open_regular};
+use crate::files::{PAYLOAD, open_no_link, open_regular, read_no_link};
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -206,12 +206,14 @@ pub fn run_kind(path: &Path) -> Result<RunKind, ReadError> {
     Ok(read_header(&path, &mut BufReader::new(file), &mut line)?.kind)
 }
 
-/// A run's directory without a journal is that of a run which a power cut ended before anything had reached the disk.
+/// A run's directory holds its journal itself: there no link is followed. A directory without a journal is that of a run
+/// which a power cut ended before anything had reached the disk.
 fn open(path: &Path) -> Result<File, ReadError> {
-    open_regular(path).map_err(|fault| {
+    let in_run_dir = path.file_name().is_some_and(|name| name == super::JOURNAL_FILE);
+    let opened = if in_run_dir { open_no_link(path) } else { open_regular(path) };
+    opened.map_err(|fault| {
         let source = io::Error::from(fault);
-        let begun =
-            path.file_name().is_some_and(|name| name == super::JOURNAL_FILE) && path.parent().is_some_and(Path::is_dir);
+        let begun = in_run_dir && path.parent().is_some_and(Path::is_dir);
         if begun && source.kind() == io::ErrorKind::NotFound {
             ReadError::NoHeader { path: path.to_owned() }
         } else {
@@ -454,7 +456,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             return Err(self.damaged(0, "a payload's name is not a hash".to_owned()));
         }
         let path = self.blobs.join(&blob.sha256);
-        let bytes = files::read(&path, PAYLOAD).map_err(|fault| ReadError::MissingBlob {
+        let bytes = read_no_link(&self.blobs, &blob.sha256, PAYLOAD).map_err(|fault| ReadError::MissingBlob {
             path: self.path.clone(),
             line: self.line_number,
             blob: path.clone(),

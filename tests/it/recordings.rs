@@ -51,7 +51,7 @@ fn a_run_becomes_a_fixture_at_the_place_that_was_named_and_nowhere_else() {
     let run = demo().display().to_string();
     let output = ccc(dir.path(), &["export", &run, "--format", "fixture", "-o", "copy"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let check = ccc(dir.path(), &["replay", "--check", "copy"]);
+    let check = ccc(dir.path(), &["replay", "--check", "./copy"]);
     assert!(check.status.success(), "{}", text(&check.stdout));
     let names: Vec<_> =
         fs::read_dir(dir.path()).expect("a directory").flatten().map(|entry| entry.file_name()).collect();
@@ -132,7 +132,7 @@ fn a_journal_that_cannot_be_read_is_named_with_what_to_do() {
     fs::create_dir_all(dir.path().join("run/journal.jsonl")).expect("mkdir");
     fs::create_dir(dir.path().join("binary")).expect("mkdir");
     fs::write(dir.path().join("binary/journal.jsonl"), [0xff, 0xfe, 0x00, b'\n']).expect("write");
-    for (name, code) in [("run", 2), ("binary", 1)] {
+    for (name, code) in [("run", 2), ("./run", 1), ("./binary", 1)] {
         for command in
             [vec!["replay", name], vec!["replay", "--check", name], vec!["explain", name], vec!["export", name]]
         {

@@ -19,7 +19,8 @@ const WHY_CHARS: usize = 400;
 /// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
-    /// The run's id, the beginning of it, `last`, or its directory. Without it, the newest run.
+    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`. Without it,
+    /// the newest run.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }

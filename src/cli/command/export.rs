@@ -27,7 +27,7 @@ const TITLE_CHARS: usize = 80;
 /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// The run's id, the beginning of it, `last`, or its directory.
+    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -1,4 +1,4 @@
-//! `ccc replay PATH…`.
+//! `ccc replay RUN…`.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -20,9 +20,9 @@ use crate::ui::{Ending, Form, Piece, Printer, Stream, Style, columns};
 /// No agent is started and nothing is sent anywhere: a journal holds all that a run was decided by.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayArgs {
-    /// Run directories, journals, or the ids of runs.
-    #[arg(value_name = "PATH", required = true)]
-    pub paths: Vec<String>,
+    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<String>,
 
     /// Feed the recorded inputs to the core again and compare every action. The first difference is shown and the exit
     /// code is 1.
@@ -51,7 +51,7 @@ fn speed(text: &str) -> Result<f64, String> {
 /// When a recording cannot be read.
 pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::COMPLETED;
-    for path in &args.paths {
+    for path in &args.runs {
         let journal = journal_of(Some(path), context)?;
         if args.check || args.bless {
             let comparison = driver::compare(&journal).map_err(|error| unreadable(&error))?;

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ccc::core::{Action, Decision, Input, Tick};
+use ccc::core::{Action, Decision, Input, OperatorInput, Tick};
 use ccc::journal::{
-    EntryKind, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunDir, RunKind, decisions,
+    EntryKind, JournalInput, JournalNews, JournalReader, JournalWriter, ReadError, Redactor, RunDir, RunKind, decisions,
 };
 
-use super::samples::{Disk, entries, header, json_line, read, shown};
+use super::samples::{Disk, entries, header, json_line, plan, read, shown};
 
 fn elapsed(unix_ms: i64) -> Input {
     Input::Elapsed { unix_ms }
@@ -170,6 +170,69 @@ fn a_missing_or_changed_payload_is_named() {
     let missing = error();
     assert!(matches!(&missing, ReadError::MissingBlob { line: 2, blob: named, .. } if *named == blob));
     assert!(missing.to_string().contains(blob.to_str().unwrap()));
+}
+
+#[test]
+fn a_payload_or_journal_that_is_no_regular_file_of_the_run_is_refused_and_nothing_hangs() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(state.path(), &plan().run_id).unwrap();
+    let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
+    writer.input(Tick(1), &Input::Operator(OperatorInput::Turn { text: "x".repeat(100_000) }));
+    assert_eq!(writer.close(), None);
+    let read = || JournalReader::open(dir.path()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+    assert_eq!(read().unwrap().len(), 1);
+    let fifo = |path: &std::path::Path| {
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+    };
+    let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
+    let away = state.path().join("away");
+    for (file, whole) in [(&blob, false), (&dir.blobs(), true), (&dir.journal(), false)] {
+        std::fs::rename(file, &away).unwrap();
+        // A link to the very same content is a link all the same.
+        std::os::unix::fs::symlink(&away, file).unwrap();
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("a link"), "{}: {error}", file.display());
+        std::fs::remove_file(file).unwrap();
+        if !whole {
+            fifo(file);
+            let error = read().unwrap_err().to_string();
+            assert!(error.contains("is a FIFO, not a regular file"), "{}: {error}", file.display());
+            std::fs::remove_file(file).unwrap();
+        }
+        std::fs::rename(&away, file).unwrap();
+    }
+    assert_eq!(read().unwrap().len(), 1);
+    let sparse = std::fs::OpenOptions::new().write(true).open(&blob).unwrap();
+    sparse.set_len(3 << 30).unwrap();
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("is larger than 256 MiB"), "{error}");
+}
+
+#[test]
+fn a_payload_takes_the_place_of_whatever_stood_under_its_name() {
+    let state = tempfile::tempdir().unwrap();
+    let write = |before: &dyn Fn(&std::path::Path)| {
+        let id = format!("r{}", std::fs::read_dir(state.path().join("runs")).map_or(0, Iterator::count));
+        let dir = RunDir::create(state.path(), &id).unwrap();
+        let input = Input::Operator(OperatorInput::Turn { text: "x".repeat(100_000) });
+        let json = serde_json::to_string(&input).unwrap();
+        before(&dir.blobs().join(ccc::journal::sha256_hex(json.as_bytes())));
+        let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
+        writer.input(Tick(1), &input);
+        let news = writer.close();
+        let read = JournalReader::open(dir.path()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+        (news, read.is_ok_and(|entries| entries.len() == 1))
+    };
+    let elsewhere = state.path().join("elsewhere");
+    std::fs::write(&elsewhere, "untouched").unwrap();
+    // An empty one is what a power cut leaves.
+    assert_eq!(write(&|path| std::fs::write(path, "").unwrap()), (None, true));
+    assert_eq!(write(&|path| std::os::unix::fs::symlink(&elsewhere, path).unwrap()), (None, true));
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "untouched");
+    // A directory is not replaced, and that is told.
+    let (news, _) = write(&|path| std::fs::create_dir(path).unwrap());
+    assert!(matches!(news, Some(JournalNews::Behind { .. })), "{news:?}");
 }
 
 #[test]
