@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A stand-in for the agent that does nothing but stream: one partial message per line, at an even rate.
 
-As the agent it streams BENCH_LINES_PER_S lines a second for BENCH_STREAM_S seconds in its one turn; as the critic (a fork) it approves at once.
-The lines have the form of the real CLI's.
+As the agent it streams BENCH_LINES_PER_S lines a second for BENCH_STREAM_S seconds in its one turn, or, with BENCH_CALLS, as many
+tool calls with their results at full speed; as the critic (a fork) it approves at once. The lines have the form of the real CLI's.
 """
 
 import json
@@ -42,7 +42,16 @@ for line in sys.stdin:
     text = "All is there.\n\n[TASK_COMPLETED]" if is_critic else "Done."
     partial({"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": [], "model": "claude-opus-5-5"}})
     partial({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    if not is_critic:
+    calls = int(os.environ.get("BENCH_CALLS", "0"))
+    if not is_critic and calls:
+        for number in range(calls):
+            call = {"type": "tool_use", "id": f"toolu_{number:024}", "name": "Bash", "input": {"command": f"echo {number}", "description": "Print"}}
+            say(type="assistant", message={"id": "msg_1", "role": "assistant", "content": [call], "model": "claude-opus-5-5"},
+                parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000006")
+            result = {"type": "tool_result", "tool_use_id": call["id"], "content": f"{number}", "is_error": False}
+            say(type="user", message={"role": "user", "content": [result]}, parent_tool_use_id=None,
+                uuid="00000000-0000-4000-8000-000000000007")
+    elif not is_critic:
         rate = float(os.environ.get("BENCH_LINES_PER_S", "1000"))
         lines = int(rate * float(os.environ.get("BENCH_STREAM_S", "20")))
         began = time.monotonic()
