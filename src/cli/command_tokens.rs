@@ -13,10 +13,10 @@ use crate::config::agent::DEFAULT_NAME;
 use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::pool::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
-use crate::driver::{TokenSupply, unix_ms};
+use crate::driver::{Looked, TokenSupply, unix_ms};
 use crate::journal::Redactor;
 use crate::process::Cancel;
-use crate::tokens::usage::{Ask, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, UsageCache};
 use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
 
 /// Every provider, in the order in which they are looked at.
@@ -223,33 +223,40 @@ impl TokenSupply for CommandTokens {
         self.give_up.cancel();
     }
 
-    fn look(&self, token: &TokenId) -> Vec<TokenFact> {
-        let Some(pool) = &self.pool else { return Vec::new() };
-        let Some(credential) = pool.get(token) else { return self.facts() };
+    fn look(&self, token: &TokenId) -> Looked {
+        let Some(pool) = &self.pool else { return Looked::default() };
+        let unsaid = || Looked { tokens: self.facts(), spent: None };
+        let Some(credential) = pool.get(token) else { return unsaid() };
         if matches!(credential.kind, TokenKind::OAuth | TokenKind::Login) {
             // No events tell of a command's limits, so it is asked thoroughly.
             let ask = Ask { thorough: true, wait: OTHERS_WAIT };
             let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
             tracing::debug!(?refreshed, "the account was asked about");
-            return self.facts();
+            let spent = match &refreshed {
+                Refreshed::Learnt(probed) => probed.says_spent(),
+                Refreshed::NotDue { .. } | Refreshed::ByAnother | Refreshed::NotAsked(_) | Refreshed::Failed { .. } => {
+                    None
+                }
+            };
+            return Looked { tokens: self.facts(), spent };
         }
         let value = match self.value(credential) {
             Ok(Some(value)) => value,
             // A helper's value is known to its own program only.
-            Ok(None) => return self.facts(),
+            Ok(None) => return unsaid(),
             Err(error) => {
                 tracing::warn!(%error, "the token cannot be asked about");
-                return self.facts();
+                return unsaid();
             }
         };
         let probed = probe(&self.http, credential, &value, unix_ms());
         let now_unix_ms = unix_ms();
-        let reports = probed.reports(now_unix_ms);
+        let (reports, spent) = (probed.reports(now_unix_ms), probed.says_spent());
         if reports.is_empty() {
-            tracing::info!(verdict = %probed.verdict, "the provider said nothing that counts");
-            return self.facts();
+            tracing::info!(verdict = %probed.verdict, "the provider said nothing that lasts");
+            return Looked { spent, ..unsaid() };
         }
-        match self.shared.report(credential, &reports, now_unix_ms) {
+        let tokens = match self.shared.report(credential, &reports, now_unix_ms) {
             Ok(states) => pool.facts(&states),
             Err(error) => {
                 tracing::warn!(%error, "the other ccc processes cannot be told about the token");
@@ -259,6 +266,7 @@ impl TokenSupply for CommandTokens {
                 }
                 facts
             }
-        }
+        };
+        Looked { tokens, spent }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::convergence::Convergence;
 use super::conversation::Conversation;
 use super::finish::Tally;
+use super::limit_ends::CLOCK_SLACK_MS;
 use super::live::{Life, Live};
 use super::pool;
 use super::remedy::Remedies;
@@ -830,13 +831,9 @@ impl Core {
 
     pub(super) fn is_over(&self, pause: &Pause) -> bool {
         match pause.until_unix_ms {
-            // The wall clock decides: a machine that slept is woken by it, one whose clock was wrong is put right by it. But
-            // a clock that says years was set back by mistake: then the time decides that the wait was to last at first.
-            Some(until) => match self.ms_until(until) {
-                0 => true,
-                1..=LONGEST_RESET_MS => self.now >= pause.since.plus_ms(LONGEST_RESET_MS),
-                _ => self.now >= pause.due,
-            },
+            // The wall clock ends the wait of a machine that slept, or whose clock was behind; the time that the wait was to
+            // last ends it where the clock was set back since.
+            Some(until) => self.ms_until(until) == 0 || self.now >= pause.due.plus_ms(CLOCK_SLACK_MS),
             None => self.now >= pause.due,
         }
     }
@@ -844,11 +841,8 @@ impl Core {
     pub(super) fn wake_tick(&self, pause: &Pause) -> Tick {
         match pause.until_unix_ms {
             Some(until) => {
-                let over = match self.ms_until(until) {
-                    left_ms @ 0..=LONGEST_RESET_MS => self.now.plus_ms(left_ms),
-                    _ => pause.due,
-                };
-                over.min(self.now.plus_ms(WAIT_RECHECK_MS))
+                let over = self.now.plus_ms(self.ms_until(until).min(WAIT_RECHECK_MS));
+                over.min(pause.due.plus_ms(CLOCK_SLACK_MS))
             }
             None => pause.due,
         }

@@ -22,6 +22,7 @@ mod input;
 mod ladder;
 mod likeness;
 mod limit_choice;
+mod limit_ends;
 mod live;
 mod machine;
 mod open_calls;

@@ -7,8 +7,6 @@ use super::{TokenFact, TokenId, TokenReport, WindowFact};
 pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
 /// A limit that ends later than this was written by a clock that was wrong, or the clock is wrong now: it is not believed.
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
-/// How long a token that a provider calls spent is left alone when nobody has said until when.
-pub const UNKNOWN_RESET_MS: i64 = 300_000;
 
 /// Windows of one token that are followed; a provider has not nearly as many.
 const MAX_WINDOWS: usize = 32;
@@ -62,9 +60,13 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
 /// Whether requests with it should pass now.
 #[must_use]
 pub fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
-    let ahead_ms = |until: i64| until.saturating_sub(now_unix_ms);
-    !token.refused
-        && token.limited_until_unix_ms.is_none_or(|until| !(1..=BELIEVED_LIMIT_MS).contains(&ahead_ms(until)))
+    !token.refused && !is_limited(token.limited_until_unix_ms, now_unix_ms)
+}
+
+/// Whether a limit that lasts until then lasts now.
+#[must_use]
+pub fn is_limited(until_unix_ms: Option<i64>, now_unix_ms: i64) -> bool {
+    until_unix_ms.is_some_and(|until| (1..=BELIEVED_LIMIT_MS).contains(&until.saturating_sub(now_unix_ms)))
 }
 
 /// How much of its fullest window is used, 0 to 1; a window that has begun anew since counts as unused.
@@ -83,13 +85,6 @@ pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
 pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Option<i64> {
     let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000)).filter(|&reset| reset > now_unix_ms);
     announced.map(|reset| reset.min(now_unix_ms.saturating_add(LONGEST_RESET_MS)))
-}
-
-/// The same, and a short time when none was announced, for a provider that was asked and says no more.
-#[must_use]
-pub fn plausible_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> i64 {
-    let unknown = now_unix_ms.saturating_add(UNKNOWN_RESET_MS);
-    announced_reset(resets_at_unix_s, now_unix_ms).unwrap_or(unknown)
 }
 
 /// Changes what is known about a token by a report.
@@ -117,9 +112,7 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Choice, LONGEST_RESET_MS, UNKNOWN_RESET_MS, announced_reset, choose, learn, plausible_reset, utilization,
-    };
+    use super::{Choice, LONGEST_RESET_MS, announced_reset, choose, learn, utilization};
     use crate::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
     const NOW: i64 = 1_800_000_000_000;
@@ -208,11 +201,9 @@ mod tests {
         assert_eq!(announced_reset(Some(NOW / 1_000 + 7), NOW), Some(NOW + 7_000));
         assert_eq!(announced_reset(Some(NOW / 1_000), NOW), None);
         assert_eq!(announced_reset(None, NOW), None, "no reset is invented");
-        assert_eq!(plausible_reset(Some(NOW / 1_000 + 7), NOW), NOW + 7_000);
-        assert_eq!(plausible_reset(Some(NOW / 1_000 - 7), NOW), NOW + UNKNOWN_RESET_MS);
-        assert_eq!(plausible_reset(None, NOW), NOW + UNKNOWN_RESET_MS);
-        assert_eq!(plausible_reset(Some(NOW), NOW), NOW + LONGEST_RESET_MS, "milliseconds taken for seconds");
-        assert_eq!(plausible_reset(Some(i64::MAX), NOW), NOW + LONGEST_RESET_MS);
+        assert_eq!(announced_reset(Some(NOW / 1_000 - 7), NOW), None);
+        assert_eq!(announced_reset(Some(NOW), NOW), Some(NOW + LONGEST_RESET_MS), "milliseconds taken for seconds");
+        assert_eq!(announced_reset(Some(i64::MAX), NOW), Some(NOW + LONGEST_RESET_MS));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Retries {
 }
 
 /// 2 s, 4 s, 8 s … up to an hour.
-fn pause_ms(doublings: u32) -> u64 {
+pub(super) fn pause_ms(doublings: u32) -> u64 {
     FIRST_PAUSE_MS.saturating_mul(1 << doublings.min(32)).min(LONGEST_PAUSE_MS)
 }
 
@@ -114,26 +114,33 @@ impl Core {
 
     /// Whether a token may be used now.
     pub(super) fn is_usable(&self, token: &TokenFact) -> bool {
-        pool::is_usable(token, self.unix_ms()) && self.retries.held(&token.id, self.now).is_none()
+        self.is_free(token) && self.retries.held(&token.id, self.now).is_none()
+    }
+
+    /// Whether a token is neither refused nor limited; it may be held.
+    fn is_free(&self, token: &TokenFact) -> bool {
+        !token.refused && !pool::is_limited(self.limited_until(token), self.unix_ms())
+    }
+
+    /// The wall time at which a limited token is free again.
+    pub(super) fn limited_until(&self, token: &TokenFact) -> Option<i64> {
+        self.tokens.ends.until(token, self.now, self.unix_ms())
     }
 
     /// What is known about the tokens, with those that are held as limited.
     pub(super) fn tokens_with_holds(&self) -> Vec<TokenFact> {
-        let now_unix_ms = self.unix_ms();
         let mut known = self.tokens.known.clone();
         for token in &mut known {
-            let Some(until) = self.retries.held(&token.id, self.now) else { continue };
-            if pool::is_usable(token, now_unix_ms) {
-                token.limited_until_unix_ms = Some(self.unix_ms_at(until));
-            }
+            let until_unix_ms = self.limited_until(token);
+            let held = self.retries.held(&token.id, self.now).filter(|_| self.is_free(token));
+            token.limited_until_unix_ms = held.map(|until| self.unix_ms_at(until)).or(until_unix_ms);
         }
         known
     }
 
     /// A wait until a token is tried again that is held until this wall time; `None` when the time is an announced reset.
     pub(super) fn hold_pause(&self, until_unix_ms: i64) -> Option<Pause> {
-        let now_unix_ms = self.unix_ms();
-        let held = self.tokens.known.iter().filter(|token| !token.refused && pool::is_usable(token, now_unix_ms));
+        let held = self.tokens.known.iter().filter(|token| self.is_free(token));
         let until = held.filter_map(|token| self.retries.held(&token.id, self.now)).min()?;
         (self.unix_ms_at(until) <= until_unix_ms).then_some(Pause {
             since: self.now,

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use super::limit_choice::Asked;
+use super::limit_ends::LimitEnds;
 use super::live::Live;
 use super::machine::{Pause, Stage};
 use super::pool::{self, Choice, announced_reset};
@@ -34,6 +35,8 @@ const TOLD_UTILIZATION: f64 = 0.005;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
     pub(super) known: Vec<TokenFact>,
+    /// When their limits end.
+    pub(super) ends: LimitEnds,
     pub(super) current: Option<TokenId>,
     /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
     refused: BTreeSet<TokenId>,
@@ -91,8 +94,8 @@ impl Core {
         let current = self.tokens.current.take().filter(|current| known.iter().any(|token| token.id == *current));
         // Nothing is lost by asking again when nothing else is left: a key may have been allowed again since.
         let tries_refused = known.iter().all(|token| token.refused);
-        let worked = std::mem::take(&mut self.tokens.worked);
-        self.tokens = Tokens { current, questions, requests, tries_refused, worked, ..Tokens::default() };
+        let (worked, ends) = (std::mem::take(&mut self.tokens.worked), std::mem::take(&mut self.tokens.ends));
+        self.tokens = Tokens { current, questions, requests, tries_refused, worked, ends, ..Tokens::default() };
         self.keep(known);
     }
 
@@ -103,6 +106,8 @@ impl Core {
             let here = self.tokens.refused.contains(&token.id);
             token.refused = here || (token.refused && !self.tokens.tries_refused);
         }
+        let (now, now_unix_ms) = (self.now, self.unix_ms());
+        self.tokens.ends.see(&self.tokens.known, now, now_unix_ms);
     }
 
     /// What is known by now. It may be the answer that a choice waits for.
@@ -411,6 +416,11 @@ impl Core {
         if let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == *id) {
             pool::learn(token, &report);
         }
+        if matches!(report, TokenReport::Limited { .. }) {
+            let (now, now_unix_ms) = (self.now, self.unix_ms());
+            self.tokens.ends.forget(id);
+            self.tokens.ends.see(&self.tokens.known, now, now_unix_ms);
+        }
         self.tell(id.clone(), report);
     }
 
@@ -512,7 +522,7 @@ impl Core {
         let now_unix_ms = self.unix_ms();
         let tokens = self.tokens.known.iter().map(|token| SpentToken {
             label: token.label.clone(),
-            until_unix_ms: token.limited_until_unix_ms.filter(|&until| until > now_unix_ms),
+            until_unix_ms: self.limited_until(token).filter(|&until| until > now_unix_ms),
             refused: token.refused,
             held: self.retries.held(&token.id, self.now).is_some(),
         });

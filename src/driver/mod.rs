@@ -27,7 +27,7 @@ mod tree;
 mod wallet;
 
 pub use clock::unix_ms;
-pub use command::{CommandEnd, CommandSetup, TokenSupply, run_command};
+pub use command::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
 use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell, retell_command};

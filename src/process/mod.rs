@@ -70,7 +70,7 @@ pub use error::{SpawnError, StdinError};
 pub use guest::{CTRL_C, Guest, GuestSink, GuestTerminal, Likeness, spawn_guest};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
 pub use keys::{KeySink, Keys};
-pub use outer::{Loan, OuterTerminal, stop_own_job};
+pub use outer::{Loan, OuterTerminal, own_job_can_stop, stop_own_job};
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use signal::Signal;

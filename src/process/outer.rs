@@ -151,10 +151,13 @@ impl Drop for Loan {
 /// and nothing is stopped, when there is nobody who could let it go on: the kernel discards a Ctrl-Z then, too.
 #[must_use]
 pub fn stop_own_job() -> bool {
-    if is_orphaned() {
-        return false;
-    }
-    rustix::process::kill_current_process_group(rustix::process::Signal::STOP).is_ok()
+    own_job_can_stop() && rustix::process::kill_current_process_group(rustix::process::Signal::STOP).is_ok()
+}
+
+/// Whether there is somebody who could let ccc go on after a stop.
+#[must_use]
+pub fn own_job_can_stop() -> bool {
+    !is_orphaned()
 }
 
 /// Whether no process of our group has a parent outside of it in our session: a shell that would notice its job's stop.

@@ -21,7 +21,7 @@ use super::http::{Answer, Http, HttpFault, Key, Question};
 use super::rate_headers::{self, RateHeaders, Unified};
 use super::usage::{self, Account, FIVE_HOUR, OAUTH_BETA, SEVEN_DAY, Said};
 use crate::config::Provider;
-use crate::core::pool::plausible_reset;
+use crate::core::pool::announced_reset;
 use crate::core::{TokenReport, WindowFact};
 
 /// From this wait on a 429 is a spent quota and no momentary throttle, in milliseconds. The buckets of requests and
@@ -83,7 +83,7 @@ pub struct Probed {
 }
 
 impl fmt::Display for ProbeVerdict {
-    /// In words, without times: those are shown by whoever knows the time zone.
+    /// In words, without times: those are shown by the caller, which knows the time zone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProbeVerdict::Valid => f.write_str("valid"),
@@ -107,6 +107,19 @@ impl Probed {
         Self { verdict, windows: Vec::new(), tells_of_limits: true }
     }
 
+    /// Whether the provider calls the token spent; `None` when it says neither that nor the contrary.
+    #[must_use]
+    pub fn says_spent(&self) -> Option<bool> {
+        match &self.verdict {
+            ProbeVerdict::Limited { .. } => Some(true),
+            ProbeVerdict::Valid => Some(false),
+            ProbeVerdict::Throttled { .. }
+            | ProbeVerdict::Refused { .. }
+            | ProbeVerdict::Unreachable { .. }
+            | ProbeVerdict::Unknown { .. } => None,
+        }
+    }
+
     /// What all ccc processes should know of it. Windows that are over within a minute are left out: they tell of a
     /// momentary throttle, which is no reason to rotate, and are over before anybody reads of them.
     #[must_use]
@@ -125,10 +138,11 @@ impl Probed {
                 let report = if self.tells_of_limits { TokenReport::Works } else { TokenReport::Accepted };
                 (!windows.iter().any(is_spent)).then_some(report)
             }
-            ProbeVerdict::Limited { until_unix_ms, window } => Some(TokenReport::Limited {
-                until_unix_ms: plausible_reset(until_unix_ms.map(|at| at.div_euclid(1_000)), now_unix_ms),
-                window: window.clone(),
-            }),
+            // Nobody is told a reset that was not announced: how long such a token is left alone is each run's own guess.
+            ProbeVerdict::Limited { until_unix_ms, window } => {
+                announced_reset(until_unix_ms.map(|at| at.div_euclid(1_000)), now_unix_ms)
+                    .map(|until_unix_ms| TokenReport::Limited { until_unix_ms, window: window.clone() })
+            }
             ProbeVerdict::Refused { .. } => Some(TokenReport::Refused),
             ProbeVerdict::Throttled { .. } | ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. } => None,
         };
@@ -416,10 +430,8 @@ mod tests {
                 limited(Some(90_000), Some("five_hour")),
                 Some(TokenReport::Limited { until_unix_ms: NOW + 90_000, window: Some("five_hour".to_owned()) }),
             ),
-            (
-                limited(None, None),
-                Some(TokenReport::Limited { until_unix_ms: NOW + crate::core::pool::UNKNOWN_RESET_MS, window: None }),
-            ),
+            (limited(None, None), None),
+            (limited(Some(-7_000), Some("five_hour")), None),
             (ProbeVerdict::Throttled { retry_after_ms: Some(1) }, None),
             (ProbeVerdict::Unreachable { why: String::new() }, None),
             (ProbeVerdict::Unknown { why: String::new() }, None),

@@ -26,8 +26,14 @@ pub enum CommandInput {
     /// The heartbeat file was looked at.
     Beat { life: u32, reading: BeatReading },
     /// What the provider and all ccc processes of the user know about the tokens by now: the answer to `LookAtToken` of
-    /// this number.
-    Tokens { request: u32, tokens: Vec<TokenFact>, unix_ms: i64 },
+    /// this number. `spent` is what the provider has just said of the token that was asked about; `None` when it said nothing.
+    Tokens {
+        request: u32,
+        tokens: Vec<TokenFact>,
+        unix_ms: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<bool>,
+    },
     /// The user, or the system, did something.
     Operator(CommandOperator),
     /// ccc goes on after it was stopped.

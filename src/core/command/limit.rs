@@ -1,11 +1,13 @@
 //! Which token the command has, and what a limit leads to: another token, a wait, a question, the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CommandAction;
 use super::machine::{After, CommandCore, Stage};
 use crate::core::id::jitter_unit;
+use crate::core::limit_ends::{CLOCK_SLACK_MS, LimitEnds};
 use crate::core::pool::{self, Choice};
+use crate::core::retry::pause_ms;
 use crate::core::{LimitChoice, LimitQuestion, Outcome, Show, SpentToken, Tick, TokenFact, TokenId, WindowFact};
 
 /// How long the provider may take to answer; then what was known counts.
@@ -19,6 +21,10 @@ const JITTER_LIMIT_MS: i64 = 30_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
     pub(super) known: Vec<TokenFact>,
+    ends: LimitEnds,
+    /// Tokens that the provider called spent without a reset that lies ahead: until when each is left alone, and how often
+    /// that was said in a row.
+    held: BTreeMap<TokenId, (Tick, u32)>,
     pub(super) current: Option<TokenId>,
     /// When the provider is asked again.
     pub(super) next_look: Option<Tick>,
@@ -47,12 +53,13 @@ pub(super) struct Asked {
 pub(super) struct Wait {
     /// It is over then, with its jitter.
     pub(super) until_unix_ms: i64,
+    /// It is over then at the latest: a wall clock that is set back does not make it longer.
+    pub(super) due: Tick,
     since: Tick,
 }
 
 impl Tokens {
-    /// This is known by now.
-    pub(super) fn learn(&mut self, known: Vec<TokenFact>) {
+    fn learn(&mut self, known: Vec<TokenFact>) {
         self.known = known;
         for token in &mut self.known {
             token.refused |= self.unavailable.contains(&token.id);
@@ -64,6 +71,11 @@ impl Tokens {
         self.unavailable.extend(self.current.clone());
         let known = std::mem::take(&mut self.known);
         self.learn(known);
+    }
+
+    /// Until when a token is left alone.
+    fn held(&self, token: &TokenId, now: Tick) -> Option<Tick> {
+        self.held.get(token).map(|(until, _)| *until).filter(|until| *until > now)
     }
 
     pub(super) fn look_due(&self) -> Option<Tick> {
@@ -99,9 +111,55 @@ impl CommandCore {
         self.tokens.current.as_ref()
     }
 
+    /// This is known by now.
+    pub(super) fn learn(&mut self, known: Vec<TokenFact>) {
+        self.tokens.learn(known);
+        let (now, now_unix_ms) = (self.now, self.unix_ms());
+        self.tokens.ends.see(&self.tokens.known, now, now_unix_ms);
+    }
+
+    /// The provider has answered what was asked about the token in use. A token that it calls spent without a reset that
+    /// lies ahead is left alone for seconds, longer each time: no reset is invented.
+    pub(super) fn learn_answer(&mut self, known: Vec<TokenFact>, spent: Option<bool>) {
+        let Some(current) = self.tokens.current.clone() else { return self.learn(known) };
+        if spent == Some(true) {
+            self.tokens.ends.forget(&current);
+        }
+        self.learn(known);
+        let free = self.tokens.fact(Some(&current)).is_some_and(|token| self.is_free(token));
+        match spent {
+            Some(true) if free => {
+                let before = self.tokens.held.get(&current).map_or(0, |(_, times)| *times);
+                let until = self.now.plus_ms(pause_ms(before));
+                self.tokens.held.insert(current, (until, before.saturating_add(1)));
+            }
+            Some(false) => drop(self.tokens.held.remove(&current)),
+            Some(true) | None => {}
+        }
+    }
+
+    /// Whether a token is neither refused nor limited; it may be held.
+    fn is_free(&self, token: &TokenFact) -> bool {
+        !token.refused && !pool::is_limited(self.limited_until(token), self.unix_ms())
+    }
+
+    fn is_usable(&self, token: &TokenFact) -> bool {
+        self.is_free(token) && self.tokens.held(&token.id, self.now).is_none()
+    }
+
+    /// The wall time at which a limited token is free again.
+    fn limited_until(&self, token: &TokenFact) -> Option<i64> {
+        self.tokens.ends.until(token, self.now, self.unix_ms())
+    }
+
     fn choice(&self) -> Choice {
-        let tokens = &self.tokens;
-        pool::choose(&tokens.known, tokens.current.as_ref(), self.plan.rotate_at, self.unix_ms())
+        let mut known = self.tokens.known.clone();
+        for token in &mut known {
+            let until_unix_ms = self.limited_until(token);
+            let held = self.tokens.held(&token.id, self.now).filter(|_| self.is_free(token));
+            token.limited_until_unix_ms = held.map(|until| self.unix_ms_at(until)).or(until_unix_ms);
+        }
+        pool::choose(&known, self.tokens.current.as_ref(), self.plan.rotate_at, self.unix_ms())
     }
 
     /// Starts the program with the best token, or waits for one.
@@ -135,7 +193,7 @@ impl CommandCore {
                 let fact = self.tokens.fact(Some(&before));
                 let why = match fact {
                     Some(fact) if fact.refused => "it was refused".to_owned(),
-                    Some(fact) if !pool::is_usable(fact, self.unix_ms()) => "it is spent".to_owned(),
+                    Some(fact) if !self.is_usable(fact) => "it is spent".to_owned(),
                     Some(fact) => format!("{:.0} % of it are used", 100.0 * pool::utilization(fact, self.unix_ms())),
                     None => "it is gone".to_owned(),
                 };
@@ -173,9 +231,7 @@ impl CommandCore {
             }
             Stage::Judging { failure } => {
                 let failure = failure.clone();
-                let now_unix_ms = self.unix_ms();
-                let spent =
-                    self.tokens.fact(self.tokens.current.as_ref()).is_some_and(|it| !pool::is_usable(it, now_unix_ms));
+                let spent = self.tokens.fact(self.tokens.current.as_ref()).is_some_and(|it| !self.is_usable(it));
                 if spent {
                     self.decide("blame the token", failure);
                     self.start();
@@ -213,7 +269,7 @@ impl CommandCore {
     fn limit_met(&mut self, next: Option<TokenId>, until: Option<i64>, starting: bool) {
         let now_unix_ms = self.unix_ms();
         let current = self.tokens.fact(self.tokens.current.as_ref());
-        let spent = current.is_none_or(|token| !pool::is_usable(token, now_unix_ms));
+        let spent = current.is_none_or(|token| !self.is_usable(token));
         let kept = self
             .tokens
             .kept
@@ -313,22 +369,24 @@ impl CommandCore {
     fn wait(&mut self, until_unix_ms: i64) {
         self.hold();
         self.tokens.waits += 1;
-        let left_ms = until_unix_ms.saturating_sub(self.unix_ms()).max(0);
+        let left_ms = until_unix_ms.saturating_sub(self.unix_ms()).clamp(0, pool::LONGEST_RESET_MS);
         let share = JITTER_SHARE * jitter_unit(&self.plan.seed, "reset", self.tokens.waits);
         let jitter_ms = ((left_ms as f64 * share) as i64).min(JITTER_LIMIT_MS);
         self.decide("wait for a reset", "every token is spent");
         self.show_spent(until_unix_ms);
         let until_unix_ms = until_unix_ms.saturating_add(jitter_ms);
-        self.stage = Stage::Waiting(Wait { until_unix_ms, since: self.now });
+        let lasts_ms = left_ms.saturating_add(jitter_ms).unsigned_abs();
+        let due = self.now.plus_ms(lasts_ms.saturating_add(CLOCK_SLACK_MS));
+        self.stage = Stage::Waiting(Wait { until_unix_ms, due, since: self.now });
     }
 
     fn show_spent(&mut self, until_unix_ms: i64) {
         let now_unix_ms = self.unix_ms();
         let told = |token: &TokenFact| SpentToken {
             label: token.label.clone(),
-            until_unix_ms: token.limited_until_unix_ms,
+            until_unix_ms: self.limited_until(token),
             refused: token.refused,
-            held: false,
+            held: self.tokens.held(&token.id, self.now).is_some(),
         };
         let tokens = self.tokens.known.iter().map(told).collect();
         self.act(CommandAction::Show(Show::Spent { tokens, until_unix_ms, waits: !self.plan.no_wait, now_unix_ms }));
@@ -344,7 +402,7 @@ impl CommandCore {
         if look_overdue {
             self.tokens.give_up_look();
             self.wait_is_over(&wait);
-        } else if self.tokens.look_due().is_none() && self.unix_ms() >= wait.until_unix_ms {
+        } else if self.tokens.look_due().is_none() && (self.unix_ms() >= wait.until_unix_ms || self.now >= wait.due) {
             // The provider has the last word on whether the reset has come.
             if self.life.is_none() || !self.look_at_token() {
                 self.wait_is_over(&wait);

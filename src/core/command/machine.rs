@@ -48,6 +48,17 @@ pub struct CommandCore {
     passed_on: bool,
 }
 
+/// Who gets the keys that the user types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeysFor {
+    /// The program.
+    Program,
+    /// ccc: no program runs that could take them, or it is held.
+    Ourselves,
+    /// Nobody: ccc is stopped or about to be. They stay in the terminal, for the shell or for the program later.
+    Nobody,
+}
+
 /// An end of the program that nobody else brought about.
 #[derive(Debug, Clone, Copy)]
 struct OwnEnd {
@@ -153,10 +164,14 @@ impl CommandCore {
         self.stage == Stage::Finished
     }
 
-    /// Whether a program runs that keys are meant for.
+    /// Who gets the keys that the user types.
     #[must_use]
-    pub fn keys_are_the_programs(&self) -> bool {
-        !self.suspended && self.life.as_ref().is_some_and(|life| !life.held)
+    pub fn keys(&self) -> KeysFor {
+        match &self.life {
+            _ if self.suspended => KeysFor::Nobody,
+            Some(life) if !life.held => KeysFor::Program,
+            Some(_) | None => KeysFor::Ourselves,
+        }
     }
 
     /// Times the program was started again after a failure.
@@ -204,7 +219,7 @@ impl CommandCore {
             // Nothing is asked twice at once.
             Stage::Running => [beat(), look.or(self.tokens.next_look)].into_iter().flatten().min(),
             Stage::Asking(asked) => Some(asked.due),
-            Stage::Waiting(_) => look,
+            Stage::Waiting(wait) => look.or(Some(wait.due)),
             Stage::Ending { due, .. } => Some(*due),
             Stage::Judging { .. } => look,
             Stage::Pausing { until } => Some(*until),
@@ -238,7 +253,7 @@ impl CommandCore {
         match input {
             CommandInput::Began { unix_ms, tokens } => {
                 self.wall = (unix_ms, self.now);
-                self.tokens.learn(tokens);
+                self.learn(tokens);
                 if self.stage == Stage::NotBegun {
                     self.start();
                 } else {
@@ -251,10 +266,10 @@ impl CommandCore {
             CommandInput::Stopped { life, signal } => self.stopped(life, signal),
             CommandInput::CtrlC { as_signal } => self.ctrl_c = Some((self.now, as_signal)),
             CommandInput::Beat { life, reading } => self.beat(life, &reading),
-            CommandInput::Tokens { request, tokens, unix_ms } => {
+            CommandInput::Tokens { request, tokens, unix_ms, spent } => {
                 self.wall = (unix_ms, self.now);
                 if self.tokens.answered(request) {
-                    self.tokens.learn(tokens);
+                    self.learn_answer(tokens, spent);
                     self.tokens_known();
                 } else {
                     self.ignored("a late answer about tokens");
@@ -272,7 +287,6 @@ impl CommandCore {
         }
     }
 
-    /// The wall clock now, unix milliseconds.
     /// The wall clock now, unix milliseconds, as far as the core was told.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
@@ -280,8 +294,13 @@ impl CommandCore {
     }
 
     pub(super) fn unix_ms(&self) -> i64 {
+        self.unix_ms_at(self.now)
+    }
+
+    /// The wall clock at a tick to come, if it is not set meanwhile.
+    pub(super) fn unix_ms_at(&self, tick: Tick) -> i64 {
         let (unix_ms, at) = self.wall;
-        unix_ms.saturating_add(i64::try_from(self.now.ms_since(at)).unwrap_or(i64::MAX))
+        unix_ms.saturating_add(i64::try_from(tick.ms_since(at)).unwrap_or(i64::MAX))
     }
 
     pub(super) fn act(&mut self, action: CommandAction) {

@@ -17,5 +17,5 @@ mod tests;
 
 pub use action::{CommandAction, CommandSignal};
 pub use input::{BeatReading, CommandExit, CommandInput, CommandOperator};
-pub use machine::CommandCore;
+pub use machine::{CommandCore, KeysFor};
 pub use plan::{BeatPlan, CommandPlan, RestartOn};

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::machine::Stage;
 use super::{
     BeatPlan, BeatReading, CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, CommandPlan,
-    CommandSignal, RestartOn,
+    CommandSignal, KeysFor, RestartOn,
 };
 use crate::core::{LimitChoice, Outcome, Show, SpawnFault, Tick, TokenFact, TokenId, TokenKind, WindowFact};
 
@@ -114,7 +114,13 @@ impl Run {
 
     fn tokens(&mut self, request: u32, tokens: Vec<TokenFact>) -> Vec<CommandAction> {
         let unix_ms = self.unix_ms();
-        self.feed(CommandInput::Tokens { request, tokens, unix_ms })
+        self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent: None })
+    }
+
+    /// The same where the provider has just said whether the token in use is spent.
+    fn told(&mut self, request: u32, tokens: Vec<TokenFact>, spent: bool) -> Vec<CommandAction> {
+        let unix_ms = self.unix_ms();
+        self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent: Some(spent) })
     }
 
     fn beat(&mut self, life: u32, unix_ms: i64) -> Vec<CommandAction> {
@@ -259,7 +265,11 @@ fn a_program_that_is_stopped_stops_ccc_and_goes_on_with_it() {
     let mut run = running(with_heart(), &[]);
     assert_eq!(run.feed(CommandInput::Stopped { life: 1, signal: 20 }), [CommandAction::Suspend]);
     assert_eq!(run.core.poll_timeout(), None, "no timer runs meanwhile");
-    assert!(!run.core.keys_are_the_programs());
+    assert_eq!(
+        run.core.keys(),
+        KeysFor::Nobody,
+        "what is typed now is for the shell, or for the program when it goes on"
+    );
     run.ms += 3_600_000;
     let unix_ms = run.unix_ms();
     assert_eq!(run.feed(CommandInput::Resumed { unix_ms }), [signal(1, CommandSignal::Cont)]);
@@ -320,6 +330,87 @@ fn the_provider_is_asked_at_once_and_then_at_each_interval() {
     assert_eq!(run.tokens(2, vec![token("a")]), []);
 }
 
+/// A program on tokens that are all spent for an hour.
+fn waiting() -> Run {
+    let mut run = running(plan(), &[token("a")]);
+    run.ms = 60_000;
+    run.after(0);
+    assert_eq!(run.told(2, vec![limited("a", 3_600_000)], true), [CommandAction::Hold { life: 1 }]);
+    run
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_wait_longer_or_shorter() {
+    for set_back_ms in [60_000, 6 * 3_600_000, 50 * 365 * 24 * 3_600_000] {
+        let mut run = waiting();
+        let clock = |run: &Run| run.unix_ms() - set_back_ms;
+        let mut actions = Vec::new();
+        let mut looks = 0;
+        while actions.is_empty() {
+            run.ms = run.core.poll_timeout().expect("a deadline").as_ms();
+            let unix_ms = clock(&run);
+            actions = run.feed(CommandInput::Elapsed { unix_ms });
+            looks += 1;
+            assert!(looks < 10, "{set_back_ms}: it waits on");
+        }
+        assert_eq!(actions, [look(3, "a")], "{set_back_ms}");
+        assert!((3_600_000..3_650_000).contains(&run.ms), "{set_back_ms}: {} ms", run.ms);
+        let mut unreached = run.clone();
+        // What is known says still when the reset is by the clock that was right.
+        let (unix_ms, tokens) = (clock(&run), vec![limited("a", 3_600_000)]);
+        let told = |spent| CommandInput::Tokens { request: 3, tokens: tokens.clone(), unix_ms, spent };
+        assert_eq!(unreached.feed(told(None)), [CommandAction::LetGo { life: 1 }], "{set_back_ms}");
+        assert_eq!(run.feed(told(Some(true))), [], "{set_back_ms}: the provider has the last word");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_forward_ends_the_wait_and_the_provider_says_whether_it_is_over() {
+    let mut run = waiting();
+    let mut asked_ms = Vec::new();
+    for _ in 0..4 {
+        let ahead_ms = i64::try_from(run.core.poll_timeout().expect("a deadline").as_ms()).expect("a time") - 60_000;
+        assert!(ahead_ms > 0, "it waits for something");
+        // By the clock that steps forward the reset has passed already.
+        run.ms =
+            if asked_ms.is_empty() { run.ms + 1_000 } else { run.core.poll_timeout().expect("a deadline").as_ms() };
+        let (request, unix_ms) = (u32::try_from(asked_ms.len()).expect("few") + 3, run.unix_ms() + 6 * 3_600_000);
+        assert_eq!(run.feed(CommandInput::Elapsed { unix_ms }), [look(request, "a")]);
+        asked_ms.push(run.ms);
+        let tokens = vec![limited("a", 3_600_000)];
+        let answer = CommandInput::Tokens { request, tokens, unix_ms, spent: Some(true) };
+        assert_eq!(run.feed(answer), [], "it is still held");
+    }
+    let pauses: Vec<u64> = asked_ms.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(pauses.windows(2).all(|two| two[1] > two[0]) && pauses[0] >= 2_000, "{pauses:?}");
+}
+
+#[test]
+fn a_token_that_is_spent_without_a_reset_is_left_alone_for_seconds_longer_each_time() {
+    let mut other = running(plan(), &[token("a"), token("b")]);
+    other.ms = 60_000;
+    other.after(0);
+    let both = vec![token("a"), token("b")];
+    assert_eq!(other.told(2, both, true), [signal(1, CommandSignal::Term)], "another token is taken");
+    assert_eq!(other.signalled(1, 15), [spawn(2, Some("b"))]);
+
+    let mut run = running(plan(), &[token("a")]);
+    run.ms = 60_000;
+    run.after(0);
+    let mut held_ms = vec![run.ms];
+    let mut actions = run.told(2, vec![token("a")], true);
+    assert_eq!(actions, [CommandAction::Hold { life: 1 }]);
+    for request in 3..7 {
+        run.ms = u64::try_from(run.core.poll_wall_timeout().expect("a wait") - NOW).expect("a time");
+        held_ms.push(run.ms);
+        assert_eq!(run.after(0), [look(request, "a")]);
+        actions = run.told(request, vec![token("a")], request < 6);
+    }
+    assert_eq!(actions, [CommandAction::LetGo { life: 1 }], "the provider says that it is free");
+    let pauses: Vec<u64> = held_ms.windows(2).map(|two| (two[1] - two[0]) / 1_000).collect();
+    assert_eq!(pauses, [2, 4, 8, 16], "seconds, and no flat five minutes");
+}
+
 #[test]
 fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     let tokens = [token("a"), token("b")];
@@ -328,10 +419,11 @@ fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     run.after(0);
     let spent = vec![limited("a", 300_000), limited("b", 200_000)];
     assert_eq!(run.tokens(2, spent.clone()), [CommandAction::Hold { life: 1 }]);
-    assert_eq!(run.core.poll_timeout(), None, "a wait costs nothing");
+    let timeout = run.core.poll_timeout().expect("a bound on the wait");
+    assert!((205_000..=208_000).contains(&timeout.as_ms()), "one look: {timeout:?}");
     let until = run.core.poll_wall_timeout().unwrap();
     assert!((NOW + 200_000..=NOW + 202_800).contains(&until), "{until}");
-    assert!(!run.core.keys_are_the_programs());
+    assert_eq!(run.core.keys(), KeysFor::Ourselves);
     // Its own token is still spent, the other one is free: a restart.
     let mut other = run.clone();
     assert_eq!(other.after(143_000), [look(3, "a")]);
@@ -341,7 +433,7 @@ fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     // Its own one is free again: it goes on where it stood.
     assert_eq!(run.after(143_000), [look(3, "a")]);
     assert_eq!(run.tokens(3, vec![token("a"), token("b")]), [CommandAction::LetGo { life: 1 }]);
-    assert!(run.core.keys_are_the_programs());
+    assert_eq!(run.core.keys(), KeysFor::Program);
     let finish = run.exited(1, 0);
     let Some(CommandAction::Finish(finish)) = finish.last() else { panic!("{finish:?}") };
     assert_eq!(finish.waited_ms, 143_000);
@@ -508,8 +600,8 @@ fn inputs() -> Vec<CommandInput> {
         CommandInput::Stopped { life: 1, signal: 20 },
         CommandInput::CtrlC { as_signal: true },
         CommandInput::Beat { life: 1, reading: BeatReading::Missing },
-        CommandInput::Tokens { request: 1, tokens: vec![limited("a", 5)], unix_ms: NOW },
-        CommandInput::Tokens { request: 2, tokens: vec![limited("a", 900_000), token("b")], unix_ms: NOW },
+        CommandInput::Tokens { request: 1, tokens: vec![limited("a", 5)], unix_ms: NOW, spent: Some(true) },
+        CommandInput::Tokens { request: 2, tokens: vec![limited("a", 900_000), token("b")], unix_ms: NOW, spent: None },
         CommandInput::Operator(CommandOperator::Interrupt),
         CommandInput::Operator(CommandOperator::Suspend),
         CommandInput::Operator(CommandOperator::End { reason: "why".to_owned() }),

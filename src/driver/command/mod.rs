@@ -14,4 +14,4 @@ mod perform;
 mod signals;
 mod world;
 
-pub use world::{CommandEnd, CommandSetup, TokenSupply, run_command};
+pub use world::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};

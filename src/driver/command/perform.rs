@@ -12,7 +12,8 @@ use crate::core::command::{BeatReading, CommandAction, CommandExit, CommandInput
 use crate::core::{SpawnFault, Tick, TokenId};
 use crate::driver::perform::fault_of;
 use crate::process::{
-    Cookie, Guest, GuestSpec, GuestTerminal, OuterTerminal, Signal, SystemPtys, spawn_guest, stop_own_job,
+    Cookie, Guest, GuestSpec, GuestTerminal, OuterTerminal, Signal, SystemPtys, own_job_can_stop, spawn_guest,
+    stop_own_job,
 };
 
 /// Stack of the threads that ask for tokens: TLS is done on them.
@@ -63,13 +64,16 @@ impl World {
                 }
             }
             CommandAction::Suspend => {
-                self.give_terminal();
-                self.suspended = stop_own_job();
-                if !self.suspended {
-                    // Nobody could let us go on; so the program does at once.
-                    if let Some(terminal) = &self.terminal {
-                        drop(terminal.make_raw());
+                // Where nobody could let ccc go on, the program goes on at once, and the terminal keeps its modes: what is
+                // typed meanwhile is the program's.
+                if own_job_can_stop() {
+                    self.give_terminal();
+                    self.suspended = stop_own_job();
+                    if !self.suspended {
+                        self.take_terminal();
                     }
+                }
+                if !self.suspended {
                     at_once.push_back(CommandInput::Resumed { unix_ms: self.clock.unix_ms() });
                 }
             }
@@ -166,8 +170,8 @@ impl World {
     fn look_at_token(&mut self, request: u32, token: TokenId) {
         let (tokens, inbox) = (Arc::clone(&self.tokens), self.inbox.clone());
         let body = move || {
-            let tokens = tokens.look(&token);
-            let _ = inbox.send(Event::TokensKnown { request, tokens });
+            let looked = tokens.look(&token);
+            let _ = inbox.send(Event::TokensKnown { request, looked });
         };
         // Without a thread there is no answer, and the core does not wait for ever for one.
         if let Err(error) = thread::Builder::new().name("token".to_owned()).stack_size(STACK_BYTES).spawn(body) {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::console::Console;
 use super::signals::{Heard, JobSignals};
-use crate::core::command::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator};
+use crate::core::command::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor};
 use crate::core::{Finish, LimitQuestion, Show, Tick, TokenFact, TokenId};
 use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
@@ -48,7 +48,16 @@ pub trait TokenSupply: Debug + Send + Sync {
     /// The run is over: whoever still blocks for a token is to let go of it, and of what was started for it.
     fn give_up(&self);
     /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
-    fn look(&self, token: &TokenId) -> Vec<TokenFact>;
+    fn look(&self, token: &TokenId) -> Looked;
+}
+
+/// What is known after the provider was asked about a token.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// What is known about all tokens.
+    pub tokens: Vec<TokenFact>,
+    /// Whether the provider has just called that token spent; `None` when it said nothing about it.
+    pub spent: Option<bool>,
 }
 
 /// What a supervised command needs.
@@ -114,7 +123,7 @@ pub(super) enum Event {
     TerminalIsOurs,
     TokensKnown {
         request: u32,
-        tokens: Vec<TokenFact>,
+        looked: Looked,
     },
     Environment {
         life: u32,
@@ -379,9 +388,9 @@ impl World {
                     self.route_keys();
                 }
             }
-            Event::TokensKnown { request, tokens } => {
+            Event::TokensKnown { request, looked: Looked { tokens, spent } } => {
                 let unix_ms = self.clock.unix_ms();
-                self.feed(CommandInput::Tokens { request, tokens, unix_ms });
+                self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent });
             }
             Event::Environment { life, environment } => {
                 self.fetching = self.fetching.saturating_sub(1);
@@ -446,7 +455,7 @@ impl World {
         self.guest.as_ref().and_then(|(_, guest)| guest.terminal())
     }
 
-    fn take_terminal(&mut self) {
+    pub(super) fn take_terminal(&mut self) {
         if let Some(terminal) = &self.terminal
             && let Err(error) = terminal.make_raw()
         {
@@ -469,10 +478,11 @@ impl World {
     /// Sees to it that keys go where the core has them.
     fn route_keys(&mut self) {
         let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) else { return };
-        let to = match (&self.guest, self.core.keys_are_the_programs()) {
+        let to = match (&self.guest, self.core.keys()) {
             _ if !terminal.is_raw() || self.suspended => KeysTo::Nobody,
-            (Some((life, _)), true) => KeysTo::Program(*life),
-            (Some(_) | None, _) => KeysTo::Ourselves,
+            (_, KeysFor::Nobody) => KeysTo::Nobody,
+            (Some((life, _)), KeysFor::Program) => KeysTo::Program(*life),
+            (None, KeysFor::Program) | (_, KeysFor::Ourselves) => KeysTo::Ourselves,
         };
         if to == self.keys_to {
             return;

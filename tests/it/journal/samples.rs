@@ -391,11 +391,8 @@ pub(super) fn command_input() -> impl Strategy<Value = CommandInput> {
         (life(), any::<i32>()).prop_map(|(life, signal)| CommandInput::Stopped { life, signal }),
         any::<bool>().prop_map(|as_signal| CommandInput::CtrlC { as_signal }),
         (life(), reading).prop_map(|(life, reading)| CommandInput::Beat { life, reading }),
-        (any::<u32>(), tokens(), any::<i64>()).prop_map(|(request, tokens, unix_ms)| CommandInput::Tokens {
-            request,
-            tokens,
-            unix_ms
-        }),
+        (any::<u32>(), tokens(), any::<i64>(), any::<Option<bool>>())
+            .prop_map(|(request, tokens, unix_ms, spent)| { CommandInput::Tokens { request, tokens, unix_ms, spent } }),
         operator.prop_map(CommandInput::Operator),
         any::<i64>().prop_map(|unix_ms| CommandInput::Resumed { unix_ms }),
         any::<i64>().prop_map(|unix_ms| CommandInput::Elapsed { unix_ms }),
