@@ -152,6 +152,18 @@ pub fn summary(result: &CheckResult) -> String {
     }
 }
 
+/// How a check ended, without how long it took.
+#[must_use]
+pub fn ended(end: &CheckEnd) -> String {
+    match end {
+        CheckEnd::Exited(code) => format!("exit code {code}"),
+        CheckEnd::Signalled(signal) => format!("killed by signal {signal}"),
+        CheckEnd::TimedOut => "it did not end within its timeout and was stopped".to_owned(),
+        CheckEnd::NotStarted(why) => format!("it could not be started: {why}"),
+        CheckEnd::Cancelled => "cancelled".to_owned(),
+    }
+}
+
 /// The text in a code fence that nothing inside it can close.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

@@ -10,7 +10,7 @@ use super::{
     Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Outcome, ProcId, Send, Show,
     Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
 };
-use crate::agent::brief::{Brief, check_failure, summary};
+use crate::agent::brief::{Brief, check_failure, ended, summary};
 use crate::agent::{
     AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
 };
@@ -78,7 +78,10 @@ impl Core {
         let measure = self.measure(None);
         let running = self.run_check(0);
         self.stage = Stage::Checking(Checking { running, at: 0, results: Vec::new(), measure, tree: None });
-        let detail = format!("{} check(s)", self.plan.checks.len());
+        let detail = match self.plan.checks.len() {
+            1 => "1 check".to_owned(),
+            count => format!("{count} checks"),
+        };
         self.phase_changes("checking", &detail);
     }
 
@@ -138,7 +141,7 @@ impl Core {
         self.show(Show::Check {
             command: command.clone(),
             passed: result.end == CheckEnd::Exited(0),
-            summary: summary(&result),
+            summary: ended(&result.end),
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
         });

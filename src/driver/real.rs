@@ -24,9 +24,7 @@ use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
-use crate::core::{
-    CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Then, Tick, TokenId,
-};
+use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId};
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -554,7 +552,7 @@ impl World {
         let standing = self.core.awaited().map(|awaited| Standing {
             since: awaited.since,
             until: Some(awaited.until),
-            goes_on: awaited.then == Then::GoesOn,
+            then: awaited.then,
         });
         self.printer.standing(standing);
         now

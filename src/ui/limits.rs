@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::format::due;
+use super::format::{bound, due};
 use crate::core::{LimitChoice, LimitQuestion, SpentToken};
 
 /// Every token with its reset, and when the run goes on by itself, if it does.
@@ -23,9 +23,9 @@ pub(super) fn spent(
     let at = due(until_unix_ms, now_unix_ms, zone);
     let has_free = tokens_known.iter().any(|token| !token.refused && !token.held && token.until_unix_ms.is_none());
     // The user chose to wait although there was another one.
-    let why = if has_free { "waiting for the reset" } else { "no token may be used now" };
-    let then = if waits { "the run goes on by itself" } else { "it could go on" };
-    format!("{why}; {then} {at}\n{}", tokens.join("\n"))
+    let why = if has_free { "waiting for the reset" } else { "no token can be used now" };
+    let then = if waits { "the run continues by itself" } else { "the run can continue" };
+    format!("{why}; {then}: {at}\n{}", tokens.join("\n"))
 }
 
 /// The question with its choices, numbered.
@@ -44,8 +44,8 @@ pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZo
         let default = if choice == question.default { " [default]" } else { "" };
         text.push_str(&format!("\n{number}) {what}{default}"));
     }
-    let seconds = question.timeout_ms / 1_000;
-    text.push_str(&format!("\nType a number and Enter; without an answer in {seconds} s the default is taken."));
+    let timeout = bound(question.timeout_ms);
+    text.push_str(&format!("\nType a number and Enter; without an answer in {timeout} the default is taken."));
     text
 }
 
@@ -71,11 +71,11 @@ mod tests {
         let told = spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC);
         assert_eq!(
             told,
-            "no token may be used now; the run goes on by itself 20:21 (in 2h 15m)\n\
+            "no token can be used now; the run continues by itself: 20:21 (in 2h 15m)\n\
              A: free again 20:21 (in 2h 15m)\nB: refused"
         );
         let not_waiting = spent(&tokens, NOW + 8_100_000, false, NOW, &TimeZone::UTC);
-        assert!(not_waiting.starts_with("no token may be used now; it could go on 20:21 (in 2h 15m)\n"));
+        assert!(not_waiting.starts_with("no token can be used now; the run can continue: 20:21 (in 2h 15m)\n"));
         assert!(spent(&tokens, NOW, true, NOW, &zone).contains("21:21 (in 2h 15m)"));
     }
 
@@ -90,7 +90,7 @@ mod tests {
         let tokens = [token("A", Some(NOW + 8_100_000)), token("B", None)];
         assert_eq!(
             spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC),
-            "waiting for the reset; the run goes on by itself 20:21 (in 2h 15m)\n\
+            "waiting for the reset; the run continues by itself: 20:21 (in 2h 15m)\n\
              A: free again 20:21 (in 2h 15m)\nB: free"
         );
     }
@@ -100,7 +100,7 @@ mod tests {
         let token = SpentToken { label: "A".to_owned(), until_unix_ms: None, refused: false, held: true };
         assert_eq!(
             spent(&[token], NOW + 4_000, true, NOW, &TimeZone::UTC),
-            "no token may be used now; the run goes on by itself 18:07 (in 4s)\n\
+            "no token can be used now; the run continues by itself: 18:07 (in 4s)\n\
              A: rejected, and its reset is not known"
         );
     }

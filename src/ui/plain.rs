@@ -72,6 +72,8 @@ pub struct Plain {
     directory: String,
     /// What the critic said last: a verdict that repeats it is not shown twice.
     critic_said: String,
+    /// What was shown last is the head of a phase.
+    below_head: bool,
     /// In which the times of resets are told.
     zone: TimeZone,
 }
@@ -87,6 +89,7 @@ impl Plain {
             wall: None,
             directory: String::new(),
             critic_said: String::new(),
+            below_head: false,
             zone: TimeZone::UTC,
         }
     }
@@ -128,6 +131,9 @@ impl Plain {
     pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
         let over = matches!(show, Show::Finished { .. });
         let body = self.body(tick, show);
+        if !body.is_empty() {
+            self.below_head = matches!(show, Show::Phase { .. });
+        }
         let body = self.timed(tick, &body);
         self.drawn(tick, body, over)
     }
@@ -143,6 +149,7 @@ impl Plain {
         let body = self.text_rows(lead, &rows, begun);
         let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
         self.status.typing = self.streamed.tail();
+        self.below_head &= body.is_empty();
         self.drawn(tick, body, false)
     }
 
@@ -272,9 +279,7 @@ impl Plain {
             Show::Awaited { role, what, for_ms, left_ms, then, alive } => {
                 self.said("  ", Ink::Dim, &awaited(*role, what, *for_ms, *left_ms, *then, *alive))
             }
-            Show::Rotation { from, to, why } => {
-                self.said("↻ ", Ink::Warn, &format!("another token from now on: {to} instead of {from} ({why})"))
-            }
+            Show::Rotation { from, to, why } => self.said("↻ ", Ink::Warn, &format!("rotated to {to} ({from}: {why})")),
             Show::Spent { tokens, until_unix_ms, waits, now_unix_ms } => {
                 self.said("! ", Ink::Warn, &limits::spent(tokens, *until_unix_ms, *waits, *now_unix_ms, &self.zone))
             }
@@ -317,17 +322,20 @@ impl Plain {
             text.push_str(&detail);
         }
         let row = self.painted_row("▸ ", &text, Ink::Bold);
-        if self.style.live { format!("\n{row}") } else { row }
+        // A blank row sets a phase off from what was said in the one before.
+        if self.style.live && !self.below_head { format!("\n{row}") } else { row }
     }
 
     fn turn(&self, kind: TurnKind, text: &str) -> String {
         match kind {
             TurnKind::Task => self.said("task: ", Ink::Bold, text),
             TurnKind::Operator => self.said("you: ", Ink::Bold, text),
+            // Written by ccc: on a terminal its beginning is enough.
+            TurnKind::Continue if self.style.live => self.row("→ continue: ", Ink::Dim, text),
             TurnKind::Continue => self.said("→ continue: ", Ink::Dim, text),
             // The text of these has just been shown: with the verdict, with the checks.
-            TurnKind::Feedback => self.row("→ ", Ink::Dim, "the agent gets the critic's feedback"),
-            TurnKind::CheckFailure => self.row("→ ", Ink::Dim, "the agent gets the output of the checks"),
+            TurnKind::Feedback => self.row("→ ", Ink::Dim, "the agent is given the critic's feedback"),
+            TurnKind::CheckFailure => self.row("→ ", Ink::Dim, "the agent is given the output of the checks"),
             TurnKind::Compact => self.row("→ ", Ink::Dim, "the session is compacted"),
             TurnKind::Brief => self.row("→ ", Ink::Dim, "the critic is briefed"),
         }
@@ -412,13 +420,9 @@ impl Plain {
         if passed {
             return self.row("✓ ", Ink::Good, &format!("check passed: {command} ({took})"));
         }
-        let mut text = format!("check failed: {command} ({took})");
-        if !summary.is_empty() {
-            text.push_str(": ");
-            text.push_str(summary);
-        }
+        let text = format!("check failed: {command} ({took}): {summary}");
+        let mut out = self.row("✗ ", Ink::Bad, text.trim_end_matches([':', ' ']));
         let tail = end(tail.trim_end(), TAIL_BYTES);
-        let mut out = self.row("✗ ", Ink::Bad, &text);
         let skipped = tail.lines().count().saturating_sub(TAIL_ROWS);
         for line in tail.lines().skip(skipped) {
             out.push_str(&self.row("    ", Ink::Dim, line));

@@ -3,7 +3,7 @@ use super::format::{money, seconds};
 use super::piece::ERASE;
 use super::style::{Ink, Style};
 use super::tools::Tools;
-use crate::core::Tick;
+use crate::core::{Then, Tick};
 
 /// What the run waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub struct Standing {
     pub since: Tick,
     /// What then comes is due at this tick, when that is known.
     pub until: Option<Tick>,
-    /// The run goes on by itself then; otherwise what it waits for is taken for hung.
-    pub goes_on: bool,
+    /// What comes then.
+    pub then: Then,
 }
 
 /// The line kept at the bottom of a terminal: what the run is at and how far it is, the tool that runs, how long nothing was
@@ -68,7 +68,12 @@ impl Status {
             return None;
         }
         let room = columns - 1;
+        let more = if self.typing.is_empty() { &self.detail } else { &self.typing };
         let mut parts = self.parts(phase, tick);
+        if !more.is_empty() {
+            // What happens is worth more than a word for the time.
+            parts.iter_mut().filter(|part| part.rank == WORD_ONLY).for_each(Part::shorten);
+        }
         let width = |parts: &[Part]| {
             let text: usize = parts.iter().map(|part| columns::of(&part.text)).sum();
             text + BETWEEN.chars().count() * parts.len().saturating_sub(1)
@@ -77,13 +82,13 @@ impl Status {
         while parts.len() > 1 && width(&parts) > room {
             let least = (0..parts.len()).max_by_key(|&at| parts.get(at).map_or(0, |part| part.rank)).unwrap_or(0);
             let Some(part) = parts.get_mut(least) else { break };
-            match part.shorter.take() {
-                Some(shorter) => (part.text, part.rank) = (shorter, part.rank_when_shorter),
-                None => drop(parts.remove(least)),
+            if part.shorter.is_some() {
+                part.shorten();
+            } else {
+                parts.remove(least);
             }
         }
         let row = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(BETWEEN);
-        let more = if self.typing.is_empty() { &self.detail } else { &self.typing };
         let left = room.saturating_sub(columns::of(&row) + BETWEEN.chars().count());
         if more.is_empty() || left < DETAIL_MIN {
             return Some(columns::cut(&row, room));
@@ -112,16 +117,22 @@ impl Status {
             let silent_ms = tick.ms_since(standing.since);
             let left = standing.until.map(|until| seconds(until.ms_since(tick)));
             match left {
-                Some(left) if standing.goes_on => parts.push(Part::new(1, format!("on in {left}"))),
+                Some(left) if standing.then == Then::GoesOn => parts.push(Part::new(1, format!("continues in {left}"))),
                 Some(_) | None if silent_ms >= SILENCE_MS => {
                     let shorter = format!("silent {}", seconds(silent_ms));
-                    let text = left.map_or_else(|| shorter.clone(), |left| format!("{shorter} (hung in {left})"));
+                    let then = match standing.then {
+                        Then::Judged => "judged",
+                        Then::Hung | Then::GoesOn => "restart",
+                    };
+                    let text = left.map_or_else(|| shorter.clone(), |left| format!("{shorter} ({then} in {left})"));
                     parts.push(Part { text, rank: 7, shorter: Some(shorter), rank_when_shorter: 4 });
                 }
                 Some(_) | None => {}
             }
         }
-        parts.push(Part::new(1, seconds(tick.as_ms())));
+        let elapsed = seconds(tick.as_ms());
+        let text = format!("{elapsed} elapsed");
+        parts.push(Part { text, rank: WORD_ONLY, shorter: Some(elapsed), rank_when_shorter: 1 });
         if let Some(bound_ms) = self.max_duration_ms {
             let left = seconds(bound_ms.saturating_sub(tick.as_ms()));
             parts.push(Part::new(5, format!("{left} left")));
@@ -150,7 +161,16 @@ struct Part {
     rank_when_shorter: u8,
 }
 
+/// The rank of a part that only loses a word when it is shortened.
+const WORD_ONLY: u8 = 10;
+
 impl Part {
+    fn shorten(&mut self) {
+        if let Some(shorter) = self.shorter.take() {
+            (self.text, self.rank) = (shorter, self.rank_when_shorter);
+        }
+    }
+
     fn new(rank: u8, text: String) -> Part {
         Part { text, rank, shorter: None, rank_when_shorter: rank }
     }
@@ -159,7 +179,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::{Standing, Status};
-    use crate::core::Tick;
+    use crate::core::{Then, Tick};
 
     #[test]
     fn the_line_names_the_tool_its_age_the_silence_and_what_is_left() {
@@ -173,12 +193,12 @@ mod tests {
         };
         let at = |s: u64| Tick::ZERO.plus_ms(s * 1_000);
         let row = |status: &Status, columns| status.row(at(100), columns).unwrap_or_default();
-        assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s · 7h 58m left · $0.42");
+        assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s elapsed · 7h 58m left · $0.42");
         status.tools.started("a", "Bash", at(28));
-        status.standing = Some(Standing { since: at(60), until: Some(at(928)), goes_on: false });
+        status.standing = Some(Standing { since: at(60), until: Some(at(928)), then: Then::Hung });
         assert_eq!(
             row(&status, 120),
-            "working · iteration 2 of 20 · Bash 1m 12s · silent 40s (hung in 13m 48s) · 1m 40s · 7h 58m left · $0.42"
+            "working · iteration 2 of 20 · Bash 1m 12s · silent 40s (restart in 13m 48s) · 1m 40s elapsed · 7h 58m left · $0.42"
         );
         assert_eq!(row(&status, 80), "working · 2/20 · Bash 1m 12s · silent 40s · 1m 40s · 7h 58m left · $0.42");
         assert_eq!(row(&status, 40), "working · 2/20 · Bash 1m 12s · 1m 40s");
@@ -186,8 +206,8 @@ mod tests {
         status.tools.started("b", "Read", at(90));
         assert!(row(&status, 120).contains("Bash and 1 more 1m 12s"), "{}", row(&status, 120));
         status.tools.forget();
-        status.standing = Some(Standing { since: at(60), until: Some(at(160)), goes_on: true });
-        assert_eq!(row(&status, 50), "working · 2/20 · on in 1m 00s · 1m 40s");
+        status.standing = Some(Standing { since: at(60), until: Some(at(160)), then: Then::GoesOn });
+        assert_eq!(row(&status, 50), "working · 2/20 · continues in 1m 00s · 1m 40s");
         status.standing = None;
         status.typing = "I look at the failing test first".to_owned();
         assert!(row(&status, 80).ends_with(" · …ailing test first"), "{}", row(&status, 80));

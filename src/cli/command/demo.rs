@@ -67,7 +67,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         settings: &settings,
         given: None,
     })?;
-    let made_up = ["the first made-up token", "the second made-up token"].map(|label| {
+    let made_up = ["made-up token A", "made-up token B"].map(|label| {
         Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())
     });
     let tokens = RunTokens::new(
@@ -80,7 +80,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         form: settings.output_format,
         transport: Transport::Pty,
         tokens: &tokens,
-        credential_sentence: "two that are made up: the agent is scripted, nothing leaves this machine".to_owned(),
+        credential_sentence: "two made-up tokens, A and B; the agent is scripted, and nothing leaves this machine"
+            .to_owned(),
         prompt_origin: "built-in".to_owned(),
         extra_env: night
             .environment()
@@ -91,9 +92,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         share_tree: false,
     };
     let code = begin(plan, &conduct, context)?;
-    context.printer.talk(format_args!(
-        "the demonstration's project stays in {} for you to look at; remove it when you like",
-        dir.display()
-    ));
+    context
+        .printer
+        .talk(format_args!("the project of this demonstration stays in {}; remove it when you like", dir.display()));
     Ok(code)
 }

@@ -194,7 +194,7 @@ impl CommandCore {
                 let why = match fact {
                     Some(fact) if fact.refused => "it was refused".to_owned(),
                     Some(fact) if !self.is_usable(fact) => "it is spent".to_owned(),
-                    Some(fact) => format!("{:.0} % of it are used", 100.0 * pool::utilization(fact, self.unix_ms())),
+                    Some(fact) => format!("{:.0} % of it is used", 100.0 * pool::utilization(fact, self.unix_ms())),
                     None => "it is gone".to_owned(),
                 };
                 self.decide(format!("use {to}"), format!("{from}: {why}"));

@@ -35,7 +35,7 @@ fn a_rejected_token_gives_way_to_the_next_one() {
     assert_eq!(ground.read("lives"), "first\nsecond\n");
     assert_eq!(ground.read("counts"), "1\n1\n", "exactly one token is in the environment");
     assert!(
-        ended.stderr.contains("ANTHROPIC_API_KEY_2 instead of ANTHROPIC_API_KEY (it is spent)"),
+        ended.stderr.contains("rotated to ANTHROPIC_API_KEY_2 (ANTHROPIC_API_KEY: it is spent)"),
         "{}",
         ended.stderr
     );
@@ -57,7 +57,7 @@ fn a_token_that_is_nearly_used_up_gives_way_too() {
     let ended = running.end();
     ended.assert_code(0);
     assert_eq!(ground.read("lives"), "first\nsecond\n");
-    assert!(ended.stderr.contains("(95 % of it are used)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(": 95 % of it is used)"), "{}", ended.stderr);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_refused_token_gives_way_too() {
     let script = format!("{WHICH} [ \"$ANTHROPIC_API_KEY\" != \"$WANT_SECOND\" ] || exit 0; sleep 600");
     let ended = supervise(&ground, &provider.url, &OPTIONS, &script).end();
     ended.assert_code(0);
-    assert!(ended.stderr.contains("(it was refused)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(": it was refused)"), "{}", ended.stderr);
 }
 
 #[test]

@@ -218,8 +218,7 @@ fn a_token_that_a_command_prints_reaches_the_agent_and_nothing_else() {
     };
     let seen = start();
     assert_no_value("the run", &seen);
-    let told =
-        "another token from now on: vault instead of broken (the command of the token broken failed with exit code 3";
+    let told = "rotated to vault (broken: the command of the token broken failed with exit code 3";
     assert!(seen.contains(told), "{seen}");
     let env = sandbox.read("home/agent-env");
     assert!(env.contains("CLAUDE_CODE_OAUTH_TOKEN=made-up-vault-value\n"), "{env}");

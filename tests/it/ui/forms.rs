@@ -10,7 +10,7 @@ use super::night::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, p
 #[test]
 fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     let pieces = pieces(Form::Text, Style::PIPED);
-    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
+    assert_snapshot!(text_of(&pieces, Stream::Err), @r"
     Supervisor mode enabled
       run        20261120-ab12
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -41,7 +41,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     18:07:29 ✗ check failed: cargo test (12.3s): exit code 101
                  test sum ... ok
                  test product ... FAILED
-    18:07:29 → the agent gets the output of the checks
+    18:07:29 → the agent is given the output of the checks
     18:07:29 ▸ working · iteration 2 of 20
     18:07:37 ! API key 3fa9c1 is limited until 03:00; going on with key 77b0de
     18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
@@ -53,7 +53,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     19:08:38 critic ● Read src/lib.rs
     19:08:40 critic: `product` has no test for zero.
     19:08:40 ↻ verdict 2 of 20: feedback
-    19:08:40 → the agent gets the critic's feedback
+    19:08:40 → the agent is given the critic's feedback
     19:08:40 ▸ working · iteration 3 of 20
     19:08:57 you: And keep it short.
     19:09:07 ✓ check passed: cargo test (9.0s)
@@ -70,7 +70,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
       talk to it cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
-    "#);
+    ");
     assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
     Done: `sum` and `product` are right,
     and tested.
@@ -90,7 +90,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     let style = Style { colour: false, live: true, columns: 60 };
     let pieces = pieces(Form::Text, style);
     let shown = text_of(&pieces, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
-    assert_snapshot!(shown, @r#"
+    assert_snapshot!(shown, @r"
     Supervisor mode enabled
       run        20261120-ab12
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -105,27 +105,27 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       check      cargo test
     ⌫
     18:06:57 ▸ starting
-    starting · 0s · 8h 00m left⏎
+    starting · 0s elapsed · 8h 00m left⏎
     ⌫18:06:57   session 6f0c2e9a-0000-4000-8000-000000000001,
                claude-opus-4-8, version 2.1.329, permission mode
                acceptEdits
-    starting · 0s · 7h 59m left⏎
+    starting · 0s elapsed · 7h 59m left⏎
     ⌫18:06:58 task: Make the tests pass.
                  Then stop.
-    starting · 1s · 7h 59m left⏎
+    starting · 1s elapsed · 7h 59m left⏎
     ⌫
     18:06:58 ▸ working · iteration 1 of 20
-    working · iteration 1 of 20 · 1s · 7h 59m left⏎
+    working · iteration 1 of 20 · 1s elapsed · 7h 59m left⏎
     ⌫18:07:01 I look at the failing test first, because it says
              `left: 3, right: 4`:
 
              - src/lib.rs
                - the sum
-    working · iteration 1 of 20 · 4s · 7h 59m left⏎
+    working · iteration 1 of 20 · 4s elapsed · 7h 59m left⏎
     ⌫18:07:02 ● Bash cargo test ⏎ 2>&1
     working · iteration 1 of 20 · Bash 0s · 5s · 7h 59m left⏎
     ⌫18:07:12   ✗ Bash failed
-    working · iteration 1 of 20 · 15s · 7h 59m left⏎
+    working · iteration 1 of 20 · 15s elapsed · 7h 59m left⏎
     ⌫18:07:13 ● Edit src/lib.rs +1 -1
                  @@ -1,3 +1,3 @@
                   fn sum(a: u32, b: u32) -> u32 {
@@ -134,11 +134,11 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
                   }
     working · iteration 1 of 20 · Edit 0s · 16s · 7h 59m left⏎
     ⌫18:07:14 ⊘ denied: Bash git push --force
-    working · iteration 1 of 20 · 17s · 7h 59m left⏎
+    working · iteration 1 of 20 · 17s elapsed · 7h 59m left⏎
     ⌫18:07:15   ↳ Searching 日本語 🦀 names
-    working · iteration 1 of 20 · 18s · 7h 59m left⏎
+    working · iteration 1 of 20 · 18s elapsed · 7h 59m left⏎
     ⌫18:07:17 Done. All tests pass.
-    working · iteration 1 of 20 · 20s · 7h 59m left⏎
+    working · iteration 1 of 20 · 20s elapsed · 7h 59m left⏎
     ⌫
     18:07:17 ▸ checking · iteration 1 of 20 · cargo test
     checking · iteration 1 of 20 · 20s · 7h 59m left · $0.42⏎
@@ -146,7 +146,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
                  test sum ... ok
                  test product ... FAILED
     checking · iteration 1 of 20 · 32s · 7h 59m left · $0.42⏎
-    ⌫18:07:29 → the agent gets the output of the checks
+    ⌫18:07:29 → the agent is given the output of the checks
     checking · iteration 1 of 20 · 32s · 7h 59m left · $0.42⏎
     ⌫
     18:07:29 ▸ working · iteration 2 of 20
@@ -157,8 +157,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     ⌫
     18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
     waiting · iteration 2 of 20 · 40s · 7h 59m left · $0.42⏎
-    ⌫
-    19:06:57 ▸ restarting · iteration 2 of 20 · the model was s…
+    ⌫19:06:57 ▸ restarting · iteration 2 of 20 · the model was s…
     restarting · 2/20 · 1h 00m · 7h 00m left · $0.42⏎
     ⌫19:06:58 → continue: Go on.
     restarting · 2/20 · 1h 00m · 6h 59m left · $0.42⏎
@@ -173,7 +172,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
     ⌫19:08:40 ↻ verdict 2 of 20: feedback
     reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
-    ⌫19:08:40 → the agent gets the critic's feedback
+    ⌫19:08:40 → the agent is given the critic's feedback
     reviewing · 2/20 · 1h 01m · 6h 58m left · $0.42⏎
     ⌫
     19:08:40 ▸ working · iteration 3 of 20
@@ -198,7 +197,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       talk to it
     cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
-    "#);
+    ");
 }
 
 #[test]

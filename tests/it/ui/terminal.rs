@@ -1,6 +1,6 @@
 //! What a terminal shows: the status line at the bottom, whatever the width.
 
-use ccc::agent::Role;
+use ccc::agent::{Role, TurnKind};
 use ccc::core::{Show, Tick};
 use ccc::ui::{Form, Piece, Printer, Stream, Style};
 
@@ -206,4 +206,27 @@ fn a_text_appears_as_it_comes_and_is_not_repeated() {
     for part in ["I look at the failing test first", "itself.", "Then I go on."] {
         assert_eq!(rows.matches(part).count(), 1, "{part:?} in\n{rows}");
     }
+}
+
+#[test]
+fn what_ccc_itself_tells_the_agent_takes_one_row_and_phases_in_a_row_have_no_gap() {
+    let mut terminal = Terminal::blank(60);
+    terminal.show(1_000, &said(Role::Agent, "I begin."));
+    terminal.show(2_000, &phase("restarting", "was killed by signal 9", 1));
+    terminal.show(2_000, &phase("starting", "resuming the session", 1));
+    let text = "Your process ended before you had finished your last turn, and the session was resumed.\n\nGo on.";
+    terminal.show(2_000, &Show::Turn { kind: TurnKind::Continue, text: text.to_owned() });
+    terminal.show(3_000, &phase("working", "", 1));
+    assert_eq!(
+        terminal.rows()[..7],
+        [
+            "I begin.",
+            "",
+            "▸ restarting · iteration 1 · was killed by signal 9",
+            "▸ starting · iteration 1 · resuming the session",
+            "→ continue: Your process ended before you had finished your…",
+            "",
+            "▸ working · iteration 1",
+        ]
+    );
 }
