@@ -15,6 +15,8 @@ pub struct UserArgs {
     pub permission_mode: Option<String>,
     /// Settings of their own: a file, or JSON.
     pub settings: Option<String>,
+    /// The file that holds them, as it was written, when it is a file.
+    pub settings_file: Option<String>,
     /// Which of the CLI's settings files are read, in its own words; all unless given.
     pub setting_sources: Option<Vec<String>>,
     /// They switch all permission checks off, or allow the agent to.

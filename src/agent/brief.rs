@@ -16,6 +16,8 @@ const QUOTED_FEEDBACK_BYTES: usize = 8 * 1024;
 const QUOTED_ANSWER_BYTES: usize = 1_024;
 /// How many denied tools are named.
 const NAMED_DENIALS: usize = 10;
+/// How many files that a critic may have changed are named.
+const NAMED_ALTERED: usize = 50;
 
 /// The facts of one review.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Brief<'a> {
     pub left_open: usize,
     /// The answer of the critic before this one at the same stop, and why it could not be used.
     pub unusable: Option<(&'a str, &'a str)>,
+    /// Files that changed while an earlier critic ran commands, and that may be as it left them.
+    pub altered: &'a [String],
 }
 
 impl Brief<'_> {
@@ -117,6 +121,19 @@ impl Brief<'_> {
         }
         if self.left_open > 0 {
             let _ = writeln!(text, "The agent still has {} background task(s) running.\n", self.left_open);
+        }
+        if !self.altered.is_empty() {
+            text.push_str("## Files that changed during an earlier review\n\n");
+            for path in self.altered.iter().take(NAMED_ALTERED) {
+                let _ = writeln!(text, "- {path}");
+            }
+            if self.altered.len() > NAMED_ALTERED {
+                let _ = writeln!(text, "- and {} more", self.altered.len() - NAMED_ALTERED);
+            }
+            text.push_str(
+                "\nA reviewer before you ran commands while these changed, so it may have changed them, and not the agent. See \
+                 whether each belongs to the task as it is now. If one does not, say to the agent what to restore or remove.\n\n",
+            );
         }
     }
 }
@@ -200,7 +217,18 @@ mod tests {
             denials: &[],
             left_open: 0,
             unusable: None,
+            altered: &[],
         }
+    }
+
+    #[test]
+    fn what_an_earlier_critic_may_have_changed_is_told() {
+        let said = [(TurnKind::Task, "x".to_owned())];
+        assert!(!brief(&said, &[]).compose().contains("earlier review"));
+        let altered: Vec<String> = (0..60).map(|number| format!("src/{number}.rs")).collect();
+        let text = Brief { altered: &altered, ..brief(&said, &[]) }.compose();
+        assert!(text.contains("- src/0.rs\n") && text.contains("- src/49.rs\n- and 10 more\n"), "{text}");
+        assert!(text.contains("it may have changed them"), "{text}");
     }
 
     #[test]

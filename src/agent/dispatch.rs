@@ -55,6 +55,16 @@ impl AgentKind {
         }
     }
 
+    /// The text of a settings file of the user's, changed so that none of its hooks runs.
+    ///
+    /// # Errors
+    /// In words, when the text holds no settings.
+    pub fn hookless_settings(self, text: &str) -> Result<String, String> {
+        match self {
+            AgentKind::ClaudeCode => claude::hookless_settings(text),
+        }
+    }
+
     /// Those of the user's arguments that the agent's own interface takes when it goes on with the session.
     #[must_use]
     pub fn args_for_hand_over(self, args: &[String]) -> Vec<String> {

@@ -74,6 +74,8 @@ pub struct LaunchRequest<'a> {
     pub one_tree: bool,
     /// A critic runs without the hooks of the user's settings.
     pub without_hooks: bool,
+    /// A file with the settings of the file that the user's arguments name, but without hooks; a critic gets it instead.
+    pub hookless_settings: Option<&'a str>,
     /// The working directory, absolute.
     pub cwd: &'a str,
 }

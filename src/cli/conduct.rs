@@ -13,7 +13,7 @@ use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
-use crate::files::open_private;
+use crate::files::{self, open_private};
 use crate::guard::TreeLock;
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
@@ -24,6 +24,8 @@ use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
 const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
+/// The critic's settings in the run's directory, for as long as a ccc works on the run.
+const CRITIC_SETTINGS: &str = "critic-settings.json";
 /// How long the last words may take to reach the terminal.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -61,12 +63,15 @@ pub(super) struct Continuation {
 /// When its directory, journal or locks cannot be had.
 pub(super) fn begin(mut plan: Plan, night: &Night<'_>, context: &Context) -> Result<ExitCode, CliError> {
     let state = &context.dirs()?.state;
+    // Before anything of the run exists.
+    critic_settings(&plan)?;
     let session_lock = lock_session(&plan, planned_session(&plan), context)?;
     let tree_lock = lock_tree(&plan, night, context)?;
     let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
     let started_unix_ms = driver::unix_ms();
     let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
     keep_prompt(&mut plan, &run_dir)?;
+    keep_critic_settings(&mut plan, &run_dir)?;
     let redactor = night.tokens.redactor();
     let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
@@ -95,6 +100,38 @@ pub(super) fn keep_prompt(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliEr
     })?;
     plan.critic.prompt_file = Some(file.display().to_string());
     Ok(())
+}
+
+/// Writes the settings file that the user's arguments name, without its hooks, into the run's directory, where it is the
+/// critic's. It stands in no argument and in no journal: settings may hold what nobody else should read.
+///
+/// # Errors
+/// When the user's file cannot be read or holds no settings, or the critic's cannot be written.
+pub(super) fn keep_critic_settings(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliError> {
+    plan.critic.settings_file = None;
+    let Some(settings) = critic_settings(plan)? else { return Ok(()) };
+    let file = run_dir.path().join(CRITIC_SETTINGS);
+    write_private(&file, settings.as_bytes()).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
+    })?;
+    plan.critic.settings_file = Some(file.display().to_string());
+    Ok(())
+}
+
+/// The settings file that the user's arguments name, without its hooks.
+fn critic_settings(plan: &Plan) -> Result<Option<String>, CliError> {
+    let named = plan.agent.read_user_args(&plan.agent_args)?.settings_file;
+    let Some(named) = named.filter(|_| plan.critic.without_hooks) else { return Ok(None) };
+    let path = Path::new(&plan.cwd).join(named.trim());
+    let odd = |why: String, advice: &'static str| {
+        let message = format!("the agent's settings file {} {why}", path.display());
+        CliError::new(ErrorKind::Configuration, message).hint(advice)
+    };
+    let bytes = files::read(&path, files::AGENT_SETTINGS).map_err(|fault| odd(fault.to_string(), fault.advice()))?;
+    let settings = plan.agent.hookless_settings(&String::from_utf8_lossy(&bytes));
+    let settings =
+        settings.map_err(|why| odd(format!("holds no settings: {why}"), "mend the file, or leave out --settings"))?;
+    Ok(Some(settings))
 }
 
 /// Goes on with a run whose ccc has ended.
@@ -237,6 +274,8 @@ fn conduct(
     let end = driver::run(setup)
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
     let (env, plan) = (end.env.clone(), end.plan.clone());
+    // A resumed run writes it anew, from the user's file as it is then.
+    let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
     let finish = last_words(end, &run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);

@@ -1,12 +1,59 @@
 //! What the two measurements around a critic say about its verdict.
 //!
-//! A critic may run tools and must change nothing. Only an approval can be bought by writing: whoever finds fault gains
-//! nothing by it. And only who could write can have written.
+//! A critic may run tools and must change nothing. Only an approval can be bought by writing: a critic that finds fault
+//! gains nothing by it. And only a critic that could write can have written.
+
+use std::collections::BTreeSet;
 
 use super::TreeFact;
 
 /// How many paths are named in a sentence.
 const NAMED: usize = 5;
+/// How many paths that a critic may have changed are remembered.
+const MAX_ALTERED: usize = 1_000;
+
+/// What critics of this run may have changed. Their approvals do not count, but what they wrote stays in the tree, and a
+/// later critic approves it with the rest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Altered {
+    paths: BTreeSet<String>,
+    /// The tree before the first of these critics: when it is the same again, everything was restored.
+    untouched: Option<String>,
+}
+
+impl Altered {
+    /// What changed around a critic. Nothing is remembered of a change that has another likely cause.
+    pub(super) fn note(&mut self, around: &Around<'_>) {
+        if !around.may_be_the_critics() {
+            return;
+        }
+        if self.paths.is_empty() {
+            self.untouched = around.before.and_then(|tree| tree.fingerprint.clone());
+        }
+        let left = MAX_ALTERED.saturating_sub(self.paths.len());
+        self.paths.extend(around.after.changed.iter().take(left).cloned());
+    }
+
+    /// The tree as it is measured now.
+    pub(super) fn measured(&mut self, fingerprint: Option<&str>) {
+        if fingerprint.is_some() && self.untouched.as_deref() == fingerprint {
+            *self = Self::default();
+        }
+    }
+
+    /// The paths, sorted.
+    pub(super) fn paths(&self) -> Vec<String> {
+        self.paths.iter().cloned().collect()
+    }
+
+    /// What an outcome says of them; empty when there are none.
+    pub(super) fn proviso(&self) -> String {
+        if self.paths.is_empty() {
+            return String::new();
+        }
+        format!("; these files changed while an earlier critic ran commands, look at them: {}", named(&self.paths()))
+    }
+}
 
 /// What was seen around a critic.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +82,13 @@ pub(super) enum Finding {
 }
 
 impl Around<'_> {
+    /// Something changed, the critic could write, and nothing else is known that may have.
+    fn may_be_the_critics(&self) -> bool {
+        let measured = self.before.is_some_and(|tree| tree.fingerprint.is_some());
+        let other_writers = self.open_tasks > 0 || !self.after.running.is_empty();
+        measured && self.could_write && !other_writers && !self.after.changed.is_empty()
+    }
+
     pub(super) fn finding(self) -> Finding {
         let measured = |tree: &TreeFact| tree.fingerprint.is_some();
         if self.approves && !(self.before.is_some_and(measured) && measured(self.after)) {
@@ -56,7 +110,7 @@ impl Around<'_> {
         }
         if !self.could_write {
             return Finding::Excused(format!(
-                "during the review, by something else than the critic, which ran no command: {paths}"
+                "during the review, but not by the critic, which ran no command: {paths}"
             ));
         }
         if !self.approves {

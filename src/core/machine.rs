@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::convergence::Convergence;
 use super::conversation::Conversation;
+use super::doubt::Altered;
 use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
 use super::live::{Life, Live};
@@ -78,6 +79,8 @@ pub struct Core {
     pub(super) unmeasured_asked_again: bool,
     /// Files that changed while no critic could have changed them.
     pub(super) moving: BTreeSet<String>,
+    /// What critics may have changed.
+    pub(super) altered: Altered,
     /// What the agent's own tools have written.
     pub(super) writes: Writes,
     pub(super) tally: Tally,
@@ -179,6 +182,7 @@ impl Core {
             tree_trouble_told: false,
             unmeasured_asked_again: false,
             moving: BTreeSet::new(),
+            altered: Altered::default(),
             writes: Writes::default(),
             tally: Tally::default(),
             sent_back: SentBack::default(),

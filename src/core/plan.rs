@@ -139,6 +139,10 @@ pub struct CriticPlan {
     /// A critic runs without the hooks of the user's settings.
     #[serde(default)]
     pub without_hooks: bool,
+    /// A file, absolute, that takes the place of the settings file that the user's arguments name: the same settings without
+    /// hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_file: Option<String>,
 }
 
 /// How the critic's prompt is passed.

@@ -200,6 +200,7 @@ impl Core {
             }
             Stage::Reviewing(review) if review.before == measure => {
                 let moved = tree.changed.clone();
+                self.altered.measured(tree.fingerprint.as_deref());
                 review.before_tree = Some(tree);
                 self.moves_by_itself(moved);
             }
@@ -274,6 +275,7 @@ impl Core {
             critic_allow: &plan.critic.allow,
             one_tree: self.plan.one_tree,
             without_hooks: plan.critic.without_hooks,
+            hookless_settings: plan.critic.settings_file.as_deref(),
             cwd: &plan.cwd,
         });
         let token = self.tokens.current.clone();
@@ -357,6 +359,7 @@ impl Core {
         }
         let Stage::Reviewing(review) = &self.stage else { return };
         let denials = self.tally.denials_for_review();
+        let altered = self.altered.paths();
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
                 CriticPrompt::Message => Some(&self.plan.critic.prompt),
@@ -369,6 +372,7 @@ impl Core {
             last_feedback: self.last_feedback.as_deref(),
             denials: &denials,
             left_open: self.left_open,
+            altered: &altered,
             unusable: review.unusable.as_ref().map(|(answer, why)| (answer.as_str(), why.as_str())),
         }
         .compose();
@@ -610,7 +614,8 @@ impl Core {
             approves: matches!(verdict, Verdict::Completed(_)),
         };
         let before = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
-        let mut proviso = String::new();
+        self.altered.note(&around);
+        let mut proviso = self.altered.proviso();
         match around.finding() {
             Finding::Still => {}
             Finding::Excused(why) => self.note("tree changed", &why),
@@ -619,9 +624,9 @@ impl Core {
                 return;
             }
             Finding::Unmeasured(why) if self.unmeasured_asked_again => {
-                proviso = format!(
+                proviso.push_str(&format!(
                     "; the working tree could not be measured ({why}), so a critic that changed it went unnoticed"
-                );
+                ));
             }
             Finding::Unmeasured(why) => {
                 self.unmeasured_asked_again = true;

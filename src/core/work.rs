@@ -125,6 +125,7 @@ impl Core {
             critic_allow: &[],
             one_tree: self.plan.one_tree,
             without_hooks: false,
+            hookless_settings: None,
             cwd: &self.plan.cwd,
         });
         let token = self.tokens.current.clone();

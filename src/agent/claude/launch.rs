@@ -87,7 +87,7 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
     {
         push(&["--model", model]);
     }
-    // Where the user names a file it is passed on as it is: what stands in it must not stand on a command line.
+    // The user's own settings take the place of these, without their hooks, further down.
     if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
         push(&["--settings", &without_hooks(Map::new())]);
     }
@@ -132,8 +132,13 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
         if !is_passed_on(option, critic, system_mode, request.model.is_some()) {
             continue;
         }
-        match inline_settings(option).filter(|_| critic && request.without_hooks) {
-            Some(settings) => args.extend(["--settings".to_owned(), without_hooks(settings)]),
+        let settings = option.values.first().filter(|_| option.name == "--settings" && critic && request.without_hooks);
+        let hookless = settings.and_then(|text| match inline(text) {
+            Some(settings) => Some(without_hooks(settings)),
+            None => request.hookless_settings.map(str::to_owned),
+        });
+        match hookless {
+            Some(settings) => args.extend(["--settings".to_owned(), settings]),
             None => args.extend_from_slice(option.written),
         }
     }
@@ -145,12 +150,20 @@ pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
     }
 }
 
-/// The settings that an option holds as JSON, not as the path of a file.
-fn inline_settings(option: &Given<'_>) -> Option<Map<String, Value>> {
-    let text = option.values.first().filter(|_| option.name == "--settings")?;
+/// Settings that are written as JSON; `None` for the path of a file.
+fn inline(text: &str) -> Option<Map<String, Value>> {
     match serde_json::from_str(text) {
         Ok(Value::Object(settings)) => Some(settings),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// The text of a settings file, with its hooks switched off; in words why it holds no settings.
+pub(in crate::agent) fn hookless_settings(text: &str) -> Result<String, String> {
+    match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Object(settings)) => Ok(without_hooks(settings)),
+        Ok(_) => Err("it is no JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -214,7 +227,10 @@ pub(in crate::agent) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProbl
             "--model" => meaning.model = value,
             "--permission-mode" => meaning.permission_mode = value,
             // Given twice, the last one holds.
-            "--settings" => meaning.settings = value,
+            "--settings" => {
+                meaning.settings_file = value.clone().filter(|text| !text.trim_start().starts_with('{'));
+                meaning.settings = value;
+            }
             "--setting-sources" => {
                 let named = value.unwrap_or_default();
                 let sources = named.split(',').map(|source| source.trim().to_owned());

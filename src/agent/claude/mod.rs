@@ -21,7 +21,7 @@ mod transcript;
 mod wording;
 
 pub(super) use exit::cause as exit_cause;
-pub(super) use launch::{has_prompt_snapshot, launch, user_args};
+pub(super) use launch::{has_prompt_snapshot, hookless_settings, launch, user_args};
 pub(super) use noise::says_nothing;
 pub(super) use options::for_interface;
 pub(super) use partial::partial_text;

@@ -7,7 +7,7 @@ use clap::Args;
 use rustix::fs::OFlags;
 
 use super::supervise::{self, PlanParts, hand_over_flag};
-use crate::cli::conduct::{Continuation, Night, go_on, keep_prompt, lock_error, state_error};
+use crate::cli::conduct::{Continuation, Night, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{
@@ -319,6 +319,7 @@ impl Present {
         if now.critic.prompt_as == plan.critic.prompt_as {
             now.critic.prompt_file.clone_from(&plan.critic.prompt_file);
         }
+        now.critic.settings_file.clone_from(&plan.critic.settings_file);
         Ok(now)
     }
 }
@@ -374,6 +375,7 @@ fn changed_plan(
     if changed.critic != plan.critic {
         keep_prompt(&mut changed, run_dir)?;
     }
+    keep_critic_settings(&mut changed, run_dir)?;
     Ok((changed != *plan).then_some(changed))
 }
 
@@ -410,6 +412,7 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
     let of = |plan: &Plan| {
         let mut plan = plan.clone();
         (plan.given, plan.critic.prompt, plan.critic.prompt_file) = (None, String::new(), None);
+        plan.critic.settings_file = None;
         // `+8h` means another moment each time that it is read.
         plan.budgets.until_unix_ms = None;
         serde_json::to_value(plan).unwrap_or_default()

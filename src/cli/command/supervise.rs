@@ -413,6 +413,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             timeout_ms: settings.critic.timeout.as_ms(),
             watch_ms: CRITIC_WATCH_MS,
             without_hooks: true,
+            settings_file: None,
         },
         budgets: Budgets {
             max_iterations: settings.budgets.max_iterations.get(),

@@ -59,6 +59,33 @@ fn an_approval_counts_unless_the_critic_could_have_written_what_changed() {
     }
 }
 
+/// A second critic, process 3, judges the same stop on the tree `tree`. Gives its brief and the end.
+fn second_critic(run: &mut Run, tree: &str) -> (String, Finish) {
+    run.exited(2, 0, "");
+    let mut actions = run.spawned(3);
+    actions.extend(run.measured(3, tree, &[]));
+    let send = sent(&actions).expect("a brief").clone();
+    run.lines(3, &accepted(&send.turn));
+    run.lines(3, &answered(&send.turn, DONE));
+    run.measured(4, tree, &[]);
+    run.exited(3, 0, "");
+    (send.text, finish(&run.exited(1, 0, "")).expect("the end").clone())
+}
+
+#[test]
+fn what_a_critic_whose_approval_does_not_count_has_changed_is_told_to_the_next_and_in_the_outcome() {
+    let ran = [command("c1"), tool_result("c1", false)];
+    let table = [("as it left it", "u", true), ("restored", "t", false)];
+    for (what, tree, told) in table {
+        let mut run = reviewing(plan());
+        judged(&mut run, &ran, DONE, changed("src/a.rs"));
+        let (brief, end) = second_critic(&mut run, tree);
+        assert_eq!(end.outcome, Outcome::Completed, "{what}");
+        assert_eq!(brief.contains("- src/a.rs\n"), told, "{what}: {brief}");
+        assert_eq!(end.reason.contains("earlier critic ran commands, look at them: src/a.rs"), told, "{}", end.reason);
+    }
+}
+
 #[test]
 fn feedback_counts_whatever_the_critic_changed() {
     let mut run = reviewing(plan());

@@ -42,6 +42,7 @@ pub(super) fn plan() -> Plan {
             timeout_ms: 1_800_000,
             watch_ms: 0,
             without_hooks: false,
+            settings_file: None,
         },
         budgets: Budgets {
             max_iterations: 20,

@@ -171,6 +171,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             timeout_ms: 900_000,
             watch_ms: 250,
             without_hooks: true,
+            settings_file: None,
         },
         budgets: Budgets {
             max_iterations: u32::try_from(max_iterations).unwrap_or(1),

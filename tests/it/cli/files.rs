@@ -114,6 +114,28 @@ fn odd_files_in_the_state_directory_are_refused_and_never_waited_for() {
 }
 
 #[test]
+fn a_settings_file_that_the_arguments_name_must_hold_settings() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .script("bin/claude", "case $1 in --version) echo '2.1.332 (Claude Code)';; *) touch \"$HOME/started\";; esac");
+    sandbox.write("keys", "made-up\n");
+    sandbox.write("project/mine/list.json", "[]");
+    sandbox.write("project/mine/half.json", "{\"hooks\":");
+    plant("fifo", &sandbox.path("project/mine/fifo.json"));
+    for (file, said) in [
+        ("mine/gone.json", "does not exist"),
+        ("mine/list.json", "holds no settings: it is no JSON object"),
+        ("mine/half.json", "holds no settings: EOF"),
+        ("mine/fifo.json", "is a FIFO, not a regular file"),
+    ] {
+        let (code, text) = bounded(&sandbox, &["--supervisor", "-p", "x", "--", "--settings", file]);
+        assert_eq!(code, Some(2), "{file}: {text}");
+        assert!(text.contains("the agent's settings file ") && text.contains(&format!("{file} {said}")), "{text}");
+    }
+    assert!(!sandbox.path("home/started").exists());
+}
+
+#[test]
 fn a_prompt_that_links_out_of_the_project_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("home/.ssh/secret", "of the user's");

@@ -44,6 +44,7 @@ pub(crate) fn plan() -> Plan {
             timeout_ms: 600_000,
             watch_ms: 250,
             without_hooks: true,
+            settings_file: Some("/state/run/critic-settings.json".to_owned()),
         },
         budgets: Budgets {
             max_iterations: 20,

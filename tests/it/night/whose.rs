@@ -97,6 +97,32 @@ on_both! {
         assert!(results.contains("42"), "the rest of the settings holds: {results}");
     }
 
+    fn a_settings_file_of_the_users_command_line_keeps_its_hooks_from_the_critic_and_its_prompt_prefix_stays(cli) {
+        let ground = Ground::new();
+        let hook = |file: &str| json!([{"hooks": [{"type": "command", "command": format!("cat >> {file}")}]}]);
+        let hooks = json!({"Stop": hook("stop.log"), "UserPromptSubmit": hook("prompt.log"), "SessionStart": hook("start.log")});
+        let settings = json!({"hooks": hooks, "permissions": {"allow": ["Bash(python3:*)"]}}).to_string();
+        let file = ground.home().join("mine.json");
+        std::fs::write(&file, settings).unwrap();
+        let look = || bash("python3 -c \"print(6*7)\"");
+        let api = ScriptedApi::start(script(vec![said("Done.")], vec![look(), approval()])).unwrap();
+        let given = ["-p", "do it", "--", "--settings", file.to_str().unwrap()];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &given).end();
+        ended.assert_code(0);
+        for log in ["stop.log", "prompt.log", "start.log"] {
+            assert_eq!(ground.read(log).matches("hook_event_name").count(), 1, "once, for the agent: {log}");
+        }
+        let requests = api.requests();
+        let results = tool_results(&critics(&requests)[1].body).join("\n");
+        assert!(results.contains("42"), "the rest of the settings holds: {results}");
+        let (agent, critic) = (&agents(&requests)[0], &critics(&requests)[0]);
+        for part in ["model", "tools", "system"] {
+            assert!(agent.body[part] == critic.body[part], "{part} differs");
+        }
+        let (agent, critic) = (messages(agent), messages(critic));
+        assert_eq!(critic[..agent.len()], agent[..], "the critic's messages begin with the agent's");
+    }
+
     fn what_the_users_own_server_writes_is_found_to_move_by_itself(cli) {
         let ground = Ground::new();
         let writer = Writer::start(&ground, "app.log");

@@ -141,6 +141,7 @@ fn plan(checks: u64) -> Plan {
             timeout_ms: 900_000,
             watch_ms: 0,
             without_hooks: false,
+            settings_file: None,
         },
         budgets: Budgets {
             max_iterations: 5,

@@ -22,6 +22,7 @@ fn request(open: SessionOpen) -> LaunchRequest<'static> {
         critic_allow: &[],
         one_tree: false,
         without_hooks: false,
+        hookless_settings: None,
         cwd: "/project",
     }
 }
@@ -135,7 +136,22 @@ fn the_critic_gets_what_shapes_the_prompt_and_nothing_that_grants() {
         format!("{deny} --settings {{\"disableAllHooks\":true,\"hooks\":{{}},\"model\":\"x\"}}"),
         "what else the user set stays"
     );
-    assert_eq!(hookless("--settings s.json"), format!("{deny} --settings s.json"), "a file is passed on as it is");
+    assert_eq!(
+        hookless("--settings s.json"),
+        format!("{deny} --settings s.json"),
+        "a journal that names no other file"
+    );
+    let user = words("--settings first.json --settings s.json");
+    let filed = LaunchRequest {
+        user_args: &user,
+        critic_allow: &[],
+        without_hooks: true,
+        hookless_settings: Some("/run/critic-settings.json"),
+        ..critic.clone()
+    };
+    assert!(!own_args(&CLAUDE.launch(&filed)).contains(" s.json"), "the file without hooks takes its place");
+    let agent = LaunchRequest { open: SessionOpen::Resume("x".to_owned()), ..filed };
+    assert!(own_args(&CLAUDE.launch(&agent)).ends_with("--settings first.json --settings s.json"));
 
     let system = LaunchRequest { system_prompt_file: Some("/s.md"), ..critic.clone() };
     assert_eq!(
@@ -328,5 +344,15 @@ fn only_pieces_of_messages_are_partial() {
         "{\"type\":\"stream_event\"",
     ] {
         assert!(!is_partial(whole));
+    }
+}
+
+#[test]
+fn a_settings_file_loses_its_hooks_and_nothing_else() {
+    let of = |text: &str| CLAUDE.hookless_settings(text);
+    let kept = of("\u{feff}{\"hooks\":{\"Stop\":[]},\"model\":\"x\",\"disableAllHooks\":false}").expect("settings");
+    assert_eq!(kept, "{\"disableAllHooks\":true,\"hooks\":{\"Stop\":[]},\"model\":\"x\"}");
+    for odd in ["", "[]", "{\"hooks\":", "null"] {
+        assert!(of(odd).is_err(), "{odd:?}");
     }
 }
