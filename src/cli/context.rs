@@ -80,7 +80,7 @@ impl Context {
             None => Ok(()),
             Some((dir, fault)) => {
                 let message = format!("the state directory {} {fault}", dir.display());
-                let hint = format!("{}   (or name another directory with CCC_STATE_DIR)", fault.remedy(&dir));
+                let hint = format!("name another directory with CCC_STATE_DIR, or type: {}", fault.remedy(&dir));
                 Err(CliError::new(ErrorKind::Environment, message).hint(hint))
             }
         }

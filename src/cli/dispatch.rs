@@ -8,7 +8,7 @@ use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     simulate, supervise, tokens, trust, usage,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, Paint, misuse};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse};
 
 /// Does what the arguments say, the program's name first, and gives the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -152,12 +152,6 @@ fn help(words: &[String], context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn report(error: &CliError, context: &Context) -> ExitCode {
-    let printer = &context.printer;
-    let label = printer.paint_err(Paint::Red, "error:");
-    printer.talk(format_args!("{label} {}", error.message));
-    if let Some(hint) = &error.hint {
-        let label = printer.paint_err(Paint::Bold, "hint:");
-        printer.talk(format_args!("  {label} {hint}"));
-    }
+    context.printer.error(&error.message, error.hint.as_deref());
     error.exit_code()
 }

@@ -175,7 +175,7 @@ impl From<AgentLookupError> for CliError {
             AgentLookupError::Missing { .. } => "correct --agent, CCC_AGENT or `agent.path`",
             AgentLookupError::NotExecutable { .. } => "name the program itself, and make it executable",
             AgentLookupError::NotFound { .. } => {
-                "install Claude Code (npm install -g @anthropic-ai/claude-code), or name the program with --agent PATH"
+                "install Claude Code, or name its program with --agent PATH: npm install -g @anthropic-ai/claude-code"
             }
         };
         CliError::new(ErrorKind::Environment, error.to_string()).hint(hint)
@@ -186,7 +186,133 @@ impl From<AgentLookupError> for CliError {
 mod tests {
     use std::io;
 
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
     use super::{CliError, ErrorKind};
+    use crate::agent::ArgsProblem;
+    use crate::cli::Printer;
+    use crate::config::agent::AgentLookupError;
+    use crate::config::prompt::PromptError;
+    use crate::config::{ConfigError, FileFault, Position};
+    use crate::files::{CONFIGURATION, ReadFault};
+    use crate::tokens::{PoolError, TokenFileFault};
+    use crate::ui::columns;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("lock").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a terminal of 80 columns gets.
+    fn shown(error: &CliError) -> String {
+        let written = Written::default();
+        let printer = Printer::to(Box::new(io::sink()), Box::new(written.clone())).with_columns(80);
+        printer.error(&error.message, error.hint.as_deref());
+        let text = String::from_utf8(written.0.lock().expect("lock").clone()).expect("UTF-8");
+        text
+    }
+
+    /// No row is wider than the terminal but a word or a command, which is copied whole.
+    #[track_caller]
+    fn assert_fits(error: &CliError) {
+        let text = shown(error);
+        for row in text.lines() {
+            let row_text = row.trim_start();
+            let is_whole = !row_text.contains(' ') || row_text.starts_with("ccc ") || row_text.starts_with("sudo ");
+            assert!(columns::of(row) <= 80 || is_whole, "{row:?} in\n{text}");
+        }
+        let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = error.hint.as_ref().map(|hint| format!(" hint: {hint}")).unwrap_or_default();
+        assert_eq!(squeeze(&text), squeeze(&format!("error: {}{hint}", error.message)), "nothing is lost");
+    }
+
+    #[test]
+    fn every_kind_of_error_fits_a_terminal_of_80_columns() {
+        let path = || PathBuf::from("/home/somebody/projects/a-project-with-a-long-name/.ccc.json");
+        let long =
+            || "expected a list of commands, each a text of its own, and found a number instead of it".to_owned();
+        let position = Position { line: 12, column: 34 };
+        let faults = [
+            ReadFault::Missing,
+            ReadFault::Dangling,
+            ReadFault::NotAFile { found: "a FIFO" },
+            ReadFault::TooLarge { kind: CONFIGURATION },
+            ReadFault::LeadsOut,
+            ReadFault::Unreadable(io::Error::from_raw_os_error(13)),
+        ];
+        let mut table: Vec<CliError> = Vec::new();
+        for fault in faults {
+            let same = |fault: &ReadFault| match fault {
+                ReadFault::Unreadable(_) => ReadFault::Unreadable(io::Error::from_raw_os_error(13)),
+                ReadFault::Missing => ReadFault::Missing,
+                ReadFault::Dangling => ReadFault::Dangling,
+                ReadFault::NotAFile { found } => ReadFault::NotAFile { found },
+                ReadFault::TooLarge { kind } => ReadFault::TooLarge { kind: *kind },
+                ReadFault::LeadsOut => ReadFault::LeadsOut,
+            };
+            table.push(PromptError::Unreadable { path: path(), fault: same(&fault) }.into());
+            table.push(ConfigError::File { path: path(), fault: FileFault::Unreadable(same(&fault)) }.into());
+            table.push(
+                PoolError::File {
+                    path: path(),
+                    named_by: "CCC_TOKENS_FILE".to_owned(),
+                    fault: TokenFileFault::Unreadable(fault),
+                }
+                .into(),
+            );
+        }
+        for fault in [
+            FileFault::NotUtf8 { offset: 7 },
+            FileFault::Syntax { position, message: long() },
+            FileFault::Twice { position, message: long() },
+            FileFault::NotAnObject { found: "a list" },
+            FileFault::Unknown {
+                key: "budgets.max_cost".to_owned(),
+                position: Some(position),
+                nearest: Some("budgets.max_cost_usd"),
+            },
+            FileFault::Key { key: "checks".to_owned(), position: Some(position), message: long() },
+        ] {
+            table.push(ConfigError::File { path: path(), fault }.into());
+        }
+        table.extend([
+            PoolError::TooMany { last: path().display().to_string() }.into(),
+            ArgsProblem::Refused { option: "--input-format".to_owned(), reason: "ccc reads what the agent writes" }
+                .into(),
+            ArgsProblem::MissingValue { option: "--permission-mode".to_owned() }.into(),
+            ArgsProblem::Prompt { text: "do what is written in the file beside this one".to_owned() }.into(),
+            ConfigError::Variable { name: "CCC_MAX_DURATION", key: "budgets.max_duration", message: long() }.into(),
+            PromptError::Missing { path: path() }.into(),
+            PromptError::NotUtf8 { path: path(), offset: 7 }.into(),
+            PromptError::Empty { path: path() }.into(),
+            AgentLookupError::Missing { path: path() }.into(),
+            AgentLookupError::NotExecutable { path: path() }.into(),
+            AgentLookupError::NotFound { name: "claude".to_owned(), also: Some(path()) }.into(),
+        ]);
+        for kind in
+            [ErrorKind::Usage, ErrorKind::Configuration, ErrorKind::Environment, ErrorKind::Io, ErrorKind::Failed]
+        {
+            let command = "ccc resume 20261127-084409-q3px -p \"use tabs, and then look at the tests once more\"";
+            table.push(
+                CliError::new(kind, format!("{}: {}", path().display(), long()))
+                    .hint(format!("say what more there is to do: {command}")),
+            );
+            let text = shown(table.last().expect("an error"));
+            assert!(text.lines().any(|row| row.trim() == command), "whole, on a row of its own:\n{text}");
+        }
+        for error in &table {
+            assert_fits(error);
+        }
+    }
 
     #[test]
     fn what_the_system_says_is_put_into_words() {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::Env;
 use crate::config::env::NO_COLOR;
-use crate::ui::{clean, harmless_json};
+use crate::ui::{clean, columns, harmless_json, rows};
 
 /// The columns of a terminal that does not say.
 const DEFAULT_COLUMNS: u16 = 80;
@@ -19,6 +20,7 @@ pub struct Printer {
     color_out: bool,
     color_err: bool,
     columns: Option<u16>,
+    columns_err: Option<u16>,
 }
 
 struct Stream {
@@ -63,7 +65,8 @@ impl Printer {
         Self {
             color_out: color && io::stdout().is_terminal(),
             color_err: color && io::stderr().is_terminal(),
-            columns: out_columns(),
+            columns: columns_of(io::stdout()),
+            columns_err: columns_of(io::stderr()),
             out: Mutex::new(Stream::new(Box::new(io::stdout()))),
             err: Mutex::new(Stream::new(Box::new(io::stderr()))),
         }
@@ -78,13 +81,14 @@ impl Printer {
             color_out: false,
             color_err: false,
             columns: None,
+            columns_err: None,
         }
     }
 
-    /// As if stdout were a terminal of that width.
+    /// As if both were terminals of that width.
     #[must_use]
     pub fn with_columns(mut self, columns: u16) -> Self {
-        self.columns = Some(columns);
+        (self.columns, self.columns_err) = (Some(columns), Some(columns));
         self
     }
 
@@ -126,9 +130,17 @@ impl Printer {
         self.data(&format!("{}\n", harmless_json(&json.to_string())));
     }
 
-    /// Writes a line of talk to stderr. Of what acts on a terminal only our own colours get there.
+    /// Writes talk to stderr, wrapped to its terminal. Of what acts on a terminal only our own colours get there.
     pub fn talk(&self, line: impl fmt::Display) {
-        self.talk_raw(&harmless(&format!("{line}\n"), self.color_err));
+        self.talk_behind("", line);
+    }
+
+    /// Writes talk behind a lead in bold or in a colour; later rows stand under the first.
+    fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
+        let hang = columns::of(&clean::data(lead));
+        let text = harmless(&text.to_string(), self.color_err);
+        let rows = rows::message(&text, hang, self.columns_err).join("\n");
+        self.talk_raw(&format!("{lead}{rows}\n"));
     }
 
     /// Writes talk to stderr, as it is.
@@ -138,8 +150,15 @@ impl Printer {
 
     /// Writes a warning to stderr.
     pub fn warn(&self, text: impl fmt::Display) {
-        let label = self.paint_err(Paint::Yellow, "warning:");
-        self.talk(format_args!("{label} {text}"));
+        self.talk_behind(&format!("{} ", self.paint_err(Paint::Yellow, "warning:")), text);
+    }
+
+    /// Writes an error to stderr, and below it what to do about it.
+    pub fn error(&self, message: impl fmt::Display, hint: Option<&str>) {
+        self.talk_behind(&format!("{} ", self.paint_err(Paint::Red, "error:")), message);
+        if let Some(hint) = hint {
+            self.talk_behind(&format!("  {} ", self.paint_err(Paint::Bold, "hint:")), hint);
+        }
     }
 
     /// The text in a colour, where stdout takes colour.
@@ -167,12 +186,12 @@ impl Printer {
     }
 }
 
-fn out_columns() -> Option<u16> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
+/// The columns of this terminal; `None` when it is none.
+fn columns_of(stream: impl IsTerminal + AsFd) -> Option<u16> {
+    if !stream.is_terminal() {
         return None;
     }
-    let said = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| size.ws_col);
+    let said = rustix::termios::tcgetwinsize(&stream).map_or(0, |size| size.ws_col);
     Some(if said > 0 { said } else { DEFAULT_COLUMNS })
 }
 

@@ -26,8 +26,9 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         (None, Some(file)) => (format!("the file {}", file.display()), Ok(read_file(&cwd.join(file), file)?)),
         (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
         (None, None) => {
-            return Err(CliError::new(ErrorKind::Usage, "there is no task")
-                .hint("say what to do: ccc --supervisor -p \"TASK\", or --prompt-file FILE"));
+            return Err(CliError::new(ErrorKind::Usage, "there is no task").hint(
+                "say what to do, or name a file that says it (--prompt-file FILE): ccc --supervisor -p \"TASK\"",
+            ));
         }
     };
     let bytes = bytes.map_err(|error| {
@@ -55,7 +56,7 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
     }
     if task.trim().is_empty() {
         return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
-            .hint("say what to do: ccc --supervisor -p \"TASK\", or --prompt-file FILE"));
+            .hint("say what to do, or name a file that says it (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
     }
     Ok(task)
 }

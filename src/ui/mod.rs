@@ -77,7 +77,7 @@ mod object;
 mod piece;
 mod plain;
 mod printer;
-mod rows;
+pub(crate) mod rows;
 mod screen;
 mod status;
 mod streamed;

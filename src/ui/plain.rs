@@ -6,6 +6,7 @@ use super::diff::Change;
 use super::format::{count, seconds, span, time_of_day};
 use super::limits;
 use super::piece::ERASE;
+use super::rows::wrapped;
 use super::status::{Standing, Status};
 use super::streamed::Streamed;
 use super::style::{Ink, Style};
@@ -486,7 +487,7 @@ impl Plain {
         let mut shown = 0;
         let mut left = unseen.lines().count();
         for line in clean::lines(seen).split('\n') {
-            let rows = if self.style.live { columns::wrap(line, room) } else { vec![line.trim_end().to_owned()] };
+            let rows = if self.style.live { wrapped(line, room) } else { vec![line.trim_end().to_owned()] };
             for row in rows {
                 if shown == TEXT_ROWS {
                     left += 1;

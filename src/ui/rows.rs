@@ -9,6 +9,43 @@ const LABEL: usize = 13;
 /// By how much a command on a line of its own is indented.
 const COMMAND_INDENT: usize = 4;
 
+/// What a command to be copied begins with. It stands at the end of a line, after a colon.
+const PROGRAMS: [&str; 7] = ["ccc ", "claude ", "cd ", "npm ", "chmod ", "sudo ", "mv "];
+
+/// One clean line in rows of at most `columns`. A command at its end that does not fit beside the words before it stands
+/// whole on a row of its own.
+pub(crate) fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    let text = line.trim_end();
+    let command =
+        text.rfind(": ").map(|at| text.split_at(at + 1)).map(|(words, command)| (words, command.trim_start()));
+    match command {
+        Some((words, command))
+            if columns::of(text) > columns && PROGRAMS.iter().any(|program| command.starts_with(program)) =>
+        {
+            let mut rows = columns::wrap(words, columns);
+            let indent = if COMMAND_INDENT + columns::of(command) <= columns { COMMAND_INDENT } else { 0 };
+            rows.push(format!("{:indent$}{command}", ""));
+            rows
+        }
+        Some(_) | None => columns::wrap(text, columns),
+    }
+}
+
+/// A message of ccc's own behind a lead of so many columns, as rows without the lead: wrapped to a terminal of `columns`,
+/// as it is where there is none. Later rows stand under the first.
+pub(crate) fn message(text: &str, lead: usize, columns: Option<u16>) -> Vec<String> {
+    let Some(columns) = columns else { return text.split('\n').map(str::to_owned).collect() };
+    let room = usize::from(columns).saturating_sub(lead);
+    let rows = text.split('\n').flat_map(|line| wrapped(line, room));
+    rows.enumerate()
+        .map(|(at, row)| {
+            // A word that is too long for its place is worth more whole than in line with the others.
+            let indent = if at == 0 || row.is_empty() || columns::of(&row) > room { 0 } else { lead };
+            format!("{:indent$}{row}", "")
+        })
+        .collect()
+}
+
 /// A text in its own lines, on a terminal wrapped to what is left beside `hang` columns; at most so many characters.
 pub(super) fn rows(style: Style, hang: usize, text: &str, max_chars: usize) -> Vec<String> {
     let text = text.trim_matches(['\n', '\r']).trim_end();
@@ -20,7 +57,7 @@ pub(super) fn rows(style: Style, hang: usize, text: &str, max_chars: usize) -> V
     let room = usize::from(style.columns).saturating_sub(hang);
     shown
         .split('\n')
-        .flat_map(|line| if style.live { columns::wrap(line, room) } else { vec![line.trim_end().to_owned()] })
+        .flat_map(|line| if style.live { wrapped(line, room) } else { vec![line.trim_end().to_owned()] })
         .collect()
 }
 
@@ -46,4 +83,31 @@ pub(super) fn command(style: Style, label: &str, command: &str) -> String {
     let fits = COMMAND_INDENT + columns::of(&command) <= usize::from(style.columns);
     let indent = if fits { COMMAND_INDENT } else { 0 };
     format!("{}\n{:indent$}{command}\n", style.paint(Ink::Dim, &format!("  {label}")), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{message, wrapped};
+
+    #[test]
+    fn a_command_at_the_end_stays_whole_on_a_row_of_its_own() {
+        let text = "to go on with the older one: ccc resume 20261127-084409-q3px -p \"use tabs\"";
+        assert_eq!(wrapped(text, 90), [text]);
+        assert_eq!(
+            wrapped(text, 50),
+            ["to go on with the older one:", "    ccc resume 20261127-084409-q3px -p \"use tabs\""]
+        );
+        assert_eq!(
+            wrapped(text, 30),
+            ["to go on with the older one:", "ccc resume 20261127-084409-q3px -p \"use tabs\""]
+        );
+        assert_eq!(wrapped("see: it breaks like any text", 12), ["see: it", "breaks like", "any text"]);
+    }
+
+    #[test]
+    fn later_rows_of_a_message_stand_under_its_first() {
+        assert_eq!(message("one two three", 6, Some(14)), ["one two", "      three"]);
+        assert_eq!(message("one two three\nfour", 6, None), ["one two three", "four"]);
+        assert_eq!(message("at /a/path/that/is/long", 6, Some(14)), ["at", "/a/path/that/is/long"]);
+    }
 }

@@ -147,12 +147,12 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     })
     .map_err(|error| {
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(
-            "`ccc explain RUN` shows what stands before it. To go on with the session without ccc, get its id\nfrom `ccc runs --json`, then run in its directory: claude --resume ID",
+            "`ccc explain RUN` shows what stands before it. To go on with the session without ccc, get its id from `ccc runs --json`, then run in its directory: claude --resume ID",
         )
     })?;
     if let Some(torn) = rebuilt.tail.torn {
         context.printer.talk(format_args!(
-            "the journal's end was not written whole: {} bytes from line {} on are dropped,\nthe run goes on from entry {}",
+            "the journal's end was not written whole: {} bytes from line {} on are dropped; the run goes on from entry {}",
             torn.bytes,
             torn.line,
             rebuilt.tail.next_n - 1

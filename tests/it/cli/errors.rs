@@ -1,3 +1,5 @@
+use ccc::cli::run;
+
 use super::sandbox::Sandbox;
 
 /// Runs each command line and writes down what is seen of it.
@@ -7,41 +9,70 @@ fn table(sandbox: &Sandbox, lines: &[&[&str]]) -> String {
     seen.join("\n")
 }
 
+/// Command lines that make no sense.
+const SENSELESS: &[&[&str]] = &[
+    &["-p", "do it"],
+    &["--max-iterations", "3"],
+    &["--", "--model", "opus"],
+    &["--supervisor", "-p", "x", "--prompt-file", "f"],
+    &["--supervisor", "-p", "x", "runs"],
+    &["--supervisor", "-p", "x", "--max-iterations", "0"],
+    &["--supervisor", "-p", "x", "--stall-timeout", "90"],
+    &["--supervisor", "-p", "x", "--max-duration", "1.5h"],
+    &["--supervisor", "-p", "x", "--max-cost-usd", "-1"],
+    &["--supervisor", "-p", "x", "--transport", "ptty"],
+    &["--supervisor", "-p", "x", "--check", " "],
+    &["--supervisor", "-p", "x", "--max-iteration", "3"],
+    &["dcotor"],
+    &["fix the tests"],
+    &["frobnicate"],
+    &["--frobnicate"],
+    &["help", "dcotor"],
+    &["help", "frobnicate"],
+    &["runs", "--frobnicate"],
+    &["runs", "here"],
+    &["resume", "--model", "opus"],
+    &["supervise"],
+    &["supervise", "make", "test"],
+    &["supervise", "--port", "3", "make"],
+    &["replay"],
+    &["replay", "run", "--speed", "0"],
+    &["export"],
+];
+
 #[test]
 fn command_lines_that_make_no_sense_say_why_and_what_to_do() {
     let sandbox = Sandbox::new();
-    insta::assert_snapshot!(table(
-        &sandbox,
-        &[
-            &["-p", "do it"],
-            &["--max-iterations", "3"],
-            &["--", "--model", "opus"],
-            &["--supervisor", "-p", "x", "--prompt-file", "f"],
-            &["--supervisor", "-p", "x", "runs"],
-            &["--supervisor", "-p", "x", "--max-iterations", "0"],
-            &["--supervisor", "-p", "x", "--stall-timeout", "90"],
-            &["--supervisor", "-p", "x", "--max-duration", "1.5h"],
-            &["--supervisor", "-p", "x", "--max-cost-usd", "-1"],
-            &["--supervisor", "-p", "x", "--transport", "ptty"],
-            &["--supervisor", "-p", "x", "--check", " "],
-            &["--supervisor", "-p", "x", "--max-iteration", "3"],
-            &["dcotor"],
-            &["fix the tests"],
-            &["frobnicate"],
-            &["--frobnicate"],
-            &["help", "dcotor"],
-            &["help", "frobnicate"],
-            &["runs", "--frobnicate"],
-            &["runs", "here"],
-            &["resume", "--model", "opus"],
-            &["supervise"],
-            &["supervise", "make", "test"],
-            &["supervise", "--port", "3", "make"],
-            &["replay"],
-            &["replay", "run", "--speed", "0"],
-            &["export"],
-        ]
-    ));
+    insta::assert_snapshot!(table(&sandbox, SENSELESS));
+}
+
+/// Each error and hint on a terminal of 80 columns: no row is wider but one word or a command, which is copied whole.
+#[test]
+fn what_is_wrong_with_a_command_line_fits_a_terminal_of_80_columns() {
+    let sandbox = Sandbox::new();
+    let more: &[&[&str]] = &[
+        &["--supervisor"],
+        &["--supervisor", "-p", ""],
+        &["--supervisor", "-p", "x"],
+        &["--supervisor", "-p", "x", "--agent", "./missing"],
+        &["resume"],
+        &["resume", "20260101-000000-aaaa"],
+        &["explain"],
+        &["export", "last"],
+        &["trust", "--revoke"],
+        &["usage"],
+        &["runs"],
+    ];
+    for args in SENSELESS.iter().chain(more) {
+        let (mut context, _, err) = super::library::context(&sandbox, &[], Vec::new());
+        context.printer = context.printer.with_columns(80);
+        run(["ccc"].iter().chain(*args), &context);
+        for row in err.text().lines() {
+            let text = row.trim_start();
+            let is_whole = !text.contains(' ') || text.starts_with("ccc ");
+            assert!(row.chars().count() <= 80 || is_whole, "ccc {args:?}: {row:?} in\n{}", err.text());
+        }
+    }
 }
 
 #[test]

@@ -12,10 +12,10 @@ use clap::Parser;
 use super::sandbox::Sandbox;
 
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("lock").clone()).expect("UTF-8")
     }
 }
@@ -30,7 +30,7 @@ impl Write for Shared {
     }
 }
 
-fn context(sandbox: &Sandbox, vars: &[(&str, &str)], stdin: Vec<u8>) -> (Context, Shared, Shared) {
+pub(super) fn context(sandbox: &Sandbox, vars: &[(&str, &str)], stdin: Vec<u8>) -> (Context, Shared, Shared) {
     let (out, err) = (Shared::default(), Shared::default());
     let bin = sandbox.path("bin");
     let env = Env::from_pairs(vars.iter().copied().chain([("PATH", bin.to_str().expect("UTF-8"))]));
