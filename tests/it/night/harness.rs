@@ -225,11 +225,23 @@ impl Ground {
     }
 }
 
+/// Where set, each run that a test recorded is copied into this directory, so that another build can replay it:
+/// `CCC_KEEP_RUNS=DIR scripts/test tests night:: ownfaults::`, then `ccc replay --check DIR/*`.
+const KEEP_RUNS: &str = "CCC_KEEP_RUNS";
+
 impl Drop for Ground {
     /// A test that failed leaves processes: they are ended, each by its id.
     fn drop(&mut self) {
         for (pid, _) in self.alive(0) {
             send(pid, rustix::process::Signal::KILL);
+        }
+        let Some(kept) = std::env::var_os(KEEP_RUNS) else { return };
+        for run in self.runs() {
+            // Ids repeat between tests that run at the same time.
+            let name = format!("{}-{}", run.file_name().unwrap_or_default().display(), std::process::id());
+            let copied = Command::new("cp").arg("-a").arg(&run).arg(Path::new(&kept).join(name)).status();
+            let kept = copied.is_ok_and(|status| status.success());
+            assert!(kept || std::thread::panicking(), "{} was not kept", run.display());
         }
     }
 }
