@@ -43,8 +43,17 @@ call, and short texts between them. Check first what of it is already done.";
 /// What the user says in a turn that also says to go on.
 pub(crate) fn words_before_continue(text: &str) -> Option<&str> {
     let before = |words| text.strip_suffix(words).and_then(|text| text.strip_suffix("\n\n"));
-    [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUE_IN_PARTS].into_iter().find_map(before)
+    let known = [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUE_IN_PARTS].into_iter().find_map(before);
+    known.or_else(|| {
+        let (words, told) = text.split_once(IN_NEW_SESSION)?;
+        told.ends_with(GO_ON).then(|| words.strip_suffix("\n\n"))?
+    })
 }
+
+/// How a new session begins that is told what was said in the one before, and how that ends.
+const IN_NEW_SESSION: &str = "The session in which this work was begun cannot be continued; this is a new one. The work that \
+was done in it is on disk. Look at what is there first, and do not begin anew.\n";
+const GO_ON: &str = "\nGo on with the work.";
 
 /// Why a turn has to be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,10 +266,7 @@ impl Conversation {
     /// The provider rejects the session: a new one is told what the user said, the last feedback, and that the work is on
     /// disk. What the agent said in the old one is what may be rejected, so it is left there.
     pub(super) fn session_rejected(&mut self, last_feedback: Option<&str>) {
-        let mut text =
-            "The session in which this work was begun cannot be continued; this is a new one. The work that was \
-                        done in it is on disk. Look at what is there first, and do not begin anew.\n"
-                .to_owned();
+        let mut text = IN_NEW_SESSION.to_owned();
         for (_, said) in self.said.iter().filter(|(kind, _)| matches!(kind, TurnKind::Task | TurnKind::Operator)) {
             text.push_str(&format!("\nThe user said:\n{said}\n"));
         }
@@ -272,7 +278,7 @@ impl Conversation {
         if let Some(feedback) = feedback {
             text.push_str(&format!("\nThe last review of the work said:\n{feedback}\n"));
         }
-        text.push_str("\nGo on with the work.");
+        text.push_str(GO_ON);
         let turn = self.make(TurnKind::Continue, text);
         self.current = Some(turn);
     }
@@ -296,7 +302,7 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use super::{Conversation, CutOff, Delivery};
+    use super::{Conversation, CutOff, Delivery, words_before_continue};
     use crate::agent::TurnKind;
     use crate::core::ProcId;
 
@@ -523,6 +529,7 @@ mod tests {
         assert!(turns.process_lost(None));
         let said = turns.current().expect("a turn").text.clone();
         assert!(said.starts_with("Use tabs.\n\n"), "{said}");
+        assert_eq!(words_before_continue(&said), Some("Use tabs."));
         for kept in ["Build the parser.", "Tests are missing.", "Go on with the work."] {
             assert!(said.contains(kept), "{kept}: {said}");
         }

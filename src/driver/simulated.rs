@@ -19,6 +19,7 @@ mod output;
 mod process;
 mod provider;
 mod rates;
+mod rejections;
 mod script;
 mod tokens;
 mod trace;

@@ -13,6 +13,8 @@ use super::turn::{Blocked, Cause, OpenTool, Task, Turn};
 
 /// What a request of the model costs.
 const REQUEST_USD: f64 = 0.01;
+/// How long `/compact` takes.
+const COMPACTION_MS: u64 = 1_000;
 
 /// Something to be done for the agent.
 #[derive(Debug, Clone, PartialEq)]
@@ -522,8 +524,9 @@ impl ScriptedAgent {
         self.say(init);
         let model = self.writer.model.clone();
         self.append(Row::User { uuid: last.uuid.clone(), text: text.clone(), model });
-        let steps = self.scripted_steps();
-        self.turn = Some(Turn::new(Cause::User { text, uuids }, steps, self.now));
+        let cause = Cause::User { text, uuids };
+        let steps = if cause.compacts() { vec![Step::CompactMs(COMPACTION_MS)] } else { self.scripted_steps() };
+        self.turn = Some(Turn::new(cause, steps, self.now));
     }
 
     fn scripted_steps(&self) -> Vec<Step> {

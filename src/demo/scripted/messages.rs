@@ -273,7 +273,14 @@ impl Writer {
     }
 
     /// What stands in the model's place when the provider fails.
-    pub(super) fn synthetic(&mut self, text: &str, error: &str, status: Option<u16>, at: Moment) -> String {
+    pub(super) fn synthetic(
+        &mut self,
+        text: &str,
+        error: &str,
+        status: Option<u16>,
+        api_type: &str,
+        at: Moment,
+    ) -> String {
         let block = [Value::from_iter([("type", "text"), ("text", text)])];
         let id = self.uuid();
         let message = Object::empty()
@@ -294,6 +301,10 @@ impl Writer {
         object = object.put("error", error);
         if self.newest() {
             object = object.raw("is_api_error_message", "true").put("api_error_status", &status);
+            object = object.put_if("api_error_type", (!api_type.is_empty()).then_some(api_type));
+        } else if !api_type.is_empty() {
+            // The older version passes the API's name of the error on to nobody, but the request's.
+            object = object.put("request_id", "req_scripted");
         }
         object.end()
     }

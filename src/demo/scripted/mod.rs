@@ -27,7 +27,7 @@
 //! | `"stop_reading"`, `"ignore_signals"` | it reads no more; it cannot be asked to end |
 //! | `{"garbage": TEXT}`, `"half_line"`, `{"huge_line": BYTES}`, `"unknown_message"`, `{"stderr": TEXT}` | odd output |
 //! | `{"retry": {"attempts", "status", "delay_ms"}}` | the provider fails and recovers |
-//! | `{"api_error": {"status", "error", "message"}}`, `{"limit": {"resets_in_s", "window"}}` | the turn fails |
+//! | `{"api_error": {"status", "error", "message", "api_error", "api_type", "terminal_reason"}}`, `{"limit": {"resets_in_s", "window"}}` | the turn fails |
 //! | `{"limit_warning": {"utilization", "resets_in_s"}}` | a window is nearly spent |
 //! | `{"background": {"ms", "command", "then"}}` | a background command, and the turn that its end brings |
 //! | `{"sub_agent": MS}` | a sub-agent in the foreground, with a tool of its own |

@@ -174,7 +174,7 @@ pub struct Retry {
 }
 
 /// A failure that ends the turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiError {
     /// The status; `None` when nobody answered.
@@ -185,6 +185,15 @@ pub struct ApiError {
     /// The text shown; a plain one when empty.
     #[serde(default)]
     pub message: String,
+    /// The newest version's own name of the error (`api_error`); none when empty.
+    #[serde(default)]
+    pub api_error: String,
+    /// The API's name of the error. Without one nobody can tell that it was the API that answered.
+    #[serde(default)]
+    pub api_type: String,
+    /// Why the turn ended (`terminal_reason`); the usual reason when empty.
+    #[serde(default)]
+    pub terminal_reason: String,
 }
 
 /// A spent usage window.

@@ -23,6 +23,8 @@ pub enum Row {
     },
     /// A turn of the script has ended: answered, failed, or by a scripted end of the process.
     TurnEnded,
+    /// The history was made shorter.
+    Compacted,
     /// What the session has cost up to here.
     Cost {
         /// In dollars.
@@ -74,7 +76,7 @@ impl Transcript {
             Row::Cost { usd } => self.cost_usd = *usd,
             Row::TaskStarted { task, tool } => self.open_tasks.push((task.clone(), tool.clone())),
             Row::TaskEnded { task } => self.open_tasks.retain(|(open, _)| open != task),
-            Row::Assistant { .. } => {}
+            Row::Assistant { .. } | Row::Compacted => {}
         }
     }
 

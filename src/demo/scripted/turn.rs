@@ -25,7 +25,15 @@ pub(super) enum Cause {
     Schedule,
 }
 
+/// The user's command that makes the history shorter.
+const COMPACT: &str = "/compact";
+
 impl Cause {
+    /// Whether the history is to be made shorter: no request of the script is played.
+    pub(super) fn compacts(&self) -> bool {
+        matches!(self, Cause::User { text, .. } if text == COMPACT)
+    }
+
     pub(super) fn uuids(&self) -> &[String] {
         match self {
             Cause::User { uuids, .. } => uuids,
@@ -94,10 +102,11 @@ pub(super) struct Turn {
 }
 
 /// How a turn fails.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Failure {
     status: Option<u16>,
-    api_error: Option<&'static str>,
+    api_error: String,
+    terminal_reason: String,
     stop_reason: &'static str,
     text: String,
 }
@@ -485,9 +494,9 @@ impl ScriptedAgent {
         self.request(turn);
         self.acknowledge(turn);
         let text = "API Error: Claude Code is unable to respond to this request";
-        let line = self.writer.synthetic(text, "invalid_request", None, self.now);
+        let line = self.writer.synthetic(text, "invalid_request", None, "", self.now);
         self.say(line);
-        turn.failure = Some(Failure { status: None, api_error: None, stop_reason: "refusal", text: text.to_owned() });
+        turn.failure = Some(Failure { stop_reason: "refusal", text: text.to_owned(), ..Failure::default() });
     }
 
     fn retry(&mut self, turn: &mut Turn, retry: Retry) {
@@ -515,9 +524,15 @@ impl ScriptedAgent {
             ("", None) => "API Error: Unable to connect to API (ConnectionRefused)".to_owned(),
             (message, _) => message.to_owned(),
         };
-        let line = self.writer.synthetic(&text, word, error.status, self.now);
+        let line = self.writer.synthetic(&text, word, error.status, &error.api_type, self.now);
         self.say(line);
-        turn.failure = Some(Failure { status: error.status, api_error: None, stop_reason: "stop_sequence", text });
+        turn.failure = Some(Failure {
+            status: error.status,
+            api_error: error.api_error.clone(),
+            terminal_reason: error.terminal_reason.clone(),
+            stop_reason: "stop_sequence",
+            text,
+        });
     }
 
     fn limit(&mut self, turn: &mut Turn, limit: &Limit) {
@@ -531,18 +546,22 @@ impl ScriptedAgent {
             CliVersion::V197 => "You've hit your session limit".to_owned(),
             CliVersion::V332 => "You've hit your 5-hour limit".to_owned(),
         };
-        let line = self.writer.synthetic(&text, "rate_limit", Some(429), self.now);
+        let line = self.writer.synthetic(&text, "rate_limit", Some(429), "", self.now);
         self.say(line);
         turn.failure = Some(Failure {
             status: Some(429),
-            api_error: Some("usage_limit_reached"),
+            api_error: "usage_limit_reached".to_owned(),
+            terminal_reason: String::new(),
             stop_reason: "stop_sequence",
             text,
         });
     }
 
     fn end_turn(&mut self, mut turn: Turn) {
-        if turn.failure.is_none() && turn.text.is_empty() {
+        let compacts = turn.cause.compacts();
+        if compacts {
+            self.acknowledge(&mut turn);
+        } else if turn.failure.is_none() && turn.text.is_empty() {
             self.say_text(&mut turn, "Done.");
         }
         self.end_message(&mut turn, "end_turn");
@@ -557,10 +576,17 @@ impl ScriptedAgent {
             subtype: "success",
             is_error: failure.is_some(),
             status: failure.as_ref().and_then(|failure| failure.status),
-            api_error: failure.as_ref().and_then(|failure| failure.api_error),
+            api_error: failure.as_ref().map(|failure| failure.api_error.as_str()).filter(|name| !name.is_empty()),
             text: Some(text),
-            stop_reason: Some(failure.as_ref().map_or("end_turn", |failure| failure.stop_reason)),
-            terminal_reason: Some(if failure.is_some() && newest { "api_error" } else { "completed" }),
+            stop_reason: match &failure {
+                Some(failure) => Some(failure.stop_reason),
+                None => (!compacts).then_some("end_turn"),
+            },
+            terminal_reason: Some(match &failure {
+                Some(failure) if !failure.terminal_reason.is_empty() => &failure.terminal_reason,
+                Some(_) if newest => "api_error",
+                Some(_) | None => "completed",
+            }),
             num_turns: turn.requests,
             duration_ms: self.now.ms.saturating_sub(turn.began_ms),
             denials: &turn.denials,
@@ -568,7 +594,11 @@ impl ScriptedAgent {
             origin,
             ..ResultFacts::default()
         });
-        if matches!(turn.cause, Cause::User { .. }) {
+        if compacts {
+            if failure.is_none() {
+                self.append(Row::Compacted);
+            }
+        } else if matches!(turn.cause, Cause::User { .. }) {
             self.count_turn();
         }
         self.close_turn(&turn, failure.is_some());

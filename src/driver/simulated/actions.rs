@@ -15,10 +15,27 @@ use crate::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 
 /// What the core says when it takes an agent for hung.
 const HUNG: &str = "end the agent's process";
-/// What it says when it ends a process for another token's sake.
-const LEAVES: [&str; 2] = ["restart the agent with the other token", "wait for the reset"];
+/// What it says when it ends a process for the sake of another token or session.
+const LEAVES: [&str; 3] = ["restart the agent with the other token", "wait for the reset", "begin a new session"];
+/// Why it takes another token when a request was called invalid.
+const REJECTED: &str = "the request was rejected";
 /// A process that was killed in vain is gone at last after this time, if ever, in milliseconds.
 const THAWS_WITHIN_MS: u64 = 600_000;
+
+/// Which step of the ladders against rejections a decision is.
+fn rung(decision: &Decision) -> Option<&'static str> {
+    let rejected = decision.why.starts_with("the provider rejected the request") || decision.why.starts_with(REJECTED);
+    match decision.what.as_str() {
+        "wait and try the credential once more" => Some("refused credential tried once more"),
+        "compact the session" => Some("session compacted"),
+        "begin a new session" => Some("session begun anew"),
+        "wait and ask the critic again" if rejected => Some("rejected review tried again"),
+        what if rejected && what.starts_with("rotate ") => Some("rejected request tried with another token"),
+        what if rejected && what.starts_with("wait ") => Some("rejected request tried again"),
+        "end as failed" if decision.why.contains("in a new session too") => Some("end of the ladder"),
+        _ => None,
+    }
+}
 
 impl World {
     pub(super) fn perform(&mut self, action: Action, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
@@ -127,6 +144,9 @@ impl World {
         if LEAVES.contains(&decision.what.as_str()) {
             self.leaving = true;
         }
+        if let Some(rung) = rung(decision) {
+            self.counts.add(rung);
+        }
         if decision.what != HUNG {
             return Ok(());
         }
@@ -220,12 +240,13 @@ impl World {
         if options.session_id.is_empty() {
             options.session_id = derive_uuid(&options.nonce, "session", 1);
         }
-        let transcript = match &options.open {
-            Open::Unnamed => None,
-            Open::New(_) | Open::Resume(_) | Open::Latest | Open::Fork(_) => self.transcript.clone(),
+        let session = match &options.open {
+            Open::New(id) | Open::Resume(id) | Open::Fork(id) => id.clone(),
+            Open::Unnamed | Open::Latest => options.session_id.clone(),
         };
+        let transcript = self.transcripts.get(&session).cloned();
         let scripted = ScriptedAgent::new(Arc::clone(&self.script), options, transcript, self.critics_ended);
-        let process = Process::new(spawn.role, scripted, spawn.token.clone(), self.now_us);
+        let process = Process::new(spawn.role, scripted, session, spawn.token.clone(), self.now_us);
         self.processes.insert(spawn.proc, process);
         self.started += 1;
         let start_ms = self.dice.between(1, 600);

@@ -119,8 +119,10 @@ struct Told {
 pub(super) struct Laws {
     /// All tokens were refused when this life of the run began: then they are tried once more.
     tries_refused: bool,
-    /// How often each uuid reached the model.
-    taken: BTreeMap<String, u32>,
+    /// How often each uuid reached the model, and in which session.
+    taken: BTreeMap<String, (u32, String)>,
+    /// The journal lost something: a run that goes on by what is left may give a uuid again, to an earlier session.
+    journal_lost: bool,
     /// The turns whose good result was written.
     answered: BTreeSet<String>,
     /// The turn that the agent is in, or was in last.
@@ -129,6 +131,8 @@ pub(super) struct Laws {
     sent: Option<String>,
     /// Under which uuid the user's words were sent.
     words: BTreeMap<String, String>,
+    /// What was said to go on with: to a new session also what the user had said in the one before.
+    retold: BTreeSet<String>,
     /// Turns before which the user's words came.
     owed: BTreeSet<String>,
     /// What the user said during the run.
@@ -157,11 +161,15 @@ pub(super) struct Laws {
 
 impl Laws {
     /// A user turn reached the model.
-    pub(super) fn reached_the_model(&mut self, uuid: &str) -> Result<(), Broken> {
+    pub(super) fn reached_the_model(&mut self, uuid: &str, session: &str) -> Result<(), Broken> {
         self.approved = false;
         self.needs_user = false;
         self.in_turn = Some(uuid.to_owned());
-        let times = self.taken.entry(uuid.to_owned()).or_default();
+        let (times, of) = self.taken.entry(uuid.to_owned()).or_default();
+        if self.journal_lost && of != session {
+            *times = 0;
+        }
+        session.clone_into(of);
         *times += 1;
         if *times > 1 {
             return Err(Law::ExactlyOnce.broken(format!("turn {uuid} reached the model {times} times")));
@@ -315,10 +323,16 @@ impl Laws {
                 return Err(
                     Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent"))
                 );
-            } else if send.kind != TurnKind::Continue && words.is_none() && !self.answered.contains(&before) {
+            } else if !matches!(send.kind, TurnKind::Continue | TurnKind::Compact)
+                && words.is_none()
+                && !self.answered.contains(&before)
+            {
                 return Err(Law::Answered
                     .broken(format!("turn {before} was not answered, and {uuid} ({:?}) is sent", send.kind)));
             }
+        }
+        if send.kind == TurnKind::Continue {
+            self.retold.insert(send.text.clone());
         }
         if matches!(send.kind, TurnKind::Task | TurnKind::Operator)
             && let Some(earlier) = self.words.insert(words.unwrap_or(&send.text).to_owned(), uuid.clone())
@@ -393,11 +407,13 @@ impl Laws {
 
     /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.
     pub(super) fn forget(&mut self) {
+        self.journal_lost = true;
         // Also a turn that had made a verdict stale: the run stands where it was judged.
         self.approved = true;
         self.needs_user = true;
         self.sent = None;
         self.words.clear();
+        self.retold.clear();
         self.owed.clear();
         self.said.clear();
         self.told.clear();
@@ -454,7 +470,8 @@ impl Laws {
             return Err(Law::ExactlyOnce.broken(format!("the run completed, and turn {owed} never reached the model")));
         }
         // Words that were said in a session that was lost are said again with what else was said there.
-        let heard = |text: &String| self.words.keys().any(|words| words.contains(text.as_str()));
+        let told = self.words.keys().chain(&self.retold);
+        let heard = |text: &String| told.clone().any(|words| words.contains(text.as_str()));
         match self.said.iter().find(|text| !heard(text)) {
             Some(lost) => {
                 Err(Law::WordsKept.broken(format!("the run completed, and the user's words were lost: {lost}")))
@@ -512,14 +529,14 @@ mod tests {
         let mut laws = Laws::default();
         assert_eq!(law(laws.send(&send("a", TurnKind::Task))), None);
         assert_eq!(law(laws.clone().send(&send("b", TurnKind::Continue))), Some(Law::ExactlyOnce), "a never arrived");
-        assert_eq!(law(laws.reached_the_model("a")), None);
-        assert_eq!(law(laws.clone().reached_the_model("a")), Some(Law::ExactlyOnce), "twice");
+        assert_eq!(law(laws.reached_the_model("a", "s")), None);
+        assert_eq!(law(laws.clone().reached_the_model("a", "s")), Some(Law::ExactlyOnce), "twice");
         assert_eq!(law(laws.clone().send(&send("b", TurnKind::Feedback))), Some(Law::Answered));
         assert_eq!(law(laws.clone().send(&send("b", TurnKind::Continue))), None);
         laws.answered();
         assert_eq!(law(laws.send(&send("b", TurnKind::Feedback))), None);
         let again = Send { text: "text of a".to_owned(), ..send("c", TurnKind::Operator) };
-        assert!(laws.reached_the_model("b").is_ok());
+        assert!(laws.reached_the_model("b", "s").is_ok());
         laws.answered();
         assert_eq!(law(laws.send(&again)), Some(Law::WordsOnce));
     }
@@ -527,7 +544,7 @@ mod tests {
     #[test]
     fn only_an_innocent_critic_after_the_last_turn_completes_a_run() {
         let mut laws = Laws::default();
-        assert!(laws.send(&send("a", TurnKind::Task)).is_ok() && laws.reached_the_model("a").is_ok());
+        assert!(laws.send(&send("a", TurnKind::Task)).is_ok() && laws.reached_the_model("a", "s").is_ok());
         laws.answered();
         assert_eq!(law(finish(&laws, Outcome::Completed)), Some(Law::HonestOutcome), "nobody agreed");
         laws.critic_said("Fine.\n\n[TASK_COMPLETED]", false);

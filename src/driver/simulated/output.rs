@@ -34,17 +34,23 @@ impl World {
     /// The same for what may lead it to ask something of its provider.
     pub(super) fn with_provider(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
         let before = self.processes.get(&proc).map_or(0, |process| process.tries);
-        let steps = self.provider_says(proc);
+        let (steps, rejected) = self.provider_says(proc);
         let asked = steps.len();
+        let mut played = false;
         self.with_process(proc, |process, now| {
             process.agent.interpose(steps);
             act(process, now);
-            if asked > 0 && process.agent.interposed() == asked {
+            played = asked > 0 && process.agent.interposed() < asked;
+            if asked > 0 && !played {
                 // Nothing was asked of the provider after all.
                 process.tries = before;
             }
             process.agent.interpose(Vec::new());
-        })
+        })?;
+        if let Some(rejected) = rejected.filter(|_| played) {
+            self.counts.add(rejected);
+        }
+        Ok(())
     }
 
     fn pump(&mut self, proc: ProcId) -> Result<(), Broken> {
@@ -63,7 +69,7 @@ impl World {
                         process.exit.stderr_tail = line;
                     }
                 }
-                Effect::Append(row) => self.append(&row)?,
+                Effect::Append(row) => self.append(proc, &row)?,
                 Effect::CountCritic => self.critics_ended += 1,
                 Effect::WriteFile { .. } | Effect::EditFile { .. } => {
                     self.tree += 1;
@@ -129,16 +135,21 @@ impl World {
         }
     }
 
-    fn append(&mut self, row: &Row) -> Result<(), Broken> {
-        self.transcript.get_or_insert_default().add(row);
+    fn append(&mut self, proc: ProcId, row: &Row) -> Result<(), Broken> {
+        let session = self.processes.get(&proc).map(|process| process.session.clone()).unwrap_or_default();
+        if matches!(row, Row::Compacted) {
+            self.counts.add("history made shorter");
+            self.rejections.compacted(&session);
+        }
+        self.transcripts.entry(session.clone()).or_default().add(row);
         match row {
-            Row::User { uuid: Some(uuid), .. } => self.laws.reached_the_model(uuid),
+            Row::User { uuid: Some(uuid), .. } => self.laws.reached_the_model(uuid, &session),
             Row::User { uuid: None, .. } => Err(Law::ExactlyOnce.broken("a turn without a uuid reached the model")),
             Row::TaskStarted { .. } | Row::TaskEnded { .. } => {
                 self.laws.task(matches!(row, Row::TaskStarted { .. }));
                 Ok(())
             }
-            Row::Assistant { .. } | Row::TurnEnded | Row::Cost { .. } => Ok(()),
+            Row::Assistant { .. } | Row::TurnEnded | Row::Compacted | Row::Cost { .. } => Ok(()),
         }
     }
 

@@ -15,6 +15,10 @@ const PROGRESS_INTERVAL_US: u64 = 1_000_000;
 pub(super) struct Process {
     pub(super) role: Role,
     pub(super) agent: ScriptedAgent,
+    /// The session that it is in; of a fork, the one that it was forked from.
+    pub(super) session: String,
+    /// It was asked to make the history shorter.
+    pub(super) compacts: bool,
     /// It has not exited, died or been killed.
     pub(super) alive: bool,
     /// It was killed and is not gone: it does nothing any more.
@@ -96,10 +100,18 @@ pub(super) enum Heard {
 }
 
 impl Process {
-    pub(super) fn new(role: Role, agent: ScriptedAgent, token: Option<TokenId>, now_us: u64) -> Process {
+    pub(super) fn new(
+        role: Role,
+        agent: ScriptedAgent,
+        session: String,
+        token: Option<TokenId>,
+        now_us: u64,
+    ) -> Process {
         Process {
             role,
             agent,
+            session,
+            compacts: false,
             alive: true,
             frozen: false,
             reading: true,

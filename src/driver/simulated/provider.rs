@@ -299,7 +299,10 @@ impl Answer {
     }
 
     fn failure(status: Option<u16>, error: &str) -> Answer {
-        let failed = ApiError { status, error: error.to_owned(), message: String::new() };
-        Answer { steps: vec![Step::ApiError(failed)], tries_again: false }
+        Answer::fails(ApiError { status, error: error.to_owned(), ..ApiError::default() })
+    }
+
+    pub(super) fn fails(error: ApiError) -> Answer {
+        Answer { steps: vec![Step::ApiError(error)], tries_again: false }
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 
 use super::laws::{Broken, Law};
+use super::provider::Answer;
+use super::rejections::Request;
 use super::world::{Event, World};
 use crate::core::{Input, LimitQuestion, OperatorInput, ProcId, TokenId};
 use crate::demo::scripted::Step;
@@ -14,13 +16,20 @@ const OAUTH_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 const ODD_VARIABLE: &str = "LD_PRELOAD";
 
 impl World {
-    /// What the provider makes of the next request of this process.
-    pub(super) fn provider_says(&mut self, proc: ProcId) -> Vec<Step> {
+    /// What the provider makes of the next request of this process; and how it is called when it is rejected.
+    pub(super) fn provider_says(&mut self, proc: ProcId) -> (Vec<Step>, Option<&'static str>) {
         let now_ms = self.true_ms();
         let Some(process) = self.processes.get(&proc).filter(|process| process.acts() && !process.agent.hangs()) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let (token, tries) = (process.has.clone(), process.tries);
+        let (session, compacts) = (process.session.as_str(), process.compacts);
+        let request = Request { session, token: token.as_ref(), compacts, version: self.cli.version, now_ms };
+        if self.faults_on
+            && let Some((error, kind)) = self.rejections.answer(request)
+        {
+            return (Answer::fails(error).steps, Some(kind));
+        }
         let answer = self.provider.answer(
             &mut self.dice,
             &self.rates,
@@ -33,7 +42,7 @@ impl World {
         if let Some(process) = self.processes.get_mut(&proc) {
             process.tries = if answer.tries_again { tries + 1 } else { 0 };
         }
-        answer.steps
+        (answer.steps, None)
     }
 
     /// The answer to a report or a look; it may come late, and twice.

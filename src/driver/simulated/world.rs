@@ -12,6 +12,7 @@ use super::laws::{Broken, Law, Laws};
 use super::process::Process;
 use super::provider::Provider;
 use super::rates::{Cli, Every, Rates, plan};
+use super::rejections::Rejections;
 use super::script::{mended, script};
 use super::trace::Trace;
 use super::{Night, is_long};
@@ -47,6 +48,8 @@ const CHATTER: u64 = 0x6c69_6665;
 const SILENCE_SLACK_MS: u64 = 40_000;
 /// How long the end may take after the user has asked for it: every rung of the ladder, each time with a late timer.
 const SHUTDOWN_WITHIN_US: u64 = 60 * 1_000_000;
+/// By this a turn that makes the history shorter is known.
+const COMPACTS: &str = r#""/compact""#;
 /// What the journal keeps while the disk is full, in bytes: little, so that losses are seen.
 const BACKLOG_BYTES: (u64, u64) = (2_048, 128 * 1_024);
 
@@ -133,12 +136,14 @@ pub(super) struct World {
     alarm: bool,
     /// A kill from outside comes within this time.
     pub(super) kills_within_ms: u64,
-    pub(super) transcript: Option<Transcript>,
+    /// What stands in each session's record.
+    pub(super) transcripts: BTreeMap<String, Transcript>,
     pub(super) critics_ended: usize,
     pub(super) tree: u64,
     pub(super) trees: BTreeMap<MeasureId, u64>,
     pub(super) running_check: Option<CheckId>,
     pub(super) provider: Provider,
+    pub(super) rejections: Rejections,
     pub(super) faults_on: bool,
     faults_stopped_us: u64,
     due: Due,
@@ -195,12 +200,13 @@ impl World {
             chatter: seed.is_multiple_of(4).then(|| Dice::new(seed ^ CHATTER)),
             alarm: !seed.is_multiple_of(3),
             kills_within_ms: if long { LONG_NIGHT_MS } else { 90_000 },
-            transcript: None,
+            transcripts: BTreeMap::new(),
             critics_ended: 0,
             tree: 0,
             trees: BTreeMap::new(),
             running_check: None,
             provider,
+            rejections: Rejections::draw(seed, long),
             faults_on: true,
             faults_stopped_us: 0,
             due,
@@ -349,6 +355,9 @@ impl World {
             Event::Input(proc, bytes, turn) => {
                 let line = String::from_utf8_lossy(&bytes);
                 let line = line.trim_end_matches('\n');
+                if turn && let Some(process) = self.processes.get_mut(&proc) {
+                    process.compacts = line.contains(COMPACTS);
+                }
                 let reads = |process: &mut Process, now| {
                     process.turns_in_transit -= usize::from(turn);
                     if process.reading {
@@ -615,9 +624,10 @@ impl World {
 
     /// What the session's record says of an unanswered turn; in every other night there is no record to look into.
     pub(super) fn turn_recorded(&self) -> Option<bool> {
-        let (_, turn) = self.core.unanswered_turn()?;
+        let (session, turn) = self.core.unanswered_turn()?;
+        let transcript = self.transcripts.get(session);
         let readable = self.plan.seed.bytes().fold(0u8, |sum, byte| sum.wrapping_add(byte)) % 2 == 0;
-        self.transcript.as_ref().filter(|_| readable).map(|transcript| transcript.has_turn(&turn.0))
+        transcript.filter(|_| readable).map(|transcript| transcript.has_turn(&turn.0))
     }
 
     /// A finished run asks for nothing, whatever still comes in.

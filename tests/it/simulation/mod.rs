@@ -18,6 +18,7 @@ const FAULTS: &[&str] = &[
     "compaction",
     "crash",
     "credential command failed",
+    "credits required",
     "crowded window",
     "death of ccc",
     "death with a full disk",
@@ -27,26 +28,36 @@ const FAULTS: &[&str] = &[
     "exchange without effect",
     "failed check",
     "failed request",
+    "filtered answer",
     "finished run gone on with",
     "forbidden tool",
     "full disk",
     "garbage",
     "half line",
+    "history made shorter",
     "huge line",
     "kill from outside",
     "late completion",
     "late timer",
     "machine sleep",
+    "missing permission",
     "model refusal",
+    "network answers 403",
+    "network answers 407",
     "news of another ccc",
     "news of the journal",
     "orphan",
+    "prompt too long",
     "question answered",
     "question not answered",
+    "refusal that heals",
+    "rejected history",
+    "rejected task",
     "request for the end",
     "scheduled turn",
     "signals ignored",
     "spawn failed",
+    "spend limit",
     "spent window",
     "stall",
     "stdin not read",
@@ -58,6 +69,17 @@ const FAULTS: &[&str] = &[
     "unkillable process",
     "unknown message",
     "words of the user",
+];
+
+/// The steps of the ladders against a request or a credential that is rejected; each is to be taken.
+const RUNGS: &[&str] = &[
+    "refused credential tried once more",
+    "rejected request tried again",
+    "rejected review tried again",
+    "rejected request tried with another token",
+    "session compacted",
+    "session begun anew",
+    "end of the ladder",
 ];
 
 #[test]
@@ -87,7 +109,7 @@ fn two_thousand_nights_keep_every_law_and_come_to_an_end() {
     for outcome in ["completed", "needs_user", "budget", "stuck", "limits", "failed", "interrupted", "lost journal"] {
         assert!(outcomes.of(outcome) > 0, "no night ended as {outcome}: {outcomes:?}");
     }
-    let absent: BTreeSet<&&str> = FAULTS.iter().filter(|fault| faults.of(fault) == 0).collect();
+    let absent: BTreeSet<&&str> = FAULTS.iter().chain(RUNGS).filter(|fault| faults.of(fault) == 0).collect();
     assert!(absent.is_empty(), "these never happened: {absent:?}");
     assert!(processes > 6_000 && rotations > 100 && eight_hours > 5, "{processes}, {rotations}, {eight_hours}");
 }
