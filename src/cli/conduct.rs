@@ -18,9 +18,9 @@ use crate::guard::TreeLock;
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
 };
-use crate::process;
+use crate::process::{self, LentTerminal};
 use crate::tokens::without_credentials;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, Style};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenModes, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
 const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
@@ -379,10 +379,11 @@ fn at_a_terminal() -> bool {
 /// that of a completed run.
 fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
     let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
+    let interface = plan.agent.program();
     context.printer.talk(format_args!(
-        "going on in {} --resume {session_id}\n(leave it to come back here; --no-hand-over ends at once)",
-        plan.agent.program()
+        "the session continues in the interface of {interface}; leave it to end (--no-hand-over ends without it)"
     ));
+    let lent = LentTerminal::of_stdin();
     let left = Command::new(&plan.agent_program)
         .args(["--resume", session_id])
         .args(plan.agent.args_for_hand_over(&plan.agent_args))
@@ -390,9 +391,17 @@ fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) ->
         .env_clear()
         .envs(env.0.iter().map(|(name, value)| (name, value)))
         .status();
-    if let Err(error) = left {
-        context.printer.warn(format_args!("{}: {error}", plan.agent_program));
-    }
+    drop(lent);
+    let trouble = match left {
+        Ok(status) if status.success() => return Ok(ExitCode::COMPLETED),
+        Ok(status) => {
+            // It has not tidied up.
+            context.printer.talk_raw(ScreenModes::ALL_OFF);
+            status.to_string()
+        }
+        Err(error) => format!("it could not be started: {error}"),
+    };
+    context.printer.warn(format_args!("the interface of {interface}: {trouble}; the run is completed all the same"));
     Ok(ExitCode::COMPLETED)
 }
 

@@ -217,8 +217,7 @@ mod tests {
         let written = Written::default();
         let printer = Printer::to(Box::new(io::sink()), Box::new(written.clone())).with_columns(80);
         printer.error(&error.message, error.hint.as_deref());
-        let text = String::from_utf8(written.0.lock().expect("lock").clone()).expect("UTF-8");
-        text
+        String::from_utf8(written.0.lock().expect("lock").clone()).expect("UTF-8")
     }
 
     /// No row is wider than the terminal but a word or a command, which is copied whole.

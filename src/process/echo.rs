@@ -37,6 +37,12 @@ impl TypedEcho {
         TypedEcho { keys, saved: Mutex::new(None) }
     }
 
+    /// This terminal.
+    #[cfg(test)]
+    fn of(keys: OwnedFd) -> TypedEcho {
+        TypedEcho { keys: Some(keys), saved: Mutex::new(None) }
+    }
+
     /// From now on nothing of what is typed is shown. Ctrl-C and Ctrl-Z go on being signals. While the terminal is another
     /// job's, nothing is changed.
     pub fn quiet(&self) {
@@ -69,4 +75,35 @@ impl Drop for TypedEcho {
 /// Whether the shell has given the terminal to our job.
 fn is_ours(keys: &OwnedFd) -> bool {
     tcgetpgrp(keys).map_or(true, |group| group == rustix::process::getpgrp())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+    use super::TypedEcho;
+    use crate::process::pty::{SystemPtys, open};
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_as_it_was() {
+        let pair = open(&SystemPtys, 80, 24).expect("a terminal");
+        let modes = || tcgetattr(&pair.slave).expect("its modes");
+        let mut users = modes();
+        users.local_modes.insert(LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(&pair.slave, OptionalActions::Now, &users).expect("modes of a user");
+        let before = modes();
+        assert!(before.local_modes.contains(LocalModes::ECHO));
+        let typing = TypedEcho::of(pair.slave.try_clone().expect("a descriptor"));
+        let unwound = catch_unwind(AssertUnwindSafe(move || {
+            typing.quiet();
+            assert!(!modes().local_modes.contains(LocalModes::ECHO), "nothing is shown");
+            assert!(modes().local_modes.contains(LocalModes::ISIG), "Ctrl-C is a signal all the same");
+            panic!("in the middle of a run");
+        }));
+        assert_eq!(unwound.expect_err("it panicked").downcast_ref(), Some(&"in the middle of a run"));
+        let after = tcgetattr(&pair.slave).expect("its modes");
+        assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    }
 }

@@ -114,6 +114,10 @@ impl ScreenModes {
         }
     }
 
+    /// What switches off all that an interface may have left on when nobody has followed it. On a terminal in order it
+    /// does nothing; 1047 leaves the alternate screen without moving the cursor, which 1049 does.
+    pub const ALL_OFF: &'static str = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?2026l\x1b[>4m\x1b[<u\x1b[?1047l\x1b[?7h\x1b[?25h\x1b[0m";
+
     /// Whether the program paints on the alternate screen.
     #[must_use]
     pub fn is_alternate(&self) -> bool {

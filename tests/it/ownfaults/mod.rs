@@ -12,6 +12,7 @@ mod death;
 mod death_real;
 mod disk;
 mod flood;
+mod hand_over;
 mod job;
 mod resume;
 mod screen;
