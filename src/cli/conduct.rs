@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
-use super::{CliError, Context, ErrorKind, ExitCode};
+use super::{CliError, Context, ErrorKind, ExitCode, left};
 use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
@@ -154,6 +154,8 @@ pub(super) fn go_on(
     if swept.killed > 0 {
         context.printer.talk(format_args!("{} process(es) left by the dead run were ended", swept.killed));
     }
+    // A daemon with an environment of its own carries no mark.
+    left::end_of_dead_run(&run_dir, context);
     let redactor = night.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
@@ -221,6 +223,7 @@ fn conduct(
     let plan = life.core.plan().clone();
     let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     process::become_subreaper();
+    left::record(&run_dir, context);
     let style = Style::decide(
         io::stderr().is_terminal(),
         context.env.get("NO_COLOR").and_then(|value| value.to_str()),
@@ -277,6 +280,7 @@ fn conduct(
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
     let finish = last_words(end, &run_dir, context);
+    left::end_of_run(&run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
     drop(tree_lock);

@@ -17,6 +17,7 @@ mod diagnostics;
 mod dispatch;
 mod error;
 mod exit;
+mod left;
 mod misuse;
 mod printer;
 mod recording;

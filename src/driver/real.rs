@@ -28,7 +28,9 @@ use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, 
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
-use crate::process::{Cancel, Child, Transport, TypedEcho, kill_children, reap_orphans, stop_children, stop_own_job};
+use crate::process::{
+    Cancel, Child, Transport, TypedEcho, kill_children, observe_children, reap_orphans, stop_children, stop_own_job,
+};
 use crate::ui::{Piece, Printer, Screen, Standing};
 
 /// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
@@ -314,6 +316,7 @@ impl World {
                     pulse.next_in(beat_interval, &self.clock);
                     if self.clock.late(beaten) + LATE >= BEAT_INTERVAL {
                         beaten = self.clock.instant_now();
+                        observe_children();
                         self.beat();
                     }
                     let now = self.moment();

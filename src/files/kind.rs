@@ -29,6 +29,8 @@ pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB)
 pub const TOKENS: FileKind = kind("file of tokens", MIB);
 /// `tokens.json` and `usage-cache.json`.
 pub const SHARED_STATE: FileKind = kind("shared state file", 4 * MIB);
+/// The processes that a run has started.
+pub const PROCESSES: FileKind = kind("record of processes", MIB);
 /// `run.json`.
 pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
 /// What is remembered of a project: consent, and the prompt of the last run.

@@ -26,6 +26,9 @@
 //! the PTY or pipe of the child that the process still holds, and, for orphans that came to us ([`become_subreaper`]), elimination.
 //! An orphan that could be another living child's is left to that child's end.
 //!
+//! When ccc is killed, the next one has the cookie ([`sweep_run`]) and the record of what was seen below the children
+//! ([`record_descendants`], [`end_recorded`]): a daemon with an environment of its own is known by its pid and its start.
+//!
 //! # What this module relies on
 //!
 //! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output stands still.
@@ -55,6 +58,7 @@ mod monitor;
 mod outer;
 mod output;
 mod pty;
+mod record;
 mod registry;
 mod remains;
 mod signal;
@@ -75,7 +79,11 @@ pub use lent::LentTerminal;
 pub use outer::{Loan, OuterTerminal, own_job_can_stop, stop_own_job};
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
+pub use record::Survivor;
+pub use registry::{observe_children, record_descendants};
 pub use signal::Signal;
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, GuestSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use standstill::{Stopped, stop_children};
-pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, kill_children, reap_orphans, sweep_run};
+pub use sweep::{
+    SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, kill_children, reap_orphans, sweep_run,
+};

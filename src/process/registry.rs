@@ -1,15 +1,17 @@
-//! The children of ours that live. Whoever looks for orphans asks here first.
+//! The children of ours that live. A search for orphans asks here first.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
+use super::record::Record;
 use super::signal::Signal;
-use super::table;
+use super::table::{self, Process};
 
 /// How many processes are remembered per child as seen below it. Past it those that are gone are forgotten.
 const SEEN_LIMIT: usize = 4096;
@@ -30,12 +32,14 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Remembers what is below the child now, so that it is known for the child's when it has become an orphan with a clean environment.
-    pub(super) fn observe(&mut self) {
+    /// Gives what that is.
+    pub(super) fn observe(&mut self) -> Vec<Process> {
         let below = table::descendants(self.pid, SEEN_LIMIT);
         if self.seen.len() + below.len() > SEEN_LIMIT {
             self.seen.retain(|pid, start| table::look_up(*pid).is_some_and(|p| p.start_ticks == *start));
         }
         self.seen.extend(below.iter().map(|p| (p.pid, p.start_ticks)));
+        below
     }
 }
 
@@ -44,13 +48,20 @@ impl Entry {
 pub(super) struct Registry {
     pub(super) entries: Vec<Entry>,
     starts: u64,
+    /// Where what was seen below the children is written down, when it is.
+    record: Option<Arc<Mutex<Record>>>,
     /// Since when the children stand still with ccc, and for how long they had before.
     still_since: Option<Instant>,
     stood_still: Duration,
 }
 
-static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { entries: Vec::new(), starts: 0, still_since: None, stood_still: Duration::ZERO });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    entries: Vec::new(),
+    starts: 0,
+    record: None,
+    still_since: None,
+    stood_still: Duration::ZERO,
+});
 
 /// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
@@ -128,7 +139,21 @@ impl Registry {
         self.entries.iter().any(|entry| entry.pid == pid)
     }
 
-    /// Forgets the child without reaping it; whoever reaps orphans will.
+    /// The orphans that came to us, with all that is below them.
+    fn orphans(&self) -> Vec<Process> {
+        let us = std::process::id();
+        let Some(session) = table::look_up(us).map(|process| process.session) else { return Vec::new() };
+        let mut found = Vec::new();
+        for pid in table::children(us).into_iter().filter(|pid| !self.knows(*pid)) {
+            if let Some(process) = table::look_up(pid).filter(|process| !process.zombie && process.session != session) {
+                found.push(process);
+                found.extend(table::descendants(pid, SEEN_LIMIT));
+            }
+        }
+        found
+    }
+
+    /// Forgets the child without reaping it; [`super::reap_orphans`] does that.
     pub(super) fn forget(&mut self, spawn_id: &str) {
         self.entries.retain(|entry| entry.spawn_id != spawn_id);
     }
@@ -157,9 +182,35 @@ pub(super) fn reap(child: &Registered) {
 
 /// Looks at what is below the child, see [`Entry::observe`].
 pub(super) fn observe(child: &Registered) {
-    if let Some(entry) = lock().entry(&child.spawn_id) {
-        entry.observe();
-    }
+    observe_where(|entry| entry.spawn_id == child.spawn_id);
+}
+
+/// Looks at what is below every child, and at the orphans that came to us. Meant to be called now and then: a child that is
+/// silent is not looked at otherwise.
+pub fn observe_children() {
+    observe_where(|_| true);
+}
+
+fn observe_where(is_meant: impl Fn(&Entry) -> bool) {
+    let mut registry = lock();
+    let mut seen: Vec<Process> =
+        registry.entries.iter_mut().filter(|entry| is_meant(entry)).flat_map(Entry::observe).collect();
+    let Some(record) = registry.record.clone() else { return };
+    seen.extend(registry.orphans());
+    // A disk that hangs must not keep children from being started and reaped.
+    drop(registry);
+    record.lock().unwrap_or_else(PoisonError::into_inner).add(&seen);
+}
+
+/// From now on what is seen below the children is written into this file, after what of `earlier`, the text of an earlier
+/// record, still lives. See [`super::end_recorded`].
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn record_descendants(file: File, earlier: &str) -> io::Result<()> {
+    let record = Record::begin(file, earlier)?;
+    lock().record = Some(Arc::new(Mutex::new(record)));
+    Ok(())
 }
 
 /// Sends a signal to the child, or to its process group, unless it was reaped.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::record::Names;
 use super::registry::{self, Entry, Registry};
 use super::spec::{RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::table::{self, Environment, Process, Table};
@@ -93,8 +94,8 @@ fn was_seen(child: &Entry, process: &Process) -> bool {
     child.seen.get(&process.pid) == Some(&process.start_ticks)
 }
 
-/// What the cookie says: this child's, another living child's, or nothing of either. Not sure is he who looked while the process was about
-/// to execute a program: it has no environment then.
+/// What the cookie says: this child's, another living child's, or nothing of either. A process that is about to execute a program has no
+/// environment for a moment: then `sure` becomes false.
 fn by_environment(process: &Process, child: &Entry, others: &[&Entry], sure: &mut bool) -> Option<bool> {
     if process.zombie {
         return None;
@@ -122,18 +123,13 @@ fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&E
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 
-/// The remains of a dead run: whoever carries its id in the environment, and what is below. Ourselves, our ancestors (a terminal multiplexer
+/// The remains of a dead run: what carries its id in the environment, and what is below. Ourselves, our ancestors (a terminal multiplexer
 /// that an agent had started may be one) and what belongs to a living child of ours are left out.
 pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
     let Some(us) = Ourselves::find(table) else {
         return Found::nothing();
     };
-    let mut foreign = ancestors(table, us.pid);
-    for entry in &registry.entries {
-        foreign.insert(entry.pid);
-        foreign.extend(table.iter().filter(|p| was_seen(entry, p) || p.session == entry.pid).map(|p| p.pid));
-    }
-    foreign.extend(table.iter().filter(|p| us.may_be_remains(p) && is_living_childs(registry, p)).map(|p| p.pid));
+    let foreign = not_a_dead_runs(registry, &us, table);
     let mut found: BTreeSet<u32> = table
         .iter()
         .filter(|p| us.may_be_remains(p) && !p.zombie && !foreign.contains(&p.pid))
@@ -146,6 +142,34 @@ pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found 
     close_over(table, &us, &mut found, &foreign);
     // Once per start: here a second look costs nothing that matters.
     Found { processes: pick(table, &found), sure: false }
+}
+
+/// The remains of a dead run by its record: what was seen below its children, and what is below that now. Left out is the
+/// same as in [`of_run`].
+pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
+    let Some(us) = Ourselves::find(table) else {
+        return Found::nothing();
+    };
+    let foreign = not_a_dead_runs(registry, &us, table);
+    let mut found: BTreeSet<u32> = table
+        .iter()
+        .filter(|p| us.may_be_remains(p) && !p.zombie && !foreign.contains(&p.pid))
+        .filter(|p| names.contains(&(p.pid, p.start_ticks)))
+        .map(|p| p.pid)
+        .collect();
+    close_over(table, &us, &mut found, &foreign);
+    Found { processes: pick(table, &found), sure: false }
+}
+
+/// Our ancestors, and what belongs to a living child of ours.
+fn not_a_dead_runs(registry: &Registry, us: &Ourselves, table: &Table) -> BTreeSet<u32> {
+    let mut foreign = ancestors(table, us.pid);
+    for entry in &registry.entries {
+        foreign.insert(entry.pid);
+        foreign.extend(table.iter().filter(|p| was_seen(entry, p) || p.session == entry.pid).map(|p| p.pid));
+    }
+    foreign.extend(table.iter().filter(|p| us.may_be_remains(p) && is_living_childs(registry, p)).map(|p| p.pid));
+    foreign
 }
 
 fn is_living_childs(registry: &Registry, process: &Process) -> bool {

@@ -8,6 +8,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal as RawSignal, WaitId, WaitIdOptions, waitid};
 
+use super::record::{self, Survivor};
 use super::registry::{self, Registered, Registry};
 use super::remains::{self, Found};
 use super::signal::Signal;
@@ -75,6 +76,25 @@ pub fn sweep_run(run_id: &str) -> Swept {
     sweep(|registry, table| remains::of_run(registry, run_id, table), Reach::Process)
 }
 
+/// Kills what is left of a run by its record ([`super::record_descendants`]): what was seen below its children and is the
+/// same process still, by pid and start, with all that is below. Gives what was found, and whether it was ended.
+pub fn end_recorded(record: &str) -> Vec<Survivor> {
+    let names = record::named(record);
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let found = remains::of_record(&registry::lock(), &names, &Table::read()).processes;
+    let mut survivors: Vec<(Survivor, Process)> = found.iter().map(|p| (Survivor::of(p), *p)).collect();
+    if survivors.is_empty() {
+        return Vec::new();
+    }
+    sweep(|registry, table| remains::of_record(registry, &names, table), Reach::Process);
+    for (survivor, process) in &mut survivors {
+        survivor.ended = !survivor.lives(process);
+    }
+    survivors.into_iter().map(|(survivor, _)| survivor).collect()
+}
+
 /// Kills the remains of an exited, unreaped child.
 pub(super) fn sweep_child(child: &Registered) -> Swept {
     sweep(
@@ -91,7 +111,7 @@ pub(super) fn sweep_child(child: &Registered) -> Swept {
 
 /// Kills a child with everything below it. Returns at once; the rest is the sweep's after the child's exit.
 pub(super) fn kill_tree(child: &Registered) {
-    // Whoever stands still starts nothing while we look.
+    // A process that is stopped starts nothing while we look.
     registry::signal(child, Signal::Stop, true);
     let mut registry = registry::lock();
     if let Some(entry) = registry.entry(&child.spawn_id) {
@@ -106,8 +126,8 @@ pub(super) fn kill_tree(child: &Registered) {
     registry::signal(child, Signal::Kill, false);
 }
 
-/// Kills every living child with everything below it, whoever waits for it. Returns at once. Meant for who leaves
-/// without waiting for the threads that would have ended them.
+/// Kills every living child with everything below it, whatever thread waits for it. Returns at once. Meant for a ccc that
+/// leaves without waiting for the threads that would have ended them.
 pub fn kill_children() {
     let children: Vec<Registered> = registry::lock().children();
     for child in &children {

@@ -138,9 +138,29 @@ pub(super) fn descendants(pid: u32, limit: usize) -> Vec<Process> {
 
 /// A process in words: its program and its pid.
 pub(super) fn describe(process: &Process) -> String {
+    format!("{} (pid {})", name(process.pid), process.pid)
+}
+
+/// The name of a process's program.
+pub(super) fn name(pid: u32) -> String {
     let mut buffer = [0; 64];
-    let name = read_once(&format!("/proc/{}/comm", process.pid), &mut buffer).unwrap_or_default();
-    format!("{} (pid {})", String::from_utf8_lossy(name).trim_end(), process.pid)
+    let name = read_once(&format!("/proc/{pid}/comm"), &mut buffer).unwrap_or_default();
+    String::from_utf8_lossy(name).trim_end().to_owned()
+}
+
+/// Which boot and which pid namespace pids and starts belong to.
+pub(super) fn here() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("boot {} {}", boot.trim(), namespace.display())
+}
+
+/// The wall time of so many clock ticks after boot.
+pub(super) fn unix_ms(ticks: u64) -> Option<i64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let boot_s: i64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    let after_ms = ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1);
+    boot_s.checked_mul(1_000)?.checked_add(i64::try_from(after_ms).ok()?)
 }
 
 /// Another process's environment, as it was when the process began to execute.

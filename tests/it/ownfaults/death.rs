@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, acts, forever, is_line_with, two_turns};
-use crate::night::harness::{Ended, Running, action, input};
+use crate::night::harness::{Ended, Running, action, input, look_until};
 
 /// Resumes the killed run with the plain script, and asserts that it ends as if nothing had been.
 fn goes_on<'w>(world: &'w World, script: &Value) -> Ended<'w> {
@@ -89,6 +89,51 @@ fn killed_in_a_tool_with_a_grandchild_in_a_session_of_its_own() {
     let left = std::fs::read_to_string(world.ground.home().join("old-pids")).expect("the pids");
     assert!(left.lines().count() >= 3, "agent, shell and grandchild were alive: {left}");
     goes_on(&world, &two_turns());
+}
+
+/// A daemon that hides its origin: two forks, a session and an environment of its own, all output closed. It writes its pid.
+fn daemon(file: &std::path::Path) -> String {
+    let made = format!("{}.new", file.display());
+    format!(
+        "(env -i /usr/bin/setsid /bin/sh -c '(/bin/sleep 617 & echo $! > {made}; /bin/mv {made} {file})' </dev/null >/dev/null 2>&1 &); sleep 0.1",
+        file = file.display()
+    )
+}
+
+fn is_sleeping(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("617"))
+}
+
+#[test]
+fn a_daemon_without_a_mark_is_named_and_ended_by_the_resumption() {
+    let world = World::new(&Value::Null);
+    let marker = world.ground.home().join("daemon");
+    let start =
+        json!({"tool": {"name": "Bash", "input": {"command": daemon(&marker)}, "real": true, "unchecked": true}});
+    world.play(&instead("agent", 0, json!([start, {"say": "It runs."}, forever()])));
+    let running = world.start(&[]);
+    let pid = world.until_file("daemon").trim().to_owned();
+    let record = world.run_dir().join("processes");
+    look_until("the daemon in the record", || {
+        std::fs::read_to_string(&record).ok().filter(|text| text.contains(&format!("pid {pid} start ")))
+    });
+    world.kill(running);
+    assert!(is_sleeping(&pid), "the premise: it survives ccc");
+    // The same line, but of a process that started at another time: that pid is another process's now.
+    let bystander = std::process::Command::new("sleep").arg("617").spawn().expect("sleep");
+    let mut text = std::fs::read_to_string(&record).expect("the record");
+    text.push_str(&format!("pid {} start 1.\n", bystander.id()));
+    std::fs::write(&record, text).expect("written");
+    let ended = goes_on(&world, &two_turns());
+    let named = format!("sleep (pid {pid}, since ");
+    let line = ended.stderr.lines().find(|line| line.contains(&named)).unwrap_or_else(|| panic!("{}", ended.stderr));
+    assert!(line.ends_with(") was left by the dead run and was ended"), "{line}");
+    assert!(!is_sleeping(&pid), "it was ended");
+    assert!(is_sleeping(&bystander.id().to_string()), "another process was spared");
+    assert!(!record.exists(), "nothing is left that would have to be known");
+    let mut bystander = bystander;
+    bystander.kill().expect("killed");
+    bystander.wait().expect("reaped");
 }
 
 #[test]
