@@ -214,7 +214,7 @@ mod tests {
         let fifo = dir.path().join("held");
         let kind = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
-        // Both wait for a writer that never comes; whoever of them is left would be a reader.
+        // Both wait for a writer that never comes; one that is left over would be a reader.
         let line = format!("(sh -c 'read -r x < {0}') & read -r y < {0}", fifo.display());
         let error = fetch(&line, Some("300ms")).expect_err("it cannot end");
         assert_eq!(error, FetchError::TimedOut { label: "work".to_owned(), timeout_ms: 300 });

@@ -49,7 +49,7 @@ pub enum UrlFault {
     /// Its scheme is neither `https` nor `http`.
     #[error("begins with another scheme than https")]
     OtherScheme,
-    /// `http` to another machine: whoever is in between reads the token.
+    /// `http` to another machine: every machine in between can read the token.
     #[error("is plain http to another machine, where anybody in between could read the token; use https")]
     PlainHttp,
     /// It holds a user or a password.
@@ -91,7 +91,7 @@ pub enum HostError {
     },
 }
 
-/// The base URLs of all services. One that makes no sense is an error only for who asks there.
+/// The base URLs of all services. One that makes no sense is an error only when it is asked.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     bases: BTreeMap<Service, Result<BaseUrl, HostError>>,

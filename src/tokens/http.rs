@@ -23,7 +23,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub const BODY_LIMIT_BYTES: u64 = 256 * 1024;
 /// How much an answer's headers may take, in bytes.
 const HEADERS_LIMIT_BYTES: usize = 64 * 1024;
-/// How ccc calls itself. It says who asks; it never passes for another program.
+/// How ccc calls itself. It names ccc and never passes for another program.
 const USER_AGENT: &str = concat!("ccc/", env!("CARGO_PKG_VERSION"));
 
 /// Variables that name a proxy for `https`, the first that is set counts. Nothing on this machine is asked by a proxy.
@@ -38,7 +38,7 @@ const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 pub struct Http {
     hosts: Hosts,
     near: Agent,
-    /// What could not be set up is an error for who asks across the network, and for nobody else.
+    /// What could not be set up is an error of a question across the network only.
     far: Result<Far, HttpFault>,
 }
 

@@ -128,8 +128,8 @@ impl Pool {
         self.credentials.iter().find(|credential| credential.id() == *id)
     }
 
-    /// What is known about each token, in the pool's order. Whether a reset has passed is not judged here: that is for whoever
-    /// chooses among the tokens, by one clock ([`crate::core::pool`]). A refusal counts for the very value that was refused.
+    /// What is known about each token, in the pool's order. Whether a reset has passed is not judged here but by the
+    /// choice among the tokens, with one clock ([`crate::core::pool`]). A refusal counts for the very value that was refused.
     #[must_use]
     pub fn facts(&self, states: &TokenStates) -> Vec<TokenFact> {
         let facts = self.credentials.iter().map(|credential| {
@@ -517,7 +517,10 @@ mod tests {
             window("seven_day", Some(0.4), Some(NOW_MS / 1000 + 1)),
             window("other", None, None),
         ];
-        assert_eq!(facts[0].windows, of_a, "as it was heard: whether a reset has passed is judged by whoever chooses");
+        assert_eq!(
+            facts[0].windows, of_a,
+            "as it was heard: whether a reset has passed is judged by the choice among the tokens"
+        );
         let shorts: Vec<_> =
             facts.iter().map(|fact| (fact.id.clone(), fact.limited_until_unix_ms, fact.refused)).collect();
         let ids: Vec<_> = pool.credentials().iter().map(Credential::id).collect();

@@ -198,7 +198,7 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// Why the shared state cannot be used. Whoever runs an agent goes on without it.
+/// Why the shared state cannot be used. A run goes on without it.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedError {
     /// A file or directory cannot be used.

@@ -148,7 +148,7 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
     if provider == Some(Provider::Anthropic) {
-        // Whoever reads those settings sends the token where they say.
+        // A program that reads those settings sends the token where they say.
         trust::require_agent_settings(&[], &project, context)?;
     }
     let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;

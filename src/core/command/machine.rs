@@ -554,7 +554,7 @@ impl CommandCore {
         if let Stage::Asking(asked) = &mut self.stage {
             asked.due = now.plus_ms(asked.question.timeout_ms);
         }
-        // Who waits for a reset stands still by our own order.
+        // A program that is held for a reset was stopped by ccc, and stays stopped.
         if let Some(life) = self.life.as_ref().filter(|life| !life.held) {
             let life = life.number;
             self.restart_beat();

@@ -45,7 +45,7 @@ pub trait TokenSupply: Debug + Send + Sync {
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String>;
     /// A redactor of all values that are known by now.
     fn redactor(&self) -> Redactor;
-    /// The run is over: whoever still blocks for a token is to let go of it, and of what was started for it.
+    /// The run is over: calls that still block for a token return, and what was started for them is ended.
     fn give_up(&self);
     /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
     fn look(&self, token: &TokenId) -> Looked;
@@ -249,7 +249,7 @@ pub(super) struct World {
     pub(super) core: CommandCore,
     journal: JournalWriter,
     run_dir: RunDir,
-    /// For whoever supervises ccc.
+    /// The heartbeat file, for a program that supervises ccc.
     heart: Heart,
     alarm: Alarm,
     redactor: Redactor,

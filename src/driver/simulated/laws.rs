@@ -358,7 +358,7 @@ impl Laws {
         if of_agent {
             self.deaths_ms.clear();
         }
-        // Whoever answers takes requests.
+        // An account that answers takes requests.
         self.told.remove(&token.cloned());
     }
 

@@ -53,7 +53,7 @@ pub struct Entry {
     pub windows: Vec<UsageWindow>,
     /// Usage beyond the subscription.
     pub extra_usage: Option<ExtraUsage>,
-    /// A question was sent whose answer does not stand here. Whoever sent it may have died since.
+    /// A question was sent whose answer does not stand here. The process that sent it may have died since.
     pub asking: bool,
     /// Not before this may it be asked again, unix milliseconds.
     pub next_unix_ms: Option<i64>,

@@ -1,4 +1,4 @@
-//! Asking for usage: by whoever needs to know, one process at a time, within the budget.
+//! Asks for usage when a process needs to know it: one process at a time, within the budget.
 
 use std::fmt;
 use std::io;
@@ -167,7 +167,7 @@ impl Usage {
             Ok(None) => return Refreshed::ByAnother,
             Err(error) => return self.unrecorded(&error),
         };
-        // Whoever had the lock may have asked.
+        // The process that had the lock may have asked.
         known = self.entry(&id);
         if let Some(again_unix_ms) = budget::again_at(&known, now_unix_ms) {
             return Refreshed::NotDue { again_unix_ms };

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod clock;
 mod life;
 mod limits;
 mod provider;

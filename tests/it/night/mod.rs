@@ -29,6 +29,7 @@ macro_rules! on_both {
 
 mod bounds;
 mod checks;
+pub(crate) mod clock;
 mod critic;
 mod death;
 mod faults;
