@@ -1,7 +1,9 @@
 //! Which adapter answers: one arm for each CLI family.
 
 use super::claude::{self, ClaudeProtocol};
-use super::{AgentEvent, AgentKind, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs};
+use super::{
+    AgentEvent, AgentKind, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs, Vocabulary,
+};
 use crate::core::{ExitFact, Launch, TurnId};
 use crate::stream::{self, encode};
 
@@ -18,6 +20,13 @@ impl AgentKind {
                 limit_events: true,
                 prompt_snapshot: claude::has_prompt_snapshot(agent_version),
             },
+        }
+    }
+
+    /// The words that are the CLI's own and nobody's: what a run is decided by, besides numbers and likeness.
+    pub(crate) fn vocabulary(self) -> Vocabulary {
+        match self {
+            AgentKind::ClaudeCode => claude::vocabulary(),
         }
     }
 

@@ -24,6 +24,7 @@ pub mod brief;
 mod claude;
 mod dispatch;
 mod event;
+mod vocabulary;
 
 pub use args::{ArgsProblem, UserArgs};
 pub use dispatch::Protocol;
@@ -31,6 +32,8 @@ pub use event::{
     AgentEvent, AgentKind, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
     TurnEnd, TurnKind, TurnOutcome, WaitingFor,
 };
+
+pub(crate) use vocabulary::Vocabulary;
 
 use crate::core::ProcId;
 

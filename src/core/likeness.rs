@@ -8,7 +8,7 @@ const SAME_FEEDBACK_RATIO: f32 = 0.85;
 /// Numbers from here on are no counts but process ids, ports and the like, which differ without meaning anything.
 const COUNTS_BELOW: u64 = 10_000;
 /// What follows a number that is a time: it differs from one test run to the next.
-const TIME_UNITS: &[&str] = &[
+pub(crate) const TIME_UNITS: &[&str] = &[
     "ns",
     "us",
     "µs",
@@ -33,12 +33,12 @@ const TIME_UNITS: &[&str] = &[
     "nanoseconds",
 ];
 /// Counts are also written as words.
-const WORDS: &[&str] =
+pub(crate) const NUMBER_WORDS: &[&str] =
     &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
 /// Whether they say the same: in nearly the same words, and with the same counts. "12 failed" and "11 failed" differ in one
 /// character and in all that matters.
-pub(super) fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     a == b || (TextDiff::from_words(a, b).ratio() >= SAME_FEEDBACK_RATIO && counts(a) == counts(b))
 }
 
@@ -72,7 +72,7 @@ fn counts(text: &str) -> Vec<u64> {
 
 fn number(word: &str) -> Option<u64> {
     let lower = word.to_lowercase();
-    if let Some(at) = WORDS.iter().position(|named| *named == lower) {
+    if let Some(at) = NUMBER_WORDS.iter().position(|named| *named == lower) {
         return u64::try_from(at).ok();
     }
     let digits: String = word.chars().filter(|char| *char != ',').collect();

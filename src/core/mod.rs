@@ -50,6 +50,9 @@ pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spa
 pub(crate) use conversation::words_before_continue;
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
+#[cfg(test)]
+pub(crate) use likeness::same as same_feedback;
+pub(crate) use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use outcome::Outcome;
 pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
@@ -57,4 +60,5 @@ pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
+pub(crate) use verdict::{LINE_ENDS, spells_a_marker};
 pub use watch::{Awaited, Then};

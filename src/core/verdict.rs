@@ -114,9 +114,17 @@ fn misspelt(line: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether the letters of this line are those of a marker and nothing else.
+pub(crate) fn spells_a_marker(line: &str) -> bool {
+    misspelt(line).is_some()
+}
+
+/// What ends a line of a critic's answer.
+pub(crate) const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// The lines, whatever separates them.
 fn lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
-    text.split(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
+    text.split(LINE_ENDS)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod alarm;
 mod answers;
 mod clock;
 mod command;
+mod copy;
 mod ears;
 mod heartbeat;
 mod inbox;
@@ -28,6 +29,7 @@ mod wallet;
 
 pub use clock::unix_ms;
 pub use command::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
+pub use copy::{Copied, CopyError, copy_run};
 use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell, retell_command};

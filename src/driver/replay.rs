@@ -189,7 +189,7 @@ pub(super) fn compare_from<R: BufRead>(
 }
 
 /// A state machine whose inputs and actions a journal holds.
-trait Machine {
+pub(super) trait Machine {
     type Input: JournalInput;
     type Action: JournalAction;
     fn handle(&mut self, now: Tick, input: Self::Input);

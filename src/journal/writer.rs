@@ -2,7 +2,6 @@ use std::io;
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::reader::{JournalReader, ReadError, Tail};
 use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, JournalAction, JournalInput, sha256_hex};
@@ -214,13 +213,6 @@ impl<S: Sink> JournalWriter<S> {
     /// Adds an action; gives its number. `Show` is not journalled: a replay makes it again.
     pub fn action(&mut self, now: Tick, action: &impl JournalAction) -> Option<u64> {
         action.is_recorded().then(|| self.entry(now, "act", action.kind(), action))
-    }
-
-    /// Adds an action that stands in another journal already, for a copy of it.
-    pub fn raw_action(&mut self, now: Tick, action: &RawValue) -> u64 {
-        // Its tag is its first word: `{"spawn":…`.
-        let kind = action.get().split('"').nth(1).unwrap_or_default();
-        self.entry(now, "act", kind, &action)
     }
 
     fn entry<T: Serialize>(&mut self, now: Tick, field: &str, kind: &str, value: &T) -> u64 {

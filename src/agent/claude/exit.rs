@@ -5,7 +5,7 @@ use crate::core::ExitFact;
 
 /// How the complaints of a CLI that was used wrongly begin, after `Error: ` or not; the same command line fails again. The first are
 /// those of its option parser, the others its own (measured on 2.1.197 and 2.1.329, each with exit code 1).
-const BAD_USAGE: &[&str] = &[
+pub(super) const BAD_USAGE: &[&str] = &[
     "error: unknown option",
     "error: option '",
     "error: unknown command",
@@ -22,7 +22,16 @@ const BAD_USAGE: &[&str] = &[
 ];
 
 /// A refusal that a restart does not mend: permissions switched off as root.
-const REFUSED: &str = "cannot be used with root/sudo privileges";
+pub(super) const REFUSED: &str = "cannot be used with root/sudo privileges";
+
+/// What stands in front of a complaint, or not.
+pub(super) const COMPLAINT: &str = "Error: ";
+/// The beginning and the end of the complaint that another process has the session.
+pub(super) const SESSION_IN_USE: (&str, &str) = ("Session ID ", "is already in use.");
+/// The complaint that there is no such session.
+pub(super) const SESSION_UNKNOWN: &str = "No conversation found";
+/// The complaint about a message that could not be read.
+pub(super) const MESSAGE_UNREADABLE: &str = "Error parsing streaming input line";
 
 /// `session_begun`: the session had begun, in this process or in an earlier one.
 ///
@@ -49,12 +58,12 @@ fn complaint(line: &str) -> Option<ExitCause> {
     // On a terminal (stdout is one) the CLI colours its complaints, also those on a stderr that is none.
     let plain = without_colours(line);
     let line = plain.trim();
-    let said = line.strip_prefix("Error: ").unwrap_or(line);
-    if said.starts_with("Session ID ") && said.ends_with("is already in use.") {
+    let said = line.strip_prefix(COMPLAINT).unwrap_or(line);
+    if said.starts_with(SESSION_IN_USE.0) && said.ends_with(SESSION_IN_USE.1) {
         Some(ExitCause::SessionInUse)
-    } else if said.starts_with("No conversation found") {
+    } else if said.starts_with(SESSION_UNKNOWN) {
         Some(ExitCause::SessionUnknown)
-    } else if said.starts_with("Error parsing streaming input line") {
+    } else if said.starts_with(MESSAGE_UNREADABLE) {
         Some(ExitCause::Crash)
     } else if BAD_USAGE.iter().any(|start| said.starts_with(start)) {
         Some(ExitCause::BadUsage { message: short(line) })

@@ -16,7 +16,7 @@ const STOP_EVENT: &str = "Stop";
 /// A command's exit code that blocks.
 const BLOCKING_EXIT_CODE: i64 = 2;
 /// Before the prompt that the CLI repeats after a hook's words.
-const REPEATED_PROMPT: &str = "\n\nOriginal prompt:";
+pub(super) const REPEATED_PROMPT: &str = "\n\nOriginal prompt:";
 /// Characters of a hook's words that are kept.
 const SAID_CHARS: usize = 300;
 

@@ -18,6 +18,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod vocabulary;
 mod wording;
 
 pub(super) use exit::cause as exit_cause;
@@ -27,6 +28,7 @@ pub(super) use options::for_interface;
 pub(super) use partial::partial_text;
 pub(super) use protocol::{CREDENTIAL_REQUEST, ClaudeProtocol, partial_is_progress};
 pub(super) use transcript::{has_turn, user_turns};
+pub(super) use vocabulary::vocabulary;
 pub(super) use wording::wording;
 
 /// The program's name.

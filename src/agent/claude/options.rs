@@ -217,6 +217,11 @@ pub(in crate::agent) fn for_interface(args: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Whether an option of this name stands in the table.
+pub(super) fn is_known(name: &str) -> bool {
+    find(name).is_some()
+}
+
 fn find(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.names.contains(&name))
 }

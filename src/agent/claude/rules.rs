@@ -9,7 +9,7 @@
 use crate::stream::Raw;
 
 /// Programs whose first word after them says what they do.
-const DO_MANY_THINGS: &[&str] = &[
+pub(super) const DO_MANY_THINGS: &[&str] = &[
     "bash", "bun", "cargo", "deno", "docker", "gh", "git", "go", "just", "kubectl", "make", "node", "npm", "npx",
     "pip", "pnpm", "poetry", "python", "python3", "ruby", "sh", "uv", "yarn",
 ];

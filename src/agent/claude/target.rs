@@ -65,7 +65,7 @@ pub(super) fn background_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
 }
 
 /// Tools that write no file: they read, search, plan, or start sub-agents, whose own calls are told one by one.
-const READING_TOOLS: &[&str] = &[
+pub(super) const READING_TOOLS: &[&str] = &[
     "Read",
     "Glob",
     "Grep",

@@ -9,10 +9,9 @@ use super::replay::pieces;
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::core::Tick;
-use crate::driver;
-use crate::journal::Redactor;
+use crate::driver::{self, CopyError};
+use crate::journal::export::Private;
 use crate::journal::export::asciicast::{CastHeader, write_asciicast};
-use crate::journal::export::fixture::{Private, export_fixture};
 use crate::ui::{Style, clean};
 
 /// The recorded terminal's size.
@@ -24,7 +23,7 @@ const IDLE_LIMIT_S: u32 = 2;
 /// How much of the task is the recording's title, in characters.
 const TITLE_CHARS: usize = 80;
 
-/// Turn a recorded run into a terminal recording or a scrubbed test fixture.
+/// Turn a recorded run into a terminal recording, or into a copy that others may see and `ccc replay --check` can test.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
     /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
@@ -38,6 +37,11 @@ pub struct ExportArgs {
     /// Where to write; stdout unless given. A fixture is a directory and needs it.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Keep the texts of a fixture: the task, what agent and critic said, what tools and checks printed. Only the names of
+    /// user and machine and the directories of home and project are replaced. Without it every text becomes a placeholder.
+    #[arg(long)]
+    pub keep_text: bool,
 }
 
 /// What a run can be turned into.
@@ -45,7 +49,8 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// A terminal recording (asciicast v3).
     Asciicast,
-    /// The run as a test: names of user, machine and directories are replaced, texts are kept.
+    /// The run as a test, without its texts. Placeholders of the same length and shape take their places, so that all is
+    /// decided as it was; numbers in fields, times, error classes and the words of the agent's protocol stay.
     Fixture,
 }
 
@@ -55,6 +60,13 @@ pub enum ExportFormat {
 /// When the run cannot be read or the export cannot be written.
 pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let journal = journal_of(Some(&args.run), context)?;
+    if args.keep_text && args.format != ExportFormat::Fixture {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            "--keep-text is for --format fixture; a recording keeps all texts",
+        )
+        .hint(format!("ccc export {} --format fixture --keep-text -o DIR", args.run)));
+    }
     match args.format {
         ExportFormat::Asciicast => asciicast(&journal, &args, context),
         ExportFormat::Fixture => fixture(&journal, &args, context),
@@ -88,15 +100,68 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
     Ok(ExitCode::COMPLETED)
 }
 
-/// Writes the scrubbed copy and proves that it still replays the same.
+/// Writes the copy and proves that it replays the same.
 fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let Some(output) = &args.output else {
         return Err(CliError::new(ErrorKind::Usage, "a fixture is a directory")
             .hint("name one: ccc export RUN --format fixture -o DIR"));
     };
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
+    let into = context.cwd()?.join(output);
+    let io = |error: std::io::Error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", into.display()))
+            .hint("name a directory that does not exist yet with -o")
+    };
+    if fs::symlink_metadata(&into).is_ok() {
+        return Err(io(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    // Made beside its place and moved there when it is whole and proven.
+    let beside =
+        into.parent().filter(|parent| parent.is_dir()).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
+    let making = tempfile::Builder::new().prefix(".ccc-export-").tempdir_in(beside).map_err(io)?;
+    let private = if args.keep_text { Some(private(context)?) } else { None };
+    let copied = driver::copy_run(journal, making.path(), private.as_ref()).map_err(|error| {
+        let error_is_otherwise = matches!(error, CopyError::Otherwise { .. });
+        let error = failed(&error);
+        match (error_is_otherwise, args.keep_text) {
+            (true, false) => error.hint(format!(
+                "nothing was written; to keep the texts: ccc export {} --format fixture --keep-text -o {}",
+                args.run,
+                output.display()
+            )),
+            (true, true) => error.hint("nothing was written: a decision depends on the length of a name"),
+            (false, _) => error,
+        }
+    })?;
+    let comparison = driver::compare(&copied.dir.journal()).map_err(|error| failed(&error))?;
+    if let Some(difference) = comparison.difference {
+        return Err(failed(&format_args!("the copy would be decided otherwise at entry {}", difference.n))
+            .hint("nothing was written: this is a fault of ccc"));
+    }
+    fs::rename(copied.dir.path(), &into).map_err(io)?;
+    context.printer.line(into.display());
+    if let Some(gap) = copied.ends_before {
+        context.printer.talk(format_args!(
+            "entries {} to {} are missing in the journal: the copy ends before them",
+            gap.from, gap.to
+        ));
+    } else if let Some(difference) = driver::compare(journal).map_err(|error| failed(&error))?.difference {
+        let n = difference.n;
+        context.printer.talk(format_args!("this ccc decides the run otherwise than it was decided, from entry {n} on"));
+        context.printer.talk("the copy holds the decisions of this ccc");
+    }
+    context.printer.talk(if args.keep_text {
+        "kept: all texts; replaced: names of user and machine, home, project. Look first!"
+    } else {
+        "scrubbed: all texts; kept: their lengths, numbers in fields, times, error classes"
+    });
+    Ok(ExitCode::COMPLETED)
+}
+
+/// The names of this machine.
+fn private(context: &Context) -> Result<Private, CliError> {
     let variable = |name: &str| context.env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
-    let private = Private {
+    Ok(Private {
         home: context.dirs()?.home.to_str().map(str::to_owned),
         user: variable("USER").or_else(|| variable("LOGNAME")),
         hosts: rustix::system::uname()
@@ -106,34 +171,5 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
             .into_iter()
             .chain(variable("HOSTNAME"))
             .collect(),
-    };
-    let run = journal.parent().unwrap_or(journal);
-    let into = context.cwd()?.join(output);
-    let io = |error: std::io::Error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", into.display()))
-            .hint("name a directory that does not exist yet with -o")
-    };
-    if into.exists() {
-        return Err(io(std::io::ErrorKind::AlreadyExists.into()));
-    }
-    // Made beside its place and moved there when it is whole and proven.
-    let beside =
-        into.parent().filter(|parent| parent.is_dir()).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
-    let making = tempfile::Builder::new().prefix(".ccc-export-").tempdir_in(beside).map_err(io)?;
-    let copy = export_fixture(run, making.path(), &private, &Redactor::new()).map_err(|error| failed(&error))?;
-    let comparison = driver::compare(&copy.journal()).map_err(|error| failed(&error))?;
-    if let Some(difference) = comparison.difference {
-        return Err(CliError::new(
-            ErrorKind::Failed,
-            format!("{}: the scrubbed copy is decided otherwise at entry {}", copy.path().display(), difference.n),
-        )
-        .hint("a decision depends on the length of a name; keep the original, or export from a shorter directory"));
-    }
-    fs::rename(copy.path(), &into).map_err(io)?;
-    context.printer.line(into.display());
-    context.printer.talk("replaced: the names of user and machine, and the directories of project and home");
-    context
-        .printer
-        .talk("kept: the task, what agent and critic said, what tools and checks printed; look before you publish");
-    Ok(ExitCode::COMPLETED)
+    })
 }

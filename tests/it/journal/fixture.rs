@@ -1,9 +1,10 @@
-use ccc::core::{Action, Decision, Input, OperatorInput, Tick};
+use ccc::core::{Input, OperatorInput, Tick};
+use ccc::driver::copy_run;
 use ccc::journal::export::asciicast::{CastHeader, write_asciicast};
-use ccc::journal::export::fixture::{ExportError, Private, Scrubber, export_fixture};
-use ccc::journal::{JournalReader, JournalWriter, Redactor, RunDir};
+use ccc::journal::export::{Names, Private};
+use ccc::journal::{Header, JournalReader, JournalWriter, Redactor, RunDir};
 
-use super::samples::{header, json_line, plan, shown};
+use super::samples::{json_line, plan, shown};
 
 fn private() -> Private {
     Private {
@@ -15,7 +16,7 @@ fn private() -> Private {
 
 #[test]
 fn private_names_are_mapped_and_others_kept() {
-    let scrubber = Scrubber::new("/home/alice/shop", &private());
+    let names = Names::new("/home/alice/shop", &private());
     for (text, scrubbed) in [
         ("/home/alice/shop/src/a.rs", "/project/src/a.rs"),
         ("cd /home/alice/shop.", "cd /project."),
@@ -28,37 +29,35 @@ fn private_names_are_mapped_and_others_kept() {
         ("malice", "malice"),
         (r#"{"type":"user"}"#, r#"{"type":"user"}"#),
     ] {
-        assert_eq!(scrubber.text(text), scrubbed);
+        assert_eq!(names.text(text), scrubbed);
     }
-    assert_eq!(Scrubber::new("/", &Private::default()).text("/a/b"), "/a/b");
+    assert_eq!(Names::new("/", &Private::default()).text("/a/b"), "/a/b");
 }
 
 #[test]
-fn a_scrubbed_run_maps_plan_inputs_and_actions_alike() {
+fn a_copy_with_its_texts_has_other_names_in_plan_inputs_and_actions_alike() {
     let state = tempfile::tempdir().unwrap();
     let dir = RunDir::create(state.path(), &plan().run_id).unwrap();
-    let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header(), Redactor::new()).unwrap();
+    let mut here = plan();
+    here.cwd = "/home/alice/shop".to_owned();
+    let header = Header::new(&here, "0.1.0").unwrap();
+    let mut writer = JournalWriter::create(&dir.journal(), &dir.blobs(), &header, Redactor::new()).unwrap();
+    writer.input(Tick(1), &Input::Began { unix_ms: 1, resumed: false, turn_recorded: None, tokens: Vec::new() });
     writer.input(Tick(1), &json_line(r#"{"cwd":"/home/alice/shop","host":"nightowl"}"#));
-    writer.action(
-        Tick(1),
-        &Action::Decide(Decision { what: "look into /home/alice/shop".to_owned(), why: "alice asked".to_owned() }),
-    );
     let long = format!("{}/home/alice/shop", "x".repeat(100_000));
     writer.input(Tick(2), &Input::Operator(OperatorInput::Turn { text: long.clone() }));
     assert_eq!(writer.close(), None);
 
     let out = tempfile::tempdir().unwrap();
-    let copy = export_fixture(dir.path(), out.path(), &private(), &Redactor::new()).unwrap();
+    let copy = copy_run(dir.path(), out.path(), Some(&private())).unwrap().dir;
     let mut reader = JournalReader::open(copy.path()).unwrap();
     let plan_there = reader.plan().unwrap();
     assert_eq!(plan_there.cwd, "/project");
     assert_eq!(plan_there.seed, plan().seed);
-    let back: Vec<_> = reader.by_ref().map(|entry| entry.unwrap()).collect();
-    assert_eq!(back.iter().map(|it| it.tick.0).collect::<Vec<_>>(), [1, 1, 2]);
-    let texts: Vec<String> = back.iter().map(shown).collect();
-    assert!(texts[0].contains(r#"{"cwd":"/project","host":"host1"}"#), "{}", texts[0]);
-    assert_eq!(texts[1], r#"{"decide":{"what":"look into /project","why":"user asked"}}"#);
-    assert!(texts[2].ends_with("x/project\"}}}"));
+    let texts: Vec<String> = reader.by_ref().map(|entry| shown(&entry.unwrap())).collect();
+    assert!(texts.iter().any(|text| text.contains(r#"{"cwd":"/project","host":"host1"}"#)), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains(r#""cwd":"/project""#) && text.contains("spawn")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.ends_with("x/project\"}}}")));
     let mut all = std::fs::read_to_string(copy.journal()).unwrap();
     for blob in std::fs::read_dir(copy.blobs()).unwrap() {
         all += &std::fs::read_to_string(blob.unwrap().path()).unwrap();
@@ -67,11 +66,16 @@ fn a_scrubbed_run_maps_plan_inputs_and_actions_alike() {
 }
 
 #[test]
-fn a_run_with_a_gap_is_not_exported_as_a_fixture() {
+fn the_copy_of_a_run_with_a_gap_ends_before_it() {
     let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/1.0");
-    let out = tempfile::tempdir().unwrap();
-    let error = export_fixture(&fixture, out.path(), &private(), &Redactor::new()).unwrap_err();
-    assert!(matches!(error, ExportError::Gap { from: 10, to: 12, .. }), "{error}");
+    for keep in [None, Some(private())] {
+        let out = tempfile::tempdir().unwrap();
+        let copied = copy_run(&fixture, out.path(), keep.as_ref()).unwrap();
+        let gap = copied.ends_before.expect("a gap");
+        assert_eq!((gap.from, gap.to), (10, 12));
+        let compared = ccc::driver::compare(&copied.dir.journal()).unwrap();
+        assert_eq!((compared.difference, compared.inputs, compared.unfinished), (None, 7, true));
+    }
 }
 
 #[test]

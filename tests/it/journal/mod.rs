@@ -9,3 +9,4 @@ mod reading;
 mod redaction;
 mod round_trip;
 pub(crate) mod samples;
+mod scrubbed;

@@ -203,6 +203,17 @@ impl Ground {
             .collect()
     }
 
+    /// Asserts that a copy of the run without its texts is decided alike; the export itself compares them.
+    fn assert_can_be_scrubbed(&self, run: &Path) {
+        let copies = tempfile::tempdir().expect("a directory");
+        let copy = copies.path().join("copy");
+        let args =
+            [OsStr::new("export"), run.as_os_str(), OsStr::new("--format"), OsStr::new("fixture"), OsStr::new("-o")];
+        let output = self.command("http://127.0.0.1:9", args).arg(&copy).output().expect("ccc export runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} cannot be scrubbed:\n{said}", run.display());
+    }
+
     /// Asserts what holds after every run, however it ended.
     pub(crate) fn assert_sound(&self) {
         for run in self.runs() {
@@ -217,6 +228,7 @@ impl Ground {
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             );
+            self.assert_can_be_scrubbed(&run);
         }
         for file in files(&self.state()) {
             let bytes = fs::read(&file).unwrap_or_default();

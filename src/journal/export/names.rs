@@ -1,0 +1,216 @@
+//! The private names of a machine, replaced in a run whose texts are kept: those of the user and the host, and the
+//! directories of project and home. The same name is replaced by the same, in the plan and in the inputs.
+//!
+//! Kept: all texts, session ids and uuids, times. A text that is cut at some length can be cut elsewhere.
+
+use std::path::Path;
+
+use aho_corasick::{AhoCorasick, Input as Haystack, MatchKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::Plan;
+use crate::journal::RunSummary;
+use crate::journal::redact::begins_a_word;
+
+/// The shortest user or host name that is replaced: shorter ones stand inside too many other words.
+const MIN_NAME_BYTES: usize = 3;
+/// Words of the protocols and of everyday output. A user of that name is not told by it, and replacing it would break the
+/// messages themselves.
+const PUBLIC_WORDS: [&str; 24] = [
+    "agent",
+    "assistant",
+    "build",
+    "claude",
+    "code",
+    "content",
+    "critic",
+    "error",
+    "home",
+    "host",
+    "line",
+    "localhost",
+    "message",
+    "model",
+    "name",
+    "project",
+    "result",
+    "root",
+    "system",
+    "task",
+    "text",
+    "tool",
+    "type",
+    "user",
+];
+
+/// What is private about the machine of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Private {
+    /// The user's home directory.
+    pub home: Option<String>,
+    /// The user's name.
+    pub user: Option<String>,
+    /// The machine's names.
+    pub hosts: Vec<String>,
+}
+
+/// Replaces private names; the same name always by the same.
+#[derive(Debug)]
+pub struct Names {
+    finder: Option<AhoCorasick>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    from: String,
+    to: String,
+    whole: Whole,
+}
+
+/// What must not stand beside a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    /// A path: no more of the same component after it.
+    Path,
+    /// A path written with `-` for `/`, as Claude Code names its project directories: no letter or digit after it.
+    Slug,
+    /// A name: no word character on either side.
+    Word,
+}
+
+impl Names {
+    /// Of a run in `cwd` on this machine.
+    #[must_use]
+    pub fn new(cwd: &str, private: &Private) -> Names {
+        let mut rules = Vec::new();
+        path_rules(&mut rules, cwd, "/project");
+        if let Some(home) = &private.home {
+            path_rules(&mut rules, home, "/home/user");
+        }
+        if let Some(user) = &private.user {
+            name_rule(&mut rules, user, "user");
+        }
+        for (index, host) in private.hosts.iter().enumerate() {
+            name_rule(&mut rules, host, &format!("host{}", index + 1));
+        }
+        // Of two names at one place the longer one counts: the project before the home it lies in.
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.from.len()));
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(rules.iter().map(|rule| rule.from.as_str()))
+            .ok();
+        Names { finder, rules }
+    }
+
+    /// Replaces the names in a text or a JSON document.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let Some(finder) = &self.finder else {
+            return text.to_owned();
+        };
+        let bytes = text.as_bytes();
+        let mut out = String::with_capacity(text.len());
+        let mut copied = 0;
+        let mut look_from = 0;
+        while let Some(hit) = finder.find(Haystack::new(bytes).range(look_from..)) {
+            let at = hit.start();
+            look_from = at + 1;
+            // The longest may not fit (`/home/a/shopping`) where a shorter one does (`/home/a`).
+            let fits = |rule: &&Rule| {
+                bytes[at..].starts_with(rule.from.as_bytes()) && rule.fits(bytes, at, at + rule.from.len())
+            };
+            if let Some(rule) = self.rules.iter().find(fits) {
+                out.push_str(&text[copied..at]);
+                out.push_str(&rule.to);
+                copied = at + rule.from.len();
+                look_from = copied;
+            }
+        }
+        out.push_str(&text[copied..]);
+        out
+    }
+
+    /// Replaces the names in all texts of a value.
+    ///
+    /// # Errors
+    /// When it does not mean the same any more once names are replaced.
+    pub fn value<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.text(&serde_json::to_string(value)?))
+    }
+
+    /// Replaces the names in a plan.
+    ///
+    /// # Errors
+    /// As [`Names::value`].
+    pub fn plan(&self, plan: &Plan) -> Result<Plan, serde_json::Error> {
+        let mut plan = self.value(plan)?;
+        // Where programs are installed says much about a machine, and no decision depends on it.
+        if let Some(name) = Path::new(&plan.agent_program).file_name() {
+            plan.agent_program = name.to_string_lossy().into_owned();
+        }
+        Ok(plan)
+    }
+
+    /// Replaces the names in a run's summary.
+    #[must_use]
+    pub fn summary(&self, summary: &RunSummary) -> RunSummary {
+        let optional = |text: &Option<String>| text.as_deref().map(|text| self.text(text));
+        RunSummary {
+            task: self.text(&summary.task),
+            cwd: self.text(&summary.cwd),
+            reason: optional(&summary.reason),
+            result: optional(&summary.result),
+            resume: optional(&summary.resume),
+            ..summary.clone()
+        }
+    }
+}
+
+impl Rule {
+    fn fits(&self, bytes: &[u8], start: usize, end: usize) -> bool {
+        let after = bytes.get(end).copied().unwrap_or(b' ');
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+        match self.whole {
+            Whole::Path => !word(after) && after != b'-',
+            Whole::Slug => !word(after),
+            Whole::Word => {
+                // `\n` before `ame` is an escape of JSON and not the name `name`.
+                let in_escape = start > 0 && bytes[start - 1] == b'\\';
+                !word(after) && !in_escape && begins_a_word(bytes, start, 0)
+            }
+        }
+    }
+}
+
+fn path_rules(rules: &mut Vec<Rule>, path: &str, to: &str) {
+    let path = path.trim_end_matches('/');
+    if path.len() < 2 {
+        return;
+    }
+    let mut add = |from: String, to: String, whole| {
+        if rules.iter().all(|rule| rule.from != from) {
+            rules.push(Rule { from, to, whole });
+        }
+    };
+    // As it stands in a JSON string; the same for all but odd paths.
+    let quoted = serde_json::Value::String(path.to_owned()).to_string();
+    add(quoted[1..quoted.len() - 1].to_owned(), to.to_owned(), Whole::Path);
+    let slug =
+        |path: &str| -> String { path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect() };
+    add(slug(path), slug(to), Whole::Slug);
+}
+
+fn name_rule(rules: &mut Vec<Rule>, name: &str, to: &str) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.len() < MIN_NAME_BYTES
+        || !name.bytes().all(plain)
+        || name.bytes().all(|byte| byte.is_ascii_digit())
+        || PUBLIC_WORDS.contains(&name.to_ascii_lowercase().as_str())
+        || rules.iter().any(|rule| rule.from == name)
+    {
+        return;
+    }
+    rules.push(Rule { from: name.to_owned(), to: to.to_owned(), whole: Whole::Word });
+}
