@@ -389,6 +389,7 @@ impl Scrubber {
             timeout_ms,
             watch_ms,
             without_hooks,
+            settings_file,
         } = critic;
         CriticPlan {
             prompt: self.text(prompt),
@@ -400,6 +401,7 @@ impl Scrubber {
             timeout_ms: *timeout_ms,
             watch_ms: *watch_ms,
             without_hooks: *without_hooks,
+            settings_file: self.optional(settings_file.as_deref()),
         }
     }
 
@@ -544,8 +546,8 @@ impl Scrubber {
             CommandInput::Beat { life, reading: BeatReading::Malformed(why) } => {
                 CommandInput::Beat { life, reading: BeatReading::Malformed(self.text(&why)) }
             }
-            CommandInput::Tokens { request, tokens, unix_ms } => {
-                CommandInput::Tokens { request, tokens: self.tokens(tokens), unix_ms }
+            CommandInput::Tokens { request, tokens, unix_ms, spent } => {
+                CommandInput::Tokens { request, tokens: self.tokens(tokens), unix_ms, spent }
             }
             CommandInput::Operator(CommandOperator::End { reason }) => {
                 CommandInput::Operator(CommandOperator::End { reason: self.text(&reason) })
