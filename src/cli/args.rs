@@ -70,7 +70,7 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Check that everything a run needs is there.
     Doctor(doctor::DoctorArgs),
-    /// Show how much of the usage windows is used, and when they begin anew.
+    /// Show how much of the usage windows is used, and when they reset.
     Usage(usage::UsageArgs),
     /// Watch a run with a scripted agent: no login, no cost.
     Demo(demo::DemoArgs),

@@ -20,6 +20,7 @@ use crate::journal::{
 };
 use crate::process::{self, LentTerminal};
 use crate::tokens::without_credentials;
+use crate::ui::format::count;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenModes, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
@@ -152,7 +153,10 @@ pub(super) fn go_on(
     // Remains of the dead ccc: its agent may still be writing into the session.
     let swept = process::sweep_run(run_dir.id());
     if swept.killed > 0 {
-        context.printer.talk(format_args!("{} process(es) left by the dead run were ended", swept.killed));
+        context.printer.talk(format_args!(
+            "ended {} that the run had left behind when its ccc died",
+            count(swept.killed as usize, "process")
+        ));
     }
     // A daemon with an environment of its own carries no mark.
     left::end_of_dead_run(&run_dir, context);
@@ -197,7 +201,7 @@ fn lock_tree(plan: &Plan, night: &Night<'_>, context: &Context) -> Result<TreeLo
     let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
     TreeLock::take(&context.dirs()?.state, project.root(), &holder, night.share_tree).map_err(|error| match error {
         LockError::Held { .. } => CliError::new(ErrorKind::Usage, error.to_string())
-            .hint("wait for that run, or end it with Ctrl-C; when both shall change the same files: --share-tree"),
+            .hint("wait for that run, or end it with Ctrl-C; if both may change the same files, add --share-tree"),
         LockError::Io { .. } => lock_error(&error),
     })
 }
@@ -315,14 +319,15 @@ fn last_words(end: End, run_dir: &RunDir, context: &Context) -> Option<Finish> {
         context.printer.warn(driver::journal_news(&news));
     }
     if let Some(fault) = fault {
-        context.printer.warn(format_args!("stdout: {fault}; the result stands in {}", run_dir.summary().display()));
+        context.printer.warn(format_args!("stdout: {fault}; the result is saved in {}", run_dir.summary().display()));
     } else if !flushed.complete {
-        context
-            .printer
-            .warn(format_args!("not all output was taken; the result stands in {}", run_dir.summary().display()));
+        context.printer.warn(format_args!(
+            "some output could not be written; the result is saved in {}",
+            run_dir.summary().display()
+        ));
     }
     if finish.is_none() {
-        context.printer.talk(format_args!("left at once; go on with: ccc resume {}", plan.run_id));
+        context.printer.talk(format_args!("ccc was left at once; to continue the run: ccc resume {}", plan.run_id));
     }
     finish
 }

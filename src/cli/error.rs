@@ -162,7 +162,7 @@ impl From<PromptError> for CliError {
             PromptError::Unreadable { fault, .. } => fault.advice(),
             PromptError::NotUtf8 { .. } => "save the file as UTF-8",
             PromptError::Empty { .. } => {
-                "write into it what the critic shall do, or remove it: then the next one in order is taken"
+                "write into it what the critic is to do, or remove it: then the next prompt in order is used"
             }
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)

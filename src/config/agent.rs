@@ -120,7 +120,7 @@ pub enum VersionFault {
     #[error("it cannot be started: {0}")]
     Descriptors(#[source] io::Error),
     /// It said nothing in time and was killed.
-    #[error("`--version` gave no answer within {} s", .0.as_secs())]
+    #[error("`--version` gave no answer within {}s", .0.as_secs())]
     Timeout(Duration),
     /// It ended badly or said something else.
     #[error("`--version` did not print a version number")]

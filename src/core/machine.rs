@@ -756,7 +756,7 @@ impl Core {
                 let what = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
                 let seconds = *delay_ms as f64 / 1_000.0;
                 self.show(Show::Notice {
-                    text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1} s"),
+                    text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1}s"),
                 });
                 self.retry_with_token(proc, *status);
             }

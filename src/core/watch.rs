@@ -430,7 +430,8 @@ fn background_work(open: usize, names: &[String]) -> String {
     const NAMED: usize = 3;
     let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
     match (named.is_empty(), open.saturating_sub(named.len())) {
-        (true, _) => format!("{open} background task(s)"),
+        (true, _) if open == 1 => "1 background task".to_owned(),
+        (true, _) => format!("{open} background tasks"),
         (false, 0) => format!("background work ({})", named.join("; ")),
         (false, more) => format!("background work ({} and {more} more)", named.join("; ")),
     }

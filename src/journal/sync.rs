@@ -67,7 +67,7 @@ impl Durable {
     /// is told like any other trouble with the disk.
     pub fn wait(&self) {
         if !self.shared.wait(Duration::from_millis(SYNC_WAIT_MS), |state| state.done >= self.request || state.ended) {
-            let slow = || format!("the disk took more than {} s", SYNC_WAIT_MS / 1_000);
+            let slow = || format!("the disk took more than {}s", SYNC_WAIT_MS / 1_000);
             self.shared.state().error.get_or_insert_with(slow);
         }
     }

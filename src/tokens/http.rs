@@ -86,7 +86,7 @@ pub enum HttpFault {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The whole of it took too long.
-    #[error("{host} did not answer within {} s", TIMEOUT.as_secs())]
+    #[error("{host} did not answer within {}s", TIMEOUT.as_secs())]
     Timeout {
         /// Who was asked.
         host: String,

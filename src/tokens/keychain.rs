@@ -43,7 +43,7 @@ pub enum KeychainFault {
     #[error("the Keychain is locked or did not allow it; unlock it with `security unlock-keychain`")]
     Locked,
     /// Nobody answered its dialog, or the command hangs.
-    #[error("the Keychain did not answer within {} s; it may be asking for a password on the screen", timeout.as_secs_f32())]
+    #[error("the Keychain did not answer within {}s; it may be asking for a password on the screen", timeout.as_secs_f32())]
     TimedOut {
         /// Its limit.
         timeout: Duration,

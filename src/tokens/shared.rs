@@ -210,7 +210,7 @@ pub enum SharedError {
         source: io::Error,
     },
     /// Another process has held the lock for too long.
-    #[error("{} has been held by another process for more than {} s", path.display(), waited.as_secs_f32())]
+    #[error("{} has been held by another process for more than {}s", path.display(), waited.as_secs_f32())]
     Busy {
         /// The lock's file.
         path: PathBuf,

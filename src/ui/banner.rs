@@ -87,7 +87,7 @@ impl Banner {
             ("directory", self.cwd.clone()),
             ("session", self.session_id.clone().unwrap_or_else(|| "not known yet".to_owned())),
             ("agent", agent),
-            ("credential", self.credential.clone()),
+            ("token", self.credential.clone()),
             ("bounds", bounds.join(", ")),
             ("timeouts", timeouts),
             ("critic", format!("prompt: {}", self.prompt_origin)),

@@ -124,7 +124,7 @@ fn in_words(outcome: Outcome) -> (Ink, &'static str) {
         Outcome::NeedsUser => (Ink::Warn, "Needs you"),
         Outcome::Budget => (Ink::Warn, "Budget spent"),
         Outcome::Stuck => (Ink::Bad, "Stuck"),
-        Outcome::Limits => (Ink::Warn, "Out of usage"),
+        Outcome::Limits => (Ink::Warn, "Limited"),
         Outcome::Failed => (Ink::Bad, "Failed"),
         Outcome::Interrupted => (Ink::Warn, "Interrupted"),
     }

@@ -121,9 +121,13 @@ pub(crate) fn money(usd: Option<f64>) -> String {
     }
 }
 
-/// `word` with an `s` unless there is one of it, after its number.
+/// `word` in the plural unless there is one of it, after its number.
 pub(crate) fn count(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+    match (n, word.ends_with('s')) {
+        (1, _) => format!("1 {word}"),
+        (_, true) => format!("{n} {word}es"),
+        (_, false) => format!("{n} {word}s"),
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub(super) fn spent(
 ) -> String {
     let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
         (true, _) => format!("{}: refused", token.label),
-        (false, Some(at)) => format!("{}: free again {}", token.label, due(at, now_unix_ms, zone)),
-        (false, None) if token.held => format!("{}: rejected, and its reset is not known", token.label),
+        (false, Some(at)) => format!("{}: limited until {}", token.label, due(at, now_unix_ms, zone)),
+        (false, None) if token.held => format!("{}: limited, and its reset is not known", token.label),
         (false, None) => format!("{}: free", token.label),
     };
     let tokens: Vec<String> = tokens_known.iter().map(state).collect();
@@ -30,7 +30,7 @@ pub(super) fn spent(
 
 /// The question with its choices, numbered.
 pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZone) -> String {
-    let mut text = format!("{} is at its limit. What now?", question.token);
+    let mut text = format!("{} is limited. What now?", question.token);
     for (number, choice) in (1..).zip(question.choices()) {
         let reset = question.until_unix_ms.map(|at| due(at, now_unix_ms, zone)).unwrap_or_default();
         let next = question.next.as_deref().unwrap_or_default();
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(
             told,
             "no token can be used now; the run continues by itself: 20:21 (in 2h 15m)\n\
-             A: free again 20:21 (in 2h 15m)\nB: refused"
+             A: limited until 20:21 (in 2h 15m)\nB: refused"
         );
         let not_waiting = spent(&tokens, NOW + 8_100_000, false, NOW, &TimeZone::UTC);
         assert!(not_waiting.starts_with("no token can be used now; the run can continue: 20:21 (in 2h 15m)\n"));
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(
             spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC),
             "waiting for the reset; the run continues by itself: 20:21 (in 2h 15m)\n\
-             A: free again 20:21 (in 2h 15m)\nB: free"
+             A: limited until 20:21 (in 2h 15m)\nB: free"
         );
     }
 
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(
             spent(&[token], NOW + 4_000, true, NOW, &TimeZone::UTC),
             "no token can be used now; the run continues by itself: 18:07 (in 4s)\n\
-             A: rejected, and its reset is not known"
+             A: limited, and its reset is not known"
         );
     }
 

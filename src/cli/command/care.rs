@@ -35,8 +35,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
 ///
 /// The command looks and feels as if it had been started directly. It gets one token of its provider (claude: Anthropic,
-/// codex: OpenAI, gemini: Google, cohere: Cohere), which is asked about regularly; when the token is nearly used up the
-/// command is ended and started again with the next one. When all are spent it stands still until the first is free again.
+/// codex: OpenAI, gemini: Google, cohere: Cohere), which is asked about regularly; when the token is near its limit the
+/// command is ended and started again with the next one. When all are limited it stands still until the first is free again.
 /// A command that fails, or whose heartbeat file stands still, is started again. With exit code 0 it is done.
 ///
 /// When it has failed once more than --max-restarts allows, ccc ends with exit code 1, whatever the command's own was. With
@@ -67,7 +67,7 @@ pub struct CareArgs {
     #[arg(long, value_name = "PERCENT")]
     pub rotate_at: Option<Percent>,
 
-    /// When all tokens are spent, end with exit code 75 instead of waiting for the reset.
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
     #[arg(long)]
     pub no_wait: bool,
 
@@ -201,7 +201,7 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
     let CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen } = end;
     let flushed = screen.finish(LAST_WORDS);
     if !flushed.complete {
-        context.printer.warn("not all that ccc had to say was taken");
+        context.printer.warn("some messages of ccc could not be written");
     }
     if let Some(news) = journal_news {
         context.printer.warn(driver::journal_news(&news));

@@ -25,7 +25,7 @@ use crate::ui::format::due;
 /// How long git may take to say where it is.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Check that everything a run needs is there: the agent and its version, a credential, a pseudo-terminal, the
+/// Check that everything a run needs is there: the agent and its version, a token, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git. The provider is asked whether it takes the tokens: one cheap
 /// request each, unless that was learnt a short time ago.
 ///
@@ -184,7 +184,7 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
 }
 
 fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, project: &Project) -> Finding {
-    const SUBJECT: &str = "credential";
+    const SUBJECT: &str = "token";
     let gathered = match credentials::gather(context, project, entries, agent_args) {
         Ok(gathered) => gathered,
         Err(error) => return Finding::error(SUBJECT, error),
@@ -284,7 +284,7 @@ impl Asked {
             Asked::Works => Finding::ok(subject, format!("takes {label}")),
             Asked::UsedUp(until) => Finding::warn(
                 subject,
-                format!("{label} is used up {until}"),
+                format!("{label} is limited {until}"),
                 "a run takes another token, or waits until then",
             ),
             Asked::Refused(why) => {
@@ -406,7 +406,7 @@ fn git(context: &Context, project: &Project) -> Finding {
     match inside {
         Ok(result) if result.ending == CommandEnding::TimedOut => Finding::warn(
             SUBJECT,
-            format!("git did not answer within {} s in {} and was ended", GIT_TIMEOUT.as_secs(), project.cwd.display()),
+            format!("git did not answer within {}s in {} and was ended", GIT_TIMEOUT.as_secs(), project.cwd.display()),
             ADVICE,
         ),
         Ok(result) if result.exit.code == Some(0) => {

@@ -450,7 +450,7 @@ fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError
     }));
     unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
     if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| Path::new(cwd) == here) {
-        // Whoever types `ccc resume` means the last thing that happened here.
+        // `ccc resume` alone means the last thing that happened here.
         if let Some(newer) = newest_completed.filter(|newer| newer.as_str() > dir.id()) {
             return Err(CliError::new(
                 ErrorKind::Usage,

@@ -320,7 +320,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     begin(plan, &night, context)
 }
 
-/// Names a critic's prompt of the project that is another one than in the last run here: whoever changed it changed what
+/// Names a critic's prompt of the project that is not the one of the last run here: a change of it changes what
 /// *done* means.
 fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
     let seen = SeenPrompt::new(&context.dirs()?.state, project.root());

@@ -8,10 +8,10 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
 use crate::config::{Flags, Project, Wish};
 use crate::guard::ConsentStore;
 
-/// Show what this project's files make ccc run, or do with credentials, and agree to it.
+/// Show what this project's files make ccc run, or do with tokens, and agree to it.
 ///
 /// A repository's files may say freely what is wanted. What makes ccc run a program (checks, the agent, its arguments, what
-/// the critic may run), take a credential (`tokens`), or send one elsewhere (base URLs in .claude/settings.json) counts only
+/// the critic may run), take a token (`tokens`), or send one elsewhere (base URLs in .claude/settings.json) counts only
 /// after you have agreed. The agreement is to the very content, for this directory, and is kept in ccc's state directory:
 /// when the content changes you are asked again. What you type as an option needs no agreement.
 ///

@@ -32,7 +32,7 @@ const BAR_CELLS: usize = 20;
 /// How much of a label or a reason is shown, in characters.
 const SHOWN_CHARS: usize = 200;
 
-/// Show how much of each subscription's usage windows is used, and when they begin anew.
+/// Show how much of each subscription's usage windows is used, and when they reset.
 ///
 /// Logins and OAuth tokens are asked for at most once in two minutes for all ccc together; what is known is kept in
 /// usage-cache.json in the state directory. Of other tokens the answers to them tell, once there was one. Nothing is

@@ -193,7 +193,7 @@ impl CommandCore {
                 let fact = self.tokens.fact(Some(&before));
                 let why = match fact {
                     Some(fact) if fact.refused => "it was refused".to_owned(),
-                    Some(fact) if !self.is_usable(fact) => "it is spent".to_owned(),
+                    Some(fact) if !self.is_usable(fact) => "it is limited".to_owned(),
                     Some(fact) => format!("{:.0} % of it is used", 100.0 * pool::utilization(fact, self.unix_ms())),
                     None => "it is gone".to_owned(),
                 };

@@ -392,7 +392,7 @@ impl CommandCore {
         self.suspended = false;
         let token = self.life.take().and_then(|life| life.token);
         if exit.leaked > 0 {
-            self.tell(format!("{} process(es) of the program could not be ended", exit.leaked));
+            self.tell(format!("processes of the program that could not be ended: {}", exit.leaked));
         }
         let stage = std::mem::replace(&mut self.stage, Stage::Starting);
         match stage {

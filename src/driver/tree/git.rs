@@ -134,7 +134,7 @@ impl Git {
             }
             (CommandEnding::TimedOut, _) => {
                 self.has_hung.store(true, Ordering::Relaxed);
-                let text = format!("`git {command}` did not end within {} s and was ended", limit.as_secs());
+                let text = format!("`git {command}` did not end within {}s and was ended", limit.as_secs());
                 Err(Trouble { fault: TreeFault::Hung, text })
             }
             (CommandEnding::Cancelled, _) => Err(Trouble::failed(format!("`git {command}` was given up"))),

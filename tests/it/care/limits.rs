@@ -35,7 +35,7 @@ fn a_rejected_token_gives_way_to_the_next_one() {
     assert_eq!(ground.read("lives"), "first\nsecond\n");
     assert_eq!(ground.read("counts"), "1\n1\n", "exactly one token is in the environment");
     assert!(
-        ended.stderr.contains("rotated to ANTHROPIC_API_KEY_2 (ANTHROPIC_API_KEY: it is spent)"),
+        ended.stderr.contains("rotated to ANTHROPIC_API_KEY_2 (ANTHROPIC_API_KEY: it is limited)"),
         "{}",
         ended.stderr
     );
@@ -92,7 +92,7 @@ fn while_all_are_spent_the_whole_group_stands_still_and_goes_on_at_the_reset() {
     let ended = running.end();
     ended.assert_code(0);
     assert!(unix_s() >= reset, "it went on before the reset");
-    assert!(ended.stderr.contains("ANTHROPIC_API_KEY_2: free again"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("ANTHROPIC_API_KEY_2: limited until"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the wait is over"), "{}", ended.stderr);
     assert!(ended.journal().iter().any(|entry| action(entry, "hold").is_some()));
 }
@@ -136,7 +136,7 @@ fn the_question_at_a_limit_is_answered_by_a_key_or_by_its_default() {
         let mut command: Command = ground.command(&provider.url, args);
         command.env("CCC_GRACE", "300ms");
         let mut tty = Tty::start(&command);
-        tty.until("ANTHROPIC_API_KEY is at its limit. What now?");
+        tty.until("ANTHROPIC_API_KEY is limited. What now?");
         tty.until("4) keep going");
         if let Some(key) = key {
             tty.type_in(key);

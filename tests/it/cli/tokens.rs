@@ -189,10 +189,7 @@ fn no_run_begins_while_the_agents_settings_would_take_the_tokens_place() {
     let seen = run(&["--supervisor", "-p", "x", "--", "--settings", argument]);
     assert!(seen.contains("`env.CLAUDE_CODE_OAUTH_TOKEN` in the agent's argument --settings"), "{seen}");
     let seen = run(&["doctor", "--offline"]);
-    assert!(
-        seen.contains("fail  credential: `env.ANTHROPIC_AUTH_TOKEN` in [ROOT]/home/.claude/settings.json"),
-        "{seen}"
-    );
+    assert!(seen.contains("fail  token: `env.ANTHROPIC_AUTH_TOKEN` in [ROOT]/home/.claude/settings.json"), "{seen}");
     let seen = run(&["tokens"]);
     assert!(seen.contains("warning: `env.ANTHROPIC_AUTH_TOKEN` in "), "{seen}");
 }
@@ -308,7 +305,7 @@ fn the_doctor_asks_the_provider_in_peoples_words_unless_it_is_not_to() {
     let offline = doctor("made-up-refused", &["--offline"]);
     assert!(!offline.contains("provider"), "{offline}");
     let seen = doctor("made-up-limited,made-up-refused,made-up-valid", &[]);
-    assert!(seen.contains("warn  provider: ANTHROPIC_API_KEYS[1] is used up until "), "{seen}");
+    assert!(seen.contains("warn  provider: ANTHROPIC_API_KEYS[1] is limited until "), "{seen}");
     assert!(seen.contains("warn  provider: does not take ANTHROPIC_API_KEYS[2]: refused (HTTP 401)"), "{seen}");
     assert!(seen.contains("ok    provider: takes ANTHROPIC_API_KEYS[3]"), "{seen}");
     let refused = doctor("made-up-refused", &[]);
@@ -483,7 +480,7 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
     let seen = ccc(&["tokens", "list"]);
     assert!(seen.contains("the Keychain  login  Anthropic  -  unknown\n"), "{seen}");
     let seen = ccc(&["doctor", "--offline"]);
-    assert!(seen.contains("ok    credential: the Keychain (login)\n"), "{seen}");
+    assert!(seen.contains("ok    token: the Keychain (login)\n"), "{seen}");
     assert_eq!(sandbox.read("asked"), "\n\n", "looked for, its value not read");
     let seen = ccc(&["tokens", "check"]);
     assert!(seen.starts_with("exit code 0\n") && seen.contains("  valid\n"), "{seen}");
@@ -496,11 +493,11 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
 
     sandbox.write("bin/security", "#!/bin/sh\nexit 44\n");
     fs::remove_dir_all(sandbox.path("state")).expect("removed");
-    assert!(ccc(&["doctor", "--offline"]).contains("fail  credential: none found"));
+    assert!(ccc(&["doctor", "--offline"]).contains("fail  token: none found"));
     assert!(!ccc(&["tokens", "list"]).contains("Keychain"));
     sandbox.write("bin/security", "#!/bin/sh\nexit 36\n");
     let seen = ccc(&["doctor", "--offline"]);
-    assert!(seen.contains("warn  credential: none found") && seen.contains("the Keychain is locked"), "{seen}");
+    assert!(seen.contains("warn  token: none found") && seen.contains("the Keychain is locked"), "{seen}");
 }
 
 #[test]

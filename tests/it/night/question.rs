@@ -100,7 +100,7 @@ fn the_four_choices_stand_on_the_terminal_and_the_number_typed_is_done() {
         let ground = with_oauth(Ground::new(), 2);
         let mut asked = Asked::start(&ground, &limited(resets_in_s), "80s");
         let rows = asked.question();
-        assert!(rows[0].contains("CLAUDE_CODE_OAUTH_TOKENS[1] is at its limit. What now?"), "{rows:#?}");
+        assert!(rows[0].contains("CLAUDE_CODE_OAUTH_TOKENS[1] is limited. What now?"), "{rows:#?}");
         assert_eq!(rows[1].trim(), "1) rotate to CLAUDE_CODE_OAUTH_TOKENS[2] and continue [default]", "{rows:#?}");
         assert!(rows[2].trim().starts_with("2) wait for the reset: "), "{rows:#?}");
         assert_eq!(rows[3].trim(), "3) exit and save", "{rows:#?}");

@@ -17,7 +17,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       directory  /home/me/my work
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
-      credential ANTHROPIC_API_KEY (API key, 3fa9c1)
+      token      ANTHROPIC_API_KEY (API key, 3fa9c1)
       bounds     20 iterations, 8h including waits, no cost limit, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
@@ -97,7 +97,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       directory  /home/me/my work
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
-      credential ANTHROPIC_API_KEY (API key, 3fa9c1)
+      token      ANTHROPIC_API_KEY (API key, 3fa9c1)
       bounds     20 iterations, 8h including waits, no cost
                  limit, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool

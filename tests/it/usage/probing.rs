@@ -138,7 +138,7 @@ fn who_does_not_answer_is_waited_for_within_the_limit() {
     provider.answers("/v1/messages", Reply::silent());
     let started = std::time::Instant::now();
     let probed = ask(&provider, Company::Anthropic, CredentialKind::ApiKey);
-    assert!(probed.verdict.to_string().contains("did not answer within 5 s"), "{probed:?}");
+    assert!(probed.verdict.to_string().contains("did not answer within 5s"), "{probed:?}");
     assert!(started.elapsed() >= ccc::tokens::HTTP_TIMEOUT, "it was waited for");
     assert!(started.elapsed() < ccc::tokens::HTTP_TIMEOUT * 2, "and no longer");
 }

@@ -150,7 +150,7 @@ fn what_is_no_answer_is_said_and_waits_for_its_turn_too() {
         (Reply::of(200, "[]"), "is not what was expected"),
         (Reply::of(200, &format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20))), "did not come whole"),
         (Reply::of(500, SECRET), "HTTP 500"),
-        (Reply::silent(), "did not answer within 5 s"),
+        (Reply::silent(), "did not answer within 5s"),
     ] {
         let world = World::new();
         world.provider.answers("/api/oauth/usage", reply);
