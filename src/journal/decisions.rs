@@ -26,7 +26,7 @@ pub fn decisions<R: BufRead, I: JournalInput>(reader: JournalReader<R, I>) -> De
     Decisions { reader, after: None, clock: None }
 }
 
-/// The iterator of [`decisions`]. A gap is passed over; who needs to know of it reads the entries.
+/// The iterator of [`decisions`]. It passes over gaps; [`JournalReader`] tells them.
 #[derive(Debug)]
 pub struct Decisions<R: BufRead, I = Input> {
     reader: JournalReader<R, I>,

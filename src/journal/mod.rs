@@ -50,11 +50,11 @@
 //! damage: the journal is not gone on with. A header without `marks` is of a ccc that wrote no such lines; there
 //! only a last line without its end, and a payload of the very last entry, are a torn tail.
 //!
-//! Not synced are: `lock` and the sessions' locks (a reboot frees them), `heartbeat.json` (a beat that a power cut takes
-//! is none that anybody needs).
+//! `lock` and the sessions' locks are not synced, since a reboot frees them, nor is `heartbeat.json`, which says nothing
+//! after a power cut.
 //!
 //! # Trust
-//! Secrets cannot get in: the core knows none, and [`Redactor`] goes over every encoded line, payload and summary.
+//! The core knows no secrets, and [`Redactor`] goes over every encoded line, payload and summary.
 //! For a replay to meet the very same inputs, the driver redacts an agent's line ([`Redactor::json_str`]) before the core
 //! sees it; the writer's own pass then changes nothing. What the user typed (task, turns) is redacted in the journal only;
 //! replay redacts an action it made before it compares.

@@ -124,7 +124,7 @@ impl RunSummary {
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
-    /// Replaces `run.json`: whoever reads it sees the old one or the new one, never half of one, also after a power cut.
+    /// Replaces `run.json` as a whole: a reader sees the old one or the new one, also after a power cut.
     /// Waits for the disk.
     ///
     /// # Errors

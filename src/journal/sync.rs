@@ -1,4 +1,4 @@
-//! The thread that waits for the disk, so that nobody else must: `fsync` can take seconds on a busy one.
+//! The thread that waits for the disk: `fsync` can take seconds on a busy one, and the loop must not wait so long.
 //!
 //! One request waits at most, and covers everything written before the thread takes it. The order is that of meaning:
 //! payloads, the names of the payloads, the journal's lines that name them, at the beginning the directories above, and
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::disk::{Disk, DiskFile, replace};
+use super::disk::{Disk, DiskFile, SystemDisk, replace};
 
 /// How long a turn waits at most for its record to reach the disk. A disk that hangs must not hang the run.
 pub const SYNC_WAIT_MS: u64 = 2_000;
@@ -134,7 +134,8 @@ impl Syncer {
             && let Some((path, bytes)) = self.shared.state().replacement.take()
         {
             let next = path.with_extension("json.last");
-            if std::fs::write(&next, bytes).and_then(|()| std::fs::rename(&next, &path)).is_err() {
+            // Not through the thread's disk, which may be what hangs; and without a sync.
+            if SystemDisk.write(&next, &bytes).and_then(|()| SystemDisk.rename(&next, &path)).is_err() {
                 tracing::warn!("the run's summary could not be written");
             }
         }

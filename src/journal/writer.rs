@@ -126,7 +126,7 @@ impl JournalWriter<FileSink> {
         Ok(JournalWriter::resumed(sink, tail, redactor))
     }
 
-    /// [`JournalWriter::append_at`] for who has not read the journal: reads it through first.
+    /// Like [`JournalWriter::append_at`], but reads the journal through first to find its end.
     ///
     /// # Errors
     /// When the journal is damaged, or cannot be opened or cut.

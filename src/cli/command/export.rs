@@ -77,9 +77,7 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     let style = Style { colour: true, live: true, columns: COLUMNS };
     let mut shown: Vec<(Tick, String)> = Vec::new();
-    // A terminal needs the carriage returns that a terminal driver would have added.
-    pieces(journal, style, |tick, piece| shown.push((tick, piece.text.replace('\n', "\r\n"))))
-        .map_err(|error| failed(&error))?;
+    pieces(journal, style, |tick, piece| shown.push((tick, piece.text.clone()))).map_err(|error| failed(&error))?;
     let rebuilt = driver::rebuild(journal, |_, _| {}).map_err(|error| failed(&error))?;
     let header = CastHeader {
         cols: COLUMNS,
