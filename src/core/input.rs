@@ -151,6 +151,9 @@ pub struct TreeFact {
     /// Of which kind that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<TreeFault>,
+    /// A rough hash over what git ignores, at the stop. Only whether the agent stands still is judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
     /// Processes that the agent had started and that still ran; told only where something changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<String>,

@@ -121,6 +121,7 @@ impl Core {
             changed: Vec::new(),
             trouble: Some(format!("git took more than {seconds} s")),
             fault: Some(TreeFault::Hung),
+            ignored: None,
             running: Vec::new(),
         };
         self.tree_measured(measure, tree);
@@ -178,7 +179,7 @@ impl Core {
         let feedback = check_failure(&failing);
         self.decide("give the checks' output to the agent", &names.join("; "));
         let trees = Trees { before: tree.fingerprint.as_deref(), after: tree.fingerprint.as_deref() };
-        self.feedback(TurnKind::CheckFailure, feedback, trees);
+        self.feedback(TurnKind::CheckFailure, feedback, trees, tree.ignored.as_deref());
     }
 
     pub(super) fn tree_measured(&mut self, measure: MeasureId, tree: TreeFact) {
@@ -614,6 +615,7 @@ impl Core {
             approves: matches!(verdict, Verdict::Completed(_)),
         };
         let before = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
+        let ignored = review.before_tree.as_ref().and_then(|tree| tree.ignored.clone());
         self.altered.note(&around);
         let mut proviso = self.altered.proviso();
         match around.finding() {
@@ -673,14 +675,14 @@ impl Core {
                 self.tally.reviewed();
                 self.decide("give the feedback to the agent", "the critic does not agree that the task is done");
                 let trees = Trees { before: before.as_deref(), after: after.fingerprint.as_deref() };
-                self.feedback(TurnKind::Feedback, text, trees);
+                self.feedback(TurnKind::Feedback, text, trees, ignored.as_deref());
             }
         }
     }
 
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
-    fn feedback(&mut self, kind: TurnKind, mut text: String, trees: Trees<'_>) {
-        let progressed = self.writes.take_fresh();
+    fn feedback(&mut self, kind: TurnKind, mut text: String, trees: Trees<'_>, ignored: Option<&str>) {
+        let progressed = self.writes.take_fresh(ignored);
         let repeats = self.convergence.note(&text, trees, progressed);
         let denied_again = self.tally.stop_passed();
         self.last_feedback = Some(text.clone());

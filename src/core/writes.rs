@@ -1,5 +1,5 @@
-//! What the agent's own file tools have written: progress that a measured tree may not show (a git-ignored folder, another
-//! directory).
+//! What the agent has written where a measured tree does not show it: by its own file tools anywhere, and by any tool into
+//! what git ignores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,10 @@ pub(super) struct Writes {
     open: BTreeMap<String, u64>,
     seen: BTreeSet<u64>,
     fresh: bool,
+    /// A call has succeeded since the last stop.
+    acted: bool,
+    /// The states of what git ignores, at the stops so far.
+    ignored: BTreeSet<String>,
 }
 
 impl Writes {
@@ -29,6 +33,7 @@ impl Writes {
 
     /// A tool call ended.
     pub(super) fn ended(&mut self, call: &str, failed: bool) {
+        self.acted |= !failed;
         if let Some(edit) = self.open.remove(call)
             && !failed
         {
@@ -39,10 +44,16 @@ impl Writes {
         }
     }
 
-    /// Whether an edit that was never made before has succeeded since this was asked last.
-    pub(super) fn take_fresh(&mut self) -> bool {
+    /// Whether the agent has done something new since this was asked last: an edit that was never made before, or, by a call
+    /// that succeeded, a state of what git ignores that no stop has had.
+    pub(super) fn take_fresh(&mut self, ignored: Option<&str>) -> bool {
         self.open.clear();
-        std::mem::take(&mut self.fresh)
+        if self.ignored.len() >= MAX_SEEN {
+            self.ignored.clear();
+        }
+        let is_new = ignored.is_some_and(|state| self.ignored.insert(state.to_owned()));
+        let acted = std::mem::take(&mut self.acted);
+        std::mem::take(&mut self.fresh) || (acted && is_new)
     }
 }
 
@@ -62,7 +73,7 @@ mod tests {
     fn a_new_edit_that_succeeds_is_fresh_once() {
         let edit = |path: &str, new: &str| Edit { path: path.to_owned(), old: String::new(), new: new.to_owned() };
         let mut writes = Writes::default();
-        assert!(!writes.take_fresh());
+        assert!(!writes.take_fresh(None));
         for (path, new, failed, fresh) in [
             ("data/1", "a", false, true),
             ("data/1", "a", false, false),
@@ -73,7 +84,26 @@ mod tests {
             writes.started("call", &edit(path, new));
             writes.ended("call", failed);
             writes.ended("another call", false);
-            assert_eq!(writes.take_fresh(), fresh, "{path} {new} {failed}");
+            assert_eq!(writes.take_fresh(None), fresh, "{path} {new} {failed}");
+        }
+    }
+
+    #[test]
+    fn a_new_state_of_what_git_ignores_is_fresh_when_the_agent_has_done_something() {
+        let mut writes = Writes::default();
+        for (state, call_failed, fresh) in [
+            (Some("a"), Some(false), true),
+            (Some("a"), Some(false), false),
+            (Some("b"), None, false),
+            (Some("c"), Some(true), false),
+            (Some("d"), Some(false), true),
+            (Some("a"), Some(false), false),
+            (None, Some(false), false),
+        ] {
+            if let Some(failed) = call_failed {
+                writes.ended("call", failed);
+            }
+            assert_eq!(writes.take_fresh(state), fresh, "{state:?} {call_failed:?}");
         }
     }
 }

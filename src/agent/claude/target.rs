@@ -110,6 +110,13 @@ pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
             }
             (old.join("\n"), new.join("\n"))
         }
+        "NotebookEdit" => {
+            let cell = text("cell_id").unwrap_or_else(|| "first".to_owned());
+            let mode = text("edit_mode").unwrap_or_else(|| "replace".to_owned());
+            // The call does not hold what stood in the cell; which cell it is tells one call from another.
+            let path = format!("{} (cell {cell}, {mode})", text("notebook_path")?);
+            return Some(Edit { path, old: String::new(), new: text("new_source").unwrap_or_default() });
+        }
         _ => return None,
     };
     Some(Edit { path: text("file_path")?, old, new })

@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Contents are read up to this sum in one measurement; beyond it what `lstat` says must do.
 const MAX_READ_BYTES: u64 = 512 * 1024 * 1024;
+/// A larger file that git ignores is known by its size.
+pub(super) const MAX_ROUGH_BYTES: u64 = 16 * 1024;
 /// A file whose last change is less than this ago may change again without its times showing it.
 const RACY_NS: i128 = 20_000_000;
 
@@ -121,6 +123,11 @@ fn hash_content(path: &Path, hasher: &mut Sha256) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Adds the content of a file, as far as it can be read.
+pub(super) fn rough(path: &Path, hasher: &mut Sha256) {
+    let _ = hash_content(path, hasher);
 }
 
 /// A small file of git's own.

@@ -248,11 +248,11 @@ fn add_directories(top: &Path, dir: PathBuf, directories: &mut BTreeSet<PathBuf>
     }
 }
 
-fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     output.split(|byte| *byte == 0).filter(|record| !record.is_empty())
 }
 
 /// The path that git names, without a slash at its end.
-fn bytes_path(bytes: &[u8]) -> PathBuf {
+pub(super) fn bytes_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"/").unwrap_or(bytes)))
 }

@@ -7,6 +7,7 @@
 
 mod files;
 mod git;
+mod ignored;
 mod listing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,8 @@ impl Ours {
 pub struct Snapshot {
     top: PathBuf,
     tree: Result<Tree, Trouble>,
+    /// What git ignores, see [`ignored`].
+    ignored: Option<String>,
     ours: Arc<Ours>,
 }
 
@@ -83,14 +86,20 @@ impl Snapshot {
     pub fn take(dir: &Path, ours: &Arc<Ours>) -> Snapshot {
         let top = git_root(dir).unwrap_or_else(|| dir.to_owned());
         let tree = measure(&top, ours);
-        Snapshot { top, tree, ours: Arc::clone(ours) }
+        // A git that failed or hung once is not waited for a second time.
+        let ignored = tree.is_ok().then(|| ignored::state(&top, ours.git.as_ref(), ours)).flatten();
+        Snapshot { top, tree, ignored, ours: Arc::clone(ours) }
     }
 
     /// What the core is told of a measurement. What is `moving` by itself is left out.
     #[must_use]
     pub fn fact(&self, moving: &BTreeSet<String>) -> TreeFact {
         match &self.tree {
-            Ok(tree) => TreeFact { fingerprint: Some(tree.fingerprint(moving)), ..TreeFact::default() },
+            Ok(tree) => TreeFact {
+                fingerprint: Some(tree.fingerprint(moving)),
+                ignored: self.ignored.clone(),
+                ..TreeFact::default()
+            },
             Err(trouble) => {
                 TreeFact { trouble: Some(trouble.text.clone()), fault: Some(trouble.fault), ..TreeFact::default() }
             }
@@ -104,7 +113,8 @@ impl Snapshot {
             Ok(tree) if tree.stands_still(&self.top, moving) => Arc::clone(self),
             Ok(_) | Err(_) => {
                 let tree = measure(&self.top, &self.ours);
-                Arc::new(Snapshot { top: self.top.clone(), tree, ours: Arc::clone(&self.ours) })
+                let ignored = self.ignored.clone();
+                Arc::new(Snapshot { top: self.top.clone(), tree, ignored, ours: Arc::clone(&self.ours) })
             }
         }
     }

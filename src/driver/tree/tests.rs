@@ -135,6 +135,41 @@ fn ignored_files_and_touches_are_no_change() {
 }
 
 #[test]
+fn what_git_ignores_is_known_by_names_sizes_and_small_contents() {
+    let dir = repository();
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+        fs::write(path, text).expect("write");
+    };
+    let mut last = take(dir.path(), &nobody()).fact(&still());
+    assert!(last.ignored.is_some());
+    let mut look = |what: &str, moves: bool| {
+        let fact = take(dir.path(), &nobody()).fact(&still());
+        assert_eq!(fact.ignored != last.ignored, moves, "{what}");
+        assert_eq!(fact.fingerprint, last.fingerprint, "{what}: no verdict depends on it");
+        last = fact;
+    };
+    look("nothing", false);
+    write("target/deep/out", "x");
+    look("a file", true);
+    write("target/deep/out", "x");
+    look("the same again", false);
+    write("target/deep/out", "y");
+    look("another content of the same size", true);
+    write("target/large", &"x".repeat(100_000));
+    look("a large file", true);
+    write("target/large", &"y".repeat(100_000));
+    look("a large file of the same size", false);
+    write("target/large", &"y".repeat(100_001));
+    look("a larger one", true);
+    for number in 0..2_000 {
+        write(&format!("target/many/{number}"), "x");
+    }
+    look("more than is looked at", true);
+}
+
+#[test]
 fn a_repository_without_a_commit_and_a_subdirectory_of_one_are_measured() {
     let dir = tempfile::tempdir().expect("a directory");
     run_git(dir.path(), &["init", "-q"]);

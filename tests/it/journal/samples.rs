@@ -253,7 +253,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (any::<u32>(), proptest::option::of(text()), proptest::collection::vec(text(), 0..3)).prop_map(
             |(measure, fingerprint, changed)| Input::TreeMeasured {
                 measure: MeasureId(measure),
-                tree: TreeFact { fingerprint, changed, ..TreeFact::default() },
+                tree: TreeFact { fingerprint, changed, ignored: Some("00ff".to_owned()), ..TreeFact::default() },
             }
         ),
         (any::<u32>(), text(), proptest::collection::vec(text(), 0..3)).prop_map(|(measure, trouble, running)| {

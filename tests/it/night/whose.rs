@@ -192,6 +192,21 @@ on_both! {
         assert_eq!(ended.result()["iterations"], 6);
     }
 
+    fn what_commands_write_into_an_ignored_folder_is_progress_and_nothing_is_not(cli) {
+        let no = || said("The steps are not all in data/ yet. Add the next one.");
+        for (same, outcome, iterations) in [(false, "completed", 6), (true, "stuck", 4)] {
+            let ground = Ground::new();
+            ground.write(".gitignore", "data/\n");
+            let step = |n: u32| bash(&format!("mkdir -p data; echo step > data/step{}.txt", if same { 1 } else { n }));
+            let steps = (1..=6).flat_map(|n| [step(n), said("Done.")]);
+            let critic = vec![no(), no(), no(), no(), no(), approval()];
+            let api = ScriptedApi::start(script(steps.collect(), critic)).unwrap();
+            let ended = ground.supervise(&api.base_url(), &cli.path, &DANGEROUS).end();
+            assert_eq!(ended.result()["outcome"], outcome, "{}", ended.stdout);
+            assert_eq!(ended.result()["iterations"], iterations);
+        }
+    }
+
     fn feedback_whose_count_moves_is_not_the_same_feedback(cli) {
         let ground = Ground::new();
         let no = |n: u32| said(&format!("Only {n} of the six rows are in the database yet."));

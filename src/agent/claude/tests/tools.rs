@@ -67,6 +67,16 @@ fn edits_are_shown_with_what_stood_there() {
         ("Edit", json!({"file_path": "/f", "old_string": "a", "new_string": "b"}), edit("/f", "a", "b")),
         ("Write", json!({"file_path": "/f", "content": "b"}), edit("/f", "", "b")),
         (
+            "NotebookEdit",
+            json!({"notebook_path": "/n.ipynb", "cell_id": "c1", "new_source": "b"}),
+            edit("/n.ipynb (cell c1, replace)", "", "b"),
+        ),
+        (
+            "NotebookEdit",
+            json!({"notebook_path": "/n.ipynb", "cell_id": "c1", "new_source": "", "edit_mode": "delete"}),
+            edit("/n.ipynb (cell c1, delete)", "", ""),
+        ),
+        (
             "MultiEdit",
             json!({"file_path": "/f", "edits": [
                 {"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}

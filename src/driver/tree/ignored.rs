@@ -1,0 +1,60 @@
+//! What lies in the files and folders that git ignores, roughly: enough to see that work goes on there. No verdict depends on
+//! it; a build's or a test's cache may change in it at any time.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Ours;
+use super::files::{MAX_ROUGH_BYTES, rough};
+use super::git::Git;
+use super::listing::{bytes_path, records};
+
+/// The most ignored files and folders that are looked at.
+const MAX_ROOTS: usize = 256;
+/// The most entries that are looked at in one ignored folder.
+const MAX_ENTRIES: usize = 1_000;
+/// Contents are read up to this sum.
+const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A hash over names, sizes, and the contents of small files; times do not count, since a test that is run again touches
+/// its cache. `None` where git does not say what it ignores.
+pub(super) fn state(top: &Path, git: Option<&Git>, ours: &Ours) -> Option<String> {
+    let args = ["ls-files", "-o", "-i", "-z", "--directory", "--exclude-standard"];
+    let roots = git.filter(|_| super::listing::is_repository(top))?.output(top, &args).ok()?;
+    let mut whole = Sha256::new();
+    let mut left_bytes = MAX_READ_BYTES;
+    for root in records(&roots).take(MAX_ROOTS) {
+        let mut open: VecDeque<PathBuf> = VecDeque::from([bytes_path(root)]);
+        let mut left = MAX_ENTRIES;
+        while let Some(path) = open.pop_front()
+            && left > 0
+        {
+            left -= 1;
+            let place = top.join(&path);
+            let Ok(meta) = fs::symlink_metadata(&place) else { continue };
+            if ours.has(&place) {
+                continue;
+            }
+            whole.update(path.as_os_str().as_bytes());
+            whole.update([0]);
+            if meta.is_dir() {
+                let names =
+                    fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| path.join(entry.file_name()));
+                let mut names: Vec<PathBuf> = names.take(left).collect();
+                names.sort();
+                open.extend(names);
+            } else if meta.is_file() {
+                whole.update(meta.len().to_be_bytes());
+                if meta.len() <= MAX_ROUGH_BYTES.min(left_bytes) {
+                    left_bytes -= meta.len();
+                    rough(&place, &mut whole);
+                }
+            }
+        }
+    }
+    Some(whole.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
