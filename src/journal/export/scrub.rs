@@ -446,12 +446,13 @@ impl Scrubber {
                 Input::CheckFinished { check, result }
             }
             Input::TreeMeasured { measure, tree } => {
-                let TreeFact { fingerprint, changed, trouble, fault, running } = tree;
+                let TreeFact { fingerprint, changed, trouble, fault, ignored, running } = tree;
                 let tree = TreeFact {
                     fingerprint: self.optional(fingerprint.as_deref()),
                     changed: self.texts(&changed),
                     trouble: self.optional(trouble.as_deref()),
                     fault,
+                    ignored: self.optional(ignored.as_deref()),
                     running: self.texts(&running),
                 };
                 Input::TreeMeasured { measure, tree }
