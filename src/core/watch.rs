@@ -214,30 +214,17 @@ impl Watch {
             AgentEvent::ActionRequired(false) | AgentEvent::Question { .. } => self.doing = Doing::Model,
             AgentEvent::Waiting(WaitingFor::Idle { open }) => {
                 self.tools.clear();
-                let since = match &self.doing {
-                    Doing::Answered { since, .. } => *since,
-                    Doing::Waiting { .. }
-                    | Doing::Idle
-                    | Doing::Starting { .. }
-                    | Doing::Model
-                    | Doing::Retrying { .. }
-                    | Doing::Compacting
-                    | Doing::Permission { .. } => now,
-                };
+                let since = if let Doing::Answered { since, .. } = &self.doing { *since } else { now };
                 self.doing = Doing::Answered { open: *open, since };
             }
             AgentEvent::Waiting(for_ @ (WaitingFor::Background { .. } | WaitingFor::FollowUp)) => {
                 self.tools.clear();
-                let since = match &self.doing {
-                    Doing::Waiting { for_: before, since } if before == for_ => *since,
-                    Doing::Waiting { .. }
-                    | Doing::Idle
-                    | Doing::Starting { .. }
-                    | Doing::Model
-                    | Doing::Retrying { .. }
-                    | Doing::Compacting
-                    | Doing::Permission { .. }
-                    | Doing::Answered { .. } => now,
+                let since = if let Doing::Waiting { for_: before, since } = &self.doing
+                    && before == for_
+                {
+                    *since
+                } else {
+                    now
                 };
                 self.doing = Doing::Waiting { for_: *for_, since };
             }

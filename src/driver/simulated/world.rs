@@ -21,7 +21,7 @@ use crate::core::{
     OperatorInput, Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
 };
 use crate::demo::scripted::{Script, Signalled, Transcript};
-use crate::journal::Redactor;
+use crate::journal::{JournalInput, Redactor};
 
 /// Wall clock at the beginning of every night, unix milliseconds.
 const EPOCH_UNIX_MS: i64 = 1_795_000_000_000;
@@ -505,20 +505,7 @@ impl World {
 
     /// One transition: journal, handle, journal, commit.
     fn transition(&mut self, input: Input, fate: Fate) -> Result<Vec<Action>, Broken> {
-        let told_unix_ms = match &input {
-            Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
-            Input::Tokens { unix_ms, .. } => *unix_ms,
-            Input::Spawned { .. }
-            | Input::SpawnFailed { .. }
-            | Input::Line { .. }
-            | Input::Noise { .. }
-            | Input::Progress { .. }
-            | Input::WriteFailed { .. }
-            | Input::Exited { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_) => None,
-        };
+        let told_unix_ms = input.unix_ms();
         self.laws.time(i64::try_from(self.now_us / 1_000).unwrap_or(i64::MAX), told_unix_ms);
         if fate != Fate::DiesWriting {
             self.core_hears(&input);
