@@ -105,6 +105,8 @@ const JITTER_MS: i64 = 30_000;
 struct Told {
     /// It is spent until then, unix milliseconds.
     until_ms: Option<i64>,
+    /// The reset as it was announced, whether it has passed or not.
+    announced_ms: Option<i64>,
     /// When that time has passed by the run's own clock, milliseconds.
     due_ms: i64,
     refused: bool,
@@ -198,16 +200,18 @@ impl Laws {
         }
         // Years are taken for a mistake.
         let until_ms = resets_at_unix_ms.min(self.now_unix_ms.saturating_add(LONGEST_RESET_MS));
+        // What a provider says now counts from now on, also where it has said the same before.
+        self.told.entry(token.cloned()).or_default().announced_ms = None;
         self.limited(token.cloned(), Some(until_ms));
     }
 
     fn limited(&mut self, token: Option<TokenId>, until_ms: Option<i64>) {
         let (now_ms, now_unix_ms) = (self.now_ms, self.now_unix_ms);
         let told = self.told.entry(token).or_default();
-        let until_ms = until_ms.filter(|&until_ms| until_ms > now_unix_ms);
-        if told.until_ms != until_ms {
-            told.until_ms = until_ms;
-            told.due_ms = until_ms.map_or(0, |until_ms| now_ms.saturating_add(until_ms - now_unix_ms));
+        told.until_ms = until_ms.filter(|&until_ms| until_ms > now_unix_ms);
+        if told.announced_ms != until_ms {
+            told.announced_ms = until_ms;
+            told.due_ms = until_ms.map_or(0, |until_ms| now_ms.saturating_add((until_ms - now_unix_ms).max(0)));
         }
     }
 
