@@ -21,7 +21,7 @@ use crate::journal::{
 use crate::process::{self, LentTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format::count;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenModes, Style};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes, Style};
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
 const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
@@ -283,7 +283,7 @@ fn conduct(
     let (env, plan) = (end.env.clone(), end.plan.clone());
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
-    let finish = last_words(end, &run_dir, context);
+    let (finish, result_lost) = last_words(end, &run_dir, context);
     left::end_of_run(&run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
@@ -292,11 +292,16 @@ fn conduct(
     if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
         return hand_over(&plan, &finish, &env, context);
     }
-    Ok(ExitCode::from(finish.outcome))
+    match finish.outcome {
+        // Whoever reads the result from a file must not take what is not there for it.
+        Outcome::Completed if result_lost => Ok(ExitCode::FAILED),
+        outcome => Ok(ExitCode::from(outcome)),
+    }
 }
 
-/// Prints the end; gives the finish, unless the user had left before there was one.
-fn last_words(end: End, run_dir: &RunDir, context: &Context) -> Option<Finish> {
+/// Prints the end; gives the finish, unless the user had left before there was one, and whether stdout failed to take the
+/// result. A reader that went away wants none.
+fn last_words(end: End, run_dir: &RunDir, context: &Context) -> (Option<Finish>, bool) {
     let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
         let ending = Ending {
@@ -313,12 +318,17 @@ fn last_words(end: End, run_dir: &RunDir, context: &Context) -> Option<Finish> {
             }
         }
     }
-    let fault = screen.out_fault();
     let flushed = screen.finish(LAST_WORDS);
+    let result_lost = matches!(flushed.out_fault, Some(ScreenError::OutFailed(_)));
     if let Some(news) = journal_news {
         context.printer.warn(driver::journal_news(&news));
     }
-    if let Some(fault) = fault {
+    if let (Some(fault), Some(finish), true) = (&flushed.out_fault, &finish, result_lost) {
+        context.printer.error(
+            format_args!("the result is lost: {fault}; the run itself has ended as {}", finish.outcome.as_str()),
+            Some(&format!("read the result in {}", run_dir.summary().display())),
+        );
+    } else if let Some(fault) = flushed.out_fault {
         context.printer.warn(format_args!("stdout: {fault}; the result is saved in {}", run_dir.summary().display()));
     } else if !flushed.complete {
         context.printer.warn(format_args!(
@@ -329,7 +339,7 @@ fn last_words(end: End, run_dir: &RunDir, context: &Context) -> Option<Finish> {
     if finish.is_none() {
         context.printer.talk(format_args!("ccc was left at once; to continue the run: ccc resume {}", plan.run_id));
     }
-    finish
+    (finish, result_lost)
 }
 
 fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Night<'_>, redactor: &Redactor) -> Banner {

@@ -111,6 +111,8 @@ pub(super) struct Session {
     pub(super) rejected: bool,
     /// How often the work went on in a new session.
     pub(super) renewals: u32,
+    /// Whom the model has answered in this run, under the settings of now.
+    pub(super) answered: BTreeSet<Role>,
 }
 
 /// What the run is doing.
@@ -523,6 +525,8 @@ impl Core {
             }
             OperatorInput::Plan(plan) => {
                 self.decide("take the new settings", "the user gave them");
+                // The model may be another one.
+                self.session.answered.clear();
                 self.plan = self.plan.changed_to(*plan);
             }
             OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
@@ -724,14 +728,18 @@ impl Core {
                     live.throttles = 0;
                 }
                 self.brings_progress(proc);
-                // A sub-agent may have asked before the exchange.
+                // A sub-agent may have asked before the exchange, and have a model of its own.
                 if !sub_agent {
                     self.exchange_bears_out(proc);
+                    self.session.answered.insert(role);
                 }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }
-            AgentEvent::ToolStarted { id, name, target, edit, .. } => {
+            AgentEvent::ToolStarted { id, name, target, edit, sub_agent, .. } => {
                 self.brings_progress(proc);
+                if !sub_agent {
+                    self.session.answered.insert(role);
+                }
                 if let (Role::Agent, Some(edit)) = (role, edit) {
                     self.writes.started(id, edit);
                 }

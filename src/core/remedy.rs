@@ -8,6 +8,8 @@
 //! | `/compact`, once | a request that is too long |
 //! | a new session, once: what the user said, the last feedback, and that the work is on disk | a history that is rejected |
 //! | the end | what is wrong is outside: the task's words, the agent's arguments, the account |
+//!
+//! And when it says that it does not know the model: see [`Core::model_not_found`].
 
 use std::collections::BTreeSet;
 
@@ -30,6 +32,8 @@ pub(super) struct Remedies {
     tokens: BTreeSet<TokenId>,
     compacted: bool,
     renewed: bool,
+    /// The model was not found although it has answered before, and that was waited out.
+    model_awaited: bool,
 }
 
 /// The next step.
@@ -94,9 +98,7 @@ impl Core {
     ) {
         let used = self.live_mut(proc).and_then(|live| live.token.clone());
         self.remedies_of(role).tokens.extend(used.clone());
-        let tried = self.remedies_of(role).tokens.clone();
-        let other = self.tokens.known.iter().find(|token| !tried.contains(&token.id) && self.is_usable(token));
-        let other = other.map(|token| token.id.clone());
+        let other = self.untried_token(role);
         match self.remedies_of(role).next(cause, other) {
             Remedy::Again { pause_ms } => {
                 let pause = self.pause(None, pause_ms, 0);
@@ -111,18 +113,7 @@ impl Core {
                     Role::Critic => self.retry_critic_after(pause, "wait and ask the critic again", &why),
                 }
             }
-            Remedy::OtherToken(token) => {
-                if let Some(used) = used {
-                    self.hold_token(&used, TOKEN_ASIDE_MS);
-                }
-                if role == Role::Agent {
-                    self.cut_off(started_by);
-                }
-                self.take_token(token, &format!("the request was rejected: {message}"));
-                if role == Role::Critic {
-                    self.ask_critic_anew(message);
-                }
-            }
+            Remedy::OtherToken(token) => self.take_untried(role, token, used, message, started_by),
             Remedy::Compact => {
                 self.back_to_work();
                 self.decide("compact the session", &format!("the provider keeps rejecting the request: {message}"));
@@ -150,6 +141,62 @@ impl Core {
                     ),
                 );
             }
+        }
+    }
+
+    /// The provider says that it does not know the model. Of one that has answered in this run that is hardly so: something on the
+    /// way, or the provider, fails for a while, and that is waited out. If it says so again, and of a model that has never
+    /// answered at once, each other token is asked once: accounts do not have the same models.
+    pub(super) fn model_not_found(&mut self, proc: ProcId, role: Role, started_by: &StartedBy) {
+        let used = self.live_mut(proc).and_then(|live| live.token.clone());
+        let of_critic = role == Role::Critic && self.plan.critic.model.is_some();
+        let asked = if of_critic { Role::Critic } else { Role::Agent };
+        let has_answered = self.session.answered.contains(&asked);
+        let model = if of_critic { self.plan.critic.model.clone() } else { self.session.model.clone() };
+        let model = model.map_or_else(|| "the model".to_owned(), |model| format!("the model {model}"));
+        let message = format!("the provider does not know {model}, or the credential may not use it");
+        let remedies = self.remedies_of(role);
+        if has_answered && !std::mem::replace(&mut remedies.model_awaited, true) {
+            self.wait_for_provider(role, None, &message, started_by);
+            return;
+        }
+        remedies.tokens.extend(used.clone());
+        match self.untried_token(role) {
+            Some(token) => self.take_untried(role, token, used, &message, started_by),
+            None if has_answered => self.wait_for_provider(role, None, &message, started_by),
+            None => {
+                let option = if of_critic { "--critic-model MODEL" } else { "-- --model MODEL" };
+                let run = &self.plan.run_id;
+                self.close(Outcome::Failed, &format!("{message}; choose another one: ccc resume {run} {option}"));
+            }
+        }
+    }
+
+    /// A token that may be used and with which the request of this role was not tried.
+    fn untried_token(&mut self, role: Role) -> Option<TokenId> {
+        let tried = self.remedies_of(role).tokens.clone();
+        let other = self.tokens.known.iter().find(|token| !tried.contains(&token.id) && self.is_usable(token));
+        other.map(|token| token.id.clone())
+    }
+
+    /// Goes on with a token with which the request was not tried; the one before is left alone.
+    fn take_untried(
+        &mut self,
+        role: Role,
+        token: TokenId,
+        used: Option<TokenId>,
+        message: &str,
+        started_by: &StartedBy,
+    ) {
+        if let Some(used) = used {
+            self.hold_token(&used, TOKEN_ASIDE_MS);
+        }
+        if role == Role::Agent {
+            self.cut_off(started_by);
+        }
+        self.take_token(token, &format!("the request was rejected: {message}"));
+        if role == Role::Critic {
+            self.ask_critic_anew(message);
         }
     }
 

@@ -509,17 +509,11 @@ impl Core {
                 self.retry_critic_after(pause, "wait for the reset", message);
             }
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close_at_crowd(message),
-            FailureCause::Throttled { .. } | FailureCause::Unavailable => {
-                let retry_after_ms =
-                    if let FailureCause::Throttled { retry_after_ms } = cause { *retry_after_ms } else { None };
-                match self.provider_pause_ms(retry_after_ms) {
-                    Some(pause_ms) => {
-                        let pause = self.pause(None, pause_ms, 0);
-                        self.retry_critic_after(pause, "wait and ask the critic again", message);
-                    }
-                    None => self.close(Outcome::Failed, &format!("the provider keeps failing: {message}")),
-                }
+            FailureCause::Throttled { retry_after_ms } => {
+                self.wait_for_provider(Role::Critic, *retry_after_ms, message, &StartedBy::Itself);
             }
+            FailureCause::Unavailable => self.wait_for_provider(Role::Critic, None, message, &StartedBy::Itself),
+            FailureCause::ModelNotFound => self.model_not_found(proc, Role::Critic, &StartedBy::Itself),
             FailureCause::Refused => self.close(
                 Outcome::Failed,
                 &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
@@ -529,8 +523,7 @@ impl Core {
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
                 self.request_rejected(proc, Role::Critic, cause, message, &StartedBy::Itself);
             }
-            FailureCause::ModelNotFound
-            | FailureCause::ModelRefusal
+            FailureCause::ModelRefusal
             | FailureCause::MaxOutput
             | FailureCause::CliLimit { .. }
             | FailureCause::Unknown => self.critic_failed(&format!("its turn failed: {message}")),

@@ -512,40 +512,10 @@ impl Core {
                 self.cut_off(started_by);
                 self.close_at_crowd(message);
             }
-            FailureCause::Throttled { .. } | FailureCause::Unavailable => {
-                self.cut_off(started_by);
-                let retry_after_ms = match cause {
-                    FailureCause::Throttled { retry_after_ms } => *retry_after_ms,
-                    FailureCause::Quota { .. }
-                    | FailureCause::Refused
-                    | FailureCause::Unavailable
-                    | FailureCause::Billing
-                    | FailureCause::PromptTooLong
-                    | FailureCause::ModelNotFound
-                    | FailureCause::InvalidRequest
-                    | FailureCause::CreditsRequired
-                    | FailureCause::ModelRefusal
-                    | FailureCause::MaxOutput
-                    | FailureCause::Blocked { .. }
-                    | FailureCause::CliLimit { .. }
-                    | FailureCause::Unknown => None,
-                };
-                match self.provider_pause_ms(retry_after_ms) {
-                    Some(pause_ms) => {
-                        let reset = self.reset_awaited.take().filter(|reset| !self.is_over(reset));
-                        let pause = reset
-                            .map_or_else(|| self.pause(None, pause_ms, 0), |reset| Pause { since: self.now, ..reset });
-                        let what = match reset {
-                            Some(_) => "wait for the reset".to_owned(),
-                            None => format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
-                        };
-                        self.decide(&what, &format!("the provider failed: {message}"));
-                        self.phase_changes("waiting", message);
-                        self.begin_wait(pause);
-                    }
-                    None => self.close(Outcome::Failed, &format!("the provider keeps failing: {message}")),
-                }
+            FailureCause::Throttled { retry_after_ms } => {
+                self.wait_for_provider(Role::Agent, *retry_after_ms, message, started_by);
             }
+            FailureCause::Unavailable => self.wait_for_provider(Role::Agent, None, message, started_by),
             FailureCause::CliLimit { which } if which == "turns" => {
                 self.decide("take it as a stop", "the agent's own --max-turns was reached");
                 self.turns.answered();
@@ -558,7 +528,7 @@ impl Core {
                 &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
             ),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
-            FailureCause::ModelNotFound => self.close(Outcome::Failed, &format!("the model cannot be used: {message}")),
+            FailureCause::ModelNotFound => self.model_not_found(proc, Role::Agent, started_by),
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
                 self.request_rejected(proc, Role::Agent, cause, message, started_by);
             }
@@ -571,6 +541,41 @@ impl Core {
                 }
             }
             FailureCause::ModelRefusal | FailureCause::Unknown => self.failed_turn(message, started_by),
+        }
+    }
+
+    /// The provider fails, and that passes: agent or critic goes on after a pause.
+    pub(super) fn wait_for_provider(
+        &mut self,
+        role: Role,
+        retry_after_ms: Option<u64>,
+        message: &str,
+        started_by: &StartedBy,
+    ) {
+        if role == Role::Agent {
+            self.cut_off(started_by);
+        }
+        let Some(pause_ms) = self.provider_pause_ms(retry_after_ms) else {
+            self.close(Outcome::Failed, &format!("the provider keeps failing: {message}"));
+            return;
+        };
+        match role {
+            Role::Agent => {
+                let reset = self.reset_awaited.take().filter(|reset| !self.is_over(reset));
+                let pause =
+                    reset.map_or_else(|| self.pause(None, pause_ms, 0), |reset| Pause { since: self.now, ..reset });
+                let what = match reset {
+                    Some(_) => "wait for the reset".to_owned(),
+                    None => format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
+                };
+                self.decide(&what, &format!("the provider failed: {message}"));
+                self.phase_changes("waiting", message);
+                self.begin_wait(pause);
+            }
+            Role::Critic => {
+                let pause = self.pause(None, pause_ms, 0);
+                self.retry_critic_after(pause, "wait and ask the critic again", message);
+            }
         }
     }
 

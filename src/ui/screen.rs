@@ -54,7 +54,7 @@ pub enum ScreenError {
 }
 
 /// What [`Screen::finish`] achieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flushed {
     /// Everything accepted has been written, or its stream is dead.
     pub complete: bool,
@@ -62,6 +62,8 @@ pub struct Flushed {
     pub lines_not_shown: usize,
     /// Bytes still waiting when the deadline passed.
     pub bytes_left: usize,
+    /// Why data did not reach stdout, if so; the last write is known only now.
+    pub out_fault: Option<ScreenError>,
 }
 
 /// Owns stdout and stderr and writes to them from a thread of its own.
@@ -159,7 +161,8 @@ impl Screen {
         Ok(())
     }
 
-    /// Why data does not reach stdout any more, if so. Worth asking after each [`Screen::put`] of data, and at the end.
+    /// Why data does not reach stdout any more, if so. Worth asking after each [`Screen::put`] of data; at the end
+    /// [`Flushed`] tells it.
     #[must_use]
     pub fn out_fault(&self) -> Option<ScreenError> {
         self.shared.lock().out_fault.clone()
@@ -180,7 +183,12 @@ impl Screen {
             .changed
             .wait_timeout_while(state, deadline, |state| !state.ended)
             .unwrap_or_else(PoisonError::into_inner);
-        Flushed { complete: state.ended, lines_not_shown: state.lines_dropped_in_all, bytes_left: state.waiting_bytes }
+        Flushed {
+            complete: state.ended,
+            lines_not_shown: state.lines_dropped_in_all,
+            bytes_left: state.waiting_bytes,
+            out_fault: state.out_fault.clone(),
+        }
     }
 }
 

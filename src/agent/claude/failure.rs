@@ -9,6 +9,10 @@ use crate::stream::message::{Assistant, RateLimitInfo, TurnResult};
 /// Characters of a failure's message that are kept.
 const MESSAGE_CHARS: usize = 500;
 
+/// What is said of a 404 that is not the API's.
+const FOREIGN_404: &str =
+    "status 404, and not from the provider's API: something on the way to it answers in its place";
+
 /// Unix times above this are milliseconds: as seconds it is the year 5138.
 const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
 
@@ -112,7 +116,11 @@ pub(super) fn outcome(result: &TurnResult<'_>, stop_reason_is_null: bool, eviden
     }
     let succeeded = result.subtype.as_deref() == Some("success") && result.is_error != Some(true);
     if !succeeded {
-        return TurnOutcome::Failed { cause: cause(result, evidence), message: message(result) };
+        let cause = cause(result, evidence);
+        // The CLI takes every 404 for one about the model, and advises on that.
+        let foreign_404 = cause == FailureCause::Unavailable && status(result, evidence) == Some(404);
+        let message = if foreign_404 { FOREIGN_404.to_owned() } else { message(result) };
+        return TurnOutcome::Failed { cause, message };
     }
     // 2.1.197 takes an answer whose connection was cut after a whole block for a success, without a stop reason (facts §8; 2.1.329
     // goes on by itself). Turns without a request (`num_turns` 0) have no stop reason either, and are fine.
@@ -123,6 +131,10 @@ pub(super) fn outcome(result: &TurnResult<'_>, stop_reason_is_null: bool, eviden
         };
     }
     TurnOutcome::Done
+}
+
+fn status(result: &TurnResult<'_>, evidence: &Evidence) -> Option<u16> {
+    result.api_error_status.or(evidence.error.as_ref().and_then(|error| error.status))
 }
 
 fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
@@ -148,10 +160,10 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
         Some("long_context_credits_required" | "model_requires_usage_credits") => return FailureCause::CreditsRequired,
         _ => {}
     }
-    let status = result.api_error_status.or(error.status);
+    let status = status(result, evidence);
     let api_type = result.api_error_type.as_deref().or(error.api_type.as_deref());
     match status {
-        Some(403) if !is_of_the_api(api_type, error) => return FailureCause::Unavailable,
+        Some(403 | 404) if !is_of_the_api(api_type, error) => return FailureCause::Unavailable,
         Some(407) => return FailureCause::Unavailable,
         _ => {}
     }
@@ -183,8 +195,9 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
     }
 }
 
-/// Whether a 403 is the API's own word about the credential. A proxy, a VPN or a web filter on the way, and the network's edge
-/// (`forbidden`), give none of the API's names. 2.1.197 passes no name on; there the API's own answers carry a request's id.
+/// Whether a 403 is the API's own word about the credential, or a 404 about the model. A proxy, a VPN or a web filter on the way,
+/// and the network's edge (`forbidden`), give none of the API's names. 2.1.197 passes no name on; there the API's own answers
+/// carry a request's id.
 fn is_of_the_api(api_type: Option<&str>, error: &ApiError) -> bool {
     match api_type {
         Some(name) => name.ends_with("_error"),

@@ -22,7 +22,8 @@ use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
 use crate::stream::message::{
-    ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, TaskStarted, TurnResult, User,
+    ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
+    TurnResult, User,
 };
 use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
 
@@ -32,10 +33,6 @@ const MAX_OPEN_TOOLS: usize = 4_096;
 const MAX_WRITING_TOOLS: usize = 1_024;
 /// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
-
-/// The steps of an answer that the provider streams. A `ping` is none: it comes while nothing else does.
-const STREAM_STEPS: &[&str] =
-    &["message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop"];
 
 /// How the ids of our credential exchanges begin.
 pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
@@ -326,10 +323,7 @@ impl ClaudeProtocol {
                 self.hooks.ended(&hook);
                 out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
             }
-            Message::StreamEvent(part) => {
-                let kind = part.event.as_ref().and_then(|event| event.kind.as_deref());
-                return kind.is_some_and(|kind| STREAM_STEPS.contains(&kind));
-            }
+            Message::StreamEvent(part) => return part.event.as_ref().is_some_and(is_step),
             Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
             Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
             Message::Informational(said) => {
@@ -714,15 +708,40 @@ fn says_something(block: &Block<'_>) -> bool {
     }
 }
 
-/// Whether a partial line carries something: a piece of a block, or more thinking than before.
+/// Whether this is a step of an answer that the provider streams. A `ping` is none: it comes while nothing else does. Nor is a
+/// block that begins or ends: there may be any number of empty ones. A call has its name when it begins.
+fn is_step(event: &StreamMessage<'_>) -> bool {
+    match event.kind.as_deref() {
+        Some("message_start" | "message_delta" | "message_stop") => true,
+        Some("content_block_start") => {
+            let kind = event.content_block.and_then(|block| block.member("type")).and_then(Raw::text);
+            kind.is_some_and(|kind| !matches!(&*kind, "text" | "thinking"))
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Whether a partial line carries something: at least one character of a block, or more thinking than before. A piece of a kind
+/// that is not known is taken at its word; one that is known and empty is no more than a sign of life.
 pub(in crate::agent) fn partial_is_progress(line: &Envelope<'_>) -> bool {
     let message = parse_message(line);
     if let Message::StreamEvent(part) = &message {
-        part.event.as_ref().is_some_and(|event| event.delta.is_some())
+        part.event.as_ref().and_then(|event| event.delta.as_ref()).is_some_and(carries_something)
     } else if let Message::ThinkingTokens(thinking) = &message {
         thinking.estimated_tokens_delta.or(thinking.estimated_tokens).is_some_and(|tokens| tokens > 0)
     } else {
         false
+    }
+}
+
+fn carries_something(delta: &StreamDelta<'_>) -> bool {
+    let pieces = [&delta.text, &delta.thinking, &delta.partial_json, &delta.signature];
+    match delta.kind.as_deref() {
+        Some("text_delta" | "thinking_delta" | "input_json_delta" | "signature_delta") | None => {
+            pieces.into_iter().flatten().any(|piece| !piece.is_empty())
+        }
+        Some("citations_delta") => delta.citation.is_some_and(|citation| !citation.is_null()),
+        Some(_) => true,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::cli::conduct::{Continuation, Night, go_on, keep_critic_settings, keep
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{
-    BudgetsLayer, Cost, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until, Warning, overlay,
-    prompt, resolve,
+    BudgetsLayer, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until, Warning,
+    overlay, prompt, resolve,
 };
 use crate::core::{Action, Finish, OperatorInput, Outcome, Plan};
 use crate::driver;
@@ -59,6 +59,10 @@ pub struct ResumeArgs {
     /// A new bound on the restarts of the agent in a row.
     #[arg(long, value_name = "N")]
     pub max_restarts: Option<u32>,
+
+    /// The critic's model from now on.
+    #[arg(long, value_name = "MODEL")]
+    pub critic_model: Option<String>,
 
     /// Restart the agent when the model makes no progress for this long.
     #[arg(long, value_name = "TIME")]
@@ -111,6 +115,7 @@ impl ResumeArgs {
                     max_restarts: self.max_restarts,
                     ..BudgetsLayer::default()
                 },
+                critic: CriticLayer { model: self.critic_model.clone(), ..CriticLayer::default() },
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 ..Layer::default()
@@ -388,6 +393,9 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     budgets.max_wait_ms = given.max_wait.map(Span::as_ms).or(budgets.max_wait_ms);
     budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
     budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
+    if let Some(model) = &flags.layer.critic.model {
+        plan.critic.model = Some(model.clone());
+    }
     plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
     if let Some(tool_ms) = flags.layer.tool_timeout.map(Span::as_ms) {
         // A check without a time of its own has that of a tool.

@@ -562,6 +562,77 @@ fn when_all_tokens_were_refused_before_they_are_tried_once_more() {
     assert!(!night.tokens[1].refused, "the others hear that it works again");
 }
 
+/// A 404 of the API's own (2.1.329).
+fn unknown_model(turn: &TurnId) -> Vec<String> {
+    let named = |line: String| {
+        line.replace(r#""error":"#, r#""is_api_error_message":true,"error":"#)
+            .replace(r#""api_error_status":404"#, r#""api_error_status":404,"api_error_type":"not_found_error""#)
+    };
+    failed(turn, 404, "model_not_found").into_iter().map(named).collect()
+}
+
+#[test]
+fn a_model_that_has_never_answered_is_asked_for_with_each_token_once_and_then_the_run_says_how_to_choose_another() {
+    let (mut night, turn) = at_work(plan(), two(TokenKind::ApiKey));
+    let actions = night.lines(1, &unknown_model(&turn));
+    assert!(decisions(&actions).contains(&"rotate from A to B"), "{actions:?}");
+    let actions = night.ends(1);
+    assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
+    let again = sent(&night.spawned(2)).expect("the turn").turn.clone();
+    night.lines(2, &accepted(&again));
+    night.lines(2, &unknown_model(&again));
+    let end = finish(&night.ends(2)).expect("the end").clone();
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.contains("does not know the model m-1"), "{}", end.reason);
+    assert!(end.reason.ends_with("ccc resume run -- --model MODEL"), "{}", end.reason);
+}
+
+#[test]
+fn a_model_that_has_answered_is_waited_for_then_asked_for_with_the_other_token_and_waited_for_again() {
+    let (mut night, turn) = at_work(plan(), two(TokenKind::ApiKey));
+    let words = format!(
+        r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"I look."}}]}},"session_id":"{SESSION}"}}"#
+    );
+    night.lines(1, &[words]);
+    let actions = night.lines(1, &unknown_model(&turn));
+    assert!(decisions(&actions)[0].starts_with("wait 1"), "{actions:?}");
+    let turn = sent(&night.wait()).expect("it goes on").turn.clone();
+    night.lines(1, &accepted(&turn));
+    let actions = night.lines(1, &unknown_model(&turn));
+    assert!(decisions(&actions).contains(&"rotate from A to B"), "{actions:?}");
+    assert_eq!(spawned_with(&night.ends(1)), Some((Role::Agent, "b")));
+    let turn = sent(&night.spawned(2)).expect("the turn").turn.clone();
+    night.lines(2, &accepted(&turn));
+    let actions = night.lines(2, &unknown_model(&turn));
+    assert!(decisions(&actions)[0].starts_with("wait 2"), "{actions:?}");
+    let turn = sent(&night.wait()).expect("it goes on").turn.clone();
+    night.lines(2, &accepted(&turn));
+    assert!(spawn(&night.lines(2, &answered(&turn, "Done."))).is_some(), "the critic is asked");
+}
+
+#[test]
+fn the_model_of_the_critic_alone_ends_the_run_with_the_option_for_it() {
+    let mut own = plan();
+    own.critic.model = Some("m-2".to_owned());
+    for (plan, waits) in [(own, false), (plan(), true)] {
+        let mut run = reviewing(plan);
+        let words = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"I look."}]}}"#;
+        run.line(1, words);
+        run.spawned(2);
+        let brief = sent(&run.measured(1, "t", &[])).expect("a brief").turn.clone();
+        run.lines(2, &accepted(&brief));
+        let actions = run.lines(2, &unknown_model(&brief));
+        if waits {
+            assert!(decisions(&actions).contains(&"wait and ask the critic again"), "{actions:?}");
+            continue;
+        }
+        run.exited(2, 0, "");
+        let end = finish(&run.exited(1, 0, "")).expect("the end").clone();
+        assert_eq!(end.outcome, Outcome::Failed);
+        assert!(end.reason.contains("m-2") && end.reason.ends_with("--critic-model MODEL"), "{}", end.reason);
+    }
+}
+
 #[test]
 fn a_token_whose_command_fails_gives_way_and_the_last_one_ends_the_run() {
     let (mut night, actions) = Night::begin(plan(), two(OAuth));

@@ -134,6 +134,10 @@ records! {
         thinking: Cow<'a, str> = "thinking",
         /// A piece of a tool's input.
         partial_json: Cow<'a, str> = "partial_json",
+        /// A piece of the mark that proves a thought to be the model's.
+        signature: Cow<'a, str> = "signature",
+        /// A source that the text names, as sent.
+        citation: Raw<'a> = "citation",
         /// Why the message ended.
         stop_reason: Cow<'a, str> = "stop_reason",
     }

@@ -81,6 +81,42 @@ on_both! {
         }
     }
 
+    fn a_model_that_has_answered_and_is_not_found_is_waited_for(cli) {
+        for error in ["not_found_error", "proxy"] {
+            let ground = Ground::new();
+            // The CLI itself asks a second time, without streaming.
+            let unknown = Reply::error(404, error, "model: claude-opus-5-5");
+            let api = ScriptedApi::start(
+                Script::new().then(bash("echo one >> steps.txt")).rule(any(Times::N(2), unknown))
+                    .then(Reply::text("Done."))
+                    .then(approval()),
+            )
+            .unwrap();
+            let args = ["-p", "do it", "--", "--dangerously-skip-permissions"];
+            let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+            ended.assert_code(0);
+            assert_eq!(ground.read("steps.txt"), "one\n");
+            assert!(ended.result()["waited_ms"].as_u64().unwrap() >= 9_000, "{error}: {}", ended.result());
+            assert!(!ended.stdout.contains("Run --model"), "advice that is not ccc's: {}", ended.stdout);
+        }
+    }
+
+    fn a_model_that_one_key_does_not_have_is_asked_for_with_the_other(cli) {
+        let ground = with_keys(Ground::new(), 2);
+        let unknown = Reply::error(404, "not_found_error", "model: claude-opus-5-5");
+        let api = ScriptedApi::start(
+            Script::new()
+                .rule(when(key(KEYS[0]), Times::Forever, unknown))
+                .then(Reply::text("Done."))
+                .then(approval()),
+        )
+        .unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+        ended.assert_code(0);
+        assert_eq!(used(&api.requests()).iter().rev().take(2).collect::<Vec<_>>(), [&1, &1]);
+        assert_eq!((rotations(&ended), &ended.result()["waited_ms"]), (json!(1), &json!(0)));
+    }
+
     fn before_a_400_ends_the_run_another_key_gets_the_turn(cli) {
         let ground = with_keys(Ground::new(), 2);
         let spent = invalid("You have reached your specified API usage limits.");

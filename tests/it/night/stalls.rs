@@ -26,7 +26,15 @@ fn stalled(after_deltas: usize) -> Reply {
 /// Whether a line carries progress, apart from what the adapter thinks: timers of the CLI's and states do not.
 fn carries(line: &Value) -> bool {
     let of = |member: &str| line.pointer(&format!("/line/json/{member}")).and_then(Value::as_str);
-    matches!(of("type"), Some("assistant" | "user" | "result" | "stream_event")) || of("subtype") == Some("init")
+    match of("type") {
+        Some("assistant") => of("message/content/0/text") != Some(""),
+        Some("user" | "result") => true,
+        // A text that begins is empty.
+        Some("stream_event") => {
+            of("event/content_block/type") != Some("text") && of("event/type") != Some("content_block_stop")
+        }
+        _ => of("subtype") == Some("init"),
+    }
 }
 
 /// For each process that was ended because it hung, microseconds from its deadline to the decision. The deadline is the last
@@ -96,6 +104,11 @@ on_both! {
 
     fn a_stream_without_a_first_event_is_noticed_in_time(cli) {
         hang(cli, stalled(0));
+    }
+
+    fn pieces_without_a_character_are_no_progress(cli) {
+        let empty = Message { blocks: vec![Block::text(""); 20], chunk_delay_ms: 1_000, ..Message::default() };
+        hang(cli, Reply::Message(empty));
     }
 
     fn a_tool_that_hangs_is_noticed_in_time_and_nothing_of_it_is_left(cli) {

@@ -47,7 +47,7 @@ on_both! {
     fn what_a_restart_cannot_mend_ends_the_run_with_its_name(cli) {
         let table = [
             (Reply::error(400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API."), "credit"),
-            (Reply::error(404, "not_found_error", "model: no-such-model"), "model"),
+            (Reply::error(404, "not_found_error", "model: no-such-model"), "-- --model MODEL"),
             (Reply::error(403, "permission_error", "not allowed here"), "refused"),
         ];
         for (reply, word) in table {

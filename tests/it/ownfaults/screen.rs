@@ -87,6 +87,30 @@ fn started_without_any_stdio_the_run_is_completed() {
 }
 
 #[test]
+fn a_result_that_the_disk_does_not_take_is_an_error_that_names_where_it_is() {
+    let script = json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "Good.\n\n[TASK_COMPLETED]"}]]});
+    for format in ["text", "json", "stream-json"] {
+        let ground = Ground::new();
+        let agent = ground.scripted_agent(&script);
+        let args = ["--supervisor", "--output-format", format, "-p", "do it", "--agent"];
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let output = ground
+            .command("http://127.0.0.1:9", args.iter().map(std::ffi::OsStr::new).chain([agent.as_os_str()]))
+            .stdout(full)
+            .output()
+            .expect("ccc runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{format}: {said}");
+        let summary = ground.runs()[0].join("run.json");
+        let told = said.replace('\n', " ");
+        assert!(told.contains("the result is lost") && told.contains("ended as completed"), "{format}: {said}");
+        assert!(said.contains(&summary.display().to_string()), "{format}: {said}");
+        let summary: Value = serde_json::from_slice(&std::fs::read(summary).expect("the summary")).expect("JSON");
+        assert_eq!((&summary["outcome"], &summary["result"]), (&json!("completed"), &json!("Done.")), "{format}");
+    }
+}
+
+#[test]
 fn a_log_of_ccc_in_the_project_is_not_the_critics_doing() {
     let ground = Ground::new();
     let agent = ground

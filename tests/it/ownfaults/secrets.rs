@@ -69,6 +69,8 @@ fn of_three_credentials_one_reaches_the_agent_and_its_critic_and_none_a_check() 
 #[test]
 fn an_agent_that_tells_the_secrets_tells_them_to_nobody_but_ccc() {
     let all = format!("{} {BEARER} {OAUTH}", CleanHome::KEY);
+    let no_credit =
+        json!([{"api_error": {"status": 402, "error": "billing_error", "message": format!("not with {all}")}}]);
     let script = json!({
         "agent": [
             [
@@ -82,7 +84,10 @@ fn an_agent_that_tells_the_secrets_tells_them_to_nobody_but_ccc() {
                 {"crash": {"code": 1}},
             ],
             [{"say": format!("I am done with {all}.")}],
-            [{"api_error": {"status": 404, "error": "model_not_found", "message": format!("not with {all}")}}],
+            // Once with each of the tokens.
+            no_credit,
+            no_credit,
+            no_credit,
         ],
         "critic": [[{"say": format!("{FEEDBACK} And why {all}?")}]],
     });

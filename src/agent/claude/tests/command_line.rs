@@ -336,8 +336,27 @@ fn only_pieces_of_messages_are_partial() {
     assert!(is_partial(r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":3}"#));
     let is_progress =
         |line: &str| crate::stream::parse_envelope(line).is_ok_and(|envelope| CLAUDE.partial_is_progress(&envelope));
-    assert!(is_progress(piece));
+    let delta = |delta: &str| {
+        format!(r#"{{"type":"stream_event","event":{{"type":"content_block_delta","index":0,"delta":{delta}}}}}"#)
+    };
+    assert!(!is_progress(piece), "it is empty");
     assert!(!is_progress(r#"{"type":"stream_event","event":{"type":"content_block_delta","index":0}}"#), "it is empty");
+    for kind in ["text", "thinking", "signature"] {
+        assert!(is_progress(&delta(&format!(r#"{{"type":"{kind}_delta","{kind}":" "}}"#))), "{kind}");
+        assert!(!is_progress(&delta(&format!(r#"{{"type":"{kind}_delta","{kind}":""}}"#))), "{kind}");
+        assert!(!is_progress(&delta(&format!(r#"{{"type":"{kind}_delta"}}"#))), "{kind}");
+    }
+    assert!(is_progress(&delta(r#"{"type":"input_json_delta","partial_json":"{"}"#)));
+    assert!(!is_progress(&delta(r#"{"type":"input_json_delta","partial_json":""}"#)));
+    assert!(is_progress(&delta(r#"{"type":"citations_delta","citation":{"cited_text":"x"}}"#)));
+    assert!(!is_progress(&delta(r#"{"type":"citations_delta","citation":null}"#)));
+    assert!(is_progress(&delta(r#"{"type":"news_delta","news":"x"}"#)), "a kind that is not known");
+    let thought = |tokens: u32| {
+        format!(
+            r#"{{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":{tokens}}}"#
+        )
+    };
+    assert!(is_progress(&thought(1)) && !is_progress(&thought(0)));
     for whole in [
         r#"{"type":"assistant","message":{"content":[{"type":"text","text":"stream_event"}]}}"#,
         r#"{"type":"user","tool_use_result":{"type":"stream_event","event":{"type":"content_block_delta"}}}"#,

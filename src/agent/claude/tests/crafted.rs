@@ -102,6 +102,12 @@ fn unknown_lines_are_signs_of_life() {
         r#"{"type":"stream_event"}"#,
         r#"{"type":"stream_event","event":{"type":"ping"}}"#,
         r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":""}}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":""}}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":""}}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_start","content_block":{"type":"text","text":""}}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_start","content_block":{"type":"thinking","thinking":""}}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_stop"}}"#,
         r#"{"type":"system","subtype":"thinking_tokens"}"#,
         r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":0}"#,
         r#"{"type":"system","subtype":"status","status":"requesting"}"#,
@@ -150,6 +156,7 @@ fn words_calls_results_and_changes_prove_progress() {
         r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"x"}]}}"#,
         r#"{"type":"user","message":{"role":"user","content":"go on"},"isSynthetic":true}"#,
         r#"{"type":"stream_event","event":{"type":"message_start"}}"#,
+        r#"{"type":"stream_event","event":{"type":"content_block_start","content_block":{"type":"tool_use","name":"Bash"}}}"#,
         r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}}"#,
         r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":3}"#,
         r#"{"type":"system","subtype":"hook_started","hook_id":"h1","hook_name":"Stop"}"#,
@@ -361,6 +368,25 @@ fn causes_that_were_not_recorded() {
         (&[&failed(r#""api_error_status":403,"api_error_type":"forbidden""#)], FailureCause::Unavailable),
         (&[&failed(r#""api_error_status":403"#)], FailureCause::Unavailable),
         (&[&failed(r#""api_error_status":407"#)], FailureCause::Unavailable),
+        (
+            &[
+                &error(r#""error":"model_not_found","is_api_error_message":true,"api_error_status":404"#),
+                &failed(r#""api_error_status":404"#),
+            ],
+            FailureCause::Unavailable,
+        ),
+        (
+            &[
+                &error(r#""error":"model_not_found","is_api_error_message":true"#),
+                &failed(r#""api_error_status":404,"api_error_type":"not_found_error""#),
+            ],
+            FailureCause::ModelNotFound,
+        ),
+        (&[&error(r#""error":"model_not_found""#), &failed(r#""api_error_status":404"#)], FailureCause::Unavailable),
+        (
+            &[&error(r#""error":"model_not_found","request_id":"req_1""#), &failed(r#""api_error_status":404"#)],
+            FailureCause::ModelNotFound,
+        ),
         (&[&failed(r#""api_error_status":403,"api_error_type":"permission_error""#)], FailureCause::Refused),
         (
             &[&error(r#""error":"authentication_failed","request_id":"req_1""#), &failed(r#""api_error_status":403"#)],

@@ -165,7 +165,6 @@ fn failures_are_classed_by_their_fields_on_both_versions() {
         ("fail_401", Refused),
         ("fail_no_login", Refused),
         ("fail_credit", Billing),
-        ("fail_404", ModelNotFound),
         ("fail_413", PromptTooLong),
         ("fail_408", Unavailable),
         ("fail_500", Unavailable),
@@ -188,6 +187,8 @@ fn failures_are_classed_by_their_fields_on_both_versions() {
     // way may have said it.
     assert_eq!(replay("fail_403", "2.1.329").last_cause(), Some(Refused));
     assert_eq!(replay("fail_403", "2.1.197").last_cause(), Some(Unavailable));
+    assert_eq!(replay("fail_404", "2.1.329").last_cause(), Some(ModelNotFound));
+    assert_eq!(replay("fail_404", "2.1.197").last_cause(), Some(Unavailable));
     // Only the older one ends the turn on these; the newer one compacts, or tries the request again.
     assert_eq!(replay("fail_long", "2.1.197").last_cause(), Some(PromptTooLong));
     assert_eq!(replay("fail_400", "2.1.197").last_cause(), Some(InvalidRequest));
