@@ -298,6 +298,7 @@ impl Night {
                     duration_ms: bytes.number(),
                     tail: bytes.text(20),
                     omitted_bytes: bytes.number(),
+                    missing: bytes.number().is_multiple_of(8).then(|| bytes.text(8)),
                 };
                 self.tell(Input::CheckFinished { check, result });
             }

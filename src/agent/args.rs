@@ -23,6 +23,17 @@ pub struct UserArgs {
     pub skips_permissions: bool,
 }
 
+/// The user's arguments for the agent after its CLI has complained about them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AmendedArgs {
+    /// Those that the complaint is about; none when that cannot be told.
+    pub refused: Vec<String>,
+    /// All without those, and with what a mistyped option was meant to be.
+    pub kept: Vec<String>,
+    /// Of these the ones that are not proven.
+    pub instead: Vec<String>,
+}
+
 /// Why the user's arguments for the agent cannot be used. Nothing has been started.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArgsProblem {

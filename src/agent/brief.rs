@@ -160,10 +160,20 @@ pub fn check_failure(failing: &[&(String, CheckResult)]) -> String {
 pub fn summary(result: &CheckResult) -> String {
     let seconds = result.duration_ms as f64 / 1_000.0;
     match &result.end {
-        CheckEnd::Exited(0) => format!("passed after {seconds:.1} s"),
-        CheckEnd::Exited(code) => format!("failed with exit code {code} after {seconds:.1} s"),
-        CheckEnd::Signalled(signal) => format!("was killed by signal {signal} after {seconds:.1} s"),
+        CheckEnd::Exited(_) | CheckEnd::Signalled(_) => format!("{} after {seconds:.1} s", how_it_ended(&result.end)),
         CheckEnd::TimedOut => format!("did not end within its timeout ({seconds:.1} s) and was stopped"),
+        CheckEnd::NotStarted(_) | CheckEnd::Cancelled => how_it_ended(&result.end),
+    }
+}
+
+/// What became of a check, in words that follow its command.
+#[must_use]
+pub fn how_it_ended(end: &CheckEnd) -> String {
+    match end {
+        CheckEnd::Exited(0) => "passed".to_owned(),
+        CheckEnd::Exited(code) => format!("failed with exit code {code}"),
+        CheckEnd::Signalled(signal) => format!("was killed by signal {signal}"),
+        CheckEnd::TimedOut => "did not end within its timeout and was stopped".to_owned(),
         CheckEnd::NotStarted(why) => format!("could not be started: {why}"),
         CheckEnd::Cancelled => "was cancelled".to_owned(),
     }
@@ -203,7 +213,7 @@ mod tests {
     use crate::core::{CheckEnd, CheckResult};
 
     fn result(end: CheckEnd, tail: &str) -> CheckResult {
-        CheckResult { end, duration_ms: 1_500, tail: tail.to_owned(), omitted_bytes: 0 }
+        CheckResult { end, duration_ms: 1_500, tail: tail.to_owned(), omitted_bytes: 0, missing: None }
     }
 
     fn brief<'a>(said: &'a [(TurnKind, String)], checks: &'a [(String, CheckResult)]) -> Brief<'a> {

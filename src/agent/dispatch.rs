@@ -2,7 +2,8 @@
 
 use super::claude::{self, ClaudeProtocol};
 use super::{
-    AgentEvent, AgentKind, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs, Vocabulary,
+    AgentEvent, AgentKind, AmendedArgs, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs,
+    Vocabulary,
 };
 use crate::core::{ExitFact, Launch, TurnId};
 use crate::stream::{self, encode};
@@ -71,6 +72,22 @@ impl AgentKind {
     pub fn hookless_settings(self, text: &str) -> Result<String, String> {
         match self {
             AgentKind::ClaudeCode => claude::hookless_settings(text),
+        }
+    }
+
+    /// The user's arguments given first and those given later, in one line; of an option that takes one value the later counts.
+    #[must_use]
+    pub fn merged_args(self, before: &[String], later: &[String]) -> Vec<String> {
+        match self {
+            AgentKind::ClaudeCode => claude::merged(before, later),
+        }
+    }
+
+    /// What of the user's arguments remains after a complaint of the CLI about them; `proven` have been taken before.
+    #[must_use]
+    pub fn amended_args(self, args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
+        match self {
+            AgentKind::ClaudeCode => claude::amended(args, proven, complaint),
         }
     }
 

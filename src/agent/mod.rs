@@ -26,7 +26,7 @@ mod dispatch;
 mod event;
 mod vocabulary;
 
-pub use args::{ArgsProblem, UserArgs};
+pub use args::{AmendedArgs, ArgsProblem, UserArgs};
 pub use dispatch::Protocol;
 pub use event::{
     AgentEvent, AgentKind, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,

@@ -224,7 +224,8 @@ fn conduct(
 ) -> Result<ExitCode, CliError> {
     let state_dir = context.dirs()?.state.clone();
     let Held { run_dir, run_lock, session_lock, tree_lock } = held;
-    let plan = life.core.plan().clone();
+    // What is told at the start is what the run goes by from now on.
+    let plan = life.first_inputs.iter().fold(life.core.plan().clone(), |plan, given| plan.after(given));
     let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     process::become_subreaper();
     left::record(&run_dir, context);
@@ -251,6 +252,7 @@ fn conduct(
     }
     let whole = child_env(night, context);
     let bare_env = bare(&whole);
+    tell_of_missing_programs(&plan, &bare_env, &redactor, context);
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let setup = Setup {
         core: life.core,
@@ -363,6 +365,19 @@ fn banner(plan: &Plan, run_dir: &RunDir, session_id: Option<String>, night: &Nig
         tool_timeout_ms: plan.timeouts.tool_ms,
         checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),
         prompt_origin: night.prompt_origin.clone(),
+    }
+}
+
+/// Names the checks whose programs are not there: at their first stop the run would end with that.
+fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, context: &Context) {
+    let path = env.0.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
+    for check in &plan.checks {
+        if let Some(program) = process::missing_program(&check.command, &path, Path::new(&plan.cwd)) {
+            context.printer.warn(format_args!(
+                "the check `{}` cannot be run: there is no program {program}; unless it is there at the first stop, the run ends then",
+                redactor.text(&check.command)
+            ));
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::env::PATH;
 use super::{Dirs, Env};
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, SpawnError, run_command};
+use crate::process::{self, Cancel, CommandEnding, CommandErrors, CommandSpec, SpawnError, is_executable, run_command};
 
 /// The name that is looked for on PATH.
 pub const DEFAULT_NAME: &str = "claude";
@@ -101,13 +100,7 @@ pub fn locate(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Resul
 /// The first executable file of this name on PATH.
 #[must_use]
 pub fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
-    std::env::split_paths(env.get(PATH)?).map(|dir| cwd.join(dir).join(name)).find(|path| is_executable(path))
-}
-
-/// Whether this is a file that may be executed.
-#[must_use]
-pub fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    process::on_path(name, env.get(PATH)?, cwd)
 }
 
 /// Why a program did not tell its version.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, LimitQuestion, MeasureId, Outcome, ProcId, Then, TokenId, TokenReport, TurnId};
+use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, ProcId, Then, TokenId, TokenReport, TurnId};
 use crate::agent::{Edit, Role, TurnKind};
 
 /// What is to be done. The driver performs actions in order and reports what came of them as inputs.
@@ -206,4 +206,7 @@ pub struct Finish {
     /// The provider rejects the session: to go on with it cannot help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub session_rejected: bool,
+    /// What it needs to go on, when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
 }

@@ -123,6 +123,15 @@ impl Conversation {
         }
     }
 
+    /// Adds this to the present turn, where nobody has heard it yet.
+    pub(super) fn add_to_unsaid(&mut self, text: &str) {
+        if let Some(turn) = self.current.as_mut().filter(|turn| turn.delivery == Delivery::Queued && !turn.is_doubtful)
+        {
+            turn.text.push_str("\n\n");
+            turn.text.push_str(text);
+        }
+    }
+
     pub(super) fn current(&self) -> Option<&Turn> {
         self.current.as_ref()
     }

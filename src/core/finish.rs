@@ -96,6 +96,28 @@ impl Tally {
         again
     }
 
+    /// The user has changed what the agent may do: what was denied before counts no more. True when anything was.
+    pub(super) fn permissions_changed(&mut self) -> bool {
+        let denied = !self.denials.times.is_empty();
+        self.denials = Denials::default();
+        self.denials_since_review = Denials::default();
+        self.kinds.clear();
+        self.denied_at_stop = Default::default();
+        denied
+    }
+
+    /// What was denied before the present stop and the one before it, one of each kind.
+    pub(super) fn denied_lately(&self) -> impl Iterator<Item = &Denial> {
+        self.denied_at_stop.iter().flat_map(BTreeMap::values)
+    }
+
+    /// All that was denied, the most frequent first.
+    pub(super) fn denied_most_first(&self) -> Vec<&Denial> {
+        let mut list: Vec<(&Denial, &u32)> = self.denials.times.iter().collect();
+        list.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+        list.into_iter().map(|(denial, _)| denial).collect()
+    }
+
     /// What was denied most often.
     pub(super) fn most_denied(&self) -> Option<&Denial> {
         self.denials.times.iter().rev().max_by_key(|(_, times)| **times).map(|(denial, _)| denial)

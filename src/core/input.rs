@@ -121,6 +121,9 @@ pub struct CheckResult {
     pub tail: String,
     /// Bytes of output before the tail that are not shown.
     pub omitted_bytes: u64,
+    /// The program that its command names and that is not there, where the agent could not make it either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// How a check ended.

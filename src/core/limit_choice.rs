@@ -1,7 +1,7 @@
 //! The question to the user at a limit (`--interactive`): asked, answered, or settled by its default when its time is over.
 
 use super::pool::Choice;
-use super::{Action, Core, LimitChoice, LimitQuestion, Outcome, Show, Tick, TokenFact, TokenId, WindowFact};
+use super::{Action, Core, LimitChoice, LimitQuestion, Needs, Outcome, Show, Tick, TokenFact, TokenId, WindowFact};
 
 /// An open question, and what its default leads to.
 #[derive(Debug, Clone)]
@@ -51,7 +51,14 @@ impl Core {
         match (answer, &asked.choice) {
             (LimitChoice::Exit, _) => {
                 self.tokens.choosing = None;
-                self.close(Outcome::Limits, "a limit was reached and the user chose to end here");
+                let reason = "a limit was reached and the user chose to end here";
+                match asked.question.until_unix_ms {
+                    Some(at_unix_ms) => {
+                        let needs = Needs::Reset { at_unix_ms, announced: true, now_unix_ms: self.unix_ms() };
+                        self.close_needing(Outcome::Limits, reason, needs);
+                    }
+                    None => self.close(Outcome::Limits, reason),
+                }
             }
             (LimitChoice::KeepGoing, _) => {
                 self.decide("go on with the same token", "the user said so");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::arguments::Tried;
 use super::convergence::Convergence;
 use super::conversation::Conversation;
 use super::doubt::Altered;
@@ -18,7 +19,7 @@ use super::rotation::Tokens;
 use super::sent_back::SentBack;
 use super::writes::Writes;
 use super::{
-    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId,
+    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
     SessionStart, Show, Then, Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
@@ -33,6 +34,9 @@ const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and 
     this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
 /// What the CLI reads when it asks something that ccc does not know; the subtype follows.
 const NOT_ANSWERED: &str = "This run is unattended; its supervisor does not answer requests of the kind";
+/// What is added to a turn that was not said yet when the user has changed what the agent may do.
+const PERMISSIONS_CHANGED: &str = "(The user has changed what you may do since: a tool or command that was denied before may be \
+    allowed now. Try it again.)";
 /// How much of the agent's last answer the result carries, in bytes.
 const RESULT_BYTES: usize = 64 * 1024;
 
@@ -94,6 +98,12 @@ pub struct Core {
     pub(super) compacts_for: Option<Role>,
     /// Refusals of the credential in a row that were waited out.
     pub(super) refusals_in_a_row: u32,
+    /// What became of the user's arguments for the agent.
+    pub(super) tried: Tried,
+    /// Checks whose programs were there once.
+    pub(super) runnable_checks: BTreeSet<String>,
+    /// What the run needs to go on, now that it ends.
+    pub(super) needs: Option<Needs>,
 }
 
 /// What is known about the agent's session.
@@ -194,6 +204,9 @@ impl Core {
             critic_remedies: Remedies::default(),
             compacts_for: None,
             refusals_in_a_row: 0,
+            tried: Tried::default(),
+            runnable_checks: BTreeSet::new(),
+            needs: None,
         }
     }
 
@@ -474,6 +487,7 @@ impl Core {
                     | Stage::Closing { .. } => "ccc itself had ended before the run did",
                 };
                 self.lose_processes();
+                self.needs = None;
                 self.agent_ends.forget();
                 self.retries.forget();
                 (self.agent_remedies, self.critic_remedies) = (Remedies::default(), Remedies::default());
@@ -519,17 +533,33 @@ impl Core {
                 self.convergence.forget();
                 self.turns.queue(text);
             }
-            OperatorInput::Budgets(budgets) => {
+            OperatorInput::Budgets(_) => {
                 self.decide("take the new bounds", "the user gave them");
-                self.plan.budgets = budgets;
+                self.plan = self.plan.after(&operator);
             }
-            OperatorInput::Plan(plan) => {
+            OperatorInput::Plan(_) => {
                 self.decide("take the new settings", "the user gave them");
                 // The model may be another one.
                 self.session.answered.clear();
-                self.plan = self.plan.changed_to(*plan);
+                let before = self.plan.clone();
+                self.plan = self.plan.after(&operator);
+                self.settings_changed(&before);
             }
             OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
+        }
+    }
+
+    /// What was held against the agent under other settings counts no more.
+    fn settings_changed(&mut self, before: &Plan) {
+        let other_arguments = self.plan.agent_args != before.agent_args;
+        if other_arguments {
+            self.arguments_changed();
+        }
+        if other_arguments || self.plan.checks != before.checks || self.plan.allow_checks != before.allow_checks {
+            self.convergence.forget();
+            if self.tally.permissions_changed() {
+                self.turns.add_to_unsaid(PERMISSIONS_CHANGED);
+            }
         }
     }
 
@@ -587,12 +617,13 @@ impl Core {
 
     /// Decides the outcome and begins to end what still runs.
     pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
-        if matches!(self.stage, Stage::Closing { .. } | Stage::Finished) {
+        if self.is_closing() {
             return;
         }
         let mut reason = reason.to_owned();
+        self.needs = self.needs.take().or_else(|| self.needs_permission(outcome));
         if matches!(outcome, Outcome::Stuck | Outcome::Budget | Outcome::Failed | Outcome::NeedsUser)
-            && let Some(missing) = self.missing_permissions()
+            && let Some(missing) = self.missing_permissions(outcome)
         {
             reason = format!("{reason}; {missing}");
         }
@@ -628,6 +659,11 @@ impl Core {
         self.out.extend(ends);
     }
 
+    /// The outcome is known already.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing { .. } | Stage::Finished)
+    }
+
     fn kill_all(&mut self) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let kills: Vec<Action> =
@@ -651,6 +687,7 @@ impl Core {
             waited_ms: self.tally.waited_ms,
             cost_usd: self.tally.cost_usd(),
             session_rejected: self.session.rejected,
+            needs: self.needs.clone(),
         };
         self.act(Action::Finish(finish));
     }
@@ -694,6 +731,9 @@ impl Core {
                 live.protocol.line(json.get(), &mut events);
                 let spoke = live.protocol.has_spoken();
                 self.is_agent |= spoke;
+                if spoke && role == Role::Agent {
+                    self.arguments_are_taken();
+                }
                 for event in events {
                     if let Some(live) = self.live_mut(proc) {
                         live.watch.event(now, &event);
@@ -870,7 +910,7 @@ impl Core {
             self.end_wait(&before);
         }
         if let Some(why) = self.passes_a_bound(&pause) {
-            self.close(Outcome::Limits, &why);
+            self.close_at_limit(&pause, &why);
             return;
         }
         self.stage = Stage::Waiting(pause);

@@ -9,6 +9,7 @@
 //! A feature that seems to need one of them needs a new input and a new action instead.
 
 mod action;
+mod arguments;
 mod bounds;
 pub mod command;
 mod convergence;
@@ -25,6 +26,7 @@ mod limit_choice;
 mod limit_ends;
 mod live;
 mod machine;
+mod needs;
 mod open_calls;
 mod outcome;
 mod plan;
@@ -36,6 +38,7 @@ mod retry;
 mod review;
 mod rotation;
 mod sent_back;
+pub(crate) mod shell;
 mod tick;
 mod token;
 mod verdict;
@@ -44,9 +47,10 @@ mod work;
 mod writes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
+pub use arguments::AgentArguments;
 pub(crate) use conversation::words_before_continue;
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
@@ -54,6 +58,7 @@ pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput,
 pub(crate) use likeness::same as same_feedback;
 pub(crate) use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
+pub use needs::Needs;
 pub use outcome::Outcome;
 pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts};
 pub use question::{LimitChoice, LimitQuestion};

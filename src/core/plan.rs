@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::OperatorInput;
 use crate::agent::AgentKind;
 
 /// Everything that was settled before the run began. It stands in the journal's header: with it and the
@@ -60,12 +61,39 @@ pub struct Plan {
     #[serde(default = "answer_timeout_ms")]
     pub answer_timeout_ms: u64,
     /// What the user gave on the command line, as a layer of the configuration: `ccc resume --reload` settles it anew
-    /// over the files of then. The core does not read it. `None` in journals before 1.2.
+    /// over the files of then. The core reads of it only which of the agent's arguments were given so. `None` in journals before
+    /// 1.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<serde_json::Value>,
 }
 
 impl Plan {
+    /// This plan after what the user has given a run that goes on.
+    #[must_use]
+    pub fn after(&self, given: &OperatorInput) -> Plan {
+        match given {
+            OperatorInput::Budgets(budgets) => Plan { budgets: budgets.clone(), ..self.clone() },
+            OperatorInput::Plan(plan) => self.changed_to((**plan).clone()),
+            OperatorInput::Interrupt { .. } | OperatorInput::Turn { .. } | OperatorInput::Answer { .. } => self.clone(),
+        }
+    }
+
+    /// Those of the agent's arguments that were given on the command line; all where that is not known.
+    #[must_use]
+    pub fn given_agent_args(&self) -> Vec<String> {
+        self.agent_args.get(self.configured_agent_args().len()..).unwrap_or_default().to_vec()
+    }
+
+    /// Those of the agent's arguments that come from the configuration: they stand before the others.
+    #[must_use]
+    pub fn configured_agent_args(&self) -> &[String] {
+        let given = self.given.as_ref().and_then(|given| given.get("agent_args")?.as_array());
+        let Some(given) = given else { return &[] };
+        let (configured, rest) = self.agent_args.split_at(self.agent_args.len().saturating_sub(given.len()));
+        let same = rest.iter().map(String::as_str).eq(given.iter().map(|arg| arg.as_str().unwrap_or_default()));
+        if same { configured } else { &[] }
+    }
+
     /// This run under the settings of another plan. What the run is stays as it was: its name, task, directory, agent
     /// and session.
     #[must_use]

@@ -7,10 +7,10 @@ use super::machine::{Pause, Stage};
 use super::retry::Again;
 use super::work::describe_exit;
 use super::{
-    Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Outcome, ProcId, Send, Show,
-    Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
+    Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId, Send,
+    Show, Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
 };
-use crate::agent::brief::{Brief, check_failure, ended, summary};
+use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
 use crate::agent::{
     AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
 };
@@ -19,6 +19,8 @@ use crate::agent::{
 const MEASURE_LIMIT_MS: u64 = 60_000;
 /// Files that move by themselves and are remembered; a project with more is one where everything moves.
 const MAX_MOVING: usize = 1_000;
+/// How much of a check's last line stands in a reason, in characters.
+const SHORT_CHARS: usize = 200;
 /// How much of a check's output is shown to the user, in lines.
 const SHOWN_CHECK_LINES: usize = 20;
 
@@ -172,14 +174,46 @@ impl Core {
             self.begin_review(results);
             return;
         }
+        let tree = checking.tree.clone();
+        if self.close_at_missing_programs(&results) {
+            return;
+        }
         // Convergence needs the tree of this stop; its measurement ran beside the checks.
-        let Some(tree) = checking.tree.clone() else { return };
+        let Some(tree) = tree else { return };
         let names: Vec<String> =
             failing.iter().map(|(command, result)| format!("`{command}` {}", summary(result))).collect();
         let feedback = check_failure(&failing);
         self.decide("give the checks' output to the agent", &names.join("; "));
         let trees = Trees { before: tree.fingerprint.as_deref(), after: tree.fingerprint.as_deref() };
-        self.feedback(TurnKind::CheckFailure, feedback, trees, tree.ignored.as_deref());
+        let in_short = Short::checks(&failing);
+        self.feedback(TurnKind::CheckFailure, feedback, in_short, trees, tree.ignored.as_deref());
+    }
+
+    /// A check whose program has never been there is the user's to correct: the agent would mend for hours what is a slip of
+    /// the pen. True when the run ends for that.
+    fn close_at_missing_programs(&mut self, results: &[(String, CheckResult)]) -> bool {
+        let found = results.iter().filter(|(_, result)| result.missing.is_none());
+        self.runnable_checks.extend(found.map(|(command, _)| command.clone()));
+        let missing: Vec<(&String, &String)> = results
+            .iter()
+            .filter_map(|(command, result)| Some((command, result.missing.as_ref()?)))
+            .filter(|(command, _)| !self.runnable_checks.contains(*command))
+            .collect();
+        if missing.is_empty() {
+            return false;
+        }
+        let told: Vec<String> =
+            missing.iter().map(|(command, program)| format!("`{command}` (there is no program {program})")).collect();
+        let commands = missing.iter().map(|(command, _)| (*command).clone()).collect();
+        let which = if missing.len() == 1 { "this check" } else { "these checks" };
+        let reason = format!(
+            "{which} cannot be run: {}; give another command with --check, or install the program",
+            told.join(", ")
+        );
+        // Not judged: a resumed run judges this stop, and it counts then.
+        self.iteration = self.iteration.saturating_sub(1);
+        self.close_needing(Outcome::NeedsUser, &reason, Needs::Checks { commands });
+        true
     }
 
     pub(super) fn tree_measured(&mut self, measure: MeasureId, tree: TreeFact) {
@@ -320,9 +354,7 @@ impl Core {
     /// The critic is asked again when this is over.
     pub(super) fn pause_review(&mut self, pause: Pause) {
         if let Some(why) = self.passes_a_bound(&pause) {
-            // Not judged: a resumed run judges this stop, and it counts then.
-            self.iteration = self.iteration.saturating_sub(1);
-            self.close(Outcome::Limits, &why);
+            self.close_at_limit(&pause, &why);
             return;
         }
         self.end_critic();
@@ -498,11 +530,10 @@ impl Core {
             return;
         }
         match cause {
-            FailureCause::Quota { .. } if self.plan.no_wait => {
-                self.close(
-                    Outcome::Limits,
-                    &format!("the usage limit is reached and waiting was not wanted: {message}"),
-                );
+            FailureCause::Quota { resets_at_unix_s } if self.plan.no_wait => {
+                let pause = self.reset_pause(proc, *resets_at_unix_s);
+                let why = format!("the usage limit is reached and waiting was not wanted: {message}");
+                self.close_at_limit(&pause, &why);
             }
             FailureCause::Quota { resets_at_unix_s } => {
                 let pause = self.reset_pause(proc, *resets_at_unix_s);
@@ -660,7 +691,7 @@ impl Core {
                     self.stage = Stage::Working;
                 } else {
                     self.last_answer.clone_from(&text);
-                    self.close(Outcome::NeedsUser, &format!("the critic asks: {}", first_line(&text)));
+                    self.close(Outcome::NeedsUser, &format!("the critic asks: {}", gist(&text)));
                 }
             }
             Verdict::Feedback(text) => {
@@ -668,13 +699,14 @@ impl Core {
                 self.tally.reviewed();
                 self.decide("give the feedback to the agent", "the critic does not agree that the task is done");
                 let trees = Trees { before: before.as_deref(), after: after.fingerprint.as_deref() };
-                self.feedback(TurnKind::Feedback, text, trees, ignored.as_deref());
+                let in_short = Short::feedback(&text);
+                self.feedback(TurnKind::Feedback, text, in_short, trees, ignored.as_deref());
             }
         }
     }
 
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
-    fn feedback(&mut self, kind: TurnKind, mut text: String, trees: Trees<'_>, ignored: Option<&str>) {
+    fn feedback(&mut self, kind: TurnKind, mut text: String, in_short: Short, trees: Trees<'_>, ignored: Option<&str>) {
         let progressed = self.writes.take_fresh(ignored);
         let repeats = self.convergence.note(&text, trees, progressed);
         let denied_again = self.tally.stop_passed();
@@ -689,14 +721,7 @@ impl Core {
         }
         let end = match self.spent_budget() {
             Some(spent) => Some((Outcome::Budget, spent)),
-            None if repeats >= max_repeats => Some((
-                Outcome::Stuck,
-                format!(
-                    "the same feedback was given {} times while nothing changed: {}",
-                    repeats + 1,
-                    first_line(&text)
-                ),
-            )),
+            None if repeats >= max_repeats => Some((Outcome::Stuck, in_short.repeated(repeats + 1))),
             None => denied_again.filter(|_| repeats > 0).map(|denial| {
                 let what = format!("{} {}", denial.tool, denial.target);
                 (Outcome::Stuck, format!("{} was denied again, and nothing changed meanwhile", what.trim()))
@@ -725,8 +750,50 @@ impl Core {
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.trim().lines().next().unwrap_or_default()
+/// A feedback in a few words, for the user.
+enum Short {
+    /// The critic's.
+    Feedback(String),
+    /// Of failing checks: which failed and how; and what the last of them said at last.
+    Checks { failed: String, said: Option<String> },
+}
+
+impl Short {
+    fn feedback(text: &str) -> Short {
+        Short::Feedback(gist(text).to_owned())
+    }
+
+    fn checks(failing: &[&(String, CheckResult)]) -> Short {
+        let failed: Vec<String> =
+            failing.iter().map(|(command, result)| format!("`{command}` {}", how_it_ended(&result.end))).collect();
+        let last = failing.iter().rev().find_map(|(_, result)| result.tail.lines().rev().find(|line| has_words(line)));
+        let said = last.map(|line| line.trim().chars().take(SHORT_CHARS).collect());
+        Short::Checks { failed: failed.join("; "), said }
+    }
+
+    /// This, said so often in vain.
+    fn repeated(&self, times: u32) -> String {
+        match self {
+            Short::Feedback(gist) => {
+                format!("the same feedback was given {times} times while nothing changed: {gist}")
+            }
+            Short::Checks { failed, said } => {
+                let said = said.as_ref().map_or_else(String::new, |said| format!("; it says: {said}"));
+                format!("{failed}, {times} times while nothing changed{said}")
+            }
+        }
+    }
+}
+
+/// The first line that says something: no heading, fence or rule, unless there is nothing else.
+fn gist(text: &str) -> &str {
+    let says = |line: &&str| has_words(line) && !line.starts_with(['#', '`']);
+    let mut lines = text.lines().map(str::trim);
+    lines.find(says).unwrap_or_else(|| text.trim().lines().next().unwrap_or_default())
+}
+
+fn has_words(line: &str) -> bool {
+    line.chars().any(char::is_alphanumeric)
 }
 
 fn last_lines(text: &str, lines: usize) -> String {

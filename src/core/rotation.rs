@@ -527,18 +527,16 @@ impl Core {
             held: self.retries.held(&token.id, self.now).is_some(),
         });
         let tokens = tokens.collect();
-        let waits = !self.plan.no_wait && self.passes_a_bound(&self.limit_pause(until_unix_ms)).is_none();
+        let pause = self.limit_pause(until_unix_ms);
+        let waits = !self.plan.no_wait && self.passes_a_bound(&pause).is_none();
         self.show(Show::Spent { tokens, until_unix_ms, waits, now_unix_ms });
         if self.plan.no_wait {
-            self.close(
-                Outcome::Limits,
-                &format!("every token is spent, and waiting was not wanted (--no-wait): {why}"),
-            );
+            let reason = format!("every token is spent, and waiting was not wanted (--no-wait): {why}");
+            self.close_at_limit(&pause, &reason);
             return;
         }
-        let pause = self.limit_pause(until_unix_ms);
         if let Some(bound) = self.passes_a_bound(&pause) {
-            self.close(Outcome::Limits, &format!("{bound}: {why}"));
+            self.close_at_limit(&pause, &format!("{bound}: {why}"));
             return;
         }
         self.decide("wait for the reset", why);

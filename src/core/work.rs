@@ -13,7 +13,7 @@ use super::sent_back::{Back, SentBack};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
-    AgentEvent, Denial, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
+    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
 /// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
@@ -263,7 +263,7 @@ impl Core {
         self.agent_not_before = self.now.plus_ms(pause_ms(failures, &self.plan.seed));
         match restart {
             Restart::GiveUp { reason } => {
-                self.close(Outcome::Failed, &reason);
+                self.close_as_given_up(death, &reason);
                 return;
             }
             Restart::Again => {
@@ -397,34 +397,6 @@ impl Core {
                 ),
             ),
         }
-    }
-
-    /// How the user allows what was denied; `None` when there is no way to.
-    fn permission_advice(&self, denial: &Denial) -> Option<String> {
-        let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
-        let mode = denial.allowed_by.first().is_some_and(|option| option == "--permission-mode");
-        let in_force = match mode {
-            true => self.session.permission_mode.as_deref() == denial.allowed_by.last().map(String::as_str),
-            false => denial.allowed_by.iter().skip(1).all(given),
-        };
-        match denial.allowed_by.as_slice() {
-            [] => None,
-            _ if in_force => Some(format!(
-                "it is denied although {} is given: look for a deny rule or a hook in the agent's settings",
-                denial.allowed_by.last()?
-            )),
-            arguments => {
-                let quoted: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
-                Some(format!("allow it: ccc resume {} -- {}", self.plan.run_id, quoted.join(" ")))
-            }
-        }
-    }
-
-    /// What to add to a reason for not having completed, when permissions were missing.
-    pub(super) fn missing_permissions(&self) -> Option<String> {
-        let missing = self.tally.missing_permissions()?;
-        let advice = self.tally.most_denied().and_then(|denial| self.permission_advice(denial));
-        Some(advice.map_or_else(|| missing.clone(), |advice| format!("{missing}; {advice}")))
     }
 
     /// The idle agent began a turn by itself (a schedule fired, a late background task ended): what is being judged
@@ -627,13 +599,14 @@ impl Core {
     }
 
     fn wait_for_reset(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>, message: &str) {
+        let pause = self.reset_pause(proc, resets_at_unix_s);
         if self.plan.no_wait {
-            self.close(Outcome::Limits, &format!("the usage limit is reached and waiting was not wanted: {message}"));
+            let why = format!("the usage limit is reached and waiting was not wanted: {message}");
+            self.close_at_limit(&pause, &why);
             return;
         }
-        let pause = self.reset_pause(proc, resets_at_unix_s);
         if let Some(bound) = self.passes_a_bound(&pause) {
-            self.close(Outcome::Limits, &format!("{bound}: {message}"));
+            self.close_at_limit(&pause, &format!("{bound}: {message}"));
             return;
         }
         self.decide("wait for the reset", message);
@@ -773,18 +746,6 @@ impl Core {
     pub(super) fn restart_pause_ms(&self, failures_in_a_row: u32) -> u64 {
         pause_ms(failures_in_a_row, &self.plan.seed)
     }
-}
-
-/// An argument as it is typed into a shell.
-fn quoted(argument: &str) -> String {
-    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '/' | '=' | ':' | ',');
-    if !argument.is_empty() && argument.chars().all(plain) {
-        return argument.to_owned();
-    }
-    if !argument.contains(['"', '$', '`', '\\', '!', '\n']) {
-        return format!("\"{argument}\"");
-    }
-    format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
 /// Whether a directory is in another tree than the run's: outside of it, or in a worktree that the CLI made inside it.

@@ -22,13 +22,16 @@ use crate::core::{
 };
 use crate::process::{
     Cancel, ChildSpec, CommandEnding, CommandSpec, Cookie, Signal as ProcessSignal, SpawnError, SystemPtys, Transport,
-    run_command, spawn_or_pipe,
+    missing_program, run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
 use crate::tokens::Credential;
 
 /// How much of a check's output is kept for agent and critic, in bytes.
 const CHECK_TAIL_BYTES: usize = 16 * 1024;
+/// What a shell ends with when it cannot run a program, and when there is none.
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
 /// How long a check that was told to end has before it is killed.
 const CHECK_GRACE: Duration = Duration::from_secs(2);
 /// Stack of the threads for checks and measurements.
@@ -286,12 +289,15 @@ impl World {
         spec.grace = CHECK_GRACE;
         spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;
         spec.cookie = Cookie { run_id: self.core.plan().run_id.clone(), attempt: 0 };
+        let line = command.to_owned();
+        let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
         let inbox = self.inbox.clone();
         let not_started = |why: String| CheckResult {
             end: CheckEnd::NotStarted(why),
             duration_ms: 0,
             tail: String::new(),
             omitted_bytes: 0,
+            missing: None,
         };
         let cancel = match Cancel::new() {
             Ok(cancel) => cancel,
@@ -314,6 +320,10 @@ impl World {
                     duration_ms: result.duration_ms,
                     tail: redactor.tail(&result.tail, result.truncated_bytes > 0),
                     omitted_bytes: result.truncated_bytes,
+                    missing: match result.exit.code {
+                        Some(NOT_EXECUTABLE | NOT_FOUND) => missing_program(&line, &path, &spec.cwd),
+                        Some(_) | None => None,
+                    },
                 },
                 Err(error) => not_started(error.to_string()),
             };

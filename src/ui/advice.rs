@@ -1,49 +1,94 @@
-//! The command that goes on with a run. It is typed as it stands, so it is complete: the run's name, and of a spent
-//! bound its own option with a value that leaves room.
+//! The command that goes on with a run. It is typed as it stands, so it is complete: the run's name, and what the run needs.
+//! What only the user can say is a word in capitals, which no command takes.
 
 use super::format::bound;
-use crate::core::{Bound, Budgets, Outcome};
+use crate::core::shell::words;
+use crate::core::{Bound, Budgets, Finish, Needs, Outcome, Plan};
 
-/// An hour: a bound on time is raised by at least one.
 const HOUR_MS: u64 = 3_600_000;
+const MINUTE_MS: u64 = 60_000;
+/// How much longer than up to a reset a wait may take: a fleet does not start in step.
+const AFTER_RESET_MS: u64 = MINUTE_MS;
 
 /// What `ccc resume` is given besides the run; empty when nothing is needed.
-pub(super) fn more(outcome: Outcome, budgets: &Budgets, spent: Spent) -> String {
-    match outcome {
-        Outcome::NeedsUser => " -p \"your answer\"".to_owned(),
-        Outcome::Stuck => " -p \"what to do differently\"".to_owned(),
-        Outcome::Budget => match budgets.spent(spent.iterations, spent.elapsed_ms, spent.cost_usd) {
-            Some(Bound::Iterations) => {
-                let iterations = spent.iterations.max(budgets.max_iterations);
-                format!(" --max-iterations {}", iterations.saturating_mul(2).max(1))
-            }
-            Some(Bound::Duration) => format!(" --max-duration {}", bound(longer(budgets, spent.elapsed_ms))),
-            Some(Bound::Cost) => format!(" --max-cost-usd {}", dearer(budgets, spent.cost_usd)),
-            // The rest is told by what is left: the wall clock is not known here.
-            None if budgets.until_unix_ms.is_some() => " --until +8h".to_owned(),
-            None => String::new(),
-        },
-        // The bound that the wait would have passed is not told apart here: what is set is raised.
-        Outcome::Limits => {
-            let until = budgets.until_unix_ms.map_or("", |_| " --until +8h");
-            let wait = budgets
-                .max_wait_ms
-                .map_or_else(String::new, |ms| format!(" --max-wait {}", bound(ms.saturating_mul(2))));
-            let duration = budgets
-                .max_duration_ms
-                .map_or_else(String::new, |_| format!(" --max-duration {}", bound(longer(budgets, spent.elapsed_ms))));
-            format!("{until}{wait}{duration}")
+pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
+    let (says, gives) = match (finish.outcome, &finish.needs) {
+        (Outcome::NeedsUser, Some(Needs::Checks { commands })) => ("", checks(plan, commands)),
+        (Outcome::Stuck, Some(Needs::Permission { .. })) => ("", String::new()),
+        (Outcome::NeedsUser | Outcome::Stuck, _) => (" -p \"TEXT\"", String::new()),
+        (Outcome::Budget, _) => ("", spent_bound(finish, &plan.budgets, elapsed_ms)),
+        (Outcome::Limits, needs) => ("", past_limit(needs.as_ref(), plan, elapsed_ms)),
+        (Outcome::Completed | Outcome::Failed | Outcome::Interrupted, _) => ("", String::new()),
+    };
+    format!("{says}{gives}{}", finish.needs.as_ref().map(arguments).unwrap_or_default())
+}
+
+/// The option of the bound that is spent, with a value that leaves room.
+fn spent_bound(finish: &Finish, budgets: &Budgets, elapsed_ms: u64) -> String {
+    match budgets.spent(finish.iterations, elapsed_ms, finish.cost_usd) {
+        Some(Bound::Iterations) => {
+            let iterations = finish.iterations.max(budgets.max_iterations);
+            format!(" --max-iterations {}", iterations.saturating_mul(2).max(1))
         }
-        Outcome::Completed | Outcome::Failed | Outcome::Interrupted => String::new(),
+        Some(Bound::Duration) => format!(" --max-duration {}", bound(longer(budgets, elapsed_ms))),
+        Some(Bound::Cost) => format!(" --max-cost-usd {}", dearer(budgets, finish.cost_usd)),
+        // The rest is told by what is left: the wall clock is not known here.
+        None if budgets.until_unix_ms.is_some() => " --until +8h".to_owned(),
+        None => String::new(),
     }
 }
 
-/// What a run has spent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spent {
-    pub(super) iterations: u32,
-    pub(super) elapsed_ms: u64,
-    pub(super) cost_usd: Option<f64>,
+/// The options with which the run waits for the reset, and has time for work after it.
+fn past_limit(needs: Option<&Needs>, plan: &Plan, elapsed_ms: u64) -> String {
+    let budgets = &plan.budgets;
+    let mut options = String::new();
+    if plan.no_wait {
+        options.push_str(" --wait");
+    }
+    let Some(Needs::Reset { at_unix_ms, now_unix_ms, .. }) = needs else { return options };
+    let left_ms = u64::try_from(at_unix_ms.saturating_sub(*now_unix_ms)).unwrap_or(0).saturating_add(AFTER_RESET_MS);
+    if budgets.max_wait_ms.is_some_and(|most| most < left_ms) {
+        let step = if left_ms < HOUR_MS { 10 * MINUTE_MS } else { HOUR_MS };
+        options.push_str(&format!(" --max-wait {}", bound(left_ms.next_multiple_of(step))));
+    }
+    let hours = |ms: u64| bound(ms.next_multiple_of(HOUR_MS).saturating_add(HOUR_MS));
+    let needed_ms = elapsed_ms.saturating_add(left_ms);
+    if budgets.max_duration_ms.is_some_and(|most| most <= needed_ms) {
+        options.push_str(&format!(" --max-duration {}", hours(needed_ms)));
+    }
+    let passes = |until: i64| until.saturating_sub(*now_unix_ms) <= i64::try_from(left_ms).unwrap_or(i64::MAX);
+    if budgets.until_unix_ms.is_some_and(passes) {
+        options.push_str(&format!(" --until +{}", hours(left_ms)));
+    }
+    options
+}
+
+/// The run's checks, with a word in the place of each that cannot be run.
+fn checks(plan: &Plan, missing: &[String]) -> String {
+    let mut options = String::new();
+    for check in &plan.checks {
+        if missing.contains(&check.command) {
+            options.push_str(" --check CMD");
+        } else {
+            options.push_str(" --check");
+            options.push_str(&words([&check.command]));
+        }
+    }
+    options
+}
+
+/// What goes to the agent; always the last.
+fn arguments(needs: &Needs) -> String {
+    match needs {
+        Needs::Permission { arguments } => format!(" --{}", words(arguments)),
+        Needs::Arguments { configured: true, .. } => " --reload".to_owned(),
+        Needs::Arguments { instead, falls_back, .. } => match (instead.as_slice(), falls_back) {
+            ([], true) => String::new(),
+            ([], false) => " -- OPTIONS".to_owned(),
+            (instead, _) => format!(" --{}", words(instead)),
+        },
+        Needs::Reset { .. } | Needs::Checks { .. } => String::new(),
+    }
 }
 
 /// Twice the time, and at least an hour beyond what has passed, in whole hours.
@@ -60,8 +105,9 @@ fn dearer(budgets: &Budgets, spent_usd: Option<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spent, more};
-    use crate::core::{Budgets, Outcome};
+    use super::more;
+    use crate::core::tests::plan;
+    use crate::core::{Budgets, CheckPlan, Finish, Needs, Outcome, Plan};
 
     const BUDGETS: Budgets = Budgets {
         max_iterations: 20,
@@ -72,6 +118,29 @@ mod tests {
         max_wait_ms: None,
         until_unix_ms: None,
     };
+    const MINUTE: u64 = 60_000;
+    const HOUR: u64 = 60 * MINUTE;
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn ended(outcome: Outcome, needs: Option<Needs>) -> Finish {
+        Finish {
+            outcome,
+            reason: String::new(),
+            result: String::new(),
+            session_id: None,
+            iterations: 0,
+            restarts: 0,
+            rotations: 0,
+            waited_ms: 0,
+            cost_usd: None,
+            session_rejected: false,
+            needs,
+        }
+    }
+
+    fn list(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
 
     #[test]
     fn a_spent_bound_names_its_own_option_with_a_value_that_leaves_room() {
@@ -79,15 +148,72 @@ mod tests {
         let rows = [
             (BUDGETS, 20, 5_000, None, " --max-iterations 40"),
             (hours(1_000), 0, 1_200, None, " --max-duration 2h"),
-            (hours(8 * 3_600_000), 7, 8 * 3_600_000, None, " --max-duration 16h"),
-            (hours(90_000), 1, 7 * 3_600_000, None, " --max-duration 8h"),
+            (hours(8 * HOUR), 7, 8 * HOUR, None, " --max-duration 16h"),
+            (hours(90_000), 1, 7 * HOUR, None, " --max-duration 8h"),
             (Budgets { max_cost_usd: Some(5.0), ..BUDGETS }, 3, 5_000, Some(5.31), " --max-cost-usd 11"),
             (Budgets { max_cost_usd: Some(0.02), ..BUDGETS }, 3, 5_000, Some(0.02), " --max-cost-usd 1"),
             (BUDGETS, 3, 5_000, Some(1.0), ""),
         ];
         for (budgets, iterations, elapsed_ms, cost_usd, advice) in rows {
-            let spent = Spent { iterations, elapsed_ms, cost_usd };
-            assert_eq!(more(Outcome::Budget, &budgets, spent), advice);
+            let finish = Finish { iterations, cost_usd, ..ended(Outcome::Budget, None) };
+            assert_eq!(more(&finish, &Plan { budgets, ..plan() }, elapsed_ms), advice);
+        }
+    }
+
+    #[test]
+    fn at_a_limit_each_bound_that_the_wait_passes_is_raised_beyond_the_reset() {
+        let wait = |ms| Budgets { max_wait_ms: Some(ms), ..BUDGETS };
+        let duration = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
+        let until = |ms: u64| Budgets { until_unix_ms: Some(NOW + ms as i64), ..BUDGETS };
+        let rows = [
+            // The bounds, what has passed, what is left up to the reset.
+            (wait(10 * MINUTE), 0, 119 * MINUTE, " --max-wait 2h"),
+            (wait(10 * MINUTE), 0, 120 * MINUTE, " --max-wait 3h"),
+            (wait(10 * MINUTE), 0, 25 * MINUTE, " --max-wait 30m"),
+            (wait(3 * HOUR), 0, 2 * HOUR, ""),
+            (duration(8 * HOUR), HOUR, 69 * HOUR, " --max-duration 72h"),
+            (duration(80 * HOUR), HOUR, 69 * HOUR, ""),
+            (until(8 * HOUR), 0, 69 * HOUR, " --until +71h"),
+            (until(80 * HOUR), 0, 69 * HOUR, ""),
+            (Budgets { max_wait_ms: Some(HOUR), ..until(8 * HOUR) }, 0, 69 * HOUR, " --max-wait 70h --until +71h"),
+        ];
+        for (budgets, elapsed_ms, left_ms, advice) in rows {
+            let needs = Needs::Reset { at_unix_ms: NOW + left_ms as i64, announced: true, now_unix_ms: NOW };
+            let finish = ended(Outcome::Limits, Some(needs));
+            let plan = Plan { budgets, ..plan() };
+            assert_eq!(more(&finish, &plan, elapsed_ms), advice);
+            let unwilling = Plan { no_wait: true, ..plan };
+            assert_eq!(more(&finish, &unwilling, elapsed_ms), format!(" --wait{advice}"));
+        }
+        let unwilling = Plan { no_wait: true, ..plan() };
+        assert_eq!(more(&ended(Outcome::Limits, None), &unwilling, 0), " --wait", "also without a reset");
+    }
+
+    #[test]
+    fn what_the_run_needs_stands_in_the_command_and_what_only_the_user_knows_is_a_word_in_capitals() {
+        let permission = Some(Needs::Permission { arguments: list("--permission-mode acceptEdits") });
+        let other = |instead: &str, configured, falls_back| {
+            Some(Needs::Arguments { instead: list(instead), kept: Vec::new(), configured, falls_back })
+        };
+        let checks = Some(Needs::Checks { commands: vec!["carg test".to_owned()] });
+        let rows = [
+            (Outcome::Stuck, None, " -p \"TEXT\""),
+            (Outcome::NeedsUser, None, " -p \"TEXT\""),
+            (Outcome::Stuck, permission.clone(), " -- --permission-mode acceptEdits"),
+            (Outcome::NeedsUser, permission.clone(), " -p \"TEXT\" -- --permission-mode acceptEdits"),
+            (Outcome::Budget, permission, " --max-iterations 40 -- --permission-mode acceptEdits"),
+            (Outcome::Failed, other("--model m", false, true), " -- --model m"),
+            (Outcome::Failed, other("", false, true), ""),
+            (Outcome::Failed, other("", false, false), " -- OPTIONS"),
+            (Outcome::Failed, other("--model m", true, false), " --reload"),
+            (Outcome::NeedsUser, checks, " --check CMD --check \"sh test.sh\""),
+            (Outcome::Failed, None, ""),
+        ];
+        let check = |command: &str| CheckPlan { command: command.to_owned(), timeout_ms: 1 };
+        let plan = Plan { checks: vec![check("carg test"), check("sh test.sh")], ..plan() };
+        for (outcome, needs, advice) in rows {
+            let finish = Finish { iterations: 20, ..ended(outcome, needs) };
+            assert_eq!(more(&finish, &plan, 0), advice);
         }
     }
 }

@@ -1,9 +1,12 @@
-use super::advice::{self, Spent};
-use super::format::{money, seconds};
+use jiff::tz::TimeZone;
+
+use super::advice;
+use super::format::{due, money, seconds};
 use super::object::Object;
 use super::rows::{command, labelled, rows};
 use super::style::{Ink, Style};
-use crate::core::{Finish, Outcome, Plan, Tick};
+use crate::core::shell::{quoted, words};
+use crate::core::{Finish, Needs, Outcome, Plan, Tick};
 
 /// What is said at the end.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +25,10 @@ pub struct Ending<'a> {
 
 impl Ending<'_> {
     /// The shell command that goes on with the work: of a completed run its session, else the run itself; `None` where it
-    /// failed before a session was begun.
+    /// failed before a session was begun, and other arguments would not help.
     fn resume(&self, tick: Tick) -> Option<String> {
-        if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted {
+        let refused = matches!(self.finish.needs, Some(Needs::Arguments { .. }));
+        if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted && !refused {
             return None;
         }
         self.go_on(tick).or_else(|| self.session())
@@ -33,8 +37,7 @@ impl Ending<'_> {
     /// The command that goes on with the run; `None` when it is completed or the provider rejects its session.
     fn go_on(&self, tick: Tick) -> Option<String> {
         let finish = self.finish;
-        let spent = Spent { iterations: finish.iterations, elapsed_ms: tick.as_ms(), cost_usd: finish.cost_usd };
-        let more = advice::more(finish.outcome, &self.plan.budgets, spent);
+        let more = advice::more(finish, self.plan, tick.as_ms());
         (finish.outcome != Outcome::Completed && !finish.session_rejected)
             .then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
     }
@@ -43,12 +46,30 @@ impl Ending<'_> {
     fn session(&self) -> Option<String> {
         let session =
             self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
-        let mut line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
-        for arg in self.plan.agent.args_for_hand_over(&self.plan.agent_args) {
-            line.push(' ');
-            line.push_str(&quoted(&arg));
+        let line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
+        // What its CLI has refused, its interface refuses, too.
+        let given = match &self.finish.needs {
+            Some(Needs::Arguments { kept, .. }) => kept,
+            Some(Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. }) | None => &self.plan.agent_args,
+        };
+        Some(line + &words(&self.plan.agent.args_for_hand_over(given)))
+    }
+
+    /// Why it ended; of a limit also when it is over.
+    fn reason(&self, zone: &TimeZone) -> String {
+        let reason = &self.finish.reason;
+        match self.finish.needs {
+            Some(Needs::Reset { at_unix_ms, announced: true, now_unix_ms }) => {
+                format!("{reason}; the reset is at {}", due(at_unix_ms, now_unix_ms, zone))
+            }
+            Some(
+                Needs::Reset { announced: false, .. }
+                | Needs::Permission { .. }
+                | Needs::Arguments { .. }
+                | Needs::Checks { .. },
+            )
+            | None => reason.clone(),
         }
-        Some(line)
     }
 
     /// Adds the fields of the final object.
@@ -71,10 +92,10 @@ impl Ending<'_> {
     }
 
     /// The final block for people.
-    pub(super) fn text(&self, tick: Tick, style: Style) -> String {
+    pub(super) fn text(&self, tick: Tick, style: Style, zone: &TimeZone) -> String {
         let finish = self.finish;
         let (ink, words) = in_words(finish.outcome);
-        let mut out = sentence(style, words, ink, &finish.reason);
+        let mut out = sentence(style, words, ink, &self.reason(zone));
         let mut line = |label: &str, value: &str| out.push_str(&labelled(style, label, value, VALUE_CHARS));
         line("iterations", &finish.iterations.to_string());
         line("restarts", &finish.restarts.to_string());
@@ -127,29 +148,5 @@ fn in_words(outcome: Outcome) -> (Ink, &'static str) {
         Outcome::Limits => (Ink::Warn, "Limited"),
         Outcome::Failed => (Ink::Bad, "Failed"),
         Outcome::Interrupted => (Ink::Warn, "Interrupted"),
-    }
-}
-
-/// One word for a POSIX shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=~".contains(c);
-    if !word.is_empty() && !word.starts_with('~') && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_command_can_be_pasted_whatever_the_directory_is_called() {
-        assert_eq!(quoted("/home/me/a-b_c.d"), "/home/me/a-b_c.d");
-        assert_eq!(quoted("/home/me/my work"), "'/home/me/my work'");
-        assert_eq!(quoted("it's; rm"), r"'it'\''s; rm'");
-        assert_eq!(quoted("~x"), "'~x'");
-        assert_eq!(quoted(""), "''");
     }
 }

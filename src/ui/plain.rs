@@ -195,7 +195,7 @@ impl Plain {
             pieces.push(Piece::data(result));
         }
         let gap = if self.style.live { "\n" } else { "" };
-        let block = ending.text(tick, self.style);
+        let block = ending.text(tick, self.style, &self.zone);
         pieces.push(must_arrive(format!("{gap}{block}")));
         pieces
     }

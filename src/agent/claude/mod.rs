@@ -2,6 +2,7 @@
 //! facts); where the two differ the code says so. Nothing here reads prose: what an answer or a tool says never decides
 //! anything, however much it looks like a limit or an error.
 
+mod amend;
 mod cost;
 mod denials;
 mod exit;
@@ -21,6 +22,7 @@ mod transcript;
 mod vocabulary;
 mod wording;
 
+pub(super) use amend::{amended, merged};
 pub(super) use exit::cause as exit_cause;
 pub(super) use launch::{has_prompt_snapshot, hookless_settings, launch, user_args};
 pub(super) use noise::says_nothing;

@@ -140,6 +140,27 @@ pub(super) struct Given<'a> {
     pub(super) treatment: Treatment,
 }
 
+impl Given<'_> {
+    /// Whether this is the same option, perhaps by another of its names.
+    pub(super) fn is_same_as(&self, other: &Given<'_>) -> bool {
+        self.name == other.name || find(&self.name).is_some_and(|rule| rule.names.contains(&other.name.as_str()))
+    }
+}
+
+/// Whether an option counts once, however often it is given.
+pub(super) fn is_single(name: &str) -> bool {
+    match find(name).map_or(Optional, |rule| rule.arity) {
+        Flag | Value | Optional => true,
+        Many => false,
+    }
+}
+
+/// The names of the options that the user may give.
+pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
+    let may_be_given = |rule: &&Rule| matches!(rule.treatment, Shape | Agent);
+    RULES.iter().filter(may_be_given).flat_map(|rule| rule.names.iter().copied())
+}
+
 /// Reads the user's arguments into options. An option that this table does not know passes to the agent alone, with one
 /// value if one follows: a newer CLI may have it, and for the critic an unknown option could be a permission.
 ///

@@ -252,7 +252,7 @@ fn find(program: &Path, context: &Context) -> Result<(), CliError> {
         };
     }
     let path = cwd.join(program);
-    if agent::is_executable(&path) {
+    if process::is_executable(&path) {
         Ok(())
     } else if path.exists() {
         Err(error(format!("{} is not an executable file", program.display())).hint("make it executable (chmod +x)"))

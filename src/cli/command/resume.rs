@@ -7,14 +7,15 @@ use clap::Args;
 use rustix::fs::OFlags;
 
 use super::supervise::{self, PlanParts, hand_over_flag};
+use crate::agent::AgentKind;
 use crate::cli::conduct::{Continuation, Night, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{
-    BudgetsLayer, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until, Warning,
-    overlay, prompt, resolve,
+    BudgetsLayer, CheckEntry, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until,
+    Warning, overlay, prompt, resolve,
 };
-use crate::core::{Action, Finish, OperatorInput, Outcome, Plan};
+use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
 use crate::driver;
 use crate::files::open_private;
 use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
@@ -52,6 +53,14 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "TIME")]
     pub max_wait: Option<Span>,
 
+    /// Wait for a reset, also when the run was started with --no-wait; --max-wait says so, too.
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    #[arg(long, overrides_with = "wait")]
+    pub no_wait: bool,
+
     /// A new bound on the cost of the whole run, in US dollars.
     #[arg(long, value_name = "USD")]
     pub max_cost_usd: Option<Cost>,
@@ -63,6 +72,10 @@ pub struct ResumeArgs {
     /// The critic's model from now on.
     #[arg(long, value_name = "MODEL")]
     pub critic_model: Option<String>,
+
+    /// Run this command at each stop instead of the run's checks; may be given several times.
+    #[arg(long, value_name = "CMD")]
+    pub check: Vec<String>,
 
     /// Restart the agent when the model makes no progress for this long.
     #[arg(long, value_name = "TIME")]
@@ -96,7 +109,12 @@ pub struct ResumeArgs {
     #[arg(long, value_enum, value_name = "HOW")]
     pub transport: Option<Transport>,
 
-    /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts.
+    /// Give the agent only the arguments after `--`, and none of those that were given before.
+    #[arg(long)]
+    pub replace_args: bool,
+
+    /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts. Those
+    /// that its CLI has refused are left out.
     #[arg(last = true, value_name = "AGENT ARGS")]
     pub agent_args: Vec<String>,
 }
@@ -116,12 +134,25 @@ impl ResumeArgs {
                     ..BudgetsLayer::default()
                 },
                 critic: CriticLayer { model: self.critic_model.clone(), ..CriticLayer::default() },
+                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                no_wait: match (self.no_wait, self.wait || self.max_wait.is_some()) {
+                    (true, _) => Some(true),
+                    (false, true) => Some(false),
+                    (false, false) => None,
+                },
                 stall_timeout: self.stall_timeout,
                 tool_timeout: self.tool_timeout,
                 ..Layer::default()
             },
             agent_args: self.agent_args.clone(),
         }
+    }
+}
+
+impl ResumeArgs {
+    /// The arguments given for the agent, now that these are given.
+    fn agent_args_after(&self, agent: AgentKind, before: &[String]) -> Vec<String> {
+        if self.replace_args { self.agent_args.clone() } else { agent.merged_args(before, &self.agent_args) }
     }
 }
 
@@ -163,7 +194,9 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
             rebuilt.tail.next_n - 1
         ));
     }
-    let plan = rebuilt.core.plan().clone();
+    refuse_placeholders(&args)?;
+    let recorded = rebuilt.core.plan().clone();
+    let plan = without_refused(&rebuilt.core, &args, context);
     let words = words(&args, &run_dir, rebuilt.core.is_finished().then_some(()).and(last_finish.as_ref()), context)?;
     if let (true, Some(finish)) = (rebuilt.core.is_finished(), &last_finish)
         && finish.outcome == Outcome::Completed
@@ -198,6 +231,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.warn(warning);
     }
     let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
+    let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
     let settings = present.settings;
     let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
     let gathered = credentials::gather(context, &project, &settings.tokens, &agent_args)?;
@@ -255,7 +289,10 @@ fn words(
     if let Some(text) = args.prompt.clone().filter(|text| !text.trim().is_empty()) {
         return Ok(Some(text));
     }
-    let Some(finish) = finish.filter(|finish| finish.outcome == Outcome::NeedsUser) else { return Ok(None) };
+    // Where a check cannot be run, that is what is to be mended; nobody is asked anything.
+    let asks =
+        |finish: &&Finish| finish.outcome == Outcome::NeedsUser && !matches!(finish.needs, Some(Needs::Checks { .. }));
+    let Some(finish) = finish.filter(asks) else { return Ok(None) };
     if context.stdin.is_terminal() {
         context.printer.talk(format_args!("run {} asks you:\n\n{}\n", run_dir.id(), shown(&finish.result)));
         context.printer.talk_raw("your answer: ");
@@ -265,7 +302,7 @@ fn words(
         }
     }
     Err(CliError::new(ErrorKind::Usage, format!("run {} needs an answer: {}", run_dir.id(), shown(&finish.reason)))
-        .hint(format!("give it: ccc resume {} -p \"your answer\"", run_dir.id())))
+        .hint(format!("give it: ccc resume {} -p \"TEXT\"", run_dir.id())))
 }
 
 /// The configuration and the critic's prompt as they are now, under what was given on the command line.
@@ -335,12 +372,52 @@ fn given_before(plan: &Plan) -> Option<Flags> {
 }
 
 /// The same with what is given now.
-fn given_now(before: Option<&Flags>, now: &Flags) -> Option<Flags> {
-    let before = before?;
+fn given_now(before: Option<&Flags>, args: &ResumeArgs, agent: AgentKind) -> Option<Flags> {
+    let (before, now) = (before?, args.flags());
     Some(Flags {
-        layer: overlay(before.layer.clone(), now.layer.clone()),
-        agent_args: before.agent_args.iter().chain(&now.agent_args).cloned().collect(),
+        layer: overlay(before.layer.clone(), now.layer),
+        agent_args: args.agent_args_after(agent, &before.agent_args),
     })
+}
+
+/// The run's plan without the arguments that the agent's CLI has refused: with those that it took before, or, where others
+/// are given now, with none from the command line.
+fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
+    let mut plan = core.plan().clone();
+    if !core.arguments_are_refused() {
+        return plan;
+    }
+    let accepted = match core.accepted_arguments() {
+        Some(accepted) => accepted.clone(),
+        None if args.agent_args.is_empty() && !args.replace_args => return plan,
+        None => AgentArguments { all: plan.configured_agent_args().to_vec(), given: Vec::new() },
+    };
+    if accepted.all == plan.agent_args {
+        return plan;
+    }
+    context.printer.talk(format_args!(
+        "the agent's CLI refused its arguments; they are left out:{}",
+        shell::words(plan.agent_args.iter().filter(|arg| !accepted.all.contains(arg)))
+    ));
+    if let Some(mut given) = given_before(&plan) {
+        given.agent_args = accepted.given;
+        plan.given = serde_json::to_value(given).ok();
+    }
+    plan.agent_args = accepted.all;
+    plan
+}
+
+/// The words that stand in advice for what only the user knows. Typed as they stand they were copied and not replaced.
+fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
+    let says = args.prompt.as_deref().map(str::trim) == Some("TEXT");
+    let checks = args.check.iter().any(|check| check.trim() == "CMD");
+    let (word, what) = match (says, checks) {
+        (true, _) => ("TEXT", "what you say to the agent"),
+        (false, true) => ("CMD", "the command of a check"),
+        (false, false) => return Ok(()),
+    };
+    Err(CliError::new(ErrorKind::Usage, format!("{word} stands for {what}"))
+        .hint(format!("type the same command with your own words in the place of {word}")))
 }
 
 /// The run's plan with what is given now, and with --reload under the present configuration; `None` when nothing
@@ -359,7 +436,7 @@ fn changed_plan(
     }
     let present_plan = present.plan(plan, context)?;
     let mut changed = if args.reload {
-        let given = given_now(present.given.as_ref(), &flags);
+        let given = given_now(present.given.as_ref(), args, plan.agent);
         let project = Project::find(Path::new(&plan.cwd));
         Present::find(plan, given, true, &project, context)?.plan(plan, context)?
     } else {
@@ -375,7 +452,16 @@ fn changed_plan(
     };
     if !(args.reload && present.given.is_some()) {
         set_given(&mut changed, &flags);
-        changed.given = given_now(present.given.as_ref(), &flags).and_then(|given| serde_json::to_value(given).ok());
+        if !args.check.is_empty() {
+            let timeout_ms = changed.timeouts.tool_ms;
+            changed.checks =
+                args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms }).collect();
+        }
+        let configured = changed.configured_agent_args().to_vec();
+        let given = args.agent_args_after(plan.agent, &changed.given_agent_args());
+        changed.agent_args = configured.into_iter().chain(given).collect();
+        changed.given =
+            given_now(present.given.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
     }
     if changed.critic != plan.critic {
         keep_prompt(&mut changed, run_dir)?;
@@ -404,7 +490,7 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
         }
         plan.timeouts.tool_ms = tool_ms;
     }
-    plan.agent_args.extend(flags.agent_args.iter().cloned());
+    plan.no_wait = flags.layer.no_wait.unwrap_or(plan.no_wait);
 }
 
 /// What differs between the settings that a run began with and the present ones. Where it is not known what was given on

@@ -525,6 +525,7 @@ impl CommandCore {
             waited_ms: self.waited_ms,
             cost_usd: None,
             session_rejected: false,
+            needs: None,
         }));
     }
 

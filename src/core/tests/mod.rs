@@ -1,11 +1,13 @@
 //! Table tests of the machine: a run is brought to an interesting point by facts, and what it asks for is compared.
 //! The lines are those of Claude Code 2.1.329, cut down to what decides.
 
+mod arguments;
 mod clocks;
 mod corpus;
 mod doubts;
 mod ends;
 mod held;
+mod needs;
 mod resumes;
 mod reviews;
 mod rotations;
@@ -18,7 +20,7 @@ use serde_json::value::RawValue;
 
 pub(super) const SESSION: &str = "00000000-0000-4000-8000-000000000001";
 
-pub(super) fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     Plan {
         seed: "seed".to_owned(),
         run_id: "run".to_owned(),

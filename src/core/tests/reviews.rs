@@ -148,6 +148,7 @@ fn failing_checks_spend_no_critic_and_passing_ones_are_told_to_it() {
         duration_ms: 5,
         tail: format!("said {code}"),
         omitted_bytes: 0,
+        missing: None,
     };
     let (mut run, turn) = working(Plan { checks, ..plan() });
     let actions = run.work(1, &turn, "Done.");
@@ -212,7 +213,13 @@ fn late_completions_are_noted_and_change_nothing() {
         Input::TreeMeasured { measure: MeasureId(1), tree: TreeFact { fingerprint: None, ..TreeFact::default() } },
         Input::CheckFinished {
             check: CheckId(9),
-            result: CheckResult { end: CheckEnd::Exited(1), duration_ms: 0, tail: String::new(), omitted_bytes: 0 },
+            result: CheckResult {
+                end: CheckEnd::Exited(1),
+                duration_ms: 0,
+                tail: String::new(),
+                omitted_bytes: 0,
+                missing: None,
+            },
         },
         Input::Exited { proc: ProcId(77), exit: ExitFact::default() },
         Input::Progress { proc: ProcId(77) },

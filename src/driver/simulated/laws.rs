@@ -517,6 +517,7 @@ mod tests {
             waited_ms: 0,
             cost_usd: None,
             session_rejected: false,
+            needs: None,
         }
     }
 

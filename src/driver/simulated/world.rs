@@ -415,7 +415,8 @@ impl World {
                 if self.running_check == Some(check) {
                     self.running_check = None;
                 }
-                let result = CheckResult { end, duration_ms: 10, tail: "output".to_owned(), omitted_bytes: 0 };
+                let result =
+                    CheckResult { end, duration_ms: 10, tail: "output".to_owned(), omitted_bytes: 0, missing: None };
                 self.feed_maybe_twice(Input::CheckFinished { check, result })
             }
             Event::TreeMeasured(measure, tree) => self.feed_maybe_twice(Input::TreeMeasured { measure, tree }),
@@ -621,7 +622,13 @@ impl World {
     fn nothing_follows(&self) -> Result<(), Broken> {
         let mut core = self.core.clone();
         let (proc, check, measure) = (ProcId(self.started), CheckId(1), MeasureId(1));
-        let result = CheckResult { end: CheckEnd::Exited(1), duration_ms: 1, tail: String::new(), omitted_bytes: 0 };
+        let result = CheckResult {
+            end: CheckEnd::Exited(1),
+            duration_ms: 1,
+            tail: String::new(),
+            omitted_bytes: 0,
+            missing: None,
+        };
         let tree = TreeFact::default();
         let late = [
             Input::Spawned { proc, pid: 1, transport: "simulated".to_owned() },

@@ -434,7 +434,7 @@ impl Scrubber {
                 Input::Exited { proc, exit }
             }
             Input::CheckFinished { check, result } => {
-                let CheckResult { end, duration_ms, tail, omitted_bytes } = result;
+                let CheckResult { end, duration_ms, tail, omitted_bytes, missing } = result;
                 let end = match end {
                     CheckEnd::NotStarted(why) => CheckEnd::NotStarted(self.text(&why)),
                     other @ (CheckEnd::Exited(_)
@@ -442,7 +442,8 @@ impl Scrubber {
                     | CheckEnd::TimedOut
                     | CheckEnd::Cancelled) => other,
                 };
-                let result = CheckResult { end, duration_ms, tail: self.text(&tail), omitted_bytes };
+                let missing = self.optional(missing.as_deref());
+                let result = CheckResult { end, duration_ms, tail: self.text(&tail), omitted_bytes, missing };
                 Input::CheckFinished { check, result }
             }
             Input::TreeMeasured { measure, tree } => {

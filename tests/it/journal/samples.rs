@@ -12,9 +12,9 @@ use ccc::core::command::{
 };
 use ccc::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
-    Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Note, OperatorInput, Outcome, Plan, ProcId, Send,
-    SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault,
-    TurnId, WindowFact,
+    Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
+    Send, SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact,
+    TreeFault, TurnId, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -242,11 +242,11 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                 },
             }
         ),
-        (any::<u32>(), check_end(), any::<u64>(), text(), any::<u64>()).prop_map(
-            |(check, end, duration_ms, tail, omitted_bytes)| {
+        (any::<u32>(), check_end(), any::<u64>(), text(), any::<u64>(), proptest::option::of(text())).prop_map(
+            |(check, end, duration_ms, tail, omitted_bytes, missing)| {
                 Input::CheckFinished {
                     check: CheckId(check),
-                    result: CheckResult { end, duration_ms, tail, omitted_bytes },
+                    result: CheckResult { end, duration_ms, tail, omitted_bytes, missing },
                 }
             }
         ),
@@ -346,20 +346,23 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         ),
         (text(), text()).prop_map(|(what, why)| Action::Decide(Decision { what, why })),
         (text(), text()).prop_map(|(about, text)| Action::Note(Note { about, text })),
-        (outcome(), text(), any::<Option<u32>>(), any::<u64>()).prop_map(|(outcome, reason, cents, waited_ms)| {
-            Action::Finish(Finish {
-                outcome,
-                result: reason.clone(),
-                session_id: Some(reason.clone()),
-                reason,
-                iterations: 2,
-                restarts: 1,
-                rotations: 0,
-                waited_ms,
-                cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
-                session_rejected: false,
-            })
-        }),
+        (outcome(), text(), any::<Option<u32>>(), any::<u64>(), needs()).prop_map(
+            |(outcome, reason, cents, waited_ms, needs)| {
+                Action::Finish(Finish {
+                    outcome,
+                    result: reason.clone(),
+                    session_id: Some(reason.clone()),
+                    reason,
+                    iterations: 2,
+                    restarts: 1,
+                    rotations: 0,
+                    waited_ms,
+                    cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
+                    session_rejected: false,
+                    needs,
+                })
+            }
+        ),
     ]
 }
 
@@ -438,6 +441,7 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
                 waited_ms: 3,
                 cost_usd: None,
                 session_rejected: false,
+                needs: None,
             })
         }),
     ]
@@ -557,4 +561,20 @@ pub(super) fn shown(entry: &Entry) -> String {
         EntryKind::Act(action) => action.get().to_owned(),
         EntryKind::Gap(gap) => format!("gap {} to {}", gap.from, gap.to),
     }
+}
+
+fn needs() -> impl Strategy<Value = Option<Needs>> {
+    let list = || proptest::collection::vec(text(), 0..3);
+    proptest::option::of(prop_oneof![
+        (list(), list(), any::<bool>(), any::<bool>()).prop_map(|(instead, kept, configured, falls_back)| {
+            Needs::Arguments { instead, kept, configured, falls_back }
+        }),
+        list().prop_map(|arguments| Needs::Permission { arguments }),
+        (any::<i64>(), any::<bool>(), any::<i64>()).prop_map(|(at_unix_ms, announced, now_unix_ms)| Needs::Reset {
+            at_unix_ms,
+            announced,
+            now_unix_ms
+        }),
+        list().prop_map(|commands| Needs::Checks { commands }),
+    ])
 }

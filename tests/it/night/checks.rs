@@ -90,13 +90,13 @@ fn a_passing_check_may_leave_a_daemon_that_holds_its_output_and_does_not_see_the
 }
 
 #[test]
-fn a_check_that_cannot_be_run_is_told_to_the_agent_as_it_is() {
+fn a_check_that_the_agent_could_make_runnable_is_told_to_it_as_it_is() {
     let ground = Ground::new();
     let program = ground.scripted_agent(&json!({"agent": [[{"say": "Done."}], [{"say": "Really."}]]}));
-    let args = ["-p", "do it", "--check", "no-such-program-anywhere --flag", "--max-iterations", "2"];
+    let args = ["-p", "do it", "--check", "./run-tests.sh --flag", "--max-iterations", "2"];
     let ended = ground.supervise("http://127.0.0.1:9", &program, &args).end();
     ended.assert_code(4);
     let turns = ended.of_type("turn");
-    assert!(text(&turns[1]["text"]).contains("no-such-program-anywhere"), "{turns:?}");
+    assert!(text(&turns[1]["text"]).contains("./run-tests.sh"), "{turns:?}");
     assert!(ended.verdicts().is_empty(), "no critic is asked while a check fails");
 }

@@ -198,7 +198,13 @@ on_both! {
         let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--no-wait"]).end();
         ended.assert_code(75);
         assert_eq!(ended.result()["outcome"], "limits");
-        assert!(ended.result()["resume"].is_string());
+        let go_on = text(&ended.result()["resume"]);
+        assert!(go_on.ends_with(" --wait"), "{go_on}");
+        // As it stands it waits.
+        let mut waits = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &format!("exec {go_on}")));
+        waits.until_stderr("the run continues by itself");
+        waits.signal(rustix::process::Signal::INT);
+        waits.wait().assert_code(130);
     }
 
     fn a_wait_that_would_pass_a_bound_is_not_begun(cli) {
@@ -209,6 +215,13 @@ on_both! {
             ended.assert_code(75);
             let reason = ended.result()["reason"].to_string();
             assert!(reason.contains(bound[0]), "{reason}");
+            let go_on = text(&ended.result()["resume"]);
+            assert!(go_on.contains(bound[0]), "{go_on}");
+            let mut waits = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &format!("exec {go_on}")));
+            waits.until_stderr("the run continues by itself");
+            waits.signal(rustix::process::Signal::INT);
+            let ended = waits.wait();
+            ended.assert_code(130);
         }
     }
 

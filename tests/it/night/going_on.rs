@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Ended, Ground, Running, approval, bash, script, text};
+use super::harness::{Ended, Ground, Running, action, approval, bash, script, text};
 use super::seen::{agents, brief_of, critics, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi};
 
@@ -64,6 +64,26 @@ on_both! {
             .map(|request| user_texts(&request.body).iter().filter(|text| text.contains("The licence is missing.")).count())
             .unwrap();
         assert_eq!(fed, 1, "the feedback of the last judged stop reaches the agent when the run goes on");
+    }
+
+    fn a_mistyped_option_of_a_resume_is_not_kept(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(script(
+            vec![said("Done."), said("The licence is there.")],
+            vec![said("The licence is missing."), approval()],
+        ))
+        .unwrap();
+        let args = ["-p", "do it", "--max-iterations", "1", "--", "--effort", "low"];
+        ground.supervise(&api.base_url(), &cli.path, &args).end().assert_code(4);
+        let bad = ["--max-iterations", "8", "--", "--permision-mode", "acceptEdits"];
+        let refused = resume(&ground, &api.base_url(), &bad);
+        refused.assert_code(1);
+        let go_on = text(&refused.result()["resume"]);
+        assert!(go_on.ends_with(" -- --permission-mode acceptEdits"), "{go_on}: {}", refused.reason());
+        let again = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &go_on)).end();
+        again.assert_code(0);
+        let spawned = again.journal().iter().filter(|entry| action(entry, "spawn").is_some()).count();
+        assert!(spawned >= 3, "the first life, the refused one, and this one: {spawned}");
     }
 
     fn a_refused_key_is_replaced_and_the_run_goes_on(cli) {

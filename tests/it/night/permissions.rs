@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Ground, action, approval, bash, script, text};
+use super::harness::{Ground, Running, action, approval, bash, script, text};
 use super::seen::{agents, critics, messages, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi};
 
@@ -82,9 +82,19 @@ on_both! {
         let reason = ended.reason();
         assert!(reason.contains("sh test.sh --fix was denied again") && reason.contains(advice), "{reason}");
 
-        // As advised, it works.
-        let rule = "Bash(sh test.sh --fix)";
+        // As advised, it works, also in the same run: the command to go on with is the one that allows it.
+        let go_on = text(&ended.result()["resume"]);
+        assert!(go_on.starts_with("ccc resume ") && go_on.ends_with(advice), "{go_on}");
         ground.write("test.sh", "touch ran.txt\n");
+        let api = ScriptedApi::start(script(vec![bash("sh test.sh --fix"), said("Done.")], vec![approval()])).unwrap();
+        let resumed = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &go_on)).end();
+        resumed.assert_code(0);
+        assert!(!resumed.stderr.contains("permissions were missing"), "{}", resumed.stderr);
+        let said_again = user_texts(&agents(&api.requests())[0].body);
+        assert!(said_again.iter().any(|said| said.contains("may be allowed now")), "{said_again:#?}");
+
+        // And in a new one.
+        let rule = "Bash(sh test.sh --fix)";
         let api = ScriptedApi::start(script(vec![bash("sh test.sh --fix"), said("Done.")], vec![approval()])).unwrap();
         let args = ["-p", "do it", "--check", CHECK, "--", "--permission-mode", "acceptEdits", "--allowedTools", rule];
         let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();

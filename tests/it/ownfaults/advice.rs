@@ -67,14 +67,20 @@ fn the_advice_after_every_other_end_can_be_typed() {
         script["critic"][0] = json!([{"say": "Which colour?\n\n[NEEDS_USER]"}]);
         script
     };
-    for (script, code, begins) in [(&stubborn, 5, " -p \""), (&asking, 3, " -p \"your answer\"")] {
+    for (script, code) in [(&stubborn, 5), (&asking, 3)] {
         let world = World::new(script);
         let ended = told(&world, &[]);
         assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
         let advice = advised(&ended.stderr, "go on");
-        assert!(advice.starts_with(&format!("ccc resume {}{begins}", world.run_id())), "{advice}");
+        assert_eq!(advice, format!("ccc resume {} -p \"TEXT\"", world.run_id()));
         world.play(&two_turns());
-        typed(&world, &advice).assert_code(0);
+        // A word in capitals stands for the user's own: pasted as it is, it is said to nobody.
+        let lives = world.lives();
+        let pasted = typed(&world, &advice);
+        assert_eq!(pasted.status.code(), Some(2), "{}", pasted.stderr);
+        assert!(pasted.stderr.contains("TEXT stands for"), "{}", pasted.stderr);
+        assert_eq!(world.lives(), lives, "nothing was begun");
+        typed(&world, &advice.replace("TEXT", "Use tabs.")).assert_code(0);
         // And what says why is a command, too.
         let why = typed(&world, &advised(&ended.stderr, "why"));
         assert_eq!(why.status.code(), Some(0), "{}", why.stderr);
@@ -94,8 +100,8 @@ fn a_run_that_asks_is_not_gone_on_with_without_an_answer() {
     assert!(refused.stderr.contains("Which colour"), "{}", refused.stderr);
     assert_eq!(world.lives(), lives, "nothing was begun");
     let (_, advice) = refused.stderr.split_once("give it:").expect("a hint");
-    typed(&world, advice.trim()).assert_code(0);
-    world.assert_said_once(&[TASK, "your answer"]);
+    typed(&world, &advice.trim().replace("TEXT", "Blue.")).assert_code(0);
+    world.assert_said_once(&[TASK, "Blue."]);
 
     // At a terminal it is asked for.
     let world = World::new(&script);
@@ -162,7 +168,7 @@ fn what_can_change_is_changed_and_what_has_changed_is_said() {
     assert_eq!(plan["critic"]["prompt"], "Judge strictly.\n");
     assert_eq!(plan["budgets"]["max_iterations"], 5);
     assert_eq!(plan["timeouts"]["tool_ms"], 420_000);
-    assert_eq!(plan["agent_args"], json!(["--model", "one", "--effort", "high", "--model", "two"]));
+    assert_eq!(plan["agent_args"], json!(["--effort", "high", "--model", "two"]));
 
     // What was given on the way is not taken for a change later.
     let more = world.run(&["resume", &id, "-p", "And paint it."]);
@@ -171,4 +177,126 @@ fn what_can_change_is_changed_and_what_has_changed_is_said() {
 
     let session = world.run(&["resume", &id, "-p", "x", "--", "--resume", "other"]);
     assert_eq!(session.status.code(), Some(2), "{}", session.stderr);
+}
+
+/// A run of so many iterations that has spent them.
+fn spent(world: &World, args: &[&str]) -> String {
+    let ended = told(world, &[&["--max-iterations", "1"], args].concat());
+    assert_eq!(ended.status.code(), Some(4), "{}", ended.stderr);
+    world.run_id()
+}
+
+fn agent_args(world: &World) -> Value {
+    let journal = crate::night::harness::journal(&world.run_dir());
+    let args = |entry: &Value| entry["in"]["operator"]["plan"]["agent_args"].as_array().cloned();
+    json!(journal.iter().rev().find_map(args).expect("a plan was given"))
+}
+
+#[test]
+fn arguments_that_the_agent_refuses_at_a_resume_are_not_kept() {
+    let world = World::new(&two_turns());
+    let id = spent(&world, &["--", "--model", "one"]);
+    fn refused<'a>(world: &'a World, id: &str) -> Ended<'a> {
+        let bad = ["--max-iterations", "8", "--", "--permision-mode", "acceptEdits"];
+        let ended = world.run(&[&["resume", id], &bad[..]].concat());
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains("unknown option '--permision-mode'"), "{}", ended.stderr);
+        ended
+    }
+    // The printed command works as it stands, and so does the one that talks to the session.
+    let ended = refused(&world, &id);
+    let advice = advised(&ended.stderr, "go on");
+    assert_eq!(advice, format!("ccc resume {id} -- --permission-mode acceptEdits"), "{}", ended.stderr);
+    assert!(!advised(&ended.stderr, "talk to it").contains("permision"), "{}", ended.stderr);
+    typed(&world, &advice).assert_code(0);
+    assert_eq!(agent_args(&world), json!(["--model", "one", "--permission-mode", "acceptEdits"]));
+
+    // A plain one goes on with what worked before, the new bound kept, and says so.
+    let world = World::new(&two_turns());
+    let id = spent(&world, &["--", "--model", "one"]);
+    drop(refused(&world, &id));
+    let plain = world.run(&["resume", &id]);
+    assert_eq!(plain.status.code(), Some(0), "{}", plain.stderr);
+    assert!(plain.stderr.contains("left out: --permision-mode acceptEdits"), "{}", plain.stderr);
+    assert_eq!(agent_args(&world), json!(["--model", "one"]));
+
+    // Others take the place of all.
+    let world = World::new(&two_turns());
+    let id = spent(&world, &["--", "--model", "one", "--effort", "low"]);
+    drop(refused(&world, &id));
+    let replaced = world.run(&["resume", &id, "--replace-args", "--", "--model", "two"]);
+    assert_eq!(replaced.status.code(), Some(0), "{}", replaced.stderr);
+    assert_eq!(agent_args(&world), json!(["--model", "two"]));
+}
+
+#[test]
+fn arguments_that_the_agent_refuses_at_the_start_can_be_corrected() {
+    let world = World::new(&two_turns());
+    let ended = told(&world, &["--", "--model", "one", "--permision-mode", "acceptEdits"]);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let advice = advised(&ended.stderr, "go on");
+    assert_eq!(advice, format!("ccc resume {} -- --model one --permission-mode acceptEdits", world.run_id()));
+    typed(&world, &advice).assert_code(0);
+    world.assert_said_once(&[TASK, FEEDBACK]);
+
+    // What nobody can correct has a word in its place, which is refused as it stands.
+    let world = World::new(&two_turns());
+    let ended = told(&world, &["--", "--xyzzy"]);
+    let advice = advised(&ended.stderr, "go on");
+    assert_eq!(advice, format!("ccc resume {} -- OPTIONS", world.run_id()));
+    let pasted = typed(&world, &advice);
+    assert_eq!(pasted.status.code(), Some(2), "{}", pasted.stderr);
+    typed(&world, &advice.replace("OPTIONS", "--model one")).assert_code(0);
+    // And none at all is a choice, too.
+    let world = World::new(&two_turns());
+    drop(told(&world, &["--", "--xyzzy"]));
+    world.run(&["resume", &world.run_id(), "--replace-args"]).assert_code(0);
+}
+
+#[test]
+fn after_a_resume_the_start_and_every_line_tell_the_bounds_in_force() {
+    let world = World::new(&two_turns());
+    let id = spent(&world, &[]);
+    let mut again = two_turns();
+    again["critic"] = json!([[{"say": FEEDBACK}], [{"say": "[TASK_COMPLETED]"}]]);
+    world.play(&again);
+    let bounds = ["--max-iterations", "7", "--max-duration", "5h", "--max-wait", "3h", "--until", "+9h"];
+    let ended = world.run(&[&["resume", &id], &bounds[..]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let row = |label: &str| ended.stderr.lines().find(|line| line.trim_start().starts_with(label)).unwrap_or_default();
+    let told = row("bounds");
+    for bound in ["7 iterations", "5h including waits", "until ", "3h for a reset"] {
+        assert!(told.contains(bound), "no {bound} in {told:?}");
+    }
+    assert!(ended.stderr.contains("2 of 7") && !ended.stderr.contains("of 1 "), "{}", ended.stderr);
+
+    let world = World::new(&two_turns());
+    spent(&world, &[]);
+    let ended = world.resume(&bounds).end();
+    let start = &ended.of_type("run")[0];
+    assert_eq!((&start["max_iterations"], &start["max_duration_ms"]), (&json!(7), &json!(5 * 3_600_000)), "{start}");
+    assert_eq!(start["max_wait_ms"], json!(3 * 3_600_000));
+    assert!(start["until_unix_ms"].is_i64(), "{start}");
+}
+
+#[test]
+fn a_mistyped_check_is_told_at_once_and_corrected_at_a_resume() {
+    let world = World::new(&two_turns());
+    let ended = told(&world, &["--check", "no-such-program-anywhere --flag", "--check", "test -n 'a b'"]);
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
+    let warned = ended.stderr.find("warning").expect("a warning");
+    assert!(ended.stderr.contains("there is no program no-such-program-anywhere"), "{}", ended.stderr);
+    assert!(warned < ended.stderr.find("Needs you").expect("the end"), "before the agent has worked: {}", ended.stderr);
+    let id = world.run_id();
+    let advice = advised(&ended.stderr, "go on");
+    assert_eq!(advice, format!("ccc resume {id} --check CMD --check \"test -n 'a b'\""));
+    assert_eq!(typed(&world, &advice).status.code(), Some(2), "the word stands for the user's own");
+    // Nobody has mended it: the same end, and nothing was said to the agent.
+    let same = world.run(&["resume", &id]);
+    assert_eq!(same.status.code(), Some(3), "{}", same.stderr);
+    assert_eq!(world.turns().len(), 1, "{:#?}", world.turns());
+    typed(&world, &advice.replace("CMD", "true")).assert_code(0);
+    world.assert_said_once(&[TASK, FEEDBACK]);
+    let last = fs::read_to_string(world.run_dir().join("journal.jsonl")).expect("a journal");
+    assert!(last.contains(r#""command":"true""#) && last.contains("test -n 'a b'"), "the others stay");
 }

@@ -111,8 +111,13 @@ impl Bench {
     }
 
     fn check_ended(&mut self, code: i32) {
-        let result =
-            CheckResult { end: CheckEnd::Exited(code), duration_ms: 1, tail: "no".to_owned(), omitted_bytes: 0 };
+        let result = CheckResult {
+            end: CheckEnd::Exited(code),
+            duration_ms: 1,
+            tail: "no".to_owned(),
+            omitted_bytes: 0,
+            missing: None,
+        };
         self.tell(Input::CheckFinished { check: CheckId(1), result });
     }
 }

@@ -1,8 +1,9 @@
 //! The three forms of one night.
 
-use ccc::core::{Outcome, Show, Tick};
+use ccc::core::{Finish, Needs, Outcome, Plan, Show, Tick};
 use ccc::ui::{Form, Printer, Stream, Style};
 use insta::assert_snapshot;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::night::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, pieces, plan, text_of};
@@ -10,7 +11,7 @@ use super::night::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, p
 #[test]
 fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     let pieces = pieces(Form::Text, Style::PIPED);
-    assert_snapshot!(text_of(&pieces, Stream::Err), @r"
+    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
     Supervisor mode enabled
       run        20261120-ab12
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -68,9 +69,9 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       waited     58m 20s
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
-      talk to it cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
+      talk to it cd "/home/me/my work" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
-    ");
+    "#);
     assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
     Done: `sum` and `product` are right,
     and tested.
@@ -90,7 +91,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     let style = Style { colour: false, live: true, columns: 60 };
     let pieces = pieces(Form::Text, style);
     let shown = text_of(&pieces, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
-    assert_snapshot!(shown, @r"
+    assert_snapshot!(shown, @r#"
     Supervisor mode enabled
       run        20261120-ab12
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -195,9 +196,9 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       cost       $0.42
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
       talk to it
-    cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
+    cd "/home/me/my work" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
-    ");
+    "#);
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn json_is_one_object_with_exactly_the_promised_fields() {
     let pieces = pieces(Form::Json, Style::PIPED);
     assert_eq!(text_of(&pieces, Stream::Err), text_of(&plain, Stream::Err), "the talk is that of the form for people");
     assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
-    {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
 }
 
@@ -253,7 +254,7 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     {"v":1,"type":"check","t_ms":3730000,"unix_ms":1795201747000,"command":"cargo test","passed":true,"summary":"","duration_ms":9000,"tail":""}
     {"v":1,"type":"verdict","t_ms":3740000,"unix_ms":1795201757000,"verdict":"completed","iteration":3,"text":"Everything asked for is there.\nI ran the tests."}
     {"v":1,"type":"finished","t_ms":3740100,"unix_ms":1795201757100,"outcome":"completed","reason":"the critic agrees that the task is done"}
-    {"v":1,"type":"result","t_ms":3741000,"unix_ms":1795201758000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd '/home/me/my work' && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    {"v":1,"type":"result","t_ms":3741000,"unix_ms":1795201758000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
     let types: Vec<String> = text
         .lines()
@@ -343,6 +344,28 @@ fn an_interrupted_run_says_how_to_resume_it() {
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
     assert!(talk.contains("ccc resume 20261120-ab12"), "{talk}");
     assert!(talk.contains("ccc explain 20261120-ab12"), "{talk}");
+}
+
+#[test]
+fn the_end_at_a_limit_names_the_reset_in_local_time() {
+    let at_unix_ms = BEGAN_UNIX_MS + 7_140_000;
+    let ended = |announced| Finish {
+        outcome: Outcome::Limits,
+        reason: "the wait would be too long".into(),
+        needs: Some(Needs::Reset { at_unix_ms, announced, now_unix_ms: BEGAN_UNIX_MS }),
+        ..finish()
+    };
+    let plan = Plan { no_wait: true, ..plan() };
+    let mut plain = Printer::new(Form::Text, Style::PIPED);
+    plain.in_zone(TimeZone::fixed(jiff::tz::offset(1)));
+    let mut told = |announced| text_of(&plain.finish(Tick::ZERO, &ending(&ended(announced), &plan)), Stream::Err);
+    let talk = told(true);
+    assert!(
+        talk.starts_with("Out of usage: the wait would be too long; the reset is at 21:05 (in 1h 59m)\n"),
+        "{talk}"
+    );
+    assert!(talk.contains("ccc resume 20261120-ab12 --wait\n"), "{talk}");
+    assert!(!told(false).contains("the reset is at"), "none was announced");
 }
 
 #[test]

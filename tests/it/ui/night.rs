@@ -170,6 +170,7 @@ pub(super) fn finish() -> Finish {
         waited_ms: 3_500_000,
         cost_usd: Some(0.417),
         session_rejected: false,
+        needs: None,
     }
 }
 

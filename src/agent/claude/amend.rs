@@ -1,0 +1,125 @@
+//! The user's arguments for the agent, given in several turns: which of them stay, and which the CLI has complained about.
+
+use similar::TextDiff;
+
+use super::options::{Given, is_single, known_names, read};
+use crate::agent::AmendedArgs;
+
+/// From this likeness on an option is taken for a mistyped one.
+const ALIKE: f32 = 0.8;
+/// A shorter value says nothing where it is found in a complaint.
+const TELLING_VALUE_CHARS: usize = 4;
+
+/// The arguments given first and those given later, in one line: an option that takes one value is given once, with the later
+/// value.
+pub(in crate::agent) fn merged(before: &[String], later: &[String]) -> Vec<String> {
+    let (Ok(first), Ok(second)) = (read(before), read(later)) else { return [before, later].concat() };
+    let given_later = |option: &Given<'_>| is_single(&option.name) && second.iter().any(|now| now.is_same_as(option));
+    let kept = first.iter().filter(|option| !given_later(option)).flat_map(|option| option.written.iter());
+    kept.chain(later).cloned().collect()
+}
+
+/// Which of these arguments a complaint of the CLI is about; `proven` have been taken before. The complaint decides nothing:
+/// what is said of it is advice.
+pub(in crate::agent) fn amended(args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
+    let (given, proven) = (read(args).unwrap_or_default(), read(proven).unwrap_or_default());
+    let mut amended = AmendedArgs::default();
+    for option in &given {
+        if !names(complaint, option) {
+            amended.kept.extend(option.written.iter().cloned());
+            if !proven.iter().any(|known| known.written == option.written) {
+                amended.instead.extend(option.written.iter().cloned());
+            }
+            continue;
+        }
+        amended.refused.extend(option.written.iter().cloned());
+        if let Some(name) = nearest(&option.name) {
+            let first = option.written.first().map(|first| first.replacen(&option.name, name, 1));
+            let corrected: Vec<String> = first.into_iter().chain(option.written.iter().skip(1).cloned()).collect();
+            amended.kept.extend(corrected.iter().cloned());
+            amended.instead.extend(corrected);
+        }
+    }
+    if amended.refused.is_empty() {
+        // Nobody knows which it was.
+        amended.instead.clear();
+        amended.kept = proven.iter().flat_map(|option| option.written.iter().cloned()).collect();
+    }
+    amended
+}
+
+/// Whether a complaint is about this option: by its name, or by a value of its.
+fn names(complaint: &str, option: &Given<'_>) -> bool {
+    let has = |word: &str| {
+        complaint.match_indices(word).any(|(at, _)| {
+            let goes_on = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+            let (before, after) = (complaint[..at].chars().next_back(), complaint[at + word.len()..].chars().next());
+            !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
+        })
+    };
+    let values = option.values.iter().filter(|value| value.chars().count() >= TELLING_VALUE_CHARS);
+    has(&option.name) || values.into_iter().any(|value| has(value))
+}
+
+/// The option that an unknown one was meant to be.
+fn nearest(name: &str) -> Option<&'static str> {
+    if known_names().any(|known| known == name) {
+        return None;
+    }
+    let alike = |known: &str| TextDiff::from_chars(name, known).ratio();
+    let near = known_names().map(|known| (known, alike(known))).filter(|(_, ratio)| *ratio >= ALIKE);
+    near.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(known, _)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{amended, merged};
+
+    fn args(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn of_an_option_with_one_value_the_later_counts_and_lists_add_up() {
+        for (before, later, both) in [
+            ("--model one", "--effort high --model two", "--effort high --model two"),
+            ("--model=one --effort low", "--model two", "--effort low --model two"),
+            ("--allowedTools Read", "--allowedTools Edit", "--allowedTools Read --allowedTools Edit"),
+            ("--permission-mode plan", "", "--permission-mode plan"),
+            ("--new-option 1", "--new-option 2", "--new-option 2"),
+            ("", "--model two", "--model two"),
+        ] {
+            assert_eq!(merged(&args(before), &args(later)), args(both), "{before} + {later}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_names_the_options_that_are_left_out_and_a_mistyped_one_is_corrected() {
+        let unknown = "the agent's CLI refused its arguments: error: unknown option '--permision-mode'";
+        let rows = [
+            // What is given, what was taken before; what to give instead.
+            ("--permision-mode acceptEdits", "", unknown, "--permission-mode acceptEdits"),
+            ("--permision-mode=acceptEdits", "", unknown, "--permission-mode=acceptEdits"),
+            (
+                "--model m --permision-mode acceptEdits --effort low",
+                "--model m",
+                unknown,
+                "--permission-mode acceptEdits --effort low",
+            ),
+            ("--model m --xyzzy 1", "", "error: unknown option '--xyzzy'", "--model m"),
+            ("--settings /no/such.json --model m", "", "Error: Settings file not found: /no/such.json", "--model m"),
+            (
+                "--dangerously-skip-permissions --model m",
+                "",
+                "--dangerously-skip-permissions cannot be used with root/sudo privileges",
+                "--model m",
+            ),
+            ("--model m --effort low", "", "error: unknown option '--model-x'", ""),
+        ];
+        for (given, proven, complaint, instead) in rows {
+            assert_eq!(amended(&args(given), &args(proven), complaint).instead, args(instead), "{given}: {complaint}");
+        }
+        let unclear = amended(&args("--model m --mcp-config x"), &args("--model m"), "Invalid MCP configuration:");
+        assert_eq!((unclear.kept, unclear.refused), (args("--model m"), Vec::new()), "what was taken before");
+    }
+}

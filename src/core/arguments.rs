@@ -1,0 +1,81 @@
+//! Which of the user's arguments for the agent its CLI takes. Those with which it has ended at once, and never said a line of
+//! its protocol, are not kept where others have worked before.
+
+use super::restart::Death;
+use super::{Core, Needs, Outcome};
+
+/// The user's arguments for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentArguments {
+    /// All, in their order.
+    pub all: Vec<String>,
+    /// Those of them that were given on the command line.
+    pub given: Vec<String>,
+}
+
+/// What became of the arguments so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tried {
+    /// The last with which an agent has spoken.
+    accepted: Option<AgentArguments>,
+    /// An agent has spoken with the present ones.
+    taken: bool,
+    /// An agent has ended with the present ones without a word.
+    refused: bool,
+}
+
+impl Core {
+    /// The agent's CLI has ended with the present arguments without a word.
+    #[must_use]
+    pub fn arguments_are_refused(&self) -> bool {
+        self.tried.refused
+    }
+
+    /// The last arguments with which an agent has spoken.
+    #[must_use]
+    pub fn accepted_arguments(&self) -> Option<&AgentArguments> {
+        self.tried.accepted.as_ref()
+    }
+
+    /// An agent speaks.
+    pub(super) fn arguments_are_taken(&mut self) {
+        if self.tried.taken {
+            return;
+        }
+        self.tried.taken = true;
+        self.tried.refused = false;
+        self.tried.accepted =
+            Some(AgentArguments { all: self.plan.agent_args.clone(), given: self.plan.given_agent_args() });
+    }
+
+    /// There are others now.
+    pub(super) fn arguments_changed(&mut self) {
+        (self.tried.taken, self.tried.refused) = (false, false);
+    }
+
+    /// The agent's process is gone for good. Where it has never said a word with the present arguments, they may be why.
+    pub(super) fn close_as_given_up(&mut self, death: &Death, reason: &str) {
+        let ended = match death {
+            Death::Exited(_) | Death::NoAgent => true,
+            Death::Hung | Death::NotStarted | Death::NoProgram => false,
+        };
+        if self.tried.taken || !ended || self.plan.agent_args.is_empty() {
+            self.close(Outcome::Failed, reason);
+            return;
+        }
+        self.tried.refused = true;
+        let configured = self.plan.configured_agent_args();
+        let accepted = self.tried.accepted.as_ref().map(|accepted| accepted.all.as_slice());
+        let amended = self.plan.agent.amended_args(&self.plan.agent_args, accepted.unwrap_or(configured), reason);
+        let in_configuration =
+            !amended.refused.is_empty() && amended.refused.iter().all(|arg| configured.contains(arg));
+        let falls_back = accepted.is_some_and(|accepted| accepted != self.plan.agent_args.as_slice());
+        let reason = match in_configuration {
+            true => format!("{reason} (it stands in `agent.args` of the configuration: correct it there)"),
+            false => reason.to_owned(),
+        };
+        let needs =
+            Needs::Arguments { instead: amended.instead, kept: amended.kept, configured: in_configuration, falls_back };
+        self.close_needing(Outcome::Failed, &reason, needs);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a run that has ended needs before it can go on: the facts that the command to go on with is made of.
+
+use serde::{Deserialize, Serialize};
+
+use super::machine::Pause;
+use super::shell::words;
+use super::{Core, Outcome};
+use crate::agent::Denial;
+
+/// The most rules that one command gives.
+const MAX_RULES: usize = 8;
+
+/// What is needed, besides what an outcome always needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum Needs {
+    /// Other arguments: the agent's CLI did not take those that it was given. `instead` are those to give; when there are none,
+    /// nobody knows which of them it was. `kept` are all that are not in doubt. `configured`: what was refused stands in the
+    /// configuration. `falls_back`: a plain resume goes on with those that it took before.
+    Arguments { instead: Vec<String>, kept: Vec<String>, configured: bool, falls_back: bool },
+    /// A permission, which the agent is given by these arguments.
+    Permission { arguments: Vec<String> },
+    /// A limit to be over: at `at_unix_ms` by the clock that showed `now_unix_ms` at the end. `announced`: the provider named
+    /// that moment, and it is not only when the run would have tried again.
+    Reset { at_unix_ms: i64, announced: bool, now_unix_ms: i64 },
+    /// A command that can be run in the place of each of these checks.
+    Checks { commands: Vec<String> },
+}
+
+impl Core {
+    /// Ends the run, which needs this to go on.
+    pub(super) fn close_needing(&mut self, outcome: Outcome, reason: &str, needs: Needs) {
+        if !self.is_closing() {
+            self.needs = Some(needs);
+        }
+        self.close(outcome, reason);
+    }
+
+    /// Ends the run at a limit that is not waited for; `pause` is the wait that is not begun.
+    pub(super) fn close_at_limit(&mut self, pause: &Pause, reason: &str) {
+        let now_unix_ms = self.unix_ms();
+        let announced = pause.until_unix_ms.map(|until| until.saturating_sub(self.reset_jitter_ms()));
+        let at_unix_ms = announced.unwrap_or_else(|| self.unix_ms_at(pause.due));
+        self.close_needing(
+            Outcome::Limits,
+            reason,
+            Needs::Reset { at_unix_ms, announced: announced.is_some(), now_unix_ms },
+        );
+    }
+
+    /// What was denied and may be what holds the work up: of a run that is stuck all, else what was denied lately.
+    pub(super) fn needs_permission(&self, outcome: Outcome) -> Option<Needs> {
+        let arguments = match outcome {
+            Outcome::Stuck => self.permission_arguments(self.tally.denied_most_first()),
+            Outcome::Budget | Outcome::NeedsUser => self.permission_arguments(self.tally.denied_lately()),
+            Outcome::Completed | Outcome::Limits | Outcome::Failed | Outcome::Interrupted => Vec::new(),
+        };
+        (!arguments.is_empty()).then_some(Needs::Permission { arguments })
+    }
+
+    /// The arguments that allow these calls, as far as they are not given.
+    fn permission_arguments<'a>(&self, denials: impl IntoIterator<Item = &'a Denial>) -> Vec<String> {
+        let (mut mode, mut rules) = (Vec::new(), Vec::new());
+        for denial in denials {
+            let Some((option, values)) = denial.allowed_by.split_first() else { continue };
+            if self.is_in_force(denial) {
+                continue;
+            }
+            if option == "--permission-mode" {
+                mode.clone_from(&denial.allowed_by);
+                continue;
+            }
+            for rule in values {
+                if rules.is_empty() {
+                    rules.push(option.clone());
+                }
+                if !rules.contains(rule) && rules.len() <= MAX_RULES {
+                    rules.push(rule.clone());
+                }
+            }
+        }
+        mode.into_iter().chain(rules).collect()
+    }
+
+    /// Whether what would allow this call is given already.
+    pub(super) fn is_in_force(&self, denial: &Denial) -> bool {
+        let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
+        match denial.allowed_by.split_first() {
+            Some((option, values)) if option == "--permission-mode" => {
+                values.last().is_some_and(|mode| self.session.permission_mode.as_ref() == Some(mode))
+            }
+            Some((_, values)) => values.iter().all(given),
+            None => false,
+        }
+    }
+
+    /// How the user allows what was denied; `None` when there is no way to.
+    pub(super) fn permission_advice(&self, denial: &Denial) -> Option<String> {
+        let last = denial.allowed_by.last()?;
+        if self.is_in_force(denial) {
+            return Some(format!(
+                "it is denied although {last} is given: look for a deny rule or a hook in the agent's settings"
+            ));
+        }
+        Some(self.allow_by(&denial.allowed_by))
+    }
+
+    fn allow_by(&self, arguments: &[String]) -> String {
+        format!("allow it: ccc resume {} --{}", self.plan.run_id, words(arguments))
+    }
+
+    /// What to add to a reason for not having completed, when permissions were missing.
+    pub(super) fn missing_permissions(&self, outcome: Outcome) -> Option<String> {
+        let missing = self.tally.missing_permissions()?;
+        let advice = match (&self.needs, outcome) {
+            (Some(Needs::Permission { arguments }), Outcome::Stuck) => Some(self.allow_by(arguments)),
+            // The command that goes on needs more than the permission.
+            (Some(Needs::Permission { arguments }), _) => {
+                Some(format!("what allows it, after `--` at `ccc resume`:{}", words(arguments)))
+            }
+            (_, Outcome::Stuck) => self.tally.most_denied().and_then(|denial| self.permission_advice(denial)),
+            _ => None,
+        };
+        Some(advice.map_or_else(|| missing.clone(), |advice| format!("{missing}; {advice}")))
+    }
+}

@@ -1,0 +1,111 @@
+//! Where a program is, and whether a command line names one that is not there.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What begins a command of the shell's own, so that no program of this name is needed.
+const BUILTINS: &[&str] = &[
+    ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "done", "echo", "esac", "eval", "exec",
+    "exit", "export", "false", "fc", "fg", "fi", "for", "getopts", "hash", "jobs", "kill", "local", "printf", "pwd",
+    "read", "readonly", "return", "select", "set", "shift", "source", "test", "times", "trap", "true", "type",
+    "ulimit", "umask", "unalias", "unset", "wait", "}",
+];
+/// Words of the shell's after which a command follows.
+const BEFORE_A_COMMAND: &[&str] = &["!", "do", "elif", "else", "if", "then", "time", "until", "while", "{"];
+/// What makes that only the first word of a line can be told without reading it as a shell does.
+const NOT_PLAIN: &[char] = &['\'', '"', '`', '\\', '$', '(', ')', '#', '<'];
+
+/// The first executable file of this name in the directories of `path`; relative ones are below `cwd`.
+#[must_use]
+pub fn on_path(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|dir| cwd.join(dir).join(name)).find(|path| is_executable(path))
+}
+
+/// Whether this is a file that may be executed.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The program that a line for the shell names and that is not there. What lies in `cwd`, or may come to lie there, is none:
+/// whoever works there can make it. A doubtful case is none either.
+#[must_use]
+pub fn missing_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
+    let separators: &[char] = &['|', ';', '\n'];
+    let line = line.replace("&&", ";");
+    let commands = line.split(separators);
+    let seen = if line.contains(NOT_PLAIN) { 1 } else { usize::MAX };
+    commands.take(seen).filter_map(program).find(|program| is_missing(program, path, cwd)).map(str::to_owned)
+}
+
+/// The program of a simple command; `None` also where that cannot be told.
+fn program(command: &str) -> Option<&str> {
+    let name = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let assigns = |word: &str| word.split_once('=').is_some_and(|(before, _)| !before.is_empty() && name(before));
+    let mut words = command.split_whitespace();
+    let word = words.find(|word| !BEFORE_A_COMMAND.contains(word) && !assigns(word))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+@:,%".contains(c);
+    (word.chars().all(plain) && !BUILTINS.contains(&word)).then_some(word)
+}
+
+fn is_missing(program: &str, path: &OsStr, cwd: &Path) -> bool {
+    if program.contains('/') {
+        let file = Path::new(program);
+        return file.is_absolute() && !file.starts_with(cwd) && !is_executable(file);
+    }
+    let can_be_made = |dir: &PathBuf| dir.is_relative() || dir.starts_with(cwd);
+    on_path(OsStr::new(program), path, cwd).is_none() && !std::env::split_paths(path).any(|dir| can_be_made(&dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::path::Path;
+
+    use super::missing_program;
+
+    #[test]
+    fn a_program_that_is_nowhere_is_named_and_what_the_agent_could_make_is_not() {
+        let missing = |line: &str| missing_program(line, OsStr::new("/usr/bin:/bin"), Path::new("/nowhere/project"));
+        for line in [
+            "carg test",
+            "  carg test 2>&1",
+            "cd sub && carg test",
+            "sh -c true; carg",
+            "RUST_LOG=debug carg test",
+            "sh prepare.sh | carg --stdin",
+            "if carg build; then true; fi",
+            "carg test \"one two\"; true",
+        ] {
+            assert_eq!(missing(line).as_deref(), Some("carg"), "{line}");
+        }
+        assert_eq!(missing("/opt/no/such/tool --x").as_deref(), Some("/opt/no/such/tool"));
+        for line in [
+            "",
+            "sh test.sh",
+            "./run-tests.sh",
+            "scripts/test all",
+            "/nowhere/project/run-tests.sh",
+            "test -f made.txt",
+            "[ -f x ] && true",
+            "exit 127",
+            "$RUNNER test",
+            "\"my tool\" test",
+            "sh -c 'nosuch; other'",
+            "for x in 1 2; do sh $x; done",
+            "f() { true; }; f",
+            "> out.txt",
+            "sh x 2>&1 | sh",
+        ] {
+            assert_eq!(missing(line), None, "{line}");
+        }
+        let in_project = OsStr::new("/nowhere/project/node_modules/.bin:/usr/bin");
+        assert_eq!(
+            missing_program("vitest run", in_project, Path::new("/nowhere/project")),
+            None,
+            "it may be installed"
+        );
+        assert_eq!(missing_program("vitest run", OsStr::new("bin:/usr/bin"), Path::new("/nowhere/project")), None);
+    }
+}
