@@ -1,8 +1,8 @@
 //! What a tree consists of: its files, as git names them or as they lie in the directory, and the repositories in it.
 //!
-//! A repository is known by its head and its index; which files it has, git says (tracked ones and those that are neither
-//! tracked nor ignored). A submodule, and a repository that lies in another, are looked at like the outer one: a gitlink
-//! alone would not show what changes in them.
+//! A repository is known by its head, its index, its references and the files that say how git works in it ([`own`]); which
+//! files it has, git says (tracked ones and those that are neither tracked nor ignored). A submodule, and a repository that
+//! lies in another, are looked at like the outer one: a gitlink alone would not show what changes in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::Ours;
 use super::files::{read_small, short};
 use super::git::{Git, Trouble};
+use super::own;
 
 /// The most files of a tree that git lists.
 const MAX_FILES: usize = 300_000;
@@ -35,7 +36,9 @@ pub(super) struct Listing {
     pub(super) directories: BTreeSet<PathBuf>,
     /// The repositories, each with a hash over its head and its index.
     pub(super) repositories: BTreeMap<PathBuf, u128>,
-    /// Files of git's that move when a head or an index does; absolute where they lie elsewhere.
+    /// What the references of the repositories name, loose ones and packed ones, by the path of the loose file.
+    pub(super) references: BTreeMap<PathBuf, String>,
+    /// Files of git's that move when a head, an index or a reference does; absolute where they lie elsewhere.
     pub(super) state: BTreeSet<PathBuf>,
 }
 
@@ -114,8 +117,7 @@ fn repository(
     }
     add_parents(place, listing);
     listing.repositories.insert(place.to_owned(), short(&state.finalize()));
-    add_state(&root, place, listing);
-    Ok(())
+    own::add(top, place, &git_dirs(&root), listing)
 }
 
 /// An untracked path; one with a slash at its end is a repository of its own.
@@ -151,9 +153,9 @@ fn has_no_commit(root: &Path) -> bool {
 }
 
 /// Where git keeps what belongs to one tree, and what all trees of a repository share.
-struct GitDirs {
-    own: PathBuf,
-    common: PathBuf,
+pub(super) struct GitDirs {
+    pub(super) own: PathBuf,
+    pub(super) common: PathBuf,
 }
 
 impl GitDirs {
@@ -173,15 +175,6 @@ fn git_dirs(root: &Path) -> GitDirs {
     let own = named.map_or(dot_git, |named| root.join(named));
     let common = read_small(&own.join("commondir")).map_or_else(|| own.clone(), |named| own.join(named.trim()));
     GitDirs { own, common }
-}
-
-/// What moves when the head or the index of this repository does.
-fn add_state(root: &Path, place: &Path, listing: &mut Listing) {
-    let dirs = git_dirs(root);
-    listing.state.insert(place.join(".git"));
-    listing.state.extend(["HEAD", "index", "logs/HEAD"].map(|name| dirs.own.join(name)));
-    listing.state.insert(dirs.common.join("packed-refs"));
-    listing.state.extend(dirs.head_branch().map(|branch| dirs.common.join(branch)));
 }
 
 /// All that lies in a directory of which no repository says what belongs to it.

@@ -1,7 +1,7 @@
 //! The working tree, measured around a critic that must not change it, and compared between stops.
 //!
 //! A full measurement lists the tree ([`listing`]), with git where there is a repository, and knows each file by its
-//! content ([`files`]). A later one first looks only at what `lstat` says of the files, their directories and git's own
+//! content ([`files`]), git's own references, configuration and hooks among them ([`own`]). A later one first looks only at what `lstat` says of the files, their directories and git's own
 //! (a write always moves `ctime`), and measures in full only when something moved: it stands between a verdict and its
 //! feedback. No program that a repository names is ever run ([`git`]).
 
@@ -9,6 +9,7 @@ mod files;
 mod git;
 mod ignored;
 mod listing;
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use self::files::{File, Memory, Stat, stat};
+use self::files::{File, Memory, Stat, short, stat};
 use self::git::{Git, Trouble};
 use super::real::ChildEnv;
 use crate::core::TreeFact;
@@ -72,7 +73,7 @@ pub struct Snapshot {
 
 #[derive(Debug, Default)]
 struct Tree {
-    /// Every file.
+    /// Every file; a reference of git's that has none stands here too.
     files: BTreeMap<PathBuf, File>,
     /// What `lstat` said of the directories, and of git's own files.
     around: BTreeMap<PathBuf, Stat>,
@@ -140,7 +141,12 @@ fn measure(top: &Path, ours: &Ours) -> Result<Tree, Trouble> {
         let file = reader.look(&top.join(&path));
         (path, file)
     });
-    let files = files.collect();
+    let mut files: BTreeMap<PathBuf, File> = files.collect();
+    // A reference is what it names, wherever git keeps it.
+    files.extend(listing.references.into_iter().map(|(path, value)| {
+        let file = File { identity: short(&Sha256::digest(value)), ..reader.look(&top.join(&path)) };
+        (path, file)
+    }));
     reader.remember();
     Ok(Tree { files, around, repositories: listing.repositories })
 }

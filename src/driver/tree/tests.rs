@@ -54,7 +54,7 @@ fn run_git(dir: &Path, args: &[&str]) {
 
 fn repository() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    run_git(dir.path(), &["init", "-q"]);
+    run_git(dir.path(), &["init", "-q", "-b", "main"]);
     fs::create_dir(dir.path().join("src")).expect("mkdir");
     fs::write(dir.path().join("src/a.rs"), "one").expect("write");
     fs::write(dir.path().join(".gitignore"), "target\n").expect("write");
@@ -70,6 +70,87 @@ fn an_untouched_repository_is_unchanged_and_has_a_stable_fingerprint() {
     assert!(first.fact(&still()).fingerprint.is_some());
     assert_eq!(first.looked_at_again(), first.fact(&still()));
     assert_eq!(take(dir.path(), &nobody()).fact(&still()), first.fact(&still()));
+}
+
+/// The branch of a repository as it is made here.
+const BRANCH: &str = ".git/refs/heads/main";
+
+/// The object of the file in it.
+fn blob(dir: &Path) -> String {
+    let found = Command::new("git").args(["rev-parse", "HEAD:src/a.rs"]).current_dir(dir).output().expect("git runs");
+    String::from_utf8(found.stdout).expect("a name").trim().to_owned()
+}
+
+#[test]
+fn references_configuration_and_hooks_of_a_repository_are_part_of_it() {
+    type Change = fn(&Path);
+    let table: &[(&str, Change, &str)] = &[
+        ("a branch", |dir| run_git(dir, &["branch", "other"]), ".git/refs/heads/other"),
+        ("a tag", |dir| run_git(dir, &["tag", "v1"]), ".git/refs/tags/v1"),
+        ("another branch at the same commit", |dir| run_git(dir, &["checkout", "-q", "-b", "other"]), ".git/HEAD"),
+        (
+            "a packed branch that is removed",
+            |dir| run_git(dir, &["branch", "-q", "-D", "packed"]),
+            ".git/refs/heads/packed",
+        ),
+        ("a note", |dir| run_git(dir, &["notes", "add", "-m", "x"]), ".git/refs/notes/commits"),
+        ("a setting", |dir| run_git(dir, &["config", "user.name", "x"]), ".git/config"),
+        (
+            "a hook",
+            |dir| fs::write(dir.join(".git/hooks/pre-commit"), "#!/bin/sh\n").expect("write"),
+            ".git/hooks/pre-commit",
+        ),
+        (
+            "what git ignores",
+            |dir| fs::write(dir.join(".git/info/exclude"), "*.rs\n").expect("write"),
+            ".git/info/exclude",
+        ),
+        (
+            "attributes",
+            |dir| fs::write(dir.join(".git/info/attributes"), "* -text\n").expect("write"),
+            ".git/info/attributes",
+        ),
+    ];
+    for (what, change, path) in table {
+        let dir = repository();
+        run_git(dir.path(), &["branch", "packed"]);
+        run_git(dir.path(), &["pack-refs", "--all"]);
+        let before = take(dir.path(), &nobody());
+        assert_eq!(before.looked_at_again(), before.fact(&still()), "{what}");
+        change(dir.path());
+        let fact = before.looked_at_again();
+        assert!(fact.changed.iter().any(|changed| changed == path), "{what}: {:?}", fact.changed);
+        assert_ne!(fact.fingerprint, before.fact(&still()).fingerprint, "{what}");
+    }
+}
+
+#[test]
+fn references_of_a_worktree_and_of_a_submodule_are_seen_too() {
+    let dir = repository();
+    let home = tempfile::tempdir().expect("a directory");
+    let tree = home.path().join("tree");
+    run_git(dir.path(), &["worktree", "add", "-q", &tree.display().to_string(), "-b", "side"]);
+    let outer = nested(true);
+    for (place, top) in [(tree.clone(), tree), (outer.path().join("lib"), outer.path().to_owned())] {
+        let before = take(&top, &nobody());
+        run_git(&place, &["branch", "other"]);
+        let changed = before.looked_at_again().changed;
+        assert!(changed.iter().any(|path| path.ends_with("refs/heads/other")), "{changed:?}");
+    }
+}
+
+#[test]
+fn references_that_git_packs_are_no_change() {
+    let dir = repository();
+    run_git(dir.path(), &["branch", "other"]);
+    run_git(dir.path(), &["tag", "-a", "v1", "-m", "one"]);
+    let before = take(dir.path(), &nobody());
+    run_git(dir.path(), &["pack-refs", "--all"]);
+    assert!(!dir.path().join(BRANCH).exists());
+    assert_eq!(before.looked_at_again(), before.fact(&still()));
+    // What a loose reference says counts, and not what is packed beside it.
+    run_git(dir.path(), &["commit", "-q", "--allow-empty", "-m", "second"]);
+    assert_eq!(before.looked_at_again().changed, [BRANCH]);
 }
 
 #[test]
@@ -96,9 +177,10 @@ fn every_kind_of_change_is_seen_and_named() {
             },
             "src/a.rs",
         ),
+        ("a commit of what was there", |dir| run_git(dir, &["commit", "-q", "--allow-empty", "-m", "second"]), BRANCH),
         (
-            "a commit of what was there",
-            |dir| run_git(dir, &["commit", "-q", "--allow-empty", "-m", "second"]),
+            "an index alone",
+            |dir| run_git(dir, &["update-index", "--cacheinfo", "100755", &blob(dir), "src/a.rs"]),
             "(the repository's head or index)",
         ),
     ];
@@ -234,8 +316,8 @@ fn what_changes_in_a_submodule_or_a_nested_repository_is_seen_and_named() {
         ("an edit", |lib| fs::write(lib.join("src/a.rs"), "two").expect("write"), "lib/src/a.rs"),
         ("a new file", |lib| fs::write(lib.join("b.txt"), "two").expect("write"), "lib/b.txt"),
         (
-            "a commit",
-            |lib| run_git(lib, &["commit", "-q", "--allow-empty", "-m", "second"]),
+            "an index alone",
+            |lib| run_git(lib, &["update-index", "--cacheinfo", "100755", &blob(lib), "src/a.rs"]),
             "lib (the repository's head or index)",
         ),
         (
