@@ -12,26 +12,36 @@ const NAMED: usize = 5;
 /// How many paths that a critic may have changed are remembered.
 const MAX_ALTERED: usize = 1_000;
 
-/// What critics of this run may have changed. Their approvals do not count, but what they wrote stays in the tree, and a
-/// later critic approves it with the rest.
+/// What changed in reviews of this run although a critic must change nothing. A critic's approval may not count, but what it
+/// wrote stays in the tree, and a later critic approves it with the rest. Where something else could have written as well,
+/// nobody knows who it was.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Altered {
-    paths: BTreeSet<String>,
+    /// What only a critic can have changed.
+    by_critics: BTreeSet<String>,
+    /// What may have been changed by something that the agent left running.
+    with_others: BTreeSet<String>,
+    /// What that was.
+    others: BTreeSet<String>,
     /// The tree before the first of these critics: when it is the same again, everything was restored.
     untouched: Option<String>,
 }
 
 impl Altered {
-    /// What changed around a critic. Nothing is remembered of a change that has another likely cause.
+    /// What changed around a critic that could write.
     pub(super) fn note(&mut self, around: &Around<'_>) {
-        if !around.may_be_the_critics() {
+        let measured = around.before.is_some_and(|tree| tree.fingerprint.is_some());
+        if !measured || !around.could_write || around.after.changed.is_empty() {
             return;
         }
-        if self.paths.is_empty() {
+        if self.by_critics.is_empty() && self.with_others.is_empty() {
             self.untouched = around.before.and_then(|tree| tree.fingerprint.clone());
         }
-        let left = MAX_ALTERED.saturating_sub(self.paths.len());
-        self.paths.extend(around.after.changed.iter().take(left).cloned());
+        let others = around.other_writers();
+        let paths = if others.is_some() { &mut self.with_others } else { &mut self.by_critics };
+        let left = MAX_ALTERED.saturating_sub(paths.len());
+        paths.extend(around.after.changed.iter().take(left).cloned());
+        self.others.extend(others.filter(|_| self.others.len() < MAX_ALTERED));
     }
 
     /// The tree as it is measured now.
@@ -41,17 +51,29 @@ impl Altered {
         }
     }
 
-    /// The paths, sorted.
+    /// What only a critic can have changed, sorted.
     pub(super) fn paths(&self) -> Vec<String> {
-        self.paths.iter().cloned().collect()
+        self.by_critics.iter().cloned().collect()
     }
 
     /// What an outcome says of them; empty when there are none.
     pub(super) fn proviso(&self) -> String {
-        if self.paths.is_empty() {
-            return String::new();
+        let all = |texts: &BTreeSet<String>| named(&texts.iter().cloned().collect::<Vec<_>>());
+        let mut text = String::new();
+        if !self.by_critics.is_empty() {
+            text.push_str(&format!(
+                "; these files changed while an earlier critic ran commands, look at them: {}",
+                all(&self.by_critics)
+            ));
         }
-        format!("; these files changed while an earlier critic ran commands, look at them: {}", named(&self.paths()))
+        if !self.with_others.is_empty() {
+            text.push_str(&format!(
+                "; these files changed while a critic ran commands, which was taken for the work of {}, look at them: {}",
+                all(&self.others),
+                all(&self.with_others)
+            ));
+        }
+        text
     }
 }
 
@@ -75,6 +97,9 @@ pub(super) enum Finding {
     Still,
     /// Something changed, and the verdict counts; a remark that says why.
     Excused(String),
+    /// Something changed, and either the critic did it or what the agent left running: the verdict counts, and the sentence
+    /// has to reach the user.
+    Shared(String),
     /// Something changed and the critic may have done it: its approval does not count. The sentence says what to do.
     Doubtful(String),
     /// Nobody knows whether something changed; the reason.
@@ -82,11 +107,14 @@ pub(super) enum Finding {
 }
 
 impl Around<'_> {
-    /// Something changed, the critic could write, and nothing else is known that may have.
-    fn may_be_the_critics(&self) -> bool {
-        let measured = self.before.is_some_and(|tree| tree.fingerprint.is_some());
-        let other_writers = self.open_tasks > 0 || !self.after.running.is_empty();
-        measured && self.could_write && !other_writers && !self.after.changed.is_empty()
+    /// What else may have written: the agent's own background work, and what it left running and has written something
+    /// since. A process that only runs explains nothing.
+    fn other_writers(&self) -> Option<String> {
+        if self.open_tasks > 0 {
+            return Some("the agent's background work".to_owned());
+        }
+        let running = &self.after.running;
+        (!running.is_empty()).then(|| format!("what the agent had left running ({})", named(running)))
     }
 
     pub(super) fn finding(self) -> Finding {
@@ -99,26 +127,27 @@ impl Around<'_> {
             return Finding::Still;
         }
         let paths = named(&self.after.changed);
-        if self.open_tasks > 0 {
-            return Finding::Excused(format!("during the review, with the agent's background work running: {paths}"));
-        }
-        if !self.after.running.is_empty() {
-            let running = named(&self.after.running);
-            return Finding::Excused(format!(
-                "during the review, while what the agent had started ran ({running}): {paths}"
-            ));
-        }
         if !self.could_write {
             return Finding::Excused(format!(
                 "during the review, but not by the critic, which ran no command: {paths}"
             ));
         }
+        if let Some(others) = self.other_writers() {
+            return Finding::Shared(format!(
+                "files changed during the review, and that is taken for the work of {others}: {paths}"
+            ));
+        }
         if !self.approves {
             return Finding::Excused(format!("during the review; no approval depends on it: {paths}"));
         }
+        let idle = match self.after.idle.as_slice() {
+            [] => String::new(),
+            idle => format!(" ({}, left running by the agent, had written nothing meanwhile)", named(idle)),
+        };
         Finding::Doubtful(format!(
-            "files changed during the review, and the critic had run commands, so its approval does not count: {paths}. If \
-             something else writes there (a server, a cache of a test), stop it or add the path to .gitignore"
+            "files changed during the review, and the critic had run commands, so its approval does not count: \
+             {paths}{idle}. If something else writes there (a server, a cache of a test), stop it or add the path to \
+             .gitignore"
         ))
     }
 }
@@ -153,13 +182,16 @@ mod tests {
         let (still, none) = (tree(Some("t"), &[], &[]), tree(None, &[], &[]));
         let moved = tree(Some("u"), &["a.txt"], &[]);
         let served = tree(Some("u"), &["a.txt"], &["node (pid 7)"]);
+        let slept = TreeFact { idle: vec!["sleep (pid 8)".to_owned()], ..moved.clone() };
         // before, after, could write, open tasks, approves; what it is
         let table: &[(&TreeFact, &TreeFact, bool, usize, bool, &str)] = &[
             (&still, &still, true, 0, true, "still"),
             (&still, &moved, true, 0, true, "doubtful"),
             (&still, &moved, false, 0, true, "excused"),
-            (&still, &moved, true, 1, true, "excused"),
-            (&still, &served, true, 0, true, "excused"),
+            (&still, &moved, true, 1, true, "shared"),
+            (&still, &served, true, 0, true, "shared"),
+            (&still, &served, false, 0, true, "excused"),
+            (&still, &slept, true, 0, true, "doubtful"),
             (&still, &moved, true, 0, false, "excused"),
             (&none, &still, false, 0, true, "unmeasured"),
             (&still, &none, false, 0, true, "unmeasured"),
@@ -176,8 +208,16 @@ mod tests {
             let found = match around.finding() {
                 Finding::Still => "still",
                 Finding::Excused(_) => "excused",
+                Finding::Shared(text) => {
+                    assert!(
+                        text.contains("a.txt") && (text.contains("pid 7") || text.contains("background")),
+                        "{text}"
+                    );
+                    "shared"
+                }
                 Finding::Doubtful(text) => {
                     assert!(text.contains("a.txt") && text.contains(".gitignore"), "{text}");
+                    assert_eq!(text.contains("sleep (pid 8)"), !after.idle.is_empty(), "{text}");
                     "doubtful"
                 }
                 Finding::Unmeasured(why) => {

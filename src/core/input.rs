@@ -157,9 +157,13 @@ pub struct TreeFact {
     /// A rough hash over what git ignores, at the stop. Only whether the agent stands still is judged by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
-    /// Processes that the agent had started and that still ran; told only where something changed.
+    /// Processes that the agent had started, that still ran and that may have written something since the measurement that
+    /// this one was compared with; told only where something changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<String>,
+    /// Processes that the agent had started and that still ran, but have written nothing since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
 }
 
 /// Why a tree could not be measured.

@@ -125,6 +125,7 @@ impl Core {
             fault: Some(TreeFault::Hung),
             ignored: None,
             running: Vec::new(),
+            idle: Vec::new(),
         };
         self.tree_measured(measure, tree);
     }
@@ -645,6 +646,7 @@ impl Core {
         match around.finding() {
             Finding::Still => {}
             Finding::Excused(why) => self.note("tree changed", &why),
+            Finding::Shared(why) => self.decide("let the verdict count", &why),
             Finding::Doubtful(why) => {
                 self.critic_failed(&why);
                 return;

@@ -18,7 +18,7 @@ use crate::core::{
     CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport, TreeFact,
 };
 
-use super::tree::Snapshot;
+use super::real::Measured;
 
 /// How much output may wait for the loop, in bytes of memory, over all processes; besides it one line of each process,
 /// which may be longer.
@@ -64,7 +64,7 @@ pub(super) enum Event {
     },
     TreeMeasured {
         measure: MeasureId,
-        snapshot: Option<Arc<Snapshot>>,
+        measured: Option<Measured>,
         fact: TreeFact,
     },
     Answered {

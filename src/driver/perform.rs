@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::answers::Answers;
 use super::ears::Ears;
 use super::inbox::Event;
-use super::real::World;
+use super::real::{Measured, World};
 use super::tree::Snapshot;
 use super::wallet::{FetchedFor, Value, fetch};
 use crate::core::{
@@ -21,8 +21,8 @@ use crate::core::{
     Tick, TokenId,
 };
 use crate::process::{
-    Cancel, ChildSpec, CommandEnding, CommandSpec, Cookie, Signal as ProcessSignal, SpawnError, SystemPtys, Transport,
-    missing_program, run_command, spawn_or_pipe,
+    Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, LeftRunning, Signal as ProcessSignal,
+    SpawnError, SystemPtys, Transport, missing_program, run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
 use crate::tokens::Credential;
@@ -340,25 +340,34 @@ impl World {
         let (inbox, ours) = (self.inbox.clone(), Arc::clone(&self.ours));
         let moving: BTreeSet<String> = moving.into_iter().collect();
         self.measuring += 1;
+        let agent = self.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(Child::below);
         let body = move || {
-            let (snapshot, fact) = match before {
+            let left_running = || agent.as_ref().map(Below::left_running).unwrap_or_default();
+            let (measured, fact) = match before {
                 Some(before) => {
-                    let now = before.again(&moving);
-                    let fact = now.fact_since(&before, &moving);
-                    (now, fact)
+                    // Who writes between the two looks has written since the first of them, which therefore comes before the
+                    // tree is measured. Where nothing was left running, the second is spared.
+                    let left = if before.left.is_empty() { LeftRunning::default() } else { left_running() };
+                    let snapshot = before.snapshot.again(&moving);
+                    let mut fact = snapshot.fact_since(&before.snapshot, &moving);
+                    if !fact.changed.is_empty() {
+                        (fact.running, fact.idle) = left_running().written_since(&before.left);
+                    }
+                    (Measured { snapshot, left }, fact)
                 }
                 None => {
-                    let now = Arc::new(Snapshot::take(&dir, &ours));
-                    let fact = now.fact(&moving);
-                    (now, fact)
+                    let left = left_running();
+                    let snapshot = Arc::new(Snapshot::take(&dir, &ours));
+                    let fact = snapshot.fact(&moving);
+                    (Measured { snapshot, left }, fact)
                 }
             };
-            inbox.post(Event::TreeMeasured { measure, snapshot: Some(snapshot), fact });
+            inbox.post(Event::TreeMeasured { measure, measured: Some(measured), fact });
         };
         if let Err(error) = thread::Builder::new().name("tree".to_owned()).stack_size(STACK_BYTES).spawn(body) {
             let fault = Some(crate::core::TreeFault::Failed);
             let fact = crate::core::TreeFact { trouble: Some(error.to_string()), fault, ..Default::default() };
-            self.inbox.post(Event::TreeMeasured { measure, snapshot: None, fact });
+            self.inbox.post(Event::TreeMeasured { measure, measured: None, fact });
         }
     }
 }

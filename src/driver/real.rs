@@ -29,7 +29,8 @@ use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
 use crate::process::{
-    Cancel, Child, Transport, TypedEcho, kill_children, observe_children, reap_orphans, stop_children, stop_own_job,
+    Cancel, Child, LeftRunning, Transport, TypedEcho, kill_children, observe_children, reap_orphans, stop_children,
+    stop_own_job,
 };
 use crate::ui::{Piece, Printer, Screen, Standing};
 
@@ -205,7 +206,7 @@ pub(super) struct World {
     pub(super) give_up_fetching: Cancel,
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest are enough.
-    pub(super) snapshots: BTreeMap<MeasureId, Arc<Snapshot>>,
+    pub(super) snapshots: BTreeMap<MeasureId, Measured>,
     /// Measurements that are under way, and what ends their git when the run is over.
     pub(super) measuring: u32,
     give_up_measuring: Cancel,
@@ -217,6 +218,13 @@ pub(super) struct World {
     pub(super) typing: TypedEcho,
     pub(super) heart: Heart,
     alarm: Alarm,
+}
+
+/// A measurement of the tree, and what the agent had left running when it began.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) left: LeftRunning,
 }
 
 /// What the loop woke for.
@@ -443,16 +451,12 @@ impl World {
                 self.checks.remove(&check);
                 self.feed(Input::CheckFinished { check, result });
             }
-            Event::TreeMeasured { measure, snapshot, fact: mut tree } => {
+            Event::TreeMeasured { measure, measured, fact: tree } => {
                 self.measuring = self.measuring.saturating_sub(1);
                 while self.snapshots.len() > 1 {
                     self.snapshots.pop_first();
                 }
-                self.snapshots.extend(snapshot.map(|snapshot| (measure, snapshot)));
-                if !tree.changed.is_empty() {
-                    let agent = self.core.agent_proc().and_then(|proc| self.children.get(&proc));
-                    tree.running = agent.map(Child::left_running).unwrap_or_default();
-                }
+                self.snapshots.extend(measured.map(|measured| (measure, measured)));
                 self.feed(Input::TreeMeasured { measure, tree });
             }
             Event::Answered { number, choice } => {

@@ -15,10 +15,11 @@ use super::launch::{Order, Stdios, launch};
 use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, SystemPtys};
 use super::registry::{self, Registered};
+use super::remains::LeftRunning;
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::Wake;
-use super::{pty, remains, sweep};
+use super::{pty, sweep};
 
 /// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
@@ -62,6 +63,18 @@ impl Exit {
             swept: swept.killed,
             leaked: swept.leaked,
         }
+    }
+}
+
+/// Looks at what a child has started.
+#[derive(Debug, Clone)]
+pub struct Below(Registered);
+
+impl Below {
+    /// What it has left running now; nothing when the child is gone.
+    #[must_use]
+    pub fn left_running(&self) -> LeftRunning {
+        LeftRunning::of(&self.0.spawn_id)
     }
 }
 
@@ -111,11 +124,10 @@ impl Child {
         registry::signal(&self.registered, signal, true);
     }
 
-    /// What it has started that still runs in a session of its own, as the tools of an agent do, in words; without what it
-    /// keeps in its own session for itself. At most as many as one sentence names.
+    /// Who looks at what it has started, also from another thread.
     #[must_use]
-    pub fn left_running(&self) -> Vec<String> {
-        remains::left_running(&self.registered.spawn_id)
+    pub fn below(&self) -> Below {
+        Below(self.registered.clone())
     }
 
     /// Kills the process, its group and everything below. Returns at once; the sink's `exited` says that nothing is left.

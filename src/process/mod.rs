@@ -69,7 +69,7 @@ mod sweep;
 mod table;
 mod wake;
 
-pub use child::{Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
+pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};
@@ -83,6 +83,7 @@ pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use record::Survivor;
 pub use registry::{observe_children, record_descendants};
+pub use remains::LeftRunning;
 pub use signal::Signal;
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, GuestSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use standstill::{Stopped, stop_children};

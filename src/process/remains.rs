@@ -78,16 +78,49 @@ pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Fo
     Found { processes: pick(table, &ours), sure }
 }
 
-/// What this living child has started outside its own session, in words.
-pub(super) fn left_running(spawn_id: &str) -> Vec<String> {
-    let mut registry = registry::lock();
-    let Some(entry) = registry.entry(spawn_id) else { return Vec::new() };
-    entry.observe();
-    let session = entry.pid;
-    let table = Table::read();
-    let found = of_child(&registry, spawn_id, &table).processes;
-    let running = found.iter().filter(|process| process.session != session && !process.zombie);
-    running.take(NAMED_PROCESSES).map(table::describe).collect()
+/// What a child has started outside its own session and left running, as the tools of an agent do, at one moment; and how
+/// much each of them had written by then. What the child keeps in its own session for itself is not in it.
+#[derive(Debug, Clone, Default)]
+pub struct LeftRunning(Vec<(Process, Option<u64>)>);
+
+impl LeftRunning {
+    /// Of the child `spawn_id`.
+    pub(super) fn of(spawn_id: &str) -> LeftRunning {
+        let mut registry = registry::lock();
+        let Some(entry) = registry.entry(spawn_id) else { return LeftRunning::default() };
+        entry.observe();
+        let session = entry.pid;
+        let table = Table::read();
+        let found = of_child(&registry, spawn_id, &table).processes;
+        let running = found.into_iter().filter(|process| process.session != session && !process.zombie);
+        LeftRunning(running.map(|process| (process, table::written_bytes(process.pid))).collect())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In words, at most as many as one sentence names: those that may have written something since `earlier`, and those
+    /// that have not. Where the system does not say what one has written, it may have.
+    #[must_use]
+    pub fn written_since(&self, earlier: &LeftRunning) -> (Vec<String>, Vec<String>) {
+        let before = |process: &Process| {
+            let same =
+                |(other, _): &&(Process, _)| (other.pid, other.start_ticks) == (process.pid, process.start_ticks);
+            // One that was started since had written nothing.
+            earlier.0.iter().find(same).map_or(Some(0), |(_, written)| *written)
+        };
+        let has_written = |(process, written): &&(Process, Option<u64>)| {
+            written.zip(before(process)).is_none_or(|(now, then)| now != then)
+        };
+        let (writers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(has_written);
+        let told = |list: Vec<&(Process, Option<u64>)>| {
+            list.into_iter().take(NAMED_PROCESSES).map(|(process, _)| table::describe(process)).collect()
+        };
+        (told(writers), told(others))
+    }
 }
 
 fn was_seen(child: &Entry, process: &Process) -> bool {

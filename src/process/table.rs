@@ -141,6 +141,21 @@ pub(super) fn describe(process: &Process) -> String {
     format!("{} (pid {})", name(process.pid), process.pid)
 }
 
+/// How many bytes a process, its threads and the children that it has reaped have written so far, to files and elsewhere; None
+/// where the system does not tell.
+pub(super) fn written_bytes(pid: u32) -> Option<u64> {
+    let mut buffer = [0; 512];
+    let counts = read_once(&format!("/proc/{pid}/io"), &mut buffer)?;
+    let mut written = None;
+    for line in std::str::from_utf8(counts).ok()?.lines() {
+        // `write_bytes` holds what was written to a file that is mapped into memory, too.
+        if let Some(count) = line.strip_prefix("wchar: ").or_else(|| line.strip_prefix("write_bytes: ")) {
+            written = Some(written.unwrap_or(0_u64).wrapping_add(count.trim().parse().ok()?));
+        }
+    }
+    written
+}
+
 /// The name of a process's program.
 pub(super) fn name(pid: u32) -> String {
     let mut buffer = [0; 64];
@@ -228,6 +243,31 @@ mod tests {
         assert!(before.is_some());
         std::process::Command::new("true").status().expect("true runs");
         assert_ne!(last_pid(), before);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_process_writes_is_counted_and_what_it_reads_is_not() {
+        use std::io::Write;
+
+        let file = tempfile::tempfile().expect("a file");
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read a; read b; echo $b; read c"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(file.try_clone().expect("a descriptor"))
+            .spawn()
+            .expect("sh runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let begun = written_bytes(child.id()).expect("it is ours");
+        stdin.write_all(b"one\n").expect("it reads");
+        assert_eq!(written_bytes(child.id()), Some(begun), "it only reads");
+        stdin.write_all(b"two\n").expect("it reads");
+        while file.metadata().expect("a file").len() == 0 {
+            std::thread::yield_now();
+        }
+        assert!(written_bytes(child.id()).is_some_and(|now| now > begun));
+        drop(stdin);
+        child.wait().expect("sh ends");
     }
 
     #[cfg(target_os = "linux")]

@@ -40,6 +40,7 @@ const DONE: &str = "[TASK_COMPLETED]";
 #[test]
 fn an_approval_counts_unless_the_critic_could_have_written_what_changed() {
     let running = |tree: TreeFact| TreeFact { running: vec!["node (pid 7)".to_owned()], ..tree };
+    let idle = |tree: TreeFact| TreeFact { idle: vec!["sleep (pid 8)".to_owned()], ..tree };
     let ran = || vec![command("c1"), tool_result("c1", false)];
     let looked = || vec![read("c1"), tool_result("c1", false)];
     let denied = r#"{"type":"system","subtype":"permission_denied","tool_name":"Bash","tool_use_id":"c1"}"#.to_owned();
@@ -47,7 +48,8 @@ fn an_approval_counts_unless_the_critic_could_have_written_what_changed() {
         ("it ran nothing", vec![], changed("stop.log"), true),
         ("it only read", looked(), changed("stop.log"), true),
         ("its command was denied", vec![command("c1"), denied], changed("stop.log"), true),
-        ("what the agent had started runs on", ran(), running(changed("app.log")), true),
+        ("what the agent had started runs on and writes", ran(), running(changed("app.log")), true),
+        ("what the agent had started only runs", ran(), idle(changed("app.log")), false),
         ("it ran a command", ran(), changed("src/a.rs"), false),
         ("a submodule counts like every file", ran(), changed("lib/code.txt"), false),
     ];
@@ -83,6 +85,20 @@ fn what_a_critic_whose_approval_does_not_count_has_changed_is_told_to_the_next_a
         assert_eq!(end.outcome, Outcome::Completed, "{what}");
         assert_eq!(brief.contains("- src/a.rs\n"), told, "{what}: {brief}");
         assert_eq!(end.reason.contains("earlier critic ran commands, look at them: src/a.rs"), told, "{}", end.reason);
+    }
+}
+
+#[test]
+fn what_changed_while_something_of_the_agents_could_have_written_stands_in_the_outcome_and_among_the_decisions() {
+    let mut run = reviewing(plan());
+    let served = TreeFact { running: vec!["node (pid 7)".to_owned()], ..changed("src/a.rs") };
+    let actions = judged(&mut run, &[command("c1"), tool_result("c1", false)], DONE, served);
+    assert!(decisions(&actions).contains(&"let the verdict count"), "{actions:?}");
+    run.exited(2, 0, "");
+    let end = finish(&run.exited(1, 0, "")).expect("the end").clone();
+    assert_eq!(end.outcome, Outcome::Completed);
+    for named in ["src/a.rs", "node (pid 7)", "look at them"] {
+        assert!(end.reason.contains(named), "{named}: {}", end.reason);
     }
 }
 

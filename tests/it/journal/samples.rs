@@ -258,7 +258,8 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         ),
         (any::<u32>(), text(), proptest::collection::vec(text(), 0..3)).prop_map(|(measure, trouble, running)| {
             let fault = [TreeFault::Hung, TreeFault::Failed, TreeFault::TooLarge][measure as usize % 3];
-            let tree = TreeFact { trouble: Some(trouble), fault: Some(fault), running, ..TreeFact::default() };
+            let idle = running.iter().rev().cloned().collect();
+            let tree = TreeFact { trouble: Some(trouble), fault: Some(fault), running, idle, ..TreeFact::default() };
             Input::TreeMeasured { measure: MeasureId(measure), tree }
         }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),

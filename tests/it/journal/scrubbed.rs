@@ -154,6 +154,7 @@ fn planted(input: &Input) -> Input {
         Input::TreeMeasured { tree, .. } => {
             tree.changed.push(CANARIES[2].to_owned());
             tree.running.push(all_canaries());
+            tree.idle.push(all_canaries());
         }
         Input::Exited { exit, .. } => exit.stderr_tail.push_str(&all_canaries()),
         Input::CheckFinished { result, .. } => result.tail.push_str(&all_canaries()),

@@ -147,6 +147,44 @@ on_both! {
         ended.assert_code(0);
         assert_eq!(ended.verdicts(), ["completed"]);
         assert!(!ground.read("served.txt").is_empty(), "the premise: it wrote");
+        let reason = ended.reason();
+        assert!(reason.contains("served.txt") && reason.contains("left running (sh (pid "), "{reason}");
+    }
+
+    fn a_process_that_the_agent_left_running_and_that_writes_nothing_excuses_no_critic(cli) {
+        let ground = Ground::new();
+        ground.write("write.sh", "echo written-by-the-critic >> README\n");
+        ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh write.sh)\"]}}");
+        ground.trust();
+        let leave = "(setsid sleep 400 >/dev/null 2>&1 &)";
+        let api = ScriptedApi::start(script(
+            vec![bash(leave), said("Done.")],
+            vec![bash("sh write.sh"), approval(), approval()],
+        ))
+        .unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &DANGEROUS).end();
+        ended.assert_code(0);
+        assert!(ground.read("README").contains("by-the-critic"), "the premise: it wrote");
+        assert_eq!(ended.verdicts(), ["unusable", "completed"]);
+        let why = text(&ended.of_type("verdict")[0]["text"]);
+        assert!(why.contains("README (sleep (pid ") && why.contains("had written nothing"), "{why}");
+        assert!(ended.reason().contains("look at them: README"), "{}", ended.reason());
+    }
+
+    fn a_critic_that_changes_references_configuration_and_hooks_is_caught_by_name(cli) {
+        let ground = Ground::new();
+        ground.write("write.sh", "git branch other; git config user.name other; echo '#!/bin/sh' > .git/hooks/pre-commit\n");
+        ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh write.sh)\"]}}");
+        ground.trust();
+        let api =
+            ScriptedApi::start(script(vec![said("Done.")], vec![bash("sh write.sh"), approval(), approval()])).unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+        ended.assert_code(0);
+        assert_eq!(ended.verdicts(), ["unusable", "completed"]);
+        let why = text(&ended.of_type("verdict")[0]["text"]);
+        for path in [".git/config", ".git/hooks/pre-commit", ".git/refs/heads/other"] {
+            assert!(why.contains(path) && ended.reason().contains(path), "{path}: {why} {}", ended.reason());
+        }
     }
 
     fn a_critic_that_changes_a_submodule_is_caught_by_name(cli) {

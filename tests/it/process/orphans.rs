@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use ccc::process::{Child, Cookie, Transport, reap_orphans, spawn, sweep_run};
+use ccc::process::{Child, Cookie, LeftRunning, Transport, reap_orphans, spawn, sweep_run};
 
 use super::observer::{Ears, Fifo, PTY, alive, alone, children, ears, number, run_id, shell, wait_gone, zombies};
 
@@ -256,4 +256,44 @@ fn a_dead_runs_remains_are_swept_and_nobody_elses() {
     ears.exit();
     assert!(!alive(tool));
     assert_eq!(zombies(), Vec::<u32>::new());
+}
+
+#[test]
+fn what_a_child_left_running_is_told_by_whether_it_wrote() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let (fifo, out) = (dir.path().join("fifo"), dir.path().join("out"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let script = format!(
+        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & setsid sh -c 'read -r go <{0}; echo x >{1}; read -r go <{0}' & echo all; read -r go",
+        fifo.display(),
+        out.display()
+    );
+    let (sink, mut ears) = ears();
+    let child = spawn(&shell(&script, PTY), sink).unwrap();
+    ears.until("all\n");
+    let names = |list: &[String]| {
+        list.iter().filter_map(|told| Some(told.split_once(" (pid ")?.0.to_owned())).collect::<Vec<_>>()
+    };
+    let below = child.below();
+    let first = loop {
+        let seen = below.left_running();
+        let (wrote, idle) = seen.written_since(&LeftRunning::default());
+        let mut all = names(&[wrote, idle].concat());
+        all.sort();
+        if all == ["sh", "sleep"] {
+            break seen;
+        }
+    };
+    let (wrote, idle) = below.left_running().written_since(&first);
+    assert_eq!((wrote.len(), idle.len()), (0, 2), "{wrote:?} {idle:?}");
+    std::fs::write(&fifo, "go\n").unwrap();
+    while std::fs::read(&out).unwrap_or_default().is_empty() {
+        std::thread::yield_now();
+    }
+    let (wrote, idle) = below.left_running().written_since(&first);
+    assert_eq!((names(&wrote), names(&idle)), (vec!["sh".to_owned()], vec!["sleep".to_owned()]));
+    child.kill_tree();
+    ears.exit();
+    assert!(below.left_running().is_empty(), "nothing is left of a child that is gone");
 }
