@@ -8,8 +8,8 @@ use crate::agent::AgentKind;
 use crate::config::env::CCC_RUN_ID;
 use crate::config::{Flags, Project, Resolved, Settings, Wish};
 use crate::driver;
-use crate::guard::ConsentStore;
-use crate::tokens::{MANAGED_SETTINGS, SettingsPlaces, wishes_of_project};
+use crate::guard::{AskedFor, ConsentStore, SettingsOfAgent, named, unreadable};
+use crate::tokens::OddFile;
 use crate::ui::clean;
 
 /// What is typed to look at a project's wishes and to agree.
@@ -17,40 +17,38 @@ pub(super) const COMMAND: &str = "ccc trust";
 /// How long an answer may be, in bytes.
 const ANSWER_LIMIT_BYTES: u64 = 1_024;
 
-/// What the files of a project ask for.
-#[derive(Debug, Default)]
-pub(super) struct Wishes {
-    /// The user has agreed to these.
-    pub(super) agreed: Vec<Wish>,
-    /// Not to these.
-    pub(super) not_agreed: Vec<Wish>,
-}
-
 /// All that the project's files ask for: its configuration, under the flags of these settings, and its settings of the agent.
 ///
 /// # Errors
 /// When the agent's arguments cannot be used.
-pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Context) -> Result<Wishes, CliError> {
-    let mut wishes = of_agent_settings(&resolved.settings.agent.args, project, context)?;
-    wishes.agreed.splice(0..0, resolved.agreed.iter().cloned());
-    wishes.not_agreed.splice(0..0, resolved.not_agreed.iter().cloned());
-    Ok(wishes)
+pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Context) -> Result<AskedFor, CliError> {
+    let mut asked = settings_of_agent(&resolved.settings.agent.args, project, context)?.look();
+    asked.agreed.splice(0..0, resolved.agreed.iter().cloned());
+    asked.not_agreed.splice(0..0, resolved.not_agreed.iter().cloned());
+    Ok(asked)
 }
 
-fn of_agent_settings(agent_args: &[String], project: &Project, context: &Context) -> Result<Wishes, CliError> {
+/// The project's settings of the agent, when it is started with these arguments.
+///
+/// # Errors
+/// When the arguments cannot be used.
+pub(super) fn settings_of_agent(
+    agent_args: &[String],
+    project: &Project,
+    context: &Context,
+) -> Result<SettingsOfAgent, CliError> {
     let args = AgentKind::ClaudeCode.read_user_args(agent_args)?;
-    let dirs = context.dirs()?;
-    let places = SettingsPlaces {
-        dirs,
-        cwd: &project.cwd,
-        argument: args.settings.as_deref(),
-        sources: args.setting_sources.as_deref(),
-        managed: Path::new(MANAGED_SETTINGS),
-    };
-    let consents = ConsentStore::new(&dirs.state).of(project.root());
-    let all = wishes_of_project(places, project.root(), &context.env);
-    let (agreed, not_agreed) = all.into_iter().partition(|wish| consents.cover(wish));
-    Ok(Wishes { agreed, not_agreed })
+    Ok(SettingsOfAgent::new(project, context.dirs()?, &context.env, args.settings, args.setting_sources))
+}
+
+/// A file that may ask for anything is agreed to by nobody.
+///
+/// # Errors
+/// When there is one.
+pub(super) fn refuse_unreadable(files: &[OddFile], project: &Project) -> Result<(), CliError> {
+    let Some(file) = files.first() else { return Ok(()) };
+    Err(CliError::new(ErrorKind::Configuration, clean::one_line(&unreadable(file, project.root()), usize::MAX))
+        .hint(file.advice))
 }
 
 /// Lets nothing begin without the user's agreement to these. At a terminal it is asked for; the result says whether it was
@@ -99,8 +97,9 @@ pub(super) fn require_agent_settings(
     project: &Project,
     context: &Context,
 ) -> Result<(), CliError> {
-    let wishes = of_agent_settings(agent_args, project, context)?;
-    require(&wishes.not_agreed, project, context).map(drop)
+    let asked = settings_of_agent(agent_args, project, context)?.look();
+    refuse_unreadable(&asked.unreadable, project)?;
+    require(&asked.not_agreed, project, context).map(drop)
 }
 
 /// Keeps the user's agreement.
@@ -151,27 +150,6 @@ pub(super) fn ask(context: &Context) -> Result<bool, CliError> {
 /// Whether a question would be seen and answered.
 pub(super) fn somebody_is_there(context: &Context) -> bool {
     context.stdin.is_terminal() && std::io::stderr().is_terminal() && context.env.get(CCC_RUN_ID).is_none()
-}
-
-/// Which settings of which files: `checks and agent.path of .ccc.json`.
-pub(super) fn named(wishes: &[Wish]) -> String {
-    let mut files: Vec<(&str, Vec<&str>)> = Vec::new();
-    for wish in wishes {
-        match files.iter_mut().find(|(name, _)| *name == wish.name) {
-            Some((_, keys)) => keys.push(&wish.key),
-            None => files.push((&wish.name, vec![&wish.key])),
-        }
-    }
-    let parts = files.into_iter().map(|(name, keys)| format!("{} of {name}", listed(&keys)));
-    clean::one_line(&parts.collect::<Vec<_>>().join(", and "), usize::MAX)
-}
-
-fn listed(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 /// Shows each wish with what it does and its whole value: nothing is cut, since the end may be what matters.

@@ -1,13 +1,16 @@
 //! What ccc remembers of a project between runs, in its own state directory: what the user has agreed to ([`ConsentStore`]),
-//! and which critic's prompt the last run had ([`SeenPrompt`]).
+//! and which critic's prompt the last run had ([`SeenPrompt`]). [`SettingsOfAgent`] says whether the project's settings of the
+//! agent's CLI ask for no more than that.
 //!
 //! Both are bound to the project's real path, and are files of their own in directories that only the user can write to. One
 //! that cannot be understood counts for nothing: then the user is asked again.
 
+mod agent_settings;
 mod consent;
 mod seen_prompt;
 mod tree_lock;
 
+pub use agent_settings::{AskedFor, SettingsOfAgent, named, unreadable};
 pub use consent::{ConsentStore, Consented, StoreError};
 pub use seen_prompt::{PromptNews, SeenPrompt};
 pub use tree_lock::TreeLock;

@@ -16,11 +16,10 @@
 //! | bearer token | `apiKeyHelper` | K of the helper and B of the environment |
 //! | OAuth token, or login | `apiKeyHelper` | K and B of the helper |
 //!
-//! Of several files `settings.local.json` stands over the project's, and that over the user's. The project's are those of
-//! the directory that the CLI starts in, not of the repository's top. Of two `--settings` the last one counts alone.
+//! Of several files `settings.local.json` stands over the project's, and that over the user's. Where they lie and how they
+//! are read stands in `settings_files.rs`. Of two `--settings` the last one counts alone.
 //! `--setting-sources` leaves files out, but not `--settings`.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -29,16 +28,10 @@ use serde_json::Value;
 
 use super::credential::{CREDENTIAL_VARIABLES, Credential, CredentialKind, variables};
 use super::pool::is_ours;
+use super::settings_files::{OddFile, SettingsFault, SettingsPlaces, read_settings};
 use super::sources::same;
-use crate::config::{Dirs, Env, Provider, Wish};
-use crate::files::{self, AGENT_SETTINGS, ReadFault};
-
-/// Where the system's administrator keeps settings of the agent's CLI.
-#[cfg(not(target_os = "macos"))]
-pub const MANAGED_SETTINGS: &str = "/etc/claude-code/managed-settings.json";
-/// Where the system's administrator keeps settings of the agent's CLI.
-#[cfg(target_os = "macos")]
-pub const MANAGED_SETTINGS: &str = "/Library/Application Support/ClaudeCode/managed-settings.json";
+use crate::config::Provider;
+use crate::files::ReadFault;
 
 /// The settings that the agent's CLI will read, as far as credentials are concerned.
 #[derive(Debug, Clone, Default)]
@@ -48,32 +41,6 @@ pub struct AgentSettings {
     pub warnings: Vec<String>,
     /// The first that is no regular file, or too large: the agent's CLI would wait for it, or fill its memory.
     pub odd: Option<OddFile>,
-}
-
-/// A file that the agent's CLI must not meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OddFile {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub why: String,
-    /// What to do about it.
-    pub advice: &'static str,
-}
-
-/// What to read.
-#[derive(Debug, Clone, Copy)]
-pub struct SettingsPlaces<'a> {
-    /// The user's directories.
-    pub dirs: &'a Dirs,
-    /// The directory that the agent is started in.
-    pub cwd: &'a Path,
-    /// What the user's arguments for the agent give by `--settings`: a file or JSON.
-    pub argument: Option<&'a str>,
-    /// What they give by `--setting-sources`: which of the files `user`, `project` and `local` are read; all without it.
-    pub sources: Option<&'a [String]>,
-    /// The administrator's file, usually [`MANAGED_SETTINGS`].
-    pub managed: &'a Path,
 }
 
 /// One file of settings, or the argument.
@@ -119,39 +86,28 @@ impl AgentSettings {
     #[must_use]
     pub fn read(places: SettingsPlaces<'_>) -> Self {
         let mut settings = Self::default();
-        let project = places.cwd.join(".claude");
         settings.file(places.managed);
         settings.argument(places.argument, places.cwd);
-        for (source, file) in [
-            ("local", project.join("settings.local.json")),
-            ("project", project.join("settings.json")),
-            ("user", places.dirs.claude.join("settings.json")),
-        ] {
-            if places.sources.is_none_or(|read| read.iter().any(|named| named == source)) {
-                settings.file(&file);
-            }
+        for file in places.project_files() {
+            settings.file(&file);
+        }
+        if places.reads("user") {
+            settings.file(&places.users_file());
         }
         settings
     }
 
     fn file(&mut self, path: &Path) {
         let place = path.display().to_string();
-        // In the home directory the project's file is the user's.
-        if self.sources.iter().any(|source| source.place == place) {
-            return;
-        }
-        let fault = match read_json(path, &mut self.warnings) {
+        let fault = match read_settings(path) {
             Ok(Some(value)) => return self.add(place, &value),
             Ok(None) => return,
             Err(fault) => fault,
         };
         self.warnings.push(format!("{place} {fault}"));
-        match fault {
-            ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. } => {
-                let (why, advice) = (fault.to_string(), fault.advice());
-                self.odd.get_or_insert_with(|| OddFile { path: path.to_owned(), why, advice });
-            }
-            ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => {}
+        if let SettingsFault::File(ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. }) = fault {
+            let (why, advice) = (fault.to_string(), fault.advice());
+            self.odd.get_or_insert_with(|| OddFile { path: path.to_owned(), why, advice });
         }
     }
 
@@ -253,99 +209,18 @@ impl SettingsSource {
     }
 }
 
-/// Variables that a settings file can set and that decide where the agent's CLI sends its token, or what it believes there.
-const DESTINATIONS: [&str; 15] = [
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_BEDROCK_BASE_URL",
-    "ANTHROPIC_FOUNDRY_BASE_URL",
-    "ANTHROPIC_VERTEX_BASE_URL",
-    "ANTHROPIC_UNIX_SOCKET",
-    "CLAUDE_CODE_API_BASE_URL",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "ALL_PROXY",
-    "https_proxy",
-    "http_proxy",
-    "all_proxy",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_OPTIONS",
-    "NODE_TLS_REJECT_UNAUTHORIZED",
-];
-/// Keys of a settings file whose commands give the agent's CLI a credential.
-const HELPERS: [&str; 4] = ["apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh"];
-
-/// What the project's settings files of the agent's CLI make it do with credentials: where it sends the token that ccc gives
-/// it, and where it takes one from. What the user says as well, by the environment or by settings of their own, is left out.
-/// Hooks and permissions are between the user and that CLI.
-#[must_use]
-pub fn wishes_of_project(places: SettingsPlaces<'_>, root: &Path, env: &Env) -> Vec<Wish> {
-    let users_file = places.dirs.claude.join("settings.json");
-    let json = |file: &Path| read_json(file, &mut Vec::new()).ok().flatten();
-    let users = json(&users_file).unwrap_or_default();
-    let managed = json(places.managed).unwrap_or_default();
-    let claude = places.cwd.join(".claude");
-    let mut wishes = Vec::new();
-    for (source, name) in [("local", "settings.local.json"), ("project", "settings.json")] {
-        let file = claude.join(name);
-        let is_read = places.sources.is_none_or(|read| read.iter().any(|named| named == source));
-        // In the home directory the project's file is the user's.
-        if !is_read || file == users_file {
-            continue;
-        }
-        let Some(settings) = json(&file) else { continue };
-        let mut wish = |key: String, effect, secret: bool| {
-            let pointer = format!("/{}", key.replacen('.', "/", 1));
-            let Some(value) = settings.pointer(&pointer).filter(|value| !value.is_null()) else { return };
-            let said_by_user = [&users, &managed].iter().any(|own| own.pointer(&pointer) == Some(value))
-                || key
-                    .strip_prefix("env.")
-                    .and_then(|name| env.get(name))
-                    .is_some_and(|own| value.as_str().map(OsStr::new) == Some(own));
-            if !said_by_user && value.as_str() != Some("") {
-                let wish = Wish::new(root, &file, &key, effect, value);
-                wishes.push(if secret { wish.without_value() } else { wish });
-            }
-        };
-        for name in DESTINATIONS {
-            wish(format!("env.{name}"), "decides where the agent sends its token", false);
-        }
-        for name in CREDENTIAL_VARIABLES.into_iter().chain(["ANTHROPIC_CUSTOM_HEADERS"]) {
-            wish(format!("env.{name}"), "is a credential that the agent uses", true);
-        }
-        for name in HELPERS {
-            wish(name.to_owned(), "is run by the agent to get a credential", false);
-        }
-    }
-    wishes
-}
-
 fn is_empty(value: &SecretString) -> bool {
     value.expose_secret().trim().is_empty()
-}
-
-/// A file of the agent's CLI; a missing one is nothing to speak of, one that is no JSON a warning. The parser's message is
-/// left out: it may quote.
-pub(super) fn read_json(file: &Path, warnings: &mut Vec<String>) -> Result<Option<Value>, ReadFault> {
-    let Some(bytes) = files::read_if_there(file, AGENT_SETTINGS)? else { return Ok(None) };
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|error| {
-            warnings.push(format!(
-                "{} is not valid JSON at line {}, column {}",
-                file.display(),
-                error.line(),
-                error.column()
-            ));
-        })
-        .ok();
-    Ok(value)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::*;
     use serde_json::json;
+
+    use super::*;
+    use crate::config::{Dirs, Env};
 
     const KEY: &str = "ANTHROPIC_API_KEY";
     const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
@@ -459,42 +334,6 @@ mod tests {
         let user = ["user".to_owned()];
         let settings = read_in(home.path(), None, Some(&user));
         assert_eq!(found(&settings, &[held(KEY, "project")], home.path()), both[1..], "the project's is not read");
-    }
-
-    #[test]
-    fn what_a_projects_settings_do_with_credentials_is_a_wish_unless_the_user_says_the_same() {
-        let base = |url: &str| json!({"env": {"ANTHROPIC_BASE_URL": url}});
-        let keys = |user: &Value, project: Value, file: &str, sources: Option<&[String]>, env: &[(&str, &str)]| {
-            let home = home(&[(".claude/settings.json", user.clone()), (file, project)]);
-            let dirs = Dirs::new(home.path(), home.path(), home.path(), &Env::default());
-            let cwd = home.path().join("project");
-            let managed = home.path().join("managed.json");
-            let places = SettingsPlaces { dirs: &dirs, cwd: &cwd, argument: None, sources, managed: &managed };
-            let env = Env::from_pairs(env.iter().copied());
-            let wishes = wishes_of_project(places, &cwd, &env);
-            assert!(!format!("{wishes:?}").contains("made-up"), "{wishes:?}");
-            wishes.into_iter().map(|wish| format!("{} {}", wish.name, wish.key)).collect::<Vec<_>>()
-        };
-        let (project, local) = ("project/.claude/settings.json", "project/.claude/settings.local.json");
-        let none = json!({});
-        let wished = keys(&none, base("https://evil.example"), project, None, &[]);
-        assert_eq!(wished, [".claude/settings.json env.ANTHROPIC_BASE_URL"]);
-        let wished = keys(&none, base("https://evil.example"), local, None, &[]);
-        assert_eq!(wished, [".claude/settings.local.json env.ANTHROPIC_BASE_URL"]);
-        let helpers = json!({"apiKeyHelper": "./k", "awsAuthRefresh": "./r", "env": {KEY: "made-up", OAUTH: ""}});
-        assert_eq!(keys(&none, helpers, project, None, &[]).len(), 3);
-        // The CLI takes a number for its digits.
-        let number = json!({"env": {"NODE_TLS_REJECT_UNAUTHORIZED": 0}});
-        assert_eq!(keys(&none, number, project, None, &[]).len(), 1);
-        let hooks = json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "cat"}]}]}, "env": {"A": "b"}});
-        assert_eq!(keys(&none, hooks, project, None, &[]), Vec::<String>::new(), "those are the agent's own");
-        let same = "https://gateway.example";
-        assert_eq!(keys(&base(same), base(same), project, None, &[]), Vec::<String>::new(), "the user's file says it");
-        let said = [("ANTHROPIC_BASE_URL", same)];
-        assert_eq!(keys(&none, base(same), project, None, &said), Vec::<String>::new(), "the environment says it");
-        let user = ["user".to_owned()];
-        let wished = keys(&none, base(same), project, Some(&user), &[]);
-        assert_eq!(wished, Vec::<String>::new(), "the agent does not read it");
     }
 
     #[test]

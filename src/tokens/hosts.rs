@@ -9,10 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
-use serde_json::Value;
-
+use super::settings_files::{SettingsPlaces, read_settings};
 use crate::config::{Dirs, Env, Project, Provider};
-use crate::files::{self, AGENT_SETTINGS};
 
 /// Where the agent's CLI asks Anthropic, when not at the official host. Honoured by the CLI as well.
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
@@ -224,12 +222,8 @@ fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Resul
         Some((ANTHROPIC_BASE_URL.to_owned(), value.to_string_lossy().into_owned()))
     });
     let meant = own.map_or_else(|| BaseUrl::official(ANTHROPIC), |(named_by, text)| named(&text, || named_by))?;
-    let claude = project.cwd.join(".claude");
-    for file in [claude.join("settings.local.json"), claude.join("settings.json")] {
-        // In the home directory the project's file is the user's.
-        if file == users_file {
-            continue;
-        }
+    let places = SettingsPlaces { dirs, cwd: &project.cwd, argument: None, sources: None, managed };
+    for file in places.project_files() {
         if let Some(text) = base_in(&file)
             && BaseUrl::parse(&text).as_ref() != Ok(&meant)
         {
@@ -242,8 +236,7 @@ fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Resul
 /// What a settings file of the agent says the base URL is. A file that cannot be read says nothing here: it is a warning
 /// where the credentials are looked for.
 fn base_in(settings: &Path) -> Option<String> {
-    let bytes = files::read(settings, AGENT_SETTINGS).ok()?;
-    let value: Value = serde_json::from_slice(&bytes).ok()?;
+    let value = read_settings(settings).ok()??;
     let text = value.pointer("/env/ANTHROPIC_BASE_URL")?.as_str()?.trim().to_owned();
     (!text.is_empty()).then_some(text)
 }

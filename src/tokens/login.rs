@@ -5,10 +5,10 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::agent_settings::read_json;
 use super::credential::{Credential, CredentialKind, SeenValue, short_hash};
 use super::sources::Found;
 use crate::config::Dirs;
+use crate::files::{self, AGENT_SETTINGS, ReadFault};
 
 /// The agent's own login, when there is one. Its values are only kept so that they are never shown.
 pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
@@ -47,4 +47,21 @@ fn id(claude_dir: &Path) -> String {
     } else {
         format!("login-{}", short_hash(b"ccc login directory 1\0", &claude_dir.to_string_lossy()))
     }
+}
+
+/// A missing file is nothing to speak of, one that is no JSON a warning. The parser's message is
+/// left out: it may quote.
+fn read_json(file: &Path, warnings: &mut Vec<String>) -> Result<Option<Value>, ReadFault> {
+    let Some(bytes) = files::read_if_there(file, AGENT_SETTINGS)? else { return Ok(None) };
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| {
+            warnings.push(format!(
+                "{} is not valid JSON at line {}, column {}",
+                file.display(),
+                error.line(),
+                error.column()
+            ));
+        })
+        .ok();
+    Ok(value)
 }

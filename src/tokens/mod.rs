@@ -18,14 +18,14 @@ mod keychain;
 mod login;
 mod pool;
 mod probe;
+mod project_settings;
 mod rate_headers;
+mod settings_files;
 mod shared;
 mod sources;
 pub mod usage;
 
-pub use agent_settings::{
-    AgentSettings, Conflict, ConflictingSetting, MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project,
-};
+pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
     CredentialKind, Fingerprint, SeenValue, Source, variables,
@@ -36,6 +36,8 @@ pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
 pub use keychain::{Keychain, KeychainFault, SECURITY};
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
+pub use project_settings::{ProjectWishes, wishes_of_project};
+pub use settings_files::{MANAGED_SETTINGS, OddFile, SettingsPlaces};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
 pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of, without_credentials};
 

@@ -235,7 +235,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::agent_settings::SettingsPlaces;
+    use super::super::settings_files::SettingsPlaces;
     use super::super::{ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES};
     use super::*;
     use crate::core::{TokenReport, WindowFact};

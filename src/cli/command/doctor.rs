@@ -16,6 +16,7 @@ use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_T
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, Settings, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
+use crate::guard::named;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, ProbeVerdict, SharedTokens, without_credentials};
@@ -342,12 +343,14 @@ fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Optio
         Ok(wishes) => wishes,
         Err(error) => return Some(Finding::error(SUBJECT, error)),
     };
+    if let Err(error) = trust::refuse_unreadable(&wishes.unreadable, project) {
+        return Some(Finding::error(SUBJECT, error));
+    }
     if !wishes.not_agreed.is_empty() {
-        let text = format!("you have not agreed to {}", trust::named(&wishes.not_agreed));
+        let text = format!("you have not agreed to {}", named(&wishes.not_agreed));
         return Some(Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND)));
     }
-    (!wishes.agreed.is_empty())
-        .then(|| Finding::ok(SUBJECT, format!("you have agreed to {}", trust::named(&wishes.agreed))))
+    (!wishes.agreed.is_empty()).then(|| Finding::ok(SUBJECT, format!("you have agreed to {}", named(&wishes.agreed))))
 }
 
 fn critic_prompt(named: Option<&NamedPrompt>, dirs: &Dirs, project: &Project) -> Finding {

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::trust::{self, Wishes};
+use crate::cli::trust;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
 use crate::config::{Flags, Project, Wish};
-use crate::guard::ConsentStore;
+use crate::guard::{AskedFor, ConsentStore, named};
+use crate::tokens::OddFile;
 
 /// Show what this project's files make ccc run, or do with tokens, and agree to it.
 ///
@@ -15,7 +16,8 @@ use crate::guard::ConsentStore;
 /// after you have agreed. The agreement is to the very content, for this directory, and is kept in ccc's state directory:
 /// when the content changes you are asked again. What you type as an option needs no agreement.
 ///
-/// The exit code is 0 when all is agreed to, 1 when you say no, and 2 when nobody is there to ask.
+/// The exit code is 0 when all is agreed to, 1 when you say no, and 2 when nobody is there to ask, or when a settings file of
+/// the agent cannot be read: it may ask for anything, so nobody can agree to it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct TrustArgs {
     /// Agree without being asked.
@@ -55,8 +57,8 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
             wishes.agreed.extend(agreed);
         } else {
             show(&agreed, &project, context);
-            context.printer.talk(format_args!("agreed to {}", trust::named(&agreed)));
-            return Ok(ExitCode::COMPLETED);
+            context.printer.talk(format_args!("agreed to {}", named(&agreed)));
+            return readable(&wishes, &project);
         }
     }
     if args.json {
@@ -64,10 +66,11 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     if wishes.not_agreed.is_empty() {
+        trust::refuse_unreadable(&wishes.unreadable, &project)?;
         context.printer.line(if wishes.agreed.is_empty() {
             "nothing in this project's files needs your agreement".to_owned()
         } else {
-            format!("you have agreed to {}: nothing else needs it", trust::named(&wishes.agreed))
+            format!("you have agreed to {}: nothing else needs it", named(&wishes.agreed))
         });
         return Ok(ExitCode::COMPLETED);
     }
@@ -82,10 +85,15 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     trust::agree(&wishes.not_agreed, &project, context)?;
     context.printer.talk(format_args!("agreed; take it back with: {} --revoke", trust::COMMAND));
-    Ok(ExitCode::COMPLETED)
+    readable(&wishes, &project)
 }
 
-fn look(project: &Project, context: &Context) -> Result<Wishes, CliError> {
+/// Agreement to the rest does not cover a file that may ask for anything.
+fn readable(asked: &AskedFor, project: &Project) -> Result<ExitCode, CliError> {
+    trust::refuse_unreadable(&asked.unreadable, project).map(|()| ExitCode::COMPLETED)
+}
+
+fn look(project: &Project, context: &Context) -> Result<AskedFor, CliError> {
     let resolved = context.settings(Flags::default())?;
     trust::of_project(&resolved, project, context)
 }
@@ -95,19 +103,21 @@ fn show(wishes: &[Wish], project: &Project, context: &Context) {
     trust::show(wishes, project.root(), &|line| printer.line(line), &|text| printer.paint(Paint::Bold, text));
 }
 
-fn as_json(wishes: &Wishes, project: &Project) -> Value {
+fn as_json(wishes: &AskedFor, project: &Project) -> Value {
     let item = |wish: &Wish, agreed: bool| {
         json!({
             "file": wish.file.display().to_string(), "key": wish.key, "effect": wish.effect, "values": wish.shown,
             "sha256": wish.sha256, "agreed": agreed,
         })
     };
+    let unreadable = |file: &OddFile| json!({ "file": file.path.display().to_string(), "why": file.why });
     let agreed = wishes.agreed.iter().map(|wish| item(wish, true));
     let not_agreed = wishes.not_agreed.iter().map(|wish| item(wish, false));
     json!({
         "project": project.root().display().to_string(),
-        "agreed": wishes.not_agreed.is_empty(),
+        "agreed": wishes.not_agreed.is_empty() && wishes.unreadable.is_empty(),
         "items": agreed.chain(not_agreed).collect::<Vec<_>>(),
+        "unreadable": wishes.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
     })
 }
 

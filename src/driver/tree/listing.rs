@@ -17,6 +17,7 @@ use super::Ours;
 use super::files::{read_small, short};
 use super::git::{Git, Trouble};
 use super::own;
+use crate::config::GitDirs;
 
 /// The most files of a tree that git lists.
 const MAX_FILES: usize = 300_000;
@@ -117,7 +118,7 @@ fn repository(
     }
     add_parents(place, listing);
     listing.repositories.insert(place.to_owned(), short(&state.finalize()));
-    own::add(top, place, &git_dirs(&root), listing)
+    own::add(top, place, &GitDirs::of(&root), listing)
 }
 
 /// An untracked path; one with a slash at its end is a repository of its own.
@@ -146,35 +147,18 @@ fn side_by_side(git: &Git, root: &Path, asked: [&[&str]; 3]) -> [Result<Vec<u8>,
 
 /// Whether the head names a branch that has no commit yet.
 fn has_no_commit(root: &Path) -> bool {
-    let dirs = git_dirs(root);
-    let Some(branch) = dirs.head_branch() else { return false };
+    let dirs = GitDirs::of(root);
+    let Some(branch) = head_branch(&dirs) else { return false };
     read_small(&dirs.common.join(&branch)).is_none()
         && read_small(&dirs.common.join("packed-refs")).is_none_or(|packed| !packed.contains(&branch))
 }
 
-/// Where git keeps what belongs to one tree, and what all trees of a repository share.
-pub(super) struct GitDirs {
-    pub(super) own: PathBuf,
-    pub(super) common: PathBuf,
-}
-
-impl GitDirs {
-    fn head_branch(&self) -> Option<String> {
-        let head = read_small(&self.own.join("HEAD"))?;
-        let branch = head.trim().strip_prefix("ref:")?.trim().to_owned();
-        let names_no_path = !branch.starts_with('/') && !branch.split('/').any(|part| part == "..");
-        names_no_path.then_some(branch)
-    }
-}
-
-/// `.git`, or what the file of that name points to in a worktree and in a submodule.
-fn git_dirs(root: &Path) -> GitDirs {
-    let dot_git = root.join(".git");
-    let pointer = read_small(&dot_git);
-    let named = pointer.as_deref().and_then(|text| text.strip_prefix("gitdir:")).map(str::trim);
-    let own = named.map_or(dot_git, |named| root.join(named));
-    let common = read_small(&own.join("commondir")).map_or_else(|| own.clone(), |named| own.join(named.trim()));
-    GitDirs { own, common }
+/// The file of the branch that the head names.
+fn head_branch(dirs: &GitDirs) -> Option<String> {
+    let head = read_small(&dirs.own.join("HEAD"))?;
+    let branch = head.trim().strip_prefix("ref:")?.trim().to_owned();
+    let names_no_path = !branch.starts_with('/') && !branch.split('/').any(|part| part == "..");
+    names_no_path.then_some(branch)
 }
 
 /// All that lies in a directory of which no repository says what belongs to it.

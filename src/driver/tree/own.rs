@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::files::read_small;
 use super::git::Trouble;
-use super::listing::{GitDirs, Listing};
+use super::listing::Listing;
+use crate::config::GitDirs;
 
 /// The most references of a tree.
 const MAX_REFERENCES: usize = 50_000;

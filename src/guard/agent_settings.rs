@@ -1,0 +1,114 @@
+use std::path::{Path, PathBuf};
+
+use super::ConsentStore;
+use crate::config::{Consents, Dirs, Env, Project, Wish};
+use crate::tokens::{MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project};
+use crate::ui::clean;
+
+/// How much of an objection is told, in characters: names in it come from the project's files.
+const OBJECTION_CHARS: usize = 1_000;
+
+/// The project's settings of the agent's CLI, under one state of the user's agreement. They are looked at before a run, and
+/// again before each process that reads them is started: an agent may have written them meanwhile.
+#[derive(Debug, Clone)]
+pub struct SettingsOfAgent {
+    dirs: Dirs,
+    cwd: PathBuf,
+    root: PathBuf,
+    argument: Option<String>,
+    sources: Option<Vec<String>>,
+    managed: PathBuf,
+    env: Env,
+    consents: Consents,
+}
+
+/// What they ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskedFor {
+    /// What the user has agreed to.
+    pub agreed: Vec<Wish>,
+    /// What not.
+    pub not_agreed: Vec<Wish>,
+    /// Files that may ask for anything.
+    pub unreadable: Vec<OddFile>,
+}
+
+impl SettingsOfAgent {
+    /// Those of this project, with what the user's arguments for the agent give by `--settings` and `--setting-sources`.
+    /// The user's agreement is taken as it is now: what an agent writes into the state directory later agrees to nothing.
+    #[must_use]
+    pub fn new(
+        project: &Project,
+        dirs: &Dirs,
+        env: &Env,
+        argument: Option<String>,
+        sources: Option<Vec<String>>,
+    ) -> Self {
+        Self {
+            dirs: dirs.clone(),
+            cwd: project.cwd.clone(),
+            root: project.root().to_owned(),
+            argument,
+            sources,
+            managed: PathBuf::from(MANAGED_SETTINGS),
+            env: env.clone(),
+            consents: ConsentStore::new(&dirs.state).of(project.root()),
+        }
+    }
+
+    /// What they ask for now.
+    #[must_use]
+    pub fn look(&self) -> AskedFor {
+        let places = SettingsPlaces {
+            dirs: &self.dirs,
+            cwd: &self.cwd,
+            argument: self.argument.as_deref(),
+            sources: self.sources.as_deref(),
+            managed: &self.managed,
+        };
+        let found = wishes_of_project(places, &self.root, &self.env);
+        let (agreed, not_agreed) = found.wishes.into_iter().partition(|wish| self.consents.cover(wish));
+        AskedFor { agreed, not_agreed, unreadable: found.unreadable }
+    }
+
+    /// Why nothing that reads them may be started now; `None` when nothing speaks against it.
+    #[must_use]
+    pub fn objection(&self) -> Option<String> {
+        let asked = self.look();
+        let text = match asked.unreadable.first() {
+            Some(file) => unreadable(file, &self.root),
+            None if asked.not_agreed.is_empty() => return None,
+            None => format!("you have not agreed to {}", named(&asked.not_agreed)),
+        };
+        Some(clean::one_line(&text, OBJECTION_CHARS))
+    }
+}
+
+/// What is wrong with a settings file that may ask for anything.
+#[must_use]
+pub fn unreadable(file: &OddFile, root: &Path) -> String {
+    let name = file.path.strip_prefix(root).unwrap_or(&file.path).display();
+    format!("the agent's settings file {name} {}: it may ask for anything", file.why)
+}
+
+/// Which settings of which files: `checks and agent.path of .ccc.json`.
+#[must_use]
+pub fn named(wishes: &[Wish]) -> String {
+    let mut files: Vec<(&str, Vec<&str>)> = Vec::new();
+    for wish in wishes {
+        match files.iter_mut().find(|(name, _)| *name == wish.name) {
+            Some((_, keys)) => keys.push(&wish.key),
+            None => files.push((&wish.name, vec![&wish.key])),
+        }
+    }
+    let parts = files.into_iter().map(|(name, keys)| format!("{} of {name}", listed(&keys)));
+    clean::one_line(&parts.collect::<Vec<_>>().join(", and "), usize::MAX)
+}
+
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
