@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
@@ -14,12 +15,13 @@ use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::files::{self, open_private};
-use crate::guard::TreeLock;
+use crate::guard::{SettingsOfAgent, TreeLock};
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
 };
 use crate::process::{self, LentTerminal};
 use crate::tokens::without_credentials;
+use crate::ui::format;
 use crate::ui::format::count;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes, Style};
 
@@ -48,6 +50,8 @@ pub(super) struct Night<'a> {
     pub(super) hand_over: bool,
     /// Other runs may work in the same tree.
     pub(super) share_tree: bool,
+    /// The project's settings of the agent, under the user's agreement.
+    pub(super) settings_of_agent: SettingsOfAgent,
 }
 
 /// Where a run goes on.
@@ -191,16 +195,18 @@ fn planned_session(plan: &Plan) -> Option<String> {
 
 fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<SessionLock>, CliError> {
     let Some(session_id) = session_id else { return Ok(None) };
-    let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
+    let holder =
+        Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
     SessionLock::take(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
 }
 
 /// One run to a working tree: the top of the git repository, else the directory.
 fn lock_tree(plan: &Plan, night: &Night<'_>, context: &Context) -> Result<TreeLock, CliError> {
     let project = Project::find(Path::new(&plan.cwd));
-    let holder = Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms() };
+    let holder =
+        Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
     TreeLock::take(&context.dirs()?.state, project.root(), &holder, night.share_tree).map_err(|error| match error {
-        LockError::Held { .. } => CliError::new(ErrorKind::Usage, error.to_string())
+        LockError::Held { .. } => CliError::new(ErrorKind::Usage, told(&error))
             .hint("wait for that run, or end it with Ctrl-C; if both may change the same files, add --share-tree"),
         LockError::Io { .. } => lock_error(&error),
     })
@@ -241,7 +247,7 @@ fn conduct(
         OutputFormat::StreamJson => Form::StreamJson,
     };
     let mut printer = Printer::new(form, style);
-    printer.in_zone(jiff::tz::TimeZone::system());
+    printer.in_zone(TimeZone::system());
     let screen = Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
@@ -272,6 +278,7 @@ fn conduct(
         bare_env,
         env,
         wallet: night.tokens.wallet(),
+        settings: night.settings_of_agent.clone(),
         transport: match night.transport {
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
@@ -292,6 +299,10 @@ fn conduct(
     drop(tree_lock);
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if night.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
+        if let Some(objection) = night.settings_of_agent.objection() {
+            context.printer.warn(format_args!("{objection}: the session is not handed over; look at it: ccc trust"));
+            return Ok(ExitCode::COMPLETED);
+        }
         return hand_over(&plan, &finish, &env, context);
     }
     match finish.outcome {
@@ -448,9 +459,14 @@ pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
         .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
 }
 
+/// Who holds it, and since when in the user's time.
+fn told(error: &LockError) -> String {
+    error.told(|since| format::moment(since, driver::unix_ms(), &TimeZone::system()))
+}
+
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
-        LockError::Held { .. } => CliError::new(ErrorKind::Usage, error.to_string()).hint(
+        LockError::Held { .. } => CliError::new(ErrorKind::Usage, told(error)).hint(
             "wait for that run, or end it with Ctrl-C (`ccc runs` lists the runs); two of them would answer each other's stops",
         ),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())

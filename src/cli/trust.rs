@@ -88,7 +88,8 @@ pub(super) fn require_tokens(
     Ok(resolved.settings)
 }
 
-/// The same for what the project's settings of the agent ask for.
+/// The same for what the project's settings of the agent ask for: those settings, under the user's agreement, to be looked
+/// at again before each start.
 ///
 /// # Errors
 /// As [`require`].
@@ -96,10 +97,14 @@ pub(super) fn require_agent_settings(
     agent_args: &[String],
     project: &Project,
     context: &Context,
-) -> Result<(), CliError> {
-    let asked = settings_of_agent(agent_args, project, context)?.look();
+) -> Result<SettingsOfAgent, CliError> {
+    let settings = settings_of_agent(agent_args, project, context)?;
+    let asked = settings.look();
     refuse_unreadable(&asked.unreadable, project)?;
-    require(&asked.not_agreed, project, context).map(drop)
+    if require(&asked.not_agreed, project, context)? {
+        return settings_of_agent(agent_args, project, context);
+    }
+    Ok(settings)
 }
 
 /// Keeps the user's agreement.

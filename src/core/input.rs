@@ -79,6 +79,9 @@ pub enum SpawnFault {
     BadDirectory,
     /// The command that gives its credential failed.
     NoCredential,
+    /// The project's files make it run something, or send its credential somewhere, to which the user has not agreed; in
+    /// journals since 1.2.
+    NotAgreed,
     /// The system is out of something (processes, memory, descriptors): may pass.
     Exhausted,
     /// Anything else.
@@ -164,6 +167,9 @@ pub struct TreeFact {
     /// Processes that the agent had started and that still ran, but have written nothing since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle: Vec<String>,
+    /// What the project's settings of the agent ask for by now without the user's agreement, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_agreed: Option<String>,
 }
 
 /// Why a tree could not be measured.

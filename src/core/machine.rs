@@ -664,6 +664,20 @@ impl Core {
         matches!(self.stage, Stage::Closing { .. } | Stage::Finished)
     }
 
+    /// What the project's files make a process run, or where they make it send its credential, is no more what the user has
+    /// agreed to. The present stop is not judged: a resumed run judges it.
+    pub(super) fn agreement_is_missing(&mut self, message: &str) {
+        if self.is_closing() {
+            return;
+        }
+        if let Stage::Checking(_) | Stage::Reviewing(_) = &self.stage {
+            self.iteration = self.iteration.saturating_sub(1);
+        }
+        let reason =
+            format!("{message}; since that came up during the run, nothing is started with it before you agree");
+        self.close_needing(Outcome::NeedsUser, &reason, Needs::Agreement);
+    }
+
     fn kill_all(&mut self) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let kills: Vec<Action> =

@@ -26,6 +26,8 @@ pub enum Needs {
     Reset { at_unix_ms: i64, announced: bool, now_unix_ms: i64 },
     /// A command that can be run in the place of each of these checks.
     Checks { commands: Vec<String> },
+    /// The user's agreement to what the project's files ask for (`ccc trust`).
+    Agreement,
 }
 
 impl Core {

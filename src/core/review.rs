@@ -126,6 +126,7 @@ impl Core {
             ignored: None,
             running: Vec::new(),
             idle: Vec::new(),
+            not_agreed: None,
         };
         self.tree_measured(measure, tree);
     }
@@ -228,6 +229,11 @@ impl Core {
                 format!("the working tree cannot be measured ({trouble}): a critic that changes it goes unnoticed");
             self.show(Show::Notice { text });
             self.tree_trouble_told = true;
+        }
+        // The critic may have read them: what it says comes from who knows where.
+        if let (Stage::Reviewing(_), Some(message)) = (&self.stage, &tree.not_agreed) {
+            self.agreement_is_missing(message);
+            return;
         }
         match &mut self.stage {
             Stage::Checking(checking) if checking.measure == measure => {

@@ -160,6 +160,7 @@ impl Core {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
             }
             (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&live, message),
+            (Role::Agent | Role::Critic, SpawnFault::NotAgreed) => self.agreement_is_missing(message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.restart_agent(&Death::NotStarted, &format!("could not be started: {message}"), None);
             }

@@ -213,6 +213,10 @@ impl World {
 
     fn spawn(&mut self, spawn: &Spawn) -> Input {
         let proc = spawn.proc;
+        // An agent, or what it left running, may have written them since.
+        if let Some(message) = self.settings.objection() {
+            return Input::SpawnFailed { proc, fault: SpawnFault::NotAgreed, message };
+        }
         let launch = &spawn.launch;
         let mut env: Vec<(OsString, OsString)> = self
             .wallet
@@ -339,11 +343,12 @@ impl World {
         let dir = PathBuf::from(&self.core.plan().cwd);
         let (inbox, ours) = (self.inbox.clone(), Arc::clone(&self.ours));
         let moving: BTreeSet<String> = moving.into_iter().collect();
+        let settings = self.settings.clone();
         self.measuring += 1;
         let agent = self.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(Child::below);
         let body = move || {
             let left_running = || agent.as_ref().map(Below::left_running).unwrap_or_default();
-            let (measured, fact) = match before {
+            let (measured, mut fact) = match before {
                 Some(before) => {
                     // Who writes between the two looks has written since the first of them, which therefore comes before the
                     // tree is measured. Where nothing was left running, the second is spared.
@@ -362,6 +367,7 @@ impl World {
                     (Measured { snapshot, left }, fact)
                 }
             };
+            fact.not_agreed = settings.objection();
             inbox.post(Event::TreeMeasured { measure, measured: Some(measured), fact });
         };
         if let Err(error) = thread::Builder::new().name("tree".to_owned()).stack_size(STACK_BYTES).spawn(body) {

@@ -25,6 +25,7 @@ use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
 use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId};
+use crate::guard::SettingsOfAgent;
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
@@ -97,6 +98,8 @@ pub struct Setup {
     pub bare_env: ChildEnv,
     /// The tokens that agent and critic may get.
     pub wallet: Wallet,
+    /// The project's settings of the agent, as far as the user has agreed to them.
+    pub settings: SettingsOfAgent,
     /// How the agent's stdout reaches us.
     pub transport: Transport,
     /// The session's lock, when the session is known.
@@ -155,6 +158,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             env: setup.env,
             bare_env: setup.bare_env,
             wallet: setup.wallet,
+            settings: setup.settings,
             transport: setup.transport,
             session_lock: setup.session_lock,
             printer: setup.printer,
@@ -193,6 +197,8 @@ pub(super) struct World {
     pub(super) env: ChildEnv,
     pub(super) bare_env: ChildEnv,
     pub(super) wallet: Wallet,
+    /// Looked at before each start.
+    pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
     pub(super) session_lock: Option<SessionLock>,
     pub(super) printer: Printer,
@@ -527,6 +533,7 @@ impl World {
             pid: std::process::id(),
             run_id: self.core.plan().run_id.clone(),
             since_unix_ms: self.clock.unix_ms(),
+            tree: None,
         };
         match SessionLock::take(&self.state_dir, session_id, &holder) {
             Ok(lock) => self.session_lock = Some(lock),

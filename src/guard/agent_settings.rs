@@ -88,7 +88,7 @@ impl SettingsOfAgent {
 #[must_use]
 pub fn unreadable(file: &OddFile, root: &Path) -> String {
     let name = file.path.strip_prefix(root).unwrap_or(&file.path).display();
-    format!("the agent's settings file {name} {}: it may ask for anything", file.why)
+    format!("the agent's settings file {name} {}, so it may ask for anything", file.why)
 }
 
 /// Which settings of which files: `checks and agent.path of .ccc.json`.

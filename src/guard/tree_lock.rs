@@ -1,41 +1,46 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::journal::{Holder, LockError, NamedLock};
 
 /// How many runs may share one working tree.
 const SHARING: u32 = 16;
+/// Where the locks lie in the state directory.
+const DIR: &str = "trees";
 
 /// A run's hold on its working tree, for as long as this lives: two agents in one tree would undo each other's work, and
-/// neither's review could tell whose change is whose. The system lets go of it when the process dies, however it dies.
+/// neither's review could tell whose change is whose. So would they where one tree lies in the other. The system lets go of
+/// it when the process dies, however it dies.
 #[derive(Debug)]
 pub struct TreeLock {
     _held: NamedLock,
 }
 
 impl TreeLock {
-    /// Takes the tree with this real path for a run. With `share`, other runs may be there.
+    /// Takes the tree with this real path for a run. With `share`, other runs may be there, above it and below it.
     ///
     /// # Errors
     /// When another run is there and `share` is not asked for, or the lock's file cannot be used.
     pub fn take(state_dir: &Path, tree: &Path, holder: &Holder, share: bool) -> Result<TreeLock, LockError> {
-        let what = format!("the directory {}", tree.display());
+        let what = in_words(tree);
+        let holder = &Holder { tree: Some(tree.to_owned()), ..holder.clone() };
         let name = crate::journal::sha256_hex(tree.as_os_str().as_encoded_bytes());
         let place = |slot: u32| match slot {
             0 => format!("{name}.lock"),
             slot => format!("{name}.{slot}.lock"),
         };
         if !share {
-            // Those that share the tree hold the places behind the first.
-            for slot in 1..SHARING {
-                if let Some(other) = NamedLock::holder(state_dir, "trees", &place(slot))? {
-                    return Err(LockError::Held { what, holder: Some(other) });
-                }
-            }
-            return NamedLock::take(state_dir, "trees", &place(0), &what, holder).map(|held| TreeLock { _held: held });
+            // Of two that come at once each sees the other, since its own lock comes first: both are refused then, and never
+            // none.
+            let held =
+                NamedLock::take(state_dir, DIR, &place(0), &what, holder).map(|held| TreeLock { _held: held })?;
+            return match other(state_dir, tree, &place(0))? {
+                None => Ok(held),
+                Some((tree, other)) => Err(LockError::Held { what: in_words(&tree), holder: Some(other) }),
+            };
         }
         let mut refused = None;
         for slot in 0..SHARING {
-            match NamedLock::take(state_dir, "trees", &place(slot), &what, holder) {
+            match NamedLock::take(state_dir, DIR, &place(slot), &what, holder) {
                 Ok(held) => return Ok(TreeLock { _held: held }),
                 Err(LockError::Held { what, holder }) => refused = Some(LockError::Held { what, holder }),
                 Err(error @ LockError::Io { .. }) => return Err(error),
@@ -45,12 +50,34 @@ impl TreeLock {
     }
 }
 
+fn in_words(tree: &Path) -> String {
+    format!("the directory {}", tree.display())
+}
+
+/// A run in this tree, above it or below it, besides the one that holds `own`.
+fn other(state_dir: &Path, tree: &Path, own: &str) -> Result<Option<(PathBuf, Holder)>, LockError> {
+    let dir = state_dir.join(DIR);
+    let io = |source| LockError::Io { path: dir.clone(), source };
+    for entry in std::fs::read_dir(&dir).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let Some(name) = name.to_str().filter(|name| *name != own && name.ends_with(".lock")) else { continue };
+        let Some(holder) = NamedLock::holder(state_dir, DIR, name)? else { continue };
+        // Of a ccc before this one the name says which tree it is.
+        let same = own.strip_suffix(".lock").is_some_and(|own| name.starts_with(own));
+        let there = holder.tree.clone().or_else(|| same.then(|| tree.to_owned()));
+        if let Some(there) = there.filter(|there| there.starts_with(tree) || tree.starts_with(there)) {
+            return Ok(Some((there, holder)));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn holder(run: &str) -> Holder {
-        Holder { pid: 7, run_id: run.to_owned(), since_unix_ms: 1_795_190_000_000 }
+        Holder { pid: 7, run_id: run.to_owned(), since_unix_ms: 1_795_190_000_000, tree: None }
     }
 
     #[test]
@@ -68,5 +95,24 @@ mod tests {
         assert!(refused.contains("run second"), "{refused}");
         drop(sharing);
         take("fourth", false).expect("free again");
+    }
+
+    #[test]
+    fn a_tree_that_lies_in_another_or_holds_it_is_the_same_tree() {
+        let state = tempfile::tempdir().expect("tempdir");
+        let take = |tree: &str, share: bool| TreeLock::take(state.path(), Path::new(tree), &holder("other"), share);
+        let _first = TreeLock::take(state.path(), Path::new("/home/me/p"), &holder("first"), false).expect("free");
+        for tree in ["/home/me/p/sub/deep", "/home/me/p/x", "/home/me", "/"] {
+            let refused = take(tree, false).expect_err(tree).to_string();
+            assert!(refused.contains("/home/me/p is") && refused.contains("run first"), "{tree}: {refused}");
+            take(tree, true).expect("it means to share");
+        }
+        for tree in ["/home/me/pp", "/home/me/q/p", "/home/you"] {
+            take(tree, false).expect(tree);
+        }
+        let sharing = take("/home/me/q/deep", true).expect("free");
+        take("/home/me/q", false).expect_err("one that shares is below");
+        drop(sharing);
+        take("/home/me/q", false).expect("free again");
     }
 }

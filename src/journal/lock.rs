@@ -23,6 +23,9 @@ pub struct Holder {
     pub run_id: String,
     /// Since when, unix milliseconds.
     pub since_unix_ms: i64,
+    /// Of the lock of a working tree: its real path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<PathBuf>,
 }
 
 /// Why a lock was not taken.
@@ -46,14 +49,25 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// The same with the time since when, as this tells it: in the user's zone, which is read at the edge.
+    #[must_use]
+    pub fn told(&self, time: impl Fn(i64) -> String) -> String {
+        let text = self.to_string();
+        match self {
+            LockError::Held { holder: Some(holder), .. } => {
+                let who = describe(Some(holder));
+                text.replacen(&who, &format!("{who}, since {}", time(holder.since_unix_ms)), 1)
+            }
+            LockError::Held { holder: None, .. } | LockError::Io { .. } => text,
+        }
+    }
+}
+
 fn describe(holder: Option<&Holder>) -> String {
     match holder {
         None => "it does not say which".to_owned(),
-        Some(holder) => {
-            let since = jiff::Timestamp::from_millisecond(holder.since_unix_ms)
-                .map_or_else(|_| "an unknown time".to_owned(), |time| time.to_string());
-            format!("pid {}, run {}, since {since}", holder.pid, holder.run_id)
-        }
+        Some(holder) => format!("pid {}, run {}", holder.pid, holder.run_id),
     }
 }
 

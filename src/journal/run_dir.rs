@@ -173,7 +173,7 @@ impl RunDir {
     /// # Errors
     /// When another ccc holds it, or the lock's file cannot be used.
     pub fn take_lock(&self, pid: u32, since_unix_ms: i64) -> Result<RunLock, LockError> {
-        let holder = Holder { pid, run_id: self.id.clone(), since_unix_ms };
+        let holder = Holder { pid, run_id: self.id.clone(), since_unix_ms, tree: None };
         RunLock::take(&self.lock(), &holder)
     }
 

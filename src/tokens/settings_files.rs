@@ -117,9 +117,9 @@ pub(super) enum SettingsFault {
     File(#[from] ReadFault),
     #[error("is UTF-16 text, not UTF-8")]
     Utf16,
-    #[error("is not UTF-8 text: byte {0} is not")]
+    #[error("is not UTF-8 text (byte {0})")]
     NotUtf8(usize),
-    #[error("is not JSON that ccc can read: see line {line}, column {column}")]
+    #[error("is not JSON that ccc can read (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
     #[error("is JSON, but no object")]
     NoObject,
@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(found, expected, "{name}");
         }
         let fault = parse(b"{\"secret\":\"made-up\"\xff").expect_err("a fault").to_string();
-        assert_eq!(fault, "is not UTF-8 text: byte 20 is not");
+        assert_eq!(fault, "is not UTF-8 text (byte 20)");
     }
 
     #[test]

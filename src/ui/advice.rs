@@ -14,6 +14,7 @@ const AFTER_RESET_MS: u64 = MINUTE_MS;
 pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
     let (says, gives) = match (finish.outcome, &finish.needs) {
         (Outcome::NeedsUser, Some(Needs::Checks { commands })) => ("", checks(plan, commands)),
+        (Outcome::NeedsUser, Some(Needs::Agreement)) => ("", String::new()),
         (Outcome::Stuck, Some(Needs::Permission { .. })) => ("", String::new()),
         (Outcome::NeedsUser | Outcome::Stuck, _) => (" -p \"TEXT\"", String::new()),
         (Outcome::Budget, _) => ("", spent_bound(finish, &plan.budgets, elapsed_ms)),
@@ -87,7 +88,7 @@ fn arguments(needs: &Needs) -> String {
             ([], false) => " -- OPTIONS".to_owned(),
             (instead, _) => format!(" --{}", words(instead)),
         },
-        Needs::Reset { .. } | Needs::Checks { .. } => String::new(),
+        Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement => String::new(),
     }
 }
 

@@ -50,7 +50,9 @@ impl Ending<'_> {
         // What its CLI has refused, its interface refuses, too.
         let given = match &self.finish.needs {
             Some(Needs::Arguments { kept, .. }) => kept,
-            Some(Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. }) | None => &self.plan.agent_args,
+            Some(Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement) | None => {
+                &self.plan.agent_args
+            }
         };
         Some(line + &words(&self.plan.agent.args_for_hand_over(given)))
     }
@@ -66,7 +68,8 @@ impl Ending<'_> {
                 Needs::Reset { announced: false, .. }
                 | Needs::Permission { .. }
                 | Needs::Arguments { .. }
-                | Needs::Checks { .. },
+                | Needs::Checks { .. }
+                | Needs::Agreement,
             )
             | None => reason.clone(),
         }
@@ -110,6 +113,9 @@ impl Ending<'_> {
         line("journal", self.run_dir);
         if let Some(report) = self.report {
             line("report", report);
+        }
+        if finish.needs == Some(Needs::Agreement) {
+            out.push_str(&command(style, "look at it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
         }
         if let Some(go_on) = self.go_on(tick) {
             out.push_str(&command(style, "go on", &go_on));

@@ -147,10 +147,10 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         (false, Some(named)) => Some(named),
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
-    if provider == Some(Provider::Anthropic) {
-        // A program that reads those settings sends the token where they say.
-        trust::require_agent_settings(&[], &project, context)?;
-    }
+    // A program that reads those settings sends the token where they say.
+    let reads_settings = provider == Some(Provider::Anthropic);
+    let settings_of_agent =
+        reads_settings.then(|| trust::require_agent_settings(&[], &project, context)).transpose()?;
     let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
     let terminal = OuterTerminal::find();
     if args.interactive && terminal.is_none() {
@@ -184,6 +184,7 @@ pub fn run(args: CareArgs, context: &Context) -> Result<ExitCode, CliError> {
         program: PathBuf::from(program),
         args: rest.to_vec(),
         tokens: Arc::new(tokens),
+        settings: settings_of_agent,
         terminal,
         talk_on_terminal,
         printer: printer(context),

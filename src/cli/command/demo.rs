@@ -14,6 +14,7 @@ use crate::config::{
     CheckEntry, Consents, Dirs, Env, Flags, Layer, OutputFormat, Project, Provider, Span, Transport, resolve,
 };
 use crate::demo::night;
+use crate::guard::SettingsOfAgent;
 use crate::tokens::{Credential, CredentialKind, Pool};
 
 /// How long the scripted agent may make no progress: it hangs once, and nobody wants to watch that for three minutes.
@@ -90,6 +91,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             .collect(),
         hand_over: false,
         share_tree: false,
+        settings_of_agent: SettingsOfAgent::new(&Project::find(&night.project), &nobody, &Env::default(), None, None),
     };
     let code = begin(plan, &conduct, context)?;
     context

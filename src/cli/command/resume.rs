@@ -238,7 +238,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
-    trust::require_agent_settings(&agent_args, &project, context)?;
+    let settings_of_agent = trust::require_agent_settings(&agent_args, &project, context)?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -269,6 +269,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         extra_env: Vec::new(),
         hand_over: hand_over_flag(args.hand_over, args.no_hand_over).unwrap_or(hand_over),
         share_tree: args.share_tree,
+        settings_of_agent,
     };
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
@@ -289,9 +290,10 @@ fn words(
     if let Some(text) = args.prompt.clone().filter(|text| !text.trim().is_empty()) {
         return Ok(Some(text));
     }
-    // Where a check cannot be run, that is what is to be mended; nobody is asked anything.
-    let asks =
-        |finish: &&Finish| finish.outcome == Outcome::NeedsUser && !matches!(finish.needs, Some(Needs::Checks { .. }));
+    // Where a check cannot be run, or an agreement is missing, that is what is to be mended; nobody is asked anything.
+    let asks = |finish: &&Finish| {
+        finish.outcome == Outcome::NeedsUser && !matches!(finish.needs, Some(Needs::Checks { .. } | Needs::Agreement))
+    };
     let Some(finish) = finish.filter(asks) else { return Ok(None) };
     if context.stdin.is_terminal() {
         context.printer.talk(format_args!("run {} asks you:\n\n{}\n", run_dir.id(), shown(&finish.result)));

@@ -21,7 +21,7 @@ use crate::config::{
 };
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
-use crate::guard::{PromptNews, SeenPrompt};
+use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 
@@ -205,6 +205,8 @@ pub struct Prepared {
     pub agent: AgentProgram,
     /// The tokens that the agent may get.
     pub tokens: Gathered,
+    /// The project's settings of the agent, under the user's agreement.
+    pub settings_of_agent: SettingsOfAgent,
     /// The project.
     pub project: Project,
 }
@@ -234,9 +236,9 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
     }
-    trust::require_agent_settings(&settings.agent.args, &project, context)?;
+    let settings_of_agent = trust::require_agent_settings(&settings.agent.args, &project, context)?;
     refuse_plan_mode(settings, &project, dirs)?;
-    Ok(Prepared { task, resolved, prompt, agent, tokens, project })
+    Ok(Prepared { task, resolved, prompt, agent, tokens, project, settings_of_agent })
 }
 
 /// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
@@ -315,6 +317,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         // In a script the command after this one must come to its turn.
         hand_over: settings.hand_over.unwrap_or(args.prompt.is_none() && args.prompt_file.is_none()),
         share_tree: args.share_tree,
+        settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
     begin(plan, &night, context)

@@ -7,7 +7,7 @@ use super::limit::{Asked, Tokens, Wait};
 use super::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
 };
-use crate::core::{Decision, Finish, Note, Outcome, Show, SpawnFault, Tick, TokenId};
+use crate::core::{Decision, Finish, Needs, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
 /// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
 const KILL_LIMIT_MS: u64 = 15_000;
@@ -30,6 +30,8 @@ pub struct CommandCore {
     wall: (i64, Tick),
     actions: VecDeque<CommandAction>,
     pub(super) stage: Stage,
+    /// The run ends because the user has to agree to something first.
+    needs_agreement: bool,
     /// The program, from the order to start it to the news of its end.
     pub(super) life: Option<Life>,
     lives: u32,
@@ -125,6 +127,7 @@ impl CommandCore {
             wall: (0, Tick::ZERO),
             actions: VecDeque::new(),
             stage: Stage::NotBegun,
+            needs_agreement: false,
             life: None,
             lives: 0,
             restarts: 0,
@@ -380,6 +383,10 @@ impl CommandCore {
                 self.tokens.cannot_be_had();
                 self.start();
             }
+            SpawnFault::NotAgreed => {
+                self.needs_agreement = true;
+                self.finish(Outcome::NeedsUser, format!("{message}; the command is not started again with it"));
+            }
             SpawnFault::Exhausted | SpawnFault::Other => self.failed(&message),
         }
     }
@@ -525,7 +532,7 @@ impl CommandCore {
             waited_ms: self.waited_ms,
             cost_usd: None,
             session_rejected: false,
-            needs: None,
+            needs: self.needs_agreement.then_some(Needs::Agreement),
         }));
     }
 

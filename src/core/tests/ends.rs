@@ -1,6 +1,7 @@
 //! Outcomes and bounds.
 
 use super::*;
+use crate::agent::Role;
 
 /// Ends both processes and gives the finish.
 fn ended(run: &mut Run, critic: u32) -> Finish {
@@ -153,4 +154,63 @@ fn a_flooding_agent_is_ended_by_a_signal() {
     let dropped = |bytes| Input::Noise { proc: ProcId(1), lines: 0, bytes, sample: LineFact::TooLong(bytes) };
     long.feed(dropped(1 << 30));
     assert!(long.feed(interrupt()).contains(&term), "one line without an end");
+}
+
+#[test]
+fn what_is_not_agreed_to_any_more_ends_the_run_for_the_user_and_a_resumed_one_judges_the_same_stop() {
+    let refused = |proc| Input::SpawnFailed {
+        proc: ProcId(proc),
+        fault: SpawnFault::NotAgreed,
+        message: "you have not agreed to env.X of .claude/settings.json".to_owned(),
+    };
+    let (mut run, _) = Run::begin(plan());
+    let actions = run.feed(refused(1));
+    let end = finish(&actions).expect("the end");
+    assert_eq!((end.outcome, end.needs.clone(), end.iterations), (Outcome::NeedsUser, Some(Needs::Agreement), 0));
+    assert!(end.reason.contains("env.X of .claude/settings.json"), "{}", end.reason);
+    let actions = run.feed(Input::Began { unix_ms: 2, resumed: true, turn_recorded: None, tokens: Vec::new() });
+    assert!(
+        spawn(&actions).is_some_and(|spawn| spawn.role == Role::Agent),
+        "the task is still to be said: {actions:?}"
+    );
+
+    let mut run = reviewing(plan());
+    run.feed(refused(2));
+    let actions = run.exited(1, 0, "");
+    let end = finish(&actions).expect("the end");
+    assert_eq!(
+        (end.outcome, end.needs.clone(), end.iterations),
+        (Outcome::NeedsUser, Some(Needs::Agreement), 0),
+        "{}",
+        end.reason
+    );
+    let actions = run.feed(Input::Began { unix_ms: 2, resumed: true, turn_recorded: None, tokens: Vec::new() });
+    assert!(spawn(&actions).is_some_and(|spawn| spawn.role == Role::Critic), "the stop is judged: {actions:?}");
+}
+
+#[test]
+fn a_verdict_counts_for_nothing_when_the_settings_were_written_meanwhile() {
+    for after in [false, true] {
+        let mut run = reviewing(plan());
+        let not_agreed = Some("you have not agreed to env.X of .claude/settings.json".to_owned());
+        let tree = TreeFact { fingerprint: Some("t".to_owned()), not_agreed, ..TreeFact::default() };
+        let still = TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
+        let mut actions = run.spawned(2);
+        let before = if after { still } else { tree.clone() };
+        actions.extend(run.feed(Input::TreeMeasured { measure: MeasureId(1), tree: before }));
+        if after {
+            let brief = sent(&actions).expect("a brief").turn.clone();
+            let mut lines = accepted(&brief);
+            lines.extend(answered(&brief, "[TASK_COMPLETED]"));
+            run.lines(2, &lines);
+            run.feed(Input::TreeMeasured { measure: MeasureId(2), tree });
+        }
+        let end = ended(&mut run, 2);
+        assert_eq!(
+            (end.outcome, end.needs.clone(), end.iterations),
+            (Outcome::NeedsUser, Some(Needs::Agreement), 0),
+            "{}",
+            end.reason
+        );
+    }
 }

@@ -11,6 +11,7 @@ use super::world::{Ears, Event, World};
 use crate::core::command::{BeatReading, CommandAction, CommandExit, CommandInput, CommandSignal};
 use crate::core::{SpawnFault, Tick, TokenId};
 use crate::driver::perform::fault_of;
+use crate::guard::SettingsOfAgent;
 use crate::process::{
     Cookie, Guest, GuestSpec, GuestTerminal, OuterTerminal, Signal, SystemPtys, own_job_can_stop, spawn_guest,
     stop_own_job,
@@ -147,6 +148,9 @@ impl World {
             Ok(env) => env,
             Err(message) => return CommandInput::SpawnFailed { life, fault: SpawnFault::NoCredential, message },
         };
+        if let Some(message) = self.settings.as_ref().and_then(SettingsOfAgent::objection) {
+            return CommandInput::SpawnFailed { life, fault: SpawnFault::NotAgreed, message };
+        }
         let spec = GuestSpec {
             program: self.program.clone(),
             args: self.args.clone(),

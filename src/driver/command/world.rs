@@ -17,6 +17,7 @@ use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
 use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
 use crate::driver::{journal_news, sleep_until};
+use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
 use crate::process::{
     CTRL_C, Exit, Guest, GuestSink, GuestTerminal, KeySink, Keys, Loan, OuterTerminal, kill_children, reap_orphans,
@@ -79,6 +80,8 @@ pub struct CommandSetup {
     pub args: Vec<OsString>,
     /// Its tokens.
     pub tokens: Arc<dyn TokenSupply>,
+    /// The project's settings of the agent, when the program may read them.
+    pub settings: Option<SettingsOfAgent>,
     /// The user's terminal, when stdout is one.
     pub terminal: Option<OuterTerminal>,
     /// Whether what ccc says belongs on that terminal: stderr is one, too.
@@ -156,6 +159,7 @@ pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
             program: setup.program,
             args: setup.args,
             tokens: setup.tokens,
+            settings: setup.settings,
             terminal: setup.terminal,
             talk_on_terminal: setup.talk_on_terminal,
             console,
@@ -257,6 +261,7 @@ pub(super) struct World {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) tokens: Arc<dyn TokenSupply>,
+    pub(super) settings: Option<SettingsOfAgent>,
     pub(super) terminal: Option<OuterTerminal>,
     talk_on_terminal: bool,
     pub(super) console: Option<Console>,

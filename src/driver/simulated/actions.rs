@@ -221,7 +221,9 @@ impl World {
 
     pub(super) fn start(&mut self, spawn: &Spawn) -> Result<Input, Broken> {
         if let Some(fault) = self.spawn_fault(spawn) {
-            if spawn.role == Role::Agent && fault != SpawnFault::NoCredential {
+            if fault == SpawnFault::NotAgreed {
+                self.laws.consent_was_missing();
+            } else if spawn.role == Role::Agent && fault != SpawnFault::NoCredential {
                 self.laws.agent_died();
             }
             let message = "Resource temporarily unavailable".to_owned();
@@ -272,7 +274,8 @@ impl World {
         }
         self.counts.add("spawn failed");
         let passing = [SpawnFault::Exhausted, SpawnFault::Other];
-        let lasting = [SpawnFault::NotFound, SpawnFault::NotExecutable, SpawnFault::BadDirectory];
+        let lasting =
+            [SpawnFault::NotFound, SpawnFault::NotExecutable, SpawnFault::BadDirectory, SpawnFault::NotAgreed];
         let of = if self.dice.percent(95) { passing.as_slice() } else { lasting.as_slice() };
         Some(self.dice.choose(of, SpawnFault::Exhausted))
     }

@@ -191,6 +191,11 @@ impl Laws {
         self.needs_user |= last == "[NEEDS_USER]";
     }
 
+    /// The project's files asked for what was not agreed to.
+    pub(super) fn consent_was_missing(&mut self) {
+        self.needs_user = true;
+    }
+
     /// The core heard a process end its turn because its token is spent until then.
     pub(super) fn spent(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) {
         // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a

@@ -447,7 +447,7 @@ impl Scrubber {
                 Input::CheckFinished { check, result }
             }
             Input::TreeMeasured { measure, tree } => {
-                let TreeFact { fingerprint, changed, trouble, fault, ignored, running, idle } = tree;
+                let TreeFact { fingerprint, changed, trouble, fault, ignored, running, idle, not_agreed } = tree;
                 let tree = TreeFact {
                     fingerprint: self.optional(fingerprint.as_deref()),
                     changed: self.texts(&changed),
@@ -456,6 +456,7 @@ impl Scrubber {
                     ignored: self.optional(ignored.as_deref()),
                     running: self.texts(&running),
                     idle: self.texts(&idle),
+                    not_agreed: self.optional(not_agreed.as_deref()),
                 };
                 Input::TreeMeasured { measure, tree }
             }

@@ -64,7 +64,7 @@ fn only_the_user_may_look_into_a_run() {
     writer.input(Tick(1), &json_line(&format!("\"{}\"", "x".repeat(100_000))));
     writer.close();
     let _run = dir.take_lock(1, 2).unwrap();
-    let holder = Holder { pid: 1, run_id: "r".to_owned(), since_unix_ms: 0 };
+    let holder = Holder { pid: 1, run_id: "r".to_owned(), since_unix_ms: 0, tree: None };
     let session = SessionLock::take(&root, "3f2b", &holder).unwrap();
     for path in [root.clone(), root.join("runs"), root.join("sessions"), dir.path().to_owned(), dir.blobs()] {
         assert_eq!(mode(&path), 0o700, "{}", path.display());
@@ -95,7 +95,9 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
     let LockError::Held { holder: Some(holder), .. } = &error else { panic!("{error}") };
     assert_eq!(holder.pid, 4_242);
     let text = error.to_string();
-    assert!(text.contains("pid 4242, run 20261120-191822-k3f9, since 2026-11-20T19:18:22Z"), "{text}");
+    assert!(text.contains("(pid 4242, run 20261120-191822-k3f9);"), "{text}");
+    let told = error.told(|unix_ms| format!("at {unix_ms}"));
+    assert!(told.contains("(pid 4242, run 20261120-191822-k3f9, since at 1795202302000);"), "{told}");
     assert_eq!(RunLock::holder(&dir.lock()).unwrap().as_ref(), Some(holder));
     drop(first);
     assert_eq!(RunLock::holder(&dir.lock()).unwrap(), None);
@@ -105,7 +107,7 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
 #[test]
 fn a_session_has_one_ccc_at_a_time() {
     let state = tempfile::tempdir().unwrap();
-    let holder = |pid: u32| Holder { pid, run_id: format!("run-{pid}"), since_unix_ms: 0 };
+    let holder = |pid: u32| Holder { pid, run_id: format!("run-{pid}"), since_unix_ms: 0, tree: None };
     let first = SessionLock::take(state.path(), "s/1", &holder(11)).unwrap();
     SessionLock::take(state.path(), "s_1", &holder(12)).unwrap();
     let error = SessionLock::take(state.path(), "s/1", &holder(13)).unwrap_err();

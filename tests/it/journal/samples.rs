@@ -147,6 +147,7 @@ fn spawn_fault() -> impl Strategy<Value = SpawnFault> {
         Just(SpawnFault::NotFound),
         Just(SpawnFault::NotExecutable),
         Just(SpawnFault::BadDirectory),
+        Just(SpawnFault::NotAgreed),
         Just(SpawnFault::Exhausted),
         Just(SpawnFault::Other),
     ]
@@ -259,7 +260,9 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (any::<u32>(), text(), proptest::collection::vec(text(), 0..3)).prop_map(|(measure, trouble, running)| {
             let fault = [TreeFault::Hung, TreeFault::Failed, TreeFault::TooLarge][measure as usize % 3];
             let idle = running.iter().rev().cloned().collect();
-            let tree = TreeFact { trouble: Some(trouble), fault: Some(fault), running, idle, ..TreeFact::default() };
+            let not_agreed = running.first().cloned();
+            let (trouble, fault) = (Some(trouble), Some(fault));
+            let tree = TreeFact { trouble, fault, running, idle, not_agreed, ..TreeFact::default() };
             Input::TreeMeasured { measure: MeasureId(measure), tree }
         }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
@@ -577,5 +580,6 @@ fn needs() -> impl Strategy<Value = Option<Needs>> {
             now_unix_ms
         }),
         list().prop_map(|commands| Needs::Checks { commands }),
+        Just(Needs::Agreement),
     ])
 }

@@ -47,6 +47,7 @@ mod secrets;
 mod seen;
 mod stalls;
 mod trouble;
+mod trust;
 pub(crate) mod vault;
 mod verdicts;
 mod whose;

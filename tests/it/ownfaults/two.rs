@@ -77,7 +77,16 @@ fn a_second_run_in_the_same_tree_is_refused_and_names_the_first() {
     let pid = running.pid().to_string();
     let mut below = world.command(&[]);
     below.current_dir(root.join("sub"));
-    let seconds = [("the same directory", world.command(&[])), ("a directory of the same repository", below)];
+    let (mut nested, mut above) = (world.command(&[]), world.command(&[]));
+    fs::create_dir_all(root.join("nested/.git")).expect("a repository of its own");
+    nested.current_dir(root.join("nested"));
+    above.current_dir(root.parent().expect("a parent"));
+    let seconds = [
+        ("the same directory", world.command(&[])),
+        ("a directory of the same repository", below),
+        ("a repository in the directory", nested),
+        ("the directory above", above),
+    ];
     fs::create_dir(root.join(".git")).expect("a repository");
     // The first began without one, so its tree is the directory itself; this repository's top is the same.
     for (what, mut second) in seconds {
