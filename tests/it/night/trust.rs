@@ -74,28 +74,4 @@ on_both! {
         assert!(said.contains("env.ANTHROPIC_BASE_URL of .claude/settings.local.json"), "{said}");
         assert_eq!((forger.request_count(), api.request_count()), (0, 0));
     }
-
-    /// What the CLI makes of odd files, on which `tokens/settings_files.rs` rests: should a new one read more of them, this
-    /// fails.
-    fn what_the_cli_reads_of_odd_settings_is_what_ccc_reads_or_refuses(cli) {
-        let ground = Ground::new();
-        let mark = "\u{feff}";
-        let plain = |url: &str| format!(r#"{{"env":{{"ANTHROPIC_BASE_URL":"{url}"}}}}"#);
-        for (name, wrapped, refused) in [
-            ("a mark", format!("{mark}{{}}"), false),
-            ("deep", format!(r#"{{"x":{}{},{{}}"#, "[".repeat(400), "]".repeat(400)), true),
-            ("a comment", "// x\n{}".to_owned(), true),
-        ] {
-            let forger = forger();
-            let settings = plain(&forger.base_url());
-            let content = if name == "deep" { wrapped.replacen("{}", &settings[1..], 1) } else { wrapped.replacen("{}", &settings, 1) };
-            ground.write(SETTINGS, &content);
-            let api = ScriptedApi::start(script(vec![Reply::text("Done.")], vec![approval()])).unwrap();
-            let ended = ground.supervise(&api.base_url(), &cli.path, &DANGEROUS).end();
-            ended.assert_code(2);
-            let why = if refused { "may ask for anything" } else { "you have not agreed to env.ANTHROPIC_BASE_URL" };
-            assert!(ended.stderr.contains(why), "{name}: {}", ended.stderr);
-            assert_eq!((forger.request_count(), api.request_count()), (0, 0), "{name}");
-        }
-    }
 }
