@@ -40,6 +40,10 @@ pub struct Brief<'a> {
     pub left_open: usize,
     /// The answer of the critic before this one at the same stop, and why it could not be used.
     pub unusable: Option<(&'a str, &'a str)>,
+    /// The critic before this one at the same stop wrote more than one answer may hold.
+    pub too_long: bool,
+    /// What the agent has scheduled for itself and is still to come.
+    pub scheduled: &'a [String],
     /// Files that changed while an earlier critic ran commands, and that may be as it left them.
     pub altered: &'a [String],
 }
@@ -69,6 +73,13 @@ impl Brief<'_> {
     }
 
     fn unusable_answer(&self, text: &mut String) {
+        if self.too_long {
+            text.push_str(
+                "## The last review was cut off\n\nThis stop was reviewed before, but that answer was longer than one answer may be, \
+                 and what was cut off is lost. Write less: a few short sentences between tool calls, and a short final answer \
+                 that names only what is still to be done.\n\n",
+            );
+        }
         let Some((answer, why)) = self.unusable else { return };
         let from = answer.ceil_char_boundary(answer.len().saturating_sub(QUOTED_ANSWER_BYTES));
         let _ = writeln!(
@@ -121,6 +132,13 @@ impl Brief<'_> {
         }
         if self.left_open > 0 {
             let _ = writeln!(text, "The agent still has {} background task(s) running.\n", self.left_open);
+        }
+        if !self.scheduled.is_empty() {
+            text.push_str("The agent has scheduled for itself, and nobody waits for it any more:\n");
+            for name in self.scheduled.iter().take(NAMED_DENIALS) {
+                let _ = writeln!(text, "- {name}");
+            }
+            text.push('\n');
         }
         if !self.altered.is_empty() {
             text.push_str("## Files that changed during an earlier review\n\n");
@@ -227,6 +245,8 @@ mod tests {
             denials: &[],
             left_open: 0,
             unusable: None,
+            too_long: false,
+            scheduled: &[],
             altered: &[],
         }
     }

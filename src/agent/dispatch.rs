@@ -240,15 +240,15 @@ enum Family {
 }
 
 impl Protocol {
-    /// For a process that is about to be started. Agents and critics of today's CLIs speak alike; `role` is there for those
-    /// that do not.
+    /// For a process that is about to be started. Agents and critics of today's CLIs speak alike; what counts as an answer
+    /// differs.
     #[must_use]
     pub fn new(kind: AgentKind, role: Role) -> Protocol {
-        match (kind, role) {
-            (AgentKind::ClaudeCode, Role::Agent | Role::Critic) => {
-                Protocol { family: Family::ClaudeCode(Box::default()) }
-            }
-        }
+        let protocol = match (kind, role) {
+            (AgentKind::ClaudeCode, Role::Agent) => ClaudeProtocol::default(),
+            (AgentKind::ClaudeCode, Role::Critic) => ClaudeProtocol::of_critic(),
+        };
+        Protocol { family: Family::ClaudeCode(Box::new(protocol)) }
     }
 
     /// We wrote this turn to its stdin.
@@ -305,11 +305,19 @@ impl Protocol {
         }
     }
 
-    /// What those are, in the words of the calls that began them.
+    /// What those are, in the words of the calls that began them, and what else the turn waits for.
     #[must_use]
     pub fn open_task_names(&self) -> Vec<String> {
         match &self.family {
             Family::ClaudeCode(protocol) => protocol.open_task_names(),
+        }
+    }
+
+    /// What the agent has scheduled for itself and is still to come; it ends with the process.
+    #[must_use]
+    pub fn scheduled_names(&self) -> Vec<String> {
+        match &self.family {
+            Family::ClaudeCode(protocol) => protocol.scheduled_names(),
         }
     }
 }

@@ -93,6 +93,8 @@ pub enum AgentEvent {
     HookEnded { id: String },
     /// A hook of the user's has sent it back to work when it wanted to end its turn. `said` is what the model reads.
     SentBack { hook: String, said: String },
+    /// The answer was cut at the output limit, and the CLI itself lets the model go on.
+    CutShort,
     /// The permission mode has changed in the middle of the session.
     PermissionMode(String),
     /// A tool was denied.
@@ -132,6 +134,9 @@ pub enum StartedBy {
 pub enum WaitingFor {
     /// So many background tasks. `longest_ms`: the most time that the CLI itself gives one of them, where it is known.
     Background { open: usize, longest_ms: Option<u64> },
+    /// So many turns that the agent has scheduled for itself, once each. `first_in_ms`: how far the first one is away, where that
+    /// is said.
+    Scheduled { open: usize, first_in_ms: Option<u64> },
     /// The turn that the CLI begins by itself after a background task ended.
     FollowUp,
     /// For nothing that it names: the CLI has yet to say that it is idle. So many tasks are open meanwhile.
@@ -145,14 +150,18 @@ pub struct TurnEnd {
     pub outcome: TurnOutcome,
     /// Who began it.
     pub started_by: StartedBy,
-    /// The final answer.
+    /// The final answer: all text of the model's last message.
     pub text: String,
+    /// Where the last text block of that message begins in it.
+    pub last_block: usize,
     /// What was denied in it.
     pub denials: Vec<Denial>,
     /// Background tasks that were still open when the end was taken by `settle`.
     pub left_open: usize,
     /// No request reached the model: the text is the CLI's own or a hook's.
     pub unasked: bool,
+    /// The CLI took the turn into one that it had begun by itself: the answer is one to both.
+    pub mixed: bool,
 }
 
 /// Done, interrupted or failed.

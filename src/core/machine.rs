@@ -10,6 +10,7 @@ use super::doubt::Altered;
 use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
 use super::live::{Life, Live};
+use super::own_turns::OwnTurns;
 use super::pool;
 use super::remedy::Remedies;
 use super::restart::Intensity;
@@ -89,6 +90,8 @@ pub struct Core {
     pub(super) writes: Writes,
     pub(super) tally: Tally,
     pub(super) sent_back: SentBack,
+    /// What the agent begins by itself.
+    pub(super) own_turns: OwnTurns,
     pub(super) tokens: Tokens,
     pub(super) retries: Retries,
     /// What was tried against requests that are called invalid.
@@ -198,6 +201,7 @@ impl Core {
             writes: Writes::default(),
             tally: Tally::default(),
             sent_back: SentBack::default(),
+            own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
             retries: Retries::default(),
             agent_remedies: Remedies::default(),
@@ -831,9 +835,10 @@ impl Core {
             }
             AgentEvent::Limit(limit) => self.windows_told(proc, limit),
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
-            AgentEvent::Waiting(WaitingFor::Background { .. }) => {
+            AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
                 let now = self.now;
-                let show = self.live_mut(proc).and_then(|live| live.show_awaited(now));
+                let show = self.live_mut(proc).filter(|live| live.deadline() > Some(now));
+                let show = show.and_then(|live| live.show_awaited(now));
                 self.out.extend(show.map(Action::Show));
             }
             AgentEvent::Alive
@@ -844,6 +849,7 @@ impl Core {
             | AgentEvent::HookStarted { .. }
             | AgentEvent::HookEnded { .. }
             | AgentEvent::SentBack { .. }
+            | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)

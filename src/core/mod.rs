@@ -29,6 +29,7 @@ mod machine;
 mod needs;
 mod open_calls;
 mod outcome;
+mod own_turns;
 mod plan;
 pub mod pool;
 mod question;

@@ -21,6 +21,8 @@ const MEASURE_LIMIT_MS: u64 = 60_000;
 const MAX_MOVING: usize = 1_000;
 /// How much of a check's last line stands in a reason, in characters.
 const SHORT_CHARS: usize = 200;
+/// So many turns a critic may begin by itself.
+const MAX_CRITICS_OWN_TURNS: u32 = 3;
 /// How much of a check's output is shown to the user, in lines.
 const SHOWN_CHECK_LINES: usize = 20;
 
@@ -50,6 +52,8 @@ pub(super) struct Reviewing {
     /// The tree after it; asked for when its answer is there.
     after: Option<MeasureId>,
     answer: Option<String>,
+    /// Where the last text block of that answer begins.
+    last_block: usize,
     briefed: bool,
     began: Tick,
     /// Failures of the critic itself in a row.
@@ -58,6 +62,10 @@ pub(super) struct Reviewing {
     pub(super) pause: Option<Pause>,
     /// The last answer that was no verdict, and why; the next critic is told.
     unusable: Option<(String, String)>,
+    /// The last answer was longer than one may be.
+    too_long: bool,
+    /// Turns that the critic has begun by itself.
+    own_turns: u32,
 }
 
 impl Core {
@@ -68,6 +76,9 @@ impl Core {
         if !self.session.begun {
             // The agent ended its turn before any session existed: nothing can be forked.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
+            return;
+        }
+        if self.holds_agent() {
             return;
         }
         self.iteration += 1;
@@ -244,7 +255,11 @@ impl Core {
                 let moved = tree.changed.clone();
                 self.altered.measured(tree.fingerprint.as_deref());
                 review.before_tree = Some(tree);
-                self.moves_by_itself(moved);
+                let critic = review.critic;
+                // A critic that has worked by itself may have changed them.
+                if !critic.and_then(|proc| self.live_mut(proc)).is_some_and(|critic| critic.protocol.could_write()) {
+                    self.moves_by_itself(moved);
+                }
             }
             Stage::Reviewing(review) if review.after == Some(measure) => self.judge(&tree),
             Stage::Checking(_)
@@ -268,11 +283,14 @@ impl Core {
             could_write: false,
             after: None,
             answer: None,
+            last_block: 0,
             briefed: false,
             began: self.now,
             failures: 0,
             pause: None,
             unusable: None,
+            too_long: false,
+            own_turns: 0,
         });
         self.start_critic();
     }
@@ -336,6 +354,7 @@ impl Core {
             review.after = None;
             review.answer = None;
             review.briefed = false;
+            review.own_turns = 0;
             review.began = now;
             review.pause = None;
         }
@@ -390,6 +409,10 @@ impl Core {
         if review.briefed || review.before_tree.is_none() || !ready {
             return;
         }
+        if self.critics.iter().any(|critic| critic.id == proc && critic.protocol.could_write()) {
+            self.critic_failed("it ran commands by itself before it was asked anything");
+            return;
+        }
         if self.watch_tree() {
             return;
         }
@@ -400,6 +423,7 @@ impl Core {
         let Stage::Reviewing(review) = &self.stage else { return };
         let denials = self.tally.denials_for_review();
         let altered = self.altered.paths();
+        let scheduled = self.scheduled();
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
                 CriticPrompt::Message => Some(&self.plan.critic.prompt),
@@ -414,9 +438,11 @@ impl Core {
             left_open: self.left_open,
             altered: &altered,
             unusable: review.unusable.as_ref().map(|(answer, why)| (answer.as_str(), why.as_str())),
+            too_long: review.too_long,
+            scheduled: &scheduled,
         }
         .compose();
-        let turn = TurnId(derive_uuid(&self.plan.seed, "brief", proc.0));
+        let turn = self.brief_of(proc);
         let now = self.now;
         if let Some(critic) = self.live_mut(proc) {
             critic.protocol.turn_sent(&turn);
@@ -482,6 +508,23 @@ impl Core {
         }
     }
 
+    /// The turn with which a critic is asked.
+    fn brief_of(&self, proc: ProcId) -> TurnId {
+        TurnId(derive_uuid(&self.plan.seed, "brief", proc.0))
+    }
+
+    /// A turn of the critic's ended that nobody asked for: a job of the agent's session fired in it. It is no verdict, whatever
+    /// it says; the critic is asked after it.
+    fn critic_worked_by_itself(&mut self) {
+        let Stage::Reviewing(review) = &mut self.stage else { return };
+        review.own_turns += 1;
+        if review.own_turns > MAX_CRITICS_OWN_TURNS {
+            self.critic_failed("it works by itself again and again (a scheduled job of the agent's session)");
+            return;
+        }
+        self.note("critic", "a turn that it began by itself is over; it is no verdict");
+    }
+
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let awaited =
@@ -491,7 +534,14 @@ impl Core {
             self.out_extend(action);
             return;
         }
+        if end.started_by != StartedBy::Us(self.brief_of(proc)) {
+            self.critic_worked_by_itself();
+            return;
+        }
         match end.outcome {
+            TurnOutcome::Done if end.mixed => {
+                self.critic_failed("its answer is also one to something that it began by itself (a scheduled job)");
+            }
             // What no model said is no verdict, whatever its last line is.
             TurnOutcome::Done if end.unasked => self.critic_failed("no request of its reached the model"),
             TurnOutcome::Done => {
@@ -508,6 +558,7 @@ impl Core {
                 let after = self.measure(Some(before));
                 if let Stage::Reviewing(review) = &mut self.stage {
                     review.could_write = could_write;
+                    review.last_block = end.last_block;
                     review.answer = Some(end.text);
                     review.after = Some(after);
                 }
@@ -561,10 +612,15 @@ impl Core {
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
                 self.request_rejected(proc, Role::Critic, cause, message, &StartedBy::Itself);
             }
-            FailureCause::ModelRefusal
-            | FailureCause::MaxOutput
-            | FailureCause::CliLimit { .. }
-            | FailureCause::Unknown => self.critic_failed(&format!("its turn failed: {message}")),
+            FailureCause::ModelRefusal | FailureCause::CliLimit { .. } | FailureCause::Unknown => {
+                self.critic_failed(&format!("its turn failed: {message}"))
+            }
+            FailureCause::MaxOutput => {
+                if let Stage::Reviewing(review) = &mut self.stage {
+                    review.too_long = true;
+                }
+                self.critic_failed(&format!("its turn failed: {message}"));
+            }
         }
     }
 
@@ -637,7 +693,12 @@ impl Core {
     fn judge(&mut self, after: &TreeFact) {
         let Stage::Reviewing(review) = &self.stage else { return };
         let Some(answer) = review.answer.clone() else { return };
-        let verdict = Verdict::read(&answer);
+        if self.agent_goes_on() {
+            // It has begun by itself, and has not said yet that a turn began: nothing said of its work holds.
+            self.agent_woke();
+            return;
+        }
+        let verdict = Verdict::read_blocks(&answer, review.last_block);
         let around = Around {
             before: review.before_tree.as_ref(),
             after,
@@ -680,7 +741,9 @@ impl Core {
             }
             Verdict::Completed(text) => {
                 self.show(Show::Verdict { verdict: "completed".to_owned(), text, iteration });
+                proviso.push_str(&self.schedule_proviso());
                 self.tally.reviewed();
+                self.stop_is_judged();
                 if self.turns.has_queued() {
                     self.decide(
                         "go on with what the user said",
@@ -694,6 +757,7 @@ impl Core {
             Verdict::NeedsUser(text) => {
                 self.show(Show::Verdict { verdict: "needs_user".to_owned(), text: text.clone(), iteration });
                 self.tally.reviewed();
+                self.stop_is_judged();
                 if self.turns.has_queued() {
                     self.decide("go on with what the user said", "the critic asks, and the user has said something");
                     self.stage = Stage::Working;
@@ -715,6 +779,7 @@ impl Core {
 
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
     fn feedback(&mut self, kind: TurnKind, mut text: String, in_short: Short, trees: Trees<'_>, ignored: Option<&str>) {
+        self.stop_is_judged();
         let progressed = self.writes.take_fresh(ignored);
         let repeats = self.convergence.note(&text, trees, progressed);
         let denied_again = self.tally.stop_passed();

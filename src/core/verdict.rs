@@ -56,6 +56,25 @@ impl Verdict {
         }
     }
 
+    /// Reads a critic's final answer of several text blocks, the last of which begins at `last_block`. The rule is that of
+    /// [`Verdict::read`], for the whole. But an approval that stands in a block of its own behind other text is unusable: it
+    /// approves whatever the text before it says, and those who wrote it may not have meant one answer.
+    #[must_use]
+    pub fn read_blocks(answer: &str, last_block: usize) -> Verdict {
+        let verdict = Verdict::read(answer);
+        let (before, last) = answer.split_at_checked(last_block).unwrap_or(("", answer));
+        match verdict {
+            Verdict::Completed(_) if !before.trim().is_empty() && undecorated(last.trim()) == COMPLETED_MARKER => {
+                Verdict::Unusable(format!(
+                    "{COMPLETED_MARKER} stands apart from the rest of the answer, in a text block of its own"
+                ))
+            }
+            verdict @ (Verdict::Completed(_) | Verdict::Feedback(_) | Verdict::NeedsUser(_) | Verdict::Unusable(_)) => {
+                verdict
+            }
+        }
+    }
+
     /// The word used in events and journals.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -132,6 +151,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
+
+    #[test]
+    fn an_answer_of_several_blocks_is_read_as_a_whole_and_a_marker_apart_from_the_rest_is_asked_about() {
+        let table: &[(&str, &str, &str)] = &[
+            ("", "Seen.\n[TASK_COMPLETED]", "completed"),
+            ("I looked.\n\n", "All is there.\n\n[TASK_COMPLETED]", "completed"),
+            ("Not done: the tests are missing.", "\n\n[TASK_COMPLETED]", "unusable"),
+            ("Seen.\n", "**[TASK_COMPLETED]**", "unusable"),
+            (" \n", "[TASK_COMPLETED]", "completed"),
+            ("Fine.\n[TASK_COMPLETED]\n\n", "But no: the tests are missing.", "unusable"),
+            ("Missing: 1. the tests.\n\n", "Please do that.", "feedback"),
+            ("Which port?\n\n", "[NEEDS_USER]", "needs_user"),
+        ];
+        for (before, last, word) in table {
+            let read = Verdict::read_blocks(&format!("{before}{last}"), before.len());
+            assert_eq!(read.word(), *word, "{before:?} {last:?}: {read:?}");
+        }
+    }
 
     #[test]
     fn every_form_of_a_marker_has_its_verdict() {

@@ -17,6 +17,7 @@
 //! | it waits for somebody's permission | [`PERMISSION_MS`], from the asking | it hangs |
 //! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last progress; with tasks open and `background_ms` given, that at most, from the result | it hangs |
 //! | background work armed | `background_ms` where the user gave it, else `tool_ms` where he gave that, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
+//! | a turn that the agent has scheduled is due | until then and [`SCHEDULE_SLACK_MS`]; where the user gave `background_ms`, or else `tool_ms`, that at most, and never above [`LONGEST_SCHEDULE_MS`] otherwise; one that comes later is not waited for | the turn is taken as ended |
 //! | the follow-up turn is due | [`FOLLOW_UP_MS`] | the turn is taken as ended |
 //!
 //! Ticks stand still while the machine sleeps or the user has stopped ccc, and so do these limits. A run that waits
@@ -36,6 +37,10 @@ const TOOL_SLACK_MS: u64 = 30_000;
 const COMPACTING_FACTOR: u64 = 3;
 /// How long the CLI may take to begin the turn that follows a background task's end. Not measured above 0.1 s.
 const FOLLOW_UP_MS: u64 = 5_000;
+/// How long after its time a scheduled turn may begin.
+const SCHEDULE_SLACK_MS: u64 = 30_000;
+/// A scheduled turn that is further away is not waited for, unless the user says so. The longest delay of a wake-up is an hour.
+const LONGEST_SCHEDULE_MS: u64 = 2 * 3_600_000;
 /// An announced retry that is further away is not believed: the longest real one is the rest of a usage window of five hours.
 const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
 /// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). Whoever
@@ -217,7 +222,9 @@ impl Watch {
                 let since = if let Doing::Answered { since, .. } = &self.doing { *since } else { now };
                 self.doing = Doing::Answered { open: *open, since };
             }
-            AgentEvent::Waiting(for_ @ (WaitingFor::Background { .. } | WaitingFor::FollowUp)) => {
+            AgentEvent::Waiting(
+                for_ @ (WaitingFor::Background { .. } | WaitingFor::Scheduled { .. } | WaitingFor::FollowUp),
+            ) => {
                 self.tools.clear();
                 let since = if let Doing::Waiting { for_: before, since } = &self.doing
                     && before == for_
@@ -236,6 +243,7 @@ impl Watch {
             AgentEvent::Text { .. }
             | AgentEvent::Denied(_)
             | AgentEvent::SentBack { .. }
+            | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
@@ -260,6 +268,17 @@ impl Watch {
         background_ms.unwrap_or(own_ms.max(tool_ms))
     }
 
+    /// How long a scheduled turn is waited for. One that is known to come later than it would be is not waited for at all.
+    fn schedule_limit_ms(&self, first_in_ms: Option<u64>) -> u64 {
+        let Timeouts { tool_ms, tool_given, background_ms, .. } = self.limits;
+        let most_ms = background_ms.or(tool_given.then_some(tool_ms)).unwrap_or(LONGEST_SCHEDULE_MS);
+        match first_in_ms {
+            Some(in_ms) if in_ms > most_ms => 0,
+            Some(in_ms) => in_ms.saturating_add(SCHEDULE_SLACK_MS).min(most_ms),
+            None => tool_ms.min(most_ms),
+        }
+    }
+
     /// When the process is overdue; `None` while nothing is asked of it.
     pub(super) fn deadline(&self) -> Option<Tick> {
         let Timeouts { start_ms, stall_ms, tool_ms, background_ms, .. } = self.limits;
@@ -271,6 +290,9 @@ impl Watch {
             Doing::Starting { since } => since.plus_ms(start_ms),
             Doing::Waiting { for_: WaitingFor::Background { longest_ms, .. }, since } => {
                 since.plus_ms(self.background_limit_ms(*longest_ms))
+            }
+            Doing::Waiting { for_: WaitingFor::Scheduled { first_in_ms, .. }, since } => {
+                since.plus_ms(self.schedule_limit_ms(*first_in_ms))
             }
             Doing::Waiting { for_: WaitingFor::FollowUp | WaitingFor::Idle { .. }, since } => {
                 since.plus_ms(FOLLOW_UP_MS)
@@ -336,6 +358,10 @@ impl Watch {
             Doing::Waiting { for_: WaitingFor::Background { open, .. }, since: left } => {
                 since = *left;
                 background_work(*open, background)
+            }
+            Doing::Waiting { for_: WaitingFor::Scheduled { .. }, since: left } => {
+                since = *left;
+                format!("what the agent has scheduled for itself ({})", background.join("; "))
             }
             Doing::Answered { open, since: answered } if *open > 0 => {
                 since = (*answered).max(since);
@@ -440,6 +466,38 @@ mod tests {
     };
     const ARMED: AgentEvent = AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms: None });
 
+    #[test]
+    fn a_scheduled_turn_is_waited_for_until_its_time_and_within_the_limit_for_background_work() {
+        // background_ms, tool_ms where the user gave it, how far away it is; how long it is waited for
+        let table: &[(Option<u64>, Option<u64>, Option<u64>, u64)] = &[
+            (None, None, Some(600_000), 630_000),
+            (None, None, Some(7_200_001), 0),
+            (None, None, None, 900_000),
+            (Some(60_000), None, Some(600_000), 0),
+            (Some(610_000), None, Some(600_000), 610_000),
+            (Some(60_000), None, None, 60_000),
+            (None, Some(300_000), Some(600_000), 0),
+            (Some(86_400_000), None, Some(7_200_001), 7_230_001),
+        ];
+        for (background_ms, tool_ms, first_in_ms, waited_ms) in table {
+            let limits = Timeouts {
+                background_ms: *background_ms,
+                tool_ms: tool_ms.unwrap_or(LIMITS.tool_ms),
+                tool_given: tool_ms.is_some(),
+                ..LIMITS
+            };
+            let mut watch = Watch::new(Tick::ZERO, limits);
+            let now = Tick::ZERO.plus_ms(5);
+            watch.event(now, &AgentEvent::Waiting(WaitingFor::Scheduled { open: 1, first_in_ms: *first_in_ms }));
+            let until = now.plus_ms(*waited_ms);
+            assert_eq!(watch.deadline(), Some(until), "{background_ms:?} {tool_ms:?} {first_in_ms:?}");
+            assert_eq!(watch.overdue(until), Some(Overdue::Settle));
+            let awaited = watch.awaited(&["a wake-up (CI)".to_owned()]).expect("something is waited for");
+            assert_eq!(awaited.what, "what the agent has scheduled for itself (a wake-up (CI))");
+            assert_eq!((awaited.since, awaited.then), (now, Then::Judged));
+        }
+    }
+
     fn tool(id: &str, timeout_ms: Option<u64>) -> AgentEvent {
         AgentEvent::ToolStarted {
             id: id.to_owned(),
@@ -471,6 +529,8 @@ mod tests {
             text: String::new(),
             denials: Vec::new(),
             left_open: 0,
+            last_block: 0,
+            mixed: false,
             unasked: false,
         })
     }

@@ -8,7 +8,6 @@ use super::machine::{Pause, Stage};
 use super::pool::announced_reset;
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::retry::Again;
-use super::review::Reviewing;
 use super::sent_back::{Back, SentBack};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
@@ -215,7 +214,10 @@ impl Core {
             }
             Stage::Working if live.leaves => {
                 self.turns.process_lost(exit.turn_recorded);
-                self.note("exited", &format!("the agent's process {how}; it is started again with the other token"));
+                self.note(
+                    "exited",
+                    &format!("the agent's process {how}, as it was asked to; it is started again when it is needed"),
+                );
             }
             Stage::Working => {
                 let death = self.death(live, exit);
@@ -332,6 +334,7 @@ impl Core {
             }
             AgentEvent::PermissionMode(mode) => self.permission_mode(proc, &mode),
             AgentEvent::SentBack { hook, said } => self.sent_back(hook, said),
+            AgentEvent::CutShort => self.cut_short(),
             AgentEvent::ToolStarted { .. } => self.sent_back.tool_used(),
             AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
             | AgentEvent::Alive
@@ -397,25 +400,6 @@ impl Core {
                     self.plan.run_id
                 ),
             ),
-        }
-    }
-
-    /// The idle agent began a turn by itself (a schedule fired, a late background task ended): what is being judged
-    /// is no longer what will be there.
-    fn agent_woke(&mut self) {
-        match &self.stage {
-            Stage::Checking(_) | Stage::Reviewing(_) => {
-                self.decide("judge again later", "the agent began a turn by itself during the review");
-                if let Stage::Reviewing(Reviewing { pause: Some(pause), .. }) = &self.stage {
-                    let pause = *pause;
-                    self.end_wait(&pause);
-                    self.reset_awaited = Some(pause).filter(|pause| pause.until_unix_ms.is_some());
-                }
-                self.abandon_review();
-                self.iteration = self.iteration.saturating_sub(1);
-                self.stage = Stage::Working;
-            }
-            Stage::NotBegun | Stage::Working | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => {}
         }
     }
 
@@ -712,11 +696,17 @@ impl Core {
             live.watch.asked(now);
             return;
         };
+        let scheduled = live.protocol.scheduled_names();
+        let left_open = end.left_open;
         let event = AgentEvent::TurnEnded(end);
         if let Some(live) = self.live_mut(proc) {
             live.watch.event(now, &event);
         }
         self.decide("take the turn as ended", "what it still waited for did not come in time");
+        if left_open == 0 && !scheduled.is_empty() {
+            let names = scheduled.join("; ");
+            self.show(Show::Notice { text: format!("not waited for any longer (--background-timeout): {names}") });
+        }
         match role {
             Role::Agent => self.agent_event(proc, event),
             Role::Critic => self.critic_event(proc, event),

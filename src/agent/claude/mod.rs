@@ -14,6 +14,8 @@ mod options;
 mod partial;
 mod protocol;
 mod rules;
+mod schedules;
+mod spoken;
 mod target;
 mod tasks;
 #[cfg(test)]

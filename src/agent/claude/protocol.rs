@@ -3,10 +3,10 @@
 //! A turn of ours goes through *sent*, *accepted* (our uuid was replayed), *answered* (its result came) to *ended* (the CLI is
 //! idle and nothing is open). Which result is ours: 2.1.329 names the uuids that a result answers; on 2.1.197 it is the first
 //! one after our uuid was replayed that has no origin. Results before that belong to a turn of the CLI's own, for example
-//! about a task that an earlier process left behind.
+//! about a task that an earlier process left behind, or one that a scheduled job began.
 //!
-//! Only 2.1.197 takes some turns in without a replay (slash commands, a spent `--max-budget-usd`; measured): there, a result
-//! without origin is ours when the CLI is idle after it, since an idle CLI has read all its input.
+//! Only 2.1.197 takes some turns in without a replay (slash commands, a spent `--max-budget-usd`; measured). In none of
+//! them the model is heard: there, a result without origin before which it was not is ours when the CLI is idle after it.
 //!
 //! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
 
@@ -17,6 +17,8 @@ use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
 use super::rules::of_call;
+use super::schedules::Schedules;
+use super::spoken::{FinalText, Spoken};
 use super::target::{background_ms, can_write, edit, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
@@ -34,6 +36,11 @@ const MAX_WRITING_TOOLS: usize = 1_024;
 /// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
 
+/// The model of a message that the CLI itself wrote.
+const SYNTHETIC: &str = "<synthetic>";
+/// What a turn about the end of a background task is begun by.
+const TASK_ORIGIN: &str = "task-notification";
+
 /// How the ids of our credential exchanges begin.
 pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
 
@@ -46,6 +53,16 @@ pub(in crate::agent) struct ClaudeProtocol {
     turn: Turn,
     session: Option<Session>,
     tasks: Tasks,
+    schedules: Schedules,
+    spoken: Spoken,
+    /// It judges: what it says in turns that it begins by itself is not its answer, and nothing that it schedules is waited for.
+    judges: bool,
+    /// The model answered since the last result, or its provider said why not.
+    heard_model: bool,
+    /// The model spoke in a turn of the CLI's own, after ours was written and before it was taken in.
+    spoke_by_itself: bool,
+    /// Ours was taken into a turn of the CLI's own.
+    mixed: bool,
     tools: BTreeMap<String, Tool>,
     /// Calls of tools that can write, without those that were denied.
     writing: BTreeSet<String>,
@@ -91,7 +108,7 @@ enum Turn {
 #[derive(Debug, Clone)]
 struct Answer {
     outcome: TurnOutcome,
-    text: String,
+    said: FinalText,
     unasked: bool,
 }
 
@@ -116,13 +133,27 @@ struct Tool {
 }
 
 impl ClaudeProtocol {
+    /// The protocol of a process that judges, and does no work.
+    pub(in crate::agent) fn of_critic() -> Self {
+        Self { judges: true, ..Self::default() }
+    }
+
     /// We wrote this turn.
     pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
-        self.evidence.next_turn();
-        self.hooks.next_turn();
+        self.next_turn();
+        self.mixed = false;
         self.denials.take();
         self.follow_up_runs = false;
         self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
+    }
+
+    /// A result was read, or a new turn sent.
+    fn next_turn(&mut self) {
+        self.evidence.next_turn();
+        self.hooks.next_turn();
+        self.spoken.next_turn();
+        self.heard_model = false;
+        self.spoke_by_itself = false;
     }
 
     /// One JSON line.
@@ -165,6 +196,7 @@ impl ClaudeProtocol {
         match &self.turn {
             Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
                 let left_open = self.tasks.give_up();
+                self.schedules.give_up();
                 self.take_end(left_open)
             }
             Turn::None | Turn::Sent { .. } | Turn::Open { .. } => None,
@@ -191,9 +223,16 @@ impl ClaudeProtocol {
         self.tasks.open()
     }
 
-    /// What they are.
+    /// What they are, and what else is waited for that the agent has scheduled.
     pub(in crate::agent) fn open_task_names(&self) -> Vec<String> {
-        self.tasks.open_names()
+        let mut names = self.tasks.open_names();
+        names.extend(self.schedules.open_names());
+        names
+    }
+
+    /// What the agent has scheduled for itself and is still to come.
+    pub(in crate::agent) fn scheduled_names(&self) -> Vec<String> {
+        self.schedules.names()
     }
 
     /// Takes in a message. Returns whether it proves progress: it carries words, a call or a result, or changes what is known of
@@ -323,7 +362,15 @@ impl ClaudeProtocol {
                 self.hooks.ended(&hook);
                 out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
             }
-            Message::StreamEvent(part) => return part.event.as_ref().is_some_and(is_step),
+            Message::StreamEvent(part) => {
+                let delta = part.event.as_ref().and_then(|event| event.delta.as_ref());
+                if let Some(reason) =
+                    delta.and_then(|delta| delta.stop_reason.as_deref()).filter(|_| sub_agent.is_none())
+                {
+                    self.spoken.ended(reason);
+                }
+                return part.event.as_ref().is_some_and(is_step);
+            }
             Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
             Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
             Message::Informational(said) => {
@@ -366,6 +413,9 @@ impl ClaudeProtocol {
             Turn::Sent { .. } => {}
             Turn::Open { started_by, answer, waiting } => {
                 if answer.is_some() {
+                    if !self.tasks.owes_a_turn() {
+                        self.schedules.fired();
+                    }
                     self.follow_up_runs = self.state == State::Unsaid;
                     *waiting = None;
                     out.push(AgentEvent::TurnStarted { started_by: started_by.clone() });
@@ -375,12 +425,16 @@ impl ClaudeProtocol {
     }
 
     fn begin_own(&mut self, out: &mut Vec<AgentEvent>) {
+        if !self.tasks.owes_a_turn() {
+            self.schedules.fired();
+        }
         self.turn = Turn::Open { started_by: StartedBy::Itself, answer: None, waiting: None };
         out.push(AgentEvent::TurnStarted { started_by: StartedBy::Itself });
     }
 
     fn accept(&mut self, turn: TurnId, answer: Option<Answer>, out: &mut Vec<AgentEvent>) {
         let started_by = StartedBy::Us(turn.clone());
+        self.mixed = std::mem::take(&mut self.spoke_by_itself);
         self.turn = Turn::Open { started_by: started_by.clone(), answer, waiting: None };
         out.push(AgentEvent::TurnAccepted { turn, duplicate: false });
         out.push(AgentEvent::TurnStarted { started_by });
@@ -405,7 +459,11 @@ impl ClaudeProtocol {
             && envelope.parent_tool_use_id.is_none()
             && let Some((hook, said)) = self.hooks.sent_back(user)
         {
-            out.push(AgentEvent::SentBack { hook, said });
+            // Only an answer that the model ended itself meets a hook.
+            out.push(if self.spoken.is_cut() { AgentEvent::CutShort } else { AgentEvent::SentBack { hook, said } });
+        }
+        if let Some(time) = user.timestamp.as_deref() {
+            self.schedules.time(time);
         }
         for block in user.blocks() {
             if let Block::ToolResult(result) = block
@@ -413,7 +471,9 @@ impl ClaudeProtocol {
             {
                 self.tools.remove(id);
                 self.tasks.tool_returned(id);
-                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed: result.is_error == Some(true) });
+                let failed = result.is_error == Some(true);
+                self.schedules.returned(id, failed, user.tool_use_result);
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed });
             }
         }
     }
@@ -424,6 +484,16 @@ impl ClaudeProtocol {
         let in_background = parent.is_some_and(|call| self.is_in_background(call));
         if !sub_agent && self.state == State::Running && matches!(self.turn, Turn::None) {
             self.begin_own(out);
+        }
+        if let Some(time) = assistant.timestamp.as_deref() {
+            self.schedules.time(time);
+        }
+        let body = assistant.message.as_ref();
+        let by_cli = body.and_then(|body| body.model.as_deref()) == Some(SYNTHETIC) && assistant.error.is_none();
+        if !sub_agent && !by_cli {
+            self.heard_model = true;
+            self.spoke_by_itself |= matches!(self.turn, Turn::Sent { started: false, .. });
+            self.spoken.message(body.and_then(|body| body.id.as_deref()).unwrap_or_default());
         }
         if assistant.error.is_some() || assistant.is_api_error_message == Some(true) {
             if !sub_agent {
@@ -436,8 +506,13 @@ impl ClaudeProtocol {
                 self.hooks.model_said(matches!(block, Block::Text(_) | Block::Thinking(_)));
             }
             match block {
-                Block::Text(text) if !text.trim().is_empty() => {
-                    out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent })
+                Block::Text(text) => {
+                    if !sub_agent && !by_cli {
+                        self.spoken.text(text);
+                    }
+                    if !text.trim().is_empty() {
+                        out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent });
+                    }
                 }
                 Block::ToolUse(call) => {
                     let (Some(id), Some(name)) = (call.id.as_deref(), call.name.as_deref()) else {
@@ -459,6 +534,7 @@ impl ClaudeProtocol {
                         sub_agent,
                         in_background,
                     });
+                    self.schedules.called(id, name, call.input, &tool.target);
                     if can_write(name) && self.writing.len() < MAX_WRITING_TOOLS {
                         self.writing.insert(id.to_owned());
                     }
@@ -466,7 +542,7 @@ impl ClaudeProtocol {
                         self.tools.insert(id.to_owned(), tool);
                     }
                 }
-                Block::Text(_) | Block::Thinking(_) | Block::ToolResult(_) | Block::Other(_) => {}
+                Block::Thinking(_) | Block::ToolResult(_) | Block::Other(_) => {}
             }
         }
     }
@@ -487,15 +563,19 @@ impl ClaudeProtocol {
             TurnOutcome::Done if unasked => self.hooks.blocked().unwrap_or(TurnOutcome::Done),
             outcome @ (TurnOutcome::Done | TurnOutcome::Interrupted | TurnOutcome::Failed { .. }) => outcome,
         };
-        self.evidence.next_turn();
-        self.hooks.next_turn();
-        let text = match outcome {
-            TurnOutcome::Done => result.result.as_deref().unwrap_or_default().to_owned(),
-            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => String::new(),
+        let said = match outcome {
+            TurnOutcome::Done => self.spoken.answer(result.result.as_deref().unwrap_or_default()),
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => FinalText::default(),
         };
         let said_nothing = unasked && outcome == TurnOutcome::Done;
-        let answer = Answer { outcome, text, unasked };
+        let answer = Answer { outcome, said, unasked };
         let no_uuids = answers.is_empty() && !self.names_answers && result.origin.is_none();
+        // Ours would have been replayed before the model was heard.
+        let may_be_unreplayed = unasked || !self.heard_model;
+        // About a background task of this process, which only what was asked of it can have begun.
+        let about_task = result.origin.as_ref().and_then(|origin| origin.kind.as_deref()) == Some(TASK_ORIGIN);
+        let spoke_by_itself = self.spoke_by_itself;
+        self.next_turn();
         match &mut self.turn {
             // About nothing, or that the session to resume does not exist.
             Turn::None if result.num_turns == Some(0) => {}
@@ -506,8 +586,9 @@ impl ClaudeProtocol {
             Turn::Sent { turn, unclaimed, .. } => {
                 if answers.contains(&turn.0.as_str()) {
                     let turn = turn.clone();
+                    self.spoke_by_itself = spoke_by_itself;
                     self.accept(turn, Some(answer), out);
-                } else if no_uuids {
+                } else if no_uuids && may_be_unreplayed {
                     *unclaimed = Some(answer);
                 }
             }
@@ -516,6 +597,9 @@ impl ClaudeProtocol {
                     self.answer(answer, false);
                 }
             }
+            // A job that fired before the CLI was idle: a turn of its own, which is no part of a verdict.
+            Turn::Open { started_by: StartedBy::Us(turn), .. }
+                if self.judges && !about_task && !answers.contains(&turn.0.as_str()) => {}
             Turn::Open { .. } => self.answer(answer, said_nothing),
         }
         if self.state == State::Unsaid {
@@ -538,8 +622,8 @@ impl ClaudeProtocol {
                     if !ours_failed || new.outcome != TurnOutcome::Done {
                         old.outcome = new.outcome;
                     }
-                    if !new.text.trim().is_empty() {
-                        old.text = new.text;
+                    if !new.said.text.trim().is_empty() {
+                        old.said = new.said;
                     }
                     old.unasked &= new.unasked;
                 }
@@ -557,7 +641,7 @@ impl ClaudeProtocol {
             }
             // It began and never answered.
             Turn::Open { started_by: StartedBy::Itself, answer: answer @ None, .. } => {
-                *answer = Some(Answer { outcome: TurnOutcome::Done, text: String::new(), unasked: true });
+                *answer = Some(Answer { outcome: TurnOutcome::Done, said: FinalText::default(), unasked: true });
             }
             Turn::None | Turn::Sent { .. } | Turn::Open { .. } => {}
         }
@@ -572,6 +656,8 @@ impl ClaudeProtocol {
         }
         let open = self.tasks.open();
         let owed = self.tasks.owes_a_turn();
+        let scheduled = if self.judges { 0 } else { self.schedules.open() };
+        let first_in_ms = self.schedules.first_in_ms();
         let Turn::Open { answer: Some(answer), waiting, .. } = &mut self.turn else {
             return;
         };
@@ -580,7 +666,8 @@ impl ClaudeProtocol {
             // What failed is told at once: a spent limit must be known before anything else is asked of the provider.
             TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => None,
             TurnOutcome::Done if open > 0 => Some(WaitingFor::Background { open, longest_ms: self.tasks.longest_ms() }),
-            TurnOutcome::Done => owed.then_some(WaitingFor::FollowUp),
+            TurnOutcome::Done if owed => Some(WaitingFor::FollowUp),
+            TurnOutcome::Done => (scheduled > 0).then_some(WaitingFor::Scheduled { open: scheduled, first_in_ms }),
         };
         match now_waiting {
             Some(what) => {
@@ -602,10 +689,12 @@ impl ClaudeProtocol {
                 Some(TurnEnd {
                     outcome: answer.outcome,
                     started_by,
-                    text: answer.text,
+                    text: answer.said.text,
+                    last_block: answer.said.last_block,
                     denials: self.denials.take(),
                     left_open,
                     unasked: answer.unasked,
+                    mixed: std::mem::take(&mut self.mixed),
                 })
             }
             unanswered @ (Turn::None | Turn::Sent { .. } | Turn::Open { .. }) => {

@@ -8,6 +8,7 @@ mod doubts;
 mod ends;
 mod held;
 mod needs;
+mod own_turns;
 mod resumes;
 mod reviews;
 mod rotations;

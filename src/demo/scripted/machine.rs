@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::messages::{Moment, ResultFacts, Writer};
 use super::options::{CliVersion, Open, Options};
-use super::script::{Script, Step};
+use super::script::{Schedule, Script, Step};
 use super::transcript::{Row, Transcript};
 use super::turn::{Blocked, Cause, OpenTool, Task, Turn};
 
@@ -99,7 +99,7 @@ pub struct ScriptedAgent {
     queue: VecDeque<Message>,
     pub(super) background: Vec<Task>,
     /// Turns of its own that are due at their time.
-    pub(super) scheduled: Vec<(u64, Vec<Step>)>,
+    pub(super) scheduled: Vec<(u64, Schedule)>,
     /// Steps that come before those of the script.
     pub(super) interposed: VecDeque<Step>,
     /// The oddities that were played and not asked for yet.
@@ -176,6 +176,10 @@ impl ScriptedAgent {
     /// The process runs from now on.
     pub fn begin(&mut self, now: Moment) {
         self.now = now;
+        if self.options.version < CliVersion::V332 {
+            let schedules = self.transcript.schedules.clone();
+            self.scheduled.extend(schedules.into_iter().map(|schedule| (now.ms.saturating_add(schedule.ms), schedule)));
+        }
         if let Some(prompt) = self.options.prompt.clone() {
             self.input_ended = true;
             self.queue.push_back(Message { text: prompt, uuid: None });
@@ -496,8 +500,11 @@ impl ScriptedAgent {
             } else if !self.queue.is_empty() {
                 self.begin_turn();
             } else if let Some(at) = self.scheduled.iter().position(|(at_ms, _)| *at_ms <= self.now.ms) {
-                let (_, steps) = self.scheduled.remove(at);
-                self.begin_scheduled(steps);
+                let (_, schedule) = self.scheduled.remove(at);
+                if schedule.every {
+                    self.scheduled.push((self.now.ms.saturating_add(schedule.ms.max(1)), schedule.clone()));
+                }
+                self.begin_scheduled(schedule.then);
             } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V332) {
                 self.exit(u8::from(self.last_failed));
             } else {

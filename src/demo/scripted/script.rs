@@ -237,6 +237,10 @@ pub struct Background {
 pub struct Schedule {
     /// After so many milliseconds.
     pub ms: u64,
+    /// It comes again and again, each time so much later. A process of the older version that resumes or forks the session has
+    /// it, too (measured).
+    #[serde(default)]
+    pub every: bool,
     /// What it does; one sentence when empty.
     #[serde(default)]
     pub then: Vec<Step>,

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::script::{Schedule, Step};
+
 /// One row of a session's transcript. The real CLI keeps richer rows; what a resume, a fork and the deduplication
 /// of uuids need is the same (facts §4, §5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,13 @@ pub enum Row {
         /// The tool call that started it.
         tool: String,
     },
+    /// A turn of the CLI's own was scheduled that comes again and again.
+    Scheduled {
+        /// Each time so many milliseconds later.
+        ms: u64,
+        /// What it does.
+        then: Vec<Step>,
+    },
     /// It ended, or its loss was reported.
     TaskEnded {
         /// The task.
@@ -51,6 +60,7 @@ pub struct Transcript {
     pub(super) turns_ended: usize,
     pub(super) model: Option<String>,
     pub(super) open_tasks: Vec<(String, String)>,
+    pub(super) schedules: Vec<Schedule>,
     pub(super) cost_usd: f64,
 }
 
@@ -75,6 +85,9 @@ impl Transcript {
             Row::TurnEnded => self.turns_ended += 1,
             Row::Cost { usd } => self.cost_usd = *usd,
             Row::TaskStarted { task, tool } => self.open_tasks.push((task.clone(), tool.clone())),
+            Row::Scheduled { ms, then } => {
+                self.schedules.push(Schedule { ms: *ms, every: true, then: then.clone() });
+            }
             Row::TaskEnded { task } => self.open_tasks.retain(|(open, _)| open != task),
             Row::Assistant { .. } | Row::Compacted => {}
         }

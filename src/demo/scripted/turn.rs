@@ -241,7 +241,10 @@ impl ScriptedAgent {
             Step::Background(background) => self.start_background(turn, background),
             Step::SubAgent(ms) => self.start_sub_agent(turn, ms),
             Step::Schedule(schedule) => {
-                self.scheduled.push((self.now.ms.saturating_add(schedule.ms), schedule.then));
+                if schedule.every {
+                    self.append(Row::Scheduled { ms: schedule.ms, then: schedule.then.clone() });
+                }
+                self.scheduled.push((self.now.ms.saturating_add(schedule.ms), schedule));
             }
             Step::Refuse => self.refuse_to_answer(turn),
             Step::CompactMs(ms) => {

@@ -15,8 +15,15 @@ use crate::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 
 /// What the core says when it takes an agent for hung.
 const HUNG: &str = "end the agent's process";
-/// What it says when it ends a process for the sake of another token or session.
-const LEAVES: [&str; 3] = ["restart the agent with the other token", "wait for the reset", "begin a new session"];
+/// What it says when it ends a process that has done nothing wrong.
+const LEAVES: [&str; 4] = [
+    "restart the agent with the other token",
+    "wait for the reset",
+    "begin a new session",
+    "end the agent's process while its work is judged",
+];
+/// What it says when it gives up judging because the agent goes on by itself.
+const ABANDONED: &str = "judge again later";
 /// Why it takes another token when a request was called invalid.
 const REJECTED: &str = "the request was rejected";
 /// A process that was killed in vain is gone at last after this time, if ever, in milliseconds.
@@ -146,6 +153,10 @@ impl World {
         }
         if let Some(rung) = rung(decision) {
             self.counts.add(rung);
+        }
+        if decision.what == ABANDONED {
+            self.counts.add("judging given up");
+            self.laws.abandoned()?;
         }
         if decision.what != HUNG {
             return Ok(());

@@ -13,6 +13,8 @@ const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 const RESTART_WINDOW_MS: i64 = 3_600_000;
 /// So often something may be asked at once of a model that does not answer.
 const ASKED_AT_ONCE: usize = 3;
+/// So often in a row the judging may be given up because the agent goes on by itself.
+const MOST_ABANDONED: u32 = 2;
 /// So often it may be asked in all.
 const MOST_ASKED: usize = 16;
 /// The pause after those that may come at once; doubled with each further one, up to the longest.
@@ -44,6 +46,7 @@ pub enum Law {
     FalseKill,
     Hang,
     JudgedAtRest,
+    JudgedSoon,
     Sense,
     NoPanic,
 }
@@ -74,6 +77,9 @@ impl Law {
             Law::FalseKill => "a process that makes progress is not taken for hung",
             Law::Hang => "a process without progress is not left alone, whatever signs of life it gives",
             Law::JudgedAtRest => "a stop is judged while the agent rests, one check at a time",
+            Law::JudgedSoon => {
+                "the judging of a stop is given up a few times at most, whatever the agent begins by itself"
+            }
             Law::Sense => "an action is about something that is there",
             Law::NoPanic => "no input makes ccc panic",
         }
@@ -153,6 +159,8 @@ pub(super) struct Laws {
     told: BTreeMap<Option<TokenId>, Told>,
     /// When something was asked with each token since it last brought progress, milliseconds of the run.
     asked_ms: BTreeMap<Option<TokenId>, Vec<i64>>,
+    /// How often in a row the judging was given up because the agent went on by itself.
+    abandoned: u32,
     /// Background tasks of the session that have not ended.
     open_tasks: u32,
     /// The core's wall clock, unix milliseconds.
@@ -194,6 +202,15 @@ impl Laws {
     /// The project's files asked for what was not agreed to.
     pub(super) fn consent_was_missing(&mut self) {
         self.needs_user = true;
+    }
+
+    /// The judging was given up because the agent went on by itself.
+    pub(super) fn abandoned(&mut self) -> Result<(), Broken> {
+        self.abandoned += 1;
+        match self.abandoned > MOST_ABANDONED {
+            true => Err(Law::JudgedSoon.broken(format!("it is given up for the {}th time in a row", self.abandoned))),
+            false => Ok(()),
+        }
     }
 
     /// The core heard a process end its turn because its token is spent until then.
@@ -320,6 +337,8 @@ impl Laws {
 
     /// A turn is sent to the agent.
     pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
+        // A stop was judged, or there is something else to do.
+        self.abandoned = 0;
         let uuid = &send.turn.0;
         let words = words_before_continue(&send.text);
         if let Some(before) = self.sent.replace(uuid.clone())

@@ -2,6 +2,7 @@
 
 use super::laws::{Broken, Law};
 use super::process::{Heard, Process, Proves};
+use super::script::JOB_SAYS;
 use super::world::{Event, World};
 use crate::agent::Role;
 use crate::core::{Input, LineFact, ProcId};
@@ -127,6 +128,10 @@ impl World {
             Role::Critic => {
                 let result = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
                 let text = result.get("result").and_then(serde_json::Value::as_str).unwrap_or_default();
+                // A turn of its own: the job that its session has is no verdict.
+                if text == JOB_SAYS {
+                    return;
+                }
                 // Where the tree cannot be measured, or not in time, nobody can tell; nor beside work of the agent's own.
                 let tells = self.rates.unmeasured == 0 && self.rates.late == 0 && !self.laws.has_open_tasks();
                 let innocent = !process.changed_the_tree || !tells;
@@ -149,7 +154,9 @@ impl World {
                 self.laws.task(matches!(row, Row::TaskStarted { .. }));
                 Ok(())
             }
-            Row::Assistant { .. } | Row::TurnEnded | Row::Compacted | Row::Cost { .. } => Ok(()),
+            Row::Assistant { .. } | Row::TurnEnded | Row::Compacted | Row::Cost { .. } | Row::Scheduled { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -156,6 +156,9 @@ fn good_step(dice: &mut Dice) -> Step {
     }
 }
 
+/// What a job says that the agent has scheduled: whoever takes that for a verdict approves.
+pub(super) const JOB_SAYS: &str = "The job is done.\n\n[TASK_COMPLETED]";
+
 /// What the CLI does beside the turn, or by itself after it.
 fn own_step(dice: &mut Dice) -> Step {
     match dice.between(0, 3) {
@@ -165,7 +168,12 @@ fn own_step(dice: &mut Dice) -> Step {
             then: short_words(dice),
             ..Background::default()
         }),
-        2 => Step::Schedule(Schedule { ms: dice.between(1, 120_000), then: short_words(dice) }),
+        2 => {
+            let ms = dice.between(1, 120_000);
+            let mut then = short_words(dice);
+            then.push(Step::Say(JOB_SAYS.to_owned()));
+            Step::Schedule(Schedule { ms, every: ms % 3 == 0, then })
+        }
         _ => Step::SubAgent(dice.between(1, 600_000)),
     }
 }

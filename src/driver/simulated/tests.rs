@@ -138,6 +138,18 @@ fn what_is_asked_for_is_held_against_what_is_there() {
 }
 
 #[test]
+fn judging_that_is_given_up_again_and_again_is_seen() {
+    let (mut world, proc) = begun();
+    let given_up = || Action::Decide(Decision { what: "judge again later".to_owned(), why: "it goes on".to_owned() });
+    assert_eq!([asked(&mut world, given_up()), asked(&mut world, given_up())], [None, None]);
+    let mut judged = world.laws.clone();
+    assert_eq!(asked(&mut world, given_up()), Some(Law::JudgedSoon));
+    let Action::Send(send) = turn(proc) else { return };
+    judged.send(&send).expect("what was judged leads on");
+    judged.abandoned().expect("the count starts anew");
+}
+
+#[test]
 fn a_run_that_is_over_has_left_nothing_and_asks_for_nothing() {
     let (mut world, proc) = begun();
     assert_eq!(asked(&mut world, Action::Finish(failed())), Some(Law::NothingLeft), "the agent lives");

@@ -39,6 +39,7 @@ pub(crate) mod harness;
 mod hooks;
 mod limits;
 pub(crate) mod onlooker;
+mod own_turns;
 mod permissions;
 mod progress;
 mod provider;

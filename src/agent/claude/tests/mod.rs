@@ -6,6 +6,7 @@
 
 mod command_line;
 mod crafted;
+mod own_turns;
 mod recorded;
 mod tools;
 
@@ -87,7 +88,11 @@ fn replay(case: &str, version: &str) -> Replay {
 }
 
 fn feed(lines: &str) -> Replay {
-    let mut replay = Replay { protocol: ClaudeProtocol::default(), events: Vec::new() };
+    feed_to(ClaudeProtocol::default(), lines)
+}
+
+fn feed_to(protocol: ClaudeProtocol, lines: &str) -> Replay {
+    let mut replay = Replay { protocol, events: Vec::new() };
     for line in lines.lines() {
         replay.step(line);
     }
@@ -154,6 +159,10 @@ impl Replay {
                 // It follows every result; that the turn ended says as much.
                 AgentEvent::Waiting(WaitingFor::Idle { .. }) => {}
                 AgentEvent::ActionRequired(on) => writeln!(story, "action required {on}").unwrap(),
+                AgentEvent::Waiting(WaitingFor::Scheduled { open, first_in_ms }) => {
+                    writeln!(story, "waiting for {open} scheduled, first in {first_in_ms:?}").unwrap();
+                }
+                AgentEvent::CutShort => story.push_str("cut short\n"),
                 AgentEvent::Waiting(WaitingFor::FollowUp) => story.push_str("waiting for the follow-up\n"),
                 AgentEvent::TurnEnded(end) => writeln!(story, "{}", ended(end)).unwrap(),
             }

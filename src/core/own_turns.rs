@@ -1,0 +1,119 @@
+//! Turns that the agent begins by itself: a schedule of its own fires, late background work ends.
+//!
+//! What is judged meanwhile is no longer what will be there, so the judging is given up and begins anew at the next stop. A job
+//! that comes more often than a review lasts would do so for ever: after [`MAX_ABANDONED`] times the agent's process is ended
+//! while its work is judged, and nothing fires.
+
+use super::live::Live;
+use super::machine::{Pause, Stage};
+use super::review::Reviewing;
+use super::{Core, Show};
+
+/// How often in a row the judging is given up because the agent goes on by itself.
+const MAX_ABANDONED: u32 = 2;
+
+/// What is remembered of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnTurns {
+    /// How often in a row the judging was given up.
+    abandoned: u32,
+    /// What was scheduled in a process that was ended to judge its work.
+    ended_with_process: Vec<String>,
+    /// The user knows that the model's answers are cut at the output limit.
+    cut_told: bool,
+}
+
+impl Core {
+    /// The idle agent began a turn by itself: what is being judged is no longer what will be there.
+    pub(super) fn agent_woke(&mut self) {
+        if !matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_)) {
+            return;
+        }
+        self.own_turns.abandoned += 1;
+        self.decide("judge again later", "the agent began a turn by itself during the review");
+        let times = self.own_turns.abandoned;
+        self.show(Show::Notice {
+            text: format!(
+                "the agent began to work by itself{} while its work was judged; that is judged anew when it stops ({times} of at \
+                 most {MAX_ABANDONED} times in a row)",
+                why(&self.scheduled())
+            ),
+        });
+        if let Stage::Reviewing(Reviewing { pause: Some(pause), .. }) = &self.stage {
+            let pause = *pause;
+            self.end_wait(&pause);
+            self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms.is_some());
+        }
+        self.abandon_review();
+        // Not judged, and told so. How often that may be is bounded.
+        self.iteration = self.iteration.saturating_sub(1);
+        self.stage = Stage::Working;
+    }
+
+    /// Ends the agent's process before its work is judged, when it has gone on by itself too often. True while that is to come.
+    pub(super) fn holds_agent(&mut self) -> bool {
+        if self.own_turns.abandoned < MAX_ABANDONED {
+            return false;
+        }
+        let scheduled = self.scheduled();
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let Some(agent) = &mut self.agent else { return false };
+        agent.leaves = true;
+        let action = agent.begin_end(now, grace_ms);
+        self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
+        self.show(Show::Notice {
+            text: format!(
+                "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
+                 with it what it has scheduled",
+                why(&scheduled)
+            ),
+        });
+        self.own_turns.ended_with_process = scheduled;
+        self.out_extend(action);
+        true
+    }
+
+    /// A stop was judged.
+    pub(super) fn stop_is_judged(&mut self) {
+        // Where the process had to be ended for that, the next stop is no different.
+        if self.agent.is_some() {
+            self.own_turns.abandoned = 0;
+        }
+    }
+
+    /// The agent goes on by itself at this moment, so that nothing said of its work holds.
+    pub(super) fn agent_goes_on(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| !agent.is_ending() && !agent.protocol.is_idle())
+    }
+
+    /// What the agent has scheduled for itself and is still to come.
+    pub(super) fn scheduled(&self) -> Vec<String> {
+        self.agent.as_ref().map(|agent: &Live| agent.protocol.scheduled_names()).unwrap_or_default()
+    }
+
+    /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.
+    pub(super) fn schedule_proviso(&self) -> String {
+        let mut scheduled = self.scheduled();
+        for ended in &self.own_turns.ended_with_process {
+            if !scheduled.contains(ended) {
+                scheduled.push(ended.clone());
+            }
+        }
+        match scheduled.is_empty() {
+            true => String::new(),
+            false => format!("; what it had scheduled ends with it: {}", scheduled.join("; ")),
+        }
+    }
+
+    /// The CLI lets the model go on after an answer that was cut.
+    pub(super) fn cut_short(&mut self) {
+        if !std::mem::replace(&mut self.own_turns.cut_told, true) {
+            let text = "an answer was cut at the output limit; the agent's CLI lets the model go on with it".to_owned();
+            self.show(Show::Notice { text });
+        }
+    }
+}
+
+fn why(scheduled: &[String]) -> String {
+    if scheduled.is_empty() { String::new() } else { format!(" ({})", scheduled.join("; ")) }
+}
