@@ -469,7 +469,8 @@ mod tests {
     #[test]
     fn a_scheduled_turn_is_waited_for_until_its_time_and_within_the_limit_for_background_work() {
         // background_ms, tool_ms where the user gave it, how far away it is; how long it is waited for
-        let table: &[(Option<u64>, Option<u64>, Option<u64>, u64)] = &[
+        type Ms = Option<u64>;
+        let table: &[(Ms, Ms, Ms, u64)] = &[
             (None, None, Some(600_000), 630_000),
             (None, None, Some(7_200_001), 0),
             (None, None, None, 900_000),

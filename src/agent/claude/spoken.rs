@@ -87,7 +87,10 @@ impl Spoken {
 mod tests {
     use super::Spoken;
 
-    fn said(messages: &[(&str, &[&str], &str)], result: &str) -> (String, String) {
+    /// Id, text blocks and stop reason.
+    type Said<'a> = (&'a str, &'a [&'a str], &'a str);
+
+    fn said(messages: &[Said<'_>], result: &str) -> (String, String) {
         let mut spoken = Spoken::default();
         for (id, blocks, end) in messages {
             for block in *blocks {
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn all_text_blocks_of_the_last_message_are_the_answer() {
-        let table: &[(&[(&str, &[&str], &str)], &str, &str, &str)] = &[
+        let table: &[(&[Said<'_>], &str, &str, &str)] = &[
             (&[("a", &["one"], "end_turn")], "one", "one", "one"),
             (&[("a", &["one", "two"], "end_turn")], "two", "one\n\ntwo", "two"),
             (&[("a", &["one\n", "two"], "end_turn")], "two", "one\ntwo", "two"),
@@ -121,11 +124,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_at_the_limit_and_went_on_is_one_answer() {
-        let cut: &[(&str, &[&str], &str)] =
-            &[("a", &["Missing: the te"], "max_tokens"), ("b", &["sts.\nAnd", "more"], "end_turn")];
+        let cut: &[Said<'_>] = &[("a", &["Missing: the te"], "max_tokens"), ("b", &["sts.\nAnd", "more"], "end_turn")];
         assert_eq!(said(cut, "more"), ("Missing: the tests.\nAnd\n\nmore".to_owned(), "more".to_owned()));
-        let again: &[(&str, &[&str], &str)] =
-            &[("a", &["1"], "max_tokens"), ("b", &["2"], "max_tokens"), ("c", &["3"], "end_turn")];
+        let again: &[Said<'_>] = &[("a", &["1"], "max_tokens"), ("b", &["2"], "max_tokens"), ("c", &["3"], "end_turn")];
         assert_eq!(said(again, "3"), ("123".to_owned(), "123".to_owned()));
     }
 }

@@ -134,10 +134,8 @@ fn judging_that_the_agent_breaks_off_is_bounded_and_told_and_then_it_is_done_wit
         actions.iter().rev().find_map(|action| if let Action::Spawn(spawn) = action { Some(spawn) } else { None });
     let again = again.expect("the agent is started again with the feedback");
     assert_eq!(again.role, crate::agent::Role::Agent);
-    let verdict = run.shown.iter().rev().find_map(|show| match show {
-        Show::Verdict { iteration, .. } => Some(*iteration),
-        _ => None,
-    });
+    let iteration = |show: &Show| if let Show::Verdict { iteration, .. } = show { Some(*iteration) } else { None };
+    let verdict = run.shown.iter().rev().find_map(iteration);
     assert_eq!(verdict, Some(1), "what was not judged is no iteration");
 }
 

@@ -172,7 +172,7 @@ fn own_step(dice: &mut Dice) -> Step {
             let ms = dice.between(1, 120_000);
             let mut then = short_words(dice);
             then.push(Step::Say(JOB_SAYS.to_owned()));
-            Step::Schedule(Schedule { ms, every: ms % 3 == 0, then })
+            Step::Schedule(Schedule { ms, every: ms.is_multiple_of(3), then })
         }
         _ => Step::SubAgent(dice.between(1, 600_000)),
     }

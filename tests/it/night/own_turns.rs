@@ -58,7 +58,7 @@ on_both! {
         // The next minute that is not so near that the CLI takes it for past. At :00 and :30 a job may come early.
         let mut at = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC) + jiff::Span::new().seconds(75);
         if at.minute() % 30 == 0 {
-            at = at + jiff::Span::new().minutes(1);
+            at += jiff::Span::new().minutes(1);
         }
         let at = at - jiff::Span::new().seconds(15);
         let cron = format!("{} {} {} {} *", at.minute(), at.hour(), at.day(), at.month());
