@@ -37,6 +37,7 @@ pub struct Layer {
     pub tool_timeout: Option<Span>,
     /// How long work that the agent left running in the background is waited for when its turn is over. Without it: `tool_timeout`
     /// where that is given, else what the agent itself gives the work (Claude Code: 30m for a command), at least 15m.
+    /// A turn that the agent has scheduled for itself is waited for within the same limit (2h without it).
     pub background_timeout: Option<Span>,
     /// How long each step of ending a process may take before the next, harder one (3s).
     pub grace: Option<Span>,

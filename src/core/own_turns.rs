@@ -19,6 +19,8 @@ pub(super) struct OwnTurns {
     abandoned: u32,
     /// What was scheduled in a process that was ended to judge its work.
     ended_with_process: Vec<String>,
+    /// The user knows that it is ended.
+    held_told: bool,
     /// The user knows that the model's answers are cut at the output limit.
     cut_told: bool,
 }
@@ -61,13 +63,16 @@ impl Core {
         agent.leaves = true;
         let action = agent.begin_end(now, grace_ms);
         self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
-        self.show(Show::Notice {
-            text: format!(
-                "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
-                 with it what it has scheduled",
-                why(&scheduled)
-            ),
-        });
+        let told = std::mem::replace(&mut self.own_turns.held_told, true);
+        if !told || self.own_turns.ended_with_process != scheduled {
+            self.show(Show::Notice {
+                text: format!(
+                    "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
+                     with it what it has scheduled",
+                    why(&scheduled)
+                ),
+            });
+        }
         self.own_turns.ended_with_process = scheduled;
         self.out_extend(action);
         true

@@ -522,7 +522,9 @@ impl Core {
             self.critic_failed("it works by itself again and again (a scheduled job of the agent's session)");
             return;
         }
-        self.note("critic", "a turn that it began by itself is over; it is no verdict");
+        let text =
+            "the critic's process began a turn by itself (a scheduled job of the agent's session); it is no verdict";
+        self.show(Show::Notice { text: text.to_owned() });
     }
 
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {

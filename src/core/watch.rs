@@ -124,6 +124,8 @@ pub(super) struct Watch {
     last_progress: Tick,
     /// The last line, of whatever kind.
     last_line: Tick,
+    /// When the turn was first left with a turn that the agent has scheduled. One may schedule the next, for ever.
+    armed_since: Option<Tick>,
     /// Open tool calls that the turn waits for.
     tools: OpenCalls,
     /// Hooks of the user's that run, by id: their names.
@@ -142,6 +144,7 @@ impl Watch {
             begun: false,
             last_progress: now,
             last_line: now,
+            armed_since: None,
             tools: OpenCalls::default(),
             hooks: BTreeMap::new(),
             told_ms: 0,
@@ -152,6 +155,7 @@ impl Watch {
     /// A turn was written to it.
     pub(super) fn asked(&mut self, now: Tick) {
         self.doing = if self.spoke { Doing::Model } else { Doing::Starting { since: now } };
+        self.armed_since = None;
         self.moved(now);
     }
 
@@ -233,10 +237,14 @@ impl Watch {
                 } else {
                     now
                 };
+                if matches!(for_, WaitingFor::Scheduled { .. }) {
+                    self.armed_since = self.armed_since.or(Some(now));
+                }
                 self.doing = Doing::Waiting { for_: *for_, since };
             }
             AgentEvent::TurnEnded(_) => {
                 self.doing = Doing::Idle;
+                self.armed_since = None;
                 self.tools.clear();
                 self.hooks.clear();
             }
@@ -268,10 +276,12 @@ impl Watch {
         background_ms.unwrap_or(own_ms.max(tool_ms))
     }
 
-    /// How long a scheduled turn is waited for. One that is known to come later than it would be is not waited for at all.
-    fn schedule_limit_ms(&self, first_in_ms: Option<u64>) -> u64 {
+    /// How long a scheduled turn is waited for from then on. One that is known to come later than it would be is not waited for at
+    /// all. The limit is for all that come one after the other.
+    fn schedule_limit_ms(&self, since: Tick, first_in_ms: Option<u64>) -> u64 {
         let Timeouts { tool_ms, tool_given, background_ms, .. } = self.limits;
         let most_ms = background_ms.or(tool_given.then_some(tool_ms)).unwrap_or(LONGEST_SCHEDULE_MS);
+        let most_ms = most_ms.saturating_sub(since.ms_since(self.armed_since.unwrap_or(since)));
         match first_in_ms {
             Some(in_ms) if in_ms > most_ms => 0,
             Some(in_ms) => in_ms.saturating_add(SCHEDULE_SLACK_MS).min(most_ms),
@@ -292,7 +302,7 @@ impl Watch {
                 since.plus_ms(self.background_limit_ms(*longest_ms))
             }
             Doing::Waiting { for_: WaitingFor::Scheduled { first_in_ms, .. }, since } => {
-                since.plus_ms(self.schedule_limit_ms(*first_in_ms))
+                since.plus_ms(self.schedule_limit_ms(*since, *first_in_ms))
             }
             Doing::Waiting { for_: WaitingFor::FollowUp | WaitingFor::Idle { .. }, since } => {
                 since.plus_ms(FOLLOW_UP_MS)
@@ -497,6 +507,25 @@ mod tests {
             assert_eq!(awaited.what, "what the agent has scheduled for itself (a wake-up (CI))");
             assert_eq!((awaited.since, awaited.then), (now, Then::Judged));
         }
+    }
+
+    #[test]
+    fn scheduled_turns_that_schedule_the_next_one_are_waited_for_within_one_limit() {
+        let mut watch = Watch::new(Tick::ZERO, Timeouts { background_ms: Some(1_000_000), ..LIMITS });
+        let armed = AgentEvent::Waiting(WaitingFor::Scheduled { open: 1, first_in_ms: Some(300_000) });
+        let mut now = Tick::ZERO;
+        let mut waited = Vec::new();
+        watch.asked(now);
+        for _ in 0..4 {
+            watch.event(now, &armed);
+            waited.push(watch.deadline().map(|until| until.ms_since(now)));
+            now = now.plus_ms(300_000);
+            watch.event(now, &AgentEvent::TurnStarted { started_by: StartedBy::Itself });
+        }
+        assert_eq!(waited, [Some(330_000), Some(330_000), Some(330_000), Some(0)]);
+        watch.asked(now);
+        watch.event(now, &armed);
+        assert_eq!(watch.deadline(), Some(now.plus_ms(330_000)), "what was asked anew has its own time");
     }
 
     fn tool(id: &str, timeout_ms: Option<u64>) -> AgentEvent {

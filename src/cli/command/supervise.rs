@@ -93,7 +93,8 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "TIME")]
     pub tool_timeout: Option<Span>,
 
-    /// How long work that the agent left running in the background is waited for after its turn [what the agent gives it].
+    /// How long work that the agent left running in the background, or has scheduled, is waited for after its turn [what the agent
+    /// gives it].
     #[arg(long, value_name = "TIME")]
     pub background_timeout: Option<Span>,
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::laws::{Broken, Law};
+use super::laws::{Broken, Law, Laws};
 use super::process::Process;
 use super::world::{Event, World};
 use super::{Night, SharedTrace, Simulator, guarded, is_long, watched};
@@ -142,11 +142,15 @@ fn judging_that_is_given_up_again_and_again_is_seen() {
     let (mut world, proc) = begun();
     let given_up = || Action::Decide(Decision { what: "judge again later".to_owned(), why: "it goes on".to_owned() });
     assert_eq!([asked(&mut world, given_up()), asked(&mut world, given_up())], [None, None]);
-    let mut judged = world.laws.clone();
     assert_eq!(asked(&mut world, given_up()), Some(Law::JudgedSoon));
+
+    let mut judged = Laws::default();
     let Action::Send(send) = turn(proc) else { return };
-    judged.send(&send).expect("what was judged leads on");
-    judged.abandoned().expect("the count starts anew");
+    for _ in 0..2 {
+        judged.abandoned().expect("once");
+        judged.abandoned().expect("twice");
+        judged.send(&send).expect("what was judged leads on, and the count starts anew");
+    }
 }
 
 #[test]
