@@ -12,6 +12,9 @@ use super::{Core, Show};
 /// How often in a row the judging is given up because the agent goes on by itself.
 const MAX_ABANDONED: u32 = 2;
 
+/// Scheduled turns that ended with their process and are named in the outcome.
+const MAX_ENDED: usize = 20;
+
 /// What is remembered of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnTurns {
@@ -64,7 +67,9 @@ impl Core {
         let action = agent.begin_end(now, grace_ms);
         self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
         let told = std::mem::replace(&mut self.own_turns.held_told, true);
-        if !told || self.own_turns.ended_with_process != scheduled {
+        let known = &self.own_turns.ended_with_process;
+        let new: Vec<String> = scheduled.iter().filter(|name| !known.contains(*name)).cloned().collect();
+        if !told || !new.is_empty() {
             self.show(Show::Notice {
                 text: format!(
                     "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
@@ -73,7 +78,8 @@ impl Core {
                 ),
             });
         }
-        self.own_turns.ended_with_process = scheduled;
+        self.own_turns.ended_with_process.extend(new);
+        self.own_turns.ended_with_process.truncate(MAX_ENDED);
         self.out_extend(action);
         true
     }
