@@ -127,6 +127,7 @@ pub(crate) fn play(
                 | Action::Answer { .. }
                 | Action::CancelForm { .. }
                 | Action::Refuse { .. }
+                | Action::AskCost { .. }
                 | Action::SetPermissionMode { .. }
                 | Action::Signal { .. }
                 | Action::KillTree { .. }

@@ -144,6 +144,17 @@ impl AgentKind {
         }
     }
 
+    /// The question what the process has cost so far as bytes for stdin, one line with its end. The first of a process has the
+    /// number 1 and is asked before it is given a turn. Answered by [`AgentEvent::CostAnswered`].
+    #[must_use]
+    pub fn encode_cost_question(self, number: u32) -> Vec<u8> {
+        match self {
+            AgentKind::ClaudeCode => {
+                encode::get_session_cost(&format!("{}{number}", claude::COST_REQUEST)).into_bytes()
+            }
+        }
+    }
+
     /// The request to work in another permission mode from now on, as bytes for stdin, one line with its end. When it is so,
     /// [`AgentEvent::PermissionMode`] tells.
     #[must_use]

@@ -111,8 +111,10 @@ pub enum AgentEvent {
     RetryAnnounced { attempt: u32, max_attempts: u32, delay_ms: u64, status: Option<u16> },
     /// It is compacting its context (`true`) or has finished doing so.
     Compacting(bool),
-    /// Cost of this process so far.
+    /// Cost of this process so far, told with the result of a turn.
     Cost { process_usd: f64 },
+    /// The answer to a question about the cost of this process so far, rounded to cents; `None` when it tells none.
+    CostAnswered { process_usd: Option<f64> },
     /// The turn was answered, but something is still armed.
     Waiting(WaitingFor),
     /// The turn is over and the agent is idle: a stop.

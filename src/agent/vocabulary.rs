@@ -12,6 +12,8 @@ pub(crate) struct Vocabulary {
     pub(crate) words: &'static [&'static str],
     /// Pieces of text that are kept within any text.
     pub(crate) phrases: Vec<&'static str>,
+    /// How much of the beginning of a line is kept, in bytes.
+    pub(crate) kept_bytes: Option<fn(&str) -> usize>,
     /// Whether an argument is the name of one of its options.
     pub(crate) is_option: Option<fn(&str) -> bool>,
 }

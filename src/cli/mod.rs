@@ -18,6 +18,7 @@ mod dispatch;
 mod error;
 mod exit;
 mod left;
+mod lifted;
 mod misuse;
 mod printer;
 mod recording;

@@ -20,6 +20,8 @@ pub enum Action {
     CancelForm { proc: ProcId, request_id: String },
     /// Answer a question that ccc does not know: with an error that says why.
     Refuse { proc: ProcId, request_id: String, why: String },
+    /// Ask the process what it has cost so far; it answers in its own protocol. The first question of a process has the number 1.
+    AskCost { proc: ProcId, number: u32 },
     /// Change the permission mode of the process.
     SetPermissionMode { proc: ProcId, mode: String },
     /// Close its stdin: an idle agent exits by itself.

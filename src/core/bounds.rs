@@ -24,7 +24,8 @@ impl Core {
         self.plan.budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) == 0)
     }
 
-    /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first.
+    /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first. Time, and the cost of
+    /// a turn that goes on ([`super::spending`]), are looked at besides.
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
         Some(match budgets.spent(self.iteration, self.now.as_ms(), cost_usd) {

@@ -3,6 +3,7 @@
 use super::exchange::{Proof, Swap};
 use super::flood::{FLOOD_GRACE_MS, Flood};
 use super::ladder::{Ladder, Rung};
+use super::spending::CostQuestions;
 use super::watch::{Awaited, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
 use crate::agent::{AgentKind, Protocol, Role};
@@ -44,6 +45,8 @@ pub(super) struct Live {
     pub(super) noisy: bool,
     /// How many lines it writes.
     pub(super) flood: Flood,
+    /// What it was asked about its cost.
+    pub(super) cost_questions: CostQuestions,
 }
 
 impl Live {
@@ -63,6 +66,7 @@ impl Live {
             hung: None,
             noisy: false,
             flood: Flood::default(),
+            cost_questions: CostQuestions::default(),
         }
     }
 

@@ -107,6 +107,9 @@ pub struct Core {
     pub(super) runnable_checks: BTreeSet<String>,
     /// What the run needs to go on, now that it ends.
     pub(super) needs: Option<Needs>,
+    /// What the run had cost when the present turn was first said, and which that is.
+    pub(super) turn_from_usd: f64,
+    pub(super) costed_turn: Option<TurnId>,
 }
 
 /// What is known about the agent's session.
@@ -211,6 +214,8 @@ impl Core {
             tried: Tried::default(),
             runnable_checks: BTreeSet::new(),
             needs: None,
+            turn_from_usd: 0.0,
+            costed_turn: None,
         }
     }
 
@@ -273,6 +278,7 @@ impl Core {
         deadlines.extend(self.agent.iter().chain(&self.critics).filter_map(Live::tell_at));
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
         deadlines.extend(self.token_deadline());
+        deadlines.extend(self.cost_deadline());
         match &self.stage {
             Stage::Working => {
                 if self.agent.is_none() && !self.is_choosing() {
@@ -573,6 +579,7 @@ impl Core {
         self.tell_of_waits();
         self.measure_overdue();
         self.tokens_elapsed();
+        self.ask_costs_due();
         if self.time_deadline().is_some_and(|deadline| self.now >= deadline) {
             match self.stage {
                 Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, self.time_spent()),
@@ -808,12 +815,14 @@ impl Core {
                     target: target.clone(),
                     edit: edit.clone(),
                 });
+                self.cost_moves(proc);
             }
             AgentEvent::ToolEnded { id, failed } => {
                 if role == Role::Agent {
                     self.writes.ended(id, *failed);
                 }
-                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed })
+                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed });
+                self.cost_moves(proc);
             }
             AgentEvent::Denied(denial) => {
                 self.show(Show::Denied { role, tool: denial.tool.clone(), target: denial.target.clone() });
@@ -827,15 +836,16 @@ impl Core {
                 self.retry_with_token(proc, *status);
             }
             AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
-            AgentEvent::Cost { process_usd } => {
-                if self.tally.cost(proc, *process_usd) {
-                    let usd = self.tally.cost_usd();
-                    self.show(Show::Cost { usd });
-                }
-            }
+            AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
+            AgentEvent::CostAnswered { process_usd } => self.cost_answered(proc, *process_usd),
             AgentEvent::Limit(limit) => self.windows_told(proc, limit),
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
+            AgentEvent::SentBack { .. } | AgentEvent::Compacting(false) => self.cost_moves(proc),
+            AgentEvent::TurnEnded(_) | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. }) => {
+                self.cost_is_settled(proc);
+            }
             AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
+                self.cost_is_settled(proc);
                 let now = self.now;
                 let show = self.live_mut(proc).filter(|live| live.deadline() > Some(now));
                 let show = show.and_then(|live| live.show_awaited(now));
@@ -848,13 +858,10 @@ impl Core {
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::HookStarted { .. }
             | AgentEvent::HookEnded { .. }
-            | AgentEvent::SentBack { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
-            | AgentEvent::Compacting(_)
-            | AgentEvent::ActionRequired(_)
-            | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. })
-            | AgentEvent::TurnEnded(_) => {}
+            | AgentEvent::Compacting(true)
+            | AgentEvent::ActionRequired(_) => {}
         }
     }
 

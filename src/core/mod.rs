@@ -40,6 +40,7 @@ mod review;
 mod rotation;
 mod sent_back;
 pub(crate) mod shell;
+mod spending;
 mod tick;
 mod token;
 mod verdict;

@@ -66,6 +66,15 @@ pub(super) struct Reviewing {
     too_long: bool,
     /// Turns that the critic has begun by itself.
     own_turns: u32,
+    /// What the run had cost when it began.
+    pub(super) from_usd: f64,
+}
+
+impl Reviewing {
+    /// The critic has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer.is_some()
+    }
 }
 
 impl Core {
@@ -291,13 +300,14 @@ impl Core {
             unusable: None,
             too_long: false,
             own_turns: 0,
+            from_usd: self.spent_usd(),
         });
         self.start_critic();
     }
 
     /// Starts a critic for the present review, with the token in use.
     fn start_critic(&mut self) {
-        if !self.token_for_start() {
+        if self.end_overspent_review() || !self.token_for_start() {
             return;
         }
         match self.may_ask_again() {

@@ -255,7 +255,8 @@ impl Watch {
             | AgentEvent::PermissionMode(_)
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
-            | AgentEvent::Cost { .. } => {}
+            | AgentEvent::Cost { .. }
+            | AgentEvent::CostAnswered { .. } => {}
         }
     }
 

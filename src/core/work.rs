@@ -12,7 +12,7 @@ use super::sent_back::{Back, SentBack};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
-    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
+    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
 };
 
 /// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
@@ -60,6 +60,12 @@ impl Core {
         if turn.delivery != Delivery::Queued {
             return;
         }
+        let goes_on = matches!(turn.kind, TurnKind::Continue | TurnKind::Compact);
+        // The turn before was broken off: no verdict comes between, after which the bound is looked at.
+        if let Some(spent) = self.overspent_since(self.turn_from_usd).filter(|_| goes_on) {
+            self.close(Outcome::Budget, &format!("{spent}; the turn had been broken off"));
+            return;
+        }
         let ready = match idle {
             None => self.now >= self.agent_not_before && self.token_for_start(),
             Some(proc) => self.has_token(proc),
@@ -84,6 +90,10 @@ impl Core {
             None => self.spawn_agent(),
             Some(proc) => {
                 self.turn_is_asked();
+                if !goes_on && self.costed_turn.as_ref() != Some(&turn.id) {
+                    self.turn_from_usd = self.spent_usd();
+                    self.costed_turn = Some(turn.id.clone());
+                }
                 self.is_asked(proc);
                 self.turns.sent(proc);
                 let now = self.now;
@@ -140,6 +150,7 @@ impl Core {
                 if live.life == Life::Starting {
                     live.life = Life::Running;
                 }
+                self.ask_first_cost(proc);
                 self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
             }
             None => self.ignored(&format!("the start of process {proc}, which nobody wants any more")),
@@ -350,6 +361,7 @@ impl Core {
             | AgentEvent::Compacting(_)
             | AgentEvent::ActionRequired(_)
             | AgentEvent::Cost { .. }
+            | AgentEvent::CostAnswered { .. }
             | AgentEvent::Waiting(_) => {}
         }
     }

@@ -58,6 +58,10 @@ impl World {
                 let line = self.core.plan().agent.encode_refusal(&request_id, &why);
                 self.write(proc, line, at_once);
             }
+            Action::AskCost { proc, number } => {
+                let line = self.core.plan().agent.encode_cost_question(number);
+                self.write(proc, line, at_once);
+            }
             Action::SetPermissionMode { proc, mode } => {
                 let line = self.core.plan().agent.encode_permission_mode(&format!("mode-{proc}"), &mode);
                 self.write(proc, line, at_once);

@@ -368,6 +368,7 @@ pub fn action_kind(action: &Action) -> &'static str {
         Action::Answer { .. } => "answer",
         Action::CancelForm { .. } => "cancel_form",
         Action::Refuse { .. } => "refuse",
+        Action::AskCost { .. } => "ask_cost",
         Action::SetPermissionMode { .. } => "set_permission_mode",
         Action::CloseStdin { .. } => "close_stdin",
         Action::Signal { .. } => "signal",

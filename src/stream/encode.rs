@@ -94,6 +94,12 @@ pub fn get_usage(request_id: &str) -> Line {
     control_request(request_id, "get_usage", &[])
 }
 
+/// Asks what the session has cost.
+#[must_use]
+pub fn get_session_cost(request_id: &str) -> Line {
+    control_request(request_id, "get_session_cost", &[])
+}
+
 /// Takes back a user message that is still queued.
 #[must_use]
 pub fn cancel_async_message(request_id: &str, message_uuid: &str) -> Line {

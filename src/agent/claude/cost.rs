@@ -1,26 +1,116 @@
+//! What one process has cost: by its results, and in the middle of a turn by its own answer to a question.
+
 use crate::stream::message::TurnResult;
 
-/// What one process has cost. 2.1.329 counts on from the session's cost on resume *and fork*, so its `total_cost_usd` is not the
-/// process's (measured); there, the sums since the last result are added up.
+/// How the ids of our questions about the cost begin; the number of the question follows.
+pub(in crate::agent) const COST_REQUEST: &str = "cost-";
+/// The first question is asked before the process was given anything: its answer is what the session had cost before.
+const FIRST_QUESTION: u32 = 1;
+/// The words before the amount are no longer than this, in bytes.
+const LEAD_BYTES: usize = 24;
+
+/// What one process has cost. CLIs since 2.1.329 count on from the session's cost on resume *and fork*, so neither their
+/// `total_cost_usd` nor their answer to a question is the process's (measured on 2.1.332): of results the sums since the last one
+/// are added up, and from an answer that to the first question is taken away. 2.1.197 begins at zero.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
-    process_usd: f64,
+    /// By the results.
+    settled_usd: f64,
     by_parts: bool,
+    /// What the session had cost when the process began.
+    before_usd: Option<f64>,
+    /// What was told last.
+    told_usd: f64,
 }
 
 impl Cost {
-    /// A result came. Returns the new sum when it grew.
+    /// A result came. Returns the new sum when it is another one.
     pub(super) fn count(&mut self, result: &TurnResult<'_>) -> Option<f64> {
-        let before = self.process_usd;
+        let before = self.settled_usd;
         if let Some(parts) = result.model_usage_since_last_result {
             let sum: f64 = parts.members().filter_map(|(_, usage)| usage.member("costUSD")?.f64()).sum();
-            self.process_usd = if self.by_parts { before + sum } else { sum };
+            self.settled_usd = if self.by_parts { before + sum } else { sum };
             self.by_parts = true;
         } else if let Some(total) = result.total_cost_usd
             && !self.by_parts
         {
-            self.process_usd = total;
+            self.settled_usd = total;
         }
-        (self.process_usd > before).then_some(self.process_usd)
+        // An answer is rounded, and so may have told a little more.
+        let changed = self.settled_usd > before;
+        if changed {
+            self.told_usd = self.settled_usd;
+        }
+        changed.then_some(self.settled_usd)
+    }
+
+    /// The question of this number was answered with this text, if with any. Returns what the process has cost, when it tells.
+    pub(super) fn answered(&mut self, number: u32, text: Option<&str>) -> Option<f64> {
+        let (_, session_usd) = amount(text?)?;
+        if number == FIRST_QUESTION {
+            self.before_usd = Some(session_usd);
+            return None;
+        }
+        let since_usd = session_usd - self.before_usd?;
+        self.told_usd = self.told_usd.max(since_usd);
+        Some(self.told_usd)
+    }
+}
+
+/// How much of the beginning of a text is the CLI's line about the cost (`Estimated cost:        $1.20`, on 2.1.197 `Total cost:`),
+/// in bytes, and its amount. The CLI has no field for it that costs nothing to ask for: `get_usage` has one, and reads a week of
+/// transcripts and asks the provider besides. It rounds to cents above half a dollar.
+fn amount(text: &str) -> Option<(usize, f64)> {
+    let (lead, figure) = text.split_once('$')?;
+    let label = lead.strip_suffix("cost:").or_else(|| lead.trim_end_matches(' ').strip_suffix("cost:"))?;
+    let is_label = |byte: u8| byte.is_ascii_alphabetic() || byte == b' ';
+    if lead.len() > LEAD_BYTES || !label.bytes().all(is_label) {
+        return None;
+    }
+    let length = figure.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',')).count();
+    let usd: f64 = figure.get(..length)?.replace(',', "").parse().ok()?;
+    usd.is_finite().then_some((lead.len() + 1 + length, usd))
+}
+
+/// How much of the beginning of a line is the CLI's about the cost, in bytes.
+pub(in crate::agent) fn cost_line_bytes(line: &str) -> usize {
+    amount(line).map_or(0, |(bytes, _)| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cost, amount};
+
+    #[test]
+    fn the_amount_is_that_of_the_clis_own_line() {
+        let usd = |text: &str| amount(text).map(|(_, usd)| usd);
+        for (text, expected) in [
+            ("Estimated cost:        $1.20\nTotal duration (API):  0s", Some(1.2)),
+            ("Total cost:            $0.0123\nTotal duration (API):  0s", Some(0.0123)),
+            ("Total cost:            $1,234.50 (costs may be inaccurate)", Some(1_234.5)),
+            ("Estimated cost: $0.0000", Some(0.0)),
+            ("Total duration: 3s\nTotal cost: $1.20", None),
+            ("The work of a night at a cost: $5", None),
+            ("cost $5", None),
+            ("Total cost: $", None),
+            ("Total cost: $.", None),
+            ("Total cost: 5", None),
+            ("", None),
+        ] {
+            assert_eq!(usd(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_tells_the_process_and_not_the_session_and_never_less_than_a_result() {
+        let line = |usd: f64| format!("Estimated cost:        ${usd:.2}\nTotal duration (API):  0s");
+        let mut cost = Cost::default();
+        assert_eq!(cost.answered(2, Some(&line(4.0))), None, "what came before is not known");
+        assert_eq!(cost.answered(1, Some(&line(3.6))), None, "the session's until now");
+        let told = cost.answered(2, Some(&line(4.8))).expect("a cost");
+        assert!((told - 1.2).abs() < 1e-9, "{told}");
+        assert_eq!(cost.answered(3, Some("no figure")), None);
+        assert_eq!(cost.answered(3, None), None);
+        assert_eq!(cost.answered(4, Some(&line(0.0))), Some(told), "a session that counts anew takes nothing back");
     }
 }

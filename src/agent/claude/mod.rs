@@ -25,6 +25,7 @@ mod vocabulary;
 mod wording;
 
 pub(super) use amend::{amended, merged};
+pub(super) use cost::COST_REQUEST;
 pub(super) use exit::cause as exit_cause;
 pub(super) use launch::{has_prompt_snapshot, hookless_settings, launch, user_args};
 pub(super) use noise::says_nothing;

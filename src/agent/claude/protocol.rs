@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cost::Cost;
+use super::cost::{COST_REQUEST, Cost};
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
@@ -240,8 +240,9 @@ impl ClaudeProtocol {
     fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
         let before = out.len();
         let carries = self.take_in(envelope, out);
-        // A limit is told again with each reply of the provider's, whose pieces follow.
-        carries || out.iter().skip(before).any(|event| !matches!(event, AgentEvent::Limit(_)))
+        // A limit is told again with each reply of the provider's, whose pieces follow; the cost, because we have asked.
+        let proves = |event: &AgentEvent| !matches!(event, AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. });
+        carries || out.iter().skip(before).any(proves)
     }
 
     /// Returns whether the message proves progress by itself; where it yields events, these do.
@@ -343,6 +344,13 @@ impl ClaudeProtocol {
                     // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
                     let taken = response.applied().is_none_or(|applied| !applied.is_empty());
                     out.push(AgentEvent::CredentialAnswered { applied: response.is_success() && taken });
+                }
+                let question =
+                    response.request_id.as_deref().and_then(|id| id.strip_prefix(COST_REQUEST)?.parse().ok());
+                if let Some(number) = question {
+                    let text = response.response.and_then(|body| body.member("text")).and_then(Raw::text);
+                    let process_usd = self.cost.answered(number, text.as_deref());
+                    out.push(AgentEvent::CostAnswered { process_usd });
                 }
             }
             Message::ControlRequest(request) => {

@@ -1,7 +1,7 @@
 //! The CLI's own words, as its messages of all known versions hold them (`fixtures/streams/`), and all that this adapter
 //! compares a text with.
 
-use super::{exit, hooks, options, protocol, rules, target};
+use super::{cost, exit, hooks, options, protocol, rules, target};
 use crate::agent::Vocabulary;
 
 /// Members of its messages, of its tools' inputs and of what a hook answers.
@@ -118,13 +118,14 @@ pub(in crate::agent) fn vocabulary() -> Vocabulary {
         exit::SESSION_UNKNOWN,
         exit::MESSAGE_UNREADABLE,
     ];
-    let others = [hooks::REPEATED_PROMPT.trim_start(), protocol::CREDENTIAL_REQUEST];
+    let others = [hooks::REPEATED_PROMPT.trim_start(), protocol::CREDENTIAL_REQUEST, cost::COST_REQUEST];
     Vocabulary {
         members: MEMBERS,
         values: VALUES,
         tools: [TOOLS, target::READING_TOOLS].concat(),
         words: rules::DO_MANY_THINGS,
         phrases: [exit::BAD_USAGE, &complaints, PIECES, &others].concat(),
+        kept_bytes: Some(cost::cost_line_bytes),
         is_option: Some(options::is_known),
     }
 }

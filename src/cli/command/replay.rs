@@ -199,6 +199,7 @@ pub(in crate::cli) fn pieces(
         | Action::Answer { .. }
         | Action::CancelForm { .. }
         | Action::Refuse { .. }
+        | Action::AskCost { .. }
         | Action::SetPermissionMode { .. }
         | Action::CloseStdin { .. }
         | Action::Signal { .. }

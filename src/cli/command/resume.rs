@@ -10,7 +10,7 @@ use super::supervise::{self, PlanParts, hand_over_flag};
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Continuation, Night, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
 use crate::config::{
     BudgetsLayer, CheckEntry, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until,
     Warning, overlay, prompt, resolve,
@@ -242,12 +242,9 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
-    let tokens = RunTokens::new(
-        gathered.pool,
-        state,
-        plan.rotate_at,
-        Some(credentials::ask(context, &project, &settings.usage)?),
-    );
+    let ask = credentials::ask(context, &project, &settings.usage)?;
+    lifted::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
+    let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     if here != Path::new(&plan.cwd) {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));

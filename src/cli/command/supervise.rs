@@ -11,7 +11,7 @@ use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -285,11 +285,13 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
+    let ask = credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?;
+    lifted::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
     let tokens = RunTokens::new(
         prepared.tokens.pool,
         &context.dirs()?.state,
         prepared.resolved.settings.rotate_at.share(),
-        Some(credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?),
+        Some(ask),
     );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();

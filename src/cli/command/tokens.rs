@@ -198,7 +198,7 @@ pub(super) fn usage(settings: &Settings, shared: SharedTokens, context: &Context
 }
 
 /// Asks about all of them, several at the same time; the answers are in the order of the credentials.
-pub(super) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
+pub(in crate::cli) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
     let mut answers = Vec::with_capacity(credentials.len());
     for some in credentials.chunks(ASKED_AT_ONCE) {
         thread::scope(|scope| {

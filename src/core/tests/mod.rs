@@ -12,6 +12,7 @@ mod own_turns;
 mod resumes;
 mod reviews;
 mod rotations;
+mod spending;
 mod turns;
 mod watched;
 

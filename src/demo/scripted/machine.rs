@@ -404,6 +404,14 @@ impl ScriptedAgent {
                     self.interrupt_turn();
                 }
             }
+            "get_session_cost" => {
+                let label = if self.options.version >= CliVersion::V332 { "Estimated" } else { "Total" };
+                let decimals = if self.cost_usd > 0.5 { 2 } else { 4 };
+                let text = format!("{label} cost:        ${:.decimals$}\nTotal duration (API):  0s", self.cost_usd);
+                let response = serde_json::json!({ "text": text }).to_string();
+                let line = self.writer.control_response(request_id, Some(&response));
+                self.say(line);
+            }
             "initialize" | "set_model" | "set_permission_mode" | "stop_task" => {
                 let line = self.writer.control_response(request_id, Some("{}"));
                 self.say(line);

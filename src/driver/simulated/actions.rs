@@ -69,6 +69,10 @@ impl World {
                 let bytes = self.plan.agent.encode_refusal(&request_id, &why);
                 self.write(proc, bytes, false);
             }
+            Action::AskCost { proc, number } => {
+                let bytes = self.plan.agent.encode_cost_question(number);
+                self.write(proc, bytes, false);
+            }
             Action::SetPermissionMode { proc, mode } => {
                 let bytes = self.plan.agent.encode_permission_mode("mode-1", &mode);
                 self.write(proc, bytes, false);

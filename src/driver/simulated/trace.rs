@@ -85,6 +85,7 @@ fn shown(action: &Action) -> Option<String> {
         Action::Answer { proc, .. } => format!("Answer({proc})"),
         Action::CancelForm { proc, .. } => format!("CancelForm({proc})"),
         Action::Refuse { proc, .. } => format!("Refuse({proc})"),
+        Action::AskCost { proc, number } => format!("AskCost({proc} {number})"),
         Action::SetPermissionMode { proc, mode } => format!("SetPermissionMode({proc}, {mode})"),
         Action::CloseStdin { proc } => format!("CloseStdin({proc})"),
         Action::Signal { proc, signal } => format!("Signal({proc} {signal:?})"),

@@ -2,9 +2,9 @@
 //!
 //! A text is replaced word by word ([`Placeholders`]): what stands between words (white space, line ends, punctuation of
 //! ASCII, terminal sequences) stays, so a text keeps its length, its lines and its likeness to others. What also stays,
-//! because decisions depend on it and it belongs to nobody: the words of the agent's protocol ([`Vocabulary`]), the marks
-//! of a verdict, numbers up to twelve and number words, units of time, times of day, versions, and the ids that ccc makes
-//! from the run's seed. Numbers in fields stay; numbers within texts do not.
+//! because decisions depend on it and it belongs to nobody: the words of the agent's protocol ([`Vocabulary`]), the amount
+//! in its line about the cost, the marks of a verdict, numbers up to twelve and number words, units of time, times of day,
+//! versions, and the ids that ccc makes from the run's seed. Numbers in fields stay; other numbers within texts do not.
 //!
 //! Plans and inputs are taken apart field by field, so that the compiler names a new field that nobody has thought of.
 
@@ -151,7 +151,8 @@ impl Scrubber {
 
     fn line(&mut self, line: &str, out: &mut String) {
         let mut kept = self.phrases_in(line).into_iter().peekable();
-        let mut at = 0;
+        let mut at = self.vocabulary.kept_bytes.map_or(0, |kept_bytes| kept_bytes(line));
+        out.push_str(line.get(..at).unwrap_or_default());
         while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
             while kept.next_if(|(start, _)| *start < at).is_some() {}
             let first = rest.chars().next().unwrap_or_default();

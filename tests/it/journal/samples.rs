@@ -319,6 +319,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::Answer { proc, request_id, denial }),
         (proc(), text()).prop_map(|(proc, request_id)| Action::CancelForm { proc, request_id }),
         (proc(), text(), text()).prop_map(|(proc, request_id, why)| Action::Refuse { proc, request_id, why }),
+        (proc(), any::<u32>()).prop_map(|(proc, number)| Action::AskCost { proc, number }),
         (proc(), text()).prop_map(|(proc, mode)| Action::SetPermissionMode { proc, mode }),
         proc().prop_map(|proc| Action::CloseStdin { proc }),
         (proc(), token_id()).prop_map(|(proc, token)| Action::SetCredential { proc, token }),

@@ -10,6 +10,16 @@ fn said(text: &str) -> Reply {
     Reply::text(text)
 }
 
+/// A call of Bash in an answer that costs about a dollar and takes a moment.
+fn dear(command: &str) -> Reply {
+    Reply::Message(Message {
+        blocks: vec![Block::ToolUse { name: "Bash".to_owned(), input: json!({ "command": command }) }],
+        usage: Usage { output_tokens: 40_000, ..Usage::default() },
+        first_delay_ms: 500,
+        ..Message::default()
+    })
+}
+
 on_both! {
     fn the_same_feedback_on_a_still_tree_ends_as_stuck_and_the_agent_was_told(cli) {
         let ground = Ground::new();
@@ -72,6 +82,45 @@ on_both! {
         ended.assert_code(4);
         assert!(ended.reason().contains("of $0.10 are spent"), "{}", ended.reason());
         assert!(ended.result()["cost_usd"].as_f64().unwrap() > 0.1);
+    }
+
+    fn an_agent_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(Script::new().always(dear("echo on"))).unwrap();
+        let args = ["-p", "do it", "--max-cost-usd", "3", "--", "--dangerously-skip-permissions"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(4);
+        assert!(ended.reason().contains("of $3.00 are spent; the turn was ended"), "{}", ended.reason());
+        let cost = ended.result()["cost_usd"].as_f64().unwrap();
+        let each = cost / api.request_count() as f64;
+        assert!(cost >= 3.0 && each > 0.5, "{cost} for {} requests", api.request_count());
+        assert_eq!((&ended.result()["iterations"], &ended.result()["restarts"]), (&json!(0), &json!(0)));
+    }
+
+    fn a_critic_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli) {
+        let ground = Ground::new();
+        let api = ScriptedApi::start(
+            Script::new().on(When::no_user_text(BRIEF), said("Done.")).always_on(When::any_user_text(BRIEF), dear("ls")),
+        )
+        .unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-cost-usd", "3"]).end();
+        ended.assert_code(4);
+        assert!(ended.reason().contains("are spent, before the stop was judged"), "{}", ended.reason());
+        assert_eq!(ended.result()["iterations"], 0, "a resumed run judges this stop");
+        assert!(ended.result()["cost_usd"].as_f64().unwrap() >= 3.0, "{}", ended.result());
+    }
+
+    fn what_a_process_that_died_in_its_turn_has_cost_is_kept(cli) {
+        let ground = Ground::new();
+        let dies = || bash("sleep 2; kill -9 $PPID");
+        let agent = vec![dear("sleep 3"), dies(), dear("sleep 3"), dies(), said("Done.")];
+        let api = ScriptedApi::start(script(agent, vec![approval()])).unwrap();
+        let args = ["-p", "do it", "--max-cost-usd", "50", "--", "--dangerously-skip-permissions"];
+        let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+        ended.assert_code(0);
+        assert_eq!(ended.result()["restarts"], 2);
+        // The cheaper of the two models takes $0.80 for what each of the two that died was answered.
+        assert!(ended.result()["cost_usd"].as_f64().unwrap() > 1.59, "{}", ended.result());
     }
 
     fn spent_time_ends_the_turn_in_its_middle(cli) {

@@ -243,7 +243,9 @@ on_both! {
         let api = ScriptedApi::start(Script::new().always(Reply::limit_reached("five_hour", 4))).unwrap();
         ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--no-wait"]).end().assert_code(75);
         let asked = api.request_count();
-        let api = ScriptedApi::start(script(vec![Reply::text("Done.")], vec![approval()])).unwrap();
+        // ccc asks once whether the limit still holds.
+        let still = script(vec![Reply::text("Done.")], vec![approval()]).side(Reply::limit_reached("five_hour", 4));
+        let api = ScriptedApi::start(still).unwrap();
         let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
         ended.assert_code(0);
         assert_eq!((asked, api.request_count()), (1, 2));
@@ -253,10 +255,29 @@ on_both! {
         assert!(first_wait < first_turn, "nothing is asked before the reset");
     }
 
+    fn a_limit_that_was_lifted_early_is_asked_about_at_the_start_and_at_a_resume(cli) {
+        for resumes in [true, false] {
+            let ground = with_oauth(Ground::new(), 1);
+            let api = ScriptedApi::start(Script::new().always(Reply::limit_reached("seven_day", 3 * 86_400))).unwrap();
+            ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--no-wait"]).end().assert_code(75);
+            let api = ScriptedApi::start(script(vec![Reply::text("Done.")], vec![approval()])).unwrap();
+            let ended = match resumes {
+                true => ground.start(&api.base_url(), ["resume", "--output-format", "stream-json"]).end(),
+                false => ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end(),
+            };
+            ended.assert_code(0);
+            assert_eq!((api.request_count(), &ended.result()["result"]), (2, &json!("Done.")));
+            assert!(ended.stderr.contains("a limit was lifted before its reset"), "{}", ended.stderr);
+            assert!(ended.of_type("spent").is_empty(), "it does not wait");
+        }
+    }
+
     fn killed_while_waiting_and_resumed_it_waits_on(cli) {
         let ground = with_oauth(Ground::new(), 1);
+        let limited = || Reply::limit_reached("five_hour", 6);
+        // ccc asks at the resume whether the limit still holds.
         let api = ScriptedApi::start(
-            Script::new().then(Reply::limit_reached("five_hour", 6)).then(Reply::text("Done.")).then(approval()),
+            Script::new().then(limited()).then(Reply::text("Done.")).then(approval()).side(limited()),
         )
         .unwrap();
         let mut running = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]);

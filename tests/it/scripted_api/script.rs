@@ -11,6 +11,9 @@ use serde_json::Value;
 pub(crate) struct Script {
     /// The first one that matches and is not used up answers.
     pub(crate) rules: Vec<Rule>,
+    /// What side questions (messages of one token, the naming of a session) are answered; a text if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) side: Option<Reply>,
 }
 
 /// One line of a script.
@@ -254,6 +257,12 @@ impl Script {
     /// Adds a rule for all requests that match.
     pub(crate) fn always_on(self, when: When, reply: Reply) -> Self {
         self.rule(Rule { when, times: Times::Forever, reply })
+    }
+
+    /// Answers all side questions so.
+    pub(crate) fn side(mut self, reply: Reply) -> Self {
+        self.side = Some(reply);
+        self
     }
 
     /// Adds a rule.

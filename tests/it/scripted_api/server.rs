@@ -227,11 +227,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             let (number, reply) = shared.take(headers, body);
             return render(reply, number, &model, streamed).await;
         }
-        shared.lock().side.push(format!("{} {path} (side question)", parts.method));
-        let Reply::Message(message) = Reply::text("Scripted session") else {
-            return empty(204);
+        let side = {
+            let mut book = shared.lock();
+            book.side.push(format!("{} {path} (side question)", parts.method));
+            book.script.side.clone()
         };
-        return deliver(message, 0, "unknown", is_streamed(&body)).await;
+        let reply = side.unwrap_or_else(|| Reply::text("Scripted session"));
+        return render(Some(reply), 0, "unknown", is_streamed(&body)).await;
     }
     shared.lock().side.push(format!("{} {path}", parts.method));
     match (&parts.method, path) {

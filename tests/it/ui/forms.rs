@@ -360,10 +360,7 @@ fn the_end_at_a_limit_names_the_reset_in_local_time() {
     plain.in_zone(TimeZone::fixed(jiff::tz::offset(1)));
     let mut told = |announced| text_of(&plain.finish(Tick::ZERO, &ending(&ended(announced), &plan)), Stream::Err);
     let talk = told(true);
-    assert!(
-        talk.starts_with("Limited: the wait would be too long; the reset is at 21:05 (in 1h 59m)\n"),
-        "{talk}"
-    );
+    assert!(talk.starts_with("Limited: the wait would be too long; the reset is at 21:05 (in 1h 59m)\n"), "{talk}");
     assert!(talk.contains("ccc resume 20261120-ab12 --wait\n"), "{talk}");
     assert!(!told(false).contains("the reset is at"), "none was announced");
 }

@@ -128,7 +128,11 @@ impl Replay {
         let mut story = String::new();
         for event in &self.events {
             match event {
-                AgentEvent::Alive | AgentEvent::Progress | AgentEvent::Text { .. } | AgentEvent::Cost { .. } => {}
+                AgentEvent::Alive
+                | AgentEvent::Progress
+                | AgentEvent::Text { .. }
+                | AgentEvent::Cost { .. }
+                | AgentEvent::CostAnswered { .. } => {}
                 AgentEvent::SessionKnown { .. } => story.push_str("session\n"),
                 AgentEvent::TurnAccepted { turn, duplicate } => {
                     let how = if *duplicate { "duplicate" } else { "accepted" };

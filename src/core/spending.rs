@@ -1,0 +1,163 @@
+//! What the run has cost while a turn is under way, and the end of a turn that passes the bound.
+//!
+//! A result tells what a turn has cost when it is over; a turn may go on for ever, and a process that dies in its middle tells
+//! nothing. So where a bound on the cost is set, each process is asked: before its first turn, which tells what its session had
+//! cost before, and whenever a call begins or has returned, work is sent back or the context was compacted: then a request of
+//! the model's has been paid for. The last answer of each process is kept, and a death loses at most what came after it.
+
+use super::machine::Stage;
+use super::{Action, Core, Outcome, ProcId, Show, Tick};
+use crate::agent::Role;
+
+/// A process is not asked more often; what happens meanwhile is asked about when this is over.
+const ASK_EVERY_MS: u64 = 2_000;
+/// An answer that has not come after this long will not come: it is asked again at the next occasion. Measured: 20 to 150 ms, and
+/// a CLI that is busy answers later.
+const ANSWER_MS: u64 = 30_000;
+
+/// The questions to one process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CostQuestions {
+    asked: u32,
+    last: Option<Tick>,
+    /// The last one has no answer.
+    open: bool,
+    /// Something has happened since that costs.
+    owed: bool,
+}
+
+impl CostQuestions {
+    /// When the next one is due.
+    fn due(&self) -> Option<Tick> {
+        let wait_ms = if self.open { ANSWER_MS } else { ASK_EVERY_MS };
+        self.owed.then(|| self.last.map_or(Tick::ZERO, |last| last.plus_ms(wait_ms)))
+    }
+
+    fn ask(&mut self, now: Tick) -> u32 {
+        self.asked += 1;
+        (self.last, self.open, self.owed) = (Some(now), true, false);
+        self.asked
+    }
+}
+
+impl Core {
+    fn bounds_cost(&self) -> bool {
+        self.plan.budgets.max_cost_usd.is_some()
+    }
+
+    /// A process has begun: what its session had cost before is not this run's.
+    pub(super) fn ask_first_cost(&mut self, proc: ProcId) {
+        let now = self.now;
+        if !self.bounds_cost() {
+            return;
+        }
+        let Some(live) = self.live_mut(proc) else { return };
+        let number = live.cost_questions.ask(now);
+        self.act(Action::AskCost { proc, number });
+    }
+
+    /// Something has happened in this process that costs.
+    pub(super) fn cost_moves(&mut self, proc: ProcId) {
+        if !self.bounds_cost() {
+            return;
+        }
+        if let Some(live) = self.live_mut(proc) {
+            live.cost_questions.owed = true;
+        }
+        self.ask_costs_due();
+    }
+
+    /// A turn was answered, and its result has told the cost.
+    pub(super) fn cost_is_settled(&mut self, proc: ProcId) {
+        if let Some(live) = self.live_mut(proc) {
+            live.cost_questions.owed = false;
+        }
+    }
+
+    /// When a process is to be asked.
+    pub(super) fn cost_deadline(&self) -> Option<Tick> {
+        let lives = self.agent.iter().chain(&self.critics).filter(|live| !live.is_ending());
+        lives.filter_map(|live| live.cost_questions.due()).min()
+    }
+
+    pub(super) fn ask_costs_due(&mut self) {
+        let now = self.now;
+        let lives = self.agent.iter_mut().chain(&mut self.critics).filter(|live| !live.is_ending());
+        let due = lives.filter(|live| live.cost_questions.due().is_some_and(|due| now >= due));
+        let asks: Vec<Action> =
+            due.map(|live| Action::AskCost { proc: live.id, number: live.cost_questions.ask(now) }).collect();
+        for ask in asks {
+            self.act(ask);
+        }
+    }
+
+    /// The process has told what it has cost so far, or that it cannot tell.
+    pub(super) fn cost_answered(&mut self, proc: ProcId, process_usd: Option<f64>) {
+        if let Some(live) = self.live_mut(proc) {
+            live.cost_questions.open = false;
+        }
+        if let Some(process_usd) = process_usd {
+            self.cost_told(proc, process_usd);
+            self.end_overspent_turn(proc);
+        }
+    }
+
+    /// The sum of what a process has cost is known.
+    pub(super) fn cost_told(&mut self, proc: ProcId, process_usd: f64) {
+        if self.tally.cost(proc, process_usd) {
+            let usd = self.tally.cost_usd();
+            self.show(Show::Cost { usd });
+        }
+    }
+
+    /// What the run has cost, as far as it is known.
+    pub(super) fn spent_usd(&self) -> f64 {
+        self.tally.cost_usd().unwrap_or_default()
+    }
+
+    /// The bound on the cost has been passed by what began when the run had cost `from_usd`, in words. Where it had been passed
+    /// before, and a verdict or words of the user's were to be had all the same, that may cost as much as the bound once more.
+    pub(super) fn overspent_since(&self, from_usd: f64) -> Option<String> {
+        let (bound, spent) = (self.plan.budgets.max_cost_usd?, self.tally.cost_usd()?);
+        let passed = spent >= bound && (from_usd < bound || spent - from_usd >= bound);
+        passed.then(|| format!("${spent:.2} of ${bound:.2} are spent"))
+    }
+
+    /// Ends the run where the turn that is under way in this process has passed the bound.
+    fn end_overspent_turn(&mut self, proc: ProcId) {
+        let Some(live) = self.live_mut(proc) else { return };
+        if live.is_ending() || live.protocol.is_idle() {
+            return;
+        }
+        match (live.role, &self.stage) {
+            (Role::Agent, Stage::Working) => {
+                if let Some(spent) = self.overspent_since(self.turn_from_usd) {
+                    self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
+                }
+            }
+            (Role::Critic, Stage::Reviewing(review)) if review.critic == Some(proc) && !review.is_answered() => {
+                self.end_overspent_review();
+            }
+            (
+                Role::Agent | Role::Critic,
+                Stage::NotBegun
+                | Stage::Working
+                | Stage::Checking(_)
+                | Stage::Reviewing(_)
+                | Stage::Waiting(_)
+                | Stage::Closing { .. }
+                | Stage::Finished,
+            ) => {}
+        }
+    }
+
+    /// Ends the run where the present review has passed the bound; true when it has.
+    pub(super) fn end_overspent_review(&mut self) -> bool {
+        let Stage::Reviewing(review) = &self.stage else { return false };
+        let Some(spent) = self.overspent_since(review.from_usd) else { return false };
+        // Not judged: a resumed run judges this stop, and it counts then.
+        self.iteration = self.iteration.saturating_sub(1);
+        self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
+        true
+    }
+}
