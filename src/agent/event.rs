@@ -86,7 +86,8 @@ pub enum AgentEvent {
         in_background: bool,
     },
     /// A tool ended.
-    ToolEnded { id: String, failed: bool },
+    /// `error`: the first words of a failure, on one line.
+    ToolEnded { id: String, failed: bool, error: String },
     /// A hook of the user's began.
     HookStarted { id: String, name: String },
     /// A hook of the user's ended.

@@ -40,8 +40,8 @@ pub struct HelpArgs {
     pub command: Vec<String>,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configuration, 3 needs the user, \
-4 budget spent, 5 stuck, 75 all tokens limited and not waiting, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configuration, 3 needs you, \
+4 budget spent, 5 stuck, 75 limited (all tokens, and not waiting), 130 interrupted.";
 
 /// What `ccc` does besides a supervised run.
 #[derive(Debug, Subcommand)]

@@ -206,8 +206,10 @@ fn lock_tree(plan: &Plan, night: &Night<'_>, context: &Context) -> Result<TreeLo
     let holder =
         Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
     TreeLock::take(&context.dirs()?.state, project.root(), &holder, night.share_tree).map_err(|error| match error {
-        LockError::Held { .. } => CliError::new(ErrorKind::Usage, told(&error))
-            .hint("wait for that run, or end it with Ctrl-C; if both may change the same files, add --share-tree"),
+        LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error)).hint(format!(
+            "wait for its end; if both may change the same files, add --share-tree{}",
+            ended_by(holder.as_ref())
+        )),
         LockError::Io { .. } => lock_error(&error),
     })
 }
@@ -305,11 +307,11 @@ fn conduct(
         }
         return hand_over(&plan, &finish, &env, context);
     }
-    match finish.outcome {
-        // Whoever reads the result from a file must not take what is not there for it.
-        Outcome::Completed if result_lost => Ok(ExitCode::FAILED),
-        outcome => Ok(ExitCode::from(outcome)),
+    // Whoever reads the result from a file must not take what is not there for it.
+    if finish.outcome == Outcome::Completed && result_lost {
+        return Ok(ExitCode::FAILED);
     }
+    Ok(ExitCode::from(finish.outcome))
 }
 
 /// Prints the end; gives the finish, unless the user had left before there was one, and whether stdout failed to take the
@@ -459,6 +461,11 @@ pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
         .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
 }
 
+/// How the run that holds a lock is ended in good order, also where no terminal can send it a Ctrl-C.
+fn ended_by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!("; to end it in good order: kill {}", holder.pid))
+}
+
 /// Who holds it, and since when in the user's time.
 fn told(error: &LockError) -> String {
     error.told(|since| format::moment(since, driver::unix_ms(), &TimeZone::system()))
@@ -466,9 +473,10 @@ fn told(error: &LockError) -> String {
 
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
-        LockError::Held { .. } => CliError::new(ErrorKind::Usage, told(error)).hint(
-            "wait for that run, or end it with Ctrl-C (`ccc runs` lists the runs); two of them would answer each other's stops",
-        ),
+        LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error)).hint(format!(
+            "wait for its end: two of them would answer each other's stops{}",
+            ended_by(holder.as_ref())
+        )),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
             .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
     }

@@ -112,12 +112,10 @@ impl From<ConfigError> for CliError {
         let hint = match &error {
             ConfigError::File { fault, .. } => match fault {
                 FileFault::Unreadable(fault) => fault.advice(),
-                FileFault::Unknown { .. } => {
-                    "correct the key or remove it (`ccc config schema` lists the keys); nothing was started"
-                }
+                FileFault::Unknown { .. } => "correct the key or remove it (`ccc config schema` lists the keys)",
                 FileFault::NotUtf8 { .. } => "save the file as UTF-8",
-                FileFault::Syntax { .. } => "correct the file; nothing was started",
-                FileFault::Twice { .. } => "keep one of the two; nothing was started",
+                FileFault::Syntax { .. } => "correct the file",
+                FileFault::Twice { .. } => "keep one of the two",
                 FileFault::NotAnObject { .. } => "write an object, for example {\"checks\": [\"cargo test\"]}",
                 FileFault::Key { .. } => "`ccc config schema` says what each key takes",
             },

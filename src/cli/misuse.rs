@@ -16,15 +16,18 @@ pub(super) const LIKENESS: f32 = 0.6;
 /// The error for the user. `args` is the command line, the program's name first.
 pub(super) fn error(error: &clap::Error, args: &[OsString]) -> CliError {
     let command = subcommand(args);
-    let given = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(given)) => Some(given.as_str()),
-        _ => None,
-    };
+    let given =
+        [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].into_iter().find_map(|kind| match error.get(kind) {
+            Some(ContextValue::String(given)) => Some(given.as_str()),
+            _ => None,
+        });
     let (message, hint) = match (error.kind(), given) {
         (ClapKind::UnknownArgument, Some(option)) if option.starts_with('-') => {
             (format!("there is no option {option}{}", of(command.as_deref())), option_hint(error, command.as_deref()))
         }
-        (ClapKind::UnknownArgument, Some(word)) => stray_word(word, command.as_deref()),
+        (ClapKind::UnknownArgument | ClapKind::InvalidSubcommand, Some(word)) => {
+            loose_words(word, args, command.as_deref()).unwrap_or_else(|| stray_word(word, command.as_deref()))
+        }
         (ClapKind::MissingRequiredArgument, _) if command.as_deref() == Some("supervise") => (
             "there is no command to supervise".to_owned(),
             "it goes after `--`, as in: ccc supervise -- make test".to_owned(),
@@ -73,6 +76,45 @@ fn option_hint(error: &clap::Error, command: Option<&str>) -> String {
     }
 }
 
+/// Words of a task or of what is said to the agent that stand without quotes, or without `-p`. `None` when it is neither.
+fn loose_words(word: &str, args: &[OsString], command: Option<&str>) -> Option<(String, String)> {
+    let words: Vec<&str> = args.iter().skip(1).map_while(|arg| arg.to_str()).take_while(|arg| *arg != "--").collect();
+    let at = words.iter().position(|given| *given == word)?;
+    let (before, from) = words.split_at_checked(at)?;
+    let is_prompt = |arg: &&str| matches!(*arg, "-p" | "--prompt");
+    // After an option a command's name is a word of the task.
+    let typed = match command.filter(|_| words.first().is_some_and(|first| !first.starts_with('-'))) {
+        None => "ccc --supervisor",
+        Some("resume") => "ccc resume RUN",
+        Some(_) => return None,
+    };
+    let said = before.iter().rposition(is_prompt);
+    let begins = match said {
+        // Only words that follow the text itself; anything else is misplaced for another reason.
+        Some(option) if before.get(option + 2..).is_some_and(|more| more.iter().all(|arg| !arg.starts_with('-'))) => {
+            option + 1
+        }
+        Some(_) => return None,
+        None if before.contains(&"--supervisor") => at,
+        None => return None,
+    };
+    let is_command = |name: &str| Cli::command().find_subcommand(name).is_some();
+    let loose: Vec<&str> = words.iter().skip(begins).copied().take_while(|arg| !arg.starts_with('-')).collect();
+    if from.len() == 1 && is_command(word) {
+        return None;
+    }
+    let text = loose.join(" ");
+    let quoted = if text.contains(['"', '$', '`', '\\', '!']) { "TEXT".to_owned() } else { text };
+    let example = format!("{typed} -p \"{quoted}\"");
+    Some(match said {
+        Some(_) => (
+            format!("`{word}` stands after the text of -p: a text of several words needs quotes"),
+            format!("put the whole text in quotes: {example}"),
+        ),
+        None => ("a task stands where a command is expected".to_owned(), format!("a task is given with -p: {example}")),
+    })
+}
+
 /// A word where none belongs. The parser knows the commands no more once there are arguments after `--`, so the likeness
 /// is looked for here.
 fn stray_word(word: &str, command: Option<&str>) -> (String, String) {
@@ -82,13 +124,15 @@ fn stray_word(word: &str, command: Option<&str>) -> (String, String) {
             format!("the command goes after `--`, as in: ccc supervise -- {word} …"),
         ),
         Some(command) if command != word => {
-            (format!("`ccc {command}` does not take `{word}` here"), see_help(Some(command)))
+            (format!("`ccc {command}` does not take `{word}` here"), what_it_takes(word, command))
         }
         Some(_) | None => {
             let root = Cli::command();
             let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
             let names: Vec<&str> = commands.map(clap::Command::get_name).collect();
-            match similar::get_close_matches(word, &names, 1, LIKENESS).first() {
+            // No command is called by several words.
+            let like = similar::get_close_matches(word, &names, 1, LIKENESS);
+            match like.first().filter(|_| !word.contains(char::is_whitespace)) {
                 Some(name) if *name == word => (
                     format!("`{word}` stands after an option"),
                     format!("`ccc {name}` is a command of its own: give it before any option"),
@@ -104,6 +148,20 @@ fn stray_word(word: &str, command: Option<&str>) -> (String, String) {
                 ),
             }
         }
+    }
+}
+
+/// What stands after a command that has commands of its own.
+fn what_it_takes(word: &str, command: &str) -> String {
+    let root = Cli::command();
+    let own = root.find_subcommand(command).map(clap::Command::get_subcommands).into_iter().flatten();
+    let names: Vec<&str> = own.filter(|own| !own.is_hide_set()).map(clap::Command::get_name).collect();
+    match (similar::get_close_matches(word, &names, 1, LIKENESS).first(), names.as_slice()) {
+        (Some(near), _) => format!("did you mean `ccc {command} {near}`?"),
+        (None, [first @ .., last]) if !first.is_empty() && word != "help" => {
+            format!("it takes {} or {last}: ccc help {command}", first.join(", "))
+        }
+        (None, [..]) => see_help(Some(command)),
     }
 }
 

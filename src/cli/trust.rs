@@ -126,8 +126,11 @@ pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Re
 pub(super) fn tell(wishes: &[Wish], context: &Context) {
     if !wishes.is_empty() {
         context.printer.warn(format_args!(
-            "you have not agreed to {}, so it does not count; look at it and agree: {COMMAND}",
-            named(wishes)
+            "{}, so it does not count; look at it and agree: {COMMAND}",
+            context.project().map_or_else(
+                |_| format!("you have not agreed to {}", named(wishes)),
+                |project| lacks(wishes, &project, context)
+            )
         ));
     }
 }
@@ -157,6 +160,16 @@ pub(super) fn somebody_is_there(context: &Context) -> bool {
     context.stdin.is_terminal() && std::io::stderr().is_terminal() && context.env.get(CCC_RUN_ID).is_none()
 }
 
+/// What the user has not agreed to, and what has changed since they agreed.
+pub(super) fn lacks(wishes: &[Wish], project: &Project, context: &Context) -> String {
+    let store = context.dirs().map(|dirs| ConsentStore::new(&dirs.state)).ok();
+    let changed = |wish: &&Wish| store.as_ref().is_some_and(|store| store.agreed_to_another(project.root(), wish));
+    let (changed, new): (Vec<Wish>, Vec<Wish>) = wishes.iter().cloned().partition(|wish| changed(&wish));
+    let of_new = (!new.is_empty()).then(|| format!("you have not agreed to {}", named(&new)));
+    let of_changed = (!changed.is_empty()).then(|| format!("changed since you agreed: {}", named(&changed)));
+    of_new.into_iter().chain(of_changed).collect::<Vec<_>>().join("; ")
+}
+
 /// Shows each wish with what it does and its whole value: nothing is cut, since the end may be what matters.
 pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn Fn(&str) -> String) {
     let whole = |text: &str| clean::one_line(text, usize::MAX);
@@ -177,7 +190,7 @@ pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn
 }
 
 fn refusal(wishes: &[Wish], project: &Project, context: &Context) -> CliError {
-    let message = format!("you have not agreed to {}", named(wishes));
+    let message = lacks(wishes, project, context);
     let here = context.project().is_ok_and(|here| here.root() == project.root() && here.cwd == project.cwd);
     let command = if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd)) };
     CliError::new(ErrorKind::Configuration, message).hint(format!("look at it and agree: {command}"))

@@ -54,8 +54,8 @@ pub struct Layer {
     /// What is said about usage, and where it is asked for.
     #[serde(deserialize_with = "null_is_nothing")]
     pub usage: UsageLayer,
-    /// Go on into the agent's own interface when the task is done, at a terminal: true, false, or by how the task was
-    /// given (default): not after -p or --prompt-file, so that the next command of a script has its turn.
+    /// Go on into the agent's own interface when the task is done, at a terminal. It is not done unless this or
+    /// --hand-over asks for it, so that the next command of a script has its turn.
     pub hand_over: Option<bool>,
     /// What a run writes to stdout: text (default), json or stream-json.
     pub output_format: Option<OutputFormat>,

@@ -45,7 +45,7 @@ pub struct Settings {
     pub answer_timeout: Span,
     /// `usage`.
     pub usage: UsageSettings,
-    /// `hand_over`; `None` is by how the task was given.
+    /// `hand_over`; `None` where nobody has asked for it.
     pub hand_over: Option<bool>,
     /// `output_format`.
     pub output_format: OutputFormat,

@@ -137,7 +137,8 @@ pub struct Note {
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Show {
     /// The run enters a phase: starting, working, checking, reviewing, waiting, restarting, ending.
-    Phase { phase: String, detail: String, iteration: u32 },
+    /// `goes_on_in_ms`: how long it waits, where that is known.
+    Phase { phase: String, detail: String, iteration: u32, goes_on_in_ms: Option<u64> },
     /// The agent's session is known.
     Session { session_id: String, model: String, agent_version: String, permission_mode: String },
     /// A turn was given to the agent.
@@ -147,7 +148,8 @@ pub enum Show {
     /// A tool was started.
     Tool { role: Role, id: String, name: String, target: String, edit: Option<Edit> },
     /// A tool ended.
-    ToolEnded { role: Role, id: String, failed: bool },
+    /// `error`: the first words of a failure.
+    ToolEnded { role: Role, id: String, failed: bool, error: String },
     /// A tool was denied by the permissions in force.
     Denied { role: Role, tool: String, target: String },
     /// A check ended.

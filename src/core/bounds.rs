@@ -16,8 +16,19 @@ impl Core {
     }
 
     /// Which bound on time is spent, in words.
-    pub(super) fn time_spent(&self) -> &'static str {
-        if self.is_past_until() { "the time given by --until has come" } else { "the time bound of the run is spent" }
+    pub(super) fn time_spent(&self) -> String {
+        match self.plan.budgets.max_duration_ms {
+            Some(ms) if !self.is_past_until() => format!("the {} of --max-duration have passed", bound_in_words(ms)),
+            Some(_) | None => "the time given by --until has come".to_owned(),
+        }
+    }
+
+    /// What was going on at a stop that was not judged.
+    pub(super) fn unjudged(&self) -> String {
+        match self.running_check() {
+            Some(command) => format!("while the check `{command}` was running"),
+            None => "before the stop was judged".to_owned(),
+        }
     }
 
     fn is_past_until(&self) -> bool {
@@ -29,13 +40,14 @@ impl Core {
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
         Some(match budgets.spent(self.iteration, self.now.as_ms(), cost_usd) {
+            Some(Bound::Iterations) if budgets.max_iterations == 1 => "the only iteration is spent".to_owned(),
             Some(Bound::Iterations) => format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations),
-            Some(Bound::Duration) => self.time_spent().to_owned(),
+            Some(Bound::Duration) => self.time_spent(),
             Some(Bound::Cost) => {
                 let (spent, bound) = (cost_usd.unwrap_or_default(), budgets.max_cost_usd.unwrap_or_default());
-                format!("${spent:.2} of ${bound:.2} are spent")
+                format!("{} of {} are spent", dollars(spent), dollars(bound))
             }
-            None if self.is_past_until() => self.time_spent().to_owned(),
+            None if self.is_past_until() => self.time_spent(),
             None => return None,
         })
     }
@@ -61,5 +73,47 @@ impl Core {
             return None;
         };
         Some(format!("the wait for a token would go on {bound}"))
+    }
+}
+
+/// A bound on time as the user wrote it: `8h`, `15m`, `90s`, `500ms`.
+pub(crate) fn bound_in_words(ms: u64) -> String {
+    if ms == 0 || !ms.is_multiple_of(1_000) {
+        return format!("{ms}ms");
+    }
+    let s = ms / 1_000;
+    if s.is_multiple_of(3_600) {
+        format!("{}h", s / 3_600)
+    } else if s.is_multiple_of(60) && s > 60 {
+        format!("{}m", s / 60)
+    } else {
+        format!("{s}s")
+    }
+}
+
+/// Money to the cent. A sum below a cent is not nothing: it has as many digits as it needs.
+pub(crate) fn dollars(usd: f64) -> String {
+    if usd <= 0.0 || usd >= 0.01 {
+        return format!("${usd:.2}");
+    }
+    if usd >= 0.0001 { format!("${usd:.4}") } else { format!("${usd}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bound_in_words, dollars};
+
+    #[test]
+    fn a_bound_reads_as_the_user_wrote_it() {
+        assert_eq!(
+            [28_800_000, 900_000, 90_000, 60_000, 1_500].map(bound_in_words),
+            ["8h", "15m", "90s", "60s", "1500ms"]
+        );
+    }
+
+    #[test]
+    fn a_small_sum_is_not_nothing() {
+        let sums = [0.0, 0.01, 1.239, 0.0023, 0.005, 0.000_01, 0.000_000_2];
+        assert_eq!(sums.map(dollars), ["$0.00", "$0.01", "$1.24", "$0.0023", "$0.0050", "$0.00001", "$0.0000002"]);
     }
 }

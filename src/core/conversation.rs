@@ -33,7 +33,11 @@ const CONTINUE_AFTER_RESTART: &str = "Your process ended before you had finished
 resumed. Go on with the work from where you were. The last command or edit before the interruption may already have \
 had its effects, wholly or in part, even if you see no result of it: check what is there first, and do not repeat it \
 blindly.";
-const CONTINUE_AFTER_FAILURE: &str = "Your last turn was cut off by a failure of the service, not by anything you did. \
+const CONTINUE_AFTER_FAILURE: &str = "Your last turn was cut off because a request to the service was not answered (it \
+failed, was limited, or was refused for reasons of the account), not by anything you did. It is tried again now. Go on with the work from where you were; check first what of it is already done.";
+
+/// As it was said before it named a limit and a refusal.
+const CONTINUED_AFTER_FAILURE: &str = "Your last turn was cut off by a failure of the service, not by anything you did. \
 It should work again now. Go on with the work from where you were; check first what of it is already done.";
 
 const CONTINUE_IN_PARTS: &str = "Your last answer was cut off: it was longer than one answer may be, and what was cut off \
@@ -43,10 +47,17 @@ call, and short texts between them. Check first what of it is already done.";
 /// What the user says in a turn that also says to go on.
 pub(crate) fn words_before_continue(text: &str) -> Option<&str> {
     let before = |words| text.strip_suffix(words).and_then(|text| text.strip_suffix("\n\n"));
-    let known = [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUE_IN_PARTS].into_iter().find_map(before);
-    known.or_else(|| {
+    // Sessions of earlier versions hold the third.
+    let known = [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUED_AFTER_FAILURE, CONTINUE_IN_PARTS];
+    known.into_iter().find_map(before).or_else(|| {
         let (words, told) = text.split_once(IN_NEW_SESSION)?;
-        told.ends_with(GO_ON).then(|| words.strip_suffix("\n\n"))?
+        told.ends_with(GO_ON).then(|| {
+            words.strip_suffix(
+                "
+
+",
+            )
+        })?
     })
 }
 

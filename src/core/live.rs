@@ -135,13 +135,13 @@ impl Live {
     }
 
     /// What it is waited for, unless it is being ended.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
-        if self.is_ending() { None } else { self.watch.awaited(&self.protocol.open_task_names()) }
+    pub(super) fn awaited(&self, now: Tick) -> Option<Awaited> {
+        if self.is_ending() { None } else { self.watch.awaited(&self.protocol.open_task_names(), now) }
     }
 
     /// The same as the user is shown it.
     pub(super) fn show_awaited(&self, now: Tick) -> Option<Show> {
-        let Awaited { what, since, until, then, alive } = self.awaited()?;
+        let Awaited { what, since, until, then, alive } = self.awaited(now)?;
         let (for_ms, left_ms) = (now.ms_since(since), until.ms_since(now));
         Some(Show::Awaited { role: self.role, what, for_ms, left_ms, then, alive })
     }

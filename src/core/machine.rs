@@ -403,7 +403,7 @@ impl Core {
     #[must_use]
     pub fn awaited(&self) -> Option<Awaited> {
         match &self.stage {
-            Stage::Working => self.agent.as_ref().and_then(Live::awaited),
+            Stage::Working => self.agent.as_ref().and_then(|agent| agent.awaited(self.now)),
             Stage::Reviewing(Reviewing { pause: Some(pause), .. }) | Stage::Waiting(pause) => {
                 let what = if pause.for_limit || pause.until_unix_ms.is_some() {
                     "the reset of a usage limit"
@@ -419,7 +419,9 @@ impl Core {
             }
             Stage::Reviewing(review) => {
                 let critic = self.critics.iter().find(|critic| Some(critic.id) == review.critic)?;
-                critic.awaited().map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
+                critic
+                    .awaited(self.now)
+                    .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
             }
             Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
         }
@@ -582,11 +584,11 @@ impl Core {
         self.ask_costs_due();
         if self.time_deadline().is_some_and(|deadline| self.now >= deadline) {
             match self.stage {
-                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, self.time_spent()),
+                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, &self.time_spent()),
                 Stage::Checking(_) | Stage::Reviewing(_) => {
                     // Not judged: a resumed run judges this stop, and it counts then.
                     self.iteration = self.iteration.saturating_sub(1);
-                    let why = format!("{}, before the stop was judged", self.time_spent());
+                    let why = format!("{}, {}", self.time_spent(), self.unjudged());
                     self.close(Outcome::Budget, &why);
                 }
                 Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => {}
@@ -817,23 +819,25 @@ impl Core {
                 });
                 self.cost_moves(proc);
             }
-            AgentEvent::ToolEnded { id, failed } => {
+            AgentEvent::ToolEnded { id, failed, error } => {
                 if role == Role::Agent {
                     self.writes.ended(id, *failed);
                 }
-                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed });
+                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed, error: error.clone() });
                 self.cost_moves(proc);
             }
             AgentEvent::Denied(denial) => {
                 self.show(Show::Denied { role, tool: denial.tool.clone(), target: denial.target.clone() });
             }
             AgentEvent::RetryAnnounced { attempt, max_attempts, delay_ms, status } => {
-                let what = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+                let what = super::retry::what_failed(*status);
                 let seconds = *delay_ms as f64 / 1_000.0;
                 self.show(Show::Notice {
-                    text: format!("the provider fails ({what}); attempt {attempt} of {max_attempts} in {seconds:.1}s"),
+                    text: format!(
+                        "{what}; the agent tries again by itself in {seconds:.1}s (attempt {attempt} of {max_attempts})"
+                    ),
                 });
-                self.retry_with_token(proc, *status);
+                self.retry_with_token(proc, *status, *delay_ms);
             }
             AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
             AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
@@ -986,7 +990,17 @@ impl Core {
     }
 
     pub(super) fn phase_changes(&mut self, phase: &str, detail: &str) {
+        self.show_phase(phase, detail, None);
+    }
+
+    /// The run waits for this pause.
+    pub(super) fn phase_waits(&mut self, why: &str, pause: &Pause) {
+        let left_ms = pause.until_unix_ms.map_or_else(|| pause.due.ms_since(self.now), |until| self.ms_until(until));
+        self.show_phase("waiting", why, Some(left_ms));
+    }
+
+    fn show_phase(&mut self, phase: &str, detail: &str, goes_on_in_ms: Option<u64>) {
         let iteration = self.iteration;
-        self.show(Show::Phase { phase: phase.to_owned(), detail: detail.to_owned(), iteration });
+        self.show(Show::Phase { phase: phase.to_owned(), detail: detail.to_owned(), iteration, goes_on_in_ms });
     }
 }

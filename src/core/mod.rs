@@ -53,6 +53,7 @@ pub(crate) mod tests;
 
 pub use action::{Action, Decision, Finish, Launch, Note, Send, Show, Signal, Spawn, SpentToken};
 pub use arguments::AgentArguments;
+pub(crate) use bounds::{bound_in_words, dollars};
 pub(crate) use conversation::words_before_continue;
 pub use id::{CheckId, MeasureId, ProcId, TurnId, derive_uuid};
 pub use input::{CheckEnd, CheckResult, ExitFact, Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};

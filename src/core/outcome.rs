@@ -35,7 +35,37 @@ impl Outcome {
         }
     }
 
-    /// The word used in JSON, journals and messages.
+    /// The word that people read, everywhere the same.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::NeedsUser => "needs you",
+            Outcome::Budget => "budget spent",
+            Outcome::Stuck => "stuck",
+            Outcome::Limits => "limited",
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
+    /// The outcome of this name in JSON.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Outcome> {
+        [
+            Outcome::Completed,
+            Outcome::NeedsUser,
+            Outcome::Budget,
+            Outcome::Stuck,
+            Outcome::Limits,
+            Outcome::Failed,
+            Outcome::Interrupted,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == name)
+    }
+
+    /// The word used in JSON and journals.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

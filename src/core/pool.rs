@@ -101,6 +101,7 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
             }
         }
         TokenReport::Limited { until_unix_ms, .. } => token.limited_until_unix_ms = Some(*until_unix_ms),
+        TokenReport::Throttled { .. } => {}
         TokenReport::Refused => token.refused = true,
         TokenReport::Accepted => token.refused = false,
         TokenReport::Works => {

@@ -107,7 +107,7 @@ impl Core {
                     Role::Agent => {
                         self.cut_off(started_by);
                         self.decide(&format!("wait {:.0} s and continue", pause_ms as f64 / 1_000.0), &why);
-                        self.phase_changes("waiting", message);
+                        self.phase_waits(message, &pause);
                         self.begin_wait(pause);
                     }
                     Role::Critic => self.retry_critic_after(pause, "wait and ask the critic again", &why),

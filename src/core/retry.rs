@@ -95,6 +95,20 @@ impl Retries {
     }
 }
 
+/// A failed request of the agent's, by the status of its answer: a refusal and a limit are no failures of the provider.
+pub(super) fn what_failed(status: Option<u16>) -> String {
+    match status {
+        None => "the provider gives no answer".to_owned(),
+        Some(401) => "the provider refuses the credential (status 401)".to_owned(),
+        Some(status @ (403 | 407)) => {
+            format!("the provider, or something on the way to it, refuses the request (status {status})")
+        }
+        Some(429) => "the provider limits the requests (status 429)".to_owned(),
+        Some(529) => "the provider is overloaded (status 529)".to_owned(),
+        Some(status) => format!("the provider fails (status {status})"),
+    }
+}
+
 /// 2 s, 4 s, 8 s … up to an hour.
 pub(super) fn pause_ms(doublings: u32) -> u64 {
     FIRST_PAUSE_MS.saturating_mul(1 << doublings.min(32)).min(LONGEST_PAUSE_MS)
@@ -189,7 +203,7 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_PAUSE_MS, MAX_ASKED, Retries, pause_ms};
+    use super::{LONGEST_PAUSE_MS, MAX_ASKED, Retries, pause_ms, what_failed};
     use crate::core::{Tick, TokenId};
 
     #[test]
@@ -210,6 +224,20 @@ mod tests {
         assert_eq!(retries.not_before(None), None, "another credential is another matter");
         retries.progress(Some(&token));
         assert_eq!((retries.times(Some(&token)), retries.not_before(Some(&token))), (0, None));
+    }
+
+    #[test]
+    fn a_refusal_and_a_limit_are_not_called_failures_of_the_provider() {
+        for (status, word) in [
+            (Some(401), "refuses"),
+            (Some(403), "refuses"),
+            (Some(429), "limits"),
+            (Some(500), "fails"),
+            (None, "no answer"),
+        ] {
+            let said = what_failed(status);
+            assert!(said.contains(word) && said.contains("fails") == (word == "fails"), "{said}");
+        }
     }
 
     #[test]

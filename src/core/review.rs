@@ -612,13 +612,11 @@ impl Core {
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close_at_crowd(message),
             FailureCause::Throttled { retry_after_ms } => {
                 self.wait_for_provider(Role::Critic, *retry_after_ms, message, &StartedBy::Itself);
+                self.tell_of_crowd(proc);
             }
             FailureCause::Unavailable => self.wait_for_provider(Role::Critic, None, message, &StartedBy::Itself),
             FailureCause::ModelNotFound => self.model_not_found(proc, Role::Critic, &StartedBy::Itself),
-            FailureCause::Refused => self.close(
-                Outcome::Failed,
-                &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
-            ),
+            FailureCause::Refused => self.close_as_refused(message),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the critic is told", message),
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
@@ -638,7 +636,7 @@ impl Core {
 
     pub(super) fn retry_critic_after(&mut self, pause: Pause, what: &str, why: &str) {
         self.decide(what, why);
-        self.phase_changes("waiting", why);
+        self.phase_waits(why, &pause);
         self.pause_review(pause);
     }
 
@@ -826,6 +824,19 @@ impl Core {
             return;
         }
         self.turns.begin(kind, text);
+    }
+
+    /// The command of the check that is running.
+    pub(super) fn running_check(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Checking(checking) => self.plan.checks.get(checking.at).map(|check| check.command.as_str()),
+            Stage::NotBegun
+            | Stage::Working
+            | Stage::Waiting(_)
+            | Stage::Reviewing(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => None,
+        }
     }
 
     pub(super) fn out_extend(&mut self, action: Option<Action>) {

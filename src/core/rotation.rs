@@ -277,7 +277,7 @@ impl Core {
 
     /// The provider failed and the CLI will try again by itself. It is not left alone with a token that will not do: it
     /// would try for three minutes (facts §8).
-    pub(super) fn retry_with_token(&mut self, proc: ProcId, status: Option<u16>) {
+    pub(super) fn retry_with_token(&mut self, proc: ProcId, status: Option<u16>, delay_ms: u64) {
         if self.is_choosing() {
             return;
         }
@@ -290,6 +290,9 @@ impl Core {
         let Some(id) = live.token.clone() else { return };
         let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
         let others = self.has_other_than(Some(&id));
+        if throttled {
+            self.tell_throttled(&id, self.now.plus_ms(delay_ms));
+        }
         match (status, kind) {
             (Some(401), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
                 self.report(&id, TokenReport::Refused);
@@ -424,6 +427,28 @@ impl Core {
         self.tell(id.clone(), report);
     }
 
+    /// Tells the others of a wait because of too many requests. They choose as before: a crowd is momentary, and another run may
+    /// get through.
+    pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
+        let pause = match &self.stage {
+            Stage::Waiting(pause) => Some(*pause),
+            Stage::Reviewing(review) => review.pause,
+            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+        };
+        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.fact(Some(token)).is_some())) {
+            self.tell_throttled(&token, pause.due);
+        }
+    }
+
+    fn tell_throttled(&mut self, token: &TokenId, until: Tick) {
+        let until_unix_ms = self.unix_ms_at(until);
+        // Nothing is chosen by its answer, so it takes the number of the last request.
+        let request = self.tokens.requests;
+        let report = TokenReport::Throttled { until_unix_ms };
+        self.act(Action::ReportToken { request, token: token.clone(), report });
+    }
+
     fn tell(&mut self, token: TokenId, report: TokenReport) {
         self.tokens.requests += 1;
         let request = self.tokens.requests;
@@ -540,7 +565,7 @@ impl Core {
             return;
         }
         self.decide("wait for the reset", why);
-        self.phase_changes("waiting", why);
+        self.phase_waits(why, &pause);
         let role = match occasion {
             Occasion::AtWork(proc) => self.live_mut(proc).map(|live| live.role),
             Occasion::Idle => None,

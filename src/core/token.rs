@@ -93,6 +93,8 @@ pub enum TokenReport {
     Windows(Vec<WindowFact>),
     /// It is spent until then; `window` names the window, when known.
     Limited { until_unix_ms: i64, window: Option<String> },
+    /// Too many requests at this moment: a run tries again then. No choice of a token goes by it.
+    Throttled { until_unix_ms: i64 },
     /// It was refused.
     Refused,
     /// A request with it was answered: it is neither spent nor refused.

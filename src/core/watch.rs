@@ -357,8 +357,8 @@ impl Watch {
     }
 
     /// What is waited for at present; `None` while nothing is asked of it. `background` names the open tasks.
-    pub(super) fn awaited(&self, background: &[String]) -> Option<Awaited> {
-        let until = self.deadline()?;
+    pub(super) fn awaited(&self, background: &[String], now: Tick) -> Option<Awaited> {
+        let mut until = self.deadline()?;
         let mut since = self.last_progress;
         let what = match &self.doing {
             Doing::Idle => return None,
@@ -395,7 +395,21 @@ impl Watch {
             Doing::Retrying { .. } => "the retry that the provider's failure led to".to_owned(),
             Doing::Compacting => "the compacted context".to_owned(),
         };
-        let then = if matches!(self.doing, Doing::Waiting { .. }) { Then::Judged } else { Then::Hung };
+        let then = match &self.doing {
+            Doing::Waiting { .. } => Then::Judged,
+            // The CLI pauses by its own plan: that is no silence.
+            Doing::Retrying { until: due } if now < *due => {
+                until = *due;
+                Then::GoesOn
+            }
+            Doing::Idle
+            | Doing::Starting { .. }
+            | Doing::Model
+            | Doing::Retrying { .. }
+            | Doing::Compacting
+            | Doing::Permission { .. }
+            | Doing::Answered { .. } => Then::Hung,
+        };
         Some(Awaited { what, since, until, then, alive: self.only_lives() })
     }
 
@@ -504,7 +518,7 @@ mod tests {
             let until = now.plus_ms(*waited_ms);
             assert_eq!(watch.deadline(), Some(until), "{background_ms:?} {tool_ms:?} {first_in_ms:?}");
             assert_eq!(watch.overdue(until), Some(Overdue::Settle));
-            let awaited = watch.awaited(&["a wake-up (CI)".to_owned()]).expect("something is waited for");
+            let awaited = watch.awaited(&["a wake-up (CI)".to_owned()], Tick::ZERO).expect("something is waited for");
             assert_eq!(awaited.what, "what the agent has scheduled for itself (a wake-up (CI))");
             assert_eq!((awaited.since, awaited.then), (now, Then::Judged));
         }
@@ -591,7 +605,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_own_limit_and_its_own_words() {
-        let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false };
+        let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false, error: String::new() };
         let background = |longest_ms| AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms });
         let rest = |open| AgentEvent::Waiting(WaitingFor::Idle { open });
         let action = AgentEvent::ActionRequired;
@@ -716,7 +730,7 @@ mod tests {
         watch.event(Tick::ZERO.plus_ms(300), &AgentEvent::Progress);
         assert_eq!(watch.deadline().map(Tick::as_ms), Some(60_300));
         assert_eq!(watch.tell_at().map(Tick::as_ms), Some(15_300), "and is named early");
-        assert!(watch.awaited(&[]).is_some_and(|awaited| awaited.what.contains("an MCP server may hang")));
+        assert!(watch.awaited(&[], Tick::ZERO).is_some_and(|awaited| awaited.what.contains("an MCP server may hang")));
         let Some(Overdue::Stalled(how)) = watch.overdue(Tick::ZERO.plus_ms(60_300)) else { panic!("it is overdue") };
         assert!(how.contains("before its first turn began") && how.contains("MCP server"), "{how}");
         let turn = crate::core::TurnId("u".to_owned());
@@ -845,6 +859,7 @@ mod tests {
                 Then::Hung,
             ),
             (vec![AgentEvent::Progress], "the model", 180_000, Then::Hung),
+            (vec![retry(40_000)], "the retry that the provider's failure led to", 40_000, Then::GoesOn),
             (vec![named], "the tool Bash (make)", 900_000, Then::Hung),
             (vec![hook("SessionStart:startup")], "the hook SessionStart:startup", 900_000, Then::Hung),
             (vec![background(2)], "background work (npm run dev; tail -f log)", 900_000, Then::Judged),
@@ -853,11 +868,11 @@ mod tests {
         for (events, what, until_ms, then) in rows {
             let mut watch = after(&events);
             watch.alive(Tick::ZERO.plus_ms(5_000));
-            let awaited = watch.awaited(&names).expect("something is awaited");
+            let awaited = watch.awaited(&names, Tick::ZERO).expect("something is awaited");
             assert_eq!((awaited.what.as_str(), awaited.then), (what, then));
             assert_eq!((awaited.since, awaited.until.as_ms(), awaited.alive), (Tick::ZERO, until_ms, true), "{what}");
         }
-        assert_eq!(after(&[ended()]).awaited(&names), None);
+        assert_eq!(after(&[ended()]).awaited(&names, Tick::ZERO), None);
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Core {
             Again::Now => {}
             Again::After(pause) => {
                 self.decide("wait before the turn is said again", "it was said several times and nothing came of it");
-                self.phase_changes("waiting", "before the turn is said again");
+                self.phase_waits("before the turn is said again", &pause);
                 self.begin_wait(pause);
                 return;
             }
@@ -319,7 +319,8 @@ impl Core {
                 self.session.id = Some(session_id.clone());
                 self.session.model =
                     Some(model.clone()).filter(|model| !model.is_empty()).or(self.session.model.take());
-                if new || first {
+                // A run that ends meanwhile has said its last word about the session.
+                if (new || first) && !matches!(self.stage, Stage::Closing { .. } | Stage::Finished) {
                     self.show(Show::Session { session_id, model, agent_version, permission_mode });
                 }
             }
@@ -463,8 +464,13 @@ impl Core {
         self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
         if let Some(pause) = self.refusal_pause(proc, cause) {
             self.cut_off(started_by);
-            self.decide("wait and try the credential once more", &format!("it was refused: {message}"));
-            self.phase_changes("waiting", message);
+            let why = if self.tokens.known.is_empty() {
+                format!("there is none that the provider takes: {message}")
+            } else {
+                format!("it was refused: {message}")
+            };
+            self.decide("wait and try the credential once more", &why);
+            self.phase_waits(message, &pause);
             self.begin_wait(pause);
             return;
         }
@@ -483,6 +489,7 @@ impl Core {
             }
             FailureCause::Throttled { retry_after_ms } => {
                 self.wait_for_provider(Role::Agent, *retry_after_ms, message, started_by);
+                self.tell_of_crowd(proc);
             }
             FailureCause::Unavailable => self.wait_for_provider(Role::Agent, None, message, started_by),
             FailureCause::CliLimit { which } if which == "turns" => {
@@ -492,10 +499,7 @@ impl Core {
             FailureCause::CliLimit { which } => {
                 self.close(Outcome::Budget, &format!("the agent's own bound was reached: {which}"));
             }
-            FailureCause::Refused => self.close(
-                Outcome::Failed,
-                &format!("the credential was refused: {message}; log in again or set another one, then `ccc resume`"),
-            ),
+            FailureCause::Refused => self.close_as_refused(message),
             FailureCause::Billing => self.close(Outcome::Failed, &format!("the account has no credit: {message}")),
             FailureCause::ModelNotFound => self.model_not_found(proc, Role::Agent, started_by),
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
@@ -538,7 +542,7 @@ impl Core {
                     None => format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
                 };
                 self.decide(&what, &format!("the provider failed: {message}"));
-                self.phase_changes("waiting", message);
+                self.phase_waits(message, &pause);
                 self.begin_wait(pause);
             }
             Role::Critic => {
@@ -546,6 +550,20 @@ impl Core {
                 self.retry_critic_after(pause, "wait and ask the critic again", message);
             }
         }
+    }
+
+    /// The provider takes no credential. Where ccc has found none there may have been nothing to refuse.
+    pub(super) fn close_as_refused(&mut self, message: &str) {
+        let run = &self.plan.run_id;
+        let reason = if self.tokens.known.is_empty() {
+            format!(
+                "ccc has found no credential, and the agent has none that works: {message}; run `claude` and log in, or set \
+                 a token (see `ccc tokens --help`), then: ccc resume {run}"
+            )
+        } else {
+            format!("the credential was refused: {message}; log in again or set another one, then: ccc resume {run}")
+        };
+        self.close(Outcome::Failed, &reason);
     }
 
     /// A hook kept a turn from the model: no request was sent, so there is neither work nor a verdict.
@@ -607,7 +625,7 @@ impl Core {
             return;
         }
         self.decide("wait for the reset", message);
-        self.phase_changes("waiting", message);
+        self.phase_waits(message, &pause);
         self.begin_wait(pause);
     }
 

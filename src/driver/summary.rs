@@ -4,6 +4,7 @@ use super::heartbeat::Awaits;
 use super::real::World;
 use crate::core::Tick;
 use crate::journal::{RunSummary, SUMMARY_VERSION};
+use crate::ui::Ending;
 
 impl World {
     /// Tells whoever supervises ccc that it lives, and the phase.
@@ -29,10 +30,11 @@ impl World {
         let resume = match finish {
             // The demonstration's session means nothing to anybody else's program.
             Some(_) if !plan.agent_first_args.is_empty() => None,
-            Some(finish) if finish.outcome == crate::core::Outcome::Completed => {
-                finish.session_id.as_ref().map(|id| format!("{} --resume {id}", plan.agent.program()))
+            Some(finish) => {
+                let ending = Ending { finish, plan, run_dir: "", agent: plan.agent.program(), report: None };
+                ending.resume(self.clock.now())
             }
-            Some(_) | None => Some(format!("ccc resume {}", plan.run_id)),
+            None => Some(format!("ccc resume {}", plan.run_id)),
         };
         let summary = RunSummary {
             version: SUMMARY_VERSION,

@@ -82,6 +82,13 @@ impl ConsentStore {
         hashes.map(Consents::to).unwrap_or_default()
     }
 
+    /// Whether the user has agreed to another content of the same setting of the same file.
+    #[must_use]
+    pub fn agreed_to_another(&self, project: &Path, wish: &Wish) -> bool {
+        let found = self.read(&real(project)).map(|consented| consented.agreed).unwrap_or_default();
+        found.iter().any(|one| one.file == wish.name && one.key == wish.key && one.sha256 != wish.sha256)
+    }
+
     fn path(&self, real: &Path) -> PathBuf {
         self.dir.join(record_name(real))
     }

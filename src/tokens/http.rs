@@ -79,6 +79,14 @@ pub(super) struct Answer {
     pub(super) body: Option<Vec<u8>>,
 }
 
+/// Why a connection failed, where the system gives it a kind: most faults of name servers have none.
+fn why_not_connected(kind: io::ErrorKind) -> String {
+    match kind.to_string().as_str() {
+        "uncategorized error" | "other error" => "its name cannot be resolved, or the network is down".to_owned(),
+        words => words.to_owned(),
+    }
+}
+
 /// Why there is no answer. No message holds anything of a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFault {
@@ -98,7 +106,7 @@ pub enum HttpFault {
         host: String,
     },
     /// No connection, or it broke.
-    #[error("no connection to {host}: {kind}")]
+    #[error("no connection to {host}: {}", why_not_connected(*.kind))]
     Connection {
         /// Who was asked.
         host: String,

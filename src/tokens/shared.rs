@@ -9,7 +9,7 @@
 //!     "1a2b3c4d": {
 //!       "label": "ANTHROPIC_API_KEYS[2]", "kind": "api_key", "provider": "anthropic",
 //!       "windows": [{"name": "five_hour", "utilization": 0.93, "resets_at_unix_s": 1795198017}],
-//!       "limited_until_unix_ms": null, "limited_window": null, "refused_value": null,
+//!       "limited_until_unix_ms": null, "limited_window": null, "throttled_until_unix_ms": null, "refused_value": null,
 //!       "seen_unix_ms": 1795190000000
 //!     }
 //!   }
@@ -46,6 +46,9 @@ pub const TOKENS_VERSION: (u64, u64) = (1, 0);
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How long a token that nobody reports about is remembered, in milliseconds.
 pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
+/// A wait because of too many requests is told for so long after its end, in milliseconds: the request that then follows is
+/// answered within that, or announces the next wait.
+const THROTTLE_TOLD_MS: i64 = 15_000;
 /// How many windows of one token are kept.
 const WINDOWS_LIMIT: usize = 32;
 
@@ -67,6 +70,9 @@ pub struct TokenState {
     /// The window that is spent, when known.
     #[serde(default)]
     pub limited_window: Option<String>,
+    /// Too many requests at that moment: a run that uses it waits until then, unix milliseconds; may be past.
+    #[serde(default)]
+    pub throttled_until_unix_ms: Option<i64>,
     /// The fingerprint of the value that was refused (401, 403).
     #[serde(default)]
     pub refused_value: Option<String>,
@@ -83,18 +89,19 @@ impl TokenState {
             windows: Vec::new(),
             limited_until_unix_ms: None,
             limited_window: None,
+            throttled_until_unix_ms: None,
             refused_value: None,
             seen_unix_ms: now_unix_ms,
         }
     }
 
-    /// Its windows at a time: one whose reset is past has nothing used.
+    /// Its windows at a time: of one whose reset is past nobody has said how much is used since.
     #[must_use]
     pub fn windows_at(&self, now_unix_ms: i64) -> Vec<WindowFact> {
         let now_unix_s = now_unix_ms.div_euclid(1_000);
         let windows = self.windows.iter().map(|window| match window.resets_at_unix_s {
             Some(at) if at <= now_unix_s => {
-                WindowFact { name: window.name.clone(), utilization: Some(0.0), resets_at_unix_s: None }
+                WindowFact { name: window.name.clone(), utilization: None, resets_at_unix_s: None }
             }
             Some(_) | None => window.clone(),
         });
@@ -105,6 +112,12 @@ impl TokenState {
     #[must_use]
     pub fn limited_at(&self, now_unix_ms: i64) -> Option<i64> {
         self.limited_until_unix_ms.filter(|until| *until > now_unix_ms)
+    }
+
+    /// Until when a run waits because of too many requests, unix milliseconds; `None` when that time is past.
+    #[must_use]
+    pub fn throttled_at(&self, now_unix_ms: i64) -> Option<i64> {
+        self.throttled_until_unix_ms.filter(|until| until.saturating_add(THROTTLE_TOLD_MS) > now_unix_ms)
     }
 
     /// Whether a credential with this fingerprint was refused. Without one, its value may have changed since: then a
@@ -130,6 +143,7 @@ impl TokenState {
                 self.limited_until_unix_ms = Some(*until_unix_ms);
                 self.limited_window.clone_from(window);
             }
+            TokenReport::Throttled { until_unix_ms } => self.throttled_until_unix_ms = Some(*until_unix_ms),
             TokenReport::Refused => {
                 self.refused_value = credential.fingerprint.as_ref().map(|print| print.as_str().to_owned());
             }
@@ -137,6 +151,7 @@ impl TokenState {
             TokenReport::Works => {
                 self.limited_until_unix_ms = None;
                 self.limited_window = None;
+                self.throttled_until_unix_ms = None;
                 self.refused_value = None;
             }
         }
@@ -502,6 +517,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_because_of_too_many_requests_is_told_until_a_little_after_its_end() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let token = token("made-up");
+        let throttled = TokenReport::Throttled { until_unix_ms: NOW_MS + 60_000 };
+        SharedTokens::new(dir.path()).report(&token, &[throttled], NOW_MS).expect("reported");
+        let known = state(dir.path(), &token);
+        assert_eq!(known.throttled_at(NOW_MS + 30_000), Some(NOW_MS + 60_000));
+        assert_eq!(known.throttled_at(NOW_MS + 61_000), Some(NOW_MS + 60_000), "it is asking again");
+        assert_eq!(known.throttled_at(NOW_MS + 60_000 + THROTTLE_TOLD_MS), None);
+        assert_eq!((known.limited_at(NOW_MS), known.refused_value.as_deref()), (None, None));
+        SharedTokens::new(dir.path()).report(&token, &[TokenReport::Works], NOW_MS).expect("reported");
+        assert_eq!(state(dir.path(), &token).throttled_at(NOW_MS), None);
+    }
+
+    #[test]
     fn each_report_changes_what_it_is_about_and_nothing_else() {
         let old = |name: &str| window(name, Some(0.5), Some(2_000_000_000));
         // reports, and then: limited (hours from now), its window, refused, windows
@@ -571,7 +601,7 @@ mod tests {
         assert_eq!(state.limited_at(NOW_MS - 1), Some(NOW_MS));
         assert_eq!(state.limited_at(NOW_MS), None);
         assert_eq!(state.windows_at(NOW_MS - 1), state.windows);
-        assert_eq!(state.windows_at(NOW_MS), [window("a", Some(0.0), None), window("b", Some(0.9), None)]);
+        assert_eq!(state.windows_at(NOW_MS), [window("a", None, None), window("b", Some(0.9), None)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// The shell command that goes on with the work: of a completed run its session, else the run itself; `None` where it
     /// failed before a session was begun, and other arguments would not help.
-    fn resume(&self, tick: Tick) -> Option<String> {
+    pub(crate) fn resume(&self, tick: Tick) -> Option<String> {
         let refused = matches!(self.finish.needs, Some(Needs::Arguments { .. }));
         if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted && !refused {
             return None;
@@ -97,8 +97,10 @@ impl Ending<'_> {
     /// The final block for people.
     pub(super) fn text(&self, tick: Tick, style: Style, zone: &TimeZone) -> String {
         let finish = self.finish;
-        let (ink, words) = in_words(finish.outcome);
-        let mut out = sentence(style, words, ink, &self.reason(zone));
+        let words = finish.outcome.in_words();
+        let (first, rest) = words.split_at(1);
+        let words = format!("{}{rest}", first.to_ascii_uppercase());
+        let mut out = sentence(style, &words, ink_of(finish.outcome), &self.reason(zone));
         let mut line = |label: &str, value: &str| out.push_str(&labelled(style, label, value, VALUE_CHARS));
         line("iterations", &finish.iterations.to_string());
         line("restarts", &finish.restarts.to_string());
@@ -145,14 +147,10 @@ const REASON_CHARS: usize = 4_000;
 /// Characters of a labelled value.
 const VALUE_CHARS: usize = 500;
 
-fn in_words(outcome: Outcome) -> (Ink, &'static str) {
+fn ink_of(outcome: Outcome) -> Ink {
     match outcome {
-        Outcome::Completed => (Ink::Good, "Completed"),
-        Outcome::NeedsUser => (Ink::Warn, "Needs you"),
-        Outcome::Budget => (Ink::Warn, "Budget spent"),
-        Outcome::Stuck => (Ink::Bad, "Stuck"),
-        Outcome::Limits => (Ink::Warn, "Limited"),
-        Outcome::Failed => (Ink::Bad, "Failed"),
-        Outcome::Interrupted => (Ink::Warn, "Interrupted"),
+        Outcome::Completed => Ink::Good,
+        Outcome::NeedsUser | Outcome::Budget | Outcome::Limits | Outcome::Interrupted => Ink::Warn,
+        Outcome::Stuck | Outcome::Failed => Ink::Bad,
     }
 }

@@ -18,6 +18,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use crate::core::bound_in_words as bound;
+use crate::core::dollars;
+
 /// How long something took: `820ms`, `12.3s`, `12m 05s`, `1h 02m`, `3d 04h`.
 pub(crate) fn span(ms: u64) -> String {
     let s = ms / 1_000;
@@ -51,21 +54,6 @@ pub(crate) fn away(unix_ms: i64, now_unix_ms: i64) -> String {
 pub(crate) fn position(ms: u64) -> String {
     let s = ms / 1_000;
     format!("{}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
-}
-
-/// A bound as the user wrote it: `8h`, `15m`, `90s`, `500ms`.
-pub(crate) fn bound(ms: u64) -> String {
-    if ms == 0 || !ms.is_multiple_of(1_000) {
-        return format!("{ms}ms");
-    }
-    let s = ms / 1_000;
-    if s.is_multiple_of(3_600) {
-        format!("{}h", s / 3_600)
-    } else if s.is_multiple_of(60) && s > 60 {
-        format!("{}m", s / 60)
-    } else {
-        format!("{s}s")
-    }
 }
 
 /// The time of day of an event: `07:03:12`.
@@ -113,12 +101,7 @@ fn told(unix_ms: i64, zone: &TimeZone, form: &str) -> String {
 
 /// Dollars; `unknown` rather than nothing spent.
 pub(crate) fn money(usd: Option<f64>) -> String {
-    match usd {
-        None => "unknown".to_owned(),
-        // Small sums are not nothing.
-        Some(usd) if usd > 0.0 && usd < 0.01 => format!("${usd:.4}"),
-        Some(usd) => format!("${usd:.2}"),
-    }
+    usd.map_or_else(|| "unknown".to_owned(), dollars)
 }
 
 /// `word` in the plural unless there is one of it, after its number.
@@ -149,7 +132,6 @@ mod tests {
             ms.map(position),
             ["0:00:00", "0:00:00", "0:00:12", "0:00:59", "0:01:00", "0:12:05", "1:02:07", "23:59:59", "76:00:00"]
         );
-        assert_eq!([28_800_000, 900_000, 90_000, 60_000, 1_500].map(bound), ["8h", "15m", "90s", "60s", "1500ms"]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl StreamJson {
     #[must_use]
     pub fn render(&self, tick: Tick, show: &Show) -> Piece {
         let object = match show {
-            Show::Phase { phase, detail, iteration } => {
+            Show::Phase { phase, detail, iteration, goes_on_in_ms: _ } => {
                 self.opened("phase", tick).field("phase", phase).field("detail", detail).field("iteration", iteration)
             }
             Show::Session { session_id, model, agent_version, permission_mode } => self
@@ -88,7 +88,7 @@ impl StreamJson {
                 .field("name", name)
                 .field("target", target)
                 .field("edit", edit),
-            Show::ToolEnded { role, id, failed } => {
+            Show::ToolEnded { role, id, failed, error: _ } => {
                 self.opened("tool_ended", tick).field("role", role).field("id", id).field("failed", failed)
             }
             Show::Denied { role, tool, target } => {

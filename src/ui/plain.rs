@@ -3,7 +3,7 @@ use jiff::tz::TimeZone;
 use super::clean;
 use super::columns;
 use super::diff::Change;
-use super::format::{count, seconds, span, time_of_day};
+use super::format::{count, due, seconds, span, time_of_day};
 use super::limits;
 use super::piece::ERASE;
 use super::rows::wrapped;
@@ -12,7 +12,7 @@ use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, Piece, PieceKind, Stream};
 use crate::agent::{Edit, Role, TurnKind};
-use crate::core::{Show, Then, Tick};
+use crate::core::{Outcome, Show, Then, Tick};
 
 /// What is waited for, since when, until when, and what comes then.
 fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive: bool) -> String {
@@ -131,11 +131,17 @@ impl Plain {
     /// What is said of an event.
     pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
         let over = matches!(show, Show::Finished { .. });
+        // The end of a text whose beginning stands there with its time.
+        let goes_on = if let Show::Text { role, text, sub_agent: false } = show {
+            self.streamed.has_begun(*role, text)
+        } else {
+            false
+        };
         let body = self.body(tick, show);
         if !body.is_empty() {
             self.below_head = matches!(show, Show::Phase { .. });
         }
-        let body = self.timed(tick, &body);
+        let body = if goes_on { self.indented(&body) } else { self.timed(tick, &body) };
         self.drawn(tick, body, over)
     }
 
@@ -144,7 +150,7 @@ impl Plain {
         if !self.style.live {
             return Piece::talk(String::new());
         }
-        let begun = self.streamed.is_begun();
+        let begun = self.streamed.is_begun(role);
         let (lead, hang) = text_lead(role, false);
         let rows = self.streamed.add(role, text, self.room(hang.max(columns::of(lead))));
         let body = self.text_rows(lead, &rows, begun);
@@ -247,7 +253,10 @@ impl Plain {
             return self.whole_text(*role, text);
         }
         match show {
-            Show::Phase { phase, detail, iteration } => self.phase(phase, detail, *iteration),
+            Show::Phase { phase, detail, iteration, goes_on_in_ms: Some(ms) } => {
+                self.waits(tick, phase, detail, *iteration, *ms)
+            }
+            Show::Phase { phase, detail, iteration, goes_on_in_ms: None } => self.phase(phase, detail, *iteration),
             Show::Session { session_id, model, agent_version, permission_mode } => {
                 let text = format!(
                     "session {session_id}, {model}, version {agent_version}, permission mode {permission_mode}"
@@ -260,7 +269,7 @@ impl Plain {
                 self.status.tools.started(id, name, tick);
                 self.tool(*role, name, target, edit.as_ref())
             }
-            Show::ToolEnded { id, failed, .. } => self.tool_ended(id, *failed),
+            Show::ToolEnded { id, failed, error, .. } => self.tool_ended(id, *failed, error),
             Show::Denied { role, tool, target } => {
                 let whom = match role {
                     Role::Agent => "denied: ",
@@ -295,22 +304,47 @@ impl Plain {
         }
     }
 
-    fn phase(&mut self, phase: &str, detail: &str, iteration: u32) -> String {
-        let phase = clean::one_line(phase, PIPED_CHARS);
-        let detail = clean::one_line(detail, PIPED_CHARS);
+    /// Enters a phase; true when it is another one than before.
+    fn enters(&mut self, phase: &str, detail: &str, iteration: u32) -> bool {
         let status = &mut self.status;
-        let entered = status.phase.as_deref() != Some(phase.as_str()) || status.iteration != iteration;
-        let told = entered || (!self.style.live && status.detail != detail);
+        let entered = status.phase.as_deref() != Some(phase) || status.iteration != iteration;
         if entered {
             status.tools.forget();
             self.streamed = Streamed::default();
         }
         status.typing = String::new();
         status.iteration = iteration;
-        status.detail.clone_from(&detail);
-        status.phase = Some(phase.clone());
+        detail.clone_into(&mut status.detail);
+        status.phase = Some(phase.to_owned());
+        entered
+    }
+
+    /// A wait: until when, which stays on the screen and in a log, and below it why.
+    fn waits(&mut self, tick: Tick, phase: &str, detail: &str, iteration: u32, ms: u64) -> String {
+        let phase = clean::one_line(phase, PIPED_CHARS);
+        let entered = self.enters(&phase, &clean::one_line(detail, PIPED_CHARS), iteration);
+        let until = match self.wall {
+            Some((at, unix_ms)) => {
+                let now_unix_ms = super::wall_time(at, unix_ms, tick);
+                let until_unix_ms = now_unix_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+                format!("until {}", due(until_unix_ms, now_unix_ms, &self.zone))
+            }
+            None => format!("for {}", seconds(ms)),
+        };
+        let gap = if entered { self.gap() } else { "" };
+        let head = self.painted_row("▸ ", &format!("{phase} {until}"), Ink::Bold);
+        let why = if detail.trim().is_empty() { String::new() } else { self.said("  ", Ink::Dim, detail) };
+        format!("{gap}{head}{why}")
+    }
+
+    fn phase(&mut self, phase: &str, detail: &str, iteration: u32) -> String {
+        let phase = clean::one_line(phase, PIPED_CHARS);
+        let detail = Outcome::named(detail).filter(|_| phase == "ending").map_or(detail, |outcome| outcome.in_words());
+        let detail = clean::one_line(detail, PIPED_CHARS);
+        let changed = self.status.detail != detail;
+        let entered = self.enters(&phase, &detail, iteration);
         // On a terminal the status line follows the detail by itself.
-        if !told {
+        if !(entered || (!self.style.live && changed)) {
             return String::new();
         }
         let mut text = phase;
@@ -323,8 +357,12 @@ impl Plain {
             text.push_str(&detail);
         }
         let row = self.painted_row("▸ ", &text, Ink::Bold);
-        // A blank row sets a phase off from what was said in the one before.
-        if self.style.live && !self.below_head { format!("\n{row}") } else { row }
+        format!("{}{row}", self.gap())
+    }
+
+    /// A blank row sets a phase off from what was said in the one before.
+    fn gap(&self) -> &'static str {
+        if self.style.live && !self.below_head { "\n" } else { "" }
     }
 
     fn turn(&self, kind: TurnKind, text: &str) -> String {
@@ -407,13 +445,14 @@ impl Plain {
         path.strip_prefix(self.directory.as_str()).unwrap_or(path)
     }
 
-    fn tool_ended(&mut self, id: &str, failed: bool) -> String {
+    fn tool_ended(&mut self, id: &str, failed: bool, error: &str) -> String {
         let name = self.status.tools.ended(id);
         if !failed {
             return String::new();
         }
         let name = name.unwrap_or_else(|| "a tool".to_owned());
-        self.row("  ✗ ", Ink::Bad, &format!("{name} failed"))
+        let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+        self.row("  ✗ ", Ink::Bad, &format!("{name} failed{why}"))
     }
 
     fn check(&self, command: &str, passed: bool, summary: &str, duration_ms: u64, tail: &str) -> String {
@@ -439,7 +478,10 @@ impl Plain {
             _ => ("✗ ", Ink::Bad),
         };
         let of = self.status.max_iterations.map_or_else(String::new, |n| format!(" of {n}"));
-        let head = format!("verdict {iteration}{of}: {verdict}");
+        let head = format!(
+            "verdict {iteration}{of}: {}",
+            Outcome::named(verdict).map_or(verdict, |outcome| outcome.in_words())
+        );
         let text = text.trim();
         let repeated = std::mem::take(&mut self.critic_said).contains(text);
         if text.is_empty() || repeated {

@@ -10,7 +10,7 @@ const LABEL: usize = 13;
 const COMMAND_INDENT: usize = 4;
 
 /// What a command to be copied begins with. It stands at the end of a line, after a colon.
-const PROGRAMS: [&str; 7] = ["ccc ", "claude ", "cd ", "npm ", "chmod ", "sudo ", "mv "];
+const PROGRAMS: [&str; 8] = ["ccc ", "claude ", "cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 /// One clean line in rows of at most `columns`. A command at its end that does not fit beside the words before it stands
 /// whole on a row of its own.

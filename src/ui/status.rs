@@ -117,13 +117,19 @@ impl Status {
             let silent_ms = tick.ms_since(standing.since);
             let left = standing.until.map(|until| seconds(until.ms_since(tick)));
             match left {
-                Some(left) if standing.then == Then::GoesOn => parts.push(Part::new(1, format!("continues in {left}"))),
+                // What was due and has not come is a silence.
+                Some(left)
+                    if standing.then == Then::GoesOn && (standing.until > Some(tick) || silent_ms < SILENCE_MS) =>
+                {
+                    parts.push(Part::new(1, format!("continues in {left}")));
+                }
                 Some(_) | None if silent_ms >= SILENCE_MS => {
                     let shorter = format!("silent {}", seconds(silent_ms));
                     let then = match standing.then {
                         Then::Judged => "judged",
                         Then::Hung | Then::GoesOn => "restart",
                     };
+                    let left = left.filter(|_| standing.then != Then::GoesOn);
                     let text = left.map_or_else(|| shorter.clone(), |left| format!("{shorter} ({then} in {left})"));
                     parts.push(Part { text, rank: 7, shorter: Some(shorter), rank_when_shorter: 4 });
                 }

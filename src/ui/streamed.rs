@@ -18,9 +18,15 @@ pub(super) struct Streamed {
 }
 
 impl Streamed {
-    /// Whether a part of the text stands on the screen.
-    pub(super) fn is_begun(&self) -> bool {
-        self.shown > 0
+    /// Whether a part of what this role says stands on the screen.
+    pub(super) fn is_begun(&self, role: Role) -> bool {
+        self.role == Some(role) && self.shown > 0
+    }
+
+    /// Whether the beginning of this text stands on the screen.
+    pub(super) fn has_begun(&self, role: Role, text: &str) -> bool {
+        let shown = self.text.get(..self.shown).unwrap_or_default();
+        self.is_begun(role) && text.starts_with(shown)
     }
 
     /// Adds a part; gives the rows that are complete now.

@@ -19,7 +19,7 @@ use super::hooks::Hooks;
 use super::rules::of_call;
 use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
-use super::target::{background_ms, can_write, edit, first_line, target, timeout_ms};
+use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::core::TurnId;
@@ -481,7 +481,8 @@ impl ClaudeProtocol {
                 self.tasks.tool_returned(id);
                 let failed = result.is_error == Some(true);
                 self.schedules.returned(id, failed, user.tool_use_result);
-                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed });
+                let error = result.content.filter(|_| failed).map(error_of).unwrap_or_default();
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error });
             }
         }
     }

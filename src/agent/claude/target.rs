@@ -2,6 +2,7 @@
 
 use crate::agent::Edit;
 use crate::stream::Raw;
+use crate::stream::message::{Block, content_blocks};
 
 /// Characters of a target that are kept.
 const TARGET_CHARS: usize = 120;
@@ -27,6 +28,26 @@ pub(super) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
         .or_else(|| input.members().find_map(|(_, value)| value.text()))
         .unwrap_or_default();
     first_line(&text)
+}
+
+/// A first line of an error that is shorter says too little: `Exit code 1`.
+const TELLING_CHARS: usize = 24;
+
+/// The first words of a failed tool's result, on one line.
+pub(super) fn error_of(content: Raw<'_>) -> String {
+    let said: Vec<String> = content_blocks(content)
+        .iter()
+        .filter_map(|block| match block {
+            Block::Text(text) => Some(text.replace("<tool_use_error>", "").replace("</tool_use_error>", "")),
+            Block::Thinking(_) | Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => None,
+        })
+        .collect();
+    let mut lines = said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.next().filter(|_| first.chars().count() < TELLING_CHARS) {
+        Some(second) => first_line(&format!("{first}: {second}")),
+        None => first_line(first),
+    }
 }
 
 /// The first line, cut, without what could steer a terminal.
@@ -120,4 +141,30 @@ pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
         _ => return None,
     };
     Some(Edit { path: text("file_path")?, old, new })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_of;
+    use crate::stream::Raw;
+
+    #[test]
+    fn the_first_words_of_an_error_are_kept_and_an_exit_code_alone_says_too_little() {
+        for (content, said) in [
+            (r#""Exit code 1\nls: no such file\nmore""#, "Exit code 1: ls: no such file"),
+            (
+                r#""<tool_use_error>File has not been read yet. Read it first.</tool_use_error>""#,
+                "File has not been read yet. Read it first.",
+            ),
+            (
+                r#"[{"type":"text","text":"\n\nString to replace not found in file.\nString: x"}]"#,
+                "String to replace not found in file.",
+            ),
+            (r#""Exit code 2""#, "Exit code 2"),
+            (r#"[{"type":"image"}]"#, ""),
+        ] {
+            let raw = Raw::parse(content).expect("JSON");
+            assert_eq!(error_of(raw), said);
+        }
+    }
 }

@@ -21,14 +21,14 @@ use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_comm
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::clean;
-use crate::ui::format::due;
+use crate::ui::format::{away, due};
 
 /// How long git may take to say where it is.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that everything a run needs is there: the agent and its version, a token, a pseudo-terminal, the
 /// configuration, the critic's prompt, the directories, git. The provider is asked whether it takes the tokens: one cheap
-/// request each, unless that was learnt a short time ago.
+/// request each, unless the same host has said it within two minutes.
 ///
 /// The exit code is 0 when nothing failed, else 1; warnings do not count.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -241,7 +241,7 @@ fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Fi
         .zip(answers)
         .map(|(credential, judged)| (clean::one_line(&credential.label, LABEL_CHARS), Asked::of(judged)))
         .collect();
-    let works = told.iter().any(|(_, asked)| matches!(asked, Asked::Works));
+    let works = told.iter().any(|(_, asked)| matches!(asked, Asked::Works(_)));
     told.into_iter().map(|(label, asked)| asked.finding(SUBJECT, &label, works)).collect()
 }
 
@@ -250,7 +250,8 @@ const LABEL_CHARS: usize = 60;
 
 /// What became of asking about a token.
 enum Asked {
-    Works,
+    /// With how long ago that was learnt, unless it was asked just now.
+    Works(Option<String>),
     UsedUp(String),
     Refused(String),
     Unknown(String),
@@ -258,14 +259,16 @@ enum Asked {
 
 impl Asked {
     fn of(judged: Judged) -> Asked {
-        let probed = match judged {
-            Judged::Verdict { probed, .. } => probed,
+        let (probed, kept_unix_ms) = match judged {
+            Judged::Verdict { probed, at_unix_ms, kept } => (probed, kept.then_some(at_unix_ms)),
             Judged::ByAnother => return Asked::Unknown("another ccc is asking about it just now".to_owned()),
             Judged::NotAsked(why) => return Asked::Unknown(why.to_string()),
             Judged::Failed(why) => return Asked::Unknown(why),
         };
         match probed.verdict {
-            ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => Asked::Works,
+            ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => {
+                Asked::Works(kept_unix_ms.map(|at| away(unix_ms(), at)))
+            }
             ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => {
                 Asked::UsedUp(format!("until {}", due(until, unix_ms(), &TimeZone::system())))
             }
@@ -282,7 +285,8 @@ impl Asked {
     /// In people's words; `other_works` when another token can be used.
     fn finding(self, subject: &'static str, label: &str, other_works: bool) -> Finding {
         match self {
-            Asked::Works => Finding::ok(subject, format!("takes {label}")),
+            Asked::Works(None) => Finding::ok(subject, format!("takes {label}")),
+            Asked::Works(Some(ago)) => Finding::ok(subject, format!("takes {label}, as it said {ago} ago")),
             Asked::UsedUp(until) => Finding::warn(
                 subject,
                 format!("{label} is limited {until}"),
@@ -347,7 +351,7 @@ fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Optio
         return Some(Finding::error(SUBJECT, error));
     }
     if !wishes.not_agreed.is_empty() {
-        let text = format!("you have not agreed to {}", named(&wishes.not_agreed));
+        let text = trust::lacks(&wishes.not_agreed, project, context);
         return Some(Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND)));
     }
     (!wishes.agreed.is_empty()).then(|| Finding::ok(SUBJECT, format!("you have agreed to {}", named(&wishes.agreed))))

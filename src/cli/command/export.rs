@@ -1,6 +1,7 @@
 //! `ccc export RUN`.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -37,6 +38,10 @@ pub struct ExportArgs {
     /// Where to write; stdout unless given. A fixture is a directory and needs it.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Write over a recording that is there already.
+    #[arg(long, requires = "output")]
+    pub force: bool,
 
     /// Keep the texts of a fixture: the task, what agent and critic said, what tools and checks printed. Only the names of
     /// user and machine and the directories of home and project are replaced. Without it every text becomes a placeholder.
@@ -90,12 +95,32 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
     write_asciicast(&mut out, &header, shown.iter().map(|(tick, text)| (*tick, text.as_str())), None)
         .map_err(|error| failed(&error))?;
     match &args.output {
-        Some(path) => fs::write(context.cwd()?.join(path), out).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint("name a writable file with -o")
-        })?,
+        Some(path) => {
+            let into = context.cwd()?.join(path);
+            write_recording(&into, &out, args.force).map_err(|error| {
+                let hint = if error.kind() == std::io::ErrorKind::AlreadyExists {
+                    "name another file with -o, or write over it with --force"
+                } else {
+                    "name a writable file with -o"
+                };
+                CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint(hint)
+            })?;
+            context.printer.talk(format_args!("written: {} ({} bytes, asciicast v3)", path.display(), out.len()));
+        }
         None => context.printer.bytes(&out),
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// What is there already is another recording, or something else of the user's.
+fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    if force {
+        options.write(true).create(true).truncate(true);
+    } else {
+        options.write(true).create_new(true);
+    }
+    options.open(into)?.write_all(bytes)
 }
 
 /// Writes the copy and proves that it replays the same.

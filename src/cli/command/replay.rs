@@ -13,7 +13,7 @@ use crate::core::command::CommandAction;
 use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
 use crate::journal::{RunKind, run_kind};
-use crate::ui::{Ending, Form, Piece, Printer, Stream, Style, columns};
+use crate::ui::{ERASE, Ending, Form, Piece, Printer, Stream, Style, columns};
 
 /// Show recorded runs again, or check that they would be decided the same way.
 ///
@@ -136,6 +136,7 @@ fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), Cli
     let term = context.env.get("TERM").and_then(|term| term.to_str());
     let style = Style::decide(io::stdout().is_terminal(), no_color, term, driver::terminal_columns());
     let mut shown = Tick::ZERO;
+    let is_live = style.live;
     pieces(journal, style, |tick, piece| {
         if let Some(speed) = speed {
             let pause_us = (tick.0.saturating_sub(shown.0)) as f64 / speed;
@@ -144,7 +145,12 @@ fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), Cli
         }
         context.printer.data(&piece.text);
     })
-    .map_err(|error| unreadable(&error))
+    .map_err(|error| unreadable(&error))?;
+    // A run that has not ended leaves its status line there.
+    if is_live {
+        context.printer.data(ERASE);
+    }
+    Ok(())
 }
 
 /// The pause is the feature: a night is shown at the speed at which it happened.

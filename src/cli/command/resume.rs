@@ -93,7 +93,7 @@ pub struct ResumeArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub output_format: Option<OutputFormat>,
 
-    /// At a terminal, go on into the agent's own interface when the task is done [not after -p].
+    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
     #[arg(long, overrides_with = "no_hand_over")]
     pub hand_over: bool,
 
@@ -161,6 +161,7 @@ impl ResumeArgs {
 /// # Errors
 /// When there is no such run, it is in use, is done, or its journal is damaged.
 pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    supervise::refuse_past(args.until)?;
     let state = &context.dirs()?.state;
     let run_dir = match args.run.as_deref() {
         Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
@@ -253,7 +254,8 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if let Some(changed) = changed {
         first_inputs.push(OperatorInput::Plan(Box::new(changed)));
     }
-    let hand_over = settings.hand_over.unwrap_or(args.prompt.is_none());
+    // A run was given its task with -p, and nobody has asked for more since: the same as when it began.
+    let hand_over = settings.hand_over.unwrap_or(false);
     if let Some(text) = words {
         first_inputs.push(OperatorInput::Turn { text });
     }

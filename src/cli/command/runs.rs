@@ -41,44 +41,87 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.talk("no runs yet; begin one: ccc --supervisor -p \"TASK\"");
     }
     let zone = TimeZone::system();
-    if !list.runs.is_empty() {
-        let heading = in_columns(["RUN", "STATE", "STARTED", "ITER", "COST"]);
-        // A pipe gets the whole directory, a terminal its name, which fits.
-        context.printer.line(match context.printer.columns() {
-            None => format!("{heading}  DIRECTORY  TASK"),
-            Some(columns) => columns::cut(&format!("{heading}  DIRECTORY: TASK"), usize::from(columns)),
-        });
-    }
-    for (dir, run) in &list.runs {
-        let state = match run.outcome {
-            Some(outcome) => outcome.as_str().to_owned(),
-            None if matches!(RunLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
-            // Nobody holds it: its ccc died.
-            None => "died".to_owned(),
-        };
-        let mark = match (run.kind, run.demo) {
-            (Some(RunKind::Command), _) => "[command] ",
-            (_, Some(true)) => "[demo] ",
-            _ => "",
-        };
-        let cost = format::money(run.cost_usd);
-        let started = format::date_and_time(run.started_unix_ms, &zone);
-        let row = [dir.id(), &state, &started, &run.iteration.to_string(), &cost];
-        let task = clean::one_line(&run.task, TASK_CHARS);
-        let cwd = clean::one_line(&run.cwd, 200);
-        context.printer.line(match context.printer.columns() {
-            None => format!("{}  {cwd}  {mark}{task}", in_columns(row)),
-            Some(columns) => {
-                let place = Path::new(&cwd).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-                columns::cut(&format!("{}  {mark}{place}: {task}", in_columns(row)), usize::from(columns))
-            }
-        });
+    let rows: Vec<Row> = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone)).collect();
+    if !rows.is_empty() {
+        for line in table(&rows, context.printer.columns()) {
+            context.printer.line(line);
+        }
     }
     Ok(ExitCode::COMPLETED)
 }
 
-fn in_columns([id, state, started, iterations, cost]: [&str; 5]) -> String {
-    format!("{id:<20}  {state:<11}  {started:<16}  {iterations:>4}  {cost:>8}")
+/// From this width on a terminal has room for the local time of the start, which the id tells in UTC.
+const STARTED_COLUMNS_MIN: u16 = 110;
+
+/// What is said of one run.
+struct Row {
+    id: String,
+    state: String,
+    started: String,
+    iterations: String,
+    cost: String,
+    mark: &'static str,
+    cwd: String,
+    task: String,
+}
+
+impl Row {
+    fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
+        let state = match run.outcome {
+            Some(outcome) => outcome.in_words().to_owned(),
+            None if matches!(RunLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
+            // Nobody holds it: its ccc died.
+            None => "died".to_owned(),
+        };
+        Row {
+            id: dir.id().to_owned(),
+            state: clean::one_line(&state, 20),
+            started: format::date_and_time(run.started_unix_ms, zone),
+            iterations: run.iteration.to_string(),
+            cost: format::money(run.cost_usd),
+            mark: match (run.kind, run.demo) {
+                (Some(RunKind::Command), _) => "[command] ",
+                (_, Some(true)) => "[demo] ",
+                _ => "",
+            },
+            cwd: clean::one_line(&run.cwd, 200),
+            task: clean::one_line(&run.task, TASK_CHARS),
+        }
+    }
+
+    /// The directory and the task: a pipe gets the whole directory, a terminal its name.
+    fn what(&self, columns: Option<u16>) -> String {
+        let Row { mark, cwd, task, .. } = self;
+        if columns.is_none() {
+            return format!("{cwd}  {mark}{task}");
+        }
+        let place = Path::new(cwd).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        format!("{mark}{place}: {task}")
+    }
+}
+
+/// The heading and a line each. Columns are as wide as what stands in them, so that directory and task have the rest.
+fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
+    let with_start = columns.is_none_or(|columns| columns >= STARTED_COLUMNS_MIN);
+    let widest = |heading: &str, of: fn(&Row) -> &str| {
+        rows.iter().map(|row| columns::of(of(row))).chain([columns::of(heading)]).max().unwrap_or_default()
+    };
+    let (id, state) = (widest("RUN", |row| &row.id), widest("STATE", |row| &row.state));
+    let started = widest("STARTED", |row| &row.started);
+    let (iterations, cost) = (widest("ITER", |row| &row.iterations), widest("COST", |row| &row.cost));
+    let line = |cells: [&str; 5], what: &str| {
+        let [a, b, c, d, e] = cells;
+        let start = if with_start { format!("{c:<started$}  ") } else { String::new() };
+        let line = format!("{a:<id$}  {b:<state$}  {start}{d:>iterations$}  {e:>cost$}  {what}");
+        columns.map_or_else(|| line.clone(), |columns| columns::cut(&line, usize::from(columns)))
+    };
+    let what = if columns.is_none() { "DIRECTORY  TASK" } else { "DIRECTORY: TASK" };
+    let heading = line(["RUN", "STATE", "STARTED", "ITER", "COST"], what);
+    let lines = rows.iter().map(|row| {
+        let cells = [&row.id, &row.state, &row.started, &row.iterations, &row.cost].map(String::as_str);
+        line(cells, &row.what(columns))
+    });
+    std::iter::once(heading).chain(lines).collect()
 }
 
 #[cfg(test)]
@@ -101,16 +144,23 @@ mod tests {
         of("20261120-191822-aaaa", "");
         of("20261121-191822-bbbb", r#","demo":true"#);
         of("20261122-191822-cccc", r#","kind":"command""#);
-        let told = |columns| {
+        let told = |columns: Option<u16>| {
             let seen = Seen::default();
             run(RunsArgs { json: false }, &seen.context(state.path(), columns)).expect("listed");
             seen.text().lines().map(str::to_owned).collect::<Vec<_>>()
         };
-        for (columns, shown) in [(Some(80), told(Some(80))), (None, told(None))] {
-            assert!(shown[0].starts_with("RUN ") && shown[0].contains("STARTED"), "{shown:#?}");
+        for (columns, shown) in [(Some(80), told(Some(80))), (Some(120), told(Some(120))), (None, told(None))] {
+            // The id tells the start too: a narrow terminal has no room for it twice.
+            let tells_start = columns.is_none_or(|columns: u16| columns > 80);
+            assert!(shown[0].starts_with("RUN ") && shown[0].contains("STARTED") == tells_start, "{shown:#?}");
+            let what = shown[3].split_once("shop").expect("the directory").1;
+            assert!(what.trim_start_matches(": ").starts_with("  do a lot") || columns::of(what) >= 25, "{shown:#?}");
             assert!(shown[1].contains("[command] ") && shown[2].contains("[demo] "), "{shown:#?}");
             assert!(shown[3].contains("died") && !shown[3].contains('['), "{shown:#?}");
-            assert!(columns.is_none() || shown.iter().all(|line| columns::of(line) <= 80), "{shown:#?}");
+            assert!(
+                shown.iter().all(|line| columns.is_none_or(|columns: u16| columns::of(line) <= usize::from(columns))),
+                "{shown:#?}"
+            );
         }
     }
 }

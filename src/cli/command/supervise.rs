@@ -24,6 +24,7 @@ use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
+use crate::ui::format::date_and_time;
 
 /// How long the tree is watched for what moves by itself before a critic is briefed; its process takes longer to start.
 const CRITIC_WATCH_MS: u64 = 250;
@@ -85,7 +86,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub critic_prompt: Option<CriticPromptAs>,
 
-    /// Restart the agent when the model makes no progress for this long [180s].
+    /// Restart the agent when the model makes no progress for this long [3m].
     #[arg(long, value_name = "TIME")]
     pub stall_timeout: Option<Span>,
 
@@ -122,7 +123,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "PATH")]
     pub agent: Option<PathBuf>,
 
-    /// At a terminal, go on into the agent's own interface when the task is done [not after -p or --prompt-file].
+    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
     #[arg(long, overrides_with = "no_hand_over")]
     pub hand_over: bool,
 
@@ -224,6 +225,7 @@ pub fn prepare(args: &SuperviseArgs, context: &Context) -> Result<Prepared, CliE
         &context.stdin,
     )?;
     let mut resolved = context.settings(args.flags())?;
+    refuse_past(resolved.settings.budgets.until)?;
     let project = context.project()?;
     let dirs = context.dirs()?;
     if trust::require(&resolved.not_agreed, &project, context)? {
@@ -318,7 +320,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
             .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
         extra_env: Vec::new(),
         // In a script the command after this one must come to its turn.
-        hand_over: settings.hand_over.unwrap_or(args.prompt.is_none() && args.prompt_file.is_none()),
+        hand_over: settings.hand_over.unwrap_or(false),
         share_tree: args.share_tree,
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
@@ -372,6 +374,19 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) settings: &'a Settings,
     /// What the user gave on the command line; `None` where that cannot be told.
     pub(in crate::cli) given: Option<Flags>,
+}
+
+/// Refuses a moment that has passed: the run would end at once, as if its time had been spent.
+pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> {
+    let now_unix_ms = driver::unix_ms();
+    match until {
+        Some(until) if until.unix_ms(now_unix_ms, &TimeZone::system()) <= now_unix_ms => {
+            let now = date_and_time(now_unix_ms, &TimeZone::system());
+            Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
+                .hint("name a moment to come, such as --until 07:00, --until +8h or a date and a time"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The moment that the user means by it now, in unix milliseconds.

@@ -20,6 +20,24 @@ use crate::ui::format::{away, due};
 /// How much of a label a line shows, in characters.
 const LABEL_CHARS: usize = 60;
 
+/// How several tokens are given.
+const SEVERAL_TOKENS: &str = r#"Several tokens:
+  In variables, for one kind of token:
+      export CLAUDE_CODE_OAUTH_TOKENS=FIRST,SECOND
+      export ANTHROPIC_API_KEY=FIRST ANTHROPIC_API_KEY_2=SECOND
+      export ANTHROPIC_API_KEYS_FILE=~/keys      (one a line, `#` for comments)
+  In ccc.json, in your order and of any kind (`ccc config path` names the file):
+      {
+        "tokens": [
+          {"label": "work", "env": "WORK_KEY"},
+          {"label": "spare", "file": "/home/me/.keys"},
+          {"kind": "oauth", "command": "op read op://Me/claude/token"}
+        ]
+      }
+  `kind` is api_key (unless given), oauth or auth_token. A command, such as a
+  password manager's, is run when its token is needed. The configuration never
+  holds a value. `ccc config schema` has all keys."#;
+
 /// List the tokens that a run may use, with what is known about each.
 ///
 /// They come from the configuration (`tokens`), from variables (ANTHROPIC_API_KEY, ANTHROPIC_API_KEY_2…, ANTHROPIC_API_KEYS
@@ -27,6 +45,7 @@ const LABEL_CHARS: usize = 60;
 /// and for other programs OPENAI_API_KEY, GEMINI_API_KEY, GOOGLE_API_KEY, COHERE_API_KEY and CO_API_KEY) and from the agent's
 /// own login. Values are never shown; a fingerprint tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = SEVERAL_TOKENS)]
 pub struct TokensArgs {
     /// What to do; `list` unless given.
     #[command(subcommand)]
@@ -40,7 +59,8 @@ pub struct TokensArgs {
 /// What `ccc tokens` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum TokensCommand {
-    /// Each token with its kind, provider, fingerprint, state, windows and resets, as all ccc processes last heard.
+    /// Each token with its kind, provider, fingerprint, state, windows and resets, as all ccc processes last heard. `throttled`
+    /// is one with which a run waits because of too many requests. Nobody is asked: `ccc tokens check` asks.
     List,
     /// Ask each provider about its tokens: valid, limited until when, refused, or not reached. What is learnt is known to
     /// all ccc processes then. The exit code is 0 when at least one token can be used, else 1.
@@ -59,6 +79,8 @@ enum State {
     Ready,
     /// It is spent for a while.
     Limited,
+    /// Too many requests at this moment: a run that uses it waits.
+    Throttled,
     /// It was refused.
     Refused,
     /// Nothing was heard of it.
@@ -76,6 +98,8 @@ struct Row {
     state: State,
     limited_until_unix_ms: Option<i64>,
     limited_window: Option<String>,
+    /// A run that uses it waits until then because of too many requests.
+    throttled_until_unix_ms: Option<i64>,
     windows: Vec<WindowFact>,
     /// When something was last heard of it.
     seen_unix_ms: Option<i64>,
@@ -275,6 +299,7 @@ fn rows(pool: &Pool, states: &TokenStates, now_unix_ms: i64) -> Vec<Row> {
 
 fn row(credential: &Credential, state: Option<&TokenState>, now_unix_ms: i64) -> Row {
     let limited_until_unix_ms = state.and_then(|state| state.limited_at(now_unix_ms));
+    let throttled_until_unix_ms = state.and_then(|state| state.throttled_at(now_unix_ms));
     Row {
         id: credential.id(),
         label: credential.label.clone(),
@@ -285,9 +310,11 @@ fn row(credential: &Credential, state: Option<&TokenState>, now_unix_ms: i64) ->
             None => State::Unknown,
             Some(state) if state.is_refused(credential.fingerprint.as_ref()) => State::Refused,
             Some(_) if limited_until_unix_ms.is_some() => State::Limited,
+            Some(_) if throttled_until_unix_ms.is_some() => State::Throttled,
             Some(_) => State::Ready,
         },
         limited_until_unix_ms,
+        throttled_until_unix_ms,
         limited_window: state
             .filter(|_| limited_until_unix_ms.is_some())
             .and_then(|state| state.limited_window.clone()),
@@ -302,6 +329,10 @@ impl Row {
             (State::Ready, _) => (Paint::Green, "ready".to_owned()),
             (State::Refused, _) => (Paint::Red, "refused".to_owned()),
             (State::Unknown, _) => (Paint::Dim, "unknown".to_owned()),
+            (State::Throttled, _) => {
+                let until = self.throttled_until_unix_ms.unwrap_or(now_unix_ms);
+                (Paint::Yellow, super::usage::throttled(until, now_unix_ms, zone))
+            }
             (State::Limited, None) => (Paint::Yellow, "limited".to_owned()),
             (State::Limited, Some(until)) => {
                 (Paint::Yellow, format!("limited until {}", due(until, now_unix_ms, zone)))
@@ -342,5 +373,24 @@ fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, cont
             let name = clean::one_line(&window.name, LABEL_CHARS);
             printer.line(format_args!("    {name:<12}  {used}{}", resets.unwrap_or_default()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SEVERAL_TOKENS;
+    use crate::config::{TokenEntry, TokenPlace};
+
+    #[test]
+    fn the_example_of_the_help_is_a_configuration_and_fits_80_columns() {
+        let (from, to) = (SEVERAL_TOKENS.find('{').expect("JSON"), SEVERAL_TOKENS.rfind('}').expect("JSON"));
+        let example: serde_json::Value = serde_json::from_str(&SEVERAL_TOKENS[from..=to]).expect("JSON");
+        let entries: Vec<TokenEntry> = serde_json::from_value(example["tokens"].clone()).expect("tokens");
+        let places: Vec<&TokenPlace> = entries.iter().map(|entry| &entry.place).collect();
+        assert!(
+            matches!(places[..], [TokenPlace::Env(_), TokenPlace::File(_), TokenPlace::Command { .. }]),
+            "{places:?}"
+        );
+        assert!(SEVERAL_TOKENS.lines().all(|line| line.chars().count() <= 80), "{SEVERAL_TOKENS}");
     }
 }

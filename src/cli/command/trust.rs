@@ -57,7 +57,8 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
             wishes.agreed.extend(agreed);
         } else {
             show(&agreed, &project, context);
-            context.printer.talk(format_args!("agreed to {}", named(&agreed)));
+            let named = named(&agreed);
+            context.printer.talk(format_args!("agreed to {named}; take it back with: {} --revoke", trust::COMMAND));
             return readable(&wishes, &project);
         }
     }

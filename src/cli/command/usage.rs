@@ -230,7 +230,7 @@ fn as_text(
             let state = State::of(window.utilization, thresholds);
             let title = title(&window.name);
             let Some(percent) = window.utilization else {
-                let _ = writeln!(out, "  {title:<16}  {}", paint(Paint::Dim, "unknown until the first answer"));
+                let _ = writeln!(out, "  {title:<16}  {}", paint(Paint::Dim, unknown_use(identity, &window)));
                 continue;
             };
             let bar = paint(state.paint(), &bar(percent));
@@ -252,6 +252,10 @@ fn as_text(
             let when = format!("spent until {}", due(at, now_unix_ms, zone));
             let _ = writeln!(out, "  {}", paint(Paint::Red, &when));
         }
+        if let Some(at) = identity.throttled_until_unix_ms {
+            let when = throttled(at, now_unix_ms, zone);
+            let _ = writeln!(out, "  {}", paint(Paint::Yellow, &when));
+        }
         if let Some(at) = identity.checked_unix_ms {
             let ago = away(now_unix_ms, at);
             let _ = writeln!(
@@ -265,6 +269,24 @@ fn as_text(
         }
     }
     out
+}
+
+/// Why it is not known how much of a window is used.
+fn unknown_use(identity: &Identity, window: &UsageWindow) -> &'static str {
+    // One that was heard of has begun anew since.
+    if identity.windows.iter().any(|known| known.name == window.name) {
+        "unknown until the next answer"
+    } else {
+        "unknown until the first answer"
+    }
+}
+
+/// What is said of a token with which a run waits.
+pub(super) fn throttled(until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
+    if until_unix_ms <= now_unix_ms {
+        return "throttled: a run is asking again (status 429)".to_owned();
+    }
+    format!("throttled: a run waits until {} (status 429)", due(until_unix_ms, now_unix_ms, zone))
 }
 
 /// The windows of an identity; a subscription has two even when nobody has told of them yet.
@@ -352,6 +374,7 @@ fn as_json(seen: &[Seen], top: &UsageFile, thresholds: &UsageSettings, now_unix_
                 "fetched_at": identity.checked_unix_ms.and_then(iso),
                 "fetched_at_epoch": identity.checked_unix_ms.map(|at| at.div_euclid(1_000)),
                 "limited_until": identity.limited_until_unix_ms.and_then(iso),
+                "throttled_until": identity.throttled_until_unix_ms.and_then(iso),
                 "refused": identity.refused,
                 "note": note,
             })
@@ -399,6 +422,7 @@ mod tests {
             windows,
             extra_usage: None,
             limited_until_unix_ms: None,
+            throttled_until_unix_ms: None,
             refused: false,
         };
         Seen { name: format!("{name} ({kind})"), identity, in_use: false, note: None }

@@ -20,7 +20,7 @@ fn the_last_iteration_may_still_complete_and_feedback_at_it_ends_as_budget() {
     rejects.judge(2, 1, "t", "Add a test.");
     let end = ended(&mut rejects, 2);
     assert_eq!((end.outcome, end.iterations), (Outcome::Budget, 1));
-    assert!(end.reason.contains("1 of 1 iterations"), "{}", end.reason);
+    assert!(end.reason.contains("the only iteration is spent"), "{}", end.reason);
 }
 
 #[test]
@@ -74,6 +74,38 @@ fn the_time_bound_ends_a_turn_and_a_verdict_that_is_there_counts_first() {
     late.now = late.now.plus_ms(200_000);
     late.judge(2, 1, "t", "[TASK_COMPLETED]");
     assert_eq!(ended(&mut late, 2).outcome, Outcome::Completed, "completion is looked at before any bound");
+}
+
+#[test]
+fn a_spent_time_bound_says_how_long_it_was_and_which_check_was_running() {
+    let checked = Plan {
+        checks: vec![CheckPlan { command: "sh test.sh".to_owned(), timeout_ms: 900_000 }],
+        budgets: Budgets { max_duration_ms: Some(90_000), ..plan().budgets },
+        ..plan()
+    };
+    let mut run = reviewing(checked);
+    run.now = run.now.max(Tick::ZERO.plus_ms(90_000));
+    let unix_ms = 1_000_000 + 90_000;
+    run.feed(Input::Elapsed { unix_ms });
+    assert_eq!(run.core.phase(), "ending");
+    let mut actions = run.exited(1, 0, "");
+    actions.extend(run.measured(1, "t", &[]));
+    let check = CheckId(1);
+    let result =
+        CheckResult { end: CheckEnd::Cancelled, duration_ms: 1, tail: String::new(), omitted_bytes: 0, missing: None };
+    actions.extend(run.feed(Input::CheckFinished { check, result }));
+    let end = finish(&actions).unwrap_or_else(|| panic!("no end: {actions:?}"));
+    assert_eq!(end.outcome, Outcome::Budget);
+    assert!(end.reason.contains("the 90s of --max-duration have passed"), "{}", end.reason);
+    assert!(end.reason.contains("while the check `sh test.sh` was running"), "{}", end.reason);
+}
+
+#[test]
+fn a_run_that_ends_says_nothing_about_its_session_any_more() {
+    let (mut run, turn) = working(plan());
+    run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    run.lines(1, &accepted(&turn));
+    assert!(!run.shown.iter().any(|show| matches!(show, Show::Session { .. })), "{:?}", run.shown);
 }
 
 #[test]

@@ -233,6 +233,24 @@ fn a_single_key_is_left_to_the_clis_own_back_off_until_the_provider_says_that_it
 }
 
 #[test]
+fn the_others_are_told_of_a_wait_because_of_too_many_requests_and_choose_as_before() {
+    for kind in [ApiKey, OAuth] {
+        let (mut night, _) = at_work(plan(), vec![token("a", kind)]);
+        let actions = night.lines(1, &[retry(429)]);
+        let now = night.run.core.unix_ms();
+        let mut told = None;
+        for action in &actions {
+            if let Action::ReportToken { report: TokenReport::Throttled { until_unix_ms }, .. } = action {
+                told = Some(*until_unix_ms);
+            }
+        }
+        assert!(told.is_some_and(|until| (now + 490..=now + 500).contains(&until)), "{actions:?}");
+        assert!(!pool::is_limited(night.tokens[0].limited_until_unix_ms, now) && !night.tokens[0].refused);
+        assert_eq!(decisions(&night.lines(1, &[retry(529)])), Vec::<&str>::new());
+    }
+}
+
+#[test]
 fn a_refused_token_is_retired_while_the_cli_still_tries() {
     for kind in [ApiKey, OAuth] {
         let (mut night, _) = at_work(plan(), two(kind));

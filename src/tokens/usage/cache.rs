@@ -77,6 +77,9 @@ pub struct LastVerdict {
     pub at_unix_ms: i64,
     /// The fingerprint of the value that was asked about.
     pub value: String,
+    /// Where it was asked; another host may say something else.
+    #[serde(default)]
+    pub hosts: String,
 }
 
 fn known_verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LastVerdict>, D::Error> {

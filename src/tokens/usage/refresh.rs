@@ -230,6 +230,7 @@ impl Usage {
         };
         // A command's value is not known before the command has run, and is taken for the same.
         let same_value = credential.fingerprint.as_ref().is_none_or(|print| print.as_str() == last.value);
+        let same_hosts = last.hosts == self.asked_at(credential);
         // A run may have heard the contrary since.
         let states = self.tokens.read().unwrap_or_default();
         let contradicted = states.get(&credential.id()).is_some_and(|state| {
@@ -237,7 +238,15 @@ impl Usage {
                 && last.said == ProbeVerdict::Valid
                 && (state.limited_at(now_unix_ms).is_some() || state.is_refused(credential.fingerprint.as_ref()))
         });
-        is_recent && says_something && same_value && !contradicted
+        is_recent && says_something && same_value && same_hosts && !contradicted
+    }
+
+    /// Where a token is asked about. A base URL holds no secret: one with a password or a query is refused.
+    fn asked_at(&self, credential: &Credential) -> String {
+        let hosts = self.http.hosts();
+        let url = |service| hosts.base(service).map_or_else(|_| String::new(), |base| base.join(""));
+        let api = url(Service::Api(credential.provider));
+        if has_account(credential) { format!("{api} {}", url(Service::Usage)) } else { api }
     }
 
     /// Asks about a token, with its lock held.
@@ -280,6 +289,7 @@ impl Usage {
                 said: probed.verdict.clone(),
                 at_unix_ms: now_unix_ms,
                 value: print.as_str().to_owned(),
+                hosts: self.asked_at(credential),
             });
         }
         // What cannot be written is still told; the question itself is on record.

@@ -23,6 +23,8 @@ pub struct Identity {
     pub checked_unix_ms: Option<i64>,
     /// It is spent until then, unix milliseconds.
     pub limited_until_unix_ms: Option<i64>,
+    /// Too many requests at this moment: a run that uses it waits until then, unix milliseconds.
+    pub throttled_until_unix_ms: Option<i64>,
     /// It was refused.
     pub refused: bool,
 }
@@ -58,6 +60,7 @@ impl Identity {
             extra_usage: entry.and_then(|entry| entry.extra_usage.clone()),
             checked_unix_ms: fetched.max(heard.map(|state| state.seen_unix_ms)),
             limited_until_unix_ms: state.and_then(|state| state.limited_at(now_unix_ms)),
+            throttled_until_unix_ms: state.and_then(|state| state.throttled_at(now_unix_ms)),
             refused: state.is_some_and(|state| state.is_refused(credential.fingerprint.as_ref())),
         }
     }
@@ -95,6 +98,7 @@ mod tests {
             windows,
             limited_until_unix_ms: None,
             limited_window: None,
+            throttled_until_unix_ms: None,
             refused_value: None,
             seen_unix_ms,
         }

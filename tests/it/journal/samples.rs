@@ -197,6 +197,7 @@ fn report() -> impl Strategy<Value = TokenReport> {
         proptest::collection::vec(window(), 0..3).prop_map(TokenReport::Windows),
         (any::<i64>(), proptest::option::of(text()))
             .prop_map(|(until_unix_ms, window)| TokenReport::Limited { until_unix_ms, window }),
+        any::<i64>().prop_map(|until_unix_ms| TokenReport::Throttled { until_unix_ms }),
         Just(TokenReport::Refused),
         Just(TokenReport::Works),
     ]

@@ -106,11 +106,13 @@ fn a_run_that_asks_is_not_gone_on_with_without_an_answer() {
     // At a terminal it is asked for.
     let world = World::new(&script);
     told(&world, &[]).assert_code(3);
-    let mut tty = Tty::start(&world.ccc(&["resume", "--no-hand-over"]));
+    let mut tty = Tty::start(&world.ccc(&["resume"]));
     tty.until("Red or blue?");
     tty.until("your answer:");
     tty.type_in(b"Blue.\r");
     assert_eq!(tty.end(), 0, "{}", tty.text());
+    // The agent's own interface comes only when it is asked for.
+    assert!(!tty.text().contains("going on in"), "{}", tty.text());
     world.assert_said_once(&[TASK, "Blue."]);
 }
 

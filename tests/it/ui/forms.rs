@@ -33,7 +33,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
              - src/lib.rs
                - the sum
     18:07:02 ● Bash cargo test ⏎ 2>&1
-    18:07:12   ✗ Bash failed
+    18:07:12   ✗ Bash failed: Exit code 101: test sum ... FAILED
     18:07:13 ● Edit src/lib.rs +1 -1
     18:07:14 ⊘ denied: Bash git push --force
     18:07:15   ↳ Searching 日本語 🦀 names
@@ -45,8 +45,10 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     18:07:29 → the agent is given the output of the checks
     18:07:29 ▸ working · iteration 2 of 20
     18:07:37 ! API key 3fa9c1 is limited until 03:00; going on with key 77b0de
-    18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
-    18:07:57 ▸ waiting · iteration 2 of 20 · until 03:01
+    18:07:37 ▸ waiting until 19:06 (in 59m 19s)
+               API Error: Request rejected (429) · This request would exceed your organization's rate limit of 50,000 input tokens per minute
+    18:07:57 ▸ waiting until 19:06 (in 59m 00s)
+               the provider, before it is asked again
     19:06:57 ▸ restarting · iteration 2 of 20 · the model was silent for 180s
     19:06:58 → continue: Go on.
     19:08:37 ▸ reviewing · iteration 2 of 20
@@ -125,7 +127,7 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     working · iteration 1 of 20 · 4s elapsed · 7h 59m left⏎
     ⌫18:07:02 ● Bash cargo test ⏎ 2>&1
     working · iteration 1 of 20 · Bash 0s · 5s · 7h 59m left⏎
-    ⌫18:07:12   ✗ Bash failed
+    ⌫18:07:12   ✗ Bash failed: Exit code 101: test sum ... FAILED
     working · iteration 1 of 20 · 15s elapsed · 7h 59m left⏎
     ⌫18:07:13 ● Edit src/lib.rs +1 -1
                  @@ -1,3 +1,3 @@
@@ -156,8 +158,14 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
                with key 77b0de
     working · iteration 2 of 20 · 40s · 7h 59m left · $0.42⏎
     ⌫
-    18:07:37 ▸ waiting · iteration 2 of 20 · until 03:00
+    18:07:37 ▸ waiting until 19:06 (in 59m 19s)
+               API Error: Request rejected (429) · This request
+               would exceed your organization's rate limit of
+               50,000 input tokens per minute
     waiting · iteration 2 of 20 · 40s · 7h 59m left · $0.42⏎
+    ⌫18:07:57 ▸ waiting until 19:06 (in 59m 00s)
+               the provider, before it is asked again
+    waiting · iteration 2 of 20 · 1m 00s · 7h 59m left · $0.42⏎
     ⌫19:06:57 ▸ restarting · iteration 2 of 20 · the model was s…
     restarting · 2/20 · 1h 00m · 7h 00m left · $0.42⏎
     ⌫19:06:58 → continue: Go on.
@@ -238,8 +246,8 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     {"v":1,"type":"turn","t_ms":32600,"unix_ms":1795198049600,"kind":"check_failure","text":"`cargo test` fails: …"}
     {"v":1,"type":"phase","t_ms":32600,"unix_ms":1795198049600,"phase":"working","detail":"","iteration":2}
     {"v":1,"type":"notice","t_ms":40000,"unix_ms":1795198057000,"text":"API key 3fa9c1 is limited until 03:00; going on with key 77b0de"}
-    {"v":1,"type":"phase","t_ms":40100,"unix_ms":1795198057100,"phase":"waiting","detail":"until 03:00","iteration":2}
-    {"v":1,"type":"phase","t_ms":60000,"unix_ms":1795198077000,"phase":"waiting","detail":"until 03:01","iteration":2}
+    {"v":1,"type":"phase","t_ms":40100,"unix_ms":1795198057100,"phase":"waiting","detail":"API Error: Request rejected (429) · This request would exceed your organization's rate limit of 50,000 input tokens per minute","iteration":2}
+    {"v":1,"type":"phase","t_ms":60000,"unix_ms":1795198077000,"phase":"waiting","detail":"the provider, before it is asked again","iteration":2}
     {"v":1,"type":"phase","t_ms":3600000,"unix_ms":1795201617000,"phase":"restarting","detail":"the model was silent for 180s","iteration":2}
     {"v":1,"type":"turn","t_ms":3601000,"unix_ms":1795201618000,"kind":"continue","text":"Go on."}
     {"v":1,"type":"phase","t_ms":3700000,"unix_ms":1795201717000,"phase":"reviewing","detail":"","iteration":2}

@@ -32,7 +32,12 @@ pub(super) fn banner() -> Banner {
 }
 
 pub(super) fn phase(phase: &str, detail: &str, iteration: u32) -> Show {
-    Show::Phase { phase: phase.into(), detail: detail.into(), iteration }
+    Show::Phase { phase: phase.into(), detail: detail.into(), iteration, goes_on_in_ms: None }
+}
+
+/// The run waits for so long.
+fn waits(detail: &str, goes_on_in_ms: u64, iteration: u32) -> Show {
+    Show::Phase { phase: "waiting".into(), detail: detail.into(), iteration, goes_on_in_ms: Some(goes_on_in_ms) }
 }
 
 pub(super) fn said(role: Role, text: &str) -> Show {
@@ -44,7 +49,8 @@ pub(super) fn tool(role: Role, id: &str, name: &str, target: &str) -> Show {
 }
 
 fn ended(role: Role, id: &str, failed: bool) -> Show {
-    Show::ToolEnded { role, id: id.into(), failed }
+    let error = if failed { "Exit code 101: test sum ... FAILED" } else { "" };
+    Show::ToolEnded { role, id: id.into(), failed, error: error.into() }
 }
 
 pub(super) fn edit(path: &str, old: &str, new: &str) -> Show {
@@ -112,8 +118,16 @@ pub(super) fn night() -> Vec<(u64, Show)> {
         (32_600, turn(TurnKind::CheckFailure, "`cargo test` fails: …")),
         (32_600, phase("working", "", 2)),
         (40_000, Show::Notice { text: "API key 3fa9c1 is limited until 03:00; going on with key 77b0de".into() }),
-        (40_100, phase("waiting", "until 03:00", 2)),
-        (60_000, phase("waiting", "until 03:01", 2)),
+        (
+            40_100,
+            waits(
+                "API Error: Request rejected (429) · This request would exceed your organization's rate limit of 50,000 \
+                 input tokens per minute",
+                3_559_900,
+                2,
+            ),
+        ),
+        (60_000, waits("the provider, before it is asked again", 3_540_000, 2)),
         (3_600_000, phase("restarting", "the model was silent for 180s", 2)),
         (3_601_000, turn(TurnKind::Continue, "Go on.")),
         (3_700_000, phase("reviewing", "", 2)),

@@ -11,7 +11,7 @@ use super::night::{banner, ending, finish, plan};
 fn events(evil: &str) -> Vec<Show> {
     let evil = || evil.to_owned();
     let mut shows = vec![
-        Show::Phase { phase: evil(), detail: evil(), iteration: 1 },
+        Show::Phase { phase: evil(), detail: evil(), iteration: 1, goes_on_in_ms: Some(1) },
         Show::Session { session_id: evil(), model: evil(), agent_version: evil(), permission_mode: evil() },
         Show::Check { command: evil(), passed: true, summary: evil(), duration_ms: 1, tail: evil() },
         Show::Check { command: evil(), passed: false, summary: evil(), duration_ms: 1, tail: evil() },
@@ -40,7 +40,7 @@ fn events(evil: &str) -> Vec<Show> {
         ] {
             shows.push(Show::Tool { role, id: "1".into(), name: evil(), target: evil(), edit });
         }
-        shows.push(Show::ToolEnded { role, id: "1".into(), failed: true });
+        shows.push(Show::ToolEnded { role, id: "1".into(), failed: true, error: evil() });
         shows.push(Show::Denied { role, tool: evil(), target: evil() });
     }
     shows.push(Show::Finished { outcome: Outcome::Failed, reason: evil() });

@@ -251,6 +251,24 @@ fn a_verdict_is_kept_for_two_minutes_unless_a_run_has_heard_the_contrary() {
 }
 
 #[test]
+fn a_verdict_of_one_host_says_nothing_about_another() {
+    let world = World::new();
+    world.provider.answers("/v1/messages", Reply::of(200, "{}"));
+    let token = held(CredentialKind::ApiKey);
+    let now = now_ms();
+    assert_eq!(judged(&world, &token, now), (ProbeVerdict::Valid, false));
+    assert_eq!(judged(&world, &token, now + 1), (ProbeVerdict::Valid, true));
+    // Nobody listens there.
+    let login = LoginPlace { file: world.dir.path().join(".credentials.json"), keychain: None };
+    let elsewhere = http(&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")]);
+    let usage = Usage::new(elsewhere, world.cache(), SharedTokens::new(world.dir.path()), login);
+    let Judged::Verdict { probed, kept, .. } = usage.verdict(&token, Duration::ZERO, now + 2) else {
+        panic!("a verdict")
+    };
+    assert!(matches!(probed.verdict, ProbeVerdict::Unreachable { .. }) && !kept, "{probed:?}");
+}
+
+#[test]
 fn what_says_nothing_about_the_token_is_asked_again_and_a_refused_login_is_no_news_for_others() {
     let world = World::new();
     world.provider.answers("/v1/messages", Reply::of(500, "{}"));
