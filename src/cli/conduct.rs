@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
@@ -249,7 +248,7 @@ fn conduct(
         OutputFormat::StreamJson => Form::StreamJson,
     };
     let mut printer = Printer::new(form, style);
-    printer.in_zone(TimeZone::system());
+    printer.in_zone(crate::cli::zone::of_process());
     let screen = Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
@@ -468,7 +467,7 @@ fn ended_by(holder: Option<&Holder>) -> String {
 
 /// Who holds it, and since when in the user's time.
 fn told(error: &LockError) -> String {
-    error.told(|since| format::moment(since, driver::unix_ms(), &TimeZone::system()))
+    error.told(|since| format::moment(since, driver::unix_ms(), &crate::cli::zone::of_process()))
 }
 
 pub(super) fn lock_error(error: &LockError) -> CliError {

@@ -8,7 +8,7 @@ use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
     simulate, supervise, tokens, trust, usage,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, zone};
 
 /// Does what the arguments say, the program's name first, and gives the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -42,6 +42,14 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
     let only_help = cli.command.is_none() && nothing_given(matches);
     if keeps_state(cli.command.as_ref()) && !only_help {
         context.private_state()?;
+    }
+    let tells_times =
+        keeps_state(cli.command.as_ref()) || matches!(cli.command, Some(Command::Doctor(_) | Command::Demo(_)));
+    if tells_times
+        && !only_help
+        && let (_, Some(fault)) = zone::of_user(&context.env)
+    {
+        context.printer.warn(format_args!("{fault}; times are told in the system's zone"));
     }
     match cli.command {
         None if only_help => {

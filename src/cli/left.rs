@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use jiff::tz::TimeZone;
 use rustix::fs::OFlags;
 
 use super::Context;
@@ -70,7 +69,7 @@ fn warn(survivor: &Survivor, context: &Context) {
 fn named(survivor: &Survivor) -> String {
     let since = survivor.since_unix_ms.map_or_else(
         || "an unknown time".to_owned(),
-        |unix_ms| format::moment(unix_ms, driver::unix_ms(), &TimeZone::system()),
+        |unix_ms| format::moment(unix_ms, driver::unix_ms(), &crate::cli::zone::of_process()),
     );
     format!("{} (pid {}, since {since})", survivor.name, survivor.pid)
 }

@@ -26,6 +26,7 @@ mod recording;
 mod seen;
 mod task;
 mod trust;
+mod zone;
 
 pub use args::{Cli, Command};
 pub use context::{Context, Stdin};

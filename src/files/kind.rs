@@ -45,6 +45,8 @@ pub const SESSION_RECORD: FileKind = kind("session record", 256 * MIB);
 pub const CERTIFICATES: FileKind = kind("file of certificates", 16 * MIB);
 /// What a supervised command writes to show that it lives.
 pub const HEARTBEAT: FileKind = kind("heartbeat file", 64 * KIB);
+/// What `TZ` names.
+pub const TIME_ZONE: FileKind = kind("file of a time zone", MIB);
 /// What git keeps of its own: HEAD, packed references, the file `.git` of a worktree or submodule.
 pub const GIT_STATE: FileKind = kind("file of git's", 16 * MIB);
 

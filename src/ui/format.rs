@@ -12,7 +12,7 @@
 //! | when something will happen, or did not long ago | [`moment`] | `14:05`, `Sat 14:05`, `2026-11-27 14:05` |
 //! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)` |
 //!
-//! Times are told in the zone that is handed in, which is the user's: `TimeZone::system()`, read at the edge, so that `TZ`
+//! Times are told in the zone that is handed in, which is the user's (`cli/zone.rs`), read at the edge, so that `TZ`
 //! counts. Nothing here reads a clock or the environment.
 
 use jiff::Timestamp;

@@ -234,7 +234,7 @@ fn printer(context: &Context) -> Printer {
     // Plain lines: a status line and its erasing belong to a screen that is ccc's own.
     let style = Style::decide(false, context.env.get("NO_COLOR").and_then(|value| value.to_str()), None, None);
     let mut printer = Printer::new(Form::Text, style);
-    printer.in_zone(jiff::tz::TimeZone::system());
+    printer.in_zone(crate::cli::zone::of_process());
     printer
 }
 

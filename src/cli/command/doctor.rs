@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
@@ -270,7 +269,7 @@ impl Asked {
                 Asked::Works(kept_unix_ms.map(|at| away(unix_ms(), at)))
             }
             ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => {
-                Asked::UsedUp(format!("until {}", due(until, unix_ms(), &TimeZone::system())))
+                Asked::UsedUp(format!("until {}", due(until, unix_ms(), &crate::cli::zone::of_process())))
             }
             ProbeVerdict::Limited { until_unix_ms: None, .. } => {
                 Asked::UsedUp("until a time that is not known".to_owned())

@@ -3,7 +3,6 @@
 use std::io::BufRead;
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Printer};
@@ -53,7 +52,7 @@ fn tell<R: BufRead, I: JournalInput>(
     context: &Context,
 ) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
-    let zone = TimeZone::system();
+    let zone = crate::cli::zone::of_process();
     rows(printer, "", &format!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
     rows(printer, "", &format!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
     let mut day = None;

@@ -166,7 +166,7 @@ pub(in crate::cli) fn pieces(
     mut each: impl FnMut(Tick, &Piece),
 ) -> Result<(), ReplayError> {
     let mut printer = Printer::new(Form::Text, style);
-    printer.in_zone(jiff::tz::TimeZone::system());
+    printer.in_zone(crate::cli::zone::of_process());
     if run_kind(journal)? == RunKind::Command {
         // What the command itself showed is not recorded, only what ccc said.
         return driver::retell_command(journal, |core, tick, action| {

@@ -40,7 +40,7 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
     if list.runs.is_empty() {
         context.printer.talk("no runs yet; begin one: ccc --supervisor -p \"TASK\"");
     }
-    let zone = TimeZone::system();
+    let zone = crate::cli::zone::of_process();
     let rows: Vec<Row> = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone)).collect();
     if !rows.is_empty() {
         for line in table(&rows, context.printer.columns()) {

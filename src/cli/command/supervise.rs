@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Night, begin};
@@ -380,8 +379,8 @@ pub(in crate::cli) struct PlanParts<'a> {
 pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> {
     let now_unix_ms = driver::unix_ms();
     match until {
-        Some(until) if until.unix_ms(now_unix_ms, &TimeZone::system()) <= now_unix_ms => {
-            let now = date_and_time(now_unix_ms, &TimeZone::system());
+        Some(until) if until.unix_ms(now_unix_ms, &crate::cli::zone::of_process()) <= now_unix_ms => {
+            let now = date_and_time(now_unix_ms, &crate::cli::zone::of_process());
             Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
                 .hint("name a moment to come, such as --until 07:00, --until +8h or a date and a time"))
         }
@@ -391,7 +390,7 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
 
 /// The moment that the user means by it now, in unix milliseconds.
 pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
-    until.unix_ms(driver::unix_ms(), &TimeZone::system())
+    until.unix_ms(driver::unix_ms(), &crate::cli::zone::of_process())
 }
 
 /// Settles the plan of a new run. Here is the one place where chance comes in: the seed.

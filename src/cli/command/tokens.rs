@@ -135,7 +135,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     if rows.is_empty() {
         context.printer.talk(NoCredential);
     }
-    let zone = TimeZone::system();
+    let zone = crate::cli::zone::of_process();
     let lines = rows.iter().map(|row| (row, row.windows.as_slice(), row.state_in_words(now_unix_ms, &zone)));
     print(&lines.collect::<Vec<_>>(), now_unix_ms, context);
     Ok(ExitCode::COMPLETED)
@@ -200,7 +200,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         if all.is_empty() {
             context.printer.talk(NoCredential);
         }
-        let zone = TimeZone::system();
+        let zone = crate::cli::zone::of_process();
         let lines = all.iter().map(|checked| {
             let windows = checked.answer.as_ref().map(|probed| probed.windows.as_slice()).unwrap_or_default();
             (&checked.row, windows, checked.in_words(now_unix_ms, &zone))
@@ -343,7 +343,7 @@ impl Row {
 
 /// One line a token with its state, and one a window below it.
 fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, context: &Context) {
-    let zone = TimeZone::system();
+    let zone = crate::cli::zone::of_process();
     let printer = &context.printer;
     let cells: Vec<[String; 4]> = rows
         .iter()

@@ -100,7 +100,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.json {
         context.printer.json(format_args!("{:#}", as_json(&seen, &shown, &settings.usage, now_unix_ms)));
     } else {
-        let zone = TimeZone::system();
+        let zone = crate::cli::zone::of_process();
         let paint = |paint, text: &str| context.printer.paint(paint, text);
         context.printer.data(&as_text(&seen, &settings.usage, now_unix_ms, &zone, &paint));
     }

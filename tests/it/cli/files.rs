@@ -33,6 +33,11 @@ fn plant(kind: &str, path: &Path) {
 
 /// Runs ccc with a gigabyte of address space, and takes its exit code and stderr. One that waits is a failed test.
 fn bounded(sandbox: &Sandbox, args: &[&str]) -> (Option<i32>, String) {
+    bounded_in_zone(sandbox, "UTC", args)
+}
+
+/// The same with this `TZ`.
+fn bounded_in_zone(sandbox: &Sandbox, zone: &str, args: &[&str]) -> (Option<i32>, String) {
     let output = Command::new("/bin/sh")
         .args([
             "-c",
@@ -42,6 +47,7 @@ fn bounded(sandbox: &Sandbox, args: &[&str]) -> (Option<i32>, String) {
         .args(args)
         .env_clear()
         .env("HOME", sandbox.path("home"))
+        .env("TZ", zone)
         .env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()))
         .env("ANTHROPIC_API_KEYS_FILE", sandbox.path("keys"))
         .current_dir(sandbox.path("project"))
@@ -108,6 +114,24 @@ fn odd_files_in_the_state_directory_are_refused_and_never_waited_for() {
             for args in [&["tokens"][..], &["doctor", "--offline"], &["usage"]] {
                 let (code, said) = bounded(&sandbox, args);
                 assert!(code.is_some_and(|code| code <= 2), "{kind} as {name}, ccc {args:?}: {code:?} {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_time_zone_that_is_an_odd_file_is_passed_over_with_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox.write("keys", "");
+    for kind in ["fifo", "directory", "device", "sparse"] {
+        let zone = sandbox.path(&format!("project/{kind}"));
+        plant(kind, &zone);
+        let zone = zone.display().to_string();
+        for zone in [zone.as_str(), &format!(":{zone}"), kind] {
+            for args in [&["runs"][..], &["tokens"], &["doctor", "--offline"]] {
+                let (code, said) = bounded_in_zone(&sandbox, zone, args);
+                assert!(code.is_some_and(|code| code <= 1), "TZ={zone} ccc {args:?}: {code:?} {said}");
+                assert!(said.contains("warning: TZ names no time zone: "), "TZ={zone} ccc {args:?}: {said}");
             }
         }
     }

@@ -116,3 +116,59 @@ fn settings_take_the_place_of_the_environments_credential_or_stand_beside_it() {
         }
     }
 }
+
+/// What the agent's CLI sends to where the project's settings say, started in `below` of the project.
+fn follows_settings(cli: &RealCli, file: &str, content: &[u8], below: &str, there: &ScriptedApi) -> bool {
+    let home = CleanHome::new().unwrap();
+    let project = home.project();
+    // A repository, as far as its files tell.
+    for (name, text) in [(".git/HEAD", &b"ref: refs/heads/main\n"[..]), (".git/objects/x", b""), (".git/refs/x", b"")] {
+        std::fs::create_dir_all(project.join(name).parent().unwrap()).unwrap();
+        std::fs::write(project.join(name), text).unwrap();
+    }
+    std::fs::create_dir_all(project.join(below)).unwrap();
+    std::fs::create_dir_all(project.join(".claude")).unwrap();
+    std::fs::write(project.join(".claude").join(file), content).unwrap();
+    let here = ScriptedApi::start(Script::new().always(Reply::text("ANSWER"))).unwrap();
+    let before = there.request_count();
+    let mut command = home.command(cli, &here.base_url());
+    let mut agent = Session::spawn(command.args(STREAM_FLAGS).current_dir(project.join(below))).unwrap();
+    agent.say("the task", TASK).unwrap();
+    agent.turn_over(DEADLINE).unwrap();
+    agent.close(DEADLINE).unwrap();
+    let followed = there.request_count() > before;
+    assert_ne!(followed, here.request_count() > 0, "{cli:?} {file}: one of them is asked");
+    followed
+}
+
+/// On these facts `tokens/settings_files.rs` rests: should a new CLI read other files, or read them in another way, this says
+/// so.
+#[test]
+fn odd_settings_files_are_read_or_passed_over() {
+    let there = ScriptedApi::start(Script::new().always(Reply::text("ANSWER"))).unwrap();
+    let plain = json!({"env": {"ANTHROPIC_BASE_URL": there.base_url()}}).to_string();
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(plain.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let deep = format!("{{\"x\":{}{},{}", "[".repeat(400), "]".repeat(400), &plain[1..]);
+    let list = json!({"env": {"ANTHROPIC_BASE_URL": [there.base_url()]}}).to_string();
+    let twice = format!("{{\"env\":{{\"A\":\"b\"}},{}", &plain[1..]);
+    let rows: [(&str, Vec<u8>, bool); 9] = [
+        ("plain", plain.clone().into(), true),
+        ("a byte order mark", format!("\u{feff}{plain}").into(), true),
+        ("two of them", format!("\u{feff}\u{feff}{plain}").into(), false),
+        ("UTF-16", utf16, true),
+        ("not UTF-8", [&plain.as_bytes()[..plain.len() - 1], b",\"x\":\"\xff\"}"].concat(), true),
+        ("deep", deep.into(), true),
+        ("a list for a string", list.into(), true),
+        ("the last of two", twice.into(), true),
+        ("a comment", format!("// x\n{plain}").into(), false),
+    ];
+    for cli in RealCli::all() {
+        for (name, content, expected) in &rows {
+            let followed = follows_settings(&cli, "settings.json", content, ".", &there);
+            assert_eq!(followed, *expected, "{cli:?}: {name}");
+        }
+        assert!(!follows_settings(&cli, "settings.json", plain.as_bytes(), "below", &there), "{cli:?}");
+        let local = follows_settings(&cli, "settings.local.json", plain.as_bytes(), "below", &there);
+        assert_eq!(local, cli.label != "previous", "{cli:?}: the local settings of the repository's top");
+    }
+}
