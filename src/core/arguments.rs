@@ -64,18 +64,9 @@ impl Core {
             return;
         }
         self.tried.refused = true;
-        let configured = self.plan.configured_agent_args();
-        let accepted = self.tried.accepted.as_ref().map(|accepted| accepted.all.as_slice());
-        let amended = self.plan.agent.amended_args(&self.plan.agent_args, accepted.unwrap_or(configured), reason);
-        let in_configuration =
-            !amended.refused.is_empty() && amended.refused.iter().all(|arg| configured.contains(arg));
-        let falls_back = accepted.is_some_and(|accepted| accepted != self.plan.agent_args.as_slice());
-        let reason = match in_configuration {
-            true => format!("{reason} (it stands in `agent.args` of the configuration: correct it there)"),
-            false => reason.to_owned(),
-        };
-        let needs =
-            Needs::Arguments { instead: amended.instead, kept: amended.kept, configured: in_configuration, falls_back };
-        self.close_needing(Outcome::Failed, &reason, needs);
+        let accepted = self.tried.accepted.as_ref().map(|accepted| accepted.all.clone());
+        let falls_back = accepted.as_ref().is_some_and(|accepted| *accepted != self.plan.agent_args);
+        let proven = accepted.unwrap_or_else(|| self.plan.configured_agent_args().to_vec());
+        self.close_needing(Outcome::Failed, reason, Needs::Arguments { proven, falls_back });
     }
 }

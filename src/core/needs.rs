@@ -15,10 +15,9 @@ const MAX_RULES: usize = 8;
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Needs {
-    /// Other arguments: the agent's CLI did not take those that it was given. `instead` are those to give; when there are none,
-    /// nobody knows which of them it was. `kept` are all that are not in doubt. `configured`: what was refused stands in the
-    /// configuration. `falls_back`: a plain resume goes on with those that it took before.
-    Arguments { instead: Vec<String>, kept: Vec<String>, configured: bool, falls_back: bool },
+    /// Other arguments: the agent's CLI did not take those that it was given. `proven` need not be given again. `falls_back`: a
+    /// plain resume goes on with these, since the CLI has taken them before.
+    Arguments { proven: Vec<String>, falls_back: bool },
     /// A permission, which the agent is given by these arguments.
     Permission { arguments: Vec<String> },
     /// A limit to be over: at `at_unix_ms` by the clock that showed `now_unix_ms` at the end. `announced`: the provider named

@@ -21,7 +21,8 @@ pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
         (Outcome::Limits, needs) => ("", past_limit(needs.as_ref(), plan, elapsed_ms)),
         (Outcome::Completed | Outcome::Failed | Outcome::Interrupted, _) => ("", String::new()),
     };
-    format!("{says}{gives}{}", finish.needs.as_ref().map(arguments).unwrap_or_default())
+    let arguments = finish.needs.as_ref().map(|needs| arguments(needs, plan, &finish.reason));
+    format!("{says}{gives}{}", arguments.unwrap_or_default())
 }
 
 /// The option of the bound that is spent, with a value that leaves room.
@@ -79,17 +80,27 @@ fn checks(plan: &Plan, missing: &[String]) -> String {
 }
 
 /// What goes to the agent; always the last.
-fn arguments(needs: &Needs) -> String {
+fn arguments(needs: &Needs, plan: &Plan, complaint: &str) -> String {
     match needs {
         Needs::Permission { arguments } => format!(" --{}", words(arguments)),
-        Needs::Arguments { configured: true, .. } => " --reload".to_owned(),
-        Needs::Arguments { instead, falls_back, .. } => match (instead.as_slice(), falls_back) {
-            ([], true) => String::new(),
-            ([], false) => " -- OPTIONS".to_owned(),
-            (instead, _) => format!(" --{}", words(instead)),
-        },
+        Needs::Arguments { .. } if refused_in_configuration(plan, complaint) => " --reload".to_owned(),
+        Needs::Arguments { proven, falls_back } => {
+            let instead = plan.agent.amended_args(&plan.agent_args, proven, complaint).instead;
+            match (instead.as_slice(), falls_back) {
+                ([], true) => String::new(),
+                ([], false) => " -- OPTIONS".to_owned(),
+                (instead, _) => format!(" --{}", words(instead)),
+            }
+        }
         Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement => String::new(),
     }
+}
+
+/// Whether the arguments that a complaint is about stand in the configuration: there they are to be corrected.
+pub(super) fn refused_in_configuration(plan: &Plan, complaint: &str) -> bool {
+    let configured = plan.configured_agent_args();
+    let refused = plan.agent.amended_args(&plan.agent_args, &[], complaint).refused;
+    !refused.is_empty() && refused.iter().all(|arg| configured.contains(arg))
 }
 
 /// Twice the time, and at least an hour beyond what has passed, in whole hours.
@@ -193,9 +204,6 @@ mod tests {
     #[test]
     fn what_the_run_needs_stands_in_the_command_and_what_only_the_user_knows_is_a_word_in_capitals() {
         let permission = Some(Needs::Permission { arguments: list("--permission-mode acceptEdits") });
-        let other = |instead: &str, configured, falls_back| {
-            Some(Needs::Arguments { instead: list(instead), kept: Vec::new(), configured, falls_back })
-        };
         let checks = Some(Needs::Checks { commands: vec!["carg test".to_owned()] });
         let rows = [
             (Outcome::Stuck, None, " -p \"TEXT\""),
@@ -203,10 +211,6 @@ mod tests {
             (Outcome::Stuck, permission.clone(), " -- --permission-mode acceptEdits"),
             (Outcome::NeedsUser, permission.clone(), " -p \"TEXT\" -- --permission-mode acceptEdits"),
             (Outcome::Budget, permission, " --max-iterations 40 -- --permission-mode acceptEdits"),
-            (Outcome::Failed, other("--model m", false, true), " -- --model m"),
-            (Outcome::Failed, other("", false, true), ""),
-            (Outcome::Failed, other("", false, false), " -- OPTIONS"),
-            (Outcome::Failed, other("--model m", true, false), " --reload"),
             (Outcome::NeedsUser, checks, " --check CMD --check \"sh test.sh\""),
             (Outcome::Failed, None, ""),
         ];
@@ -215,6 +219,35 @@ mod tests {
         for (outcome, needs, advice) in rows {
             let finish = Finish { iterations: 20, ..ended(outcome, needs) };
             assert_eq!(more(&finish, &plan, 0), advice);
+        }
+    }
+
+    #[test]
+    fn arguments_that_were_refused_are_spelt_out_as_they_are_to_be_given() {
+        let unknown = "the agent's CLI refused its arguments: error: unknown option '--permision-mode'";
+        let rows = [
+            // All, those given on the command line, those that are proven; and whether a plain resume falls back on them.
+            ("--permision-mode acceptEdits", 2, "", false, unknown, " -- --permission-mode acceptEdits"),
+            (
+                "--model m --permision-mode acceptEdits",
+                4,
+                "--model m",
+                true,
+                unknown,
+                " -- --permission-mode acceptEdits",
+            ),
+            ("--model m --xyzzy", 3, "--model m", true, "error: unknown option '--xyzzy'", ""),
+            ("--xyzzy", 1, "", false, "error: unknown option '--xyzzy'", " -- OPTIONS"),
+            ("--model m --mcp-config x", 4, "", false, "Invalid MCP configuration:", " -- OPTIONS"),
+            ("--xyzzy --model m", 2, "--xyzzy", false, "error: unknown option '--xyzzy'", " --reload"),
+        ];
+        for (all, given, proven, falls_back, complaint, advice) in rows {
+            let agent_args = list(all);
+            let given = serde_json::json!({"agent_args": agent_args[agent_args.len() - given..]});
+            let plan = Plan { agent_args, given: Some(given), ..plan() };
+            let needs = Some(Needs::Arguments { proven: list(proven), falls_back });
+            let finish = Finish { reason: complaint.to_owned(), ..ended(Outcome::Failed, needs) };
+            assert_eq!(more(&finish, &plan, 0), advice, "{all}");
         }
     }
 }

@@ -48,13 +48,14 @@ impl Ending<'_> {
             self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
         let line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
         // What its CLI has refused, its interface refuses, too.
+        let (agent, given) = (self.plan.agent, &self.plan.agent_args);
         let given = match &self.finish.needs {
-            Some(Needs::Arguments { kept, .. }) => kept,
+            Some(Needs::Arguments { proven, .. }) => agent.amended_args(given, proven, &self.finish.reason).kept,
             Some(Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement) | None => {
-                &self.plan.agent_args
+                given.clone()
             }
         };
-        Some(line + &words(&self.plan.agent.args_for_hand_over(given)))
+        Some(line + &words(&agent.args_for_hand_over(&given)))
     }
 
     /// Why it ended; of a limit also when it is over.
@@ -63,6 +64,9 @@ impl Ending<'_> {
         match self.finish.needs {
             Some(Needs::Reset { at_unix_ms, announced: true, now_unix_ms }) => {
                 format!("{reason}; the reset is at {}", due(at_unix_ms, now_unix_ms, zone))
+            }
+            Some(Needs::Arguments { .. }) if advice::refused_in_configuration(self.plan, reason) => {
+                format!("{reason}; it stands in `agent.args` of the configuration: correct it there")
             }
             Some(
                 Needs::Reset { announced: false, .. }

@@ -23,17 +23,17 @@ fn needs(actions: &[Action]) -> Needs {
     finish(actions).expect("the end").needs.clone().expect("a need")
 }
 
-fn arguments(instead: &str, kept: &str, configured: bool, falls_back: bool) -> Needs {
-    Needs::Arguments { instead: list(instead), kept: list(kept), configured, falls_back }
+fn arguments(proven: &str, falls_back: bool) -> Needs {
+    Needs::Arguments { proven: list(proven), falls_back }
 }
 
 #[test]
-fn a_new_run_whose_arguments_are_refused_names_the_ones_to_give_instead() {
+fn a_new_run_whose_arguments_are_refused_needs_others() {
     let (mut run, _) = Run::begin(with("--model m --permision-mode acceptEdits"));
     run.spawned(1);
     let actions = run.exited(1, 1, REFUSED);
     let mended = "--model m --permission-mode acceptEdits";
-    assert_eq!(needs(&actions), arguments(mended, mended, false, false));
+    assert_eq!(needs(&actions), arguments("", false));
     assert!(run.core.arguments_are_refused());
     assert_eq!(run.core.accepted_arguments(), None);
     // Corrected, it goes on, and they are the ones to fall back on.
@@ -54,26 +54,22 @@ fn what_worked_before_a_resume_is_known_when_its_arguments_are_refused() {
     let proc = resumed_with(&mut run, "--model m --permision-mode acceptEdits");
     run.spawned(proc);
     let actions = run.exited(proc, 1, REFUSED);
-    assert_eq!(
-        needs(&actions),
-        arguments("--permission-mode acceptEdits", "--model m --permission-mode acceptEdits", false, true)
-    );
+    assert_eq!(needs(&actions), arguments("--model m", true));
     assert_eq!(run.core.accepted_arguments().map(|args| args.all.clone()), Some(list("--model m")));
-    // One that only its user can tell.
+    // The next ones, too.
     let proc = resumed_with(&mut run, "--model m --mcp-config nowhere.json");
     run.spawned(proc);
     let actions = run.exited(proc, 1, "Error: Invalid MCP configuration:\n");
-    assert_eq!(needs(&actions), arguments("", "--model m", false, true));
+    assert_eq!(needs(&actions), arguments("--model m", true));
 }
 
 #[test]
-fn what_the_configuration_gives_is_to_be_corrected_there() {
+fn what_the_configuration_gives_is_not_to_be_given_again() {
     let plan = Plan { given: Some(serde_json::json!({"agent_args": ["--model", "m"]})), ..with("--bogus --model m") };
     let (mut run, _) = Run::begin(plan);
     run.spawned(1);
     let actions = run.exited(1, 1, "error: unknown option '--bogus'\n");
-    assert!(matches!(needs(&actions), Needs::Arguments { configured: true, .. }), "{actions:?}");
-    assert!(finish(&actions).is_some_and(|end| end.reason.contains("agent.args")), "{actions:?}");
+    assert_eq!(needs(&actions), arguments("--bogus", false));
 }
 
 #[test]

@@ -572,9 +572,7 @@ pub(super) fn shown(entry: &Entry) -> String {
 fn needs() -> impl Strategy<Value = Option<Needs>> {
     let list = || proptest::collection::vec(text(), 0..3);
     proptest::option::of(prop_oneof![
-        (list(), list(), any::<bool>(), any::<bool>()).prop_map(|(instead, kept, configured, falls_back)| {
-            Needs::Arguments { instead, kept, configured, falls_back }
-        }),
+        (list(), any::<bool>()).prop_map(|(proven, falls_back)| Needs::Arguments { proven, falls_back }),
         list().prop_map(|arguments| Needs::Permission { arguments }),
         (any::<i64>(), any::<bool>(), any::<i64>()).prop_map(|(at_unix_ms, announced, now_unix_ms)| Needs::Reset {
             at_unix_ms,
