@@ -42,7 +42,7 @@ fn at_work(usd: f64) -> (Run, TurnId) {
 }
 
 #[test]
-fn a_process_is_asked_before_its_first_turn_and_after_what_costs_and_no_more_often_than_every_two_seconds() {
+fn a_process_is_asked_before_its_first_turn_and_after_what_costs_and_no_more_often_than_twice_a_second() {
     let (mut run, _) = Run::begin(bounded(2.0));
     let actions = run.spawned(1);
     let first = actions.iter().position(|action| matches!(action, Action::AskCost { number: 1, .. }));
@@ -52,7 +52,7 @@ fn a_process_is_asked_before_its_first_turn_and_after_what_costs_and_no_more_oft
     assert_eq!(asked(&run.lines(1, &accepted(&turn))), []);
     run.line(1, &session_costs(1, 0.0));
     assert_eq!(asked(&run.line(1, &call("a"))), [], "it was asked a moment ago");
-    assert_eq!(run.core.poll_timeout().map(Tick::as_ms), Some(2_002), "that is made up for");
+    assert_eq!(run.core.poll_timeout().map(Tick::as_ms), Some(502), "that is made up for");
     assert_eq!(asked(&run.wait_once()), [(1, 2)]);
     run.now = run.now.plus_ms(5_000);
     assert_eq!(asked(&run.line(1, &returned("a"))), [], "the last question has no answer yet");
