@@ -75,11 +75,20 @@ impl AgentKind {
         }
     }
 
-    /// The user's arguments given first and those given later, in one line; of an option that takes one value the later counts.
+    /// The user's arguments given first and those given later, in one line; of an option that takes one value the later counts, and
+    /// of one with an argument that is spoilt.
     #[must_use]
-    pub fn merged_args(self, before: &[String], later: &[String]) -> Vec<String> {
+    pub fn merged_args(self, before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
         match self {
-            AgentKind::ClaudeCode => claude::merged(before, later),
+            AgentKind::ClaudeCode => claude::merged(before, later, is_spoilt),
+        }
+    }
+
+    /// The user's arguments without the options that have such an argument, and the names of those.
+    #[must_use]
+    pub fn args_apart(self, args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
+        match self {
+            AgentKind::ClaudeCode => claude::apart(args, is_such),
         }
     }
 

@@ -270,7 +270,7 @@ fn conduct(
         state_dir,
         claude_dir: context.dirs()?.claude.clone(),
         journal,
-        redactor,
+        redactor: redactor.clone(),
         started_unix_ms: life.started_unix_ms,
         program: Program {
             path: PathBuf::from(&plan.agent_program),
@@ -293,7 +293,7 @@ fn conduct(
     let (env, plan) = (end.env.clone(), end.plan.clone());
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
-    let (finish, result_lost) = last_words(end, &run_dir, context);
+    let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
     left::end_of_run(&run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);
@@ -315,12 +315,14 @@ fn conduct(
 
 /// Prints the end; gives the finish, unless the user had left before there was one, and whether stdout failed to take the
 /// result. A reader that went away wants none.
-fn last_words(end: End, run_dir: &RunDir, context: &Context) -> (Option<Finish>, bool) {
+fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context) -> (Option<Finish>, bool) {
     let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
+        let (plan, left_out) = driver::told(&plan, redactor);
         let ending = Ending {
             finish,
             plan: &plan,
+            left_out: &left_out,
             run_dir: &run_dir.path().display().to_string(),
             // The demonstration's session means nothing to anybody else's program.
             agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },

@@ -17,6 +17,7 @@ mod diagnostics;
 mod dispatch;
 mod error;
 mod exit;
+mod gaps;
 mod left;
 mod lifted;
 mod misuse;

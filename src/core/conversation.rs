@@ -303,6 +303,59 @@ impl Conversation {
         self.current = Some(turn);
     }
 
+    /// See [`Core::user_words_to_say`](super::Core::user_words_to_say).
+    pub(super) fn user_words_to_say(&self, recorded: Option<bool>, all: bool) -> Vec<&str> {
+        let of_user = |kind: TurnKind| matches!(kind, TurnKind::Task | TurnKind::Operator);
+        let is_unsaid = |turn: &&Turn| match turn.delivery {
+            Delivery::Queued => true,
+            Delivery::Sent(_) => recorded != Some(true),
+            Delivery::Accepted(_) => recorded == Some(false),
+        };
+        let said = self.said.iter().filter(|_| all).map(|(kind, text)| (*kind, text));
+        // A turn that goes on with another one may hold what the user said before.
+        let present = self.current.iter().filter(is_unsaid).map(|turn| {
+            let kind = if turn.kind == TurnKind::Continue { TurnKind::Operator } else { turn.kind };
+            (kind, &turn.text)
+        });
+        let later = self.queue.iter().map(|turn| (turn.kind, &turn.text));
+        let mut words: Vec<&str> = Vec::new();
+        for (kind, text) in said.chain(present).chain(later) {
+            if of_user(kind) && !words.contains(&text.as_str()) {
+                words.push(text);
+            }
+        }
+        words
+    }
+
+    /// This counts instead of each of these texts. True when it takes the place of one that is still to be said, and so will be
+    /// said.
+    pub(super) fn restate(&mut self, text: &str, instead_of: &[String]) -> bool {
+        let is_meant = |said: &String| instead_of.contains(said);
+        let mut listed = false;
+        self.said.retain_mut(|(_, said)| {
+            if !is_meant(said) {
+                return true;
+            }
+            *said = text.to_owned();
+            !std::mem::replace(&mut listed, true)
+        });
+        let mut will_be_said = false;
+        if let Some(turn) = self.current.take_if(|turn| is_meant(&turn.text)) {
+            let kind = if turn.kind == TurnKind::Task { TurnKind::Task } else { TurnKind::Operator };
+            let turn = self.make(kind, text.to_owned());
+            self.current = Some(turn);
+            will_be_said = true;
+        }
+        let before = self.queue.len();
+        self.queue.retain(|turn| !is_meant(&turn.text));
+        if self.queue.len() < before && !will_be_said {
+            let turn = self.make(TurnKind::Operator, text.to_owned());
+            self.queue.push_front(turn);
+            will_be_said = true;
+        }
+        will_be_said
+    }
+
     fn make(&mut self, kind: TurnKind, text: String) -> Turn {
         let id = TurnId(derive_uuid(&self.seed, "turn", self.next));
         self.next += 1;
@@ -553,5 +606,32 @@ mod tests {
         for kept in ["Build the parser.", "Tests are missing.", "Go on with the work."] {
             assert!(said.contains(kept), "{kept}: {said}");
         }
+    }
+
+    #[test]
+    fn words_said_anew_take_the_place_of_all_that_they_stand_for() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "a mark".to_owned());
+        turns.queue("another mark".to_owned());
+        turns.queue("Use tabs.".to_owned());
+        assert!(turns.restate("both", &["a mark".to_owned(), "another mark".to_owned()]));
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("both"));
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("Use tabs."));
+        turns.answered();
+        assert!(!turns.begin_queued());
+        let said: Vec<&str> = turns.said().iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(said, ["both", "Use tabs."]);
+        // What was said and answered is listed anew, and not said by that.
+        assert!(!turns.restate("tabs", &["Use tabs.".to_owned()]));
+        assert_eq!(turns.said().last().map(|(_, text)| text.as_str()), Some("tabs"));
+        // Words that wait are said in their place.
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        turns.queue("a mark".to_owned());
+        assert!(turns.restate("clear", &["a mark".to_owned()]));
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("clear"));
     }
 }

@@ -153,7 +153,8 @@ impl Around<'_> {
 }
 
 fn named(paths: &[String]) -> String {
-    let mut text = paths.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    // A line end in a name would make lines of their own out of the rest.
+    let mut text = paths.iter().take(NAMED).map(|path| path.replace('\n', "\\n")).collect::<Vec<_>>().join(", ");
     if paths.len() > NAMED {
         text.push_str(&format!(" and {} more", paths.len() - NAMED));
     }

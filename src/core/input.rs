@@ -193,6 +193,11 @@ pub enum OperatorInput {
     Interrupt { reason: String },
     /// Said something to the agent; it is queued while a turn runs.
     Turn { text: String },
+    /// Said anew, when going on with a run, what the journal holds with marks in the place of secrets: `text` counts instead of
+    /// these texts, whether they are still to be said or have been.
+    Restate { text: String, instead_of: Vec<String> },
+    /// Moved the run's directory and made it reachable under its name again: this is where it is.
+    Moved { real: String },
     /// Gave other bounds when going on with a run; since 1.2 a plan says so.
     Budgets(super::Budgets),
     /// Gave other settings when going on with a run: of this plan counts what may change in mid-run

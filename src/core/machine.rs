@@ -45,6 +45,8 @@ const RESULT_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Core {
     pub(super) plan: Plan,
+    /// Where the plan's directory is, when that name of it leads elsewhere.
+    pub(super) real_cwd: Option<String>,
     pub(super) now: Tick,
     /// Wall clock at tick zero, unix milliseconds, as last seen.
     wall_zero_ms: i64,
@@ -201,6 +203,7 @@ impl Core {
             unmeasured_asked_again: false,
             moving: BTreeSet::new(),
             altered: Altered::default(),
+            real_cwd: None,
             writes: Writes::default(),
             tally: Tally::default(),
             sent_back: SentBack::default(),
@@ -228,7 +231,13 @@ impl Core {
         // has yet to be told so, and what were begun then would be a process that nobody ends.
         let given = matches!(
             input,
-            Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_) | OperatorInput::Plan(_))
+            Input::Operator(
+                OperatorInput::Turn { .. }
+                    | OperatorInput::Restate { .. }
+                    | OperatorInput::Moved { .. }
+                    | OperatorInput::Budgets(_)
+                    | OperatorInput::Plan(_)
+            )
         );
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
@@ -344,6 +353,16 @@ impl Core {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.session.id.as_deref()
+    }
+
+    /// What of the user's words a run that goes on says again or for the first time; `recorded` as in [`ExitFact`]. All where
+    /// the session is to be begun anew, as it is when no record of it is there.
+    #[must_use]
+    pub fn user_words_to_say(&self, recorded: Option<bool>, has_record: bool) -> Vec<&str> {
+        if matches!(self.stage, Stage::NotBegun) {
+            return vec![&self.plan.task];
+        }
+        self.turns.user_words_to_say(recorded, !has_record || self.session.rejected)
     }
 
     /// The agent's process, when there is one.
@@ -557,6 +576,21 @@ impl Core {
                 self.plan = self.plan.after(&operator);
                 self.settings_changed(&before);
             }
+            OperatorInput::Restate { text, instead_of } => {
+                self.decide(
+                    "take the user's new words",
+                    "the journal has marks in the place of secrets in the former ones",
+                );
+                self.convergence.forget();
+                if instead_of.contains(&self.plan.task) {
+                    self.plan.task.clone_from(&text);
+                }
+                let is_begun = !matches!(self.stage, Stage::NotBegun);
+                if !self.turns.restate(&text, &instead_of) && is_begun {
+                    self.turns.queue(text);
+                }
+            }
+            OperatorInput::Moved { real } => self.real_cwd = Some(real),
             OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
         }
     }

@@ -74,7 +74,14 @@ impl Plan {
         match given {
             OperatorInput::Budgets(budgets) => Plan { budgets: budgets.clone(), ..self.clone() },
             OperatorInput::Plan(plan) => self.changed_to((**plan).clone()),
-            OperatorInput::Interrupt { .. } | OperatorInput::Turn { .. } | OperatorInput::Answer { .. } => self.clone(),
+            OperatorInput::Restate { text, instead_of } if instead_of.contains(&self.task) => {
+                Plan { task: text.clone(), ..self.clone() }
+            }
+            OperatorInput::Interrupt { .. }
+            | OperatorInput::Turn { .. }
+            | OperatorInput::Restate { .. }
+            | OperatorInput::Moved { .. }
+            | OperatorInput::Answer { .. } => self.clone(),
         }
     }
 

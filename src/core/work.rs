@@ -301,10 +301,10 @@ impl Core {
         self.common_event(proc, Role::Agent, &event);
         match event {
             AgentEvent::SessionKnown { session_id, model, agent_version, permission_mode, cwd } => {
-                if !cwd.is_empty() && cwd != self.plan.cwd {
+                if !cwd.is_empty() && cwd != self.plan.cwd && self.real_cwd.as_ref() != Some(&cwd) {
                     let text = format!("the agent works in {cwd}, the run belongs to {}", self.plan.cwd);
                     self.note("directory", &text);
-                    if is_elsewhere(&cwd, &self.plan.cwd) {
+                    if is_elsewhere(&cwd, self.real_cwd.as_ref().unwrap_or(&self.plan.cwd)) {
                         self.show(Show::Notice {
                             text: format!(
                                 "{text}: checks, critic and the watch over the files stay there, and do not see it"

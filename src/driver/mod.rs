@@ -24,6 +24,7 @@ pub mod simulated;
 mod summary;
 #[cfg(target_os = "linux")]
 mod timer;
+mod told;
 mod tree;
 mod wallet;
 
@@ -34,6 +35,7 @@ use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell, retell_command};
 pub use sessions::session_record;
+pub use told::told;
 pub use tree::{Ours, Snapshot, git_root};
 pub use wallet::Wallet;
 

@@ -215,7 +215,13 @@ impl Machine for Core {
         matches!(
             input,
             Input::Began { resumed: true, .. }
-                | Input::Operator(OperatorInput::Turn { .. } | OperatorInput::Budgets(_) | OperatorInput::Plan(_))
+                | Input::Operator(
+                    OperatorInput::Turn { .. }
+                        | OperatorInput::Restate { .. }
+                        | OperatorInput::Moved { .. }
+                        | OperatorInput::Budgets(_)
+                        | OperatorInput::Plan(_)
+                )
         )
     }
 }

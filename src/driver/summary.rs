@@ -31,7 +31,9 @@ impl World {
             // The demonstration's session means nothing to anybody else's program.
             Some(_) if !plan.agent_first_args.is_empty() => None,
             Some(finish) => {
-                let ending = Ending { finish, plan, run_dir: "", agent: plan.agent.program(), report: None };
+                let (plan, left_out) = super::told(plan, &self.redactor.now());
+                let agent = plan.agent.program();
+                let ending = Ending { finish, plan: &plan, left_out: &left_out, run_dir: "", agent, report: None };
                 ending.resume(self.clock.now())
             }
             None => Some(format!("ccc resume {}", plan.run_id)),

@@ -414,6 +414,12 @@ fn escaped_forms(value: &str) -> Vec<Vec<u8>> {
     forms
 }
 
+/// A mark that stands in this text in the place of a secret, for example `[redacted:github]`.
+#[must_use]
+pub fn mark_in(text: &str) -> Option<String> {
+    marks().find(|mark| text.contains(mark.as_str()))
+}
+
 /// Every mark that this module writes.
 fn marks() -> impl Iterator<Item = String> {
     let kinds = STARTS.iter().map(|(_, shape)| match shape {

@@ -19,6 +19,8 @@ pub struct Ending<'a> {
     pub run_dir: &'a str,
     /// The agent's program as a person would type it, for example `claude`; empty when no program can take the session up.
     pub agent: &'a str,
+    /// Options for the agent that the plan leaves out here, because they hold a secret.
+    pub left_out: &'a [String],
     /// The report's path, when there is one.
     pub report: Option<&'a str>,
 }
@@ -128,6 +130,10 @@ impl Ending<'_> {
         }
         if let Some(session) = self.session() {
             out.push_str(&command(style, "talk to it", &session));
+            if !self.left_out.is_empty() {
+                let options = format!("with {} as you gave it: it holds a secret", self.left_out.join(", "));
+                out.push_str(&labelled(style, "", &options, VALUE_CHARS));
+            }
         }
         out.push_str(&command(style, "why", &format!("ccc explain {}", quoted(&self.plan.run_id))));
         out

@@ -11,12 +11,28 @@ const ALIKE: f32 = 0.8;
 const TELLING_VALUE_CHARS: usize = 4;
 
 /// The arguments given first and those given later, in one line: an option that takes one value is given once, with the later
-/// value.
-pub(in crate::agent) fn merged(before: &[String], later: &[String]) -> Vec<String> {
+/// value. So is one with an argument that is spoilt.
+pub(in crate::agent) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
     let (Ok(first), Ok(second)) = (read(before), read(later)) else { return [before, later].concat() };
-    let given_later = |option: &Given<'_>| is_single(&option.name) && second.iter().any(|now| now.is_same_as(option));
+    let counts_once = |option: &Given<'_>| is_single(&option.name) || has(option, is_spoilt);
+    let given_later = |option: &Given<'_>| counts_once(option) && second.iter().any(|now| now.is_same_as(option));
     let kept = first.iter().filter(|option| !given_later(option)).flat_map(|option| option.written.iter());
     kept.chain(later).cloned().collect()
+}
+
+/// These arguments without the options that have such an argument, and the names of those.
+pub(in crate::agent) fn apart(args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
+    let Ok(given) = read(args) else {
+        let (such, others): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| is_such(arg));
+        return (others.into_iter().cloned().collect(), such.into_iter().cloned().collect());
+    };
+    let (such, others): (Vec<&Given<'_>>, Vec<&Given<'_>>) = given.iter().partition(|option| has(option, is_such));
+    let kept = others.into_iter().flat_map(|option| option.written.iter().cloned()).collect();
+    (kept, such.into_iter().map(|option| option.name.clone()).collect())
+}
+
+fn has(option: &Given<'_>, is_such: &dyn Fn(&str) -> bool) -> bool {
+    option.written.iter().any(|arg| is_such(arg))
 }
 
 /// Which of these arguments a complaint of the CLI is about; `proven` have been taken before. The complaint decides nothing:
@@ -88,8 +104,15 @@ mod tests {
             ("--permission-mode plan", "", "--permission-mode plan"),
             ("--new-option 1", "--new-option 2", "--new-option 2"),
             ("", "--model two", "--model two"),
+            // An argument that is spoilt does not stay beside a new one.
+            (
+                "--mcp-config a --allowedTools [redacted:value]",
+                "--mcp-config b --allowedTools Edit",
+                "--mcp-config a --mcp-config b --allowedTools Edit",
+            ),
         ] {
-            assert_eq!(merged(&args(before), &args(later)), args(both), "{before} + {later}");
+            let together = merged(&args(before), &args(later), &|arg| arg.contains("[redacted:"));
+            assert_eq!(together, args(both), "{before} + {later}");
         }
     }
 

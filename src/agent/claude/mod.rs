@@ -24,7 +24,7 @@ mod transcript;
 mod vocabulary;
 mod wording;
 
-pub(super) use amend::{amended, merged};
+pub(super) use amend::{amended, apart, merged};
 pub(super) use cost::COST_REQUEST;
 pub(super) use exit::cause as exit_cause;
 pub(super) use launch::{has_prompt_snapshot, hookless_settings, launch, user_args};

@@ -12,7 +12,7 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::core::command::CommandAction;
 use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
-use crate::journal::{RunKind, run_kind};
+use crate::journal::{Redactor, RunKind, run_kind};
 use crate::ui::{ERASE, Ending, Form, Piece, Printer, Stream, Style, columns};
 
 /// Show recorded runs again, or check that they would be decided the same way.
@@ -191,8 +191,15 @@ pub(in crate::cli) fn pieces(
             }
         }
         Action::Finish(finish) => {
-            let ending =
-                Ending { finish, plan: core.plan(), run_dir: &run_dir, agent: plan.agent.program(), report: None };
+            let (told, left_out) = driver::told(core.plan(), &Redactor::new());
+            let ending = Ending {
+                finish,
+                plan: &told,
+                left_out: &left_out,
+                run_dir: &run_dir,
+                agent: plan.agent.program(),
+                report: None,
+            };
             for piece in printer.finish(tick, &ending) {
                 if piece.stream == Stream::Err {
                     each(tick, &piece);

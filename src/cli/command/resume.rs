@@ -10,6 +10,7 @@ use super::supervise::{self, PlanParts, hand_over_flag};
 use crate::agent::AgentKind;
 use crate::cli::conduct::{Continuation, Night, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::credentials::{self, RunTokens};
+use crate::cli::gaps::{Gaps, has_gap};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
 use crate::config::{
     BudgetsLayer, CheckEntry, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until,
@@ -152,7 +153,7 @@ impl ResumeArgs {
 impl ResumeArgs {
     /// The arguments given for the agent, now that these are given.
     fn agent_args_after(&self, agent: AgentKind, before: &[String]) -> Vec<String> {
-        if self.replace_args { self.agent_args.clone() } else { agent.merged_args(before, &self.agent_args) }
+        if self.replace_args { self.agent_args.clone() } else { agent.merged_args(before, &self.agent_args, &has_gap) }
     }
 }
 
@@ -225,6 +226,11 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         )
         .hint("install it there again"));
     }
+    let lost = lost_words(&rebuilt.core, context)?;
+    let unsaid = if words.is_none() { lost.clone() } else { Vec::new() };
+    if let Some(refusal) = gaps(&plan, &args).and_said(unsaid).refusal(run_dir.id()) {
+        return Err(refusal);
+    }
     // The agent starts in the run's directory, so the settings there are the ones that count.
     let project = Project::find(Path::new(&plan.cwd));
     let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
@@ -246,18 +252,29 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let ask = credentials::ask(context, &project, &settings.usage)?;
     lifted::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
-    let here = context.cwd()?.canonicalize().unwrap_or_default();
-    if here != Path::new(&plan.cwd) {
+    let real = Path::new(&plan.cwd).canonicalize().unwrap_or_default();
+    if context.cwd()?.canonicalize().unwrap_or_default() != real {
         context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
     }
     let mut first_inputs = Vec::new();
+    if real != Path::new(&plan.cwd) {
+        first_inputs.push(OperatorInput::Moved { real: real.display().to_string() });
+    }
     if let Some(changed) = changed {
         first_inputs.push(OperatorInput::Plan(Box::new(changed)));
     }
     // A run was given its task with -p, and nobody has asked for more since: the same as when it began.
     let hand_over = settings.hand_over.unwrap_or(false);
-    if let Some(text) = words {
-        first_inputs.push(OperatorInput::Turn { text });
+    match words {
+        Some(text) if lost.is_empty() => first_inputs.push(OperatorInput::Turn { text }),
+        Some(text) => {
+            context.printer.talk(format_args!(
+                "what you say now takes the place of what the journal has without its secrets: {}",
+                lost.iter().map(|lost| shown(lost)).collect::<Vec<_>>().join("; ")
+            ));
+            first_inputs.push(OperatorInput::Restate { text, instead_of: lost });
+        }
+        None => {}
     }
     let night = Night {
         form: args.output_format.unwrap_or(settings.output_format),
@@ -273,6 +290,31 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
     go_on(continuation, run_dir, run_lock, &night, context)
+}
+
+/// What the user has said and the agent is still to hear, where the journal has a mark in the place of a secret.
+fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
+    let record = match core.session_id() {
+        Some(id) => driver::session_record(&context.dirs()?.claude, id),
+        None => None,
+    };
+    let unanswered = core.unanswered_turn().zip(record.as_ref());
+    let recorded = unanswered.map(|((_, turn), record)| core.plan().agent.has_turn(record, turn));
+    let words = core.user_words_to_say(recorded, record.is_some()).into_iter();
+    Ok(words.filter(|text| has_gap(text)).map(str::to_owned).collect())
+}
+
+/// What of the plan's settings the run would go on with although the journal has a mark in the place of a secret.
+fn gaps(plan: &Plan, args: &ResumeArgs) -> Gaps {
+    let before = given_before(plan);
+    let given = args.agent_args_after(plan.agent, &plan.given_agent_args());
+    let checks_given = !args.check.is_empty() || before.as_ref().is_some_and(|given| given.layer.checks.is_some());
+    let reloaded = args.reload && before.is_some();
+    if args.check.is_empty() {
+        return Gaps::of(plan, &given, !reloaded, checks_given);
+    }
+    let checks = args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms: 0 }).collect();
+    Gaps::of(&Plan { checks, ..plan.clone() }, &given, !reloaded, checks_given)
 }
 
 /// The longest answer that is taken from a terminal, in bytes; a longer one is given with -p.
@@ -412,10 +454,12 @@ fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
 fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
     let says = args.prompt.as_deref().map(str::trim) == Some("TEXT");
     let checks = args.check.iter().any(|check| check.trim() == "CMD");
-    let (word, what) = match (says, checks) {
-        (true, _) => ("TEXT", "what you say to the agent"),
-        (false, true) => ("CMD", "the command of a check"),
-        (false, false) => return Ok(()),
+    let values = args.agent_args.iter().any(|arg| arg == "VALUE");
+    let (word, what) = match (says, checks, values) {
+        (true, _, _) => ("TEXT", "what you say to the agent"),
+        (false, true, _) => ("CMD", "the command of a check"),
+        (false, false, true) => ("VALUE", "the value of an option"),
+        (false, false, false) => return Ok(()),
     };
     Err(CliError::new(ErrorKind::Usage, format!("{word} stands for {what}"))
         .hint(format!("type the same command with your own words in the place of {word}")))
@@ -529,8 +573,10 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
 fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(state).map_err(|error| state_error(&error))?;
+    // A directory that was moved and is reached under its name again is the same one.
+    let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let completed = |(_, run): &&(RunDir, RunSummary)| {
-        run.outcome == Some(Outcome::Completed) && run.kind.is_none() && Path::new(&run.cwd) == here
+        run.outcome == Some(Outcome::Completed) && run.kind.is_none() && is_here(&run.cwd)
     };
     let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.id().to_owned());
     let told = list
@@ -544,7 +590,7 @@ fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError
         Some((dir, cwd))
     }));
     unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
-    if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| Path::new(cwd) == here) {
+    if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| is_here(cwd)) {
         // `ccc resume` alone means the last thing that happened here.
         if let Some(newer) = newest_completed.filter(|newer| newer.as_str() > dir.id()) {
             return Err(CliError::new(

@@ -150,3 +150,59 @@ fn what_the_user_gives_a_run_starts_nothing_before_it_is_told_that_ccc_had_ended
         assert!(spawn(&resumed(&mut run)).is_some(), "{given:?}");
     }
 }
+
+/// What the journal of a run holds of a task with a token in it.
+const MARKED: &str = "Deploy with token [redacted:github]";
+
+fn restated(run: &mut Run, instead_of: &[&str]) {
+    let instead_of = instead_of.iter().map(|&text| text.to_owned()).collect();
+    let words = OperatorInput::Restate { text: "Deploy with token t".to_owned(), instead_of };
+    run.feed(Input::Operator(words));
+}
+
+#[test]
+fn words_said_anew_count_instead_of_those_that_the_journal_has_with_marks() {
+    let (mut run, turn) = working(Plan { task: MARKED.to_owned(), ..plan() });
+    assert_eq!(run.core.user_words_to_say(None, true), [MARKED], "it was not acknowledged");
+    assert_eq!(run.core.user_words_to_say(Some(true), true), Vec::<&str>::new(), "it stands in the session");
+    restated(&mut run, &[MARKED]);
+    let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+    let actions = run.spawned(proc);
+    let said = sent(&actions).expect("a turn").clone();
+    assert_eq!((said.kind, said.text.as_str()), (TurnKind::Task, "Deploy with token t"));
+    assert_ne!(said.turn, turn, "other words have another uuid");
+    run.lines(proc, &accepted(&said.turn));
+    let actions = run.lines(proc, &answered(&said.turn, "Done."));
+    let critic = spawn(&actions).expect("a critic").proc.0;
+    let mut actions = run.spawned(critic);
+    actions.extend(run.measured(1, "t", &[]));
+    let brief = sent(&actions).expect("a brief").text.clone();
+    assert!(brief.contains("Deploy with token t") && !brief.contains("[redacted"), "{brief}");
+    assert_eq!(run.core.user_words_to_say(None, false), ["Deploy with token t"], "a new session is told it again");
+}
+
+#[test]
+fn a_run_that_had_not_begun_begins_with_the_words_said_anew() {
+    let mut core = Core::new(Plan { task: MARKED.to_owned(), ..plan() });
+    assert_eq!(core.user_words_to_say(None, false), [MARKED]);
+    let given = OperatorInput::Restate { text: "Deploy".to_owned(), instead_of: vec![MARKED.to_owned()] };
+    assert_eq!(core.plan().after(&given).task, "Deploy");
+    core.handle(Tick(1), Input::Operator(given));
+    assert_eq!(core.user_words_to_say(None, false), ["Deploy"]);
+}
+
+#[test]
+fn the_runs_directory_under_another_path_is_no_other_directory() {
+    for (real, told) in [("/moved/project", false), ("/moved/other", true)] {
+        let (mut run, _) = working(Plan { cwd: "/project".to_owned(), ..plan() });
+        run.feed(Input::Operator(OperatorInput::Moved { real: real.to_owned() }));
+        let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+        run.spawned(proc);
+        let init = format!(
+            r#"{{"type":"system","subtype":"init","session_id":"{SESSION}","model":"m","cwd":"/moved/project","permissionMode":"default","claude_code_version":"2.1.332"}}"#
+        );
+        run.line(proc, &init);
+        let notices = run.notices();
+        assert_eq!(notices.iter().any(|text| text.contains("do not see it")), told, "{real}: {notices:?}");
+    }
+}

@@ -464,6 +464,10 @@ impl Scrubber {
             Input::Operator(operator) => Input::Operator(match operator {
                 OperatorInput::Interrupt { reason } => OperatorInput::Interrupt { reason: self.text(&reason) },
                 OperatorInput::Turn { text } => OperatorInput::Turn { text: self.text(&text) },
+                OperatorInput::Restate { text, instead_of } => {
+                    OperatorInput::Restate { text: self.text(&text), instead_of: self.texts(&instead_of) }
+                }
+                OperatorInput::Moved { real } => OperatorInput::Moved { real: self.text(&real) },
                 OperatorInput::Budgets(budgets) => OperatorInput::Budgets(budgets),
                 OperatorInput::Plan(plan) => OperatorInput::Plan(Box::new(self.plan(&plan))),
                 OperatorInput::Answer { number, choice } => OperatorInput::Answer { number, choice },

@@ -268,6 +268,9 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
         text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
+        (text(), proptest::collection::vec(text(), 0..3))
+            .prop_map(|(text, instead_of)| Input::Operator(OperatorInput::Restate { text, instead_of })),
+        text().prop_map(|real| Input::Operator(OperatorInput::Moved { real })),
         text().prop_map(|text| {
             let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));
             Input::Operator(OperatorInput::Plan(Box::new(Plan { agent_args: vec![text], given, ..plan() })))

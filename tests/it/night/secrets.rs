@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::harness::{BRIEF, Ended, Ground, approval, bash};
+use super::harness::{BRIEF, Ended, Ground, approval, bash, look_until};
 use super::limits::when;
 use super::onlooker::{Onlooker, Process, Sighting};
 use super::seen::is_critic;
@@ -130,6 +130,37 @@ on_both! {
         // The live process was given the second one by its stdin; its environment is what it was started with.
         assert_eq!(night.held(cli, "second-tool"), vec![first.clone()]);
         assert_eq!(night.held(cli, "critic asks"), [first, second]);
+    }
+
+    fn a_server_of_the_users_is_not_started_with_a_mark_in_the_place_of_its_token(cli) {
+        let ground = Ground::new();
+        let token = format!("ghp_{}", "a1".repeat(18));
+        let (told, begun) = (ground.home().join("told"), ground.home().join("begun"));
+        let server = json!({"mcpServers": {"t": {
+            "command": "sh", "args": ["-c", format!("echo \"$TOK\" >> '{}'", told.display())], "env": {"TOK": token},
+        }}})
+        .to_string();
+        let api = ScriptedApi::start(
+            Script::new()
+                .then(bash(&format!("echo > '{}'; sleep 600", begun.display())))
+                .then(Reply::text("Done."))
+                .then(approval()),
+        )
+        .unwrap();
+        let given = ["--dangerously-skip-permissions", "--mcp-config", &server];
+        let running = ground.supervise(&api.base_url(), &cli.path, &[&["-p", "do it", "--"], &given[..]].concat());
+        look_until("the tool", || begun.exists().then_some(()));
+        running.signal(rustix::process::Signal::KILL);
+        drop(running.wait());
+        let refused = ground.start(&api.base_url(), ["resume"]).wait();
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("-- --mcp-config VALUE"), "{}", refused.stderr);
+        let again = ["resume", "--output-format", "stream-json", "--", "--mcp-config", &server];
+        let ended = ground.start(&api.base_url(), again).end();
+        ended.assert_code(0);
+        let told = std::fs::read_to_string(told).unwrap();
+        assert!(told.lines().count() > 1 && told.lines().all(|line| line == token), "{told}");
+        assert_eq!(api.request_count(), 3);
     }
 
     fn no_argument_list_holds_a_key_that_is_exchanged_by_a_restart(cli) {

@@ -267,7 +267,7 @@ fn remains_that_ignore_every_signal_are_ended_before_the_run_goes_on() {
     let ended = world.resume(&[]).end();
     ended.assert_code(0);
     world.assert_no_survivors();
-    assert!(ended.stderr.contains("left by the dead run"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("that the run had left behind"), "{}", ended.stderr);
 }
 
 #[test]
@@ -298,4 +298,119 @@ fn resume_without_a_run_never_goes_past_a_newer_completed_one_in_silence() {
     let died = summary.replace(&newer, older).replace("\"completed\"", "null");
     fs::write(path.join("run.json"), died).expect("written");
     refused(&world.run(&["resume"]), 2, &[&newer, "is completed", &format!("ccc resume {older}")]);
+}
+
+/// A secret that ccc knows by its shape only.
+fn token() -> String {
+    format!("ghp_{}", "a1".repeat(18))
+}
+
+/// Asserts that a text does not hold the token.
+#[track_caller]
+fn assert_clean(what: &str, text: &str) {
+    assert!(!text.contains(&token()), "{what} holds the secret: {text}");
+}
+
+/// The command lines of all agents and critics.
+fn started(world: &World) -> String {
+    fs::read_to_string(world.ground.home().join("started")).expect("one was started")
+}
+
+#[test]
+fn a_run_does_not_go_on_with_a_mark_in_the_place_of_a_secret_among_the_agents_arguments() {
+    let prompt = format!("The staging token is {}.", token());
+    let given = ["--model", "opus", "--append-system-prompt", &prompt];
+    let mut held = two_turns();
+    held["agent"][0] = json!([{"say": "I begin."}, forever()]);
+    let note = "echo \"$*\" | tr '\\n' ' ' >> \"$home/started\"; echo >> \"$home/started\"";
+    let world = World::with_prelude(crate::night::harness::Ground::without_git(), &held, note);
+    let mut running = world.start(&[&["--"], &given[..]].concat());
+    running.until("text", |event| event["type"] == "text");
+    world.kill(running);
+    world.play(&two_turns());
+
+    let id = world.run_id();
+    let advice = format!("ccc resume {id} -- --append-system-prompt VALUE");
+    let ended = world.run(&["resume", &id]);
+    refused(&ended, 2, &["the agent's option --append-system-prompt", &advice]);
+    refused(&world.run(&["resume", &id, "-p", "Go on."]), 2, &["--append-system-prompt"]);
+    refused(&world.run(&["resume", &id, "--", "--append-system-prompt", "VALUE"]), 2, &["VALUE stands for"]);
+    assert_eq!(started(&world).lines().count(), 1, "no agent was started");
+
+    let ended = world.resume(&["--", "--append-system-prompt", &prompt]).end();
+    ended.assert_code(0);
+    let started = started(&world);
+    assert!(started.lines().count() > 2, "{started}");
+    for line in started.lines() {
+        assert!(line.contains(&token()), "{line}");
+        assert!(line.contains("--model opus") || line.contains("--fork-session"), "{line}");
+        assert!(!line.contains("[redacted") && line.matches("--append-system-prompt").count() == 1, "{line}");
+    }
+    assert_clean("stdout", &ended.stdout);
+    assert_clean("stderr", &ended.stderr);
+    world.assert_said_once(&[TASK, FEEDBACK]);
+}
+
+#[test]
+fn a_task_that_held_a_secret_and_was_not_heard_is_asked_for_again() {
+    let task = format!("Deploy with token {}", token());
+    let world = World::new(&two_turns());
+    world.hold("agent");
+    let mut command = world.ccc(&["--supervisor", "-p", &task, "--output-format", "stream-json", "--agent"]);
+    let running = Running::spawn(&world.ground, command.arg(&world.agent));
+    world.until_entry("a turn sent", |entry| super::world::acts(entry, "send"));
+    world.until_file("held");
+    world.kill(running);
+    world.release("agent");
+
+    let id = world.run_id();
+    let ended = world.run(&["resume", &id]);
+    refused(
+        &ended,
+        2,
+        &["what you said", "Deploy with token [redacted:github]", &format!("ccc resume {id} -p \"TEXT\"")],
+    );
+    let ended = world.resume(&["-p", &task]).end();
+    ended.assert_code(0);
+    assert_clean("stderr", &ended.stderr);
+    let turns = world.turns();
+    assert_eq!(turns.iter().filter(|(_, said)| said.contains(&token())).count(), 1, "{turns:#?}");
+    assert!(turns.iter().all(|(_, said)| !said.contains("[redacted")), "{turns:#?}");
+}
+
+#[test]
+fn what_to_type_at_the_end_holds_no_secret_of_the_arguments() {
+    let world = World::new(&two_turns());
+    let prompt = format!("The staging token is {}.", token());
+    for format in ["stream-json", "text"] {
+        let mut command = world.ccc(&["--supervisor", "-p", TASK, "--output-format", format, "--agent"]);
+        command.arg(&world.agent).args(["--", "--model", "opus", "--append-system-prompt", &prompt]);
+        let ended = Running::spawn(&world.ground, &mut command).end();
+        ended.assert_code(0);
+        assert_clean("stdout", &ended.stdout);
+        assert_clean("stderr", &ended.stderr);
+        if format == "text" {
+            let told = ended.stderr.split("talk to it").nth(1).expect("the command").to_owned();
+            assert!(
+                told.contains("--model opus") && told.contains("with --append-system-prompt as you gave it"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_directory_was_moved_and_linked_back_goes_on_there() {
+    let world = killed();
+    let project = world.ground.project();
+    let moved = world.ground.home().join("moved");
+    fs::rename(&project, &moved).expect("moved");
+    std::os::unix::fs::symlink(&moved, &project).expect("linked back");
+    let mut command = world.ccc(&["resume", "--output-format", "stream-json"]);
+    command.current_dir(&moved);
+    let ended = Running::spawn(&world.ground, &mut command).end();
+    ended.assert_code(0);
+    assert!(!ended.stderr.contains("where the run belongs"), "{}", ended.stderr);
+    let notices = ended.of_type("notice");
+    assert!(notices.iter().all(|notice| !notice["text"].to_string().contains("do not see")), "{notices:?}");
 }

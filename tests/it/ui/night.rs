@@ -194,7 +194,8 @@ pub(super) fn plan() -> Plan {
 }
 
 pub(super) fn ending<'a>(finish: &'a Finish, plan: &'a Plan) -> Ending<'a> {
-    Ending { finish, plan, run_dir: "/home/me/.local/state/ccc/runs/20261120-ab12", agent: "claude", report: None }
+    let run_dir = "/home/me/.local/state/ccc/runs/20261120-ab12";
+    Ending { finish, plan, run_dir, agent: "claude", left_out: &[], report: None }
 }
 
 /// All pieces of the night.
