@@ -355,7 +355,7 @@ impl Core {
         self.session.id.as_deref()
     }
 
-    /// What of the user's words a run that goes on says again or for the first time; `recorded` as in [`ExitFact`]. All where
+    /// What of the user's words a run that goes on says again or for the first time; `recorded` as in [`super::ExitFact`]. All where
     /// the session is to be begun anew, as it is when no record of it is there.
     #[must_use]
     pub fn user_words_to_say(&self, recorded: Option<bool>, has_record: bool) -> Vec<&str> {
