@@ -38,7 +38,7 @@ fn a_step_of_the_clock_makes_a_wait_neither_longer_nor_shorter() {
         until_lines(&ground.project().join("begun"), 1);
         let reset = unix_s() + 6;
         provider.set(FIRST, State::RejectedUntil(reset));
-        running.until_stderr("free again");
+        running.until_stderr("limited until");
         clock.set(step_s);
         let asked = provider.asked_about(FIRST);
         ground.write("free", "");
