@@ -1,9 +1,9 @@
-//! What was recorded of real runs, for the tests of rooms that open no file themselves.
+//! Files of the repository, recordings of real runs above all, for the tests of rooms that open no file themselves.
 
 use std::fs;
 use std::path::Path;
 
-/// One recording.
+/// One file.
 pub(crate) struct Recording {
     /// Its path in the repository.
     pub(crate) name: String,

@@ -156,41 +156,33 @@ fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&E
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 
-/// The remains of a dead run: what carries its id in the environment, and what is below. Ourselves, our ancestors (a terminal multiplexer
-/// that an agent had started may be one) and what belongs to a living child of ours are left out.
+/// The remains of a dead run: what carries its id in the environment, and what is below.
 pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
+    of_dead_run(registry, table, |process| {
+        Environment::of(process.pid)
+            .is_some_and(|environment| environment.get(RUN_ID_VARIABLE) == Some(run_id.as_bytes()))
+    })
+}
+
+/// The remains of a dead run by its record: what was seen below its children, and what is below that now.
+pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
+    of_dead_run(registry, table, |process| names.contains(&(process.pid, process.start_ticks)))
+}
+
+/// What is a dead run's, with what is below it. Ourselves, our ancestors (a terminal multiplexer that an agent had started may
+/// be one) and what belongs to a living child of ours are left out.
+fn of_dead_run(registry: &Registry, table: &Table, is_its: impl Fn(&Process) -> bool) -> Found {
     let Some(us) = Ourselves::find(table) else {
         return Found::nothing();
     };
     let foreign = not_a_dead_runs(registry, &us, table);
     let mut found: BTreeSet<u32> = table
         .iter()
-        .filter(|p| us.may_be_remains(p) && !p.zombie && !foreign.contains(&p.pid))
-        .filter(|p| {
-            Environment::of(p.pid)
-                .is_some_and(|environment| environment.get(RUN_ID_VARIABLE) == Some(run_id.as_bytes()))
-        })
+        .filter(|p| us.may_be_remains(p) && !p.zombie && !foreign.contains(&p.pid) && is_its(p))
         .map(|p| p.pid)
         .collect();
     close_over(table, &us, &mut found, &foreign);
     // Once per start: here a second look costs nothing that matters.
-    Found { processes: pick(table, &found), sure: false }
-}
-
-/// The remains of a dead run by its record: what was seen below its children, and what is below that now. Left out is the
-/// same as in [`of_run`].
-pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
-    let Some(us) = Ourselves::find(table) else {
-        return Found::nothing();
-    };
-    let foreign = not_a_dead_runs(registry, &us, table);
-    let mut found: BTreeSet<u32> = table
-        .iter()
-        .filter(|p| us.may_be_remains(p) && !p.zombie && !foreign.contains(&p.pid))
-        .filter(|p| names.contains(&(p.pid, p.start_ticks)))
-        .map(|p| p.pid)
-        .collect();
-    close_over(table, &us, &mut found, &foreign);
     Found { processes: pick(table, &found), sure: false }
 }
 

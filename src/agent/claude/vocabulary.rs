@@ -133,21 +133,18 @@ pub(in crate::agent) fn vocabulary() -> Vocabulary {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
 
     use super::{MEMBERS, VALUES};
+    use crate::recordings::recordings;
 
     /// What stands between quotes after `before`, in the code of a folder that is no test.
     fn quoted(folder: &str, before: &[&str]) -> BTreeSet<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
         let mut found = BTreeSet::new();
-        for file in fs::read_dir(folder).expect("a folder").flatten() {
-            let Ok(text) = fs::read_to_string(file.path()) else { continue };
-            if file.file_name() == "tests.rs" {
+        for file in recordings(&format!("src/{folder}"), ".rs") {
+            if file.name.contains("/tests") {
                 continue;
             }
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let code = file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for mark in before {
                 for rest in code.split(mark).skip(1) {
                     found.extend(rest.split('"').next().map(str::to_owned));

@@ -13,6 +13,13 @@ fn denied(turn: &TurnId, call: &str, tool: &str, input: &str) -> Vec<String> {
     accepted(turn).into_iter().chain(lines).collect()
 }
 
+/// The same of a writing call, in a process that was given the permission to edit.
+fn denied_in_spite(turn: &TurnId, call: &str) -> Vec<String> {
+    let lines = denied(turn, call, "Write", WRITE);
+    let given = |line: &String| line.replace(r#""permissionMode":"default""#, r#""permissionMode":"acceptEdits""#);
+    lines.iter().map(given).collect()
+}
+
 fn last_sent(actions: &[Action]) -> (TurnId, String) {
     let sent = |action: &Action| if let Action::Send(send) = action { Some(send.clone()) } else { None };
     let send = actions.iter().rev().find_map(sent).expect("a turn");
@@ -74,18 +81,10 @@ fn what_was_denied_under_other_arguments_is_not_held_against_the_present_ones() 
     // What is denied now, although it is given, is told so.
     let (turn, _) = last_sent(&run.judge(critic, 5, "u", "Write b.txt."));
     run.exited(critic, 0, "");
-    let lines: Vec<String> = denied(&turn, "t3", "Write", WRITE)
-        .iter()
-        .map(|line| line.replace(r#""permissionMode":"default""#, r#""permissionMode":"acceptEdits""#))
-        .collect();
-    let next = spawn(&run.lines(proc, &lines)).expect("a critic").proc.0;
+    let next = spawn(&run.lines(proc, &denied_in_spite(&turn, "t3"))).expect("a critic").proc.0;
     let (turn, _) = last_sent(&run.judge(next, 7, "u", "Write b.txt."));
     run.exited(next, 0, "");
-    let lines: Vec<String> = denied(&turn, "t4", "Write", WRITE)
-        .iter()
-        .map(|line| line.replace(r#""permissionMode":"default""#, r#""permissionMode":"acceptEdits""#))
-        .collect();
-    let next = spawn(&run.lines(proc, &lines)).expect("a critic").proc.0;
+    let next = spawn(&run.lines(proc, &denied_in_spite(&turn, "t4"))).expect("a critic").proc.0;
     run.judge(next, 9, "u", "Write b.txt.");
     run.exited(next, 0, "");
     let end = finish(&run.exited(proc, 0, "")).expect("the end").clone();

@@ -1,17 +1,32 @@
 //! Failures of the provider and of the network before it, told apart by fields: what passes is waited out, what does not is
 //! remedied in turn, and the end says what can help.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::{BRIEF, Ground, approval, bash, script, text};
 use super::limits::{KEYS, key, rotations, used, when, with_keys, with_oauth};
 use super::seen::{agents, user_texts};
+use crate::real_cli::RealCli;
 use crate::scripted_api::{Block, Message, Reply, Script, ScriptedApi, Times, When};
 
 const FILTERED: &str = "Output blocked by content filtering policy";
 
 fn invalid(message: &str) -> Reply {
     Reply::error(400, "invalid_request_error", message)
+}
+
+/// A run whose first key is always rejected so: the second takes the turn, once. Gives the result.
+fn completed_with_the_other_key(cli: &RealCli, rejection: Reply) -> Value {
+    let ground = with_keys(Ground::new(), 2);
+    let api = ScriptedApi::start(
+        Script::new().rule(when(key(KEYS[0]), Times::Forever, rejection)).then(Reply::text("Done.")).then(approval()),
+    )
+    .unwrap();
+    let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
+    ended.assert_code(0);
+    assert_eq!(used(&api.requests()).iter().rev().take(2).collect::<Vec<_>>(), [&1, &1]);
+    assert_eq!(rotations(&ended), json!(1));
+    ended.result().clone()
 }
 
 fn any(times: Times, reply: Reply) -> crate::scripted_api::Rule {
@@ -102,35 +117,12 @@ on_both! {
     }
 
     fn a_model_that_one_key_does_not_have_is_asked_for_with_the_other(cli) {
-        let ground = with_keys(Ground::new(), 2);
-        let unknown = Reply::error(404, "not_found_error", "model: claude-opus-5-5");
-        let api = ScriptedApi::start(
-            Script::new()
-                .rule(when(key(KEYS[0]), Times::Forever, unknown))
-                .then(Reply::text("Done."))
-                .then(approval()),
-        )
-        .unwrap();
-        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
-        ended.assert_code(0);
-        assert_eq!(used(&api.requests()).iter().rev().take(2).collect::<Vec<_>>(), [&1, &1]);
-        assert_eq!((rotations(&ended), &ended.result()["waited_ms"]), (json!(1), &json!(0)));
+        let result = completed_with_the_other_key(cli, Reply::error(404, "not_found_error", "model: claude-opus-5-5"));
+        assert_eq!(result["waited_ms"], 0);
     }
 
     fn before_a_400_ends_the_run_another_key_gets_the_turn(cli) {
-        let ground = with_keys(Ground::new(), 2);
-        let spent = invalid("You have reached your specified API usage limits.");
-        let api = ScriptedApi::start(
-            Script::new()
-                .rule(when(key(KEYS[0]), Times::Forever, spent))
-                .then(Reply::text("Done."))
-                .then(approval()),
-        )
-        .unwrap();
-        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it"]).end();
-        ended.assert_code(0);
-        assert_eq!(used(&api.requests()).iter().rev().take(2).collect::<Vec<_>>(), [&1, &1]);
-        assert_eq!(rotations(&ended), json!(1));
+        completed_with_the_other_key(cli, invalid("You have reached your specified API usage limits."));
     }
 
     fn a_key_that_has_never_worked_ends_the_run_at_the_second_refusal(cli) {
