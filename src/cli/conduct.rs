@@ -306,7 +306,7 @@ fn conduct(
         }
         return hand_over(&plan, &finish, &env, context);
     }
-    // Whoever reads the result from a file must not take what is not there for it.
+    // A script that reads the result from a file must not take a missing one for success.
     if finish.outcome == Outcome::Completed && result_lost {
         return Ok(ExitCode::FAILED);
     }

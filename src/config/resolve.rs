@@ -472,7 +472,7 @@ fn has(layer: &Layer, key: &Key) -> bool {
         .unwrap_or(false)
 }
 
-/// Whether a value was given by the user and not by whoever wrote the project.
+/// Whether a value was given by the user and not by the author of the project.
 fn users_own(origin: &Origin, dirs: &Dirs) -> bool {
     match origin {
         Origin::Default | Origin::Variable(_) | Origin::Flag(_) => true,

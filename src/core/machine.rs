@@ -312,8 +312,8 @@ impl Core {
     }
 
     /// The wall time (unix milliseconds) at which [`Input::Elapsed`] is due besides; `None` when no wait depends on the
-    /// wall clock. It comes also when the clock is set or the machine slept, of which ticks know nothing: whoever can
-    /// be woken by the wall clock, and by its being set, should be.
+    /// wall clock. It comes also when the clock is set or the machine slept, of which ticks know nothing: a driver
+    /// that can be woken by the wall clock, and by its being set, should be.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
         let pause = match &self.stage {
@@ -499,13 +499,13 @@ impl Core {
                     "go on waiting, then judge the stop again",
                     "ccc itself had ended while the critic was waiting",
                 );
-                self.iteration = self.iteration.saturating_sub(1);
+                self.leave_unjudged();
                 self.stage = Stage::Waiting(pause);
             }
             Stage::Checking(_) | Stage::Reviewing(_) => {
                 self.lose_processes();
                 self.decide("judge the stop again", "ccc itself had ended during the review");
-                self.iteration = self.iteration.saturating_sub(1);
+                self.leave_unjudged();
             }
             Stage::Working | Stage::Closing { .. } | Stage::Finished => {
                 let why = match stage {
@@ -526,7 +526,7 @@ impl Core {
                 self.provider_failures_in_a_row = 0;
                 self.turn_failures_in_a_row = 0;
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
-                    // Whoever wants more of a run gives it more: a new bound, or something new to do.
+                    // To get more of a run, the user gives it a new bound or something new to do.
                     self.close(Outcome::Budget, &format!("{spent}; raise the bound to go on"));
                 } else if self.session.rejected {
                     self.begin_new_session("the run had ended with that");
@@ -620,8 +620,7 @@ impl Core {
             match self.stage {
                 Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, &self.time_spent()),
                 Stage::Checking(_) | Stage::Reviewing(_) => {
-                    // Not judged: a resumed run judges this stop, and it counts then.
-                    self.iteration = self.iteration.saturating_sub(1);
+                    self.leave_unjudged();
                     let why = format!("{}, {}", self.time_spent(), self.unjudged());
                     self.close(Outcome::Budget, &why);
                 }
@@ -696,8 +695,7 @@ impl Core {
         if let (Stage::Checking(_) | Stage::Reviewing(_), Outcome::Interrupted | Outcome::Limits) =
             (&self.stage, outcome)
         {
-            // This stop was not judged; a resumed run judges it, and it counts then.
-            self.iteration = self.iteration.saturating_sub(1);
+            self.leave_unjudged();
         }
         self.stage = Stage::Closing { outcome, reason };
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
@@ -718,7 +716,7 @@ impl Core {
             return;
         }
         if let Stage::Checking(_) | Stage::Reviewing(_) = &self.stage {
-            self.iteration = self.iteration.saturating_sub(1);
+            self.leave_unjudged();
         }
         let reason =
             format!("{message}; since that came up during the run, nothing is started with it before you agree");

@@ -51,7 +51,7 @@ impl Core {
         }
         self.abandon_review();
         // Not judged, and told so. How often that may be is bounded.
-        self.iteration = self.iteration.saturating_sub(1);
+        self.leave_unjudged();
         self.stage = Stage::Working;
     }
 

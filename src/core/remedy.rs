@@ -204,7 +204,7 @@ impl Core {
     fn back_to_work(&mut self) {
         if matches!(self.stage, Stage::Reviewing(_)) {
             self.abandon_review();
-            self.iteration = self.iteration.saturating_sub(1);
+            self.leave_unjudged();
             self.stage = Stage::Working;
         }
     }

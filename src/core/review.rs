@@ -211,8 +211,8 @@ impl Core {
         self.feedback(TurnKind::CheckFailure, feedback, in_short, trees, tree.ignored.as_deref());
     }
 
-    /// A check whose program has never been there is the user's to correct: the agent would mend for hours what is a slip of
-    /// the pen. True when the run ends for that.
+    /// A check whose program has never been there is the user's to correct: the agent would try for hours to mend what is
+    /// a typing mistake. True when the run ends for that.
     fn close_at_missing_programs(&mut self, results: &[(String, CheckResult)]) -> bool {
         let found = results.iter().filter(|(_, result)| result.missing.is_none());
         self.runnable_checks.extend(found.map(|(command, _)| command.clone()));
@@ -232,8 +232,7 @@ impl Core {
             "{which} cannot be run: {}; give another command with --check, or install the program",
             told.join(", ")
         );
-        // Not judged: a resumed run judges this stop, and it counts then.
-        self.iteration = self.iteration.saturating_sub(1);
+        self.leave_unjudged();
         self.close_needing(Outcome::NeedsUser, &reason, Needs::Checks { commands });
         true
     }
@@ -250,7 +249,7 @@ impl Core {
             self.show(Show::Notice { text });
             self.tree_trouble_told = true;
         }
-        // The critic may have read them: what it says comes from who knows where.
+        // The critic may have read these settings, and its answer may come from a host that they name.
         if let (Stage::Reviewing(_), Some(message)) = (&self.stage, &tree.not_agreed) {
             self.agreement_is_missing(message);
             return;
@@ -516,6 +515,11 @@ impl Core {
         if let AgentEvent::TurnEnded(end) = event {
             self.critic_turn_ended(proc, end);
         }
+    }
+
+    /// The stop that is under review is not judged: it counts as an iteration when it is, later or by a resumed run.
+    pub(super) fn leave_unjudged(&mut self) {
+        self.iteration = self.iteration.saturating_sub(1);
     }
 
     /// The turn with which a critic is asked.

@@ -156,8 +156,7 @@ impl Core {
     pub(super) fn end_overspent_review(&mut self) -> bool {
         let Stage::Reviewing(review) = &self.stage else { return false };
         let Some(spent) = self.overspent_since(review.from_usd) else { return false };
-        // Not judged: a resumed run judges this stop, and it counts then.
-        self.iteration = self.iteration.saturating_sub(1);
+        self.leave_unjudged();
         self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
         true
     }

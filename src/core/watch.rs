@@ -43,8 +43,8 @@ const SCHEDULE_SLACK_MS: u64 = 30_000;
 const LONGEST_SCHEDULE_MS: u64 = 2 * 3_600_000;
 /// An announced retry that is further away is not believed: the longest real one is the rest of a usage window of five hours.
 const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
-/// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). Whoever
-/// sleeps answers in the morning.
+/// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). A
+/// user who sleeps answers in the morning.
 const PERMISSION_MS: u64 = 24 * 3_600_000;
 /// After so long without progress the user is told what is waited for; then after twice as long, and so on.
 const TELL_AFTER_MS: u64 = 60_000;

@@ -37,7 +37,7 @@ const STATES_VARIABLE: &str = "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS";
 const MAX_INPUT_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// How much of a command's output is kept, in bytes.
 const KEPT_OUTPUT_BYTES: u64 = 30_000;
-/// Events that may wait for the agent before whoever brings them must wait.
+/// Events that may wait for the agent before their sender has to wait.
 const WAITING_EVENTS: usize = 64;
 
 /// What the agent finds around it.

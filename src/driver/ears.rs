@@ -147,7 +147,7 @@ impl Ears {
         self.inbox.post(Event::Noise { proc: self.proc, lines, bytes, sample });
     }
 
-    /// A line over the limit has not ended: told once a second, since whoever writes such a line may never end it.
+    /// A line over the limit has not ended: told once a second, since such a line may never end.
     fn endless(&self, now: Instant, dropped: u64, told: &mut Option<(Instant, u64)>) {
         let before = match told {
             Some((at, _)) if now.duration_since(*at) < NOISE_INTERVAL => return,

@@ -1,4 +1,4 @@
-//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for whoever supervises it.
+//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for what supervises it.
 //!
 //! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
 //! cut takes is none that anybody needs.

@@ -1,7 +1,7 @@
 //! What the world tells the run, from many threads into one queue of two lanes.
 //!
 //! What a process writes, and its end behind it, is *data*: it waits in order, and as much of it as weighs
-//! [`MAX_WAITING_BYTES`]; whoever writes more is held up by its own pipe. Everything else is *control* (checks,
+//! [`MAX_WAITING_BYTES`]; a process that writes more is held up by its own pipe. Everything else is *control* (checks,
 //! measurements, answers, credentials): rare, not bounded, and taken first. Signals and timers do not pass through here,
 //! and the loop looks at them before it takes anything.
 //!
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_weighs_what_its_entry_takes_and_whoever_writes_more_waits() {
+    fn a_line_weighs_what_its_entry_takes_and_a_process_that_writes_more_waits() {
         let (inbox, mut events) = Inbox::new();
         let (posted, seen) = channel();
         let theirs = inbox.clone();

@@ -119,7 +119,7 @@ impl World {
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => {
                 self.show(now, &show);
-                // Whoever reads the heartbeat hears of it at the same time.
+                // The heartbeat tells it at the same time.
                 if let Show::Awaited { .. } = show {
                     self.beat();
                 }
@@ -143,14 +143,14 @@ impl World {
     fn fetch(&mut self, credential: Credential, purpose: FetchedFor) {
         let wanted = self.fetching.entry(credential.id()).or_default();
         wanted.push(purpose);
-        // A password manager is not asked twice at a time: whoever wants the value meanwhile gets it with the first.
+        // A password manager is not asked twice at a time: a second request gets the value of the first.
         if wanted.len() == 1 {
             fetch(credential, self.inbox.clone(), self.give_up_fetching.clone());
         }
     }
 
-    /// A process that still waits for its token's value need not be started any more: it is gone as it is. Whoever ends a
-    /// run does not wait for a password manager.
+    /// A process that still waits for its token's value need not be started any more: it has ended already. The end of
+    /// a run does not wait for a password manager.
     fn give_up_start(&mut self, proc: ProcId, at_once: &mut VecDeque<Input>) {
         if self.to_start.remove(&proc).is_some() {
             at_once.push_back(Input::Exited { proc, exit: ExitFact::default() });

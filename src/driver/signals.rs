@@ -90,7 +90,7 @@ impl Hangup {
     }
 }
 
-/// Whether whoever started us has told us to ignore this signal (`nohup`). False where the system does not say.
+/// Whether our parent has told us to ignore this signal (`nohup`). False where the system does not say.
 fn is_ignored(number: u32) -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

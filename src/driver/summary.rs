@@ -7,7 +7,7 @@ use crate::journal::{RunSummary, SUMMARY_VERSION};
 use crate::ui::Ending;
 
 impl World {
-    /// Tells whoever supervises ccc that it lives, and the phase.
+    /// Tells what supervises ccc that it lives, and the phase.
     pub(super) fn beat(&mut self) {
         let unix_ms = self.clock.unix_ms();
         let now = self.clock.now();

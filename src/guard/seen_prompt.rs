@@ -86,7 +86,7 @@ impl SeenPrompt {
         (seen.version == VERSION && seen.project == self.project).then_some(seen)
     }
 
-    /// The prompt's file when it lies in the project, whoever named it.
+    /// The prompt's file when it lies in the project, whatever named it.
     fn of_project<'a>(&self, prompt: &'a Prompt) -> Option<&'a Path> {
         match &prompt.origin {
             PromptOrigin::Project(path) | PromptOrigin::ProjectClaude(path) => Some(path),

@@ -344,7 +344,7 @@ impl<S: ChildSink> Stdout<'_, S> {
 
 impl<S: ChildSink> Reader for Stdout<'_, S> {
     fn chunk(&mut self, bytes: &[u8]) {
-        // Looked at first: whoever hears of a tool may rely on it that the tool is known.
+        // Look first: when the sink is told of a tool, the tool is already in the table.
         self.stale = true;
         self.observe_if_due();
         self.sink.stdout(bytes);

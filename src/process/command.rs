@@ -396,7 +396,7 @@ impl Heard {
         }
     }
 
-    /// Reads what is buffered, without waiting for whoever still holds the pipe.
+    /// Reads what is buffered, without waiting for a process that still holds the pipe.
     fn drain(&mut self) {
         let mut drained_bytes = 0;
         while self.open && drained_bytes < DRAIN_LIMIT_BYTES {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why nothing was started. Whoever restarts decides by the variant: only [`SpawnError::Other`] may pass by itself.
+/// Why nothing was started. The variant decides about a restart: only [`SpawnError::Other`] may pass by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpawnError {
     /// There is no such program, neither at the path nor in the `PATH` of the child's environment (or the script's interpreter is missing).

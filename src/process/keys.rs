@@ -188,7 +188,7 @@ impl Reading {
                 Ok(0) | Err(Errno::AGAIN) => return,
                 Ok(count) => drop(self.queue.drain(..count)),
                 Err(Errno::INTR) => {}
-                // The guest's terminal is gone, and with it whoever the keys were for.
+                // The guest's terminal is gone, so nobody can read these keys.
                 Err(_) => self.queue.clear(),
             }
         }

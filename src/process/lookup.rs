@@ -28,8 +28,8 @@ pub fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The program that a line for the shell names and that is not there. What lies in `cwd`, or may come to lie there, is none:
-/// whoever works there can make it. A doubtful case is none either.
+/// The program that a line for the shell names and that is not there. A program in `cwd`, or one
+/// that may appear there, does not count: the agent can make it. A doubtful case does not count either.
 #[must_use]
 pub fn missing_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
     let separators: &[char] = &['|', ';', '\n'];

@@ -92,7 +92,7 @@ pub(super) fn split_off() -> io::Result<Option<Pid>> {
 
 /// The monitor's whole life.
 fn monitor(program: Pid, reports: RawFd) -> ! {
-    // The program does so, too: whoever is first. Nobody shall see it in our group.
+    // The program does the same; the first of the two calls counts. So nobody sees the program in our group.
     let _ = rustix::process::setpgid(Some(program), Some(program));
     end_with_parent();
     keep_only(reports);
@@ -114,7 +114,7 @@ fn monitor(program: Pid, reports: RawFd) -> ! {
     }
 }
 
-/// Closes everything but this descriptor: whoever waits for the end of the program's output shall not wait for us.
+/// Closes everything but this descriptor: a reader that waits for the end of the program's output must not wait for us.
 fn keep_only(reports: RawFd) {
     #[allow(unsafe_code, reason = "descriptors known by their numbers only")]
     // SAFETY: nothing in this process uses any of them any more.
@@ -138,7 +138,7 @@ fn report(kind: i32, value: i32) {
     let _ = rustix::io::write(to, &bytes);
 }
 
-/// When whoever started us dies, we are hung up: a guest without a terminal would hear of its ccc's death by nothing else.
+/// When our parent dies, we get SIGHUP: a guest without a terminal would not hear of the death of ccc otherwise.
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(RawSignal::HUP));

@@ -10,8 +10,8 @@ use super::table::{self, Process, Table};
 /// How often one standstill looks for processes that were forked while it looked. Who forks faster than that is left.
 const PASSES_LIMIT: u32 = 20;
 
-/// The processes that a standstill has stopped, parents before their children. Those that stood still already are not among
-/// them: whoever stopped them lets them go.
+/// The processes that a standstill has stopped, parents before their children. A process that was stopped before is not
+/// among them: what stopped it continues it.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<Process>);
 

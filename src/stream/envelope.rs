@@ -132,7 +132,7 @@ fn scan_envelope(line: &str) -> Option<Envelope<'_>> {
     }
 }
 
-/// Whether `line` is a partial message; see [`Envelope::is_partial`]. Whoever has the envelope should ask it instead.
+/// Whether `line` is a partial message; see [`Envelope::is_partial`]. Where the envelope is at hand, ask it instead.
 #[must_use]
 pub fn is_partial(line: &str) -> bool {
     parse_envelope(line).is_ok_and(|envelope| envelope.is_partial())

@@ -658,7 +658,7 @@ impl ClaudeProtocol {
     }
 
     /// Ends an answered turn when the CLI is idle with nothing open, or says what it waits for. An interrupted turn does not wait:
-    /// whoever interrupts wants the end.
+    /// an interrupt asks for the end.
     fn end_or_wait(&mut self, out: &mut Vec<AgentEvent>) {
         if self.follow_up_runs {
             return;

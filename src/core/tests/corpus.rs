@@ -1,4 +1,4 @@
-//! The watch over everything that was ever recorded: whoever went on by itself must not have been taken for hung.
+//! The watch over everything that was ever recorded: a process that went on by itself must not have been taken for hung.
 
 use std::collections::BTreeMap;
 

@@ -421,8 +421,8 @@ impl Laws {
         self.chose_to_wait = true;
     }
 
-    /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, whoever goes on with
-    /// it may have logged in to another account: what the CLI finds by itself is tried once more.
+    /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, the user
+    /// may have logged in to another account: what the CLI finds by itself is tried once more.
     pub(super) fn resumed(&mut self, had_ended: bool) {
         if had_ended {
             self.told.remove(&None);

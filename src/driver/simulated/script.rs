@@ -156,7 +156,7 @@ fn good_step(dice: &mut Dice) -> Step {
     }
 }
 
-/// What a job says that the agent has scheduled: whoever takes that for a verdict approves.
+/// What a job says that the agent has scheduled: taken for a verdict, it approves.
 pub(super) const JOB_SAYS: &str = "The job is done.\n\n[TASK_COMPLETED]";
 
 /// What the CLI does beside the turn, or by itself after it.

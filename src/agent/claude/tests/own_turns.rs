@@ -97,7 +97,11 @@ fn what_a_critic_says_in_a_turn_of_its_own_is_not_its_answer() {
         let follows = [INIT, &says("b", "Fine."), &result("Fine.", members), IDLE];
         let lines = [&begin[..], &follows[..]].concat();
         assert_eq!(told_critic(&lines).ends()[0].text, text, "{members}");
-        assert_eq!(told(&lines).ends()[0].text, "Fine.", "an agent's last words are its own, whoever began the turn");
+        assert_eq!(
+            told(&lines).ends()[0].text,
+            "Fine.",
+            "an agent's last words are its own, no matter what began the turn"
+        );
     }
 }
 
