@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Span;
 
+/// A span longer than this is a mistake in writing: ten years. Far beyond it there is no date to show either.
+const LONGEST_SPAN_MS: u64 = 10 * 365 * 24 * 3_600_000;
+
 /// A moment as the user writes it: `07:00` (the next time that the clock says so), `+8h` (from the start), or a date and a
 /// time with or without an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +62,8 @@ impl FromStr for Until {
         let text = text.trim();
         let fault = || UntilFault(text.to_owned());
         if let Some(span) = text.strip_prefix('+') {
-            return span.parse().map(|span| Self(Form::In(span))).map_err(|_| fault());
+            let span: Span = span.parse().map_err(|_| fault())?;
+            return if span.as_ms() <= LONGEST_SPAN_MS { Ok(Self(Form::In(span))) } else { Err(fault()) };
         }
         let form = if let Ok(moment) = text.parse::<Timestamp>() {
             Form::At(moment)
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_names_no_moment_is_refused_with_examples() {
-        for text in ["", "+", "+8x", "25:00", "soon", "8h", "-8h", "2026-13-01T00:00", "07:00pm"] {
+        for text in ["", "+", "+8x", "+99999999999h", "25:00", "soon", "8h", "-8h", "2026-13-01T00:00", "07:00pm"] {
             let fault = text.parse::<Until>().unwrap_err().to_string();
             assert!(fault.contains("07:00") && fault.contains("+8h"), "{text}: {fault}");
         }
