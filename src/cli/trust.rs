@@ -7,6 +7,7 @@ use super::{CliError, Context, ErrorKind, Paint};
 use crate::agent::AgentKind;
 use crate::config::env::CCC_RUN_ID;
 use crate::config::{Flags, Project, Resolved, Settings, Wish};
+use crate::core::shell::quoted;
 use crate::driver;
 use crate::guard::{AskedFor, ConsentStore, SettingsOfAgent, named, unreadable};
 use crate::tokens::OddFile;
@@ -192,13 +193,7 @@ pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn
 fn refusal(wishes: &[Wish], project: &Project, context: &Context) -> CliError {
     let message = lacks(wishes, project, context);
     let here = context.project().is_ok_and(|here| here.root() == project.root() && here.cwd == project.cwd);
-    let command = if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd)) };
+    let command =
+        if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd.to_string_lossy())) };
     CliError::new(ErrorKind::Configuration, message).hint(format!("look at it and agree: {command}"))
-}
-
-/// A path for a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -1,3 +1,5 @@
+//! What the project's settings of the agent's CLI ask for, and how much of it the user has agreed to.
+
 use std::path::{Path, PathBuf};
 
 use super::ConsentStore;
