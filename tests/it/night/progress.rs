@@ -164,6 +164,22 @@ on_both! {
         assert!(told, "{}", ended.stdout);
     }
 
+    fn what_an_mcp_server_starts_ends_with_the_agent_and_with_the_critic(cli) {
+        let ground = Ground::new();
+        let leaves = "#!/bin/sh\nsetsid sleep 3600 </dev/null >/dev/null 2>&1 &\nprintf x >> \"$HOME/servers\"\n";
+        let server = ground.script("leaves.sh", &format!("{leaves}{FORMS}"));
+        let config = ground.write("mcp.json", &json!({"mcpServers": {"leaves": {"command": server}}}).to_string());
+        let api = ScriptedApi::start(script(vec![said("Done.")], vec![approval()])).unwrap();
+        let config = config.display().to_string();
+        let mut all = args(&["--stall-timeout", "20s"]);
+        all.extend(["--mcp-config", &config]);
+        // The end of the harness looks for processes that are left.
+        let ended = ground.supervise(&api.base_url(), &cli.path, &all).end();
+        ended.assert_code(0);
+        let servers = std::fs::read_to_string(ground.home().join("servers")).unwrap();
+        assert_eq!(servers, "xx", "one server of the agent's and one of the critic's");
+    }
+
     fn a_server_in_the_background_is_named_and_waited_for_as_long_as_was_said(cli) {
         let ground = Ground::new().env("CCC_GRACE", "1s");
         let serve = Reply::tool("Bash", json!({"command": "tail -f /dev/null", "description": "Serves", "run_in_background": true}));
