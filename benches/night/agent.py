@@ -17,7 +17,8 @@ is_critic = "--fork-session" in sys.argv
 session = next((sys.argv[i + 1] for i, a in enumerate(sys.argv) if a in ("--session-id", "--resume")), "s")
 if is_critic:
     session = "00000000-0000-4000-8000-00000000c817"
-out = open(1, "wb", buffering=0, closefd=False)
+# One write a message, as the real CLI does; with BENCH_BUFFERED as many a write as 64 KiB hold.
+out = open(1, "wb", buffering=65536 if os.environ.get("BENCH_BUFFERED") else 0, closefd=False)
 
 
 def say(**message):
@@ -69,3 +70,4 @@ for line in sys.stdin:
         user_message_uuid=turn, user_message_uuids=[turn], uuid="00000000-0000-4000-8000-000000000005")
     say(type="command_lifecycle", command_uuid=turn, state="completed", uuid="00000000-0000-4000-8000-000000000006")
     say(type="system", subtype="session_state_changed", state="idle", uuid="00000000-0000-4000-8000-000000000007")
+    out.flush()

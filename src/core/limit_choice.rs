@@ -37,8 +37,9 @@ impl Core {
             choosing.asked = Some(Asked { question: question.clone(), due, choice });
         }
         self.phase_changes("waiting", "for your answer");
-        self.show(Show::Question { question: question.clone(), now_unix_ms });
-        self.act(Action::Ask(question));
+        // Listen first: what was typed before is dropped then, and an answer to a question that is on the screen must not be.
+        self.act(Action::Ask(question.clone()));
+        self.show(Show::Question { question, now_unix_ms });
     }
 
     /// The user answered, or nobody did in time.

@@ -93,13 +93,16 @@ impl Run {
         (run, actions)
     }
 
-    /// Feeds a fact; gives the actions that change the world, and decisions.
+    /// Feeds a fact; gives the actions that change the world, and decisions. A question is shown when the terminal is listened to:
+    /// what was typed before that is dropped.
     pub(super) fn feed(&mut self, input: Input) -> Vec<Action> {
         self.now = self.now.plus_ms(1);
         self.core.handle(self.now, input);
         let mut actions = Vec::new();
         while let Some(action) = self.core.poll_action() {
             if let Action::Show(show) = action {
+                let listens = actions.iter().any(|action| matches!(action, Action::Ask(_)));
+                assert!(listens || !matches!(show, Show::Question { .. }), "an answer typed at once is lost");
                 self.shown.push(show);
             } else {
                 actions.push(action);

@@ -262,12 +262,13 @@ fn a_dead_runs_remains_are_swept_and_nobody_elses() {
 fn what_a_child_left_running_is_told_by_whether_it_wrote() {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
-    let (fifo, out) = (dir.path().join("fifo"), dir.path().join("out"));
+    let (fifo, out, after) = (dir.path().join("fifo"), dir.path().join("out"), dir.path().join("after"));
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let script = format!(
-        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & setsid sh -c 'read -r go <{0}; echo x >{1}; read -r go <{0}' & echo all; read -r go",
+        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & setsid sh -c 'read -r go <{0}; echo x >{1}; : >{2}; read -r go <{0}' & echo all; read -r go",
         fifo.display(),
-        out.display()
+        out.display(),
+        after.display()
     );
     let (sink, mut ears) = ears();
     let child = spawn(&shell(&script, PTY), sink).unwrap();
@@ -288,7 +289,8 @@ fn what_a_child_left_running_is_told_by_whether_it_wrote() {
     let (wrote, idle) = below.left_running().written_since(&first);
     assert_eq!((wrote.len(), idle.len()), (0, 2), "{wrote:?} {idle:?}");
     std::fs::write(&fifo, "go\n").unwrap();
-    while std::fs::read(&out).unwrap_or_default().is_empty() {
+    // The kernel counts what was written after it can be read: a second file is made when the write is over.
+    while !after.exists() {
         std::thread::yield_now();
     }
     let (wrote, idle) = below.left_running().written_since(&first);
