@@ -129,6 +129,15 @@ impl Events {
             else => None,
         }
     }
+
+    /// The next event, if one waits already.
+    pub(super) fn try_recv(&mut self) -> Option<Event> {
+        self.control.try_recv().or_else(|_| self.data.try_recv()).ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.data.is_empty()
+    }
 }
 
 /// Output that waits for the loop.
@@ -141,6 +150,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct State {
     bytes: usize,
+    /// Threads that wait for room: without one, nobody is told of it, since that is a system call for each line.
+    held_up: usize,
     /// Processes that were told to end by a signal.
     ending: HashMap<ProcId, Ending>,
     /// The run is over: nothing more is heard of any process but its end.
@@ -179,7 +190,9 @@ impl Inbox {
                 ending.dropped_lines += 1;
                 return;
             }
+            state.held_up += 1;
             state = self.waiting.less.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.held_up -= 1;
         }
         state.bytes += weight_bytes;
         drop(state);
@@ -190,7 +203,9 @@ impl Inbox {
     pub(super) fn took(&self, proc: ProcId, weight_bytes: usize) -> bool {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(weight_bytes);
-        self.waiting.less.notify_all();
+        if state.held_up > 0 {
+            self.waiting.less.notify_all();
+        }
         let Some(ending) = state.ending.get_mut(&proc) else { return true };
         match ending.lines_left.checked_sub(1) {
             Some(left) => {

@@ -24,7 +24,9 @@ use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use super::wallet::{FetchedFor, Wallet};
-use crate::core::{CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId};
+use crate::core::{
+    Action, CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId,
+};
 use crate::guard::SettingsOfAgent;
 use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
@@ -46,6 +48,8 @@ const LATE: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// How long, after that, timeouts wait for the facts that have piled up.
 const CATCH_UP: Duration = Duration::from_millis(500);
+/// How many waiting events are taken before signals and deadlines are looked at again.
+const AT_ONCE: usize = 64;
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -175,6 +179,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             finish: None,
             alarm: Alarm::new(),
             phase_written: String::new(),
+            gathering: false,
             answers: None,
             typing,
         };
@@ -218,6 +223,8 @@ pub(super) struct World {
     give_up_measuring: Cancel,
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
+    /// More events wait: what is recorded and shown is written with theirs.
+    gathering: bool,
     /// The open question, when there is one.
     pub(super) answers: Option<Answers>,
     /// Whether the terminal shows what is typed.
@@ -338,7 +345,7 @@ impl World {
                         self.put(piece);
                     }
                 }
-                Woken::Event(Some(event)) => self.event(event),
+                Woken::Event(Some(event)) => self.events(event, &mut events),
                 Woken::Event(None) => break,
             }
         }
@@ -430,6 +437,23 @@ impl World {
         End { finish: self.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
+    /// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and
+    /// their lines to the screen, in one write each: two system calls for each line would be most of what a line costs.
+    fn events(&mut self, first: Event, events: &mut Events) {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(event) = next {
+            taken += 1;
+            self.gathering = taken < AT_ONCE && !events.is_empty();
+            self.event(event);
+            let more = self.gathering && self.finish.is_none();
+            next = if more { events.try_recv() } else { None };
+        }
+        self.gathering = false;
+        self.record();
+        self.screen.wake();
+    }
+
     fn event(&mut self, event: Event) {
         match event {
             Event::Line { proc, line, weight_bytes } => {
@@ -504,8 +528,9 @@ impl World {
                 self.journal.action(now, &action);
                 actions.push(action);
             }
-            if let Some(news) = self.journal.commit() {
-                self.tell_journal_news(&news);
+            // What is only shown may be recorded a moment later; an act may not.
+            if !self.gathering || !actions.iter().all(|action| matches!(action, Action::Show(_))) {
+                self.record();
             }
             for action in actions {
                 tracing::debug!(action = action_kind(&action));
@@ -519,7 +544,16 @@ impl World {
         }
         let phase = self.core.phase();
         if phase != self.phase_written {
+            // The summary speaks of what is recorded.
+            self.record();
             self.write_summary(phase);
+        }
+    }
+
+    /// Hands the journal's entries to the system.
+    fn record(&mut self) {
+        if let Some(news) = self.journal.commit() {
+            self.tell_journal_news(&news);
         }
     }
 
@@ -574,7 +608,7 @@ impl World {
 
     fn put(&mut self, piece: Piece) {
         // A dead stdout is told at the end; the run itself goes on.
-        let _ = self.screen.put(piece);
+        let _ = if self.gathering { self.screen.gather(piece) } else { self.screen.put(piece) };
     }
 
     fn tell_journal_news(&mut self, news: &JournalNews) {

@@ -94,6 +94,8 @@ struct State {
     lines_dropped_in_all: usize,
     err_dead: bool,
     out_fault: Option<ScreenError>,
+    /// The writer sleeps: without that, it is not woken, since that is a system call for each piece.
+    sleeping: bool,
     ending: bool,
     ended: bool,
 }
@@ -125,6 +127,16 @@ impl Screen {
     /// # Errors
     /// For data only: stdout is dead, or too much waits already. Progress is dropped silently instead, and counted.
     pub fn put(&self, piece: Piece) -> Result<(), ScreenError> {
+        self.gather(piece)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Like [`Screen::put`], but what it takes may stay unwritten until [`Screen::wake`]: more pieces follow at once.
+    ///
+    /// # Errors
+    /// Those of [`Screen::put`].
+    pub fn gather(&self, piece: Piece) -> Result<(), ScreenError> {
         if piece.is_empty() {
             return Ok(());
         }
@@ -156,9 +168,17 @@ impl Screen {
             state.tell_of_a_gap(&piece);
         }
         state.push(piece.stream, piece.text);
-        drop(state);
-        self.shared.changed.notify_all();
         Ok(())
+    }
+
+    /// Has what was gathered written.
+    pub fn wake(&self) {
+        let mut state = self.shared.lock();
+        if state.sleeping && !state.waiting.is_empty() {
+            state.sleeping = false;
+            drop(state);
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Why data does not reach stdout any more, if so. Worth asking after each [`Screen::put`] of data; at the end
@@ -273,11 +293,11 @@ impl Writer {
     /// Sleeps until there is something to write; `None` when nothing will be.
     fn wait(&self) -> Option<(Stream, String)> {
         let state = self.shared.lock();
-        let mut state = self
-            .shared
-            .changed
-            .wait_while(state, |state| state.waiting.is_empty() && !state.ending)
-            .unwrap_or_else(PoisonError::into_inner);
+        let nothing = |state: &mut State| {
+            state.sleeping = state.waiting.is_empty() && !state.ending;
+            state.sleeping
+        };
+        let mut state = self.shared.changed.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner);
         state.waiting.pop_front()
     }
 }
