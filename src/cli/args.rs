@@ -2,7 +2,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    simulate, supervise, tokens, trust, usage,
+    supervise, tokens, trust, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -83,7 +83,4 @@ pub enum Command {
     /// The agent of `ccc demo`.
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::ScriptedAgentArgs),
-    /// Play nights that seeds make up.
-    #[command(hide = true)]
-    Simulate(simulate::SimulateArgs),
 }

@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::command::{
     care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
-    simulate, supervise, tokens, trust, usage,
+    supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, zone};
 
@@ -75,7 +75,6 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Man(args)) => man::run(args, context),
         Some(Command::Help(args)) => help(&args.command, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
-        Some(Command::Simulate(args)) => simulate::run(args, context),
     }
 }
 
@@ -103,8 +102,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::Help(_)
-            | Command::ScriptedAgent(_)
-            | Command::Simulate(_),
+            | Command::ScriptedAgent(_),
         ) => false,
     }
 }

@@ -20,7 +20,6 @@ mod saying;
 mod sessions;
 mod signals;
 
-pub mod simulated;
 mod summary;
 #[cfg(target_os = "linux")]
 mod timer;
@@ -33,7 +32,9 @@ pub use command::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
 pub use copy::{Copied, CopyError, copy_run};
 use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
-pub use replay::{Comparison, Difference, Rebuilt, ReplayError, bless, compare, rebuild, retell, retell_command};
+pub use replay::{
+    Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell, retell_command,
+};
 pub use sessions::session_record;
 pub use told::told;
 pub use tree::{Ours, Snapshot, git_root};

@@ -74,8 +74,11 @@ pub fn retell(journal: &Path, on_action: impl FnMut(&Core, Tick, &Action)) -> Re
     retell_from(journal, JournalReader::open(journal)?, on_action)
 }
 
-/// The same from any reader; `journal` is its name in errors.
-pub(super) fn rebuild_from<R: BufRead>(
+/// [`rebuild`] from any reader; `journal` is its name in errors.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn rebuild_from<R: BufRead>(
     journal: &Path,
     reader: JournalReader<R>,
     mut on_action: impl FnMut(Tick, &Action),
@@ -179,7 +182,10 @@ fn compared<I: JournalInput>(journal: &Path, mut comparison: Comparison) -> Resu
 }
 
 /// [`compare`] from any reader, without the text of the input; `journal` is its name in errors.
-pub(super) fn compare_from<R: BufRead>(
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn compare_from<R: BufRead>(
     journal: &Path,
     reader: JournalReader<R>,
     redactor: &Redactor,

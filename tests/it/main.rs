@@ -24,7 +24,6 @@ mod recordings;
 mod replays;
 mod scripted;
 mod scripted_api;
-mod simulation;
 mod stream;
 mod stream_fixtures;
 mod ui;

@@ -1,7 +1,7 @@
 //! The specifications under `openspec/specs/`: each scenario names the test that shows it, and that test exists.
 //!
 //! A scenario names its tests in a bullet, `- **TEST** ` and paths in backticks: `core::verdict::tests::name` for a test
-//! in `src/`, `it::ui::forms::name` for one in `tests/it/`. The form of the files is checked by the OpenSpec tool.
+//! in a crate's `src/`, `it::ui::forms::name` for one in `tests/it/`. The form of the files is checked by the OpenSpec tool.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -133,8 +133,11 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_scenario_names_a_test_that_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut tests = tests_under(&root.join("src"), "");
-    tests.extend(tests_under(&root.join("tests/it"), "it::"));
+    let mut tests = tests_under(&root.join("tests/it"), "it::");
+    tests.extend(tests_under(&root.join("src"), ""));
+    tests.extend(tests_under(&root.join("crates/supervision/src"), ""));
+    tests.extend(tests_under(&root.join("crates/simulation/src"), "simulation::"));
+    tests.extend(tests_under(&root.join("crates/simulation/tests/it"), "simulation::it::"));
     assert!(tests.contains("it::openspec::every_scenario_names_a_test_that_exists"), "tests are not found: {tests:?}");
     let mut all = Vec::new();
     let mut specs = 0;

@@ -14,7 +14,6 @@ pub mod replay;
 pub mod resume;
 pub mod runs;
 pub mod scripted_agent;
-pub mod simulate;
 pub mod supervise;
 pub mod tokens;
 pub mod trust;

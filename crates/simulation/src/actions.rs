@@ -1,0 +1,392 @@
+//! What the core asks for, done to the simulated world.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::laws::{Broken, Law};
+use super::process::Process;
+use super::world::{Event, World};
+use supervision::agent::Role;
+use supervision::core::{
+    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
+    TokenReport, TreeFact, derive_uuid,
+};
+use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
+
+/// What the core says when it takes an agent for hung.
+const HUNG: &str = "end the agent's process";
+/// What it says when it ends a process that has done nothing wrong.
+const LEAVES: [&str; 4] = [
+    "restart the agent with the other token",
+    "wait for the reset",
+    "begin a new session",
+    "end the agent's process while its work is judged",
+];
+/// What it says when it gives up judging because the agent goes on by itself.
+const ABANDONED: &str = "judge again later";
+/// Why it takes another token when a request was called invalid.
+const REJECTED: &str = "the request was rejected";
+/// A process that was killed in vain is gone at last after this time, if ever, in milliseconds.
+const THAWS_WITHIN_MS: u64 = 600_000;
+
+/// Which step of the ladders against rejections a decision is.
+fn rung(decision: &Decision) -> Option<&'static str> {
+    let rejected = decision.why.starts_with("the provider rejected the request") || decision.why.starts_with(REJECTED);
+    match decision.what.as_str() {
+        "wait and try the credential once more" => Some("refused credential tried once more"),
+        "compact the session" => Some("session compacted"),
+        "begin a new session" => Some("session begun anew"),
+        "wait and ask the critic again" if rejected => Some("rejected review tried again"),
+        what if rejected && what.starts_with("rotate ") => Some("rejected request tried with another token"),
+        what if rejected && what.starts_with("wait ") => Some("rejected request tried again"),
+        "end as failed" if decision.why.contains("in a new session too") => Some("end of the ladder"),
+        _ => None,
+    }
+}
+
+impl World {
+    pub(super) fn perform(&mut self, action: Action, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
+        if self.finish.is_some() {
+            return Err(Law::NothingFollows.broken(format!("{action:?}")));
+        }
+        match action {
+            Action::Spawn(spawn) => at_once.extend(self.spawn(spawn)?),
+            Action::Send(send) => return self.send(&send, at_once),
+            Action::Interrupt { proc } => {
+                self.is_ended(proc);
+                let bytes = self.plan.agent.encode_interrupt("interrupt-1");
+                self.write(proc, bytes, false);
+            }
+            Action::Answer { proc, request_id, denial } => {
+                let bytes = self.plan.agent.encode_denial(&request_id, &denial);
+                self.write(proc, bytes, false);
+            }
+            Action::CancelForm { proc, request_id } => {
+                let bytes = self.plan.agent.encode_cancel(&request_id);
+                self.write(proc, bytes, false);
+            }
+            Action::Refuse { proc, request_id, why } => {
+                let bytes = self.plan.agent.encode_refusal(&request_id, &why);
+                self.write(proc, bytes, false);
+            }
+            Action::AskCost { proc, number } => {
+                let bytes = self.plan.agent.encode_cost_question(number);
+                self.write(proc, bytes, false);
+            }
+            Action::SetPermissionMode { proc, mode } => {
+                let bytes = self.plan.agent.encode_permission_mode("mode-1", &mode);
+                self.write(proc, bytes, false);
+            }
+            Action::CloseStdin { proc } => {
+                self.is_ended(proc);
+                self.on_its_way(proc, Event::InputEnded(proc));
+            }
+            Action::Signal { proc, signal } => {
+                self.is_ended(proc);
+                let signal = match signal {
+                    Signal::Int => Signalled::Interrupt,
+                    Signal::Term => Signalled::Terminate,
+                };
+                self.schedule(0, Event::Signalled(proc, signal));
+            }
+            Action::KillTree { proc } => {
+                self.is_ended(proc);
+                self.kill(proc);
+            }
+            Action::RunCheck { check, timeout_ms, .. } => {
+                self.agent_rests()?;
+                if let Some(running) = self.running_check.replace(check) {
+                    return Err(Law::JudgedAtRest.broken(format!("check {check:?} is started while {running:?} runs")));
+                }
+                let (ms, end) = self.check_end(timeout_ms);
+                self.schedule(ms, Event::CheckEnds(check, end));
+            }
+            Action::CancelCheck { check } => {
+                if self.running_check == Some(check) {
+                    self.running_check = None;
+                    self.events.retain(|_, event| !matches!(event, Event::CheckEnds(running, _) if *running == check));
+                    let ms = self.dice.between(1, 2_500);
+                    self.schedule(ms, Event::CheckEnds(check, CheckEnd::Cancelled));
+                }
+            }
+            Action::MeasureTree { measure, since, .. } => self.measure(measure, since),
+            Action::SetCredential { proc, token } => self.exchange(proc, token)?,
+            Action::ReportToken { request, token, report } => {
+                self.provider.learn(&token, &report);
+                if report == TokenReport::Refused {
+                    self.laws.refused(&token);
+                }
+                self.tell_tokens(request, at_once);
+            }
+            Action::ReadTokens { request } => self.tell_tokens(request, at_once),
+            Action::ProbeToken { token } => {
+                let ms = self.dice.between(50, 3_000);
+                self.schedule(ms, Event::Probed(token));
+            }
+            Action::Ask(question) => self.ask(&question),
+            Action::Decide(decision) => return self.decided(&decision),
+            Action::Finish(finish) => return self.finished(finish),
+            Action::Note(_) | Action::Show(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, finish: Finish) -> Result<(), Broken> {
+        self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000)?;
+        if finish.waited_ms < self.waited_ms {
+            return Err(Law::Waited.broken(format!(
+                "{} ms are told, and the run stood waiting for {} ms",
+                finish.waited_ms, self.waited_ms
+            )));
+        }
+        // A process that survives its kill has been given up.
+        if let Some((proc, _)) = self.processes.iter().find(|(_, process)| process.acts()) {
+            return Err(Law::NothingLeft.broken(format!("process {proc} lives on")));
+        }
+        if self.running_check.is_some() || !self.fetching.is_empty() {
+            return Err(Law::NothingLeft.broken("a check or a start goes on"));
+        }
+        self.finish = Some(finish);
+        Ok(())
+    }
+
+    /// Decisions are words, and decide nothing here; but of two it can be said when they are wrong.
+    fn decided(&mut self, decision: &Decision) -> Result<(), Broken> {
+        if LEAVES.contains(&decision.what.as_str()) {
+            self.leaving = true;
+        }
+        if let Some(rung) = rung(decision) {
+            self.counts.add(rung);
+        }
+        if decision.what == ABANDONED {
+            self.counts.add("judging given up");
+            self.laws.abandoned()?;
+        }
+        if decision.what != HUNG {
+            return Ok(());
+        }
+        self.counts.add("taken for hung");
+        if self.rates.bad_step == 0 {
+            return Err(Law::FalseKill.broken(format!("nobody hangs in this night, and yet: {}", decision.why)));
+        }
+        let Timeouts { start_ms, stall_ms, .. } = self.plan.timeouts;
+        let agents = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
+        let too_soon = |process: &Process| {
+            let patience_ms = if process.spoke { stall_ms } else { start_ms.min(stall_ms) };
+            Some(self.now_us - process.moved_us).filter(|&silent_us| silent_us < patience_ms * 1_000)
+        };
+        match agents.filter_map(too_soon).next() {
+            Some(silent_us) => {
+                Err(Law::FalseKill.broken(format!("after {} ms of silence: {}", silent_us / 1_000, decision.why)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The core wants the process to end.
+    fn is_ended(&mut self, proc: ProcId) {
+        if self.fetching.remove(&proc).is_some() {
+            self.schedule(1, Event::NotStarted(proc));
+        }
+        let leaving = self.leaving;
+        if let Some(process) = self.processes.get_mut(&proc).filter(|process| !process.ending) {
+            process.ending = true;
+            process.leaves = leaving;
+        }
+    }
+
+    fn kill(&mut self, proc: ProcId) {
+        if !self.processes.get(&proc).is_some_and(Process::acts) {
+            return;
+        }
+        if !self.fault(self.rates.unkillable) {
+            self.end_process(proc, None, Some(9));
+            return;
+        }
+        self.counts.add("unkillable process");
+        if let Some(process) = self.processes.get_mut(&proc) {
+            process.frozen = true;
+        }
+        if self.dice.percent(50) {
+            let ms = self.dice.between(1, THAWS_WITHIN_MS);
+            self.schedule(ms, Event::Thaws(proc));
+        }
+    }
+
+    /// Starts a process, at once or when the value of its token is at hand.
+    fn spawn(&mut self, spawn: Spawn) -> Result<Option<Input>, Broken> {
+        let agent = spawn.role == Role::Agent;
+        let running = self.processes.values().filter(|process| process.acts() && process.role == Role::Agent);
+        let coming = self.fetching.values().filter(|spawn| spawn.role == Role::Agent);
+        let live = running.count() + coming.count();
+        self.laws.spawn(agent, live, self.plan.budgets.max_restarts)?;
+        self.laws.uses(spawn.token.as_ref())?;
+        if !agent {
+            self.agent_rests()?;
+        }
+        if spawn.token.is_some() && self.fault(self.rates.fetched) {
+            self.counts.add("credential fetched");
+            let ms = self.dice.between(1, 20_000);
+            self.schedule(ms, Event::Fetched(spawn.proc));
+            self.fetching.insert(spawn.proc, spawn);
+            return Ok(None);
+        }
+        self.start(&spawn).map(Some)
+    }
+
+    pub(super) fn start(&mut self, spawn: &Spawn) -> Result<Input, Broken> {
+        if let Some(fault) = self.spawn_fault(spawn) {
+            if fault == SpawnFault::NotAgreed {
+                self.laws.consent_was_missing();
+            } else if spawn.role == Role::Agent && fault != SpawnFault::NoCredential {
+                self.laws.agent_died();
+            }
+            let message = "Resource temporarily unavailable".to_owned();
+            return Ok(Input::SpawnFailed { proc: spawn.proc, fault, message });
+        }
+        let mut options = match Options::parse(&spawn.launch.args, self.cli.version) {
+            Parsed::Run(options) => *options,
+            refused @ (Parsed::Tell(_) | Parsed::Refuse(_)) => {
+                return Err(Law::Sense.broken(format!("the CLI does not take the adapter's arguments: {refused:?}")));
+            }
+        };
+        options.partial &= self.cli.partial;
+        options.session_states = self.cli.session_states;
+        options.cwd.clone_from(&spawn.launch.cwd);
+        options.nonce = format!("{} {} {}", self.seed, self.lives, spawn.proc);
+        if options.session_id.is_empty() {
+            options.session_id = derive_uuid(&options.nonce, "session", 1);
+        }
+        let session = match &options.open {
+            Open::New(id) | Open::Resume(id) | Open::Fork(id) => id.clone(),
+            Open::Unnamed | Open::Latest => options.session_id.clone(),
+        };
+        let transcript = self.transcripts.get(&session).cloned();
+        let scripted = ScriptedAgent::new(Arc::clone(&self.script), options, transcript, self.critics_ended);
+        let process = Process::new(spawn.role, scripted, session, spawn.token.clone(), self.now_us);
+        self.processes.insert(spawn.proc, process);
+        self.started += 1;
+        let start_ms = self.dice.between(1, 600);
+        self.schedule(start_ms, Event::Wake(spawn.proc));
+        if self.chatter.is_some() {
+            self.schedule(start_ms, Event::Chatter(spawn.proc));
+        }
+        if self.fault(self.rates.killed) {
+            let most_ms = if self.dice.percent(50) { 1_000 } else { self.kills_within_ms };
+            let ms = self.dice.between(0, most_ms);
+            self.schedule(ms, Event::Killed(spawn.proc));
+        }
+        Ok(Input::Spawned { proc: spawn.proc, pid: spawn.proc.0, transport: "simulated".to_owned() })
+    }
+
+    fn spawn_fault(&mut self, spawn: &Spawn) -> Option<SpawnFault> {
+        if spawn.token.is_some() && self.fault(self.rates.no_credential) {
+            self.counts.add("credential command failed");
+            return Some(SpawnFault::NoCredential);
+        }
+        if !self.fault(self.rates.spawn_fails) {
+            return None;
+        }
+        self.counts.add("spawn failed");
+        let passing = [SpawnFault::Exhausted, SpawnFault::Other];
+        let lasting =
+            [SpawnFault::NotFound, SpawnFault::NotExecutable, SpawnFault::BadDirectory, SpawnFault::NotAgreed];
+        let of = if self.dice.percent(95) { passing.as_slice() } else { lasting.as_slice() };
+        Some(self.dice.choose(of, SpawnFault::Exhausted))
+    }
+
+    /// A stop is judged while the agent is idle, as far as it has said.
+    fn agent_rests(&self) -> Result<(), Broken> {
+        let works = |process: &Process| {
+            process.role == Role::Agent && process.acts() && process.agent.is_busy() && process.in_transit == 0
+        };
+        match self.processes.iter().find(|(_, process)| works(process)) {
+            Some((proc, _)) => {
+                Err(Law::JudgedAtRest.broken(format!("a stop is judged while agent {proc} works and had said so")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, send: &Send, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
+        let now_us = self.now_us;
+        let Some(process) = self.processes.get_mut(&send.proc) else {
+            let what = format!("a turn is sent to process {}, which never was or is long gone", send.proc);
+            return Err(Law::Sense.broken(what));
+        };
+        if process.turns_in_transit > 0 {
+            return Err(Law::SentWhileIdle.broken(format!("two turns are sent to process {} at once", send.proc)));
+        }
+        if process.acts() && process.agent.is_busy() && process.in_transit == 0 {
+            let what = format!("a turn is sent to process {}, which is busy and had said so", send.proc);
+            return Err(Law::SentWhileIdle.broken(what));
+        }
+        if process.ending {
+            return Err(Law::SentWhileIdle.broken(format!("a turn is sent to process {}, which is to end", send.proc)));
+        }
+        process.asked = true;
+        (process.moved_us, process.stirred_us) = (now_us, now_us);
+        let (alive, role) = (process.acts(), process.role);
+        self.laws.uses(process.given.as_ref())?;
+        self.laws.asks(process.given.as_ref(), self.plan.budgets.max_restarts)?;
+        if role == Role::Agent {
+            self.laws.send(send)?;
+        }
+        if alive {
+            let bytes = self.plan.agent.encode_turn(&send.turn, send.kind, &send.text);
+            self.write(send.proc, bytes, true);
+        } else {
+            at_once.push_back(Input::WriteFailed { proc: send.proc, message: "Broken pipe".to_owned() });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, proc: ProcId, bytes: Vec<u8>, turn: bool) {
+        if let Some(process) = self.processes.get_mut(&proc) {
+            process.turns_in_transit += usize::from(turn);
+        }
+        self.on_its_way(proc, Event::Input(proc, bytes, turn));
+    }
+
+    /// What is written to a process arrives in order.
+    pub(super) fn on_its_way(&mut self, proc: ProcId, event: Event) {
+        let us = self.dice.between(10, 3_000);
+        if let Some(process) = self.processes.get_mut(&proc) {
+            process.in_us = process.in_us.max(self.now_us + us);
+            let at = process.in_us;
+            self.at(at, event);
+        }
+    }
+
+    fn check_end(&mut self, timeout_ms: u64) -> (u64, CheckEnd) {
+        if !self.fault(self.rates.check_fails) {
+            return (self.dice.between(1, 30_000), CheckEnd::Exited(0));
+        }
+        self.counts.add("failed check");
+        match self.dice.between(0, 9) {
+            0 => (timeout_ms, CheckEnd::TimedOut),
+            1 => (self.dice.between(1, 30_000), CheckEnd::Signalled(9)),
+            2 => (1, CheckEnd::NotStarted("no shell".to_owned())),
+            _ => (self.dice.between(1, 30_000), CheckEnd::Exited(1)),
+        }
+    }
+
+    fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>) {
+        self.trees.insert(measure, self.tree);
+        let before = since.and_then(|since| self.trees.get(&since).copied());
+        let tree = if self.fault(self.rates.unmeasured) {
+            self.counts.add("tree not measured");
+            TreeFact { trouble: Some("git failed".to_owned()), ..TreeFact::default() }
+        } else {
+            let changed =
+                if before.is_some_and(|before| before != self.tree) { vec!["f".to_owned()] } else { Vec::new() };
+            TreeFact { fingerprint: Some(self.tree.to_string()), changed, ..TreeFact::default() }
+        };
+        let late = self.fault(self.rates.late);
+        if late {
+            self.counts.add("late completion");
+        }
+        let ms = self.dice.between(1, if late { 120_000 } else { 300 });
+        self.schedule(ms, Event::TreeMeasured(measure, tree));
+    }
+}

@@ -1,0 +1,99 @@
+//! How ccc ends and comes back: its death at any moment, and a finished run that the user wants more of.
+
+use super::laws::{Broken, Law};
+use super::world::{Event, World};
+use supervision::core::{Action, Budgets, Finish, Input, OperatorInput, Outcome};
+
+impl World {
+    /// ccc dies: all processes are swept, and another one builds the core anew from the journal.
+    pub(super) fn die(&mut self, torn: bool) -> Result<(), Broken> {
+        self.deaths += 1;
+        self.counts.add("death of ccc");
+        let whole = !torn && !self.journal.behind;
+        if torn {
+            self.counts.add("torn journal");
+            let part = self.dice.between(0, 99);
+            self.journal.tear(part);
+        }
+        if self.journal.behind {
+            self.counts.add("death with a full disk");
+            self.laws.forget();
+        }
+        self.mark("ccc dies");
+        self.away_ms += self.dice.between_signed(1_000, 7_200_000);
+        self.come_back(whole, false)
+    }
+
+    /// The user goes on with a run that has ended.
+    pub(super) fn go_on(&mut self) -> Result<(), Broken> {
+        self.counts.add("finished run gone on with");
+        if self.journal.behind {
+            self.laws.forget();
+        }
+        self.mark("the user goes on with the run");
+        self.away_ms += self.dice.between_signed(1_000, 86_400_000);
+        self.come_back(false, true)
+    }
+
+    fn come_back(&mut self, whole: bool, with_words: bool) -> Result<(), Broken> {
+        self.lives += 1;
+        self.processes.clear();
+        self.fetching.clear();
+        self.events.retain(|_, event| matches!(event, Event::FaultsStop));
+        self.running_check = None;
+        self.timer_held_us = 0;
+        self.leaving = false;
+        self.interrupted_us = None;
+        if !whole {
+            self.forget_waits();
+        }
+        let mut last: Option<Finish> = None;
+        let rebuilt = self.journal.resume(|_, action| {
+            if let Action::Finish(finish) = action {
+                last = Some(finish.clone());
+            }
+        })?;
+        let Some(rebuilt) = rebuilt else {
+            // Refused, as the user had been told it would be.
+            self.unresumable = true;
+            return Ok(());
+        };
+        if whole && let Some(difference) = super::journal::differ(&self.core, &rebuilt.core) {
+            return Err(Law::Replay.broken(format!("the core that was rebuilt is another: {difference}")));
+        }
+        let completed = last.as_ref().is_some_and(|finish| finish.outcome == Outcome::Completed);
+        let stands = rebuilt.core.is_finished() && rebuilt.finish_recorded;
+        if !whole {
+            // Bounds that stand nowhere are forgotten.
+            self.plan.budgets.clone_from(&rebuilt.core.plan().budgets);
+        }
+        self.core = rebuilt.core;
+        if stands && completed && !with_words {
+            // There is nothing to go on with.
+            self.finish = last;
+            return Ok(());
+        }
+        self.finish = None;
+        self.laws.resumed(matches!(self.core.phase(), "ending" | "finished"));
+        // What the user gives comes first, as in the real world.
+        if with_words || self.dice.percent(10) {
+            self.speak()?;
+        }
+        if self.dice.percent(if with_words { 50 } else { 10 }) {
+            let budgets = Budgets {
+                max_iterations: self.plan.budgets.max_iterations + u32::try_from(self.dice.between(1, 10)).unwrap_or(1),
+                max_duration_ms: self.plan.budgets.max_duration_ms.map(|ms| ms.saturating_add(3_600_000)),
+                ..self.plan.budgets.clone()
+            };
+            self.plan.budgets.clone_from(&budgets);
+            self.feed_plainly(Input::Operator(OperatorInput::Budgets(budgets)))?;
+        }
+        let began = Input::Began {
+            unix_ms: self.wall_ms(),
+            resumed: true,
+            turn_recorded: self.turn_recorded(),
+            tokens: self.provider.known.clone(),
+        };
+        self.feed_plainly(began)
+    }
+}

@@ -1,0 +1,308 @@
+//! The provider behind the agents: whether a request passes, and what a CLI makes of one that does not.
+//!
+//! The truth is here; what the core believes it has from the CLI's lines and from what the user's ccc processes tell
+//! each other ([`Provider::known`]).
+
+use super::dice::Dice;
+use super::rates::Rates;
+use supervision::core::pool;
+use supervision::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
+use ccc::demo::scripted::{ApiError, CliVersion, Limit, LimitWarning, Retry, Step};
+
+/// The pauses of the CLI's own retries, in milliseconds (facts §8).
+const RETRY_PAUSES_MS: [u64; 10] = [500, 1_000, 2_000, 4_000, 9_000, 18_000, 35_000, 35_000, 35_000, 33_000];
+/// The window that fills up.
+const WINDOW: &str = "five_hour";
+
+/// All accounts of the night.
+#[derive(Debug)]
+pub(super) struct Provider {
+    /// The tokens' accounts; or one without a name, when the CLI finds its credential by itself.
+    accounts: Vec<Account>,
+    /// What all ccc processes of the user know.
+    pub(super) known: Vec<TokenFact>,
+    /// It answers nobody until then, unix milliseconds.
+    down_until_ms: i64,
+    /// How often the CLI tries again meanwhile.
+    down_retries: usize,
+}
+
+#[derive(Debug)]
+struct Account {
+    id: Option<TokenId>,
+    kind: TokenKind,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    class: Class,
+    /// Over at this time, unix milliseconds.
+    until_ms: i64,
+    announced: Announced,
+    /// How often the CLI tries again before it gives up.
+    retries: usize,
+}
+
+/// Why requests of an account do not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Quota,
+    Throttle,
+    Refused,
+    Forbidden,
+    NoCredit,
+}
+
+/// What is said about when a spent window begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    Truth,
+    Nothing,
+    /// So many seconds ago.
+    Past(i64),
+    /// In milliseconds instead of seconds.
+    Milliseconds,
+    /// Years away.
+    Implausible,
+}
+
+/// What a request comes to.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// What the CLI does instead of, or before, its next step.
+    pub(super) steps: Vec<Step>,
+    /// It is one more try of a request that has failed.
+    pub(super) tries_again: bool,
+}
+
+impl Provider {
+    pub(super) fn draw(dice: &mut Dice) -> Provider {
+        let count = match dice.between(0, 9) {
+            0..=3 => 0,
+            4..=5 => 1,
+            _ => dice.between(2, 4),
+        };
+        let same = dice.percent(60);
+        let kinds = [
+            TokenKind::OAuth,
+            TokenKind::OAuth,
+            TokenKind::OAuth,
+            TokenKind::ApiKey,
+            TokenKind::AuthToken,
+            TokenKind::Login,
+        ];
+        let first = dice.choose(&kinds, TokenKind::OAuth);
+        let known: Vec<TokenFact> = (0..count)
+            .map(|at| TokenFact {
+                id: TokenId(format!("token-{at}")),
+                label: format!("T{at}"),
+                kind: if same { first } else { dice.choose(&kinds, first) },
+                windows: Vec::new(),
+                limited_until_unix_ms: None,
+                refused: false,
+            })
+            .collect();
+        let mut accounts: Vec<Account> =
+            known.iter().map(|fact| Account { id: Some(fact.id.clone()), kind: fact.kind, trouble: None }).collect();
+        if accounts.is_empty() {
+            accounts.push(Account { id: None, kind: TokenKind::OAuth, trouble: None });
+        }
+        Provider { accounts, known, down_until_ms: i64::MIN, down_retries: 0 }
+    }
+
+    /// A request with this token; `tries` have failed before.
+    #[allow(clippy::too_many_arguments, reason = "a request is all of this, and nobody else makes one")]
+    pub(super) fn answer(
+        &mut self,
+        dice: &mut Dice,
+        rates: &Rates,
+        faults_on: bool,
+        version: CliVersion,
+        token: Option<&TokenId>,
+        tries: usize,
+        now_ms: i64,
+    ) -> Answer {
+        if !faults_on {
+            return Answer::default();
+        }
+        let Some(at) = self.accounts.iter().position(|account| account.id.as_ref() == token) else {
+            return Answer::default();
+        };
+        let over = |trouble: &Trouble| trouble.until_ms <= now_ms;
+        if self.accounts[at].trouble.as_ref().is_some_and(over) {
+            self.accounts[at].trouble = None;
+        }
+        if self.accounts[at].trouble.is_none() && self.down_until_ms <= now_ms && dice.chance(rates.trouble) {
+            self.get_into_trouble(at, dice, rates, now_ms);
+        }
+        if self.down_until_ms > now_ms {
+            let status = dice.choose(&[Some(500), Some(529), Some(502), None], None);
+            return if tries < self.down_retries { Answer::retry(tries, status) } else { Answer::failure(status, "") };
+        }
+        if let Some(trouble) = self.accounts[at].trouble {
+            return refusal(&self.accounts[at], trouble, version, tries, now_ms);
+        }
+        if dice.chance(rates.crowded) {
+            let utilization = dice.between(80, 100) as f64 / 100.0;
+            let resets_in_s = dice.between_signed(60, 18_000);
+            let steps = vec![Step::LimitWarning(LimitWarning { utilization, resets_in_s })];
+            return Answer { steps, tries_again: false };
+        }
+        Answer::default()
+    }
+
+    fn get_into_trouble(&mut self, at: usize, dice: &mut Dice, rates: &Rates, now_ms: i64) {
+        let minutes = |dice: &mut Dice, from: i64, to: i64| dice.between_signed(from * 60_000, to * 60_000);
+        let class = match dice.between(0, 11) {
+            0..=3 => Class::Quota,
+            4..=5 => Class::Throttle,
+            6 => Class::Refused,
+            7 => Class::Forbidden,
+            8 => Class::NoCredit,
+            _ => {
+                self.down_retries = retries(dice);
+                self.down_until_ms = now_ms + if dice.percent(70) { minutes(dice, 0, 3) } else { minutes(dice, 3, 40) };
+                return;
+            }
+        };
+        let mut trouble = Trouble { class, until_ms: 0, announced: Announced::Truth, retries: 0 };
+        let key = matches!(self.accounts[at].kind, TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper);
+        let lasts_ms = match class {
+            Class::Quota => {
+                if dice.chance(rates.odd_reset) {
+                    trouble.announced = match dice.between(0, 3) {
+                        0 => Announced::Nothing,
+                        1 => Announced::Past(dice.between_signed(1, 100_000)),
+                        2 => Announced::Milliseconds,
+                        _ => Announced::Implausible,
+                    };
+                }
+                if key {
+                    trouble.retries = retries(dice);
+                }
+                match dice.between(0, 9) {
+                    0..=3 => minutes(dice, 0, 3),
+                    4..=8 => minutes(dice, 3, 300),
+                    // A weekly window.
+                    _ => minutes(dice, 300, 7 * 24 * 60),
+                }
+            }
+            Class::Throttle => {
+                trouble.retries = retries(dice);
+                minutes(dice, 0, 2)
+            }
+            Class::Refused => {
+                trouble.retries = if key { retries(dice) } else { 2 };
+                if dice.percent(30) { minutes(dice, 0, 3) } else { minutes(dice, 600, 6_000) }
+            }
+            Class::Forbidden => minutes(dice, 600, 6_000),
+            Class::NoCredit => minutes(dice, 30, 600),
+        };
+        trouble.until_ms = now_ms + lasts_ms;
+        self.accounts[at].trouble = Some(trouble);
+    }
+
+    /// What a question about this token, which costs nothing, is answered.
+    pub(super) fn probed(&mut self, token: &TokenId, now_ms: i64) {
+        let Some(account) = self.accounts.iter().find(|account| account.id.as_ref() == Some(token)) else { return };
+        let spent = account.trouble.filter(|trouble| trouble.class == Class::Quota && trouble.until_ms > now_ms);
+        if let Some(trouble) = spent {
+            self.learn(token, &TokenReport::Limited { until_unix_ms: trouble.until_ms, window: None });
+        }
+    }
+
+    /// A ccc process tells the others.
+    pub(super) fn learn(&mut self, token: &TokenId, report: &TokenReport) {
+        if let Some(fact) = self.known.iter_mut().find(|fact| fact.id == *token) {
+            pool::learn(fact, report);
+        }
+    }
+
+    /// Another ccc of the user meets something, and tells.
+    pub(super) fn elsewhere(&mut self, dice: &mut Dice, now_ms: i64) {
+        if self.known.is_empty() {
+            return;
+        }
+        let at = usize::try_from(dice.between(0, self.known.len() as u64 - 1)).unwrap_or(0);
+        let Some(id) = self.known.get(at).map(|fact| fact.id.clone()) else { return };
+        let until_ms = now_ms + dice.between_signed(30_000, 18_000_000);
+        let (class, report) = match dice.between(0, 5) {
+            0..=2 => (Some(Class::Quota), TokenReport::Limited { until_unix_ms: until_ms, window: None }),
+            3 => (Some(Class::Refused), TokenReport::Refused),
+            4 => (None, TokenReport::Works),
+            _ => {
+                let window = WindowFact {
+                    name: WINDOW.to_owned(),
+                    utilization: Some(dice.between(0, 110) as f64 / 100.0),
+                    resets_at_unix_s: Some(until_ms / 1_000),
+                };
+                self.learn(&id, &TokenReport::Windows(vec![window]));
+                return;
+            }
+        };
+        if let Some(account) = self.accounts.iter_mut().find(|account| account.id.as_ref() == Some(&id)) {
+            account.trouble = class.map(|class| Trouble { class, until_ms, announced: Announced::Truth, retries: 0 });
+        }
+        self.learn(&id, &report);
+    }
+}
+
+/// How often the CLI tries again: mostly less often than it really does, or there would be little else to see.
+fn retries(dice: &mut Dice) -> usize {
+    if dice.percent(15) { RETRY_PAUSES_MS.len() } else { usize::try_from(dice.between(0, 3)).unwrap_or(0) }
+}
+
+/// What the CLI does about a request that is refused.
+fn refusal(account: &Account, trouble: Trouble, version: CliVersion, tries: usize, now_ms: i64) -> Answer {
+    let subscription = match account.kind {
+        TokenKind::OAuth | TokenKind::Login => true,
+        TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper => false,
+    };
+    let status = match trouble.class {
+        Class::Quota | Class::Throttle => Some(429),
+        Class::Refused => Some(401),
+        Class::Forbidden => Some(403),
+        Class::NoCredit => Some(400),
+    };
+    if tries < trouble.retries {
+        return Answer::retry(tries, status);
+    }
+    match trouble.class {
+        Class::Quota if subscription => {
+            let left_s = (trouble.until_ms - now_ms) / 1_000 + 1;
+            let now_s = now_ms / 1_000;
+            let resets_in_s = match trouble.announced {
+                Announced::Truth => Some(left_s),
+                Announced::Nothing => None,
+                Announced::Past(ago_s) => Some(-ago_s),
+                Announced::Milliseconds => Some((now_s + left_s) * 1_000 - now_s),
+                Announced::Implausible => Some(10 * 365 * 24 * 3_600),
+            };
+            // Without a window and a reset it is no usage limit; the newest version says at least which.
+            let nameless = resets_in_s.is_none() && version < CliVersion::V332;
+            if nameless {
+                return Answer::failure(status, "");
+            }
+            let steps = vec![Step::Limit(Limit { resets_in_s, window: String::new() })];
+            Answer { steps, tries_again: false }
+        }
+        Class::NoCredit => Answer::failure(status, "billing_error"),
+        Class::Quota | Class::Throttle | Class::Refused | Class::Forbidden => Answer::failure(status, ""),
+    }
+}
+
+impl Answer {
+    fn retry(tries: usize, status: Option<u16>) -> Answer {
+        let delay_ms = RETRY_PAUSES_MS.get(tries).copied().unwrap_or(35_000);
+        Answer { steps: vec![Step::Retry(Retry { attempts: 1, status, delay_ms })], tries_again: true }
+    }
+
+    fn failure(status: Option<u16>, error: &str) -> Answer {
+        Answer::fails(ApiError { status, error: error.to_owned(), ..ApiError::default() })
+    }
+
+    pub(super) fn fails(error: ApiError) -> Answer {
+        Answer { steps: vec![Step::ApiError(error)], tries_again: false }
+    }
+}

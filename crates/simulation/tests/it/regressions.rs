@@ -1,0 +1,357 @@
+//! What simulated nights have found in the core, as small as it can be told.
+
+use supervision::agent::AgentKind;
+use supervision::core::{
+    Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, CriticPrompt, ExitFact, Input,
+    LimitChoice, LineFact, MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, Timeouts,
+    TokenFact, TokenId, TokenKind, TreeFact,
+};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+/// A core and what it asked for last.
+struct Bench {
+    core: Core,
+    now: Tick,
+    asked: Vec<Action>,
+}
+
+impl Bench {
+    fn begun(checks: u64) -> Bench {
+        let mut bench = Bench { core: Core::new(plan(checks)), now: Tick::ZERO, asked: Vec::new() };
+        bench.tell(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None, tokens: Vec::new() });
+        bench
+    }
+
+    fn begun_with(plan: Plan, tokens: Vec<TokenFact>) -> Bench {
+        let mut bench = Bench { core: Core::new(plan), now: Tick::ZERO, asked: Vec::new() };
+        bench.tell(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
+        bench
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.core.handle(self.now, input);
+        self.asked = std::iter::from_fn(|| self.core.poll_action()).collect();
+    }
+
+    fn line(&mut self, proc: u32, message: serde_json::Value) {
+        let raw = RawValue::from_string(message.to_string()).expect("JSON");
+        self.tell(Input::Line { proc: ProcId(proc), line: LineFact::Json(raw) });
+    }
+
+    /// The process starts, is given its turn and takes it in.
+    fn start(&mut self, proc: u32) -> Send {
+        self.tell(Input::Spawned { proc: ProcId(proc), pid: 1, transport: "pipe".to_owned() });
+        self.sent().unwrap_or_else(|| panic!("nothing is sent: {:?}", self.asked))
+    }
+
+    fn sent(&self) -> Option<Send> {
+        self.asked.iter().find_map(|action| if let Action::Send(send) = action { Some(send.clone()) } else { None })
+    }
+
+    /// The process answers that turn; `members` make the result.
+    fn answer(&mut self, send: &Send, members: serde_json::Value) {
+        let proc = send.proc.0;
+        self.line(proc, json!({"type":"system","subtype":"session_state_changed","state":"running"}));
+        self.line(proc, json!({"type":"system","subtype":"init","session_id":"s","model":"m","cwd":"/p"}));
+        self.line(
+            proc,
+            json!({"type":"user","isReplay":true,"uuid":send.turn.0,"timestamp":"t","message":{"role":"user","content":"x"}}),
+        );
+        let mut result = json!({"type":"result","subtype":"success","num_turns":1,"stop_reason":"end_turn"});
+        let object = result.as_object_mut().expect("an object");
+        object.extend(members.as_object().expect("members").clone());
+        self.line(proc, result);
+        self.line(proc, json!({"type":"system","subtype":"session_state_changed","state":"idle"}));
+    }
+
+    /// The process says that its window is spent until then, and ends its turn so.
+    fn spent(&mut self, send: &Send, resets_at_unix_s: i64) {
+        let info = json!({"status":"rejected","resetsAt":resets_at_unix_s,"rateLimitType":"five_hour"});
+        self.line(send.proc.0, json!({"type":"rate_limit_event","rate_limit_info":info}));
+        self.answer(send, json!({"is_error": true, "api_error_status": 429, "result": "limit"}));
+    }
+
+    /// What all ccc processes know, as the answer to the last report or look.
+    fn tokens(&mut self, tokens: Vec<TokenFact>) {
+        let request = self.asked.iter().rev().find_map(|action| {
+            if let Action::ReportToken { request, .. } | Action::ReadTokens { request } = action {
+                Some(*request)
+            } else {
+                None
+            }
+        });
+        self.tell(Input::Tokens { request, tokens, unix_ms: None });
+    }
+
+    fn exited(&mut self, proc: u32) {
+        self.tell(Input::Exited { proc: ProcId(proc), exit: ExitFact::default() });
+    }
+
+    /// So much later, by both clocks.
+    fn later(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        let unix_ms = BEGAN_MS + i64::try_from(self.now.as_ms()).expect("a time");
+        self.tell(Input::Elapsed { unix_ms });
+    }
+
+    fn question(&self) -> Option<u32> {
+        self.asked
+            .iter()
+            .find_map(|action| if let Action::Ask(question) = action { Some(question.number) } else { None })
+    }
+
+    fn deadline_is_ahead(&self) -> bool {
+        self.core.poll_timeout().is_none_or(|due| due > self.now)
+    }
+
+    fn measured(&mut self, measure: u32) {
+        let tree = TreeFact { fingerprint: Some("t".to_owned()), ..TreeFact::default() };
+        self.tell(Input::TreeMeasured { measure: MeasureId(measure), tree });
+    }
+
+    fn check_ended(&mut self, code: i32) {
+        let result = CheckResult {
+            end: CheckEnd::Exited(code),
+            duration_ms: 1,
+            tail: "no".to_owned(),
+            omitted_bytes: 0,
+            missing: None,
+        };
+        self.tell(Input::CheckFinished { check: CheckId(1), result });
+    }
+}
+
+fn plan(checks: u64) -> Plan {
+    Plan {
+        seed: "s".to_owned(),
+        run_id: "r".to_owned(),
+        task: "do it".to_owned(),
+        cwd: "/p".to_owned(),
+        earlier_turns: Vec::new(),
+        agent: AgentKind::ClaudeCode,
+        agent_program: String::new(),
+        agent_first_args: Vec::new(),
+        agent_version: String::new(),
+        agent_args: Vec::new(),
+        session: SessionStart::New("11111111-0000-4000-8000-000000000001".to_owned()),
+        checks: (0..checks).map(|_| CheckPlan { command: "make".to_owned(), timeout_ms: 1_000 }).collect(),
+        critic: CriticPlan {
+            prompt: "Judge.".to_owned(),
+            prompt_as: CriticPrompt::Message,
+            prompt_file: None,
+            model: None,
+            allow: Vec::new(),
+            max_failures: 3,
+            timeout_ms: 900_000,
+            watch_ms: 0,
+            without_hooks: false,
+            settings_file: None,
+        },
+        budgets: Budgets {
+            max_iterations: 5,
+            max_duration_ms: None,
+            max_cost_usd: None,
+            max_restarts: 3,
+            max_repeats: 3,
+            max_wait_ms: None,
+            until_unix_ms: None,
+        },
+        timeouts: Timeouts {
+            start_ms: 60_000,
+            stall_ms: 180_000,
+            tool_ms: 900_000,
+            tool_given: false,
+            background_ms: None,
+            grace_ms: 3_000,
+        },
+        one_tree: false,
+        allow_checks: false,
+        share_prompt_prefix: false,
+        no_wait: false,
+        rotate_at: 0.95,
+        interactive: false,
+        answer_timeout_ms: 60_000,
+        given: None,
+    }
+}
+
+const BEGAN_MS: i64 = 1_800_000_000_000;
+
+fn token(id: &str, limited_in_ms: Option<i64>, refused: bool) -> TokenFact {
+    TokenFact {
+        id: TokenId(id.to_owned()),
+        label: id.to_uppercase(),
+        kind: TokenKind::ApiKey,
+        windows: Vec::new(),
+        limited_until_unix_ms: limited_in_ms.map(|ms| BEGAN_MS + ms),
+        refused,
+    }
+}
+
+fn good() -> serde_json::Value {
+    json!({"is_error": false, "result": "done"})
+}
+
+#[test]
+fn a_check_whose_end_is_told_twice_before_the_tree_is_measured_does_not_hang_the_run() {
+    let mut bench = Bench::begun(1);
+    let task = bench.start(1);
+    bench.answer(&task, good());
+    assert!(bench.asked.iter().any(|action| matches!(action, Action::RunCheck { .. })), "{:?}", bench.asked);
+    bench.check_ended(1);
+    bench.check_ended(1);
+    assert!(bench.asked.iter().all(|action| matches!(action, Action::Note(_))), "{:?}", bench.asked);
+    bench.measured(1);
+    assert!(bench.sent().is_some_and(|send| send.text.contains("make")), "{:?}", bench.asked);
+}
+
+#[test]
+fn a_run_that_goes_on_while_the_critic_waits_for_the_reset_waits_on() {
+    let mut bench = Bench::begun(0);
+    let task = bench.start(1);
+    bench.answer(&task, good());
+    bench.tell(Input::Spawned { proc: ProcId(2), pid: 2, transport: "pipe".to_owned() });
+    bench.measured(1);
+    let brief = bench.sent().expect("the brief");
+    let info = json!({"status":"rejected","resetsAt":5_000,"rateLimitType":"five_hour"});
+    bench.line(2, json!({"type":"rate_limit_event","rate_limit_info":info}));
+    bench.answer(&brief, json!({"is_error": true, "api_error_status": 429, "result": "limit"}));
+    bench.tell(Input::Exited { proc: ProcId(2), exit: ExitFact::default() });
+    let iteration = bench.core.iteration();
+
+    bench.tell(Input::Began { unix_ms: 1_100_000, resumed: true, turn_recorded: None, tokens: Vec::new() });
+    let spawns = |bench: &Bench| bench.asked.iter().filter(|action| matches!(action, Action::Spawn(_))).count();
+    assert_eq!((bench.core.phase(), spawns(&bench)), ("waiting", 0), "{:?}", bench.asked);
+    bench.now = bench.now.plus_ms(1);
+    bench.tell(Input::Elapsed { unix_ms: 4_999_000 });
+    assert_eq!(spawns(&bench), 0, "before the reset");
+    bench.tell(Input::Elapsed { unix_ms: 5_100_000 });
+    assert_eq!((bench.core.phase(), spawns(&bench)), ("reviewing", 1), "{:?}", bench.asked);
+    assert_eq!(bench.core.iteration(), iteration, "it is the same stop");
+}
+
+/// Seed 282.
+#[test]
+fn an_agent_that_dies_while_the_user_is_asked_leaves_no_deadline_in_the_past() {
+    let mut bench = Bench::begun_with(
+        Plan { interactive: true, ..plan(0) },
+        vec![token("a", None, false), token("b", None, false)],
+    );
+    let task = bench.start(1);
+    bench.spent(&task, BEGAN_MS / 1_000 + 3_600);
+    bench.tokens(vec![token("a", Some(3_600_000), false), token("b", None, false)]);
+    assert!(bench.question().is_some(), "{:?}", bench.asked);
+    bench.exited(1);
+    assert!(bench.deadline_is_ahead(), "{:?}", bench.core.poll_timeout());
+}
+
+/// Seed 120.
+#[test]
+fn a_question_about_the_critics_token_leaves_no_deadline_in_the_past() {
+    let mut bench = Bench::begun_with(Plan { interactive: true, ..plan(0) }, vec![token("a", None, false)]);
+    let task = bench.start(1);
+    bench.answer(&task, good());
+    bench.tell(Input::Spawned { proc: ProcId(2), pid: 2, transport: "pipe".to_owned() });
+    bench.measured(1);
+    let brief = bench.sent().expect("the brief");
+    bench.spent(&brief, BEGAN_MS / 1_000 + 7_200);
+    bench.tokens(vec![token("a", Some(7_200_000), false)]);
+    let number = bench.question().expect("a question");
+    bench.exited(2);
+    bench.tell(Input::Operator(OperatorInput::Answer { number, choice: LimitChoice::Wait }));
+    bench.later(7_300_000);
+    bench.tokens(vec![token("a", Some(9_000_000), false)]);
+    assert!(bench.question().is_some_and(|next| next != number), "{:?}", bench.asked);
+    assert!(bench.deadline_is_ahead(), "{:?} at {:?}", bench.core.poll_timeout(), bench.now);
+}
+
+/// Seed 182.
+#[test]
+fn a_run_whose_resumption_finds_no_token_comes_to_its_end_at_once() {
+    let mut bench = Bench::begun_with(plan(0), vec![token("a", None, false)]);
+    let task = bench.start(1);
+    bench.answer(&task, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
+    let refused = vec![token("a", None, true)];
+    bench.tokens(refused.clone());
+    bench.exited(1);
+    bench.tell(Input::Began { unix_ms: BEGAN_MS, resumed: true, turn_recorded: None, tokens: refused.clone() });
+    // Tried once more, since nothing else is left; refused again, it is the end.
+    let again = bench.start(2);
+    bench.answer(&again, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
+    bench.exited(2);
+    // A refused credential is tried once more after a pause, since another process may refresh a login.
+    bench.later(60_000);
+    bench.tokens(refused.clone());
+    let last = bench.start(3);
+    bench.answer(&last, json!({"is_error": true, "api_error_status": 401, "result": "no"}));
+    bench.tokens(refused);
+    bench.exited(3);
+    let finish =
+        bench.asked.iter().find_map(|action| if let Action::Finish(finish) = action { Some(finish) } else { None });
+    assert_eq!(finish.map(|finish| finish.outcome), Some(Outcome::Failed), "{:?}", bench.asked);
+}
+
+/// Seeds 38 and 316.
+#[test]
+fn a_reset_years_away_is_not_waited_for() {
+    let week_ms = 9 * 24 * 3_600_000;
+    let mut bench = Bench::begun_with(plan(0), Vec::new());
+    let task = bench.start(1);
+    bench.spent(&task, BEGAN_MS / 1_000 + 10 * 365 * 24 * 3_600);
+    assert_eq!(bench.core.phase(), "waiting");
+    assert!(
+        bench.core.poll_wall_timeout().is_some_and(|at| at < BEGAN_MS + week_ms),
+        "{:?}",
+        bench.core.poll_wall_timeout()
+    );
+
+    let mut bench = Bench::begun_with(plan(0), vec![token("a", Some(400 * 24 * 3_600_000), false)]);
+    assert!(bench.asked.iter().any(|action| matches!(action, Action::Spawn(_))), "{:?}", bench.asked);
+    assert!(bench.start(1).text.contains("do it"), "a limit that no window has is not believed");
+}
+
+/// Seed 889.
+#[test]
+fn a_turn_of_the_agents_own_that_fails_does_not_cut_short_the_wait_for_a_reset() {
+    let mut bench = Bench::begun_with(plan(0), Vec::new());
+    let task = bench.start(1);
+    bench.spent(&task, BEGAN_MS / 1_000 + 3_600);
+    let until = bench.core.poll_wall_timeout();
+    bench.later(60_000);
+    bench.line(1, json!({"type":"system","subtype":"session_state_changed","state":"running"}));
+    bench.line(1, json!({"type":"system","subtype":"init","session_id":"s","model":"m","cwd":"/p"}));
+    bench.line(
+        1,
+        json!({"type":"result","subtype":"success","num_turns":1,"is_error":true,"api_error_status":529,"result":"no"}),
+    );
+    bench.line(1, json!({"type":"system","subtype":"session_state_changed","state":"idle"}));
+    assert_eq!((bench.core.phase(), bench.core.poll_wall_timeout()), ("waiting", until));
+    bench.later(600_000);
+    assert_eq!(bench.sent(), None, "the reset is an hour away");
+}
+
+#[test]
+fn a_token_that_another_ccc_has_spent_is_asked_nothing() {
+    let spent = || vec![token("a", Some(3_600_000), false), token("b", None, false)];
+    let spawned = |bench: &Bench| {
+        let token = |action: &Action| if let Action::Spawn(spawn) = action { spawn.token.clone() } else { None };
+        bench.asked.iter().find_map(token)
+    };
+    // Before a turn of the idle agent.
+    let mut bench = Bench::begun_with(plan(0), vec![token("a", None, false), token("b", None, false)]);
+    bench.tell(Input::Tokens { request: None, tokens: spent(), unix_ms: None });
+    bench.tell(Input::Spawned { proc: ProcId(1), pid: 1, transport: "pipe".to_owned() });
+    assert_eq!(bench.sent(), None, "{:?}", bench.asked);
+    bench.exited(1);
+    assert_eq!(spawned(&bench), Some(TokenId("b".to_owned())), "{:?}", bench.asked);
+    // Before the brief of a critic.
+    let mut bench = Bench::begun_with(plan(0), vec![token("a", None, false), token("b", None, false)]);
+    let task = bench.start(1);
+    bench.answer(&task, good());
+    bench.tell(Input::Spawned { proc: ProcId(2), pid: 2, transport: "pipe".to_owned() });
+    bench.tell(Input::Tokens { request: None, tokens: spent(), unix_ms: None });
+    bench.measured(1);
+    assert_eq!(bench.sent(), None, "{:?}", bench.asked);
+    assert_eq!(spawned(&bench), Some(TokenId("b".to_owned())), "{:?}", bench.asked);
+}

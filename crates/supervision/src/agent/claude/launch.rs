@@ -1,0 +1,248 @@
+//! How Claude Code is started, and what the user's own arguments mean.
+
+use super::options::{Given, SessionOption, Treatment, read};
+use super::rules;
+use crate::agent::{ArgsProblem, LaunchRequest, SessionOpen, UserArgs};
+use crate::words::{Launch, SessionStart};
+use serde_json::{Map, Value};
+
+/// The first version known to record the system prompt with the session (facts 2.1.329, A). Where between it and 2.1.197
+/// that began was not measured; an unknown version is taken for one without.
+const FIRST_WITH_SNAPSHOT: [u32; 3] = [2, 1, 329];
+
+/// Variables that must not come from the environment in which ccc was started. The first group leaks when ccc is run by
+/// an agent's own tool (read from the environment of the Bash tool of 2.1.197 and 2.1.329); the second makes the CLI act
+/// by itself: begin a turn on resume, or wait inside for a limit without a result.
+const ENV_UNSET: &[&str] = &[
+    "AI_AGENT",
+    "CLAUDECODE",
+    "CLAUDE_CODE_CHILD_NOTES_DIR",
+    "CLAUDE_CODE_CHILD_SESSION",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_EXECPATH",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_CODE_SESSION_ATTENDED",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_EFFORT",
+    "CLAUDE_PID",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+    "CLAUDE_CODE_RETRY_WATCHDOG",
+];
+
+/// The options of every process of ours: agent and critic speak the same protocol, or their requests would differ
+/// (facts 2.1.329, A: `--output-format json` changes a request parameter).
+const STREAM: &[&str] = &[
+    "-p",
+    "--input-format",
+    "stream-json",
+    "--output-format",
+    "stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--replay-user-messages",
+    // A hook of the user's may be silent for minutes; only with this does the CLI say that one runs (2.1.197 and 2.1.329).
+    "--include-hook-events",
+];
+
+/// Whether this version records the system prompt with the session.
+pub(in crate::agent) fn has_prompt_snapshot(agent_version: &str) -> bool {
+    parse_version(agent_version).is_some_and(|version| version >= FIRST_WITH_SNAPSHOT)
+}
+
+/// `2.1.329` of `2.1.329 (Claude Code)`.
+fn parse_version(text: &str) -> Option<[u32; 3]> {
+    let number = text.split_whitespace().next()?;
+    let mut parts = number.split(['.', '-', '+']).map(str::parse::<u32>);
+    let version = [parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?];
+    Some(version)
+}
+
+/// The tools that write files, on any path.
+const WRITING_TOOLS: [&str; 3] = ["Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
+
+/// The tool by which the agent would move into a worktree: the checks, the critic and the measuring of the tree would stay
+/// where the run belongs, and judge a tree in which nothing was done. Taken from the critic, too, or its tools would differ.
+const MOVING_TOOL: &str = "EnterWorktree";
+
+/// What to start for this request. User arguments that [`user_args`] would refuse are left out as a whole: the run's
+/// beginning has refused them already.
+pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
+    let critic = matches!(request.open, SessionOpen::Fork(_));
+    let snapshot = has_prompt_snapshot(request.agent_version);
+    let given = read(request.user_args).unwrap_or_default();
+    let user_model = given.iter().any(|option| option.name == "--model");
+    let mut args: Vec<String> = STREAM.iter().map(|&arg| arg.to_owned()).collect();
+    let mut push = |parts: &[&str]| args.extend(parts.iter().map(|&part| part.to_owned()));
+    match &request.open {
+        SessionOpen::New(id) => push(&["--session-id", id]),
+        SessionOpen::Resume(id) => push(&["--resume", id]),
+        SessionOpen::Latest => push(&["--continue"]),
+        SessionOpen::Fork(id) => {
+            push(&["--resume", id, "--fork-session", "--no-session-persistence", "--permission-mode", "dontAsk"])
+        }
+    }
+    if let Some(model) = request.model
+        && (critic || !user_model)
+    {
+        push(&["--model", model]);
+    }
+    // The user's own settings take the place of these, without their hooks, further down.
+    if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
+        push(&["--settings", &without_hooks(Map::new())]);
+    }
+    if critic {
+        // Patterns keep the prompt prefix whole, bare tool names would not (facts §7). Deny rules beat the allow rules
+        // of the user's settings files, which a fork has too; measured on both versions, they also stop `touch` and
+        // output redirections.
+        push(&["--disallowedTools"]);
+        push(&WRITING_TOOLS);
+        if request.one_tree {
+            push(&[MOVING_TOOL]);
+        }
+        if !request.critic_allow.is_empty() {
+            // Variadic: every argument after it that is no option is one of its values, so options must follow or nothing.
+            push(&["--allowedTools"]);
+            push(&request.critic_allow.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        if let Some(file) = request.system_prompt_file {
+            push(&["--append-system-prompt-file", file]);
+            if snapshot {
+                // Without it the new text is silently ignored on a fork (facts 2.1.329, A).
+                push(&["--system-prompt-snapshot", "off"]);
+            }
+        }
+    }
+    if !critic && request.one_tree {
+        push(&["--disallowedTools", MOVING_TOOL]);
+    }
+    if !critic {
+        // Rules of several `--allowedTools` add up, and a deny rule of the user's is stronger than any of them (measured on
+        // both versions). They change nothing in the prompt.
+        let mut rules: Vec<String> =
+            request.allowed_commands.iter().flat_map(|command| rules::exact(command)).collect();
+        rules.dedup();
+        if !rules.is_empty() {
+            push(&["--allowedTools"]);
+            push(&rules.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+    let system_mode = critic && request.system_prompt_file.is_some();
+    for option in &given {
+        if !is_passed_on(option, critic, system_mode, request.model.is_some()) {
+            continue;
+        }
+        let settings = option.values.first().filter(|_| option.name == "--settings" && critic && request.without_hooks);
+        let hookless = settings.and_then(|text| match inline(text) {
+            Some(settings) => Some(without_hooks(settings)),
+            None => request.hookless_settings.map(str::to_owned),
+        });
+        match hookless {
+            Some(settings) => args.extend(["--settings".to_owned(), settings]),
+            None => args.extend_from_slice(option.written),
+        }
+    }
+    Launch {
+        args,
+        env_set: env_set(request, snapshot),
+        env_unset: ENV_UNSET.iter().map(|&name| name.to_owned()).collect(),
+        cwd: request.cwd.to_owned(),
+    }
+}
+
+/// Settings that are written as JSON; `None` for the path of a file.
+fn inline(text: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(settings)) => Some(settings),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The text of a settings file, with its hooks switched off; in words why it holds no settings.
+pub(in crate::agent) fn hookless_settings(text: &str) -> Result<String, String> {
+    match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Object(settings)) => Ok(without_hooks(settings)),
+        Ok(_) => Err("it is no JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Settings under which no hook of the user's runs: what a hook writes into the project would look like the critic's doing,
+/// and a hook that judges stops would judge the critic's. The request stays the same byte for byte (measured on both versions).
+fn without_hooks(mut settings: Map<String, Value>) -> String {
+    settings.insert("disableAllHooks".to_owned(), Value::Bool(true));
+    Value::Object(settings).to_string()
+}
+
+fn is_passed_on(option: &Given<'_>, critic: bool, system_mode: bool, model_chosen: bool) -> bool {
+    match option.treatment {
+        Treatment::Session(_) | Treatment::Own | Treatment::Refuse(_) => false,
+        Treatment::Agent => !critic,
+        Treatment::Shape if !critic => true,
+        Treatment::Shape => match option.name.as_str() {
+            "--model" => !model_chosen,
+            // The CLI refuses two appended system prompts, and a snapshot would hide ours.
+            "--append-system-prompt" | "--append-system-prompt-file" | "--system-prompt-snapshot" => !system_mode,
+            _ => true,
+        },
+    }
+}
+
+/// `CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS` and the setting `includeGitInstructions` do the same (facts §7). The variable is
+/// used because a second `--settings` would take the place of the user's own.
+fn env_set(request: &LaunchRequest<'_>, snapshot: bool) -> Vec<(String, String)> {
+    let mut env = vec![
+        ("CCC_RUN_ID".to_owned(), request.run_id.to_owned()),
+        ("CCC_ATTEMPT".to_owned(), request.proc.to_string()),
+        ("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS".to_owned(), "1".to_owned()),
+    ];
+    if request.share_prompt_prefix && !snapshot {
+        env.push(("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS".to_owned(), "1".to_owned()));
+    }
+    env
+}
+
+/// What the user's own arguments mean.
+pub(in crate::agent) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
+    let mut meaning = UserArgs::default();
+    let mut session: Option<(String, SessionStart)> = None;
+    for option in read(args)? {
+        let value = option.values.first().map(|&value| value.to_owned());
+        if let Treatment::Session(way) = option.treatment {
+            let start = match (way, value) {
+                (SessionOption::New, Some(id)) => SessionStart::New(id),
+                (SessionOption::Resume, Some(id)) => SessionStart::Resume(id),
+                (SessionOption::Latest, _) => SessionStart::Latest,
+                (SessionOption::New | SessionOption::Resume, None) => {
+                    return Err(ArgsProblem::MissingValue { option: option.name });
+                }
+            };
+            if let Some((first, _)) = session {
+                return Err(ArgsProblem::TwoSessions { first, second: option.name });
+            }
+            session = Some((option.name, start));
+            continue;
+        }
+        match option.name.as_str() {
+            "--model" => meaning.model = value,
+            "--permission-mode" => meaning.permission_mode = value,
+            // Given twice, the last one holds.
+            "--settings" => {
+                meaning.settings_file = value.clone().filter(|text| !text.trim_start().starts_with('{'));
+                meaning.settings = value;
+            }
+            "--setting-sources" => {
+                let named = value.unwrap_or_default();
+                let sources = named.split(',').map(|source| source.trim().to_owned());
+                meaning.setting_sources = Some(sources.filter(|source| !source.is_empty()).collect());
+            }
+            "--dangerously-skip-permissions" | "--allow-dangerously-skip-permissions" => {
+                meaning.skips_permissions = true;
+            }
+            _ => {}
+        }
+    }
+    meaning.skips_permissions |= meaning.permission_mode.as_deref() == Some("bypassPermissions");
+    meaning.session = session.map(|(_, start)| start);
+    Ok(meaning)
+}

@@ -1,0 +1,870 @@
+//! What the lines of one process mean, given what was sent to it.
+//!
+//! A turn of ours goes through *sent*, *accepted* (our uuid was replayed), *answered* (its result came) to *ended* (the CLI is
+//! idle and nothing is open). Which result is ours: 2.1.329 names the uuids that a result answers; on 2.1.197 it is the first
+//! one after our uuid was replayed that has no origin. Results before that belong to a turn of the CLI's own, for example
+//! about a task that an earlier process left behind, or one that a scheduled job began.
+//!
+//! Only 2.1.197 takes some turns in without a replay (slash commands, a spent `--max-budget-usd`; measured). In none of
+//! them the model is heard: there, a result without origin before which it was not is ours when the CLI is idle after it.
+//!
+//! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cost::{COST_REQUEST, Cost};
+use super::denials::Denials;
+use super::failure::{Evidence, limit_report, outcome};
+use super::hooks::Hooks;
+use super::rules::of_call;
+use super::schedules::Schedules;
+use super::spoken::{FinalText, Spoken};
+use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
+use super::tasks::{Begun, Step, TaskEnd, Tasks};
+use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::words::TurnId;
+use crate::stream::message::{
+    ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
+    TurnResult, User,
+};
+use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
+
+/// Open tool calls that are remembered; more than any turn has.
+const MAX_OPEN_TOOLS: usize = 4_096;
+/// Tool calls that can write and are remembered; with more it is known that some ran.
+const MAX_WRITING_TOOLS: usize = 1_024;
+/// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
+const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
+
+/// The model of a message that the CLI itself wrote.
+const SYNTHETIC: &str = "<synthetic>";
+/// What a turn about the end of a background task is begun by.
+const TASK_ORIGIN: &str = "task-notification";
+
+/// How the ids of our credential exchanges begin.
+pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(in crate::agent) struct ClaudeProtocol {
+    state: State,
+    /// A turn that follows the answered one has begun and has no result yet, where the CLI's state is not said.
+    follow_up_runs: bool,
+    turn: Turn,
+    session: Option<Session>,
+    tasks: Tasks,
+    schedules: Schedules,
+    spoken: Spoken,
+    /// It judges: what it says in turns that it begins by itself is not its answer, and nothing that it schedules is waited for.
+    judges: bool,
+    /// The model answered since the last result, or its provider said why not.
+    heard_model: bool,
+    /// The model spoke in a turn of the CLI's own, after ours was written and before it was taken in.
+    spoke_by_itself: bool,
+    /// Ours was taken into a turn of the CLI's own.
+    mixed: bool,
+    tools: BTreeMap<String, Tool>,
+    /// Calls of tools that can write, without those that were denied.
+    writing: BTreeSet<String>,
+    evidence: Evidence,
+    denials: Denials,
+    cost: Cost,
+    hooks: Hooks,
+    compacting: bool,
+    /// A line of the protocol came.
+    spoke: bool,
+    /// It waits for somebody to act.
+    action_required: bool,
+    /// The CLI is one that names the user messages that a result answers.
+    names_answers: bool,
+}
+
+/// What the CLI says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// Nothing so far.
+    #[default]
+    Unsaid,
+    Running,
+    Idle,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Turn {
+    #[default]
+    None,
+    /// Written; not taken in yet.
+    Sent {
+        turn: TurnId,
+        /// The CLI said that it begins (2.1.329).
+        started: bool,
+        /// A result that may be ours.
+        unclaimed: Option<Answer>,
+    },
+    /// Under way, or answered.
+    Open { started_by: StartedBy, answer: Option<Answer>, waiting: Option<WaitingFor> },
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    outcome: TurnOutcome,
+    said: FinalText,
+    unasked: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Session {
+    id: String,
+    model: String,
+    permission_mode: String,
+    cwd: String,
+}
+
+#[derive(Debug, Clone)]
+struct Tool {
+    target: String,
+    /// What is alike in calls of this kind, and the arguments that allow it.
+    permission: (String, Vec<String>),
+    sub_agent: bool,
+    /// A sub-agent in the background called it.
+    in_background: bool,
+    /// How long the call may run in the background, where it says so.
+    background_ms: Option<u64>,
+}
+
+impl ClaudeProtocol {
+    /// The protocol of a process that judges, and does no work.
+    pub(in crate::agent) fn of_critic() -> Self {
+        Self { judges: true, ..Self::default() }
+    }
+
+    /// We wrote this turn.
+    pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
+        self.next_turn();
+        self.mixed = false;
+        self.denials.take();
+        self.follow_up_runs = false;
+        self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
+    }
+
+    /// A result was read, or a new turn sent.
+    fn next_turn(&mut self) {
+        self.evidence.next_turn();
+        self.hooks.next_turn();
+        self.spoken.next_turn();
+        self.heard_model = false;
+        self.spoke_by_itself = false;
+    }
+
+    /// One JSON line.
+    pub(in crate::agent) fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
+        let first = out.len();
+        out.push(AgentEvent::Alive);
+        let Ok(envelope) = parse_envelope(json) else { return };
+        self.spoke |= envelope.kind.is_some();
+        // Asked before the line is taken in: it may be what ends the call that it belongs to.
+        let is_turns = self.is_turns(envelope.parent_tool_use_id.as_deref());
+        let is_progress = if envelope.is_partial() {
+            partial_is_progress(&envelope)
+        } else {
+            self.message(&envelope, out) && is_turns
+        };
+        if is_progress && let Some(sign) = out.get_mut(first) {
+            *sign = AgentEvent::Progress;
+        }
+    }
+
+    /// Whether the turn waits for the sub-agent that this call began. While the turn is unanswered, it does for its main thread
+    /// (`None`) and for the sub-agents in the foreground; afterwards for what runs in the background, too.
+    fn is_turns(&self, sub_agent: Option<&str>) -> bool {
+        match sub_agent {
+            Some(call) => !self.is_in_background(call) || matches!(self.turn, Turn::Open { answer: Some(_), .. }),
+            None => true,
+        }
+    }
+
+    /// Whether a sub-agent that this call began works in the background: the call has returned, or belongs to such a one.
+    fn is_in_background(&self, call: &str) -> bool {
+        match self.tools.get(call) {
+            Some(tool) => tool.in_background,
+            None => self.tools.len() < MAX_OPEN_TOOLS,
+        }
+    }
+
+    /// Takes the end of an answered turn that waits.
+    pub(in crate::agent) fn settle(&mut self) -> Option<TurnEnd> {
+        match &self.turn {
+            Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
+                let left_open = self.tasks.give_up();
+                self.schedules.give_up();
+                self.take_end(left_open)
+            }
+            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => None,
+        }
+    }
+
+    /// Whether a turn may be sent.
+    pub(in crate::agent) fn is_idle(&self) -> bool {
+        matches!(self.turn, Turn::None) && self.state != State::Running
+    }
+
+    /// Whether a line of the protocol came.
+    pub(in crate::agent) fn has_spoken(&self) -> bool {
+        self.spoke
+    }
+
+    /// Whether a tool ran that can write a file.
+    pub(in crate::agent) fn could_write(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
+    /// Tasks that a turn waits for.
+    pub(in crate::agent) fn open_tasks(&self) -> usize {
+        self.tasks.open()
+    }
+
+    /// What they are, and what else is waited for that the agent has scheduled.
+    pub(in crate::agent) fn open_task_names(&self) -> Vec<String> {
+        let mut names = self.tasks.open_names();
+        names.extend(self.schedules.open_names());
+        names
+    }
+
+    /// What the agent has scheduled for itself and is still to come.
+    pub(in crate::agent) fn scheduled_names(&self) -> Vec<String> {
+        self.schedules.names()
+    }
+
+    /// Takes in a message. Returns whether it proves progress: it carries words, a call or a result, or changes what is known of
+    /// the turn. A timer of the CLI's proves none, nor does what is said again.
+    fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
+        let before = out.len();
+        let carries = self.take_in(envelope, out);
+        // A limit is told again with each reply of the provider's, whose pieces follow; the cost, because we have asked.
+        let proves = |event: &AgentEvent| !matches!(event, AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. });
+        carries || out.iter().skip(before).any(proves)
+    }
+
+    /// Returns whether the message proves progress by itself; where it yields events, these do.
+    fn take_in(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
+        let sub_agent = envelope.parent_tool_use_id.as_deref();
+        match parse_message(envelope) {
+            Message::Init(init) => self.init(envelope, &init, out),
+            Message::SessionState(session) => match session.state.as_deref() {
+                Some("idle") => {
+                    let changes = self.state != State::Idle;
+                    self.action_required(false, out);
+                    self.idle(out);
+                    return changes;
+                }
+                Some(state) => {
+                    let changes = self.state != State::Running;
+                    self.state = State::Running;
+                    self.action_required(state == "requires_action", out);
+                    return changes;
+                }
+                None => {}
+            },
+            Message::CommandLifecycle(command) => {
+                let first = !self.names_answers;
+                self.names_answers = true;
+                if let Turn::Sent { turn, started, .. } = &mut self.turn
+                    && command.command_uuid.as_deref() == Some(turn.0.as_str())
+                    && command.state.as_deref() == Some("started")
+                {
+                    return !std::mem::replace(started, true);
+                }
+                return first;
+            }
+            Message::User(user) => {
+                self.user(envelope, &user, out);
+                return user.is_replay != Some(true) && !user.blocks().is_empty();
+            }
+            Message::Assistant(assistant) => {
+                self.assistant(&assistant, sub_agent, out);
+                return assistant.error.is_some() || assistant.blocks().iter().any(says_something);
+            }
+            Message::Result(result) => {
+                self.result(envelope, &result, out);
+                return true;
+            }
+            Message::TaskStarted(task) => {
+                self.task_started(&task, out);
+                // A command that has run for 3 s becomes a task: a timer of the CLI's says so, and the call is known.
+                return !task.tool_use_id.as_deref().is_some_and(|call| self.tools.contains_key(call));
+            }
+            Message::TaskProgress(task) => {
+                let is_turns = self.is_turns(task.tool_use_id.as_deref());
+                let moved = task.task_id.as_deref().is_some_and(|id| self.tasks.moved_on(id, Step::of(&task)));
+                return is_turns && moved;
+            }
+            Message::TaskUpdated(task) => {
+                let patched = task.patch.as_ref().and_then(|patch| patch.is_backgrounded);
+                if let (Some(id), Some(in_background)) = (task.task_id.as_deref(), patched) {
+                    self.tasks.moved(id, in_background);
+                }
+                let status = task.patch.as_ref().and_then(|patch| patch.status.as_deref());
+                self.task_ended(task.task_id.as_deref(), status, out);
+                return patched.is_some() || TaskEnd::of(status).is_some();
+            }
+            Message::TaskNotification(task) => {
+                self.task_ended(task.task_id.as_deref(), task.status.as_deref(), out);
+                return TaskEnd::of(task.status.as_deref()).is_some();
+            }
+            Message::BackgroundTasks(background) => {
+                let tools = &self.tools;
+                self.tasks.listed(background.tasks.as_deref().unwrap_or_default(), |id| tools.contains_key(id));
+                self.end_or_wait(out);
+            }
+            Message::PermissionDenied(denied) => self.permission_denied(&denied, out),
+            Message::RateLimit(event) => {
+                if let Some(report) = event.rate_limit_info.as_ref().and_then(limit_report) {
+                    self.evidence.limit(report.clone());
+                    out.push(AgentEvent::Limit(report));
+                }
+            }
+            Message::ApiRetry(retry) => out.push(retry_announced(&retry)),
+            Message::Status(status) => {
+                if let (Some(mode), Some(session)) = (status.permission_mode.as_deref(), &mut self.session)
+                    && session.permission_mode != mode
+                {
+                    mode.clone_into(&mut session.permission_mode);
+                    out.push(AgentEvent::PermissionMode(mode.to_owned()));
+                }
+                match status.status.as_deref() {
+                    Some("compacting") => self.set_compacting(true, out),
+                    // It has ended; `requesting` may also be said in the middle of it.
+                    None => self.set_compacting(false, out),
+                    Some(_) => {}
+                }
+            }
+            Message::CompactBoundary(_) => self.set_compacting(false, out),
+            Message::ControlResponse(response) => {
+                if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
+                    // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
+                    let taken = response.applied().is_none_or(|applied| !applied.is_empty());
+                    out.push(AgentEvent::CredentialAnswered { applied: response.is_success() && taken });
+                }
+                let question =
+                    response.request_id.as_deref().and_then(|id| id.strip_prefix(COST_REQUEST)?.parse().ok());
+                if let Some(number) = question {
+                    let text = response.response.and_then(|body| body.member("text")).and_then(Raw::text);
+                    let process_usd = self.cost.answered(number, text.as_deref());
+                    out.push(AgentEvent::CostAnswered { process_usd });
+                }
+            }
+            Message::ControlRequest(request) => {
+                if let Some(id) = request.request_id {
+                    self.question(id.into_owned(), request.request.unwrap_or_default(), out);
+                }
+            }
+            Message::HookStarted(hook) => {
+                if let Some(id) = hook.hook_id {
+                    let name = first_line(&hook.hook_name.unwrap_or_default());
+                    out.push(AgentEvent::HookStarted { id: id.into_owned(), name });
+                }
+            }
+            // Written when it has said more, and not by a timer alone.
+            Message::HookProgress(hook) => return hook.output.is_some_and(|output| !output.is_empty()),
+            Message::HookResponse(hook) => {
+                self.hooks.ended(&hook);
+                out.extend(hook.hook_id.map(|id| AgentEvent::HookEnded { id: id.into_owned() }));
+            }
+            Message::StreamEvent(part) => {
+                let delta = part.event.as_ref().and_then(|event| event.delta.as_ref());
+                if let Some(reason) =
+                    delta.and_then(|delta| delta.stop_reason.as_deref()).filter(|_| sub_agent.is_none())
+                {
+                    self.spoken.ended(reason);
+                }
+                return part.event.as_ref().is_some_and(is_step);
+            }
+            Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
+            Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
+            Message::Informational(said) => {
+                if said.prevent_continuation == Some(true) {
+                    self.hooks.stopped(said.content.as_deref().unwrap_or_default());
+                }
+            }
+            Message::Notification(_)
+            | Message::ThinkingTokens(_)
+            | Message::ControlCancel(_)
+            | Message::KeepAlive
+            | Message::Other(_) => {}
+        }
+        false
+    }
+
+    /// `init` comes before every turn, also before one that the CLI begins by itself.
+    fn init(&mut self, envelope: &Envelope<'_>, init: &Init<'_>, out: &mut Vec<AgentEvent>) {
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+        if let Some(id) = envelope.session_id.as_deref() {
+            let session = Session {
+                id: id.to_owned(),
+                model: text(&init.model),
+                permission_mode: text(&init.permission_mode),
+                cwd: text(&init.cwd),
+            };
+            if self.session.as_ref() != Some(&session) {
+                out.push(AgentEvent::SessionKnown {
+                    session_id: session.id.clone(),
+                    model: session.model.clone(),
+                    agent_version: text(&init.claude_code_version),
+                    permission_mode: session.permission_mode.clone(),
+                    cwd: session.cwd.clone(),
+                });
+                self.session = Some(session);
+            }
+        }
+        match &mut self.turn {
+            Turn::None => self.begin_own(out),
+            Turn::Sent { .. } => {}
+            Turn::Open { started_by, answer, waiting } => {
+                if answer.is_some() {
+                    if !self.tasks.owes_a_turn() {
+                        self.schedules.fired();
+                    }
+                    self.follow_up_runs = self.state == State::Unsaid;
+                    *waiting = None;
+                    out.push(AgentEvent::TurnStarted { started_by: started_by.clone() });
+                }
+            }
+        }
+    }
+
+    fn begin_own(&mut self, out: &mut Vec<AgentEvent>) {
+        if !self.tasks.owes_a_turn() {
+            self.schedules.fired();
+        }
+        self.turn = Turn::Open { started_by: StartedBy::Itself, answer: None, waiting: None };
+        out.push(AgentEvent::TurnStarted { started_by: StartedBy::Itself });
+    }
+
+    fn accept(&mut self, turn: TurnId, answer: Option<Answer>, out: &mut Vec<AgentEvent>) {
+        let started_by = StartedBy::Us(turn.clone());
+        self.mixed = std::mem::take(&mut self.spoke_by_itself);
+        self.turn = Turn::Open { started_by: started_by.clone(), answer, waiting: None };
+        out.push(AgentEvent::TurnAccepted { turn, duplicate: false });
+        out.push(AgentEvent::TurnStarted { started_by });
+    }
+
+    fn user(&mut self, envelope: &Envelope<'_>, user: &User<'_>, out: &mut Vec<AgentEvent>) {
+        if user.is_replay == Some(true)
+            && let Turn::Sent { turn, started, .. } = &self.turn
+            && envelope.uuid.as_deref() == Some(turn.0.as_str())
+        {
+            let turn = turn.clone();
+            // A duplicate has no timestamp and no turn. Merged messages have no timestamp either, but there a turn has begun.
+            let begun = *started || (self.state == State::Running && !self.names_answers);
+            if user.timestamp.is_some() || begun {
+                self.accept(turn, None, out);
+            } else {
+                self.turn = Turn::None;
+                out.push(AgentEvent::TurnAccepted { turn, duplicate: true });
+            }
+        }
+        if user.is_synthetic == Some(true)
+            && envelope.parent_tool_use_id.is_none()
+            && let Some((hook, said)) = self.hooks.sent_back(user)
+        {
+            // Only an answer that the model ended itself meets a hook.
+            out.push(if self.spoken.is_cut() { AgentEvent::CutShort } else { AgentEvent::SentBack { hook, said } });
+        }
+        if let Some(time) = user.timestamp.as_deref() {
+            self.schedules.time(time);
+        }
+        for block in user.blocks() {
+            if let Block::ToolResult(result) = block
+                && let Some(id) = result.tool_use_id.as_deref()
+            {
+                self.tools.remove(id);
+                self.tasks.tool_returned(id);
+                let failed = result.is_error == Some(true);
+                self.schedules.returned(id, failed, user.tool_use_result);
+                let error = result.content.filter(|_| failed).map(error_of).unwrap_or_default();
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error });
+            }
+        }
+    }
+
+    /// `parent` is the call whose sub-agent speaks.
+    fn assistant(&mut self, assistant: &Assistant<'_>, parent: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let sub_agent = parent.is_some();
+        let in_background = parent.is_some_and(|call| self.is_in_background(call));
+        if !sub_agent && self.state == State::Running && matches!(self.turn, Turn::None) {
+            self.begin_own(out);
+        }
+        if let Some(time) = assistant.timestamp.as_deref() {
+            self.schedules.time(time);
+        }
+        let body = assistant.message.as_ref();
+        let by_cli = body.and_then(|body| body.model.as_deref()) == Some(SYNTHETIC) && assistant.error.is_none();
+        if !sub_agent && !by_cli {
+            self.heard_model = true;
+            self.spoke_by_itself |= matches!(self.turn, Turn::Sent { started: false, .. });
+            self.spoken.message(body.and_then(|body| body.id.as_deref()).unwrap_or_default());
+        }
+        if assistant.error.is_some() || assistant.is_api_error_message == Some(true) {
+            if !sub_agent {
+                self.evidence.api_error(assistant);
+            }
+            return;
+        }
+        for block in assistant.blocks() {
+            if !sub_agent {
+                self.hooks.model_said(matches!(block, Block::Text(_) | Block::Thinking(_)));
+            }
+            match block {
+                Block::Text(text) => {
+                    if !sub_agent && !by_cli {
+                        self.spoken.text(text);
+                    }
+                    if !text.trim().is_empty() {
+                        out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent });
+                    }
+                }
+                Block::ToolUse(call) => {
+                    let (Some(id), Some(name)) = (call.id.as_deref(), call.name.as_deref()) else {
+                        continue;
+                    };
+                    let tool = Tool {
+                        target: target(name, call.input),
+                        permission: of_call(name, call.input),
+                        sub_agent,
+                        in_background,
+                        background_ms: background_ms(name, call.input),
+                    };
+                    out.push(AgentEvent::ToolStarted {
+                        id: id.to_owned(),
+                        name: name.to_owned(),
+                        target: tool.target.clone(),
+                        timeout_ms: timeout_ms(name, call.input),
+                        edit: edit(name, call.input),
+                        sub_agent,
+                        in_background,
+                    });
+                    self.schedules.called(id, name, call.input, &tool.target);
+                    if can_write(name) && self.writing.len() < MAX_WRITING_TOOLS {
+                        self.writing.insert(id.to_owned());
+                    }
+                    if self.tools.len() < MAX_OPEN_TOOLS {
+                        self.tools.insert(id.to_owned(), tool);
+                    }
+                }
+                Block::Thinking(_) | Block::ToolResult(_) | Block::Other(_) => {}
+            }
+        }
+    }
+
+    fn result(&mut self, envelope: &Envelope<'_>, result: &TurnResult<'_>, out: &mut Vec<AgentEvent>) {
+        out.extend(self.cost.count(result).map(|process_usd| AgentEvent::Cost { process_usd }));
+        self.tasks.result_came();
+        self.follow_up_runs = false;
+        for denial in result.permission_denials.iter().flatten() {
+            let tool = denial.tool_name.as_deref().unwrap_or_default();
+            self.deny(denial.tool_use_id.as_deref(), called(tool, denial.tool_input), out);
+        }
+        let answers = answered_uuids(result);
+        self.names_answers |= !answers.is_empty();
+        let stop_reason_is_null = envelope.member("stop_reason").is_some_and(|reason| reason.is_null());
+        let unasked = result.num_turns == Some(0);
+        let outcome = match outcome(result, stop_reason_is_null, &self.evidence) {
+            TurnOutcome::Done if unasked => self.hooks.blocked().unwrap_or(TurnOutcome::Done),
+            outcome @ (TurnOutcome::Done | TurnOutcome::Interrupted | TurnOutcome::Failed { .. }) => outcome,
+        };
+        let said = match outcome {
+            TurnOutcome::Done => self.spoken.answer(result.result.as_deref().unwrap_or_default()),
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => FinalText::default(),
+        };
+        let said_nothing = unasked && outcome == TurnOutcome::Done;
+        let answer = Answer { outcome, said, unasked };
+        let no_uuids = answers.is_empty() && !self.names_answers && result.origin.is_none();
+        // Ours would have been replayed before the model was heard.
+        let may_be_unreplayed = unasked || !self.heard_model;
+        // About a background task of this process, which only what was asked of it can have begun.
+        let about_task = result.origin.as_ref().and_then(|origin| origin.kind.as_deref()) == Some(TASK_ORIGIN);
+        let spoke_by_itself = self.spoke_by_itself;
+        self.next_turn();
+        match &mut self.turn {
+            // About nothing, or that the session to resume does not exist.
+            Turn::None if result.num_turns == Some(0) => {}
+            Turn::None => {
+                self.begin_own(out);
+                self.answer(answer, said_nothing);
+            }
+            Turn::Sent { turn, unclaimed, .. } => {
+                if answers.contains(&turn.0.as_str()) {
+                    let turn = turn.clone();
+                    self.spoke_by_itself = spoke_by_itself;
+                    self.accept(turn, Some(answer), out);
+                } else if no_uuids && may_be_unreplayed {
+                    *unclaimed = Some(answer);
+                }
+            }
+            Turn::Open { started_by: StartedBy::Us(turn), answer: None, .. } => {
+                if answers.contains(&turn.0.as_str()) || no_uuids {
+                    self.answer(answer, false);
+                }
+            }
+            // A job that fired before the CLI was idle: a turn of its own, which is no part of a verdict.
+            Turn::Open { started_by: StartedBy::Us(turn), .. }
+                if self.judges && !about_task && !answers.contains(&turn.0.as_str()) => {}
+            Turn::Open { .. } => self.answer(answer, said_nothing),
+        }
+        if self.state == State::Unsaid {
+            self.tasks.idle();
+        }
+        self.end_or_wait(out);
+    }
+
+    /// Takes an answer to the open turn. Of several (a turn about a background task follows its own), the last decides how the turn
+    /// ended, and the last that says something is its text.
+    /// A failure of what we asked for is not made good by a turn about a background task that went well.
+    fn answer(&mut self, new: Answer, said_nothing: bool) {
+        if let Turn::Open { answer, started_by, .. } = &mut self.turn {
+            match answer {
+                None => *answer = Some(new),
+                Some(_) if said_nothing => {}
+                Some(old) => {
+                    let ours_failed =
+                        matches!(started_by, StartedBy::Us(_)) && matches!(old.outcome, TurnOutcome::Failed { .. });
+                    if !ours_failed || new.outcome != TurnOutcome::Done {
+                        old.outcome = new.outcome;
+                    }
+                    if !new.said.text.trim().is_empty() {
+                        old.said = new.said;
+                    }
+                    old.unasked &= new.unasked;
+                }
+            }
+        }
+    }
+
+    fn idle(&mut self, out: &mut Vec<AgentEvent>) {
+        self.state = State::Idle;
+        self.tasks.idle();
+        match &mut self.turn {
+            Turn::Sent { turn, unclaimed: Some(answer), .. } => {
+                let (turn, answer) = (turn.clone(), answer.clone());
+                self.accept(turn, Some(answer), out);
+            }
+            // It began and never answered.
+            Turn::Open { started_by: StartedBy::Itself, answer: answer @ None, .. } => {
+                *answer = Some(Answer { outcome: TurnOutcome::Done, said: FinalText::default(), unasked: true });
+            }
+            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => {}
+        }
+        self.end_or_wait(out);
+    }
+
+    /// Ends an answered turn when the CLI is idle with nothing open, or says what it waits for. An interrupted turn does not wait:
+    /// an interrupt asks for the end.
+    fn end_or_wait(&mut self, out: &mut Vec<AgentEvent>) {
+        if self.follow_up_runs {
+            return;
+        }
+        let open = self.tasks.open();
+        let owed = self.tasks.owes_a_turn();
+        let scheduled = if self.judges { 0 } else { self.schedules.open() };
+        let first_in_ms = self.schedules.first_in_ms();
+        let Turn::Open { answer: Some(answer), waiting, .. } = &mut self.turn else {
+            return;
+        };
+        let now_waiting = match answer.outcome {
+            _ if self.state == State::Running => Some(WaitingFor::Idle { open }),
+            // What failed is told at once: a spent limit must be known before anything else is asked of the provider.
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => None,
+            TurnOutcome::Done if open > 0 => Some(WaitingFor::Background { open, longest_ms: self.tasks.longest_ms() }),
+            TurnOutcome::Done if owed => Some(WaitingFor::FollowUp),
+            TurnOutcome::Done => (scheduled > 0).then_some(WaitingFor::Scheduled { open: scheduled, first_in_ms }),
+        };
+        match now_waiting {
+            Some(what) => {
+                if *waiting != Some(what) {
+                    *waiting = Some(what);
+                    out.push(AgentEvent::Waiting(what));
+                }
+            }
+            None => out.extend(self.take_end(open).map(AgentEvent::TurnEnded)),
+        }
+    }
+
+    fn take_end(&mut self, left_open: usize) -> Option<TurnEnd> {
+        match std::mem::take(&mut self.turn) {
+            Turn::Open { started_by, answer: Some(answer), .. } => {
+                if left_open == 0 {
+                    self.tools.clear();
+                }
+                Some(TurnEnd {
+                    outcome: answer.outcome,
+                    started_by,
+                    text: answer.said.text,
+                    last_block: answer.said.last_block,
+                    denials: self.denials.take(),
+                    left_open,
+                    unasked: answer.unasked,
+                    mixed: std::mem::take(&mut self.mixed),
+                })
+            }
+            unanswered @ (Turn::None | Turn::Sent { .. } | Turn::Open { .. }) => {
+                self.turn = unanswered;
+                None
+            }
+        }
+    }
+
+    fn task_started(&mut self, task: &TaskStarted<'_>, out: &mut Vec<AgentEvent>) {
+        if let Some(id) = task.task_id.as_deref() {
+            let tool_use_id = task.tool_use_id.as_deref();
+            let nested = tool_use_id.and_then(|call| self.tools.get(call)).is_some_and(|tool| tool.sub_agent);
+            let declared_ms = tool_use_id.and_then(|call| self.tools.get(call)).and_then(|tool| tool.background_ms);
+            // Only a CLI that says where a task runs has a limit for all commands in the background (facts 2.1.329, A).
+            let command = task.task_type.as_deref() == Some("local_bash");
+            let default_ms = (command && task.is_backgrounded.is_some()).then_some(BACKGROUND_COMMAND_MS);
+            let name = tool_use_id.and_then(|call| self.tools.get(call)).map(|tool| tool.target.as_str());
+            let name = first_line(name.or(task.description.as_deref()).unwrap_or_default());
+            let begun = Begun {
+                tool_use_id,
+                in_background: task.is_backgrounded,
+                nested,
+                limit_ms: declared_ms.or(default_ms),
+                name: &name,
+            };
+            self.tasks.started(id, begun);
+            self.end_or_wait(out);
+        }
+    }
+
+    fn task_ended(&mut self, id: Option<&str>, status: Option<&str>, out: &mut Vec<AgentEvent>) {
+        if let (Some(id), Some(end)) = (id, TaskEnd::of(status)) {
+            let tools = &self.tools;
+            self.tasks.ended(id, end, |call| tools.contains_key(call));
+            self.end_or_wait(out);
+        }
+    }
+
+    /// A question whether a tool may be used counts as a denial: nobody is there to say yes.
+    fn question(&mut self, request_id: String, asked: ControlAsk<'_>, out: &mut Vec<AgentEvent>) {
+        let subtype = asked.subtype.as_deref().unwrap_or_default().to_owned();
+        match subtype.as_str() {
+            "can_use_tool" => {
+                let denial = called(asked.tool_name.as_deref().unwrap_or_default(), asked.input);
+                out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(denial.clone()) });
+                self.deny(asked.tool_use_id.as_deref(), denial, out);
+            }
+            "elicitation" => {
+                let text = |text: Option<std::borrow::Cow<'_, str>>| first_line(text.as_deref().unwrap_or_default());
+                let ask = Ask::Form { from: text(asked.mcp_server_name), text: text(asked.message) };
+                out.push(AgentEvent::Question { request_id, subtype, ask });
+            }
+            _ => out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Unknown }),
+        }
+    }
+
+    fn action_required(&mut self, required: bool, out: &mut Vec<AgentEvent>) {
+        if self.action_required != required {
+            self.action_required = required;
+            out.push(AgentEvent::ActionRequired(required));
+        }
+    }
+
+    fn permission_denied(&mut self, denied: &PermissionDenied<'_>, out: &mut Vec<AgentEvent>) {
+        let tool = denied.tool_name.as_deref().unwrap_or_default();
+        let call = denied.tool_use_id.as_deref();
+        let denial = match call.and_then(|id| self.tools.get(id)) {
+            Some(known) => {
+                let (class, allowed_by) = known.permission.clone();
+                Denial { tool: tool.to_owned(), target: known.target.clone(), class, allowed_by }
+            }
+            None => called(tool, None),
+        };
+        self.deny(call, denial, out);
+    }
+
+    fn deny(&mut self, call: Option<&str>, denial: Denial, out: &mut Vec<AgentEvent>) {
+        if let Some(id) = call
+            && self.writing.len() < MAX_WRITING_TOOLS
+        {
+            self.writing.remove(id);
+        }
+        out.extend(self.denials.add(call, denial).map(AgentEvent::Denied));
+    }
+
+    fn set_compacting(&mut self, compacting: bool, out: &mut Vec<AgentEvent>) {
+        if self.compacting != compacting {
+            self.compacting = compacting;
+            out.push(AgentEvent::Compacting(compacting));
+        }
+    }
+}
+
+/// Whether a block holds anything.
+fn says_something(block: &Block<'_>) -> bool {
+    match block {
+        Block::Text(text) | Block::Thinking(text) => !text.is_empty(),
+        Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => true,
+    }
+}
+
+/// Whether this is a step of an answer that the provider streams. A `ping` is none: it comes while nothing else does. Nor is a
+/// block that begins or ends: there may be any number of empty ones. A call has its name when it begins.
+fn is_step(event: &StreamMessage<'_>) -> bool {
+    match event.kind.as_deref() {
+        Some("message_start" | "message_delta" | "message_stop") => true,
+        Some("content_block_start") => {
+            let kind = event.content_block.and_then(|block| block.member("type")).and_then(Raw::text);
+            kind.is_some_and(|kind| !matches!(&*kind, "text" | "thinking"))
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Whether a partial line carries something: at least one character of a block, or more thinking than before. A piece of a kind
+/// that is not known is taken at its word; one that is known and empty is no more than a sign of life.
+pub(in crate::agent) fn partial_is_progress(line: &Envelope<'_>) -> bool {
+    let message = parse_message(line);
+    if let Message::StreamEvent(part) = &message {
+        part.event.as_ref().and_then(|event| event.delta.as_ref()).is_some_and(carries_something)
+    } else if let Message::ThinkingTokens(thinking) = &message {
+        thinking.estimated_tokens_delta.or(thinking.estimated_tokens).is_some_and(|tokens| tokens > 0)
+    } else {
+        false
+    }
+}
+
+fn carries_something(delta: &StreamDelta<'_>) -> bool {
+    let pieces = [&delta.text, &delta.thinking, &delta.partial_json, &delta.signature];
+    match delta.kind.as_deref() {
+        Some("text_delta" | "thinking_delta" | "input_json_delta" | "signature_delta") | None => {
+            pieces.into_iter().flatten().any(|piece| !piece.is_empty())
+        }
+        Some("citations_delta") => delta.citation.is_some_and(|citation| !citation.is_null()),
+        Some(_) => true,
+    }
+}
+
+/// The denial of a call with this input.
+fn called(tool: &str, input: Option<Raw<'_>>) -> Denial {
+    let (class, allowed_by) = of_call(tool, input);
+    Denial { tool: tool.to_owned(), target: target(tool, input), class, allowed_by }
+}
+
+fn answered_uuids<'r>(result: &'r TurnResult<'_>) -> Vec<&'r str> {
+    let many = result.user_message_uuids.iter().flatten().map(|uuid| &**uuid);
+    many.chain(result.user_message_uuid.as_deref()).collect()
+}
+
+fn retry_announced(retry: &ApiRetry<'_>) -> AgentEvent {
+    let delay_ms = retry.retry_delay_ms.unwrap_or_default().max(0.0).round();
+    AgentEvent::RetryAnnounced {
+        attempt: retry.attempt.unwrap_or_default(),
+        max_attempts: retry.max_retries.unwrap_or_default(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a delay is a small positive number, and the cast saturates"
+        )]
+        delay_ms: delay_ms as u64,
+        status: retry.error_status,
+    }
+}

@@ -1,0 +1,84 @@
+//! The adapters: what one CLI family can do, how it is launched and spoken to, and what its lines mean.
+//!
+//! The core sees [`AgentEvent`]s only and never one CLI's messages, so that other CLIs can follow: an adapter is
+//! one more variant of [`AgentKind`] and one more folder here. An adapter is pure: it is owned by the core,
+//! copied with it, and replayed over old nights. Per process it keeps a [`Protocol`], which follows the turn.
+//!
+//! The contract with the core:
+//! - Every line yields first either [`AgentEvent::Progress`] or [`AgentEvent::Alive`]: what proves that the asked goes on, and
+//!   what proves only a live process, are told apart here, for each CLI by what its lines mean. An unknown line is just alive
+//!   and never an error.
+//! - [`AgentEvent::TurnEnded`] comes exactly once for each turn, and only when the agent is idle again with nothing
+//!   open in the background: the *stop* of the design.
+//! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
+//!   for it and then takes the end by [`Protocol::settle`].
+//! - Every [`AgentEvent::Question`] is answered by the core, at once, by [`AgentKind::encode_denial`],
+//!   [`AgentKind::encode_cancel`] or [`AgentKind::encode_refusal`]: a CLI never waits for an answer of ours.
+//! - When the CLI then goes on with an answered turn by itself, [`AgentEvent::TurnStarted`] comes again under the same
+//!   [`StartedBy`], and the turn still has one end. Its text is the last that says something, its outcome the last.
+//! - Failures before a turn was taken in, for example of a resume, have no `TurnEnded`: the process ends, and
+//!   [`AgentKind::exit_cause`] says why.
+
+mod args;
+pub mod brief;
+mod claude;
+mod dispatch;
+mod event;
+mod vocabulary;
+
+pub use args::{AmendedArgs, ArgsProblem, UserArgs};
+pub use dispatch::Protocol;
+pub use event::{
+    AgentEvent, AgentKind, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
+    TurnEnd, TurnKind, TurnOutcome, WaitingFor,
+};
+
+pub use vocabulary::Vocabulary;
+
+use crate::words::ProcId;
+
+/// How a process opens its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionOpen {
+    /// Begin a session under this id.
+    New(String),
+    /// Go on with this session.
+    Resume(String),
+    /// Go on with the directory's latest session; the user's arguments say so themselves.
+    Latest,
+    /// A copy of this session that leaves no trace (the critic).
+    Fork(String),
+}
+
+/// What is to be launched. The adapter turns it into a [`crate::words::Launch`].
+#[derive(Debug, Clone)]
+pub struct LaunchRequest<'a> {
+    /// The run, for the environment cookie `CCC_RUN_ID`.
+    pub run_id: &'a str,
+    /// The process, for the environment cookie `CCC_ATTEMPT`.
+    pub proc: ProcId,
+    /// How the session is opened; `Fork` makes it a critic.
+    pub open: SessionOpen,
+    /// The model to ask for: that of the last `init` when the session is resumed or forked.
+    pub model: Option<&'a str>,
+    /// The CLI's version, empty when unknown.
+    pub agent_version: &'a str,
+    /// The user's own arguments after `--`. A critic takes those that shape the prompt and none that grant permissions.
+    pub user_args: &'a [String],
+    /// Keep git's state out of the prompt where the CLI has no prompt snapshot.
+    pub share_prompt_prefix: bool,
+    /// A file appended to the critic's system prompt.
+    pub system_prompt_file: Option<&'a str>,
+    /// Commands that an agent may run without being asked: the user's checks.
+    pub allowed_commands: &'a [String],
+    /// Tool patterns that a critic may use besides the read-only ones.
+    pub critic_allow: &'a [String],
+    /// The agent is kept from moving into another working tree by itself.
+    pub one_tree: bool,
+    /// A critic runs without the hooks of the user's settings.
+    pub without_hooks: bool,
+    /// A file with the settings of the file that the user's arguments name, but without hooks; a critic gets it instead.
+    pub hookless_settings: Option<&'a str>,
+    /// The working directory, absolute.
+    pub cwd: &'a str,
+}

@@ -1,0 +1,73 @@
+//! The state machine of one run: facts in, decisions out.
+//!
+//! [`Core::handle`] takes one [`Input`] (a fact, in the past tense) and the time at which it became known;
+//! [`Core::poll_action`] gives what is to be done about it, one [`Action`] (an imperative) at a time;
+//! [`Core::poll_timeout`] names the one earliest deadline at which the driver must come back with [`Input::Elapsed`].
+//! The same plan and the same inputs always give the same actions: that is what makes a night replayable.
+//!
+//! What is *not* here: clocks, files, processes, threads, environment, random numbers, sockets. A test greps for them.
+//! A feature that seems to need one of them needs a new input and a new action instead.
+
+mod action;
+mod arguments;
+mod bounds;
+pub mod command;
+mod convergence;
+mod conversation;
+mod doubt;
+mod exchange;
+mod finish;
+mod flood;
+mod id;
+mod input;
+mod ladder;
+mod likeness;
+mod limit_choice;
+mod limit_ends;
+mod live;
+mod machine;
+mod needs;
+mod open_calls;
+mod outcome;
+mod own_turns;
+mod plan;
+pub mod pool;
+mod question;
+mod remedy;
+mod restart;
+mod retry;
+mod review;
+mod rotation;
+mod sent_back;
+pub(crate) mod shell;
+mod spending;
+mod tick;
+mod token;
+mod verdict;
+mod watch;
+mod work;
+mod writes;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use action::{Action, Decision, Finish, Note, Send, Show, Signal, Spawn, SpentToken};
+pub use arguments::AgentArguments;
+pub(crate) use bounds::{bound_in_words, dollars};
+pub use conversation::words_before_continue;
+pub use id::{CheckId, MeasureId, derive_uuid};
+pub use input::{Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
+pub use likeness::same as same_feedback;
+pub use likeness::{NUMBER_WORDS, TIME_UNITS};
+pub use machine::Core;
+pub use needs::Needs;
+pub use outcome::Outcome;
+pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
+pub use question::{LimitChoice, LimitQuestion};
+pub use tick::Tick;
+pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
+pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
+pub use verdict::{LINE_ENDS, spells_a_marker};
+pub use watch::{Awaited, Then};
+
+pub use crate::words::{CheckEnd, CheckResult, ExitFact, Launch, ProcId, SessionStart, TurnId};

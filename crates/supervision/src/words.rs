@@ -1,0 +1,111 @@
+//! The nouns that the core and the adapters share: below both, so that neither has to know the other for them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One process of this run, agent or critic; numbered from 1 in the order of their spawns.
+///
+/// It is also the value of `CCC_ATTEMPT` in that process's environment, by which its descendants are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProcId(pub u32);
+
+impl fmt::Display for ProcId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The uuid under which a user turn is sent: the key by which the agent's CLI delivers it exactly once (facts §5).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TurnId(pub String);
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How the session begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStart {
+    /// A new session under this id, chosen by us.
+    New(String),
+    /// The user's arguments name an existing session: it is resumed.
+    Resume(String),
+    /// The user's arguments ask for the latest session (`--continue`): its id is learnt from the agent.
+    Latest,
+}
+
+/// What to start, without the secrets: those the driver adds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Launch {
+    /// Arguments after the program.
+    pub args: Vec<String>,
+    /// Environment variables to set.
+    pub env_set: Vec<(String, String)>,
+    /// Environment variables to take away.
+    pub env_unset: Vec<String>,
+    /// The working directory.
+    pub cwd: String,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExitFact {
+    /// Its exit code, when it exited.
+    pub code: Option<i32>,
+    /// The signal that killed it, when one did.
+    pub signal: Option<i32>,
+    /// The last bytes of its stderr, as text (at most 4 KiB).
+    pub stderr_tail: String,
+    /// Descendants that had to be killed after it.
+    pub swept: u32,
+    /// Whether the turn that it had not answered stands in the session's own record; `None` when there was no such turn,
+    /// or no record to look into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_recorded: Option<bool>,
+    /// Lines that it wrote after it was told to end and that were not handed on, because there were so many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped_lines: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckEnd {
+    /// With this exit code; 0 is success.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// It ran longer than its timeout and was killed.
+    TimedOut,
+    /// It could not be started.
+    NotStarted(String),
+    /// It was cancelled by us.
+    Cancelled,
+}
+
+/// What a check showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// How it ended.
+    pub end: CheckEnd,
+    /// How long it ran.
+    pub duration_ms: u64,
+    /// The end of its output, stdout and stderr as they came, invalid UTF-8 replaced.
+    pub tail: String,
+    /// Bytes of output before the tail that are not shown.
+    pub omitted_bytes: u64,
+    /// The program that its command names and that is not there, where the agent could not make it either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
