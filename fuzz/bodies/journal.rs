@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use ccc::core::command::{CommandCore, CommandInput, CommandOperator};
+use ccc::core::supervised::{CommandCore, CommandInput, CommandOperator};
 use ccc::core::{Core, Input, OperatorInput, Tick};
 use ccc::journal::{Entry, EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, Sink, Tail};
 

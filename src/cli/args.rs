@@ -1,7 +1,7 @@
 use clap::{Args, Parser, Subcommand};
 
-use super::command::{
-    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+use super::subcommand::{
+    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, run, runs, scripted_agent,
     supervise, tokens, trust, usage,
 };
 
@@ -25,7 +25,7 @@ use super::command::{
 pub struct Cli {
     /// A supervised run.
     #[command(flatten)]
-    pub supervise: supervise::SuperviseArgs,
+    pub run: run::RunArgs,
 
     /// Another command.
     #[command(subcommand)]
@@ -49,7 +49,7 @@ pub enum Command {
     /// Go on with a run that was interrupted.
     Resume(resume::ResumeArgs),
     /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
-    Supervise(care::CareArgs),
+    Supervise(supervise::SuperviseArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
     /// List the tokens that a run may use, with what is known about each.

@@ -8,7 +8,7 @@ use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::pool::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
-use crate::driver::{self, Wallet};
+use crate::driver::{self, Credentials};
 use crate::journal::Redactor;
 use crate::tokens::usage::{LoginPlace, UsageCache};
 use crate::tokens::{
@@ -154,8 +154,8 @@ impl RunTokens {
     }
 
     /// What the run holds.
-    pub(super) fn wallet(&self) -> Wallet {
-        Wallet::new(self.pool.clone(), self.shared.clone(), self.ask.clone())
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials::new(self.pool.clone(), self.shared.clone(), self.ask.clone())
     }
 
     /// What takes the place of a token in a child's environment that is to have none.

@@ -4,8 +4,8 @@ use clap::error::ErrorKind as ClapKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::command::{
-    care, completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, runs, scripted_agent,
+use super::subcommand::{
+    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, run, runs, scripted_agent,
     supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, zone};
@@ -56,9 +56,9 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
             context.printer.data(&short_help());
             Ok(ExitCode::COMPLETED)
         }
-        None => supervise::run(cli.supervise, context),
+        None => run::run(cli.run, context),
         Some(Command::Resume(args)) => resume::run(args, context),
-        Some(Command::Supervise(args)) => care::run(args, context),
+        Some(Command::Supervise(args)) => supervise::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),

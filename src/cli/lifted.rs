@@ -1,7 +1,7 @@
 //! A limit that was lifted early. A person who starts or resumes a run while every token is limited may know better than what was
 //! last heard: the providers are asked once, before the run begins, by the question of `ccc tokens check`.
 
-use super::command::tokens::ask_all;
+use super::subcommand::tokens::ask_all;
 use super::{CliError, Context, credentials};
 use crate::config::Env;
 use crate::core::pool::{Choice, choose};

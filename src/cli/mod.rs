@@ -8,9 +8,7 @@
 //! are mapped to a [`CliError`] once, in `error.rs`.
 
 mod args;
-pub mod command;
 mod command_tokens;
-mod conduct;
 mod context;
 mod credentials;
 mod diagnostics;
@@ -25,6 +23,8 @@ mod printer;
 mod recording;
 #[cfg(test)]
 mod seen;
+mod start;
+pub mod subcommand;
 mod task;
 mod trust;
 mod zone;

@@ -3,6 +3,6 @@
 //! [`scripted`] is the machine, [`process`] gives it a real stdin, stdout and clock, [`night`] is a script that shows
 //! what ccc is for. Nothing here talks to a model or to the network.
 
-pub mod night;
 pub mod process;
+pub mod scenario;
 pub mod scripted;

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::night;
+use super::scenario;
 use super::scripted::{
     CliVersion, Effect, Moment, Open, Options, Parsed, Script, ScriptedAgent, Signalled, Transcript,
 };
@@ -142,7 +142,7 @@ impl Surroundings {
     }
 
     fn script(&self) -> Result<Script, String> {
-        let Some(path) = &self.script else { return Ok(night::script()) };
+        let Some(path) = &self.script else { return Ok(scenario::script()) };
         let text = fs::read_to_string(path)
             .map_err(|error| format!("the script {} cannot be read: {error}", path.display()))?;
         Script::read(&text).map_err(|error| format!("the script {} is wrong: {error}", path.display()))

@@ -34,7 +34,7 @@ impl Clock {
     }
 
     /// ccc itself stood still for so long: the run's time did, too, and what was due then is as far away as before.
-    pub(super) fn stood_still(&mut self, by: Duration) {
+    pub(super) fn paused(&mut self, by: Duration) {
         self.origin += by;
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::replay::Machine;
-use crate::core::command::{CommandAction, CommandCore};
+use crate::core::supervised::{CommandAction, CommandCore};
 use crate::core::{Action, Core, Finish};
 use crate::journal::export::{Names, Private, Scrubber, Texts};
 use crate::journal::{

@@ -7,38 +7,39 @@
 mod alarm;
 mod answers;
 mod clock;
-mod command;
 mod copy;
-mod ears;
 mod heartbeat;
 mod inbox;
 mod noise;
+mod output_reader;
 mod perform;
 mod real;
 mod replay;
 mod saying;
 mod sessions;
 mod signals;
+mod supervised;
 
+mod credentials;
 mod summary;
 #[cfg(target_os = "linux")]
 mod timer;
 mod told;
 mod tree;
-mod wallet;
 
 pub use clock::unix_ms;
-pub use command::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
 pub use copy::{Copied, CopyError, copy_run};
+pub use credentials::Credentials;
 use real::sleep_until;
 pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
 pub use replay::{
-    Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell, retell_command,
+    Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell,
+    retell_command,
 };
 pub use sessions::session_record;
+pub use supervised::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
 pub use told::told;
 pub use tree::{Ours, Snapshot, git_root};
-pub use wallet::Wallet;
 
 /// The width of the terminal that stderr is, when it is one.
 #[must_use]

@@ -11,11 +11,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::answers::Answers;
-use super::ears::Ears;
+use super::credentials::{FetchedFor, Value, fetch};
 use super::inbox::Event;
+use super::output_reader::OutputReader;
 use super::real::{Measured, World};
 use super::tree::Snapshot;
-use super::wallet::{FetchedFor, Value, fetch};
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault,
     Tick, TokenId,
@@ -107,15 +107,15 @@ impl World {
             }
             Action::ReportToken { request, token, report } => {
                 let unix_ms = self.clock.unix_ms();
-                let tokens = self.wallet.report(&token, std::slice::from_ref(&report), unix_ms);
+                let tokens = self.credentials.report(&token, std::slice::from_ref(&report), unix_ms);
                 at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms: Some(unix_ms) });
             }
             Action::ReadTokens { request } => {
-                let tokens = self.wallet.read();
+                let tokens = self.credentials.read();
                 let unix_ms = Some(self.clock.unix_ms());
                 at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms });
             }
-            Action::ProbeToken { token } => self.wallet.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
+            Action::ProbeToken { token } => self.credentials.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => {
                 self.show(now, &show);
@@ -130,7 +130,7 @@ impl World {
 
     /// Starts a process, as soon as the value of its token is at hand.
     fn spawn_with_token(&mut self, spawn: Spawn, at_once: &mut VecDeque<Input>) {
-        match self.wallet.value(spawn.token.as_ref()) {
+        match self.credentials.value(spawn.token.as_ref()) {
             Value::Ready(_) => at_once.push_back(self.spawn(&spawn)),
             Value::ToFetch(credential) => {
                 let proc = spawn.proc;
@@ -158,12 +158,12 @@ impl World {
     }
 
     fn exchange(&mut self, proc: ProcId, token: &TokenId, at_once: &mut VecDeque<Input>) {
-        if let Value::ToFetch(credential) = self.wallet.value(Some(token)) {
+        if let Value::ToFetch(credential) = self.credentials.value(Some(token)) {
             self.fetch(credential, FetchedFor::Exchange(proc));
             return;
         }
         // Without a line nobody answers, and the core restarts the process after its limit.
-        if let Some(line) = self.wallet.exchange_line(self.core.plan().agent, proc, token) {
+        if let Some(line) = self.credentials.exchange_line(self.core.plan().agent, proc, token) {
             self.write(proc, line, at_once);
         }
     }
@@ -173,13 +173,13 @@ impl World {
         let wanted = self.fetching.remove(&token).unwrap_or_default();
         let fault = match value {
             Ok(Some(value)) => {
-                if let Some(text) = self.wallet.unhidden(&token, &value) {
+                if let Some(text) = self.credentials.unhidden(&token, &value) {
                     let now = self.clock.now();
                     self.show(now, &Show::Notice { text });
                 }
-                self.wallet.keep(token.clone(), value);
+                self.credentials.keep(token.clone(), value);
                 // Before any process can say it.
-                let redactor = self.wallet.redactor();
+                let redactor = self.credentials.redactor();
                 *self.journal.redactor_mut() = redactor.clone();
                 self.redactor.replace(redactor);
                 None
@@ -223,7 +223,7 @@ impl World {
         }
         let launch = &spawn.launch;
         let mut env: Vec<(OsString, OsString)> = self
-            .wallet
+            .credentials
             .child_env(&self.env.0, spawn.token.as_ref())
             .into_iter()
             .filter(|(name, _)| {
@@ -240,10 +240,15 @@ impl World {
             transport: self.transport,
             cookie: self.cookie(proc),
         };
-        let ears =
-            Ears::new(proc, self.core.plan().agent, self.inbox.clone(), self.redactor.clone(), LineLimit::default());
-        let ears = if self.printer.is_live() { ears.word_by_word() } else { ears };
-        match spawn_or_pipe(&spec, ears, &SystemPtys) {
+        let reader = OutputReader::new(
+            proc,
+            self.core.plan().agent,
+            self.inbox.clone(),
+            self.redactor.clone(),
+            LineLimit::default(),
+        );
+        let reader = if self.printer.is_live() { reader.word_by_word() } else { reader };
+        match spawn_or_pipe(&spec, reader, &SystemPtys) {
             Ok((child, no_pty)) => {
                 let pid = child.pid();
                 self.children.insert(proc, child);

@@ -19,11 +19,11 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::answers::Answers;
 use super::clock::Clock;
+use super::credentials::{Credentials, FetchedFor};
 use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::inbox::{Event, Events, Inbox};
 use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
-use super::wallet::{FetchedFor, Wallet};
 use crate::core::{
     Action, CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId,
 };
@@ -35,7 +35,7 @@ use crate::process::{
     Cancel, Child, LeftRunning, Transport, TypedEcho, kill_children, observe_children, reap_orphans, stop_children,
     stop_own_job,
 };
-use crate::ui::{Piece, Printer, Screen, Standing};
+use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 
 /// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
 const CHECK_PATIENCE: Duration = Duration::from_secs(4);
@@ -101,7 +101,7 @@ pub struct Setup {
     /// The same without any credential, also of other providers: for checks and for ccc's own helpers.
     pub bare_env: ChildEnv,
     /// The tokens that agent and critic may get.
-    pub wallet: Wallet,
+    pub credentials: Credentials,
     /// The project's settings of the agent, as far as the user has agreed to them.
     pub settings: SettingsOfAgent,
     /// How the agent's stdout reaches us.
@@ -161,7 +161,7 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             program: setup.program,
             env: setup.env,
             bare_env: setup.bare_env,
-            wallet: setup.wallet,
+            credentials: setup.credentials,
             settings: setup.settings,
             transport: setup.transport,
             session_lock: setup.session_lock,
@@ -201,7 +201,7 @@ pub(super) struct World {
     pub(super) program: Program,
     pub(super) env: ChildEnv,
     pub(super) bare_env: ChildEnv,
-    pub(super) wallet: Wallet,
+    pub(super) credentials: Credentials,
     /// Looked at before each start.
     pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
@@ -266,7 +266,7 @@ impl World {
             self.feed(Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
-        let tokens = self.wallet.read();
+        let tokens = self.credentials.read();
         self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
         let mut interrupts = 0u32;
         // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
@@ -289,10 +289,10 @@ impl World {
                 () = pulse.beat() => Woken::Beat,
                 event = events.recv() => Woken::Event(event),
             };
-            let stood_still = pulse.late(&self.clock).min(self.clock.late(slept));
-            if stood_still > LATE {
-                tracing::debug!(ms = stood_still.as_millis(), "ccc stood still");
-                self.clock.stood_still(stood_still);
+            let paused = pulse.late(&self.clock).min(self.clock.late(slept));
+            if paused > LATE {
+                tracing::debug!(ms = paused.as_millis(), "ccc stood still");
+                self.clock.paused(paused);
                 pulse.next_in(Duration::ZERO, &self.clock);
                 not_before = Some(self.clock.after(CATCH_UP));
             }
@@ -308,9 +308,9 @@ impl World {
                     reap_orphans();
                 }
                 Woken::Signal(Heard::Suspend) => {
-                    let stood_still = self.suspend(&mut signals).await;
-                    self.clock.stood_still(stood_still);
-                    beaten += stood_still;
+                    let paused = self.suspend(&mut signals).await;
+                    self.clock.paused(paused);
+                    beaten += paused;
                     pulse.next_in(Duration::ZERO, &self.clock);
                     not_before = Some(self.clock.after(CATCH_UP));
                 }
@@ -320,7 +320,7 @@ impl World {
                         self.printer.resize(columns);
                     }
                 }
-                Woken::Due { deadline: true } if stood_still > LATE => {}
+                Woken::Due { deadline: true } if paused > LATE => {}
                 Woken::Due { deadline: by_tick } => {
                     let late = by_tick && deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
                     // Once only: a loop that is always late has timeouts all the same.
@@ -341,8 +341,8 @@ impl World {
                         self.beat();
                     }
                     let now = self.moment();
-                    if let Some(piece) = self.printer.status(now) {
-                        self.put(piece);
+                    if let Some(output) = self.printer.status(now) {
+                        self.put(output);
                     }
                 }
                 Woken::Event(Some(event)) => self.events(event, &mut events),
@@ -357,7 +357,7 @@ impl World {
     async fn suspend(&mut self, signals: &mut Signals) -> Duration {
         let since = self.clock.instant_now();
         // The shell's prompt is to stand on a line of its own.
-        self.put(Piece::talk(self.printer.erased()));
+        self.put(ScreenOutput::talk(self.printer.erased()));
         self.typing.restore();
         let mut stopped = stop_children();
         if stop_own_job() {
@@ -432,7 +432,7 @@ impl World {
             kill_children();
         }
         let journal_news = self.journal.close();
-        let env = ChildEnv(self.wallet.child_env(&self.env.0, self.core.token()));
+        let env = ChildEnv(self.credentials.child_env(&self.env.0, self.core.token()));
         let plan = self.core.plan().clone();
         End { finish: self.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
@@ -467,8 +467,8 @@ impl World {
                 // Not journalled: it decides nothing, and the whole text follows.
                 if let Some(role) = self.core.role(proc) {
                     let now = self.moment();
-                    let piece = self.printer.partial(now, role, &text);
-                    self.put(piece);
+                    let output = self.printer.partial(now, role, &text);
+                    self.put(output);
                 }
             }
             Event::WriteFailed { proc, message } => self.feed(Input::WriteFailed { proc, message }),
@@ -494,7 +494,7 @@ impl World {
             }
             Event::Probed { token, reports } => {
                 let unix_ms = self.clock.unix_ms();
-                let tokens = self.wallet.report(&token, &reports, unix_ms);
+                let tokens = self.credentials.report(&token, &reports, unix_ms);
                 self.feed(Input::Tokens { request: None, tokens, unix_ms: Some(unix_ms) });
             }
             Event::Fetched { token, value } => self.fetched(token, value),
@@ -578,10 +578,10 @@ impl World {
         }
     }
 
-    /// What processes say comes without secrets ([`Ears`]); what the user said may hold one, and is for the agent only.
+    /// What processes say comes without secrets ([`OutputReader`]); what the user said may hold one, and is for the agent only.
     pub(super) fn show(&mut self, now: Tick, show: &Show) {
         self.moment();
-        let piece = if let Show::Turn { kind, text } = show {
+        let output = if let Show::Turn { kind, text } = show {
             self.printer.render(now, &Show::Turn { kind: *kind, text: self.redactor.now().text(text).to_string() })
         } else if let Show::Check { command, passed, summary, duration_ms, tail } = show {
             let (passed, duration_ms) = (*passed, *duration_ms);
@@ -590,7 +590,7 @@ impl World {
         } else {
             self.printer.render(now, show)
         };
-        self.put(piece);
+        self.put(output);
     }
 
     /// Now, which the printer is told with the time of day and what is waited for.
@@ -606,9 +606,9 @@ impl World {
         now
     }
 
-    fn put(&mut self, piece: Piece) {
+    fn put(&mut self, output: ScreenOutput) {
         // A dead stdout is told at the end; the run itself goes on.
-        let _ = if self.gathering { self.screen.gather(piece) } else { self.screen.put(piece) };
+        let _ = if self.gathering { self.screen.gather(output) } else { self.screen.put(output) };
     }
 
     fn tell_journal_news(&mut self, news: &JournalNews) {

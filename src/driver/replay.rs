@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use crate::core::command::{CommandAction, CommandCore, CommandInput};
+use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
 use crate::core::{Action, Core, Input, OperatorInput, Tick};
 use crate::journal::{
     EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunKind, Tail,

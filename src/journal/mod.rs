@@ -17,7 +17,7 @@
 //! {"t":9,"synced":4}                                                entries up to 4 are on the disk, payloads too
 //! ```
 //!
-//! The run of a command (`ccc supervise`) has `"kind":"command"` in its header, and [`crate::core::command`]'s plan, inputs and
+//! The run of a command (`ccc supervise`) has `"kind":"command"` in its header, and [`crate::core::supervised`]'s plan, inputs and
 //! actions; without the field it is an agent's. An older ccc refuses such a journal at its plan.
 //!
 //! Inputs and actions share one numbering without holes. An agent's JSON line stands verbatim inside its input (only

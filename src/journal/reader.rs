@@ -10,7 +10,7 @@ use super::record::{
     BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES,
     MAX_NUMBER, RunKind, Trace, sha256_hex,
 };
-use crate::core::command::{CommandInput, CommandPlan};
+use crate::core::supervised::{CommandInput, CommandPlan};
 use crate::core::{Input, Tick};
 use crate::files::{PAYLOAD, open_no_link, open_regular, read_no_link};
 

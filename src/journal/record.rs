@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::core::command::{CommandAction, CommandInput, CommandPlan};
+use crate::core::supervised::{CommandAction, CommandInput, CommandPlan};
 use crate::core::{Action, Input, Plan, Tick};
 
 /// The format's major version. A reader refuses a higher one.

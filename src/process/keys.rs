@@ -10,8 +10,8 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use super::child::STACK_BYTES;
-use super::guest::{CTRL_C, GuestTerminal};
-use super::outer::OuterTerminal;
+use super::interactive::{CTRL_C, InteractiveTerminal};
+use super::user_terminal::UserTerminal;
 use super::wake::{Wake, poll};
 
 /// How much may wait for a guest that does not read, in bytes; then the terminal's own buffer fills, as it does for any
@@ -53,7 +53,7 @@ struct State {
 enum To {
     /// Nobody: they stay where they are.
     Nobody,
-    Guest(GuestTerminal),
+    InteractiveChild(InteractiveTerminal),
     Ourselves,
 }
 
@@ -62,7 +62,7 @@ impl Keys {
     ///
     /// # Errors
     /// When the system gives no thread or no descriptors.
-    pub fn of(terminal: &OuterTerminal, sink: impl KeySink) -> io::Result<Self> {
+    pub fn of(terminal: &UserTerminal, sink: impl KeySink) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::new(State { to: To::Nobody, over: false }), wake: Wake::new()? });
         let (theirs, terminal) = (Arc::clone(&shared), terminal.clone());
         let thread = thread::Builder::new()
@@ -73,8 +73,8 @@ impl Keys {
     }
 
     /// From now on keys are the guest's.
-    pub fn to_guest(&self, terminal: &GuestTerminal) {
-        self.turn(To::Guest(terminal.clone()));
+    pub fn to_guest(&self, terminal: &InteractiveTerminal) {
+        self.turn(To::InteractiveChild(terminal.clone()));
     }
 
     /// From now on keys are ccc's.
@@ -118,7 +118,7 @@ struct Reading {
 impl Reading {
     fn run(&mut self, keys: &OwnedFd, sink: &impl KeySink) {
         let mut buffer = [0; BUFFER_BYTES];
-        let mut guest: Option<GuestTerminal> = None;
+        let mut child: Option<InteractiveTerminal> = None;
         loop {
             let to = {
                 let state = self.shared.state();
@@ -127,21 +127,21 @@ impl Reading {
                 }
                 state.to.clone()
             };
-            if let To::Guest(now) = &to
-                && guest.as_ref().is_none_or(|before| !Arc::ptr_eq(&before.0, &now.0))
+            if let To::InteractiveChild(now) = &to
+                && child.as_ref().is_none_or(|before| !Arc::ptr_eq(&before.0, &now.0))
             {
                 // What waited for another one is not for this one.
                 self.queue.clear();
-                guest = Some(now.clone());
+                child = Some(now.clone());
             }
             let reads = match &to {
                 To::Nobody => false,
-                To::Guest(_) => self.queue.len() < QUEUE_LIMIT_BYTES,
+                To::InteractiveChild(_) => self.queue.len() < QUEUE_LIMIT_BYTES,
                 To::Ourselves => true,
             };
             let writes = match &to {
-                To::Guest(terminal) if !self.queue.is_empty() => Some((terminal.0.as_fd(), PollFlags::OUT)),
-                To::Guest(_) | To::Nobody | To::Ourselves => None,
+                To::InteractiveChild(terminal) if !self.queue.is_empty() => Some((terminal.0.as_fd(), PollFlags::OUT)),
+                To::InteractiveChild(_) | To::Nobody | To::Ourselves => None,
             };
             let wanted =
                 [Some((self.shared.wake.fd(), PollFlags::IN)), reads.then(|| (keys.as_fd(), PollFlags::IN)), writes];
@@ -151,7 +151,7 @@ impl Reading {
                 self.shared.wake.drain();
                 continue;
             }
-            if writable && let To::Guest(terminal) = &to {
+            if writable && let To::InteractiveChild(terminal) = &to {
                 self.write(terminal);
             }
             if readable {
@@ -169,7 +169,7 @@ impl Reading {
 
     fn take(&mut self, typed: &[u8], to: &To, sink: &impl KeySink) {
         match to {
-            To::Guest(terminal) => {
+            To::InteractiveChild(terminal) => {
                 if typed.contains(&CTRL_C) {
                     sink.passed_ctrl_c(terminal.ctrl_c_is_a_signal());
                 }
@@ -182,7 +182,7 @@ impl Reading {
     }
 
     /// Writes what the guest's terminal takes now.
-    fn write(&mut self, terminal: &GuestTerminal) {
+    fn write(&mut self, terminal: &InteractiveTerminal) {
         while !self.queue.is_empty() {
             match rustix::io::write(&*terminal.0, self.queue.as_slices().0) {
                 Ok(0) | Err(Errno::AGAIN) => return,

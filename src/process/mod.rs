@@ -15,7 +15,7 @@
 //!
 //! # Guests
 //!
-//! A program that shall look as if it had been started directly ([`spawn_guest`]) gets a terminal that is like the user's ([`OuterTerminal`]),
+//! A program that shall look as if it had been started directly ([`spawn_interactive`]) gets a terminal that is like the user's ([`UserTerminal`]),
 //! which meanwhile passes every byte through ([`Keys`]). Between ccc and it stands a monitor, the leader of its session, so that Ctrl-Z
 //! stops it as it would below a shell. Where stdout is no terminal, it gets the very descriptors that ccc was given.
 //!
@@ -45,48 +45,48 @@
 //! and start-up sweeps find nothing. Everything else is the same.
 
 mod child;
-mod command;
 mod echo;
 mod error;
-mod guest;
 mod input;
+mod interactive;
 mod keeper;
 mod keys;
 mod launch;
-mod lent;
+mod leftovers;
 mod lookup;
 mod monitor;
-mod outer;
+mod one_shot;
 mod output;
 mod pty;
 mod record;
 mod registry;
-mod remains;
+mod saved_modes;
 mod signal;
 mod spec;
-mod standstill;
+mod suspend;
 mod sweep;
 mod table;
+mod user_terminal;
 mod wake;
 
 pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
-pub use command::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};
-pub use guest::{CTRL_C, Guest, GuestSink, GuestTerminal, Likeness, spawn_guest};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
+pub use interactive::{CTRL_C, InteractiveChild, InteractiveSink, InteractiveTerminal, Likeness, spawn_interactive};
 pub use keys::{KeySink, Keys};
-pub use lent::LentTerminal;
+pub use leftovers::LeftRunning;
 pub use lookup::{is_executable, missing_program, on_path};
-pub use outer::{Loan, OuterTerminal, own_job_can_stop, stop_own_job};
+pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use record::Survivor;
 pub use registry::{observe_children, record_descendants};
-pub use remains::LeftRunning;
+pub use saved_modes::SavedModes;
 pub use signal::Signal;
-pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, GuestSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
-pub use standstill::{Stopped, stop_children};
+pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
+pub use suspend::{Stopped, stop_children};
 pub use sweep::{
     SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, kill_children, reap_orphans, sweep_run,
 };
+pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};

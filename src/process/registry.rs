@@ -52,16 +52,11 @@ pub(super) struct Registry {
     record: Option<Arc<Mutex<Record>>>,
     /// Since when the children stand still with ccc, and for how long they had before.
     still_since: Option<Instant>,
-    stood_still: Duration,
+    paused: Duration,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
-    entries: Vec::new(),
-    starts: 0,
-    record: None,
-    still_since: None,
-    stood_still: Duration::ZERO,
-});
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { entries: Vec::new(), starts: 0, record: None, still_since: None, paused: Duration::ZERO });
 
 /// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
@@ -73,13 +68,13 @@ pub(super) fn lock() -> MutexGuard<'static, Registry> {
 pub(super) fn stands_still(still: bool) {
     let mut registry = lock();
     let since = registry.still_since.take();
-    registry.stood_still += since.map_or(Duration::ZERO, |since| since.elapsed());
+    registry.paused += since.map_or(Duration::ZERO, |since| since.elapsed());
     registry.still_since = still.then(Instant::now);
 }
 
 /// For how long the children have stood still so far: time that counts for no limit of theirs.
-pub(super) fn stood_still() -> Duration {
-    lock().stood_still
+pub(super) fn paused() -> Duration {
+    lock().paused
 }
 
 /// Names a registered child: the start's id, since a pid comes again.

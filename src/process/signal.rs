@@ -92,7 +92,7 @@ mod tests {
         set_disposition(SIGXFSZ, SIG_IGN);
         set_disposition(SIGHUP, SIG_IGN);
         let mut spec =
-            crate::process::command::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
+            crate::process::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
         spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
         let result = crate::process::run_command(&spec, &crate::process::Cancel::new().unwrap()).unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

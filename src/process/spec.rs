@@ -68,7 +68,7 @@ impl fmt::Debug for ChildSpec {
 
 /// A guest to start: a program that is used by the user, not by ccc.
 #[derive(Clone, PartialEq, Eq)]
-pub struct GuestSpec {
+pub struct InteractiveSpec {
     /// See [`ChildSpec::program`].
     pub program: PathBuf,
     /// Arguments without the program's own name.
@@ -81,7 +81,7 @@ pub struct GuestSpec {
     pub cookie: Cookie,
 }
 
-impl fmt::Debug for GuestSpec {
+impl fmt::Debug for InteractiveSpec {
     /// The environment's values are left out: credentials live there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuestSpec")

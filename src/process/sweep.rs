@@ -8,9 +8,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal as RawSignal, WaitId, WaitIdOptions, waitid};
 
+use super::leftovers::{self, Found};
 use super::record::{self, Survivor};
 use super::registry::{self, Registered, Registry};
-use super::remains::{self, Found};
 use super::signal::Signal;
 use super::table::{self, Process, Table};
 use super::wake::poll;
@@ -73,7 +73,7 @@ pub fn sweep_run(run_id: &str) -> Swept {
         return Swept::default();
     }
     // No group kills: such a variable may also stand in a shell that the user shares with others.
-    sweep(|registry, table| remains::of_run(registry, run_id, table), Reach::Process)
+    sweep(|registry, table| leftovers::of_run(registry, run_id, table), Reach::Process)
 }
 
 /// Kills what is left of a run by its record ([`super::record_descendants`]): what was seen below its children and is the
@@ -83,12 +83,12 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
     if names.is_empty() {
         return Vec::new();
     }
-    let found = remains::of_record(&registry::lock(), &names, &Table::read()).processes;
+    let found = leftovers::of_record(&registry::lock(), &names, &Table::read()).processes;
     let mut survivors: Vec<(Survivor, Process)> = found.iter().map(|p| (Survivor::of(p), *p)).collect();
     if survivors.is_empty() {
         return Vec::new();
     }
-    sweep(|registry, table| remains::of_record(registry, &names, table), Reach::Process);
+    sweep(|registry, table| leftovers::of_record(registry, &names, table), Reach::Process);
     for (survivor, process) in &mut survivors {
         survivor.ended = !survivor.lives(process);
     }
@@ -99,7 +99,7 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
 pub(super) fn sweep_child(child: &Registered) -> Swept {
     sweep(
         |registry, table| {
-            let found = remains::of_child(registry, &child.spawn_id, table);
+            let found = leftovers::of_child(registry, &child.spawn_id, table);
             // After the look, so that they are counted. The zombie pins its pid, hence its group: race-free, and all there is on systems
             // without a process table.
             let _ = rustix::process::kill_process_group(child.pid, RawSignal::KILL);
@@ -117,7 +117,7 @@ pub(super) fn kill_tree(child: &Registered) {
     if let Some(entry) = registry.entry(&child.spawn_id) {
         entry.observe();
         let table = Table::read();
-        for process in remains::of_child(&registry, &child.spawn_id, &table).processes {
+        for process in leftovers::of_child(&registry, &child.spawn_id, &table).processes {
             kill(&process, Reach::Group, &table, &registry);
         }
     }

@@ -118,8 +118,8 @@ fn dearer(budgets: &Budgets, spent_usd: Option<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::more;
-    use crate::core::tests::plan;
     use crate::core::{Budgets, CheckPlan, Finish, Needs, Outcome, Plan};
+    use crate::journal::Header;
 
     const BUDGETS: Budgets = Budgets {
         max_iterations: 20,
@@ -133,6 +133,13 @@ mod tests {
     const MINUTE: u64 = 60_000;
     const HOUR: u64 = 60 * MINUTE;
     const NOW: i64 = 1_800_000_000_000;
+
+    /// That of a recorded run; each test says what of it matters.
+    fn plan() -> Plan {
+        let journal = include_str!("../../fixtures/runs/demo/journal.jsonl");
+        let header: Header = serde_json::from_str(journal.lines().next().expect("a header")).expect("a header");
+        Plan { budgets: BUDGETS, no_wait: false, given: None, ..header.plan().expect("a plan") }
+    }
 
     fn ended(outcome: Outcome, needs: Option<Needs>) -> Finish {
         Finish {

@@ -1,5 +1,5 @@
 use super::object::Object;
-use super::{Banner, Ending, Piece};
+use super::{Banner, Ending, ScreenOutput};
 use crate::core::{Show, Tick};
 
 /// The version of the `stream-json` format; a change that a reader could notice, other than an addition, raises it.
@@ -12,8 +12,8 @@ pub struct Json;
 impl Json {
     /// The object.
     #[must_use]
-    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> Piece {
-        Piece::data(ending.fields(tick, Object::new()).line())
+    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> ScreenOutput {
+        ScreenOutput::data(ending.fields(tick, Object::new()).line())
     }
 }
 
@@ -41,7 +41,7 @@ impl StreamJson {
 
     /// The header.
     #[must_use]
-    pub fn start(&self, tick: Tick, banner: &Banner) -> Piece {
+    pub fn start(&self, tick: Tick, banner: &Banner) -> ScreenOutput {
         let object = self
             .opened("run", tick)
             .field("run_id", &banner.run_id)
@@ -61,12 +61,12 @@ impl StreamJson {
             .field("tool_timeout_ms", &banner.tool_timeout_ms)
             .field("checks", &banner.checks)
             .field("prompt_origin", &banner.prompt_origin);
-        Piece::data(object.line())
+        ScreenOutput::data(object.line())
     }
 
     /// One event.
     #[must_use]
-    pub fn render(&self, tick: Tick, show: &Show) -> Piece {
+    pub fn render(&self, tick: Tick, show: &Show) -> ScreenOutput {
         let object = match show {
             Show::Phase { phase, detail, iteration, goes_on_in_ms: _ } => {
                 self.opened("phase", tick).field("phase", phase).field("detail", detail).field("iteration", iteration)
@@ -135,12 +135,12 @@ impl StreamJson {
                 self.opened("finished", tick).field("outcome", outcome).field("reason", reason)
             }
         };
-        Piece::data(object.line())
+        ScreenOutput::data(object.line())
     }
 
     /// The last line.
     #[must_use]
-    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> Piece {
-        Piece::data(ending.fields(tick, self.opened("result", tick)).line())
+    pub fn finish(&self, tick: Tick, ending: &Ending<'_>) -> ScreenOutput {
+        ScreenOutput::data(ending.fields(tick, self.opened("result", tick)).line())
     }
 }

@@ -1,6 +1,6 @@
 //! What a run shows: the printers that turn events into text, and the screen that writes it.
 //!
-//! Two halves that know nothing of each other but [`Piece`]:
+//! Two halves that know nothing of each other but [`ScreenOutput`]:
 //!
 //! - A [`Printer`] is pure. It takes a moment of the run and a [`crate::core::Show`] and gives the text to write; it
 //!   reads no clock, no environment and no terminal. The live run, a replay, an export and the tests therefore show
@@ -74,7 +74,7 @@ mod json;
 mod limits;
 mod modes;
 mod object;
-mod piece;
+mod output;
 mod plain;
 mod printer;
 pub(crate) mod rows;
@@ -89,7 +89,7 @@ pub use ending::Ending;
 pub use json::{FORMAT_VERSION, Json, StreamJson};
 pub use modes::ScreenModes;
 pub use object::harmless_json;
-pub use piece::{ERASE, Piece, PieceKind, Stream};
+pub use output::{ERASE, OutputKind, ScreenOutput, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};
 pub use screen::{Flushed, Limits, Screen, ScreenError};

@@ -5,12 +5,12 @@ use super::columns;
 use super::diff::Change;
 use super::format::{count, due, seconds, span, time_of_day};
 use super::limits;
-use super::piece::ERASE;
+use super::output::ERASE;
 use super::rows::wrapped;
 use super::status::{Standing, Status};
 use super::streamed::Streamed;
 use super::style::{Ink, Style};
-use super::{Banner, Ending, Piece, PieceKind, Stream};
+use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
 use crate::agent::{Edit, Role, TurnKind};
 use crate::core::{Outcome, Show, Then, Tick};
 
@@ -96,11 +96,11 @@ impl Plain {
     }
 
     /// The banner.
-    pub fn start(&mut self, _tick: Tick, banner: &Banner) -> Piece {
+    pub fn start(&mut self, _tick: Tick, banner: &Banner) -> ScreenOutput {
         self.status.max_iterations = Some(banner.max_iterations);
         self.status.max_duration_ms = banner.max_duration_ms;
         self.in_directory(&banner.cwd);
-        Piece::talk(banner.text(self.style, &self.zone))
+        ScreenOutput::talk(banner.text(self.style, &self.zone))
     }
 
     /// Paths below this directory are shown without it.
@@ -129,7 +129,7 @@ impl Plain {
     }
 
     /// What is said of an event.
-    pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
+    pub fn render(&mut self, tick: Tick, show: &Show) -> ScreenOutput {
         let over = matches!(show, Show::Finished { .. });
         // The end of a text whose beginning stands there with its time.
         let goes_on = if let Show::Text { role, text, sub_agent: false } = show {
@@ -146,9 +146,9 @@ impl Plain {
     }
 
     /// A part of a text that is being said; rows that are complete are shown at once, on a terminal.
-    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> Piece {
+    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> ScreenOutput {
         if !self.style.live {
-            return Piece::talk(String::new());
+            return ScreenOutput::talk(String::new());
         }
         let begun = self.streamed.is_begun(role);
         let (lead, hang) = text_lead(role, false);
@@ -161,21 +161,22 @@ impl Plain {
     }
 
     /// The piece for a body of whole lines: on a terminal with the status line below it.
-    fn drawn(&mut self, tick: Tick, body: String, over: bool) -> Piece {
+    fn drawn(&mut self, tick: Tick, body: String, over: bool) -> ScreenOutput {
         if !self.style.live || (body.is_empty() && !over) {
-            return Piece::talk(body);
+            return ScreenOutput::talk(body);
         }
         let mut text = format!("{ERASE}{body}");
         if self.status.phase.is_some() {
             let status = self.status.draw(tick, self.style);
             text.push_str(status.strip_prefix(ERASE).unwrap_or(&status));
         }
-        Piece::talk(text)
+        ScreenOutput::talk(text)
     }
 
     /// The status line; `None` without a terminal, before the first phase and after the end.
-    pub fn status(&mut self, tick: Tick) -> Option<Piece> {
-        (self.style.live && self.status.phase.is_some()).then(|| Piece::status(self.status.draw(tick, self.style)))
+    pub fn status(&mut self, tick: Tick) -> Option<ScreenOutput> {
+        (self.style.live && self.status.phase.is_some())
+            .then(|| ScreenOutput::status(self.status.draw(tick, self.style)))
     }
 
     /// The terminal has another width now.
@@ -186,24 +187,24 @@ impl Plain {
     }
 
     /// The result on stdout and the final block on stderr. The status line is gone before either.
-    pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<Piece> {
+    pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<ScreenOutput> {
         self.status.phase = None;
-        let must_arrive = |text| Piece { stream: Stream::Err, kind: PieceKind::Data, text };
-        let mut pieces = Vec::new();
+        let must_arrive = |text| ScreenOutput { stream: Stream::Err, kind: OutputKind::Data, text };
+        let mut outputs = Vec::new();
         if self.style.live {
-            pieces.push(must_arrive(ERASE.to_owned()));
+            outputs.push(must_arrive(ERASE.to_owned()));
         }
         let mut result = clean::data(&ending.finish.result);
         if !result.is_empty() {
             if !result.ends_with('\n') {
                 result.push('\n');
             }
-            pieces.push(Piece::data(result));
+            outputs.push(ScreenOutput::data(result));
         }
         let gap = if self.style.live { "\n" } else { "" };
         let block = ending.text(tick, self.style, &self.zone);
-        pieces.push(must_arrive(format!("{gap}{block}")));
-        pieces
+        outputs.push(must_arrive(format!("{gap}{block}")));
+        outputs
     }
 
     /// The columns that an event's rows may take.

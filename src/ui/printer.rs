@@ -1,4 +1,4 @@
-use super::{Banner, Ending, Json, Piece, Plain, Standing, Stream, StreamJson, Style};
+use super::{Banner, Ending, Json, Plain, ScreenOutput, Standing, Stream, StreamJson, Style};
 use crate::agent::Role;
 use crate::core::{Show, Tick};
 
@@ -36,7 +36,7 @@ impl Printer {
     }
 
     /// What is said before anything happens; may be empty.
-    pub fn start(&mut self, tick: Tick, banner: &Banner) -> Vec<Piece> {
+    pub fn start(&mut self, tick: Tick, banner: &Banner) -> Vec<ScreenOutput> {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => vec![plain.start(tick, banner)],
             Printer::StreamJson(stream, plain) => vec![plain.start(tick, banner), stream.start(tick, banner)],
@@ -90,15 +90,15 @@ impl Printer {
     }
 
     /// A part of a text that is being said; the whole of it follows as an event.
-    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> Piece {
+    pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> ScreenOutput {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.partial(tick, role, text),
-            Printer::StreamJson(..) => Piece::talk(String::new()),
+            Printer::StreamJson(..) => ScreenOutput::talk(String::new()),
         }
     }
 
     /// What is said of an event; may be empty.
-    pub fn render(&mut self, tick: Tick, show: &Show) -> Piece {
+    pub fn render(&mut self, tick: Tick, show: &Show) -> ScreenOutput {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.render(tick, show),
             Printer::StreamJson(stream, _) => stream.render(tick, show),
@@ -106,7 +106,7 @@ impl Printer {
     }
 
     /// The status line as of now, where there is one. To be called at most once a second.
-    pub fn status(&mut self, tick: Tick) -> Option<Piece> {
+    pub fn status(&mut self, tick: Tick) -> Option<ScreenOutput> {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.status(tick),
             Printer::StreamJson(..) => None,
@@ -122,11 +122,11 @@ impl Printer {
     }
 
     /// What is said at the end, in this order.
-    pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<Piece> {
+    pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<ScreenOutput> {
         match self {
             Printer::Plain(plain) => plain.finish(tick, ending),
             Printer::Json(json, plain) => {
-                let talk = plain.finish(tick, ending).into_iter().filter(|piece| piece.stream == Stream::Err);
+                let talk = plain.finish(tick, ending).into_iter().filter(|output| output.stream == Stream::Err);
                 talk.chain([json.finish(tick, ending)]).collect()
             }
             Printer::StreamJson(stream, _) => vec![stream.finish(tick, ending)],

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{ERASE, Piece, PieceKind, Stream};
+use super::{ERASE, OutputKind, ScreenOutput, Stream};
 
 /// How much may wait to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +126,8 @@ impl Screen {
     ///
     /// # Errors
     /// For data only: stdout is dead, or too much waits already. Progress is dropped silently instead, and counted.
-    pub fn put(&self, piece: Piece) -> Result<(), ScreenError> {
-        self.gather(piece)?;
+    pub fn put(&self, output: ScreenOutput) -> Result<(), ScreenError> {
+        self.gather(output)?;
         self.wake();
         Ok(())
     }
@@ -136,38 +136,38 @@ impl Screen {
     ///
     /// # Errors
     /// Those of [`Screen::put`].
-    pub fn gather(&self, piece: Piece) -> Result<(), ScreenError> {
-        if piece.is_empty() {
+    pub fn gather(&self, output: ScreenOutput) -> Result<(), ScreenError> {
+        if output.is_empty() {
             return Ok(());
         }
         let limits = self.shared.limits;
         let mut state = self.shared.lock();
-        match piece.stream {
+        match output.stream {
             Stream::Err if state.err_dead => return Ok(()),
             Stream::Out if state.out_fault.is_some() => {
                 return state.out_fault.clone().map_or(Ok(()), Err);
             }
             Stream::Err | Stream::Out => {}
         }
-        let with_it = state.waiting_bytes.saturating_add(piece.text.len());
-        match piece.kind {
-            PieceKind::Status if state.waiting_bytes > 0 => return Ok(()),
-            PieceKind::Status => {}
-            PieceKind::Talk if with_it > limits.talk_bytes => {
-                let lines = piece.text.matches('\n').count();
+        let with_it = state.waiting_bytes.saturating_add(output.text.len());
+        match output.kind {
+            OutputKind::Status if state.waiting_bytes > 0 => return Ok(()),
+            OutputKind::Status => {}
+            OutputKind::Talk if with_it > limits.talk_bytes => {
+                let lines = output.text.matches('\n').count();
                 state.lines_dropped += lines;
                 state.lines_dropped_in_all += lines;
                 return Ok(());
             }
-            PieceKind::Data if with_it > limits.data_bytes => {
+            OutputKind::Data if with_it > limits.data_bytes => {
                 return Err(ScreenError::Backlog { waiting_bytes: with_it, limit_bytes: limits.data_bytes });
             }
-            PieceKind::Talk | PieceKind::Data => {}
+            OutputKind::Talk | OutputKind::Data => {}
         }
-        if piece.stream == Stream::Err {
-            state.tell_of_a_gap(&piece);
+        if output.stream == Stream::Err {
+            state.tell_of_a_gap(&output);
         }
-        state.push(piece.stream, piece.text);
+        state.push(output.stream, output.text);
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl State {
     }
 
     /// Says how much is missing before the first piece that gets through again.
-    fn tell_of_a_gap(&mut self, next: &Piece) {
+    fn tell_of_a_gap(&mut self, next: &ScreenOutput) {
         if self.lines_dropped == 0 {
             return;
         }

@@ -1,6 +1,6 @@
 use super::columns;
 use super::format::{money, seconds};
-use super::piece::ERASE;
+use super::output::ERASE;
 use super::style::{Ink, Style};
 use super::tools::Tools;
 use crate::core::{Then, Tick};

@@ -9,12 +9,12 @@
     reason = "the tests are an edge, and shared parts of them must be able to fail a test"
 )]
 
-mod care;
 mod cli;
 mod fuzzed;
 mod journal;
+mod supervise;
 #[macro_use]
-mod night;
+mod whole_runs;
 mod openspec;
 mod ownfaults;
 mod process;

@@ -214,7 +214,8 @@ fn the_crate_that_decides_depends_on_nothing_that_touches_the_world() {
         .output()
         .unwrap();
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "supervision").unwrap();
+    let package =
+        metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "supervision").unwrap();
     let mut names: Vec<&str> = package["dependencies"]
         .as_array()
         .unwrap()
@@ -234,7 +235,10 @@ fn every_module_is_named_by_its_subject() {
 #[test]
 fn each_forbidden_name_would_be_found() {
     for rule in RULES {
-        let bound = ["core/x.rs", "stream/x.rs", "agent/x.rs", "words.rs", "journal/x.rs"].into_iter().find(|file| (rule.binds)(file)).unwrap();
+        let bound = ["core/x.rs", "stream/x.rs", "agent/x.rs", "words.rs", "journal/x.rs"]
+            .into_iter()
+            .find(|file| (rule.binds)(file))
+            .unwrap();
         for name in rule.absent {
             let text = format!("// {name}\nfn f() {{ {name}(); }}\n#[cfg(test)]\nmod tests {{\n    {name}\n}}\n");
             let found = breaches(&[Source { file: bound.to_owned(), text }]);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::laws::{Broken, Law};
 use super::process::Process;
 use super::world::{Event, World};
+use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 use supervision::agent::Role;
 use supervision::core::{
     Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
     TokenReport, TreeFact, derive_uuid,
 };
-use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 
 /// What the core says when it takes an agent for hung.
 const HUNG: &str = "end the agent's process";

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::laws::{Broken, Law};
-use supervision::core::{Action, Core, Input, Plan, Tick};
 use ccc::driver::{Rebuilt, ReplayError, compare_from, rebuild_from};
 use ccc::journal::{Header, JournalNews, JournalReader, JournalWriter, Redactor, Sink};
+use supervision::core::{Action, Core, Input, Plan, Tick};
 
 /// The journal's name in messages; there is no such file.
 const NAME: &str = "simulated/journal.jsonl";

@@ -35,9 +35,9 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use supervision::core::Outcome;
 use ccc::journal::Redactor;
 use laws::Broken;
+use supervision::core::Outcome;
 use trace::Trace;
 use world::World;
 
@@ -51,7 +51,7 @@ const LONG_SALT: u64 = 0x6c6f_6e67;
 
 /// How a simulated night went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Night {
+pub struct Scenario {
     /// Its seed.
     pub seed: u64,
     /// How the run ended; `None` when ccc died and its journal cannot be gone on with, as the user had been told.
@@ -116,7 +116,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When a law does not hold; the violation carries the trace of the whole night.
-    pub fn simulate(&self, seed: u64) -> Result<Night, Box<Violation>> {
+    pub fn simulate(&self, seed: u64) -> Result<Scenario, Box<Violation>> {
         watched(seed, |trace| self.play(seed, trace))
     }
 
@@ -133,7 +133,7 @@ impl Simulator {
         lines
     }
 
-    fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<Night, Broken> {
+    fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<Scenario, Broken> {
         guarded(|| World::new(seed, &self.redactor, trace)?.play())
     }
 }
@@ -142,7 +142,10 @@ impl Simulator {
 type SharedTrace = Rc<RefCell<Trace>>;
 
 /// What comes of a night; of a broken one, with its trace.
-fn watched(seed: u64, play: impl Fn(Option<SharedTrace>) -> Result<Night, Broken>) -> Result<Night, Box<Violation>> {
+fn watched(
+    seed: u64,
+    play: impl Fn(Option<SharedTrace>) -> Result<Scenario, Broken>,
+) -> Result<Scenario, Box<Violation>> {
     play(None).map_err(|_| {
         // Traces are costly to write, so the night is played again for one.
         let trace = SharedTrace::default();
@@ -156,7 +159,7 @@ fn watched(seed: u64, play: impl Fn(Option<SharedTrace>) -> Result<Night, Broken
 }
 
 /// A panic breaks a law like anything else.
-fn guarded(play: impl FnOnce() -> Result<Night, Broken>) -> Result<Night, Broken> {
+fn guarded(play: impl FnOnce() -> Result<Scenario, Broken>) -> Result<Scenario, Broken> {
     catch_unwind(AssertUnwindSafe(play))
         .unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))
 }

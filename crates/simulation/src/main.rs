@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ccc::cli::{CliError, Context, ErrorKind, ExitCode};
 use clap::Parser;
-use simulation::{Counts, Law, Night, Simulator, Violation, is_long};
+use simulation::{Counts, Law, Scenario, Simulator, Violation, is_long};
 
 /// How many nights a thread plays before it tells.
 const CHUNK: u64 = 64;
@@ -74,7 +74,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, played: Result<Night, Box<Violation>>) {
+    fn add(&mut self, played: Result<Scenario, Box<Violation>>) {
         self.nights += 1;
         match played {
             Ok(night) => {

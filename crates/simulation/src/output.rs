@@ -4,9 +4,9 @@ use super::laws::{Broken, Law};
 use super::process::{Heard, Process, Proves};
 use super::script::JOB_SAYS;
 use super::world::{Event, World};
+use ccc::demo::scripted::{Effect, Moment, Row};
 use supervision::agent::Role;
 use supervision::core::{Input, LineFact, ProcId};
-use ccc::demo::scripted::{Effect, Moment, Row};
 
 /// A killed process and its descendants are gone within this time, in milliseconds; shorter than the grace period.
 const SWEPT_WITHIN_MS: u64 = 2_000;

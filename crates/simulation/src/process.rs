@@ -1,8 +1,8 @@
 use serde_json::value::RawValue;
 
+use ccc::demo::scripted::ScriptedAgent;
 use supervision::agent::{AgentKind, Role};
 use supervision::core::{ExitFact, LineFact, TokenId};
-use ccc::demo::scripted::ScriptedAgent;
 use supervision::stream::{Frame, FrameDecoder, LineLimit, parse_envelope};
 
 /// The line limit of a simulated night: small, so that long lines are cheap.

@@ -5,9 +5,9 @@
 
 use super::dice::Dice;
 use super::rates::Rates;
+use ccc::demo::scripted::{ApiError, CliVersion, Limit, LimitWarning, Retry, Step};
 use supervision::core::pool;
 use supervision::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
-use ccc::demo::scripted::{ApiError, CliVersion, Limit, LimitWarning, Retry, Step};
 
 /// The pauses of the CLI's own retries, in milliseconds (facts §8).
 const RETRY_PAUSES_MS: [u64; 10] = [500, 1_000, 2_000, 4_000, 9_000, 18_000, 35_000, 35_000, 35_000, 33_000];

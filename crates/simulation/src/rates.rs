@@ -1,9 +1,9 @@
 //! What the seed draws before the night begins: how often what goes wrong, which CLI it is, and the run's settings.
 
 use super::dice::Dice;
+use ccc::demo::scripted::CliVersion;
 use supervision::agent::AgentKind;
 use supervision::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
-use ccc::demo::scripted::CliVersion;
 
 /// How often things go wrong, per [`OCCASIONS`](super::dice::OCCASIONS).
 #[derive(Debug, Clone, Default)]

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use super::dice::Dice;
-use supervision::core::TokenId;
 use ccc::demo::scripted::{ApiError, CliVersion};
+use supervision::core::TokenId;
 
 /// Sets these dice apart from the night's own.
 const DICE: u64 = 0x7265_6a65_6374;

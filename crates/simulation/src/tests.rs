@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use super::laws::{Broken, Law, Laws};
 use super::process::Process;
 use super::world::{Event, World};
-use super::{Night, SharedTrace, Simulator, guarded, is_long, watched};
+use super::{Scenario, SharedTrace, Simulator, guarded, is_long, watched};
+use ccc::journal::Redactor;
 use supervision::agent::TurnKind;
 use supervision::core::{Action, CheckId, Decision, Finish, Input, Note, Outcome, ProcId, Send, Tick, TurnId};
-use ccc::journal::Redactor;
 
 /// How many seeds are looked through.
 const SEEDS: u64 = 500;
@@ -81,9 +81,9 @@ fn a_long_night_has_work_for_eight_hours_of_virtual_time() {
         .filter(|&seed| is_long(seed))
         .map(|seed| Simulator::new().simulate(seed).unwrap_or_else(|broken| panic!("{broken}")));
     // Any other end may come sooner; and a turn that is rejected is not worked on.
-    let whole = |night: &Night| night.faults.of("rejected request tried again") == 0;
+    let whole = |night: &Scenario| night.faults.of("rejected request tried again") == 0;
     let completed = nights.filter(|night| night.outcome == Some(Outcome::Completed) && whole(night));
-    let completed: Vec<Night> = completed.collect();
+    let completed: Vec<Scenario> = completed.collect();
     assert!(completed.len() >= 2, "{completed:?}");
     for night in completed {
         assert!(night.virtual_ms >= EIGHT_HOURS_MS, "the work of seed {} is done too soon: {night:?}", night.seed);

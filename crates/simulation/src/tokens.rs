@@ -7,8 +7,8 @@ use super::laws::{Broken, Law};
 use super::provider::Answer;
 use super::rejections::Request;
 use super::world::{Event, World};
-use supervision::core::{Input, LimitQuestion, OperatorInput, ProcId, TokenId};
 use ccc::demo::scripted::Step;
+use supervision::core::{Input, LimitQuestion, OperatorInput, ProcId, TokenId};
 
 /// By which an OAuth token is given to a process.
 const OAUTH_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";

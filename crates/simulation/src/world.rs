@@ -15,13 +15,13 @@ use super::rates::{Cli, Every, Rates, plan};
 use super::rejections::Rejections;
 use super::script::{mended, script};
 use super::trace::Trace;
-use super::{Night, is_long};
+use super::{Scenario, is_long};
+use ccc::demo::scripted::{Script, Signalled, Transcript};
+use ccc::journal::{JournalInput, Redactor};
 use supervision::core::{
     Action, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LimitChoice, LineFact, MeasureId,
     OperatorInput, Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
 };
-use ccc::demo::scripted::{Script, Signalled, Transcript};
-use ccc::journal::{JournalInput, Redactor};
 
 /// Wall clock at the beginning of every night, unix milliseconds.
 const EPOCH_UNIX_MS: i64 = 1_795_000_000_000;
@@ -225,11 +225,11 @@ impl World {
         })
     }
 
-    pub(super) fn play(mut self) -> Result<Night, Broken> {
+    pub(super) fn play(mut self) -> Result<Scenario, Broken> {
         self.night()?;
         let (outcome, reason) =
             self.finish.map_or((None, String::new()), |finish| (Some(finish.outcome), finish.reason));
-        Ok(Night {
+        Ok(Scenario {
             seed: self.seed,
             outcome,
             reason,

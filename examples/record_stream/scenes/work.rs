@@ -211,7 +211,7 @@ pub(super) fn waits() -> Vec<Scene> {
             vec![Say("ask me"), Until("control_request", "elicitation"), CancelForm, Over],
         )
         .file("mcp.json", FORMS)
-        .file("forms.sh", include_str!("../../../tests/it/night/forms.sh"))
+        .file("forms.sh", include_str!("../../../tests/it/whole_runs/forms.sh"))
         .args(&["--mcp-config", "mcp.json", "--strict-mcp-config"])
         .args(&DO_ALL),
     ]

@@ -5,7 +5,7 @@ mod names;
 mod placeholder;
 mod scrub;
 
-use crate::core::command::{CommandInput, CommandPlan};
+use crate::core::supervised::{CommandInput, CommandPlan};
 use crate::core::{Finish, Input, Plan};
 use crate::journal::RunSummary;
 

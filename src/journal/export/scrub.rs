@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::placeholder::{Placeholders, UUID_BYTES, begins_with_uuid, shape, stands_for_a_uuid};
 use crate::agent::{AgentKind, Vocabulary};
-use crate::core::command::{BeatPlan, BeatReading, CommandInput, CommandOperator, CommandPlan};
+use crate::core::supervised::{BeatPlan, BeatReading, CommandInput, CommandOperator, CommandPlan};
 use crate::core::{
     COMPLETED_MARKER, CheckEnd, CheckPlan, CheckResult, CriticPlan, ExitFact, Finish, Input, LINE_ENDS, LineFact,
     NEEDS_USER_MARKER, NUMBER_WORDS, OperatorInput, Plan, SessionStart, TIME_UNITS, TokenFact, TokenId, TreeFact,

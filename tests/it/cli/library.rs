@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use ccc::cli::command::supervise::{Prepared, SuperviseArgs, prepare};
+use ccc::cli::subcommand::run::{Prepared, RunArgs, prepare};
 use ccc::cli::{Cli, Context, Printer, Stdin, run};
 use ccc::config::{Dirs, Env};
 use ccc::tokens::CredentialKind;
@@ -50,7 +50,7 @@ fn prepared(sandbox: &Sandbox, args: &[&str], vars: &[(&str, &str)], stdin: &[u8
     sandbox.script("bin/claude", "echo '2.1.329 (Claude Code)'");
     let (context, _, _) = context(sandbox, vars, stdin.to_vec());
     let line = ["ccc", "--supervisor"].iter().chain(args);
-    let args: SuperviseArgs = Cli::try_parse_from(line).expect("arguments").supervise;
+    let args: RunArgs = Cli::try_parse_from(line).expect("arguments").run;
     prepare(&args, &context).expect("a run can begin")
 }
 

@@ -57,8 +57,8 @@ fn unattended_and_not_agreed_to_nothing_is_run_and_the_command_to_type_is_named(
     for word in ["agent.path", "agent.args", "checks", "tokens", "critic.allow", ".ccc.json", "agree: ccc trust\n"] {
         assert!(run.contains(word), "no {word}: {run}");
     }
-    let care = seen(&sandbox, &["supervise", "--provider", "anthropic", "--", "true"]);
-    assert!(care.starts_with("exit code 2\n") && care.contains("tokens of .ccc.json"), "{care}");
+    let supervise = seen(&sandbox, &["supervise", "--provider", "anthropic", "--", "true"]);
+    assert!(supervise.starts_with("exit code 2\n") && supervise.contains("tokens of .ccc.json"), "{supervise}");
     assert!(seen(&sandbox, &["supervise", "--no-tokens", "--", "true"]).starts_with("exit code 0\n"));
     assert_eq!(marks(&sandbox), Vec::<String>::new());
 }
@@ -252,8 +252,8 @@ fn a_base_url_in_the_projects_settings_of_the_agent_needs_agreement() {
     let run = seen(&sandbox, RUN);
     assert!(run.starts_with("exit code 2\n"), "{run}");
     assert!(run.contains("you have not agreed to env.ANTHROPIC_BASE_URL of .claude/settings.json\n"), "{run}");
-    let care = seen(&sandbox, &["supervise", "--provider", "anthropic", "--", "true"]);
-    assert!(care.starts_with("exit code 2\n"), "{care}");
+    let supervise = seen(&sandbox, &["supervise", "--provider", "anthropic", "--", "true"]);
+    assert!(supervise.starts_with("exit code 2\n"), "{supervise}");
     assert!(seen(&sandbox, &["doctor"]).contains("fail  trust: "));
     assert!(!sandbox.path("started").exists());
     let run = seen(&sandbox, &[RUN, &["--", "--setting-sources", "user"]].concat());

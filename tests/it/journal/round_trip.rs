@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use ccc::core::command::{CommandAction, CommandInput};
+use ccc::core::supervised::{CommandAction, CommandInput};
 use ccc::core::{Action, Input, Show, Tick};
 use ccc::journal::{EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, RunDir, input_kind};
 use proptest::prelude::*;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ccc::agent::{AgentKind, Role, TurnKind};
-use ccc::core::command::{
+use ccc::core::supervised::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
 };
 use ccc::core::{
@@ -88,7 +88,7 @@ pub(super) fn command_plan() -> CommandPlan {
         rotate_at: 0.95,
         monitor_interval_ms: 60_000,
         heartbeat: None,
-        restart_on: ccc::core::command::RestartOn::Signal,
+        restart_on: ccc::core::supervised::RestartOn::Signal,
         restart_delay_ms: 5_000,
         max_restarts: 3,
         grace_ms: 3_000,

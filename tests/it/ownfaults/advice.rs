@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, forever, two_turns};
-use crate::care::tty::Tty;
-use crate::night::harness::{Ended, Running};
+use crate::supervise::tty::Tty;
+use crate::whole_runs::harness::{Ended, Running};
 
 /// Nobody listens there; the scripted agent asks nobody.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -189,7 +189,7 @@ fn spent(world: &World, args: &[&str]) -> String {
 }
 
 fn agent_args(world: &World) -> Value {
-    let journal = crate::night::harness::journal(&world.run_dir());
+    let journal = crate::whole_runs::harness::journal(&world.run_dir());
     let args = |entry: &Value| entry["in"]["operator"]["plan"]["agent_args"].as_array().cloned();
     json!(journal.iter().rev().find_map(args).expect("a plan was given"))
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World};
-use crate::night::harness::{Running, action, journal};
+use crate::whole_runs::harness::{Running, action, journal};
 
 /// What the failing check says.
 const FLAW: &str = "the-flaw-of-the-check";
@@ -43,7 +43,7 @@ fn kill_at(world: &World, running: Running<'_>, entries: usize) -> bool {
         if written > entries {
             break;
         }
-        if !crate::night::harness::is_alive(running.pid()) {
+        if !crate::whole_runs::harness::is_alive(running.pid()) {
             running.wait().assert_code(0);
             return true;
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, acts, forever, is_line_with, two_turns};
-use crate::night::harness::{Ended, Running, action, input, look_until};
+use crate::whole_runs::harness::{Ended, Running, action, input, look_until};
 
 /// Resumes the killed run with the plain script, and asserts that it ends as if nothing had been.
 fn goes_on<'w>(world: &'w World, script: &Value) -> Ended<'w> {

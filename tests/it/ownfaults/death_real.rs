@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::world::{FEEDBACK, TASK, acts};
-use crate::night::harness::{BRIEF, Ended, Ground, Running, approval, bash, is_alive, journal, look_until, send};
 use crate::real_cli::RealCli;
 use crate::scripted_api::{Message, Reply, Rule, Script, ScriptedApi, Times, When};
+use crate::whole_runs::harness::{BRIEF, Ended, Ground, Running, approval, bash, is_alive, journal, look_until, send};
 
 /// A text that takes longer than any test.
 fn endless() -> Reply {
@@ -206,7 +206,7 @@ on_both! {
 /// A process that a real CLI has left is ended by the resumed run even when it has nothing of a terminal.
 #[test]
 fn the_sweep_is_what_ends_the_tools_of_a_killed_run() {
-    let Some(cli) = crate::night::harness::cli("current") else { return };
+    let Some(cli) = crate::whole_runs::harness::cli("current") else { return };
     with(&cli, vec![once(agent(), bash("setsid sleep 600 & echo $! > grandchild; sleep 601"))], |night| {
         let running = night.start();
         let file = night.ground.project().join("grandchild");

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::world::{TASK, World};
-use crate::night::harness::{Ended, Running};
+use crate::whole_runs::harness::{Ended, Running};
 
 /// A run that writes some 200 KiB of journal.
 fn wordy() -> Value {

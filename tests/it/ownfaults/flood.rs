@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, acts, forever, two_turns};
-use crate::night::harness::{Ground, Running, input, journal, look_until};
+use crate::whole_runs::harness::{Ground, Running, input, journal, look_until};
 
 /// The most memory that ccc has had, in KiB, while a critic of it is held.
 fn peak_kib(pid: u32) -> u64 {

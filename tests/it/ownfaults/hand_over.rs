@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::world::{World, forever, two_turns};
-use crate::care::tty::Tty;
-use crate::night::harness::look_until;
+use crate::supervise::tty::Tty;
+use crate::whole_runs::harness::look_until;
 
 /// A shell that notes the terminal's modes before and after this line, and the code it ends with. It restores nothing.
 fn between(world: &World, line: &str) -> Tty {

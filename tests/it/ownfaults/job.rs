@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::world::{World, forever, two_turns};
-use crate::care::tty::Tty;
-use crate::night::harness::look_until;
+use crate::supervise::tty::Tty;
+use crate::whole_runs::harness::look_until;
 
 /// A shell with job control on a terminal, in the project.
 fn shell(world: &World) -> Tty {

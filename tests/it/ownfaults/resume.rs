@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, forever, two_turns};
-use crate::night::harness::{Ended, Running, send};
+use crate::whole_runs::harness::{Ended, Running, send};
 
 /// Asserts a refusal with a hint.
 #[track_caller]
@@ -159,7 +159,7 @@ fn a_run_goes_on_in_its_own_directory() {
     assert!(ended.stderr.contains(&format!("going on in {}", project.display())), "{}", ended.stderr);
     let journal = ended.journal();
     let spawned: Vec<&Value> =
-        journal.iter().filter_map(|entry| crate::night::harness::action(entry, "spawn")).collect();
+        journal.iter().filter_map(|entry| crate::whole_runs::harness::action(entry, "spawn")).collect();
     assert!(spawned.iter().all(|spawn| spawn["launch"]["cwd"].as_str() == project.to_str()), "{spawned:#?}");
     world.assert_said_once(&[TASK, FEEDBACK]);
 }
@@ -323,7 +323,7 @@ fn a_run_does_not_go_on_with_a_mark_in_the_place_of_a_secret_among_the_agents_ar
     let mut held = two_turns();
     held["agent"][0] = json!([{"say": "I begin."}, forever()]);
     let note = "echo \"$*\" | tr '\\n' ' ' >> \"$home/started\"; echo >> \"$home/started\"";
-    let world = World::with_prelude(crate::night::harness::Ground::without_git(), &held, note);
+    let world = World::with_prelude(crate::whole_runs::harness::Ground::without_git(), &held, note);
     let mut running = world.start(&[&["--"], &given[..]].concat());
     running.until("text", |event| event["type"] == "text");
     world.kill(running);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::night::harness::{Ground, look_until};
+use crate::whole_runs::harness::{Ground, look_until};
 
 fn wordy() -> Value {
     let steps: Vec<Value> = (0..60).map(|n| json!({"say": format!("{n} {}", "so it is ".repeat(300))})).collect();

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::world::{FEEDBACK, TASK, World};
-use crate::night::harness::{Ground, Running};
 use crate::real_cli::CleanHome;
+use crate::whole_runs::harness::{Ground, Running};
 
 const BEARER: &str = "made-up-bearer-token-of-the-tests-0123456789";
 const OAUTH: &str = "sk-ant-oat01-made-up-oauth-token-of-the-tests";

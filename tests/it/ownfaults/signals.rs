@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, forever, two_turns};
-use crate::night::harness::{Running, input, is_alive, journal, look_until, send};
+use crate::whole_runs::harness::{Running, input, is_alive, journal, look_until, send};
 
 /// A run held at one point, and how to see that it is there.
 struct Held {

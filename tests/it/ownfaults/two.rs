@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::world::{FEEDBACK, TASK, World, two_turns};
-use crate::night::harness::Running;
+use crate::whole_runs::harness::Running;
 
 const SESSION: &str = "3f2b8c1e-0000-4000-8000-000000000001";
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::night::harness::{Ended, Ground, Running, action, input, journal, look_until, text};
+use crate::whole_runs::harness::{Ended, Ground, Running, action, input, journal, look_until, text};
 
 /// What the user wants of the agent, told from all that ccc says.
 pub(super) const TASK: &str = "Build the thing that was asked for.";

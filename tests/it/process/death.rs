@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use ccc::process::{reap_orphans, spawn, sweep_run};
 
-use super::observer::{Fifo, PTY, alone, ears, run_id, shell};
+use super::observer::{Fifo, PTY, alone, reader, run_id, shell};
 
 const PART: &str = "CCC_TEST_PART";
 
@@ -27,7 +27,7 @@ fn our_death_hangs_the_child_up_and_ends_its_stdin() {
             "trap hup=yes HUP; echo ready >{fifo}; while read -r line; do :; done; eof=yes
              while [ -z \"$hup\" ]; do sleep 0.02; done; echo eof=$eof hup=$hup >{fifo}"
         );
-        let _child = spawn(&shell(&script, PTY), ears().0).unwrap();
+        let _child = spawn(&shell(&script, PTY), reader().0).unwrap();
         loop {
             std::thread::park();
         }

@@ -49,20 +49,20 @@ impl ChildSink for Sink {
 }
 
 /// What a child said, in order.
-pub(crate) struct Ears {
+pub(crate) struct OutputReader {
     heard: Receiver<Heard>,
     pub(crate) all: Vec<Heard>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
 }
 
-pub(crate) fn ears() -> (Sink, Ears) {
+pub(crate) fn reader() -> (Sink, OutputReader) {
     let (send, heard) = channel();
-    let ears = Ears { heard, all: Vec::new(), stdout: Vec::new(), stderr: Vec::new() };
-    (Sink(send), ears)
+    let reader = OutputReader { heard, all: Vec::new(), stdout: Vec::new(), stderr: Vec::new() };
+    (Sink(send), reader)
 }
 
-impl Ears {
+impl OutputReader {
     pub(crate) fn next(&mut self) -> Heard {
         let heard = self.heard.recv_timeout(DEADLINE).unwrap_or_else(|error| {
             panic!(

@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use ccc::process::{Child, Cookie, LeftRunning, Transport, reap_orphans, spawn, sweep_run};
 
-use super::observer::{Ears, Fifo, PTY, alive, alone, children, ears, number, run_id, shell, wait_gone, zombies};
+use super::observer::{
+    Fifo, OutputReader, PTY, alive, alone, children, number, reader, run_id, shell, wait_gone, zombies,
+};
 
 /// Every way known to us in which a tool outlives the agent. Each says its pid as `name=pid`.
 const FORMS: [(&str, &str); 7] = [
@@ -26,14 +28,14 @@ fn living(text: &str) -> Vec<&'static str> {
 }
 
 /// A child that has started one orphan-to-be of every form and waits for a line.
-fn with_orphans(transport: Transport, cookie: Cookie) -> (Child, Ears, String) {
-    let (sink, mut ears) = ears();
+fn with_orphans(transport: Transport, cookie: Cookie) -> (Child, OutputReader, String) {
+    let (sink, mut reader) = reader();
     let mut spec = shell(&format!("{}\necho all; read -r go; exit 3", every_form()), transport);
     spec.cookie = cookie;
     let child = spawn(&spec, sink).unwrap();
-    let text = ears.until("all\n");
+    let text = reader.until("all\n");
     assert_eq!(living(&text).len(), FORMS.len());
-    (child, ears, text)
+    (child, reader, text)
 }
 
 fn cookie(name: &str) -> Cookie {
@@ -44,9 +46,9 @@ fn cookie(name: &str) -> Cookie {
 fn an_exit_leaves_no_orphan_of_any_form_and_no_zombie() {
     let _turn = alone();
     for transport in [PTY, Transport::Pipe] {
-        let (child, mut ears, text) = with_orphans(transport, cookie("forms"));
+        let (child, mut reader, text) = with_orphans(transport, cookie("forms"));
         child.close_stdin();
-        let exit = ears.exit();
+        let exit = reader.exit();
         assert_eq!(living(&text), Vec::<&str>::new());
         assert_eq!(exit.code, Some(3));
         assert_eq!(exit.leaked, 0);
@@ -59,9 +61,9 @@ fn an_exit_leaves_no_orphan_of_any_form_and_no_zombie() {
 #[test]
 fn a_crash_leaves_no_orphan_either() {
     let _turn = alone();
-    let (child, mut ears, text) = with_orphans(PTY, cookie("crash"));
+    let (child, mut reader, text) = with_orphans(PTY, cookie("crash"));
     child.signal(ccc::process::Signal::Kill);
-    assert_eq!(ears.exit().signal, Some(9));
+    assert_eq!(reader.exit().signal, Some(9));
     assert_eq!(living(&text), Vec::<&str>::new());
     assert_eq!(zombies(), Vec::<u32>::new());
 }
@@ -99,9 +101,9 @@ fn an_agent_that_ends_first_does_not_take_the_critics_tools_along() {
 /// A child beside an older one, with a tool in a session of its own and without cookie or descriptor. It ends by itself while the older one
 /// lives on. Returns whether the tool outlived it, and whether it outlived the older one.
 fn tool_of_the_younger(last_word: &str) -> (bool, bool) {
-    let (older_sink, mut older_ears) = ears();
+    let (older_sink, mut older_ears) = reader();
     let older = spawn(&shell("read -r go", PTY), older_sink).unwrap();
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let (fifo, end) = (Fifo::new(), Fifo::new());
     let script = format!(
         "env -i /usr/bin/setsid /bin/sh -c 'echo $$ >{0}; exec /bin/sleep 1000' </dev/null >/dev/null 2>&1 &
@@ -112,10 +114,10 @@ fn tool_of_the_younger(last_word: &str) -> (bool, bool) {
     let _younger = spawn(&shell(&script, PTY), sink).unwrap();
     let pid: u32 = fifo.line().parse().unwrap();
     if last_word.starts_with("echo") {
-        ears.until("\n");
+        reader.until("\n");
     }
     std::fs::write(&end.path, "go\n").unwrap();
-    ears.exit();
+    reader.exit();
     let outlived = alive(pid);
     older.close_stdin();
     older_ears.exit();
@@ -142,12 +144,12 @@ fn a_chain_of_forks_in_one_session_does_not_escape() {
     let link = dir.path().join("link");
     // Each link starts the next and ends; the last one stops by itself should all else fail.
     std::fs::write(&link, "[ $1 -gt 20000 ] || sh $0 $(($1 + 1)) &\n").unwrap();
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let script = format!("trap '' HUP; sh {} 0 & echo started; read -r go", link.display());
     let child = spawn(&shell(&script, PTY), sink).unwrap();
-    ears.until("started");
+    reader.until("started");
     child.close_stdin();
-    let exit = ears.exit();
+    let exit = reader.exit();
     assert_eq!(exit.leaked, 0);
     assert_eq!(children(), Vec::<u32>::new());
 }
@@ -163,10 +165,10 @@ fn statuses_of_registered_and_plain_children_are_never_stolen() {
             }
         });
         for code in 0..20 {
-            let (sink, mut ears) = ears();
+            let (sink, mut reader) = reader();
             let _child = spawn(&shell(&format!("exit {code}"), Transport::Pipe), sink).unwrap();
             let plain = Command::new("/bin/sh").args(["-c", &format!("exit {code}")]).status();
-            assert_eq!(ears.exit().code, Some(code));
+            assert_eq!(reader.exit().code, Some(code));
             assert_eq!(plain.unwrap().code(), Some(code));
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -180,10 +182,10 @@ fn an_orphan_that_ends_by_itself_is_reaped_at_its_signal() {
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
         let mut died = signal(SignalKind::child()).unwrap();
-        let (sink, mut ears) = ears();
+        let (sink, mut reader) = reader();
         let script = "(setsid sh -c 'read -r go <&3; exit 9' &) 3<&0; echo ready; exec sleep 1000";
         let child = spawn(&shell(script, PTY), sink).unwrap();
-        ears.until("ready");
+        reader.until("ready");
         child.write(b"go\n".to_vec()).unwrap();
         let reaped = tokio::time::timeout(super::observer::DEADLINE, async {
             loop {
@@ -198,7 +200,7 @@ fn an_orphan_that_ends_by_itself_is_reaped_at_its_signal() {
         assert_eq!(zombies(), Vec::<u32>::new());
         assert!(alive(child.pid()));
         child.kill_tree();
-        assert_eq!(ears.exit().signal, Some(9));
+        assert_eq!(reader.exit().signal, Some(9));
     });
 }
 
@@ -235,11 +237,11 @@ fn a_dead_runs_remains_are_swept_and_nobody_elses() {
     first_line(&mut bystander);
     let bystander = bystander.id();
     // A living child of ours has the dead run's id, as after `ccc resume`.
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let mut spec = shell("setsid sleep 1000 & echo tool=$!; read -r go", PTY);
     spec.cookie.run_id = dead.clone();
     let resumed = spawn(&spec, sink).unwrap();
-    let tool = number(&ears.until("\n"), "tool");
+    let tool = number(&reader.until("\n"), "tool");
 
     let swept = sweep_run(&dead);
 
@@ -253,7 +255,7 @@ fn a_dead_runs_remains_are_swept_and_nobody_elses() {
     assert_eq!(sweep_run(&other).killed, 1);
     wait_gone(bystander);
     resumed.close_stdin();
-    ears.exit();
+    reader.exit();
     assert!(!alive(tool));
     assert_eq!(zombies(), Vec::<u32>::new());
 }
@@ -270,9 +272,9 @@ fn what_a_child_left_running_is_told_by_whether_it_wrote() {
         out.display(),
         after.display()
     );
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let child = spawn(&shell(&script, PTY), sink).unwrap();
-    ears.until("all\n");
+    reader.until("all\n");
     let names = |list: &[String]| {
         list.iter().filter_map(|told| Some(told.split_once(" (pid ")?.0.to_owned())).collect::<Vec<_>>()
     };
@@ -296,6 +298,6 @@ fn what_a_child_left_running_is_told_by_whether_it_wrote() {
     let (wrote, idle) = below.left_running().written_since(&first);
     assert_eq!((names(&wrote), names(&idle)), (vec!["sh".to_owned()], vec!["sleep".to_owned()]));
     child.kill_tree();
-    ears.exit();
+    reader.exit();
     assert!(below.left_running().is_empty(), "nothing is left of a child that is gone");
 }

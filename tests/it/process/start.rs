@@ -3,15 +3,15 @@
 use ccc::process::{Ptys, SpawnError, Transport, spawn, spawn_on, spawn_or_pipe};
 use portable_pty::{PtyPair, PtySize};
 
-use super::observer::{PTY, alone, ears, shell};
+use super::observer::{PTY, alone, reader, shell};
 
 /// What the script says on stdout until its end.
 fn said(script: &str, transport: Transport) -> String {
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let _child = spawn(&shell(script, transport), sink).unwrap();
-    let exit = ears.exit();
-    assert_eq!(exit.code, Some(0), "{:?}", String::from_utf8_lossy(&ears.stderr));
-    ears.text()
+    let exit = reader.exit();
+    assert_eq!(exit.code, Some(0), "{:?}", String::from_utf8_lossy(&reader.stderr));
+    reader.text()
 }
 
 #[test]
@@ -52,16 +52,16 @@ fn the_terminal_is_raw_and_has_the_size_that_was_asked_for() {
 #[test]
 fn stdin_and_stderr_are_pipes_of_their_own() {
     let _turn = alone();
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let script = "tty; for n in 0 2; do readlink /proc/$$/fd/$n; done; echo oops >&2";
     let _child = spawn(&shell(script, PTY), sink).unwrap();
-    ears.exit();
-    let text = ears.text();
+    reader.exit();
+    let text = reader.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "not a tty");
     assert!(lines[1].starts_with("pipe:") && lines[2].starts_with("pipe:"), "{text}");
     assert_ne!(lines[1], lines[2]);
-    assert_eq!(ears.stderr, b"oops\n");
+    assert_eq!(reader.stderr, b"oops\n");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_child_inherits_three_descriptors_and_no_more() {
     // A descriptor without close-on-exec, such as a careless parent of ours leaves open.
     let file = std::fs::File::open("/dev/null").unwrap();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
-    let (sink, mut first) = ears();
+    let (sink, mut first) = reader();
     let holder = spawn(&shell("read -r wait", PTY), sink).unwrap();
     for transport in [PTY, Transport::Pipe] {
         // The shell's own glob opens one descriptor while it reads the directory, hence the builtin test on each number.
@@ -92,10 +92,10 @@ fn the_environment_is_what_was_given_and_the_cookies() {
     spec.args = vec![];
     spec.env.push(("ONE".into(), "a b".into()));
     spec.env.push(("CCC_ATTEMPT".into(), "99".into()));
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let _child = spawn(&spec, sink).unwrap();
-    ears.exit();
-    let text = ears.text();
+    reader.exit();
+    let text = reader.text();
     let mut names: Vec<&str> = text.lines().filter_map(|l| l.split_once('=')).map(|(n, _)| n).collect();
     names.sort_unstable();
     assert_eq!(names, ["CCC_ATTEMPT", "CCC_RUN_ID", "CCC_SPAWN", "ONE", "PATH"]);
@@ -117,10 +117,10 @@ fn a_program_is_looked_up_in_the_childs_path() {
     spec.args = vec![];
     spec.cwd = std::fs::canonicalize(dir.path()).unwrap();
     spec.env = vec![("PATH".into(), dir.path().into())];
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let _child = spawn(&spec, sink).unwrap();
-    ears.exit();
-    assert_eq!(ears.text().trim(), spec.cwd.to_str().unwrap());
+    reader.exit();
+    assert_eq!(reader.text().trim(), spec.cwd.to_str().unwrap());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn each_reason_not_to_start_has_its_error() {
     let error = |change: &dyn Fn(&mut ccc::process::ChildSpec)| {
         let mut spec = shell("true", PTY);
         change(&mut spec);
-        spawn(&spec, ears().0).map(drop).unwrap_err()
+        spawn(&spec, reader().0).map(drop).unwrap_err()
     };
     assert_eq!(
         error(&|spec| spec.program = "/no/such/program".into()),
@@ -168,12 +168,12 @@ fn without_a_pty_a_pipe_is_used_and_it_is_said() {
     let _turn = alone();
     let spec = shell("tty <&1; exit 7", PTY);
     let no_pty = SpawnError::NoPty { reason: "all PTYs are taken".into() };
-    assert_eq!(spawn_on(&spec, ears().0, &NoPtys).map(drop), Err(no_pty.clone()));
-    let (sink, mut ears) = ears();
+    assert_eq!(spawn_on(&spec, reader().0, &NoPtys).map(drop), Err(no_pty.clone()));
+    let (sink, mut reader) = reader();
     let (_child, why) = spawn_or_pipe(&spec, sink, &NoPtys).unwrap();
     assert_eq!(why, Some(no_pty));
-    assert_eq!(ears.exit().code, Some(7));
-    assert_eq!(ears.text(), "not a tty\n");
+    assert_eq!(reader.exit().code, Some(7));
+    assert_eq!(reader.text(), "not a tty\n");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use ccc::process::{ChildSink, Exit, StdinError, Transport, spawn};
 
-use super::observer::{DEADLINE, Heard, PTY, alone, ears, shell};
+use super::observer::{DEADLINE, Heard, PTY, alone, reader, shell};
 
 /// One line of more than 10 MB in which every place is different.
 const LONG_LINE: &str = "seq 1 1600000 | tr '\\n' ' '; echo";
@@ -22,28 +22,28 @@ fn a_line_of_ten_megabytes_arrives_intact() {
     let expected = long_line();
     assert!(expected.len() > 10 * 1024 * 1024);
     for transport in [PTY, Transport::Pipe] {
-        let (sink, mut ears) = ears();
+        let (sink, mut reader) = reader();
         let _child = spawn(&shell(LONG_LINE, transport), sink).unwrap();
-        assert_eq!(ears.exit().code, Some(0));
-        assert_eq!(ears.stdout.len(), expected.len());
-        assert!(ears.stdout == expected.as_bytes(), "same length, other bytes, on {transport:?}");
+        assert_eq!(reader.exit().code, Some(0));
+        assert_eq!(reader.stdout.len(), expected.len());
+        assert!(reader.stdout == expected.as_bytes(), "same length, other bytes, on {transport:?}");
     }
 }
 
 #[test]
 fn the_end_of_stdout_comes_after_its_last_byte_and_the_exit_last_of_all() {
     let _turn = alone();
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let script = "seq 1 20000; seq 1 2000 >&2; (sleep 1000 &); exit 3";
     let _child = spawn(&shell(script, PTY), sink).unwrap();
-    ears.exit();
-    let closed: Vec<usize> = (0..ears.all.len()).filter(|at| ears.all[*at] == Heard::StdoutClosed).collect();
-    let last = ears.all.iter().rposition(|heard| matches!(heard, Heard::Stdout(_))).unwrap();
+    reader.exit();
+    let closed: Vec<usize> = (0..reader.all.len()).filter(|at| reader.all[*at] == Heard::StdoutClosed).collect();
+    let last = reader.all.iter().rposition(|heard| matches!(heard, Heard::Stdout(_))).unwrap();
     assert_eq!(closed.len(), 1);
     assert!(last < closed[0]);
-    assert!(matches!(ears.all.last(), Some(Heard::Exited(_))));
-    assert!(ears.text().ends_with("\n20000\n"));
-    assert!(ears.stderr.ends_with(b"\n2000\n"));
+    assert!(matches!(reader.all.last(), Some(Heard::Exited(_))));
+    assert!(reader.text().ends_with("\n20000\n"));
+    assert!(reader.stderr.ends_with(b"\n2000\n"));
 }
 
 /// A sink whose stdout waits until the test lets it go on.
@@ -92,14 +92,14 @@ fn a_slow_sink_loses_nothing() {
 #[test]
 fn somebody_who_holds_the_terminal_open_after_the_end_is_not_waited_for() {
     let _turn = alone();
-    let (sink, mut ears) = ears();
+    let (sink, mut reader) = reader();
     let child = spawn(&shell("tty <&1; read -r go; echo last words", PTY), sink).unwrap();
-    let name = ears.until("\n");
+    let name = reader.until("\n");
     // Held by us, whom no sweep kills.
     let held = std::fs::OpenOptions::new().write(true).open(name.trim()).unwrap();
     child.write(b"go\n".to_vec()).unwrap();
-    let exit = ears.exit();
+    let exit = reader.exit();
     assert_eq!((exit.code, exit.swept, exit.leaked), (Some(0), 0, 0));
-    assert!(ears.text().ends_with("last words\n"));
+    assert!(reader.text().ends_with("last words\n"));
     drop(held);
 }

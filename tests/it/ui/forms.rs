@@ -6,12 +6,12 @@ use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::night::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, pieces, plan, text_of};
+use super::whole_run::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, outputs, plan, text_of};
 
 #[test]
 fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
-    let pieces = pieces(Form::Text, Style::PIPED);
-    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
+    let outputs = outputs(Form::Text, Style::PIPED);
+    assert_snapshot!(text_of(&outputs, Stream::Err), @r#"
     Supervisor mode enabled
       run        20261120-ab12
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
@@ -74,11 +74,11 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       talk to it cd "/home/me/my work" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001
       why        ccc explain 20261120-ab12
     "#);
-    assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
+    assert_snapshot!(text_of(&outputs, Stream::Out), @r#"
     Done: `sum` and `product` are right,
     and tested.
     "#);
-    for piece in &pieces[1..=night().len()] {
+    for piece in &outputs[1..=night().len()] {
         let mut lines = piece.text.lines();
         let first = lines.next().unwrap_or("00:00:00 ");
         assert!(
@@ -91,8 +91,8 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
 #[test]
 fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     let style = Style { colour: false, live: true, columns: 60 };
-    let pieces = pieces(Form::Text, style);
-    let shown = text_of(&pieces, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
+    let outputs = outputs(Form::Text, style);
+    let shown = text_of(&outputs, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
     assert_snapshot!(shown, @r#"
     Supervisor mode enabled
       run        20261120-ab12
@@ -211,21 +211,21 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
 
 #[test]
 fn json_is_one_object_with_exactly_the_promised_fields() {
-    let plain = pieces(Form::Text, Style::PIPED);
-    let pieces = pieces(Form::Json, Style::PIPED);
-    assert_eq!(text_of(&pieces, Stream::Err), text_of(&plain, Stream::Err), "the talk is that of the form for people");
-    assert_snapshot!(text_of(&pieces, Stream::Out), @r#"
+    let plain = outputs(Form::Text, Style::PIPED);
+    let outputs = outputs(Form::Json, Style::PIPED);
+    assert_eq!(text_of(&outputs, Stream::Err), text_of(&plain, Stream::Err), "the talk is that of the form for people");
+    assert_snapshot!(text_of(&outputs, Stream::Out), @r#"
     {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
 }
 
 #[test]
 fn stream_json_is_one_object_per_event_between_header_and_result() {
-    let pieces = pieces(Form::StreamJson, Style::PIPED);
-    let talk = text_of(&pieces, Stream::Err);
+    let outputs = outputs(Form::StreamJson, Style::PIPED);
+    let talk = text_of(&outputs, Stream::Err);
     assert!(talk.starts_with("Supervisor mode enabled\n"), "the bounds in force are said: {talk}");
     assert_eq!(talk.lines().count(), 11, "and nothing but them: {talk}");
-    let text = text_of(&pieces, Stream::Out);
+    let text = text_of(&outputs, Stream::Out);
     assert_snapshot!(text, @r#"
     {"v":1,"type":"run","t_ms":0,"unix_ms":1795198017000,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"until_unix_ms":null,"max_wait_ms":null,"max_cost_usd":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}
     {"v":1,"type":"phase","t_ms":0,"unix_ms":1795198017000,"phase":"starting","detail":"","iteration":0}
@@ -294,9 +294,9 @@ fn what_is_unknown_is_null_and_never_zero() {
     assert_eq!(object["resume"], Value::Null, "no session was begun");
 
     let mut plain = Printer::new(Form::Text, Style::PIPED);
-    let pieces = plain.finish(end, &ending(&finish, &plan()));
-    assert_eq!(text_of(&pieces, Stream::Out), "");
-    assert_snapshot!(text_of(&pieces, Stream::Err), @r#"
+    let outputs = plain.finish(end, &ending(&finish, &plan()));
+    assert_eq!(text_of(&outputs, Stream::Out), "");
+    assert_snapshot!(text_of(&outputs, Stream::Err), @r#"
     Failed: the critic agrees that the task is done
       iterations 3
       restarts   1
@@ -386,7 +386,7 @@ fn colours_are_used_on_a_colour_terminal_only() {
         Style::decide(false, None, Some("xterm"), None),
     ] {
         assert!(!plain.colour);
-        let all = text_of(&pieces(Form::Text, plain), Stream::Err);
+        let all = text_of(&outputs(Form::Text, plain), Stream::Err);
         assert!(!all.contains("\x1b[") || plain.live);
         assert!(!all.replace("\r\x1b[J", "").contains('\x1b'), "{all:?}");
     }
@@ -399,12 +399,12 @@ fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
     let new: String = (1..=160).map(|n| format!("line {n}\n")).collect();
     let style = Style { colour: false, live: true, columns: 80 };
     let mut printer = Printer::new(Form::Text, style);
-    let shown = printer.render(Tick::ZERO, &super::night::edit("a.txt", "", &new)).text;
+    let shown = printer.render(Tick::ZERO, &super::whole_run::edit("a.txt", "", &new)).text;
     assert!(shown.contains("● Edit a.txt +160 -0\n"), "{shown}");
     assert!(shown.ends_with("    +line 40\n    … 120 more lines\n"), "{shown}");
 
     let old: String = (1..=3_000).map(|n| format!("old {n}\n")).collect();
-    let shown = printer.render(Tick::ZERO, &super::night::edit("b.txt", &old, &new)).text;
+    let shown = printer.render(Tick::ZERO, &super::whole_run::edit("b.txt", &old, &new)).text;
     assert!(shown.contains("● Edit b.txt +160 -3000\n"), "{shown}");
     assert!(shown.contains("too big to compare"), "{shown}");
 }
@@ -412,7 +412,7 @@ fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
 #[test]
 fn a_huge_text_is_bounded_on_a_terminal_and_in_a_pipe() {
     let text = "word ".repeat(20) + "\n";
-    let show = super::night::said(ccc::agent::Role::Agent, &text.repeat(50_000));
+    let show = super::whole_run::said(ccc::agent::Role::Agent, &text.repeat(50_000));
     let live = Style { colour: false, live: true, columns: 80 };
     let on_terminal = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
     assert_eq!(on_terminal.lines().count(), 201);

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "helpers of tests are tests, but clippy does not see it")]
 
 mod forms;
-mod night;
 mod screen;
 mod terminal;
 mod trust;
+mod whole_run;

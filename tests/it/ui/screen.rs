@@ -4,7 +4,7 @@ use std::io::{PipeReader, PipeWriter, Read as _, pipe};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use ccc::ui::{ERASE, Limits, Piece, PieceKind, Screen, ScreenError, Stream};
+use ccc::ui::{ERASE, Limits, OutputKind, Screen, ScreenError, ScreenOutput, Stream};
 
 /// More than any of this takes; reached only by a bug.
 const LONG: Duration = Duration::from_secs(30);
@@ -34,12 +34,12 @@ fn read_all(mut reader: PipeReader) -> String {
     text
 }
 
-fn talk(text: &str) -> Piece {
-    Piece::talk(text.to_owned())
+fn talk(text: &str) -> ScreenOutput {
+    ScreenOutput::talk(text.to_owned())
 }
 
-fn data(text: &str) -> Piece {
-    Piece::data(text.to_owned())
+fn data(text: &str) -> ScreenOutput {
+    ScreenOutput::data(text.to_owned())
 }
 
 /// Waits until the writer has done all that was put so far: it works in order, so a mark on stderr comes last.
@@ -71,7 +71,7 @@ fn a_terminal_that_takes_nothing_costs_lines_that_are_counted_and_never_holds_up
     let ends = screen(limits);
     // Fills the pipe and then the queue; the put after it must not wait.
     ends.screen
-        .put(Piece { stream: Stream::Err, kind: PieceKind::Data, text: "x".repeat(2 * PIPE_BYTES) })
+        .put(ScreenOutput { stream: Stream::Err, kind: OutputKind::Data, text: "x".repeat(2 * PIPE_BYTES) })
         .expect("room");
     for n in 0..10 {
         let text = format!("{ERASE}lost {n}\nlost too\n");
@@ -81,7 +81,7 @@ fn a_terminal_that_takes_nothing_costs_lines_that_are_counted_and_never_holds_up
     let mut taken = vec![0; 2 * PIPE_BYTES];
     err.read_exact(&mut taken).expect("the first piece");
     ends.screen
-        .put(Piece { stream: Stream::Err, kind: PieceKind::Data, text: format!("{ERASE}after\n") })
+        .put(ScreenOutput { stream: Stream::Err, kind: OutputKind::Data, text: format!("{ERASE}after\n") })
         .expect("room");
     let flushed = ends.screen.finish(LONG);
     assert!(flushed.complete);

@@ -2,9 +2,9 @@
 
 use ccc::agent::{Role, TurnKind};
 use ccc::core::{Show, Tick};
-use ccc::ui::{Form, Piece, Printer, Stream, Style};
+use ccc::ui::{Form, Printer, ScreenOutput, Stream, Style};
 
-use super::night::{banner, ending, finish, night, phase, plan, said};
+use super::whole_run::{banner, ending, finish, night, phase, plan, said};
 
 const ROWS: u16 = 12;
 
@@ -16,8 +16,8 @@ struct Terminal {
 impl Terminal {
     fn new(columns: u16) -> Terminal {
         let mut terminal = Terminal::blank(columns);
-        let piece = terminal.printer.start(Tick::ZERO, &banner()).remove(0);
-        terminal.write(&piece);
+        let output = terminal.printer.start(Tick::ZERO, &banner()).remove(0);
+        terminal.write(&output);
         terminal
     }
 
@@ -27,18 +27,18 @@ impl Terminal {
     }
 
     /// Both streams end at the same terminal, which turns line ends into its own.
-    fn write(&mut self, piece: &Piece) {
-        self.parser.process(piece.text.replace('\n', "\r\n").as_bytes());
+    fn write(&mut self, output: &ScreenOutput) {
+        self.parser.process(output.text.replace('\n', "\r\n").as_bytes());
     }
 
     fn show(&mut self, ms: u64, show: &Show) {
-        let piece = self.printer.render(Tick::ZERO.plus_ms(ms), show);
-        self.write(&piece);
+        let output = self.printer.render(Tick::ZERO.plus_ms(ms), show);
+        self.write(&output);
     }
 
     fn tick(&mut self, ms: u64) {
-        if let Some(piece) = self.printer.status(Tick::ZERO.plus_ms(ms)) {
-            self.write(&piece);
+        if let Some(output) = self.printer.status(Tick::ZERO.plus_ms(ms)) {
+            self.write(&output);
         }
     }
 
@@ -175,13 +175,13 @@ fn the_end_leaves_no_status_line() {
     let mut terminal = working(80);
     terminal.tick(3_000);
     let finish = finish();
-    let pieces = terminal.printer.finish(Tick::ZERO.plus_ms(9_000), &ending(&finish, &plan()));
-    for piece in &pieces {
-        terminal.write(piece);
+    let outputs = terminal.printer.finish(Tick::ZERO.plus_ms(9_000), &ending(&finish, &plan()));
+    for output in &outputs {
+        terminal.write(output);
     }
     terminal.tick(10_000);
     assert_eq!(terminal.status_lines("waiting · "), 0);
-    assert_eq!(pieces[1].stream, Stream::Out);
+    assert_eq!(outputs[1].stream, Stream::Out);
     let rows = terminal.rows().join("\n");
     assert!(rows.contains("Completed: the critic agrees"), "{rows}");
 }
@@ -194,8 +194,8 @@ fn a_text_appears_as_it_comes_and_is_not_repeated() {
     while at < text.len() {
         let end = text[at..].find(' ').map_or(text.len(), |space| at + space + 1);
         let tick = Tick::ZERO.plus_ms(3_000 + at as u64);
-        let piece = terminal.printer.partial(tick, Role::Agent, &text[at..end]);
-        terminal.write(&piece);
+        let output = terminal.printer.partial(tick, Role::Agent, &text[at..end]);
+        terminal.write(&output);
         at = end;
         shown_early |= terminal.rows().iter().any(|row| row.starts_with("I look at the failing"));
         assert_eq!(terminal.status_lines("waiting · "), 1, "{:#?}", terminal.rows());

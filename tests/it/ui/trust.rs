@@ -5,7 +5,7 @@ use ccc::core::{Finish, Outcome, Plan, Show, Tick};
 use ccc::ui::{Banner, Form, Printer, Style};
 use proptest::prelude::*;
 
-use super::night::{banner, ending, finish, plan};
+use super::whole_run::{banner, ending, finish, plan};
 
 /// Every event, with `evil` wherever a text can stand.
 fn events(evil: &str) -> Vec<Show> {

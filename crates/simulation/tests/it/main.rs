@@ -12,7 +12,7 @@ mod regressions;
 
 use std::collections::BTreeSet;
 
-use simulation::{Counts, Night, Simulator, is_long};
+use simulation::{Counts, Scenario, Simulator, is_long};
 
 /// How many seeds are played with every test run; more by `cargo run --release -p simulation`.
 const SEEDS: u64 = 2_000;
@@ -123,8 +123,9 @@ fn two_thousand_nights_keep_every_law_and_come_to_an_end() {
 
 #[test]
 fn a_seed_is_all_it_takes_to_see_a_night_again() {
-    let play =
-        |seed| -> Result<Night, String> { Simulator::new().simulate(seed).map_err(|violation| violation.to_string()) };
+    let play = |seed| -> Result<Scenario, String> {
+        Simulator::new().simulate(seed).map_err(|violation| violation.to_string())
+    };
     assert_eq!(play(11), play(11));
     assert_ne!(play(11), play(12));
     let trace = |seed| Simulator::new().trace(seed);

@@ -1,13 +1,13 @@
 //! What simulated nights have found in the core, as small as it can be told.
 
+use serde_json::json;
+use serde_json::value::RawValue;
 use supervision::agent::AgentKind;
 use supervision::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, CriticPrompt, ExitFact, Input,
     LimitChoice, LineFact, MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, Timeouts,
     TokenFact, TokenId, TokenKind, TreeFact,
 };
-use serde_json::json;
-use serde_json::value::RawValue;
 
 /// A core and what it asked for last.
 struct Bench {

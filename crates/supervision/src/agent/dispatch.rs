@@ -5,8 +5,8 @@ use super::{
     AgentEvent, AgentKind, AmendedArgs, ArgsProblem, Caps, ExitCause, LaunchRequest, Role, TurnEnd, TurnKind, UserArgs,
     Vocabulary,
 };
-use crate::words::{ExitFact, Launch, TurnId};
 use crate::stream::{self, encode};
+use crate::words::{ExitFact, Launch, TurnId};
 
 impl AgentKind {
     /// What the CLI can do in this version (as it names itself; empty when unknown).

@@ -77,7 +77,7 @@ impl Core {
 }
 
 /// A bound on time as the user wrote it: `8h`, `15m`, `90s`, `500ms`.
-pub(crate) fn bound_in_words(ms: u64) -> String {
+pub fn bound_in_words(ms: u64) -> String {
     if ms == 0 || !ms.is_multiple_of(1_000) {
         return format!("{ms}ms");
     }
@@ -92,7 +92,7 @@ pub(crate) fn bound_in_words(ms: u64) -> String {
 }
 
 /// Money to the cent. A sum below a cent is not nothing: it has as many digits as it needs.
-pub(crate) fn dollars(usd: f64) -> String {
+pub fn dollars(usd: f64) -> String {
     if usd <= 0.0 || usd >= 0.01 {
         return format!("${usd:.2}");
     }

@@ -1,7 +1,7 @@
 //! Bringing a live process to the token in use: *hot*, by exchanging its credential, where the CLI can, else *cold*, by
 //! ending it and resuming the session. And what shows that an exchange has worked: only the next answer does.
 
-use super::live::Live;
+use super::process::Process;
 use super::{Action, Core, ProcId, Tick, TokenId, TokenKind};
 use crate::agent::{FailureCause, Role};
 
@@ -37,11 +37,11 @@ impl Core {
             return false;
         }
         let Some(wanted) = self.tokens.current.clone() else { return true };
-        let Some(live) = self.live_mut(proc) else { return false };
-        if live.swap.is_some() {
+        let Some(process) = self.process_mut(proc) else { return false };
+        if process.swap.is_some() {
             return false;
         }
-        if live.token.as_ref() == Some(&wanted) {
+        if process.token.as_ref() == Some(&wanted) {
             return true;
         }
         self.bring_to(proc, wanted);
@@ -51,15 +51,15 @@ impl Core {
     /// Brings a process to this token, hot or cold.
     pub(super) fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
         let kind = |id: Option<&TokenId>| self.fact(id).map(|token| token.kind);
-        let both_oauth = |live: &Live| {
-            kind(live.token.as_ref()) == Some(TokenKind::OAuth) && kind(Some(&wanted)) == Some(TokenKind::OAuth)
+        let both_oauth = |process: &Process| {
+            kind(process.token.as_ref()) == Some(TokenKind::OAuth) && kind(Some(&wanted)) == Some(TokenKind::OAuth)
         };
         let can = self.plan.agent.caps(&self.plan.agent_version).hot_credential;
-        let live = self.agent.iter().chain(&self.critics).find(|live| live.id == proc);
-        if can && live.is_some_and(|live| both_oauth(live) && !live.is_ending()) {
+        let process = self.agent.iter().chain(&self.critics).find(|process| process.id == proc);
+        if can && process.is_some_and(|process| both_oauth(process) && !process.is_ending()) {
             let due = self.now.plus_ms(SWAP_LIMIT_MS);
-            if let Some(live) = self.live_mut(proc) {
-                live.swap = Some(Swap { token: wanted.clone(), due });
+            if let Some(process) = self.process_mut(proc) {
+                process.swap = Some(Swap { token: wanted.clone(), due });
             }
             self.act(Action::SetCredential { proc, token: wanted });
         } else {
@@ -70,12 +70,12 @@ impl Core {
     /// Ends a process so that its successor has the token in use.
     fn leave_for_token(&mut self, proc: ProcId, why: &str) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let Some(live) = self.live_mut(proc) else { return };
-        match live.role {
+        let Some(process) = self.process_mut(proc) else { return };
+        match process.role {
             Role::Agent => {
-                live.swap = None;
-                live.leaves = true;
-                let action = live.begin_end(now, grace_ms);
+                process.swap = None;
+                process.leaves = true;
+                let action = process.begin_end(now, grace_ms);
                 self.decide("restart the agent with the other token", why);
                 self.out_extend(action);
             }
@@ -85,19 +85,19 @@ impl Core {
 
     /// The CLI said whether it took the exchanged credential.
     pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
-        let before = self.live_mut(proc).and_then(|live| live.token.clone());
+        let before = self.process_mut(proc).and_then(|process| process.token.clone());
         let before_unix_ms = self.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
-        let Some(live) = self.live_mut(proc) else { return };
-        let Some(swap) = live.swap.take() else {
+        let Some(process) = self.process_mut(proc) else { return };
+        let Some(swap) = process.swap.take() else {
             self.ignored("an answer about a credential that was not exchanged");
             return;
         };
         if applied {
-            live.proof = match live.protocol.is_idle() {
+            process.proof = match process.protocol.is_idle() {
                 true => Proof::Awaited { before_unix_ms },
                 false => Proof::AwaitedAtWork { before_unix_ms },
             };
-            live.token = Some(swap.token);
+            process.token = Some(swap.token);
         } else {
             self.leave_for_token(proc, "the live process did not take the other credential");
         }
@@ -105,26 +105,26 @@ impl Core {
 
     /// The model has answered this process since the exchange, if only in part: it has worked.
     pub(super) fn exchange_bears_out(&mut self, proc: ProcId) {
-        let Some(live) = self.live_mut(proc) else { return };
-        if live.swap.is_some() || live.proof == Proof::Proven {
+        let Some(process) = self.process_mut(proc) else { return };
+        if process.swap.is_some() || process.proof == Proof::Proven {
             return;
         }
-        live.proof = Proof::Proven;
-        let token = live.token.clone();
+        process.proof = Proof::Proven;
+        let token = process.token.clone();
         let label = self.fact(token.as_ref()).map(|token| token.label.clone()).unwrap_or_default();
         self.note("rotation", &format!("the live process is answered with {label}"));
     }
 
     /// When an exchange is given up.
     pub(super) fn exchange_deadline(&self) -> Option<Tick> {
-        self.agent.iter().chain(&self.critics).filter_map(|live| live.swap.as_ref()).map(|swap| swap.due).min()
+        self.agent.iter().chain(&self.critics).filter_map(|process| process.swap.as_ref()).map(|swap| swap.due).min()
     }
 
     /// An exchange that the CLI does not answer is given up.
     pub(super) fn exchanges_elapsed(&mut self) {
         let now = self.now;
-        let overdue = |live: &&Live| live.swap.as_ref().is_some_and(|swap| now >= swap.due);
-        if let Some(proc) = self.agent.iter().chain(&self.critics).find(overdue).map(|live| live.id) {
+        let overdue = |process: &&Process| process.swap.as_ref().is_some_and(|swap| now >= swap.due);
+        if let Some(proc) = self.agent.iter().chain(&self.critics).find(overdue).map(|process| process.id) {
             self.credential_answered(proc, false);
         }
     }
@@ -137,11 +137,11 @@ impl Core {
         about_token: bool,
         message: &str,
     ) -> bool {
-        let Some(proof) = self.live_mut(proc).map(|live| live.proof) else { return false };
+        let Some(proof) = self.process_mut(proc).map(|process| process.proof) else { return false };
         match proof {
             Proof::AwaitedAtWork { before_unix_ms } if about_token => {
-                if let Some(live) = self.live_mut(proc) {
-                    live.proof = Proof::Awaited { before_unix_ms };
+                if let Some(process) = self.process_mut(proc) {
+                    process.proof = Proof::Awaited { before_unix_ms };
                 }
                 self.decide("say it again with the other token", "the failure may have been about the one before");
                 true

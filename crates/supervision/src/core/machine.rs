@@ -9,9 +9,9 @@ use super::conversation::Conversation;
 use super::doubt::Altered;
 use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
-use super::live::{Life, Live};
 use super::own_turns::OwnTurns;
 use super::pool;
+use super::process::{Life, Process};
 use super::remedy::Remedies;
 use super::restart::Intensity;
 use super::retry::Retries;
@@ -58,13 +58,13 @@ pub struct Core {
     pub(super) measure_due: Option<(MeasureId, Tick)>,
     pub(super) session: Session,
     pub(super) turns: Conversation,
-    pub(super) agent: Option<Live>,
+    pub(super) agent: Option<Process>,
     /// A wait for a reset that was broken off by a turn which the agent began by itself. No answer since shows it needless.
     pub(super) reset_awaited: Option<Pause>,
     /// The agent is not started before this.
     pub(super) agent_not_before: Tick,
     /// The critic, and critics that are still ending.
-    pub(super) critics: Vec<Live>,
+    pub(super) critics: Vec<Process>,
     pub(super) stage: Stage,
     pub(super) iteration: u32,
     /// Ends of the agent in a row without a finished turn.
@@ -257,8 +257,8 @@ impl Core {
             Input::SpawnFailed { proc, fault, message } => self.spawn_failed(proc, fault, &message),
             Input::Line { proc, line } => self.line(proc, &line),
             Input::Noise { proc, lines, bytes, sample } => self.noise(proc, lines, bytes, &sample),
-            Input::Progress { proc } => match self.live_mut(proc) {
-                Some(live) => live.watch.progress(seen),
+            Input::Progress { proc } => match self.process_mut(proc) {
+                Some(process) => process.watch.progress(seen),
                 None => self.ignored(&format!("progress of process {proc}, which is gone")),
             },
             Input::WriteFailed { proc, message } => {
@@ -283,8 +283,8 @@ impl Core {
     /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
-        let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Live::deadline).collect();
-        deadlines.extend(self.agent.iter().chain(&self.critics).filter_map(Live::tell_at));
+        let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Process::deadline).collect();
+        deadlines.extend(self.agent.iter().chain(&self.critics).filter_map(Process::tell_at));
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
         deadlines.extend(self.token_deadline());
         deadlines.extend(self.cost_deadline());
@@ -334,7 +334,7 @@ impl Core {
     /// Whether a process is the agent or a critic; `None` when it is gone.
     #[must_use]
     pub fn role(&self, proc: ProcId) -> Option<Role> {
-        self.agent.iter().chain(&self.critics).find(|live| live.id == proc).map(|live| live.role)
+        self.agent.iter().chain(&self.critics).find(|process| process.id == proc).map(|process| process.role)
     }
 
     /// Whether the run is over.
@@ -451,7 +451,7 @@ impl Core {
         let now = self.now;
         let lives = self.agent.iter_mut().chain(&mut self.critics);
         let told: Vec<Show> =
-            lives.filter_map(|live| live.tells(now).then(|| live.show_awaited(now)).flatten()).collect();
+            lives.filter_map(|process| process.tells(now).then(|| process.show_awaited(now)).flatten()).collect();
         for show in told {
             self.show(show);
         }
@@ -699,8 +699,12 @@ impl Core {
         }
         self.stage = Stage::Closing { outcome, reason };
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let ends: Vec<Action> =
-            self.agent.iter_mut().chain(&mut self.critics).filter_map(|live| live.begin_end(now, grace_ms)).collect();
+        let ends: Vec<Action> = self
+            .agent
+            .iter_mut()
+            .chain(&mut self.critics)
+            .filter_map(|process| process.begin_end(now, grace_ms))
+            .collect();
         self.out.extend(ends);
     }
 
@@ -726,7 +730,7 @@ impl Core {
     fn kill_all(&mut self) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let kills: Vec<Action> =
-            self.agent.iter_mut().chain(&mut self.critics).filter_map(|live| live.kill(now, grace_ms)).collect();
+            self.agent.iter_mut().chain(&mut self.critics).filter_map(|process| process.kill(now, grace_ms)).collect();
         self.out.extend(kills);
     }
 
@@ -767,7 +771,7 @@ impl Core {
 
     fn wrote(&mut self, proc: ProcId, lines: u64, bytes: u64) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.live_mut(proc).and_then(|live| live.wrote(now, lines, bytes, grace_ms));
+        let action = self.process_mut(proc).and_then(|process| process.wrote(now, lines, bytes, grace_ms));
         self.out_extend(action);
     }
 
@@ -779,23 +783,23 @@ impl Core {
             LineFact::Json(_) | LineFact::TooLong(_) => 0,
         };
         self.wrote(proc, 1, bytes as u64);
-        let Some(live) = self.live_mut(proc) else {
+        let Some(process) = self.process_mut(proc) else {
             self.ignored(&format!("a line of process {proc}, which is gone"));
             return;
         };
-        let role = live.role;
+        let role = process.role;
         match line {
             LineFact::Json(json) => {
                 let mut events = Vec::new();
-                live.protocol.line(json.get(), &mut events);
-                let spoke = live.protocol.has_spoken();
+                process.protocol.line(json.get(), &mut events);
+                let spoke = process.protocol.has_spoken();
                 self.is_agent |= spoke;
                 if spoke && role == Role::Agent {
                     self.arguments_are_taken();
                 }
                 for event in events {
-                    if let Some(live) = self.live_mut(proc) {
-                        live.watch.event(now, &event);
+                    if let Some(process) = self.process_mut(proc) {
+                        process.watch.event(now, &event);
                     }
                     match role {
                         Role::Agent => self.agent_event(proc, event),
@@ -804,13 +808,13 @@ impl Core {
                 }
             }
             LineFact::Noise(text) => {
-                live.watch.alive(now);
+                process.watch.alive(now);
                 // What the CLI leaves on its terminal when it is ended (2.1.197: a reset sequence) says nothing about what it is.
-                live.noisy |= !live.is_ending();
+                process.noisy |= !process.is_ending();
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
-                live.watch.alive(now);
+                process.watch.alive(now);
                 self.note("line dropped", &format!("process {proc} wrote a line of {bytes} bytes, over the limit"));
                 self.show(Show::Notice {
                     text: format!("a line of {bytes} bytes from the agent was over the limit and is lost"),
@@ -823,8 +827,8 @@ impl Core {
     pub(super) fn common_event(&mut self, proc: ProcId, role: Role, event: &AgentEvent) {
         match event {
             AgentEvent::Text { text, sub_agent } => {
-                if let Some(live) = self.live_mut(proc) {
-                    live.throttles = 0;
+                if let Some(process) = self.process_mut(proc) {
+                    process.throttles = 0;
                 }
                 self.brings_progress(proc);
                 // A sub-agent may have asked before the exchange, and have a model of its own.
@@ -883,8 +887,8 @@ impl Core {
             AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
                 self.cost_is_settled(proc);
                 let now = self.now;
-                let show = self.live_mut(proc).filter(|live| live.deadline() > Some(now));
-                let show = show.and_then(|live| live.show_awaited(now));
+                let show = self.process_mut(proc).filter(|process| process.deadline() > Some(now));
+                let show = show.and_then(|process| process.show_awaited(now));
                 self.out.extend(show.map(Action::Show));
             }
             AgentEvent::Alive
@@ -997,8 +1001,8 @@ impl Core {
         self.wall_zero_ms = unix_ms.saturating_sub(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn live_mut(&mut self, proc: ProcId) -> Option<&mut Live> {
-        self.agent.iter_mut().chain(&mut self.critics).find(|live| live.id == proc)
+    pub(super) fn process_mut(&mut self, proc: ProcId) -> Option<&mut Process> {
+        self.agent.iter_mut().chain(&mut self.critics).find(|process| process.id == proc)
     }
 
     pub(super) fn act(&mut self, action: Action) {

@@ -4,8 +4,8 @@
 //! that comes more often than a review lasts would do so for ever: after [`MAX_ABANDONED`] times the agent's process is ended
 //! while its work is judged, and nothing fires.
 
-use super::live::Live;
 use super::machine::{Pause, Stage};
+use super::process::Process;
 use super::review::Reviewing;
 use super::{Core, Show};
 
@@ -99,7 +99,7 @@ impl Core {
 
     /// What the agent has scheduled for itself and is still to come.
     pub(super) fn scheduled(&self) -> Vec<String> {
-        self.agent.as_ref().map(|agent: &Live| agent.protocol.scheduled_names()).unwrap_or_default()
+        self.agent.as_ref().map(|agent: &Process| agent.protocol.scheduled_names()).unwrap_or_default()
     }
 
     /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.

@@ -96,7 +96,7 @@ impl Core {
         message: &str,
         started_by: &StartedBy,
     ) {
-        let used = self.live_mut(proc).and_then(|live| live.token.clone());
+        let used = self.process_mut(proc).and_then(|process| process.token.clone());
         self.remedies_of(role).tokens.extend(used.clone());
         let other = self.untried_token(role);
         match self.remedies_of(role).next(cause, other) {
@@ -148,7 +148,7 @@ impl Core {
     /// way, or the provider, fails for a while, and that is waited out. If it says so again, and of a model that has never
     /// answered at once, each other token is asked once: accounts do not have the same models.
     pub(super) fn model_not_found(&mut self, proc: ProcId, role: Role, started_by: &StartedBy) {
-        let used = self.live_mut(proc).and_then(|live| live.token.clone());
+        let used = self.process_mut(proc).and_then(|process| process.token.clone());
         let of_critic = role == Role::Critic && self.plan.critic.model.is_some();
         let asked = if of_critic { Role::Critic } else { Role::Agent };
         let has_answered = self.session.answered.contains(&asked);

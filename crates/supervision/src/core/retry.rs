@@ -167,13 +167,13 @@ impl Core {
     /// Something is asked of the model by this process.
     pub(super) fn is_asked(&mut self, proc: ProcId) {
         let now = self.now;
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         self.retries.asked(token.as_ref(), now);
     }
 
     /// The model has answered this process, if only in part.
     pub(super) fn brings_progress(&mut self, proc: ProcId) {
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         self.retries.progress(token.as_ref());
     }
 

@@ -2,8 +2,8 @@
 
 use super::convergence::Trees;
 use super::doubt::{Around, Finding};
-use super::live::Live;
 use super::machine::{Pause, Stage};
+use super::process::Process;
 use super::retry::Again;
 use super::work::describe_exit;
 use super::{
@@ -265,7 +265,7 @@ impl Core {
                 review.before_tree = Some(tree);
                 let critic = review.critic;
                 // A critic that has worked by itself may have changed them.
-                if !critic.and_then(|proc| self.live_mut(proc)).is_some_and(|critic| critic.protocol.could_write()) {
+                if !critic.and_then(|proc| self.process_mut(proc)).is_some_and(|critic| critic.protocol.could_write()) {
                     self.moves_by_itself(moved);
                 }
             }
@@ -348,8 +348,8 @@ impl Core {
             cwd: &plan.cwd,
         });
         let token = self.tokens.current.clone();
-        let live = Live::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts);
-        self.critics.push(live.with_token(token.clone()));
+        let process = Process::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts);
+        self.critics.push(process.with_token(token.clone()));
         self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
@@ -453,7 +453,7 @@ impl Core {
         .compose();
         let turn = self.brief_of(proc);
         let now = self.now;
-        if let Some(critic) = self.live_mut(proc) {
+        if let Some(critic) = self.process_mut(proc) {
             critic.protocol.turn_sent(&turn);
             critic.watch.asked(now);
         }
@@ -546,7 +546,7 @@ impl Core {
         let awaited =
             matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc) && review.answer.is_none());
         if !awaited {
-            let action = self.live_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
+            let action = self.process_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
             self.out_extend(action);
             return;
         }
@@ -561,7 +561,7 @@ impl Core {
             // What no model said is no verdict, whatever its last line is.
             TurnOutcome::Done if end.unasked => self.critic_failed("no request of its reached the model"),
             TurnOutcome::Done => {
-                let action = self.live_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
+                let action = self.process_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
                 self.provider_failures_in_a_row = 0;
                 self.refusals_in_a_row = 0;
@@ -570,7 +570,7 @@ impl Core {
                 self.token_works(proc);
                 let Stage::Reviewing(review) = &self.stage else { return };
                 let before = review.before;
-                let could_write = self.live_mut(proc).is_none_or(|critic| critic.protocol.could_write());
+                let could_write = self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
                 let after = self.measure(Some(before));
                 if let Stage::Reviewing(review) = &mut self.stage {
                     review.could_write = could_write;
@@ -691,7 +691,7 @@ impl Core {
     fn end_critic(&mut self) {
         let Stage::Reviewing(review) = &self.stage else { return };
         let (now, grace_ms, critic) = (self.now, self.plan.timeouts.grace_ms, review.critic);
-        let action = critic.and_then(|proc| self.live_mut(proc)).and_then(|critic| critic.begin_end(now, grace_ms));
+        let action = critic.and_then(|proc| self.process_mut(proc)).and_then(|critic| critic.begin_end(now, grace_ms));
         self.out_extend(action);
     }
 

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 use super::limit_choice::Asked;
 use super::limit_ends::LimitEnds;
-use super::live::Live;
 use super::machine::{Pause, Stage};
 use super::pool::{self, Choice, announced_reset};
+use super::process::Process;
 use super::{
     Action, Core, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact,
 };
@@ -133,9 +133,12 @@ impl Core {
                 self.choose_at(Occasion::Idle, "the provider says that the token is spent");
             }
             Stage::Working | Stage::Reviewing(_) if !usable => {
-                let throttled =
-                    self.agent.iter().chain(&self.critics).find(|live| live.throttles > 0 && !live.is_ending());
-                if let Some(proc) = throttled.map(|live| live.id) {
+                let throttled = self
+                    .agent
+                    .iter()
+                    .chain(&self.critics)
+                    .find(|process| process.throttles > 0 && !process.is_ending());
+                if let Some(proc) = throttled.map(|process| process.id) {
                     self.choose_at(Occasion::AtWork(proc), "the provider says that the token is spent");
                 }
             }
@@ -233,10 +236,10 @@ impl Core {
     pub(super) fn token_works(&mut self, proc: ProcId) {
         self.exchange_bears_out(proc);
         self.reset_awaited = None;
-        let Some(live) = self.live_mut(proc) else { return };
-        live.throttles = 0;
-        live.refusals = 0;
-        let token = live.token.clone();
+        let Some(process) = self.process_mut(proc) else { return };
+        process.throttles = 0;
+        process.refusals = 0;
+        let token = process.token.clone();
         self.tokens.worked.insert(token.clone());
         let Some(id) = token else { return };
         let in_spite_of_limit = self.tokens.in_spite_of_limit.take_if(|wanted| *wanted == id).is_some();
@@ -252,7 +255,7 @@ impl Core {
 
     /// The provider told the state of the windows of this process's token.
     pub(super) fn windows_told(&mut self, proc: ProcId, limit: &LimitReport) {
-        let Some(id) = self.live_mut(proc).and_then(|live| live.token.clone()) else { return };
+        let Some(id) = self.process_mut(proc).and_then(|process| process.token.clone()) else { return };
         let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
         let windows = windows_of(limit);
         let told = |window: &WindowFact| {
@@ -281,13 +284,16 @@ impl Core {
         if self.is_choosing() {
             return;
         }
-        let Some(live) = self.live_mut(proc).filter(|live| !live.is_ending() && live.swap.is_none()) else { return };
+        let Some(process) = self.process_mut(proc).filter(|process| !process.is_ending() && process.swap.is_none())
+        else {
+            return;
+        };
         let throttled = status == Some(429);
-        live.throttles = if throttled { live.throttles + 1 } else { 0 };
-        let throttles = live.throttles;
-        live.refusals = if status == Some(401) { live.refusals + 1 } else { 0 };
-        let refusals = live.refusals;
-        let Some(id) = live.token.clone() else { return };
+        process.throttles = if throttled { process.throttles + 1 } else { 0 };
+        let throttles = process.throttles;
+        process.refusals = if status == Some(401) { process.refusals + 1 } else { 0 };
+        let refusals = process.refusals;
+        let Some(id) = process.token.clone() else { return };
         let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
         let others = self.has_other_than(Some(&id));
         if throttled {
@@ -326,8 +332,8 @@ impl Core {
     /// from: then the failure is to be dealt with as one of the provider. What the turn leaves to be said has been queued.
     pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
         let now_unix_ms = self.unix_ms();
-        let Some(live) = self.live_mut(proc) else { return false };
-        let Some(id) = live.token.clone() else { return false };
+        let Some(process) = self.process_mut(proc) else { return false };
+        let Some(id) = process.token.clone() else { return false };
         let about_token = match cause {
             FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing => true,
             FailureCause::Throttled { .. } => false,
@@ -397,13 +403,13 @@ impl Core {
 
     /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
     /// else the run ends, since nobody is there to unlock a password manager.
-    pub(super) fn token_not_had(&mut self, live: &Live, message: &str) {
+    pub(super) fn token_not_had(&mut self, process: &Process, message: &str) {
         if let Stage::Reviewing(review) = &mut self.stage
-            && review.critic == Some(live.id)
+            && review.critic == Some(process.id)
         {
             review.critic = None;
         }
-        match live.token.clone() {
+        match process.token.clone() {
             Some(id) if self.has_other_than(Some(&id)) => {
                 self.hold_token(&id, SET_ASIDE_MS);
                 self.choose_after_reading(Occasion::Idle, message.to_owned());
@@ -435,7 +441,7 @@ impl Core {
             Stage::Reviewing(review) => review.pause,
             Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
         };
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.fact(Some(token)).is_some())) {
             self.tell_throttled(&token, pause.due);
         }
@@ -532,8 +538,12 @@ impl Core {
             Occasion::Idle => self.review_with_token(),
             Occasion::AtWork(proc) => {
                 let Some(wanted) = self.tokens.current.clone() else { return };
-                let has = |live: &Live| live.token.as_ref() == Some(&wanted);
-                if self.agent.iter().chain(&self.critics).any(|live| live.id == proc && !live.is_ending() && !has(live))
+                let has = |process: &Process| process.token.as_ref() == Some(&wanted);
+                if self
+                    .agent
+                    .iter()
+                    .chain(&self.critics)
+                    .any(|process| process.id == proc && !process.is_ending() && !has(process))
                 {
                     self.bring_to(proc, wanted);
                 }
@@ -567,7 +577,7 @@ impl Core {
         self.decide("wait for the reset", why);
         self.phase_waits(why, &pause);
         let role = match occasion {
-            Occasion::AtWork(proc) => self.live_mut(proc).map(|live| live.role),
+            Occasion::AtWork(proc) => self.process_mut(proc).map(|process| process.role),
             Occasion::Idle => None,
         };
         if matches!(self.stage, Stage::Reviewing(_)) && role != Some(Role::Agent) {
@@ -576,9 +586,9 @@ impl Core {
         }
         if let (Some(Role::Agent), Occasion::AtWork(proc)) = (role, occasion) {
             let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-            let action = self.live_mut(proc).and_then(|live| {
-                live.leaves = true;
-                live.begin_end(now, grace_ms)
+            let action = self.process_mut(proc).and_then(|process| {
+                process.leaves = true;
+                process.begin_end(now, grace_ms)
             });
             self.out_extend(action);
         }

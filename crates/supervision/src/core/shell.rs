@@ -1,7 +1,7 @@
 //! Words of a command line that a person copies into a shell.
 
 /// One word for a POSIX shell.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=~".contains(c);
     if !word.is_empty() && !word.starts_with('~') && word.chars().all(plain) {
         return word.to_owned();
@@ -13,7 +13,7 @@ pub(crate) fn quoted(word: &str) -> String {
 }
 
 /// Words with a space before each.
-pub(crate) fn words<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
+pub fn words<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
     words.into_iter().map(|word| format!(" {}", quoted(word))).collect()
 }
 

@@ -52,8 +52,8 @@ impl Core {
         if !self.bounds_cost() {
             return;
         }
-        let Some(live) = self.live_mut(proc) else { return };
-        let number = live.cost_questions.ask(now);
+        let Some(process) = self.process_mut(proc) else { return };
+        let number = process.cost_questions.ask(now);
         self.act(Action::AskCost { proc, number });
     }
 
@@ -62,31 +62,31 @@ impl Core {
         if !self.bounds_cost() {
             return;
         }
-        if let Some(live) = self.live_mut(proc) {
-            live.cost_questions.owed = true;
+        if let Some(process) = self.process_mut(proc) {
+            process.cost_questions.owed = true;
         }
         self.ask_costs_due();
     }
 
     /// A turn was answered, and its result has told the cost.
     pub(super) fn cost_is_settled(&mut self, proc: ProcId) {
-        if let Some(live) = self.live_mut(proc) {
-            live.cost_questions.owed = false;
+        if let Some(process) = self.process_mut(proc) {
+            process.cost_questions.owed = false;
         }
     }
 
     /// When a process is to be asked.
     pub(super) fn cost_deadline(&self) -> Option<Tick> {
-        let lives = self.agent.iter().chain(&self.critics).filter(|live| !live.is_ending());
-        lives.filter_map(|live| live.cost_questions.due()).min()
+        let lives = self.agent.iter().chain(&self.critics).filter(|process| !process.is_ending());
+        lives.filter_map(|process| process.cost_questions.due()).min()
     }
 
     pub(super) fn ask_costs_due(&mut self) {
         let now = self.now;
-        let lives = self.agent.iter_mut().chain(&mut self.critics).filter(|live| !live.is_ending());
-        let due = lives.filter(|live| live.cost_questions.due().is_some_and(|due| now >= due));
+        let lives = self.agent.iter_mut().chain(&mut self.critics).filter(|process| !process.is_ending());
+        let due = lives.filter(|process| process.cost_questions.due().is_some_and(|due| now >= due));
         let asks: Vec<Action> =
-            due.map(|live| Action::AskCost { proc: live.id, number: live.cost_questions.ask(now) }).collect();
+            due.map(|process| Action::AskCost { proc: process.id, number: process.cost_questions.ask(now) }).collect();
         for ask in asks {
             self.act(ask);
         }
@@ -94,8 +94,8 @@ impl Core {
 
     /// The process has told what it has cost so far, or that it cannot tell.
     pub(super) fn cost_answered(&mut self, proc: ProcId, process_usd: Option<f64>) {
-        if let Some(live) = self.live_mut(proc) {
-            live.cost_questions.open = false;
+        if let Some(process) = self.process_mut(proc) {
+            process.cost_questions.open = false;
         }
         if let Some(process_usd) = process_usd {
             self.cost_told(proc, process_usd);
@@ -126,11 +126,11 @@ impl Core {
 
     /// Ends the run where the turn that is under way in this process has passed the bound.
     fn end_overspent_turn(&mut self, proc: ProcId) {
-        let Some(live) = self.live_mut(proc) else { return };
-        if live.is_ending() || live.protocol.is_idle() {
+        let Some(process) = self.process_mut(proc) else { return };
+        if process.is_ending() || process.protocol.is_idle() {
             return;
         }
-        match (live.role, &self.stage) {
+        match (process.role, &self.stage) {
             (Role::Agent, Stage::Working) => {
                 if let Some(spent) = self.overspent_since(self.turn_from_usd) {
                     self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));

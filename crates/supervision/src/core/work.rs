@@ -3,9 +3,9 @@
 use super::conversation::{CutOff, Delivery};
 use super::exchange::Proof;
 use super::id::jitter_unit;
-use super::live::{Life, Live};
 use super::machine::{Pause, Stage};
 use super::pool::announced_reset;
+use super::process::{Life, Process};
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::retry::Again;
 use super::sent_back::{Back, SentBack};
@@ -138,17 +138,17 @@ impl Core {
             cwd: &self.plan.cwd,
         });
         let token = self.tokens.current.clone();
-        let live = Live::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts);
-        self.agent = Some(live.with_token(token.clone()));
+        let process = Process::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts);
+        self.agent = Some(process.with_token(token.clone()));
         self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
         self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
     }
 
     pub(super) fn spawned(&mut self, proc: ProcId, pid: u32, transport: &str) {
-        match self.live_mut(proc) {
-            Some(live) => {
-                if live.life == Life::Starting {
-                    live.life = Life::Running;
+        match self.process_mut(proc) {
+            Some(process) => {
+                if process.life == Life::Starting {
+                    process.life = Life::Running;
                 }
                 self.ask_first_cost(proc);
                 self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
@@ -158,18 +158,18 @@ impl Core {
     }
 
     pub(super) fn spawn_failed(&mut self, proc: ProcId, fault: SpawnFault, message: &str) {
-        let Some(live) = self.take_live(proc) else {
+        let Some(process) = self.take_process(proc) else {
             self.ignored(&format!("the failed start of process {proc}"));
             return;
         };
-        match (live.role, fault) {
+        match (process.role, fault) {
             (Role::Agent, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
                 self.restart_agent(&Death::NoProgram, &format!("could not be started: {message}"), None);
             }
             (Role::Critic, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
             }
-            (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&live, message),
+            (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&process, message),
             (Role::Agent | Role::Critic, SpawnFault::NotAgreed) => self.agreement_is_missing(message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.restart_agent(&Death::NotStarted, &format!("could not be started: {message}"), None);
@@ -181,7 +181,7 @@ impl Core {
     }
 
     pub(super) fn exited(&mut self, proc: ProcId, exit: &ExitFact) {
-        let Some(live) = self.take_live(proc) else {
+        let Some(process) = self.take_process(proc) else {
             self.ignored(&format!("the end of process {proc}, which was given up before"));
             return;
         };
@@ -193,13 +193,13 @@ impl Core {
                 format!("{} lines that process {proc} wrote after it was told to end were dropped", exit.dropped_lines);
             self.note("lines dropped", &text);
         }
-        match live.role {
-            Role::Agent => self.agent_exited(&live, exit),
+        match process.role {
+            Role::Agent => self.agent_exited(&process, exit),
             Role::Critic => self.critic_exited(proc, exit),
         }
     }
 
-    pub(super) fn take_live(&mut self, proc: ProcId) -> Option<Live> {
+    pub(super) fn take_process(&mut self, proc: ProcId) -> Option<Process> {
         if self.agent.as_ref().is_some_and(|agent| agent.id == proc) {
             return self.agent.take();
         }
@@ -207,7 +207,7 @@ impl Core {
         Some(self.critics.remove(at))
     }
 
-    fn agent_exited(&mut self, live: &Live, exit: &ExitFact) {
+    fn agent_exited(&mut self, process: &Process, exit: &ExitFact) {
         let how = describe_exit(exit);
         match &self.stage {
             Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
@@ -223,7 +223,7 @@ impl Core {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note("exited", &format!("the agent's process {how} during a wait; it is started again after it"));
             }
-            Stage::Working if live.leaves => {
+            Stage::Working if process.leaves => {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note(
                     "exited",
@@ -231,23 +231,23 @@ impl Core {
                 );
             }
             Stage::Working => {
-                let death = self.death(live, exit);
-                let how = live.hung.as_ref().map_or(how, |hung| format!("hung: {hung}"));
+                let death = self.death(process, exit);
+                let how = process.hung.as_ref().map_or(how, |hung| format!("hung: {hung}"));
                 self.restart_agent(&death, &how, exit.turn_recorded);
             }
         }
     }
 
     /// Why a process is gone that nobody wanted gone.
-    fn death(&self, live: &Live, exit: &ExitFact) -> Death {
+    fn death(&self, process: &Process, exit: &ExitFact) -> Death {
         // What no process of the run has ever said a line of the protocol, and now ends by itself or prints other things for as
         // long as a start may take, is another program. A CLI that was killed at its start shows that by its signal, as
         // such or in its code.
         let by_itself = exit.signal.is_none() && exit.code.is_some_and(|code| code < SIGNALLED_CODE);
-        if live.hung.is_some() {
-            return if live.noisy && !self.is_agent { Death::NoAgent } else { Death::Hung };
+        if process.hung.is_some() {
+            return if process.noisy && !self.is_agent { Death::NoAgent } else { Death::Hung };
         }
-        if live.is_ending() {
+        if process.is_ending() {
             return Death::Exited(ExitCause::Crash);
         }
         match self.plan.agent.exit_cause(exit, self.session.begun) {
@@ -422,7 +422,7 @@ impl Core {
         if let Some(action) = action {
             self.act(action);
         }
-        let ending = self.agent.as_ref().is_some_and(Live::is_ending);
+        let ending = self.agent.as_ref().is_some_and(Process::is_ending);
         if !matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
             self.note("turn ended", "while the run is not waiting for it");
             return;
@@ -592,9 +592,9 @@ impl Core {
     /// A refused credential is tried once more after a pause where there is no other: logins are refreshed by other processes.
     /// One that has never worked here is given only a moment.
     pub(super) fn refusal_pause(&mut self, proc: ProcId, cause: &FailureCause) -> Option<Pause> {
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         // After an exchange that nothing has borne out it may be about the token before: that has a rule of its own.
-        let proven = self.live_mut(proc).is_some_and(|live| live.proof == Proof::Proven);
+        let proven = self.process_mut(proc).is_some_and(|process| process.proof == Proof::Proven);
         let others = self.has_other_than(token.as_ref());
         if *cause != FailureCause::Refused || !proven || self.refusals_in_a_row > 0 || others {
             return None;
@@ -632,7 +632,7 @@ impl Core {
     /// The wait for a reset. One that is past is as good as none: then, and when it is so near that the last one was as
     /// near, it is waited longer each time.
     pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         let (now_unix_ms, at_least_ms) = (self.unix_ms(), self.rejection_pause_ms(token.as_ref()));
         let at_least_unix_ms = now_unix_ms.saturating_add(i64::try_from(at_least_ms).unwrap_or(i64::MAX));
         match announced_reset(resets_at_unix_s, now_unix_ms).filter(|reset| *reset > at_least_unix_ms) {
@@ -649,7 +649,7 @@ impl Core {
     /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
     /// after its own tries, or at once when the provider asks for a long pause (facts §8); of a subscription at the second time.
     pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
-        let token = self.live_mut(proc).and_then(|live| live.token.clone());
+        let token = self.process_mut(proc).and_then(|process| process.token.clone());
         let oauth = self.fact(token.as_ref()).is_some_and(|token| token.kind == TokenKind::OAuth);
         self.plan.no_wait && (!oauth || self.provider_failures_in_a_row > 0)
     }
@@ -678,13 +678,13 @@ impl Core {
             .agent
             .iter()
             .chain(&self.critics)
-            .filter(|live| live.deadline().is_some_and(|deadline| now >= deadline))
-            .map(|live| live.id)
+            .filter(|process| process.deadline().is_some_and(|deadline| now >= deadline))
+            .map(|process| process.id)
             .collect();
         for proc in due {
-            let Some(live) = self.live_mut(proc) else { continue };
-            match &mut live.life {
-                Life::Ending(ladder) => match ladder.climb(proc, now, grace_ms) {
+            let Some(process) = self.process_mut(proc) else { continue };
+            match &mut process.life {
+                Life::Ending(shutdown) => match shutdown.climb(proc, now, grace_ms) {
                     Some(action) => self.act(action),
                     None => {
                         self.note(
@@ -694,7 +694,7 @@ impl Core {
                         self.exited(proc, &ExitFact::default());
                     }
                 },
-                Life::Starting | Life::Running => match live.watch.overdue(now) {
+                Life::Starting | Life::Running => match process.watch.overdue(now) {
                     Some(Overdue::Settle) => self.settle(proc),
                     Some(Overdue::Stalled(how)) => self.stalled(proc, &how),
                     None => {}
@@ -719,18 +719,18 @@ impl Core {
 
     fn settle(&mut self, proc: ProcId) {
         let now = self.now;
-        let Some(live) = self.live_mut(proc) else { return };
-        let role = live.role;
-        let Some(end) = live.protocol.settle() else {
+        let Some(process) = self.process_mut(proc) else { return };
+        let role = process.role;
+        let Some(end) = process.protocol.settle() else {
             // It runs again, about what it waited for, and has not said yet that a turn began: it has as long as a model.
-            live.watch.asked(now);
+            process.watch.asked(now);
             return;
         };
-        let scheduled = live.protocol.scheduled_names();
+        let scheduled = process.protocol.scheduled_names();
         let left_open = end.left_open;
         let event = AgentEvent::TurnEnded(end);
-        if let Some(live) = self.live_mut(proc) {
-            live.watch.event(now, &event);
+        if let Some(process) = self.process_mut(proc) {
+            process.watch.event(now, &event);
         }
         self.decide("take the turn as ended", "what it still waited for did not come in time");
         if left_open == 0 && !scheduled.is_empty() {
@@ -744,7 +744,7 @@ impl Core {
     }
 
     fn stalled(&mut self, proc: ProcId, how: &str) {
-        match self.live_mut(proc).map(|live| live.role) {
+        match self.process_mut(proc).map(|process| process.role) {
             Some(Role::Agent) => {
                 self.decide("end the agent's process", how);
                 self.show(Show::Notice {

@@ -22,12 +22,12 @@ use super::spoken::{FinalText, Spoken};
 use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
-use crate::words::TurnId;
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
     TurnResult, User,
 };
 use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
+use crate::words::TurnId;
 
 /// Open tool calls that are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;

@@ -10,7 +10,7 @@ const HOUR_MS: i64 = 3_600_000;
 const BEGAN_MS: i64 = 1_000_000_000;
 
 /// A run whose clock is wrong by so much, on tokens that are all rejected until a true time, and what it has said when.
-struct Night {
+struct Scene {
     core: Core,
     now: Tick,
     wrong_ms: i64,
@@ -22,8 +22,8 @@ struct Night {
     proc: u32,
 }
 
-impl Night {
-    fn begin(plan: Plan, tokens: &[&str]) -> Night {
+impl Scene {
+    fn begin(plan: Plan, tokens: &[&str]) -> Scene {
         let fact = |id: &&str| TokenFact {
             id: TokenId((*id).to_owned()),
             label: id.to_uppercase(),
@@ -35,9 +35,9 @@ impl Night {
         let tokens: Vec<TokenFact> = tokens.iter().map(fact).collect();
         let has = tokens.first().map(|token| token.id.0.clone()).unwrap_or_default();
         let (said, core) = (Vec::new(), Core::new(plan));
-        let mut night = Night { core, now: Tick::ZERO, wrong_ms: 0, tokens: tokens.clone(), said, has, proc: 1 };
-        night.feed(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
-        night
+        let mut scene = Scene { core, now: Tick::ZERO, wrong_ms: 0, tokens: tokens.clone(), said, has, proc: 1 };
+        scene.feed(Input::Began { unix_ms: BEGAN_MS, resumed: false, turn_recorded: None, tokens });
+        scene
     }
 
     fn true_ms(&self) -> i64 {
@@ -113,7 +113,7 @@ impl Night {
     }
 
     /// Rejects whatever is said, and lets time pass, until the run ends or goes on for more than two days.
-    fn play_on(&mut self, resets_unix_ms: impl Fn(&Night) -> Option<i64>) -> Finish {
+    fn play_on(&mut self, resets_unix_ms: impl Fn(&Scene) -> Option<i64>) -> Finish {
         loop {
             let resets = resets_unix_ms(self);
             let ended = match self.core.unanswered_turn() {
@@ -138,60 +138,60 @@ fn json(proc: u32, line: String) -> Input {
 
 #[test]
 fn a_clock_that_steps_forward_costs_one_more_request_and_then_the_other_token_is_taken() {
-    let mut night = Night::begin(plan(), &["a", "b"]);
+    let mut scene = Scene::begin(plan(), &["a", "b"]);
     let resets = Some(BEGAN_MS + HOUR_MS);
-    night.wrong_ms = 6 * HOUR_MS;
+    scene.wrong_ms = 6 * HOUR_MS;
     // The core does not know of the step before it is told the time with what is known about the tokens.
-    assert_eq!(night.is_rejected(resets), None);
-    while night.said.last().map(|(token, _)| token.as_str()) == Some("a") {
-        let ended = if night.core.unanswered_turn().is_some() { night.is_rejected(resets) } else { night.wait() };
+    assert_eq!(scene.is_rejected(resets), None);
+    while scene.said.last().map(|(token, _)| token.as_str()) == Some("a") {
+        let ended = if scene.core.unanswered_turn().is_some() { scene.is_rejected(resets) } else { scene.wait() };
         assert_eq!(ended, None);
-        assert!(night.said.len() < 5, "{:?}", night.said);
+        assert!(scene.said.len() < 5, "{:?}", scene.said);
     }
-    let with: Vec<&str> = night.said.iter().map(|(token, _)| token.as_str()).collect();
+    let with: Vec<&str> = scene.said.iter().map(|(token, _)| token.as_str()).collect();
     assert!(with.len() <= 3 && with.last() == Some(&"b"), "{with:?}");
-    assert!(night.now < Tick::ZERO.plus_ms(1_000), "nothing is waited for while another token is free");
+    assert!(scene.now < Tick::ZERO.plus_ms(1_000), "nothing is waited for while another token is free");
 }
 
 #[test]
 fn a_single_token_behind_a_clock_that_steps_forward_is_asked_after_longer_and_longer_pauses() {
-    let mut night = Night::begin(plan(), &["a"]);
-    night.wrong_ms = 6 * HOUR_MS;
-    let finish = night.play_on(|_| Some(BEGAN_MS + HOUR_MS));
+    let mut scene = Scene::begin(plan(), &["a"]);
+    scene.wrong_ms = 6 * HOUR_MS;
+    let finish = scene.play_on(|_| Some(BEGAN_MS + HOUR_MS));
     assert_eq!(finish.outcome, Outcome::Limits, "{}", finish.reason);
     assert!(finish.reason.contains("16 times in a row"), "{}", finish.reason);
-    let pauses = night.pauses_ms();
-    assert_eq!(night.said.len(), 16, "{pauses:?}");
+    let pauses = scene.pauses_ms();
+    assert_eq!(scene.said.len(), 16, "{pauses:?}");
     assert!(pauses[3..].windows(2).all(|two| two[1] >= two[0]), "each after a longer pause: {pauses:?}");
-    assert!(pauses[2] >= 2_000 && night.now > Tick::ZERO.plus_ms(5 * 3_600_000), "a window is outlasted: {pauses:?}");
-    assert_eq!(night.tokens[0].limited_until_unix_ms.filter(|&until| until != BEGAN_MS + HOUR_MS), None);
+    assert!(pauses[2] >= 2_000 && scene.now > Tick::ZERO.plus_ms(5 * 3_600_000), "a window is outlasted: {pauses:?}");
+    assert_eq!(scene.tokens[0].limited_until_unix_ms.filter(|&until| until != BEGAN_MS + HOUR_MS), None);
 }
 
 #[test]
 fn a_clock_that_steps_back_waits_for_the_announced_reset_and_not_in_a_loop() {
-    let mut night = Night::begin(plan(), &["a"]);
-    night.wrong_ms = -6 * HOUR_MS;
-    assert_eq!(night.is_rejected(Some(BEGAN_MS + HOUR_MS)), None);
-    while night.core.unanswered_turn().is_none() {
-        assert_eq!(night.wait(), None);
+    let mut scene = Scene::begin(plan(), &["a"]);
+    scene.wrong_ms = -6 * HOUR_MS;
+    assert_eq!(scene.is_rejected(Some(BEGAN_MS + HOUR_MS)), None);
+    while scene.core.unanswered_turn().is_none() {
+        assert_eq!(scene.wait(), None);
     }
-    assert_eq!(night.said.len(), 2);
-    assert!(night.pauses_ms()[0] >= 3_600_000, "{:?}", night.pauses_ms());
+    assert_eq!(scene.said.len(), 2);
+    assert!(scene.pauses_ms()[0] >= 3_600_000, "{:?}", scene.pauses_ms());
 }
 
 #[test]
 fn a_reset_that_is_past_or_a_second_away_is_backed_off_from_by_seconds_and_none_is_invented() {
     for ahead_ms in [-7_000, 0, 1_000] {
         for tokens in [&["a"][..], &[]] {
-            let mut night = Night::begin(plan(), tokens);
-            let finish = night.play_on(|night| Some(night.true_ms() + ahead_ms));
+            let mut scene = Scene::begin(plan(), tokens);
+            let finish = scene.play_on(|scene| Some(scene.true_ms() + ahead_ms));
             assert_eq!(finish.outcome, Outcome::Limits, "{}", finish.reason);
-            let pauses = night.pauses_ms();
+            let pauses = scene.pauses_ms();
             assert!((1_000..=10_000).contains(&pauses[0]), "{ahead_ms}: {pauses:?}");
             assert!(pauses.iter().take(3).sum::<u64>() < 30_000, "a flat five minutes: {pauses:?}");
-            assert_eq!(night.said.len(), 16, "{ahead_ms}: {pauses:?}");
+            assert_eq!(scene.said.len(), 16, "{ahead_ms}: {pauses:?}");
             if ahead_ms <= 0 {
-                let told = night.tokens.first().and_then(|token| token.limited_until_unix_ms);
+                let told = scene.tokens.first().and_then(|token| token.limited_until_unix_ms);
                 assert_eq!(told, None, "no other ccc is told a reset that nobody announced");
             }
         }
@@ -202,16 +202,16 @@ fn a_reset_that_is_past_or_a_second_away_is_backed_off_from_by_seconds_and_none_
 fn whatever_the_cause_a_turn_without_progress_is_not_said_more_than_a_few_times_at_once() {
     // The agent dies over each turn without a word; the user allows a hundred restarts.
     let budgets = Budgets { max_restarts: 100, ..plan().budgets };
-    let mut night = Night::begin(Plan { budgets, ..plan() }, &["a"]);
+    let mut scene = Scene::begin(Plan { budgets, ..plan() }, &["a"]);
     for _ in 0..12 {
-        while night.core.unanswered_turn().is_none() {
-            assert_eq!(night.wait(), None);
+        while scene.core.unanswered_turn().is_none() {
+            assert_eq!(scene.wait(), None);
         }
         let exit = ExitFact { code: None, signal: Some(9), ..ExitFact::default() };
-        let proc = ProcId(night.proc);
-        assert_eq!(night.feed(Input::Exited { proc, exit }), None);
+        let proc = ProcId(scene.proc);
+        assert_eq!(scene.feed(Input::Exited { proc, exit }), None);
     }
-    let pauses = night.pauses_ms();
+    let pauses = scene.pauses_ms();
     assert!(pauses[2..].windows(2).all(|two| two[1] >= two[0]), "{pauses:?}");
     assert!(*pauses.last().expect("a pause") >= 512_000, "{pauses:?}");
 }

@@ -1,0 +1,166 @@
+//! One live process of the run, as the core sees it.
+
+use super::exchange::{Proof, Swap};
+use super::flood::{FLOOD_GRACE_MS, Flood};
+use super::shutdown::{Shutdown, ShutdownStep};
+use super::spending::CostQuestions;
+use super::watch::{Awaited, Watch};
+use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
+use crate::agent::{AgentKind, Protocol, Role};
+
+/// Where in its life a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// `Spawn` was emitted, nothing is known yet.
+    Starting,
+    /// It runs.
+    Running,
+    /// It is being ended.
+    Ending(Shutdown),
+}
+
+/// A process that was asked for and is not known to be gone.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    pub(super) id: ProcId,
+    pub(super) role: Role,
+    pub(super) life: Life,
+    pub(super) protocol: Protocol,
+    pub(super) watch: Watch,
+    /// With which token it runs; `None` where the CLI finds one by itself.
+    pub(super) token: Option<TokenId>,
+    /// An exchange of it under way.
+    pub(super) swap: Option<Swap>,
+    /// Whether it is known to use it.
+    pub(super) proof: Proof,
+    /// Rejections with status 429 in a row that the CLI tries again after.
+    pub(super) throttles: u32,
+    /// Refusals with status 401 in a row that the CLI tries again after.
+    pub(super) refusals: u32,
+    /// It is being ended for another token: no failure of its own.
+    pub(super) leaves: bool,
+    /// Why it was ended, when it hung.
+    pub(super) hung: Option<String>,
+    /// It has written something that is not of its protocol.
+    pub(super) noisy: bool,
+    /// How many lines it writes.
+    pub(super) flood: Flood,
+    /// What it was asked about its cost.
+    pub(super) cost_questions: CostQuestions,
+}
+
+impl Process {
+    pub(super) fn new(id: ProcId, role: Role, kind: AgentKind, now: Tick, limits: Timeouts) -> Process {
+        Process {
+            id,
+            role,
+            life: Life::Starting,
+            protocol: Protocol::new(kind, role),
+            watch: Watch::new(now, limits),
+            token: None,
+            swap: None,
+            proof: Proof::default(),
+            throttles: 0,
+            refusals: 0,
+            leaves: false,
+            hung: None,
+            noisy: false,
+            flood: Flood::default(),
+            cost_questions: CostQuestions::default(),
+        }
+    }
+
+    /// With this token.
+    pub(super) fn with_token(mut self, token: Option<TokenId>) -> Process {
+        self.token = token;
+        self
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.life, Life::Ending(_))
+    }
+
+    /// It runs, nothing is asked of it, and it may be asked.
+    pub(super) fn is_ready(&self) -> bool {
+        self.life == Life::Running && self.protocol.is_idle()
+    }
+
+    /// Begins its end; nothing when that has begun already. A process with background tasks is asked as a busy one:
+    /// on a closed stdin the newest CLI waits for them (facts 2.1.329, A).
+    pub(super) fn begin_end(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        if self.is_ending() {
+            return None;
+        }
+        if self.flood.is_on(now) {
+            let (shutdown, action) = Shutdown::begin_by_signal(self.id, now, grace_ms.min(FLOOD_GRACE_MS));
+            self.life = Life::Ending(shutdown);
+            return Some(action);
+        }
+        let busy = !self.protocol.is_idle() || self.protocol.open_tasks() > 0;
+        let (shutdown, action) = Shutdown::begin(self.id, busy, now, grace_ms);
+        self.life = Life::Ending(shutdown);
+        Some(action)
+    }
+
+    /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.
+    pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
+        self.flood.heard(now, lines, bytes);
+        match &mut self.life {
+            Life::Ending(shutdown) if self.flood.is_on(now) => {
+                shutdown.terminate(self.id, now, grace_ms.min(FLOOD_GRACE_MS))
+            }
+            Life::Ending(_) | Life::Starting | Life::Running => None,
+        }
+    }
+
+    /// Its interrupted turn ended: it is idle and can be closed without waiting for the deadline.
+    pub(super) fn idle_while_ending(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        match &mut self.life {
+            Life::Ending(shutdown) if shutdown.step == ShutdownStep::Asked => shutdown.climb(self.id, now, grace_ms),
+            Life::Ending(_) | Life::Starting | Life::Running => None,
+        }
+    }
+
+    /// Kills it without further asking.
+    pub(super) fn kill(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        match &mut self.life {
+            Life::Ending(shutdown) => shutdown.kill(self.id, now, grace_ms),
+            Life::Starting | Life::Running => {
+                let (mut shutdown, _) = Shutdown::begin(self.id, false, now, grace_ms);
+                let action = shutdown.kill(self.id, now, grace_ms);
+                self.life = Life::Ending(shutdown);
+                action
+            }
+        }
+    }
+
+    /// What it is waited for, unless it is being ended.
+    pub(super) fn awaited(&self, now: Tick) -> Option<Awaited> {
+        if self.is_ending() { None } else { self.watch.awaited(&self.protocol.open_task_names(), now) }
+    }
+
+    /// The same as the user is shown it.
+    pub(super) fn show_awaited(&self, now: Tick) -> Option<Show> {
+        let Awaited { what, since, until, then, alive } = self.awaited(now)?;
+        let (for_ms, left_ms) = (now.ms_since(since), until.ms_since(now));
+        Some(Show::Awaited { role: self.role, what, for_ms, left_ms, then, alive })
+    }
+
+    /// When the user is to be told of it next.
+    pub(super) fn tell_at(&self) -> Option<Tick> {
+        if self.is_ending() { None } else { self.watch.tell_at() }
+    }
+
+    /// Whether that is now.
+    pub(super) fn tells(&mut self, now: Tick) -> bool {
+        !self.is_ending() && self.watch.tells(now)
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        match &self.life {
+            Life::Ending(shutdown) => Some(shutdown.deadline),
+            Life::Starting | Life::Running => self.watch.deadline(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether a heartbeat beats. What counts is that it *moves*, measured by the run's own time: neither a jump of the wall
+//! clock nor a night's sleep of the machine makes a heart stand still.
+
+use super::{BeatPlan, BeatReading};
+use crate::core::Tick;
+
+/// The heartbeat of one life of the program.
+#[derive(Debug, Clone)]
+pub(super) struct BeatWatch {
+    /// What stood in the file before this life; `None` until it was looked at.
+    left: Option<Option<i64>>,
+    /// The latest beat of this life, unix milliseconds.
+    latest: Option<i64>,
+    /// Since when the next one is waited for.
+    since: Tick,
+    /// When the file is looked at next; `None` while a look is on its way.
+    next_look: Option<Tick>,
+}
+
+/// What a reading means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pulse {
+    /// It beats, or may still.
+    Alive,
+    /// No beat for this long; `first` when there never was one.
+    Stale { for_ms: u64, first: bool },
+}
+
+impl BeatWatch {
+    /// At a start; the file is looked at at once, for what an earlier life has left.
+    pub(super) fn starting(now: Tick) -> Self {
+        Self { left: None, latest: None, since: now, next_look: None }
+    }
+
+    pub(super) fn next_look(&self) -> Option<Tick> {
+        self.next_look
+    }
+
+    /// A look is on its way.
+    pub(super) fn looking(&mut self) {
+        self.next_look = None;
+    }
+
+    /// The program lives, or goes on after it stood still: its time begins anew.
+    pub(super) fn restart(&mut self, now: Tick, plan: &BeatPlan) {
+        self.since = now;
+        self.next_look = Some(now.plus_ms(plan.interval_ms.min(self.limit_ms(plan))));
+    }
+
+    fn limit_ms(&self, plan: &BeatPlan) -> u64 {
+        if self.latest.is_some() { plan.timeout_ms } else { plan.grace_ms }
+    }
+
+    pub(super) fn read(&mut self, now: Tick, reading: &BeatReading, plan: &BeatPlan) -> Pulse {
+        let (beat, age_ms) = match reading {
+            BeatReading::At { unix_ms, age_ms } => (Some(*unix_ms), *age_ms),
+            BeatReading::Missing | BeatReading::Malformed(_) => (None, 0),
+        };
+        let Some(left) = self.left else {
+            self.left = Some(beat);
+            return Pulse::Alive;
+        };
+        if beat.is_some() && beat != self.latest && (self.latest.is_some() || beat != left) {
+            self.latest = beat;
+            // It was written between two looks.
+            self.since = Tick(now.0.saturating_sub(age_ms.min(plan.interval_ms) * 1_000));
+        }
+        let for_ms = now.ms_since(self.since);
+        if for_ms >= self.limit_ms(plan) {
+            return Pulse::Stale { for_ms, first: self.latest.is_none() };
+        }
+        let due = self.since.plus_ms(self.limit_ms(plan));
+        self.next_look = Some(now.plus_ms(plan.interval_ms).min(due));
+        Pulse::Alive
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BeatWatch, Pulse};
+    use crate::core::Tick;
+    use crate::core::supervised::{BeatPlan, BeatReading};
+
+    fn plan() -> BeatPlan {
+        BeatPlan { file: "/hb".to_owned(), timeout_ms: 30_000, interval_ms: 2_000, grace_ms: 60_000 }
+    }
+
+    fn at(unix_ms: i64) -> BeatReading {
+        BeatReading::At { unix_ms, age_ms: 0 }
+    }
+
+    fn ms(ms: u64) -> Tick {
+        Tick::ZERO.plus_ms(ms)
+    }
+
+    /// A watch whose file held this before the start at 0.
+    fn watch(left: &BeatReading) -> BeatWatch {
+        let mut watch = BeatWatch::starting(Tick::ZERO);
+        assert_eq!(watch.read(Tick::ZERO, left, &plan()), Pulse::Alive);
+        watch.restart(Tick::ZERO, &plan());
+        watch
+    }
+
+    #[test]
+    fn a_beat_that_an_earlier_life_left_is_no_first_beat() {
+        for left in [at(5), BeatReading::Missing, BeatReading::Malformed("x".to_owned())] {
+            let mut watch = watch(&left);
+            assert_eq!(watch.read(ms(59_999), &left, &plan()), Pulse::Alive, "{left:?}");
+            assert_eq!(watch.next_look(), Some(ms(60_000)), "the look that matters is not late");
+            let stale = watch.read(ms(60_000), &left, &plan());
+            assert_eq!(stale, Pulse::Stale { for_ms: 60_000, first: true }, "{left:?}");
+        }
+    }
+
+    #[test]
+    fn after_the_first_beat_the_timeout_counts_from_each_that_is_new() {
+        let mut watch = watch(&at(5));
+        assert_eq!(watch.read(ms(50_000), &at(6), &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(79_999), &at(6), &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(79_999), &at(7), &plan()), Pulse::Alive, "it moved");
+        assert_eq!(watch.read(ms(109_998), &BeatReading::Missing, &plan()), Pulse::Alive, "removed is not new");
+        assert_eq!(watch.read(ms(109_999), &at(7), &plan()), Pulse::Stale { for_ms: 30_000, first: false });
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_is_no_standstill() {
+        let mut watch = watch(&BeatReading::Missing);
+        let old = BeatReading::At { unix_ms: 9, age_ms: 3_600_000 };
+        assert_eq!(watch.read(ms(2_000), &old, &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(29_999), &old, &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(30_000), &old, &plan()), Pulse::Stale { for_ms: 30_000, first: false });
+    }
+
+    #[test]
+    fn standing_still_by_order_is_not_counted() {
+        let mut watch = watch(&BeatReading::Missing);
+        assert_eq!(watch.read(ms(2_000), &at(1), &plan()), Pulse::Alive);
+        watch.restart(ms(500_000), &plan());
+        assert_eq!(watch.next_look(), Some(ms(502_000)));
+        assert_eq!(watch.read(ms(529_999), &at(1), &plan()), Pulse::Alive);
+    }
+}

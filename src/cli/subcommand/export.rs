@@ -1,0 +1,198 @@
+//! `ccc export RUN`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::replay::outputs;
+use crate::cli::recording::journal_of;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::core::Tick;
+use crate::driver::{self, CopyError};
+use crate::journal::export::Private;
+use crate::journal::export::asciicast::{CastHeader, write_asciicast};
+use crate::ui::{Style, clean};
+
+/// The recorded terminal's size.
+const COLUMNS: u16 = 100;
+/// See [`COLUMNS`].
+const ROWS: u16 = 30;
+/// Players shorten longer pauses to this: a night has hours of them.
+const IDLE_LIMIT_S: u32 = 2;
+/// How much of the task is the recording's title, in characters.
+const TITLE_CHARS: usize = 80;
+
+/// Turn a recorded run into a terminal recording, or into a copy that others may see and `ccc replay --check` can test.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ExportArgs {
+    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// What to make of it.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Asciicast)]
+    pub format: ExportFormat,
+
+    /// Where to write; stdout unless given. A fixture is a directory and needs it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Write over a recording that is there already.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+
+    /// Keep the texts of a fixture: the task, what agent and critic said, what tools and checks printed. Only the names of
+    /// user and machine and the directories of home and project are replaced. Without it every text becomes a placeholder.
+    #[arg(long)]
+    pub keep_text: bool,
+}
+
+/// What a run can be turned into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A terminal recording (asciicast v3).
+    Asciicast,
+    /// The run as a test, without its texts. Placeholders of the same length and shape take their places, so that all is
+    /// decided as it was; numbers in fields, times, error classes and the words of the agent's protocol stay.
+    Fixture,
+}
+
+/// Exports a run.
+///
+/// # Errors
+/// When the run cannot be read or the export cannot be written.
+pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let journal = journal_of(Some(&args.run), context)?;
+    if args.keep_text && args.format != ExportFormat::Fixture {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            "--keep-text is for --format fixture; a recording keeps all texts",
+        )
+        .hint(format!("ccc export {} --format fixture --keep-text -o DIR", args.run)));
+    }
+    match args.format {
+        ExportFormat::Asciicast => asciicast(&journal, &args, context),
+        ExportFormat::Fixture => fixture(&journal, &args, context),
+    }
+}
+
+fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
+    let style = Style { colour: true, live: true, columns: COLUMNS };
+    let mut shown: Vec<(Tick, String)> = Vec::new();
+    outputs(journal, style, |tick, piece| shown.push((tick, piece.text.clone()))).map_err(|error| failed(&error))?;
+    let rebuilt = driver::rebuild(journal, |_, _| {}).map_err(|error| failed(&error))?;
+    let header = CastHeader {
+        cols: COLUMNS,
+        rows: ROWS,
+        timestamp_unix_s: Some(rebuilt.started_unix_ms / 1_000),
+        title: Some(clean::one_line(&rebuilt.core.plan().task, TITLE_CHARS)),
+        idle_time_limit_s: Some(IDLE_LIMIT_S),
+    };
+    let mut out = Vec::new();
+    write_asciicast(&mut out, &header, shown.iter().map(|(tick, text)| (*tick, text.as_str())), None)
+        .map_err(|error| failed(&error))?;
+    match &args.output {
+        Some(path) => {
+            let into = context.cwd()?.join(path);
+            write_recording(&into, &out, args.force).map_err(|error| {
+                let hint = if error.kind() == std::io::ErrorKind::AlreadyExists {
+                    "name another file with -o, or write over it with --force"
+                } else {
+                    "name a writable file with -o"
+                };
+                CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint(hint)
+            })?;
+            context.printer.talk(format_args!("written: {} ({} bytes, asciicast v3)", path.display(), out.len()));
+        }
+        None => context.printer.bytes(&out),
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// What is there already is another recording, or something else of the user's.
+fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    if force {
+        options.write(true).create(true).truncate(true);
+    } else {
+        options.write(true).create_new(true);
+    }
+    options.open(into)?.write_all(bytes)
+}
+
+/// Writes the copy and proves that it replays the same.
+fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let Some(output) = &args.output else {
+        return Err(CliError::new(ErrorKind::Usage, "a fixture is a directory")
+            .hint("name one: ccc export RUN --format fixture -o DIR"));
+    };
+    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
+    let into = context.cwd()?.join(output);
+    let io = |error: std::io::Error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", into.display()))
+            .hint("name a directory that does not exist yet with -o")
+    };
+    if fs::symlink_metadata(&into).is_ok() {
+        return Err(io(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    // Made beside its place and moved there when it is whole and proven.
+    let beside =
+        into.parent().filter(|parent| parent.is_dir()).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
+    let making = tempfile::Builder::new().prefix(".ccc-export-").tempdir_in(beside).map_err(io)?;
+    let private = if args.keep_text { Some(private(context)?) } else { None };
+    let copied = driver::copy_run(journal, making.path(), private.as_ref()).map_err(|error| {
+        let error_is_otherwise = matches!(error, CopyError::Otherwise { .. });
+        let error = failed(&error);
+        match (error_is_otherwise, args.keep_text) {
+            (true, false) => error.hint(format!(
+                "nothing was written; to keep the texts: ccc export {} --format fixture --keep-text -o {}",
+                args.run,
+                output.display()
+            )),
+            (true, true) => error.hint("nothing was written: a decision depends on the length of a name"),
+            (false, _) => error,
+        }
+    })?;
+    let comparison = driver::compare(&copied.dir.journal()).map_err(|error| failed(&error))?;
+    if let Some(difference) = comparison.difference {
+        return Err(failed(&format_args!("the copy would be decided otherwise at entry {}", difference.n))
+            .hint("nothing was written: this is a fault of ccc"));
+    }
+    fs::rename(copied.dir.path(), &into).map_err(io)?;
+    context.printer.line(into.display());
+    if let Some(gap) = copied.ends_before {
+        context.printer.talk(format_args!(
+            "entries {} to {} are missing in the journal: the copy ends before them",
+            gap.from, gap.to
+        ));
+    } else if let Some(difference) = driver::compare(journal).map_err(|error| failed(&error))?.difference {
+        let n = difference.n;
+        context.printer.talk(format_args!("this ccc decides the run otherwise than it was decided, from entry {n} on"));
+        context.printer.talk("the copy holds the decisions of this ccc");
+    }
+    context.printer.talk(if args.keep_text {
+        "kept: all texts; replaced: names of user and machine, home, project. Look first!"
+    } else {
+        "scrubbed: all texts; kept: their lengths, numbers in fields, times, error classes"
+    });
+    Ok(ExitCode::COMPLETED)
+}
+
+/// The names of this machine.
+fn private(context: &Context) -> Result<Private, CliError> {
+    let variable = |name: &str| context.env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
+    Ok(Private {
+        home: context.dirs()?.home.to_str().map(str::to_owned),
+        user: variable("USER").or_else(|| variable("LOGNAME")),
+        hosts: rustix::system::uname()
+            .nodename()
+            .to_str()
+            .map(str::to_owned)
+            .into_iter()
+            .chain(variable("HOSTNAME"))
+            .collect(),
+    })
+}

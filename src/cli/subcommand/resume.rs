@@ -1,0 +1,645 @@
+//! `ccc resume [RUN]`.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use clap::Args;
+use rustix::fs::OFlags;
+
+use super::run::{self, PlanParts, hand_over_flag};
+use crate::agent::AgentKind;
+use crate::cli::credentials::{self, RunTokens};
+use crate::cli::gaps::{Gaps, has_gap};
+use crate::cli::start::{Continuation, RunRequest, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
+use crate::config::{
+    BudgetsLayer, CheckEntry, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until,
+    Warning, overlay, prompt, resolve,
+};
+use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
+use crate::driver;
+use crate::files::open_private;
+use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
+use crate::ui::clean::lines as shown;
+
+/// Go on with a run that was interrupted.
+///
+/// The run is rebuilt from its journal and goes on in its own directory, on the agent's same session, with the settings it
+/// was started with and those given here. When SUPERVISOR.md or the configuration has changed since, that is said, and
+/// --reload takes it. This is also how ccc survives its own death and a reboot.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ResumeArgs {
+    /// The run's id, the beginning of it, `last` for the newest of all, or its directory. Without it, the newest
+    /// unfinished run of this directory, unless a newer one here is completed.
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+
+    /// Say this to the agent first: the answer to a question, or something more to do.
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+
+    /// A new bound on the judged stops of the whole run.
+    #[arg(long, value_name = "N")]
+    pub max_iterations: Option<NonZeroU32>,
+
+    /// A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m.
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<Span>,
+
+    /// A new time at which the run ends: 07:00, +8h, or 2026-11-28T07:00.
+    #[arg(long, value_name = "CLOCK")]
+    pub until: Option<Until>,
+
+    /// A new bound on each wait for a reset.
+    #[arg(long, value_name = "TIME")]
+    pub max_wait: Option<Span>,
+
+    /// Wait for a reset, also when the run was started with --no-wait; --max-wait says so, too.
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    #[arg(long, overrides_with = "wait")]
+    pub no_wait: bool,
+
+    /// A new bound on the cost of the whole run, in US dollars.
+    #[arg(long, value_name = "USD")]
+    pub max_cost_usd: Option<Cost>,
+
+    /// A new bound on the restarts of the agent in a row.
+    #[arg(long, value_name = "N")]
+    pub max_restarts: Option<u32>,
+
+    /// The critic's model from now on.
+    #[arg(long, value_name = "MODEL")]
+    pub critic_model: Option<String>,
+
+    /// Run this command at each stop instead of the run's checks; may be given several times.
+    #[arg(long, value_name = "CMD")]
+    pub check: Vec<String>,
+
+    /// Restart the agent when the model makes no progress for this long.
+    #[arg(long, value_name = "TIME")]
+    pub stall_timeout: Option<Span>,
+
+    /// How long a tool may run that declares no timeout of its own.
+    #[arg(long, value_name = "TIME")]
+    pub tool_timeout: Option<Span>,
+
+    /// Take SUPERVISOR.md and the configuration as they are now; what was given on the command line stays.
+    #[arg(long)]
+    pub reload: bool,
+
+    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub output_format: Option<OutputFormat>,
+
+    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
+    #[arg(long, overrides_with = "no_hand_over")]
+    pub hand_over: bool,
+
+    /// Do not go on into the agent's own interface when the task is done.
+    #[arg(long, overrides_with = "hand_over")]
+    pub no_hand_over: bool,
+
+    /// Go on although another run works in the run's directory or repository.
+    #[arg(long)]
+    pub share_tree: bool,
+
+    /// How the agent's output reaches ccc: pty or pipe.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub transport: Option<Transport>,
+
+    /// Give the agent only the arguments after `--`, and none of those that were given before.
+    #[arg(long)]
+    pub replace_args: bool,
+
+    /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts. Those
+    /// that its CLI has refused are left out.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    pub agent_args: Vec<String>,
+}
+
+impl ResumeArgs {
+    /// These arguments as a layer of the configuration.
+    fn flags(&self) -> Flags {
+        Flags {
+            layer: Layer {
+                budgets: BudgetsLayer {
+                    max_iterations: self.max_iterations,
+                    max_duration: self.max_duration,
+                    until: self.until,
+                    max_wait: self.max_wait,
+                    max_cost_usd: self.max_cost_usd,
+                    max_restarts: self.max_restarts,
+                    ..BudgetsLayer::default()
+                },
+                critic: CriticLayer { model: self.critic_model.clone(), ..CriticLayer::default() },
+                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                no_wait: match (self.no_wait, self.wait || self.max_wait.is_some()) {
+                    (true, _) => Some(true),
+                    (false, true) => Some(false),
+                    (false, false) => None,
+                },
+                stall_timeout: self.stall_timeout,
+                tool_timeout: self.tool_timeout,
+                ..Layer::default()
+            },
+            agent_args: self.agent_args.clone(),
+        }
+    }
+}
+
+impl ResumeArgs {
+    /// The arguments given for the agent, now that these are given.
+    fn agent_args_after(&self, agent: AgentKind, before: &[String]) -> Vec<String> {
+        if self.replace_args { self.agent_args.clone() } else { agent.merged_args(before, &self.agent_args, &has_gap) }
+    }
+}
+
+/// Goes on with a run.
+///
+/// # Errors
+/// When there is no such run, it is in use, is done, or its journal is damaged.
+pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    run::refuse_past(args.until)?;
+    let state = &context.dirs()?.state;
+    let run_dir = match args.run.as_deref() {
+        Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
+        None => newest_unfinished(state, context)?,
+    };
+    let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
+    if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
+        return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
+            .hint("a command has no session to go on with; start it again: ccc supervise -- CMD"));
+    }
+    open_private(&run_dir.journal(), OFlags::RDONLY).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+            .hint("a run goes on from a journal of your own only")
+    })?;
+    let mut last_finish = None;
+    let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
+        if let Action::Finish(finish) = action {
+            last_finish = Some(finish.clone());
+        }
+    })
+    .map_err(|error| {
+        CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(
+            "`ccc explain RUN` shows what stands before it. To go on with the session without ccc, get its id from `ccc runs --json`, then run in its directory: claude --resume ID",
+        )
+    })?;
+    if let Some(torn) = rebuilt.tail.torn {
+        context.printer.talk(format_args!(
+            "the journal's end was not written whole: {} bytes from line {} on are dropped; the run goes on from entry {}",
+            torn.bytes,
+            torn.line,
+            rebuilt.tail.next_n - 1
+        ));
+    }
+    refuse_placeholders(&args)?;
+    let recorded = rebuilt.core.plan().clone();
+    let plan = without_refused(&rebuilt.core, &args, context);
+    let words = words(&args, &run_dir, rebuilt.core.is_finished().then_some(()).and(last_finish.as_ref()), context)?;
+    if let (true, Some(finish)) = (rebuilt.core.is_finished(), &last_finish)
+        && finish.outcome == Outcome::Completed
+        && rebuilt.finish_recorded
+        && words.is_none()
+    {
+        mend_summary(&run_dir, finish);
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("run {} is completed: there is nothing to go on with", run_dir.id()),
+        )
+        .hint(format!("say what more there is to do: ccc resume {} -p \"TEXT\"", run_dir.id())));
+    }
+    if !Path::new(&plan.cwd).is_dir() {
+        return Err(CliError::new(
+            ErrorKind::Environment,
+            format!("the run's directory {} does not exist any more", plan.cwd),
+        )
+        .hint("put it back where it was: the agent's session belongs to that directory"));
+    }
+    if !Path::new(&plan.agent_program).exists() {
+        return Err(CliError::new(
+            ErrorKind::Environment,
+            format!("the run's agent {} does not exist any more", plan.agent_program),
+        )
+        .hint("install it there again"));
+    }
+    let lost = lost_words(&rebuilt.core, context)?;
+    let unsaid = if words.is_none() { lost.clone() } else { Vec::new() };
+    if let Some(refusal) = gaps(&plan, &args).and_said(unsaid).refusal(run_dir.id()) {
+        return Err(refusal);
+    }
+    // The agent starts in the run's directory, so the settings there are the ones that count.
+    let project = Project::find(Path::new(&plan.cwd));
+    let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
+    for warning in &present.warnings {
+        context.printer.warn(warning);
+    }
+    let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
+    let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
+    let settings = present.settings;
+    let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
+    let gathered = credentials::gather(context, &project, &settings.tokens, &agent_args)?;
+    if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
+        return Err(refusal);
+    }
+    let settings_of_agent = trust::require_agent_settings(&agent_args, &project, context)?;
+    for warning in &gathered.warnings {
+        context.printer.warn(warning);
+    }
+    let ask = credentials::ask(context, &project, &settings.usage)?;
+    lifted::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
+    let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
+    let real = Path::new(&plan.cwd).canonicalize().unwrap_or_default();
+    if context.cwd()?.canonicalize().unwrap_or_default() != real {
+        context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
+    }
+    let mut first_inputs = Vec::new();
+    if real != Path::new(&plan.cwd) {
+        first_inputs.push(OperatorInput::Moved { real: real.display().to_string() });
+    }
+    if let Some(changed) = changed {
+        first_inputs.push(OperatorInput::Plan(Box::new(changed)));
+    }
+    // A run was given its task with -p, and nobody has asked for more since: the same as when it began.
+    let hand_over = settings.hand_over.unwrap_or(false);
+    match words {
+        Some(text) if lost.is_empty() => first_inputs.push(OperatorInput::Turn { text }),
+        Some(text) => {
+            context.printer.talk(format_args!(
+                "what you say now takes the place of what the journal has without its secrets: {}",
+                lost.iter().map(|lost| shown(lost)).collect::<Vec<_>>().join("; ")
+            ));
+            first_inputs.push(OperatorInput::Restate { text, instead_of: lost });
+        }
+        None => {}
+    }
+    let request = RunRequest {
+        form: args.output_format.unwrap_or(settings.output_format),
+        transport: args.transport.unwrap_or(settings.transport),
+        credential_sentence: tokens.sentence(),
+        tokens: &tokens,
+        prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
+        extra_env: Vec::new(),
+        hand_over: hand_over_flag(args.hand_over, args.no_hand_over).unwrap_or(hand_over),
+        share_tree: args.share_tree,
+        settings_of_agent,
+    };
+    let continuation =
+        Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
+    go_on(continuation, run_dir, run_lock, &request, context)
+}
+
+/// What the user has said and the agent is still to hear, where the journal has a mark in the place of a secret.
+fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
+    let record = match core.session_id() {
+        Some(id) => driver::session_record(&context.dirs()?.claude, id),
+        None => None,
+    };
+    let unanswered = core.unanswered_turn().zip(record.as_ref());
+    let recorded = unanswered.map(|((_, turn), record)| core.plan().agent.has_turn(record, turn));
+    let words = core.user_words_to_say(recorded, record.is_some()).into_iter();
+    Ok(words.filter(|text| has_gap(text)).map(str::to_owned).collect())
+}
+
+/// What of the plan's settings the run would go on with although the journal has a mark in the place of a secret.
+fn gaps(plan: &Plan, args: &ResumeArgs) -> Gaps {
+    let before = given_before(plan);
+    let given = args.agent_args_after(plan.agent, &plan.given_agent_args());
+    let checks_given = !args.check.is_empty() || before.as_ref().is_some_and(|given| given.layer.checks.is_some());
+    let reloaded = args.reload && before.is_some();
+    if args.check.is_empty() {
+        return Gaps::of(plan, &given, !reloaded, checks_given);
+    }
+    let checks = args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms: 0 }).collect();
+    Gaps::of(&Plan { checks, ..plan.clone() }, &given, !reloaded, checks_given)
+}
+
+/// The longest answer that is taken from a terminal, in bytes; a longer one is given with -p.
+const MAX_ANSWER_BYTES: u64 = 16 * 1024;
+
+/// What the user says to the run: that of -p. A run that ended with a question is not gone on with without an answer: at a
+/// terminal it is asked for.
+fn words(
+    args: &ResumeArgs,
+    run_dir: &RunDir,
+    finish: Option<&Finish>,
+    context: &Context,
+) -> Result<Option<String>, CliError> {
+    if let Some(text) = args.prompt.clone().filter(|text| !text.trim().is_empty()) {
+        return Ok(Some(text));
+    }
+    // Where a check cannot be run, or an agreement is missing, that is what is to be mended; nobody is asked anything.
+    let asks = |finish: &&Finish| {
+        finish.outcome == Outcome::NeedsUser && !matches!(finish.needs, Some(Needs::Checks { .. } | Needs::Agreement))
+    };
+    let Some(finish) = finish.filter(asks) else { return Ok(None) };
+    if context.stdin.is_terminal() {
+        context.printer.talk(format_args!("run {} asks you:\n\n{}\n", run_dir.id(), shown(&finish.result)));
+        context.printer.talk_raw("your answer: ");
+        let answer = context.stdin.read_line(MAX_ANSWER_BYTES);
+        if !answer.is_empty() {
+            return Ok(Some(answer));
+        }
+    }
+    Err(CliError::new(ErrorKind::Usage, format!("run {} needs an answer: {}", run_dir.id(), shown(&finish.reason)))
+        .hint(format!("give it: ccc resume {} -p \"TEXT\"", run_dir.id())))
+}
+
+/// The configuration and the critic's prompt as they are now, under what was given on the command line.
+struct Present {
+    settings: Settings,
+    prompt: String,
+    prompt_origin: String,
+    /// What was given, when the journal says it.
+    given: Option<Flags>,
+    warnings: Vec<Warning>,
+}
+
+impl Present {
+    /// With `all` the whole configuration is to count, and needs the user's agreement where it asks for it; else its tokens.
+    fn find(
+        plan: &Plan,
+        given: Option<Flags>,
+        all: bool,
+        project: &Project,
+        context: &Context,
+    ) -> Result<Present, CliError> {
+        let mut flags = given.clone().unwrap_or_default();
+        // How it is shown and transported is said anew each time.
+        (flags.layer.output_format, flags.layer.transport, flags.layer.hand_over) = (None, None, None);
+        let dirs = context.dirs()?;
+        let read = |flags| resolve(dirs, project, &context.env, &context.consents()?, flags).map_err(CliError::from);
+        let mut resolved = read(flags.clone())?;
+        if all && trust::require(&resolved.not_agreed, project, context)? {
+            resolved = read(flags)?;
+        }
+        let (warnings, named) = (resolved.warnings.clone(), resolved.named_prompt.clone());
+        let mut settings = trust::require_tokens(resolved, true, project, context)?;
+        if given.is_none() {
+            settings.agent.args.clone_from(&plan.agent_args);
+        }
+        let prompt = prompt::find(named.as_ref(), project, dirs)?;
+        let prompt_origin =
+            prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+        Ok(Present { settings, prompt: prompt.text, prompt_origin, given, warnings })
+    }
+
+    /// The run's plan under these settings.
+    fn plan(&self, plan: &Plan, context: &Context) -> Result<Plan, CliError> {
+        let now = run::plan(PlanParts {
+            task: String::new(),
+            cwd: String::new(),
+            program: String::new(),
+            first_args: Vec::new(),
+            agent_version: String::new(),
+            prompt: self.prompt.clone(),
+            claude_dir: &context.dirs()?.claude,
+            settings: &self.settings,
+            given: self.given.clone(),
+        })?;
+        let mut now = plan.changed_to(now);
+        if now.critic.prompt_as == plan.critic.prompt_as {
+            now.critic.prompt_file.clone_from(&plan.critic.prompt_file);
+        }
+        now.critic.settings_file.clone_from(&plan.critic.settings_file);
+        Ok(now)
+    }
+}
+
+/// What was given on the command line when the run began and in the resumptions since, as far as the journal says.
+fn given_before(plan: &Plan) -> Option<Flags> {
+    plan.given.clone().and_then(|given| serde_json::from_value(given).ok())
+}
+
+/// The same with what is given now.
+fn given_now(before: Option<&Flags>, args: &ResumeArgs, agent: AgentKind) -> Option<Flags> {
+    let (before, now) = (before?, args.flags());
+    Some(Flags {
+        layer: overlay(before.layer.clone(), now.layer),
+        agent_args: args.agent_args_after(agent, &before.agent_args),
+    })
+}
+
+/// The run's plan without the arguments that the agent's CLI has refused: with those that it took before, or, where others
+/// are given now, with none from the command line.
+fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
+    let mut plan = core.plan().clone();
+    if !core.arguments_are_refused() {
+        return plan;
+    }
+    let accepted = match core.accepted_arguments() {
+        Some(accepted) => accepted.clone(),
+        None if args.agent_args.is_empty() && !args.replace_args => return plan,
+        None => AgentArguments { all: plan.configured_agent_args().to_vec(), given: Vec::new() },
+    };
+    if accepted.all == plan.agent_args {
+        return plan;
+    }
+    context.printer.talk(format_args!(
+        "the agent's CLI refused its arguments; they are left out:{}",
+        shell::words(plan.agent_args.iter().filter(|arg| !accepted.all.contains(arg)))
+    ));
+    if let Some(mut given) = given_before(&plan) {
+        given.agent_args = accepted.given;
+        plan.given = serde_json::to_value(given).ok();
+    }
+    plan.agent_args = accepted.all;
+    plan
+}
+
+/// The words that stand in advice for what only the user knows. Typed as they stand they were copied and not replaced.
+fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
+    let says = args.prompt.as_deref().map(str::trim) == Some("TEXT");
+    let checks = args.check.iter().any(|check| check.trim() == "CMD");
+    let values = args.agent_args.iter().any(|arg| arg == "VALUE");
+    let (word, what) = match (says, checks, values) {
+        (true, _, _) => ("TEXT", "what you say to the agent"),
+        (false, true, _) => ("CMD", "the command of a check"),
+        (false, false, true) => ("VALUE", "the value of an option"),
+        (false, false, false) => return Ok(()),
+    };
+    Err(CliError::new(ErrorKind::Usage, format!("{word} stands for {what}"))
+        .hint(format!("type the same command with your own words in the place of {word}")))
+}
+
+/// The run's plan with what is given now, and with --reload under the present configuration; `None` when nothing
+/// changes. Without --reload it is said when the configuration has changed.
+fn changed_plan(
+    plan: &Plan,
+    args: &ResumeArgs,
+    present: &Present,
+    run_dir: &RunDir,
+    context: &Context,
+) -> Result<Option<Plan>, CliError> {
+    let flags = args.flags();
+    if plan.agent.read_user_args(&flags.agent_args)?.session.is_some() {
+        return Err(CliError::new(ErrorKind::Usage, "a run goes on with its own session")
+            .hint("leave out --resume, --continue and --session-id; another session is another run"));
+    }
+    let present_plan = present.plan(plan, context)?;
+    let mut changed = if args.reload {
+        let given = given_now(present.given.as_ref(), args, plan.agent);
+        let project = Project::find(Path::new(&plan.cwd));
+        Present::find(plan, given, true, &project, context)?.plan(plan, context)?
+    } else {
+        let news = differences(plan, &present_plan, present.given.is_some());
+        if !news.is_empty() {
+            context.printer.talk(format_args!(
+                "changed since this run began: {}\nthe run goes on with what it began with; to take the new one:\n    ccc resume {} --reload",
+                news.join(", "),
+                run_dir.id()
+            ));
+        }
+        plan.clone()
+    };
+    if !(args.reload && present.given.is_some()) {
+        set_given(&mut changed, &flags);
+        if !args.check.is_empty() {
+            let timeout_ms = changed.timeouts.tool_ms;
+            changed.checks =
+                args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms }).collect();
+        }
+        let configured = changed.configured_agent_args().to_vec();
+        let given = args.agent_args_after(plan.agent, &changed.given_agent_args());
+        changed.agent_args = configured.into_iter().chain(given).collect();
+        changed.given =
+            given_now(present.given.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
+    }
+    if changed.critic != plan.critic {
+        keep_prompt(&mut changed, run_dir)?;
+    }
+    keep_critic_settings(&mut changed, run_dir)?;
+    Ok((changed != *plan).then_some(changed))
+}
+
+/// Sets what is given now.
+fn set_given(plan: &mut Plan, flags: &Flags) {
+    let (budgets, given) = (&mut plan.budgets, &flags.layer.budgets);
+    budgets.max_iterations = given.max_iterations.map_or(budgets.max_iterations, NonZeroU32::get);
+    budgets.max_duration_ms = given.max_duration.map(Span::as_ms).or(budgets.max_duration_ms);
+    budgets.until_unix_ms = given.until.map(run::until_unix_ms).or(budgets.until_unix_ms);
+    budgets.max_wait_ms = given.max_wait.map(Span::as_ms).or(budgets.max_wait_ms);
+    budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
+    budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
+    if let Some(model) = &flags.layer.critic.model {
+        plan.critic.model = Some(model.clone());
+    }
+    plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
+    if let Some(tool_ms) = flags.layer.tool_timeout.map(Span::as_ms) {
+        // A check without a time of its own has that of a tool.
+        for check in plan.checks.iter_mut().filter(|check| check.timeout_ms == plan.timeouts.tool_ms) {
+            check.timeout_ms = tool_ms;
+        }
+        plan.timeouts.tool_ms = tool_ms;
+    }
+    plan.no_wait = flags.layer.no_wait.unwrap_or(plan.no_wait);
+}
+
+/// What differs between the settings that a run began with and the present ones. Where it is not known what was given on
+/// the command line, only the critic's prompt can be told.
+fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String> {
+    let mut differs = Vec::new();
+    if plan.critic.prompt != present.critic.prompt {
+        differs.push("the critic's prompt (SUPERVISOR.md)".to_owned());
+    }
+    if !given_is_known {
+        return differs;
+    }
+    let of = |plan: &Plan| {
+        let mut plan = plan.clone();
+        (plan.given, plan.critic.prompt, plan.critic.prompt_file) = (None, String::new(), None);
+        plan.critic.settings_file = None;
+        // `+8h` means another moment each time that it is read.
+        plan.budgets.until_unix_ms = None;
+        serde_json::to_value(plan).unwrap_or_default()
+    };
+    let (before, now) = (of(plan), of(present));
+    let keys = before.as_object().into_iter().chain(now.as_object()).flat_map(|object| object.keys());
+    let changed: std::collections::BTreeSet<String> = keys
+        .filter(|key| before.get(key.as_str()) != now.get(key.as_str()))
+        .map(|key| key.trim_end_matches("_ms").replace('_', " "))
+        .collect();
+    if !changed.is_empty() {
+        let changed: Vec<String> = changed.into_iter().collect();
+        differs.push(format!("the configuration ({})", changed.join(", ")));
+    }
+    differs
+}
+
+/// The newest run of this directory that is not completed.
+fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
+    let here = context.cwd()?.canonicalize().unwrap_or_default();
+    let list = RunDir::list(state).map_err(|error| state_error(&error))?;
+    // A directory that was moved and is reached under its name again is the same one.
+    let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
+    let completed = |(_, run): &&(RunDir, RunSummary)| {
+        run.outcome == Some(Outcome::Completed) && run.kind.is_none() && is_here(&run.cwd)
+    };
+    let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.id().to_owned());
+    let told = list
+        .runs
+        .into_iter()
+        .filter(|(_, run)| run.outcome != Some(Outcome::Completed) && run.kind != Some(RunKind::Command));
+    let mut unfinished: Vec<(RunDir, String)> = told.map(|(dir, run)| (dir, run.cwd)).collect();
+    // Where a summary is damaged (a power cut), the journal itself says whether there is something to go on with.
+    unfinished.extend(list.damaged.into_iter().filter_map(|(dir, _)| {
+        let cwd = unfinished_by_journal(&dir)?;
+        Some((dir, cwd))
+    }));
+    unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
+    if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| is_here(cwd)) {
+        // `ccc resume` alone means the last thing that happened here.
+        if let Some(newer) = newest_completed.filter(|newer| newer.as_str() > dir.id()) {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                format!("the newest run here, {newer}, is completed; {} before it is not", dir.id()),
+            )
+            .hint(format!("to go on with the older one: ccc resume {}", dir.id())));
+        }
+        return Ok(dir.clone());
+    }
+    let elsewhere: Vec<String> = unfinished.iter().take(5).map(|(dir, cwd)| format!("{} in {cwd}", dir.id())).collect();
+    Err(match elsewhere.as_slice() {
+        [] => unknown_run("there is no unfinished run"),
+        [..] => {
+            unknown_run(&format!("there is no unfinished run in this directory; elsewhere: {}", elsewhere.join(", ")))
+        }
+    })
+}
+
+/// The directory of a run that its journal shows as not completed; `None` also when it cannot be read.
+fn unfinished_by_journal(run: &RunDir) -> Option<String> {
+    let mut completed = false;
+    let rebuilt = driver::rebuild(&run.journal(), |_, action| {
+        if let Action::Finish(finish) = action {
+            completed = finish.outcome == Outcome::Completed;
+        }
+    })
+    .ok()?;
+    (!(completed && rebuilt.core.is_finished())).then(|| rebuilt.core.plan().cwd.clone())
+}
+
+/// A ccc that was killed between the journal's last entry and the summary left one that shows the run as going on.
+/// That it cannot be written is no matter here: the journal is what counts.
+fn mend_summary(run: &RunDir, finish: &Finish) {
+    let Ok(mut summary) = RunSummary::read(&run.summary()) else { return };
+    if summary.outcome.is_some() {
+        return;
+    }
+    summary.outcome = Some(finish.outcome);
+    summary.reason = Some(finish.reason.clone());
+    summary.result = Some(finish.result.clone());
+    summary.iteration = finish.iterations;
+    summary.phase = "finished".to_owned();
+    summary.ended_unix_ms = Some(summary.updated_unix_ms);
+    if let Err(error) = summary.write(&run.summary(), &Redactor::new()) {
+        tracing::warn!(%error, "the run's summary could not be written");
+    }
+}
+
+fn unknown_run(message: &str) -> CliError {
+    CliError::new(ErrorKind::Usage, message).hint("`ccc runs` lists the runs; name one: ccc resume RUN")
+}

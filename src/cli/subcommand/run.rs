@@ -1,0 +1,472 @@
+//! `ccc --supervisor`: a supervised run.
+#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::agent::AgentKind;
+use crate::cli::credentials::{self, RunTokens};
+use crate::cli::start::{RunRequest, begin};
+use crate::cli::task::{self, TaskSource};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
+use crate::config::Settings;
+use crate::config::agent::{self, AgentProgram};
+use crate::config::prompt::{self, Prompt};
+use crate::config::{
+    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Dirs, Flags, Layer, OutputFormat, Percent,
+    Project, Resolved, Span, Transport, Until, UsageLayer,
+};
+use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
+use crate::driver;
+use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
+use crate::journal;
+use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
+use crate::ui::format::date_and_time;
+
+/// How long the tree is watched for what moves by itself before a critic is briefed; its process takes longer to start.
+const CRITIC_WATCH_MS: u64 = 250;
+
+/// The arguments of a supervised run.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct RunArgs {
+    /// Supervise: let a critic judge the work at each stop, and go on until it agrees that the task is done.
+    #[arg(long)]
+    pub supervisor: bool,
+
+    /// The task.
+    #[arg(short, long, value_name = "TASK", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+
+    /// Read the task from a file, or from stdin with `-`. Without -p and this, a task piped to stdin is taken.
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub prompt_file: Option<PathBuf>,
+
+    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub output_format: Option<OutputFormat>,
+
+    /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
+    #[arg(long, value_name = "FILE")]
+    pub supervisor_prompt: Option<PathBuf>,
+
+    /// Run this command at each stop; its failure is feedback without asking the critic. Can be given several times;
+    /// replaces the configured checks.
+    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
+    pub check: Vec<String>,
+
+    /// End after this many judged stops [20].
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_iterations: Option<NonZeroU32>,
+
+    /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
+    /// is stopped does not [no bound].
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<Span>,
+
+    /// End at this time: 07:00, +8h, or 2026-11-28T07:00 [no bound].
+    #[arg(long, value_name = "CLOCK")]
+    pub until: Option<Until>,
+
+    /// End with exit code 75 instead of waiting longer than this for a reset [no bound].
+    #[arg(long, value_name = "TIME")]
+    pub max_wait: Option<Span>,
+
+    /// End when this much was spent, in US dollars as the agent reports them [no bound].
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    pub max_cost_usd: Option<Cost>,
+
+    /// The critic's model [the agent's].
+    #[arg(long, value_name = "MODEL")]
+    pub critic_model: Option<String>,
+
+    /// How the prompt reaches the critic: message keeps the provider's cache, system does not [message].
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub critic_prompt: Option<CriticPromptAs>,
+
+    /// Restart the agent when the model makes no progress for this long [3m].
+    #[arg(long, value_name = "TIME")]
+    pub stall_timeout: Option<Span>,
+
+    /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has [15m].
+    #[arg(long, value_name = "TIME")]
+    pub tool_timeout: Option<Span>,
+
+    /// How long work that the agent left running in the background, or has scheduled, is waited for after its turn [what the agent
+    /// gives it].
+    #[arg(long, value_name = "TIME")]
+    pub background_timeout: Option<Span>,
+
+    /// End when the agent was restarted this many times in a row without finishing a turn [5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
+    pub max_restarts: Option<u32>,
+
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Take another token at the next stop when a usage window of the present one has passed this percentage [95].
+    #[arg(long, value_name = "PERCENT")]
+    pub rotate_at: Option<Percent>,
+
+    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
+    #[arg(long)]
+    pub interactive: bool,
+
+    /// How the agent's output reaches ccc: pty or pipe [pty].
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub transport: Option<Transport>,
+
+    /// The agent's program [claude on PATH, else ~/.claude/local/claude].
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+
+    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
+    #[arg(long, overrides_with = "no_hand_over")]
+    pub hand_over: bool,
+
+    /// Do not go on into the agent's own interface when the task is done.
+    #[arg(long, overrides_with = "hand_over")]
+    pub no_hand_over: bool,
+
+    /// Start although another run works in this directory or repository.
+    #[arg(long)]
+    pub share_tree: bool,
+
+    /// Arguments for the agent.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    pub agent_args: Vec<String>,
+}
+
+fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "it must be a whole number above zero".to_owned())
+}
+
+/// What the two flags say together; clap lets the later one win.
+pub(in crate::cli) fn hand_over_flag(yes: bool, no: bool) -> Option<bool> {
+    (yes || no).then_some(yes)
+}
+
+impl RunArgs {
+    /// These arguments as the topmost layer of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        Flags {
+            layer: Layer {
+                agent: AgentLayer { path: self.agent.as_ref().map(path), ..AgentLayer::default() },
+                transport: self.transport,
+                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
+                tokens: None,
+                critic: CriticLayer {
+                    prompt_file: self.supervisor_prompt.as_ref().map(path),
+                    prompt: self.critic_prompt,
+                    model: self.critic_model.clone(),
+                    ..CriticLayer::default()
+                },
+                budgets: BudgetsLayer {
+                    max_iterations: self.max_iterations,
+                    max_duration: self.max_duration,
+                    until: self.until,
+                    max_wait: self.max_wait,
+                    max_cost_usd: self.max_cost_usd,
+                    max_restarts: self.max_restarts,
+                    max_repeats: None,
+                },
+                start_timeout: None,
+                stall_timeout: self.stall_timeout,
+                tool_timeout: self.tool_timeout,
+                background_timeout: self.background_timeout,
+                grace: None,
+                share_prompt_prefix: None,
+                no_wait: self.no_wait.then_some(true),
+                rotate_at: self.rotate_at,
+                interactive: self.interactive.then_some(true),
+                answer_timeout: None,
+                usage: UsageLayer::default(),
+                hand_over: hand_over_flag(self.hand_over, self.no_hand_over),
+                output_format: self.output_format,
+            },
+            agent_args: self.agent_args.clone(),
+        }
+    }
+}
+
+/// Everything that is settled before a run begins.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the user wants done.
+    pub task: String,
+    /// The settings with their origins.
+    pub resolved: Resolved,
+    /// The critic's prompt.
+    pub prompt: Prompt,
+    /// The agent's program.
+    pub agent: AgentProgram,
+    /// The tokens that the agent may get.
+    pub tokens: Gathered,
+    /// The project's settings of the agent, under the user's agreement.
+    pub settings_of_agent: SettingsOfAgent,
+    /// The project.
+    pub project: Project,
+}
+
+/// Settles everything that a run needs, and starts nothing but `agent --version`. Cheap faults come first: the task,
+/// then the configuration, the prompt, the agent.
+///
+/// # Errors
+/// When anything of it is missing or wrong; nothing was started then.
+pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> {
+    let task = task::read(
+        &TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref() },
+        context.cwd()?,
+        &context.stdin,
+    )?;
+    let mut resolved = context.settings(args.flags())?;
+    refuse_past(resolved.settings.budgets.until)?;
+    let project = context.project()?;
+    let dirs = context.dirs()?;
+    if trust::require(&resolved.not_agreed, &project, context)? {
+        resolved = context.settings(args.flags())?;
+    }
+    let settings = &resolved.settings;
+    let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
+    let bare = without_credentials(&context.env, &settings.tokens);
+    let agent = agent::find(settings.agent.path.as_deref(), &bare, dirs, &project.cwd)?;
+    let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
+    if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
+        return Err(refusal);
+    }
+    let settings_of_agent = trust::require_agent_settings(&settings.agent.args, &project, context)?;
+    refuse_plan_mode(settings, &project, dirs)?;
+    Ok(Prepared { task, resolved, prompt, agent, tokens, project, settings_of_agent })
+}
+
+/// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
+/// be spent on a plan.
+fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
+    let agent = AgentKind::ClaudeCode;
+    let given = agent.read_user_args(&settings.agent.args)?;
+    let (mode, place) = match given.permission_mode {
+        Some(mode) => (mode, "--permission-mode".to_owned()),
+        None if given.skips_permissions => return Ok(()),
+        None => {
+            let read = AgentSettings::read(SettingsPlaces {
+                dirs,
+                cwd: &project.cwd,
+                argument: given.settings.as_deref(),
+                sources: given.setting_sources.as_deref(),
+                managed: Path::new(MANAGED_SETTINGS),
+            });
+            let Some((mode, place)) = read.default_mode() else { return Ok(()) };
+            (mode.to_owned(), format!("`permissions.defaultMode` in {place}"))
+        }
+    };
+    if !agent.only_plans_in(&mode) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        ErrorKind::Usage,
+        format!("the agent would only plan ({place} is plan): it may change nothing, and nobody is there to approve its plan"),
+    )
+    .hint("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits"))
+}
+
+/// Runs a task under supervision.
+///
+/// # Errors
+/// When the run cannot begin.
+pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
+    if !args.supervisor {
+        return Err(CliError::new(ErrorKind::Usage, "these options belong to a supervised run")
+            .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
+    }
+    let prepared = prepare(&args, context)?;
+    for warning in &prepared.tokens.warnings {
+        context.printer.warn(warning);
+    }
+    let ask = credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?;
+    lifted::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
+    let tokens = RunTokens::new(
+        prepared.tokens.pool,
+        &context.dirs()?.state,
+        prepared.resolved.settings.rotate_at.share(),
+        Some(ask),
+    );
+    let settings = &prepared.resolved.settings;
+    let program = prepared.agent.path.display().to_string();
+    let plan = plan(PlanParts {
+        task: prepared.task.clone(),
+        cwd: canonical(context)?,
+        program,
+        first_args: Vec::new(),
+        agent_version: prepared.agent.version.clone().unwrap_or_default(),
+        prompt: prepared.prompt.text.clone(),
+        claude_dir: &context.dirs()?.claude,
+        settings,
+        given: Some(args.flags()),
+    })?;
+    let request = RunRequest {
+        form: settings.output_format,
+        transport: settings.transport,
+        credential_sentence: tokens.sentence(),
+        tokens: &tokens,
+        prompt_origin: prepared
+            .prompt
+            .origin
+            .path()
+            .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
+        extra_env: Vec::new(),
+        // In a script the command after this one must come to its turn.
+        hand_over: settings.hand_over.unwrap_or(false),
+        share_tree: args.share_tree,
+        settings_of_agent: prepared.settings_of_agent.clone(),
+    };
+    tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
+    begin(plan, &request, context)
+}
+
+/// Names a critic's prompt of the project that is not the one of the last run here: a change of it changes what
+/// *done* means.
+fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
+    let seen = SeenPrompt::new(&context.dirs()?.state, project.root());
+    let file = prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+    let what = match seen.news(prompt) {
+        None => None,
+        Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),
+        Some(PromptNews::Changed) => Some(format!("{file} has changed since the last run here")),
+        Some(PromptNews::Gone) => Some(format!("this project's SUPERVISOR.md is gone; the critic's prompt is {file}")),
+    };
+    if let Some(what) = what {
+        context.printer.talk(format_args!("note: {what} (`ccc prompt` shows it)"));
+    }
+    if let Err(error) = seen.remember(prompt) {
+        tracing::warn!(%error, "the critic's prompt cannot be remembered for the next run");
+    }
+    Ok(())
+}
+
+/// The current directory without symbolic links: agents report theirs so, and a session belongs to it.
+pub(in crate::cli) fn canonical(context: &Context) -> Result<String, CliError> {
+    let cwd = context.cwd()?;
+    let real = cwd.canonicalize().map_err(|error| {
+        CliError::new(ErrorKind::Environment, format!("{}: {error}", cwd.display()))
+            .hint("change to a directory that exists")
+    })?;
+    real.into_os_string().into_string().map_err(|name| {
+        CliError::new(ErrorKind::Environment, format!("the directory's name is not valid UTF-8: {}", name.display()))
+            .hint("rename the directory, or start in another one")
+    })
+}
+
+/// What a plan is made of, besides chance.
+pub(in crate::cli) struct PlanParts<'a> {
+    pub(in crate::cli) task: String,
+    pub(in crate::cli) cwd: String,
+    pub(in crate::cli) program: String,
+    pub(in crate::cli) first_args: Vec<String>,
+    pub(in crate::cli) agent_version: String,
+    pub(in crate::cli) prompt: String,
+    /// The agent's own directory, which holds the records of its sessions.
+    pub(in crate::cli) claude_dir: &'a Path,
+    pub(in crate::cli) settings: &'a Settings,
+    /// What the user gave on the command line; `None` where that cannot be told.
+    pub(in crate::cli) given: Option<Flags>,
+}
+
+/// Refuses a moment that has passed: the run would end at once, as if its time had been spent.
+pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> {
+    let now_unix_ms = driver::unix_ms();
+    match until {
+        Some(until) if until.unix_ms(now_unix_ms, &crate::cli::zone::of_process()) <= now_unix_ms => {
+            let now = date_and_time(now_unix_ms, &crate::cli::zone::of_process());
+            Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
+                .hint("name a moment to come, such as --until 07:00, --until +8h or a date and a time"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The moment that the user means by it now, in unix milliseconds.
+pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
+    until.unix_ms(driver::unix_ms(), &crate::cli::zone::of_process())
+}
+
+/// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
+///
+/// # Errors
+/// When the user's arguments for the agent cannot be used.
+pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
+    let settings = parts.settings;
+    let agent = AgentKind::ClaudeCode;
+    let user_args = agent.read_user_args(&settings.agent.args)?;
+    let chance = uuid::Uuid::new_v4();
+    let seed = chance.simple().to_string();
+    let random = chance.as_fields().0;
+    Ok(Plan {
+        run_id: journal::run_id(driver::unix_ms(), random),
+        task: parts.task,
+        cwd: parts.cwd,
+        agent,
+        agent_program: parts.program,
+        agent_first_args: parts.first_args,
+        agent_version: parts.agent_version,
+        agent_args: settings.agent.args.clone(),
+        earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.claude_dir),
+        session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
+        checks: settings
+            .checks
+            .iter()
+            .map(|check| CheckPlan { command: check.command.clone(), timeout_ms: check.timeout.as_ms() })
+            .collect(),
+        critic: CriticPlan {
+            prompt: parts.prompt,
+            prompt_as: match settings.critic.prompt {
+                CriticPromptAs::Message => CriticPrompt::Message,
+                CriticPromptAs::System => CriticPrompt::System,
+            },
+            prompt_file: None,
+            model: settings.critic.model.clone(),
+            allow: settings.critic.allow.clone(),
+            max_failures: settings.critic.max_failures.get(),
+            timeout_ms: settings.critic.timeout.as_ms(),
+            watch_ms: CRITIC_WATCH_MS,
+            without_hooks: true,
+            settings_file: None,
+        },
+        budgets: Budgets {
+            max_iterations: settings.budgets.max_iterations.get(),
+            max_duration_ms: settings.budgets.max_duration.map(Span::as_ms),
+            max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
+            max_restarts: settings.budgets.max_restarts,
+            max_repeats: settings.budgets.max_repeats.get(),
+            max_wait_ms: settings.budgets.max_wait.map(Span::as_ms),
+            until_unix_ms: settings.budgets.until.map(until_unix_ms),
+        },
+        timeouts: Timeouts {
+            start_ms: settings.start_timeout.as_ms(),
+            stall_ms: settings.stall_timeout.as_ms(),
+            tool_ms: settings.tool_timeout.as_ms(),
+            tool_given: settings.tool_timeout_given,
+            background_ms: settings.background_timeout.map(Span::as_ms),
+            grace_ms: settings.grace.as_ms(),
+        },
+        one_tree: true,
+        allow_checks: settings.agent.allow_checks,
+        share_prompt_prefix: settings.share_prompt_prefix,
+        no_wait: settings.no_wait,
+        rotate_at: settings.rotate_at.share(),
+        interactive: settings.interactive,
+        answer_timeout_ms: settings.answer_timeout.as_ms(),
+        given: parts.given.and_then(|given| serde_json::to_value(given).ok()),
+        seed,
+    })
+}
+
+/// What the user has said in the session that the run is to resume. The critic's brief lists it with the task. A record
+/// that cannot be found or read gives nothing: the agent decides whether there is such a session.
+fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, claude_dir: &Path) -> Vec<String> {
+    let Some(SessionStart::Resume(id)) = session else { return Vec::new() };
+    driver::session_record(claude_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
+}

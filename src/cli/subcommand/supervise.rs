@@ -1,0 +1,302 @@
+//! `ccc supervise -- CMD…`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::run::canonical;
+use crate::cli::command_tokens::{CommandTokens, provider_of};
+use crate::cli::start::{lock_error, state_error};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
+use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
+use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
+use crate::core::{Finish, Outcome};
+use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
+use crate::journal::{self, Header, JournalWriter, RunDir};
+use crate::process::{self, UserTerminal};
+use crate::ui::{Form, Limits, Printer, Screen, Style};
+
+/// The heartbeat file that is watched without being named, when it is there.
+const HEARTBEAT_FILE: &str = "logs/heartbeat.json";
+const HEARTBEAT_TIMEOUT_MS: u64 = 30_000;
+const HEARTBEAT_INTERVAL_MS: u64 = 2_000;
+const HEARTBEAT_GRACE_MS: u64 = 60_000;
+const RESTART_DELAY_MS: u64 = 5_000;
+const MAX_RESTARTS: u32 = 3;
+const MONITOR_INTERVAL_MS: u64 = 60_000;
+/// How long the last words may take to reach a pipe.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+///
+/// The command looks and feels as if it had been started directly. It gets one token of its provider (claude: Anthropic,
+/// codex: OpenAI, gemini: Google, cohere: Cohere), which is asked about regularly; when the token is near its limit the
+/// command is ended and started again with the next one. When all are limited it stands still until the first is free again.
+/// A command that fails, or whose heartbeat file stands still, is started again. With exit code 0 it is done.
+///
+/// When it has failed once more than --max-restarts allows, ccc ends with exit code 1, whatever the command's own was. With
+/// --restart never, or on-signal, ccc ends with the command's code.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct SuperviseArgs {
+    /// At a limit ask what to do: rotate and continue, wait for the reset, exit, or keep going.
+    #[arg(long)]
+    pub interactive: bool,
+
+    /// How long an answer is waited for before the first choice is taken [60s].
+    #[arg(long, value_name = "TIME")]
+    pub answer_timeout: Option<Span>,
+
+    /// Whose tokens the command gets: anthropic, openai, google or cohere [by the command's name].
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with = "no_tokens")]
+    pub provider: Option<Provider>,
+
+    /// Leave the environment as it is, and watch no limits.
+    #[arg(long)]
+    pub no_tokens: bool,
+
+    /// How often the provider is asked about the token in use [60s].
+    #[arg(long, value_name = "TIME")]
+    pub monitor_interval: Option<Span>,
+
+    /// Take another token when a usage window of the present one has passed this percentage [95].
+    #[arg(long, value_name = "PERCENT")]
+    pub rotate_at: Option<Percent>,
+
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Watch this file, in which the command writes {"unix_ts": SECONDS} [logs/heartbeat.json when it is there].
+    #[arg(long, value_name = "FILE")]
+    pub heartbeat: Option<PathBuf>,
+
+    /// Watch no heartbeat.
+    #[arg(long, conflicts_with = "heartbeat")]
+    pub no_heartbeat: bool,
+
+    /// Restart the command when its heartbeat stands still for this long [30s].
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat_timeout: Option<Span>,
+
+    /// How often the heartbeat is looked at [2s].
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat_interval: Option<Span>,
+
+    /// How long the first heartbeat may take [60s].
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat_grace: Option<Span>,
+
+    /// When to start the command again: on-failure (any code but 0, or a signal), on-signal (an exit with a code is an end), or
+    /// never [on-failure].
+    #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub restart: Option<Restart>,
+
+    /// How long to wait before a restart [5s].
+    #[arg(long, value_name = "TIME")]
+    pub restart_delay: Option<Span>,
+
+    /// How many restarts there may be [3].
+    #[arg(long, value_name = "N")]
+    pub max_restarts: Option<u32>,
+
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// When a command is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Restart {
+    /// After any exit code but 0, and after a signal.
+    OnFailure,
+    /// After a signal.
+    OnSignal,
+    /// Never.
+    Never,
+}
+
+impl From<Restart> for RestartOn {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::OnFailure => RestartOn::Failure,
+            Restart::OnSignal => RestartOn::Signal,
+            Restart::Never => RestartOn::Never,
+        }
+    }
+}
+
+/// Runs a command under care.
+///
+/// # Errors
+/// When it cannot be started, or has failed for good.
+pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let resolved = context.settings(Flags::default())?;
+    let project = context.project()?;
+    let settings = trust::require_tokens(resolved, !args.no_tokens, &project, context)?;
+    let Some((program, rest)) = args.command.split_first() else {
+        return Err(CliError::new(ErrorKind::Usage, "there is no command").hint("as in: ccc supervise -- make test"));
+    };
+    find(Path::new(program), context)?;
+    let provider = match (args.no_tokens, args.provider) {
+        (true, _) => None,
+        (false, Some(named)) => Some(named),
+        (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
+    };
+    // A program that reads those settings sends the token where they say.
+    let reads_settings = provider == Some(Provider::Anthropic);
+    let settings_of_agent =
+        reads_settings.then(|| trust::require_agent_settings(&[], &project, context)).transpose()?;
+    let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
+    let terminal = UserTerminal::find();
+    if args.interactive && terminal.is_none() {
+        context
+            .printer
+            .warn("--interactive has nobody to ask: stdout is no terminal; at a limit the first choice is taken");
+    }
+    let plan = plan(&args, &settings, &project, provider, terminal.is_some(), context)?;
+    let redactor = tokens.redactor();
+    let state = &context.dirs()?.state;
+    let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
+    let started_unix_ms = driver::unix_ms();
+    let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
+    let header = Header::of_command(&plan, env!("CARGO_PKG_VERSION"))
+        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
+    let journal =
+        JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor.clone()).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+                .hint("make the directory writable, or set CCC_STATE_DIR")
+        })?;
+    process::become_subreaper();
+    let talk_on_terminal = terminal.is_some() && std::io::stderr().is_terminal();
+    let screen = Screen::on_stdio(Limits::default())
+        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
+    let setup = CommandSetup {
+        core: CommandCore::new(plan),
+        run_dir: run_dir.clone(),
+        journal,
+        redactor,
+        started_unix_ms,
+        program: PathBuf::from(program),
+        args: rest.to_vec(),
+        tokens: Arc::new(tokens),
+        settings: settings_of_agent,
+        terminal,
+        talk_on_terminal,
+        printer: printer(context),
+        screen,
+    };
+    let end = driver::run_command(setup)
+        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let code = last_words(end, &run_dir, context);
+    // Held to here: the run's last words are its own.
+    drop(run_lock);
+    code
+}
+
+fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {
+    let CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen } = end;
+    let flushed = screen.finish(LAST_WORDS);
+    if !flushed.complete {
+        context.printer.warn("some messages of ccc could not be written");
+    }
+    if let Some(news) = journal_news {
+        context.printer.warn(driver::journal_news(&news));
+    }
+    let Some(Finish { outcome, reason, .. }) = finish else { return Ok(ExitCode::INTERRUPTED) };
+    if let Some(code) = code_to_pass_on {
+        // As after any program that is done, there is nothing to be said.
+        return Ok(ExitCode::of_command(code));
+    }
+    let error = |kind| {
+        let told = format!("`ccc explain {}` tells what happened and why", run_dir.id());
+        CliError::new(kind, reason.clone()).hint(match own_code {
+            Some(code) => format!("{told}; the command's own exit code was {code} (--restart never passes it on)"),
+            None => told,
+        })
+    };
+    match outcome {
+        // As after any program that is done, or that the user has ended, there is nothing to be said.
+        Outcome::Completed | Outcome::Interrupted => Ok(ExitCode::from(outcome)),
+        Outcome::Failed => Err(error(ErrorKind::Failed)),
+        Outcome::NeedsUser | Outcome::Budget | Outcome::Stuck | Outcome::Limits => {
+            context.printer.talk(format_args!("ccc ! {reason}"));
+            Ok(ExitCode::from(outcome))
+        }
+    }
+}
+
+fn printer(context: &Context) -> Printer {
+    // Plain lines: a status line and its erasing belong to a screen that is ccc's own.
+    let style = Style::decide(false, context.env.get("NO_COLOR").and_then(|value| value.to_str()), None, None);
+    let mut printer = Printer::new(Form::Text, style);
+    printer.in_zone(crate::cli::zone::of_process());
+    printer
+}
+
+/// Asked before anything is started, for a clear answer.
+fn find(program: &Path, context: &Context) -> Result<(), CliError> {
+    let cwd = context.cwd()?;
+    let error = |message: String| CliError::new(ErrorKind::Environment, message);
+    if program.as_os_str().is_empty() {
+        return Err(error("the command is empty".to_owned()).hint("as in: ccc supervise -- make test"));
+    }
+    if program.components().count() == 1 && !program.to_string_lossy().contains('/') {
+        return match agent::on_path(program.as_os_str(), &context.env, cwd) {
+            Some(_) => Ok(()),
+            None => Err(error(format!("there is no program `{}` on PATH", program.display()))
+                .hint("install it, correct its name, or give its path")),
+        };
+    }
+    let path = cwd.join(program);
+    if process::is_executable(&path) {
+        Ok(())
+    } else if path.exists() {
+        Err(error(format!("{} is not an executable file", program.display())).hint("make it executable (chmod +x)"))
+    } else {
+        Err(error(format!("there is no program {}", program.display())).hint("correct its path"))
+    }
+}
+
+fn plan(
+    args: &SuperviseArgs,
+    settings: &Settings,
+    project: &Project,
+    provider: Option<Provider>,
+    at_terminal: bool,
+    context: &Context,
+) -> Result<CommandPlan, CliError> {
+    let ms = |span: Option<Span>, default: u64| span.map_or(default, Span::as_ms);
+    let file = match &args.heartbeat {
+        Some(file) => Some(project.cwd.join(file)),
+        None if args.no_heartbeat => None,
+        None => Some(project.cwd.join(HEARTBEAT_FILE)).filter(|file| file.exists()),
+    };
+    let chance = uuid::Uuid::new_v4();
+    Ok(CommandPlan {
+        seed: chance.simple().to_string(),
+        run_id: journal::run_id(driver::unix_ms(), chance.as_fields().0),
+        command: args.command.iter().map(|part| part.to_string_lossy().into_owned()).collect(),
+        cwd: canonical(context)?,
+        provider: provider.map(|provider| provider.to_string()),
+        rotate_at: args.rotate_at.unwrap_or(settings.rotate_at).share(),
+        monitor_interval_ms: ms(args.monitor_interval, MONITOR_INTERVAL_MS),
+        heartbeat: file.map(|file| BeatPlan {
+            file: file.display().to_string(),
+            timeout_ms: ms(args.heartbeat_timeout, HEARTBEAT_TIMEOUT_MS),
+            interval_ms: ms(args.heartbeat_interval, HEARTBEAT_INTERVAL_MS),
+            grace_ms: ms(args.heartbeat_grace, HEARTBEAT_GRACE_MS),
+        }),
+        restart_on: args.restart.map(RestartOn::from).unwrap_or_default(),
+        restart_delay_ms: ms(args.restart_delay, RESTART_DELAY_MS),
+        max_restarts: args.max_restarts.unwrap_or(MAX_RESTARTS),
+        grace_ms: settings.grace.as_ms(),
+        no_wait: args.no_wait || settings.no_wait,
+        interactive: (args.interactive || settings.interactive) && at_terminal,
+        answer_timeout_ms: args.answer_timeout.unwrap_or(settings.answer_timeout).as_ms(),
+    })
+}

@@ -1,0 +1,221 @@
+//! The user's screen, shared by the program and ccc.
+//!
+//! What the program writes goes through byte for byte. What ccc says stands on lines of its own; while the program stands
+//! still and had painted the screen, on a page above it, which is taken away again. After a program's end the screen is
+//! brought back to how it was, as far as the program has left that to others.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::process::UserTerminal;
+use crate::ui::ScreenModes;
+
+/// Stack of the thread that writes what ccc says.
+const STACK_BYTES: usize = 256 * 1024;
+/// What a program may still write behind ccc's page, in bytes: more than a terminal buffers for one that stands still.
+const BEHIND_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// The screen; clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Console {
+    shared: Arc<Shared>,
+    /// What ccc says waits here for a screen that is slow, and ccc does not.
+    orders: Sender<Order>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    terminal: UserTerminal,
+    screen: Mutex<Screen>,
+    written_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Screen {
+    modes: ScreenModes,
+    page: Option<Page>,
+    /// The last byte was a line end, or nothing was written yet.
+    at_line_start: bool,
+}
+
+/// ccc's own page.
+#[derive(Debug)]
+struct Page {
+    /// What the program wrote meanwhile.
+    behind: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Say(String),
+    Open,
+    Close,
+    Done(std::sync::mpsc::SyncSender<()>),
+}
+
+impl Console {
+    /// The screen of this terminal.
+    pub(super) fn on(terminal: UserTerminal) -> std::io::Result<Self> {
+        let screen = Mutex::new(Screen { at_line_start: true, ..Screen::default() });
+        let shared = Arc::new(Shared { terminal, screen, written_bytes: AtomicU64::new(0) });
+        let (orders, taken) = channel();
+        let theirs = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("console".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || theirs.perform(&taken))?;
+        Ok(Self { shared, orders })
+    }
+
+    /// The program wrote this.
+    pub(super) fn program_wrote(&self, bytes: &[u8]) {
+        self.shared.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut screen = self.shared.screen();
+        screen.modes.follow(bytes);
+        screen.at_line_start = bytes.last() == Some(&b'\n');
+        if let Some(page) = &mut screen.page {
+            let room = BEHIND_LIMIT_BYTES.saturating_sub(page.behind.len());
+            page.behind.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            return;
+        }
+        // A terminal that is gone hangs us up; there is nothing else to be done about it here.
+        let _ = self.shared.terminal.write(bytes);
+    }
+
+    /// How much the program has written since this was asked last.
+    pub(super) fn take_written_bytes(&self) -> u64 {
+        self.shared.written_bytes.swap(0, Ordering::Relaxed)
+    }
+
+    /// Whether the program paints on the alternate screen.
+    pub(super) fn is_alternate(&self) -> bool {
+        self.shared.screen().modes.is_alternate()
+    }
+
+    /// Shows whole lines of ccc's.
+    pub(super) fn say(&self, text: String) {
+        self.order(Order::Say(text));
+    }
+
+    /// What ccc says from now on stands on a page of its own.
+    pub(super) fn open_page(&self) {
+        self.order(Order::Open);
+    }
+
+    /// The program's screen is shown again.
+    pub(super) fn close_page(&self) {
+        self.order(Order::Close);
+    }
+
+    /// The program is gone: what it has left switched on is switched off. Waits for the screen, as the program's own output
+    /// does; called by the thread that has passed that on.
+    pub(super) fn tidy(&self) {
+        let mut screen = self.shared.screen();
+        let mut bytes = screen.close_page();
+        bytes.extend(screen.modes.undo().into_bytes());
+        let _ = self.shared.terminal.write(&bytes);
+    }
+
+    /// Waits until all of this is on the screen, but not longer. False when it is not.
+    pub(super) fn finish(&self, wait: Duration) -> bool {
+        let (sender, receiver) = sync_channel(1);
+        self.order(Order::Done(sender));
+        match receiver.recv_timeout(wait) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // The thread ends with the last sender only.
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Shared {
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn perform(&self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            let mut screen = self.screen();
+            let bytes = match order {
+                Order::Say(text) => screen.say(&text),
+                Order::Open => screen.open_page(),
+                Order::Close => screen.close_page(),
+                Order::Done(sender) => {
+                    let _ = sender.send(());
+                    continue;
+                }
+            };
+            let _ = self.terminal.write(&bytes);
+        }
+    }
+}
+
+impl Screen {
+    /// The terminal is raw: a line end alone would not bring the cursor back.
+    fn say(&mut self, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if !std::mem::replace(&mut self.at_line_start, true) && self.page.is_none() {
+            bytes.extend(b"\r\n");
+        }
+        for line in text.lines() {
+            bytes.extend(b"\r\x1b[K");
+            bytes.extend(line.as_bytes());
+            bytes.extend(b"\r\n");
+        }
+        bytes
+    }
+
+    fn open_page(&mut self) -> Vec<u8> {
+        if self.page.is_some() {
+            return Vec::new();
+        }
+        self.page = Some(Page { behind: Vec::new() });
+        // On the alternate screen there is no second one; the program is asked to paint it anew later.
+        let enter: &[u8] = if self.modes.is_alternate() { b"\x1b7" } else { b"\x1b[?1049h" };
+        [enter, b"\x1b[0m\x1b[2J\x1b[H\x1b[?25h"].concat()
+    }
+
+    fn close_page(&mut self) -> Vec<u8> {
+        let Some(page) = self.page.take() else { return Vec::new() };
+        let cursor: &[u8] = if self.modes.hides_cursor() { b"\x1b[?25l" } else { b"" };
+        let leave: &[u8] = if self.modes.is_alternate() { b"\x1b[2J\x1b8" } else { b"\x1b[?1049l" };
+        [leave, cursor, page.behind.as_slice()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Screen;
+
+    fn shown(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).replace('\x1b', "^")
+    }
+
+    #[test]
+    fn what_ccc_says_stands_on_lines_of_its_own() {
+        let mut screen = Screen { at_line_start: true, ..Screen::default() };
+        assert_eq!(shown(&screen.say("one\ntwo\n")), "\r^[Kone\r\n\r^[Ktwo\r\n");
+        screen.at_line_start = false;
+        assert_eq!(shown(&screen.say("three")), "\r\n\r^[Kthree\r\n");
+    }
+
+    #[test]
+    fn a_page_hides_a_painted_screen_and_gives_it_back() {
+        let mut screen = Screen::default();
+        screen.modes.follow(b"\x1b[?25l");
+        assert_eq!(shown(&screen.open_page()), "^[?1049h^[0m^[2J^[H^[?25h");
+        assert_eq!(shown(&screen.open_page()), "", "it is open");
+        screen.page.as_mut().unwrap().behind.extend(b"late");
+        assert_eq!(shown(&screen.close_page()), "^[?1049l^[?25llate");
+        assert_eq!(shown(&screen.close_page()), "");
+        screen.modes.follow(b"\x1b[?1049h");
+        assert_eq!(shown(&screen.open_page()), "^7^[0m^[2J^[H^[?25h", "it must not leave the program's screen");
+    }
+}

@@ -1,0 +1,586 @@
+//! The loop of a supervised command.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::console::Console;
+use super::signals::{Heard, JobSignals};
+use crate::core::supervised::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor};
+use crate::core::{Finish, LimitQuestion, Show, Tick, TokenFact, TokenId};
+use crate::driver::alarm::Alarm;
+use crate::driver::clock::Clock;
+use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
+use crate::driver::{journal_news, sleep_until};
+use crate::guard::SettingsOfAgent;
+use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
+use crate::process::{
+    CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, TerminalGuard, UserTerminal,
+    kill_children, reap_orphans,
+};
+use crate::ui::{Printer, Screen, ScreenOutput};
+
+/// How long ccc, leaving, waits for the end of what it has killed.
+const KILL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the last words may take to reach the screen.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The bytes of Ctrl-Z and Ctrl-\, where keys are ccc's.
+const CTRL_Z: u8 = 0x1a;
+const CTRL_BACKSLASH: u8 = 0x1c;
+const ESCAPE: u8 = 0x1b;
+
+/// Where tokens come from. Values pass through it on their way into the program's environment only.
+pub trait TokenSupply: Debug + Send + Sync {
+    /// What is known about all tokens.
+    fn facts(&self) -> Vec<TokenFact>;
+    /// Whether [`TokenSupply::environment`] may take its time.
+    fn is_slow(&self, token: &TokenId) -> bool;
+    /// The environment of a program with this token and no other, made of ours. May block.
+    ///
+    /// # Errors
+    /// Why the token's value cannot be had, without any value.
+    fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String>;
+    /// A redactor of all values that are known by now.
+    fn redactor(&self) -> Redactor;
+    /// The run is over: calls that still block for a token return, and what was started for them is ended.
+    fn give_up(&self);
+    /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
+    fn look(&self, token: &TokenId) -> Looked;
+}
+
+/// What is known after the provider was asked about a token.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// What is known about all tokens.
+    pub tokens: Vec<TokenFact>,
+    /// Whether the provider has just called that token spent; `None` when it said nothing about it.
+    pub spent: Option<bool>,
+}
+
+/// What a supervised command needs.
+#[derive(Debug)]
+pub struct CommandSetup {
+    /// A fresh core.
+    pub core: CommandCore,
+    /// The run's directory.
+    pub run_dir: RunDir,
+    /// The journal.
+    pub journal: JournalWriter,
+    /// For the summary.
+    pub redactor: Redactor,
+    /// When the run began, unix milliseconds.
+    pub started_unix_ms: i64,
+    /// The program: a path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its tokens.
+    pub tokens: Arc<dyn TokenSupply>,
+    /// The project's settings of the agent, when the program may read them.
+    pub settings: Option<SettingsOfAgent>,
+    /// The user's terminal, when stdout is one.
+    pub terminal: Option<UserTerminal>,
+    /// Whether what ccc says belongs on that terminal: stderr is one, too.
+    pub talk_on_terminal: bool,
+    /// What renders what ccc says.
+    pub printer: Printer,
+    /// Where it is said when not on the program's terminal.
+    pub screen: Screen,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct CommandEnd {
+    /// The outcome; `None` when the user left without waiting for one.
+    pub finish: Option<Finish>,
+    /// The program's own exit code at its last end.
+    pub own_code: Option<u8>,
+    /// The exit code that ccc passes on for the program.
+    pub code_to_pass_on: Option<u8>,
+    /// What the user should hear of the journal at last.
+    pub journal_news: Option<JournalNews>,
+    /// For the last words; what was said before has been written.
+    pub screen: Screen,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    Stopped {
+        life: u32,
+        signal: i32,
+    },
+    Exited {
+        life: u32,
+        exit: Exit,
+    },
+    CtrlC {
+        as_signal: bool,
+    },
+    Typed(Vec<u8>),
+    /// The program writes although the terminal was another job's when we looked.
+    TerminalIsOurs,
+    TokensKnown {
+        request: u32,
+        looked: Looked,
+    },
+    Environment {
+        life: u32,
+        environment: Result<Vec<(OsString, OsString)>, String>,
+    },
+}
+
+/// Runs until the core has finished.
+///
+/// # Errors
+/// When the system gives no event loop, no signal handlers, or no threads.
+pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async {
+        let signals = JobSignals::listen()?;
+        let (inbox, events) = mpsc::unbounded_channel();
+        // Given back however this function ends.
+        let terminal_guard = setup.terminal.as_ref().map(UserTerminal::guard);
+        let console = setup.terminal.clone().map(Console::on).transpose()?;
+        let keys =
+            setup.terminal.as_ref().map(|terminal| Keys::of(terminal, OutputReader::of(inbox.clone()))).transpose()?;
+        let world = World {
+            clock: Clock::starting_at(Tick::ZERO),
+            core: setup.core,
+            journal: setup.journal,
+            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
+            alarm: Alarm::new(),
+            run_dir: setup.run_dir,
+            redactor: setup.redactor,
+            started_unix_ms: setup.started_unix_ms,
+            program: setup.program,
+            args: setup.args,
+            tokens: setup.tokens,
+            settings: setup.settings,
+            terminal: setup.terminal,
+            talk_on_terminal: setup.talk_on_terminal,
+            console,
+            keys,
+            keys_to: KeysTo::Nobody,
+            terminal_guard,
+            printer: setup.printer,
+            screen: setup.screen,
+            inbox,
+            child: None,
+            to_start: None,
+            fetching: 0,
+            question: None,
+            suspended: false,
+            finish: None,
+            phase_written: String::new(),
+        };
+        Ok(world.run(events, signals).await)
+    })
+}
+
+/// What the program and the user let us hear.
+#[derive(Debug, Clone)]
+pub(super) struct OutputReader {
+    pub(super) inbox: mpsc::UnboundedSender<Event>,
+    pub(super) life: u32,
+    pub(super) console: Option<Console>,
+    pub(super) terminal: Option<UserTerminal>,
+}
+
+impl OutputReader {
+    fn of(inbox: mpsc::UnboundedSender<Event>) -> Self {
+        Self { inbox, life: 0, console: None, terminal: None }
+    }
+
+    fn post(&self, event: Event) {
+        // Nobody listens any more once the run is over.
+        let _ = self.inbox.send(event);
+    }
+}
+
+impl InteractiveSink for OutputReader {
+    fn output(&self, chunk: &[u8]) {
+        if let Some(console) = &self.console {
+            console.program_wrote(chunk);
+        }
+        // A shell that brings a running job to the foreground says so to nobody.
+        if self.terminal.as_ref().is_some_and(|terminal| !terminal.is_raw() && terminal.is_ours()) {
+            self.post(Event::TerminalIsOurs);
+        }
+    }
+
+    fn stopped(&self, signal: i32) {
+        self.post(Event::Stopped { life: self.life, signal });
+    }
+
+    fn exited(&self, exit: Exit) {
+        // All that it wrote has been shown, and the next one has not begun.
+        if let Some(console) = &self.console {
+            console.tidy();
+        }
+        self.post(Event::Exited { life: self.life, exit });
+    }
+}
+
+impl KeySink for OutputReader {
+    fn typed(&self, keys: &[u8]) {
+        self.post(Event::Typed(keys.to_vec()));
+    }
+
+    fn passed_ctrl_c(&self, as_signal: bool) {
+        self.post(Event::CtrlC { as_signal });
+    }
+
+    fn closed(&self) {
+        // SIGHUP comes with it.
+    }
+}
+
+/// Whose keys are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeysTo {
+    Nobody,
+    Program(u32),
+    Ourselves,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) clock: Clock,
+    pub(super) core: CommandCore,
+    journal: JournalWriter,
+    run_dir: RunDir,
+    /// The heartbeat file, for a program that supervises ccc.
+    heart: Heart,
+    alarm: Alarm,
+    redactor: Redactor,
+    started_unix_ms: i64,
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) tokens: Arc<dyn TokenSupply>,
+    pub(super) settings: Option<SettingsOfAgent>,
+    pub(super) terminal: Option<UserTerminal>,
+    talk_on_terminal: bool,
+    pub(super) console: Option<Console>,
+    keys: Option<Keys>,
+    keys_to: KeysTo,
+    terminal_guard: Option<TerminalGuard>,
+    printer: Printer,
+    screen: Screen,
+    pub(super) inbox: mpsc::UnboundedSender<Event>,
+    /// The program and the number of its life.
+    pub(super) child: Option<(u32, InteractiveChild)>,
+    /// The life that is started when the value of its token is at hand.
+    pub(super) to_start: Option<u32>,
+    /// How many threads wait for such a value.
+    pub(super) fetching: usize,
+    pub(super) question: Option<LimitQuestion>,
+    /// The core has ordered a stop of ccc itself and has not heard of its end.
+    pub(super) suspended: bool,
+    pub(super) finish: Option<Finish>,
+    phase_written: String,
+}
+
+impl World {
+    async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: JobSignals) -> CommandEnd {
+        self.take_terminal();
+        let unix_ms = self.clock.unix_ms();
+        let tokens = self.tokens.facts();
+        self.feed(CommandInput::Began { unix_ms, tokens });
+        let mut ends = 0u32;
+        let mut beat_due = self.clock.after(BEAT_INTERVAL);
+        while self.finish.is_none() {
+            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
+            let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
+            tokio::select! {
+                biased;
+                heard = signals.next() => match heard {
+                    Heard::End(reason) => {
+                        ends += 1;
+                        if ends >= 3 {
+                            break;
+                        }
+                        self.operator(CommandOperator::End { reason: reason.to_owned() });
+                    }
+                    Heard::Interrupt => self.operator(CommandOperator::Interrupt),
+                    Heard::Suspend => self.operator(CommandOperator::Suspend),
+                    Heard::Continued => self.continued(),
+                    Heard::ChildEnded => {
+                        reap_orphans();
+                    }
+                    Heard::Resized => self.resize(),
+                },
+                () = sleep_until(deadline) => {
+                    let unix_ms = self.clock.unix_ms();
+                    self.feed(CommandInput::Elapsed { unix_ms });
+                }
+                () = self.alarm.rang() => {
+                    let unix_ms = self.clock.unix_ms();
+                    self.feed(CommandInput::Elapsed { unix_ms });
+                }
+                event = events.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(beat_due) => {
+                    beat_due = self.clock.after(BEAT_INTERVAL);
+                    self.heart.beat(self.core.phase(), None, self.clock.unix_ms());
+                }
+            }
+        }
+        self.leave(events).await
+    }
+
+    /// Ends what still runs, gives the terminal back, and only then lets go.
+    async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
+        self.write_summary("finished");
+        self.tokens.give_up();
+        if self.child.is_some() || self.fetching > 0 {
+            kill_children();
+            let deadline = self.clock.after(KILL_PATIENCE);
+            while self.child.is_some() || self.fetching > 0 {
+                tokio::select! {
+                    event = events.recv() => match event {
+                        Some(Event::Exited { .. }) => self.child = None,
+                        Some(Event::Environment { .. }) => self.fetching = self.fetching.saturating_sub(1),
+                        None => break,
+                        Some(_) => {}
+                    },
+                    () = tokio::time::sleep_until(deadline) => break,
+                }
+            }
+        }
+        if self.fetching > 0 {
+            // A token's command that was just about to be started while all was killed.
+            kill_children();
+        }
+        if let Some(console) = &self.console {
+            console.finish(LAST_WORDS);
+        }
+        drop(self.keys.take());
+        drop(self.terminal_guard.take());
+        let journal_news = self.journal.close();
+        let (own_code, code_to_pass_on) = (self.core.own_code(), self.core.code_to_pass_on());
+        CommandEnd { finish: self.finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
+    }
+
+    fn operator(&mut self, operator: CommandOperator) {
+        self.feed(CommandInput::Operator(operator));
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Stopped { life, signal } => self.feed(CommandInput::Stopped { life, signal }),
+            Event::Exited { life, exit } => {
+                self.child = None;
+                let exit = CommandExit {
+                    code: exit.code,
+                    signal: exit.signal,
+                    swept: exit.swept,
+                    leaked: exit.leaked,
+                    output_bytes: self.console.as_ref().map(Console::take_written_bytes),
+                };
+                self.feed(CommandInput::Exited { life, exit });
+            }
+            Event::CtrlC { as_signal } => self.feed(CommandInput::CtrlC { as_signal }),
+            Event::Typed(keys) => self.typed(&keys),
+            Event::TerminalIsOurs => {
+                if !self.suspended {
+                    self.take_terminal();
+                    self.route_keys();
+                }
+            }
+            Event::TokensKnown { request, looked: Looked { tokens, spent } } => {
+                let unix_ms = self.clock.unix_ms();
+                self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent });
+            }
+            Event::Environment { life, environment } => {
+                self.fetching = self.fetching.saturating_sub(1);
+                // Before the program can say what a command has given.
+                self.redactor = self.tokens.redactor();
+                *self.journal.redactor_mut() = self.redactor.clone();
+                // Given up meanwhile.
+                if self.to_start.take_if(|waiting| *waiting == life).is_none() {
+                    return;
+                }
+                let input = self.spawn_with(life, environment);
+                self.feed(input);
+            }
+        }
+    }
+
+    /// Keys that are ccc's: the control keys, and the answer to a question.
+    fn typed(&mut self, keys: &[u8]) {
+        // Arrow keys and reports of the mouse hold letters and digits that nobody typed.
+        if keys.first() == Some(&ESCAPE) {
+            return;
+        }
+        for key in keys {
+            match *key {
+                CTRL_C => self.operator(CommandOperator::Interrupt),
+                CTRL_Z => self.operator(CommandOperator::Suspend),
+                CTRL_BACKSLASH => self.operator(CommandOperator::End { reason: "Ctrl-\\".to_owned() }),
+                key => {
+                    let Some(question) = &self.question else { continue };
+                    let typed = char::from(key).to_string();
+                    if let Some(choice) = question.read(&typed) {
+                        let number = question.number;
+                        self.operator(CommandOperator::Answer { number, choice });
+                    }
+                }
+            }
+        }
+    }
+
+    /// SIGCONT: the end of a stop that the core has ordered, or of one that somebody else has caused.
+    fn continued(&mut self) {
+        self.take_terminal();
+        self.resize();
+        if std::mem::take(&mut self.suspended) {
+            let unix_ms = self.clock.unix_ms();
+            self.feed(CommandInput::Resumed { unix_ms });
+        }
+    }
+
+    fn resize(&mut self) {
+        let size = self.terminal.as_ref().and_then(UserTerminal::size);
+        if let (Some(size), Some(terminal)) = (size, self.guest_terminal()) {
+            terminal.resize(size);
+        }
+        // In a pipeline the program's descriptors may be the terminal itself, whose signals come to us only.
+        if let (None, Some((_, child))) = (&self.terminal, &self.child) {
+            child.signal(crate::process::Signal::WindowChange);
+        }
+    }
+
+    pub(super) fn guest_terminal(&self) -> Option<&InteractiveTerminal> {
+        self.child.as_ref().and_then(|(_, child)| child.terminal())
+    }
+
+    pub(super) fn take_terminal(&mut self) {
+        if let Some(terminal) = &self.terminal
+            && let Err(error) = terminal.make_raw()
+        {
+            tracing::warn!(%error, "the terminal cannot be set");
+        }
+    }
+
+    /// Gives the terminal back for a while.
+    pub(super) fn give_terminal(&mut self) {
+        if let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) {
+            keys.to_nobody();
+            self.keys_to = KeysTo::Nobody;
+            if let Some(console) = &self.console {
+                console.finish(LAST_WORDS);
+            }
+            terminal.restore();
+        }
+    }
+
+    /// Sees to it that keys go where the core has them.
+    fn route_keys(&mut self) {
+        let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) else { return };
+        let to = match (&self.child, self.core.keys()) {
+            _ if !terminal.is_raw() || self.suspended => KeysTo::Nobody,
+            (_, KeysFor::Nobody) => KeysTo::Nobody,
+            (Some((life, _)), KeysFor::Program) => KeysTo::Program(*life),
+            (None, KeysFor::Program) | (_, KeysFor::Ourselves) => KeysTo::Ourselves,
+        };
+        if to == self.keys_to {
+            return;
+        }
+        self.keys_to = to;
+        match (to, self.child.as_ref().and_then(|(_, child)| child.terminal())) {
+            (KeysTo::Program(_), Some(terminal)) => keys.to_guest(terminal),
+            (KeysTo::Ourselves, _) => keys.to_ourselves(),
+            (KeysTo::Program(_) | KeysTo::Nobody, _) => keys.to_nobody(),
+        }
+    }
+
+    /// Hands the core a fact and performs what follows, and what follows from that.
+    fn feed(&mut self, input: CommandInput) {
+        let mut next = Some(input);
+        let mut at_once: VecDeque<CommandInput> = VecDeque::new();
+        while let Some(input) = next {
+            let now = self.clock.now();
+            self.journal.input(now, &input);
+            self.core.handle(now, input);
+            let mut actions: Vec<CommandAction> = Vec::new();
+            while let Some(action) = self.core.poll_action() {
+                self.journal.action(now, &action);
+                actions.push(action);
+            }
+            // Before anything is shown: who answers at once shall be heard.
+            self.route_keys();
+            if let Some(news) = self.journal.commit() {
+                self.show(now, &Show::Notice { text: journal_news(&news) });
+            }
+            for action in actions {
+                self.perform(now, action, &mut at_once);
+            }
+            next = at_once.pop_front();
+        }
+        self.route_keys();
+        let phase = self.core.phase();
+        if phase != self.phase_written {
+            self.write_summary(phase);
+        }
+    }
+
+    pub(super) fn show(&mut self, now: Tick, show: &Show) {
+        // How it ended is the last word of the command, and not in the program's way.
+        if matches!(show, Show::Finished { .. }) {
+            return;
+        }
+        self.printer.clock(now, self.clock.unix_ms());
+        let output = self.printer.render(now, show);
+        if output.is_empty() {
+            return;
+        }
+        let output = ScreenOutput::talk(format!("ccc {}", output.text));
+        match &self.console {
+            Some(console) if self.talk_on_terminal => console.say(output.text),
+            Some(_) | None => drop(self.screen.put(output)),
+        }
+    }
+
+    fn write_summary(&mut self, phase: &str) {
+        self.phase_written = phase.to_owned();
+        let plan = self.core.plan();
+        let now = self.clock.unix_ms();
+        self.heart.beat(phase, None, now);
+        let finish = self.finish.as_ref();
+        let summary = RunSummary {
+            version: SUMMARY_VERSION,
+            id: plan.run_id.clone(),
+            task: RunSummary::task_of(&plan.command.join(" "), &self.redactor),
+            cwd: plan.cwd.clone(),
+            session_id: None,
+            agent_version: None,
+            pid: std::process::id(),
+            started_unix_ms: self.started_unix_ms,
+            updated_unix_ms: now,
+            ended_unix_ms: finish.map(|_| now),
+            phase: phase.to_owned(),
+            iteration: 0,
+            outcome: finish.map(|finish| finish.outcome),
+            reason: finish.map(|finish| finish.reason.clone()),
+            restarts: self.core.restarts(),
+            rotations: self.core.rotations(),
+            waited_ms: finish.map_or(0, |finish| finish.waited_ms),
+            cost_usd: None,
+            result: None,
+            resume: None,
+            kind: Some(RunKind::Command),
+            demo: None,
+        };
+        if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &self.redactor) {
+            tracing::warn!(%error, "the run's summary could not be written");
+        }
+    }
+}

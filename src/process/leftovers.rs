@@ -1,0 +1,239 @@
+//! Which processes are a child's remains. Decides only; [`super::sweep`] kills.
+
+use std::collections::BTreeSet;
+
+use super::record::Names;
+use super::registry::{self, Entry, Registry};
+use super::spec::{RUN_ID_VARIABLE, SPAWN_VARIABLE};
+use super::table::{self, Environment, Process, Table};
+
+/// How many processes are told in words.
+const NAMED_PROCESSES: usize = 5;
+
+/// Us, in the table.
+struct Ourselves {
+    pid: u32,
+    session: u32,
+}
+
+impl Ourselves {
+    fn find(table: &Table) -> Option<Self> {
+        let us = table.processes.get(&std::process::id())?;
+        Some(Self { pid: us.pid, session: us.session })
+    }
+
+    /// Nothing in our own session is ever a remainder: every child of this module has left it.
+    fn may_be_leftover(&self, process: &Process) -> bool {
+        process.pid != self.pid && process.session != self.session && process.pid > 1
+    }
+}
+
+/// What one look found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The remains, zombies included.
+    pub(super) processes: Vec<Process>,
+    /// No process could hide from this look, neither by a fork nor by an exec.
+    pub(super) sure: bool,
+}
+
+impl Found {
+    fn nothing() -> Self {
+        Self { processes: Vec::new(), sure: false }
+    }
+}
+
+/// The remains of the registered child `spawn_id`, zombies included, the child itself excluded.
+pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Found {
+    let Some(us) = Ourselves::find(table) else {
+        return Found::nothing();
+    };
+    let Some(child) = registry.entries.iter().find(|e| e.spawn_id == spawn_id) else {
+        return Found::nothing();
+    };
+    let mut sure = table.whole;
+    let others: Vec<&Entry> = registry.entries.iter().filter(|entry| entry.spawn_id != spawn_id).collect();
+    let mut foreign = BTreeSet::new();
+    for other in &others {
+        foreign.insert(other.pid);
+        foreign.extend(table.iter().filter(|p| was_seen(other, p) || p.session == other.pid).map(|p| p.pid));
+    }
+    close_over(table, &us, &mut foreign, &BTreeSet::from([child.pid]));
+
+    let mut ours = BTreeSet::from([child.pid]);
+    for process in table.iter() {
+        if !us.may_be_leftover(process) || foreign.contains(&process.pid) || process.start_ticks < child.start_ticks {
+            continue;
+        }
+        if was_seen(child, process)
+            || process.session == child.pid
+            || by_environment(process, child, &others, &mut sure)
+                .unwrap_or_else(|| by_elimination(process, &us, child, &others))
+        {
+            ours.insert(process.pid);
+        }
+    }
+    close_over(table, &us, &mut ours, &foreign);
+    ours.remove(&child.pid);
+    Found { processes: pick(table, &ours), sure }
+}
+
+/// What a child has started outside its own session and left running, as the tools of an agent do, at one moment; and how
+/// much each of them had written by then. What the child keeps in its own session for itself is not in it.
+#[derive(Debug, Clone, Default)]
+pub struct LeftRunning(Vec<(Process, Option<u64>)>);
+
+impl LeftRunning {
+    /// Of the child `spawn_id`.
+    pub(super) fn of(spawn_id: &str) -> LeftRunning {
+        let mut registry = registry::lock();
+        let Some(entry) = registry.entry(spawn_id) else { return LeftRunning::default() };
+        entry.observe();
+        let session = entry.pid;
+        let table = Table::read();
+        let found = of_child(&registry, spawn_id, &table).processes;
+        let running = found.into_iter().filter(|process| process.session != session && !process.zombie);
+        LeftRunning(running.map(|process| (process, table::written_bytes(process.pid))).collect())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In words, at most as many as one sentence names: those that may have written something since `earlier`, and those
+    /// that have not. Where the system does not say what one has written, it may have.
+    #[must_use]
+    pub fn written_since(&self, earlier: &LeftRunning) -> (Vec<String>, Vec<String>) {
+        let before = |process: &Process| {
+            let same =
+                |(other, _): &&(Process, _)| (other.pid, other.start_ticks) == (process.pid, process.start_ticks);
+            // One that was started since had written nothing.
+            earlier.0.iter().find(same).map_or(Some(0), |(_, written)| *written)
+        };
+        let has_written = |(process, written): &&(Process, Option<u64>)| {
+            written.zip(before(process)).is_none_or(|(now, then)| now != then)
+        };
+        let (writers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(has_written);
+        let told = |list: Vec<&(Process, Option<u64>)>| {
+            list.into_iter().take(NAMED_PROCESSES).map(|(process, _)| table::describe(process)).collect()
+        };
+        (told(writers), told(others))
+    }
+}
+
+fn was_seen(child: &Entry, process: &Process) -> bool {
+    child.seen.get(&process.pid) == Some(&process.start_ticks)
+}
+
+/// What the cookie says: this child's, another living child's, or nothing of either. A process that is about to execute a program has no
+/// environment for a moment: then `sure` becomes false.
+fn by_environment(process: &Process, child: &Entry, others: &[&Entry], sure: &mut bool) -> Option<bool> {
+    if process.zombie {
+        return None;
+    }
+    let environment = Environment::of(process.pid)?;
+    // Kernel threads have no session.
+    if environment.is_empty() && process.session != 0 {
+        *sure = false;
+    }
+    let cookie = environment.get(SPAWN_VARIABLE)?;
+    if cookie == child.spawn_id.as_bytes() {
+        Some(true)
+    } else if others.iter().any(|other| cookie == other.spawn_id.as_bytes()) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// An orphan that came to us with nothing that tells whose it was: this child's if it still holds the child's PTY or pipe, or if no other
+/// child was there that could have started it.
+fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&Entry]) -> bool {
+    process.parent == us.pid
+        && (table::holds(process.pid, &child.marks)
+            || others.iter().all(|other| other.start_ticks > process.start_ticks))
+}
+
+/// The remains of a dead run: what carries its id in the environment, and what is below.
+pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
+    of_dead_run(registry, table, |process| {
+        Environment::of(process.pid)
+            .is_some_and(|environment| environment.get(RUN_ID_VARIABLE) == Some(run_id.as_bytes()))
+    })
+}
+
+/// The remains of a dead run by its record: what was seen below its children, and what is below that now.
+pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
+    of_dead_run(registry, table, |process| names.contains(&(process.pid, process.start_ticks)))
+}
+
+/// What is a dead run's, with what is below it. Ourselves, our ancestors (a terminal multiplexer that an agent had started may
+/// be one) and what belongs to a living child of ours are left out.
+fn of_dead_run(registry: &Registry, table: &Table, is_its: impl Fn(&Process) -> bool) -> Found {
+    let Some(us) = Ourselves::find(table) else {
+        return Found::nothing();
+    };
+    let foreign = not_a_dead_runs(registry, &us, table);
+    let mut found: BTreeSet<u32> = table
+        .iter()
+        .filter(|p| us.may_be_leftover(p) && !p.zombie && !foreign.contains(&p.pid) && is_its(p))
+        .map(|p| p.pid)
+        .collect();
+    close_over(table, &us, &mut found, &foreign);
+    // Once per start: here a second look costs nothing that matters.
+    Found { processes: pick(table, &found), sure: false }
+}
+
+/// Our ancestors, and what belongs to a living child of ours.
+fn not_a_dead_runs(registry: &Registry, us: &Ourselves, table: &Table) -> BTreeSet<u32> {
+    let mut foreign = ancestors(table, us.pid);
+    for entry in &registry.entries {
+        foreign.insert(entry.pid);
+        foreign.extend(table.iter().filter(|p| was_seen(entry, p) || p.session == entry.pid).map(|p| p.pid));
+    }
+    foreign.extend(table.iter().filter(|p| us.may_be_leftover(p) && is_living_childs(registry, p)).map(|p| p.pid));
+    foreign
+}
+
+fn is_living_childs(registry: &Registry, process: &Process) -> bool {
+    !registry.entries.is_empty()
+        && Environment::of(process.pid).is_some_and(|environment| {
+            let cookie = environment.get(SPAWN_VARIABLE);
+            registry.entries.iter().any(|entry| cookie == Some(entry.spawn_id.as_bytes()))
+        })
+}
+
+fn ancestors(table: &Table, pid: u32) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut next = Some(pid);
+    while let Some(pid) = next
+        && found.insert(pid)
+    {
+        next = table.processes.get(&pid).map(|process| process.parent);
+    }
+    found
+}
+
+/// Adds to `set` everything that descends from it or lives in a session that one of it leads, except for `barred`.
+fn close_over(table: &Table, us: &Ourselves, set: &mut BTreeSet<u32>, barred: &BTreeSet<u32>) {
+    loop {
+        let before = set.len();
+        for process in table.iter() {
+            if us.may_be_leftover(process)
+                && !barred.contains(&process.pid)
+                && (set.contains(&process.parent) || set.contains(&process.session))
+            {
+                set.insert(process.pid);
+            }
+        }
+        if set.len() == before {
+            return;
+        }
+    }
+}
+
+fn pick(table: &Table, pids: &BTreeSet<u32>) -> Vec<Process> {
+    pids.iter().filter_map(|pid| table.processes.get(pid).copied()).collect()
+}

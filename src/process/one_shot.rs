@@ -1,0 +1,409 @@
+//! Runs a command to its end: the user's checks, and other short programs.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
+
+use super::child::{Exit, pipe_mark, thread_of};
+use super::error::SpawnError;
+use super::launch::{Order, Stdios, launch};
+use super::output::DRAIN_LIMIT_BYTES;
+use super::registry::{self, Registered};
+use super::signal::Signal;
+use super::spec::{Cookie, Names};
+use super::sweep;
+use super::wake::{Wake, poll};
+
+/// How long a command that was told to end has before it is killed, unless the spec says otherwise, in milliseconds.
+const GRACE_MS: u64 = 5_000;
+/// How long a killed command is waited for, in milliseconds. One that is stuck in the kernel is then reported as leaked.
+const KILL_WAIT_MS: u64 = 5_000;
+/// How much of the output is kept unless the spec says otherwise, in bytes.
+const OUTPUT_TAIL_LIMIT_BYTES: usize = 64 * 1024;
+/// How long a command may run unless the spec says otherwise, in milliseconds.
+const TIMEOUT_MS: u64 = 15 * 60 * 1000;
+/// Size of the buffer for a command's output, in bytes.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Where a command's stderr goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandErrors {
+    /// Into the same stream as stdout, in the order in which they were written.
+    WithOutput,
+    /// Into a stream of its own, of which this much is kept from its end.
+    Apart {
+        /// In bytes.
+        tail_limit_bytes: usize,
+    },
+}
+
+/// A command with a time limit. stdin is empty, stdout and stderr are one stream unless told otherwise, and it has a session of its own without a terminal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// See [`super::ChildSpec::program`].
+    pub program: PathBuf,
+    /// Arguments without the program's own name.
+    pub args: Vec<OsString>,
+    /// The whole environment but for the cookies.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// From the start until the command is told to end. Stands still while the machine sleeps.
+    pub timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// How much of the output is kept, from its end, in bytes.
+    pub output_tail_limit_bytes: usize,
+    /// Where its stderr goes.
+    pub errors: CommandErrors,
+    /// Marks all that the command starts.
+    pub cookie: Cookie,
+}
+
+impl CommandSpec {
+    /// A line for `/bin/sh -c`, with an empty environment, 15 minutes, 5 s of grace and the last 64 KiB of output.
+    pub fn shell(line: &str, cwd: PathBuf) -> Self {
+        Self {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), line.into()],
+            env: Vec::new(),
+            cwd,
+            timeout: Duration::from_millis(TIMEOUT_MS),
+            grace: Duration::from_millis(GRACE_MS),
+            output_tail_limit_bytes: OUTPUT_TAIL_LIMIT_BYTES,
+            errors: CommandErrors::WithOutput,
+            cookie: Cookie { run_id: String::new(), attempt: 0 },
+        }
+    }
+}
+
+impl fmt::Debug for CommandSpec {
+    /// The environment's values are left out: credentials live there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSpec")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &Names(&self.env))
+            .field("cwd", &self.cwd)
+            .field("timeout", &self.timeout)
+            .field("grace", &self.grace)
+            .field("output_tail_limit_bytes", &self.output_tail_limit_bytes)
+            .field("errors", &self.errors)
+            .field("cookie", &self.cookie)
+            .finish()
+    }
+}
+
+/// Why a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandEnding {
+    /// By itself.
+    Exited,
+    /// It ran longer than [`CommandSpec::timeout`] and was ended.
+    TimedOut,
+    /// [`Cancel::cancel`] was called and it was ended.
+    Cancelled,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandResult {
+    /// Code or signal, and what was left behind. Both numbers are none only for a process that not even SIGKILL ended.
+    pub exit: Exit,
+    /// Why it ended.
+    pub ending: CommandEnding,
+    /// From the start to the end of the sweep, in milliseconds.
+    pub duration_ms: u64,
+    /// The end of stdout, and of stderr unless that went apart, as they came.
+    pub tail: Vec<u8>,
+    /// How much stood before `tail`, in bytes.
+    pub truncated_bytes: u64,
+    /// The end of stderr where it went apart.
+    pub errors: Vec<u8>,
+}
+
+/// Ends commands from another thread. One may serve many commands; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    shared: Arc<(AtomicBool, Wake)>,
+}
+
+impl Cancel {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { shared: Arc::new((AtomicBool::new(false), Wake::new()?)) })
+    }
+
+    /// Tells all commands that were given this to end, with their grace. Those started later end at once, too.
+    pub fn cancel(&self) {
+        self.shared.0.store(true, Ordering::Release);
+        // Never drained, so that every command sees it.
+        self.shared.1.wake();
+    }
+
+    /// Was it called?
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.0.load(Ordering::Acquire)
+    }
+}
+
+/// Runs a command and returns when it, and everything that it started, is gone. Blocks: call it in a thread of its own.
+///
+/// # Errors
+/// See [`SpawnError`]; never [`SpawnError::NoPty`].
+pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult, SpawnError> {
+    let failed = |error: io::Error| SpawnError::Other {
+        program: spec.program.clone(),
+        errno: error.raw_os_error().unwrap_or_default(),
+    };
+    let (mut output, write) = Heard::new(spec.output_tail_limit_bytes).map_err(failed)?;
+    let (mut errors, again) = match spec.errors {
+        CommandErrors::WithOutput => (None, write.try_clone().map_err(failed)?),
+        CommandErrors::Apart { tail_limit_bytes } => {
+            let (errors, write) = Heard::new(tail_limit_bytes).map_err(failed)?;
+            (Some(errors), write)
+        }
+    };
+    let ended = Arc::new(Wake::new().map_err(failed)?);
+    let order =
+        Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let stdios = Stdios {
+        stdin: Stdio::null(),
+        marks: pipe_mark(&write).into_iter().chain(errors.as_ref().and_then(|_| pipe_mark(&again))).collect(),
+        stdout: write.into(),
+        stderr: again.into(),
+        controlling: false,
+        reports: None,
+        kept: true,
+    };
+    let started = now();
+    let registered = launch(&order, stdios)?;
+    let waiter = {
+        let (registered, ended) = (registered.clone(), Arc::clone(&ended));
+        thread_of("end of", &registered.clone(), move || {
+            let status = registry::wait_unreaped(&registered);
+            ended.wake();
+            status
+        })
+    };
+    let waiter = match waiter {
+        Ok(waiter) => waiter,
+        Err(error) => {
+            sweep::kill_tree(&registered);
+            registry::wait_unreaped(&registered);
+            sweep::sweep_child(&registered);
+            registry::reap(&registered);
+            return Err(failed(error));
+        }
+    };
+    let mut watch = Watch {
+        registered: &registered,
+        grace: spec.grace,
+        stage: Stage::Running(started.checked_add(spec.timeout)),
+        ending: CommandEnding::Exited,
+        paused: registry::paused(),
+    };
+    let over = watch.until_over(&mut output, errors.as_mut(), &ended, cancel);
+    let exit = match over {
+        Over::Exited => {
+            let swept = sweep::sweep_child(&registered);
+            output.drain();
+            if let Some(errors) = &mut errors {
+                errors.drain();
+            }
+            let status = waiter.join().ok().flatten();
+            registry::reap(&registered);
+            Exit::new(status.as_ref(), swept)
+        }
+        Over::Unkillable => {
+            let mut swept = sweep::sweep_child(&registered);
+            swept.leaked += 1;
+            // Should it ever end, it is reaped as an orphan.
+            registry::lock().forget(&registered.spawn_id);
+            Exit::new(None, swept)
+        }
+    };
+    let elapsed = now().duration_since(started).as_millis();
+    Ok(CommandResult {
+        exit,
+        ending: watch.ending,
+        duration_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
+        truncated_bytes: output.truncated_bytes,
+        tail: output.tail.into(),
+        errors: errors.map(|errors| errors.tail.into()).unwrap_or_default(),
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "process/ is an edge: time limits of real commands")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+enum Over {
+    Exited,
+    Unkillable,
+}
+
+/// How far the ending has come; each stage has its deadline, none when it is beyond what the clock can say.
+#[derive(Clone, Copy)]
+enum Stage {
+    Running(Option<Instant>),
+    Asked(Option<Instant>),
+    Killed(Option<Instant>),
+}
+
+impl Stage {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Running(at) | Self::Asked(at) | Self::Killed(at) => at,
+        }
+    }
+
+    /// The same, so much later.
+    fn later(self, by: Duration) -> Self {
+        let later = |at: Option<Instant>| at.and_then(|at| at.checked_add(by));
+        match self {
+            Self::Running(at) => Self::Running(later(at)),
+            Self::Asked(at) => Self::Asked(later(at)),
+            Self::Killed(at) => Self::Killed(later(at)),
+        }
+    }
+}
+
+struct Watch<'a> {
+    registered: &'a Registered,
+    grace: Duration,
+    stage: Stage,
+    ending: CommandEnding,
+    /// How much of the time in which all children stood still is in the deadline.
+    paused: Duration,
+}
+
+impl Watch<'_> {
+    /// Reads the output until the command has exited, ending it when its time is up.
+    fn until_over(
+        &mut self,
+        output: &mut Heard,
+        mut errors: Option<&mut Heard>,
+        ended: &Wake,
+        cancel: &Cancel,
+    ) -> Over {
+        loop {
+            let left = self.stage.deadline().map(|at| at.saturating_duration_since(now()));
+            let running = matches!(self.stage, Stage::Running(_));
+            let wanted = [
+                Some((ended.fd(), PollFlags::IN)),
+                output.wanted(),
+                errors.as_deref().and_then(Heard::wanted),
+                running.then(|| (cancel.shared.1.fd(), PollFlags::IN)),
+            ];
+            let Ok([exited, output_readable, errors_readable, cancelled]) = poll(wanted, left) else {
+                return Over::Unkillable;
+            };
+            if exited {
+                return Over::Exited;
+            }
+            let paused = registry::paused();
+            self.stage = self.stage.later(paused.saturating_sub(self.paused));
+            self.paused = paused;
+            if output_readable {
+                output.read();
+            }
+            if let Some(errors) = errors.as_deref_mut().filter(|_| errors_readable) {
+                errors.read();
+            }
+            if cancelled {
+                self.ask(CommandEnding::Cancelled);
+            } else if self.stage.deadline().is_some_and(|at| now() >= at) {
+                match self.stage {
+                    Stage::Running(_) => self.ask(CommandEnding::TimedOut),
+                    Stage::Asked(_) => {
+                        sweep::kill_tree(self.registered);
+                        self.stage = Stage::Killed(now().checked_add(Duration::from_millis(KILL_WAIT_MS)));
+                    }
+                    Stage::Killed(_) => return Over::Unkillable,
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, ending: CommandEnding) {
+        self.ending = ending;
+        self.stage = Stage::Asked(now().checked_add(self.grace));
+        registry::signal(self.registered, Signal::Terminate, true);
+    }
+}
+
+/// A stream of the command's, and its last bytes.
+struct Heard {
+    pipe: PipeReader,
+    open: bool,
+    tail: VecDeque<u8>,
+    limit_bytes: usize,
+    truncated_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl Heard {
+    /// A stream, and the end that the command writes to.
+    fn new(limit_bytes: usize) -> io::Result<(Self, PipeWriter)> {
+        let (pipe, write) = io::pipe()?;
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let heard = Self {
+            pipe,
+            open: true,
+            tail: VecDeque::new(),
+            limit_bytes,
+            truncated_bytes: 0,
+            buffer: vec![0; BUFFER_BYTES],
+        };
+        Ok((heard, write))
+    }
+
+    fn wanted(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.open.then(|| (self.pipe.as_fd(), PollFlags::IN))
+    }
+
+    /// Reads once; zero when there is nothing now, or nothing more.
+    fn read(&mut self) -> usize {
+        match rustix::io::read(&self.pipe, &mut self.buffer) {
+            Ok(count) if count > 0 => {
+                self.tail.extend(self.buffer.iter().take(count));
+                let surplus = self.tail.len().saturating_sub(self.limit_bytes);
+                self.tail.drain(..surplus);
+                self.truncated_bytes += surplus as u64;
+                count
+            }
+            Err(Errno::INTR | Errno::AGAIN) => 0,
+            Ok(_) | Err(_) => {
+                self.open = false;
+                0
+            }
+        }
+    }
+
+    /// Reads what is buffered, without waiting for a process that still holds the pipe.
+    fn drain(&mut self) {
+        let mut drained_bytes = 0;
+        while self.open && drained_bytes < DRAIN_LIMIT_BYTES {
+            match self.read() {
+                0 => return,
+                count => drained_bytes += count,
+            }
+        }
+    }
+}
