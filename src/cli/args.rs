@@ -1,5 +1,6 @@
 use clap::{Args, Parser, Subcommand};
 
+use super::ExitCode;
 use super::subcommand::{
     completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, run, runs, scripted_agent,
     supervise, tokens, trust, usage,
@@ -20,7 +21,7 @@ use super::subcommand::{
     disable_help_subcommand = true,
     max_term_width = 100,
     override_usage = "ccc --supervisor [-p TASK | --prompt-file FILE] [OPTIONS] [-- AGENT ARGS]\n       ccc COMMAND",
-    after_help = EXIT_CODES
+    after_help = ExitCode::in_words()
 )]
 pub struct Cli {
     /// A supervised run.
@@ -39,9 +40,6 @@ pub struct HelpArgs {
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 usage or configuration, 3 needs you, \
-4 budget spent, 5 stuck, 75 limited (all tokens, and not waiting), 130 interrupted.";
 
 /// What `ccc` does besides a supervised run.
 #[derive(Debug, Subcommand)]

@@ -8,21 +8,33 @@ pub struct ExitCode(u8);
 
 impl ExitCode {
     /// The task is done, or the command did what it was asked for.
-    pub const COMPLETED: Self = Self(0);
+    pub const COMPLETED: Self = Self(Outcome::Completed.exit_code());
     /// The run, or the command, failed.
-    pub const FAILED: Self = Self(1);
+    pub const FAILED: Self = Self(Outcome::Failed.exit_code());
     /// Wrong usage or configuration: nothing was started.
     pub const USAGE: Self = Self(2);
-    /// Only the user can answer what the critic asks.
-    pub const NEEDS_USER: Self = Self(3);
-    /// Iterations, time or money are spent.
-    pub const BUDGET: Self = Self(4);
-    /// The same feedback again and again while nothing changes.
-    pub const STUCK: Self = Self(5);
-    /// Every token is limited and waiting was not wanted (`EX_TEMPFAIL`: try again later).
-    pub const LIMITS: Self = Self(75);
     /// The user, or the system, asked ccc to stop (128 + SIGINT, as shells have it).
-    pub const INTERRUPTED: Self = Self(130);
+    pub const INTERRUPTED: Self = Self(Outcome::Interrupted.exit_code());
+
+    /// Each code with its words and what it means, in order: those of the outcomes, and that of a run that never began.
+    #[must_use]
+    pub fn all() -> Vec<(u8, &'static str, &'static str)> {
+        let of = |outcome: Outcome| (outcome.exit_code(), outcome.in_words(), outcome.meaning());
+        let mut rows: Vec<_> = Outcome::ALL.into_iter().map(of).collect();
+        rows.push((Self::USAGE.0, "usage or configuration", "wrong usage or configuration; nothing was started"));
+        rows.sort_unstable_by_key(|row| row.0);
+        rows
+    }
+
+    /// All codes in a sentence, for the help.
+    #[must_use]
+    pub(super) fn in_words() -> String {
+        let rows = Self::all().into_iter().map(|(code, words, meaning)| match code {
+            75 => format!("{code} {words} ({meaning})"),
+            _ => format!("{code} {words}"),
+        });
+        format!("Exit codes: {}.", rows.collect::<Vec<_>>().join(", "))
+    }
 
     /// The code of the scripted agent, which has a contract of its own: that of the CLI it stands for.
     #[must_use]
@@ -46,26 +58,5 @@ impl ExitCode {
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         Self(outcome.exit_code())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ExitCode;
-    use crate::core::Outcome;
-
-    #[test]
-    fn every_outcome_has_the_code_that_the_manual_names() {
-        for (outcome, code) in [
-            (Outcome::Completed, ExitCode::COMPLETED),
-            (Outcome::Failed, ExitCode::FAILED),
-            (Outcome::NeedsUser, ExitCode::NEEDS_USER),
-            (Outcome::Budget, ExitCode::BUDGET),
-            (Outcome::Stuck, ExitCode::STUCK),
-            (Outcome::Limits, ExitCode::LIMITS),
-            (Outcome::Interrupted, ExitCode::INTERRUPTED),
-        ] {
-            assert_eq!(ExitCode::from(outcome), code);
-        }
     }
 }

@@ -91,8 +91,7 @@ mod tests {
         const SIGHUP: c_int = 1;
         set_disposition(SIGXFSZ, SIG_IGN);
         set_disposition(SIGHUP, SIG_IGN);
-        let mut spec =
-            crate::process::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
+        let mut spec = crate::process::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
         spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
         let result = crate::process::run_command(&spec, &crate::process::Cancel::new().unwrap()).unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::whole_run::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, phase, outputs, plan, text_of};
+use super::whole_run::{BEGAN_UNIX_MS, NIGHT_ENDS_MS, ending, finish, night, outputs, phase, plan, text_of};
 
 #[test]
 fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {

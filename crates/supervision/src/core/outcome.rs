@@ -20,62 +20,75 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What is said of an outcome, in the one place where it is.
+struct Row(&'static str, &'static str, u8, &'static str);
+
 impl Outcome {
+    /// All of them, in the order of their exit codes.
+    pub const ALL: [Outcome; 7] = [
+        Outcome::Completed,
+        Outcome::Failed,
+        Outcome::NeedsUser,
+        Outcome::Budget,
+        Outcome::Stuck,
+        Outcome::Limits,
+        Outcome::Interrupted,
+    ];
+
+    /// The word in JSON, the words for people, the exit code, and what it means.
+    const fn row(self) -> Row {
+        match self {
+            Outcome::Completed => Row("completed", "completed", 0, "the critic agreed that the task is done"),
+            Outcome::Failed => Row("failed", "failed", 1, "the agent, the critic or the provider failed for good"),
+            Outcome::NeedsUser => Row("needs_user", "needs you", 3, "only you can answer what the critic asks"),
+            Outcome::Budget => Row("budget", "budget spent", 4, "iterations, time, money or tokens are spent"),
+            Outcome::Stuck => Row("stuck", "stuck", 5, "the same feedback again and again while nothing changes"),
+            Outcome::Limits => Row("limits", "limited", 75, "all tokens, and not waiting"),
+            Outcome::Interrupted => Row("interrupted", "interrupted", 130, "you, or the system, asked ccc to stop"),
+        }
+    }
+
     /// The process exit code of a run that ended so.
     #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Outcome::Completed => 0,
-            Outcome::Failed => 1,
-            Outcome::NeedsUser => 3,
-            Outcome::Budget => 4,
-            Outcome::Stuck => 5,
-            Outcome::Limits => 75,
-            Outcome::Interrupted => 130,
-        }
+    pub const fn exit_code(self) -> u8 {
+        self.row().2
     }
 
     /// The word that people read, everywhere the same.
     #[must_use]
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Outcome::Completed => "completed",
-            Outcome::NeedsUser => "needs you",
-            Outcome::Budget => "budget spent",
-            Outcome::Stuck => "stuck",
-            Outcome::Limits => "limited",
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "interrupted",
-        }
+    pub const fn in_words(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What it means, for the manual.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        self.row().3
     }
 
     /// The outcome of this name in JSON.
     #[must_use]
     pub fn named(name: &str) -> Option<Outcome> {
-        [
-            Outcome::Completed,
-            Outcome::NeedsUser,
-            Outcome::Budget,
-            Outcome::Stuck,
-            Outcome::Limits,
-            Outcome::Failed,
-            Outcome::Interrupted,
-        ]
-        .into_iter()
-        .find(|outcome| outcome.as_str() == name)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
     }
 
     /// The word used in JSON and journals.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Completed => "completed",
-            Outcome::NeedsUser => "needs_user",
-            Outcome::Budget => "budget",
-            Outcome::Stuck => "stuck",
-            Outcome::Limits => "limits",
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "interrupted",
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[test]
+    fn every_outcome_is_read_by_the_name_that_it_is_written_with() {
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+            assert_eq!(Outcome::named(outcome.as_str()), Some(outcome));
         }
+        assert_eq!(Outcome::named("vanished"), None);
     }
 }
