@@ -1,7 +1,7 @@
 //! The command line: what was typed, which command it means, and what the user reads when it fails.
 //!
 //! [`run`] takes the arguments and a [`Context`] (environment, directories, streams) and gives the exit code. It has no
-//! global state and ends no process, so a test calls it as often as it likes. One file per command in [`command`]: its
+//! global state and ends no process, so a test calls it as often as it likes. One file per command in [`subcommand`]: its
 //! argument struct, whose doc comments are the manual, and `run(args, &Context) -> Result<ExitCode, CliError>`.
 //!
 //! Data goes to stdout and talk to stderr, both through [`Printer`]; nothing else here writes. Errors of other modules

@@ -264,13 +264,14 @@ fn a_dead_runs_remains_are_swept_and_nobody_elses() {
 fn what_a_child_left_running_is_told_by_whether_it_wrote() {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
-    let (fifo, out, after) = (dir.path().join("fifo"), dir.path().join("out"), dir.path().join("after"));
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let [fifo, never, out, after] = ["fifo", "never", "out", "after"].map(|name| dir.path().join(name));
+    assert!(Command::new("mkfifo").args([&fifo, &never]).status().unwrap().success());
     let script = format!(
-        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & setsid sh -c 'read -r go <{0}; echo x >{1}; : >{2}; read -r go <{0}' & echo all; read -r go",
+        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & setsid sh -c 'read -r go <{0}; echo x >{1}; : >{2}; read -r go <{3}' & echo all; read -r go",
         fifo.display(),
         out.display(),
-        after.display()
+        after.display(),
+        never.display()
     );
     let (sink, mut reader) = reader();
     let child = spawn(&shell(&script, PTY), sink).unwrap();
