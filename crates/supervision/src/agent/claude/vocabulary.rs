@@ -140,7 +140,7 @@ mod tests {
     /// What stands between quotes after `before`, in the code of a folder that is no test.
     fn quoted(folder: &str, before: &[&str]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        for file in recordings(&format!("src/{folder}"), ".rs") {
+        for file in recordings(&format!("crates/supervision/src/{folder}"), ".rs") {
             if file.name.contains("/tests") {
                 continue;
             }
