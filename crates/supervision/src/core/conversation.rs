@@ -27,6 +27,13 @@ pub(super) struct Turn {
     pub(super) is_doubtful: bool,
 }
 
+impl Turn {
+    /// It goes on with the turn before, which was broken off.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.kind, TurnKind::Continue | TurnKind::Compact)
+    }
+}
+
 /// Said when the present turn was cut off, by a restart or by a passing failure of the provider.
 /// The agent must not repeat what may have had its effects already (lessons, "Hangs": resumed agents repeat work).
 const CONTINUE_AFTER_RESTART: &str = "Your process ended before you had finished your last turn, and the session was \
@@ -87,6 +94,9 @@ pub(super) struct Conversation {
     /// A turn before which the user had something to say. It is listed already.
     postponed: Option<Turn>,
     said: Vec<(TurnKind, String)>,
+    /// What the run had cost when the present turn was first said, and which that is.
+    from_usd: f64,
+    costed: Option<TurnId>,
 }
 
 impl Conversation {
@@ -98,6 +108,8 @@ impl Conversation {
             queue: VecDeque::new(),
             postponed: None,
             said: Vec::new(),
+            from_usd: 0.0,
+            costed: None,
         }
     }
 
@@ -156,10 +168,19 @@ impl Conversation {
         &self.said
     }
 
-    pub(super) fn sent(&mut self, proc: ProcId) {
-        if let Some(turn) = &mut self.current {
-            turn.delivery = Delivery::Sent(proc);
+    /// The present turn was written to this process, when the run had cost so much.
+    pub(super) fn sent(&mut self, proc: ProcId, spent_usd: f64) {
+        let Some(turn) = &mut self.current else { return };
+        turn.delivery = Delivery::Sent(proc);
+        if !turn.goes_on() && self.costed.as_ref() != Some(&turn.id) {
+            self.from_usd = spent_usd;
+            self.costed = Some(turn.id.clone());
         }
+    }
+
+    /// What the run had cost when the present turn, or the one that it goes on with, was first said.
+    pub(super) fn from_usd(&self) -> f64 {
+        self.from_usd
     }
 
     /// The present turn was acknowledged; false when it is not the present one.
@@ -384,7 +405,7 @@ mod tests {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         assert!(turns.process_lost(None));
         let again = turns.current().expect("a turn");
         assert_eq!((again.id.clone(), again.kind, again.delivery), (id, TurnKind::Task, Delivery::Queued));
@@ -395,7 +416,7 @@ mod tests {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         assert!(turns.accepted(&id, ProcId(1)));
         assert!(turns.process_lost(None));
         let next = turns.current().expect("a turn");
@@ -416,7 +437,7 @@ mod tests {
             let mut turns = Conversation::new("s");
             turns.begin(TurnKind::Task, "do".to_owned());
             let id = turns.current().expect("a turn").id.clone();
-            turns.sent(ProcId(1));
+            turns.sent(ProcId(1), 0.0);
             if acknowledged {
                 turns.accepted(&id, ProcId(1));
             }
@@ -502,7 +523,7 @@ mod tests {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let task = turns.current().expect("a turn").id.clone();
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         assert!(turns.accepted(&task, ProcId(1)));
         turns.queue("Use tabs.".to_owned());
         assert!(turns.process_lost(None));
@@ -551,7 +572,7 @@ mod tests {
     fn a_stranger_acknowledgement_is_not_ours() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         assert!(!turns.accepted(&crate::core::TurnId("other".to_owned()), ProcId(1)));
         turns.cut_off(CutOff::Failure);
         assert_eq!(turns.current().map(|turn| turn.kind), Some(TurnKind::Continue));
@@ -561,7 +582,7 @@ mod tests {
     fn a_turn_acknowledged_in_a_session_that_was_lost_is_said_again_itself() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "write a parser".to_owned());
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         let id = turns.current().expect("a turn").id.clone();
         assert!(turns.accepted(&id, ProcId(1)));
         assert!(turns.process_lost(None));
@@ -582,7 +603,7 @@ mod tests {
         turns.answered();
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         let id = turns.current().expect("a turn").id.clone();
-        turns.sent(ProcId(2));
+        turns.sent(ProcId(2), 0.0);
         assert!(turns.accepted(&id, ProcId(2)));
         assert!(turns.process_lost(None));
         turns.session_lost();
@@ -596,7 +617,7 @@ mod tests {
     fn words_before_a_turn_to_a_new_session_leave_out_nothing_that_it_says() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "Build the parser.".to_owned());
-        turns.sent(ProcId(1));
+        turns.sent(ProcId(1), 0.0);
         turns.session_rejected(Some("Tests are missing."));
         turns.queue("Use tabs.".to_owned());
         assert!(turns.process_lost(None));

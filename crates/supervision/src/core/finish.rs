@@ -13,9 +13,9 @@ const MAX_DENIALS: usize = 256;
 /// The counters of a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
-    pub(super) restarts: u32,
-    pub(super) rotations: u32,
-    pub(super) waited_ms: u64,
+    restarts: u32,
+    rotations: u32,
+    waited_ms: u64,
     cost_usd: BTreeMap<ProcId, f64>,
     denials: Denials,
     denials_since_review: Denials,
@@ -60,6 +60,33 @@ fn count<K: Ord>(times: &mut BTreeMap<K, u32>, key: K) -> bool {
 }
 
 impl Tally {
+    /// The agent was started again.
+    pub(super) fn restarted(&mut self) {
+        self.restarts += 1;
+    }
+
+    pub(super) fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Another token was taken.
+    pub(super) fn rotated(&mut self) {
+        self.rotations += 1;
+    }
+
+    pub(super) fn rotations(&self) -> u32 {
+        self.rotations
+    }
+
+    /// A wait of so long is over.
+    pub(super) fn waited(&mut self, ms: u64) {
+        self.waited_ms += ms;
+    }
+
+    pub(super) fn waited_ms(&self) -> u64 {
+        self.waited_ms
+    }
+
     /// Notes what a process has cost so far; true when the sum changed.
     pub(super) fn cost(&mut self, proc: ProcId, usd: f64) -> bool {
         if !usd.is_finite() || usd < 0.0 {

@@ -7,6 +7,7 @@ use super::arguments::Tried;
 use super::convergence::Convergence;
 use super::conversation::Conversation;
 use super::doubt::Altered;
+use super::failures::Failures;
 use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
 use super::own_turns::OwnTurns;
@@ -18,10 +19,11 @@ use super::retry::Retries;
 use super::review::{Checking, Reviewing};
 use super::rotation::Tokens;
 use super::sent_back::SentBack;
+use super::session::Session;
 use super::writes::Writes;
 use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
-    SessionStart, Show, Then, Tick, TurnId,
+    Show, Then, Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
 
@@ -71,10 +73,8 @@ pub struct Core {
     pub(super) agent_ends: Intensity,
     /// Some process of the run has said a line of the agent's protocol: the program is an agent.
     pub(super) is_agent: bool,
-    /// Failures of the provider in a row, the agent's and the critic's together.
-    pub(super) provider_failures_in_a_row: u32,
-    /// Turns in a row that failed for a reason of their own.
-    pub(super) turn_failures_in_a_row: u32,
+    /// What failed since the model last answered, and may pass by itself.
+    pub(super) failures: Failures,
     pub(super) convergence: Convergence,
     pub(super) last_answer: String,
     pub(super) last_feedback: Option<String>,
@@ -97,40 +97,13 @@ pub struct Core {
     pub(super) tokens: Tokens,
     pub(super) retries: Retries,
     /// What was tried against requests that are called invalid.
-    pub(super) agent_remedies: Remedies,
-    pub(super) critic_remedies: Remedies,
-    /// For whose request the session is being compacted.
-    pub(super) compacts_for: Option<Role>,
-    /// Refusals of the credential in a row that were waited out.
-    pub(super) refusals_in_a_row: u32,
+    pub(super) remedies: Remedies,
     /// What became of the user's arguments for the agent.
     pub(super) tried: Tried,
     /// Checks whose programs were there once.
     pub(super) runnable_checks: BTreeSet<String>,
     /// What the run needs to go on, now that it ends.
     pub(super) needs: Option<Needs>,
-    /// What the run had cost when the present turn was first said, and which that is.
-    pub(super) turn_from_usd: f64,
-    pub(super) costed_turn: Option<TurnId>,
-}
-
-/// What is known about the agent's session.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Session {
-    pub(super) id: Option<String>,
-    /// It exists on the CLI's side: resume it.
-    pub(super) begun: bool,
-    /// We chose its id; a session that the user named is never invented.
-    pub(super) ours: bool,
-    pub(super) model: Option<String>,
-    /// The permission mode in which it works.
-    pub(super) permission_mode: Option<String>,
-    /// The provider rejects it, and all that was tried against that was in vain.
-    pub(super) rejected: bool,
-    /// How often the work went on in a new session.
-    pub(super) renewals: u32,
-    /// Whom the model has answered in this run, under the settings of now.
-    pub(super) answered: BTreeSet<Role>,
 }
 
 /// What the run is doing.
@@ -169,13 +142,9 @@ impl Core {
     /// A run that has not begun; [`Input::Began`] begins it.
     #[must_use]
     pub fn new(plan: Plan) -> Core {
-        let session = match &plan.session {
-            SessionStart::New(id) => Session { id: Some(id.clone()), ours: true, ..Session::default() },
-            SessionStart::Resume(id) => Session { id: Some(id.clone()), begun: true, ..Session::default() },
-            SessionStart::Latest => Session::default(),
-        };
         Core {
             turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
+            session: Session::new(&plan.session),
             plan,
             now: Tick::ZERO,
             wall_zero_ms: 0,
@@ -184,7 +153,6 @@ impl Core {
             next_check: 1,
             next_measure: 1,
             measure_due: None,
-            session,
             agent: None,
             reset_awaited: None,
             agent_not_before: Tick::ZERO,
@@ -193,8 +161,7 @@ impl Core {
             iteration: 0,
             agent_ends: Intensity::default(),
             is_agent: false,
-            provider_failures_in_a_row: 0,
-            turn_failures_in_a_row: 0,
+            failures: Failures::default(),
             convergence: Convergence::default(),
             last_answer: String::new(),
             last_feedback: None,
@@ -210,15 +177,10 @@ impl Core {
             own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
             retries: Retries::default(),
-            agent_remedies: Remedies::default(),
-            critic_remedies: Remedies::default(),
-            compacts_for: None,
-            refusals_in_a_row: 0,
+            remedies: Remedies::default(),
             tried: Tried::default(),
             runnable_checks: BTreeSet::new(),
             needs: None,
-            turn_from_usd: 0.0,
-            costed_turn: None,
         }
     }
 
@@ -352,7 +314,7 @@ impl Core {
     /// The agent's session, once known.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.session.id.as_deref()
+        self.session.id()
     }
 
     /// What of the user's words a run that goes on says again or for the first time; `recorded` as in [`super::ExitFact`]. All where
@@ -362,7 +324,7 @@ impl Core {
         if matches!(self.stage, Stage::NotBegun) {
             return vec![&self.plan.task];
         }
-        self.turns.user_words_to_say(recorded, !has_record || self.session.rejected)
+        self.turns.user_words_to_say(recorded, !has_record || self.session.is_rejected())
     }
 
     /// The agent's process, when there is one.
@@ -375,7 +337,7 @@ impl Core {
     /// when that process is gone.
     #[must_use]
     pub fn unanswered_turn(&self) -> Option<(&str, &TurnId)> {
-        self.session.id.as_deref().zip(self.turns.unanswered())
+        self.session.id().zip(self.turns.unanswered())
     }
 
     /// Stops judged so far, the present one included.
@@ -387,13 +349,13 @@ impl Core {
     /// Times the agent was started again.
     #[must_use]
     pub fn restarts(&self) -> u32 {
-        self.tally.restarts
+        self.tally.restarts()
     }
 
     /// Times another token was taken.
     #[must_use]
     pub fn rotations(&self) -> u32 {
-        self.tally.rotations
+        self.tally.rotations()
     }
 
     /// What all processes have cost; `None` while unknown.
@@ -521,14 +483,12 @@ impl Core {
                 self.needs = None;
                 self.agent_ends.forget();
                 self.retries.forget();
-                (self.agent_remedies, self.critic_remedies) = (Remedies::default(), Remedies::default());
-                self.refusals_in_a_row = 0;
-                self.provider_failures_in_a_row = 0;
-                self.turn_failures_in_a_row = 0;
+                self.remedies.forget();
+                self.failures.forget();
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
                     // To get more of a run, the user gives it a new bound or something new to do.
                     self.close(Outcome::Budget, &format!("{spent}; raise the bound to go on"));
-                } else if self.session.rejected {
+                } else if self.session.is_rejected() {
                     self.begin_new_session("the run had ended with that");
                 } else if self.turns.process_lost(turn_recorded) {
                     self.decide("go on with the present turn", why);
@@ -570,8 +530,7 @@ impl Core {
             }
             OperatorInput::Plan(_) => {
                 self.decide("take the new settings", "the user gave them");
-                // The model may be another one.
-                self.session.answered.clear();
+                self.session.settings_changed();
                 let before = self.plan.clone();
                 self.plan = self.plan.after(&operator);
                 self.settings_changed(&before);
@@ -743,13 +702,13 @@ impl Core {
             outcome,
             reason,
             result,
-            session_id: self.session.id.clone().filter(|_| self.session.begun),
+            session_id: self.session.id().filter(|_| self.session.exists()).map(str::to_owned),
             iterations: self.iteration,
-            restarts: self.tally.restarts,
-            rotations: self.tally.rotations,
-            waited_ms: self.tally.waited_ms,
+            restarts: self.tally.restarts(),
+            rotations: self.tally.rotations(),
+            waited_ms: self.tally.waited_ms(),
             cost_usd: self.tally.cost_usd(),
-            session_rejected: self.session.rejected,
+            session_rejected: self.session.is_rejected(),
             needs: self.needs.clone(),
         };
         self.act(Action::Finish(finish));
@@ -834,14 +793,14 @@ impl Core {
                 // A sub-agent may have asked before the exchange, and have a model of its own.
                 if !sub_agent {
                     self.exchange_bears_out(proc);
-                    self.session.answered.insert(role);
+                    self.session.answers(role);
                 }
                 self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
             }
             AgentEvent::ToolStarted { id, name, target, edit, sub_agent, .. } => {
                 self.brings_progress(proc);
                 if !sub_agent {
-                    self.session.answered.insert(role);
+                    self.session.answers(role);
                 }
                 if let (Role::Agent, Some(edit)) = (role, edit) {
                     self.writes.started(id, edit);
@@ -984,7 +943,7 @@ impl Core {
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {
-        self.tally.waited_ms += self.now.ms_since(pause.since);
+        self.tally.waited(self.now.ms_since(pause.since));
     }
 
     /// Wall clock now, as far as the last sight of it and the ticks since tell.

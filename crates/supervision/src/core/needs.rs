@@ -89,7 +89,7 @@ impl Core {
         let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
         match denial.allowed_by.split_first() {
             Some((option, values)) if option == "--permission-mode" => {
-                values.last().is_some_and(|mode| self.session.permission_mode.as_ref() == Some(mode))
+                values.last().is_some_and(|mode| self.session.permission_mode() == Some(mode))
             }
             Some((_, values)) => values.iter().all(given),
             None => false,

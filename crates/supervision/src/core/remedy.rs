@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use super::conversation::CutOff;
 use super::machine::Stage;
-use super::{Core, Outcome, ProcId, Show, TokenId, derive_uuid};
+use super::{Core, Outcome, ProcId, Show, TokenId};
 use crate::agent::{FailureCause, Role, StartedBy, TurnKind};
 
 /// Pauses before the same is tried again.
@@ -25,9 +25,18 @@ const TOKEN_ASIDE_MS: u64 = 3_600_000;
 /// The command of the CLI that shortens the history.
 const COMPACT: &str = "/compact";
 
-/// What was tried since the model last answered.
+/// What was tried for the agent and for the critic.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Remedies {
+    agent: Tried,
+    critic: Tried,
+    /// For whose request the session is being compacted.
+    compacts_for: Option<Role>,
+}
+
+/// What was tried since the model last answered.
+#[derive(Debug, Clone, Default)]
+struct Tried {
     tries: usize,
     tokens: BTreeSet<TokenId>,
     compacted: bool,
@@ -46,7 +55,7 @@ enum Remedy {
     Nothing,
 }
 
-impl Remedies {
+impl Tried {
     /// The next step; `other` is a token with which it was not tried. Nothing is remedied by saying the same once more
     /// where the request is too long, and the history has nothing to do with credits.
     fn next(&mut self, cause: &FailureCause, other: Option<TokenId>) -> Remedy {
@@ -73,18 +82,58 @@ impl Remedies {
     }
 }
 
+impl Remedies {
+    fn of(&mut self, role: Role) -> &mut Tried {
+        match role {
+            Role::Agent => &mut self.agent,
+            Role::Critic => &mut self.critic,
+        }
+    }
+
+    /// A request of this role was accepted: what had been tried for it counts no more.
+    pub(super) fn accepted(&mut self, role: Role) {
+        *self.of(role) = Tried::default();
+    }
+
+    /// The user wants the run again.
+    pub(super) fn forget(&mut self) {
+        (self.agent, self.critic) = (Tried::default(), Tried::default());
+    }
+
+    /// A request of this role was called invalid with the token `used`. Gives the next step; `usable` are the tokens that may be
+    /// used.
+    fn rejected(&mut self, role: Role, cause: &FailureCause, used: Option<&TokenId>, usable: &[TokenId]) -> Remedy {
+        let other = self.untried(role, used, usable);
+        let remedy = self.of(role).next(cause, other);
+        if remedy == Remedy::Compact {
+            self.compacts_for = Some(role);
+        }
+        remedy
+    }
+
+    /// The model of this role was not found, though it has answered before; true when that is to be waited out.
+    fn model_is_awaited(&mut self, role: Role) -> bool {
+        !std::mem::replace(&mut self.of(role).model_awaited, true)
+    }
+
+    /// A request of this role was tried with the token `used`. Gives one with which it was not.
+    fn untried(&mut self, role: Role, used: Option<&TokenId>, usable: &[TokenId]) -> Option<TokenId> {
+        let tried = &mut self.of(role).tokens;
+        tried.extend(used.cloned());
+        usable.iter().find(|token| !tried.contains(token)).cloned()
+    }
+
+    /// The turn that was to shorten the session is over. Gives for whose request that was.
+    fn compacted(&mut self) -> Option<Role> {
+        self.compacts_for.take()
+    }
+}
+
 impl Core {
     /// The model has answered an agent or a critic: what had been tried for it counts no more.
     pub(super) fn request_is_accepted(&mut self, role: Role) {
-        *self.remedies_of(role) = Remedies::default();
-        self.session.rejected = false;
-    }
-
-    fn remedies_of(&mut self, role: Role) -> &mut Remedies {
-        match role {
-            Role::Agent => &mut self.agent_remedies,
-            Role::Critic => &mut self.critic_remedies,
-        }
+        self.remedies.accepted(role);
+        self.session.accepted();
     }
 
     /// A request of this process was called invalid.
@@ -97,9 +146,8 @@ impl Core {
         started_by: &StartedBy,
     ) {
         let used = self.process_mut(proc).and_then(|process| process.token.clone());
-        self.remedies_of(role).tokens.extend(used.clone());
-        let other = self.untried_token(role);
-        match self.remedies_of(role).next(cause, other) {
+        let usable = self.usable_tokens();
+        match self.remedies.rejected(role, cause, used.as_ref(), &usable) {
             Remedy::Again { pause_ms } => {
                 let pause = self.pause(None, pause_ms, 0);
                 let why = format!("the provider rejected the request: {message}");
@@ -121,7 +169,6 @@ impl Core {
                     text: format!("the provider keeps rejecting the request ({message}); the session is compacted"),
                 });
                 // What was said stands in the session; the agent is told to go on with it afterwards.
-                self.compacts_for = Some(role);
                 self.turns.begin(TurnKind::Compact, COMPACT.to_owned());
             }
             Remedy::NewSession => {
@@ -132,7 +179,7 @@ impl Core {
                 self.close(Outcome::Failed, message);
             }
             Remedy::Nothing => {
-                self.session.rejected = true;
+                self.session.rejected();
                 self.close(
                     Outcome::Failed,
                     &format!(
@@ -151,17 +198,16 @@ impl Core {
         let used = self.process_mut(proc).and_then(|process| process.token.clone());
         let of_critic = role == Role::Critic && self.plan.critic.model.is_some();
         let asked = if of_critic { Role::Critic } else { Role::Agent };
-        let has_answered = self.session.answered.contains(&asked);
-        let model = if of_critic { self.plan.critic.model.clone() } else { self.session.model.clone() };
+        let has_answered = self.session.has_answered(asked);
+        let model = if of_critic { self.plan.critic.model.as_deref() } else { self.session.model() };
         let model = model.map_or_else(|| "the model".to_owned(), |model| format!("the model {model}"));
         let message = format!("the provider does not know {model}, or the credential may not use it");
-        let remedies = self.remedies_of(role);
-        if has_answered && !std::mem::replace(&mut remedies.model_awaited, true) {
+        if has_answered && self.remedies.model_is_awaited(role) {
             self.wait_for_provider(role, None, &message, started_by);
             return;
         }
-        remedies.tokens.extend(used.clone());
-        match self.untried_token(role) {
+        let usable = self.usable_tokens();
+        match self.remedies.untried(role, used.as_ref(), &usable) {
             Some(token) => self.take_untried(role, token, used, &message, started_by),
             None if has_answered => self.wait_for_provider(role, None, &message, started_by),
             None => {
@@ -172,11 +218,8 @@ impl Core {
         }
     }
 
-    /// A token that may be used and with which the request of this role was not tried.
-    fn untried_token(&mut self, role: Role) -> Option<TokenId> {
-        let tried = self.remedies_of(role).tokens.clone();
-        let other = self.tokens.known.iter().find(|token| !tried.contains(&token.id) && self.is_usable(token));
-        other.map(|token| token.id.clone())
+    fn usable_tokens(&self) -> Vec<TokenId> {
+        self.tokens.known.iter().filter(|token| self.is_usable(token)).map(|token| token.id.clone()).collect()
     }
 
     /// Goes on with a token with which the request was not tried; the one before is left alone.
@@ -218,11 +261,7 @@ impl Core {
                    the last feedback"
                     .to_owned(),
         });
-        self.session.renewals += 1;
-        self.session.id = Some(derive_uuid(&self.plan.seed, "session again", self.session.renewals));
-        self.session.begun = false;
-        self.session.ours = true;
-        self.session.rejected = false;
+        self.session.renew(&self.plan.seed);
         self.turns.session_rejected(self.last_feedback.as_deref());
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let action = self.agent.as_mut().and_then(|agent| {
@@ -237,7 +276,7 @@ impl Core {
         if self.turns.current().is_none_or(|turn| turn.kind != TurnKind::Compact) {
             return false;
         }
-        match self.compacts_for.take() {
+        match self.remedies.compacted() {
             // The agent's own turn was answered: its stop is judged once more.
             Some(Role::Critic) => self.turns.answered(),
             Some(Role::Agent) | None => self.turns.cut_off(CutOff::Failure),
@@ -249,18 +288,18 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::{PAUSES_MS, Remedies, Remedy};
-    use crate::agent::FailureCause;
+    use crate::agent::{FailureCause, Role};
     use crate::core::TokenId;
 
     fn steps(cause: &FailureCause, tokens: &[&str]) -> Vec<Remedy> {
         let mut remedies = Remedies::default();
-        let mut left = tokens.iter().map(|id| TokenId((*id).to_owned())).collect::<Vec<_>>();
-        left.reverse();
+        let usable = tokens.iter().map(|id| TokenId((*id).to_owned())).collect::<Vec<_>>();
+        let mut used = TokenId("a".to_owned());
         let mut steps = Vec::new();
         while steps.last() != Some(&Remedy::Nothing) {
-            let step = remedies.next(cause, left.last().cloned());
-            if matches!(step, Remedy::OtherToken(_)) {
-                left.pop();
+            let step = remedies.rejected(Role::Agent, cause, Some(&used), &usable);
+            if let Remedy::OtherToken(token) = &step {
+                used.clone_from(token);
             }
             steps.push(step);
         }

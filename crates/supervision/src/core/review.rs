@@ -82,7 +82,7 @@ impl Core {
         if self.look_for_better_token() {
             return;
         }
-        if !self.session.begun {
+        if !self.session.exists() {
             // The agent ended its turn before any session existed: nothing can be forked.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
             return;
@@ -321,7 +321,7 @@ impl Core {
                 return;
             }
         }
-        let Some(session_id) = self.session.id.clone() else {
+        let Some(session_id) = self.session.id().map(str::to_owned) else {
             self.close(Outcome::Failed, "there is no session to review");
             return;
         };
@@ -332,7 +332,7 @@ impl Core {
             run_id: &plan.run_id,
             proc,
             open: SessionOpen::Fork(session_id),
-            model: plan.critic.model.as_deref().or(self.session.model.as_deref()),
+            model: plan.critic.model.as_deref().or(self.session.model()),
             agent_version: &plan.agent_version,
             user_args: &plan.agent_args,
             share_prompt_prefix: plan.share_prompt_prefix,
@@ -563,8 +563,7 @@ impl Core {
             TurnOutcome::Done => {
                 let action = self.process_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
                 self.out_extend(action);
-                self.provider_failures_in_a_row = 0;
-                self.refusals_in_a_row = 0;
+                self.failures.critic_answered();
                 self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);

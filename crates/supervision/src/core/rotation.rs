@@ -521,7 +521,7 @@ impl Core {
         let (from, to) = (label(self.tokens.current.as_ref()), label(Some(&id)));
         match self.tokens.current.replace(id) {
             Some(_) => {
-                self.tally.rotations += 1;
+                self.tally.rotated();
                 self.tokens.kept = None;
                 self.tokens.in_spite_of_limit = None;
                 self.decide(&format!("rotate from {from} to {to}"), why);

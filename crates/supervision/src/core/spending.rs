@@ -132,7 +132,7 @@ impl Core {
         }
         match (process.role, &self.stage) {
             (Role::Agent, Stage::Working) => {
-                if let Some(spent) = self.overspent_since(self.turn_from_usd) {
+                if let Some(spent) = self.overspent_since(self.turns.from_usd()) {
                     self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
                 }
             }

@@ -12,27 +12,13 @@ use super::sent_back::{Back, SentBack};
 use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
-    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
+    AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
-/// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
-/// With the pauses below that is about an hour and a half of trying.
-const MAX_PROVIDER_FAILURES: u32 = 12;
-/// The first pause after a failure of the provider.
-const PROVIDER_PAUSE_MS: u64 = 10_000;
-/// The longest such pause.
-const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
 /// The most jitter after a reset.
 const RESET_JITTER_MS: f64 = 5_000.0;
 /// Exit codes from here on stand for signals (128 and the signal's number).
 const SIGNALLED_CODE: i32 = 128;
-/// The pause after the first turn that failed for a reason of its own; doubled with each further one.
-const TURN_FAILURE_PAUSE_MS: u64 = 1_000;
-/// The pause before a refused credential that has worked before is tried once more; and one that has not.
-const REFUSAL_PAUSE_MS: u64 = 20_000;
-const NEW_REFUSAL_PAUSE_MS: u64 = 2_000;
-/// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
-const MAX_TURN_FAILURES: u32 = 3;
 
 impl Core {
     pub(super) fn advance_work(&mut self) {
@@ -60,9 +46,9 @@ impl Core {
         if turn.delivery != Delivery::Queued {
             return;
         }
-        let goes_on = matches!(turn.kind, TurnKind::Continue | TurnKind::Compact);
+        let goes_on = turn.goes_on();
         // The turn before was broken off: no verdict comes between, after which the bound is looked at.
-        if let Some(spent) = self.overspent_since(self.turn_from_usd).filter(|_| goes_on) {
+        if let Some(spent) = self.overspent_since(self.turns.from_usd()).filter(|_| goes_on) {
             self.close(Outcome::Budget, &format!("{spent}; the turn had been broken off"));
             return;
         }
@@ -90,12 +76,8 @@ impl Core {
             None => self.spawn_agent(),
             Some(proc) => {
                 self.turn_is_asked();
-                if !goes_on && self.costed_turn.as_ref() != Some(&turn.id) {
-                    self.turn_from_usd = self.spent_usd();
-                    self.costed_turn = Some(turn.id.clone());
-                }
                 self.is_asked(proc);
-                self.turns.sent(proc);
+                self.turns.sent(proc, self.spent_usd());
                 let now = self.now;
                 if let Some(agent) = &mut self.agent {
                     agent.protocol.turn_sent(&turn.id);
@@ -111,11 +93,7 @@ impl Core {
     fn spawn_agent(&mut self) {
         let proc = ProcId(self.next_proc);
         self.next_proc += 1;
-        let open = match (&self.session.id, self.session.begun) {
-            (Some(id), true) => SessionOpen::Resume(id.clone()),
-            (Some(id), false) => SessionOpen::New(id.clone()),
-            (None, _) => SessionOpen::Latest,
-        };
+        let open = self.session.open();
         let resuming = matches!(open, SessionOpen::Resume(_));
         let checks: Vec<String> = match self.plan.allow_checks {
             true => self.plan.checks.iter().map(|check| check.command.clone()).collect(),
@@ -125,7 +103,7 @@ impl Core {
             run_id: &self.plan.run_id,
             proc,
             open,
-            model: self.session.model.as_deref().filter(|_| resuming),
+            model: self.session.model().filter(|_| resuming),
             agent_version: &self.plan.agent_version,
             user_args: &self.plan.agent_args,
             share_prompt_prefix: self.plan.share_prompt_prefix,
@@ -250,7 +228,7 @@ impl Core {
         if process.is_ending() {
             return Death::Exited(ExitCause::Crash);
         }
-        match self.plan.agent.exit_cause(exit, self.session.begun) {
+        match self.plan.agent.exit_cause(exit, self.session.exists()) {
             ExitCause::Clean | ExitCause::Crash if by_itself && !self.is_agent => Death::NoAgent,
             cause @ (ExitCause::Clean
             | ExitCause::Crash
@@ -267,7 +245,7 @@ impl Core {
         let standing = Standing {
             ends,
             max_restarts: self.plan.budgets.max_restarts,
-            session_is_ours: self.session.ours,
+            session_is_ours: self.session.is_ours(),
             program: &self.plan.agent_program,
             how,
         };
@@ -284,16 +262,16 @@ impl Core {
                 self.decide("restart the agent", &format!("its process {how}"));
             }
             Restart::Resuming => {
-                self.session.begun = true;
+                self.session.found();
                 self.decide("resume the session", "it exists already");
             }
             Restart::Beginning => {
-                self.session.begun = false;
+                self.session.lost();
                 self.turns.session_lost();
                 self.decide("begin the session", "it does not exist yet, or was lost before it was saved");
             }
         }
-        self.tally.restarts += 1;
+        self.tally.restarted();
         self.phase_changes("restarting", how);
     }
 
@@ -313,19 +291,13 @@ impl Core {
                     }
                 }
                 self.permission_mode(proc, &permission_mode);
-                let new = !self.session.begun || self.session.id.as_deref() != Some(session_id.as_str());
-                let first = self.session.model.is_none();
-                self.session.begun = true;
-                self.session.id = Some(session_id.clone());
-                self.session.model =
-                    Some(model.clone()).filter(|model| !model.is_empty()).or(self.session.model.take());
                 // A run that ends meanwhile has said its last word about the session.
-                if (new || first) && !matches!(self.stage, Stage::Closing { .. } | Stage::Finished) {
+                if self.session.named(&session_id, &model) && !self.is_closing() {
                     self.show(Show::Session { session_id, model, agent_version, permission_mode });
                 }
             }
             AgentEvent::TurnAccepted { turn, duplicate } => {
-                self.session.begun = true;
+                self.session.found();
                 if !self.turns.accepted(&turn, proc) {
                     self.ignored(&format!("the acknowledgement of turn {turn}, which is not the present one"));
                 } else if duplicate {
@@ -394,10 +366,10 @@ impl Core {
     /// is there to approve: it is taken out again when it went there by itself, and else the run ends.
     fn permission_mode(&mut self, proc: ProcId, mode: &str) {
         if !self.plan.agent.only_plans_in(mode) {
-            self.session.permission_mode = Some(mode.to_owned());
+            self.session.works_in(mode);
             return;
         }
-        match self.session.permission_mode.clone() {
+        match self.session.permission_mode().map(str::to_owned) {
             Some(before) => {
                 self.decide("leave plan mode", "the agent went into it, and nobody is there to approve a plan");
                 self.show(Show::Notice {
@@ -430,11 +402,9 @@ impl Core {
         match end.outcome {
             TurnOutcome::Done if self.compacted() => {}
             TurnOutcome::Done => {
-                self.refusals_in_a_row = 0;
                 self.request_is_accepted(Role::Agent);
                 self.agent_ends.forget();
-                self.provider_failures_in_a_row = 0;
-                self.turn_failures_in_a_row = 0;
+                self.failures.forget();
                 self.brings_progress(proc);
                 self.token_works(proc);
                 if self.sent_back.turn_ended() {
@@ -528,7 +498,7 @@ impl Core {
         if role == Role::Agent {
             self.cut_off(started_by);
         }
-        let Some(pause_ms) = self.provider_pause_ms(retry_after_ms) else {
+        let Some(pause_ms) = self.failures.provider_failed(retry_after_ms, &self.plan.seed) else {
             self.close(Outcome::Failed, &format!("the provider keeps failing: {message}"));
             return;
         };
@@ -578,12 +548,13 @@ impl Core {
 
     /// A turn failed for a reason of its own: it is continued a few times, then the run ends.
     fn failed_turn(&mut self, message: &str, started_by: &StartedBy) {
-        self.turn_failures_in_a_row += 1;
-        if self.turn_failures_in_a_row > MAX_TURN_FAILURES {
-            self.close(Outcome::Failed, &format!("{} turns in a row failed: {message}", self.turn_failures_in_a_row));
-            return;
-        }
-        let pause_ms = TURN_FAILURE_PAUSE_MS << (self.turn_failures_in_a_row - 1).min(16);
+        let pause_ms = match self.failures.turn_failed() {
+            Ok(pause_ms) => pause_ms,
+            Err(times) => {
+                self.close(Outcome::Failed, &format!("{times} turns in a row failed: {message}"));
+                return;
+            }
+        };
         self.decide("say continue", &format!("the turn failed: {message}"));
         self.cut_off(started_by);
         self.begin_wait(self.pause(None, pause_ms, 0));
@@ -596,11 +567,10 @@ impl Core {
         // After an exchange that nothing has borne out it may be about the token before: that has a rule of its own.
         let proven = self.process_mut(proc).is_some_and(|process| process.proof == Proof::Proven);
         let others = self.has_other_than(token.as_ref());
-        if *cause != FailureCause::Refused || !proven || self.refusals_in_a_row > 0 || others {
+        if *cause != FailureCause::Refused || !proven || others {
             return None;
         }
-        self.refusals_in_a_row += 1;
-        let pause_ms = if self.tokens.has_worked(token.as_ref()) { REFUSAL_PAUSE_MS } else { NEW_REFUSAL_PAUSE_MS };
+        let pause_ms = self.failures.refused(self.tokens.has_worked(token.as_ref()))?;
         Some(self.pause(None, pause_ms, 0))
     }
 
@@ -651,25 +621,13 @@ impl Core {
     pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
         let oauth = self.fact(token.as_ref()).is_some_and(|token| token.kind == TokenKind::OAuth);
-        self.plan.no_wait && (!oauth || self.provider_failures_in_a_row > 0)
+        self.plan.no_wait && (!oauth || self.failures.has_provider_failed())
     }
 
     /// Ends the run where [`Core::does_not_wait_for_crowd`] says so.
     pub(super) fn close_at_crowd(&mut self, message: &str) {
         let why = "the provider takes no more requests, and waiting was not wanted (--no-wait)";
         self.close(Outcome::Limits, &format!("{why}: {message}"));
-    }
-
-    /// How long to wait after one more failure of the provider; `None` when it failed too often.
-    pub(super) fn provider_pause_ms(&mut self, retry_after_ms: Option<u64>) -> Option<u64> {
-        self.provider_failures_in_a_row += 1;
-        let failures = self.provider_failures_in_a_row;
-        if failures > MAX_PROVIDER_FAILURES {
-            return None;
-        }
-        let doubled = PROVIDER_PAUSE_MS.saturating_mul(1 << (failures - 1).min(16)).min(PROVIDER_LONGEST_PAUSE_MS);
-        let jitter = 1.0 + 0.25 * jitter_unit(&self.plan.seed, "provider", failures);
-        Some(((doubled as f64 * jitter) as u64).max(retry_after_ms.unwrap_or(0)))
     }
 
     pub(super) fn elapsed_processes(&mut self) {
