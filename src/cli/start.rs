@@ -153,7 +153,7 @@ pub(super) fn go_on(
     let session_id = continuation.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     let session_lock = lock_session(&plan, session_id, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
-    // Remains of the dead ccc: its agent may still be writing into the session.
+    // What the dead ccc has left running: its agent may still be writing into the session.
     let swept = process::sweep_run(run_dir.id());
     if swept.killed > 0 {
         context.printer.talk(format_args!(

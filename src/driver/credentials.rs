@@ -62,7 +62,7 @@ pub(super) enum Value {
 }
 
 impl Credentials {
-    /// The wallet of a run. `ask` says where providers are asked, and with which proxy; without it none is.
+    /// The credentials of a run. `ask` says where providers are asked, and with which proxy; without it none is.
     #[must_use]
     pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Credentials {
         let states = TokenStates::default();

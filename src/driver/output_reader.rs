@@ -1,4 +1,4 @@
-//! The ears for one process: they cut its output into lines, on the thread that reads it.
+//! Cuts the output of one process into lines, on the thread that reads it.
 //!
 //! Partial output is dropped on the spot: of deltas the loop hears once a second that they flow (design §9), and is not
 //! woken for more. A line that says nothing ([`AgentKind::says_nothing`]) is handed on while such lines are few; of many, one
@@ -31,7 +31,7 @@ const STDERR_FLOOD_BYTES: u64 = 1024 * 1024;
 /// How much of a line that stands for many is kept, in bytes.
 const SAMPLE_BYTES: usize = 256;
 
-/// The ears for one process.
+/// The reader of one process's output.
 #[derive(Clone)]
 pub(super) struct OutputReader {
     proc: ProcId,

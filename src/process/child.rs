@@ -124,7 +124,7 @@ impl Child {
         registry::signal(&self.registered, signal, true);
     }
 
-    /// Who looks at what it has started, also from another thread.
+    /// A view of what the child has started, usable from another thread.
     #[must_use]
     pub fn below(&self) -> Below {
         Below(self.registered.clone())

@@ -26,17 +26,17 @@ use super::{sweep, table};
 /// The byte that a terminal sends for Ctrl-C.
 pub const CTRL_C: u8 = 0x03;
 
-/// Where a guest's words and end go; see [`super::ChildSink`] for what holds of the calls.
+/// Where the program's words and end go; see [`super::ChildSink`] for what holds of the calls.
 pub trait InteractiveSink: Send + Clone + 'static {
-    /// What the guest wrote to its terminal, in order. Never called without a terminal of its own.
+    /// What the program wrote to its terminal, in order. Never called without a terminal of its own.
     fn output(&self, chunk: &[u8]);
-    /// The guest was stopped by this signal.
+    /// The program was stopped by this signal.
     fn stopped(&self, signal: i32);
-    /// The guest has ended, is reaped and swept. The last call, and there is always one.
+    /// The program has ended, is reaped and swept. The last call, and there is always one.
     fn exited(&self, exit: Exit);
 }
 
-/// How a terminal that is made for a guest looks.
+/// How a terminal that is made for the program looks.
 #[derive(Debug, Clone)]
 pub struct Likeness {
     /// Its modes.
@@ -45,7 +45,7 @@ pub struct Likeness {
     pub size: Winsize,
 }
 
-/// A running guest. Dropping it neither kills nor forgets it.
+/// A running program. Dropping it neither kills nor forgets it.
 #[derive(Debug)]
 pub struct InteractiveChild {
     registered: Registered,
@@ -55,18 +55,18 @@ pub struct InteractiveChild {
     held: Mutex<Held>,
 }
 
-/// Our side of a guest's terminal.
+/// Our side of the program's terminal.
 #[derive(Debug, Clone)]
 pub struct InteractiveTerminal(pub(super) Arc<OwnedFd>);
 
 impl InteractiveTerminal {
-    /// Gives it another size; the guest hears of it by SIGWINCH.
+    /// Gives it another size; the program hears of it by SIGWINCH.
     pub fn resize(&self, size: Winsize) {
         // Fails for a terminal that is gone only.
         let _ = tcsetwinsize(&*self.0, size);
     }
 
-    /// Whether Ctrl-C is a signal to the guest now, and not just a key.
+    /// Whether Ctrl-C is a signal to the program now, and not just a key.
     #[must_use]
     pub fn ctrl_c_is_a_signal(&self) -> bool {
         self.modes().is_some_and(|modes| {
@@ -74,7 +74,7 @@ impl InteractiveTerminal {
         })
     }
 
-    /// Whether the guest reads lines, which it does not while it paints a screen.
+    /// Whether the program reads lines, which it does not while it paints a screen.
     #[must_use]
     pub fn reads_lines(&self) -> bool {
         self.modes().is_none_or(|modes| modes.local_modes.contains(LocalModes::ICANON))
@@ -103,7 +103,7 @@ impl InteractiveChild {
     pub fn signal(&self, signal: Signal) {
         registry::observe(&self.registered);
         let Some(program) = *lock(&self.program) else { return };
-        // A pid that is another's now is not in the guest's session. Without a process table it is not asked.
+        // A pid that is another's now is not in the program's session. Without a process table it is not asked.
         let gone = table::look_up(program).is_none_or(|process| process.session != self.registered.number());
         if cfg!(target_os = "linux") && gone {
             return;
@@ -140,7 +140,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a guest. With a likeness it gets a terminal of its own in place of each of our three descriptors that is a
+/// Starts the program. With a likeness it gets a terminal of its own in place of each of our three descriptors that is a
 /// terminal, and ours for the others; without one it gets ours.
 ///
 /// # Errors
@@ -200,14 +200,14 @@ fn start_threads(
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
     if let Some(terminal) = terminal {
-        // Keys are written to it by a thread that must never wait for the guest.
+        // Keys are written to it by a thread that must never wait for the program.
         fcntl_setfl(&*terminal.0, OFlags::NONBLOCK)?;
     }
     // As with a child: the end is heard last, but its thread is started first.
     let (hand_over, handles) = std::sync::mpsc::sync_channel::<Vec<JoinHandle<()>>>(1);
     {
         let (registered, ended, sink) = (registered.clone(), Arc::clone(&ended), sink.clone());
-        // The master stays open until the guest is reaped: closing it would hang the guest up.
+        // The master stays open until the program is reaped: closing it would hang the program up.
         let terminal = terminal.cloned();
         thread_of("end of", &registered.clone(), move || {
             let Ok(handles) = handles.recv() else { return };

@@ -1,4 +1,4 @@
-//! Reads the user's keys and hands them to the guest, or to ccc while it has a question or a wait of its own.
+//! Reads the user's keys and hands them to the program, or to ccc while it has a question or a wait of its own.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,17 +14,17 @@ use super::interactive::{CTRL_C, InteractiveTerminal};
 use super::user_terminal::UserTerminal;
 use super::wake::{Wake, poll};
 
-/// How much may wait for a guest that does not read, in bytes; then the terminal's own buffer fills, as it does for any
+/// How much may wait for a program that does not read, in bytes; then the terminal's own buffer fills, as it does for any
 /// program that does not read.
 const QUEUE_LIMIT_BYTES: usize = 64 * 1024;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where keys go that are not the guest's.
+/// Where keys go that are not the program's.
 pub trait KeySink: Send + 'static {
     /// The user typed this while keys were ccc's.
     fn typed(&self, keys: &[u8]);
-    /// Ctrl-C was handed to the guest; `as_signal` when its terminal makes a signal of it.
+    /// Ctrl-C was handed to the program; `as_signal` when its terminal makes a signal of it.
     fn passed_ctrl_c(&self, as_signal: bool);
     /// The terminal is gone.
     fn closed(&self);
@@ -72,7 +72,7 @@ impl Keys {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// From now on keys are the guest's.
+    /// From now on keys are the program's.
     pub fn to_guest(&self, terminal: &InteractiveTerminal) {
         self.turn(To::InteractiveChild(terminal.clone()));
     }
@@ -111,7 +111,7 @@ impl Shared {
 
 struct Reading {
     shared: Arc<Shared>,
-    /// Keys that wait for the guest.
+    /// Keys that wait for the program.
     queue: VecDeque<u8>,
 }
 
@@ -181,14 +181,14 @@ impl Reading {
         }
     }
 
-    /// Writes what the guest's terminal takes now.
+    /// Writes what the program's terminal takes now.
     fn write(&mut self, terminal: &InteractiveTerminal) {
         while !self.queue.is_empty() {
             match rustix::io::write(&*terminal.0, self.queue.as_slices().0) {
                 Ok(0) | Err(Errno::AGAIN) => return,
                 Ok(count) => drop(self.queue.drain(..count)),
                 Err(Errno::INTR) => {}
-                // The guest's terminal is gone, so nobody can read these keys.
+                // The program's terminal is gone, so nobody can read these keys.
                 Err(_) => self.queue.clear(),
             }
         }

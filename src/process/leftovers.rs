@@ -1,4 +1,4 @@
-//! Which processes are a child's remains. Decides only; [`super::sweep`] kills.
+//! Which processes a child has left running. This module only decides; [`super::sweep`] kills.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ impl Ourselves {
 /// What one look found.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The remains, zombies included.
+    /// What is left, zombies included.
     pub(super) processes: Vec<Process>,
     /// No process could hide from this look, neither by a fork nor by an exec.
     pub(super) sure: bool,
@@ -43,7 +43,7 @@ impl Found {
     }
 }
 
-/// The remains of the registered child `spawn_id`, zombies included, the child itself excluded.
+/// What is left of the registered child `spawn_id`, zombies included, the child itself excluded.
 pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Found {
     let Some(us) = Ourselves::find(table) else {
         return Found::nothing();
@@ -156,7 +156,7 @@ fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&E
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 
-/// The remains of a dead run: what carries its id in the environment, and what is below.
+/// What is left of a dead run: what carries its id in the environment, and what is below.
 pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
     of_dead_run(registry, table, |process| {
         Environment::of(process.pid)
@@ -164,7 +164,7 @@ pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found 
     })
 }
 
-/// The remains of a dead run by its record: what was seen below its children, and what is below that now.
+/// What is left of a dead run by its record: what was seen below its children, and what is below that now.
 pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
     of_dead_run(registry, table, |process| names.contains(&(process.pid, process.start_ticks)))
 }

@@ -6,14 +6,14 @@
 //! Its stdin is a pipe, its stdout the slave of a PTY that is its controlling terminal (so our death hangs it up) or a pipe, its stderr a pipe.
 //! Per child four threads with small stacks wait for events and call the [`ChildSink`]: stdout, stderr, stdin, and the end.
 //!
-//! The end of a child is one fixed order: it has exited but is not reaped, so that its pid cannot be used again → its remains are swept →
+//! The end of a child is one fixed order: it has exited but is not reaped, so that its pid cannot be used again → what it has left running is swept →
 //! what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
 //! When `exited` is called, no descendant of that child is alive, except for those that [`Exit::leaked`] counts.
 //!
 //! A command has no terminal that would tell it of our death: between us and it stands a keeper, which kills it then, with all
 //! that it has started.
 //!
-//! # Guests
+//! # Interactive programs
 //!
 //! A program that shall look as if it had been started directly ([`spawn_interactive`]) gets a terminal that is like the user's ([`UserTerminal`]),
 //! which meanwhile passes every byte through ([`Keys`]). Between ccc and it stands a monitor, the leader of its session, so that Ctrl-Z

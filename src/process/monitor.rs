@@ -1,4 +1,4 @@
-//! The process between ccc and a guest: the leader of the guest's session, which does what a shell does for its jobs.
+//! The process between ccc and the program: the leader of the program's session, which does what a shell does for its jobs.
 //!
 //! A program that is itself the leader of a session cannot be stopped by Ctrl-Z: its process group is orphaned, and the
 //! kernel discards SIGTSTP there. So the session's leader is a copy of ccc that executes nothing, has closed all files and
@@ -65,7 +65,7 @@ pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
     if let Some(program) = split_off()? {
         monitor(program, reports)
     }
-    // Who is not in the foreground is stopped for asking to be, unless it does not mind.
+    // A background process that asks for the foreground gets SIGTTOU, which would stop it; ignored, the call succeeds.
     rustix::process::setpgid(None, None)?;
     if terminal {
         ignore(RawSignal::TTOU.as_raw());
@@ -138,7 +138,7 @@ fn report(kind: i32, value: i32) {
     let _ = rustix::io::write(to, &bytes);
 }
 
-/// When our parent dies, we get SIGHUP: a guest without a terminal would not hear of the death of ccc otherwise.
+/// When our parent dies, we get SIGHUP: without it, a program that has no terminal would not hear of the death of ccc.
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(RawSignal::HUP));

@@ -66,7 +66,7 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-/// A guest to start: a program that is used by the user, not by ccc.
+/// An interactive program to start: the user works with it, not ccc.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InteractiveSpec {
     /// See [`ChildSpec::program`].
@@ -77,7 +77,7 @@ pub struct InteractiveSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// Marks all that the guest starts.
+    /// Marks all that the program starts.
     pub cookie: Cookie,
 }
 

@@ -1,4 +1,4 @@
-//! Makes everything that belongs to a child stand still, and go on again.
+//! Stops everything that belongs to a child, and continues it.
 
 use rustix::process::{Pid, Signal as RawSignal};
 
@@ -7,10 +7,11 @@ use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::table::{self, Process, Table};
 
-/// How often one standstill looks for processes that were forked while it looked. Who forks faster than that is left.
+/// How many scans one stop makes. Processes can fork during a scan, so it is repeated until nothing new is found; what
+/// forks faster than that is left running.
 const PASSES_LIMIT: u32 = 20;
 
-/// The processes that a standstill has stopped, parents before their children. A process that was stopped before is not
+/// The processes that were stopped, parents before their children. A process that was stopped before is not
 /// among them: what stopped it continues it.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<Process>);
@@ -51,7 +52,7 @@ impl Held {
         }
     }
 
-    /// Adds those of another standstill.
+    /// Adds those of another stop.
     pub(super) fn absorb(&mut self, later: Held) {
         self.0.extend(later.0);
     }
@@ -61,15 +62,15 @@ impl Held {
     }
 }
 
-/// All children of this ccc with everything below them, standing still.
+/// All children of this ccc with everything below them, stopped.
 #[derive(Debug, Default)]
-#[must_use = "they stand still until they are let go"]
+#[must_use = "they are stopped until they are let go"]
 pub struct Stopped {
     children: Vec<Registered>,
     held: Held,
 }
 
-/// Makes all children stand still: agents and critics, checks and helpers, whatever session their processes are in. Parents
+/// Stops all children: agents and critics, checks and helpers, whatever session their processes are in. Parents
 /// first, so that none sees the stop of what it has started.
 pub fn stop_children() -> Stopped {
     let mut stopped = Stopped { children: registry::lock().children(), held: Held::default() };

@@ -95,7 +95,7 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
     survivors.into_iter().map(|(survivor, _)| survivor).collect()
 }
 
-/// Kills the remains of an exited, unreaped child.
+/// Kills what an exited, unreaped child has left running.
 pub(super) fn sweep_child(child: &Registered) -> Swept {
     sweep(
         |registry, table| {

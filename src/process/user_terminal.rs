@@ -1,4 +1,4 @@
-//! The user's terminal, lent to a guest and given back whatever happens.
+//! The user's terminal in raw mode for an interactive program. Its modes are restored on every way out.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -72,7 +72,7 @@ impl UserTerminal {
         tcgetwinsize(&self.0.screen).ok()
     }
 
-    /// What a guest's terminal must look like to be like this one.
+    /// What the program's terminal must look like to be like this one.
     #[must_use]
     pub fn likeness(&self) -> Option<Likeness> {
         let modes = self.saved().clone().or_else(|| tcgetattr(&self.0.keys).ok())?;
@@ -91,7 +91,7 @@ impl UserTerminal {
         let modes = tcgetattr(&self.0.keys)?;
         let mut raw = modes.clone();
         raw.make_raw();
-        // What was typed before we came is for the guest: nothing is flushed.
+        // What was typed before we came is for the program: nothing is flushed.
         tcsetattr(&self.0.keys, OptionalActions::Now, &raw)?;
         *saved = Some(modes);
         Ok(())
@@ -132,7 +132,7 @@ impl UserTerminal {
         Ok(())
     }
 
-    /// Takes the loan's end in hand: the terminal is given back when the value is dropped. From now on ccc is not stopped
+    /// A guard that restores the terminal when it is dropped. From now on ccc is not stopped
     /// for setting or writing to a terminal that is another job's at the moment.
     #[must_use]
     pub fn guard(&self) -> TerminalGuard {

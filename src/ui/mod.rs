@@ -12,7 +12,7 @@
 //! trusted: whatever is shown has gone through [`clean`], so it cannot move the cursor, set a title, ring or reorder.
 //!
 //! The order of calls: [`Printer::start`] once, [`Printer::render`] for each event, [`Printer::status`] at most once a
-//! second, [`Printer::finish`] once; each piece goes to [`Screen::put`] as it comes, and [`Screen::finish`] ends it.
+//! second, [`Printer::finish`] once; each output goes to [`Screen::put`] as it comes, and [`Screen::finish`] ends it.
 //!
 //! # `--output-format json`
 //!

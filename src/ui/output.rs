@@ -2,7 +2,7 @@
 /// line, so this holds also after a terminal has grown narrower and broken that line into several.
 pub const ERASE: &str = "\r\x1b[J";
 
-/// Where a piece goes.
+/// Where an output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// stdout: data.
@@ -11,7 +11,7 @@ pub enum Stream {
     Err,
 }
 
-/// How much a piece matters when the reader cannot keep up.
+/// How much an output matters when the reader cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputKind {
     /// Must arrive: the final result, JSON.

@@ -60,8 +60,8 @@ const TAIL_BYTES: usize = 16 * 1024;
 /// The form for people: talk on stderr, the agent's final result on stdout.
 ///
 /// Each event begins with the local time of day; its further rows are indented. On a terminal, text is wrapped, edits are
-/// shown as diffs, and a status line stands at the bottom. Every piece for a terminal begins with [`ERASE`] and ends with
-/// the status line, so a lost piece leaves no trace. Elsewhere lines are as long as they are, and there is no status line.
+/// shown as diffs, and a status line stands at the bottom. Every output for a terminal begins with [`ERASE`] and ends with
+/// the status line, so a lost output leaves no trace. Elsewhere lines are as long as they are, and there is no status line.
 #[derive(Debug, Clone)]
 pub struct Plain {
     style: Style,
@@ -160,7 +160,7 @@ impl Plain {
         self.drawn(tick, body, false)
     }
 
-    /// The piece for a body of whole lines: on a terminal with the status line below it.
+    /// The output for a body of whole lines: on a terminal with the status line below it.
     fn drawn(&mut self, tick: Tick, body: String, over: bool) -> ScreenOutput {
         if !self.style.live || (body.is_empty() && !over) {
             return ScreenOutput::talk(body);

@@ -13,7 +13,7 @@ pub enum Form {
     StreamJson,
 }
 
-/// Turns what happens into text. Pure: the same calls give the same pieces.
+/// Turns what happens into text. Pure: the same calls give the same outputs.
 #[derive(Debug, Clone)]
 pub enum Printer {
     /// For people.
@@ -113,7 +113,7 @@ impl Printer {
         }
     }
 
-    /// The terminal has another width now. The next piece is made for it; [`Printer::status`] gives one at once.
+    /// The terminal has another width now. The next output is made for it; [`Printer::status`] gives one at once.
     pub fn resize(&mut self, columns: u16) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.resize(columns),

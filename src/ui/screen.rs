@@ -27,7 +27,7 @@ impl Default for Limits {
     }
 }
 
-/// Pieces for the same stream are gathered into chunks of about this size, one `write(2)` each: many small pieces
+/// Outputs for the same stream are gathered into chunks of about this size, one `write(2)` each: many small outputs
 /// would cost far more memory than their bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -94,7 +94,7 @@ struct State {
     lines_dropped_in_all: usize,
     err_dead: bool,
     out_fault: Option<ScreenError>,
-    /// The writer sleeps: without that, it is not woken, since that is a system call for each piece.
+    /// The writer sleeps: without that, it is not woken, since that is a system call for each output.
     sleeping: bool,
     ending: bool,
     ended: bool,
@@ -122,7 +122,7 @@ impl Screen {
         Ok(Screen { shared })
     }
 
-    /// Takes a piece to be written; never waits.
+    /// Takes an output to be written; never waits.
     ///
     /// # Errors
     /// For data only: stdout is dead, or too much waits already. Progress is dropped silently instead, and counted.
@@ -132,7 +132,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Like [`Screen::put`], but what it takes may stay unwritten until [`Screen::wake`]: more pieces follow at once.
+    /// Like [`Screen::put`], but what it takes may stay unwritten until [`Screen::wake`]: more outputs follow at once.
     ///
     /// # Errors
     /// Those of [`Screen::put`].
@@ -237,7 +237,7 @@ impl State {
         }
     }
 
-    /// Says how much is missing before the first piece that gets through again.
+    /// Says how much is missing before the first output that gets through again.
     fn tell_of_a_gap(&mut self, next: &ScreenOutput) {
         if self.lines_dropped == 0 {
             return;

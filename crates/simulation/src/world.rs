@@ -46,7 +46,7 @@ const CHATTER: u64 = 0x6c69_6665;
 /// How much longer than a tool's own time a silent process is left alone at most: the slack of the watch, and a timer
 /// that comes late.
 const SILENCE_SLACK_MS: u64 = 40_000;
-/// How long the end may take after the user has asked for it: every rung of the ladder, each time with a late timer.
+/// How long the end may take after the user has asked for it: every step of the shutdown, each time with a late timer.
 const SHUTDOWN_WITHIN_US: u64 = 60 * 1_000_000;
 /// By this a turn that makes the history shorter is known.
 const COMPACTS: &str = r#""/compact""#;

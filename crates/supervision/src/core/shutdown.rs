@@ -27,13 +27,13 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins at the gentlest rung that makes sense.
+    /// Begins with the gentlest step that makes sense.
     pub(super) fn begin(proc: ProcId, busy: bool, now: Tick, grace_ms: u64) -> (Shutdown, Action) {
         let step = if busy { ShutdownStep::Asked } else { ShutdownStep::Closed };
         (Shutdown { step, deadline: now.plus_ms(grace_ms) }, act(step, proc))
     }
 
-    /// Begins with a signal, for who hears nothing else.
+    /// Begins with a signal: the process does not react to anything else.
     pub(super) fn begin_by_signal(proc: ProcId, now: Tick, grace_ms: u64) -> (Shutdown, Action) {
         (
             Shutdown { step: ShutdownStep::Terminated, deadline: now.plus_ms(grace_ms) },
@@ -41,7 +41,7 @@ impl Shutdown {
         )
     }
 
-    /// The next rung, because the deadline has passed or because the last one worked (`Asked` → idle).
+    /// The next step, because the deadline has passed or because the last one worked (`Asked` → idle).
     pub(super) fn climb(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
         self.step = match self.step {
             ShutdownStep::Asked => ShutdownStep::Closed,
