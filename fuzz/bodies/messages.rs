@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ccc::agent::{AgentEvent, AgentKind, Protocol, Role, StartedBy};
+use ccc::agent::{AgentEvent, AgentKind, LaunchRequest, Protocol, Role, SessionOpen, StartedBy};
 use ccc::core::TurnId;
 use ccc::stream::{Raw, parse_envelope, parse_message};
 use serde_json::Value;
@@ -14,7 +14,8 @@ const TURNS: [&str; 2] = ["11111111-0000-4000-8000-000000000001", "11111111-0000
 /// Each line of `data` is one line of the CLI, but for `!0` and `!1` (a turn of ours is written) and `?` (the limit for
 /// waiting has passed).
 pub(crate) fn check(data: &[u8]) {
-    let mut protocol = Protocol::new(AgentKind::ClaudeCode, Role::Agent);
+    let request = LaunchRequest::new(Role::Agent, SessionOpen::Latest, "/project");
+    let mut protocol = AgentKind::CLAUDE_CODE.protocol(&request);
     let mut owed: BTreeMap<String, u32> = BTreeMap::new();
     for line in data.split(|byte| *byte == b'\n') {
         let Ok(line) = std::str::from_utf8(line) else { continue };
@@ -91,7 +92,7 @@ fn same(raw: Raw<'_>, value: &Value) {
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "only some events are held to something")]
-fn follow(protocol: &mut Protocol, line: &str, owed: &mut BTreeMap<String, u32>) {
+fn follow(protocol: &mut Box<dyn Protocol>, line: &str, owed: &mut BTreeMap<String, u32>) {
     let mut copy = protocol.clone();
     let mut events = Vec::new();
     protocol.line(line, &mut events);

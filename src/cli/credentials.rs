@@ -29,7 +29,7 @@ pub(super) fn gather(
     entries: &[TokenEntry],
     agent_args: &[String],
 ) -> Result<Gathered, CliError> {
-    let args = AgentKind::ClaudeCode.read_user_args(agent_args)?;
+    let args = AgentKind::CLAUDE_CODE.read_user_args(agent_args)?;
     let dirs = context.dirs()?;
     let settings = AgentSettings::read(SettingsPlaces {
         dirs,

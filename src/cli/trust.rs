@@ -38,7 +38,7 @@ pub(super) fn settings_of_agent(
     project: &Project,
     context: &Context,
 ) -> Result<SettingsOfAgent, CliError> {
-    let args = AgentKind::ClaudeCode.read_user_args(agent_args)?;
+    let args = AgentKind::CLAUDE_CODE.read_user_args(agent_args)?;
     Ok(SettingsOfAgent::new(project, context.dirs()?, &context.env, args.settings, args.setting_sources))
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::inbox::{Event, Inbox};
-use crate::agent::AgentKind;
+use crate::agent::Say;
 use crate::config::Env;
 use crate::core::pool::learn;
 use crate::core::{ProcId, TokenFact, TokenId, TokenReport};
@@ -155,8 +155,12 @@ impl Credentials {
     }
 
     /// The line that exchanges the credential of a live process; `None` when this one cannot be exchanged.
-    pub(super) fn exchange_line(&self, agent: AgentKind, proc: ProcId, id: &TokenId) -> Option<Vec<u8>> {
-        self.pool.get(id)?.exchange_line(agent, proc.0, self.fetched.get(id))
+    pub(super) fn exchange_line(
+        &self,
+        id: &TokenId,
+        encode: impl FnOnce(&Say<'_>) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        self.pool.get(id)?.exchange_line(self.fetched.get(id), encode)
     }
 
     /// Asks the provider about a token, in a thread of its own; what it says comes as an event. Nothing comes when it

@@ -1,7 +1,7 @@
 //! Cuts the output of one process into lines, on the thread that reads it.
 //!
 //! Partial output is dropped on the spot: of deltas the loop hears once a second that they flow (design §9), and is not
-//! woken for more. A line that says nothing ([`AgentKind::says_nothing`]) is handed on while such lines are few; of many, one
+//! woken for more. A line that says nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)) is handed on while such lines are few; of many, one
 //! fact a second tells how many there were ([`NoiseRun`]).
 //!
 //! Secrets end here: what looks like a credential, or is the one in use, is replaced before the core, the journal or the

@@ -17,8 +17,8 @@ use super::output_reader::OutputReader;
 use super::real::{Measured, World};
 use super::tree::Snapshot;
 use crate::core::{
-    Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Send, Show, Signal, Spawn, SpawnFault,
-    Tick, TokenId,
+    Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Show, Signal, Spawn, SpawnFault, Tick,
+    TokenId,
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, LeftRunning, Signal as ProcessSignal,
@@ -41,30 +41,18 @@ impl World {
     pub(super) fn perform(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
         match action {
             Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
-            Action::Send(send) => self.send(send, at_once),
-            Action::Interrupt { proc } => {
-                let line = self.core.plan().agent.encode_interrupt(&format!("interrupt-{proc}"));
-                self.write(proc, line, at_once);
-            }
-            Action::Answer { proc, request_id, denial } => {
-                let line = self.core.plan().agent.encode_denial(&request_id, &denial);
-                self.write(proc, line, at_once);
-            }
-            Action::CancelForm { proc, request_id } => {
-                let line = self.core.plan().agent.encode_cancel(&request_id);
-                self.write(proc, line, at_once);
-            }
-            Action::Refuse { proc, request_id, why } => {
-                let line = self.core.plan().agent.encode_refusal(&request_id, &why);
-                self.write(proc, line, at_once);
-            }
-            Action::AskCost { proc, number } => {
-                let line = self.core.plan().agent.encode_cost_question(number);
-                self.write(proc, line, at_once);
-            }
-            Action::SetPermissionMode { proc, mode } => {
-                let line = self.core.plan().agent.encode_permission_mode(&format!("mode-{proc}"), &mode);
-                self.write(proc, line, at_once);
+            Action::Send(_) => self.send(&action, at_once),
+            Action::Interrupt { .. }
+            | Action::Answer { .. }
+            | Action::CancelForm { .. }
+            | Action::Refuse { .. }
+            | Action::AskCost { .. }
+            | Action::SetPermissionMode { .. } => {
+                if let Some((proc, say)) = action.says()
+                    && let Some(bytes) = self.core.encode(proc, &say)
+                {
+                    self.write(proc, bytes, at_once);
+                }
             }
             Action::CloseStdin { proc } => {
                 self.give_up_start(proc, at_once);
@@ -163,7 +151,7 @@ impl World {
             return;
         }
         // Without a line nobody answers, and the core restarts the process after its limit.
-        if let Some(line) = self.credentials.exchange_line(self.core.plan().agent, proc, token) {
+        if let Some(line) = self.credentials.exchange_line(token, |say| self.core.encode(proc, say)) {
             self.write(proc, line, at_once);
         }
     }
@@ -273,22 +261,23 @@ impl World {
         Cookie { run_id: self.core.plan().run_id.clone(), attempt: proc.0 }
     }
 
-    fn send(&mut self, send: Send, at_once: &mut VecDeque<Input>) {
-        let line = self.core.plan().agent.encode_turn(&send.turn, send.kind, &send.text);
+    fn send(&mut self, turn: &Action, at_once: &mut VecDeque<Input>) {
+        let Some((proc, say)) = turn.says() else { return };
+        let Some(bytes) = self.core.encode(proc, &say) else { return };
         // A turn that a power cut takes out of the journal after the agent had it would be given again. The child's writer
         // waits until it stands on the disk; the loop does not.
         let durable = self.journal.sync_soon();
-        let Some(child) = self.children.get(&send.proc) else { return };
+        let Some(child) = self.children.get(&proc) else { return };
         let sent = match durable {
-            Some(durable) => child.write_after(line, move || durable.wait()),
-            None => child.write(line),
+            Some(durable) => child.write_after(bytes, move || durable.wait()),
+            None => child.write(bytes),
         };
         if let Err(error) = sent {
-            at_once.push_back(Input::WriteFailed { proc: send.proc, message: error.to_string() });
+            at_once.push_back(Input::WriteFailed { proc, message: error.to_string() });
         }
     }
 
-    fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {
+    pub(super) fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {
         let Some(child) = self.children.get(&proc) else { return };
         if let Err(error) = child.write(line) {
             at_once.push_back(Input::WriteFailed { proc, message: error.to_string() });

@@ -523,6 +523,9 @@ impl World {
             let n = self.journal.input(now, &input);
             tracing::debug!(n, t_us = now.0, input = input_kind(&input));
             self.core.handle(now, input);
+            while let Some((proc, bytes)) = self.core.poll_send() {
+                self.write(proc, bytes, &mut at_once);
+            }
             let mut actions = Vec::new();
             while let Some(action) = self.core.poll_action() {
                 self.journal.action(now, &action);

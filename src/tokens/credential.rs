@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::fetch::{FetchCommand, FetchError};
-use crate::agent::AgentKind;
+use crate::agent::Say;
 use crate::config::Provider;
 use crate::core::TokenId;
 use crate::journal::Redactor;
@@ -198,14 +198,18 @@ impl Credential {
         }
     }
 
-    /// The line that gives this token to a live process of the agent's CLI, exchange number `number`; `fetched` is what a
-    /// command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
+    /// The line that gives this token to a live process of the agent's CLI, which `encode` puts in the words of that process;
+    /// `fetched` is what a command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
     /// way into the child's stdin.
     #[must_use]
-    pub fn exchange_line(&self, agent: AgentKind, number: u32, fetched: Option<&SecretString>) -> Option<Vec<u8>> {
+    pub fn exchange_line(
+        &self,
+        fetched: Option<&SecretString>,
+        encode: impl FnOnce(&Say<'_>) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         let value = self.held_value().or(fetched)?;
         let variable = variables(self.provider, self.kind).first()?;
-        Some(agent.encode_credential(number, variable, value.expose_secret()))
+        encode(&Say::Credential { variable, value: value.expose_secret() })
     }
 
     /// What the user should know of a credential that no redactor hides, without its value; `value` is what it was found

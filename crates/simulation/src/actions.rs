@@ -7,7 +7,7 @@ use super::laws::{Broken, Law};
 use super::process::Process;
 use super::world::{Event, World};
 use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
-use supervision::agent::Role;
+use supervision::agent::{Role, Say};
 use supervision::core::{
     Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
     TokenReport, TreeFact, derive_uuid,
@@ -52,30 +52,20 @@ impl World {
         match action {
             Action::Spawn(spawn) => at_once.extend(self.spawn(spawn)?),
             Action::Send(send) => return self.send(&send, at_once),
-            Action::Interrupt { proc } => {
-                self.is_ended(proc);
-                let bytes = self.plan.agent.encode_interrupt("interrupt-1");
-                self.write(proc, bytes, false);
-            }
-            Action::Answer { proc, request_id, denial } => {
-                let bytes = self.plan.agent.encode_denial(&request_id, &denial);
-                self.write(proc, bytes, false);
-            }
-            Action::CancelForm { proc, request_id } => {
-                let bytes = self.plan.agent.encode_cancel(&request_id);
-                self.write(proc, bytes, false);
-            }
-            Action::Refuse { proc, request_id, why } => {
-                let bytes = self.plan.agent.encode_refusal(&request_id, &why);
-                self.write(proc, bytes, false);
-            }
-            Action::AskCost { proc, number } => {
-                let bytes = self.plan.agent.encode_cost_question(number);
-                self.write(proc, bytes, false);
-            }
-            Action::SetPermissionMode { proc, mode } => {
-                let bytes = self.plan.agent.encode_permission_mode("mode-1", &mode);
-                self.write(proc, bytes, false);
+            Action::Interrupt { .. }
+            | Action::Answer { .. }
+            | Action::CancelForm { .. }
+            | Action::Refuse { .. }
+            | Action::AskCost { .. }
+            | Action::SetPermissionMode { .. } => {
+                if let Action::Interrupt { proc } = action {
+                    self.is_ended(proc);
+                }
+                if let Some((proc, say)) = action.says()
+                    && let Some(bytes) = self.core.encode(proc, &say)
+                {
+                    self.write(proc, bytes, false);
+                }
             }
             Action::CloseStdin { proc } => {
                 self.is_ended(proc);
@@ -333,8 +323,10 @@ impl World {
             self.laws.send(send)?;
         }
         if alive {
-            let bytes = self.plan.agent.encode_turn(&send.turn, send.kind, &send.text);
-            self.write(send.proc, bytes, true);
+            let say = Say::Turn { turn: &send.turn, kind: send.kind, text: &send.text };
+            if let Some(bytes) = self.core.encode(send.proc, &say) {
+                self.write(send.proc, bytes, true);
+            }
         } else {
             at_once.push_back(Input::WriteFailed { proc: send.proc, message: "Broken pipe".to_owned() });
         }

@@ -154,7 +154,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
         task: "do the work".to_owned(),
         cwd: "/p".to_owned(),
         earlier_turns: Vec::new(),
-        agent: AgentKind::ClaudeCode,
+        agent: AgentKind::CLAUDE_CODE,
         agent_program: String::new(),
         agent_first_args: Vec::new(),
         agent_version: cli.version.number().to_owned(),

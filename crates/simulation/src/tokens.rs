@@ -8,6 +8,7 @@ use super::provider::Answer;
 use super::rejections::Request;
 use super::world::{Event, World};
 use ccc::demo::scripted::Step;
+use supervision::agent::Say;
 use supervision::core::{Input, LimitQuestion, OperatorInput, ProcId, TokenId};
 
 /// By which an OAuth token is given to a process.
@@ -81,8 +82,9 @@ impl World {
         } else if lies {
             self.counts.add("exchange without effect");
         }
-        let bytes = self.plan.agent.encode_credential(proc.0, variable, "a value");
-        self.on_its_way(proc, Event::Credential(proc, bytes, has));
+        if let Some(bytes) = self.core.encode(proc, &Say::Credential { variable, value: "a value" }) {
+            self.on_its_way(proc, Event::Credential(proc, bytes, has));
+        }
         Ok(())
     }
 

@@ -246,7 +246,7 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
 /// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
 /// be spent on a plan.
 fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
-    let agent = AgentKind::ClaudeCode;
+    let agent = AgentKind::CLAUDE_CODE;
     let given = agent.read_user_args(&settings.agent.args)?;
     let (mode, place) = match given.permission_mode {
         Some(mode) => (mode, "--permission-mode".to_owned()),
@@ -399,7 +399,7 @@ pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
 /// When the user's arguments for the agent cannot be used.
 pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
     let settings = parts.settings;
-    let agent = AgentKind::ClaudeCode;
+    let agent = AgentKind::CLAUDE_CODE;
     let user_args = agent.read_user_args(&settings.agent.args)?;
     let chance = uuid::Uuid::new_v4();
     let seed = chance.simple().to_string();

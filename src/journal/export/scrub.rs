@@ -54,7 +54,7 @@ impl Scrubber {
     /// For a run of this agent, or of a command.
     #[must_use]
     pub fn new(agent: Option<AgentKind>) -> Scrubber {
-        let vocabulary = agent.map(AgentKind::vocabulary).unwrap_or_default();
+        let vocabulary = agent.map(|agent| agent.vocabulary()).unwrap_or_default();
         let tools: HashSet<&str> = vocabulary.tools.iter().copied().collect();
         let values = vocabulary.values.iter().chain(&OWN_VALUES).chain(&tools);
         let values: HashSet<&str> = values.copied().collect();
@@ -699,7 +699,7 @@ mod tests {
     use crate::core::{Verdict, same_feedback};
 
     fn scrubber() -> Scrubber {
-        Scrubber::new(Some(AgentKind::ClaudeCode))
+        Scrubber::new(Some(AgentKind::CLAUDE_CODE))
     }
 
     #[test]

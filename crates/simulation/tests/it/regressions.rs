@@ -129,7 +129,7 @@ fn plan(checks: u64) -> Plan {
         task: "do it".to_owned(),
         cwd: "/p".to_owned(),
         earlier_turns: Vec::new(),
-        agent: AgentKind::ClaudeCode,
+        agent: AgentKind::CLAUDE_CODE,
         agent_program: String::new(),
         agent_first_args: Vec::new(),
         agent_version: String::new(),

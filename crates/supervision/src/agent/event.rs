@@ -1,14 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::words::TurnId;
-
-/// Which CLI family does the work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AgentKind {
-    /// Claude Code.
-    ClaudeCode,
-}
+use crate::words::{TokenKind, TurnId};
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,16 +33,16 @@ pub enum TurnKind {
 }
 
 /// What an agent's CLI can do; where it cannot, the core takes a fallback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
-    /// A session can be forked.
+    /// A session can be forked. Else the critic begins a session of its own, and its brief quotes the conversation.
     pub fork: bool,
     /// A fork can be kept from changing anything.
     pub read_only_fork: bool,
-    /// A turn can be interrupted by a message.
+    /// A turn can be interrupted by a message. Else its process is signalled at once.
     pub interrupt: bool,
-    /// A credential can be exchanged in the live process.
-    pub hot_credential: bool,
+    /// The kinds of token among which a live process can exchange its own for another. Else it is restarted with the other.
+    pub hot_tokens: &'static [TokenKind],
     /// Limits are reported as structured events.
     pub limit_events: bool,
     /// The system prompt is recorded with the session and repeated on every resume or fork (facts 2.1.329, A).

@@ -1,8 +1,8 @@
 //! The adapters: what one CLI family can do, how it is launched and spoken to, and what its lines mean.
 //!
-//! The core sees [`AgentEvent`]s only and never one CLI's messages, so that other CLIs can follow: an adapter is
-//! one more variant of [`AgentKind`] and one more folder here. An adapter is pure: it is owned by the core,
-//! copied with it, and replayed over old nights. Per process it keeps a [`Protocol`], which follows the turn.
+//! The core sees [`AgentEvent`]s only and never one CLI's messages, so that other CLIs can follow: an adapter is one more folder
+//! here that implements [`Adapter`], and [`Protocol`] for each of its processes, which follows the turn. Both are pure: a
+//! protocol is owned by the core, copied with it, and replayed over old runs.
 //!
 //! The contract with the core:
 //! - Every line yields first either [`AgentEvent::Progress`] or [`AgentEvent::Alive`]: what proves that the asked goes on, and
@@ -12,25 +12,25 @@
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
 //!   for it and then takes the end by [`Protocol::settle`].
-//! - Every [`AgentEvent::Question`] is answered by the core, at once, by [`AgentKind::encode_denial`],
-//!   [`AgentKind::encode_cancel`] or [`AgentKind::encode_refusal`]: a CLI never waits for an answer of ours.
+//! - Every [`AgentEvent::Question`] is answered by the core, at once, by [`Say::Denial`], [`Say::Cancel`] or
+//!   [`Say::Refusal`]: a CLI never waits for an answer of ours.
 //! - When the CLI then goes on with an answered turn by itself, [`AgentEvent::TurnStarted`] comes again under the same
 //!   [`StartedBy`], and the turn still has one end. Its text is the last that says something, its outcome the last.
 //! - Failures before a turn was taken in, for example of a resume, have no `TurnEnded`: the process ends, and
-//!   [`AgentKind::exit_cause`] says why.
+//!   [`Adapter::exit_cause`] says why.
 
+mod adapter;
 mod args;
 pub mod brief;
 mod claude;
-mod dispatch;
 mod event;
 mod vocabulary;
 
+pub use adapter::{Adapter, AgentKind, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, UserArgs};
-pub use dispatch::Protocol;
 pub use event::{
-    AgentEvent, AgentKind, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
-    TurnEnd, TurnKind, TurnOutcome, WaitingFor,
+    AgentEvent, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy, TurnEnd,
+    TurnKind, TurnOutcome, WaitingFor,
 };
 
 pub use vocabulary::Vocabulary;
@@ -46,7 +46,7 @@ pub enum SessionOpen {
     Resume(String),
     /// Go on with the directory's latest session; the user's arguments say so themselves.
     Latest,
-    /// A copy of this session that leaves no trace (the critic).
+    /// A copy of this session that leaves no trace; only where [`Caps::fork`] says so.
     Fork(String),
 }
 
@@ -57,7 +57,9 @@ pub struct LaunchRequest<'a> {
     pub run_id: &'a str,
     /// The process, for the environment cookie `CCC_ATTEMPT`.
     pub proc: ProcId,
-    /// How the session is opened; `Fork` makes it a critic.
+    /// Whether it works or judges.
+    pub role: Role,
+    /// How the session is opened.
     pub open: SessionOpen,
     /// The model to ask for: that of the last `init` when the session is resumed or forked.
     pub model: Option<&'a str>,
@@ -81,4 +83,28 @@ pub struct LaunchRequest<'a> {
     pub hookless_settings: Option<&'a str>,
     /// The working directory, absolute.
     pub cwd: &'a str,
+}
+
+impl<'a> LaunchRequest<'a> {
+    /// With nothing of the user's: for this role, this session and this directory.
+    #[must_use]
+    pub fn new(role: Role, open: SessionOpen, cwd: &'a str) -> LaunchRequest<'a> {
+        LaunchRequest {
+            run_id: "",
+            proc: ProcId(1),
+            role,
+            open,
+            model: None,
+            agent_version: "",
+            user_args: &[],
+            share_prompt_prefix: false,
+            system_prompt_file: None,
+            allowed_commands: &[],
+            critic_allow: &[],
+            one_tree: false,
+            without_hooks: false,
+            hookless_settings: None,
+            cwd,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, Then, TokenId, TokenReport};
-use crate::agent::{Edit, Role, TurnKind};
+use crate::agent::{Edit, Role, Say, TurnKind};
 use crate::words::{Launch, ProcId, TurnId};
 
 /// What is to be done. The driver performs actions in order and reports what came of them as inputs.
@@ -62,6 +62,39 @@ pub enum Action {
     Show(Show),
     /// The run is over. No action follows.
     Finish(Finish),
+}
+
+impl Action {
+    /// What is said to a process in its protocol by this, and to which; [`Core::encode`](super::Core::encode) gives its bytes.
+    /// A credential is not among it: only the driver knows its value.
+    #[must_use]
+    pub fn says(&self) -> Option<(ProcId, Say<'_>)> {
+        Some(match self {
+            Action::Send(Send { proc, turn, kind, text }) => (*proc, Say::Turn { turn, kind: *kind, text }),
+            Action::Interrupt { proc } => (*proc, Say::Interrupt),
+            Action::Answer { proc, request_id, denial } => (*proc, Say::Denial { request_id, words: denial }),
+            Action::CancelForm { proc, request_id } => (*proc, Say::Cancel { request_id }),
+            Action::Refuse { proc, request_id, why } => (*proc, Say::Refusal { request_id, why }),
+            Action::AskCost { proc, number } => (*proc, Say::CostQuestion { number: *number }),
+            Action::SetPermissionMode { proc, mode } => (*proc, Say::PermissionMode { mode }),
+            Action::Spawn(_)
+            | Action::CloseStdin { .. }
+            | Action::Signal { .. }
+            | Action::KillTree { .. }
+            | Action::SetCredential { .. }
+            | Action::ReportToken { .. }
+            | Action::ReadTokens { .. }
+            | Action::ProbeToken { .. }
+            | Action::Ask(_)
+            | Action::RunCheck { .. }
+            | Action::CancelCheck { .. }
+            | Action::MeasureTree { .. }
+            | Action::Decide(_)
+            | Action::Note(_)
+            | Action::Show(_)
+            | Action::Finish(_) => return None,
+        })
+    }
 }
 
 /// A process to start.

@@ -2,7 +2,7 @@
 //! ending it and resuming the session. And what shows that an exchange has worked: only the next answer does.
 
 use super::process::Process;
-use super::{Action, Core, ProcId, Tick, TokenId, TokenKind};
+use super::{Action, Core, ProcId, Tick, TokenId};
 use crate::agent::{FailureCause, Role};
 
 /// How long the CLI may take to take an exchanged credential. It answers within a few milliseconds (measured).
@@ -51,12 +51,11 @@ impl Core {
     /// Brings a process to this token, hot or cold.
     pub(super) fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
         let kind = |id: Option<&TokenId>| self.fact(id).map(|token| token.kind);
-        let both_oauth = |process: &Process| {
-            kind(process.token.as_ref()) == Some(TokenKind::OAuth) && kind(Some(&wanted)) == Some(TokenKind::OAuth)
-        };
-        let can = self.plan.agent.caps(&self.plan.agent_version).hot_credential;
+        let hot = self.plan.agent.caps(&self.plan.agent_version).hot_tokens;
+        let swaps = |id: Option<&TokenId>| kind(id).is_some_and(|kind| hot.contains(&kind));
+        let can = swaps(Some(&wanted));
         let process = self.agent.iter().chain(&self.critics).find(|process| process.id == proc);
-        if can && process.is_some_and(|process| both_oauth(process) && !process.is_ending()) {
+        if can && process.is_some_and(|process| swaps(process.token.as_ref()) && !process.is_ending()) {
             let due = self.now.plus_ms(SWAP_LIMIT_MS);
             if let Some(process) = self.process_mut(proc) {
                 process.swap = Some(Swap { token: wanted.clone(), due });

@@ -25,7 +25,7 @@ use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
     Show, Then, Tick, TurnId,
 };
-use crate::agent::{AgentEvent, Ask, Role, TurnKind, WaitingFor};
+use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
 
 /// A wait for a wall time is looked at again this often even if nobody wakes the run at [`Core::poll_wall_timeout`].
 const WAIT_RECHECK_MS: u64 = 600_000;
@@ -240,6 +240,19 @@ impl Core {
     /// The next thing to do; `None` when nothing is left for now.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.out.pop_front()
+    }
+
+    /// The next bytes that the protocol of a process has to send by itself; `None` when nothing is left for now. They go before
+    /// the actions of the same fact, are no decision, and are not recorded.
+    pub fn poll_send(&mut self) -> Option<(ProcId, Vec<u8>)> {
+        let mut processes = self.agent.iter_mut().chain(&mut self.critics);
+        processes.find_map(|process| Some((process.id, process.protocol.poll_send()?)))
+    }
+
+    /// What is said to a process as bytes for its stdin; `None` when it is gone, or its CLI has no such message.
+    #[must_use]
+    pub fn encode(&self, proc: ProcId, say: &Say<'_>) -> Option<Vec<u8>> {
+        self.agent.iter().chain(&self.critics).find(|process| process.id == proc)?.protocol.encode(say)
     }
 
     /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.

@@ -67,9 +67,9 @@ pub use outcome::Outcome;
 pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
 pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
-pub use token::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
+pub use token::{TokenFact, TokenId, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
 pub use verdict::{LINE_ENDS, spells_a_marker};
 pub use watch::{Awaited, Then};
 
-pub use crate::words::{CheckEnd, CheckResult, ExitFact, Launch, ProcId, SessionStart, TurnId};
+pub use crate::words::{CheckEnd, CheckResult, ExitFact, Launch, ProcId, SessionStart, TokenKind, TurnId};

@@ -6,7 +6,7 @@ use super::shutdown::{Shutdown, ShutdownStep};
 use super::spending::CostQuestions;
 use super::watch::{Awaited, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
-use crate::agent::{AgentKind, Protocol, Role};
+use crate::agent::{AgentKind, LaunchRequest, Protocol, Role};
 
 /// Where in its life a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Process {
     pub(super) id: ProcId,
     pub(super) role: Role,
     pub(super) life: Life,
-    pub(super) protocol: Protocol,
+    pub(super) protocol: Box<dyn Protocol>,
     pub(super) watch: Watch,
     /// With which token it runs; `None` where the CLI finds one by itself.
     pub(super) token: Option<TokenId>,
@@ -50,12 +50,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(id: ProcId, role: Role, kind: AgentKind, now: Tick, limits: Timeouts) -> Process {
+    pub(super) fn new(kind: AgentKind, request: &LaunchRequest<'_>, now: Tick, limits: Timeouts) -> Process {
         Process {
-            id,
-            role,
+            id: request.proc,
+            role: request.role,
             life: Life::Starting,
-            protocol: Protocol::new(kind, role),
+            protocol: kind.protocol(request),
             watch: Watch::new(now, limits),
             token: None,
             swap: None,

@@ -328,9 +328,10 @@ impl Core {
         let proc = ProcId(self.next_proc);
         self.next_proc += 1;
         let plan = &self.plan;
-        let launch = plan.agent.launch(&LaunchRequest {
+        let request = LaunchRequest {
             run_id: &plan.run_id,
             proc,
+            role: Role::Critic,
             open: SessionOpen::Fork(session_id),
             model: plan.critic.model.as_deref().or(self.session.model()),
             agent_version: &plan.agent_version,
@@ -346,9 +347,10 @@ impl Core {
             without_hooks: plan.critic.without_hooks,
             hookless_settings: plan.critic.settings_file.as_deref(),
             cwd: &plan.cwd,
-        });
+        };
+        let launch = plan.agent.launch(&request);
+        let process = Process::new(plan.agent, &request, self.now, plan.timeouts);
         let token = self.tokens.current.clone();
-        let process = Process::new(proc, Role::Critic, self.plan.agent, self.now, self.plan.timeouts);
         self.critics.push(process.with_token(token.clone()));
         self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.

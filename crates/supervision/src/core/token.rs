@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::TokenKind;
+
 /// Names a token: its fingerprint, or `login` and the like for one whose value the agent's CLI reads by itself.
 /// The same in every ccc process of the user and in every life of a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -13,46 +15,6 @@ pub struct TokenId(pub String);
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What kind of credential it is; it decides how it is billed, limited and exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenKind {
-    /// An API key, sent as `x-api-key`.
-    ApiKey,
-    /// A bearer token, mostly for a gateway.
-    AuthToken,
-    /// An OAuth token of a subscription; it can be exchanged in a live process (facts §0.1).
-    #[serde(rename = "oauth")]
-    OAuth,
-    /// A command in the agent's settings that prints a key.
-    Helper,
-    /// The agent's own login; its CLI reads and refreshes it by itself.
-    Login,
-}
-
-impl TokenKind {
-    /// It belongs to a subscription, whose limits the provider names as such: another rejection is a crowd.
-    #[must_use]
-    pub fn is_subscription(self) -> bool {
-        match self {
-            TokenKind::OAuth | TokenKind::Login => true,
-            TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper => false,
-        }
-    }
-}
-
-impl fmt::Display for TokenKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TokenKind::ApiKey => "API key",
-            TokenKind::AuthToken => "bearer token",
-            TokenKind::OAuth => "OAuth token",
-            TokenKind::Helper => "helper command",
-            TokenKind::Login => "login",
-        })
     }
 }
 

@@ -99,9 +99,10 @@ impl Core {
             true => self.plan.checks.iter().map(|check| check.command.clone()).collect(),
             false => Vec::new(),
         };
-        let launch = self.plan.agent.launch(&LaunchRequest {
+        let request = LaunchRequest {
             run_id: &self.plan.run_id,
             proc,
+            role: Role::Agent,
             open,
             model: self.session.model().filter(|_| resuming),
             agent_version: &self.plan.agent_version,
@@ -114,9 +115,10 @@ impl Core {
             without_hooks: false,
             hookless_settings: None,
             cwd: &self.plan.cwd,
-        });
+        };
+        let launch = self.plan.agent.launch(&request);
+        let process = Process::new(self.plan.agent, &request, self.now, self.plan.timeouts);
         let token = self.tokens.current.clone();
-        let process = Process::new(proc, Role::Agent, self.plan.agent, self.now, self.plan.timeouts);
         self.agent = Some(process.with_token(token.clone()));
         self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
         self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
@@ -128,6 +130,7 @@ impl Core {
                 if process.life == Life::Starting {
                     process.life = Life::Running;
                 }
+                process.protocol.started();
                 self.ask_first_cost(proc);
                 self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
             }

@@ -12,7 +12,7 @@ const TELLING_VALUE_CHARS: usize = 4;
 
 /// The arguments given first and those given later, in one line: an option that takes one value is given once, with the later
 /// value. So is one with an argument that is spoilt.
-pub(in crate::agent) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
     let (Ok(first), Ok(second)) = (read(before), read(later)) else { return [before, later].concat() };
     let counts_once = |option: &Given<'_>| is_single(&option.name) || has(option, is_spoilt);
     let given_later = |option: &Given<'_>| counts_once(option) && second.iter().any(|now| now.is_same_as(option));
@@ -21,7 +21,7 @@ pub(in crate::agent) fn merged(before: &[String], later: &[String], is_spoilt: &
 }
 
 /// These arguments without the options that have such an argument, and the names of those.
-pub(in crate::agent) fn apart(args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
+pub(super) fn apart(args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
     let Ok(given) = read(args) else {
         let (such, others): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| is_such(arg));
         return (others.into_iter().cloned().collect(), such.into_iter().cloned().collect());
@@ -37,7 +37,7 @@ fn has(option: &Given<'_>, is_such: &dyn Fn(&str) -> bool) -> bool {
 
 /// Which of these arguments a complaint of the CLI is about; `proven` have been taken before. The complaint decides nothing:
 /// what is said of it is advice.
-pub(in crate::agent) fn amended(args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
+pub(super) fn amended(args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
     let (given, proven) = (read(args).unwrap_or_default(), read(proven).unwrap_or_default());
     let mut amended = AmendedArgs::default();
     for option in &given {

@@ -3,7 +3,7 @@
 use crate::stream::message::TurnResult;
 
 /// How the ids of our questions about the cost begin; the number of the question follows.
-pub(in crate::agent) const COST_REQUEST: &str = "cost-";
+pub(super) const COST_REQUEST: &str = "cost-";
 /// The first question is asked before the process was given anything: its answer is what the session had cost before.
 const FIRST_QUESTION: u32 = 1;
 /// The words before the amount are no longer than this, in bytes.

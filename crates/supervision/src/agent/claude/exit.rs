@@ -39,7 +39,7 @@ pub(super) const MESSAGE_UNREADABLE: &str = "Error parsing streaming input line"
 /// models do not write to the CLI's stderr, but they may be quoted there. Exit code 1 without a complaint is a good end once
 /// a session had begun: the CLI gives it when the last result was an error (facts §3). A message that it could not read is named
 /// on stderr and is a crash.
-pub(in crate::agent) fn cause(exit: &ExitFact, session_begun: bool) -> ExitCause {
+pub(super) fn cause(exit: &ExitFact, session_begun: bool) -> ExitCause {
     if exit.signal.is_some() {
         return ExitCause::Crash;
     }

@@ -2,7 +2,7 @@
 
 use super::options::{Given, SessionOption, Treatment, read};
 use super::rules;
-use crate::agent::{ArgsProblem, LaunchRequest, SessionOpen, UserArgs};
+use crate::agent::{ArgsProblem, LaunchRequest, Role, SessionOpen, UserArgs};
 use crate::words::{Launch, SessionStart};
 use serde_json::{Map, Value};
 
@@ -46,7 +46,7 @@ const STREAM: &[&str] = &[
 ];
 
 /// Whether this version records the system prompt with the session.
-pub(in crate::agent) fn has_prompt_snapshot(agent_version: &str) -> bool {
+pub(super) fn has_prompt_snapshot(agent_version: &str) -> bool {
     parse_version(agent_version).is_some_and(|version| version >= FIRST_WITH_SNAPSHOT)
 }
 
@@ -67,8 +67,8 @@ const MOVING_TOOL: &str = "EnterWorktree";
 
 /// What to start for this request. User arguments that [`user_args`] would refuse are left out as a whole: the run's
 /// beginning has refused them already.
-pub(in crate::agent) fn launch(request: &LaunchRequest<'_>) -> Launch {
-    let critic = matches!(request.open, SessionOpen::Fork(_));
+pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
+    let critic = request.role == Role::Critic;
     let snapshot = has_prompt_snapshot(request.agent_version);
     let given = read(request.user_args).unwrap_or_default();
     let user_model = given.iter().any(|option| option.name == "--model");
@@ -159,7 +159,7 @@ fn inline(text: &str) -> Option<Map<String, Value>> {
 }
 
 /// The text of a settings file, with its hooks switched off; in words why it holds no settings.
-pub(in crate::agent) fn hookless_settings(text: &str) -> Result<String, String> {
+pub(super) fn hookless_settings(text: &str) -> Result<String, String> {
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(settings)) => Ok(without_hooks(settings)),
         Ok(_) => Err("it is no JSON object".to_owned()),
@@ -203,7 +203,7 @@ fn env_set(request: &LaunchRequest<'_>, snapshot: bool) -> Vec<(String, String)>
 }
 
 /// What the user's own arguments mean.
-pub(in crate::agent) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
+pub(super) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
     let mut meaning = UserArgs::default();
     let mut session: Option<(String, SessionStart)> = None;
     for option in read(args)? {

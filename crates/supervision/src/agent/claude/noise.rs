@@ -1,7 +1,7 @@
 use crate::stream::{Envelope, Message, parse_message};
 
 /// Whether a line is no message, a `keep_alive`, or of a type that we do not know. None of them proves progress.
-pub(in crate::agent) fn says_nothing(line: &Envelope<'_>) -> bool {
+pub(super) fn says_nothing(line: &Envelope<'_>) -> bool {
     match line.kind.as_deref() {
         None | Some("keep_alive") => true,
         // The long ones: they are read once only, by the protocol.

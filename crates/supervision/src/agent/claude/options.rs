@@ -228,7 +228,7 @@ fn split(arg: &str) -> Option<(&str, Option<&str>)> {
 const UNATTENDED_ONLY: &[&str] = &["--max-turns", "--max-budget-usd", "--json-schema", "--permission-prompt-tool"];
 
 /// The user's arguments for the agent's own interface on the same session: what names a session is said by who starts it.
-pub(in crate::agent) fn for_interface(args: &[String]) -> Vec<String> {
+pub(super) fn for_interface(args: &[String]) -> Vec<String> {
     let given = read(args).unwrap_or_default();
     given
         .iter()

@@ -3,7 +3,7 @@
 use crate::stream::Envelope;
 
 /// The text of a `text_delta` on the main thread. Thinking and the input of tools are not said to anybody.
-pub(in crate::agent) fn partial_text(line: &Envelope<'_>) -> Option<String> {
+pub(super) fn partial_text(line: &Envelope<'_>) -> Option<String> {
     if line.kind.as_deref() != Some("stream_event") || line.parent_tool_use_id.is_some() {
         return None;
     }

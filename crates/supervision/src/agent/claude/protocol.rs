@@ -21,12 +21,13 @@ use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
 use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
-use crate::agent::{AgentEvent, Ask, Denial, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use super::wording::wording;
+use crate::agent::{AgentEvent, Ask, Denial, Protocol, Say, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
     TurnResult, User,
 };
-use crate::stream::{Envelope, Message, Raw, parse_envelope, parse_message};
+use crate::stream::{Envelope, Message, Raw, encode, parse_envelope, parse_message};
 use crate::words::TurnId;
 
 /// Open tool calls that are remembered; more than any turn has.
@@ -42,11 +43,11 @@ const SYNTHETIC: &str = "<synthetic>";
 const TASK_ORIGIN: &str = "task-notification";
 
 /// How the ids of our credential exchanges begin.
-pub(in crate::agent) const CREDENTIAL_REQUEST: &str = "credential-";
+pub(super) const CREDENTIAL_REQUEST: &str = "credential-";
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
-pub(in crate::agent) struct ClaudeProtocol {
+pub(super) struct ClaudeProtocol {
     state: State,
     /// A turn that follows the answered one has begun and has no result yet, where the CLI's state is not said.
     follow_up_runs: bool,
@@ -132,14 +133,29 @@ struct Tool {
     background_ms: Option<u64>,
 }
 
-impl ClaudeProtocol {
-    /// The protocol of a process that judges, and does no work.
-    pub(in crate::agent) fn of_critic() -> Self {
-        Self { judges: true, ..Self::default() }
+impl Protocol for ClaudeProtocol {
+    fn copied(&self) -> Box<dyn Protocol> {
+        Box::new(self.clone())
     }
 
-    /// We wrote this turn.
-    pub(in crate::agent) fn turn_sent(&mut self, turn: &TurnId) {
+    /// Each message is one line. The ids of our requests come back in the replies.
+    fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>> {
+        let line = match *say {
+            Say::Turn { turn, kind, text } => encode::user_turn(&turn.0, &wording(kind, text), None),
+            Say::Interrupt => encode::interrupt("interrupt-1"),
+            Say::Credential { variable, value } => {
+                encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), &[(variable, value)])
+            }
+            Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
+            Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
+            Say::Denial { request_id, words } => encode::deny_tool(request_id, words),
+            Say::Cancel { request_id } => encode::cancel_form(request_id),
+            Say::Refusal { request_id, why } => encode::control_error(request_id, why),
+        };
+        Some(line.into_bytes())
+    }
+
+    fn turn_sent(&mut self, turn: &TurnId) {
         self.next_turn();
         self.mixed = false;
         self.denials.take();
@@ -147,17 +163,7 @@ impl ClaudeProtocol {
         self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
     }
 
-    /// A result was read, or a new turn sent.
-    fn next_turn(&mut self) {
-        self.evidence.next_turn();
-        self.hooks.next_turn();
-        self.spoken.next_turn();
-        self.heard_model = false;
-        self.spoke_by_itself = false;
-    }
-
-    /// One JSON line.
-    pub(in crate::agent) fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
+    fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
         let first = out.len();
         out.push(AgentEvent::Alive);
         let Ok(envelope) = parse_envelope(json) else { return };
@@ -172,6 +178,59 @@ impl ClaudeProtocol {
         if is_progress && let Some(sign) = out.get_mut(first) {
             *sign = AgentEvent::Progress;
         }
+    }
+
+    fn settle(&mut self) -> Option<TurnEnd> {
+        match &self.turn {
+            Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
+                let left_open = self.tasks.give_up();
+                self.schedules.give_up();
+                self.take_end(left_open)
+            }
+            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => None,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.turn, Turn::None) && self.state != State::Running
+    }
+
+    fn has_spoken(&self) -> bool {
+        self.spoke
+    }
+
+    fn could_write(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
+    fn open_tasks(&self) -> usize {
+        self.tasks.open()
+    }
+
+    fn open_task_names(&self) -> Vec<String> {
+        let mut names = self.tasks.open_names();
+        names.extend(self.schedules.open_names());
+        names
+    }
+
+    fn scheduled_names(&self) -> Vec<String> {
+        self.schedules.names()
+    }
+}
+
+impl ClaudeProtocol {
+    /// The protocol of a process that judges, and does no work.
+    pub(super) fn of_critic() -> Self {
+        Self { judges: true, ..Self::default() }
+    }
+
+    /// A result was read, or a new turn sent.
+    fn next_turn(&mut self) {
+        self.evidence.next_turn();
+        self.hooks.next_turn();
+        self.spoken.next_turn();
+        self.heard_model = false;
+        self.spoke_by_itself = false;
     }
 
     /// Whether the turn waits for the sub-agent that this call began. While the turn is unanswered, it does for its main thread
@@ -189,50 +248,6 @@ impl ClaudeProtocol {
             Some(tool) => tool.in_background,
             None => self.tools.len() < MAX_OPEN_TOOLS,
         }
-    }
-
-    /// Takes the end of an answered turn that waits.
-    pub(in crate::agent) fn settle(&mut self) -> Option<TurnEnd> {
-        match &self.turn {
-            Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
-                let left_open = self.tasks.give_up();
-                self.schedules.give_up();
-                self.take_end(left_open)
-            }
-            Turn::None | Turn::Sent { .. } | Turn::Open { .. } => None,
-        }
-    }
-
-    /// Whether a turn may be sent.
-    pub(in crate::agent) fn is_idle(&self) -> bool {
-        matches!(self.turn, Turn::None) && self.state != State::Running
-    }
-
-    /// Whether a line of the protocol came.
-    pub(in crate::agent) fn has_spoken(&self) -> bool {
-        self.spoke
-    }
-
-    /// Whether a tool ran that can write a file.
-    pub(in crate::agent) fn could_write(&self) -> bool {
-        !self.writing.is_empty()
-    }
-
-    /// Tasks that a turn waits for.
-    pub(in crate::agent) fn open_tasks(&self) -> usize {
-        self.tasks.open()
-    }
-
-    /// What they are, and what else is waited for that the agent has scheduled.
-    pub(in crate::agent) fn open_task_names(&self) -> Vec<String> {
-        let mut names = self.tasks.open_names();
-        names.extend(self.schedules.open_names());
-        names
-    }
-
-    /// What the agent has scheduled for itself and is still to come.
-    pub(in crate::agent) fn scheduled_names(&self) -> Vec<String> {
-        self.schedules.names()
     }
 
     /// Takes in a message. Returns whether it proves progress: it carries words, a call or a result, or changes what is known of
@@ -821,7 +836,7 @@ fn is_step(event: &StreamMessage<'_>) -> bool {
 
 /// Whether a partial line carries something: at least one character of a block, or more thinking than before. A piece of a kind
 /// that is not known is taken at its word; one that is known and empty is no more than a sign of life.
-pub(in crate::agent) fn partial_is_progress(line: &Envelope<'_>) -> bool {
+pub(super) fn partial_is_progress(line: &Envelope<'_>) -> bool {
     let message = parse_message(line);
     if let Message::StreamEvent(part) = &message {
         part.event.as_ref().and_then(|event| event.delta.as_ref()).is_some_and(carries_something)

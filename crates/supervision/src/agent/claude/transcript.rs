@@ -16,12 +16,12 @@ const NOT_THE_USERS: [&str; 6] = [
 ];
 
 /// The user's turns in a transcript, in order.
-pub(in crate::agent) fn user_turns(transcript: &str) -> Vec<String> {
+pub(super) fn user_turns(transcript: &str) -> Vec<String> {
     transcript.lines().filter_map(user_turn).collect()
 }
 
 /// Whether the user turn of this uuid stands in the transcript.
-pub(in crate::agent) fn has_turn(transcript: &str, uuid: &str) -> bool {
+pub(super) fn has_turn(transcript: &str, uuid: &str) -> bool {
     transcript.lines().filter(|row| row.contains(uuid)).any(|row| {
         let Some(row) = Raw::parse(row) else { return false };
         let is = |name, wanted: &str| row.member(name).and_then(Raw::text).is_some_and(|text| text == wanted);

@@ -109,7 +109,7 @@ const TOOLS: &[&str] = &[
 const PIECES: &[&str] = &["_error", "error_", "aborted_", "(domain:", "/.claude/worktrees/"];
 
 /// See [`Vocabulary`].
-pub(in crate::agent) fn vocabulary() -> Vocabulary {
+pub(super) fn vocabulary() -> Vocabulary {
     let complaints = [
         exit::REFUSED,
         exit::COMPLAINT,

@@ -10,7 +10,7 @@ const PREFACE: &str = "The words of the review:\n\n";
 /// The text to send. The CLI runs a message that begins with `/` as a slash command when it knows one of that name, and
 /// answers an unknown one by itself; the model sees neither (measured on 2.1.197 and 2.1.329 with `/compact`). A user may
 /// mean that; a critic, whose answer begins with a path or a route, does not, and could clear the session with it.
-pub(in crate::agent) fn wording(kind: TurnKind, text: &str) -> Cow<'_, str> {
+pub(super) fn wording(kind: TurnKind, text: &str) -> Cow<'_, str> {
     match kind {
         TurnKind::Task | TurnKind::Operator | TurnKind::Compact => Cow::Borrowed(text),
         TurnKind::Feedback | TurnKind::CheckFailure | TurnKind::Continue | TurnKind::Brief => {

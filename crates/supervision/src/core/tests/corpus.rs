@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
-use crate::agent::{AgentEvent, Protocol, Role};
+use crate::agent::{AgentEvent, LaunchRequest, Protocol, Role, SessionOpen};
 use crate::core::watch::{Overdue, Watch};
 use crate::recordings::{Recording, recordings};
 
@@ -18,15 +18,19 @@ struct Count {
     false_kills: Vec<String>,
 }
 
+fn protocol(role: Role) -> Box<dyn Protocol> {
+    AgentKind::CLAUDE_CODE.protocol(&LaunchRequest::new(role, SessionOpen::Latest, "/project"))
+}
+
 struct Process {
-    protocol: Protocol,
+    protocol: Box<dyn Protocol>,
     watch: Watch,
     last: Tick,
 }
 
 impl Process {
     fn new(role: Role, now: Tick, limits: Timeouts) -> Process {
-        Process { protocol: Protocol::new(AgentKind::ClaudeCode, role), watch: Watch::new(now, limits), last: now }
+        Process { protocol: protocol(role), watch: Watch::new(now, limits), last: now }
     }
 
     fn send(&mut self, now: Tick, turn: &TurnId) {
@@ -146,7 +150,7 @@ fn a_hang_behind_recorded_heartbeats_is_noticed() {
             assert_eq!(beats(&recording.text) > 0, is_newest, "{}", recording.name);
             // All lines at once, but for each heartbeat 30 s later than the line before it.
             let mut watch = Watch::new(Tick::ZERO, plan().timeouts);
-            let mut protocol = Protocol::new(AgentKind::ClaudeCode, Role::Agent);
+            let mut protocol = protocol(Role::Agent);
             protocol.turn_sent(&TurnId("00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa".to_owned()));
             watch.asked(Tick::ZERO);
             let mut now = Tick::ZERO;

@@ -29,7 +29,7 @@ pub(crate) fn plan() -> Plan {
         task: "write a parser".to_owned(),
         cwd: "/project".to_owned(),
         earlier_turns: Vec::new(),
-        agent: AgentKind::ClaudeCode,
+        agent: AgentKind::CLAUDE_CODE,
         agent_program: "/bin/claude".to_owned(),
         agent_first_args: Vec::new(),
         agent_version: "2.1.329".to_owned(),

@@ -1,7 +1,7 @@
-use crate::agent::{AgentKind, ArgsProblem, ExitCause, LaunchRequest, SessionOpen, TurnKind, UserArgs};
+use crate::agent::{AgentKind, ArgsProblem, ExitCause, LaunchRequest, Role, Say, SessionOpen, TurnKind, UserArgs};
 use crate::words::{ExitFact, Launch, ProcId, SessionStart, TurnId};
 
-const CLAUDE: AgentKind = AgentKind::ClaudeCode;
+const CLAUDE: AgentKind = AgentKind::CLAUDE_CODE;
 const STREAM: &str = "-p --input-format stream-json --output-format stream-json --verbose --include-partial-messages --replay-user-messages --include-hook-events";
 
 fn words(text: &str) -> Vec<String> {
@@ -9,21 +9,13 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn request(open: SessionOpen) -> LaunchRequest<'static> {
+    let role = if matches!(open, SessionOpen::Fork(_)) { Role::Critic } else { Role::Agent };
     LaunchRequest {
         run_id: "night-1",
         proc: ProcId(3),
-        open,
-        model: None,
         agent_version: "2.1.329 (Claude Code)",
-        user_args: &[],
         share_prompt_prefix: true,
-        system_prompt_file: None,
-        allowed_commands: &[],
-        critic_allow: &[],
-        one_tree: false,
-        without_hooks: false,
-        hookless_settings: None,
-        cwd: "/project",
+        ..LaunchRequest::new(role, open, "/project")
     }
 }
 
@@ -150,7 +142,7 @@ fn the_critic_gets_what_shapes_the_prompt_and_nothing_that_grants() {
         ..critic.clone()
     };
     assert!(!own_args(&CLAUDE.launch(&filed)).contains(" s.json"), "the file without hooks takes its place");
-    let agent = LaunchRequest { open: SessionOpen::Resume("x".to_owned()), ..filed };
+    let agent = LaunchRequest { role: Role::Agent, open: SessionOpen::Resume("x".to_owned()), ..filed };
     assert!(own_args(&CLAUDE.launch(&agent)).ends_with("--settings first.json --settings s.json"));
 
     let system = LaunchRequest { system_prompt_file: Some("/s.md"), ..critic.clone() };
@@ -308,9 +300,11 @@ fn the_end_of_a_process_says_why() {
 #[test]
 fn what_is_said_is_one_line_of_json() {
     let turn = TurnId("u-1".to_owned());
-    for line in
-        [CLAUDE.encode_turn(&turn, TurnKind::Task, "two\nlines \"quoted\" \u{1b}[0m"), CLAUDE.encode_interrupt("r1")]
-    {
+    let protocol = CLAUDE.protocol(&request(SessionOpen::Latest));
+    let says =
+        [Say::Turn { turn: &turn, kind: TurnKind::Task, text: "two\nlines \"quoted\" \u{1b}[0m" }, Say::Interrupt];
+    for say in says {
+        let line = protocol.encode(&say).expect("it has such a message");
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
         assert_eq!(line.last(), Some(&b'\n'));
         let value: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
@@ -320,7 +314,10 @@ fn what_is_said_is_one_line_of_json() {
                 assert_eq!(value["message"]["content"], "two\nlines \"quoted\" \u{1b}[0m");
             }
             Some("control_request") => {
-                assert_eq!((&value["request_id"], &value["request"]["subtype"]), (&"r1".into(), &"interrupt".into()));
+                assert_eq!(
+                    (&value["request_id"], &value["request"]["subtype"]),
+                    (&"interrupt-1".into(), &"interrupt".into())
+                );
             }
             other => panic!("{other:?}"),
         }

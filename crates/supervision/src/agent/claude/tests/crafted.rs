@@ -1,5 +1,5 @@
 use super::{Replay, feed};
-use crate::agent::{AgentEvent, Ask, Denial, FailureCause, LimitStatus, StartedBy, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome, WaitingFor};
 use crate::words::TurnId;
 
 const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;

@@ -12,8 +12,8 @@ mod tools;
 
 use std::fmt::Write as _;
 
-use super::ClaudeProtocol;
-use crate::agent::{AgentEvent, FailureCause, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use super::protocol::ClaudeProtocol;
+use crate::agent::{AgentEvent, FailureCause, Protocol, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::words::TurnId;
 
 /// The versions of the recordings.

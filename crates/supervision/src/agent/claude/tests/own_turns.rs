@@ -2,6 +2,7 @@
 //! to what decides.
 
 use super::{ClaudeProtocol, Replay, feed, feed_to};
+use crate::agent::Protocol;
 
 const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;
 const RUNNING: &str = r#"{"type":"system","subtype":"session_state_changed","state":"running"}"#;

@@ -3,7 +3,7 @@ use crate::agent::FailureCause::{
     self, Billing, CliLimit, InvalidRequest, MaxOutput, ModelNotFound, ModelRefusal, PromptTooLong, Quota, Refused,
     Throttled, Unavailable,
 };
-use crate::agent::{AgentEvent, LimitStatus, StartedBy};
+use crate::agent::{AgentEvent, LimitStatus, Protocol, StartedBy};
 
 /// The same story on both versions.
 fn both_tell(case: &str, story: &str) {
