@@ -220,7 +220,7 @@ impl TokenSupply for CommandTokens {
     }
 
     fn give_up(&self) {
-        self.give_up.cancel();
+        self.give_up.kill();
     }
 
     fn look(&self, token: &TokenId) -> Looked {

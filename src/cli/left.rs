@@ -9,7 +9,7 @@ use super::Context;
 use crate::driver;
 use crate::files::{self, open_private, read_private};
 use crate::journal::RunDir;
-use crate::process::{self, Survivor};
+use crate::process::{self, Recording, Survivor};
 use crate::ui::format;
 
 fn file(run_dir: &RunDir) -> PathBuf {
@@ -21,17 +21,19 @@ fn read(run_dir: &RunDir) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// From now on what the run starts is recorded. Without a record the next ccc finds what carries the run's mark.
-pub(super) fn record(run_dir: &RunDir, context: &Context) {
+/// As long as what it gives lives, what the run starts is recorded. Without a record the next ccc finds what carries the run's mark.
+pub(super) fn record(run_dir: &RunDir, context: &Context) -> Option<Recording> {
     let earlier = read(run_dir);
     let begun = open_private(&file(run_dir), OFlags::RDWR | OFlags::CREATE)
-        .and_then(|file| process::record_descendants(file, &earlier));
-    if let Err(error) = begun {
-        context.printer.warn(format_args!(
-            "{}: {error}; should ccc be killed, `ccc resume` does not find programs that hide their origin",
-            file(run_dir).display()
-        ));
-    }
+        .and_then(|file| process::record_descendants(run_dir.id(), file, &earlier));
+    begun
+        .inspect_err(|error| {
+            context.printer.warn(format_args!(
+                "{}: {error}; should ccc be killed, `ccc resume` does not find programs that hide their origin",
+                file(run_dir).display()
+            ));
+        })
+        .ok()
 }
 
 /// Ends what a dead run left, and names each.

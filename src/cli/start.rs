@@ -235,7 +235,7 @@ fn supervise(
     let plan = life.first_inputs.iter().fold(life.core.plan().clone(), |plan, given| plan.after(given));
     let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     process::become_subreaper();
-    left::record(&run_dir, context);
+    let recording = left::record(&run_dir, context);
     let style = Style::decide(
         io::stderr().is_terminal(),
         context.env.get("NO_COLOR").and_then(|value| value.to_str()),
@@ -294,6 +294,7 @@ fn supervise(
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
     let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
+    drop(recording);
     left::end_of_run(&run_dir, context);
     // Held to here: nobody may go on with the run while its last words are written.
     drop(run_lock);

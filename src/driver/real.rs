@@ -32,7 +32,7 @@ use crate::journal::{
     Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
 };
 use crate::process::{
-    Cancel, Child, LeftRunning, Transport, TypedEcho, kill_children, observe_children, reap_orphans, stop_children,
+    Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run, reap_orphans, stop_children,
     stop_own_job,
 };
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
@@ -337,7 +337,7 @@ impl World {
                     pulse.next_in(beat_interval, &self.clock);
                     if self.clock.late(beaten) + LATE >= BEAT_INTERVAL {
                         beaten = self.clock.instant_now();
-                        observe_children();
+                        observe_run(self.run_dir.id());
                         self.beat();
                     }
                     let now = self.moment();
@@ -383,7 +383,7 @@ impl World {
         let mut kill = self.finish.is_none();
         let mut deadline = self.clock.after(CHECK_PATIENCE);
         if kill || self.checks.is_empty() {
-            kill_children();
+            self.kill();
             (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
         }
         while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty() && self.measuring == 0) {
@@ -423,18 +423,25 @@ impl World {
                 break;
             }
             if enough || (!kill && self.checks.is_empty()) {
-                kill_children();
+                self.kill();
                 (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
             }
-        }
-        if !self.fetching.is_empty() {
-            // One that was just about to be started while all was killed.
-            kill_children();
         }
         let journal_news = self.journal.close();
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.core.token()));
         let plan = self.core.plan().clone();
         End { finish: self.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
+    }
+
+    /// Kills all that this run has started and that still runs. What another run of this process has started is its own.
+    fn kill(&self) {
+        for child in self.children.values() {
+            child.kill_tree();
+        }
+        let helpers = [&self.give_up_fetching, &self.give_up_measuring];
+        for commands in self.checks.values().chain(helpers) {
+            commands.kill();
+        }
     }
 
     /// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and

@@ -80,7 +80,7 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
             Ok(())
         });
     }
-    let registered = registry::register(stdios.marks, |spawn_id| {
+    let registered = registry::register(&order.cookie.run_id, stdios.marks, |spawn_id| {
         command.env(SPAWN_VARIABLE, OsStr::new(spawn_id));
         command.spawn().map(|child| child.id())
     })

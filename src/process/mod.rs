@@ -32,6 +32,8 @@
 //! # What this module relies on
 //!
 //! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output stands still.
+//! * Several runs may start children in one process. Each ends only its own: by [`Child::kill_tree`] and [`Cancel::kill`]. Whatever
+//!   concerns the whole process ([`reap_orphans`], [`stop_children`]) is for the host of the runs.
 //! * Nobody else starts children in sessions of their own: [`reap_orphans`] and the sweep take such a process for an orphan.
 //!   Children in our own session (`std::process::Command`) are never touched.
 //!
@@ -81,12 +83,12 @@ pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandS
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use pty::{Ptys, SystemPtys};
 pub use record::Survivor;
-pub use registry::{observe_children, record_descendants};
+pub use registry::{Recording, observe_run, record_descendants};
 pub use saved_modes::SavedModes;
 pub use signal::Signal;
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
 pub use sweep::{
-    SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, kill_children, reap_orphans, sweep_run,
+    SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run,
 };
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};

@@ -136,7 +136,15 @@ pub struct CommandResult {
 /// Ends commands from another thread. One may serve many commands; clones are the same.
 #[derive(Debug, Clone)]
 pub struct Cancel {
-    shared: Arc<(AtomicBool, Wake)>,
+    shared: Arc<Orders>,
+}
+
+/// What the commands of one [`Cancel`] were told. The pipes are never drained, so that every command sees it.
+#[derive(Debug)]
+struct Orders {
+    told: AtomicBool,
+    end: Wake,
+    kill: Wake,
 }
 
 impl Cancel {
@@ -145,19 +153,25 @@ impl Cancel {
     /// # Errors
     /// When the process has no descriptors left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { shared: Arc::new((AtomicBool::new(false), Wake::new()?)) })
+        let orders = Orders { told: AtomicBool::new(false), end: Wake::new()?, kill: Wake::new()? };
+        Ok(Self { shared: Arc::new(orders) })
     }
 
     /// Tells all commands that were given this to end, with their grace. Those started later end at once, too.
     pub fn cancel(&self) {
-        self.shared.0.store(true, Ordering::Release);
-        // Never drained, so that every command sees it.
-        self.shared.1.wake();
+        self.shared.told.store(true, Ordering::Release);
+        self.shared.end.wake();
+    }
+
+    /// Kills all commands that were given this, without any grace. Those started later are killed at once, too.
+    pub fn kill(&self) {
+        self.cancel();
+        self.shared.kill.wake();
     }
 
     /// Was it called?
     pub fn is_cancelled(&self) -> bool {
-        self.shared.0.load(Ordering::Acquire)
+        self.shared.told.load(Ordering::Acquire)
     }
 }
 
@@ -273,6 +287,13 @@ impl Stage {
         }
     }
 
+    fn may_be_killed(self) -> bool {
+        match self {
+            Self::Running(_) | Self::Asked(_) => true,
+            Self::Killed(_) => false,
+        }
+    }
+
     /// The same, so much later.
     fn later(self, by: Duration) -> Self {
         let later = |at: Option<Instant>| at.and_then(|at| at.checked_add(by));
@@ -309,9 +330,10 @@ impl Watch<'_> {
                 Some((ended.fd(), PollFlags::IN)),
                 output.wanted(),
                 errors.as_deref().and_then(Heard::wanted),
-                running.then(|| (cancel.shared.1.fd(), PollFlags::IN)),
+                running.then(|| (cancel.shared.end.fd(), PollFlags::IN)),
+                self.stage.may_be_killed().then(|| (cancel.shared.kill.fd(), PollFlags::IN)),
             ];
-            let Ok([exited, output_readable, errors_readable, cancelled]) = poll(wanted, left) else {
+            let Ok([exited, output_readable, errors_readable, cancelled, killed]) = poll(wanted, left) else {
                 return Over::Unkillable;
             };
             if exited {
@@ -326,15 +348,17 @@ impl Watch<'_> {
             if let Some(errors) = errors.as_deref_mut().filter(|_| errors_readable) {
                 errors.read();
             }
-            if cancelled {
+            if killed {
+                if running {
+                    self.ending = CommandEnding::Cancelled;
+                }
+                self.kill();
+            } else if cancelled {
                 self.ask(CommandEnding::Cancelled);
             } else if self.stage.deadline().is_some_and(|at| now() >= at) {
                 match self.stage {
                     Stage::Running(_) => self.ask(CommandEnding::TimedOut),
-                    Stage::Asked(_) => {
-                        sweep::kill_tree(self.registered);
-                        self.stage = Stage::Killed(now().checked_add(Duration::from_millis(KILL_WAIT_MS)));
-                    }
+                    Stage::Asked(_) => self.kill(),
                     Stage::Killed(_) => return Over::Unkillable,
                 }
             }
@@ -345,6 +369,11 @@ impl Watch<'_> {
         self.ending = ending;
         self.stage = Stage::Asked(now().checked_add(self.grace));
         registry::signal(self.registered, Signal::Terminate, true);
+    }
+
+    fn kill(&mut self) {
+        sweep::kill_tree(self.registered);
+        self.stage = Stage::Killed(now().checked_add(Duration::from_millis(KILL_WAIT_MS)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The children of ours that live. A search for orphans asks here first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub(super) pid: u32,
     /// Unique among all starts of all ccc processes since boot.
     pub(super) spawn_id: String,
+    /// The run that it was started for; empty for none.
+    run_id: String,
     /// Clock ticks since boot.
     pub(super) start_ticks: u64,
     /// See [`super::launch::Stdios::marks`].
@@ -48,15 +50,20 @@ impl Entry {
 pub(super) struct Registry {
     pub(super) entries: Vec<Entry>,
     starts: u64,
-    /// Where what was seen below the children is written down, when it is.
-    record: Option<Arc<Mutex<Record>>>,
+    /// Where what was seen below the children of a run is written down, by the run's id.
+    records: BTreeMap<String, Arc<Mutex<Record>>>,
     /// Since when the children stand still with ccc, and for how long they had before.
     still_since: Option<Instant>,
     paused: Duration,
 }
 
-static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { entries: Vec::new(), starts: 0, record: None, still_since: None, paused: Duration::ZERO });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    entries: Vec::new(),
+    starts: 0,
+    records: BTreeMap::new(),
+    still_since: None,
+    paused: Duration::ZERO,
+});
 
 /// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
@@ -91,9 +98,13 @@ impl Registered {
     }
 }
 
-/// Starts a child by `start`, which is given the start's id and returns the pid, under the registry's lock: a sweep in another thread either
+/// Starts a child of the run `run_id` by `start`, which is given the start's id and returns the pid, under the registry's lock: a sweep in another thread either
 /// does not see the child or knows it.
-pub(super) fn register(marks: Vec<OsString>, start: impl FnOnce(&str) -> io::Result<u32>) -> io::Result<Registered> {
+pub(super) fn register(
+    run_id: &str,
+    marks: Vec<OsString>,
+    start: impl FnOnce(&str) -> io::Result<u32>,
+) -> io::Result<Registered> {
     let mut registry = lock();
     registry.starts += 1;
     let us = std::process::id();
@@ -107,6 +118,7 @@ pub(super) fn register(marks: Vec<OsString>, start: impl FnOnce(&str) -> io::Res
     registry.entries.push(Entry {
         pid: number,
         spawn_id: spawn_id.clone(),
+        run_id: run_id.to_owned(),
         start_ticks: table::look_up(number).map_or(0, |process| process.start_ticks),
         marks,
         seen: HashMap::new(),
@@ -177,35 +189,50 @@ pub(super) fn reap(child: &Registered) {
 
 /// Looks at what is below the child, see [`Entry::observe`].
 pub(super) fn observe(child: &Registered) {
-    observe_where(|entry| entry.spawn_id == child.spawn_id);
+    let run_id = lock().entry(&child.spawn_id).map(|entry| entry.run_id.clone()).unwrap_or_default();
+    observe_where(&run_id, |entry| entry.spawn_id == child.spawn_id);
 }
 
-/// Looks at what is below every child, and at the orphans that came to us. Meant to be called now and then: a child that is
-/// silent is not looked at otherwise.
-pub fn observe_children() {
-    observe_where(|_| true);
+/// Looks at what is below every child of a run, and at the orphans that came to us. Meant to be called now and then: a child
+/// that is silent is not looked at otherwise.
+pub fn observe_run(run_id: &str) {
+    observe_where(run_id, |entry| entry.run_id == run_id);
 }
 
-fn observe_where(is_meant: impl Fn(&Entry) -> bool) {
+fn observe_where(run_id: &str, is_meant: impl Fn(&Entry) -> bool) {
     let mut registry = lock();
     let mut seen: Vec<Process> =
         registry.entries.iter_mut().filter(|entry| is_meant(entry)).flat_map(Entry::observe).collect();
-    let Some(record) = registry.record.clone() else { return };
-    seen.extend(registry.orphans());
+    let Some(record) = registry.records.get(run_id).cloned() else { return };
+    // Whose an orphan is nobody can tell where several runs start processes.
+    if registry.records.len() == 1 {
+        seen.extend(registry.orphans());
+    }
     // A disk that hangs must not keep children from being started and reaped.
     drop(registry);
     record.lock().unwrap_or_else(PoisonError::into_inner).add(&seen);
 }
 
-/// From now on what is seen below the children is written into this file, after what of `earlier`, the text of an earlier
-/// record, still lives. See [`super::end_recorded`].
+/// What is seen below the children of a run is written down as long as this lives.
+#[derive(Debug)]
+#[must_use = "nothing is written down any more when it is dropped"]
+pub struct Recording(String);
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        lock().records.remove(&self.0);
+    }
+}
+
+/// From now on what is seen below the children of the run is written into this file, after what of `earlier`, the text of an
+/// earlier record, still lives. See [`super::end_recorded`].
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn record_descendants(file: File, earlier: &str) -> io::Result<()> {
+pub fn record_descendants(run_id: &str, file: File, earlier: &str) -> io::Result<Recording> {
     let record = Record::begin(file, earlier)?;
-    lock().record = Some(Arc::new(Mutex::new(record)));
-    Ok(())
+    lock().records.insert(run_id.to_owned(), Arc::new(Mutex::new(record)));
+    Ok(Recording(run_id.to_owned()))
 }
 
 /// Sends a signal to the child, or to its process group, unless it was reaped.

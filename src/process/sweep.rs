@@ -126,15 +126,6 @@ pub(super) fn kill_tree(child: &Registered) {
     registry::signal(child, Signal::Kill, false);
 }
 
-/// Kills every living child with everything below it, whatever thread waits for it. Returns at once. Meant for a ccc that
-/// leaves without waiting for the threads that would have ended them.
-pub fn kill_children() {
-    let children: Vec<Registered> = registry::lock().children();
-    for child in &children {
-        kill_tree(child);
-    }
-}
-
 /// Whom a kill takes along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {

@@ -21,7 +21,7 @@ use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
 use crate::process::{
     CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, TerminalGuard, UserTerminal,
-    kill_children, reap_orphans,
+    reap_orphans,
 };
 use crate::ui::{Printer, Screen, ScreenOutput};
 
@@ -340,8 +340,10 @@ impl World {
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
         self.write_summary("finished");
         self.tokens.give_up();
+        if let Some((_, child)) = &self.child {
+            child.kill_tree();
+        }
         if self.child.is_some() || self.fetching > 0 {
-            kill_children();
             let deadline = self.clock.after(KILL_PATIENCE);
             while self.child.is_some() || self.fetching > 0 {
                 tokio::select! {
@@ -354,10 +356,6 @@ impl World {
                     () = tokio::time::sleep_until(deadline) => break,
                 }
             }
-        }
-        if self.fetching > 0 {
-            // A token's command that was just about to be started while all was killed.
-            kill_children();
         }
         if let Some(console) = &self.console {
             console.finish(LAST_WORDS);

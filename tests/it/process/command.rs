@@ -104,6 +104,36 @@ fn another_thread_can_cancel_it() {
 }
 
 #[test]
+fn a_kill_waits_for_no_grace_and_ends_only_the_commands_that_were_given_it() {
+    let _turn = alone();
+    let fifos = [Fifo::new(), Fifo::new()];
+    let (killed, other) = (Cancel::new().unwrap(), Cancel::new().unwrap());
+    let stubborn = |fifo: &Fifo, end: &str| {
+        let mut spec = spec(&format!("trap '' TERM; echo ready >{}; {end}", fifo.path.display()));
+        spec.grace = DEADLINE;
+        spec
+    };
+    let go = Fifo::new();
+    let (first, second) =
+        (stubborn(&fifos[0], "sleep 1000"), stubborn(&fifos[1], &format!("read go <{}", go.path.display())));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| run_command(&first, &killed));
+        let second = scope.spawn(|| run_command(&second, &other));
+        fifos.iter().for_each(|fifo| assert_eq!(fifo.line(), "ready"));
+        // Told to end first: it is killed in its grace.
+        killed.cancel();
+        killed.kill();
+        let first = first.join().unwrap().unwrap();
+        assert_eq!((first.ending, first.exit.signal), (CommandEnding::Cancelled, Some(9)));
+        std::fs::write(&go.path, "go\n").unwrap();
+        let second = second.join().unwrap().unwrap();
+        assert_eq!((second.ending, second.exit.code), (CommandEnding::Exited, Some(0)));
+    });
+    let late = run_command(&spec("trap '' TERM; sleep 1000"), &killed).unwrap();
+    assert_eq!((late.ending, late.exit.signal), (CommandEnding::Cancelled, Some(9)));
+}
+
+#[test]
 fn a_command_that_cannot_start_says_why() {
     let mut spec = spec("");
     spec.program = "no-such-program".into();
