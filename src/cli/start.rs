@@ -18,7 +18,7 @@ use crate::guard::{SettingsOfAgent, TreeLock};
 use crate::journal::{
     Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
 };
-use crate::process::{self, SavedModes};
+use crate::process::{self, SavedModes, TypedEcho};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -261,6 +261,7 @@ fn supervise(
     let bare_env = bare(&whole);
     tell_of_missing_programs(&plan, &bare_env, &redactor, context);
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
+    let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let setup = Setup {
         core: life.core,
         from: life.from,
@@ -287,6 +288,8 @@ fn supervise(
         session_lock,
         printer,
         screen,
+        typing,
+        keyboard: driver::keyboard(),
     };
     let end = driver::run(setup)
         .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;

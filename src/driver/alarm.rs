@@ -85,7 +85,7 @@ mod tests {
 
     use super::{Alarm, Means};
     use crate::core::Tick;
-    use crate::driver::clock::Clock;
+    use crate::driver::clock::{Clock, unix_ms};
 
     /// Longer than any of these waits, on a busy machine, too.
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_rings_at_its_wall_time_and_not_before() {
-        let clock = Clock::starting_at(Tick::ZERO);
+        let clock = Clock::starting_at(Tick::ZERO, unix_ms);
         for mut alarm in [Alarm::new(), Alarm { set_for: None, means: Means::Recheck(None) }] {
             let at = clock.unix_ms() + 300;
             alarm.set(Some(at), &clock);
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn set_anew_it_forgets_the_old_time_and_taken_back_it_is_silent() {
-        let clock = Clock::starting_at(Tick::ZERO);
+        let clock = Clock::starting_at(Tick::ZERO, unix_ms);
         let mut alarm = Alarm::new();
         alarm.set(Some(clock.unix_ms() + 3_600_000), &clock);
         let soon = clock.unix_ms() + 200;

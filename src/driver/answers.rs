@@ -29,8 +29,8 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Listens for the answer; `None` when there is nobody to ask.
-    pub(super) fn listen(question: LimitQuestion, inbox: Inbox) -> Option<Answers> {
-        let terminal = terminal()?;
+    pub(super) fn listen(question: LimitQuestion, keyboard: Option<&File>, inbox: Inbox) -> Option<Answers> {
+        let terminal = keyboard?.try_clone().ok()?;
         let (given_up, give_up) = io::pipe().ok()?;
         let body = move || listen(terminal, &given_up, &question, &inbox);
         let thread = thread::Builder::new().name("answer".to_owned()).stack_size(STACK_BYTES).spawn(body).ok()?;
@@ -48,8 +48,9 @@ impl Drop for Answers {
     }
 }
 
-/// The user's terminal: stdin, or the controlling one where stdin is something else.
-fn terminal() -> Option<File> {
+/// Where the user types: the terminal that is stdin, or the controlling one where stdin is something else.
+#[must_use]
+pub fn keyboard() -> Option<File> {
     if rustix::termios::isatty(rustix::stdio::stdin()) {
         return rustix::stdio::stdin().try_clone_to_owned().ok().map(File::from);
     }

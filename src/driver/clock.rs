@@ -13,12 +13,14 @@ use crate::core::Tick;
 pub(super) struct Clock {
     origin: Instant,
     from: Tick,
+    /// Unix milliseconds.
+    wall: fn() -> i64,
 }
 
 impl Clock {
-    /// A clock that shows `from` now.
-    pub(super) fn starting_at(from: Tick) -> Clock {
-        Clock { origin: Instant::now(), from }
+    /// A clock that shows `from` now; `wall` is the wall clock, in unix milliseconds.
+    pub(super) fn starting_at(from: Tick, wall: fn() -> i64) -> Clock {
+        Clock { origin: Instant::now(), from, wall }
     }
 
     pub(super) fn now(&self) -> Tick {
@@ -52,7 +54,7 @@ impl Clock {
     }
 
     pub(super) fn unix_ms(&self) -> i64 {
-        unix_ms()
+        (self.wall)()
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::replay::Machine;
+use super::machine::Machine;
 use crate::core::supervised::{CommandAction, CommandCore};
 use crate::core::{Action, Core, Finish};
 use crate::journal::export::{Names, Private, Scrubber, Texts};

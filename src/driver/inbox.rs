@@ -18,6 +18,7 @@ use crate::core::{
     CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport, TreeFact,
 };
 
+use super::engine::Source;
 use super::real::Measured;
 
 /// How much output may wait for the loop, in bytes of memory, over all processes; besides it one line of each process,
@@ -119,9 +120,10 @@ pub(super) struct Events {
     data: mpsc::UnboundedReceiver<Event>,
 }
 
-impl Events {
+impl Source for Events {
+    type Event = Event;
     /// The next event, control before data; `None` when nobody can post any more.
-    pub(super) async fn recv(&mut self) -> Option<Event> {
+    async fn recv(&mut self) -> Option<Event> {
         tokio::select! {
             biased;
             Some(event) = self.control.recv() => Some(event),
@@ -131,11 +133,11 @@ impl Events {
     }
 
     /// The next event, if one waits already.
-    pub(super) fn try_recv(&mut self) -> Option<Event> {
+    fn try_recv(&mut self) -> Option<Event> {
         self.control.try_recv().or_else(|_| self.data.try_recv()).ok()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.control.is_empty() && self.data.is_empty()
     }
 }
@@ -256,6 +258,7 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
+    use super::Source as _;
     use super::{ALLOCATION_BYTES, Event, Events, Inbox, LAST_LINES, MAX_WAITING_BYTES};
     use crate::core::{ExitFact, LineFact, ProcId};
 

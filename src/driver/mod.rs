@@ -7,9 +7,13 @@
 mod alarm;
 mod answers;
 mod clock;
+mod control;
 mod copy;
+mod engine;
 mod heartbeat;
+mod host;
 mod inbox;
+mod machine;
 mod noise;
 mod output_reader;
 mod perform;
@@ -27,11 +31,12 @@ mod timer;
 mod told;
 mod tree;
 
+pub use answers::keyboard;
 pub use clock::unix_ms;
+pub use control::{Control, Controller, Controls, Request, controls};
 pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
-use real::sleep_until;
-pub use real::{ChildEnv, End, Program, Setup, journal_news, run};
+pub use real::{ChildEnv, End, Program, Run, Setup, journal_news, run};
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell,
     retell_command,

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::answers::Answers;
 use super::credentials::{FetchedFor, Value, fetch};
+use super::engine::feed;
 use super::inbox::Event;
 use super::output_reader::OutputReader;
 use super::real::{Measured, World};
@@ -38,7 +39,7 @@ const CHECK_GRACE: Duration = Duration::from_secs(2);
 const STACK_BYTES: usize = 512 * 1024;
 
 impl World {
-    pub(super) fn perform(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
+    pub(super) fn perform_action(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
         match action {
             Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
             Action::Send(_) => self.send(&action, at_once),
@@ -49,7 +50,7 @@ impl World {
             | Action::AskCost { .. }
             | Action::SetPermissionMode { .. } => {
                 if let Some((proc, say)) = action.says()
-                    && let Some(bytes) = self.core.encode(proc, &say)
+                    && let Some(bytes) = self.run.core.encode(proc, &say)
                 {
                     self.write(proc, bytes, at_once);
                 }
@@ -91,28 +92,30 @@ impl World {
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => {
                 self.typing.restore();
-                self.answers = Answers::listen(question, self.inbox.clone());
+                self.answers = Answers::listen(question, self.keyboard.as_ref(), self.inbox.clone());
             }
             Action::ReportToken { request, token, report } => {
-                let unix_ms = self.clock.unix_ms();
+                let unix_ms = self.run.clock.unix_ms();
                 let tokens = self.credentials.report(&token, std::slice::from_ref(&report), unix_ms);
                 at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms: Some(unix_ms) });
             }
             Action::ReadTokens { request } => {
                 let tokens = self.credentials.read();
-                let unix_ms = Some(self.clock.unix_ms());
+                let unix_ms = Some(self.run.clock.unix_ms());
                 at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms });
             }
-            Action::ProbeToken { token } => self.credentials.probe(&token, self.inbox.clone(), self.clock.unix_ms()),
+            Action::ProbeToken { token } => {
+                self.credentials.probe(&token, self.inbox.clone(), self.run.clock.unix_ms())
+            }
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => {
                 self.show(now, &show);
                 // The heartbeat tells it at the same time.
                 if let Show::Awaited { .. } = show {
-                    self.beat();
+                    self.beat_now();
                 }
             }
-            Action::Finish(finish) => self.finish = Some(finish),
+            Action::Finish(finish) => self.run.finish = Some(finish),
         }
     }
 
@@ -151,7 +154,7 @@ impl World {
             return;
         }
         // Without a line nobody answers, and the core restarts the process after its limit.
-        if let Some(line) = self.credentials.exchange_line(token, |say| self.core.encode(proc, say)) {
+        if let Some(line) = self.credentials.exchange_line(token, |say| self.run.core.encode(proc, say)) {
             self.write(proc, line, at_once);
         }
     }
@@ -162,13 +165,13 @@ impl World {
         let fault = match value {
             Ok(Some(value)) => {
                 if let Some(text) = self.credentials.unhidden(&token, &value) {
-                    let now = self.clock.now();
+                    let now = self.run.clock.now();
                     self.show(now, &Show::Notice { text });
                 }
                 self.credentials.keep(token.clone(), value);
                 // Before any process can say it.
                 let redactor = self.credentials.redactor();
-                *self.journal.redactor_mut() = redactor.clone();
+                *self.run.journal.redactor_mut() = redactor.clone();
                 self.redactor.replace(redactor);
                 None
             }
@@ -189,13 +192,13 @@ impl World {
                     None => self.spawn(&spawn),
                     Some(message) => Input::SpawnFailed { proc, fault: SpawnFault::NoCredential, message },
                 };
-                self.feed(input);
+                feed(self, input);
             }
             (FetchedFor::Exchange(proc), None) => {
                 let mut at_once = VecDeque::new();
                 self.exchange(proc, token, &mut at_once);
                 for input in at_once {
-                    self.feed(input);
+                    feed(self, input);
                 }
             }
             // The core restarts the process after its limit, and hears of the fault then.
@@ -230,7 +233,7 @@ impl World {
         };
         let reader = OutputReader::new(
             proc,
-            self.core.plan().agent,
+            self.run.core.plan().agent,
             self.inbox.clone(),
             self.redactor.clone(),
             LineLimit::default(),
@@ -245,7 +248,7 @@ impl World {
                     (None, Transport::Pipe) | (Some(_), _) => "pipe",
                 };
                 if let Some(why) = no_pty {
-                    let now = self.clock.now();
+                    let now = self.run.clock.now();
                     self.show(
                         now,
                         &Show::Notice { text: format!("no terminal to be had ({why}); going on with a pipe") },
@@ -258,15 +261,15 @@ impl World {
     }
 
     fn cookie(&self, proc: ProcId) -> Cookie {
-        Cookie { run_id: self.core.plan().run_id.clone(), attempt: proc.0 }
+        Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: proc.0 }
     }
 
     fn send(&mut self, turn: &Action, at_once: &mut VecDeque<Input>) {
         let Some((proc, say)) = turn.says() else { return };
-        let Some(bytes) = self.core.encode(proc, &say) else { return };
+        let Some(bytes) = self.run.core.encode(proc, &say) else { return };
         // A turn that a power cut takes out of the journal after the agent had it would be given again. The child's writer
         // waits until it stands on the disk; the loop does not.
-        let durable = self.journal.sync_soon();
+        let durable = self.run.journal.sync_soon();
         let Some(child) = self.children.get(&proc) else { return };
         let sent = match durable {
             Some(durable) => child.write_after(bytes, move || durable.wait()),
@@ -285,12 +288,12 @@ impl World {
     }
 
     fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64) {
-        let mut spec = CommandSpec::shell(command, PathBuf::from(&self.core.plan().cwd));
+        let mut spec = CommandSpec::shell(command, PathBuf::from(&self.run.core.plan().cwd));
         spec.env.clone_from(&self.bare_env.0);
         spec.timeout = Duration::from_millis(timeout_ms);
         spec.grace = CHECK_GRACE;
         spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;
-        spec.cookie = Cookie { run_id: self.core.plan().run_id.clone(), attempt: 0 };
+        spec.cookie = Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: 0 };
         let line = command.to_owned();
         let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
         let inbox = self.inbox.clone();
@@ -338,12 +341,12 @@ impl World {
 
     fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>, moving: Vec<String>) {
         let before = since.and_then(|since| self.snapshots.get(&since).cloned());
-        let dir = PathBuf::from(&self.core.plan().cwd);
+        let dir = PathBuf::from(&self.run.core.plan().cwd);
         let (inbox, ours) = (self.inbox.clone(), Arc::clone(&self.ours));
         let moving: BTreeSet<String> = moving.into_iter().collect();
         let settings = self.settings.clone();
         self.measuring += 1;
-        let agent = self.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(Child::below);
+        let agent = self.run.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(Child::below);
         let body = move || {
             let left_running = || agent.as_ref().map(Below::left_running).unwrap_or_default();
             let (measured, mut fact) = match before {

@@ -1,55 +1,38 @@
 //! The real world: actions start processes, and facts come from them.
 //!
-//! One thread runs the loop; readers, writers, checks and measurements have threads of their own and post to the
-//! [`Inbox`]. For each fact the order is: journal it, let the core handle it, journal the actions, hand both to the
-//! system in one write, then perform the actions. So what was done is always written down before (write-ahead), and
-//! a run whose ccc dies between two of these steps can be gone on with.
+//! The loop is in [`engine`](super::engine); readers, writers, checks and measurements have threads of their own and post to the
+//! [`Inbox`].
 //! Who sends what on Ctrl-C: the terminal signals ccc only, for every child has a session of its own. The first time
 //! the run is ended in good order, the second time all is killed, the third time ccc leaves without looking back.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
-use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
-use tokio::time::Instant;
-
-use super::alarm::Alarm;
 use super::answers::Answers;
 use super::clock::Clock;
+use super::control::{Control, Controls};
 use super::credentials::{Credentials, FetchedFor};
-use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
+use super::engine::{self, Source as _, Steps, Then, drive, feed, write_summary};
+use super::host::in_foreground;
 use super::inbox::{Event, Events, Inbox};
-use super::signals::{Heard, Signals};
 use super::tree::{Ours, Snapshot};
 use crate::core::{
     Action, CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId,
 };
 use crate::guard::SettingsOfAgent;
-use crate::journal::{
-    Holder, JournalNews, JournalWriter, Redactor, RunDir, SessionLock, SharedRedactor, action_kind, input_kind,
-};
-use crate::process::{
-    Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run, reap_orphans, stop_children,
-    stop_own_job,
-};
+use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SessionLock, SharedRedactor};
+use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 
 /// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
 const CHECK_PATIENCE: Duration = Duration::from_secs(4);
 /// How long ccc, leaving, waits for the end of what it has killed.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
-/// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
-/// machine without memory). That time does not count; the regular beat is what shows how long it was.
-const LATE: Duration = Duration::from_millis(250);
-/// How often the status line is drawn where somebody may watch it.
-const SECOND: Duration = Duration::from_secs(1);
-/// How long, after that, timeouts wait for the facts that have piled up.
-const CATCH_UP: Duration = Duration::from_millis(500);
-/// How many waiting events are taken before signals and deadlines are looked at again.
-const AT_ONCE: usize = 64;
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -112,6 +95,10 @@ pub struct Setup {
     pub printer: Printer,
     /// What writes.
     pub screen: Screen,
+    /// The terminal whose echo is switched off while the run goes on.
+    pub typing: TypedEcho,
+    /// Where an answer to a question is read from.
+    pub keyboard: Option<File>,
 }
 
 /// How it ended.
@@ -133,31 +120,45 @@ pub struct End {
     pub journal_news: Option<JournalNews>,
 }
 
-/// Runs until the core has finished.
+/// Hosts the run in the foreground until the core has finished.
 ///
 /// # Errors
 /// When the system gives no event loop or no signal handlers.
-pub fn run(setup: Setup) -> std::io::Result<End> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    runtime.block_on(async {
-        let signals = Signals::listen()?;
-        let (inbox, events) = Inbox::new();
-        let give_up_measuring = Cancel::new()?;
+pub fn run(setup: Setup) -> io::Result<End> {
+    in_foreground(|controls| Ok(Run::new(setup)?.drive(controls)))
+}
+
+/// A run that waits for a host.
+#[derive(Debug)]
+pub struct Run {
+    setup: Setup,
+    give_up: [Cancel; 2],
+}
+
+impl Run {
+    /// Prepares it; nothing is started.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn new(setup: Setup) -> io::Result<Run> {
+        Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?] })
+    }
+
+    /// Runs until the core has finished. Needs a runtime with timers and descriptors. It starts, kills and waits for its own
+    /// processes only; what concerns the process that it lives in, its host does.
+    pub async fn drive(self, mut controls: Controls) -> End {
+        let Run { setup, give_up: [give_up_fetching, give_up_measuring] } = self;
+        let (inbox, mut events) = Inbox::new();
         let ours =
             Ours::of_process(&setup.state_dir, &setup.bare_env, &setup.core.plan().run_id, give_up_measuring.clone());
-        let typing = if setup.printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
-        typing.quiet();
-        let world = World {
-            clock: Clock::starting_at(setup.from),
-            core: setup.core,
-            journal: setup.journal,
-            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
-            run_dir: setup.run_dir,
+        setup.typing.quiet();
+        let clock = Clock::starting_at(setup.from, controls.wall_clock());
+        let mut world = World {
+            run: Steps::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             ours: Arc::new(ours),
             state_dir: setup.state_dir,
             claude_dir: setup.claude_dir,
             redactor: SharedRedactor::new(setup.redactor),
-            started_unix_ms: setup.started_unix_ms,
             program: setup.program,
             env: setup.env,
             bare_env: setup.bare_env,
@@ -171,33 +172,29 @@ pub fn run(setup: Setup) -> std::io::Result<End> {
             children: HashMap::new(),
             to_start: HashMap::new(),
             fetching: HashMap::new(),
-            give_up_fetching: Cancel::new()?,
+            give_up_fetching,
             checks: HashMap::new(),
             snapshots: BTreeMap::new(),
             measuring: 0,
             give_up_measuring,
-            finish: None,
-            alarm: Alarm::new(),
-            phase_written: String::new(),
-            gathering: false,
             answers: None,
-            typing,
+            typing: setup.typing,
+            keyboard: setup.keyboard,
+            interrupts: 0,
         };
-        Ok(world.run(events, signals, setup.resumed, setup.first_inputs).await)
-    })
+        world.begin(setup.resumed, setup.first_inputs);
+        drive(&mut world, &mut events, &mut controls).await;
+        world.leave(events, controls).await
+    }
 }
 
 pub(super) struct World {
-    pub(super) clock: Clock,
-    pub(super) core: Core,
-    pub(super) journal: JournalWriter,
-    pub(super) run_dir: RunDir,
+    pub(super) run: Steps<Core>,
     pub(super) state_dir: PathBuf,
     pub(super) claude_dir: PathBuf,
     /// What is not to be taken for a change of the tree.
     pub(super) ours: Arc<Ours>,
     pub(super) redactor: SharedRedactor,
-    pub(super) started_unix_ms: i64,
     pub(super) program: Program,
     pub(super) env: ChildEnv,
     pub(super) bare_env: ChildEnv,
@@ -221,16 +218,14 @@ pub(super) struct World {
     /// Measurements that are under way, and what ends their git when the run is over.
     pub(super) measuring: u32,
     give_up_measuring: Cancel,
-    pub(super) finish: Option<Finish>,
-    pub(super) phase_written: String,
-    /// More events wait: what is recorded and shown is written with theirs.
-    gathering: bool,
     /// The open question, when there is one.
     pub(super) answers: Option<Answers>,
     /// Whether the terminal shows what is typed.
     pub(super) typing: TypedEcho,
-    pub(super) heart: Heart,
-    alarm: Alarm,
+    /// Where an answer to a question is read from.
+    pub(super) keyboard: Option<File>,
+    /// How often the user, or the system, has wanted the end.
+    interrupts: u32,
 }
 
 /// A measurement of the tree, and what the agent had left running when it began.
@@ -240,162 +235,42 @@ pub(super) struct Measured {
     pub(super) left: LeftRunning,
 }
 
-/// What the loop woke for.
-enum Woken {
-    Signal(Heard),
-    /// A deadline of the core, or the alarm.
-    Due {
-        deadline: bool,
-    },
-    Beat,
-    /// `None` when nobody can post any more.
-    Event(Option<Event>),
-}
-
 impl World {
-    async fn run(
-        mut self,
-        mut events: Events,
-        mut signals: Signals,
-        resumed: bool,
-        first_inputs: Vec<OperatorInput>,
-    ) -> End {
-        let unix_ms = self.clock.unix_ms();
+    /// Tells the core that the run begins, or goes on.
+    fn begin(&mut self, resumed: bool, first_inputs: Vec<OperatorInput>) {
+        let unix_ms = self.run.clock.unix_ms();
         // What the user says comes first, so that a resumed run sees it before it decides how to go on.
         for operator in first_inputs {
-            self.feed(Input::Operator(operator));
+            feed(self, Input::Operator(operator));
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
         let tokens = self.credentials.read();
-        self.feed(Input::Began { unix_ms, resumed, turn_recorded, tokens });
-        let mut interrupts = 0u32;
-        // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
-        // wake-up a second.
-        let mut pulse = Pulse::new(&self.clock);
-        // Somebody who watches sees the seconds go by.
-        let beat_interval = if self.printer.is_live() { SECOND } else { BEAT_INTERVAL };
-        let mut beaten = self.clock.instant_now();
-        let mut not_before: Option<Instant> = None;
-        while self.finish.is_none() {
-            let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
-            let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
-            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
-            let slept = self.clock.instant_now();
-            let woken = tokio::select! {
-                biased;
-                heard = signals.next() => Woken::Signal(heard),
-                () = sleep_until(deadline) => Woken::Due { deadline: true },
-                () = self.alarm.rang() => Woken::Due { deadline: false },
-                () = pulse.beat() => Woken::Beat,
-                event = events.recv() => Woken::Event(event),
-            };
-            let paused = pulse.late(&self.clock).min(self.clock.late(slept));
-            if paused > LATE {
-                tracing::debug!(ms = paused.as_millis(), "ccc stood still");
-                self.clock.paused(paused);
-                pulse.next_in(Duration::ZERO, &self.clock);
-                not_before = Some(self.clock.after(CATCH_UP));
-            }
-            match woken {
-                Woken::Signal(Heard::Stop(reason)) => {
-                    interrupts += 1;
-                    if interrupts >= 3 {
-                        break;
-                    }
-                    self.feed(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }));
-                }
-                Woken::Signal(Heard::ChildEnded) => {
-                    reap_orphans();
-                }
-                Woken::Signal(Heard::Suspend) => {
-                    let paused = self.suspend(&mut signals).await;
-                    self.clock.paused(paused);
-                    beaten += paused;
-                    pulse.next_in(Duration::ZERO, &self.clock);
-                    not_before = Some(self.clock.after(CATCH_UP));
-                }
-                Woken::Signal(Heard::Continued) => self.typing.quiet(),
-                Woken::Signal(Heard::Resized) => {
-                    if let Some(columns) = super::terminal_columns() {
-                        self.printer.resize(columns);
-                    }
-                }
-                Woken::Due { deadline: true } if paused > LATE => {}
-                Woken::Due { deadline: by_tick } => {
-                    let late = by_tick && deadline.is_some_and(|deadline| self.clock.late(deadline) > LATE);
-                    // Once only: a loop that is always late has timeouts all the same.
-                    if late && not_before.is_none() {
-                        not_before = Some(self.clock.after(CATCH_UP));
-                        continue;
-                    }
-                    not_before = None;
-                    let unix_ms = self.clock.unix_ms();
-                    self.feed(Input::Elapsed { unix_ms });
-                }
-                Woken::Beat => {
-                    not_before = not_before.filter(|instant| self.clock.late(*instant).is_zero());
-                    pulse.next_in(beat_interval, &self.clock);
-                    if self.clock.late(beaten) + LATE >= BEAT_INTERVAL {
-                        beaten = self.clock.instant_now();
-                        observe_run(self.run_dir.id());
-                        self.beat();
-                    }
-                    let now = self.moment();
-                    if let Some(output) = self.printer.status(now) {
-                        self.put(output);
-                    }
-                }
-                Woken::Event(Some(event)) => self.events(event, &mut events),
-                Woken::Event(None) => break,
-            }
-        }
-        self.leave(events, signals).await
-    }
-
-    /// Ctrl-Z: ccc and all that runs below it stand still until the shell lets them go on, and so does the run's time. How
-    /// long that was.
-    async fn suspend(&mut self, signals: &mut Signals) -> Duration {
-        let since = self.clock.instant_now();
-        // The shell's prompt is to stand on a line of its own.
-        self.put(ScreenOutput::talk(self.printer.erased()));
-        self.typing.restore();
-        let mut stopped = stop_children();
-        if stop_own_job() {
-            // The stop may come a moment after it was asked for; what lets ccc go on is a signal in any case.
-            while !matches!(signals.next().await, Heard::Continued | Heard::Stop(_)) {}
-        }
-        stopped.let_go();
-        self.typing.quiet();
-        self.clock.late(since)
+        feed(self, Input::Began { unix_ms, resumed, turn_recorded, tokens });
     }
 
     /// Ends what still runs, and only then lets go. A check that was told to end may take its grace for it, unless the
     /// user has no patience any more.
-    async fn leave(mut self, mut events: Events, mut signals: Signals) -> End {
-        let tick = self.clock.now();
-        self.write_summary("finished");
+    async fn leave(mut self, mut events: Events, mut controls: Controls) -> End {
+        let tick = self.run.clock.now();
+        write_summary(&mut self, "finished");
         self.give_up_fetching.cancel();
         self.inbox.close();
         self.give_up_measuring.cancel();
         for cancel in self.checks.values() {
             cancel.cancel();
         }
-        let mut kill = self.finish.is_none();
-        let mut deadline = self.clock.after(CHECK_PATIENCE);
+        let mut kill = self.run.finish.is_none();
+        let mut deadline = self.run.clock.after(CHECK_PATIENCE);
         if kill || self.checks.is_empty() {
             self.kill();
-            (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
+            (kill, deadline) = (true, self.run.clock.after(KILL_PATIENCE));
         }
         while !(self.checks.is_empty() && self.children.is_empty() && self.fetching.is_empty() && self.measuring == 0) {
             let enough = tokio::select! {
                 biased;
-                heard = signals.next() => match heard {
-                    Heard::Stop(_) => true,
-                    Heard::ChildEnded => {
-                        reap_orphans();
-                        false
-                    }
-                    Heard::Resized | Heard::Suspend | Heard::Continued => false,
+                control = controls.next() => match control {
+                    Control::Interrupt | Control::End(_) => true,
+                    Control::Resized(_) | Control::Suspend | Control::Continued => false,
                 },
                 () = tokio::time::sleep_until(deadline) => true,
                 event = events.recv() => {
@@ -424,13 +299,13 @@ impl World {
             }
             if enough || (!kill && self.checks.is_empty()) {
                 self.kill();
-                (kill, deadline) = (true, self.clock.after(KILL_PATIENCE));
+                (kill, deadline) = (true, self.run.clock.after(KILL_PATIENCE));
             }
         }
-        let journal_news = self.journal.close();
-        let env = ChildEnv(self.credentials.child_env(&self.env.0, self.core.token()));
-        let plan = self.core.plan().clone();
-        End { finish: self.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
+        let journal_news = self.run.journal.close();
+        let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
+        let plan = self.run.core.plan().clone();
+        End { finish: self.run.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
     /// Kills all that this run has started and that still runs. What another run of this process has started is its own.
@@ -444,127 +319,12 @@ impl World {
         }
     }
 
-    /// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and
-    /// their lines to the screen, in one write each: two system calls for each line would be most of what a line costs.
-    fn events(&mut self, first: Event, events: &mut Events) {
-        let mut next = Some(first);
-        let mut taken = 0;
-        while let Some(event) = next {
-            taken += 1;
-            self.gathering = taken < AT_ONCE && !events.is_empty();
-            self.event(event);
-            let more = self.gathering && self.finish.is_none();
-            next = if more { events.try_recv() } else { None };
-        }
-        self.gathering = false;
-        self.record();
-        self.screen.wake();
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Line { proc, line, weight_bytes } => {
-                if self.inbox.took(proc, weight_bytes) {
-                    self.feed(Input::Line { proc, line });
-                }
-            }
-            Event::Noise { proc, lines, bytes, sample } => self.feed(Input::Noise { proc, lines, bytes, sample }),
-            Event::Progress { proc } => self.feed(Input::Progress { proc }),
-            Event::Saying { proc, text } => {
-                // Not journalled: it decides nothing, and the whole text follows.
-                if let Some(role) = self.core.role(proc) {
-                    let now = self.moment();
-                    let output = self.printer.partial(now, role, &text);
-                    self.put(output);
-                }
-            }
-            Event::WriteFailed { proc, message } => self.feed(Input::WriteFailed { proc, message }),
-            Event::Exited { proc, mut exit } => {
-                self.children.remove(&proc);
-                exit.turn_recorded = self.turn_recorded();
-                self.feed(Input::Exited { proc, exit });
-            }
-            Event::CheckFinished { check, result } => {
-                self.checks.remove(&check);
-                self.feed(Input::CheckFinished { check, result });
-            }
-            Event::TreeMeasured { measure, measured, fact: tree } => {
-                self.measuring = self.measuring.saturating_sub(1);
-                while self.snapshots.len() > 1 {
-                    self.snapshots.pop_first();
-                }
-                self.snapshots.extend(measured.map(|measured| (measure, measured)));
-                self.feed(Input::TreeMeasured { measure, tree });
-            }
-            Event::Answered { number, choice } => {
-                self.feed(Input::Operator(OperatorInput::Answer { number, choice }));
-            }
-            Event::Probed { token, reports } => {
-                let unix_ms = self.clock.unix_ms();
-                let tokens = self.credentials.report(&token, &reports, unix_ms);
-                self.feed(Input::Tokens { request: None, tokens, unix_ms: Some(unix_ms) });
-            }
-            Event::Fetched { token, value } => self.fetched(token, value),
-            Event::NotUnderstood { typed } => {
-                let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
-                let now = self.clock.now();
-                self.show(now, &Show::Notice { text });
-            }
-        }
-    }
-
     /// Whether the turn that a process was given and has not answered stands in the session's own record. Looked up only
     /// when such a process is gone, so it costs nothing on the way.
     fn turn_recorded(&self) -> Option<bool> {
-        let (session_id, turn) = self.core.unanswered_turn()?;
+        let (session_id, turn) = self.run.core.unanswered_turn()?;
         let record = super::session_record(&self.claude_dir, session_id)?;
-        Some(self.core.plan().agent.has_turn(&record, turn))
-    }
-
-    /// One step: journal, handle, journal, commit, perform. Facts that performing brings at once follow in turn.
-    pub(super) fn feed(&mut self, input: Input) {
-        let mut next = Some(input);
-        let mut at_once: VecDeque<Input> = VecDeque::new();
-        while let Some(input) = next {
-            let now = self.clock.now();
-            let n = self.journal.input(now, &input);
-            tracing::debug!(n, t_us = now.0, input = input_kind(&input));
-            self.core.handle(now, input);
-            while let Some((proc, bytes)) = self.core.poll_send() {
-                self.write(proc, bytes, &mut at_once);
-            }
-            let mut actions = Vec::new();
-            while let Some(action) = self.core.poll_action() {
-                self.journal.action(now, &action);
-                actions.push(action);
-            }
-            // What is only shown may be recorded a moment later; an act may not.
-            if !self.gathering || !actions.iter().all(|action| matches!(action, Action::Show(_))) {
-                self.record();
-            }
-            for action in actions {
-                tracing::debug!(action = action_kind(&action));
-                self.perform(now, action, &mut at_once);
-            }
-            self.hold_session_lock(&mut at_once);
-            next = at_once.pop_front();
-        }
-        if !self.core.is_asking() && self.answers.take().is_some() {
-            self.typing.quiet();
-        }
-        let phase = self.core.phase();
-        if phase != self.phase_written {
-            // The summary speaks of what is recorded.
-            self.record();
-            self.write_summary(phase);
-        }
-    }
-
-    /// Hands the journal's entries to the system.
-    fn record(&mut self) {
-        if let Some(news) = self.journal.commit() {
-            self.tell_journal_news(&news);
-        }
+        Some(self.run.core.plan().agent.has_turn(&record, turn))
     }
 
     /// A session whose id the agent chose (`--continue`) is locked as soon as it is known.
@@ -572,11 +332,11 @@ impl World {
         if self.session_lock.is_some() {
             return;
         }
-        let Some(session_id) = self.core.session_id() else { return };
+        let Some(session_id) = self.run.core.session_id() else { return };
         let holder = Holder {
             pid: std::process::id(),
-            run_id: self.core.plan().run_id.clone(),
-            since_unix_ms: self.clock.unix_ms(),
+            run_id: self.run.core.plan().run_id.clone(),
+            since_unix_ms: self.run.clock.unix_ms(),
             tree: None,
         };
         match SessionLock::take(&self.state_dir, session_id, &holder) {
@@ -605,9 +365,9 @@ impl World {
 
     /// Now, which the printer is told with the time of day and what is waited for.
     fn moment(&mut self) -> Tick {
-        let now = self.clock.now();
-        self.printer.clock(now, self.clock.unix_ms());
-        let standing = self.core.awaited().map(|awaited| Standing {
+        let now = self.run.clock.now();
+        self.printer.clock(now, self.run.clock.unix_ms());
+        let standing = self.run.core.awaited().map(|awaited| Standing {
             since: awaited.since,
             until: Some(awaited.until),
             then: awaited.then,
@@ -618,12 +378,157 @@ impl World {
 
     fn put(&mut self, output: ScreenOutput) {
         // A dead stdout is told at the end; the run itself goes on.
-        let _ = if self.gathering { self.screen.gather(output) } else { self.screen.put(output) };
+        let _ = if self.run.gathering { self.screen.gather(output) } else { self.screen.put(output) };
+    }
+}
+
+impl engine::World for World {
+    type Machine = Core;
+    type Event = Event;
+
+    fn run(&self) -> &Steps<Core> {
+        &self.run
     }
 
-    fn tell_journal_news(&mut self, news: &JournalNews) {
-        let now = self.clock.now();
+    fn run_mut(&mut self) -> &mut Steps<Core> {
+        &mut self.run
+    }
+
+    /// The first time the run is ended in good order, the second time all is killed, the third time ccc leaves without looking
+    /// back.
+    fn control(&mut self, control: Control) -> Then {
+        let reason = match control {
+            Control::Interrupt => "Ctrl-C".to_owned(),
+            Control::End(reason) => reason,
+            Control::Suspend => {
+                // The shell's prompt is to stand on a line of its own.
+                self.put(ScreenOutput::talk(self.printer.erased()));
+                self.typing.restore();
+                return Then::StandStill;
+            }
+            Control::Continued => {
+                self.typing.quiet();
+                return Then::GoOn;
+            }
+            Control::Resized(columns) => {
+                columns.into_iter().for_each(|columns| self.printer.resize(columns));
+                return Then::GoOn;
+            }
+        };
+        self.interrupts += 1;
+        if self.interrupts >= 3 {
+            return Then::Leave;
+        }
+        feed(self, Input::Operator(OperatorInput::Interrupt { reason }));
+        Then::GoOn
+    }
+
+    fn perform(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
+        self.perform_action(now, action, at_once);
+    }
+
+    fn decided(&mut self, at_once: &mut VecDeque<Input>) {
+        while let Some((proc, bytes)) = self.run.core.poll_send() {
+            self.write(proc, bytes, at_once);
+        }
+    }
+
+    fn performed(&mut self, at_once: &mut VecDeque<Input>) {
+        self.hold_session_lock(at_once);
+    }
+
+    fn settled(&mut self) {
+        if !self.run.core.is_asking() && self.answers.take().is_some() {
+            self.typing.quiet();
+        }
+    }
+
+    fn gathered(&mut self) {
+        self.screen.wake();
+    }
+
+    fn tell(&mut self, news: &JournalNews) {
+        let now = self.run.clock.now();
         self.show(now, &Show::Notice { text: journal_news(news) });
+    }
+
+    fn summary(&self, base: RunSummary) -> RunSummary {
+        self.summarise(base)
+    }
+
+    fn redactor(&self) -> Arc<Redactor> {
+        self.redactor.now()
+    }
+
+    fn beat(&mut self) {
+        self.beat_now();
+    }
+
+    fn look(&mut self) {
+        observe_run(self.run.run_dir.id());
+    }
+
+    fn is_watched(&self) -> bool {
+        self.printer.is_live()
+    }
+
+    fn second(&mut self) {
+        let now = self.moment();
+        if let Some(output) = self.printer.status(now) {
+            self.put(output);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Line { proc, line, weight_bytes } => {
+                if self.inbox.took(proc, weight_bytes) {
+                    feed(self, Input::Line { proc, line });
+                }
+            }
+            Event::Noise { proc, lines, bytes, sample } => feed(self, Input::Noise { proc, lines, bytes, sample }),
+            Event::Progress { proc } => feed(self, Input::Progress { proc }),
+            Event::Saying { proc, text } => {
+                // Not journalled: it decides nothing, and the whole text follows.
+                if let Some(role) = self.run.core.role(proc) {
+                    let now = self.moment();
+                    let output = self.printer.partial(now, role, &text);
+                    self.put(output);
+                }
+            }
+            Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),
+            Event::Exited { proc, mut exit } => {
+                self.children.remove(&proc);
+                exit.turn_recorded = self.turn_recorded();
+                feed(self, Input::Exited { proc, exit });
+            }
+            Event::CheckFinished { check, result } => {
+                self.checks.remove(&check);
+                feed(self, Input::CheckFinished { check, result });
+            }
+            Event::TreeMeasured { measure, measured, fact: tree } => {
+                self.measuring = self.measuring.saturating_sub(1);
+                while self.snapshots.len() > 1 {
+                    self.snapshots.pop_first();
+                }
+                self.snapshots.extend(measured.map(|measured| (measure, measured)));
+                feed(self, Input::TreeMeasured { measure, tree });
+            }
+            Event::Answered { number, choice } => {
+                feed(self, Input::Operator(OperatorInput::Answer { number, choice }));
+            }
+            Event::Probed { token, reports } => {
+                let unix_ms = self.run.clock.unix_ms();
+                let tokens = self.credentials.report(&token, &reports, unix_ms);
+                feed(self, Input::Tokens { request: None, tokens, unix_ms: Some(unix_ms) });
+            }
+            Event::Fetched { token, value } => self.fetched(token, value),
+            Event::NotUnderstood { typed } => {
+                let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
+                let now = self.run.clock.now();
+                self.show(now, &Show::Notice { text });
+            }
+        }
     }
 }
 
@@ -642,12 +547,5 @@ pub fn journal_news(news: &JournalNews) -> String {
             format!("the journal is written again; {lost_entries} entries are lost")
         }
         JournalNews::NotSynced { error } => format!("the journal may not survive a power cut ({error})"),
-    }
-}
-
-pub(super) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

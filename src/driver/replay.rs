@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use super::machine::Machine;
 use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
-use crate::core::{Action, Core, Input, OperatorInput, Tick};
+use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{
     EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunKind, Tail,
     run_kind,
@@ -192,62 +193,6 @@ pub fn compare_from<R: BufRead>(
 ) -> Result<Comparison, ReplayError> {
     let core = Core::new(reader.plan()?);
     compare_machine(journal, reader, core, redactor)
-}
-
-/// A state machine whose inputs and actions a journal holds.
-pub(super) trait Machine {
-    type Input: JournalInput;
-    type Action: JournalAction;
-    fn handle(&mut self, now: Tick, input: Self::Input);
-    fn poll_action(&mut self) -> Option<Self::Action>;
-    fn is_finished(&self) -> bool;
-    /// Whether this is what another life of ccc begins with.
-    fn begins_a_life(input: &Self::Input) -> bool;
-}
-
-impl Machine for Core {
-    type Input = Input;
-    type Action = Action;
-    fn handle(&mut self, now: Tick, input: Input) {
-        Core::handle(self, now, input);
-    }
-    fn poll_action(&mut self) -> Option<Action> {
-        Core::poll_action(self)
-    }
-    fn is_finished(&self) -> bool {
-        Core::is_finished(self)
-    }
-    fn begins_a_life(input: &Input) -> bool {
-        matches!(
-            input,
-            Input::Began { resumed: true, .. }
-                | Input::Operator(
-                    OperatorInput::Turn { .. }
-                        | OperatorInput::Restate { .. }
-                        | OperatorInput::Moved { .. }
-                        | OperatorInput::Budgets(_)
-                        | OperatorInput::Plan(_)
-                )
-        )
-    }
-}
-
-impl Machine for CommandCore {
-    type Input = CommandInput;
-    type Action = CommandAction;
-    fn handle(&mut self, now: Tick, input: CommandInput) {
-        CommandCore::handle(self, now, input);
-    }
-    fn poll_action(&mut self) -> Option<CommandAction> {
-        CommandCore::poll_action(self)
-    }
-    fn is_finished(&self) -> bool {
-        CommandCore::is_finished(self)
-    }
-    /// The run of a command is not gone on with.
-    fn begins_a_life(_: &CommandInput) -> bool {
-        false
-    }
 }
 
 fn compare_machine<R: BufRead, M: Machine>(

@@ -5,18 +5,20 @@ use std::fs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
-pub(super) const SIGXFSZ: i32 = 25;
+const SIGXFSZ: i32 = 25;
 /// SIGTSTP and SIGCONT have other numbers on other systems than Linux.
-pub(super) const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
-pub(super) const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
+const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
+const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
 /// SIGHUP.
 const SIGHUP: u32 = 1;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// The user, or the system, wants the end; and in which words.
-    Stop(&'static str),
+    /// Ctrl-C.
+    Interrupt,
+    /// ccc is to end; and why.
+    End(&'static str),
     /// Some child has ended.
     ChildEnded,
     /// The terminal has another size.
@@ -27,7 +29,7 @@ pub(super) enum Heard {
     Continued,
 }
 
-/// The signals that ccc listens to while a run goes on.
+/// The signals that a host listens to while a run goes on.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -57,14 +59,14 @@ impl Signals {
         })
     }
 
-    /// The next signal. Stops come first.
+    /// The next signal. Ends come first.
     pub(super) async fn next(&mut self) -> Heard {
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => Heard::Stop("Ctrl-C"),
-            _ = self.terminate.recv() => Heard::Stop("ccc was asked to terminate (SIGTERM)"),
-            () = self.hangup.heard() => Heard::Stop("the terminal was closed (SIGHUP)"),
-            _ = self.quit.recv() => Heard::Stop("Ctrl-\\"),
+            _ = self.terminate.recv() => Heard::End("ccc was asked to terminate (SIGTERM)"),
+            () = self.hangup.heard() => Heard::End("the terminal was closed (SIGHUP)"),
+            _ = self.quit.recv() => Heard::End("Ctrl-\\"),
+            _ = self.interrupt.recv() => Heard::Interrupt,
             _ = self.continued.recv() => Heard::Continued,
             _ = self.suspend.recv() => Heard::Suspend,
             _ = self.child.recv() => Heard::ChildEnded,
@@ -75,14 +77,14 @@ impl Signals {
 
 /// The end of the terminal. Nothing to us when ccc was started under `nohup`.
 #[derive(Debug)]
-pub(super) struct Hangup(Option<Signal>);
+struct Hangup(Option<Signal>);
 
 impl Hangup {
-    pub(super) fn listen() -> std::io::Result<Hangup> {
+    fn listen() -> std::io::Result<Hangup> {
         Ok(Hangup(if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) }))
     }
 
-    pub(super) async fn heard(&mut self) {
+    async fn heard(&mut self) {
         match &mut self.0 {
             Some(hangup) => drop(hangup.recv().await),
             None => std::future::pending().await,

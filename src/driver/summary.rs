@@ -1,72 +1,56 @@
-//! `run.json` and `heartbeat.json`, kept up to date at each change of phase.
+//! What `run.json` and `heartbeat.json` say of an agent's run.
 
 use super::heartbeat::Awaits;
 use super::real::World;
 use crate::core::Tick;
-use crate::journal::{RunSummary, SUMMARY_VERSION};
+use crate::journal::RunSummary;
 use crate::ui::Ending;
 
 impl World {
     /// Tells what supervises ccc that it lives, and the phase.
-    pub(super) fn beat(&mut self) {
-        let unix_ms = self.clock.unix_ms();
-        let now = self.clock.now();
-        let awaited = self.core.awaited();
+    pub(super) fn beat_now(&mut self) {
+        let unix_ms = self.run.clock.unix_ms();
+        let now = self.run.clock.now();
+        let awaited = self.run.core.awaited();
         let awaits = awaited.as_ref().map(|awaited| Awaits {
             what: &awaited.what,
             since_unix_ts: unix_ts(unix_ms, now, awaited.since),
             until_unix_ts: unix_ts(unix_ms, now, awaited.until),
             alive: awaited.alive,
         });
-        self.heart.beat(&self.phase_written, awaits, unix_ms);
-        self.journal.sync_news_soon();
+        self.run.heart.beat(&self.run.phase_written, awaits, unix_ms);
+        self.run.journal.sync_news_soon();
     }
 
-    pub(super) fn write_summary(&mut self, phase: &str) {
-        self.phase_written = phase.to_owned();
-        let plan = self.core.plan();
-        let now = self.clock.unix_ms();
-        let finish = self.finish.as_ref();
+    pub(super) fn summarise(&self, base: RunSummary) -> RunSummary {
+        let plan = self.run.core.plan();
+        let finish = self.run.finish.as_ref();
+        let redactor = self.redactor.now();
         let resume = match finish {
             // The demonstration's session means nothing to anybody else's program.
             Some(_) if !plan.agent_first_args.is_empty() => None,
             Some(finish) => {
-                let (plan, left_out) = super::told(plan, &self.redactor.now());
+                let (plan, left_out) = super::told(plan, &redactor);
                 let agent = plan.agent.program();
                 let ending = Ending { finish, plan: &plan, left_out: &left_out, run_dir: "", agent, report: None };
-                ending.resume(self.clock.now())
+                ending.resume(self.run.clock.now())
             }
             None => Some(format!("ccc resume {}", plan.run_id)),
         };
-        let summary = RunSummary {
-            version: SUMMARY_VERSION,
-            id: plan.run_id.clone(),
-            task: RunSummary::task_of(&plan.task, &self.redactor.now()),
+        RunSummary {
+            task: RunSummary::task_of(&plan.task, &redactor),
             cwd: plan.cwd.clone(),
-            session_id: self.core.session_id().map(str::to_owned),
+            session_id: self.run.core.session_id().map(str::to_owned),
             agent_version: Some(plan.agent_version.clone()).filter(|version| !version.is_empty()),
-            pid: std::process::id(),
-            started_unix_ms: self.started_unix_ms,
-            updated_unix_ms: now,
-            ended_unix_ms: finish.map(|_| now),
-            phase: phase.to_owned(),
-            iteration: self.core.iteration(),
-            outcome: finish.map(|finish| finish.outcome),
-            reason: finish.map(|finish| finish.reason.clone()),
-            restarts: self.core.restarts(),
-            rotations: self.core.rotations(),
-            waited_ms: finish.map_or(0, |finish| finish.waited_ms),
-            cost_usd: self.core.cost_usd(),
+            iteration: self.run.core.iteration(),
+            restarts: self.run.core.restarts(),
+            rotations: self.run.core.rotations(),
+            cost_usd: self.run.core.cost_usd(),
             result: finish.map(|finish| finish.result.clone()),
             resume,
-            kind: None,
             demo: (!plan.agent_first_args.is_empty()).then_some(true),
-        };
-        let redactor = self.redactor.now();
-        if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &redactor) {
-            tracing::warn!(%error, "the run's summary could not be written");
+            ..base
         }
-        self.beat();
     }
 }
 

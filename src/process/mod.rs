@@ -88,7 +88,5 @@ pub use saved_modes::SavedModes;
 pub use signal::Signal;
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
-pub use sweep::{
-    SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run,
-};
+pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};

@@ -1,7 +1,6 @@
 //! The real world of a supervised command: its program, the user's terminal, the heartbeat file, the tokens.
 //!
-//! As for an agent's run: one thread takes facts, journals them, hands them to the core, journals its actions and performs
-//! them; what waits has a thread of its own. The program's own output never passes through that thread: between its
+//! The loop is that of an agent's run; what waits has a thread of its own. The program's own output never passes through the loop: between its
 //! terminal and the user's it goes by [`console`], which also gets what ccc itself has to say.
 //!
 //! Who sends what on Ctrl-C: while the program has a terminal of its own, the user's is raw and the key goes to the
@@ -11,7 +10,6 @@
 mod beat_file;
 mod console;
 mod perform;
-mod signals;
 mod world;
 
 pub use world::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};

@@ -10,18 +10,20 @@ use super::beat_file;
 use super::world::{Event, OutputReader, World};
 use crate::core::supervised::{BeatReading, CommandAction, CommandExit, CommandInput, CommandSignal};
 use crate::core::{SpawnFault, Tick, TokenId};
+use crate::driver::control::Request;
+
 use crate::driver::perform::fault_of;
 use crate::guard::SettingsOfAgent;
 use crate::process::{
     Cookie, InteractiveChild, InteractiveSpec, InteractiveTerminal, Signal, SystemPtys, UserTerminal, own_job_can_stop,
-    spawn_interactive, stop_own_job,
+    spawn_interactive,
 };
 
 /// Stack of the threads that ask for tokens: TLS is done on them.
 const STACK_BYTES: usize = 1024 * 1024;
 
 impl World {
-    pub(super) fn perform(&mut self, now: Tick, action: CommandAction, at_once: &mut VecDeque<CommandInput>) {
+    pub(super) fn perform_action(&mut self, now: Tick, action: CommandAction, at_once: &mut VecDeque<CommandInput>) {
         match action {
             CommandAction::Spawn { life, token } => self.spawn(life, token, at_once),
             CommandAction::Signal { life, signal } => {
@@ -69,18 +71,18 @@ impl World {
                 // typed meanwhile is the program's.
                 if own_job_can_stop() {
                     self.give_terminal();
-                    self.suspended = stop_own_job();
+                    self.suspended = self.host.ask(Request::StopJob);
                     if !self.suspended {
                         self.take_terminal();
                     }
                 }
                 if !self.suspended {
-                    at_once.push_back(CommandInput::Resumed { unix_ms: self.clock.unix_ms() });
+                    at_once.push_back(CommandInput::Resumed { unix_ms: self.run.clock.unix_ms() });
                 }
             }
             CommandAction::ReadBeat { life } => {
-                let reading = match &self.core.plan().heartbeat {
-                    Some(plan) => beat_file::read(Path::new(&plan.file), self.clock.unix_ms()),
+                let reading = match &self.run.core.plan().heartbeat {
+                    Some(plan) => beat_file::read(Path::new(&plan.file), self.run.clock.unix_ms()),
                     None => BeatReading::Missing,
                 };
                 at_once.push_back(CommandInput::Beat { life, reading });
@@ -92,7 +94,7 @@ impl World {
             }
             CommandAction::Decide(_) | CommandAction::Note(_) => {}
             CommandAction::Show(show) => self.show(now, &show),
-            CommandAction::Finish(finish) => self.finish = Some(finish),
+            CommandAction::Finish(finish) => self.run.finish = Some(finish),
         }
     }
 
@@ -155,8 +157,8 @@ impl World {
             program: self.program.clone(),
             args: self.args.clone(),
             env,
-            cwd: PathBuf::from(&self.core.plan().cwd),
-            cookie: Cookie { run_id: self.core.plan().run_id.clone(), attempt: life },
+            cwd: PathBuf::from(&self.run.core.plan().cwd),
+            cookie: Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: life },
         };
         let likeness = self.terminal.as_ref().and_then(UserTerminal::likeness);
         let reader = OutputReader {

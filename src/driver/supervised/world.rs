@@ -1,4 +1,4 @@
-//! The loop of a supervised command.
+//! The world of a supervised command.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -10,18 +10,17 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::console::Console;
-use super::signals::{Heard, JobSignals};
 use crate::core::supervised::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor};
 use crate::core::{Finish, LimitQuestion, Show, Tick, TokenFact, TokenId};
-use crate::driver::alarm::Alarm;
 use crate::driver::clock::Clock;
-use crate::driver::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL};
-use crate::driver::{journal_news, sleep_until};
+use crate::driver::control::{Control, Controls, HostLink};
+use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
+use crate::driver::host::in_foreground;
+use crate::driver::journal_news;
 use crate::guard::SettingsOfAgent;
-use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary, SUMMARY_VERSION};
+use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary};
 use crate::process::{
     CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, TerminalGuard, UserTerminal,
-    reap_orphans,
 };
 use crate::ui::{Printer, Screen, ScreenOutput};
 
@@ -135,29 +134,43 @@ pub(super) enum Event {
     },
 }
 
-/// Runs until the core has finished.
+/// Hosts the run of a command in the foreground until the core has finished.
 ///
 /// # Errors
 /// When the system gives no event loop, no signal handlers, or no threads.
 pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    runtime.block_on(async {
-        let signals = JobSignals::listen()?;
+    in_foreground(|controls| Ok(CommandRun::new(setup)?.drive(controls)))
+}
+
+/// The run of a command that waits for a host.
+#[derive(Debug)]
+struct CommandRun {
+    setup: CommandSetup,
+    inbox: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
+    terminal_guard: Option<TerminalGuard>,
+    console: Option<Console>,
+    keys: Option<Keys>,
+}
+
+impl CommandRun {
+    fn new(setup: CommandSetup) -> std::io::Result<Self> {
         let (inbox, events) = mpsc::unbounded_channel();
-        // Given back however this function ends.
+        // Given back however the run ends.
         let terminal_guard = setup.terminal.as_ref().map(UserTerminal::guard);
         let console = setup.terminal.clone().map(Console::on).transpose()?;
         let keys =
             setup.terminal.as_ref().map(|terminal| Keys::of(terminal, OutputReader::of(inbox.clone()))).transpose()?;
-        let world = World {
-            clock: Clock::starting_at(Tick::ZERO),
-            core: setup.core,
-            journal: setup.journal,
-            heart: Heart::new(setup.run_dir.id(), setup.run_dir.path()),
-            alarm: Alarm::new(),
-            run_dir: setup.run_dir,
-            redactor: setup.redactor,
-            started_unix_ms: setup.started_unix_ms,
+        Ok(Self { setup, inbox, events, terminal_guard, console, keys })
+    }
+
+    async fn drive(self, mut controls: Controls) -> CommandEnd {
+        let Self { setup, inbox, mut events, terminal_guard, console, keys } = self;
+        let clock = Clock::starting_at(Tick::ZERO, controls.wall_clock());
+        let mut world = World {
+            run: Steps::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
+            host: controls.host(),
+            redactor: Arc::new(setup.redactor),
             program: setup.program,
             args: setup.args,
             tokens: setup.tokens,
@@ -176,11 +189,14 @@ pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
             fetching: 0,
             question: None,
             suspended: false,
-            finish: None,
-            phase_written: String::new(),
+            ends: 0,
         };
-        Ok(world.run(events, signals).await)
-    })
+        world.take_terminal();
+        let (unix_ms, tokens) = (world.run.clock.unix_ms(), world.tokens.facts());
+        feed(&mut world, CommandInput::Began { unix_ms, tokens });
+        drive(&mut world, &mut events, &mut controls).await;
+        world.leave(events).await
+    }
 }
 
 /// What the program and the user let us hear.
@@ -251,15 +267,9 @@ enum KeysTo {
 
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) clock: Clock,
-    pub(super) core: CommandCore,
-    journal: JournalWriter,
-    run_dir: RunDir,
-    /// The heartbeat file, for a program that supervises ccc.
-    heart: Heart,
-    alarm: Alarm,
-    redactor: Redactor,
-    started_unix_ms: i64,
+    pub(super) run: Steps<CommandCore>,
+    pub(super) host: HostLink,
+    redactor: Arc<Redactor>,
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) tokens: Arc<dyn TokenSupply>,
@@ -282,69 +292,20 @@ pub(super) struct World {
     pub(super) question: Option<LimitQuestion>,
     /// The core has ordered a stop of ccc itself and has not heard of its end.
     pub(super) suspended: bool,
-    pub(super) finish: Option<Finish>,
-    phase_written: String,
+    /// How often the end was asked for.
+    ends: u32,
 }
 
 impl World {
-    async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut signals: JobSignals) -> CommandEnd {
-        self.take_terminal();
-        let unix_ms = self.clock.unix_ms();
-        let tokens = self.tokens.facts();
-        self.feed(CommandInput::Began { unix_ms, tokens });
-        let mut ends = 0u32;
-        let mut beat_due = self.clock.after(BEAT_INTERVAL);
-        while self.finish.is_none() {
-            self.alarm.set(self.core.poll_wall_timeout(), &self.clock);
-            let deadline = self.core.poll_timeout().map(|tick| self.clock.instant(tick));
-            tokio::select! {
-                biased;
-                heard = signals.next() => match heard {
-                    Heard::End(reason) => {
-                        ends += 1;
-                        if ends >= 3 {
-                            break;
-                        }
-                        self.operator(CommandOperator::End { reason: reason.to_owned() });
-                    }
-                    Heard::Interrupt => self.operator(CommandOperator::Interrupt),
-                    Heard::Suspend => self.operator(CommandOperator::Suspend),
-                    Heard::Continued => self.continued(),
-                    Heard::ChildEnded => {
-                        reap_orphans();
-                    }
-                    Heard::Resized => self.resize(),
-                },
-                () = sleep_until(deadline) => {
-                    let unix_ms = self.clock.unix_ms();
-                    self.feed(CommandInput::Elapsed { unix_ms });
-                }
-                () = self.alarm.rang() => {
-                    let unix_ms = self.clock.unix_ms();
-                    self.feed(CommandInput::Elapsed { unix_ms });
-                }
-                event = events.recv() => match event {
-                    Some(event) => self.event(event),
-                    None => break,
-                },
-                () = tokio::time::sleep_until(beat_due) => {
-                    beat_due = self.clock.after(BEAT_INTERVAL);
-                    self.heart.beat(self.core.phase(), None, self.clock.unix_ms());
-                }
-            }
-        }
-        self.leave(events).await
-    }
-
     /// Ends what still runs, gives the terminal back, and only then lets go.
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
-        self.write_summary("finished");
+        write_summary(&mut self, "finished");
         self.tokens.give_up();
         if let Some((_, child)) = &self.child {
             child.kill_tree();
         }
         if self.child.is_some() || self.fetching > 0 {
-            let deadline = self.clock.after(KILL_PATIENCE);
+            let deadline = self.run.clock.after(KILL_PATIENCE);
             while self.child.is_some() || self.fetching > 0 {
                 tokio::select! {
                     event = events.recv() => match event {
@@ -362,54 +323,13 @@ impl World {
         }
         drop(self.keys.take());
         drop(self.terminal_guard.take());
-        let journal_news = self.journal.close();
-        let (own_code, code_to_pass_on) = (self.core.own_code(), self.core.code_to_pass_on());
-        CommandEnd { finish: self.finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
+        let journal_news = self.run.journal.close();
+        let (own_code, code_to_pass_on) = (self.run.core.own_code(), self.run.core.code_to_pass_on());
+        CommandEnd { finish: self.run.finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
     }
 
     fn operator(&mut self, operator: CommandOperator) {
-        self.feed(CommandInput::Operator(operator));
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Stopped { life, signal } => self.feed(CommandInput::Stopped { life, signal }),
-            Event::Exited { life, exit } => {
-                self.child = None;
-                let exit = CommandExit {
-                    code: exit.code,
-                    signal: exit.signal,
-                    swept: exit.swept,
-                    leaked: exit.leaked,
-                    output_bytes: self.console.as_ref().map(Console::take_written_bytes),
-                };
-                self.feed(CommandInput::Exited { life, exit });
-            }
-            Event::CtrlC { as_signal } => self.feed(CommandInput::CtrlC { as_signal }),
-            Event::Typed(keys) => self.typed(&keys),
-            Event::TerminalIsOurs => {
-                if !self.suspended {
-                    self.take_terminal();
-                    self.route_keys();
-                }
-            }
-            Event::TokensKnown { request, looked: Looked { tokens, spent } } => {
-                let unix_ms = self.clock.unix_ms();
-                self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent });
-            }
-            Event::Environment { life, environment } => {
-                self.fetching = self.fetching.saturating_sub(1);
-                // Before the program can say what a command has given.
-                self.redactor = self.tokens.redactor();
-                *self.journal.redactor_mut() = self.redactor.clone();
-                // Given up meanwhile.
-                if self.to_start.take_if(|waiting| *waiting == life).is_none() {
-                    return;
-                }
-                let input = self.spawn_with(life, environment);
-                self.feed(input);
-            }
-        }
+        feed(self, CommandInput::Operator(operator));
     }
 
     /// Keys that are ccc's: the control keys, and the answer to a question.
@@ -440,8 +360,8 @@ impl World {
         self.take_terminal();
         self.resize();
         if std::mem::take(&mut self.suspended) {
-            let unix_ms = self.clock.unix_ms();
-            self.feed(CommandInput::Resumed { unix_ms });
+            let unix_ms = self.run.clock.unix_ms();
+            feed(self, CommandInput::Resumed { unix_ms });
         }
     }
 
@@ -483,7 +403,7 @@ impl World {
     /// Sees to it that keys go where the core has them.
     fn route_keys(&mut self) {
         let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) else { return };
-        let to = match (&self.child, self.core.keys()) {
+        let to = match (&self.child, self.run.core.keys()) {
             _ if !terminal.is_raw() || self.suspended => KeysTo::Nobody,
             (_, KeysFor::Nobody) => KeysTo::Nobody,
             (Some((life, _)), KeysFor::Program) => KeysTo::Program(*life),
@@ -500,42 +420,12 @@ impl World {
         }
     }
 
-    /// Hands the core a fact and performs what follows, and what follows from that.
-    fn feed(&mut self, input: CommandInput) {
-        let mut next = Some(input);
-        let mut at_once: VecDeque<CommandInput> = VecDeque::new();
-        while let Some(input) = next {
-            let now = self.clock.now();
-            self.journal.input(now, &input);
-            self.core.handle(now, input);
-            let mut actions: Vec<CommandAction> = Vec::new();
-            while let Some(action) = self.core.poll_action() {
-                self.journal.action(now, &action);
-                actions.push(action);
-            }
-            // Before anything is shown: who answers at once shall be heard.
-            self.route_keys();
-            if let Some(news) = self.journal.commit() {
-                self.show(now, &Show::Notice { text: journal_news(&news) });
-            }
-            for action in actions {
-                self.perform(now, action, &mut at_once);
-            }
-            next = at_once.pop_front();
-        }
-        self.route_keys();
-        let phase = self.core.phase();
-        if phase != self.phase_written {
-            self.write_summary(phase);
-        }
-    }
-
     pub(super) fn show(&mut self, now: Tick, show: &Show) {
         // How it ended is the last word of the command, and not in the program's way.
         if matches!(show, Show::Finished { .. }) {
             return;
         }
-        self.printer.clock(now, self.clock.unix_ms());
+        self.printer.clock(now, self.run.clock.unix_ms());
         let output = self.printer.render(now, show);
         if output.is_empty() {
             return;
@@ -546,39 +436,115 @@ impl World {
             Some(_) | None => drop(self.screen.put(output)),
         }
     }
+}
 
-    fn write_summary(&mut self, phase: &str) {
-        self.phase_written = phase.to_owned();
-        let plan = self.core.plan();
-        let now = self.clock.unix_ms();
-        self.heart.beat(phase, None, now);
-        let finish = self.finish.as_ref();
-        let summary = RunSummary {
-            version: SUMMARY_VERSION,
-            id: plan.run_id.clone(),
+impl engine::World for World {
+    type Machine = CommandCore;
+    type Event = Event;
+
+    fn run(&self) -> &Steps<CommandCore> {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Steps<CommandCore> {
+        &mut self.run
+    }
+
+    fn control(&mut self, control: Control) -> Then {
+        match control {
+            Control::End(reason) => {
+                self.ends += 1;
+                if self.ends >= 3 {
+                    return Then::Leave;
+                }
+                self.operator(CommandOperator::End { reason });
+            }
+            Control::Interrupt => self.operator(CommandOperator::Interrupt),
+            Control::Suspend => self.operator(CommandOperator::Suspend),
+            Control::Continued => self.continued(),
+            Control::Resized(_) => self.resize(),
+        }
+        Then::GoOn
+    }
+
+    fn decided(&mut self, _: &mut VecDeque<CommandInput>) {
+        // Before anything is shown: who answers at once shall be heard.
+        self.route_keys();
+    }
+
+    fn perform(&mut self, now: Tick, action: CommandAction, at_once: &mut VecDeque<CommandInput>) {
+        self.perform_action(now, action, at_once);
+    }
+
+    fn settled(&mut self) {
+        self.route_keys();
+    }
+
+    fn tell(&mut self, news: &JournalNews) {
+        let now = self.run.clock.now();
+        self.show(now, &Show::Notice { text: journal_news(news) });
+    }
+
+    fn summary(&self, base: RunSummary) -> RunSummary {
+        let plan = self.run.core.plan();
+        RunSummary {
             task: RunSummary::task_of(&plan.command.join(" "), &self.redactor),
             cwd: plan.cwd.clone(),
-            session_id: None,
-            agent_version: None,
-            pid: std::process::id(),
-            started_unix_ms: self.started_unix_ms,
-            updated_unix_ms: now,
-            ended_unix_ms: finish.map(|_| now),
-            phase: phase.to_owned(),
-            iteration: 0,
-            outcome: finish.map(|finish| finish.outcome),
-            reason: finish.map(|finish| finish.reason.clone()),
-            restarts: self.core.restarts(),
-            rotations: self.core.rotations(),
-            waited_ms: finish.map_or(0, |finish| finish.waited_ms),
-            cost_usd: None,
-            result: None,
-            resume: None,
+            restarts: self.run.core.restarts(),
+            rotations: self.run.core.rotations(),
             kind: Some(RunKind::Command),
-            demo: None,
-        };
-        if let Err(error) = summary.write_with(&mut self.journal, &self.run_dir.summary(), &self.redactor) {
-            tracing::warn!(%error, "the run's summary could not be written");
+            ..base
+        }
+    }
+
+    fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.redactor)
+    }
+
+    fn beat(&mut self) {
+        let unix_ms = self.run.clock.unix_ms();
+        self.run.heart.beat(&self.run.phase_written, None, unix_ms);
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Stopped { life, signal } => feed(self, CommandInput::Stopped { life, signal }),
+            Event::Exited { life, exit } => {
+                self.child = None;
+                let exit = CommandExit {
+                    code: exit.code,
+                    signal: exit.signal,
+                    swept: exit.swept,
+                    leaked: exit.leaked,
+                    output_bytes: self.console.as_ref().map(Console::take_written_bytes),
+                };
+                feed(self, CommandInput::Exited { life, exit });
+            }
+            Event::CtrlC { as_signal } => feed(self, CommandInput::CtrlC { as_signal }),
+            Event::Typed(keys) => self.typed(&keys),
+            Event::TerminalIsOurs => {
+                if !self.suspended {
+                    self.take_terminal();
+                    self.route_keys();
+                }
+            }
+            Event::TokensKnown { request, looked: Looked { tokens, spent } } => {
+                let unix_ms = self.run.clock.unix_ms();
+                feed(self, CommandInput::Tokens { request, tokens, unix_ms, spent });
+            }
+            Event::Environment { life, environment } => {
+                self.fetching = self.fetching.saturating_sub(1);
+                // Before the program can say what a command has given.
+                let redactor = self.tokens.redactor();
+                *self.run.journal.redactor_mut() = redactor.clone();
+                self.redactor = Arc::new(redactor);
+                // Given up meanwhile.
+                if self.to_start.take_if(|waiting| *waiting == life).is_none() {
+                    return;
+                }
+                let input = self.spawn_with(life, environment);
+                feed(self, input);
+            }
         }
     }
 }

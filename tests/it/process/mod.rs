@@ -6,7 +6,7 @@ mod command;
 mod death;
 mod ending;
 mod input;
-mod observer;
+pub(crate) mod observer;
 mod orphans;
 mod start;
 mod streams;

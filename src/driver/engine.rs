@@ -1,0 +1,349 @@
+//! The one loop of a run, whatever it supervises.
+//!
+//! For each fact the order is: journal it, let the machine handle it, journal the actions, hand both to the system in one
+//! write, then let the world perform the actions. So what was done is always written down before (write-ahead), and a run whose
+//! ccc dies between two of these steps can be resumed. Facts that performing brings at once follow in turn.
+//!
+//! Journal, summary, heartbeat, timers, and the time in which ccc itself stood still are the same for an agent's run and
+//! for a command's. A [`World`] only performs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::clock::Clock;
+use super::control::{Control, Controls};
+use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
+use super::machine::Machine;
+use crate::core::{Finish, Tick};
+use crate::journal::{
+    JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION,
+};
+
+/// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
+/// machine without memory). That time does not count; the regular beat is what shows how long it was.
+const LATE: Duration = Duration::from_millis(250);
+/// How often the world's clock is looked at where somebody may watch it.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long, after that, timeouts wait for the facts that have piled up.
+const CATCH_UP: Duration = Duration::from_millis(500);
+/// How many waiting events are taken before controls and deadlines are looked at again.
+const AT_ONCE: usize = 64;
+
+/// What performs the actions of a machine, and turns what happens into facts.
+pub(super) trait World {
+    /// Whose actions it performs.
+    type Machine: Machine;
+    /// What happens in it.
+    type Event;
+
+    /// The run that it belongs to.
+    fn run(&self) -> &Steps<Self::Machine>;
+    /// See [`World::run`].
+    fn run_mut(&mut self) -> &mut Steps<Self::Machine>;
+    /// Something happened.
+    fn event(&mut self, event: Self::Event);
+    /// The host tells something. The size of the terminal and the end of a stop are told here, too.
+    fn control(&mut self, control: Control) -> Then;
+    /// The machine has decided, and nothing of it is performed yet.
+    fn decided(&mut self, at_once: &mut VecDeque<InputOf<Self>>);
+    /// Performs an action. What comes of it at once is put into `at_once`.
+    fn perform(&mut self, now: Tick, action: ActionOf<Self>, at_once: &mut VecDeque<InputOf<Self>>);
+    /// All actions of one fact are performed.
+    fn performed(&mut self, at_once: &mut VecDeque<InputOf<Self>>) {
+        let _ = at_once;
+    }
+    /// A fact and all that followed from it at once are done.
+    fn settled(&mut self) {}
+    /// What waited together is recorded.
+    fn gathered(&mut self) {}
+    /// Tells the user about the journal.
+    fn tell(&mut self, news: &JournalNews);
+    /// What the summary says beyond what is the same for all runs.
+    fn summary(&self, base: RunSummary) -> RunSummary;
+    /// Hides what the summary must not say.
+    fn redactor(&self) -> Arc<Redactor>;
+    /// Tells what supervises ccc that it lives.
+    fn beat(&mut self);
+    /// Looks at what nobody tells of. Called with each regular beat.
+    fn look(&mut self) {}
+    /// Whether somebody watches the seconds go by.
+    fn is_watched(&self) -> bool {
+        false
+    }
+    /// A second has passed that somebody watches, or a beat is due.
+    fn second(&mut self) {}
+}
+
+pub(super) type InputOf<W> = <<W as World>::Machine as Machine>::Input;
+pub(super) type ActionOf<W> = <<W as World>::Machine as Machine>::Action;
+
+/// What follows from something that the host has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing else.
+    GoOn,
+    /// The world is ready for a stop of the process.
+    StandStill,
+    /// The user leaves without waiting for an outcome.
+    Leave,
+}
+
+/// Where events come from.
+pub(super) trait Source {
+    type Event;
+    /// The next one; `None` when nobody can post any more. Nothing is lost when it is given up.
+    async fn recv(&mut self) -> Option<Self::Event>;
+    /// The next one, if one waits already.
+    fn try_recv(&mut self) -> Option<Self::Event>;
+    fn is_empty(&self) -> bool;
+}
+
+impl<T> Source for UnboundedReceiver<T> {
+    type Event = T;
+    async fn recv(&mut self) -> Option<T> {
+        UnboundedReceiver::recv(self).await
+    }
+    fn try_recv(&mut self) -> Option<T> {
+        UnboundedReceiver::try_recv(self).ok()
+    }
+    fn is_empty(&self) -> bool {
+        UnboundedReceiver::is_empty(self)
+    }
+}
+
+/// A machine with its clock, its journal, its summary and its heartbeat.
+#[derive(Debug)]
+pub(super) struct Steps<M> {
+    pub(super) clock: Clock,
+    pub(super) core: M,
+    pub(super) journal: JournalWriter,
+    pub(super) run_dir: RunDir,
+    pub(super) heart: Heart,
+    pub(super) started_unix_ms: i64,
+    /// The outcome, once the machine has finished.
+    pub(super) finish: Option<Finish>,
+    pub(super) phase_written: String,
+    /// More events wait: what is recorded and shown is written with theirs.
+    pub(super) gathering: bool,
+}
+
+impl<M: Machine> Steps<M> {
+    pub(super) fn new(core: M, clock: Clock, journal: JournalWriter, run_dir: RunDir, started_unix_ms: i64) -> Self {
+        Steps {
+            clock,
+            core,
+            journal,
+            heart: Heart::new(run_dir.id(), run_dir.path()),
+            run_dir,
+            started_unix_ms,
+            finish: None,
+            phase_written: String::new(),
+            gathering: false,
+        }
+    }
+}
+
+/// What the loop woke for.
+enum Woken<E> {
+    Control(Control),
+    /// A deadline of the machine, or the alarm.
+    Due {
+        by_tick: bool,
+    },
+    Beat,
+    /// `None` when nobody can post any more.
+    Event(Option<E>),
+}
+
+/// Runs until the machine has finished, or the user has left.
+pub(super) async fn drive<W: World>(
+    world: &mut W,
+    events: &mut impl Source<Event = W::Event>,
+    controls: &mut Controls,
+) {
+    let mut alarm = Alarm::new();
+    // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
+    // wake-up a second.
+    let mut pulse = Pulse::new(&world.run().clock);
+    let interval = if world.is_watched() { SECOND } else { BEAT_INTERVAL };
+    let mut beaten = world.run().clock.instant_now();
+    let mut not_before: Option<Instant> = None;
+    while world.run().finish.is_none() {
+        let run = world.run();
+        let deadline = run.core.poll_timeout().map(|tick| run.clock.instant(tick));
+        let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
+        alarm.set(run.core.poll_wall_timeout(), &run.clock);
+        let slept = run.clock.instant_now();
+        let woken = tokio::select! {
+            biased;
+            control = controls.next() => Woken::Control(control),
+            () = sleep_until(deadline) => Woken::Due { by_tick: true },
+            () = alarm.rang() => Woken::Due { by_tick: false },
+            () = pulse.beat() => Woken::Beat,
+            event = events.recv() => Woken::Event(event),
+        };
+        let clock = &mut world.run_mut().clock;
+        let paused = pulse.late(clock).min(clock.late(slept));
+        if paused > LATE {
+            tracing::debug!(ms = paused.as_millis(), "ccc stood still");
+            clock.paused(paused);
+            pulse.next_in(Duration::ZERO, clock);
+            not_before = Some(clock.after(CATCH_UP));
+        }
+        match woken {
+            Woken::Control(control) => match world.control(control) {
+                Then::GoOn => {}
+                Then::Leave => return,
+                Then::StandStill => {
+                    let since = world.run().clock.instant_now();
+                    controls.stand_still().await;
+                    let clock = &mut world.run_mut().clock;
+                    let paused = clock.late(since);
+                    clock.paused(paused);
+                    beaten += paused;
+                    pulse.next_in(Duration::ZERO, clock);
+                    not_before = Some(clock.after(CATCH_UP));
+                    world.control(Control::Continued);
+                }
+            },
+            Woken::Due { by_tick: true } if paused > LATE => {}
+            Woken::Due { by_tick } => {
+                let clock = &world.run().clock;
+                let late = by_tick && deadline.is_some_and(|deadline| clock.late(deadline) > LATE);
+                // Once only: a loop that is always late has timeouts all the same.
+                if late && not_before.is_none() {
+                    not_before = Some(clock.after(CATCH_UP));
+                    continue;
+                }
+                not_before = None;
+                let elapsed = W::Machine::elapsed(clock.unix_ms());
+                feed(world, elapsed);
+            }
+            Woken::Beat => {
+                let clock = &world.run().clock;
+                not_before = not_before.filter(|instant| clock.late(*instant).is_zero());
+                pulse.next_in(interval, clock);
+                if clock.late(beaten) + LATE >= BEAT_INTERVAL {
+                    beaten = clock.instant_now();
+                    world.look();
+                    world.beat();
+                }
+                world.second();
+            }
+            Woken::Event(Some(event)) => take_events(world, event, events),
+            Woken::Event(None) => return,
+        }
+    }
+}
+
+/// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and
+/// their lines to the screen, in one write each: two system calls for each line would be most of what a line costs.
+fn take_events<W: World>(world: &mut W, first: W::Event, events: &mut impl Source<Event = W::Event>) {
+    let mut next = Some(first);
+    let mut taken = 0;
+    while let Some(event) = next {
+        taken += 1;
+        world.run_mut().gathering = taken < AT_ONCE && !events.is_empty();
+        world.event(event);
+        let more = world.run().gathering && world.run().finish.is_none();
+        next = if more { events.try_recv() } else { None };
+    }
+    world.run_mut().gathering = false;
+    record(world);
+    world.gathered();
+}
+
+/// One step, and those that follow from it at once.
+pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
+    let mut next = Some(input);
+    let mut at_once = VecDeque::new();
+    while let Some(input) = next {
+        let run = world.run_mut();
+        let now = run.clock.now();
+        let n = run.journal.input(now, &input);
+        tracing::debug!(n, t_us = now.0, input = input.kind());
+        run.core.handle(now, input);
+        let mut actions = Vec::new();
+        while let Some(action) = run.core.poll_action() {
+            run.journal.action(now, &action);
+            actions.push(action);
+        }
+        // What is only shown may be recorded a moment later; an act may not.
+        let acts = !run.gathering || actions.iter().any(JournalAction::is_recorded);
+        if acts {
+            record(world);
+        }
+        world.decided(&mut at_once);
+        for action in actions {
+            tracing::debug!(action = action.kind());
+            world.perform(now, action, &mut at_once);
+        }
+        world.performed(&mut at_once);
+        next = at_once.pop_front();
+    }
+    world.settled();
+    let phase = world.run().core.phase();
+    if phase != world.run().phase_written {
+        // The summary speaks of what is recorded.
+        record(world);
+        write_summary(world, phase);
+    }
+}
+
+/// Hands the journal's entries to the system.
+fn record<W: World>(world: &mut W) {
+    if let Some(news) = world.run_mut().journal.commit() {
+        world.tell(&news);
+    }
+}
+
+/// Brings `run.json` up to date, and the heartbeat with it.
+pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
+    phase.clone_into(&mut world.run_mut().phase_written);
+    let run = world.run();
+    let now = run.clock.unix_ms();
+    let finish = run.finish.as_ref();
+    let base = RunSummary {
+        version: SUMMARY_VERSION,
+        id: run.run_dir.id().to_owned(),
+        task: String::new(),
+        cwd: String::new(),
+        session_id: None,
+        agent_version: None,
+        pid: std::process::id(),
+        started_unix_ms: run.started_unix_ms,
+        updated_unix_ms: now,
+        ended_unix_ms: finish.map(|_| now),
+        phase: phase.to_owned(),
+        iteration: 0,
+        outcome: finish.map(|finish| finish.outcome),
+        reason: finish.map(|finish| finish.reason.clone()),
+        restarts: 0,
+        rotations: 0,
+        waited_ms: finish.map_or(0, |finish| finish.waited_ms),
+        cost_usd: None,
+        result: None,
+        resume: None,
+        kind: None,
+        demo: None,
+    };
+    let (summary, redactor) = (world.summary(base), world.redactor());
+    let run = world.run_mut();
+    let path = run.run_dir.summary();
+    if let Err(error) = summary.write_with(&mut run.journal, &path, &redactor) {
+        tracing::warn!(%error, "the run's summary could not be written");
+    }
+    world.beat();
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

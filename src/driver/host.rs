@@ -1,0 +1,84 @@
+//! The foreground command as the host of one run: signals, reaping, the stops of the process.
+
+use std::io;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::clock::unix_ms;
+use super::control::{Control, Controller, Controls, Request, controls};
+use super::signals::{Heard, Signals};
+use crate::process::{Stopped, reap_orphans, stop_children, stop_own_job};
+
+/// Hosts one run until it is over, on this thread. What `run` gives is the run, driven by these controls.
+pub(super) fn in_foreground<F: Future>(run: impl FnOnce(Controls) -> io::Result<F>) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let (run_control, run_controls, requests) = controls(unix_ms);
+        let run = run(run_controls)?;
+        // A task of its own: what wakes the run does not look at the signals, and the other way round.
+        tokio::spawn(Host { signals, run: run_control, requests }.serve());
+        Ok(run.await)
+    })
+}
+
+struct Host {
+    signals: Signals,
+    run: Controller,
+    requests: UnboundedReceiver<Request>,
+}
+
+impl Host {
+    async fn serve(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                heard = self.signals.next() => self.heard(heard),
+                request = self.requests.recv() => match request {
+                    Some(Request::StandStill) => self.stand_still(true).await,
+                    Some(Request::StopJob) => self.stand_still(false).await,
+                    // The run is over.
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn heard(&self, heard: Heard) {
+        self.run.tell(match heard {
+            Heard::Interrupt => Control::Interrupt,
+            Heard::End(reason) => Control::End(reason.to_owned()),
+            Heard::Suspend => Control::Suspend,
+            Heard::Continued => Control::Continued,
+            Heard::Resized => Control::Resized(super::terminal_columns()),
+            Heard::ChildEnded => {
+                reap_orphans();
+                return;
+            }
+        });
+    }
+
+    /// Stops the process, and its children before it where they are not stopped yet, until the shell lets them go on.
+    async fn stand_still(&mut self, with_children: bool) {
+        let mut stopped = if with_children { stop_children() } else { Stopped::default() };
+        let mut ending = None;
+        if stop_own_job() {
+            // The stop may come a moment after it was asked for; what lets ccc go on is a signal in any case.
+            loop {
+                match self.signals.next().await {
+                    Heard::Continued => break,
+                    heard @ (Heard::Interrupt | Heard::End(_)) => {
+                        ending = Some(heard);
+                        break;
+                    }
+                    Heard::Suspend | Heard::ChildEnded | Heard::Resized => {}
+                }
+            }
+        }
+        stopped.let_go();
+        self.run.tell(Control::Continued);
+        if let Some(heard) = ending {
+            self.heard(heard);
+        }
+    }
+}

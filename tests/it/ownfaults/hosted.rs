@@ -1,0 +1,141 @@
+//! Runs that a test hosts in its own process: what one does concerns no other.
+
+use std::fs;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use ccc::config::{Dirs, Env, Project};
+use ccc::core::{Core, Outcome, Plan, SessionStart, Tick};
+use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup};
+use ccc::guard::SettingsOfAgent;
+use ccc::journal::{FileSink, Header, JournalWriter, Redactor, RunDir};
+use ccc::process::{Transport, TypedEcho};
+use ccc::tokens::{Credential, CredentialKind, Pool, Provider, SharedTokens};
+use ccc::ui::{Form, Limits, Printer, Screen, Style};
+use serde_json::{Value, json};
+
+use super::world::{FEEDBACK, TASK, World, forever, is_line_with, two_turns};
+use crate::journal::samples;
+use crate::process::observer::alone;
+use crate::whole_runs::harness::look_until;
+
+/// A run in a thread of this process.
+struct Hosted {
+    host: Controller,
+    run: JoinHandle<End>,
+}
+
+impl Hosted {
+    /// Starts a run in this world, with a journal on this disk.
+    fn start(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink) -> Hosted {
+        let setup = setup(world, number, open);
+        let (host, controls, _) = driver::controls(driver::unix_ms);
+        let run = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(Run::new(setup).expect("descriptors").drive(controls))
+        });
+        Hosted { host, run }
+    }
+
+    fn end(self) -> Outcome {
+        let end = self.run.join().expect("the run does not panic");
+        end.finish.expect("it has an outcome").outcome
+    }
+}
+
+fn setup(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink) -> Setup {
+    let (ground, env) = (&world.ground, Env::default());
+    let state = ground.state();
+    let sample = samples::plan();
+    let plan = Plan {
+        run_id: format!("20261120-191822-000{number}"),
+        task: TASK.to_owned(),
+        cwd: ground.project().display().to_string(),
+        agent_program: world.agent.display().to_string(),
+        agent_args: Vec::new(),
+        session: SessionStart::New(format!("3f2b8c1e-0000-4000-8000-00000000000{number}")),
+        checks: Vec::new(),
+        critic: ccc::core::CriticPlan { settings_file: None, ..sample.critic.clone() },
+        budgets: ccc::core::Budgets { until_unix_ms: None, max_wait_ms: None, ..sample.budgets.clone() },
+        timeouts: ccc::core::Timeouts { grace_ms: 500, ..sample.timeouts },
+        ..sample
+    };
+    let run_dir = RunDir::create(&state, &plan.run_id).expect("a run directory");
+    let sink = open(&run_dir.journal(), &run_dir.blobs());
+    let header = Header::new(&plan, "0.1.0").expect("a header");
+    let journal = JournalWriter::with_sink(sink, &header, Redactor::new()).expect("a journal");
+    let variables = ground.command("http://127.0.0.1:9", [""; 0]);
+    let variables: Vec<_> =
+        variables.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    let key =
+        Credential::held("a key", CredentialKind::ApiKey, Provider::Anthropic, "sk-ant-made-up".to_owned().into());
+    let pool = Pool::of(vec![key], &env, Provider::Anthropic);
+    let dirs = Dirs::new(&ground.home(), &ground.home().join("ccc-config"), &state, &env);
+    let null = || fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
+    Setup {
+        from: Tick::ZERO,
+        resumed: false,
+        first_inputs: Vec::new(),
+        state_dir: state.clone(),
+        claude_dir: dirs.claude.clone(),
+        journal,
+        redactor: Redactor::new(),
+        started_unix_ms: driver::unix_ms(),
+        program: Program { path: world.agent.clone(), first_args: Vec::new() },
+        env: ChildEnv(variables.clone()),
+        bare_env: ChildEnv(variables),
+        credentials: Credentials::new(pool, SharedTokens::new(&state), None),
+        settings: SettingsOfAgent::new(&Project::find(&ground.project()), &dirs, &env, None, None),
+        transport: Transport::Pipe,
+        session_lock: None,
+        printer: Printer::new(Form::Text, Style::PIPED),
+        screen: Screen::new(null(), null(), Limits::default()).expect("a screen"),
+        typing: TypedEcho::none(),
+        keyboard: None,
+        core: Core::new(plan),
+        run_dir,
+    }
+}
+
+fn on_the_disk(journal: &Path, blobs: &Path) -> FileSink {
+    FileSink::open(journal, blobs).expect("a journal")
+}
+
+/// Waits for `go` in a tool, and says so in `begun`.
+fn waits_for_go(world: &World) -> Value {
+    let home = world.ground.home().display().to_string();
+    let command = format!("echo begun > {home}/begun; while [ ! -e {home}/go ]; do sleep 0.02; done");
+    json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}})
+}
+
+#[test]
+fn two_runs_in_one_process_do_not_disturb_each_other() {
+    let _turn = alone();
+    let cancelled = World::new(&json!({"agent": [[{"say": "I begin."}, forever()]], "critic": []}));
+    let completed = World::new(&two_turns());
+    let mut script = two_turns();
+    script["agent"][0] = json!([{"say": "I begin."}, waits_for_go(&completed), {"say": "First half done."}]);
+    completed.play(&script);
+
+    let first = Hosted::start(&cancelled, 1, on_the_disk);
+    let second = Hosted::start(&completed, 2, on_the_disk);
+    cancelled.until_entry("the first agent's words", |entry| is_line_with(entry, "I begin."));
+    completed.until_file("begun");
+    first.host.tell(Control::Interrupt);
+    assert_eq!(first.end(), Outcome::Interrupted);
+    look_until("the end of the first agent", || cancelled.ground.alive(0).is_empty().then_some(()));
+    assert!(!completed.ground.alive(0).is_empty(), "the second run's agent was ended with the first run");
+
+    // Nobody waits for an outcome of this one: that is the hardest end.
+    let third = Hosted::start(&cancelled, 3, on_the_disk);
+    cancelled.until_entry("the third agent's words", |entry| is_line_with(entry, "I begin."));
+    (0..3).for_each(|_| third.host.tell(Control::End("a test".to_owned())));
+    assert!(third.run.join().expect("no panic").finish.is_none());
+
+    fs::write(completed.ground.home().join("go"), "").expect("write");
+    assert_eq!(second.end(), Outcome::Completed);
+    completed.assert_said_once(&[TASK, FEEDBACK]);
+    for world in [cancelled, completed] {
+        world.ground.assert_sound();
+    }
+}
