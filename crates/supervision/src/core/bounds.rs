@@ -39,9 +39,11 @@ impl Core {
     /// a turn that goes on ([`super::spending`]), are looked at besides.
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
-        Some(match budgets.spent(self.iteration, self.now.as_ms(), cost_usd) {
+        Some(match budgets.spent(self.iteration(), self.now.as_ms(), cost_usd) {
             Some(Bound::Iterations) if budgets.max_iterations == 1 => "the only iteration is spent".to_owned(),
-            Some(Bound::Iterations) => format!("{} of {} iterations are spent", self.iteration, budgets.max_iterations),
+            Some(Bound::Iterations) => {
+                format!("{} of {} iterations are spent", self.iteration(), budgets.max_iterations)
+            }
             Some(Bound::Duration) => self.time_spent(),
             Some(Bound::Cost) => {
                 let (spent, bound) = (cost_usd.unwrap_or_default(), budgets.max_cost_usd.unwrap_or_default());

@@ -95,7 +95,7 @@ pub(super) struct Conversation {
     postponed: Option<Turn>,
     said: Vec<(TurnKind, String)>,
     /// What the run had cost when the present turn was first said, and which that is.
-    from_usd: f64,
+    cost_before: f64,
     costed: Option<TurnId>,
 }
 
@@ -108,7 +108,7 @@ impl Conversation {
             queue: VecDeque::new(),
             postponed: None,
             said: Vec::new(),
-            from_usd: 0.0,
+            cost_before: 0.0,
             costed: None,
         }
     }
@@ -173,14 +173,14 @@ impl Conversation {
         let Some(turn) = &mut self.current else { return };
         turn.delivery = Delivery::Sent(proc);
         if !turn.goes_on() && self.costed.as_ref() != Some(&turn.id) {
-            self.from_usd = spent_usd;
+            self.cost_before = spent_usd;
             self.costed = Some(turn.id.clone());
         }
     }
 
     /// What the run had cost when the present turn, or the one that it goes on with, was first said.
-    pub(super) fn from_usd(&self) -> f64 {
-        self.from_usd
+    pub(super) fn cost_before(&self) -> f64 {
+        self.cost_before
     }
 
     /// The present turn was acknowledged; false when it is not the present one.

@@ -1,12 +1,11 @@
 //! The core itself: what it holds, how a fact enters, how the run begins, waits and ends.
 //! The agent's side of the work is in `work`, the judging of a stop in `review`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::arguments::Tried;
-use super::convergence::Convergence;
+use super::checks::{Checking, Checks};
 use super::conversation::Conversation;
-use super::doubt::Altered;
 use super::failures::Failures;
 use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
@@ -16,14 +15,15 @@ use super::process::{Life, Process};
 use super::remedy::Remedies;
 use super::restart::Intensity;
 use super::retry::Retries;
-use super::review::{Checking, Reviewing};
+use super::reviewing::Reviewing;
 use super::rotation::Tokens;
 use super::sent_back::SentBack;
 use super::session::Session;
-use super::writes::Writes;
+use super::stops::Stops;
+use super::tree::Tree;
 use super::{
-    Action, Awaited, Decision, Finish, Input, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
-    Show, Then, Tick, TurnId,
+    Action, Awaited, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show, Then,
+    Tick, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
 
@@ -54,10 +54,6 @@ pub struct Core {
     wall_zero_ms: i64,
     out: VecDeque<Action>,
     pub(super) next_proc: u32,
-    pub(super) next_check: u32,
-    pub(super) next_measure: u32,
-    /// The measurement that was asked for last, until it is told or overdue.
-    pub(super) measure_due: Option<(MeasureId, Tick)>,
     pub(super) session: Session,
     pub(super) turns: Conversation,
     pub(super) agent: Option<Process>,
@@ -68,28 +64,15 @@ pub struct Core {
     /// The critic, and critics that are still ending.
     pub(super) critics: Vec<Process>,
     pub(super) stage: Stage,
-    pub(super) iteration: u32,
+    pub(super) stops: Stops,
+    pub(super) checks: Checks,
+    pub(super) tree: Tree,
     /// Ends of the agent in a row without a finished turn.
     pub(super) agent_ends: Intensity,
     /// Some process of the run has said a line of the agent's protocol: the program is an agent.
     pub(super) is_agent: bool,
     /// What failed since the model last answered, and may pass by itself.
     pub(super) failures: Failures,
-    pub(super) convergence: Convergence,
-    pub(super) last_answer: String,
-    pub(super) last_feedback: Option<String>,
-    /// Background tasks left running by the turn that ended last.
-    pub(super) left_open: usize,
-    /// The user knows that the tree cannot be measured.
-    pub(super) tree_trouble_told: bool,
-    /// Another critic was asked because the tree could not be measured around the first that approved.
-    pub(super) unmeasured_asked_again: bool,
-    /// Files that changed while no critic could have changed them.
-    pub(super) moving: BTreeSet<String>,
-    /// What critics may have changed.
-    pub(super) altered: Altered,
-    /// What the agent's own tools have written.
-    pub(super) writes: Writes,
     pub(super) tally: Tally,
     pub(super) sent_back: SentBack,
     /// What the agent begins by itself.
@@ -100,8 +83,6 @@ pub struct Core {
     pub(super) remedies: Remedies,
     /// What became of the user's arguments for the agent.
     pub(super) tried: Tried,
-    /// Checks whose programs were there once.
-    pub(super) runnable_checks: BTreeSet<String>,
     /// What the run needs to go on, now that it ends.
     pub(super) needs: Option<Needs>,
 }
@@ -124,6 +105,22 @@ pub(super) enum Stage {
         reason: String,
     },
     Finished,
+}
+
+impl Stage {
+    /// The review under way.
+    pub(super) fn review(&self) -> Option<&Reviewing> {
+        if let Stage::Reviewing(review) = self { Some(review) } else { None }
+    }
+
+    pub(super) fn review_mut(&mut self) -> Option<&mut Reviewing> {
+        if let Stage::Reviewing(review) = self { Some(review) } else { None }
+    }
+
+    /// The wait under way: the run's, or the one before the next critic.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        if let Stage::Waiting(pause) = self { Some(*pause) } else { self.review()?.pause() }
+    }
 }
 
 /// A wait.
@@ -150,28 +147,18 @@ impl Core {
             wall_zero_ms: 0,
             out: VecDeque::new(),
             next_proc: 1,
-            next_check: 1,
-            next_measure: 1,
-            measure_due: None,
             agent: None,
             reset_awaited: None,
             agent_not_before: Tick::ZERO,
             critics: Vec::new(),
             stage: Stage::NotBegun,
-            iteration: 0,
+            stops: Stops::default(),
+            checks: Checks::default(),
+            tree: Tree::default(),
             agent_ends: Intensity::default(),
             is_agent: false,
             failures: Failures::default(),
-            convergence: Convergence::default(),
-            last_answer: String::new(),
-            last_feedback: None,
-            left_open: 0,
-            tree_trouble_told: false,
-            unmeasured_asked_again: false,
-            moving: BTreeSet::new(),
-            altered: Altered::default(),
             real_cwd: None,
-            writes: Writes::default(),
             tally: Tally::default(),
             sent_back: SentBack::default(),
             own_turns: OwnTurns::default(),
@@ -179,7 +166,6 @@ impl Core {
             retries: Retries::default(),
             remedies: Remedies::default(),
             tried: Tried::default(),
-            runnable_checks: BTreeSet::new(),
             needs: None,
         }
     }
@@ -275,8 +261,7 @@ impl Core {
                 deadlines.extend(self.time_deadline());
             }
             Stage::Reviewing(review) => {
-                deadlines.extend(self.review_deadline(review));
-                deadlines.extend(self.watch_deadline(review));
+                deadlines.extend(self.review_deadlines(review));
                 deadlines.extend(self.time_deadline());
             }
             Stage::Checking(_) => deadlines.extend(self.time_deadline()),
@@ -291,13 +276,15 @@ impl Core {
     /// that can be woken by the wall clock, and by its being set, should be.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
-        let pause = match &self.stage {
-            Stage::Waiting(pause) => Some(pause),
-            Stage::Reviewing(review) => review.pause.as_ref(),
-            Stage::Working | Stage::Checking(_) => None,
-            Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => return None,
-        };
-        pause.and_then(|pause| pause.until_unix_ms).into_iter().chain(self.plan.budgets.until_unix_ms).min()
+        if matches!(self.stage, Stage::NotBegun) || self.is_closing() {
+            return None;
+        }
+        self.stage
+            .pause()
+            .and_then(|pause| pause.until_unix_ms)
+            .into_iter()
+            .chain(self.plan.budgets.until_unix_ms)
+            .min()
     }
 
     /// The wall clock now, unix milliseconds, as far as the core was told.
@@ -356,7 +343,7 @@ impl Core {
     /// Stops judged so far, the present one included.
     #[must_use]
     pub fn iteration(&self) -> u32 {
-        self.iteration
+        self.stops.judged()
     }
 
     /// Times the agent was started again.
@@ -396,28 +383,28 @@ impl Core {
     /// What the run waits for at present, and until when; `None` while that is nothing with an end.
     #[must_use]
     pub fn awaited(&self) -> Option<Awaited> {
+        if let Some(pause) = self.stage.pause() {
+            let what = if pause.for_limit || pause.until_unix_ms.is_some() {
+                "the reset of a usage limit"
+            } else {
+                "the provider, before it is asked again"
+            };
+            let until = match pause.until_unix_ms {
+                Some(until) => self.now.plus_ms(self.ms_until(until)),
+                None => pause.due,
+            };
+            let then = Then::GoesOn;
+            return Some(Awaited { what: what.to_owned(), since: pause.since, until, then, alive: false });
+        }
         match &self.stage {
             Stage::Working => self.agent.as_ref().and_then(|agent| agent.awaited(self.now)),
-            Stage::Reviewing(Reviewing { pause: Some(pause), .. }) | Stage::Waiting(pause) => {
-                let what = if pause.for_limit || pause.until_unix_ms.is_some() {
-                    "the reset of a usage limit"
-                } else {
-                    "the provider, before it is asked again"
-                };
-                let until = match pause.until_unix_ms {
-                    Some(until) => self.now.plus_ms(self.ms_until(until)),
-                    None => pause.due,
-                };
-                let then = Then::GoesOn;
-                Some(Awaited { what: what.to_owned(), since: pause.since, until, then, alive: false })
-            }
             Stage::Reviewing(review) => {
-                let critic = self.critics.iter().find(|critic| Some(critic.id) == review.critic)?;
+                let critic = self.critics.iter().find(|critic| Some(critic.id) == review.critic())?;
                 critic
                     .awaited(self.now)
                     .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
             }
-            Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
+            Stage::NotBegun | Stage::Checking(_) | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => None,
         }
     }
 
@@ -468,19 +455,18 @@ impl Core {
                 self.decide("go on waiting", "ccc itself had ended while the run was waiting");
                 self.stage = Stage::Waiting(pause);
             }
-            Stage::Reviewing(Reviewing { pause: Some(pause), .. }) => {
-                self.lose_processes();
-                self.decide(
-                    "go on waiting, then judge the stop again",
-                    "ccc itself had ended while the critic was waiting",
-                );
-                self.leave_unjudged();
-                self.stage = Stage::Waiting(pause);
-            }
             Stage::Checking(_) | Stage::Reviewing(_) => {
                 self.lose_processes();
-                self.decide("judge the stop again", "ccc itself had ended during the review");
                 self.leave_unjudged();
+                if let Some(pause) = stage.pause() {
+                    self.decide(
+                        "go on waiting, then judge the stop again",
+                        "ccc itself had ended while the critic was waiting",
+                    );
+                    self.stage = Stage::Waiting(pause);
+                } else {
+                    self.decide("judge the stop again", "ccc itself had ended during the review");
+                }
             }
             Stage::Working | Stage::Closing { .. } | Stage::Finished => {
                 let why = match stage {
@@ -534,7 +520,7 @@ impl Core {
             // Said to a run that has ended, or whose ccc died while it ended, it is what the run goes on with when it
             // is resumed.
             OperatorInput::Turn { text } => {
-                self.convergence.forget();
+                self.stops.starts_over();
                 self.turns.queue(text);
             }
             OperatorInput::Budgets(_) => {
@@ -553,7 +539,7 @@ impl Core {
                     "take the user's new words",
                     "the journal has marks in the place of secrets in the former ones",
                 );
-                self.convergence.forget();
+                self.stops.starts_over();
                 if instead_of.contains(&self.plan.task) {
                     self.plan.task.clone_from(&text);
                 }
@@ -574,7 +560,7 @@ impl Core {
             self.arguments_changed();
         }
         if other_arguments || self.plan.checks != before.checks || self.plan.allow_checks != before.allow_checks {
-            self.convergence.forget();
+            self.stops.starts_over();
             if self.tally.permissions_changed() {
                 self.turns.add_to_unsaid(PERMISSIONS_CHANGED);
             }
@@ -647,21 +633,12 @@ impl Core {
         }
         self.decide(&format!("end as {}", outcome.as_str()), &reason);
         self.phase_changes("ending", outcome.as_str());
-        let waiting = match &self.stage {
-            Stage::Waiting(pause) => Some(*pause),
-            Stage::NotBegun
-            | Stage::Working
-            | Stage::Checking(_)
-            | Stage::Reviewing(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => None,
-        };
-        if let Some(pause) = waiting {
+        if let Stage::Waiting(pause) = self.stage {
             self.end_wait(&pause);
         }
         self.stop_choosing();
         if let Stage::Checking(checking) = &self.stage {
-            let check = checking.running;
+            let check = checking.running();
             self.act(Action::CancelCheck { check });
         }
         if let (Stage::Checking(_) | Stage::Reviewing(_), Outcome::Interrupted | Outcome::Limits) =
@@ -709,14 +686,14 @@ impl Core {
     fn finish(&mut self, outcome: Outcome, reason: String) {
         self.stage = Stage::Finished;
         self.show(Show::Finished { outcome, reason: reason.clone() });
-        let mut result = self.last_answer.clone();
+        let mut result = self.stops.last_answer().to_owned();
         result.truncate(result.floor_char_boundary(RESULT_BYTES));
         let finish = Finish {
             outcome,
             reason,
             result,
             session_id: self.session.id().filter(|_| self.session.exists()).map(str::to_owned),
-            iterations: self.iteration,
+            iterations: self.iteration(),
             restarts: self.tally.restarts(),
             rotations: self.tally.rotations(),
             waited_ms: self.tally.waited_ms(),
@@ -816,7 +793,7 @@ impl Core {
                     self.session.answers(role);
                 }
                 if let (Role::Agent, Some(edit)) = (role, edit) {
-                    self.writes.started(id, edit);
+                    self.stops.edit_began(id, edit);
                 }
                 self.show(Show::Tool {
                     role,
@@ -829,7 +806,7 @@ impl Core {
             }
             AgentEvent::ToolEnded { id, failed, error } => {
                 if role == Role::Agent {
-                    self.writes.ended(id, *failed);
+                    self.stops.call_ended(id, *failed);
                 }
                 self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed, error: error.clone() });
                 self.cost_moves(proc);
@@ -1008,7 +985,7 @@ impl Core {
     }
 
     fn show_phase(&mut self, phase: &str, detail: &str, goes_on_in_ms: Option<u64>) {
-        let iteration = self.iteration;
+        let iteration = self.iteration();
         self.show(Show::Phase { phase: phase.to_owned(), detail: detail.to_owned(), iteration, goes_on_in_ms });
     }
 }

@@ -6,7 +6,7 @@
 
 use super::machine::{Pause, Stage};
 use super::process::Process;
-use super::review::Reviewing;
+use super::reviewing::Reviewing;
 use super::{Core, Show};
 
 /// How often in a row the judging is given up because the agent goes on by itself.
@@ -44,8 +44,7 @@ impl Core {
                 why(&self.scheduled())
             ),
         });
-        if let Stage::Reviewing(Reviewing { pause: Some(pause), .. }) = &self.stage {
-            let pause = *pause;
+        if let Some(pause) = self.stage.review().and_then(Reviewing::pause) {
             self.end_wait(&pause);
             self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms.is_some());
         }

@@ -262,7 +262,7 @@ impl Core {
                     .to_owned(),
         });
         self.session.renew(&self.plan.seed);
-        self.turns.session_rejected(self.last_feedback.as_deref());
+        self.turns.session_rejected(self.stops.last_feedback());
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let action = self.agent.as_mut().and_then(|agent| {
             agent.leaves = true;

@@ -1,81 +1,27 @@
 //! Judging a stop: the checks, then the critic, then what its verdict leads to (design §6).
 
+use super::checks::{Checking, failing};
 use super::convergence::Trees;
-use super::doubt::{Around, Finding};
+use super::doubt::Finding;
 use super::machine::{Pause, Stage};
 use super::process::Process;
 use super::retry::Again;
+use super::reviewing::Reviewing;
+use super::tree::Tree;
 use super::work::describe_exit;
 use super::{
     Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId, Send,
-    Show, Spawn, Tick, TreeFact, TreeFault, TurnId, Verdict, derive_uuid,
+    Show, Spawn, Tick, TreeFact, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
 use crate::agent::{
     AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
 };
 
-/// How long a measurement of the tree may take; on a dead network file system git waits for ever.
-const MEASURE_LIMIT_MS: u64 = 60_000;
-/// Files that move by themselves and are remembered; a project with more is one where everything moves.
-const MAX_MOVING: usize = 1_000;
 /// How much of a check's last line stands in a reason, in characters.
 const SHORT_CHARS: usize = 200;
-/// So many turns a critic may begin by itself.
-const MAX_CRITICS_OWN_TURNS: u32 = 3;
 /// How much of a check's output is shown to the user, in lines.
 const SHOWN_CHECK_LINES: usize = 20;
-
-/// The checks of one stop.
-#[derive(Debug, Clone)]
-pub(super) struct Checking {
-    pub(super) running: CheckId,
-    at: usize,
-    results: Vec<(String, CheckResult)>,
-    measure: MeasureId,
-    tree: Option<TreeFact>,
-}
-
-/// The critic's part of one stop.
-#[derive(Debug, Clone)]
-pub(super) struct Reviewing {
-    checks: Vec<(String, CheckResult)>,
-    /// The live critic; `None` while waiting to start one.
-    pub(super) critic: Option<ProcId>,
-    /// The tree before the critic could do anything.
-    before: MeasureId,
-    before_tree: Option<TreeFact>,
-    /// It was measured a second time, for what moves by itself.
-    watched: bool,
-    /// The critic ran a command, or another tool that can write. Known when its answer is there.
-    could_write: bool,
-    /// The tree after it; asked for when its answer is there.
-    after: Option<MeasureId>,
-    answer: Option<String>,
-    /// Where the last text block of that answer begins.
-    last_block: usize,
-    briefed: bool,
-    began: Tick,
-    /// Failures of the critic itself in a row.
-    failures: u32,
-    /// A critic is not started before this is over.
-    pub(super) pause: Option<Pause>,
-    /// The last answer that was no verdict, and why; the next critic is told.
-    unusable: Option<(String, String)>,
-    /// The last answer was longer than one may be.
-    too_long: bool,
-    /// Turns that the critic has begun by itself.
-    own_turns: u32,
-    /// What the run had cost when it began.
-    pub(super) from_usd: f64,
-}
-
-impl Reviewing {
-    /// The critic has answered.
-    pub(super) fn is_answered(&self) -> bool {
-        self.answer.is_some()
-    }
-}
 
 impl Core {
     pub(super) fn begin_stop(&mut self) {
@@ -90,7 +36,7 @@ impl Core {
         if self.holds_agent() {
             return;
         }
-        self.iteration += 1;
+        self.stops.begin();
         if self.plan.checks.is_empty() {
             self.decide("ask the critic", "the agent has stopped");
             self.begin_review(Vec::new());
@@ -99,7 +45,7 @@ impl Core {
         self.decide("run the checks", "the agent has stopped");
         let measure = self.measure(None);
         let running = self.run_check(0);
-        self.stage = Stage::Checking(Checking { running, at: 0, results: Vec::new(), measure, tree: None });
+        self.stage = Stage::Checking(Checking::new(running, measure));
         let detail = match self.plan.checks.len() {
             1 => "1 check".to_owned(),
             count => format!("{count} checks"),
@@ -108,8 +54,7 @@ impl Core {
     }
 
     fn run_check(&mut self, at: usize) -> CheckId {
-        let check = CheckId(self.next_check);
-        self.next_check += 1;
+        let check = self.checks.begin();
         if let Some(plan) = self.plan.checks.get(at).cloned() {
             self.act(Action::RunCheck { check, command: plan.command, timeout_ms: plan.timeout_ms });
         }
@@ -117,38 +62,23 @@ impl Core {
     }
 
     fn measure(&mut self, since: Option<MeasureId>) -> MeasureId {
-        let measure = MeasureId(self.next_measure);
-        self.next_measure += 1;
-        self.measure_due = Some((measure, self.now.plus_ms(MEASURE_LIMIT_MS)));
-        let moving = self.moving.iter().cloned().collect();
-        self.act(Action::MeasureTree { measure, since, moving });
+        let (measure, action) = self.tree.measure(since, self.now);
+        self.act(action);
         measure
     }
 
     /// The measurement that is waited for, and until when.
     pub(super) fn measure_deadline(&self) -> Option<(MeasureId, Tick)> {
         let awaited = matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_));
-        self.measure_due.filter(|_| awaited)
+        self.tree.awaited().filter(|_| awaited)
     }
 
     /// The measurement takes too long: the stop is judged without it.
     pub(super) fn measure_overdue(&mut self) {
         let Some((measure, due)) = self.measure_deadline() else { return };
-        if self.now < due {
-            return;
+        if self.now >= due {
+            self.tree_measured(measure, Tree::overdue());
         }
-        let seconds = MEASURE_LIMIT_MS / 1_000;
-        let tree = TreeFact {
-            fingerprint: None,
-            changed: Vec::new(),
-            trouble: Some(format!("git took more than {seconds} s")),
-            fault: Some(TreeFault::Hung),
-            ignored: None,
-            running: Vec::new(),
-            idle: Vec::new(),
-            not_agreed: None,
-        };
-        self.tree_measured(measure, tree);
     }
 
     pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
@@ -156,12 +86,11 @@ impl Core {
             self.ignored("a check that nobody waits for any more");
             return;
         };
-        // The last check may be over while the tree is still being measured: then its end, said again, is stale, too.
-        if checking.running != check || checking.results.len() != checking.at {
+        if !checking.awaits(check) {
             self.ignored("a check that nobody waits for any more");
             return;
         }
-        let at = checking.at;
+        let at = checking.at();
         let command = self.plan.checks.get(at).map(|plan| plan.command.clone()).unwrap_or_default();
         self.show(Show::Check {
             command: command.clone(),
@@ -173,30 +102,22 @@ impl Core {
         let more = at + 1 < self.plan.checks.len();
         let next = more.then(|| self.run_check(at + 1));
         let Stage::Checking(checking) = &mut self.stage else { return };
-        checking.results.push((command, result));
-        match next {
-            Some(running) => {
-                checking.running = running;
-                checking.at = at + 1;
-            }
-            None => self.checks_done(),
-        }
+        checking.ended(command, result, next);
+        self.checks_done();
     }
 
     fn checks_done(&mut self) {
         let Stage::Checking(checking) = &self.stage else { return };
-        if checking.at + 1 != checking.results.len() {
+        if !checking.is_done() {
             return;
         }
-        let results = checking.results.clone();
-        let failing: Vec<&(String, CheckResult)> =
-            results.iter().filter(|(_, result)| result.end != CheckEnd::Exited(0)).collect();
+        let (results, tree) = (checking.results().to_vec(), checking.tree().cloned());
+        let failing = failing(&results);
         if failing.is_empty() {
             self.decide("ask the critic", "all checks passed");
             self.begin_review(results);
             return;
         }
-        let tree = checking.tree.clone();
         if self.close_at_missing_programs(&results) {
             return;
         }
@@ -214,19 +135,13 @@ impl Core {
     /// A check whose program has never been there is the user's to correct: the agent would try for hours to mend what is
     /// a typing mistake. True when the run ends for that.
     fn close_at_missing_programs(&mut self, results: &[(String, CheckResult)]) -> bool {
-        let found = results.iter().filter(|(_, result)| result.missing.is_none());
-        self.runnable_checks.extend(found.map(|(command, _)| command.clone()));
-        let missing: Vec<(&String, &String)> = results
-            .iter()
-            .filter_map(|(command, result)| Some((command, result.missing.as_ref()?)))
-            .filter(|(command, _)| !self.runnable_checks.contains(*command))
-            .collect();
+        let missing = self.checks.never_runnable(results);
         if missing.is_empty() {
             return false;
         }
         let told: Vec<String> =
             missing.iter().map(|(command, program)| format!("`{command}` (there is no program {program})")).collect();
-        let commands = missing.iter().map(|(command, _)| (*command).clone()).collect();
+        let commands = missing.iter().map(|(command, _)| (*command).to_owned()).collect();
         let which = if missing.len() == 1 { "this check" } else { "these checks" };
         let reason = format!(
             "{which} cannot be run: {}; give another command with --check, or install the program",
@@ -242,12 +157,10 @@ impl Core {
             self.ignored("a measurement of the tree that nobody waits for any more");
             return;
         }
-        self.measure_due = None;
-        if let Some(trouble) = tree.trouble.as_ref().filter(|_| !self.tree_trouble_told) {
+        if let Some(trouble) = self.tree.told(&tree) {
             let text =
                 format!("the working tree cannot be measured ({trouble}): a critic that changes it goes unnoticed");
             self.show(Show::Notice { text });
-            self.tree_trouble_told = true;
         }
         // The critic may have read these settings, and its answer may come from a host that they name.
         if let (Stage::Reviewing(_), Some(message)) = (&self.stage, &tree.not_agreed) {
@@ -255,21 +168,20 @@ impl Core {
             return;
         }
         match &mut self.stage {
-            Stage::Checking(checking) if checking.measure == measure => {
-                checking.tree = Some(tree);
+            Stage::Checking(checking) if checking.is_measured_by(measure) => {
+                checking.measured(tree);
                 self.checks_done();
             }
-            Stage::Reviewing(review) if review.before == measure => {
-                let moved = tree.changed.clone();
-                self.altered.measured(tree.fingerprint.as_deref());
-                review.before_tree = Some(tree);
-                let critic = review.critic;
+            Stage::Reviewing(review) if review.is_before(measure) => {
+                let (moved, critic) = (tree.changed.clone(), review.critic());
+                self.tree.looked_at(&tree);
+                review.looked(tree);
                 // A critic that has worked by itself may have changed them.
                 if !critic.and_then(|proc| self.process_mut(proc)).is_some_and(|critic| critic.protocol.could_write()) {
                     self.moves_by_itself(moved);
                 }
             }
-            Stage::Reviewing(review) if review.after == Some(measure) => self.judge(&tree),
+            Stage::Reviewing(review) if review.is_after(measure) => self.judge(&tree),
             Stage::Checking(_)
             | Stage::Reviewing(_)
             | Stage::NotBegun
@@ -282,25 +194,7 @@ impl Core {
 
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
         self.phase_changes("reviewing", "");
-        self.stage = Stage::Reviewing(Reviewing {
-            checks,
-            critic: None,
-            before: MeasureId(0),
-            before_tree: None,
-            watched: false,
-            could_write: false,
-            after: None,
-            answer: None,
-            last_block: 0,
-            briefed: false,
-            began: self.now,
-            failures: 0,
-            pause: None,
-            unusable: None,
-            too_long: false,
-            own_turns: 0,
-            from_usd: self.spent_usd(),
-        });
+        self.stage = Stage::Reviewing(Reviewing::new(checks, self.spent_usd()));
         self.start_critic();
     }
 
@@ -356,24 +250,14 @@ impl Core {
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
         let now = self.now;
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.critic = Some(proc);
-            review.before = before;
-            review.before_tree = None;
-            review.watched = false;
-            review.could_write = false;
-            review.after = None;
-            review.answer = None;
-            review.briefed = false;
-            review.own_turns = 0;
-            review.began = now;
-            review.pause = None;
+        if let Some(review) = self.stage.review_mut() {
+            review.starts(proc, before, now);
         }
     }
 
     /// It is settled with which token the review goes on.
     pub(super) fn review_with_token(&mut self) {
-        if matches!(&self.stage, Stage::Reviewing(review) if review.critic.is_none() && review.pause.is_none()) {
+        if self.stage.review().is_some_and(Reviewing::wants_critic) {
             self.start_critic();
         }
     }
@@ -381,9 +265,7 @@ impl Core {
     /// The critic is asked again from the beginning, through no fault of its own.
     pub(super) fn ask_critic_anew(&mut self, why: &str) {
         self.decide("start the critic with the other token", why);
-        self.end_critic();
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.critic = None;
+        if self.end_critic() {
             self.start_critic();
         }
     }
@@ -395,19 +277,18 @@ impl Core {
             return;
         }
         self.end_critic();
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.critic = None;
-            review.pause = Some(pause);
+        if let Some(review) = self.stage.review_mut() {
+            review.pauses(pause);
         }
     }
 
     pub(super) fn advance_review(&mut self) {
         let Stage::Reviewing(review) = &self.stage else { return };
-        if let Some(pause) = review.pause {
+        if let Some(pause) = review.pause() {
             if self.is_over(&pause) {
                 self.end_wait(&pause);
-                if let Stage::Reviewing(review) = &mut self.stage {
-                    review.pause = None;
+                if let Some(review) = self.stage.review_mut() {
+                    review.pause_is_over();
                 }
                 if !(pause.for_limit && self.look_after_wait()) {
                     self.start_critic();
@@ -415,11 +296,8 @@ impl Core {
             }
             return;
         }
-        let Some(proc) = review.critic else { return };
-        let ready = self.critics.iter().any(|critic| critic.id == proc && critic.is_ready());
-        if review.briefed || review.before_tree.is_none() || !ready {
-            return;
-        }
+        let ready = |proc: &ProcId| self.critics.iter().any(|critic| critic.id == *proc && critic.is_ready());
+        let Some(proc) = review.awaits_brief().filter(ready) else { return };
         if self.critics.iter().any(|critic| critic.id == proc && critic.protocol.could_write()) {
             self.critic_failed("it ran commands by itself before it was asked anything");
             return;
@@ -433,7 +311,7 @@ impl Core {
         }
         let Stage::Reviewing(review) = &self.stage else { return };
         let denials = self.tally.denials_for_review();
-        let altered = self.altered.paths();
+        let altered = self.tree.altered();
         let scheduled = self.scheduled();
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
@@ -441,15 +319,15 @@ impl Core {
                 CriticPrompt::System => None,
             },
             said: self.turns.said(),
-            checks: &review.checks,
-            iteration: self.iteration,
+            checks: review.checks(),
+            iteration: self.stops.judged(),
             max_iterations: self.plan.budgets.max_iterations,
-            last_feedback: self.last_feedback.as_deref(),
+            last_feedback: self.stops.last_feedback(),
             denials: &denials,
-            left_open: self.left_open,
+            left_open: self.stops.left_open(),
             altered: &altered,
-            unusable: review.unusable.as_ref().map(|(answer, why)| (answer.as_str(), why.as_str())),
-            too_long: review.too_long,
+            unusable: review.unusable(),
+            too_long: review.is_too_long(),
             scheduled: &scheduled,
         }
         .compose();
@@ -459,8 +337,8 @@ impl Core {
             critic.protocol.turn_sent(&turn);
             critic.watch.asked(now);
         }
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.briefed = true;
+        if let Some(review) = self.stage.review_mut() {
+            review.is_briefed();
         }
         self.is_asked(proc);
         self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
@@ -470,14 +348,11 @@ impl Core {
     /// whether the brief has to wait for that.
     fn watch_tree(&mut self) -> bool {
         let Stage::Reviewing(review) = &self.stage else { return false };
-        let Some(due) = self.watch_deadline(review) else { return false };
+        let Some((first, due)) = self.second_look(review) else { return false };
         if self.now >= due {
-            let before = review.before;
-            let again = self.measure(Some(before));
-            if let Stage::Reviewing(review) = &mut self.stage {
-                review.before = again;
-                review.before_tree = None;
-                review.watched = true;
+            let again = self.measure(Some(first));
+            if let Some(review) = self.stage.review_mut() {
+                review.looks_again(again);
             }
         }
         true
@@ -485,11 +360,14 @@ impl Core {
 
     /// When the tree is looked at a second time; `None` when that was done, or what must come before it has yet to come: the
     /// first look, and a critic that can be briefed.
-    pub(super) fn watch_deadline(&self, review: &Reviewing) -> Option<Tick> {
-        let ready = self.critics.iter().any(|critic| Some(critic.id) == review.critic && critic.is_ready());
-        let wanted = self.plan.critic.watch_ms > 0 && !review.watched && !review.briefed && ready;
-        let measured = review.before_tree.as_ref().is_some_and(|tree| tree.fingerprint.is_some());
-        (wanted && measured).then(|| review.began.plus_ms(self.plan.critic.watch_ms))
+    fn second_look(&self, review: &Reviewing) -> Option<(MeasureId, Tick)> {
+        let ready = self.critics.iter().any(|critic| Some(critic.id) == review.critic() && critic.is_ready());
+        review.looks_again_at(self.plan.critic.watch_ms).filter(|_| ready)
+    }
+
+    /// When something of the review is due: the second look, the end of a pause, the end of the critic's whole time.
+    pub(super) fn review_deadlines(&self, review: &Reviewing) -> impl Iterator<Item = Tick> {
+        self.review_deadline(review).into_iter().chain(self.second_look(review).map(|(_, due)| due))
     }
 
     /// These changed while no critic could have changed them; later they are left out.
@@ -499,16 +377,14 @@ impl Core {
         }
         let named = paths.join(", ");
         self.note("moving files", &format!("they change by themselves and are left out from now on: {named}"));
-        let left = MAX_MOVING.saturating_sub(self.moving.len());
-        self.moving.extend(paths.into_iter().take(left));
+        self.tree.moves_by_itself(paths);
     }
 
     /// When a wait or the critic's whole time is over; `None` while it is settled with which token it starts.
     pub(super) fn review_deadline(&self, review: &Reviewing) -> Option<Tick> {
-        match (&review.pause, review.critic) {
-            (Some(pause), _) => Some(self.wake_tick(pause)),
-            (None, Some(_)) => Some(review.began.plus_ms(self.plan.critic.timeout_ms)),
-            (None, None) => None,
+        match review.pause() {
+            Some(pause) => Some(self.wake_tick(&pause)),
+            None => review.critic_deadline(self.plan.critic.timeout_ms),
         }
     }
 
@@ -521,7 +397,7 @@ impl Core {
 
     /// The stop that is under review is not judged: it counts as an iteration when it is, later or by a resumed run.
     pub(super) fn leave_unjudged(&mut self) {
-        self.iteration = self.iteration.saturating_sub(1);
+        self.stops.leave_unjudged();
     }
 
     /// The turn with which a critic is asked.
@@ -532,9 +408,8 @@ impl Core {
     /// A turn of the critic's ended that nobody asked for: a job of the agent's session fired in it. It is no verdict, whatever
     /// it says; the critic is asked after it.
     fn critic_worked_by_itself(&mut self) {
-        let Stage::Reviewing(review) = &mut self.stage else { return };
-        review.own_turns += 1;
-        if review.own_turns > MAX_CRITICS_OWN_TURNS {
+        let Some(review) = self.stage.review_mut() else { return };
+        if !review.worked_by_itself() {
             self.critic_failed("it works by itself again and again (a scheduled job of the agent's session)");
             return;
         }
@@ -545,9 +420,7 @@ impl Core {
 
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let awaited =
-            matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc) && review.answer.is_none());
-        if !awaited {
+        if !self.stage.review().is_some_and(|review| review.awaits_answer_of(proc)) {
             let action = self.process_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
             self.out_extend(action);
             return;
@@ -569,15 +442,11 @@ impl Core {
                 self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);
-                let Stage::Reviewing(review) = &self.stage else { return };
-                let before = review.before;
+                let Some(before) = self.stage.review().map(Reviewing::before) else { return };
                 let could_write = self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
                 let after = self.measure(Some(before));
-                if let Stage::Reviewing(review) = &mut self.stage {
-                    review.could_write = could_write;
-                    review.last_block = end.last_block;
-                    review.answer = Some(end.text);
-                    review.after = Some(after);
+                if let Some(review) = self.stage.review_mut() {
+                    review.answered(end.text, end.last_block, could_write, after);
                 }
             }
             TurnOutcome::Interrupted => self.critic_failed("its turn was interrupted, and not by ccc"),
@@ -592,15 +461,12 @@ impl Core {
             return;
         }
         if self.token_failed(proc, cause, message) {
-            let same = matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc));
+            let same = self.stage.review().is_some_and(|review| review.critic() == Some(proc));
             if same && !self.is_choosing() {
                 self.ask_critic_anew(message);
             } else if same {
                 // Started again when it is settled with which token.
                 self.end_critic();
-                if let Stage::Reviewing(review) = &mut self.stage {
-                    review.critic = None;
-                }
             }
             return;
         }
@@ -631,8 +497,8 @@ impl Core {
                 self.critic_failed(&format!("its turn failed: {message}"))
             }
             FailureCause::MaxOutput => {
-                if let Stage::Reviewing(review) = &mut self.stage {
-                    review.too_long = true;
+                if let Some(review) = self.stage.review_mut() {
+                    review.was_too_long();
                 }
                 self.critic_failed(&format!("its turn failed: {message}"));
             }
@@ -646,9 +512,7 @@ impl Core {
     }
 
     pub(super) fn critic_exited(&mut self, proc: ProcId, exit: &ExitFact) {
-        let awaited =
-            matches!(&self.stage, Stage::Reviewing(review) if review.critic == Some(proc) && review.answer.is_none());
-        if awaited {
+        if self.stage.review().is_some_and(|review| review.awaits_answer_of(proc)) {
             self.critic_failed(&format!("its process {}", describe_exit(exit)));
         }
     }
@@ -656,13 +520,8 @@ impl Core {
     /// The critic itself failed: never a verdict. It is tried again, then the run ends with the session intact.
     pub(super) fn critic_failed(&mut self, how: &str) {
         self.end_critic();
-        let Stage::Reviewing(review) = &mut self.stage else { return };
-        review.failures += 1;
-        review.critic = None;
-        review.answer = None;
-        review.after = None;
-        let failures = review.failures;
-        let iteration = self.iteration;
+        let Some(failures) = self.stage.review_mut().map(Reviewing::failed) else { return };
+        let iteration = self.iteration();
         self.show(Show::Verdict { verdict: "unusable".to_owned(), text: how.to_owned(), iteration });
         if failures >= self.plan.critic.max_failures {
             self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {how}"));
@@ -670,8 +529,8 @@ impl Core {
         }
         let pause = self.pause(None, self.restart_pause_ms(failures), 0);
         self.decide("ask the critic again", how);
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.pause = Some(pause);
+        if let Some(review) = self.stage.review_mut() {
+            review.pauses(pause);
         }
     }
 
@@ -679,52 +538,45 @@ impl Core {
     fn ask_again_unmeasured(&mut self, why: &str) {
         let text =
             format!("the working tree could not be measured ({why}), so nobody knows whether the critic changed it");
-        let iteration = self.iteration;
+        let iteration = self.iteration();
         self.show(Show::Verdict { verdict: "unusable".to_owned(), text: text.clone(), iteration });
         self.decide("ask another critic", &text);
         self.end_critic();
-        if let Stage::Reviewing(review) = &mut self.stage {
-            review.critic = None;
-        }
         self.start_critic();
     }
 
-    fn end_critic(&mut self) {
-        let Stage::Reviewing(review) = &self.stage else { return };
-        let (now, grace_ms, critic) = (self.now, self.plan.timeouts.grace_ms, review.critic);
+    /// The critic of this review, if there is one, is ended and asked no more; false when there is no review.
+    fn end_critic(&mut self) -> bool {
+        let Some(review) = self.stage.review_mut() else { return false };
+        let critic = review.critic();
+        review.gives_up_critic();
+        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let action = critic.and_then(|proc| self.process_mut(proc)).and_then(|critic| critic.begin_end(now, grace_ms));
         self.out_extend(action);
+        true
     }
 
     /// Gives up the judging of this stop.
     pub(super) fn abandon_review(&mut self) {
         if let Stage::Checking(checking) = &self.stage {
-            let check = checking.running;
+            let check = checking.running();
             self.act(Action::CancelCheck { check });
         }
         self.end_critic();
     }
 
     fn judge(&mut self, after: &TreeFact) {
-        let Stage::Reviewing(review) = &self.stage else { return };
-        let Some(answer) = review.answer.clone() else { return };
+        let Some(verdict) = self.stage.review().and_then(Reviewing::verdict) else { return };
         if self.agent_goes_on() {
             // It has begun by itself, and has not said yet that a turn began: nothing said of its work holds.
             self.agent_woke();
             return;
         }
-        let verdict = Verdict::read_blocks(&answer, review.last_block);
-        let around = Around {
-            before: review.before_tree.as_ref(),
-            after,
-            could_write: review.could_write,
-            open_tasks: self.left_open,
-            approves: matches!(verdict, Verdict::Completed(_)),
-        };
-        let before = review.before_tree.as_ref().and_then(|tree| tree.fingerprint.clone());
-        let ignored = review.before_tree.as_ref().and_then(|tree| tree.ignored.clone());
-        self.altered.note(&around);
-        let mut proviso = self.altered.proviso();
+        let Stage::Reviewing(review) = &self.stage else { return };
+        let around = review.around(&verdict, after, self.stops.left_open());
+        let before = review.before_tree().and_then(|tree| tree.fingerprint.clone());
+        let ignored = review.before_tree().and_then(|tree| tree.ignored.clone());
+        let mut proviso = self.tree.reviewed(&around);
         match around.finding() {
             Finding::Still => {}
             Finding::Excused(why) => self.note("tree changed", &why),
@@ -733,24 +585,21 @@ impl Core {
                 self.critic_failed(&why);
                 return;
             }
-            Finding::Unmeasured(why) if self.unmeasured_asked_again => {
+            Finding::Unmeasured(why) => {
+                if self.tree.is_worth_another_critic() {
+                    self.ask_again_unmeasured(&why);
+                    return;
+                }
                 proviso.push_str(&format!(
                     "; the working tree could not be measured ({why}), so a critic that changed it went unnoticed"
                 ));
             }
-            Finding::Unmeasured(why) => {
-                self.unmeasured_asked_again = true;
-                self.ask_again_unmeasured(&why);
-                return;
-            }
         }
-        let iteration = self.iteration;
+        let iteration = self.iteration();
         match verdict {
             Verdict::Unusable(why) => {
-                if let Stage::Reviewing(review) = &mut self.stage
-                    && !answer.trim().is_empty()
-                {
-                    review.unusable = Some((answer, why.clone()));
+                if let Some(review) = self.stage.review_mut() {
+                    review.is_unusable(&why);
                 }
                 self.critic_failed(&why);
             }
@@ -777,7 +626,7 @@ impl Core {
                     self.decide("go on with what the user said", "the critic asks, and the user has said something");
                     self.stage = Stage::Working;
                 } else {
-                    self.last_answer.clone_from(&text);
+                    self.stops.asks_user(&text);
                     self.close(Outcome::NeedsUser, &format!("the critic asks: {}", gist(&text)));
                 }
             }
@@ -795,10 +644,8 @@ impl Core {
     /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
     fn feedback(&mut self, kind: TurnKind, mut text: String, in_short: Short, trees: Trees<'_>, ignored: Option<&str>) {
         self.stop_is_judged();
-        let progressed = self.writes.take_fresh(ignored);
-        let repeats = self.convergence.note(&text, trees, progressed);
+        let repeats = self.stops.feedback(&text, trees, ignored);
         let denied_again = self.tally.stop_passed();
-        self.last_feedback = Some(text.clone());
         let max_repeats = self.plan.budgets.max_repeats;
         if repeats > 0 && repeats < max_repeats {
             self.note("repeated feedback", &format!("{repeats} of {max_repeats} times in a row on an unchanged tree"));
@@ -834,7 +681,7 @@ impl Core {
     /// The command of the check that is running.
     pub(super) fn running_check(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Checking(checking) => self.plan.checks.get(checking.at).map(|check| check.command.as_str()),
+            Stage::Checking(checking) => self.plan.checks.get(checking.at()).map(|check| check.command.as_str()),
             Stage::NotBegun
             | Stage::Working
             | Stage::Waiting(_)

@@ -404,10 +404,10 @@ impl Core {
     /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
     /// else the run ends, since nobody is there to unlock a password manager.
     pub(super) fn token_not_had(&mut self, process: &Process, message: &str) {
-        if let Stage::Reviewing(review) = &mut self.stage
-            && review.critic == Some(process.id)
+        if let Some(review) = self.stage.review_mut()
+            && review.critic() == Some(process.id)
         {
-            review.critic = None;
+            review.gives_up_critic();
         }
         match process.token.clone() {
             Some(id) if self.has_other_than(Some(&id)) => {
@@ -436,11 +436,7 @@ impl Core {
     /// Tells the others of a wait because of too many requests. They choose as before: a crowd is momentary, and another run may
     /// get through.
     pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
-        let pause = match &self.stage {
-            Stage::Waiting(pause) => Some(*pause),
-            Stage::Reviewing(review) => review.pause,
-            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => None,
-        };
+        let pause = self.stage.pause();
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
         if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.fact(Some(token)).is_some())) {
             self.tell_throttled(&token, pause.due);

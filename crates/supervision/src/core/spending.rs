@@ -132,11 +132,11 @@ impl Core {
         }
         match (process.role, &self.stage) {
             (Role::Agent, Stage::Working) => {
-                if let Some(spent) = self.overspent_since(self.turns.from_usd()) {
+                if let Some(spent) = self.overspent_since(self.turns.cost_before()) {
                     self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
                 }
             }
-            (Role::Critic, Stage::Reviewing(review)) if review.critic == Some(proc) && !review.is_answered() => {
+            (Role::Critic, Stage::Reviewing(review)) if review.awaits_answer_of(proc) => {
                 self.end_overspent_review();
             }
             (
@@ -155,7 +155,7 @@ impl Core {
     /// Ends the run where the present review has passed the bound; true when it has.
     pub(super) fn end_overspent_review(&mut self) -> bool {
         let Stage::Reviewing(review) = &self.stage else { return false };
-        let Some(spent) = self.overspent_since(review.from_usd) else { return false };
+        let Some(spent) = self.overspent_since(review.cost_before()) else { return false };
         self.leave_unjudged();
         self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
         true

@@ -48,7 +48,7 @@ impl Core {
         }
         let goes_on = turn.goes_on();
         // The turn before was broken off: no verdict comes between, after which the bound is looked at.
-        if let Some(spent) = self.overspent_since(self.turns.from_usd()).filter(|_| goes_on) {
+        if let Some(spent) = self.overspent_since(self.turns.cost_before()).filter(|_| goes_on) {
             self.close(Outcome::Budget, &format!("{spent}; the turn had been broken off"));
             return;
         }
@@ -414,10 +414,7 @@ impl Core {
                     self.close_as_sent_back();
                     return;
                 }
-                self.left_open = end.left_open;
-                if !end.text.trim().is_empty() {
-                    self.last_answer = end.text;
-                }
+                self.stops.answered(end.text, end.left_open);
                 if let StartedBy::Us(turn) = &end.started_by
                     && self.turns.current().is_some_and(|current| current.id == *turn)
                 {
@@ -616,7 +613,7 @@ impl Core {
 
     /// So much later than the reset itself, lest a fleet starts in step.
     pub(super) fn reset_jitter_ms(&self) -> i64 {
-        (RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration)) as i64
+        (RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration())) as i64
     }
 
     /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
@@ -663,7 +660,7 @@ impl Core {
             }
         }
         let critic_overdue = match &self.stage {
-            Stage::Reviewing(review) if self.review_deadline(review).is_some_and(|due| now >= due) => review.critic,
+            Stage::Reviewing(review) if self.review_deadline(review).is_some_and(|due| now >= due) => review.critic(),
             Stage::Reviewing(_)
             | Stage::NotBegun
             | Stage::Working

@@ -1,0 +1,141 @@
+//! The checks of a stop: which runs, what they said, and which of them could never be run.
+
+use std::collections::BTreeSet;
+
+use super::{CheckEnd, CheckId, CheckResult, MeasureId, TreeFact};
+
+/// The checks of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Checks {
+    begun: u32,
+    /// Those whose programs were there once.
+    runnable: BTreeSet<String>,
+}
+
+impl Checks {
+    /// A check begins, under this number.
+    pub(super) fn begin(&mut self) -> CheckId {
+        self.begun += 1;
+        CheckId(self.begun)
+    }
+
+    /// All checks of a stop are over. Gives those whose programs have never been there, each with its program: what is wrong is the
+    /// command, and not the work.
+    pub(super) fn never_runnable<'a>(&mut self, results: &'a [(String, CheckResult)]) -> Vec<(&'a str, &'a str)> {
+        let found = results.iter().filter(|(_, result)| result.missing.is_none());
+        self.runnable.extend(found.map(|(command, _)| command.clone()));
+        results
+            .iter()
+            .filter_map(|(command, result)| Some((command.as_str(), result.missing.as_deref()?)))
+            .filter(|(command, _)| !self.runnable.contains(*command))
+            .collect()
+    }
+}
+
+/// The checks of one stop, which run one after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Checking {
+    running: CheckId,
+    at: usize,
+    results: Vec<(String, CheckResult)>,
+    measure: MeasureId,
+    tree: Option<TreeFact>,
+}
+
+impl Checking {
+    /// The first one runs, and the tree is measured beside it.
+    pub(super) fn new(running: CheckId, measure: MeasureId) -> Checking {
+        Checking { running, at: 0, results: Vec::new(), measure, tree: None }
+    }
+
+    /// The check that runs, or ran last.
+    pub(super) fn running(&self) -> CheckId {
+        self.running
+    }
+
+    /// The place of that check in the plan.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether this check's end is still to come. The last one may be over while the tree is still being measured.
+    pub(super) fn awaits(&self, check: CheckId) -> bool {
+        self.running == check && !self.is_done()
+    }
+
+    /// The check that runs is over, and `next` has begun.
+    pub(super) fn ended(&mut self, command: String, result: CheckResult, next: Option<CheckId>) {
+        self.results.push((command, result));
+        if let Some(next) = next {
+            (self.running, self.at) = (next, self.at + 1);
+        }
+    }
+
+    /// Whether this is the measurement of this stop's tree.
+    pub(super) fn is_measured_by(&self, measure: MeasureId) -> bool {
+        self.measure == measure
+    }
+
+    /// The tree was measured.
+    pub(super) fn measured(&mut self, tree: TreeFact) {
+        self.tree = Some(tree);
+    }
+
+    /// Whether all are over.
+    pub(super) fn is_done(&self) -> bool {
+        self.results.len() > self.at
+    }
+
+    /// What they said so far.
+    pub(super) fn results(&self) -> &[(String, CheckResult)] {
+        &self.results
+    }
+
+    /// The tree of this stop, once it is known.
+    pub(super) fn tree(&self) -> Option<&TreeFact> {
+        self.tree.as_ref()
+    }
+}
+
+/// Those that did not pass.
+pub(super) fn failing(results: &[(String, CheckResult)]) -> Vec<&(String, CheckResult)> {
+    results.iter().filter(|(_, result)| result.end != CheckEnd::Exited(0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Checking, Checks, failing};
+    use crate::core::{CheckEnd, CheckId, CheckResult, MeasureId, TreeFact};
+
+    fn result(code: i32, missing: Option<&str>) -> CheckResult {
+        let missing = missing.map(str::to_owned);
+        CheckResult { end: CheckEnd::Exited(code), duration_ms: 1, tail: String::new(), omitted_bytes: 0, missing }
+    }
+
+    #[test]
+    fn one_check_follows_the_other_and_each_end_counts_once() {
+        let mut checks = Checks::default();
+        let (first, second) = (checks.begin(), checks.begin());
+        let mut checking = Checking::new(first, MeasureId(1));
+        assert!(checking.awaits(first) && !checking.awaits(second));
+        checking.ended("one".to_owned(), result(0, None), Some(second));
+        assert!(!checking.awaits(first) && checking.awaits(second) && !checking.is_done());
+        assert_eq!((checking.running(), checking.at()), (second, 1));
+        checking.ended("two".to_owned(), result(1, None), None);
+        assert!(checking.is_done() && !checking.awaits(second), "said again it is stale");
+        assert_eq!(failing(checking.results()).len(), 1);
+        assert!(checking.is_measured_by(MeasureId(1)) && !checking.is_measured_by(MeasureId(2)));
+        checking.measured(TreeFact::default());
+        assert!(checking.tree().is_some());
+        assert_eq!(checks.begin(), CheckId(3));
+    }
+
+    #[test]
+    fn a_program_that_was_there_once_is_the_agents_to_bring_back() {
+        let mut checks = Checks::default();
+        let missing = [("make".to_owned(), result(127, Some("make")))];
+        assert_eq!(checks.never_runnable(&missing), [("make", "make")]);
+        assert!(checks.never_runnable(&[("make".to_owned(), result(2, None))]).is_empty());
+        assert!(checks.never_runnable(&missing).is_empty());
+    }
+}

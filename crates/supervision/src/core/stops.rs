@@ -1,0 +1,83 @@
+//! The stops of a run: how many were judged, what the agent had said and left running at the last one, what was said of it,
+//! and whether the agent has got anywhere since.
+
+use super::convergence::{Convergence, Trees};
+use super::writes::Writes;
+use crate::agent::Edit;
+
+/// What is known of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stops {
+    judged: u32,
+    last_answer: String,
+    /// Background tasks left running by the turn that ended last.
+    left_open: usize,
+    last_feedback: Option<String>,
+    convergence: Convergence,
+    /// What the agent's own tools have written.
+    writes: Writes,
+}
+
+impl Stops {
+    /// How many were judged, with the one that is being judged.
+    pub(super) fn judged(&self) -> u32 {
+        self.judged
+    }
+
+    /// One is going to be judged.
+    pub(super) fn begin(&mut self) {
+        self.judged += 1;
+    }
+
+    /// It is not judged: it counts when it is, later or by a resumed run.
+    pub(super) fn leave_unjudged(&mut self) {
+        self.judged = self.judged.saturating_sub(1);
+    }
+
+    /// A turn of the agent's was answered.
+    pub(super) fn answered(&mut self, text: String, left_open: usize) {
+        self.left_open = left_open;
+        if !text.trim().is_empty() {
+            self.last_answer = text;
+        }
+    }
+
+    /// The critic asks the user this: that is what the run has to say at last.
+    pub(super) fn asks_user(&mut self, text: &str) {
+        text.clone_into(&mut self.last_answer);
+    }
+
+    pub(super) fn last_answer(&self) -> &str {
+        &self.last_answer
+    }
+
+    pub(super) fn left_open(&self) -> usize {
+        self.left_open
+    }
+
+    /// A call of the agent's began that makes this edit.
+    pub(super) fn edit_began(&mut self, call: &str, edit: &Edit) {
+        self.writes.started(call, edit);
+    }
+
+    /// A call of the agent's ended.
+    pub(super) fn call_ended(&mut self, call: &str, failed: bool) {
+        self.writes.ended(call, failed);
+    }
+
+    /// Feedback was found for the stop with these trees. Gives how often in a row the same was said while nothing moved.
+    pub(super) fn feedback(&mut self, text: &str, trees: Trees<'_>, ignored: Option<&str>) -> u32 {
+        let progressed = self.writes.take_fresh(ignored);
+        self.last_feedback = Some(text.to_owned());
+        self.convergence.note(text, trees, progressed)
+    }
+
+    pub(super) fn last_feedback(&self) -> Option<&str> {
+        self.last_feedback.as_deref()
+    }
+
+    /// The user has said something new, or the agent may do more than before: what was said in vain may help now.
+    pub(super) fn starts_over(&mut self) {
+        self.convergence.forget();
+    }
+}
