@@ -15,7 +15,7 @@ fn accepted(data: &[u8], layer: &Layer, unknown: &[UnknownKey]) {
     let text = std::str::from_utf8(data).expect("an accepted file is text");
     let file: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).expect("an accepted file is JSON");
     let said = serde_json::to_value(layer).expect("a layer is written as JSON");
-    for key in KEYS {
+    for key in KEYS.iter() {
         let in_file = file.pointer(&key.pointer()).unwrap_or(&Value::Null);
         let in_layer = said.pointer(&key.pointer()).unwrap_or(&Value::Null);
         assert!(alike(in_file, in_layer), "{}: the file says {in_file}, the layer {in_layer}", key.path);

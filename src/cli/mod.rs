@@ -19,6 +19,7 @@ mod gaps;
 mod left;
 mod lifted;
 mod misuse;
+pub mod options;
 mod printer;
 mod recording;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The environment, read once, and the names of all variables that ccc knows.
+//! The environment, read once, and the names of the variables that are no settings; those stand in the table.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,68 +14,18 @@ pub const CCC_LOG: &str = "CCC_LOG";
 pub const CCC_RUN_ID: &str = "CCC_RUN_ID";
 /// The process of the run that a process descends from; ccc sets it for its agents.
 pub const CCC_ATTEMPT: &str = "CCC_ATTEMPT";
-/// `agent.path`.
-pub const CCC_AGENT: &str = "CCC_AGENT";
-/// `transport`.
-pub const CCC_TRANSPORT: &str = "CCC_TRANSPORT";
-/// `checks`, as one command.
-pub const CCC_CHECK: &str = "CCC_CHECK";
-/// `critic.prompt_file`.
-pub const CCC_SUPERVISOR_PROMPT: &str = "CCC_SUPERVISOR_PROMPT";
-/// `critic.prompt`.
-pub const CCC_CRITIC_PROMPT: &str = "CCC_CRITIC_PROMPT";
-/// `critic.model`.
-pub const CCC_CRITIC_MODEL: &str = "CCC_CRITIC_MODEL";
-/// `critic.max_failures`.
-pub const CCC_CRITIC_MAX_FAILURES: &str = "CCC_CRITIC_MAX_FAILURES";
-/// `critic.timeout`.
-pub const CCC_CRITIC_TIMEOUT: &str = "CCC_CRITIC_TIMEOUT";
-/// `budgets.max_iterations`.
-pub const CCC_MAX_ITERATIONS: &str = "CCC_MAX_ITERATIONS";
-/// `budgets.max_duration`.
-pub const CCC_MAX_DURATION: &str = "CCC_MAX_DURATION";
-/// `budgets.until`.
-pub const CCC_UNTIL: &str = "CCC_UNTIL";
-/// `budgets.max_wait`.
-pub const CCC_MAX_WAIT: &str = "CCC_MAX_WAIT";
-/// `budgets.max_cost_usd`.
-pub const CCC_MAX_COST_USD: &str = "CCC_MAX_COST_USD";
-/// `budgets.max_restarts`.
-pub const CCC_MAX_RESTARTS: &str = "CCC_MAX_RESTARTS";
-/// `budgets.max_repeats`.
-pub const CCC_MAX_REPEATS: &str = "CCC_MAX_REPEATS";
-/// `start_timeout`.
-pub const CCC_START_TIMEOUT: &str = "CCC_START_TIMEOUT";
-/// `stall_timeout`.
-pub const CCC_STALL_TIMEOUT: &str = "CCC_STALL_TIMEOUT";
-/// `tool_timeout`.
-pub const CCC_TOOL_TIMEOUT: &str = "CCC_TOOL_TIMEOUT";
-/// `background_timeout`.
-pub const CCC_BACKGROUND_TIMEOUT: &str = "CCC_BACKGROUND_TIMEOUT";
-/// `grace`.
-pub const CCC_GRACE: &str = "CCC_GRACE";
-/// `share_prompt_prefix`.
-pub const CCC_SHARE_PROMPT_PREFIX: &str = "CCC_SHARE_PROMPT_PREFIX";
-/// `no_wait`.
-pub const CCC_NO_WAIT: &str = "CCC_NO_WAIT";
-/// `rotate_at`.
-pub const CCC_ROTATE_AT: &str = "CCC_ROTATE_AT";
-/// `interactive`.
-pub const CCC_INTERACTIVE: &str = "CCC_INTERACTIVE";
-/// `answer_timeout`.
-pub const CCC_ANSWER_TIMEOUT: &str = "CCC_ANSWER_TIMEOUT";
-/// `usage.base_url`.
-pub const CCC_USAGE_BASE_URL: &str = "CCC_USAGE_BASE_URL";
-/// `usage.warn_threshold`.
-pub const CCC_USAGE_WARN_THRESHOLD: &str = "CCC_USAGE_WARN_THRESHOLD";
-/// `usage.critical_threshold`.
-pub const CCC_USAGE_CRITICAL_THRESHOLD: &str = "CCC_USAGE_CRITICAL_THRESHOLD";
 /// The program that is asked for the agent's login in the Keychain, instead of macOS's `security`.
 pub const CCC_SECURITY: &str = "CCC_SECURITY";
-/// `hand_over`.
-pub const CCC_HAND_OVER: &str = "CCC_HAND_OVER";
-/// `output_format`.
-pub const CCC_OUTPUT_FORMAT: &str = "CCC_OUTPUT_FORMAT";
+
+/// The variables of ccc that are no settings, each with what it is for.
+pub const OTHERS: [(&str, &str); 6] = [
+    (CCC_CONFIG_DIR, "the directory of your configuration file, instead of the platform's"),
+    (CCC_STATE_DIR, "the directory of runs and shared state, instead of the platform's"),
+    (CCC_LOG, "what to write to the diagnostic log, such as debug"),
+    (CCC_RUN_ID, "the run that a process belongs to; ccc sets it for its agents"),
+    (CCC_ATTEMPT, "the process of the run that a process descends from; ccc sets it for its agents"),
+    (CCC_SECURITY, "the program that is asked for the agent's login in the Keychain, instead of macOS's `security`"),
+];
 
 /// Where the agent's CLI keeps settings, login and sessions, instead of `~/.claude` (facts §9).
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";

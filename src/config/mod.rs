@@ -1,5 +1,7 @@
 //! From files, environment and flags to [`Settings`]: what the user wants, resolved once and without options.
 //!
+//! Every setting stands once, in the table (`table.rs`); the types below are made from it.
+//!
 //! Layers, the higher over the lower: flags, `CCC_*` variables, `.ccc.json` of the project, `ccc.json` in the user's
 //! configuration directory, `~/.claude/ccc.json`, defaults. Each layer is an option-only [`Layer`]; [`resolve`] picks
 //! key by key, and [`Resolved`] keeps for each value where it came from ([`Origin`]).
@@ -12,35 +14,42 @@
 //! ([`prompt::find`]) and the agent's program ([`agent::find`]). It writes nothing and prints nothing.
 
 pub mod agent;
+mod check_entry;
 mod decode;
 mod dirs;
 pub mod env;
 mod error;
 mod file;
 mod git_dirs;
-mod keys;
-mod layer;
 mod project;
 pub mod prompt;
 mod resolve;
-mod settings;
+mod schema;
+#[macro_use]
+mod setting;
 mod span;
+mod table;
 mod token_entry;
 mod trust;
 mod until;
 mod values;
 
+pub use check_entry::CheckEntry;
 pub use dirs::Dirs;
 pub use env::Env;
 pub use error::{ConfigError, FileFault, Position};
 pub use file::{FileLayer, UnknownKey, load_file, parse_file};
 pub use git_dirs::GitDirs;
-pub use keys::{KEYS, Key};
-pub use layer::{AgentLayer, BudgetsLayer, CheckEntry, CriticLayer, Layer, UsageLayer, schema};
 pub use project::Project;
 pub use resolve::{Flags, Origin, Resolved, Warning, files_of, overlay, resolve};
-pub use settings::{AgentSettings, BudgetSettings, Check, CriticSettings, Settings, UsageSettings};
+pub use schema::{reference, schema};
+pub use setting::{Form, Key};
 pub use span::{Span, SpanFault};
+pub use table::{
+    AgentLayer, AgentSettings, BudgetSettings, BudgetsLayer, CriticLayer, CriticSettings, KEYS, Layer, Settings,
+    UsageLayer, UsageSettings,
+};
+pub(crate) use table::{RESUME_OPTIONS, RUN_OPTIONS};
 pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};
 pub use trust::{Consents, FromProject, Wish};
 pub use until::{Until, UntilFault};

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,10 +7,10 @@ use serde_json::Value;
 use super::decode::decode_one;
 use super::file::rebase;
 use super::prompt::NamedPrompt;
+use super::setting::Overlay;
 use super::{
-    AgentSettings, BudgetSettings, Check, CheckEntry, ConfigError, Consents, CriticPromptAs, CriticSettings, Dirs, Env,
-    FileFault, FromProject, KEYS, Key, Layer, OutputFormat, Percent, Project, Settings, Span, TokenEntry, Transport,
-    UnknownKey, UsageSettings, Wish, load_file,
+    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Project, Settings, TokenEntry,
+    UnknownKey, Wish, load_file,
 };
 
 /// Where a value came from.
@@ -195,7 +194,7 @@ pub fn resolve(
         }
         (resolved.settings, resolved.origins) = settled(&voices);
     }
-    resolved.named_prompt = resolved.settings.critic.prompt_file.clone().map(|path| {
+    resolved.named_prompt = resolved.settings.critic.prompt_file.clone().map(PathBuf::from).map(|path| {
         let chosen_by_project = !users_own(&resolved.origin("critic.prompt_file"), dirs);
         NamedPrompt { path, within: chosen_by_project.then(|| project.root().to_owned()) }
     });
@@ -288,94 +287,26 @@ pub fn files_of(dirs: &Dirs, project: &Project) -> Vec<PathBuf> {
 
 fn from_variables(env: &Env) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
-    for key in KEYS {
+    for key in KEYS.iter() {
         let Some(name) = key.variable else { continue };
         let Some(raw) = env.get(name) else { continue };
         let fault = |message: String| ConfigError::Variable { name, key: key.path, message };
         let text = raw.to_str().ok_or_else(|| fault("it is not valid UTF-8".to_owned()))?;
-        let one = decode_one(key.path, variable_value(key.path, text)).map_err(fault)?;
+        let one = decode_one(key.path, key.variable_value(text)).map_err(fault)?;
         layer = overlay(layer, one);
     }
     Ok(layer)
 }
 
-/// What a variable's text means for its key: the number, boolean or text that a file would hold.
-fn variable_value(path: &str, text: &str) -> Value {
-    let trimmed = text.trim();
-    match path {
-        "checks" => Value::Array(vec![Value::String(text.to_owned())]),
-        "budgets.max_iterations"
-        | "budgets.max_restarts"
-        | "budgets.max_repeats"
-        | "budgets.max_cost_usd"
-        | "critic.max_failures"
-        | "rotate_at"
-        | "usage.warn_threshold"
-        | "usage.critical_threshold" => serde_json::from_str::<serde_json::Number>(trimmed)
-            .map_or_else(|_| Value::String(text.to_owned()), Value::Number),
-        "share_prompt_prefix" | "no_wait" | "interactive" | "hand_over" => {
-            match trimmed.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => Value::Bool(true),
-                "0" | "false" | "no" | "off" => Value::Bool(false),
-                _ => Value::String(text.to_owned()),
-            }
-        }
-        _ => Value::String(text.to_owned()),
-    }
-}
-
 /// `over` where it says something, else `under`.
 #[must_use]
 pub fn overlay(under: Layer, over: Layer) -> Layer {
-    Layer {
-        agent: super::AgentLayer {
-            path: over.agent.path.or(under.agent.path),
-            args: over.agent.args.or(under.agent.args),
-            allow_checks: over.agent.allow_checks.or(under.agent.allow_checks),
-        },
-        transport: over.transport.or(under.transport),
-        checks: over.checks.or(under.checks),
-        tokens: over.tokens.or(under.tokens),
-        critic: super::CriticLayer {
-            prompt_file: over.critic.prompt_file.or(under.critic.prompt_file),
-            prompt: over.critic.prompt.or(under.critic.prompt),
-            model: over.critic.model.or(under.critic.model),
-            allow: over.critic.allow.or(under.critic.allow),
-            max_failures: over.critic.max_failures.or(under.critic.max_failures),
-            timeout: over.critic.timeout.or(under.critic.timeout),
-        },
-        budgets: super::BudgetsLayer {
-            max_iterations: over.budgets.max_iterations.or(under.budgets.max_iterations),
-            max_duration: over.budgets.max_duration.or(under.budgets.max_duration),
-            until: over.budgets.until.or(under.budgets.until),
-            max_wait: over.budgets.max_wait.or(under.budgets.max_wait),
-            max_cost_usd: over.budgets.max_cost_usd.or(under.budgets.max_cost_usd),
-            max_restarts: over.budgets.max_restarts.or(under.budgets.max_restarts),
-            max_repeats: over.budgets.max_repeats.or(under.budgets.max_repeats),
-        },
-        start_timeout: over.start_timeout.or(under.start_timeout),
-        stall_timeout: over.stall_timeout.or(under.stall_timeout),
-        tool_timeout: over.tool_timeout.or(under.tool_timeout),
-        background_timeout: over.background_timeout.or(under.background_timeout),
-        grace: over.grace.or(under.grace),
-        share_prompt_prefix: over.share_prompt_prefix.or(under.share_prompt_prefix),
-        no_wait: over.no_wait.or(under.no_wait),
-        rotate_at: over.rotate_at.or(under.rotate_at),
-        interactive: over.interactive.or(under.interactive),
-        answer_timeout: over.answer_timeout.or(under.answer_timeout),
-        usage: super::UsageLayer {
-            base_url: over.usage.base_url.or(under.usage.base_url),
-            warn_threshold: over.usage.warn_threshold.or(under.usage.warn_threshold),
-            critical_threshold: over.usage.critical_threshold.or(under.usage.critical_threshold),
-        },
-        hand_over: over.hand_over.or(under.hand_over),
-        output_format: over.output_format.or(under.output_format),
-    }
+    over.over(under)
 }
 
 /// Picks each value from the first voice that has one, and notes which it was.
 fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'static Key, Origin)>) -> Settings {
-    for key in KEYS {
+    for key in KEYS.iter() {
         let origin =
             voices.iter().find(|voice| has(&voice.layer, key)).map_or(Origin::Default, |voice| voice.who.origin(key));
         origins.push((key, origin));
@@ -386,84 +317,14 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
         *origin = Who::Flags.origin(key);
     }
     let layer = voices.iter().rev().fold(Layer::default(), |under, voice| overlay(under, voice.layer.clone()));
-    let tool_timeout = layer.tool_timeout.unwrap_or(TOOL_TIMEOUT);
-    Settings {
-        agent: AgentSettings {
-            path: layer.agent.path.map(PathBuf::from),
-            args: layer.agent.args.unwrap_or_default().into_iter().chain(after_dashes).collect(),
-            allow_checks: layer.agent.allow_checks.unwrap_or(true),
-        },
-        transport: layer.transport.unwrap_or(Transport::Pty),
-        checks: layer
-            .checks
-            .unwrap_or_default()
-            .into_iter()
-            .map(|entry| match entry {
-                CheckEntry::Command(command) => Check { command, timeout: tool_timeout },
-                CheckEntry::Detailed { command, timeout } => {
-                    Check { command, timeout: timeout.unwrap_or(tool_timeout) }
-                }
-            })
-            .collect(),
-        tokens: tokens(voices),
-        critic: CriticSettings {
-            prompt_file: layer.critic.prompt_file.map(PathBuf::from),
-            prompt: layer.critic.prompt.unwrap_or(CriticPromptAs::Message),
-            model: layer.critic.model,
-            allow: layer.critic.allow.unwrap_or_default(),
-            max_failures: layer.critic.max_failures.unwrap_or(MAX_CRITIC_FAILURES),
-            timeout: layer.critic.timeout.unwrap_or(CRITIC_TIMEOUT),
-        },
-        budgets: BudgetSettings {
-            max_iterations: layer.budgets.max_iterations.unwrap_or(MAX_ITERATIONS),
-            max_duration: layer.budgets.max_duration,
-            until: layer.budgets.until,
-            max_wait: layer.budgets.max_wait,
-            max_cost_usd: layer.budgets.max_cost_usd,
-            max_restarts: layer.budgets.max_restarts.unwrap_or(MAX_RESTARTS),
-            max_repeats: layer.budgets.max_repeats.unwrap_or(MAX_REPEATS),
-        },
-        start_timeout: layer.start_timeout.unwrap_or(START_TIMEOUT),
-        stall_timeout: layer.stall_timeout.unwrap_or(STALL_TIMEOUT),
-        tool_timeout,
-        tool_timeout_given: layer.tool_timeout.is_some(),
-        background_timeout: layer.background_timeout,
-        grace: layer.grace.unwrap_or(GRACE),
-        share_prompt_prefix: layer.share_prompt_prefix.unwrap_or(true),
-        no_wait: layer.no_wait.unwrap_or(false),
-        rotate_at: layer.rotate_at.unwrap_or(ROTATE_AT),
-        interactive: layer.interactive.unwrap_or(false),
-        answer_timeout: layer.answer_timeout.unwrap_or(ANSWER_TIMEOUT),
-        usage: UsageSettings {
-            base_url: layer.usage.base_url,
-            warn_threshold: layer.usage.warn_threshold.unwrap_or(USAGE_WARN),
-            critical_threshold: layer.usage.critical_threshold.unwrap_or(USAGE_CRITICAL),
-        },
-        hand_over: layer.hand_over,
-        output_format: layer.output_format.unwrap_or(OutputFormat::Text),
-    }
+    let tokens = tokens(voices);
+    let mut settings = layer.settled();
+    settings.agent.args.extend(after_dashes);
+    let tool_timeout = settings.tool_timeout;
+    settings.checks = settings.checks.into_iter().map(|check| check.with_timeout(tool_timeout)).collect();
+    settings.tokens = tokens;
+    settings
 }
-
-const fn at_least_one(number: u32) -> NonZeroU32 {
-    match NonZeroU32::new(number) {
-        Some(number) => number,
-        None => NonZeroU32::MIN,
-    }
-}
-
-const MAX_ITERATIONS: NonZeroU32 = at_least_one(20);
-const MAX_REPEATS: NonZeroU32 = at_least_one(3);
-const MAX_CRITIC_FAILURES: NonZeroU32 = at_least_one(3);
-const MAX_RESTARTS: u32 = 5;
-const START_TIMEOUT: Span = Span::from_secs(60);
-const STALL_TIMEOUT: Span = Span::from_secs(180);
-const TOOL_TIMEOUT: Span = Span::from_secs(15 * 60);
-const CRITIC_TIMEOUT: Span = Span::from_secs(30 * 60);
-const GRACE: Span = Span::from_secs(3);
-const ROTATE_AT: Percent = Percent::clamped(95);
-const USAGE_WARN: Percent = Percent::clamped(80);
-const USAGE_CRITICAL: Percent = Percent::clamped(90);
-const ANSWER_TIMEOUT: Span = Span::from_secs(60);
 
 fn has(layer: &Layer, key: &Key) -> bool {
     serde_json::to_value(layer)
@@ -502,17 +363,9 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
         Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
     };
     let senseless: [(&'static str, bool, &'static str); 7] = [
-        (
-            "agent.path",
-            settings.agent.path.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
-            "the program's name is empty",
-        ),
-        ("checks", settings.checks.iter().any(|check| blank(&check.command)), "a check's command is empty"),
-        (
-            "critic.prompt_file",
-            settings.critic.prompt_file.as_ref().is_some_and(|path| blank(&path.to_string_lossy())),
-            "the file's name is empty",
-        ),
+        ("agent.path", settings.agent.path.as_deref().is_some_and(blank), "the program's name is empty"),
+        ("checks", settings.checks.iter().any(|check| blank(check.command())), "a check's command is empty"),
+        ("critic.prompt_file", settings.critic.prompt_file.as_deref().is_some_and(blank), "the file's name is empty"),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
         ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),
         (crossed, usage.critical_threshold < usage.warn_threshold, "the warning would come after what is critical"),
@@ -526,18 +379,8 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
 
 /// `CCC_` variables that look like a mistyped setting. Others are left alone: more programs than this one may use them.
 fn unknown_variables(env: &Env) -> Vec<Warning> {
-    let known: Vec<&'static str> = KEYS
-        .iter()
-        .filter_map(|key| key.variable)
-        .chain([
-            super::env::CCC_CONFIG_DIR,
-            super::env::CCC_STATE_DIR,
-            super::env::CCC_LOG,
-            super::env::CCC_RUN_ID,
-            super::env::CCC_ATTEMPT,
-            super::env::CCC_SECURITY,
-        ])
-        .collect();
+    let known: Vec<&'static str> =
+        KEYS.iter().filter_map(|key| key.variable).chain(super::env::OTHERS.map(|(name, _)| name)).collect();
     env.names()
         .filter_map(|name| name.to_str())
         .filter(|name| name.starts_with("CCC_") && !known.contains(name))

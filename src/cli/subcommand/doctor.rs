@@ -149,7 +149,7 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
         return Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND));
     }
     let settings = resolved.map(|resolved| &resolved.settings);
-    let named = settings.and_then(|settings| settings.agent.path.as_deref());
+    let named = settings.and_then(|settings| settings.agent.path.as_deref()).map(Path::new);
     let path = match agent::locate(named, &context.env, dirs, &project.cwd) {
         Ok(path) => path,
         Err(error) => return Finding::error(SUBJECT, error.into()),

@@ -6,16 +6,14 @@ use std::path::Path;
 use clap::Args;
 use rustix::fs::OFlags;
 
-use super::run::{self, PlanParts, hand_over_flag};
+use super::run::{self, PlanParts};
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::gaps::{Gaps, has_gap};
+use crate::cli::options::Options;
 use crate::cli::start::{Continuation, RunRequest, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
-use crate::config::{
-    BudgetsLayer, CheckEntry, Cost, CriticLayer, Flags, Layer, OutputFormat, Project, Settings, Span, Transport, Until,
-    Warning, overlay, prompt, resolve,
-};
+use crate::config::{CheckEntry, Cost, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
 use crate::driver;
 use crate::files::open_private;
@@ -38,80 +36,24 @@ pub struct ResumeArgs {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
 
-    /// A new bound on the judged stops of the whole run.
-    #[arg(long, value_name = "N")]
-    pub max_iterations: Option<NonZeroU32>,
-
-    /// A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m.
-    #[arg(long, value_name = "TIME")]
-    pub max_duration: Option<Span>,
-
-    /// A new time at which the run ends: 07:00, +8h, or 2026-11-28T07:00.
-    #[arg(long, value_name = "CLOCK")]
-    pub until: Option<Until>,
-
-    /// A new bound on each wait for a reset.
-    #[arg(long, value_name = "TIME")]
-    pub max_wait: Option<Span>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Options<true>,
 
     /// Wait for a reset, also when the run was started with --no-wait; --max-wait says so, too.
-    #[arg(long, overrides_with = "no_wait")]
+    #[arg(long, overrides_with = "no_wait", display_order = 45)]
     pub wait: bool,
 
-    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
-    #[arg(long, overrides_with = "wait")]
-    pub no_wait: bool,
-
-    /// A new bound on the cost of the whole run, in US dollars.
-    #[arg(long, value_name = "USD")]
-    pub max_cost_usd: Option<Cost>,
-
-    /// A new bound on the restarts of the agent in a row.
-    #[arg(long, value_name = "N")]
-    pub max_restarts: Option<u32>,
-
-    /// The critic's model from now on.
-    #[arg(long, value_name = "MODEL")]
-    pub critic_model: Option<String>,
-
-    /// Run this command at each stop instead of the run's checks; may be given several times.
-    #[arg(long, value_name = "CMD")]
-    pub check: Vec<String>,
-
-    /// Restart the agent when the model makes no progress for this long.
-    #[arg(long, value_name = "TIME")]
-    pub stall_timeout: Option<Span>,
-
-    /// How long a tool may run that declares no timeout of its own.
-    #[arg(long, value_name = "TIME")]
-    pub tool_timeout: Option<Span>,
-
     /// Take SUPERVISOR.md and the configuration as they are now; what was given on the command line stays.
-    #[arg(long)]
+    #[arg(long, display_order = 115)]
     pub reload: bool,
 
-    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub output_format: Option<OutputFormat>,
-
-    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
-    #[arg(long, overrides_with = "no_hand_over")]
-    pub hand_over: bool,
-
-    /// Do not go on into the agent's own interface when the task is done.
-    #[arg(long, overrides_with = "hand_over")]
-    pub no_hand_over: bool,
-
     /// Go on although another run works in the run's directory or repository.
-    #[arg(long)]
+    #[arg(long, display_order = 135)]
     pub share_tree: bool,
 
-    /// How the agent's output reaches ccc: pty or pipe.
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub transport: Option<Transport>,
-
     /// Give the agent only the arguments after `--`, and none of those that were given before.
-    #[arg(long)]
+    #[arg(long, display_order = 900)]
     pub replace_args: bool,
 
     /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts. Those
@@ -123,30 +65,18 @@ pub struct ResumeArgs {
 impl ResumeArgs {
     /// These arguments as a layer of the configuration.
     fn flags(&self) -> Flags {
-        Flags {
-            layer: Layer {
-                budgets: BudgetsLayer {
-                    max_iterations: self.max_iterations,
-                    max_duration: self.max_duration,
-                    until: self.until,
-                    max_wait: self.max_wait,
-                    max_cost_usd: self.max_cost_usd,
-                    max_restarts: self.max_restarts,
-                    ..BudgetsLayer::default()
-                },
-                critic: CriticLayer { model: self.critic_model.clone(), ..CriticLayer::default() },
-                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
-                no_wait: match (self.no_wait, self.wait || self.max_wait.is_some()) {
-                    (true, _) => Some(true),
-                    (false, true) => Some(false),
-                    (false, false) => None,
-                },
-                stall_timeout: self.stall_timeout,
-                tool_timeout: self.tool_timeout,
-                ..Layer::default()
-            },
-            agent_args: self.agent_args.clone(),
+        let mut layer = (*self.settings.0).clone();
+        if self.wait || layer.budgets.max_wait.is_some() {
+            layer.no_wait = layer.no_wait.or(Some(false));
         }
+        // How it is shown and transported is said anew each time.
+        (layer.output_format, layer.transport, layer.hand_over) = (None, None, None);
+        Flags { layer, agent_args: self.agent_args.clone() }
+    }
+
+    /// Whether checks are given in the place of the run's.
+    fn checks(&self) -> &[CheckEntry] {
+        self.settings.0.checks.as_deref().unwrap_or_default()
     }
 }
 
@@ -162,7 +92,7 @@ impl ResumeArgs {
 /// # Errors
 /// When there is no such run, it is in use, is done, or its journal is damaged.
 pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
-    run::refuse_past(args.until)?;
+    run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
     let run_dir = match args.run.as_deref() {
         Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
@@ -264,7 +194,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         first_inputs.push(OperatorInput::Plan(Box::new(changed)));
     }
     // A run was given its task with -p, and nobody has asked for more since: the same as when it began.
-    let hand_over = settings.hand_over.unwrap_or(false);
+    let hand_over = args.settings.0.hand_over.or(settings.hand_over).unwrap_or(false);
     match words {
         Some(text) if lost.is_empty() => first_inputs.push(OperatorInput::Turn { text }),
         Some(text) => {
@@ -277,13 +207,13 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         None => {}
     }
     let request = RunRequest {
-        form: args.output_format.unwrap_or(settings.output_format),
-        transport: args.transport.unwrap_or(settings.transport),
+        form: args.settings.0.output_format.unwrap_or(settings.output_format),
+        transport: args.settings.0.transport.unwrap_or(settings.transport),
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
         prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
         extra_env: Vec::new(),
-        hand_over: hand_over_flag(args.hand_over, args.no_hand_over).unwrap_or(hand_over),
+        hand_over,
         share_tree: args.share_tree,
         settings_of_agent,
     };
@@ -308,12 +238,12 @@ fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
 fn gaps(plan: &Plan, args: &ResumeArgs) -> Gaps {
     let before = given_before(plan);
     let given = args.agent_args_after(plan.agent, &plan.given_agent_args());
-    let checks_given = !args.check.is_empty() || before.as_ref().is_some_and(|given| given.layer.checks.is_some());
+    let checks_given = !args.checks().is_empty() || before.as_ref().is_some_and(|given| given.layer.checks.is_some());
     let reloaded = args.reload && before.is_some();
-    if args.check.is_empty() {
+    if args.checks().is_empty() {
         return Gaps::of(plan, &given, !reloaded, checks_given);
     }
-    let checks = args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms: 0 }).collect();
+    let checks = given_checks(args, 0);
     Gaps::of(&Plan { checks, ..plan.clone() }, &given, !reloaded, checks_given)
 }
 
@@ -453,7 +383,7 @@ fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
 /// The words that stand in advice for what only the user knows. Typed as they stand they were copied and not replaced.
 fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
     let says = args.prompt.as_deref().map(str::trim) == Some("TEXT");
-    let checks = args.check.iter().any(|check| check.trim() == "CMD");
+    let checks = args.checks().iter().any(|check| check.command().trim() == "CMD");
     let values = args.agent_args.iter().any(|arg| arg == "VALUE");
     let (word, what) = match (says, checks, values) {
         (true, _, _) => ("TEXT", "what you say to the agent"),
@@ -497,10 +427,8 @@ fn changed_plan(
     };
     if !(args.reload && present.given.is_some()) {
         set_given(&mut changed, &flags);
-        if !args.check.is_empty() {
-            let timeout_ms = changed.timeouts.tool_ms;
-            changed.checks =
-                args.check.iter().map(|command| CheckPlan { command: command.clone(), timeout_ms }).collect();
+        if !args.checks().is_empty() {
+            changed.checks = given_checks(args, changed.timeouts.tool_ms);
         }
         let configured = changed.configured_agent_args().to_vec();
         let given = args.agent_args_after(plan.agent, &changed.given_agent_args());
@@ -513,6 +441,11 @@ fn changed_plan(
     }
     keep_critic_settings(&mut changed, run_dir)?;
     Ok((changed != *plan).then_some(changed))
+}
+
+/// The checks that are given, each with this timeout.
+fn given_checks(args: &ResumeArgs, timeout_ms: u64) -> Vec<CheckPlan> {
+    args.checks().iter().map(|check| CheckPlan { command: check.command().to_owned(), timeout_ms }).collect()
 }
 
 /// Sets what is given now.

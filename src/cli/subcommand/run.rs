@@ -1,23 +1,19 @@
 //! `ccc --supervisor`: a supervised run.
-#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
 
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
+use crate::cli::options::Options;
 use crate::cli::start::{RunRequest, begin};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
-use crate::config::{
-    AgentLayer, BudgetsLayer, CheckEntry, Cost, CriticLayer, CriticPromptAs, Dirs, Flags, Layer, OutputFormat, Percent,
-    Project, Resolved, Span, Transport, Until, UsageLayer,
-};
+use crate::config::{Cost, CriticPromptAs, Dirs, Flags, Project, Resolved, Span, Until};
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
@@ -43,95 +39,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompt_file: Option<PathBuf>,
 
-    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
-    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
-    pub output_format: Option<OutputFormat>,
-
-    /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
-    #[arg(long, value_name = "FILE")]
-    pub supervisor_prompt: Option<PathBuf>,
-
-    /// Run this command at each stop; its failure is feedback without asking the critic. Can be given several times;
-    /// replaces the configured checks.
-    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
-    pub check: Vec<String>,
-
-    /// End after this many judged stops [20].
-    #[arg(long, value_name = "N", value_parser = count)]
-    pub max_iterations: Option<NonZeroU32>,
-
-    /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
-    /// is stopped does not [no bound].
-    #[arg(long, value_name = "TIME")]
-    pub max_duration: Option<Span>,
-
-    /// End at this time: 07:00, +8h, or 2026-11-28T07:00 [no bound].
-    #[arg(long, value_name = "CLOCK")]
-    pub until: Option<Until>,
-
-    /// End with exit code 75 instead of waiting longer than this for a reset [no bound].
-    #[arg(long, value_name = "TIME")]
-    pub max_wait: Option<Span>,
-
-    /// End when this much was spent, in US dollars as the agent reports them [no bound].
-    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
-    pub max_cost_usd: Option<Cost>,
-
-    /// The critic's model [the agent's].
-    #[arg(long, value_name = "MODEL")]
-    pub critic_model: Option<String>,
-
-    /// How the prompt reaches the critic: message keeps the provider's cache, system does not [message].
-    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
-    pub critic_prompt: Option<CriticPromptAs>,
-
-    /// Restart the agent when the model makes no progress for this long [3m].
-    #[arg(long, value_name = "TIME")]
-    pub stall_timeout: Option<Span>,
-
-    /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has [15m].
-    #[arg(long, value_name = "TIME")]
-    pub tool_timeout: Option<Span>,
-
-    /// How long work that the agent left running in the background, or has scheduled, is waited for after its turn [what the agent
-    /// gives it].
-    #[arg(long, value_name = "TIME")]
-    pub background_timeout: Option<Span>,
-
-    /// End when the agent was restarted this many times in a row without finishing a turn [5].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
-    pub max_restarts: Option<u32>,
-
-    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
-    #[arg(long)]
-    pub no_wait: bool,
-
-    /// Take another token at the next stop when a usage window of the present one has passed this percentage [95].
-    #[arg(long, value_name = "PERCENT")]
-    pub rotate_at: Option<Percent>,
-
-    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
-    #[arg(long)]
-    pub interactive: bool,
-
-    /// How the agent's output reaches ccc: pty or pipe [pty].
-    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
-    pub transport: Option<Transport>,
-
-    /// The agent's program [claude on PATH, else ~/.claude/local/claude].
-    #[arg(long, value_name = "PATH")]
-    pub agent: Option<PathBuf>,
-
-    /// At a terminal, go on into the agent's own interface when the task is done [not unless asked for].
-    #[arg(long, overrides_with = "no_hand_over")]
-    pub hand_over: bool,
-
-    /// Do not go on into the agent's own interface when the task is done.
-    #[arg(long, overrides_with = "hand_over")]
-    pub no_hand_over: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Options<false>,
 
     /// Start although another run works in this directory or repository.
-    #[arg(long)]
+    #[arg(long, display_order = 900)]
     pub share_tree: bool,
 
     /// Arguments for the agent.
@@ -139,57 +52,11 @@ pub struct RunArgs {
     pub agent_args: Vec<String>,
 }
 
-fn count(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "it must be a whole number above zero".to_owned())
-}
-
-/// What the two flags say together; clap lets the later one win.
-pub(in crate::cli) fn hand_over_flag(yes: bool, no: bool) -> Option<bool> {
-    (yes || no).then_some(yes)
-}
-
 impl RunArgs {
     /// These arguments as the topmost layer of the configuration.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
-        Flags {
-            layer: Layer {
-                agent: AgentLayer { path: self.agent.as_ref().map(path), ..AgentLayer::default() },
-                transport: self.transport,
-                checks: (!self.check.is_empty()).then(|| self.check.iter().cloned().map(CheckEntry::Command).collect()),
-                tokens: None,
-                critic: CriticLayer {
-                    prompt_file: self.supervisor_prompt.as_ref().map(path),
-                    prompt: self.critic_prompt,
-                    model: self.critic_model.clone(),
-                    ..CriticLayer::default()
-                },
-                budgets: BudgetsLayer {
-                    max_iterations: self.max_iterations,
-                    max_duration: self.max_duration,
-                    until: self.until,
-                    max_wait: self.max_wait,
-                    max_cost_usd: self.max_cost_usd,
-                    max_restarts: self.max_restarts,
-                    max_repeats: None,
-                },
-                start_timeout: None,
-                stall_timeout: self.stall_timeout,
-                tool_timeout: self.tool_timeout,
-                background_timeout: self.background_timeout,
-                grace: None,
-                share_prompt_prefix: None,
-                no_wait: self.no_wait.then_some(true),
-                rotate_at: self.rotate_at,
-                interactive: self.interactive.then_some(true),
-                answer_timeout: None,
-                usage: UsageLayer::default(),
-                hand_over: hand_over_flag(self.hand_over, self.no_hand_over),
-                output_format: self.output_format,
-            },
-            agent_args: self.agent_args.clone(),
-        }
+        Flags { layer: (*self.settings.0).clone(), agent_args: self.agent_args.clone() }
     }
 }
 
@@ -233,7 +100,7 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
     let settings = &resolved.settings;
     let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
     let bare = without_credentials(&context.env, &settings.tokens);
-    let agent = agent::find(settings.agent.path.as_deref(), &bare, dirs, &project.cwd)?;
+    let agent = agent::find(settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
     let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
@@ -418,7 +285,10 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         checks: settings
             .checks
             .iter()
-            .map(|check| CheckPlan { command: check.command.clone(), timeout_ms: check.timeout.as_ms() })
+            .map(|check| CheckPlan {
+                command: check.command().to_owned(),
+                timeout_ms: check.timeout().unwrap_or(settings.tool_timeout).as_ms(),
+            })
             .collect(),
         critic: CriticPlan {
             prompt: parts.prompt,
@@ -448,7 +318,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),
             tool_ms: settings.tool_timeout.as_ms(),
-            tool_given: settings.tool_timeout_given,
+            tool_given: settings.given.tool_timeout.is_some(),
             background_ms: settings.background_timeout.map(Span::as_ms),
             grace_ms: settings.grace.as_ms(),
         },

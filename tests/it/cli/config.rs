@@ -192,3 +192,45 @@ fn variables_that_do_not_fit_are_errors() {
     .collect();
     insta::assert_snapshot!(seen.join("\n"));
 }
+
+/// `CCC_WRITE_PAGE=1` writes the page instead of comparing it.
+#[test]
+fn the_page_of_the_documentation_is_the_one_that_the_table_gives() {
+    let page = ccc::config::reference(&ccc::cli::ExitCode::all());
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    if std::env::var_os("CCC_WRITE_PAGE").is_some() {
+        std::fs::write(&path, &page).expect("written");
+    }
+    let stands = std::fs::read_to_string(&path).expect("the page");
+    assert!(stands == page, "write it anew: CCC_WRITE_PAGE=1 cargo nextest run the_page_of_the_documentation");
+}
+
+#[test]
+fn every_setting_is_in_the_schema_the_list_the_help_and_the_documentation() {
+    let sandbox = Sandbox::new();
+    let (listed, help) = (sandbox.run(&["config", "show", "--json"]), sandbox.run(&["--help"]));
+    let schema: serde_json::Value = ccc::config::schema();
+    let page = include_str!("../../../docs/configuration.md");
+    for key in ccc::config::KEYS.iter() {
+        let name = key.path.rsplit('.').next().expect("a name");
+        let group = key.path.split_once('.').map(|(group, _)| group);
+        let place = group.map_or(&schema["properties"], |group| {
+            let reference = schema["properties"][group]["$ref"].as_str().expect("a group");
+            &schema.pointer(reference.trim_start_matches('#')).expect("it is defined")["properties"]
+        });
+        assert!(place[name]["description"].is_string(), "{} is not in the schema", key.path);
+        assert!(listed.contains(&format!("\"{}\": {{", key.path)), "{} is not listed", key.path);
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", key.path)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the documentation", key.path));
+        for said in [key.variable, key.flag].into_iter().flatten() {
+            assert!(row.contains(said), "{said} is not in the documentation");
+        }
+        for flag in
+            [key.flag.filter(|flag| *flag != "--"), key.taken_back_by.map(|(flag, _)| flag)].into_iter().flatten()
+        {
+            assert!(help.contains(&format!("      {flag}")), "{flag} is not in the help");
+        }
+    }
+    let page_codes = ccc::cli::ExitCode::all().into_iter().all(|(code, ..)| page.contains(&format!("\n| {code} | ")));
+    assert!(page_codes, "an exit code is not in the documentation");
+}

@@ -1,0 +1,178 @@
+//! What is published about the settings: the schema of a file, and the page of the documentation.
+
+use schemars::schema_for;
+use serde_json::{Value, json};
+
+use super::env::OTHERS;
+use super::{Form, FromProject, KEYS, Key, Layer};
+
+/// The JSON schema of a configuration file, as published by `ccc config schema`.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = schema_for!(Layer).to_value();
+    for key in KEYS.iter() {
+        let place = match key.path.split_once('.') {
+            None => format!("/properties/{}", key.path),
+            Some((group, name)) => {
+                let reference = schema["properties"][group]["$ref"].as_str().unwrap_or_default();
+                format!("{}/properties/{name}", reference.trim_start_matches('#'))
+            }
+        };
+        if let Some(setting) = schema.pointer_mut(&place) {
+            setting["description"] = json!(key.description());
+            setting["default"] = key.default();
+        }
+        // What a group is for is said once, where the group stands.
+        if let Some((group, _)) = place.trim_start_matches('/').rsplit_once("/properties/")
+            && let Some(Value::Object(group)) = schema.pointer_mut(&format!("/{group}"))
+        {
+            group.remove("description");
+        }
+    }
+    schema
+}
+
+impl Key {
+    /// Its default as JSON; `null` where there is none.
+    #[must_use]
+    pub fn default(&self) -> Value {
+        let defaults = serde_json::to_value(Layer::default().settled()).unwrap_or_default();
+        defaults.pointer(&self.pointer()).cloned().unwrap_or_default()
+    }
+
+    /// What it does, and what is to be known where it stands in a file.
+    fn description(&self) -> String {
+        let default = self.otherwise.map(|words| format!("Default: {words}."));
+        let refused = matches!(self.from_project, FromProject::Never(_)).then_some("A project's file cannot set it.");
+        let parts = [Some(self.help.as_str()), Some(self.in_file), default.as_deref(), refused];
+        parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What is done without it, for people; `None` where there is nothing to say.
+    #[must_use]
+    pub fn default_in_words(&self) -> Option<String> {
+        let of_value = || match (self.form, self.default()) {
+            (Form::Switch | Form::List, _) | (_, Value::Null) => None,
+            (_, Value::String(text)) => Some(text),
+            (_, value) => Some(value.to_string()),
+        };
+        self.otherwise.map(str::to_owned).or_else(of_value)
+    }
+}
+
+/// The page `docs/configuration.md`. `exit_codes` is each exit code with its words and its meaning.
+#[must_use]
+pub fn reference(exit_codes: &[(u8, &str, &str)]) -> String {
+    let mut page = HEAD.to_owned();
+    for key in KEYS.iter() {
+        let code = |text: &str| format!("`{text}`");
+        let option = key.flag.map(|flag| code(format!("{flag} {}", key.value_name).trim_end()));
+        let back = key.taken_back_by.map(|(flag, _)| code(flag));
+        let default = match (key.default(), key.otherwise) {
+            (Value::Null, otherwise) => otherwise.unwrap_or("none").to_owned(),
+            (value, _) => code(&value.to_string()),
+        };
+        let project = match key.from_project {
+            FromProject::Free => "yes",
+            FromProject::NeedsConsent(_) => "after `ccc trust`",
+            FromProject::Never(_) => "no",
+        };
+        let names: Vec<String> = [key.variable.map(code), option, back].into_iter().flatten().collect();
+        let names = if names.is_empty() { "–".to_owned() } else { names.join(", ") };
+        page.push_str(&format!(
+            "| `{}` | {names} | {default} | {project} | {} |\n",
+            key.path,
+            format!("{} {}", key.help, key.in_file).trim_end()
+        ));
+    }
+    page.push_str(VARIABLES);
+    for (name, what) in OTHERS {
+        page.push_str(&format!("| `{name}` | {what} |\n"));
+    }
+    page.push_str(CODES);
+    for (code, words, meaning) in exit_codes {
+        page.push_str(&format!("| {code} | {words} | {meaning} |\n"));
+    }
+    page
+}
+
+const HEAD: &str = "# Configuration
+
+This page is made from the table of settings in `src/config/table.rs`; a test compares the two.
+
+A setting is given by an option, by a variable, or by a key in a JSON file. Options stand over variables, these over
+`.ccc.json` of the project, this over `ccc.json` in your configuration directory, this over `~/.claude/ccc.json`, and that
+over the defaults. `ccc config` shows each setting with its value and where that came from, `ccc config path` the files,
+`ccc config schema` their JSON schema. A key with a dot stands in a group: `budgets.max_duration` is
+`{\"budgets\": {\"max_duration\": \"8h\"}}`.
+
+What a project's file makes ccc run, or do with credentials, counts after you have agreed to it: [trust](trust.md).
+
+| key | variable, option | default | in a project's file | what it does |
+|---|---|---|---|---|
+";
+
+const VARIABLES: &str = "
+## Other variables
+
+| variable | what it is |
+|---|---|
+";
+
+const CODES: &str = "
+## Exit codes
+
+| code | outcome | meaning |
+|---|---|---|
+";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::schema;
+    use crate::config::{KEYS, RESUME_OPTIONS, RUN_OPTIONS};
+
+    /// The leaves of the schema, following references into its definitions.
+    fn leaves(root: &Value, node: &Value, prefix: &str, out: &mut BTreeSet<String>) {
+        let properties = node["properties"].as_object().expect("an object schema");
+        for (name, child) in properties {
+            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            let target = child["$ref"]
+                .as_str()
+                .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
+                .filter(|target| target.get("properties").is_some());
+            match target {
+                Some(target) => leaves(root, target, &path, out),
+                None => {
+                    out.insert(path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_in_the_table_and_none_besides() {
+        let schema = schema();
+        let mut published = BTreeSet::new();
+        leaves(&schema, &schema, "", &mut published);
+        let known: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+        assert_eq!(published, known);
+    }
+
+    #[test]
+    fn every_row_with_an_option_has_its_place_in_the_help_and_no_name_stands_twice() {
+        let options = KEYS.iter().filter(|key| key.flag.is_some_and(|flag| flag != "--"));
+        let options: BTreeSet<&str> = options.map(|key| key.path).collect();
+        assert_eq!(RUN_OPTIONS.iter().copied().collect::<BTreeSet<_>>(), options);
+        assert!(RESUME_OPTIONS.iter().all(|(path, _)| options.contains(path)));
+        for names in [
+            KEYS.iter().filter_map(|key| key.variable).collect::<Vec<_>>(),
+            KEYS.iter().filter_map(|key| key.flag).collect(),
+        ] {
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        }
+    }
+}

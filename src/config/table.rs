@@ -1,0 +1,177 @@
+//! All settings of ccc, each in one row: what it does, its name in a file, its type and default, its variable and option, and
+//! whether a project's file may have it. Layers, settings, help, schema and `docs/configuration.md` are made from the rows.
+//!
+//! To add one: its row, its place in [`RUN_OPTIONS`] and perhaps [`RESUME_OPTIONS`] when it is an option, and the code that
+//! reads it from [`Settings`].
+
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
+
+use clap::ArgMatches;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
+use super::{CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
+
+settings! {
+    /// The agent's CLI.
+    agent = (AgentLayer, AgentSettings) {
+        /// The agent's program.
+        path: String => needs_consent("is started as the agent, with a token")
+            .variable("CCC_AGENT").option("--agent", "PATH").otherwise("claude on PATH, else ~/.claude/local/claude")
+            .in_file("A bare name is looked for on PATH; a relative path is relative to the file that names it; `~/` is the home directory.");
+        /// Arguments given to the agent before those after `--`.
+        args: Vec<String> = Vec::new() => needs_consent("are given to the agent, which can run programs by them")
+            .option("--", "");
+        /// Let the agent run the commands of the checks without asking, each exactly as it is configured.
+        allow_checks: bool = true => needs_consent("lets the agent run the checks without asking");
+    }
+    /// How the agent's output reaches ccc: pty or pipe.
+    transport: Transport = Transport::Pty => free().variable("CCC_TRANSPORT").option("--transport", "HOW");
+    /// Run this command at each stop; its failure is feedback without asking the critic. Can be given several times;
+    /// replaces the configured checks.
+    checks: Vec<CheckEntry> = Vec::new() => needs_consent("are run at each stop")
+        .variable("CCC_CHECK").option("--check", "CMD")
+        .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
+    /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
+    tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are taken as credentials, after your own");
+    /// The critic.
+    critic = (CriticLayer, CriticSettings) {
+        /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
+        prompt_file: String => free().variable("CCC_SUPERVISOR_PROMPT").option("--supervisor-prompt", "FILE")
+            .in_file("Relative to the file that names it.");
+        /// How the prompt reaches the critic: message keeps the provider's cache, system does not.
+        prompt: CriticPromptAs = CriticPromptAs::Message => free()
+            .variable("CCC_CRITIC_PROMPT").option("--critic-prompt", "HOW");
+        /// The critic's model.
+        model: String => free().variable("CCC_CRITIC_MODEL").option("--critic-model", "MODEL").otherwise("the agent's");
+        /// Tool patterns the critic may use besides reading, for example `Bash(cargo test:*)`.
+        allow: Vec<String> = Vec::new() => needs_consent("may be run by the critic");
+        /// End as failed after this many failures of the critic itself in a row.
+        max_failures: NonZeroU32 = at_least_one(3) => free().variable("CCC_CRITIC_MAX_FAILURES");
+        /// How long one critic may take.
+        timeout: Span = Span::from_secs(30 * 60) => free().variable("CCC_CRITIC_TIMEOUT");
+    }
+    /// When enough is enough.
+    budgets = (BudgetsLayer, BudgetSettings) {
+        /// End after this many judged stops.
+        max_iterations: NonZeroU32 = at_least_one(20) => free()
+            .variable("CCC_MAX_ITERATIONS").option("--max-iterations", "N");
+        /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
+        /// is stopped does not.
+        max_duration: Span => free()
+            .variable("CCC_MAX_DURATION").option("--max-duration", "TIME").otherwise("no bound");
+        /// End at this time: 07:00, +8h, or 2026-11-28T07:00.
+        until: Until => free().variable("CCC_UNTIL").option("--until", "CLOCK").otherwise("no bound");
+        /// End with exit code 75 instead of waiting longer than this for a reset.
+        max_wait: Span => free().variable("CCC_MAX_WAIT").option("--max-wait", "TIME").otherwise("no bound");
+        /// End when this much was spent, in US dollars as the agent reports them.
+        max_cost_usd: Cost => free().variable("CCC_MAX_COST_USD").option("--max-cost-usd", "USD").otherwise("no bound");
+        /// End when the agent was restarted this many times in a row without finishing a turn.
+        max_restarts: u32 = 5 => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
+            .in_file("Those of the last hour count.");
+        /// End as stuck when the same feedback came this many times on unchanged files.
+        max_repeats: NonZeroU32 = at_least_one(3) => free().variable("CCC_MAX_REPEATS");
+    }
+    /// How long the agent may say nothing after its start.
+    start_timeout: Span = Span::from_secs(60) => free().variable("CCC_START_TIMEOUT");
+    /// Restart the agent when the model makes no progress for this long.
+    stall_timeout: Span = Span::from_secs(180) => free().variable("CCC_STALL_TIMEOUT").option("--stall-timeout", "TIME");
+    /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has.
+    tool_timeout: Span = Span::from_secs(15 * 60) => free().variable("CCC_TOOL_TIMEOUT").option("--tool-timeout", "TIME")
+        .in_file("Also how long a check may run.");
+    /// How long work that the agent left running in the background, or has scheduled, is waited for after its turn.
+    background_timeout: Span => free()
+        .variable("CCC_BACKGROUND_TIMEOUT").option("--background-timeout", "TIME").otherwise("what the agent gives it")
+        .in_file("Without it: `tool_timeout` where that is given, else what the agent itself gives the work (Claude Code: 30m \
+                  for a command), at least 15m. A turn that the agent has scheduled for itself is waited for within the same \
+                  limit (2h without it).");
+    /// How long each step of ending a process may take before the next, harder one.
+    grace: Span = Span::from_secs(3) => free().variable("CCC_GRACE");
+    /// Keep git's state out of the agent's prompt where that would cost the critic the shared prompt prefix.
+    share_prompt_prefix: bool = true => free().variable("CCC_SHARE_PROMPT_PREFIX");
+    /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
+    no_wait: bool = false => free().variable("CCC_NO_WAIT").option("--no-wait", "");
+    /// Take another token at the next stop when a usage window of the present one has passed this percentage.
+    rotate_at: Percent = Percent::clamped(95) => free().variable("CCC_ROTATE_AT").option("--rotate-at", "PERCENT");
+    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
+    interactive: bool = false => free().variable("CCC_INTERACTIVE").option("--interactive", "");
+    /// How long such an answer is waited for.
+    answer_timeout: Span = Span::from_secs(60) => free().variable("CCC_ANSWER_TIMEOUT");
+    /// What is said about usage, and where it is asked for.
+    usage = (UsageLayer, UsageSettings) {
+        /// Where usage is asked for, instead of `https://api.anthropic.com`. OAuth tokens are sent there.
+        base_url: String => never_from_project(
+            "a project's file does not decide where your tokens are sent: move it into ccc.json in your configuration \
+             directory, or set CCC_USAGE_BASE_URL",
+        ).variable("CCC_USAGE_BASE_URL");
+        /// From which percentage of a window usage is called WARN.
+        warn_threshold: Percent = Percent::clamped(80) => free().variable("CCC_USAGE_WARN_THRESHOLD");
+        /// From which percentage of a window usage is called CRITICAL.
+        critical_threshold: Percent = Percent::clamped(90) => free().variable("CCC_USAGE_CRITICAL_THRESHOLD");
+    }
+    /// At a terminal, go on into the agent's own interface when the task is done.
+    hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("not unless asked for")
+        .taken_back_by("--no-hand-over", "Do not go on into the agent's own interface when the task is done");
+    /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
+    output_format: OutputFormat = OutputFormat::Text => free()
+        .variable("CCC_OUTPUT_FORMAT").option("--output-format", "FORMAT");
+}
+
+/// The options of a run, in the order of its help.
+pub(crate) const RUN_OPTIONS: &[&str] = &[
+    "output_format",
+    "critic.prompt_file",
+    "checks",
+    "budgets.max_iterations",
+    "budgets.max_duration",
+    "budgets.until",
+    "budgets.max_wait",
+    "budgets.max_cost_usd",
+    "critic.model",
+    "critic.prompt",
+    "stall_timeout",
+    "tool_timeout",
+    "background_timeout",
+    "budgets.max_restarts",
+    "no_wait",
+    "rotate_at",
+    "interactive",
+    "transport",
+    "agent.path",
+    "hand_over",
+];
+
+/// Those of `ccc resume`, in the order of its help, each with what is said of it there instead; `None` is the same.
+pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
+    ("budgets.max_iterations", Some("A new bound on the judged stops of the whole run")),
+    ("budgets.max_duration", Some("A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m")),
+    ("budgets.until", Some("A new time at which the run ends: 07:00, +8h, or 2026-11-28T07:00")),
+    ("budgets.max_wait", Some("A new bound on each wait for a reset")),
+    ("no_wait", None),
+    ("budgets.max_cost_usd", Some("A new bound on the cost of the whole run, in US dollars")),
+    ("budgets.max_restarts", Some("A new bound on the restarts of the agent in a row")),
+    ("critic.model", Some("The critic's model from now on")),
+    ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),
+    ("stall_timeout", None),
+    ("tool_timeout", Some("How long a tool may run that declares no timeout of its own")),
+    ("output_format", None),
+    (
+        "hand_over",
+        Some("At a terminal, go on into the agent's own interface when the task is done [not unless asked for]"),
+    ),
+    ("transport", None),
+];
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+/// A group that is `null` says nothing, as a single key does.
+fn null_is_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
+}
