@@ -54,7 +54,7 @@ impl Core {
         let hot = self.plan.agent.caps(&self.plan.agent_version).hot_tokens;
         let swaps = |id: Option<&TokenId>| kind(id).is_some_and(|kind| hot.contains(&kind));
         let can = swaps(Some(&wanted));
-        let process = self.agent.iter().chain(&self.critics).find(|process| process.id == proc);
+        let process = self.processes.get(proc);
         if can && process.is_some_and(|process| swaps(process.token.as_ref()) && !process.is_ending()) {
             let due = self.now.plus_ms(SWAP_LIMIT_MS);
             if let Some(process) = self.process_mut(proc) {
@@ -73,8 +73,7 @@ impl Core {
         match process.role {
             Role::Agent => {
                 process.swap = None;
-                process.leaves = true;
-                let action = process.begin_end(now, grace_ms);
+                let action = process.leave(now, grace_ms);
                 self.decide("restart the agent with the other token", why);
                 self.out_extend(action);
             }
@@ -116,14 +115,15 @@ impl Core {
 
     /// When an exchange is given up.
     pub(super) fn exchange_deadline(&self) -> Option<Tick> {
-        self.agent.iter().chain(&self.critics).filter_map(|process| process.swap.as_ref()).map(|swap| swap.due).min()
+        self.processes.iter().filter_map(|process| process.swap.as_ref()).map(|swap| swap.due).min()
     }
 
     /// An exchange that the CLI does not answer is given up.
     pub(super) fn exchanges_elapsed(&mut self) {
         let now = self.now;
         let overdue = |process: &&Process| process.swap.as_ref().is_some_and(|swap| now >= swap.due);
-        if let Some(proc) = self.agent.iter().chain(&self.critics).find(overdue).map(|process| process.id) {
+        let overdue = self.processes.iter().find(overdue).map(|process| process.id);
+        if let Some(proc) = overdue {
             self.credential_answered(proc, false);
         }
     }

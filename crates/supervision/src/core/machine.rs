@@ -11,7 +11,8 @@ use super::finish::Tally;
 use super::limit_ends::CLOCK_SLACK_MS;
 use super::own_turns::OwnTurns;
 use super::pool;
-use super::process::{Life, Process};
+use super::process::Process;
+use super::processes::Processes;
 use super::remedy::Remedies;
 use super::restart::Intensity;
 use super::retry::Retries;
@@ -53,24 +54,17 @@ pub struct Core {
     /// Wall clock at tick zero, unix milliseconds, as last seen.
     wall_zero_ms: i64,
     out: VecDeque<Action>,
-    pub(super) next_proc: u32,
     pub(super) session: Session,
     pub(super) turns: Conversation,
-    pub(super) agent: Option<Process>,
+    pub(super) processes: Processes,
     /// A wait for a reset that was broken off by a turn which the agent began by itself. No answer since shows it needless.
     pub(super) reset_awaited: Option<Pause>,
-    /// The agent is not started before this.
-    pub(super) agent_not_before: Tick,
-    /// The critic, and critics that are still ending.
-    pub(super) critics: Vec<Process>,
     pub(super) stage: Stage,
     pub(super) stops: Stops,
     pub(super) checks: Checks,
     pub(super) tree: Tree,
     /// Ends of the agent in a row without a finished turn.
     pub(super) agent_ends: Intensity,
-    /// Some process of the run has said a line of the agent's protocol: the program is an agent.
-    pub(super) is_agent: bool,
     /// What failed since the model last answered, and may pass by itself.
     pub(super) failures: Failures,
     pub(super) tally: Tally,
@@ -146,17 +140,13 @@ impl Core {
             now: Tick::ZERO,
             wall_zero_ms: 0,
             out: VecDeque::new(),
-            next_proc: 1,
-            agent: None,
+            processes: Processes::default(),
             reset_awaited: None,
-            agent_not_before: Tick::ZERO,
-            critics: Vec::new(),
             stage: Stage::NotBegun,
             stops: Stops::default(),
             checks: Checks::default(),
             tree: Tree::default(),
             agent_ends: Intensity::default(),
-            is_agent: false,
             failures: Failures::default(),
             real_cwd: None,
             tally: Tally::default(),
@@ -231,28 +221,28 @@ impl Core {
     /// The next bytes that the protocol of a process has to send by itself; `None` when nothing is left for now. They go before
     /// the actions of the same fact, are no decision, and are not recorded.
     pub fn poll_send(&mut self) -> Option<(ProcId, Vec<u8>)> {
-        let mut processes = self.agent.iter_mut().chain(&mut self.critics);
+        let mut processes = self.processes.iter_mut();
         processes.find_map(|process| Some((process.id, process.protocol.poll_send()?)))
     }
 
     /// What is said to a process as bytes for its stdin; `None` when it is gone, or its CLI has no such message.
     #[must_use]
     pub fn encode(&self, proc: ProcId, say: &Say<'_>) -> Option<Vec<u8>> {
-        self.agent.iter().chain(&self.critics).find(|process| process.id == proc)?.protocol.encode(say)
+        self.processes.get(proc)?.protocol.encode(say)
     }
 
     /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
-        let mut deadlines: Vec<Tick> = self.agent.iter().chain(&self.critics).filter_map(Process::deadline).collect();
-        deadlines.extend(self.agent.iter().chain(&self.critics).filter_map(Process::tell_at));
+        let mut deadlines: Vec<Tick> = self.processes.iter().filter_map(Process::deadline).collect();
+        deadlines.extend(self.processes.iter().filter_map(Process::tell_at));
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
         deadlines.extend(self.token_deadline());
         deadlines.extend(self.cost_deadline());
         match &self.stage {
             Stage::Working => {
-                if self.agent.is_none() && !self.is_choosing() {
-                    deadlines.push(self.agent_not_before);
+                if self.processes.agent().is_none() && !self.is_choosing() {
+                    deadlines.push(self.processes.agent_not_before());
                 }
                 deadlines.extend(self.time_deadline());
             }
@@ -296,7 +286,7 @@ impl Core {
     /// Whether a process is the agent or a critic; `None` when it is gone.
     #[must_use]
     pub fn role(&self, proc: ProcId) -> Option<Role> {
-        self.agent.iter().chain(&self.critics).find(|process| process.id == proc).map(|process| process.role)
+        self.processes.get(proc).map(|process| process.role)
     }
 
     /// Whether the run is over.
@@ -330,7 +320,7 @@ impl Core {
     /// The agent's process, when there is one.
     #[must_use]
     pub fn agent_proc(&self) -> Option<ProcId> {
-        self.agent.as_ref().map(|agent| agent.id)
+        self.processes.agent().map(|agent| agent.id)
     }
 
     /// The session and the turn that a process was given and has not answered: what to look for in the session's record
@@ -370,7 +360,7 @@ impl Core {
         match &self.stage {
             Stage::Working | Stage::Reviewing(_) if self.is_asking() => "waiting",
             Stage::NotBegun => "starting",
-            Stage::Working if self.agent.as_ref().is_none_or(|agent| agent.life == Life::Starting) => "starting",
+            Stage::Working if self.processes.agent().is_none_or(|agent| agent.is_starting()) => "starting",
             Stage::Working => "working",
             Stage::Checking(_) => "checking",
             Stage::Reviewing(_) => "reviewing",
@@ -397,9 +387,9 @@ impl Core {
             return Some(Awaited { what: what.to_owned(), since: pause.since, until, then, alive: false });
         }
         match &self.stage {
-            Stage::Working => self.agent.as_ref().and_then(|agent| agent.awaited(self.now)),
+            Stage::Working => self.processes.agent().and_then(|agent| agent.awaited(self.now)),
             Stage::Reviewing(review) => {
-                let critic = self.critics.iter().find(|critic| Some(critic.id) == review.critic())?;
+                let critic = self.processes.get(review.critic()?)?;
                 critic
                     .awaited(self.now)
                     .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
@@ -411,7 +401,7 @@ impl Core {
     /// Tells the user of what is waited for, where that is due.
     fn tell_of_waits(&mut self) {
         let now = self.now;
-        let lives = self.agent.iter_mut().chain(&mut self.critics);
+        let lives = self.processes.iter_mut();
         let told: Vec<Show> =
             lives.filter_map(|process| process.tells(now).then(|| process.show_awaited(now)).flatten()).collect();
         for show in told {
@@ -500,9 +490,7 @@ impl Core {
 
     /// After ccc's own death nothing of before is alive: the driver has swept it.
     fn lose_processes(&mut self) {
-        self.agent = None;
-        self.critics.clear();
-        self.agent_not_before = self.now;
+        self.processes.all_gone(self.now);
     }
 
     fn operator(&mut self, operator: OperatorInput) {
@@ -592,8 +580,7 @@ impl Core {
         self.advance_stage();
         // Also when that was what decided the end: nothing more may come in.
         if let Stage::Closing { outcome, reason } = &self.stage
-            && self.agent.is_none()
-            && self.critics.is_empty()
+            && self.processes.is_empty()
         {
             let (outcome, reason) = (*outcome, reason.clone());
             self.finish(outcome, reason);
@@ -648,13 +635,7 @@ impl Core {
         }
         self.stage = Stage::Closing { outcome, reason };
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let ends: Vec<Action> = self
-            .agent
-            .iter_mut()
-            .chain(&mut self.critics)
-            .filter_map(|process| process.begin_end(now, grace_ms))
-            .collect();
-        self.out.extend(ends);
+        self.out.extend(self.processes.end(now, grace_ms));
     }
 
     /// The outcome is known already.
@@ -678,9 +659,7 @@ impl Core {
 
     fn kill_all(&mut self) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let kills: Vec<Action> =
-            self.agent.iter_mut().chain(&mut self.critics).filter_map(|process| process.kill(now, grace_ms)).collect();
-        self.out.extend(kills);
+        self.out.extend(self.processes.kill(now, grace_ms));
     }
 
     fn finish(&mut self, outcome: Outcome, reason: String) {
@@ -741,10 +720,11 @@ impl Core {
             LineFact::Json(json) => {
                 let mut events = Vec::new();
                 process.protocol.line(json.get(), &mut events);
-                let spoke = process.protocol.has_spoken();
-                self.is_agent |= spoke;
-                if spoke && role == Role::Agent {
-                    self.arguments_are_taken();
+                if process.protocol.has_spoken() {
+                    self.processes.spoke();
+                    if role == Role::Agent {
+                        self.arguments_are_taken();
+                    }
                 }
                 for event in events {
                     if let Some(process) = self.process_mut(proc) {
@@ -757,9 +737,7 @@ impl Core {
                 }
             }
             LineFact::Noise(text) => {
-                process.watch.alive(now);
-                // What the CLI leaves on its terminal when it is ended (2.1.197: a reset sequence) says nothing about what it is.
-                process.noisy |= !process.is_ending();
+                process.wrote_noise(now);
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
@@ -951,7 +929,7 @@ impl Core {
     }
 
     pub(super) fn process_mut(&mut self, proc: ProcId) -> Option<&mut Process> {
-        self.agent.iter_mut().chain(&mut self.critics).find(|process| process.id == proc)
+        self.processes.get_mut(proc)
     }
 
     pub(super) fn act(&mut self, action: Action) {

@@ -32,6 +32,7 @@ mod own_turns;
 mod plan;
 pub mod pool;
 mod process;
+mod processes;
 mod question;
 mod remedy;
 mod restart;

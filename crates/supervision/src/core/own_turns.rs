@@ -61,9 +61,8 @@ impl Core {
         }
         let scheduled = self.scheduled();
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let Some(agent) = &mut self.agent else { return false };
-        agent.leaves = true;
-        let action = agent.begin_end(now, grace_ms);
+        let Some(agent) = self.processes.agent_mut() else { return false };
+        let action = agent.leave(now, grace_ms);
         self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
         let told = std::mem::replace(&mut self.own_turns.held_told, true);
         let known = &self.own_turns.ended_with_process;
@@ -86,19 +85,19 @@ impl Core {
     /// A stop was judged.
     pub(super) fn stop_is_judged(&mut self) {
         // Where the process had to be ended for that, the next stop is no different.
-        if self.agent.is_some() {
+        if self.processes.agent().is_some() {
             self.own_turns.abandoned = 0;
         }
     }
 
     /// The agent goes on by itself at this moment, so that nothing said of its work holds.
     pub(super) fn agent_goes_on(&self) -> bool {
-        self.agent.as_ref().is_some_and(|agent| !agent.is_ending() && !agent.protocol.is_idle())
+        self.processes.agent().is_some_and(|agent| !agent.is_ending() && !agent.protocol.is_idle())
     }
 
     /// What the agent has scheduled for itself and is still to come.
     pub(super) fn scheduled(&self) -> Vec<String> {
-        self.agent.as_ref().map(|agent: &Process| agent.protocol.scheduled_names()).unwrap_or_default()
+        self.processes.agent().map(|agent: &Process| agent.protocol.scheduled_names()).unwrap_or_default()
     }
 
     /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.

@@ -4,13 +4,13 @@ use super::exchange::{Proof, Swap};
 use super::flood::{FLOOD_GRACE_MS, Flood};
 use super::shutdown::{Shutdown, ShutdownStep};
 use super::spending::CostQuestions;
-use super::watch::{Awaited, Watch};
-use super::{Action, ProcId, Show, Tick, Timeouts, TokenId};
+use super::watch::{Awaited, Overdue, Watch};
+use super::{Action, ProcId, Show, Tick, Timeouts, TokenId, TurnId};
 use crate::agent::{AgentKind, LaunchRequest, Protocol, Role};
 
 /// Where in its life a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+enum Life {
     /// `Spawn` was emitted, nothing is known yet.
     Starting,
     /// It runs.
@@ -19,12 +19,26 @@ pub(super) enum Life {
     Ending(Shutdown),
 }
 
+/// What a passed deadline of a process leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Due {
+    Nothing,
+    /// The next step of its end.
+    Act(Action),
+    /// It survives a kill: nothing of it is waited for any more.
+    Abandon,
+    /// What its turn still waited for did not come: the turn is taken as ended.
+    Settle,
+    /// It hangs. Says how.
+    Stalled(String),
+}
+
 /// A process that was asked for and is not known to be gone.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     pub(super) id: ProcId,
     pub(super) role: Role,
-    pub(super) life: Life,
+    life: Life,
     pub(super) protocol: Box<dyn Protocol>,
     pub(super) watch: Watch,
     /// With which token it runs; `None` where the CLI finds one by itself.
@@ -37,14 +51,14 @@ pub(super) struct Process {
     pub(super) throttles: u32,
     /// Refusals with status 401 in a row that the CLI tries again after.
     pub(super) refusals: u32,
-    /// It is being ended for another token: no failure of its own.
-    pub(super) leaves: bool,
+    /// It is being ended although it has not failed.
+    leaves: bool,
     /// Why it was ended, when it hung.
-    pub(super) hung: Option<String>,
+    hung: Option<String>,
     /// It has written something that is not of its protocol.
-    pub(super) noisy: bool,
+    noisy: bool,
     /// How many lines it writes.
-    pub(super) flood: Flood,
+    flood: Flood,
     /// What it was asked about its cost.
     pub(super) cost_questions: CostQuestions,
 }
@@ -76,6 +90,35 @@ impl Process {
         self
     }
 
+    /// The system has started it.
+    pub(super) fn started(&mut self) {
+        if self.life == Life::Starting {
+            self.life = Life::Running;
+        }
+        self.protocol.started();
+    }
+
+    /// A turn was said to it.
+    pub(super) fn asked(&mut self, turn: &TurnId, now: Tick) {
+        self.protocol.turn_sent(turn);
+        self.watch.asked(now);
+    }
+
+    /// It wrote a line that is not of its protocol.
+    pub(super) fn wrote_noise(&mut self, now: Tick) {
+        self.watch.alive(now);
+        // What the CLI leaves on its terminal when it is ended (2.1.197: a reset sequence) says nothing about what it is.
+        self.noisy |= !self.is_ending();
+    }
+
+    pub(super) fn is_noisy(&self) -> bool {
+        self.noisy
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.life == Life::Starting
+    }
+
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.life, Life::Ending(_))
     }
@@ -100,6 +143,39 @@ impl Process {
         let (shutdown, action) = Shutdown::begin(self.id, busy, now, grace_ms);
         self.life = Life::Ending(shutdown);
         Some(action)
+    }
+
+    /// Ends it because the run goes on without it for a while: that is no failure of its own.
+    pub(super) fn leave(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        self.leaves = true;
+        self.begin_end(now, grace_ms)
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaves
+    }
+
+    /// Ends it because it hangs.
+    pub(super) fn hangs(&mut self, how: &str, now: Tick, grace_ms: u64) -> Option<Action> {
+        self.hung = Some(how.to_owned());
+        self.begin_end(now, grace_ms)
+    }
+
+    /// How it hung, if it was ended for that.
+    pub(super) fn hung(&self) -> Option<&str> {
+        self.hung.as_deref()
+    }
+
+    /// What is due now that its deadline has passed.
+    pub(super) fn due(&mut self, now: Tick, grace_ms: u64) -> Due {
+        match &mut self.life {
+            Life::Ending(shutdown) => shutdown.climb(self.id, now, grace_ms).map_or(Due::Abandon, Due::Act),
+            Life::Starting | Life::Running => match self.watch.overdue(now) {
+                Some(Overdue::Settle) => Due::Settle,
+                Some(Overdue::Stalled(how)) => Due::Stalled(how),
+                None => Due::Nothing,
+            },
+        }
     }
 
     /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.

@@ -264,10 +264,7 @@ impl Core {
         self.session.renew(&self.plan.seed);
         self.turns.session_rejected(self.stops.last_feedback());
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.agent.as_mut().and_then(|agent| {
-            agent.leaves = true;
-            agent.begin_end(now, grace_ms)
-        });
+        let action = self.processes.agent_mut().and_then(|agent| agent.leave(now, grace_ms));
         self.out_extend(action);
     }
 

@@ -219,8 +219,7 @@ impl Core {
             self.close(Outcome::Failed, "there is no session to review");
             return;
         };
-        let proc = ProcId(self.next_proc);
-        self.next_proc += 1;
+        let proc = self.processes.next_id();
         let plan = &self.plan;
         let request = LaunchRequest {
             run_id: &plan.run_id,
@@ -245,7 +244,7 @@ impl Core {
         let launch = plan.agent.launch(&request);
         let process = Process::new(plan.agent, &request, self.now, plan.timeouts);
         let token = self.tokens.current.clone();
-        self.critics.push(process.with_token(token.clone()));
+        self.processes.begin(process.with_token(token.clone()));
         self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
@@ -296,9 +295,9 @@ impl Core {
             }
             return;
         }
-        let ready = |proc: &ProcId| self.critics.iter().any(|critic| critic.id == *proc && critic.is_ready());
+        let ready = |proc: &ProcId| self.processes.get(*proc).is_some_and(Process::is_ready);
         let Some(proc) = review.awaits_brief().filter(ready) else { return };
-        if self.critics.iter().any(|critic| critic.id == proc && critic.protocol.could_write()) {
+        if self.processes.get(proc).is_some_and(|critic| critic.protocol.could_write()) {
             self.critic_failed("it ran commands by itself before it was asked anything");
             return;
         }
@@ -334,8 +333,7 @@ impl Core {
         let turn = self.brief_of(proc);
         let now = self.now;
         if let Some(critic) = self.process_mut(proc) {
-            critic.protocol.turn_sent(&turn);
-            critic.watch.asked(now);
+            critic.asked(&turn, now);
         }
         if let Some(review) = self.stage.review_mut() {
             review.is_briefed();
@@ -361,7 +359,7 @@ impl Core {
     /// When the tree is looked at a second time; `None` when that was done, or what must come before it has yet to come: the
     /// first look, and a critic that can be briefed.
     fn second_look(&self, review: &Reviewing) -> Option<(MeasureId, Tick)> {
-        let ready = self.critics.iter().any(|critic| Some(critic.id) == review.critic() && critic.is_ready());
+        let ready = review.critic().and_then(|proc| self.processes.get(proc)).is_some_and(Process::is_ready);
         review.looks_again_at(self.plan.critic.watch_ms).filter(|_| ready)
     }
 

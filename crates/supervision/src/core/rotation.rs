@@ -133,11 +133,7 @@ impl Core {
                 self.choose_at(Occasion::Idle, "the provider says that the token is spent");
             }
             Stage::Working | Stage::Reviewing(_) if !usable => {
-                let throttled = self
-                    .agent
-                    .iter()
-                    .chain(&self.critics)
-                    .find(|process| process.throttles > 0 && !process.is_ending());
+                let throttled = self.processes.iter().find(|process| process.throttles > 0 && !process.is_ending());
                 if let Some(proc) = throttled.map(|process| process.id) {
                     self.choose_at(Occasion::AtWork(proc), "the provider says that the token is spent");
                 }
@@ -535,12 +531,7 @@ impl Core {
             Occasion::AtWork(proc) => {
                 let Some(wanted) = self.tokens.current.clone() else { return };
                 let has = |process: &Process| process.token.as_ref() == Some(&wanted);
-                if self
-                    .agent
-                    .iter()
-                    .chain(&self.critics)
-                    .any(|process| process.id == proc && !process.is_ending() && !has(process))
-                {
+                if self.processes.iter().any(|process| process.id == proc && !process.is_ending() && !has(process)) {
                     self.bring_to(proc, wanted);
                 }
                 // It may have been a critic that has failed meanwhile.
@@ -582,10 +573,7 @@ impl Core {
         }
         if let (Some(Role::Agent), Occasion::AtWork(proc)) = (role, occasion) {
             let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-            let action = self.process_mut(proc).and_then(|process| {
-                process.leaves = true;
-                process.begin_end(now, grace_ms)
-            });
+            let action = self.process_mut(proc).and_then(|process| process.leave(now, grace_ms));
             self.out_extend(action);
         }
         self.begin_wait(pause);

@@ -77,13 +77,13 @@ impl Core {
 
     /// When a process is to be asked.
     pub(super) fn cost_deadline(&self) -> Option<Tick> {
-        let lives = self.agent.iter().chain(&self.critics).filter(|process| !process.is_ending());
+        let lives = self.processes.iter().filter(|process| !process.is_ending());
         lives.filter_map(|process| process.cost_questions.due()).min()
     }
 
     pub(super) fn ask_costs_due(&mut self) {
         let now = self.now;
-        let lives = self.agent.iter_mut().chain(&mut self.critics).filter(|process| !process.is_ending());
+        let lives = self.processes.iter_mut().filter(|process| !process.is_ending());
         let due = lives.filter(|process| process.cost_questions.due().is_some_and(|due| now >= due));
         let asks: Vec<Action> =
             due.map(|process| Action::AskCost { proc: process.id, number: process.cost_questions.ask(now) }).collect();

@@ -5,11 +5,10 @@ use super::exchange::Proof;
 use super::id::jitter_unit;
 use super::machine::{Pause, Stage};
 use super::pool::announced_reset;
-use super::process::{Life, Process};
+use super::process::{Due, Process};
 use super::restart::{Death, Restart, Standing, pause_ms, policy};
 use super::retry::Again;
 use super::sent_back::{Back, SentBack};
-use super::watch::Overdue;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
@@ -25,8 +24,7 @@ impl Core {
         if self.is_choosing() {
             return;
         }
-        match &self.agent {
-            Some(agent) if agent.is_ending() || agent.life == Life::Starting => {}
+        match self.processes.agent() {
             Some(agent) if !agent.is_ready() => {}
             Some(agent) => {
                 let proc = agent.id;
@@ -53,7 +51,7 @@ impl Core {
             return;
         }
         let ready = match idle {
-            None => self.now >= self.agent_not_before && self.token_for_start(),
+            None => self.now >= self.processes.agent_not_before() && self.token_for_start(),
             Some(proc) => self.has_token(proc),
         };
         if !ready {
@@ -78,10 +76,8 @@ impl Core {
                 self.turn_is_asked();
                 self.is_asked(proc);
                 self.turns.sent(proc, self.spent_usd());
-                let now = self.now;
-                if let Some(agent) = &mut self.agent {
-                    agent.protocol.turn_sent(&turn.id);
-                    agent.watch.asked(now);
+                if let Some(agent) = self.processes.agent_mut() {
+                    agent.asked(&turn.id, self.now);
                 }
                 self.show(Show::Turn { kind: turn.kind, text: turn.text.clone() });
                 self.act(Action::Send(Send { proc, turn: turn.id, kind: turn.kind, text: turn.text }));
@@ -91,8 +87,7 @@ impl Core {
     }
 
     fn spawn_agent(&mut self) {
-        let proc = ProcId(self.next_proc);
-        self.next_proc += 1;
+        let proc = self.processes.next_id();
         let open = self.session.open();
         let resuming = matches!(open, SessionOpen::Resume(_));
         let checks: Vec<String> = match self.plan.allow_checks {
@@ -119,7 +114,7 @@ impl Core {
         let launch = self.plan.agent.launch(&request);
         let process = Process::new(self.plan.agent, &request, self.now, self.plan.timeouts);
         let token = self.tokens.current.clone();
-        self.agent = Some(process.with_token(token.clone()));
+        self.processes.begin(process.with_token(token.clone()));
         self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
         self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
     }
@@ -127,10 +122,7 @@ impl Core {
     pub(super) fn spawned(&mut self, proc: ProcId, pid: u32, transport: &str) {
         match self.process_mut(proc) {
             Some(process) => {
-                if process.life == Life::Starting {
-                    process.life = Life::Running;
-                }
-                process.protocol.started();
+                process.started();
                 self.ask_first_cost(proc);
                 self.note("spawned", &format!("process {proc} has pid {pid} on a {transport}"));
             }
@@ -139,7 +131,7 @@ impl Core {
     }
 
     pub(super) fn spawn_failed(&mut self, proc: ProcId, fault: SpawnFault, message: &str) {
-        let Some(process) = self.take_process(proc) else {
+        let Some(process) = self.processes.gone(proc) else {
             self.ignored(&format!("the failed start of process {proc}"));
             return;
         };
@@ -162,7 +154,7 @@ impl Core {
     }
 
     pub(super) fn exited(&mut self, proc: ProcId, exit: &ExitFact) {
-        let Some(process) = self.take_process(proc) else {
+        let Some(process) = self.processes.gone(proc) else {
             self.ignored(&format!("the end of process {proc}, which was given up before"));
             return;
         };
@@ -178,14 +170,6 @@ impl Core {
             Role::Agent => self.agent_exited(&process, exit),
             Role::Critic => self.critic_exited(proc, exit),
         }
-    }
-
-    pub(super) fn take_process(&mut self, proc: ProcId) -> Option<Process> {
-        if self.agent.as_ref().is_some_and(|agent| agent.id == proc) {
-            return self.agent.take();
-        }
-        let at = self.critics.iter().position(|critic| critic.id == proc)?;
-        Some(self.critics.remove(at))
     }
 
     fn agent_exited(&mut self, process: &Process, exit: &ExitFact) {
@@ -204,7 +188,7 @@ impl Core {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note("exited", &format!("the agent's process {how} during a wait; it is started again after it"));
             }
-            Stage::Working if process.leaves => {
+            Stage::Working if process.is_leaving() => {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note(
                     "exited",
@@ -213,7 +197,7 @@ impl Core {
             }
             Stage::Working => {
                 let death = self.death(process, exit);
-                let how = process.hung.as_ref().map_or(how, |hung| format!("hung: {hung}"));
+                let how = process.hung().map_or(how, |hung| format!("hung: {hung}"));
                 self.restart_agent(&death, &how, exit.turn_recorded);
             }
         }
@@ -225,14 +209,14 @@ impl Core {
         // long as a start may take, is another program. A CLI that was killed at its start shows that by its signal, as
         // such or in its code.
         let by_itself = exit.signal.is_none() && exit.code.is_some_and(|code| code < SIGNALLED_CODE);
-        if process.hung.is_some() {
-            return if process.noisy && !self.is_agent { Death::NoAgent } else { Death::Hung };
+        if process.hung().is_some() {
+            return if process.is_noisy() && !self.processes.have_spoken() { Death::NoAgent } else { Death::Hung };
         }
         if process.is_ending() {
             return Death::Exited(ExitCause::Crash);
         }
         match self.plan.agent.exit_cause(exit, self.session.exists()) {
-            ExitCause::Clean | ExitCause::Crash if by_itself && !self.is_agent => Death::NoAgent,
+            ExitCause::Clean | ExitCause::Crash if by_itself && !self.processes.have_spoken() => Death::NoAgent,
             cause @ (ExitCause::Clean
             | ExitCause::Crash
             | ExitCause::SessionInUse
@@ -255,7 +239,7 @@ impl Core {
         let restart = policy(death, standing);
         // To learn whether the session exists is no failure to pause for.
         let failures = if matches!(restart, Restart::Resuming | Restart::Beginning) { ends - 1 } else { ends };
-        self.agent_not_before = self.now.plus_ms(pause_ms(failures, &self.plan.seed));
+        self.processes.hold_agent(self.now.plus_ms(pause_ms(failures, &self.plan.seed)));
         match restart {
             Restart::GiveUp { reason } => {
                 self.close_as_given_up(death, &reason);
@@ -393,11 +377,11 @@ impl Core {
 
     fn agent_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.agent.as_mut().and_then(|agent| agent.idle_while_ending(now, grace_ms));
+        let action = self.processes.agent_mut().and_then(|agent| agent.idle_while_ending(now, grace_ms));
         if let Some(action) = action {
             self.act(action);
         }
-        let ending = self.agent.as_ref().is_some_and(Process::is_ending);
+        let ending = self.processes.agent().is_some_and(Process::is_ending);
         if !matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
             self.note("turn ended", "while the run is not waiting for it");
             return;
@@ -633,30 +617,22 @@ impl Core {
     pub(super) fn elapsed_processes(&mut self) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
         let due: Vec<ProcId> = self
-            .agent
+            .processes
             .iter()
-            .chain(&self.critics)
             .filter(|process| process.deadline().is_some_and(|deadline| now >= deadline))
             .map(|process| process.id)
             .collect();
         for proc in due {
             let Some(process) = self.process_mut(proc) else { continue };
-            match &mut process.life {
-                Life::Ending(shutdown) => match shutdown.climb(proc, now, grace_ms) {
-                    Some(action) => self.act(action),
-                    None => {
-                        self.note(
-                            "abandoned",
-                            &format!("process {proc} survives a kill; the run goes on without its end"),
-                        );
-                        self.exited(proc, &ExitFact::default());
-                    }
-                },
-                Life::Starting | Life::Running => match process.watch.overdue(now) {
-                    Some(Overdue::Settle) => self.settle(proc),
-                    Some(Overdue::Stalled(how)) => self.stalled(proc, &how),
-                    None => {}
-                },
+            match process.due(now, grace_ms) {
+                Due::Act(action) => self.act(action),
+                Due::Abandon => {
+                    self.note("abandoned", &format!("process {proc} survives a kill; the run goes on without its end"));
+                    self.exited(proc, &ExitFact::default());
+                }
+                Due::Settle => self.settle(proc),
+                Due::Stalled(how) => self.stalled(proc, &how),
+                Due::Nothing => {}
             }
         }
         let critic_overdue = match &self.stage {
@@ -709,13 +685,8 @@ impl Core {
                     text: format!("the agent hangs ({how}); it is restarted on the same session"),
                 });
                 let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-                let action = self.agent.as_mut().and_then(|agent| {
-                    agent.hung = Some(how.to_owned());
-                    agent.begin_end(now, grace_ms)
-                });
-                if let Some(action) = action {
-                    self.act(action);
-                }
+                let action = self.processes.agent_mut().and_then(|agent| agent.hangs(how, now, grace_ms));
+                self.out_extend(action);
             }
             Some(Role::Critic) => self.critic_failed(how),
             None => {}
