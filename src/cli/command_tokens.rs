@@ -11,7 +11,7 @@ use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::agent::DEFAULT_NAME;
 use crate::config::{Project, Provider, Settings, TokenEntry};
-use crate::core::pool::learn;
+use crate::core::policy::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{Looked, TokenSupply, unix_ms};
 use crate::journal::Redactor;

@@ -6,7 +6,7 @@ use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
 use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
-use crate::core::pool::{Choice, choose};
+use crate::core::policy::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::journal::Redactor;

@@ -4,7 +4,7 @@
 use super::subcommand::tokens::ask_all;
 use super::{CliError, Context, credentials};
 use crate::config::Env;
-use crate::core::pool::{Choice, choose};
+use crate::core::policy::{Choice, choose};
 use crate::driver;
 use crate::tokens::usage::{Usage, UsageCache};
 use crate::tokens::{Credential, Hosts, Http, Pool, SharedTokens};

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::inbox::{Event, Inbox};
 use crate::agent::Say;
 use crate::config::Env;
-use crate::core::pool::learn;
+use crate::core::policy::learn;
 use crate::core::{ProcId, TokenFact, TokenId, TokenReport};
 use crate::journal::Redactor;
 use crate::process::Cancel;

@@ -129,7 +129,7 @@ impl Pool {
     }
 
     /// What is known about each token, in the pool's order. Whether a reset has passed is not judged here but by the
-    /// choice among the tokens, with one clock ([`crate::core::pool`]). A refusal counts for the very value that was refused.
+    /// choice among the tokens, with one clock ([`crate::core::policy`]). A refusal counts for the very value that was refused.
     #[must_use]
     pub fn facts(&self, states: &TokenStates) -> Vec<TokenFact> {
         let facts = self.credentials.iter().map(|credential| {

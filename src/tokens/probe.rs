@@ -21,7 +21,7 @@ use super::http::{Answer, Http, HttpFault, Key, Question};
 use super::rate_headers::{self, RateHeaders, Unified};
 use super::usage::{self, Account, FIVE_HOUR, OAUTH_BETA, SEVEN_DAY, Said};
 use crate::config::Provider;
-use crate::core::pool::announced_reset;
+use crate::core::policy::announced_reset;
 use crate::core::{TokenReport, WindowFact};
 
 /// From this wait on a 429 is a spent quota and no momentary throttle, in milliseconds. The buckets of requests and

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use supervision::agent::TurnKind;
-use supervision::core::pool::LONGEST_RESET_MS;
+use supervision::core::policy::LONGEST_RESET_MS;
 use supervision::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId, words_before_continue};
 
 /// A limit that ends later than this is not believed: some clock is wrong.

@@ -6,7 +6,7 @@
 use super::dice::Dice;
 use super::rates::Rates;
 use ccc::demo::scripted::{ApiError, CliVersion, Limit, LimitWarning, Retry, Step};
-use supervision::core::pool;
+use supervision::core::policy;
 use supervision::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
 /// The pauses of the CLI's own retries, in milliseconds (facts §8).
@@ -215,7 +215,7 @@ impl Provider {
     /// A ccc process tells the others.
     pub(super) fn learn(&mut self, token: &TokenId, report: &TokenReport) {
         if let Some(fact) = self.known.iter_mut().find(|fact| fact.id == *token) {
-            pool::learn(fact, report);
+            policy::learn(fact, report);
         }
     }
 

@@ -39,8 +39,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// command is ended and started again with the next one. When all are limited it stands still until the first is free again.
 /// A command that fails, or whose heartbeat file stands still, is started again. With exit code 0 it is done.
 ///
-/// When it has failed once more than --max-restarts allows, ccc ends with exit code 1, whatever the command's own was. With
-/// --restart never, or on-signal, ccc ends with the command's code.
+/// When it has failed once more than --max-restarts allows within an hour, ccc ends with exit code 1, whatever the command's
+/// own was. With --restart never, or on-signal, ccc ends with the command's code.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct SuperviseArgs {
     /// At a limit ask what to do: rotate and continue, wait for the reset, exit, or keep going.
@@ -96,11 +96,11 @@ pub struct SuperviseArgs {
     #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub restart: Option<Restart>,
 
-    /// How long to wait before a restart [5s].
+    /// How long to wait before a restart, at least [5s]; up to about a minute when one follows another.
     #[arg(long, value_name = "TIME")]
     pub restart_delay: Option<Span>,
 
-    /// How many restarts there may be [3].
+    /// How many restarts there may be within an hour [3].
     #[arg(long, value_name = "N")]
     pub max_restarts: Option<u32>,
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::credentials::{gather, in_keychain, login_place};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
 use crate::config::UsageSettings;
-use crate::core::pool::{Choice, choose};
+use crate::core::policy::{Choice, choose};
 use crate::core::{TokenFact, TokenId};
 use crate::driver::unix_ms;
 use crate::tokens::usage::{

@@ -3,7 +3,7 @@
 //! A completion always comes before a spent bound. A wait for a reset that is known to pass a bound is not begun: the user
 //! would find in the morning a run that had waited for nothing.
 
-use super::machine::Pause;
+use super::policy::Pause;
 use super::{Bound, Core, Tick};
 
 impl Core {
@@ -58,12 +58,12 @@ impl Core {
     /// no such wait: it is short, and nobody knows when it helps. Whether a wait passes the end of the run is asked of
     /// announced resets only.
     pub(super) fn passes_a_bound(&self, pause: &Pause) -> Option<String> {
-        if !pause.for_limit && pause.until_unix_ms.is_none() {
+        let announced = pause.until_unix_ms().is_some();
+        if !pause.is_for_limit() && !announced {
             return None;
         }
-        let wake = pause.until_unix_ms.map_or(pause.due, |until| self.now.plus_ms(self.ms_until(until)));
-        let (budgets, announced) = (&self.plan.budgets, pause.until_unix_ms.is_some());
-        let bound = if budgets.max_wait_ms.is_some_and(|most| wake.ms_since(pause.since) > most) {
+        let (budgets, wake) = (&self.plan.budgets, pause.end(self.clock()));
+        let bound = if budgets.max_wait_ms.is_some_and(|most| wake.ms_since(pause.since()) > most) {
             "longer than --max-wait allows"
         } else if announced
             && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now))

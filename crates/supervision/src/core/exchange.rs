@@ -36,7 +36,7 @@ impl Core {
         if !self.token_for_start() {
             return false;
         }
-        let Some(wanted) = self.tokens.current.clone() else { return true };
+        let Some(wanted) = self.tokens.current().cloned() else { return true };
         let Some(process) = self.process_mut(proc) else { return false };
         if process.swap.is_some() {
             return false;
@@ -50,7 +50,7 @@ impl Core {
 
     /// Brings a process to this token, hot or cold.
     pub(super) fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
-        let kind = |id: Option<&TokenId>| self.fact(id).map(|token| token.kind);
+        let kind = |id: Option<&TokenId>| self.tokens.kind(id);
         let hot = self.plan.agent.caps(&self.plan.agent_version).hot_tokens;
         let swaps = |id: Option<&TokenId>| kind(id).is_some_and(|kind| hot.contains(&kind));
         let can = swaps(Some(&wanted));
@@ -84,7 +84,7 @@ impl Core {
     /// The CLI said whether it took the exchanged credential.
     pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
         let before = self.process_mut(proc).and_then(|process| process.token.clone());
-        let before_unix_ms = self.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
+        let before_unix_ms = self.tokens.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
         let Some(process) = self.process_mut(proc) else { return };
         let Some(swap) = process.swap.take() else {
             self.ignored("an answer about a credential that was not exchanged");
@@ -109,7 +109,7 @@ impl Core {
         }
         process.proof = Proof::Proven;
         let token = process.token.clone();
-        let label = self.fact(token.as_ref()).map(|token| token.label.clone()).unwrap_or_default();
+        let label = self.tokens.label(token.as_ref());
         self.note("rotation", &format!("the live process is answered with {label}"));
     }
 

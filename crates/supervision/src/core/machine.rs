@@ -8,16 +8,13 @@ use super::checks::{Checking, Checks};
 use super::conversation::Conversation;
 use super::failures::Failures;
 use super::finish::Tally;
-use super::limit_ends::CLOCK_SLACK_MS;
 use super::own_turns::OwnTurns;
-use super::pool;
+use super::policy::{Clock, Pause, RestartCount, Tokens};
 use super::process::Process;
 use super::processes::Processes;
 use super::remedy::Remedies;
-use super::restart::Intensity;
-use super::retry::Retries;
 use super::reviewing::Reviewing;
-use super::rotation::Tokens;
+use super::rotation::Rotation;
 use super::sent_back::SentBack;
 use super::session::Session;
 use super::stops::Stops;
@@ -28,11 +25,6 @@ use super::{
 };
 use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
 
-/// A wait for a wall time is looked at again this often even if nobody wakes the run at [`Core::poll_wall_timeout`].
-const WAIT_RECHECK_MS: u64 = 600_000;
-/// No reset is further away: the longest window is one of seven days. A wait of which the clock says otherwise goes by
-/// the time that has passed.
-const LONGEST_RESET_MS: u64 = pool::LONGEST_RESET_MS.unsigned_abs();
 /// What the model reads when its CLI asks whether a tool may be used.
 const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and nobody is there to be asked. Do not repeat \
     this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
@@ -51,8 +43,8 @@ pub struct Core {
     /// Where the plan's directory is, when that name of it leads elsewhere.
     pub(super) real_cwd: Option<String>,
     pub(super) now: Tick,
-    /// Wall clock at tick zero, unix milliseconds, as last seen.
-    wall_zero_ms: i64,
+    /// The same time, with the wall clock as last seen.
+    clock: Clock,
     out: VecDeque<Action>,
     pub(super) session: Session,
     pub(super) turns: Conversation,
@@ -64,7 +56,7 @@ pub struct Core {
     pub(super) checks: Checks,
     pub(super) tree: Tree,
     /// Ends of the agent in a row without a finished turn.
-    pub(super) agent_ends: Intensity,
+    pub(super) agent_ends: RestartCount,
     /// What failed since the model last answered, and may pass by itself.
     pub(super) failures: Failures,
     pub(super) tally: Tally,
@@ -72,7 +64,7 @@ pub struct Core {
     /// What the agent begins by itself.
     pub(super) own_turns: OwnTurns,
     pub(super) tokens: Tokens,
-    pub(super) retries: Retries,
+    pub(super) rotation: Rotation,
     /// What was tried against requests that are called invalid.
     pub(super) remedies: Remedies,
     /// What became of the user's arguments for the agent.
@@ -117,18 +109,6 @@ impl Stage {
     }
 }
 
-/// A wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pause {
-    pub(super) since: Tick,
-    /// Over at this tick, when `until_unix_ms` is not known or the clock cannot be right.
-    pub(super) due: Tick,
-    /// Over at this wall time.
-    pub(super) until_unix_ms: Option<i64>,
-    /// It is for a token to be free again: then it is chosen anew.
-    pub(super) for_limit: bool,
-}
-
 impl Core {
     /// A run that has not begun; [`Input::Began`] begins it.
     #[must_use]
@@ -138,7 +118,7 @@ impl Core {
             session: Session::new(&plan.session),
             plan,
             now: Tick::ZERO,
-            wall_zero_ms: 0,
+            clock: Clock::default(),
             out: VecDeque::new(),
             processes: Processes::default(),
             reset_awaited: None,
@@ -146,14 +126,14 @@ impl Core {
             stops: Stops::default(),
             checks: Checks::default(),
             tree: Tree::default(),
-            agent_ends: Intensity::default(),
+            agent_ends: RestartCount::default(),
             failures: Failures::default(),
             real_cwd: None,
             tally: Tally::default(),
             sent_back: SentBack::default(),
             own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
-            retries: Retries::default(),
+            rotation: Rotation::default(),
             remedies: Remedies::default(),
             tried: Tried::default(),
             needs: None,
@@ -164,6 +144,7 @@ impl Core {
     /// state becomes a [`Note`].
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.now = self.now.max(now);
+        self.clock.advance(now);
         let seen = self.now;
         // What the user gives a run is taken up with what comes next: it is also said to a run whose ccc has died and that
         // has yet to be told so, and what were begun then would be a process that nobody ends.
@@ -179,7 +160,7 @@ impl Core {
         );
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
-                self.see_wall_clock(unix_ms);
+                self.clock.see(unix_ms);
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }
@@ -187,7 +168,7 @@ impl Core {
                 // What has been told and the time at which it was told belong together: a clock that was set meanwhile
                 // would let a reset be past for one side and ahead for the other.
                 if let Some(unix_ms) = unix_ms {
-                    self.see_wall_clock(unix_ms);
+                    self.clock.see(unix_ms);
                 }
                 self.tokens_known(request, tokens);
             }
@@ -247,7 +228,7 @@ impl Core {
                 deadlines.extend(self.time_deadline());
             }
             Stage::Waiting(pause) => {
-                deadlines.push(self.wake_tick(pause));
+                deadlines.push(pause.wake(self.clock()));
                 deadlines.extend(self.time_deadline());
             }
             Stage::Reviewing(review) => {
@@ -271,7 +252,7 @@ impl Core {
         }
         self.stage
             .pause()
-            .and_then(|pause| pause.until_unix_ms)
+            .and_then(|pause| pause.until_unix_ms())
             .into_iter()
             .chain(self.plan.budgets.until_unix_ms)
             .min()
@@ -374,17 +355,14 @@ impl Core {
     #[must_use]
     pub fn awaited(&self) -> Option<Awaited> {
         if let Some(pause) = self.stage.pause() {
-            let what = if pause.for_limit || pause.until_unix_ms.is_some() {
+            let what = if pause.is_for_limit() || pause.until_unix_ms().is_some() {
                 "the reset of a usage limit"
             } else {
                 "the provider, before it is asked again"
             };
-            let until = match pause.until_unix_ms {
-                Some(until) => self.now.plus_ms(self.ms_until(until)),
-                None => pause.due,
-            };
+            let until = pause.end(self.clock());
             let then = Then::GoesOn;
-            return Some(Awaited { what: what.to_owned(), since: pause.since, until, then, alive: false });
+            return Some(Awaited { what: what.to_owned(), since: pause.since(), until, then, alive: false });
         }
         match &self.stage {
             Stage::Working => self.processes.agent().and_then(|agent| agent.awaited(self.now)),
@@ -432,7 +410,7 @@ impl Core {
                 self.lose_processes();
                 self.stage = Stage::Closing { outcome: Outcome::Completed, reason };
             }
-            Stage::Waiting(pause) if pause.for_limit && self.has_usable_token() => {
+            Stage::Waiting(pause) if pause.is_for_limit() && self.has_usable_token() => {
                 self.lose_processes();
                 self.turns.process_lost(turn_recorded);
                 self.end_wait(&pause);
@@ -471,7 +449,7 @@ impl Core {
                 self.lose_processes();
                 self.needs = None;
                 self.agent_ends.forget();
-                self.retries.forget();
+                self.tokens.retries_mut().forget();
                 self.remedies.forget();
                 self.failures.forget();
                 if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
@@ -556,7 +534,7 @@ impl Core {
     }
 
     fn elapsed(&mut self, unix_ms: i64) {
-        self.see_wall_clock(unix_ms);
+        self.clock.see(unix_ms);
         self.elapsed_processes();
         self.tell_of_waits();
         self.measure_overdue();
@@ -593,11 +571,11 @@ impl Core {
             Stage::Reviewing(_) => self.advance_review(),
             Stage::Waiting(pause) => {
                 let pause = *pause;
-                if self.is_over(&pause) {
+                if pause.is_over(self.clock()) {
                     self.end_wait(&pause);
                     self.decide("go on", "the wait is over");
                     self.stage = Stage::Working;
-                    if !(pause.for_limit && self.look_after_wait()) {
+                    if !(pause.is_for_limit() && self.look_after_wait()) {
                         self.advance_work();
                     }
                 }
@@ -623,7 +601,7 @@ impl Core {
         if let Stage::Waiting(pause) = self.stage {
             self.end_wait(&pause);
         }
-        self.stop_choosing();
+        self.rotation.stop_choosing();
         if let Stage::Checking(checking) = &self.stage {
             let check = checking.running();
             self.act(Action::CancelCheck { check });
@@ -855,50 +833,21 @@ impl Core {
         }
     }
 
-    /// Begins a wait until a wall time when it is known, else for `otherwise_ms`; jitter keeps a fleet from starting in step.
-    pub(super) fn pause(&self, until_unix_s: Option<i64>, otherwise_ms: u64, jitter_ms: u64) -> Pause {
-        let until_unix_ms = until_unix_s.map(|seconds| seconds.saturating_mul(1_000).saturating_add(jitter_ms as i64));
-        self.pause_until(until_unix_ms, otherwise_ms.saturating_add(jitter_ms))
-    }
-
-    /// Begins a wait until a wall time when it is known, else for `otherwise_ms`.
-    pub(super) fn pause_until(&self, until_unix_ms: Option<i64>, otherwise_ms: u64) -> Pause {
-        let left_ms = match until_unix_ms {
-            Some(until) => self.ms_until(until).min(LONGEST_RESET_MS),
-            None => otherwise_ms,
-        };
-        Pause { since: self.now, due: self.now.plus_ms(left_ms), until_unix_ms, for_limit: false }
+    /// A wait for so long.
+    pub(super) fn pause_of(&self, ms: u64) -> Pause {
+        Pause::lasting(ms, self.clock())
     }
 
     /// Milliseconds up to this wall time; 0 when it has passed.
     pub(super) fn ms_until(&self, unix_ms: i64) -> u64 {
-        u64::try_from(unix_ms.saturating_sub(self.unix_ms())).unwrap_or(0)
-    }
-
-    pub(super) fn is_over(&self, pause: &Pause) -> bool {
-        match pause.until_unix_ms {
-            // The wall clock ends the wait of a machine that slept, or whose clock was behind; the time that the wait was to
-            // last ends it where the clock was set back since.
-            Some(until) => self.ms_until(until) == 0 || self.now >= pause.due.plus_ms(CLOCK_SLACK_MS),
-            None => self.now >= pause.due,
-        }
-    }
-
-    pub(super) fn wake_tick(&self, pause: &Pause) -> Tick {
-        match pause.until_unix_ms {
-            Some(until) => {
-                let over = self.now.plus_ms(self.ms_until(until).min(WAIT_RECHECK_MS));
-                over.min(pause.due.plus_ms(CLOCK_SLACK_MS))
-            }
-            None => pause.due,
-        }
+        self.clock.ms_until(unix_ms)
     }
 
     /// The run waits. A failure that passes does not cut short a wait for a reset: a turn that the agent begins by itself
     /// meanwhile may bring one.
     pub(super) fn begin_wait(&mut self, pause: Pause) {
         if let Stage::Waiting(before) = self.stage {
-            if before.due > pause.due && (before.for_limit || !pause.for_limit) {
+            if before.due() > pause.due() && (before.is_for_limit() || !pause.is_for_limit()) {
                 return;
             }
             self.end_wait(&before);
@@ -911,21 +860,22 @@ impl Core {
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {
-        self.tally.waited(self.now.ms_since(pause.since));
+        self.tally.waited(self.now.ms_since(pause.since()));
     }
 
     /// Wall clock now, as far as the last sight of it and the ticks since tell.
     pub(super) fn unix_ms(&self) -> i64 {
-        self.unix_ms_at(self.now)
+        self.clock.unix_ms()
     }
 
     /// The wall clock at a tick, if it is not set meanwhile.
     pub(super) fn unix_ms_at(&self, tick: Tick) -> i64 {
-        self.wall_zero_ms.saturating_add(i64::try_from(tick.as_ms()).unwrap_or(i64::MAX))
+        self.clock.unix_ms_at(tick)
     }
 
-    fn see_wall_clock(&mut self, unix_ms: i64) {
-        self.wall_zero_ms = unix_ms.saturating_sub(i64::try_from(self.now.as_ms()).unwrap_or(i64::MAX));
+    /// What time it is, by the ticks and by the wall clock.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
     pub(super) fn process_mut(&mut self, proc: ProcId) -> Option<&mut Process> {
@@ -958,7 +908,7 @@ impl Core {
 
     /// The run waits for this pause.
     pub(super) fn phase_waits(&mut self, why: &str, pause: &Pause) {
-        let left_ms = pause.until_unix_ms.map_or_else(|| pause.due.ms_since(self.now), |until| self.ms_until(until));
+        let left_ms = pause.end(self.clock()).ms_since(self.now);
         self.show_phase("waiting", why, Some(left_ms));
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::Pause;
+use super::policy::Pause;
 use super::shell::words;
 use super::{Core, Outcome};
 use crate::agent::Denial;
@@ -41,8 +41,8 @@ impl Core {
     /// Ends the run at a limit that is not waited for; `pause` is the wait that is not begun.
     pub(super) fn close_at_limit(&mut self, pause: &Pause, reason: &str) {
         let now_unix_ms = self.unix_ms();
-        let announced = pause.until_unix_ms.map(|until| until.saturating_sub(self.reset_jitter_ms()));
-        let at_unix_ms = announced.unwrap_or_else(|| self.unix_ms_at(pause.due));
+        let announced = pause.until_unix_ms().map(|until| until.saturating_sub(self.reset_jitter_ms()));
+        let at_unix_ms = announced.unwrap_or_else(|| self.unix_ms_at(pause.due()));
         self.close_needing(
             Outcome::Limits,
             reason,

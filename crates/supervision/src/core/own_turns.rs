@@ -4,7 +4,8 @@
 //! that comes more often than a review lasts would do so for ever: after [`MAX_ABANDONED`] times the agent's process is ended
 //! while its work is judged, and nothing fires.
 
-use super::machine::{Pause, Stage};
+use super::machine::Stage;
+use super::policy::Pause;
 use super::process::Process;
 use super::reviewing::Reviewing;
 use super::{Core, Show};
@@ -46,7 +47,7 @@ impl Core {
         });
         if let Some(pause) = self.stage.review().and_then(Reviewing::pause) {
             self.end_wait(&pause);
-            self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms.is_some());
+            self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms().is_some());
         }
         self.abandon_review();
         // Not judged, and told so. How often that may be is bounded.

@@ -149,7 +149,7 @@ impl Core {
         let usable = self.usable_tokens();
         match self.remedies.rejected(role, cause, used.as_ref(), &usable) {
             Remedy::Again { pause_ms } => {
-                let pause = self.pause(None, pause_ms, 0);
+                let pause = self.pause_of(pause_ms);
                 let why = format!("the provider rejected the request: {message}");
                 match role {
                     Role::Agent => {
@@ -219,7 +219,7 @@ impl Core {
     }
 
     fn usable_tokens(&self) -> Vec<TokenId> {
-        self.tokens.known.iter().filter(|token| self.is_usable(token)).map(|token| token.id.clone()).collect()
+        self.tokens.usable(self.clock()).map(|token| token.id.clone()).collect()
     }
 
     /// Goes on with a token with which the request was not tried; the one before is left alone.

@@ -8,21 +8,11 @@
 //! | the session is unknown, and the user named it | give up | give up |
 //! | bad usage, refused to start, no program, no agent | give up | give up |
 //!
-//! The limit is one of intensity: so many ends within [`WINDOW_MS`] without a finished turn between them. A spent
+//! The limit is one of intensity: so many ends within an hour without a finished turn between them. A spent
 //! limit of the provider and a refused credential are no ends of a process: they are the failures of a turn.
 
-use std::collections::VecDeque;
-
-use super::Tick;
-use super::id::jitter_unit;
+use super::policy::WINDOW_MS;
 use crate::agent::ExitCause;
-
-/// Ends of the agent that lie further back do not count: one crash a day never adds up to a failure.
-pub(super) const WINDOW_MS: u64 = 3_600_000;
-/// The first pause before a restart that is not the first in a row.
-const FIRST_PAUSE_MS: u64 = 1_000;
-/// The longest pause. With it a window holds about 70 ends.
-const LONGEST_PAUSE_MS: u64 = 60_000;
 
 /// Why the agent's process is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,52 +93,10 @@ pub(super) fn policy(death: &Death, standing: Standing<'_>) -> Restart {
     }
 }
 
-/// The ends of the agent since the last finished turn.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Intensity {
-    ends: VecDeque<Tick>,
-}
-
-impl Intensity {
-    /// The agent ended. Gives the number of ends within the window, this one included.
-    pub(super) fn ended(&mut self, now: Tick) -> u32 {
-        self.ends.retain(|end| now.ms_since(*end) < WINDOW_MS);
-        self.ends.push_back(now);
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
-    }
-
-    /// A turn was finished, or the user wants the run again: the count begins anew.
-    pub(super) fn forget(&mut self) {
-        self.ends.clear();
-    }
-}
-
-/// No pause before the first restart, then 1 s, 2 s, 4 s … up to a minute, each with up to a quarter of jitter so that
-/// a fleet does not start in step.
-pub(super) fn pause_ms(in_a_row: u32, seed: &str) -> u64 {
-    if in_a_row <= 1 {
-        return 0;
-    }
-    let doubled = FIRST_PAUSE_MS.saturating_mul(1u64 << (in_a_row - 2).min(16));
-    let base = doubled.min(LONGEST_PAUSE_MS);
-    base + (base as f64 * 0.25 * jitter_unit(seed, "restart", in_a_row)) as u64
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Death, Intensity, Restart, Standing, pause_ms, policy};
+    use super::{Death, Restart, Standing, policy};
     use crate::agent::ExitCause;
-    use crate::core::Tick;
-
-    #[test]
-    fn the_first_restart_does_not_wait_and_later_ones_back_off_with_a_bound() {
-        assert_eq!(pause_ms(1, "s"), 0);
-        let pauses: Vec<u64> = (2..12).map(|n| pause_ms(n, "s")).collect();
-        assert!((1_000..=1_250).contains(&pauses[0]), "{pauses:?}");
-        assert!((2_000..=2_500).contains(&pauses[1]), "{pauses:?}");
-        assert!(pauses.iter().all(|&pause| pause <= 75_000), "{pauses:?}");
-        assert_ne!(pause_ms(5, "a"), pause_ms(5, "b"), "two runs do not restart in step");
-    }
 
     /// What a cell of the table says.
     #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -194,20 +142,6 @@ mod tests {
                     (restart, cell) => panic!("{place}: {restart:?} instead of {cell:?}"),
                 }
             }
-        }
-    }
-
-    #[test]
-    fn ends_count_within_the_window_and_a_finished_turn_forgets_them() {
-        let mut intensity = Intensity::default();
-        let at = |minute: u64| Tick::ZERO.plus_ms(minute * 60_000);
-        assert_eq!([0, 20, 40].map(|minute| intensity.ended(at(minute))), [1, 2, 3]);
-        assert_eq!(intensity.ended(at(60)), 3, "the first one is an hour old");
-        intensity.forget();
-        assert_eq!(intensity.ended(at(61)), 1);
-        let mut daily = Intensity::default();
-        for day in 0..365 {
-            assert_eq!(daily.ended(at(day * 24 * 60)), 1, "one crash a day never adds up");
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::checks::{Checking, failing};
 use super::convergence::Trees;
 use super::doubt::Finding;
-use super::machine::{Pause, Stage};
+use super::machine::Stage;
+use super::policy::{Again, Pause};
 use super::process::Process;
-use super::retry::Again;
 use super::reviewing::Reviewing;
 use super::tree::Tree;
 use super::work::describe_exit;
@@ -243,7 +243,7 @@ impl Core {
         };
         let launch = plan.agent.launch(&request);
         let process = Process::new(plan.agent, &request, self.now, plan.timeouts);
-        let token = self.tokens.current.clone();
+        let token = self.tokens.current().cloned();
         self.processes.begin(process.with_token(token.clone()));
         self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
@@ -284,12 +284,12 @@ impl Core {
     pub(super) fn advance_review(&mut self) {
         let Stage::Reviewing(review) = &self.stage else { return };
         if let Some(pause) = review.pause() {
-            if self.is_over(&pause) {
+            if pause.is_over(self.clock()) {
                 self.end_wait(&pause);
                 if let Some(review) = self.stage.review_mut() {
                     review.pause_is_over();
                 }
-                if !(pause.for_limit && self.look_after_wait()) {
+                if !(pause.is_for_limit() && self.look_after_wait()) {
                     self.start_critic();
                 }
             }
@@ -381,7 +381,7 @@ impl Core {
     /// When a wait or the critic's whole time is over; `None` while it is settled with which token it starts.
     pub(super) fn review_deadline(&self, review: &Reviewing) -> Option<Tick> {
         match review.pause() {
-            Some(pause) => Some(self.wake_tick(&pause)),
+            Some(pause) => Some(pause.wake(self.clock())),
             None => review.critic_deadline(self.plan.critic.timeout_ms),
         }
     }
@@ -453,7 +453,9 @@ impl Core {
     }
 
     fn critic_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) {
-        self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
+        self.tokens
+            .retries_mut()
+            .failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
         if let Some(pause) = self.refusal_pause(proc, cause) {
             self.retry_critic_after(pause, "wait and try the credential once more", message);
             return;
@@ -525,7 +527,7 @@ impl Core {
             self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {how}"));
             return;
         }
-        let pause = self.pause(None, self.restart_pause_ms(failures), 0);
+        let pause = self.pause_of(self.restart_pause_ms(failures));
         self.decide("ask the critic again", how);
         if let Some(review) = self.stage.review_mut() {
             review.pauses(pause);

@@ -1,7 +1,7 @@
 //! The critic's part of one stop: who is asked, what the tree was before and after, and what came of it.
 
 use super::doubt::Around;
-use super::machine::Pause;
+use super::policy::Pause;
 use super::{CheckResult, MeasureId, ProcId, Tick, TreeFact, Verdict};
 
 /// So many turns a critic may begin by itself.

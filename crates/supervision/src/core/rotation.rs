@@ -7,16 +7,10 @@
 //! Before each choice the world is asked what all ccc processes of the user know by now
 //! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
 
-use std::collections::BTreeSet;
-
-use super::limit_choice::Asked;
-use super::limit_ends::LimitEnds;
-use super::machine::{Pause, Stage};
-use super::pool::{self, Choice, announced_reset};
+use super::machine::Stage;
+use super::policy::{Asked, Choice, SET_ASIDE_MS, reset_jitter_ms};
 use super::process::Process;
-use super::{
-    Action, Core, Outcome, ProcId, Show, SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact,
-};
+use super::{Action, Core, Outcome, ProcId, Show, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 use crate::agent::{FailureCause, LimitReport, Role};
 
 /// So many rejections in a row, each after the CLI's own back-off, are no momentary crowd: the token counts as spent.
@@ -24,45 +18,26 @@ use crate::agent::{FailureCause, LimitReport, Role};
 const PERSISTENT_THROTTLES: u32 = 3;
 /// How long an account without credit is left alone while there are others.
 const NO_CREDIT_MS: u64 = 3_600_000;
-/// How long a key is left alone that is rejected again and again, and a token whose command fails, while there are others.
-const SET_ASIDE_MS: u64 = 300_000;
 /// So many refusals of a key that has never worked are enough.
 const NEVER_WORKED_REFUSALS: u32 = 2;
-/// A window's change below this is not worth telling the other ccc processes.
-const TOLD_UTILIZATION: f64 = 0.005;
-
-/// The tokens of the run, by handle.
+/// What is being settled about tokens.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tokens {
-    pub(super) known: Vec<TokenFact>,
-    /// When their limits end.
-    pub(super) ends: LimitEnds,
-    pub(super) current: Option<TokenId>,
-    /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
-    refused: BTreeSet<TokenId>,
-    /// Refusals of other lives do not count in this one, since all tokens had been refused when it began.
-    tries_refused: bool,
+pub(super) struct Rotation {
     /// A choice that waits for what the world knows, or for the user.
-    pub(super) choosing: Option<Choosing>,
-    /// The user said to go on with this one as it is.
-    pub(super) kept: Option<TokenId>,
-    /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
-    pub(super) in_spite_of_limit: Option<TokenId>,
-    /// Those that have worked in this run; without a name the one that the CLI finds by itself.
-    worked: BTreeSet<Option<TokenId>>,
+    choosing: Option<Choosing>,
     /// Asked at this stop already.
     looked_at_stop: bool,
-    pub(super) questions: u32,
+    questions: u32,
     requests: u32,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Choosing {
+struct Choosing {
     occasion: Occasion,
     why: String,
     /// The request whose answer it waits for.
     request: u32,
-    pub(super) asked: Option<Asked>,
+    asked: Option<Asked>,
 }
 
 /// When it is chosen.
@@ -74,10 +49,37 @@ enum Occasion {
     AtWork(ProcId),
 }
 
-impl Tokens {
-    /// Whether the model has answered with this token in this run.
-    pub(super) fn has_worked(&self, token: Option<&TokenId>) -> bool {
-        self.worked.contains(&token.cloned())
+impl Rotation {
+    /// Nothing is chosen any more, and the next stop is another one.
+    fn begin(&mut self) {
+        (self.choosing, self.looked_at_stop) = (None, false);
+    }
+
+    fn next_request(&mut self) -> u32 {
+        self.requests += 1;
+        self.requests
+    }
+
+    /// The number of a question that is to be asked.
+    pub(super) fn next_question(&mut self) -> u32 {
+        self.questions += 1;
+        self.questions
+    }
+
+    /// The choice waits for the user.
+    pub(super) fn ask(&mut self, asked: Asked) {
+        if let Some(choosing) = &mut self.choosing {
+            choosing.asked = Some(asked);
+        }
+    }
+
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        self.choosing.as_ref()?.asked.as_ref()
+    }
+
+    /// Nothing is chosen any more.
+    pub(super) fn stop_choosing(&mut self) {
+        self.choosing = None;
     }
 }
 
@@ -85,35 +87,21 @@ impl Core {
     /// The handle of the token in use, once there is one.
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
-        self.tokens.current.as_ref()
+        self.tokens.current()
     }
 
     /// A life of the run begins with these.
     pub(super) fn tokens_at_beginning(&mut self, known: Vec<TokenFact>) {
-        let (questions, requests) = (self.tokens.questions, self.tokens.requests);
-        let current = self.tokens.current.take().filter(|current| known.iter().any(|token| token.id == *current));
-        // Nothing is lost by asking again when nothing else is left: a key may have been allowed again since.
-        let tries_refused = known.iter().all(|token| token.refused);
-        let (worked, ends) = (std::mem::take(&mut self.tokens.worked), std::mem::take(&mut self.tokens.ends));
-        self.tokens = Tokens { current, questions, requests, tries_refused, worked, ends, ..Tokens::default() };
-        self.keep(known);
-    }
-
-    /// Keeps what is known by now, with the refusals of this life.
-    fn keep(&mut self, known: Vec<TokenFact>) {
-        self.tokens.known = known;
-        for token in &mut self.tokens.known {
-            let here = self.tokens.refused.contains(&token.id);
-            token.refused = here || (token.refused && !self.tokens.tries_refused);
-        }
-        let (now, now_unix_ms) = (self.now, self.unix_ms());
-        self.tokens.ends.see(&self.tokens.known, now, now_unix_ms);
+        let clock = self.clock();
+        self.rotation.begin();
+        self.tokens.begin(known, clock);
     }
 
     /// What is known by now. It may be the answer that a choice waits for.
     pub(super) fn tokens_known(&mut self, request: Option<u32>, known: Vec<TokenFact>) {
-        self.keep(known);
-        match &self.tokens.choosing {
+        let clock = self.clock();
+        self.tokens.know(known, clock);
+        match &self.rotation.choosing {
             Some(choosing) if choosing.asked.is_none() && request == Some(choosing.request) => self.choose_token(),
             Some(_) => {}
             None => self.reconsider(),
@@ -122,11 +110,11 @@ impl Core {
 
     /// News that nobody asked for: a probe's answer.
     fn reconsider(&mut self) {
-        let Some(current) = self.fact(self.tokens.current.as_ref()) else { return };
-        let usable = self.is_usable(current);
+        let Some(current) = self.tokens.current_fact() else { return };
+        let usable = self.tokens.is_usable(current, self.clock());
         match &self.stage {
             // The wait was for a passing failure; it turns out that the token is spent.
-            Stage::Waiting(pause) if !usable && !pause.for_limit => {
+            Stage::Waiting(pause) if !usable && !pause.is_for_limit() => {
                 let pause = *pause;
                 self.end_wait(&pause);
                 self.stage = Stage::Working;
@@ -150,7 +138,7 @@ impl Core {
 
     /// Nothing is asked of agent or critic while it is not settled with which token.
     pub(super) fn is_choosing(&self) -> bool {
-        self.tokens.choosing.is_some()
+        self.rotation.choosing.is_some()
     }
 
     /// When an unanswered question is settled by its default, or an exchange is given up.
@@ -166,17 +154,11 @@ impl Core {
     /// Whether a process may be started: there is a token that may be used, or none is known at all and the CLI finds one
     /// by itself. Otherwise a wait, or the end, has begun.
     pub(super) fn token_for_start(&mut self) -> bool {
-        if self.tokens.known.is_empty() {
-            return true;
-        }
         if self.may_use_token() {
             return true;
         }
-        let now_unix_ms = self.unix_ms();
-        let current = self.tokens.current.as_ref();
-        let known = self.tokens_with_holds();
-        let why = if current.is_some() { "the token may not be used" } else { "a run begins" };
-        match pool::choose(&known, current, self.plan.rotate_at, now_unix_ms) {
+        let why = if self.tokens.current().is_some() { "the token may not be used" } else { "a run begins" };
+        match self.tokens.choose(self.plan.rotate_at, self.clock()) {
             Choice::Stay => true,
             Choice::Take(id) => {
                 self.take_token(id, why);
@@ -191,31 +173,24 @@ impl Core {
 
     /// Whether the token in use may be used now, or the user has said to use it all the same.
     pub(super) fn may_use_token(&self) -> bool {
-        if self.tokens.known.is_empty() {
-            return true;
-        }
-        let wanted = self.tokens.in_spite_of_limit.is_some() && self.tokens.in_spite_of_limit == self.tokens.current;
-        wanted || self.fact(self.tokens.current.as_ref()).is_some_and(|token| self.is_usable(token))
+        self.tokens.is_empty() || self.tokens.may_use_current(self.clock())
     }
 
     /// At a stop: asks whether another token is better. True when the answer has to be waited for.
     pub(super) fn look_for_better_token(&mut self) -> bool {
-        let now_unix_ms = self.unix_ms();
-        let Some(current) = self.fact(self.tokens.current.as_ref()) else { return false };
-        let crowded = pool::utilization(current, now_unix_ms) >= self.plan.rotate_at;
-        let kept = self.tokens.kept.as_ref() == Some(&current.id);
-        if !crowded || kept || self.tokens.known.len() < 2 || self.tokens.looked_at_stop {
+        let crowded = self.tokens.is_crowded(self.plan.rotate_at, self.clock());
+        if !crowded || self.tokens.is_kept() || self.tokens.all().len() < 2 || self.rotation.looked_at_stop {
             return false;
         }
-        let why = format!("{} is near its limit", current.label);
-        self.tokens.looked_at_stop = true;
+        let why = format!("{} is near its limit", self.tokens.label(self.tokens.current()));
+        self.rotation.looked_at_stop = true;
         self.choose_after_reading(Occasion::Idle, why);
         true
     }
 
     /// After a wait for a reset: asks what is known by now. True when the answer has to be waited for.
     pub(super) fn look_after_wait(&mut self) -> bool {
-        if self.tokens.known.is_empty() {
+        if self.tokens.is_empty() {
             return false;
         }
         let why = "the wait is over".to_owned();
@@ -225,7 +200,7 @@ impl Core {
 
     /// A turn is asked: the next stop is another one.
     pub(super) fn turn_is_asked(&mut self) {
-        self.tokens.looked_at_stop = false;
+        self.rotation.looked_at_stop = false;
     }
 
     /// A turn of this process was answered with its token.
@@ -236,15 +211,9 @@ impl Core {
         process.throttles = 0;
         process.refusals = 0;
         let token = process.token.clone();
-        self.tokens.worked.insert(token.clone());
-        let Some(id) = token else { return };
-        let in_spite_of_limit = self.tokens.in_spite_of_limit.take_if(|wanted| *wanted == id).is_some();
-        let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
-        let limited = token.limited_until_unix_ms.is_some() || in_spite_of_limit;
-        let news = limited || token.refused || self.tokens.tries_refused;
-        pool::learn(token, &TokenReport::Works);
-        self.tokens.refused.remove(&id);
-        if news {
+        if self.tokens.works(token.as_ref())
+            && let Some(id) = token
+        {
             self.tell(id, TokenReport::Works);
         }
     }
@@ -252,26 +221,9 @@ impl Core {
     /// The provider told the state of the windows of this process's token.
     pub(super) fn windows_told(&mut self, proc: ProcId, limit: &LimitReport) {
         let Some(id) = self.process_mut(proc).and_then(|process| process.token.clone()) else { return };
-        let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == id) else { return };
-        let windows = windows_of(limit);
-        let told = |window: &WindowFact| {
-            token.windows.iter().any(|known| {
-                known.name == window.name
-                    && known.resets_at_unix_s == window.resets_at_unix_s
-                    && match (known.utilization, window.utilization) {
-                        (Some(known), Some(now)) => (known - now).abs() < TOLD_UTILIZATION,
-                        (None, Some(_)) => false,
-                        (_, None) => true,
-                    }
-            })
-        };
-        let news: Vec<WindowFact> = windows.into_iter().filter(|window| !told(window)).collect();
-        if news.is_empty() {
-            return;
+        if let Some(report) = self.tokens.windows_told(&id, windows_of(limit)) {
+            self.tell(id, report);
         }
-        let report = TokenReport::Windows(news);
-        pool::learn(token, &report);
-        self.tell(id, report);
     }
 
     /// The provider failed and the CLI will try again by itself. It is not left alone with a token that will not do: it
@@ -290,7 +242,7 @@ impl Core {
         process.refusals = if status == Some(401) { process.refusals + 1 } else { 0 };
         let refusals = process.refusals;
         let Some(id) = process.token.clone() else { return };
-        let Some(kind) = self.fact(Some(&id)).map(|token| token.kind) else { return };
+        let Some(kind) = self.tokens.kind(Some(&id)) else { return };
         let others = self.has_other_than(Some(&id));
         if throttled {
             self.tell_throttled(&id, self.now.plus_ms(delay_ms));
@@ -327,7 +279,7 @@ impl Core {
     /// A turn failed for a reason that lies with its token. False when it does not, or when there is nothing to choose
     /// from: then the failure is to be dealt with as one of the provider. What the turn leaves to be said has been queued.
     pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
-        let now_unix_ms = self.unix_ms();
+        let clock = self.clock();
         let Some(process) = self.process_mut(proc) else { return false };
         let Some(id) = process.token.clone() else { return false };
         let about_token = match cause {
@@ -344,19 +296,17 @@ impl Core {
             | FailureCause::CliLimit { .. }
             | FailureCause::Unknown => return false,
         };
-        if self.fact(Some(&id)).is_none() {
+        if self.tokens.fact(Some(&id)).is_none() {
             return false;
         }
         if self.failed_unproven(proc, cause, about_token, message) {
             return true;
         }
         let others = self.has_other_than(Some(&id));
-        let kind = self.fact(Some(&id)).map(|token| token.kind);
+        let kind = self.tokens.kind(Some(&id));
         match cause {
             FailureCause::Quota { resets_at_unix_s } => {
-                let pause_ms = self.rejection_pause_ms(Some(&id));
-                self.hold_token(&id, pause_ms);
-                let Some(until_unix_ms) = announced_reset(*resets_at_unix_s, now_unix_ms) else {
+                let Some(until_unix_ms) = self.tokens.rejected(&id, *resets_at_unix_s, clock) else {
                     self.choose_after_reading(Occasion::Idle, message.to_owned());
                     return true;
                 };
@@ -415,17 +365,8 @@ impl Core {
     }
 
     fn report(&mut self, id: &TokenId, report: TokenReport) {
-        if matches!(report, TokenReport::Refused) {
-            self.tokens.refused.insert(id.clone());
-        }
-        if let Some(token) = self.tokens.known.iter_mut().find(|token| token.id == *id) {
-            pool::learn(token, &report);
-        }
-        if matches!(report, TokenReport::Limited { .. }) {
-            let (now, now_unix_ms) = (self.now, self.unix_ms());
-            self.tokens.ends.forget(id);
-            self.tokens.ends.see(&self.tokens.known, now, now_unix_ms);
-        }
+        let clock = self.clock();
+        self.tokens.learn(id, &report, clock);
         self.tell(id.clone(), report);
     }
 
@@ -434,35 +375,33 @@ impl Core {
     pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
         let pause = self.stage.pause();
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
-        if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.fact(Some(token)).is_some())) {
-            self.tell_throttled(&token, pause.due);
+        if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.tokens.fact(Some(token)).is_some())) {
+            self.tell_throttled(&token, pause.due());
         }
     }
 
     fn tell_throttled(&mut self, token: &TokenId, until: Tick) {
         let until_unix_ms = self.unix_ms_at(until);
         // Nothing is chosen by its answer, so it takes the number of the last request.
-        let request = self.tokens.requests;
+        let request = self.rotation.requests;
         let report = TokenReport::Throttled { until_unix_ms };
         self.act(Action::ReportToken { request, token: token.clone(), report });
     }
 
     fn tell(&mut self, token: TokenId, report: TokenReport) {
-        self.tokens.requests += 1;
-        let request = self.tokens.requests;
+        let request = self.rotation.next_request();
         self.act(Action::ReportToken { request, token, report });
     }
 
     /// The choice waits for [`Input::Tokens`](super::Input::Tokens), which answers the last report.
     fn choose_after_report(&mut self, occasion: Occasion, why: &str) {
-        let request = self.tokens.requests;
-        self.tokens.choosing = Some(Choosing { occasion, why: why.to_owned(), request, asked: None });
+        let request = self.rotation.requests;
+        self.rotation.choosing = Some(Choosing { occasion, why: why.to_owned(), request, asked: None });
     }
 
     fn choose_after_reading(&mut self, occasion: Occasion, why: String) {
-        self.tokens.requests += 1;
-        let request = self.tokens.requests;
-        self.tokens.choosing = Some(Choosing { occasion, why, request, asked: None });
+        let request = self.rotation.next_request();
+        self.rotation.choosing = Some(Choosing { occasion, why, request, asked: None });
         self.act(Action::ReadTokens { request });
     }
 
@@ -472,12 +411,10 @@ impl Core {
     }
 
     fn choose_token(&mut self) {
-        let now_unix_ms = self.unix_ms();
-        let current = self.tokens.current.as_ref();
-        let choice = pool::choose(&self.tokens_with_holds(), current, self.plan.rotate_at, now_unix_ms);
+        let choice = self.tokens.choose(self.plan.rotate_at, self.clock());
         let (limited, asks) = match &choice {
             Choice::Stay | Choice::Nothing => (false, false),
-            Choice::Take(_) => (current.is_some(), self.plan.interactive),
+            Choice::Take(_) => (self.tokens.current().is_some(), self.plan.interactive),
             Choice::Spent { .. } => (true, self.plan.interactive),
         };
         if limited && asks {
@@ -488,7 +425,7 @@ impl Core {
     }
 
     pub(super) fn chosen(&mut self, choice: Choice) {
-        let Some(Choosing { occasion, why, .. }) = self.tokens.choosing.take() else { return };
+        let Some(Choosing { occasion, why, .. }) = self.rotation.choosing.take() else { return };
         match choice {
             Choice::Stay => self.go_on_after_choice(occasion),
             Choice::Take(id) => {
@@ -497,8 +434,7 @@ impl Core {
             }
             Choice::Spent { until_unix_ms } => self.wait_for_token(occasion, until_unix_ms, &why),
             Choice::Nothing => {
-                let labels: Vec<&str> = self.tokens.known.iter().map(|token| token.label.as_str()).collect();
-                let which = match labels.as_slice() {
+                let which = match self.tokens.labels().as_slice() {
                     [one] => format!("the credential {one} was refused"),
                     all => format!("every credential was refused ({})", all.join(", ")),
                 };
@@ -509,17 +445,14 @@ impl Core {
     }
 
     pub(super) fn take_token(&mut self, id: TokenId, why: &str) {
-        let label = |id: Option<&TokenId>| self.fact(id).map(|token| token.label.clone()).unwrap_or_default();
-        let (from, to) = (label(self.tokens.current.as_ref()), label(Some(&id)));
-        match self.tokens.current.replace(id) {
+        let (from, to) = (self.tokens.label(self.tokens.current()), self.tokens.label(Some(&id)));
+        match self.tokens.take(id) {
             Some(_) => {
                 self.tally.rotated();
-                self.tokens.kept = None;
-                self.tokens.in_spite_of_limit = None;
                 self.decide(&format!("rotate from {from} to {to}"), why);
                 self.show(Show::Rotation { from, to, why: why.to_owned() });
             }
-            None if self.tokens.known.len() > 1 => self.decide(&format!("use {to}"), "it has the most headroom"),
+            None if self.tokens.all().len() > 1 => self.decide(&format!("use {to}"), "it has the most headroom"),
             None => {}
         }
     }
@@ -529,7 +462,7 @@ impl Core {
             // An idle agent is brought to the token before it is asked; a critic is started with it.
             Occasion::Idle => self.review_with_token(),
             Occasion::AtWork(proc) => {
-                let Some(wanted) = self.tokens.current.clone() else { return };
+                let Some(wanted) = self.tokens.current().cloned() else { return };
                 let has = |process: &Process| process.token.as_ref() == Some(&wanted);
                 if self.processes.iter().any(|process| process.id == proc && !process.is_ending() && !has(process)) {
                     self.bring_to(proc, wanted);
@@ -541,15 +474,9 @@ impl Core {
     }
 
     fn wait_for_token(&mut self, occasion: Occasion, until_unix_ms: i64, why: &str) {
-        let now_unix_ms = self.unix_ms();
-        let tokens = self.tokens.known.iter().map(|token| SpentToken {
-            label: token.label.clone(),
-            until_unix_ms: self.limited_until(token).filter(|&until| until > now_unix_ms),
-            refused: token.refused,
-            held: self.retries.held(&token.id, self.now).is_some(),
-        });
-        let tokens = tokens.collect();
-        let pause = self.limit_pause(until_unix_ms);
+        let clock = self.clock();
+        let (tokens, now_unix_ms) = (self.tokens.spent(clock), clock.unix_ms());
+        let pause = self.tokens.wait(until_unix_ms, self.reset_jitter_ms(), clock);
         let waits = !self.plan.no_wait && self.passes_a_bound(&pause).is_none();
         self.show(Show::Spent { tokens, until_unix_ms, waits, now_unix_ms });
         if self.plan.no_wait {
@@ -579,31 +506,25 @@ impl Core {
         self.begin_wait(pause);
     }
 
-    /// The run ends: nothing is chosen any more.
-    pub(super) fn stop_choosing(&mut self) {
-        self.tokens.choosing = None;
-    }
-
     /// Whether a token may be used after all, now that a run which waited for one is resumed.
     pub(super) fn has_usable_token(&self) -> bool {
-        self.tokens.known.iter().any(|token| self.is_usable(token))
+        self.tokens.usable(self.clock()).next().is_some()
     }
 
     /// Whether there is another token that may be used.
     pub(super) fn has_other_than(&self, id: Option<&TokenId>) -> bool {
-        self.tokens.known.iter().any(|token| Some(&token.id) != id && self.is_usable(token))
+        self.tokens.has_other_than(id, self.clock())
     }
 
-    fn limit_pause(&self, until_unix_ms: i64) -> Pause {
-        if let Some(pause) = self.hold_pause(until_unix_ms) {
-            return pause;
-        }
-        let until_unix_ms = until_unix_ms.saturating_add(self.reset_jitter_ms());
-        Pause { for_limit: true, ..self.pause_until(Some(until_unix_ms), 0) }
+    /// Leaves a token alone for so long. Only this run does so.
+    pub(super) fn hold_token(&mut self, token: &TokenId, ms: u64) {
+        let clock = self.clock();
+        self.tokens.hold(token, ms, clock);
     }
 
-    pub(super) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {
-        self.tokens.known.iter().find(|token| Some(&token.id) == id)
+    /// So much later than the reset itself, lest a fleet starts in step.
+    pub(super) fn reset_jitter_ms(&self) -> i64 {
+        reset_jitter_ms(&self.plan.seed, self.iteration())
     }
 }
 

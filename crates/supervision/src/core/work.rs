@@ -2,20 +2,16 @@
 
 use super::conversation::{CutOff, Delivery};
 use super::exchange::Proof;
-use super::id::jitter_unit;
-use super::machine::{Pause, Stage};
-use super::pool::announced_reset;
+use super::machine::Stage;
+use super::policy::{Again, Pause, announced_reset, pause_ms};
 use super::process::{Due, Process};
-use super::restart::{Death, Restart, Standing, pause_ms, policy};
-use super::retry::Again;
+use super::restart::{Death, Restart, Standing, policy};
 use super::sent_back::{Back, SentBack};
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
-/// The most jitter after a reset.
-const RESET_JITTER_MS: f64 = 5_000.0;
 /// Exit codes from here on stand for signals (128 and the signal's number).
 const SIGNALLED_CODE: i32 = 128;
 
@@ -113,7 +109,7 @@ impl Core {
         };
         let launch = self.plan.agent.launch(&request);
         let process = Process::new(self.plan.agent, &request, self.now, self.plan.timeouts);
-        let token = self.tokens.current.clone();
+        let token = self.tokens.current().cloned();
         self.processes.begin(process.with_token(token.clone()));
         self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
         self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
@@ -239,7 +235,7 @@ impl Core {
         let restart = policy(death, standing);
         // To learn whether the session exists is no failure to pause for.
         let failures = if matches!(restart, Restart::Resuming | Restart::Beginning) { ends - 1 } else { ends };
-        self.processes.hold_agent(self.now.plus_ms(pause_ms(failures, &self.plan.seed)));
+        self.processes.hold_agent(self.now.plus_ms(pause_ms(failures, 0, &self.plan.seed)));
         match restart {
             Restart::GiveUp { reason } => {
                 self.close_as_given_up(death, &reason);
@@ -415,10 +411,12 @@ impl Core {
     }
 
     fn agent_turn_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str, started_by: &StartedBy) {
-        self.retries.failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
+        self.tokens
+            .retries_mut()
+            .failed(matches!(cause, FailureCause::Quota { .. } | FailureCause::Throttled { .. }), message);
         if let Some(pause) = self.refusal_pause(proc, cause) {
             self.cut_off(started_by);
-            let why = if self.tokens.known.is_empty() {
+            let why = if self.tokens.is_empty() {
                 format!("there is none that the provider takes: {message}")
             } else {
                 format!("it was refused: {message}")
@@ -488,9 +486,8 @@ impl Core {
         };
         match role {
             Role::Agent => {
-                let reset = self.reset_awaited.take().filter(|reset| !self.is_over(reset));
-                let pause =
-                    reset.map_or_else(|| self.pause(None, pause_ms, 0), |reset| Pause { since: self.now, ..reset });
+                let reset = self.reset_awaited.take().filter(|reset| !reset.is_over(self.clock()));
+                let pause = reset.map_or_else(|| self.pause_of(pause_ms), |reset| reset.begun_now(self.clock()));
                 let what = match reset {
                     Some(_) => "wait for the reset".to_owned(),
                     None => format!("wait {:.1} s and continue", pause_ms as f64 / 1_000.0),
@@ -500,7 +497,7 @@ impl Core {
                 self.begin_wait(pause);
             }
             Role::Critic => {
-                let pause = self.pause(None, pause_ms, 0);
+                let pause = self.pause_of(pause_ms);
                 self.retry_critic_after(pause, "wait and ask the critic again", message);
             }
         }
@@ -509,7 +506,7 @@ impl Core {
     /// The provider takes no credential. Where ccc has found none there may have been nothing to refuse.
     pub(super) fn close_as_refused(&mut self, message: &str) {
         let run = &self.plan.run_id;
-        let reason = if self.tokens.known.is_empty() {
+        let reason = if self.tokens.is_empty() {
             format!(
                 "ccc has found no credential, and the agent has none that works: {message}; run `claude` and log in, or set \
                  a token (see `ccc tokens --help`), then: ccc resume {run}"
@@ -541,7 +538,7 @@ impl Core {
         };
         self.decide("say continue", &format!("the turn failed: {message}"));
         self.cut_off(started_by);
-        self.begin_wait(self.pause(None, pause_ms, 0));
+        self.begin_wait(self.pause_of(pause_ms));
     }
 
     /// A refused credential is tried once more after a pause where there is no other: logins are refreshed by other processes.
@@ -555,7 +552,7 @@ impl Core {
             return None;
         }
         let pause_ms = self.failures.refused(self.tokens.has_worked(token.as_ref()))?;
-        Some(self.pause(None, pause_ms, 0))
+        Some(self.pause_of(pause_ms))
     }
 
     pub(super) fn cut_off(&mut self, started_by: &StartedBy) {
@@ -587,24 +584,20 @@ impl Core {
     /// near, it is waited longer each time.
     pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
-        let (now_unix_ms, at_least_ms) = (self.unix_ms(), self.rejection_pause_ms(token.as_ref()));
-        let at_least_unix_ms = now_unix_ms.saturating_add(i64::try_from(at_least_ms).unwrap_or(i64::MAX));
-        match announced_reset(resets_at_unix_s, now_unix_ms).filter(|reset| *reset > at_least_unix_ms) {
-            Some(reset) => self.pause_until(Some(reset.saturating_add(self.reset_jitter_ms())), 0),
-            None => self.pause(None, at_least_ms, 0),
+        let clock = self.clock();
+        let pause = Pause::lasting(self.tokens.retries().rejection_pause_ms(token.as_ref()), clock);
+        match announced_reset(resets_at_unix_s, clock.unix_ms()).filter(|reset| *reset > clock.unix_ms_at(pause.due()))
+        {
+            Some(reset) => Pause::until(reset.saturating_add(self.reset_jitter_ms()), clock),
+            None => pause,
         }
-    }
-
-    /// So much later than the reset itself, lest a fleet starts in step.
-    pub(super) fn reset_jitter_ms(&self) -> i64 {
-        (RESET_JITTER_MS * jitter_unit(&self.plan.seed, "reset", self.iteration())) as i64
     }
 
     /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
     /// after its own tries, or at once when the provider asks for a long pause (facts §8); of a subscription at the second time.
     pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
-        let oauth = self.fact(token.as_ref()).is_some_and(|token| token.kind == TokenKind::OAuth);
+        let oauth = self.tokens.kind(token.as_ref()) == Some(TokenKind::OAuth);
         self.plan.no_wait && (!oauth || self.failures.has_provider_failed())
     }
 
@@ -694,7 +687,7 @@ impl Core {
     }
 
     pub(super) fn restart_pause_ms(&self, failures_in_a_row: u32) -> u64 {
-        pause_ms(failures_in_a_row, &self.plan.seed)
+        pause_ms(failures_in_a_row, 0, &self.plan.seed)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::beat::{BeatWatch, Pulse};
-use super::limit::{Asked, Tokens, Wait};
+use super::limit::Looks;
 use super::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
 };
+use crate::core::policy::{Asked, Clock, Pause, RestartCount, Tokens, WINDOW_MS, pause_ms};
 use crate::core::{Decision, Finish, Needs, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
 /// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
@@ -25,9 +26,7 @@ const NEVER_AGAIN: [(i32, &str); 2] =
 #[derive(Debug, Clone)]
 pub struct CommandCore {
     pub(super) plan: CommandPlan,
-    pub(super) now: Tick,
-    /// The wall clock, as last told, and when that was.
-    wall: (i64, Tick),
+    pub(super) clock: Clock,
     actions: VecDeque<CommandAction>,
     pub(super) stage: Stage,
     /// The run ends because the user has to agree to something first.
@@ -35,10 +34,13 @@ pub struct CommandCore {
     /// The program, from the order to start it to the news of its end.
     pub(super) life: Option<Life>,
     lives: u32,
+    /// Its failures, as far as they count against the limit of restarts.
+    failures: RestartCount,
     restarts: u32,
     pub(super) rotations: u32,
     pub(super) waited_ms: u64,
     pub(super) tokens: Tokens,
+    pub(super) looks: Looks,
     /// ccc itself is stopped, and the program with it.
     suspended: bool,
     ctrl_c: Option<(Tick, bool)>,
@@ -79,7 +81,7 @@ pub(super) enum Stage {
     /// The user is asked; the program stands still.
     Asking(Asked),
     /// All tokens are spent; the program stands still, or is not started.
-    Waiting(Wait),
+    Waiting(Pause),
     /// The program is being ended.
     Ending {
         after: After,
@@ -123,17 +125,18 @@ impl CommandCore {
     pub fn new(plan: CommandPlan) -> Self {
         Self {
             plan,
-            now: Tick::ZERO,
-            wall: (0, Tick::ZERO),
+            clock: Clock::default(),
             actions: VecDeque::new(),
             stage: Stage::NotBegun,
             needs_agreement: false,
             life: None,
             lives: 0,
+            failures: RestartCount::default(),
             restarts: 0,
             rotations: 0,
             waited_ms: 0,
             tokens: Tokens::default(),
+            looks: Looks::default(),
             suspended: false,
             ctrl_c: None,
             ends_asked: 0,
@@ -216,15 +219,13 @@ impl CommandCore {
             return None;
         }
         let beat = || self.life.as_ref().and_then(|life| life.beat.as_ref()).and_then(BeatWatch::next_look);
-        let look = self.tokens.look_due();
         match &self.stage {
             Stage::NotBegun | Stage::Finished | Stage::Starting => None,
-            // Nothing is asked twice at once.
-            Stage::Running => [beat(), look.or(self.tokens.next_look)].into_iter().flatten().min(),
-            Stage::Asking(asked) => Some(asked.due),
-            Stage::Waiting(wait) => look.or(Some(wait.due)),
+            Stage::Running => [beat(), self.looks.due()].into_iter().flatten().min(),
+            Stage::Asking(asked) => Some(asked.due()),
+            Stage::Waiting(pause) => self.looks.open_until().or_else(|| Some(pause.wake(self.clock))),
             Stage::Ending { due, .. } => Some(*due),
-            Stage::Judging { .. } => look,
+            Stage::Judging { .. } => self.looks.open_until(),
             Stage::Pausing { until } => Some(*until),
         }
     }
@@ -234,7 +235,7 @@ impl CommandCore {
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
         match &self.stage {
-            Stage::Waiting(wait) if !self.suspended && self.tokens.look_due().is_none() => Some(wait.until_unix_ms),
+            Stage::Waiting(pause) if !self.suspended && self.looks.open_until().is_none() => pause.until_unix_ms(),
             Stage::NotBegun
             | Stage::Starting
             | Stage::Running
@@ -252,11 +253,11 @@ impl CommandCore {
         if self.stage == Stage::Finished {
             return;
         }
-        self.now = self.now.max(now);
+        self.clock.advance(now);
         match input {
             CommandInput::Began { unix_ms, tokens } => {
-                self.wall = (unix_ms, self.now);
-                self.learn(tokens);
+                self.clock.see(unix_ms);
+                self.tokens.know(tokens, self.clock);
                 if self.stage == Stage::NotBegun {
                     self.start();
                 } else {
@@ -267,11 +268,11 @@ impl CommandCore {
             CommandInput::SpawnFailed { life, fault, message } => self.spawn_failed(life, fault, message),
             CommandInput::Exited { life, exit } => self.exited(life, &exit),
             CommandInput::Stopped { life, signal } => self.stopped(life, signal),
-            CommandInput::CtrlC { as_signal } => self.ctrl_c = Some((self.now, as_signal)),
+            CommandInput::CtrlC { as_signal } => self.ctrl_c = Some((self.clock.now(), as_signal)),
             CommandInput::Beat { life, reading } => self.beat(life, &reading),
             CommandInput::Tokens { request, tokens, unix_ms, spent } => {
-                self.wall = (unix_ms, self.now);
-                if self.tokens.answered(request) {
+                self.clock.see(unix_ms);
+                if self.looks.answered(request) {
                     self.learn_answer(tokens, spent);
                     self.tokens_known();
                 } else {
@@ -280,11 +281,11 @@ impl CommandCore {
             }
             CommandInput::Operator(operator) => self.operator(operator),
             CommandInput::Resumed { unix_ms } => {
-                self.wall = (unix_ms, self.now);
+                self.clock.see(unix_ms);
                 self.resumed();
             }
             CommandInput::Elapsed { unix_ms } => {
-                self.wall = (unix_ms, self.now);
+                self.clock.see(unix_ms);
                 self.elapsed();
             }
         }
@@ -293,17 +294,7 @@ impl CommandCore {
     /// The wall clock now, unix milliseconds, as far as the core was told.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
-        self.unix_ms()
-    }
-
-    pub(super) fn unix_ms(&self) -> i64 {
-        self.unix_ms_at(self.now)
-    }
-
-    /// The wall clock at a tick to come, if it is not set meanwhile.
-    pub(super) fn unix_ms_at(&self, tick: Tick) -> i64 {
-        let (unix_ms, at) = self.wall;
-        unix_ms.saturating_add(i64::try_from(tick.ms_since(at)).unwrap_or(i64::MAX))
+        self.clock.unix_ms()
     }
 
     pub(super) fn act(&mut self, action: CommandAction) {
@@ -330,8 +321,8 @@ impl CommandCore {
     pub(super) fn spawn(&mut self) {
         self.lives += 1;
         let number = self.lives;
-        let token = self.tokens.current.clone();
-        let beat = self.plan.heartbeat.as_ref().map(|_| BeatWatch::starting(self.now));
+        let token = self.tokens.current().cloned();
+        let beat = self.plan.heartbeat.as_ref().map(|_| BeatWatch::starting(self.clock.now()));
         if beat.is_some() {
             // What stands in the file now was not written by the program that is to be started.
             self.act(CommandAction::ReadBeat { life: number });
@@ -356,7 +347,7 @@ impl CommandCore {
     }
 
     pub(super) fn restart_beat(&mut self) {
-        let now = self.now;
+        let now = self.clock.now();
         if let (Some(plan), Some(beat)) = (&self.plan.heartbeat, self.life.as_mut().and_then(|life| life.beat.as_mut()))
         {
             beat.restart(now, plan);
@@ -378,11 +369,7 @@ impl CommandCore {
             SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory => {
                 self.finish(Outcome::Failed, message);
             }
-            SpawnFault::NoCredential => {
-                self.tell(message);
-                self.tokens.cannot_be_had();
-                self.start();
-            }
+            SpawnFault::NoCredential => self.token_not_had(message),
             SpawnFault::NotAgreed => {
                 self.needs_agreement = true;
                 self.finish(Outcome::NeedsUser, format!("{message}; the command is not started again with it"));
@@ -405,11 +392,11 @@ impl CommandCore {
         match stage {
             Stage::Ending { after, .. } => self.proceed(after),
             Stage::Asking(asked) => {
-                self.act(CommandAction::AskNoMore { number: asked.question.number });
+                self.act(CommandAction::AskNoMore { number: asked.question().number });
                 self.ended_by_itself(exit, token.as_ref());
             }
-            Stage::Waiting(wait) => {
-                self.count_wait(&wait);
+            Stage::Waiting(pause) => {
+                self.count_wait(&pause);
                 self.ended_by_itself(exit, token.as_ref());
             }
             Stage::NotBegun
@@ -454,7 +441,7 @@ impl CommandCore {
             || exit.code.is_some_and(|code| TERMINAL_SIGNALS.iter().any(|signal| code == 128 + signal));
         by_terminal
             || self.ctrl_c.is_some_and(|(at, as_signal)| {
-                self.now.ms_since(at) <= if as_signal { CTRL_C_SIGNAL_MS } else { CTRL_C_KEY_MS }
+                self.clock.now().ms_since(at) <= if as_signal { CTRL_C_SIGNAL_MS } else { CTRL_C_KEY_MS }
             })
     }
 
@@ -470,24 +457,26 @@ impl CommandCore {
             self.finish(Outcome::Failed, failure.to_owned());
             return;
         }
-        let max = self.plan.max_restarts;
-        if self.restarts >= max {
+        let (max, failures) = (self.plan.max_restarts, self.failures.ended(self.clock.now()));
+        if failures > max {
+            let minutes = WINDOW_MS / 60_000;
             let so_often = match max {
                 0 => "restarts are not allowed (--max-restarts 0)".to_owned(),
-                1 => "it was restarted once already, the most that --max-restarts allows".to_owned(),
-                _ => format!("it was restarted {max} times already, the most that --max-restarts allows"),
+                1 => format!("it was restarted once already within {minutes} min, the most that --max-restarts allows"),
+                _ => format!(
+                    "it was restarted {max} times already within {minutes} min, the most that --max-restarts allows"
+                ),
             };
             self.finish(Outcome::Failed, format!("{failure}; {so_often}"));
             return;
         }
         self.restarts += 1;
-        let pause_ms = self.plan.restart_delay_ms;
-        self.decide(format!("restart {} of {max}", self.restarts), failure);
-        let seconds = pause_ms as f64 / 1_000.0;
+        let pause_ms = pause_ms(failures, self.plan.restart_delay_ms, &self.plan.seed);
+        self.decide(format!("restart {failures} of {max}"), failure);
+        let seconds = (pause_ms as f64 / 100.0).round() / 10.0;
         let otherwise = if self.restarts == 1 { "; --restart never passes its code on instead" } else { "" };
-        let restart = self.restarts;
-        self.tell(format!("{failure}; starting it again in {seconds} s (restart {restart} of {max}{otherwise})"));
-        self.stage = Stage::Pausing { until: self.now.plus_ms(pause_ms) };
+        self.tell(format!("{failure}; starting it again in {seconds} s (restart {failures} of {max}{otherwise})"));
+        self.stage = Stage::Pausing { until: self.clock.now().plus_ms(pause_ms) };
     }
 
     /// Ends the program, if there is one; then goes on as said.
@@ -503,7 +492,7 @@ impl CommandCore {
             // What stands still takes no signal but SIGKILL.
             self.act(CommandAction::LetGo { life: number });
         }
-        self.stage = Stage::Ending { after, due: self.now.plus_ms(self.plan.grace_ms), killed: false };
+        self.stage = Stage::Ending { after, due: self.clock.now().plus_ms(self.plan.grace_ms), killed: false };
     }
 
     fn proceed(&mut self, after: After) {
@@ -555,12 +544,12 @@ impl CommandCore {
         if !std::mem::take(&mut self.suspended) {
             return;
         }
-        let (now, grace_ms) = (self.now, self.plan.grace_ms);
+        let (now, grace_ms) = (self.clock.now(), self.plan.grace_ms);
         if let Stage::Ending { due, killed: false, .. } = &mut self.stage {
             *due = now.plus_ms(grace_ms);
         }
         if let Stage::Asking(asked) = &mut self.stage {
-            asked.due = now.plus_ms(asked.question.timeout_ms);
+            asked.ask_on(self.clock);
         }
         // A program that is held for a reset was stopped by ccc, and stays stopped.
         if let Some(life) = self.life.as_ref().filter(|life| !life.held) {
@@ -575,7 +564,7 @@ impl CommandCore {
             CommandOperator::Interrupt => match self.life.as_ref().filter(|life| !life.held) {
                 Some(life) => {
                     let life = life.number;
-                    self.ctrl_c = Some((self.now, true));
+                    self.ctrl_c = Some((self.clock.now(), true));
                     self.act(CommandAction::Signal { life, signal: CommandSignal::Int });
                 }
                 None => self.end_asked("Ctrl-C".to_owned()),
@@ -602,9 +591,9 @@ impl CommandCore {
             },
             CommandOperator::End { reason } => self.end_asked(reason),
             CommandOperator::Answer { number, choice } => match &self.stage {
-                Stage::Asking(asked) if asked.question.number == number => {
+                Stage::Asking(asked) if asked.question().number == number => {
                     let asked = asked.clone();
-                    self.answered(&asked, choice);
+                    self.answered(asked, choice);
                 }
                 Stage::NotBegun
                 | Stage::Starting
@@ -624,18 +613,18 @@ impl CommandCore {
         self.suspended = false;
         match &mut self.stage {
             Stage::Asking(asked) => {
-                let number = asked.question.number;
+                let number = asked.question().number;
                 self.act(CommandAction::AskNoMore { number });
             }
-            Stage::Waiting(wait) => {
-                let wait = wait.clone();
-                self.count_wait(&wait);
+            Stage::Waiting(pause) => {
+                let pause = *pause;
+                self.count_wait(&pause);
             }
             Stage::Ending { after, due, killed } => {
                 *after = After::Finish(Outcome::Interrupted, reason);
                 if self.ends_asked > 1 && !*killed {
                     *killed = true;
-                    *due = self.now.plus_ms(KILL_LIMIT_MS);
+                    *due = self.clock.now().plus_ms(KILL_LIMIT_MS);
                     if let Some(life) = self.life.as_ref().map(|life| life.number) {
                         self.act(CommandAction::KillTree { life });
                     }
@@ -654,7 +643,7 @@ impl CommandCore {
     }
 
     fn beat(&mut self, life: u32, reading: &BeatReading) {
-        let now = self.now;
+        let now = self.clock.now();
         let Some(plan) = self.plan.heartbeat.clone() else {
             self.ignored("a heartbeat that nobody watches");
             return;
@@ -687,17 +676,15 @@ impl CommandCore {
     }
 
     fn elapsed(&mut self) {
-        let now = self.now;
-        let look_overdue = self.tokens.look_due().is_some_and(|due| now >= due);
+        let now = self.clock.now();
+        let look_overdue = self.looks.open_until().is_some_and(|due| now >= due);
         match &mut self.stage {
             Stage::NotBegun | Stage::Starting | Stage::Finished => {}
             Stage::Running => {
                 if look_overdue {
-                    self.tokens.give_up_look();
+                    self.looks.give_up();
                 }
-                if self.tokens.look_due().is_none() && self.tokens.next_look.is_some_and(|due| now >= due) {
-                    self.look_at_token();
-                }
+                self.look_when_due();
                 let beat = self.life.as_mut().and_then(|life| life.beat.as_mut().map(|beat| (life.number, beat)));
                 if let Some((life, beat)) = beat
                     && beat.next_look().is_some_and(|due| now >= due)
@@ -707,13 +694,17 @@ impl CommandCore {
                 }
             }
             Stage::Asking(asked) => {
-                if now >= asked.due {
+                if now >= asked.due() {
                     let asked = asked.clone();
                     self.decide("take the default", "nobody answered");
-                    self.answered(&asked, asked.question.default);
+                    let default = asked.question().default;
+                    self.answered(asked, default);
                 }
             }
-            Stage::Waiting(_) => self.waiting_elapsed(look_overdue),
+            Stage::Waiting(pause) => {
+                let pause = *pause;
+                self.waiting_elapsed(&pause, look_overdue);
+            }
             Stage::Ending { after, due, killed } => {
                 if now < *due {
                     return;
@@ -736,7 +727,7 @@ impl CommandCore {
             Stage::Judging { failure } => {
                 if look_overdue {
                     let failure = failure.clone();
-                    self.tokens.give_up_look();
+                    self.looks.give_up();
                     self.failed(&failure);
                 }
             }

@@ -36,9 +36,9 @@ pub struct CommandPlan {
     /// Which ends it is started again after.
     #[serde(default)]
     pub restart_on: RestartOn,
-    /// How long a restart waits after the end before it.
+    /// How long a restart waits after the end before it, at least.
     pub restart_delay_ms: u64,
-    /// Restarts in the whole run; the next failure ends it.
+    /// Restarts within an hour; the next failure ends the run.
     pub max_restarts: u32,
     /// From SIGTERM to SIGKILL.
     pub grace_ms: u64,

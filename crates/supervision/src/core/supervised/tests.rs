@@ -186,7 +186,7 @@ fn a_crash_is_followed_by_a_restart_after_the_delay_and_the_fourth_by_the_end() 
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(
         reason,
-        "the program was ended by signal 11; it was restarted 3 times already, the most that --max-restarts allows"
+        "the program was ended by signal 11; it was restarted 3 times already within 60 min, the most that --max-restarts allows"
     );
 }
 
@@ -401,7 +401,7 @@ fn a_token_that_is_spent_without_a_reset_is_left_alone_for_seconds_longer_each_t
     let mut actions = run.told(2, vec![token("a")], true);
     assert_eq!(actions, [CommandAction::Hold { life: 1 }]);
     for request in 3..7 {
-        run.ms = u64::try_from(run.core.poll_wall_timeout().expect("a wait") - NOW).expect("a time");
+        run.ms = run.core.poll_timeout().expect("a wait").as_ms();
         held_ms.push(run.ms);
         assert_eq!(run.after(0), [look(request, "a")]);
         actions = run.told(request, vec![token("a")], request < 6);
@@ -420,9 +420,9 @@ fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     let spent = vec![limited("a", 300_000), limited("b", 200_000)];
     assert_eq!(run.tokens(2, spent.clone()), [CommandAction::Hold { life: 1 }]);
     let timeout = run.core.poll_timeout().expect("a bound on the wait");
-    assert!((205_000..=208_000).contains(&timeout.as_ms()), "one look: {timeout:?}");
+    assert!((200_000..=205_000).contains(&timeout.as_ms()), "one look: {timeout:?}");
     let until = run.core.poll_wall_timeout().unwrap();
-    assert!((NOW + 200_000..=NOW + 202_800).contains(&until), "{until}");
+    assert!((NOW + 200_000..=NOW + 205_000).contains(&until), "{until}");
     assert_eq!(run.core.keys(), KeysFor::Ourselves);
     // Its own token is still spent, the other one is free: a restart.
     let mut other = run.clone();
@@ -618,7 +618,6 @@ fn check(core: &CommandCore, actions: &[CommandAction], was_finished: bool, what
     assert!(spawns <= 1, "{what}: {actions:?}");
     let finishes = actions.iter().filter(|action| matches!(action, CommandAction::Finish(_))).count();
     assert_eq!(finishes, usize::from(core.is_finished() && !was_finished), "{what}: {actions:?}");
-    assert!(core.restarts() <= core.plan().max_restarts, "{what}");
     let alive = core.life.is_some();
     let needs_life = matches!(core.stage, Stage::Starting | Stage::Running | Stage::Ending { .. });
     assert!(alive || !needs_life, "{what}: {} without a program", core.phase());
@@ -649,6 +648,7 @@ proptest! {
         let mut run = Run::new(CommandPlan { interactive, ..with_heart() });
         run.begin(if with_tokens { vec![token("a"), token("b")] } else { vec![] });
         let mut life = 1;
+        let (mut restarts, mut total) = (Vec::new(), 0);
         for (at, ms) in steps {
             run.ms += ms;
             let was_finished = run.core.is_finished();
@@ -677,6 +677,10 @@ proptest! {
                     life = *next;
                 }
             }
+            restarts.extend((run.core.restarts() > total).then_some(run.ms));
+            total = run.core.restarts();
+            let lately = restarts.iter().filter(|at| run.ms - **at < 3_600_000).count();
+            assert!(lately <= plan().max_restarts as usize, "{lately} restarts within an hour");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::agent::Role;
-use crate::core::pool::learn;
+use crate::core::policy::learn;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The true time at tick zero, unix milliseconds; the provider has it.

@@ -1,7 +1,7 @@
 //! Which token the run goes on with: limits, refusals, crowded windows; agent and critic alike.
 
 use super::*;
-use crate::core::pool::learn;
+use crate::core::policy::learn;
 
 /// Wall time at tick zero in these tests, unix milliseconds.
 const BEGAN_MS: i64 = 1_000_000;
@@ -245,7 +245,7 @@ fn the_others_are_told_of_a_wait_because_of_too_many_requests_and_choose_as_befo
             }
         }
         assert!(told.is_some_and(|until| (now + 490..=now + 500).contains(&until)), "{actions:?}");
-        assert!(!pool::is_limited(scene.tokens[0].limited_until_unix_ms, now) && !scene.tokens[0].refused);
+        assert!(!policy::is_limited(scene.tokens[0].limited_until_unix_ms, now) && !scene.tokens[0].refused);
         assert_eq!(decisions(&scene.lines(1, &[retry(529)])), Vec::<&str>::new());
     }
 }

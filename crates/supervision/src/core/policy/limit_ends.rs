@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Tick, TokenFact, TokenId};
+use crate::core::{Tick, TokenFact, TokenId};
 
 /// The wall clock and the ticks may differ by so much: by rounding, and by a clock that is put right little by little.
-pub(super) const CLOCK_SLACK_MS: u64 = 5_000;
+pub(in crate::core) const CLOCK_SLACK_MS: u64 = 5_000;
 
 /// The limits that are known, each with the tick at which it ends.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LimitEnds(BTreeMap<TokenId, End>);
+pub(in crate::core) struct LimitEnds(BTreeMap<TokenId, End>);
 
 #[derive(Debug, Clone, Copy)]
 struct End {
@@ -23,7 +23,7 @@ struct End {
 
 impl LimitEnds {
     /// These are the limits that are known now; one that is known already keeps its end.
-    pub(super) fn see(&mut self, tokens: &[TokenFact], now: Tick, now_unix_ms: i64) {
+    pub(in crate::core) fn see(&mut self, tokens: &[TokenFact], now: Tick, now_unix_ms: i64) {
         for token in tokens {
             let Some(until_unix_ms) = token.limited_until_unix_ms else { continue };
             let known = self.0.get(&token.id).is_some_and(|end| end.until_unix_ms == until_unix_ms);
@@ -36,12 +36,12 @@ impl LimitEnds {
     }
 
     /// The provider has just said that this token is spent: what is known of it next counts from then on.
-    pub(super) fn forget(&mut self, token: &TokenId) {
+    pub(in crate::core) fn forget(&mut self, token: &TokenId) {
         self.0.remove(token);
     }
 
     /// The wall time at which a token is free again: what was announced, or earlier where the wall clock was set back since.
-    pub(super) fn until(&self, token: &TokenFact, now: Tick, now_unix_ms: i64) -> Option<i64> {
+    pub(in crate::core) fn until(&self, token: &TokenFact, now: Tick, now_unix_ms: i64) -> Option<i64> {
         let until_unix_ms = token.limited_until_unix_ms?;
         let Some(end) = self.0.get(&token.id).filter(|end| end.until_unix_ms == until_unix_ms) else {
             return Some(until_unix_ms);

@@ -1,7 +1,7 @@
 //! The tokens of a run and the choice among them (design §7). Pure: what is known comes as facts, the time as an
 //! argument; the values are elsewhere.
 
-use super::{TokenFact, TokenId, TokenReport, WindowFact};
+use crate::core::{TokenFact, TokenId, TokenReport, WindowFact};
 
 /// A reset further away than this is taken for a mistake: the longest window known is a week.
 pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
@@ -59,7 +59,7 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
 
 /// Whether requests with it should pass now.
 #[must_use]
-pub fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
+fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
     !token.refused && !is_limited(token.limited_until_unix_ms, now_unix_ms)
 }
 
@@ -90,16 +90,7 @@ pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Optio
 /// Changes what is known about a token by a report.
 pub fn learn(token: &mut TokenFact, report: &TokenReport) {
     match report {
-        TokenReport::Windows(windows) => {
-            for window in windows {
-                let has_room = token.windows.len() < MAX_WINDOWS;
-                match token.windows.iter_mut().find(|known| known.name == window.name) {
-                    Some(known) => *known = window.clone(),
-                    None if has_room => token.windows.push(window.clone()),
-                    None => {}
-                }
-            }
-        }
+        TokenReport::Windows(windows) => merge_windows(&mut token.windows, windows),
         TokenReport::Limited { until_unix_ms, .. } => token.limited_until_unix_ms = Some(*until_unix_ms),
         TokenReport::Throttled { .. } => {}
         TokenReport::Refused => token.refused = true,
@@ -107,6 +98,26 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
         TokenReport::Works => {
             token.limited_until_unix_ms = None;
             token.refused = false;
+        }
+    }
+}
+
+/// Merges what was told about windows into what is known of them. What a report leaves open is still as it was, unless the
+/// window has begun anew.
+pub fn merge_windows(known: &mut Vec<WindowFact>, told: &[WindowFact]) {
+    for new in told {
+        let has_room = known.len() < MAX_WINDOWS;
+        match known.iter_mut().find(|old| old.name == new.name) {
+            Some(old) => {
+                let is_same = match (old.resets_at_unix_s, new.resets_at_unix_s) {
+                    (Some(old), Some(new)) => old == new,
+                    (None, _) | (_, None) => true,
+                };
+                old.utilization = new.utilization.or(old.utilization.filter(|_| is_same));
+                old.resets_at_unix_s = new.resets_at_unix_s.or(old.resets_at_unix_s);
+            }
+            None if has_room => known.push(new.clone()),
+            None => {}
         }
     }
 }
@@ -218,7 +229,12 @@ mod tests {
         assert!(!token.refused && token.limited_until_unix_ms.is_none());
         let window =
             |name: &str, used| WindowFact { name: name.to_owned(), utilization: Some(used), resets_at_unix_s: None };
+        let reset = token.windows[0].resets_at_unix_s;
         learn(&mut token, &TokenReport::Windows(vec![window("five_hour", 0.7), window("seven_day", 0.1)]));
-        assert_eq!(token.windows, [window("five_hour", 0.7), window("seven_day", 0.1)]);
+        let still = WindowFact { resets_at_unix_s: reset, ..window("five_hour", 0.7) };
+        assert_eq!(token.windows, [still, window("seven_day", 0.1)], "what a report leaves open is as it was");
+        let anew = WindowFact { utilization: None, resets_at_unix_s: Some(NOW), ..window("five_hour", 0.0) };
+        learn(&mut token, &TokenReport::Windows(vec![anew.clone()]));
+        assert_eq!(token.windows[0], anew, "it has begun anew");
     }
 }

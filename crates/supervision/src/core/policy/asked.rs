@@ -1,0 +1,78 @@
+//! The question to the user at a limit (`--interactive`), and what each answer leads to.
+
+use super::choice::Choice;
+use super::clock::Clock;
+use super::tokens::Tokens;
+use crate::core::{LimitChoice, LimitQuestion, Tick};
+
+/// An open question.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::core) struct Asked {
+    question: LimitQuestion,
+    due: Tick,
+    /// What would be done without asking.
+    choice: Choice,
+}
+
+/// What an answer leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::core) enum Settled {
+    /// The run ends; the token is free again at this time, where that is known.
+    Exit { until_unix_ms: Option<i64> },
+    /// It goes on with the token as it is.
+    KeepGoing,
+    /// This is done.
+    Choose(Choice),
+}
+
+impl Asked {
+    /// Asks what to do; `choice` is what would be done without asking.
+    pub(in crate::core) fn about(tokens: &Tokens, choice: Choice, number: u32, timeout_ms: u64, clock: Clock) -> Asked {
+        let label = |id| tokens.fact(id).map(|token| token.label.clone());
+        let (next, default) = match &choice {
+            Choice::Take(id) => (label(Some(id)), LimitChoice::Rotate),
+            Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, LimitChoice::Wait),
+        };
+        let until_unix_ms = match &choice {
+            // The end of a hold is no reset.
+            Choice::Spent { until_unix_ms } => {
+                Some(*until_unix_ms).filter(|until| tokens.held_until(*until, clock).is_none())
+            }
+            Choice::Take(_) | Choice::Stay | Choice::Nothing => tokens.free_again(clock),
+        };
+        let token = label(tokens.current()).unwrap_or_else(|| "every token".to_owned());
+        let question = LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms };
+        Asked { question, due: clock.now().plus_ms(timeout_ms), choice }
+    }
+
+    pub(in crate::core) fn question(&self) -> &LimitQuestion {
+        &self.question
+    }
+
+    /// When it is settled by its default.
+    pub(in crate::core) fn due(&self) -> Tick {
+        self.due
+    }
+
+    /// The user has as long as at first: nobody could answer until now.
+    pub(in crate::core) fn ask_on(&mut self, clock: Clock) {
+        self.due = clock.now().plus_ms(self.question.timeout_ms);
+    }
+
+    /// The user answered so, or nobody did in time. The tokens take note.
+    pub(in crate::core) fn settle(self, answer: LimitChoice, tokens: &mut Tokens) -> Settled {
+        let until_unix_ms = self.question.until_unix_ms;
+        match answer {
+            LimitChoice::Exit => Settled::Exit { until_unix_ms },
+            LimitChoice::KeepGoing => {
+                tokens.keep_going();
+                Settled::KeepGoing
+            }
+            LimitChoice::Wait => {
+                tokens.respect_limit();
+                Settled::Choose(until_unix_ms.map_or(self.choice, |until_unix_ms| Choice::Spent { until_unix_ms }))
+            }
+            LimitChoice::Rotate => Settled::Choose(self.choice),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Asking again what was not answered: how often, and after which pause.
+//!
+//! Every cause of a failed turn has a rule of its own. This is what holds whatever the cause, and where a rule is wrong:
+//! with the same token a turn is said again only a few times without progress, each time after a longer pause. Pauses are
+//! counted in ticks, so no clock that is set makes them shorter.
+//!
+//! A token whose rejection names no reset that lies ahead is *held* for such a pause. A hold is this run's own guess: no
+//! other ccc process is told, and no reset is invented from it.
+
+use std::collections::BTreeMap;
+
+use super::clock::Clock;
+use super::wait::Pause;
+use crate::core::{Tick, TokenId};
+
+/// The first pause; doubled with each time.
+const FIRST_PAUSE_MS: u64 = 2_000;
+/// The longest pause: a window of five hours is outlasted by [`MAX_ASKED`] requests.
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
+/// So many times a turn may be said at once: first, then continued after a restart or an exchange of the credential.
+const AT_ONCE: u32 = 3;
+/// So many times in all. Failures of a known kind have lower limits of their own.
+const MAX_ASKED: u32 = 16;
+
+/// What was asked with each token since it last brought progress, and which token is held.
+#[derive(Debug, Clone, Default)]
+pub(in crate::core) struct Retries {
+    asked: BTreeMap<Option<TokenId>, Asked>,
+    held: BTreeMap<TokenId, Tick>,
+    /// How the last turn failed, and whether by a limit.
+    failure: Option<(bool, String)>,
+}
+
+/// Whether something may be asked of the model now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::core) enum Again {
+    Now,
+    /// When this is over.
+    After(Pause),
+    /// It was asked too often.
+    Never,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    times: u32,
+    last: Tick,
+}
+
+impl Retries {
+    /// Something was asked with this token.
+    pub(in crate::core) fn asked(&mut self, token: Option<&TokenId>, now: Tick) {
+        let times = self.times(token).saturating_add(1);
+        self.asked.insert(token.cloned(), Asked { times, last: now });
+    }
+
+    /// The model has answered, if only in part.
+    pub(in crate::core) fn progress(&mut self, token: Option<&TokenId>) {
+        self.asked.remove(&token.cloned());
+        if let Some(token) = token {
+            self.held.remove(token);
+        }
+    }
+
+    /// How often something was asked since the last progress.
+    pub(in crate::core) fn times(&self, token: Option<&TokenId>) -> u32 {
+        self.asked.get(&token.cloned()).map_or(0, |asked| asked.times)
+    }
+
+    /// Nothing may be asked before this tick.
+    fn not_before(&self, token: Option<&TokenId>) -> Option<Tick> {
+        let asked = self.asked.get(&token.cloned())?;
+        let pauses = asked.times.checked_sub(AT_ONCE)?;
+        Some(asked.last.plus_ms(pause_ms(pauses)))
+    }
+
+    /// Whether something may be asked with this token now. Restarts that are allowed may each say a turn again.
+    pub(in crate::core) fn again(&self, token: Option<&TokenId>, max_restarts: u32, clock: Clock) -> Again {
+        if self.times(token) >= MAX_ASKED.max(max_restarts.saturating_add(AT_ONCE)) {
+            return Again::Never;
+        }
+        match self.not_before(token).filter(|due| *due > clock.now()) {
+            Some(due) => Again::After(Pause::to(due, clock)),
+            None => Again::Now,
+        }
+    }
+
+    /// The pause after a rejection with this token that names no reset: longer with each.
+    pub(in crate::core) fn rejection_pause_ms(&self, token: Option<&TokenId>) -> u64 {
+        pause_ms(self.times(token).saturating_sub(1))
+    }
+
+    /// How the last turn failed, and whether by a limit.
+    pub(in crate::core) fn failure(&self) -> Option<&(bool, String)> {
+        self.failure.as_ref()
+    }
+
+    /// A turn failed.
+    pub(in crate::core) fn failed(&mut self, by_limit: bool, why: &str) {
+        self.failure = Some((by_limit, why.to_owned()));
+    }
+
+    /// Leaves a token alone until then.
+    pub(in crate::core) fn hold(&mut self, token: TokenId, until: Tick) {
+        self.held.insert(token, until);
+    }
+
+    /// Until when a token is left alone.
+    pub(in crate::core) fn held(&self, token: &TokenId, now: Tick) -> Option<Tick> {
+        self.held.get(token).copied().filter(|until| *until > now)
+    }
+
+    /// The user wants the run again, perhaps with another account behind the same credential.
+    pub(in crate::core) fn forget(&mut self) {
+        *self = Retries::default();
+    }
+}
+
+/// 2 s, 4 s, 8 s … up to an hour.
+fn pause_ms(doublings: u32) -> u64 {
+    FIRST_PAUSE_MS.saturating_mul(1 << doublings.min(32)).min(LONGEST_PAUSE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_PAUSE_MS, MAX_ASKED, Retries, pause_ms};
+    use crate::core::{Tick, TokenId};
+
+    #[test]
+    fn the_same_token_is_asked_again_after_longer_and_longer_pauses() {
+        let mut retries = Retries::default();
+        let token = TokenId("a".to_owned());
+        let mut now = Tick::ZERO;
+        let mut pauses = Vec::new();
+        for _ in 0..MAX_ASKED {
+            retries.asked(Some(&token), now);
+            let due = retries.not_before(Some(&token)).unwrap_or(now);
+            pauses.push(due.ms_since(now));
+            now = due.max(now);
+        }
+        assert_eq!(pauses[..6], [0, 0, 2_000, 4_000, 8_000, 16_000]);
+        assert!(pauses.windows(2).all(|two| two[0] <= two[1]), "{pauses:?}");
+        assert_eq!(pauses.last(), Some(&LONGEST_PAUSE_MS));
+        assert_eq!(retries.not_before(None), None, "another credential is another matter");
+        retries.progress(Some(&token));
+        assert_eq!((retries.times(Some(&token)), retries.not_before(Some(&token))), (0, None));
+    }
+
+    #[test]
+    fn a_window_of_five_hours_is_outlasted() {
+        let all_ms: u64 = (0..MAX_ASKED - 1).map(pause_ms).sum();
+        assert!(all_ms > 5 * 3_600_000, "{all_ms} ms");
+    }
+
+    #[test]
+    fn a_hold_ends_with_its_time_or_with_an_answer() {
+        let mut retries = Retries::default();
+        let token = TokenId("a".to_owned());
+        retries.hold(token.clone(), Tick::ZERO.plus_ms(5));
+        assert_eq!(retries.held(&token, Tick::ZERO.plus_ms(4)), Some(Tick::ZERO.plus_ms(5)));
+        assert_eq!(retries.held(&token, Tick::ZERO.plus_ms(5)), None);
+        retries.progress(Some(&token));
+        assert_eq!(retries.held(&token, Tick::ZERO), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! The tokens of a run: what is known about each, which one is in use, which one is to be used, and how long to wait for one.
+
+use std::collections::BTreeSet;
+
+use super::choice::{Choice, announced_reset, choose, is_limited, learn, utilization};
+use super::clock::Clock;
+use super::limit_ends::LimitEnds;
+use super::retries::{Again, Retries};
+use super::wait::Pause;
+use crate::core::{SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
+
+/// How long a token is left alone, while there are others, whose value cannot be had or that is rejected again and again.
+pub(in crate::core) const SET_ASIDE_MS: u64 = 300_000;
+/// A window's change below this is not worth telling the other ccc processes.
+const TOLD_UTILIZATION: f64 = 0.005;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(in crate::core) struct Tokens {
+    known: Vec<TokenFact>,
+    /// When their limits end.
+    ends: LimitEnds,
+    retries: Retries,
+    current: Option<TokenId>,
+    /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
+    refused: BTreeSet<TokenId>,
+    /// Refusals of other lives do not count in this one, since all tokens had been refused when it began.
+    tries_refused: bool,
+    /// The user said to go on with this one as it is.
+    kept: Option<TokenId>,
+    /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
+    in_spite_of_limit: Option<TokenId>,
+    /// Those that have worked in this run; without a name the one that the agent's CLI finds by itself.
+    worked: BTreeSet<Option<TokenId>>,
+}
+
+impl Tokens {
+    /// A life of the run begins with these. When all were refused before, they are tried once more: a key may have been
+    /// allowed again since.
+    pub(in crate::core) fn begin(&mut self, known: Vec<TokenFact>, clock: Clock) {
+        let Tokens { current, worked, ends, retries, .. } = std::mem::take(self);
+        let current = current.filter(|current| known.iter().any(|token| token.id == *current));
+        let tries_refused = known.iter().all(|token| token.refused);
+        *self = Tokens { current, tries_refused, worked, ends, retries, ..Tokens::default() };
+        self.know(known, clock);
+    }
+
+    /// This is known by now. Refusals of this life stay.
+    pub(in crate::core) fn know(&mut self, known: Vec<TokenFact>, clock: Clock) {
+        self.known = known;
+        for token in &mut self.known {
+            let here = self.refused.contains(&token.id);
+            token.refused = here || (token.refused && !self.tries_refused);
+        }
+        self.ends.see(&self.known, clock.now(), clock.unix_ms());
+    }
+
+    /// Something was learnt about a token in this run.
+    pub(in crate::core) fn learn(&mut self, id: &TokenId, report: &TokenReport, clock: Clock) {
+        if matches!(report, TokenReport::Refused) {
+            self.refused.insert(id.clone());
+        }
+        if let Some(token) = self.known.iter_mut().find(|token| token.id == *id) {
+            learn(token, report);
+        }
+        if matches!(report, TokenReport::Limited { .. }) {
+            self.ends.forget(id);
+            self.ends.see(&self.known, clock.now(), clock.unix_ms());
+        }
+    }
+
+    /// A request with this token was answered. True when that is news for the other ccc processes.
+    pub(in crate::core) fn works(&mut self, token: Option<&TokenId>) -> bool {
+        self.worked.insert(token.cloned());
+        let Some(id) = token else { return false };
+        let in_spite_of_limit = self.in_spite_of_limit.take_if(|wanted| wanted == id).is_some();
+        let Some(token) = self.known.iter_mut().find(|token| token.id == *id) else { return false };
+        let news = token.limited_until_unix_ms.is_some() || in_spite_of_limit || token.refused || self.tries_refused;
+        learn(token, &TokenReport::Works);
+        self.refused.remove(id);
+        news
+    }
+
+    /// Whether the model has answered with this token in this run.
+    pub(in crate::core) fn has_worked(&self, token: Option<&TokenId>) -> bool {
+        self.worked.contains(&token.cloned())
+    }
+
+    /// The provider told the state of a token's windows. What of it the other ccc processes should know.
+    pub(in crate::core) fn windows_told(&mut self, id: &TokenId, windows: Vec<WindowFact>) -> Option<TokenReport> {
+        let token = self.known.iter_mut().find(|token| token.id == *id)?;
+        let is_news = |window: &WindowFact| {
+            !token.windows.iter().any(|known| {
+                known.name == window.name
+                    && known.resets_at_unix_s == window.resets_at_unix_s
+                    && match (known.utilization, window.utilization) {
+                        (Some(known), Some(now)) => (known - now).abs() < TOLD_UTILIZATION,
+                        (None, Some(_)) => false,
+                        (_, None) => true,
+                    }
+            })
+        };
+        let news: Vec<WindowFact> = windows.into_iter().filter(is_news).collect();
+        let report = (!news.is_empty()).then_some(TokenReport::Windows(news))?;
+        learn(token, &report);
+        Some(report)
+    }
+
+    /// The provider has called this token spent. It is left alone for a pause that grows with each rejection, and until its
+    /// reset where one that lies ahead was announced: that one is given back.
+    pub(in crate::core) fn rejected(
+        &mut self,
+        id: &TokenId,
+        resets_at_unix_s: Option<i64>,
+        clock: Clock,
+    ) -> Option<i64> {
+        let pause_ms = self.retries.rejection_pause_ms(Some(id));
+        self.hold(id, pause_ms, clock);
+        announced_reset(resets_at_unix_s, clock.unix_ms())
+    }
+
+    /// The provider has just said that this token is spent: a limit that is known of it counts from now on.
+    pub(in crate::core) fn limit_confirmed(&mut self, id: &TokenId) {
+        self.ends.forget(id);
+    }
+
+    /// Leaves a token alone for so long. Only this run does so.
+    pub(in crate::core) fn hold(&mut self, id: &TokenId, ms: u64, clock: Clock) {
+        self.retries.hold(id.clone(), clock.now().plus_ms(ms));
+    }
+
+    /// How often, and with which failures, something was asked with each token.
+    pub(in crate::core) fn retries(&self) -> &Retries {
+        &self.retries
+    }
+
+    pub(in crate::core) fn retries_mut(&mut self) -> &mut Retries {
+        &mut self.retries
+    }
+
+    /// Whether something may be asked with the token in use now.
+    pub(in crate::core) fn may_ask_again(&self, max_restarts: u32, clock: Clock) -> Again {
+        self.retries.again(self.current.as_ref(), max_restarts, clock)
+    }
+
+    /// All, in the order in which they were found.
+    pub(in crate::core) fn all(&self) -> &[TokenFact] {
+        &self.known
+    }
+
+    pub(in crate::core) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The token in use.
+    pub(in crate::core) fn current(&self) -> Option<&TokenId> {
+        self.current.as_ref()
+    }
+
+    pub(in crate::core) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {
+        self.known.iter().find(|token| Some(&token.id) == id)
+    }
+
+    pub(in crate::core) fn current_fact(&self) -> Option<&TokenFact> {
+        self.fact(self.current.as_ref())
+    }
+
+    pub(in crate::core) fn kind(&self, id: Option<&TokenId>) -> Option<TokenKind> {
+        self.fact(id).map(|token| token.kind)
+    }
+
+    /// A token's label, empty for one that is not known.
+    pub(in crate::core) fn label(&self, id: Option<&TokenId>) -> String {
+        self.fact(id).map(|token| token.label.clone()).unwrap_or_default()
+    }
+
+    pub(in crate::core) fn labels(&self) -> Vec<&str> {
+        self.known.iter().map(|token| token.label.as_str()).collect()
+    }
+
+    /// Until when a token is held.
+    fn held(&self, token: &TokenFact, clock: Clock) -> Option<Tick> {
+        self.retries.held(&token.id, clock.now())
+    }
+
+    /// Whether a token may be used now.
+    pub(in crate::core) fn is_usable(&self, token: &TokenFact, clock: Clock) -> bool {
+        self.is_free(token, clock) && self.held(token, clock).is_none()
+    }
+
+    /// Whether a token is neither refused nor limited; it may be held.
+    fn is_free(&self, token: &TokenFact, clock: Clock) -> bool {
+        !token.refused && !is_limited(self.limited_until(token, clock), clock.unix_ms())
+    }
+
+    /// The wall time at which a limited token is free again.
+    fn limited_until(&self, token: &TokenFact, clock: Clock) -> Option<i64> {
+        self.ends.until(token, clock.now(), clock.unix_ms())
+    }
+
+    /// Those that may be used now.
+    pub(in crate::core) fn usable(&self, clock: Clock) -> impl Iterator<Item = &TokenFact> {
+        self.known.iter().filter(move |token| self.is_usable(token, clock))
+    }
+
+    /// Whether there is another one that may be used.
+    pub(in crate::core) fn has_other_than(&self, id: Option<&TokenId>, clock: Clock) -> bool {
+        self.usable(clock).any(|token| Some(&token.id) != id)
+    }
+
+    /// Whether the token in use may be used now, or the user has said to use it all the same.
+    pub(in crate::core) fn may_use_current(&self, clock: Clock) -> bool {
+        self.is_used_in_spite_of_limit() || self.current_fact().is_some_and(|token| self.is_usable(token, clock))
+    }
+
+    /// Whether the user has said to use the token in use in spite of its limit, and it has not answered since.
+    pub(in crate::core) fn is_used_in_spite_of_limit(&self) -> bool {
+        self.in_spite_of_limit.is_some() && self.in_spite_of_limit == self.current
+    }
+
+    /// Whether the user has said to go on with the token in use as it is.
+    pub(in crate::core) fn is_kept(&self) -> bool {
+        self.kept.is_some() && self.kept == self.current
+    }
+
+    /// Which one to go on with.
+    pub(in crate::core) fn choose(&self, rotate_at: f64, clock: Clock) -> Choice {
+        let mut known = self.known.clone();
+        for token in &mut known {
+            let until_unix_ms = self.limited_until(token, clock);
+            let held = self.held(token, clock).filter(|_| self.is_free(token, clock));
+            token.limited_until_unix_ms = held.map(|until| clock.unix_ms_at(until)).or(until_unix_ms);
+        }
+        choose(&known, self.current.as_ref(), rotate_at, clock.unix_ms())
+    }
+
+    /// Takes this one from now on; gives the one before.
+    pub(in crate::core) fn take(&mut self, id: TokenId) -> Option<TokenId> {
+        let before = self.current.replace(id);
+        if before.is_some() {
+            (self.kept, self.in_spite_of_limit) = (None, None);
+        }
+        before
+    }
+
+    /// The user says to go on with the token in use, in spite of its limit.
+    pub(in crate::core) fn keep_going(&mut self) {
+        self.kept.clone_from(&self.current);
+        self.in_spite_of_limit.clone_from(&self.current);
+        if let Some(token) = self.known.iter_mut().find(|token| Some(&token.id) == self.current.as_ref()) {
+            token.limited_until_unix_ms = None;
+        }
+    }
+
+    /// The user waits after all.
+    pub(in crate::core) fn respect_limit(&mut self) {
+        self.in_spite_of_limit = None;
+    }
+
+    /// The wait for the first of all, which is free again at this time by [`Tokens::choose`].
+    pub(in crate::core) fn wait(&self, until_unix_ms: i64, jitter_ms: i64, clock: Clock) -> Pause {
+        match self.held_until(until_unix_ms, clock) {
+            Some(due) => Pause::to(due, clock),
+            None => Pause::until(until_unix_ms.saturating_add(jitter_ms), clock),
+        }
+        .for_limit()
+    }
+
+    /// When the time at which the first is free again is the end of a hold, and no announced reset: that end.
+    pub(in crate::core) fn held_until(&self, until_unix_ms: i64, clock: Clock) -> Option<Tick> {
+        let free = self.known.iter().filter(|token| self.is_free(token, clock));
+        let until = free.filter_map(|token| self.held(token, clock)).min()?;
+        (clock.unix_ms_at(until) <= until_unix_ms).then_some(until)
+    }
+
+    /// When the token in use is free again: the end of its rejection, or of its fullest window.
+    pub(in crate::core) fn free_again(&self, clock: Clock) -> Option<i64> {
+        let token = self.current_fact()?;
+        let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);
+        let fullest = || token.windows.iter().max_by(|one, other| used(one).total_cmp(&used(other)));
+        let reset = || fullest()?.resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
+        token.limited_until_unix_ms.or_else(reset).filter(|&until| until > clock.unix_ms())
+    }
+
+    /// Whether a window of the token in use has passed this utilization.
+    pub(in crate::core) fn is_crowded(&self, rotate_at: f64, clock: Clock) -> bool {
+        self.current_fact().is_some_and(|token| utilization(token, clock.unix_ms()) >= rotate_at)
+    }
+
+    /// Each with the end of its limit: what the user is shown when all are spent.
+    pub(in crate::core) fn spent(&self, clock: Clock) -> Vec<SpentToken> {
+        let told = |token: &TokenFact| SpentToken {
+            label: token.label.clone(),
+            until_unix_ms: self.limited_until(token, clock).filter(|&until| until > clock.unix_ms()),
+            refused: token.refused,
+            held: self.held(token, clock).is_some(),
+        };
+        self.known.iter().map(told).collect()
+    }
+}

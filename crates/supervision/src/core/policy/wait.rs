@@ -1,0 +1,98 @@
+//! A wait: for some time, or until a wall time. A reset is a time of the world's, however long the machine sleeps until
+//! then; but a wall clock that is set back does not make a wait longer.
+
+use super::choice::LONGEST_RESET_MS;
+use super::clock::Clock;
+use super::limit_ends::CLOCK_SLACK_MS;
+use crate::core::Tick;
+use crate::core::id::jitter_unit;
+
+/// A wait for a wall time is looked at again this often even if nobody wakes the run at that time.
+const RECHECK_MS: u64 = 600_000;
+/// The most jitter after a reset.
+const RESET_JITTER_MS: f64 = 5_000.0;
+
+/// A wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Pause {
+    since: Tick,
+    /// Over at this tick, when `until_unix_ms` is not known or the clock cannot be right.
+    due: Tick,
+    /// Over at this wall time.
+    until_unix_ms: Option<i64>,
+    for_limit: bool,
+}
+
+impl Pause {
+    /// A wait for so long.
+    pub(in crate::core) fn lasting(ms: u64, clock: Clock) -> Pause {
+        Pause::to(clock.now().plus_ms(ms), clock)
+    }
+
+    /// A wait until this tick.
+    pub(in crate::core) fn to(due: Tick, clock: Clock) -> Pause {
+        Pause { since: clock.now(), due, until_unix_ms: None, for_limit: false }
+    }
+
+    /// A wait until this wall time. No reset is further away than the longest window: where the clock says otherwise, the
+    /// wait goes by the time that has passed.
+    pub(in crate::core) fn until(unix_ms: i64, clock: Clock) -> Pause {
+        let left_ms = clock.ms_until(unix_ms).min(LONGEST_RESET_MS.unsigned_abs());
+        Pause { until_unix_ms: Some(unix_ms), ..Pause::lasting(left_ms, clock) }
+    }
+
+    /// The same, for a token to be free again: then it is chosen anew.
+    pub(in crate::core) fn for_limit(self) -> Pause {
+        Pause { for_limit: true, ..self }
+    }
+
+    /// The same, begun now.
+    pub(in crate::core) fn begun_now(self, clock: Clock) -> Pause {
+        Pause { since: clock.now(), ..self }
+    }
+
+    pub(in crate::core) fn since(&self) -> Tick {
+        self.since
+    }
+
+    /// The tick at which it is over, when the wall clock is not set meanwhile.
+    pub(in crate::core) fn due(&self) -> Tick {
+        self.due
+    }
+
+    /// The wall time at which it is over; `None` when it is for a time.
+    pub(in crate::core) fn until_unix_ms(&self) -> Option<i64> {
+        self.until_unix_ms
+    }
+
+    pub(in crate::core) fn is_for_limit(&self) -> bool {
+        self.for_limit
+    }
+
+    /// When it is over, by what is known now.
+    pub(in crate::core) fn end(&self, clock: Clock) -> Tick {
+        self.until_unix_ms.map_or(self.due, |until| clock.now().plus_ms(clock.ms_until(until)))
+    }
+
+    /// The wall clock ends the wait of a machine that slept, or whose clock was behind; the time that the wait was to last
+    /// ends it where the clock was set back since.
+    pub(in crate::core) fn is_over(&self, clock: Clock) -> bool {
+        match self.until_unix_ms {
+            Some(until) => clock.ms_until(until) == 0 || clock.now() >= self.due.plus_ms(CLOCK_SLACK_MS),
+            None => clock.now() >= self.due,
+        }
+    }
+
+    /// When it is looked at next.
+    pub(in crate::core) fn wake(&self, clock: Clock) -> Tick {
+        match self.until_unix_ms {
+            Some(_) => self.end(clock).min(clock.now().plus_ms(RECHECK_MS)).min(self.due.plus_ms(CLOCK_SLACK_MS)),
+            None => self.due,
+        }
+    }
+}
+
+/// So much later than a reset itself a run goes on, lest many go on in step. `number` tells the waits of one run apart.
+pub(in crate::core) fn reset_jitter_ms(seed: &str, number: u32) -> i64 {
+    (RESET_JITTER_MS * jitter_unit(seed, "reset", number)) as i64
+}
