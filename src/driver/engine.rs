@@ -321,7 +321,7 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         ended_unix_ms: finish.map(|_| now),
         phase: phase.to_owned(),
         iteration: 0,
-        outcome: finish.map(|finish| finish.outcome),
+        outcome: finish.map(|finish| finish.outcome.into()),
         reason: finish.map(|finish| finish.reason.clone()),
         restarts: 0,
         rotations: 0,

@@ -74,6 +74,7 @@ mod sink;
 mod spelling;
 mod summary;
 mod sync;
+mod word;
 mod writer;
 
 pub use decisions::{Decisions, Told, decisions};
@@ -88,6 +89,7 @@ pub use run_dir::{RunDir, RunDirError, RunList, run_id};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
 pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};
 pub use sync::{Durable, SYNC_WAIT_MS};
+pub use word::Word;
 pub use writer::{BACKLOG_LIMIT_BYTES, JournalNews, JournalWriter, Lost, TRY_AGAIN_MS};
 
 /// The journal's file in a run's directory.

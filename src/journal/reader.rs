@@ -88,6 +88,16 @@ pub enum ReadError {
         /// What is wrong with it.
         message: String,
     },
+    /// The header of a newer minor says something that this ccc does not know: a kind of run, or something in the plan.
+    #[error("{}: line 1: {message} (journal format {}.{}); use the newer ccc that wrote it", path.display(), written_by.major, written_by.minor)]
+    NewerHeader {
+        /// The journal.
+        path: PathBuf,
+        /// The journal's format.
+        written_by: FormatVersion,
+        /// What it is.
+        message: String,
+    },
     /// A newer ccc wrote a format that this one would misread.
     #[error("{}: journal format {major} is newer than the {FORMAT_MAJOR} that this ccc reads; use a newer ccc", path.display())]
     TooNew {
@@ -163,6 +173,7 @@ impl ReadError {
             ReadError::Io { .. }
             | ReadError::NoHeader { .. }
             | ReadError::BadHeader { .. }
+            | ReadError::NewerHeader { .. }
             | ReadError::TooNew { .. }
             | ReadError::UnknownInput { .. }
             | ReadError::OtherKind { .. } => false,
@@ -325,7 +336,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
     }
 
     fn bad_plan(&self, error: &serde_json::Error) -> ReadError {
-        ReadError::BadHeader { path: self.path.clone(), column: 0, message: format!("the plan: {error}") }
+        bad_header(&self.path, self.header.ccc, 0, format!("the plan: {error}"))
     }
 
     /// The header.
@@ -535,14 +546,20 @@ fn parse_header(path: &Path, line: &[u8]) -> Result<Header, ReadError> {
     struct Versioned {
         ccc: FormatVersion,
     }
-    let bad = |error: serde_json::Error| ReadError::BadHeader {
-        path: path.to_owned(),
-        column: error.column(),
-        message: error.to_string(),
-    };
-    let Versioned { ccc } = serde_json::from_slice(line).map_err(bad)?;
+    let bad =
+        |written_by| move |error: serde_json::Error| bad_header(path, written_by, error.column(), error.to_string());
+    let Versioned { ccc } = serde_json::from_slice(line).map_err(bad(FormatVersion::CURRENT))?;
     if ccc.major > FORMAT_MAJOR {
         return Err(ReadError::TooNew { path: path.to_owned(), major: ccc.major });
     }
-    serde_json::from_slice(line).map_err(bad)
+    serde_json::from_slice(line).map_err(bad(ccc))
+}
+
+/// What a newer minor has added is no damage.
+fn bad_header(path: &Path, written_by: FormatVersion, column: usize, message: String) -> ReadError {
+    let path = path.to_owned();
+    if written_by.minor > FORMAT_MINOR {
+        return ReadError::NewerHeader { path, written_by, message };
+    }
+    ReadError::BadHeader { path, column, message }
 }

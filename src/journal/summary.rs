@@ -7,6 +7,7 @@ use super::disk::{self, Disk, SystemDisk};
 use super::record::RunKind;
 use super::redact::Redactor;
 use super::sink::Sink;
+use super::word::Word;
 use super::writer::JournalWriter;
 use crate::core::Outcome;
 use crate::files::{SUMMARY, read_private};
@@ -45,7 +46,7 @@ pub struct RunSummary {
     /// Stops judged.
     pub iteration: u32,
     /// How it ended.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Word<Outcome>>,
     /// Why it ended so.
     pub reason: Option<String>,
     /// Times the agent was started again.
@@ -62,7 +63,7 @@ pub struct RunSummary {
     pub resume: Option<String>,
     /// What kind of run it is; `None` is an agent's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<RunKind>,
+    pub kind: Option<Word<RunKind>>,
     /// Whether it is a demonstration, whose agent is ccc's own; `None` is no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demo: Option<bool>,
@@ -104,7 +105,7 @@ impl RunSummary {
         redactor.text(task).chars().take(TASK_CHARS).collect()
     }
 
-    /// Reads a `run.json`. Unknown fields are ignored.
+    /// Reads a `run.json`. Unknown fields are ignored; an outcome, a kind and a phase of a newer ccc are kept as they stand.
     ///
     /// # Errors
     /// When it cannot be read, is damaged or too new.

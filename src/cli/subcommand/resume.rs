@@ -506,16 +506,15 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
 fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(state).map_err(|error| state_error(&error))?;
+    let is_completed = |run: &RunSummary| run.outcome.as_ref().is_some_and(|outcome| outcome.is(&Outcome::Completed));
     // A directory that was moved and is reached under its name again is the same one.
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
-    let completed = |(_, run): &&(RunDir, RunSummary)| {
-        run.outcome == Some(Outcome::Completed) && run.kind.is_none() && is_here(&run.cwd)
-    };
+    let completed = |(_, run): &&(RunDir, RunSummary)| is_completed(run) && run.kind.is_none() && is_here(&run.cwd);
     let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.id().to_owned());
     let told = list
         .runs
         .into_iter()
-        .filter(|(_, run)| run.outcome != Some(Outcome::Completed) && run.kind != Some(RunKind::Command));
+        .filter(|(_, run)| !is_completed(run) && run.kind.as_ref().is_none_or(|kind| kind.is(&RunKind::Agent)));
     let mut unfinished: Vec<(RunDir, String)> = told.map(|(dir, run)| (dir, run.cwd)).collect();
     // Where a summary is damaged (a power cut), the journal itself says whether there is something to go on with.
     unfinished.extend(list.damaged.into_iter().filter_map(|(dir, _)| {
@@ -562,7 +561,7 @@ fn mend_summary(run: &RunDir, finish: &Finish) {
     if summary.outcome.is_some() {
         return;
     }
-    summary.outcome = Some(finish.outcome);
+    summary.outcome = Some(finish.outcome.into());
     summary.reason = Some(finish.reason.clone());
     summary.result = Some(finish.result.clone());
     summary.iteration = finish.iterations;

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::journal::{RunDir, RunKind, RunLock, RunSummary};
+use crate::journal::{RunDir, RunKind, RunLock, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
 /// How much of a task one line shows, in characters.
@@ -60,15 +60,16 @@ struct Row {
     started: String,
     iterations: String,
     cost: String,
-    mark: &'static str,
+    mark: String,
     cwd: String,
     task: String,
 }
 
 impl Row {
     fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
-        let state = match run.outcome {
-            Some(outcome) => outcome.in_words().to_owned(),
+        let state = match &run.outcome {
+            Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
+            Some(Word::Other(outcome)) => outcome.clone(),
             None if matches!(RunLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
             // Nobody holds it: its ccc died.
             None => "died".to_owned(),
@@ -79,10 +80,11 @@ impl Row {
             started: format::date_and_time(run.started_unix_ms, zone),
             iterations: run.iteration.to_string(),
             cost: format::money(run.cost_usd),
-            mark: match (run.kind, run.demo) {
-                (Some(RunKind::Command), _) => "[command] ",
-                (_, Some(true)) => "[demo] ",
-                _ => "",
+            mark: match (&run.kind, run.demo) {
+                (Some(Word::Known(RunKind::Command)), _) => "[command] ".to_owned(),
+                (Some(Word::Other(kind)), _) => format!("[{}] ", clean::one_line(kind, 20)),
+                (_, Some(true)) => "[demo] ".to_owned(),
+                _ => String::new(),
             },
             cwd: clean::one_line(&run.cwd, 200),
             task: clean::one_line(&run.task, TASK_CHARS),
@@ -144,6 +146,8 @@ mod tests {
         of("20261120-191822-aaaa", "");
         of("20261121-191822-bbbb", r#","demo":true"#);
         of("20261122-191822-cccc", r#","kind":"command""#);
+        // A newer ccc's.
+        of("20261119-191822-dddd", r#","kind":"fleet","outcome":"dreamt","mood":[1]"#);
         let told = |columns: Option<u16>| {
             let seen = Seen::default();
             run(RunsArgs { json: false }, &seen.context(state.path(), columns)).expect("listed");
@@ -156,6 +160,7 @@ mod tests {
             let what = shown[3].split_once("shop").expect("the directory").1;
             assert!(what.trim_start_matches(": ").starts_with("  do a lot") || columns::of(what) >= 25, "{shown:#?}");
             assert!(shown[1].contains("[command] ") && shown[2].contains("[demo] "), "{shown:#?}");
+            assert!(shown[4].contains("dreamt") && shown[4].contains("[fleet] "), "{shown:#?}");
             assert!(shown[3].contains("died") && !shown[3].contains('['), "{shown:#?}");
             assert!(
                 shown.iter().all(|line| columns.is_none_or(|columns: u16| columns::of(line) <= usize::from(columns))),

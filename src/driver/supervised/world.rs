@@ -492,7 +492,7 @@ impl engine::World for World {
             cwd: plan.cwd.clone(),
             restarts: self.run.core.restarts(),
             rotations: self.run.core.rotations(),
-            kind: Some(RunKind::Command),
+            kind: Some(RunKind::Command.into()),
             ..base
         }
     }

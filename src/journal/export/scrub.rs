@@ -620,7 +620,7 @@ impl Scrubber {
             // ccc's own word.
             phase: phase.clone(),
             iteration: *iteration,
-            outcome: *outcome,
+            outcome: outcome.clone(),
             reason: reason.as_ref().and(ended).map(|finish| finish.reason.clone()),
             restarts: *restarts,
             rotations: *rotations,
@@ -628,7 +628,7 @@ impl Scrubber {
             cost_usd: *cost_usd,
             result: result.as_ref().and(ended).map(|finish| finish.result.clone()),
             resume: resume.as_ref().map(|_| format!("ccc resume {id}")),
-            kind: *kind,
+            kind: kind.clone(),
             demo: *demo,
         }
     }

@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ccc::core::{Outcome, Tick};
+use ccc::journal::Word;
 use ccc::journal::{
     Holder, JournalWriter, LockError, Redactor, RunDir, RunDirError, RunLock, RunSummary, SUMMARY_VERSION, SessionLock,
     SummaryError, run_id,
@@ -211,7 +212,7 @@ fn a_summary_comes_back_without_secrets_and_with_fields_of_the_future() {
     let secret = "sk-ant-api03-0123456789abcdef0123456789";
     let redactor = Redactor::new();
     let mut written = summary("a", 7);
-    written.outcome = Some(Outcome::NeedsUser);
+    written.outcome = Some(Outcome::NeedsUser.into());
     written.cost_usd = Some(1.25);
     written.result = Some(format!("the key is {secret}"));
     let task = format!("{} {secret}", "x".repeat(189));
@@ -224,6 +225,15 @@ fn a_summary_comes_back_without_secrets_and_with_fields_of_the_future() {
     let back = RunSummary::read(&dir.summary()).unwrap();
     written.result = Some("the key is [redacted:anthropic]".to_owned());
     assert_eq!(back, written);
+    // What a newer ccc calls an outcome, a kind and a phase is kept, and written as it was.
+    let odd = text.replace("\"needs_user\"", "\"dreamt\"").replacen('{', "{\"kind\":\"fleet\",", 1);
+    let odd = odd.replace(&format!("\"{}\"", written.phase), "\"dreaming\"");
+    std::fs::write(dir.summary(), odd).unwrap();
+    let back = RunSummary::read(&dir.summary()).unwrap();
+    assert_eq!((&back.outcome, &back.kind), (&Some(Word::Other("dreamt".into())), &Some(Word::Other("fleet".into()))));
+    assert_eq!(back.phase, "dreaming");
+    back.write(&dir.summary(), &redactor).unwrap();
+    assert_eq!(RunSummary::read(&dir.summary()).unwrap(), back);
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "no temporary file is left: {left:?}");
 }

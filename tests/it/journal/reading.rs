@@ -94,6 +94,34 @@ fn a_newer_major_is_refused_whatever_its_header_looks_like() {
     assert!(error.to_string().contains("use a newer ccc"), "{error}");
 }
 
+#[test]
+fn a_newer_kind_of_run_or_a_newer_inside_of_a_plan_is_refused_as_newer_not_as_damage() {
+    let text = String::from_utf8(journal(2)).unwrap();
+    let kind = text.replacen("\"plan\":", "\"kind\":\"fleet\",\"plan\":", 1);
+    let agent = text.replacen("\"claude_code\"", "\"dreamer\"", 1);
+    assert!(agent != text, "the plan names its agent");
+    let why = |text: &str| match read(text.as_bytes()) {
+        Ok(reader) => reader.plan().unwrap_err(),
+        Err(error) => error,
+    };
+    for (text, word) in [(kind, "fleet"), (agent, "dreamer")] {
+        assert!(matches!(why(&text), ReadError::BadHeader { .. }));
+        let newer = why(&text.replacen(&this_minor(), "\"minor\":9", 1));
+        assert!(matches!(newer, ReadError::NewerHeader { .. }), "{newer}");
+        let told = newer.to_string();
+        assert!(told.contains(word) && told.contains("use the newer ccc that wrote it"), "{told}");
+    }
+}
+
+/// What ended a run is recorded for people: another ccc's word for it is no fault of the journal.
+#[test]
+fn an_action_or_outcome_that_this_ccc_does_not_know_is_read_as_it_stands() {
+    for act in [r#"{"finish":{"outcome":"dreamt","reason":"it woke up"}}"#, r#"{"dream":{"of":"sheep"}}"#] {
+        let back = entries(&with_line(&format!("{{\"n\":2,\"t\":1,\"act\":{act}}}")));
+        assert_eq!(shown(back.last().unwrap()), act);
+    }
+}
+
 fn this_minor() -> String {
     format!("\"minor\":{}", ccc::journal::FORMAT_MINOR)
 }
@@ -305,7 +333,7 @@ fn the_journal_of_format_1_0_is_still_read() {
     );
     assert_eq!(reader.tail().torn, None);
     let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
-    assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed));
+    assert_eq!(summary.outcome, Some(ccc::core::Outcome::Completed.into()));
 }
 
 /// The same promise for an agent's run, as the released ccc of format 1.1 recorded it with the real CLI.
@@ -343,7 +371,7 @@ fn the_journal_of_a_command_of_format_1_1_is_still_read_and_decided_the_same_way
     assert_eq!(comparison.difference, None);
     assert_eq!((comparison.inputs, comparison.actions, comparison.unfinished), (38, 35, false));
     let summary = ccc::journal::RunSummary::read(&dir.join("run.json")).unwrap();
-    assert_eq!((summary.kind, summary.rotations), (Some(RunKind::Command), 1));
+    assert_eq!((summary.kind, summary.rotations), (Some(RunKind::Command.into()), 1));
     let error = JournalReader::open(&dir).unwrap_err();
     assert!(matches!(error, ReadError::OtherKind { kind: RunKind::Command, .. }), "{error}");
 }
