@@ -9,7 +9,6 @@ use secrecy::SecretString;
 
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
-use crate::config::agent::DEFAULT_NAME;
 use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::policy::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
@@ -23,7 +22,7 @@ use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, 
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
 /// The programs that tell their provider by their name.
 const PROGRAMS: [(&str, Provider); 8] = [
-    (DEFAULT_NAME, Provider::Anthropic),
+    ("claude", Provider::Anthropic),
     ("codex", Provider::OpenAi),
     ("openai", Provider::OpenAi),
     ("gemini", Provider::Google),

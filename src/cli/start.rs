@@ -269,7 +269,7 @@ fn supervise(
         first_inputs: life.first_inputs,
         run_dir: run_dir.clone(),
         state_dir,
-        claude_dir: context.dirs()?.claude.clone(),
+        claude_dir: context.dirs()?.of_agent(plan.agent, &context.env),
         journal,
         redactor: redactor.clone(),
         started_unix_ms: life.started_unix_ms,

@@ -8,14 +8,9 @@ use std::time::Duration;
 
 use super::env::PATH;
 use super::{Dirs, Env};
+use crate::agent::AgentKind;
 use crate::process::{self, Cancel, CommandEnding, CommandErrors, CommandSpec, SpawnError, is_executable, run_command};
 
-/// The name that is looked for on PATH.
-pub const DEFAULT_NAME: &str = "claude";
-/// The oldest version that ccc is tested with.
-pub const OLDEST_TESTED: &str = "2.1.197";
-/// The newest version that ccc is tested with.
-pub const NEWEST_TESTED: &str = "2.1.332";
 /// How long `--version` may take. A loaded machine was seen to need four seconds for a start (facts §2).
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of the answer to `--version` is read, in bytes.
@@ -59,13 +54,19 @@ pub enum AgentLookupError {
 
 /// Finds the agent's program and asks it for its version. `env` is what the program gets then: no credential belongs there.
 ///
-/// `named` is `--agent` or `agent.path`: a path, or a bare name to look for on PATH. Without it, `claude` on PATH,
-/// else `~/.claude/local/claude`.
+/// `named` is `--agent` or `agent.path`: a path, or a bare name to look for on PATH. Without it, the program of `agent` on PATH,
+/// else where its installer puts it.
 ///
 /// # Errors
 /// When there is no such program. A program that does not tell its version is no error.
-pub fn find(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<AgentProgram, AgentLookupError> {
-    let path = locate(named, env, dirs, cwd)?;
+pub fn find(
+    agent: AgentKind,
+    named: Option<&Path>,
+    env: &Env,
+    dirs: &Dirs,
+    cwd: &Path,
+) -> Result<AgentProgram, AgentLookupError> {
+    let path = locate(agent, named, env, dirs, cwd)?;
     let version = ask_version(&path, env, VERSION_TIMEOUT).ok();
     Ok(AgentProgram { path, version })
 }
@@ -74,7 +75,13 @@ pub fn find(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<
 ///
 /// # Errors
 /// When there is no such program.
-pub fn locate(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Result<PathBuf, AgentLookupError> {
+pub fn locate(
+    agent: AgentKind,
+    named: Option<&Path>,
+    env: &Env,
+    dirs: &Dirs,
+    cwd: &Path,
+) -> Result<PathBuf, AgentLookupError> {
     match named {
         Some(path) if path.components().count() > 1 || path.is_absolute() => {
             let path = cwd.join(path);
@@ -89,10 +96,10 @@ pub fn locate(named: Option<&Path>, env: &Env, dirs: &Dirs, cwd: &Path) -> Resul
         Some(name) => on_path(name.as_os_str(), env, cwd)
             .ok_or_else(|| AgentLookupError::NotFound { name: name.display().to_string(), also: None }),
         None => {
-            let local = dirs.home.join(".claude").join("local").join(DEFAULT_NAME);
-            on_path(OsStr::new(DEFAULT_NAME), env, cwd)
-                .or_else(|| is_executable(&local).then(|| local.clone()))
-                .ok_or_else(|| AgentLookupError::NotFound { name: DEFAULT_NAME.to_owned(), also: Some(local) })
+            let also = agent.installation().also_at.map(|place| dirs.home.join(place));
+            on_path(OsStr::new(agent.program()), env, cwd)
+                .or_else(|| also.clone().filter(|path| is_executable(path)))
+                .ok_or_else(|| AgentLookupError::NotFound { name: agent.program().to_owned(), also })
         }
     }
 }
@@ -180,10 +187,9 @@ pub enum Tested {
 
 /// Holds a version against the tested ones.
 #[must_use]
-pub fn tested(version: &str) -> Tested {
-    let (Some(version), Some(oldest), Some(newest)) =
-        (numbers(version), numbers(OLDEST_TESTED), numbers(NEWEST_TESTED))
-    else {
+pub fn tested(agent: AgentKind, version: &str) -> Tested {
+    let [oldest, newest] = agent.installation().tested;
+    let (Some(version), Some(oldest), Some(newest)) = (numbers(version), numbers(oldest), numbers(newest)) else {
         return Tested::Unknown;
     };
     match (version.cmp(&oldest), version.cmp(&newest)) {
@@ -196,6 +202,7 @@ pub fn tested(version: &str) -> Tested {
 #[cfg(test)]
 mod tests {
     use super::{Tested, tested, version_in};
+    use crate::agent::AgentKind;
 
     #[test]
     fn versions_are_compared_as_numbers() {
@@ -212,7 +219,7 @@ mod tests {
             ("banana", Tested::Unknown),
             ("2.1", Tested::Unknown),
         ] {
-            assert_eq!(tested(version), expected, "{version}");
+            assert_eq!(tested(AgentKind::CLAUDE_CODE, version), expected, "{version}");
         }
     }
 

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
-use super::env::{CCC_CONFIG_DIR, CCC_STATE_DIR, CLAUDE_CONFIG_DIR, Env};
+use super::env::{CCC_CONFIG_DIR, CCC_STATE_DIR, Env};
+use crate::agent::AgentKind;
 
 /// Where the user's things are. All paths are absolute unless a variable named a relative one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Dirs {
     pub config: PathBuf,
     /// Holds `runs/` and what all ccc processes of the user share.
     pub state: PathBuf,
-    /// The agent's own directory: `~/.claude`, or what `CLAUDE_CONFIG_DIR` says (facts §9).
+    /// Claude Code's own directory: `~/.claude`, or what `CLAUDE_CONFIG_DIR` says (facts §9).
     pub claude: PathBuf,
 }
 
@@ -36,8 +37,14 @@ impl Dirs {
             home: home.to_path_buf(),
             config: or(CCC_CONFIG_DIR, config),
             state: or(CCC_STATE_DIR, state),
-            claude: or(CLAUDE_CONFIG_DIR, &home.join(".claude")),
+            claude: of_agent(AgentKind::CLAUDE_CODE, home, env),
         }
+    }
+
+    /// The own directory of this agent's CLI.
+    #[must_use]
+    pub fn of_agent(&self, agent: AgentKind, env: &Env) -> PathBuf {
+        of_agent(agent, &self.home, env)
     }
 
     /// The user's configuration file.
@@ -52,4 +59,9 @@ impl Dirs {
     pub fn claude_config_file(&self) -> PathBuf {
         self.home.join(".claude").join("ccc.json")
     }
+}
+
+fn of_agent(agent: AgentKind, home: &Path, env: &Env) -> PathBuf {
+    let cli = agent.installation();
+    env.get(cli.dir_variable).map_or_else(|| home.join(cli.dir), PathBuf::from)
 }

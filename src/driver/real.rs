@@ -323,7 +323,7 @@ impl World {
     /// when such a process is gone, so it costs nothing on the way.
     fn turn_recorded(&self) -> Option<bool> {
         let (session_id, turn) = self.run.core.unanswered_turn()?;
-        let record = super::session_record(&self.claude_dir, session_id)?;
+        let record = super::session_record(self.run.core.plan().agent, &self.claude_dir, session_id)?;
         Some(self.run.core.plan().agent.has_turn(&record, turn))
     }
 

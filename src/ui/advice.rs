@@ -27,13 +27,17 @@ pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
 
 /// The option of the bound that is spent, with a value that leaves room.
 fn spent_bound(finish: &Finish, budgets: &Budgets, elapsed_ms: u64) -> String {
-    match budgets.spent(finish.iterations, elapsed_ms, finish.cost_usd) {
+    match budgets.spent(finish.iterations, elapsed_ms, finish.cost_usd, finish.tokens_used.unwrap_or_default()) {
         Some(Bound::Iterations) => {
             let iterations = finish.iterations.max(budgets.max_iterations);
             format!(" --max-iterations {}", iterations.saturating_mul(2).max(1))
         }
         Some(Bound::Duration) => format!(" --max-duration {}", bound(longer(budgets, elapsed_ms))),
         Some(Bound::Cost) => format!(" --max-cost-usd {}", dearer(budgets, finish.cost_usd)),
+        Some(Bound::Tokens) => {
+            let tokens = finish.tokens_used.max(budgets.max_tokens).unwrap_or_default();
+            format!(" --max-tokens {}", tokens.saturating_mul(2).max(1))
+        }
         // The rest is told by what is left: the wall clock is not known here.
         None if budgets.until_unix_ms.is_some() => " --until +8h".to_owned(),
         None => String::new(),
@@ -125,6 +129,7 @@ mod tests {
         max_iterations: 20,
         max_duration_ms: None,
         max_cost_usd: None,
+        max_tokens: None,
         max_restarts: 5,
         max_repeats: 3,
         max_wait_ms: None,
@@ -153,6 +158,7 @@ mod tests {
             waited_ms: 0,
             cost_usd: None,
             session_rejected: false,
+            tokens_used: None,
             needs,
         }
     }

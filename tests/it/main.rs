@@ -24,6 +24,7 @@ mod recordings;
 mod replays;
 mod scripted;
 mod scripted_api;
+mod second_cli;
 mod stream;
 mod stream_fixtures;
 mod ui;

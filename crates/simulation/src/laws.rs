@@ -519,6 +519,7 @@ mod tests {
         max_iterations: 5,
         max_duration_ms: None,
         max_cost_usd: None,
+        max_tokens: None,
         max_restarts: 1,
         max_repeats: 3,
         max_wait_ms: None,
@@ -541,6 +542,7 @@ mod tests {
             waited_ms: 0,
             cost_usd: None,
             session_rejected: false,
+            tokens_used: None,
             needs: None,
         }
     }

@@ -177,6 +177,7 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
             max_iterations: u32::try_from(max_iterations).unwrap_or(1),
             max_duration_ms: dice.percent(if long { 5 } else { 20 }).then(|| dice.between(60_000, 20_000_000)),
             max_cost_usd: dice.percent(if long { 3 } else { 10 }).then_some(0.5),
+            max_tokens: None,
             max_restarts: u32::try_from(dice.between(if long { 2 } else { 0 }, 5)).unwrap_or(0),
             max_repeats: 3,
             max_wait_ms: None,

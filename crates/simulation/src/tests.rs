@@ -55,6 +55,7 @@ fn failed() -> Finish {
         waited_ms: 0,
         cost_usd: None,
         session_rejected: false,
+        tokens_used: None,
         needs: None,
     }
 }

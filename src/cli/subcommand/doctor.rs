@@ -8,10 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::agent::AgentKind;
 use crate::cli::context::state_fault;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
 use crate::cli::{credentials, trust};
-use crate::config::agent::{self, NEWEST_TESTED, OLDEST_TESTED, Tested, VERSION_TIMEOUT};
+use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, Settings, TokenEntry, prompt, resolve};
 use crate::driver::unix_ms;
@@ -150,34 +151,35 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
     }
     let settings = resolved.map(|resolved| &resolved.settings);
     let named = settings.and_then(|settings| settings.agent.path.as_deref()).map(Path::new);
-    let path = match agent::locate(named, &context.env, dirs, &project.cwd) {
+    let path = match agent::locate(AgentKind::CLAUDE_CODE, named, &context.env, dirs, &project.cwd) {
         Ok(path) => path,
         Err(error) => return Finding::error(SUBJECT, error.into()),
     };
     let shown = path.display();
     let bare = without_credentials(&context.env, settings.map_or(&[], |settings| &settings.tokens));
+    let [oldest, newest] = AgentKind::CLAUDE_CODE.installation().tested;
     match agent::ask_version(&path, &bare, VERSION_TIMEOUT) {
         Err(fault) => Finding::fail(
             SUBJECT,
             format!("{shown}: {fault}"),
             "run it by hand with --version, or name another program with --agent PATH",
         ),
-        Ok(version) => match agent::tested(&version) {
+        Ok(version) => match agent::tested(AgentKind::CLAUDE_CODE, &version) {
             Tested::Yes => Finding::ok(SUBJECT, format!("{shown}, version {version}")),
             Tested::TooOld => Finding::fail(
                 SUBJECT,
-                format!("{shown}, version {version}, is older than {OLDEST_TESTED}"),
+                format!("{shown}, version {version}, is older than {oldest}"),
                 "update it: npm install -g @anthropic-ai/claude-code",
             ),
             Tested::Newer => Finding::warn(
                 SUBJECT,
                 format!("{shown}, version {version}: used, not tested"),
-                format!("the newest tested version is {NEWEST_TESTED}; if something is odd, try that one"),
+                format!("the newest tested version is {newest}; if something is odd, try that one"),
             ),
             Tested::Unknown => Finding::warn(
                 SUBJECT,
                 format!("{shown}, version {version}, cannot be compared with the tested ones"),
-                format!("tested are {OLDEST_TESTED} to {NEWEST_TESTED}"),
+                format!("tested are {oldest} to {newest}"),
             ),
         },
     }

@@ -225,7 +225,10 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
 /// What the user has said and the agent is still to hear, where the journal has a mark in the place of a secret.
 fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
     let record = match core.session_id() {
-        Some(id) => driver::session_record(&context.dirs()?.claude, id),
+        Some(id) => {
+            let agent = core.plan().agent;
+            driver::session_record(agent, &context.dirs()?.of_agent(agent, &context.env), id)
+        }
         None => None,
     };
     let unanswered = core.unanswered_turn().zip(record.as_ref());

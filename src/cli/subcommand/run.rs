@@ -100,7 +100,8 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
     let settings = &resolved.settings;
     let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
     let bare = without_credentials(&context.env, &settings.tokens);
-    let agent = agent::find(settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
+    let agent =
+        agent::find(AgentKind::CLAUDE_CODE, settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
     let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
@@ -309,6 +310,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_iterations: settings.budgets.max_iterations.get(),
             max_duration_ms: settings.budgets.max_duration.map(Span::as_ms),
             max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
+            max_tokens: None,
             max_restarts: settings.budgets.max_restarts,
             max_repeats: settings.budgets.max_repeats.get(),
             max_wait_ms: settings.budgets.max_wait.map(Span::as_ms),
@@ -338,5 +340,5 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
 /// that cannot be found or read gives nothing: the agent decides whether there is such a session.
 fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, claude_dir: &Path) -> Vec<String> {
     let Some(SessionStart::Resume(id)) = session else { return Vec::new() };
-    driver::session_record(claude_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
+    driver::session_record(agent, claude_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
 }

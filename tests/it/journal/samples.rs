@@ -50,6 +50,7 @@ pub(crate) fn plan() -> Plan {
             max_iterations: 20,
             max_duration_ms: None,
             max_cost_usd: Some(12.5),
+            max_tokens: None,
             max_restarts: 5,
             max_repeats: 3,
             max_wait_ms: Some(7_200_000),
@@ -368,6 +369,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                     waited_ms,
                     cost_usd: cents.map(|cents| f64::from(cents) / 100.0),
                     session_rejected: false,
+                    tokens_used: None,
                     needs,
                 })
             }
@@ -450,6 +452,7 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
                 waited_ms: 3,
                 cost_usd: None,
                 session_rejected: false,
+                tokens_used: None,
                 needs: None,
             })
         }),

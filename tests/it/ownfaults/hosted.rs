@@ -8,7 +8,7 @@ use ccc::config::{Dirs, Env, Project};
 use ccc::core::{Core, Outcome, Plan, SessionStart, Tick};
 use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup};
 use ccc::guard::SettingsOfAgent;
-use ccc::journal::{FileSink, Header, JournalWriter, Redactor, RunDir};
+use ccc::journal::{FileSink, Header, JournalWriter, RunDir};
 use ccc::process::{Transport, TypedEcho};
 use ccc::tokens::{Credential, CredentialKind, Pool, Provider, SharedTokens};
 use ccc::ui::{Form, Limits, Printer, Screen, Style};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::world::{FEEDBACK, TASK, World, forever, is_line_with, two_turns};
 use crate::journal::samples;
 use crate::process::observer::alone;
-use crate::whole_runs::harness::look_until;
+use crate::whole_runs::harness::{Ground, look_until};
 
 /// A run in a thread of this process.
 struct Hosted {
@@ -28,7 +28,10 @@ struct Hosted {
 impl Hosted {
     /// Starts a run in this world, with a journal on this disk.
     fn start(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink) -> Hosted {
-        let setup = setup(world, number, open);
+        let plan = Plan { agent_program: world.agent.display().to_string(), ..plan(&world.ground, number) };
+        let key =
+            Credential::held("a key", CredentialKind::ApiKey, Provider::Anthropic, "sk-ant-made-up".to_owned().into());
+        let setup = setup(&world.ground, plan, vec![key], open);
         let (host, controls, _) = driver::controls(driver::unix_ms);
         let run = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -43,15 +46,13 @@ impl Hosted {
     }
 }
 
-fn setup(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink) -> Setup {
-    let (ground, env) = (&world.ground, Env::default());
-    let state = ground.state();
+/// The plan of a run on this ground, whose agent is still to be named.
+pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
     let sample = samples::plan();
-    let plan = Plan {
+    Plan {
         run_id: format!("20261120-191822-000{number}"),
         task: TASK.to_owned(),
         cwd: ground.project().display().to_string(),
-        agent_program: world.agent.display().to_string(),
         agent_args: Vec::new(),
         session: SessionStart::New(format!("3f2b8c1e-0000-4000-8000-00000000000{number}")),
         checks: Vec::new(),
@@ -59,17 +60,27 @@ fn setup(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink
         budgets: ccc::core::Budgets { until_unix_ms: None, max_wait_ms: None, ..sample.budgets.clone() },
         timeouts: ccc::core::Timeouts { grace_ms: 500, ..sample.timeouts },
         ..sample
-    };
+    }
+}
+
+/// What a run on this ground needs, with these tokens and a journal on this disk.
+pub(crate) fn setup(
+    ground: &Ground,
+    plan: Plan,
+    tokens: Vec<Credential>,
+    open: impl FnOnce(&Path, &Path) -> FileSink,
+) -> Setup {
+    let env = Env::default();
+    let state = ground.state();
     let run_dir = RunDir::create(&state, &plan.run_id).expect("a run directory");
     let sink = open(&run_dir.journal(), &run_dir.blobs());
+    let pool = Pool::of(tokens, &env, Provider::Anthropic);
+    let redactor = pool.redactor();
     let header = Header::new(&plan, "0.1.0").expect("a header");
-    let journal = JournalWriter::with_sink(sink, &header, Redactor::new()).expect("a journal");
+    let journal = JournalWriter::with_sink(sink, &header, redactor.clone()).expect("a journal");
     let variables = ground.command("http://127.0.0.1:9", [""; 0]);
     let variables: Vec<_> =
         variables.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-    let key =
-        Credential::held("a key", CredentialKind::ApiKey, Provider::Anthropic, "sk-ant-made-up".to_owned().into());
-    let pool = Pool::of(vec![key], &env, Provider::Anthropic);
     let dirs = Dirs::new(&ground.home(), &ground.home().join("ccc-config"), &state, &env);
     let null = || fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
     Setup {
@@ -79,9 +90,9 @@ fn setup(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink
         state_dir: state.clone(),
         claude_dir: dirs.claude.clone(),
         journal,
-        redactor: Redactor::new(),
+        redactor,
         started_unix_ms: driver::unix_ms(),
-        program: Program { path: world.agent.clone(), first_args: Vec::new() },
+        program: Program { path: plan.agent_program.clone().into(), first_args: Vec::new() },
         env: ChildEnv(variables.clone()),
         bare_env: ChildEnv(variables),
         credentials: Credentials::new(pool, SharedTokens::new(&state), None),

@@ -13,7 +13,7 @@ mod death_real;
 mod disk;
 mod flood;
 mod hand_over;
-mod hosted;
+pub(crate) mod hosted;
 mod job;
 mod resume;
 mod screen;

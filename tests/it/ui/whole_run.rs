@@ -184,6 +184,7 @@ pub(super) fn finish() -> Finish {
         waited_ms: 3_500_000,
         cost_usd: Some(0.417),
         session_rejected: false,
+        tokens_used: None,
         needs: None,
     }
 }

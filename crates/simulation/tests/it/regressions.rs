@@ -152,6 +152,7 @@ fn plan(checks: u64) -> Plan {
             max_iterations: 5,
             max_duration_ms: None,
             max_cost_usd: None,
+            max_tokens: None,
             max_restarts: 3,
             max_repeats: 3,
             max_wait_ms: None,

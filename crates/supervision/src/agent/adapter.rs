@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::claude::Claude;
 use super::{
-    AgentEvent, AmendedArgs, ArgsProblem, Caps, ExitCause, LaunchRequest, TurnEnd, TurnKind, UserArgs, Vocabulary,
+    AgentEvent, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, TurnEnd, TurnKind, UserArgs,
+    Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Launch, TurnId};
@@ -25,6 +26,14 @@ pub trait Adapter: fmt::Debug + Sync {
 
     /// The program to start, unless the user names another path.
     fn program(&self) -> &'static str;
+
+    /// Where the CLI and what it keeps are found.
+    fn installation(&self) -> Installation;
+
+    /// Whether a file of this name, in the place that [`Installation::records`] says, is the record of this session.
+    fn is_record(&self, file_name: &str, session_id: &str) -> bool {
+        file_name.strip_suffix(".jsonl") == Some(session_id)
+    }
 
     /// Arguments, environment and directory of a process. Credentials are not part of it.
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch;

@@ -26,6 +26,8 @@ pub struct Brief<'a> {
     pub prompt: Option<&'a str>,
     /// All that the user and the critic have said to the agent.
     pub said: &'a [(TurnKind, String)],
+    /// The agent's last answer, for a critic that does not see the conversation because its CLI forks no session.
+    pub last_answer: Option<&'a str>,
     /// The checks of this stop and what they showed.
     pub checks: &'a [(String, CheckResult)],
     /// Which stop this is, from 1, and how many there may be.
@@ -92,10 +94,22 @@ impl Brief<'_> {
     }
 
     fn user_turns(&self, text: &mut String) {
-        text.push_str("## What the user said, in order\n\n");
-        let turns = self.said.iter().filter(|(kind, _)| matches!(kind, TurnKind::Task | TurnKind::Operator));
-        for (number, (_, said)) in turns.enumerate() {
-            let _ = writeln!(text, "User turn {}:\n{}\n", number + 1, fenced(&cut(said, QUOTED_TURN_BYTES)));
+        let unseen = self.last_answer.is_some();
+        if unseen {
+            text.push_str(
+                "## You have not seen the conversation\n\nThis session is a new one: nothing above was said to the agent or by it. \
+                 What follows is all that is known of the conversation; the work itself is on disk, in your working directory.\n\n",
+            );
+        }
+        let title = if unseen { "What was said to the agent" } else { "What the user said" };
+        let _ = writeln!(text, "## {title}, in order\n");
+        let is_users = |kind: &TurnKind| matches!(kind, TurnKind::Task | TurnKind::Operator);
+        for (number, (kind, said)) in self.said.iter().filter(|(kind, _)| unseen || is_users(kind)).enumerate() {
+            let who = if is_users(kind) { "User turn" } else { "Feedback of an earlier review, turn" };
+            let _ = writeln!(text, "{who} {}:\n{}\n", number + 1, fenced(&cut(said, QUOTED_TURN_BYTES)));
+        }
+        if let Some(answer) = self.last_answer {
+            let _ = writeln!(text, "## What the agent answered last\n\n{}\n", fenced(&cut(answer, QUOTED_TURN_BYTES)));
         }
     }
 
@@ -244,6 +258,7 @@ mod tests {
             last_feedback: None,
             denials: &[],
             left_open: 0,
+            last_answer: None,
             unusable: None,
             too_long: false,
             scheduled: &[],

@@ -37,13 +37,14 @@ pub enum TurnKind {
 pub struct Caps {
     /// A session can be forked. Else the critic begins a session of its own, and its brief quotes the conversation.
     pub fork: bool,
-    /// A fork can be kept from changing anything.
-    pub read_only_fork: bool,
+    /// A critic can be kept from changing anything. Else each is taken for one that could, and its approval counts only when the
+    /// tree is the same after it.
+    pub read_only_critic: bool,
     /// A turn can be interrupted by a message. Else its process is signalled at once.
     pub interrupt: bool,
     /// The kinds of token among which a live process can exchange its own for another. Else it is restarted with the other.
     pub hot_tokens: &'static [TokenKind],
-    /// Limits are reported as structured events.
+    /// Limits are reported as structured events. Else a rejected request may be a spent window, and another token is taken.
     pub limit_events: bool,
     /// The system prompt is recorded with the session and repeated on every resume or fork (facts 2.1.329, A).
     pub prompt_snapshot: bool,
@@ -108,10 +109,57 @@ pub enum AgentEvent {
     Cost { process_usd: f64 },
     /// The answer to a question about the cost of this process so far, rounded to cents; `None` when it tells none.
     CostAnswered { process_usd: Option<f64> },
+    /// The tokens that this process has used so far.
+    Usage(TokenCount),
     /// The turn was answered, but something is still armed.
     Waiting(WaitingFor),
     /// The turn is over and the agent is idle: a stop.
     TurnEnded(TurnEnd),
+}
+
+/// A number of tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCount {
+    /// Read, and not from the cache.
+    pub input: u64,
+    /// Read from the cache.
+    pub cached: u64,
+    /// Written.
+    pub output: u64,
+}
+
+impl TokenCount {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.input.saturating_add(self.cached).saturating_add(self.output)
+    }
+
+    /// The sum of each kind.
+    #[must_use]
+    pub fn plus(self, other: TokenCount) -> TokenCount {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// What is left of each kind.
+    #[must_use]
+    pub fn less(self, other: TokenCount) -> TokenCount {
+        self.each(other, u64::saturating_sub)
+    }
+
+    /// The larger number of each kind.
+    #[must_use]
+    pub fn most(self, other: TokenCount) -> TokenCount {
+        self.each(other, u64::max)
+    }
+
+    fn each(self, other: TokenCount, join: fn(u64, u64) -> u64) -> TokenCount {
+        TokenCount {
+            input: join(self.input, other.input),
+            cached: join(self.cached, other.cached),
+            output: join(self.output, other.output),
+        }
+    }
 }
 
 /// Who began a turn.

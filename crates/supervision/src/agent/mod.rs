@@ -29,13 +29,30 @@ mod vocabulary;
 pub use adapter::{Adapter, AgentKind, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, UserArgs};
 pub use event::{
-    AgentEvent, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy, TurnEnd,
-    TurnKind, TurnOutcome, WaitingFor,
+    AgentEvent, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
+    TokenCount, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
 };
 
 pub use vocabulary::Vocabulary;
 
 use crate::words::ProcId;
+
+/// Where a CLI and what it keeps are found: said by the adapter, looked up by the driver, which alone reads files. Paths are
+/// relative and have `/` between their parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation {
+    /// Where the program may be besides `PATH`, below the user's home directory.
+    pub also_at: Option<&'static str>,
+    /// The oldest and the newest version that ccc is tested with.
+    pub tested: [&'static str; 2],
+    /// The variable that names the CLI's own directory.
+    pub dir_variable: &'static str,
+    /// Where that directory is without it, below the user's home directory.
+    pub dir: &'static str,
+    /// Where the records of sessions are, below the CLI's own directory: this folder, and how many levels of folders below it
+    /// the files lie. [`Adapter::is_record`] knows them by their names.
+    pub records: (&'static str, usize),
+}
 
 /// How a process opens its session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -231,6 +231,9 @@ pub struct Finish {
     /// The provider rejects the session: to go on with it cannot help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub session_rejected: bool,
+    /// Tokens used, where they were bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_used: Option<u64>,
     /// What it needs to go on, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,

@@ -39,7 +39,8 @@ impl Core {
     /// a turn that goes on ([`super::spending`]), are looked at besides.
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
-        Some(match budgets.spent(self.iteration(), self.now.as_ms(), cost_usd) {
+        let tokens = self.tokens_used().total();
+        Some(match budgets.spent(self.iteration(), self.now.as_ms(), cost_usd, tokens) {
             Some(Bound::Iterations) if budgets.max_iterations == 1 => "the only iteration is spent".to_owned(),
             Some(Bound::Iterations) => {
                 format!("{} of {} iterations are spent", self.iteration(), budgets.max_iterations)
@@ -49,6 +50,7 @@ impl Core {
                 let (spent, bound) = (cost_usd.unwrap_or_default(), budgets.max_cost_usd.unwrap_or_default());
                 format!("{} of {} are spent", dollars(spent), dollars(bound))
             }
+            Some(Bound::Tokens) => super::usage::in_words(tokens, budgets.max_tokens.unwrap_or_default()),
             None if self.is_past_until() => self.time_spent(),
             None => return None,
         })

@@ -19,6 +19,7 @@ use super::sent_back::SentBack;
 use super::session::Session;
 use super::stops::Stops;
 use super::tree::Tree;
+use super::usage::Usage;
 use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show, Then,
     Tick, TurnId,
@@ -60,6 +61,7 @@ pub struct Core {
     /// What failed since the model last answered, and may pass by itself.
     pub(super) failures: Failures,
     pub(super) tally: Tally,
+    pub(super) usage: Usage,
     pub(super) sent_back: SentBack,
     /// What the agent begins by itself.
     pub(super) own_turns: OwnTurns,
@@ -130,6 +132,7 @@ impl Core {
             failures: Failures::default(),
             real_cwd: None,
             tally: Tally::default(),
+            usage: Usage::default(),
             sent_back: SentBack::default(),
             own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
@@ -656,6 +659,7 @@ impl Core {
             waited_ms: self.tally.waited_ms(),
             cost_usd: self.tally.cost_usd(),
             session_rejected: self.session.is_rejected(),
+            tokens_used: self.plan.budgets.max_tokens.map(|_| self.tokens_used().total()),
             needs: self.needs.clone(),
         };
         self.act(Action::Finish(finish));
@@ -759,6 +763,7 @@ impl Core {
                     edit: edit.clone(),
                 });
                 self.cost_moves(proc);
+                self.end_turn_over_tokens(proc, role);
             }
             AgentEvent::ToolEnded { id, failed, error } => {
                 if role == Role::Agent {
@@ -783,6 +788,7 @@ impl Core {
             AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
             AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
             AgentEvent::CostAnswered { process_usd } => self.cost_answered(proc, *process_usd),
+            AgentEvent::Usage(count) => self.usage_told(proc, *count),
             AgentEvent::Limit(limit) => self.windows_told(proc, limit),
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::SentBack { .. } | AgentEvent::Compacting(false) => self.cost_moves(proc),

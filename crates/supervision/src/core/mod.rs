@@ -49,6 +49,7 @@ pub mod supervised;
 mod tick;
 mod token;
 mod tree;
+mod usage;
 mod verdict;
 mod watch;
 mod work;

@@ -188,6 +188,9 @@ pub struct Budgets {
     pub max_duration_ms: Option<u64>,
     /// Money, as the agent reports it.
     pub max_cost_usd: Option<f64>,
+    /// Tokens read and written, from the cache or not, by agent and critics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
     /// Starts of the agent in a row without a finished turn, within an hour.
     pub max_restarts: u32,
     /// Repeated feedback on an unchanged tree before the run is `stuck`.
@@ -209,18 +212,22 @@ pub enum Bound {
     Duration,
     /// Money.
     Cost,
+    /// Tokens.
+    Tokens,
 }
 
 impl Budgets {
     /// The bound that is spent after this much of each, when one is.
     #[must_use]
-    pub fn spent(&self, iterations: u32, elapsed_ms: u64, cost_usd: Option<f64>) -> Option<Bound> {
+    pub fn spent(&self, iterations: u32, elapsed_ms: u64, cost_usd: Option<f64>, tokens: u64) -> Option<Bound> {
         if iterations >= self.max_iterations {
             Some(Bound::Iterations)
         } else if self.max_duration_ms.is_some_and(|bound| elapsed_ms >= bound) {
             Some(Bound::Duration)
         } else if self.max_cost_usd.zip(cost_usd).is_some_and(|(bound, spent)| spent >= bound) {
             Some(Bound::Cost)
+        } else if self.max_tokens.is_some_and(|bound| tokens >= bound) {
+            Some(Bound::Tokens)
         } else {
             None
         }

@@ -59,6 +59,8 @@ pub(super) struct Process {
     noisy: bool,
     /// How many lines it writes.
     flood: Flood,
+    /// A message interrupts its turn.
+    interrupts: bool,
     /// What it was asked about its cost.
     pub(super) cost_questions: CostQuestions,
 }
@@ -80,6 +82,7 @@ impl Process {
             hung: None,
             noisy: false,
             flood: Flood::default(),
+            interrupts: kind.caps(request.agent_version).interrupt,
             cost_questions: CostQuestions::default(),
         }
     }
@@ -134,13 +137,14 @@ impl Process {
         if self.is_ending() {
             return None;
         }
-        if self.flood.is_on(now) {
-            let (shutdown, action) = Shutdown::begin_by_signal(self.id, now, grace_ms.min(FLOOD_GRACE_MS));
-            self.life = Life::Ending(shutdown);
-            return Some(action);
-        }
         let busy = !self.protocol.is_idle() || self.protocol.open_tasks() > 0;
-        let (shutdown, action) = Shutdown::begin(self.id, busy, now, grace_ms);
+        let (step, grace_ms) = match (self.flood.is_on(now), busy, self.interrupts) {
+            (true, _, _) => (ShutdownStep::Terminated, grace_ms.min(FLOOD_GRACE_MS)),
+            (false, false, _) => (ShutdownStep::Closed, grace_ms),
+            (false, true, true) => (ShutdownStep::Asked, grace_ms),
+            (false, true, false) => (ShutdownStep::Interrupted, grace_ms),
+        };
+        let (shutdown, action) = Shutdown::begin(step, self.id, now, grace_ms);
         self.life = Life::Ending(shutdown);
         Some(action)
     }
@@ -202,7 +206,7 @@ impl Process {
         match &mut self.life {
             Life::Ending(shutdown) => shutdown.kill(self.id, now, grace_ms),
             Life::Starting | Life::Running => {
-                let (mut shutdown, _) = Shutdown::begin(self.id, false, now, grace_ms);
+                let (mut shutdown, _) = Shutdown::begin(ShutdownStep::Closed, self.id, now, grace_ms);
                 let action = shutdown.kill(self.id, now, grace_ms);
                 self.life = Life::Ending(shutdown);
                 action

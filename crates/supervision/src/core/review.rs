@@ -194,6 +194,7 @@ impl Core {
 
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
         self.phase_changes("reviewing", "");
+        self.usage.asked();
         self.stage = Stage::Reviewing(Reviewing::new(checks, self.spent_usd()));
         self.start_critic();
     }
@@ -221,11 +222,16 @@ impl Core {
         };
         let proc = self.processes.next_id();
         let plan = &self.plan;
+        let open = if plan.agent.caps(&plan.agent_version).fork {
+            SessionOpen::Fork(session_id)
+        } else {
+            SessionOpen::New(derive_uuid(&plan.seed, "critic", proc.0))
+        };
         let request = LaunchRequest {
             run_id: &plan.run_id,
             proc,
             role: Role::Critic,
-            open: SessionOpen::Fork(session_id),
+            open,
             model: plan.critic.model.as_deref().or(self.session.model()),
             agent_version: &plan.agent_version,
             user_args: &plan.agent_args,
@@ -312,12 +318,14 @@ impl Core {
         let denials = self.tally.denials_for_review();
         let altered = self.tree.altered();
         let scheduled = self.scheduled();
+        let forked = self.plan.agent.caps(&self.plan.agent_version).fork;
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
                 CriticPrompt::Message => Some(&self.plan.critic.prompt),
                 CriticPrompt::System => None,
             },
             said: self.turns.said(),
+            last_answer: (!forked).then_some(self.stops.last_answer()),
             checks: review.checks(),
             iteration: self.stops.judged(),
             max_iterations: self.plan.budgets.max_iterations,
@@ -441,7 +449,8 @@ impl Core {
                 self.brings_progress(proc);
                 self.token_works(proc);
                 let Some(before) = self.stage.review().map(Reviewing::before) else { return };
-                let could_write = self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
+                let kept = self.plan.agent.caps(&self.plan.agent_version).read_only_critic;
+                let could_write = !kept || self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
                 let after = self.measure(Some(before));
                 if let Some(review) = self.stage.review_mut() {
                     review.answered(end.text, end.last_block, could_write, after);

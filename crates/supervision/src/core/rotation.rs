@@ -304,6 +304,9 @@ impl Core {
         }
         let others = self.has_other_than(Some(&id));
         let kind = self.tokens.kind(Some(&id));
+        // A CLI that reports no limits cannot tell a subscription's spent window from a crowd: its rejections are taken as a key's.
+        let has_events = self.plan.agent.caps(&self.plan.agent_version).limit_events;
+        let names_limits = |kind: Option<TokenKind>| has_events && kind.is_some_and(TokenKind::is_subscription);
         match cause {
             FailureCause::Quota { resets_at_unix_s } => {
                 let Some(until_unix_ms) = self.tokens.rejected(&id, *resets_at_unix_s, clock) else {
@@ -320,13 +323,13 @@ impl Core {
             }
             // A key that the CLI has given up on is spent (it does not even try again when the provider asks for a long
             // pause, facts §8). A subscription's spent window is told otherwise: there it is a crowd, however long it lasts.
-            FailureCause::Throttled { retry_after_ms } if others && !kind.is_some_and(TokenKind::is_subscription) => {
+            FailureCause::Throttled { retry_after_ms } if others && !names_limits(kind) => {
                 self.hold_token(&id, retry_after_ms.unwrap_or(SET_ASIDE_MS));
                 self.choose_after_reading(Occasion::Idle, message.to_owned());
                 return true;
             }
             FailureCause::Throttled { .. } => {
-                if matches!(kind, Some(TokenKind::ApiKey | TokenKind::AuthToken)) {
+                if kind.is_some_and(|kind| kind != TokenKind::Helper && !names_limits(Some(kind))) {
                     self.act(Action::ProbeToken { token: id });
                 }
                 return false;

@@ -27,18 +27,9 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins with the gentlest step that makes sense.
-    pub(super) fn begin(proc: ProcId, busy: bool, now: Tick, grace_ms: u64) -> (Shutdown, Action) {
-        let step = if busy { ShutdownStep::Asked } else { ShutdownStep::Closed };
+    /// Begins with this step.
+    pub(super) fn begin(step: ShutdownStep, proc: ProcId, now: Tick, grace_ms: u64) -> (Shutdown, Action) {
         (Shutdown { step, deadline: now.plus_ms(grace_ms) }, act(step, proc))
-    }
-
-    /// Begins with a signal: the process does not react to anything else.
-    pub(super) fn begin_by_signal(proc: ProcId, now: Tick, grace_ms: u64) -> (Shutdown, Action) {
-        (
-            Shutdown { step: ShutdownStep::Terminated, deadline: now.plus_ms(grace_ms) },
-            act(ShutdownStep::Terminated, proc),
-        )
     }
 
     /// The next step, because the deadline has passed or because the last one worked (`Asked` → idle).
@@ -93,7 +84,7 @@ mod tests {
     #[test]
     fn a_busy_process_is_asked_first_and_killed_last() {
         let proc = ProcId(1);
-        let (mut shutdown, first) = Shutdown::begin(proc, true, Tick::ZERO, 3_000);
+        let (mut shutdown, first) = Shutdown::begin(ShutdownStep::Asked, proc, Tick::ZERO, 3_000);
         let mut actions = vec![first];
         while let Some(action) = shutdown.climb(proc, shutdown.deadline, 3_000) {
             actions.push(action);
@@ -113,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_idle_process_is_only_closed_and_a_kill_comes_once() {
-        let (mut shutdown, first) = Shutdown::begin(ProcId(2), false, Tick::ZERO, 3_000);
+        let (mut shutdown, first) = Shutdown::begin(ShutdownStep::Closed, ProcId(2), Tick::ZERO, 3_000);
         assert_eq!(first, Action::CloseStdin { proc: ProcId(2) });
         assert_eq!(shutdown.kill(ProcId(2), Tick::ZERO, 3_000), Some(Action::KillTree { proc: ProcId(2) }));
         assert_eq!(shutdown.kill(ProcId(2), Tick::ZERO, 3_000), None);

@@ -256,7 +256,8 @@ impl Watch {
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::Cost { .. }
-            | AgentEvent::CostAnswered { .. } => {}
+            | AgentEvent::CostAnswered { .. }
+            | AgentEvent::Usage(_) => {}
         }
     }
 

@@ -42,7 +42,9 @@ impl Core {
         }
         let goes_on = turn.goes_on();
         // The turn before was broken off: no verdict comes between, after which the bound is looked at.
-        if let Some(spent) = self.overspent_since(self.turns.cost_before()).filter(|_| goes_on) {
+        let spent = self.overspent_since(self.turns.cost_before());
+        let spent = spent.or_else(|| self.usage.overspent(self.plan.budgets.max_tokens));
+        if let Some(spent) = spent.filter(|_| goes_on) {
             self.close(Outcome::Budget, &format!("{spent}; the turn had been broken off"));
             return;
         }
@@ -72,6 +74,9 @@ impl Core {
                 self.turn_is_asked();
                 self.is_asked(proc);
                 self.turns.sent(proc, self.spent_usd());
+                if !goes_on {
+                    self.usage.asked();
+                }
                 if let Some(agent) = self.processes.agent_mut() {
                     agent.asked(&turn.id, self.now);
                 }
@@ -318,6 +323,7 @@ impl Core {
             | AgentEvent::ActionRequired(_)
             | AgentEvent::Cost { .. }
             | AgentEvent::CostAnswered { .. }
+            | AgentEvent::Usage(_)
             | AgentEvent::Waiting(_) => {}
         }
     }

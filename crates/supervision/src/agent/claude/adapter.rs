@@ -3,10 +3,14 @@
 use super::protocol::{ClaudeProtocol, partial_is_progress};
 use super::{PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, transcript, vocabulary};
 use crate::agent::{
-    Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, LaunchRequest, Protocol, Role, UserArgs, Vocabulary,
+    Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, Protocol, Role, UserArgs,
+    Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Launch, TokenKind, TurnId};
+
+/// Where its own installer puts it.
+const INSTALLED_AT: &str = ".claude/local/claude";
 
 /// Claude Code.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ impl Adapter for Claude {
     fn caps(&self, agent_version: &str) -> Caps {
         Caps {
             fork: true,
-            read_only_fork: true,
+            read_only_critic: true,
             interrupt: true,
             hot_tokens: &[TokenKind::OAuth],
             limit_events: true,
@@ -30,6 +34,18 @@ impl Adapter for Claude {
 
     fn program(&self) -> &'static str {
         PROGRAM
+    }
+
+    fn installation(&self) -> Installation {
+        Installation {
+            also_at: Some(INSTALLED_AT),
+            tested: ["2.1.197", "2.1.332"],
+            dir_variable: "CLAUDE_CONFIG_DIR",
+            dir: ".claude",
+            // `projects/<directory>/<session>.jsonl` (facts §2). In any directory, because the newest CLI goes on in the record of
+            // the directory where the session began (facts 2.1.329, A).
+            records: ("projects", 1),
+        }
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch {

@@ -22,6 +22,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod usage;
 mod vocabulary;
 mod wording;
 

@@ -21,6 +21,7 @@ use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
 use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
+use super::usage::UsedTokens;
 use super::wording::wording;
 use crate::agent::{AgentEvent, Ask, Denial, Protocol, Say, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::stream::message::{
@@ -70,6 +71,7 @@ pub(super) struct ClaudeProtocol {
     evidence: Evidence,
     denials: Denials,
     cost: Cost,
+    used: UsedTokens,
     hooks: Hooks,
     compacting: bool,
     /// A line of the protocol came.
@@ -256,7 +258,9 @@ impl ClaudeProtocol {
         let before = out.len();
         let carries = self.take_in(envelope, out);
         // A limit is told again with each reply of the provider's, whose pieces follow; the cost, because we have asked.
-        let proves = |event: &AgentEvent| !matches!(event, AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. });
+        let proves = |event: &AgentEvent| {
+            !matches!(event, AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. } | AgentEvent::Usage(_))
+        };
         carries || out.iter().skip(before).any(proves)
     }
 
@@ -519,6 +523,11 @@ impl ClaudeProtocol {
             self.spoke_by_itself |= matches!(self.turn, Turn::Sent { started: false, .. });
             self.spoken.message(body.and_then(|body| body.id.as_deref()).unwrap_or_default());
         }
+        if let Some(body) = body
+            && let (Some(id), Some(usage)) = (body.id.as_deref(), &body.usage)
+        {
+            out.extend(self.used.message(id, usage).map(AgentEvent::Usage));
+        }
         if assistant.error.is_some() || assistant.is_api_error_message == Some(true) {
             if !sub_agent {
                 self.evidence.api_error(assistant);
@@ -573,6 +582,7 @@ impl ClaudeProtocol {
 
     fn result(&mut self, envelope: &Envelope<'_>, result: &TurnResult<'_>, out: &mut Vec<AgentEvent>) {
         out.extend(self.cost.count(result).map(|process_usd| AgentEvent::Cost { process_usd }));
+        out.extend(self.used.result(result).map(AgentEvent::Usage));
         self.tasks.result_came();
         self.follow_up_runs = false;
         for denial in result.permission_denials.iter().flatten() {

@@ -521,6 +521,7 @@ impl CommandCore {
             waited_ms: self.waited_ms,
             cost_usd: None,
             session_rejected: false,
+            tokens_used: None,
             needs: self.needs_agreement.then_some(Needs::Agreement),
         }));
     }

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod both;
+mod capabilities;
 mod clocks;
 mod corpus;
 mod doubts;
@@ -15,6 +16,7 @@ mod reviews;
 mod rotations;
 mod spending;
 mod turns;
+mod usage;
 mod watched;
 
 use super::*;
@@ -53,6 +55,7 @@ pub(crate) fn plan() -> Plan {
             max_iterations: 20,
             max_duration_ms: None,
             max_cost_usd: None,
+            max_tokens: None,
             max_restarts: 5,
             max_repeats: 3,
             max_wait_ms: None,

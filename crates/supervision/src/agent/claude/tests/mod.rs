@@ -132,7 +132,8 @@ impl Replay {
                 | AgentEvent::Progress
                 | AgentEvent::Text { .. }
                 | AgentEvent::Cost { .. }
-                | AgentEvent::CostAnswered { .. } => {}
+                | AgentEvent::CostAnswered { .. }
+                | AgentEvent::Usage(_) => {}
                 AgentEvent::SessionKnown { .. } => story.push_str("session\n"),
                 AgentEvent::TurnAccepted { turn, duplicate } => {
                     let how = if *duplicate { "duplicate" } else { "accepted" };

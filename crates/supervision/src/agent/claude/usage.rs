@@ -1,0 +1,131 @@
+//! The tokens that one process has used: while a turn goes on by its messages, and by the sums of each result.
+
+use std::collections::VecDeque;
+
+use crate::agent::TokenCount;
+use crate::stream::Raw;
+use crate::stream::message::{TurnResult, Usage};
+
+/// Messages whose counts are remembered. The blocks of one answer come as a line each, with the whole count in each; those of
+/// parallel sub-agents come between one another.
+const REMEMBERED: usize = 64;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UsedTokens {
+    /// By the results.
+    settled: TokenCount,
+    /// By the messages since the last one.
+    open: TokenCount,
+    messages: VecDeque<(String, TokenCount)>,
+    /// The sums of the process so far in the last result (2.1.197).
+    process: TokenCount,
+}
+
+impl UsedTokens {
+    /// A line of a message with this id told its count. Returns the new sum when it is another one.
+    pub(super) fn message(&mut self, id: &str, usage: &Usage) -> Option<TokenCount> {
+        let count = TokenCount {
+            input: usage.input_tokens.unwrap_or(0).saturating_add(usage.cache_creation_input_tokens.unwrap_or(0)),
+            cached: usage.cache_read_input_tokens.unwrap_or(0),
+            output: usage.output_tokens.unwrap_or(0),
+        };
+        let counted = match self.messages.iter_mut().find(|(known, _)| known == id) {
+            Some((_, counted)) => std::mem::replace(counted, counted.most(count)),
+            None => {
+                if self.messages.len() >= REMEMBERED {
+                    self.messages.pop_front();
+                }
+                self.messages.push_back((id.to_owned(), count));
+                TokenCount::default()
+            }
+        };
+        let more = count.less(counted);
+        self.open = self.open.plus(more);
+        (more != TokenCount::default()).then(|| self.sum())
+    }
+
+    /// A result came. Its sums also hold what no message of the stream shows; an interrupted turn's are too small on 2.1.197.
+    pub(super) fn result(&mut self, result: &TurnResult<'_>) -> Option<TokenCount> {
+        let before = self.sum();
+        let since = if let Some(parts) = result.model_usage_since_last_result {
+            let counts = parts.members().map(|(_, usage)| {
+                let read = |name| usage.member(name).and_then(Raw::read).unwrap_or(0u64);
+                TokenCount {
+                    input: read("inputTokens").saturating_add(read("cacheCreationInputTokens")),
+                    cached: read("cacheReadInputTokens"),
+                    output: read("outputTokens"),
+                }
+            });
+            counts.fold(TokenCount::default(), TokenCount::plus)
+        } else {
+            let models = result.model_usage.iter().flat_map(|models| &models.0);
+            let counts = models.map(|(_, usage)| TokenCount {
+                input: usage.input_tokens.unwrap_or(0).saturating_add(usage.cache_creation_input_tokens.unwrap_or(0)),
+                cached: usage.cache_read_input_tokens.unwrap_or(0),
+                output: usage.output_tokens.unwrap_or(0),
+            });
+            let process = counts.fold(TokenCount::default(), TokenCount::plus);
+            process.less(std::mem::replace(&mut self.process, process))
+        };
+        self.settled = self.settled.plus(since.most(self.open));
+        self.open = TokenCount::default();
+        let sum = self.sum();
+        (sum != before).then_some(sum)
+    }
+
+    fn sum(&self) -> TokenCount {
+        self.settled.plus(self.open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::{AgentEvent, AgentKind, LaunchRequest, Role, SessionOpen, TokenCount};
+    use crate::recordings::recordings;
+
+    /// What the recorded process has used by its last word about it. The scripted model told 10 tokens in and 1 out each time.
+    #[test]
+    fn a_process_tells_what_its_messages_used_each_counted_once() {
+        for (scene, requests) in [
+            ("tools.jsonl", 5),
+            ("parallel_tools.jsonl", 2),
+            ("sub_agent.jsonl", 4),
+            ("background_agent.jsonl", 5),
+            ("resume.jsonl", 1),
+        ] {
+            let mut found = recordings("fixtures/streams", scene);
+            found.retain(|recording| recording.name.ends_with(&format!("/{scene}")));
+            assert!(found.len() >= 2, "{scene} of both versions");
+            for recording in found {
+                let request = LaunchRequest::new(Role::Agent, SessionOpen::Latest, "/project");
+                let mut protocol = AgentKind::CLAUDE_CODE.protocol(&request);
+                let mut used = Vec::new();
+                for line in recording.text.lines() {
+                    let mut events = Vec::new();
+                    protocol.line(line, &mut events);
+                    used.extend(
+                        events
+                            .into_iter()
+                            .filter_map(|event| if let AgentEvent::Usage(count) = event { Some(count) } else { None }),
+                    );
+                }
+                let expected = TokenCount { input: 10 * requests, cached: 0, output: requests };
+                assert_eq!(used.last(), Some(&expected), "{}", recording.name);
+                assert!(used.is_sorted_by_key(TokenCount::total), "{}: {used:?}", recording.name);
+                assert!(used.len() > 1 || requests == 1, "{}: told before the result, too", recording.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_interrupted_turn_is_counted_by_its_messages() {
+        let mut used = super::UsedTokens::default();
+        let usage = super::Usage { input_tokens: Some(10), output_tokens: Some(1), ..Default::default() };
+        let told = TokenCount { input: 10, cached: 0, output: 1 };
+        assert_eq!(used.message("m1", &usage), Some(told));
+        assert_eq!(used.message("m1", &usage), None, "another block of it");
+        assert_eq!(used.result(&super::TurnResult::default()), None);
+        assert_eq!(used.message("m2", &usage), Some(told.plus(told)));
+    }
+}
