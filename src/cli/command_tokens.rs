@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::SecretString;
 
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::{Project, Provider, Settings, TokenEntry};
-use crate::core::policy::learn;
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{Looked, TokenSupply, unix_ms};
 use crate::journal::Redactor;
 use crate::process::Cancel;
-use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, UsageCache};
-use crate::tokens::{Credential, FetchError, Gathered, Http, Pool, SharedTokens, TokenStates, probe, variables};
+use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, UsageCache, reports_of};
+use crate::tokens::{Credential, FetchError, Gathered, Http, Knowledge, Pool, SharedTokens, probe, variables};
 
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
@@ -107,7 +106,8 @@ fn gather(
 pub(super) struct CommandTokens {
     /// `None` when the command is started without.
     pool: Option<Pool>,
-    shared: SharedTokens,
+    /// What is known about them.
+    known: Mutex<Knowledge>,
     base: Environment,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
@@ -168,7 +168,8 @@ impl CommandTokens {
         let login = credentials::login_place(context)?;
         let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
         let give_up = Cancel::new().map_err(|error| CliError::new(ErrorKind::Io, error.to_string()))?;
-        Ok(Self { pool, shared, base: Environment(base), fetched: Mutex::default(), give_up, http, usage })
+        let known = Mutex::new(Knowledge::new(shared));
+        Ok(Self { pool, known, base: Environment(base), fetched: Mutex::default(), give_up, http, usage })
     }
 
     /// The value of a token; a command is run for it once.
@@ -185,18 +186,14 @@ impl CommandTokens {
         Ok(value)
     }
 
-    /// What all ccc processes know; nothing when that cannot be read, which stops no command.
-    fn states(&self) -> TokenStates {
-        self.shared.read().unwrap_or_else(|error| {
-            tracing::warn!(%error, "what is known about the tokens cannot be read");
-            TokenStates::default()
-        })
+    fn known(&self) -> MutexGuard<'_, Knowledge> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TokenSupply for CommandTokens {
     fn facts(&self) -> Vec<TokenFact> {
-        self.pool.as_ref().map(|pool| pool.facts(&self.states())).unwrap_or_default()
+        self.pool.as_ref().map(|pool| self.known().read(pool)).unwrap_or_default()
     }
 
     fn is_slow(&self, token: &TokenId) -> bool {
@@ -231,13 +228,18 @@ impl TokenSupply for CommandTokens {
             let ask = Ask { thorough: true, wait: OTHERS_WAIT };
             let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
             tracing::debug!(?refreshed, "the account was asked about");
-            let spent = match &refreshed {
-                Refreshed::Learnt(probed) => probed.says_spent(),
+            return match &refreshed {
+                Refreshed::Learnt(probed) => {
+                    let now_unix_ms = unix_ms();
+                    let reports = reports_of(credential, probed, now_unix_ms);
+                    // The others were told already, or could not be: then it still holds for this command.
+                    let tokens = self.known().report(pool, token, &reports, now_unix_ms);
+                    Looked { tokens, spent: probed.says_spent() }
+                }
                 Refreshed::NotDue { .. } | Refreshed::ByAnother | Refreshed::NotAsked(_) | Refreshed::Failed { .. } => {
-                    None
+                    unsaid()
                 }
             };
-            return Looked { tokens: self.facts(), spent };
         }
         let value = match self.value(credential) {
             Ok(Some(value)) => value,
@@ -255,17 +257,7 @@ impl TokenSupply for CommandTokens {
             tracing::info!(verdict = %probed.verdict, "the provider said nothing that lasts");
             return Looked { spent, ..unsaid() };
         }
-        let tokens = match self.shared.report(credential, &reports, now_unix_ms) {
-            Ok(states) => pool.facts(&states),
-            Err(error) => {
-                tracing::warn!(%error, "the other ccc processes cannot be told about the token");
-                let mut facts = self.facts();
-                if let Some(fact) = facts.iter_mut().find(|fact| fact.id == *token) {
-                    reports.iter().for_each(|report| learn(fact, report));
-                }
-                facts
-            }
-        };
+        let tokens = self.known().report(pool, token, &reports, now_unix_ms);
         Looked { tokens, spent }
     }
 }

@@ -37,6 +37,7 @@ use serde_json::{Map, Value, json};
 use super::credential::{Credential, CredentialKind, Fingerprint};
 use super::file_lock::FileLock;
 use crate::config::Provider;
+use crate::core::policy::merge_windows;
 use crate::core::{TokenId, TokenReport, WindowFact};
 use crate::files::{SHARED_STATE, make_private_dir, open_private};
 
@@ -49,8 +50,6 @@ pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 /// A wait because of too many requests is told for so long after its end, in milliseconds: the request that then follows is
 /// answered within that, or announces the next wait.
 const THROTTLE_TOLD_MS: i64 = 15_000;
-/// How many windows of one token are kept.
-const WINDOWS_LIMIT: usize = 32;
 
 /// What is known about one token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,11 +128,7 @@ impl TokenState {
 
     fn learn(&mut self, credential: &Credential, report: &TokenReport) {
         match report {
-            TokenReport::Windows(windows) => {
-                for window in windows {
-                    self.learn_window(window);
-                }
-            }
+            TokenReport::Windows(windows) => merge_windows(&mut self.windows, windows),
             TokenReport::Limited { until_unix_ms, window } => {
                 let another_window = matches!((&self.limited_window, window), (Some(old), Some(new)) if old != new);
                 // Of two spent windows the later reset counts; about one window the last word does.
@@ -156,23 +151,6 @@ impl TokenState {
             }
         }
     }
-
-    fn learn_window(&mut self, new: &WindowFact) {
-        let room = self.windows.len() < WINDOWS_LIMIT;
-        match self.windows.iter_mut().find(|old| old.name == new.name) {
-            Some(old) => {
-                let same_window = match (old.resets_at_unix_s, new.resets_at_unix_s) {
-                    (Some(old), Some(new)) => old == new,
-                    (None, _) | (_, None) => true,
-                };
-                // What a report leaves open is still as it was, unless the window has begun anew.
-                old.utilization = new.utilization.or(old.utilization.filter(|_| same_window));
-                old.resets_at_unix_s = new.resets_at_unix_s.or(old.resets_at_unix_s);
-            }
-            None if room => self.windows.push(new.clone()),
-            None => {}
-        }
-    }
 }
 
 /// What is known about all tokens.
@@ -185,6 +163,12 @@ pub struct TokenStates {
 }
 
 impl TokenStates {
+    /// Changes what is known about a token by a report, as [`SharedTokens::report`] would.
+    pub fn learn(&mut self, credential: &Credential, report: &TokenReport) {
+        let state = self.tokens.entry(credential.id()).or_insert_with(|| TokenState::new(credential, 0));
+        state.learn(credential, report);
+    }
+
     /// What is known about a token.
     #[must_use]
     pub fn get(&self, id: &TokenId) -> Option<&TokenState> {

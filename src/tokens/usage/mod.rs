@@ -20,6 +20,6 @@ pub use account::{LoginFault, LoginPlace};
 pub use budget::{FIRST_BACKOFF_MS, INTERVAL_MS, LONGEST_BACKOFF_MS};
 pub use cache::{Entry, LastVerdict, TopWindow, UsageCache, UsageFile};
 pub(in crate::tokens) use endpoint::{Account, OAUTH_BETA, Said, ask};
-pub use refresh::{Ask, Judged, NotAsked, OTHERS_WAIT, Refreshed, Usage};
+pub use refresh::{Ask, Judged, NotAsked, OTHERS_WAIT, Refreshed, Usage, reports_of};
 pub use view::Identity;
 pub use window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};

@@ -295,7 +295,7 @@ impl Usage {
         // What cannot be written is still told; the question itself is on record.
         let _ = self.store(&id, &known);
         if let Refreshed::Learnt(probed) = &refreshed {
-            let reports = reports(credential, probed, now_unix_ms);
+            let reports = reports_of(credential, probed, now_unix_ms);
             if !reports.is_empty() {
                 let _ = self.tokens.report(credential, &reports, now_unix_ms);
             }
@@ -458,7 +458,8 @@ fn has_account(credential: &Credential) -> bool {
 
 /// What all ccc should know. A login that is refused is exchanged by the agent's CLI, so its refusal says nothing about
 /// the next time.
-fn reports(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {
+#[must_use]
+pub fn reports_of(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {
     let mut reports = probed.reports(now_unix_ms);
     if credential.kind == CredentialKind::Login {
         reports.retain(|report| *report != TokenReport::Refused);

@@ -1,5 +1,6 @@
 //! Tokens in the program's environment, rotation, and waiting for a reset.
 
+use std::fs::File;
 use std::process::Command;
 
 use super::provider::{Provider, State, unix_s};
@@ -41,6 +42,24 @@ fn a_rejected_token_gives_way_to_the_next_one() {
     );
     assert!(!ended.stderr.contains("restart 1"), "a limit is no failure: {}", ended.stderr);
     assert!(!ended.stderr.contains(SECOND) && !ended.stdout.contains(SECOND));
+}
+
+#[test]
+fn a_limit_that_cannot_be_told_to_others_holds_for_this_command() {
+    let provider = Provider::start();
+    let ground = ground();
+    let options: Vec<&str> = OPTIONS.iter().copied().chain(["--no-wait"]).collect();
+    let running = supervise(&ground, &provider.url, &options, &format!("{WHICH} sleep 600"));
+    until_lines(&ground.project().join("counts"), 1);
+    // Another ccc that was stopped while it wrote.
+    let holder = File::create(ground.state().join("tokens.lock")).expect("the lock");
+    holder.lock().expect("it is free now and then");
+    provider.set(FIRST, State::RejectedUntil(unix_s() + 3_600));
+    until_lines(&ground.project().join("counts"), 2);
+    provider.set(SECOND, State::RejectedUntil(unix_s() + 7_200));
+    let ended = running.end();
+    ended.assert_code(75);
+    assert_eq!(ground.read("lives"), "first\nsecond\n", "the first is known to be spent");
 }
 
 #[test]
