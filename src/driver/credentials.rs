@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use secrecy::SecretString;
@@ -31,11 +32,30 @@ pub(super) enum FetchedFor {
 #[derive(Debug)]
 pub struct Credentials {
     pool: Pool,
-    known: Knowledge,
+    ledger: Arc<Mutex<Ledger>>,
     /// Values that a command gave; kept, since password managers ask their user each time.
     fetched: BTreeMap<TokenId, SecretString>,
     /// Where providers are asked; without it none is.
     ask: Option<(Hosts, Env)>,
+}
+
+/// What is known about the tokens of the run. It waits for a file and its lock, so the loop leaves it to a worker.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pool: Pool,
+    known: Knowledge,
+}
+
+impl Ledger {
+    /// All tokens with what is known by now.
+    pub(super) fn read(&mut self) -> Vec<TokenFact> {
+        self.known.read(&self.pool)
+    }
+
+    /// Tells all ccc processes of the user about a token; gives what is known then.
+    pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
+        self.known.report(&self.pool, id, reports, now_unix_ms)
+    }
 }
 
 /// A token's value, as far as it is at hand.
@@ -50,17 +70,18 @@ impl Credentials {
     /// The credentials of a run. `ask` says where providers are asked, and with which proxy; without it none is.
     #[must_use]
     pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Credentials {
-        Credentials { pool, known: Knowledge::new(shared), fetched: BTreeMap::new(), ask }
+        let ledger = Ledger { pool: pool.clone(), known: Knowledge::new(shared) };
+        Credentials { pool, ledger: Arc::new(Mutex::new(ledger)), fetched: BTreeMap::new(), ask }
     }
 
-    /// All tokens with what is known by now.
-    pub fn read(&mut self) -> Vec<TokenFact> {
-        self.known.read(&self.pool)
+    pub(super) fn ledger(&self) -> Arc<Mutex<Ledger>> {
+        Arc::clone(&self.ledger)
     }
 
-    /// Tells all ccc processes of the user about a token; gives what is known then.
-    pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
-        self.known.report(&self.pool, id, reports, now_unix_ms)
+    /// All tokens with what is known by now. Waits for the disk.
+    #[must_use]
+    pub fn read(&self) -> Vec<TokenFact> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).read()
     }
 
     /// The value of a token.

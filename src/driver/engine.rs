@@ -19,6 +19,7 @@ use super::clock::Clock;
 use super::control::{Control, Controls};
 use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::machine::Machine;
+use super::worker::Worker;
 use crate::core::{Finish, Tick};
 use crate::journal::{
     JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION,
@@ -33,6 +34,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const CATCH_UP: Duration = Duration::from_millis(500);
 /// How many waiting events are taken before controls and deadlines are looked at again.
 const AT_ONCE: usize = 64;
+/// How long the last heartbeat is waited for.
+const FILES_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What performs the actions of a machine, and turns what happens into facts.
 pub(super) trait World {
@@ -124,6 +127,8 @@ pub(super) struct Steps<M> {
     pub(super) journal: JournalWriter,
     pub(super) run_dir: RunDir,
     pub(super) heart: Heart,
+    /// The thread for what is written beside the journal.
+    pub(super) files: Worker,
     pub(super) started_unix_ms: i64,
     /// The outcome, once the machine has finished.
     pub(super) finish: Option<Finish>,
@@ -134,17 +139,27 @@ pub(super) struct Steps<M> {
 
 impl<M: Machine> Steps<M> {
     pub(super) fn new(core: M, clock: Clock, journal: JournalWriter, run_dir: RunDir, started_unix_ms: i64) -> Self {
+        let files = Worker::new("files");
         Steps {
             clock,
             core,
             journal,
-            heart: Heart::new(run_dir.id(), run_dir.path()),
+            heart: Heart::new(run_dir.id(), run_dir.path(), files.clone()),
+            files,
             run_dir,
             started_unix_ms,
             finish: None,
             phase_written: String::new(),
             gathering: false,
         }
+    }
+}
+
+impl<M> Steps<M> {
+    /// Ends the journal, after what stands beside it; waits for neither longer than a moment.
+    pub(super) fn close(self) -> (M, Option<Finish>, Option<JournalNews>) {
+        self.files.finish(FILES_PATIENCE);
+        (self.core, self.finish, self.journal.close())
     }
 }
 
@@ -345,5 +360,217 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use serde::{Deserialize, Serialize};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::{Steps, Then, World, drive};
+    use crate::core::{Core, Finish, Tick};
+    use crate::driver;
+    use crate::driver::clock::{Clock, unix_ms};
+    use crate::driver::control::{Control, Request, controls};
+    use crate::driver::machine::Machine;
+    use crate::journal::{
+        Header, JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary,
+    };
+
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    enum Fact {
+        Told(u32),
+        Elapsed,
+    }
+
+    impl JournalInput for Fact {
+        const RUN: RunKind = RunKind::Agent;
+        fn kind(&self) -> &'static str {
+            "fact"
+        }
+        fn knows(_: &str) -> bool {
+            true
+        }
+        fn unix_ms(&self) -> Option<i64> {
+            None
+        }
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+    enum Deed {
+        Do(u32),
+        Show(u32),
+    }
+
+    impl JournalAction for Deed {
+        fn kind(&self) -> &'static str {
+            "deed"
+        }
+        fn is_recorded(&self) -> bool {
+            matches!(self, Deed::Do(_))
+        }
+    }
+
+    /// Does what it is told; what is above ten it only shows.
+    #[derive(Debug, Default)]
+    struct Obedient {
+        deeds: VecDeque<Deed>,
+        heard: Vec<Fact>,
+        timeout: Option<Tick>,
+    }
+
+    impl Machine for Obedient {
+        type Input = Fact;
+        type Action = Deed;
+        fn handle(&mut self, _: Tick, input: Fact) {
+            match input {
+                Fact::Told(number) if number > 10 => self.deeds.push_back(Deed::Show(number)),
+                Fact::Told(number) => self.deeds.push_back(Deed::Do(number)),
+                Fact::Elapsed => self.timeout = None,
+            }
+            self.heard.push(input);
+        }
+        fn poll_action(&mut self) -> Option<Deed> {
+            self.deeds.pop_front()
+        }
+        fn poll_timeout(&self) -> Option<Tick> {
+            self.timeout
+        }
+        fn poll_wall_timeout(&self) -> Option<i64> {
+            None
+        }
+        fn phase(&self) -> &'static str {
+            "obeying"
+        }
+        fn is_finished(&self) -> bool {
+            false
+        }
+        fn elapsed(_: i64) -> Fact {
+            Fact::Elapsed
+        }
+        fn begins_a_life(_: &Fact) -> bool {
+            false
+        }
+    }
+
+    /// Performs by noting what stood in the journal then. `Do(1)` brings the fact 2 at once; `Do(9)` is the end.
+    struct Scripted {
+        run: Steps<Obedient>,
+        done: Vec<(Deed, bool)>,
+        _dir: tempfile::TempDir,
+    }
+
+    impl World for Scripted {
+        type Machine = Obedient;
+        type Event = u32;
+        fn run(&self) -> &Steps<Obedient> {
+            &self.run
+        }
+        fn run_mut(&mut self) -> &mut Steps<Obedient> {
+            &mut self.run
+        }
+        fn event(&mut self, event: u32) {
+            super::feed(self, Fact::Told(event));
+        }
+        fn control(&mut self, control: Control) -> Then {
+            match control {
+                Control::Interrupt => Then::Leave,
+                Control::Suspend => Then::StandStill,
+                Control::End(_) | Control::Continued | Control::Resized(_) => Then::GoOn,
+            }
+        }
+        fn decided(&mut self, _: &mut VecDeque<Fact>) {}
+        fn perform(&mut self, _: Tick, deed: Deed, at_once: &mut VecDeque<Fact>) {
+            let journal = std::fs::read_to_string(self.run.run_dir.journal()).expect("a journal");
+            let is_recorded = journal.contains(&serde_json::to_string(&deed).expect("JSON"));
+            match deed {
+                Deed::Do(1) => at_once.push_back(Fact::Told(2)),
+                Deed::Do(9) => self.run.finish = Some(finish()),
+                Deed::Do(_) | Deed::Show(_) => {}
+            }
+            self.done.push((deed, is_recorded));
+        }
+        fn tell(&mut self, _: &JournalNews) {}
+        fn summary(&self, base: RunSummary) -> RunSummary {
+            base
+        }
+        fn redactor(&self) -> Arc<Redactor> {
+            Arc::default()
+        }
+        fn beat(&mut self) {}
+    }
+
+    fn finish() -> Finish {
+        let json = r#"{"outcome":"completed","reason":"","result":"","session_id":null,"iterations":0,"restarts":0,
+            "rotations":0,"waited_ms":0,"cost_usd":null}"#;
+        serde_json::from_str(json).expect("a finish")
+    }
+
+    fn scripted() -> Scripted {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run_dir = RunDir::create(dir.path(), "20261120-191822-k3f9").expect("a run directory");
+        let journal = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/compat/1.1/journal.jsonl");
+        let plan = driver::rebuild(std::path::Path::new(journal), |_, _| {}).expect("a run").core.plan().clone();
+        let header = Header::new(Core::new(plan).plan(), "0.1.0").expect("a header");
+        let journal = JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, Redactor::new());
+        let clock = Clock::starting_at(Tick::ZERO, unix_ms);
+        let run = Steps::new(Obedient::default(), clock, journal.expect("a journal"), run_dir, 0);
+        Scripted { run, done: Vec::new(), _dir: dir }
+    }
+
+    #[tokio::test]
+    async fn an_act_is_performed_after_its_entry_and_what_it_brings_before_the_next_event() {
+        let mut world = scripted();
+        let (post, mut events) = unbounded_channel();
+        for event in [1, 11, 3, 9] {
+            post.send(event).expect("the loop listens");
+        }
+        let (_host, mut run, _requests) = controls(unix_ms);
+        drive(&mut world, &mut events, &mut run).await;
+        let done: Vec<&Deed> = world.done.iter().map(|(deed, _)| deed).collect();
+        assert_eq!(done, [&Deed::Do(1), &Deed::Do(2), &Deed::Show(11), &Deed::Do(3), &Deed::Do(9)]);
+        for (deed, is_recorded) in &world.done {
+            assert_eq!(*is_recorded, deed.is_recorded(), "{deed:?} came before its entry");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_stop_does_not_count_and_what_was_told_in_it_is_heard() {
+        let mut world = scripted();
+        world.run.core.timeout = Some(Tick(3_600_000_000));
+        let (_post, mut events) = unbounded_channel::<u32>();
+        let (host, mut run, mut requests) = controls(unix_ms);
+        let stop = Duration::from_millis(600);
+        let shell = async {
+            host.tell(Control::Suspend);
+            assert_eq!(requests.recv().await, Some(Request::StandStill));
+            tokio::time::sleep(stop).await;
+            host.tell(Control::Interrupt);
+            host.tell(Control::Continued);
+        };
+        let begun = world.run.clock.instant_now();
+        tokio::join!(drive(&mut world, &mut events, &mut run), shell);
+        let (took, counted) = (world.run.clock.late(begun), Duration::from_micros(world.run.clock.now().0));
+        assert!(took >= stop && counted + stop <= took + Duration::from_millis(5), "{counted:?} of {took:?}");
+        assert_eq!(world.run.core.heard, []);
+    }
+
+    #[tokio::test]
+    async fn a_timeout_is_told_once_when_it_is_due() {
+        let mut world = scripted();
+        world.run.core.timeout = Some(Tick(200_000));
+        let (post, mut events) = unbounded_channel();
+        let (_host, mut run, _requests) = controls(unix_ms);
+        let end = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            post.send(9).expect("the loop listens");
+        };
+        tokio::join!(drive(&mut world, &mut events, &mut run), end);
+        assert_eq!(world.run.core.heard, [Fact::Elapsed, Fact::Told(9)]);
     }
 }

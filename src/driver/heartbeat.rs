@@ -6,6 +6,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -15,6 +17,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 #[cfg(target_os = "linux")]
 use super::timer::Timer;
+use super::worker::Worker;
 use crate::files::open_private;
 
 /// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
@@ -99,42 +102,68 @@ impl Pulse {
     }
 }
 
-/// The heart of one run.
+/// The heart of one run. It beats on the thread that it is given: a disk that hangs keeps that thread only, and of the beats that
+/// wait for it the last one counts.
 #[derive(Debug)]
 pub(super) struct Heart {
     run: String,
+    files: Arc<Files>,
+    thread: Worker,
+}
+
+#[derive(Debug)]
+struct Files {
     file: PathBuf,
     next: PathBuf,
+    /// The beat that is to be written.
+    waiting: Mutex<Option<Vec<u8>>>,
     /// The last beat could not be written, and that was said.
-    failed: bool,
+    failed: AtomicBool,
 }
 
 impl Heart {
     /// For the run with this id, in its directory.
-    pub(super) fn new(run: &str, run_dir: &Path) -> Heart {
-        Heart { run: run.to_owned(), file: run_dir.join(FILE), next: run_dir.join(NEXT), failed: false }
+    pub(super) fn new(run: &str, run_dir: &Path, thread: Worker) -> Heart {
+        let files = Files {
+            file: run_dir.join(FILE),
+            next: run_dir.join(NEXT),
+            waiting: Mutex::new(None),
+            failed: AtomicBool::new(false),
+        };
+        Heart { run: run.to_owned(), files: Arc::new(files), thread }
     }
 
-    /// Replaces the file. That it cannot be written never disturbs the run.
-    pub(super) fn beat(&mut self, phase: &str, awaits: Option<Awaits<'_>>, unix_ms: i64) {
+    /// Replaces the file soon. That it cannot be written never disturbs the run.
+    pub(super) fn beat(&self, phase: &str, awaits: Option<Awaits<'_>>, unix_ms: i64) {
         let unix_ts = unix_ms.div_euclid(1_000);
         let beat = Beat { unix_ts, pid: std::process::id(), run: &self.run, phase, awaits };
-        match self.write(&beat) {
-            Ok(()) => self.failed = false,
-            Err(error) => {
-                if !self.failed {
-                    tracing::warn!(%error, file = %self.file.display(), "the heartbeat cannot be written");
-                }
-                self.failed = true;
-            }
+        // A struct of numbers and strings always serialises.
+        let Ok(mut json) = serde_json::to_vec(&beat) else { return };
+        json.push(b'\n');
+        if self.files.waiting().replace(json).is_none() {
+            let files = Arc::clone(&self.files);
+            self.thread.give(move || files.write());
+        }
+    }
+}
+
+impl Files {
+    fn waiting(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) {
+        let Some(beat) = self.waiting().take() else { return };
+        let written = self.replace(&beat);
+        let has_failed = self.failed.swap(written.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (written, has_failed) {
+            tracing::warn!(%error, file = %self.file.display(), "the heartbeat cannot be written");
         }
     }
 
-    fn write(&self, beat: &Beat<'_>) -> io::Result<()> {
-        let mut json = serde_json::to_vec(beat)?;
-        json.push(b'\n');
+    fn replace(&self, beat: &[u8]) -> io::Result<()> {
         let mut file = open_private(&self.next, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
-        file.write_all(&json)?;
+        file.write_all(beat)?;
         fs::rename(&self.next, &self.file)
     }
 }
@@ -143,14 +172,25 @@ impl Heart {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use std::time::Duration;
+
     use super::{Awaits, Heart};
+    use crate::driver::worker::Worker;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn heart(run: &str, dir: &std::path::Path) -> (Heart, Worker) {
+        let thread = Worker::new("files");
+        (Heart::new(run, dir, thread.clone()), thread)
+    }
 
     #[test]
     fn each_beat_replaces_the_file_whole_and_only_its_owner_reads_it() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut heart = Heart::new("20261120-191822-k3f9", dir.path());
+        let (heart, thread) = heart("20261120-191822-k3f9", dir.path());
         for (phase, unix_ms) in [("starting", 1_795_202_692_900), ("working", 1_795_202_697_400)] {
             heart.beat(phase, None, unix_ms);
+            thread.finish(DEADLINE);
             let path = dir.path().join("heartbeat.json");
             let text = std::fs::read_to_string(&path).expect("a heartbeat");
             let pid = std::process::id();
@@ -169,9 +209,10 @@ mod tests {
     #[test]
     fn a_beat_says_what_is_waited_for_and_until_when() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut heart = Heart::new("run", dir.path());
+        let (heart, thread) = heart("run", dir.path());
         let awaits = Awaits { what: "the tool Bash (make)", since_unix_ts: 10, until_unix_ts: 50, alive: true };
         heart.beat("working", Some(awaits), 20_000);
+        thread.finish(DEADLINE);
         let text = std::fs::read_to_string(dir.path().join("heartbeat.json")).expect("a heartbeat");
         let awaits = r#""awaits":{"what":"the tool Bash (make)","since_unix_ts":10,"until_unix_ts":50,"alive":true}}"#;
         assert!(text.trim_end().ends_with(awaits), "{text}");
@@ -180,9 +221,28 @@ mod tests {
     #[test]
     fn a_directory_that_is_gone_disturbs_nobody() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut heart = Heart::new("run", &dir.path().join("gone"));
-        heart.beat("working", None, 0);
-        heart.beat("working", None, 0);
-        assert!(heart.failed);
+        let (heart, thread) = heart("run", &dir.path().join("gone"));
+        for _ in 0..2 {
+            heart.beat("working", None, 0);
+            thread.finish(DEADLINE);
+        }
+        assert!(heart.files.failed.load(std::sync::atomic::Ordering::Relaxed));
+    }
+
+    #[test]
+    fn while_the_disk_hangs_beats_are_counted_by_the_last_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (heart, thread) = heart("run", dir.path());
+        let (go, hangs) = std::sync::mpsc::channel::<()>();
+        thread.give(move || {
+            let _ = hangs.recv();
+        });
+        for unix_ms in 0..10_000 {
+            heart.beat("working", None, unix_ms * 1_000);
+        }
+        drop(go);
+        thread.finish(DEADLINE);
+        let text = std::fs::read_to_string(dir.path().join("heartbeat.json")).expect("a heartbeat");
+        assert!(text.starts_with("{\"unix_ts\":9999,"), "{text}");
     }
 }

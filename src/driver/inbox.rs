@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use crate::core::{
-    CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenId, TokenReport, TreeFact,
+    CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenFact, TokenId, TokenReport, TreeFact,
 };
 
 use super::engine::Source;
@@ -59,6 +59,16 @@ pub(super) enum Event {
         proc: ProcId,
         exit: ExitFact,
     },
+    /// What the session's record says of the turn of a process that has ended.
+    TurnLookedUp {
+        proc: ProcId,
+        turn_recorded: Option<bool>,
+    },
+    /// What is known about the tokens: the answer to a request of the core, or news.
+    Tokens {
+        request: Option<u32>,
+        tokens: Vec<TokenFact>,
+    },
     CheckFinished {
         check: CheckId,
         result: CheckResult,
@@ -95,6 +105,8 @@ impl Event {
             | Event::Saying { .. }
             | Event::Exited { .. } => true,
             Event::WriteFailed { .. }
+            | Event::TurnLookedUp { .. }
+            | Event::Tokens { .. }
             | Event::CheckFinished { .. }
             | Event::TreeMeasured { .. }
             | Event::Answered { .. }

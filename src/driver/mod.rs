@@ -30,6 +30,7 @@ mod summary;
 mod timer;
 mod told;
 mod tree;
+mod worker;
 
 pub use answers::keyboard;
 pub use clock::unix_ms;

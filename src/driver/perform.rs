@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::answers::Answers;
-use super::credentials::{FetchedFor, Value, fetch};
+use super::credentials::{FetchedFor, Ledger, Value, fetch};
 use super::engine::feed;
 use super::inbox::Event;
 use super::output_reader::OutputReader;
@@ -57,9 +57,7 @@ impl World {
             }
             Action::CloseStdin { proc } => {
                 self.give_up_start(proc, at_once);
-                if let Some(child) = self.children.get(&proc) {
-                    child.close_stdin();
-                }
+                self.order(proc, Child::close_stdin);
             }
             Action::Signal { proc, signal } => {
                 self.give_up_start(proc, at_once);
@@ -68,19 +66,16 @@ impl World {
                     Signal::Int => {}
                     Signal::Term => self.inbox.ends(proc),
                 }
-                if let Some(child) = self.children.get(&proc) {
-                    child.signal(match signal {
-                        Signal::Int => ProcessSignal::Interrupt,
-                        Signal::Term => ProcessSignal::Terminate,
-                    });
-                }
+                let signal = match signal {
+                    Signal::Int => ProcessSignal::Interrupt,
+                    Signal::Term => ProcessSignal::Terminate,
+                };
+                self.order(proc, move |child| child.signal(signal));
             }
             Action::KillTree { proc } => {
                 self.give_up_start(proc, at_once);
                 self.inbox.ends(proc);
-                if let Some(child) = self.children.get(&proc) {
-                    child.kill_tree();
-                }
+                self.order(proc, Child::kill_tree);
             }
             Action::RunCheck { check, command, timeout_ms } => self.run_check(check, &command, timeout_ms),
             Action::CancelCheck { check } => {
@@ -96,14 +91,9 @@ impl World {
             }
             Action::ReportToken { request, token, report } => {
                 let unix_ms = self.run.clock.unix_ms();
-                let tokens = self.credentials.report(&token, std::slice::from_ref(&report), unix_ms);
-                at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms: Some(unix_ms) });
+                self.ask_tokens(Some(request), move |ledger| ledger.report(&token, &[report], unix_ms));
             }
-            Action::ReadTokens { request } => {
-                let tokens = self.credentials.read();
-                let unix_ms = Some(self.run.clock.unix_ms());
-                at_once.push_back(Input::Tokens { request: Some(request), tokens, unix_ms });
-            }
+            Action::ReadTokens { request } => self.ask_tokens(Some(request), Ledger::read),
             Action::ProbeToken { token } => {
                 self.credentials.probe(&token, self.inbox.clone(), self.run.clock.unix_ms())
             }
@@ -116,6 +106,13 @@ impl World {
                 }
             }
             Action::Finish(finish) => self.run.finish = Some(finish),
+        }
+    }
+
+    /// Has this done to a process, after what was ordered before.
+    fn order(&self, proc: ProcId, order: impl FnOnce(&Child) + std::marker::Send + 'static) {
+        if let Some(child) = self.children.get(&proc).cloned() {
+            self.workers.processes.give(move || order(&child));
         }
     }
 
@@ -242,7 +239,7 @@ impl World {
         match spawn_or_pipe(&spec, reader, &SystemPtys) {
             Ok((child, no_pty)) => {
                 let pid = child.pid();
-                self.children.insert(proc, child);
+                self.children.insert(proc, Arc::new(child));
                 let transport = match (&no_pty, self.transport) {
                     (None, Transport::Pty { .. }) => "pty",
                     (None, Transport::Pipe) | (Some(_), _) => "pipe",
@@ -346,7 +343,7 @@ impl World {
         let moving: BTreeSet<String> = moving.into_iter().collect();
         let settings = self.settings.clone();
         self.measuring += 1;
-        let agent = self.run.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(Child::below);
+        let agent = self.run.core.agent_proc().and_then(|proc| self.children.get(&proc)).map(|child| child.below());
         let body = move || {
             let left_running = || agent.as_ref().map(Below::left_running).unwrap_or_default();
             let (measured, mut fact) = match before {

@@ -9,20 +9,25 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
+
+use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::clock::Clock;
 use super::control::{Control, Controls};
-use super::credentials::{Credentials, FetchedFor};
+use super::credentials::{Credentials, FetchedFor, Ledger};
 use super::engine::{self, Source as _, Steps, Then, drive, feed, write_summary};
 use super::host::in_foreground;
 use super::inbox::{Event, Events, Inbox};
 use super::tree::{Ours, Snapshot};
+use super::worker::Worker;
 use crate::core::{
-    Action, CheckId, Core, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick, TokenId,
+    Action, CheckId, Core, ExitFact, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick,
+    TokenFact, TokenId,
 };
 use crate::guard::SettingsOfAgent;
 use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SessionLock, SharedRedactor};
@@ -33,6 +38,10 @@ use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 const CHECK_PATIENCE: Duration = Duration::from_secs(4);
 /// How long ccc, leaving, waits for the end of what it has killed.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long an end is not told because the session's record is being read.
+const RECORD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the answer about tokens may take before what was known last is the answer.
+const TOKENS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -135,6 +144,17 @@ pub struct Run {
     give_up: [Cancel; 2],
 }
 
+/// What the loop does not wait for, each kind in an order of its own: one that hangs keeps no other.
+#[derive(Debug)]
+pub(super) struct Workers {
+    /// Signals to processes: they look through `/proc`.
+    pub(super) processes: Worker,
+    /// What all ccc processes of the user know about tokens.
+    pub(super) tokens: Worker,
+    /// Records of sessions.
+    pub(super) records: Worker,
+}
+
 impl Run {
     /// Prepares it; nothing is started.
     ///
@@ -181,6 +201,15 @@ impl Run {
             typing: setup.typing,
             keyboard: setup.keyboard,
             interrupts: 0,
+            workers: Workers {
+                processes: Worker::new("processes"),
+                tokens: Worker::new("tokens"),
+                records: Worker::new("records"),
+            },
+            is_looking: Arc::default(),
+            exits: HashMap::new(),
+            asked: BTreeMap::new(),
+            tokens_known_last: Vec::new(),
         };
         world.begin(setup.resumed, setup.first_inputs);
         drive(&mut world, &mut events, &mut controls).await;
@@ -206,7 +235,7 @@ pub(super) struct World {
     pub(super) printer: Printer,
     pub(super) screen: Screen,
     pub(super) inbox: Inbox,
-    pub(super) children: HashMap<ProcId, Child>,
+    pub(super) children: HashMap<ProcId, Arc<Child>>,
     /// Processes that are started when the value of their token has been fetched.
     pub(super) to_start: HashMap<ProcId, Spawn>,
     /// Which tokens' commands run, and who waits for their values; and what ends them when the run is over.
@@ -226,6 +255,14 @@ pub(super) struct World {
     pub(super) keyboard: Option<File>,
     /// How often the user, or the system, has wanted the end.
     interrupts: u32,
+    pub(super) workers: Workers,
+    /// A look at what the children have started is under way.
+    is_looking: Arc<AtomicBool>,
+    /// Ends that wait for what the session's record says, and since when.
+    exits: HashMap<ProcId, (ExitFact, Instant)>,
+    /// Requests for what is known about tokens, and since when they wait.
+    asked: BTreeMap<u32, Instant>,
+    tokens_known_last: Vec<TokenFact>,
 }
 
 /// A measurement of the tree, and what the agent had left running when it began.
@@ -245,6 +282,7 @@ impl World {
         }
         let turn_recorded = if resumed { self.turn_recorded() } else { None };
         let tokens = self.credentials.read();
+        self.tokens_known_last.clone_from(&tokens);
         feed(self, Input::Began { unix_ms, resumed, turn_recorded, tokens });
     }
 
@@ -287,6 +325,8 @@ impl World {
                             | Event::WriteFailed { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
+                            | Event::Tokens { .. }
+                            | Event::TurnLookedUp { .. }
                             | Event::NotUnderstood { .. },
                         )
                         | None => {}
@@ -302,16 +342,20 @@ impl World {
                 (kill, deadline) = (true, self.run.clock.after(KILL_PATIENCE));
             }
         }
-        let journal_news = self.run.journal.close();
+        if !self.children.is_empty() {
+            self.workers.processes.finish(KILL_PATIENCE);
+        }
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
-        let plan = self.run.core.plan().clone();
-        End { finish: self.run.finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
+        let (core, finish, journal_news) = self.run.close();
+        let plan = core.plan().clone();
+        End { finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
     }
 
     /// Kills all that this run has started and that still runs. What another run of this process has started is its own.
     fn kill(&self) {
         for child in self.children.values() {
-            child.kill_tree();
+            let child = Arc::clone(child);
+            self.workers.processes.give(move || child.kill_tree());
         }
         let helpers = [&self.give_up_fetching, &self.give_up_measuring];
         for commands in self.checks.values().chain(helpers) {
@@ -319,12 +363,78 @@ impl World {
         }
     }
 
-    /// Whether the turn that a process was given and has not answered stands in the session's own record. Looked up only
-    /// when such a process is gone, so it costs nothing on the way.
+    /// Whether the turn that a process was given and has not answered stands in the session's own record.
     fn turn_recorded(&self) -> Option<bool> {
+        self.turn_in_record().and_then(|look_up| look_up())
+    }
+
+    /// How that is looked up: the record may be large, and on a disk that hangs. Only wanted when such a process is gone, so it
+    /// costs nothing on the way.
+    fn turn_in_record(&self) -> Option<impl FnOnce() -> Option<bool> + Send + 'static> {
         let (session_id, turn) = self.run.core.unanswered_turn()?;
-        let record = super::session_record(self.run.core.plan().agent, &self.claude_dir, session_id)?;
-        Some(self.run.core.plan().agent.has_turn(&record, turn))
+        let (session_id, turn) = (session_id.to_owned(), turn.clone());
+        let (claude_dir, agent) = (self.claude_dir.clone(), self.run.core.plan().agent);
+        Some(move || Some(agent.has_turn(&super::session_record(agent, &claude_dir, &session_id)?, &turn)))
+    }
+
+    /// Tells the core of an end, once it is known what the session's record says.
+    fn look_up_turn(&mut self, proc: ProcId, exit: ExitFact) {
+        let Some(look_up) = self.turn_in_record() else {
+            feed(self, Input::Exited { proc, exit });
+            return;
+        };
+        self.exits.insert(proc, (exit, self.run.clock.instant_now()));
+        let inbox = self.inbox.clone();
+        self.workers.records.give(move || inbox.post(Event::TurnLookedUp { proc, turn_recorded: look_up() }));
+    }
+
+    /// The same; a record that could not be read in time has said nothing.
+    fn turn_looked_up(&mut self, proc: ProcId, turn_recorded: Option<bool>) {
+        if let Some((exit, _)) = self.exits.remove(&proc) {
+            feed(self, Input::Exited { proc, exit: ExitFact { turn_recorded, ..exit } });
+        }
+    }
+
+    /// Does this with what all ccc processes of the user know about tokens. What is known then comes as an event.
+    pub(super) fn ask_tokens(
+        &mut self,
+        request: Option<u32>,
+        ask: impl FnOnce(&mut Ledger) -> Vec<TokenFact> + Send + 'static,
+    ) {
+        if let Some(request) = request {
+            self.asked.insert(request, self.run.clock.instant_now());
+        }
+        let (ledger, inbox) = (self.credentials.ledger(), self.inbox.clone());
+        self.workers.tokens.give(move || {
+            let tokens = ask(&mut ledger.lock().unwrap_or_else(PoisonError::into_inner));
+            inbox.post(Event::Tokens { request, tokens });
+        });
+    }
+
+    fn tokens_known(&mut self, request: Option<u32>, tokens: Vec<TokenFact>) {
+        if let Some(request) = request {
+            self.asked.remove(&request);
+        }
+        self.tokens_known_last.clone_from(&tokens);
+        let unix_ms = Some(self.run.clock.unix_ms());
+        feed(self, Input::Tokens { request, tokens, unix_ms });
+    }
+
+    /// Answers what no worker has answered in time, because a disk hangs.
+    fn answer_overdue(&mut self) {
+        let clock = &self.run.clock;
+        let overdue = self.exits.iter().filter(|(_, (_, since))| clock.late(*since) >= RECORD_PATIENCE);
+        let exits: Vec<ProcId> = overdue.map(|(proc, _)| *proc).collect();
+        let overdue = self.asked.iter().filter(|(_, since)| clock.late(**since) >= TOKENS_PATIENCE);
+        let requests: Vec<u32> = overdue.map(|(request, _)| *request).collect();
+        for proc in exits {
+            tracing::warn!(%proc, "the session's record could not be read in time");
+            self.turn_looked_up(proc, None);
+        }
+        for request in requests {
+            tracing::warn!(request, "the shared state of the tokens could not be had in time");
+            self.tokens_known(Some(request), self.tokens_known_last.clone());
+        }
     }
 
     /// A session whose id the agent chose (`--continue`) is locked as soon as it is known.
@@ -465,7 +575,15 @@ impl engine::World for World {
     }
 
     fn look(&mut self) {
-        observe_run(self.run.run_dir.id());
+        self.answer_overdue();
+        if self.is_looking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (run_id, is_looking) = (self.run.run_dir.id().to_owned(), Arc::clone(&self.is_looking));
+        self.run.files.give(move || {
+            observe_run(&run_id);
+            is_looking.store(false, Ordering::Relaxed);
+        });
     }
 
     fn is_watched(&self) -> bool {
@@ -497,11 +615,12 @@ impl engine::World for World {
                 }
             }
             Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),
-            Event::Exited { proc, mut exit } => {
+            Event::Exited { proc, exit } => {
                 self.children.remove(&proc);
-                exit.turn_recorded = self.turn_recorded();
-                feed(self, Input::Exited { proc, exit });
+                self.look_up_turn(proc, exit);
             }
+            Event::TurnLookedUp { proc, turn_recorded } => self.turn_looked_up(proc, turn_recorded),
+            Event::Tokens { request, tokens } => self.tokens_known(request, tokens),
             Event::CheckFinished { check, result } => {
                 self.checks.remove(&check);
                 feed(self, Input::CheckFinished { check, result });
@@ -519,8 +638,7 @@ impl engine::World for World {
             }
             Event::Probed { token, reports } => {
                 let unix_ms = self.run.clock.unix_ms();
-                let tokens = self.credentials.report(&token, &reports, unix_ms);
-                feed(self, Input::Tokens { request: None, tokens, unix_ms: Some(unix_ms) });
+                self.ask_tokens(None, move |ledger| ledger.report(&token, &reports, unix_ms));
             }
             Event::Fetched { token, value } => self.fetched(token, value),
             Event::NotUnderstood { typed } => {

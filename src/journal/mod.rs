@@ -64,6 +64,7 @@
 
 mod decisions;
 pub mod disk;
+mod disk_thread;
 pub mod export;
 mod lock;
 mod reader;

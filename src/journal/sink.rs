@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, DiskFile, SystemDisk};
+use super::disk_thread::{self, DiskThread, Piece};
 use super::sync::{Durable, Syncer};
 
 /// How long [`Sink::close`] waits for the last bytes to reach the disk.
@@ -20,7 +21,7 @@ pub trait Sink {
     /// Appends some of `bytes`; like `write(2)`, it may take fewer.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// Whatever the disk says; `TimedOut` when it says nothing: then some of it may be written later.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Cuts the journal back to its first `len_bytes` bytes, after a write that went half through.
@@ -59,6 +60,9 @@ pub trait Sink {
     /// What went wrong when it should have reached the disk, once.
     fn take_sync_error(&mut self) -> Option<String>;
 
+    /// Waits, for [`CLOSE_WAIT_MS`] at most, for a disk that has not answered yet.
+    fn wait(&mut self) {}
+
     /// Waits, for [`CLOSE_WAIT_MS`] at most, until what was written has reached the disk.
     fn close(self);
 }
@@ -71,6 +75,8 @@ pub struct FileSink {
     blobs: PathBuf,
     written_blobs: HashSet<String>,
     syncer: Option<Syncer>,
+    /// `None` where there is no thread: then the loop waits for the disk itself.
+    thread: Option<DiskThread>,
 }
 
 impl FileSink {
@@ -92,17 +98,25 @@ impl FileSink {
         let dirs = dirs.map(Path::to_owned).collect();
         // Without a thread the journal is still written; only a power cut can then take its end.
         let syncer = Syncer::start(Arc::clone(&disk), Arc::clone(&file), blobs.to_owned(), dirs).ok();
-        Ok(FileSink { disk, file, blobs: blobs.to_owned(), written_blobs: HashSet::new(), syncer })
+        let thread = DiskThread::start(Arc::clone(&disk), Arc::clone(&file)).ok();
+        Ok(FileSink { disk, file, blobs: blobs.to_owned(), written_blobs: HashSet::new(), syncer, thread })
+    }
+
+    fn hand_over(&self, piece: Piece) -> io::Result<usize> {
+        match &self.thread {
+            Some(thread) => thread.hand_over(piece),
+            None => disk_thread::write(piece, self.disk.as_ref(), self.file.as_ref()),
+        }
     }
 }
 
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.hand_over(Piece::Lines(bytes.to_owned()))
     }
 
     fn truncate(&mut self, len_bytes: u64) -> io::Result<()> {
-        self.file.set_len(len_bytes)
+        self.hand_over(Piece::Length(len_bytes)).map(drop)
     }
 
     fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
@@ -112,8 +126,7 @@ impl Sink for FileSink {
         }
         let path = self.blobs.join(sha256);
         let next = self.blobs.join(format!(".{sha256}.next"));
-        self.disk.write(&next, bytes)?;
-        self.disk.rename(&next, &path)?;
+        self.hand_over(Piece::Payload { next, path: path.clone(), bytes: bytes.to_owned() })?;
         if let Some(syncer) = &self.syncer {
             syncer.owes(path);
         }
@@ -142,6 +155,12 @@ impl Sink for FileSink {
 
     fn take_sync_error(&mut self) -> Option<String> {
         self.syncer.as_ref()?.take_error()
+    }
+
+    fn wait(&mut self) {
+        if let Some(thread) = &self.thread {
+            thread.wait(Duration::from_millis(CLOSE_WAIT_MS));
+        }
     }
 
     fn close(self) {

@@ -149,7 +149,7 @@ impl RunSummary {
     ) -> Result<(), SummaryError> {
         let io = |source| SummaryError::Io { path: path.to_owned(), source };
         let json = self.json(redactor).map_err(io)?;
-        if !path.exists() {
+        if !journal.has_replaced() && !path.exists() {
             SystemDisk.write(path, &json).map_err(io)?;
         }
         if journal.replace_soon(path, &json) {

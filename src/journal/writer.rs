@@ -14,13 +14,16 @@ use crate::core::Tick;
 pub const BACKLOG_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// How long a writer in trouble waits before it tries the disk again.
 pub const TRY_AGAIN_MS: u64 = 1_000;
+/// How long a disk may keep silent before the user hears of it.
+const SILENCE_MS: u64 = 2_000;
 
 /// Writes a run's journal: entries are encoded into a buffer, and [`JournalWriter::commit`] hands the buffer to the
 /// system in one `write(2)`. The driver commits before it performs actions, so whatever was done stands in the journal.
 ///
 /// Nothing here fails the run. While the disk takes nothing, entries are kept (up to [`BACKLOG_LIMIT_BYTES`]) and
 /// written when it does again; beyond the limit they are lost, and a gap entry says which. A write that went half
-/// through is cut off before the next, so the file is always whole lines and at most one torn last line.
+/// through is cut off before the next, so the file is always whole lines and at most one torn last line. A disk that
+/// hangs is no different: the sink waits for it for a moment only.
 ///
 /// For `EFBIG` to arrive as an error the process must ignore or handle `SIGXFSZ`, which by default kills it.
 #[derive(Debug)]
@@ -47,12 +50,16 @@ pub struct JournalWriter<S: Sink = FileSink> {
     synced_told: u64,
     /// Entries before this one were asked to reach the disk.
     asked_from: u64,
+    has_replaced: bool,
 }
 
 #[derive(Debug)]
 struct Trouble {
     first_error: String,
+    since: Tick,
     try_again_at: Tick,
+    /// The disk has said nothing, for a moment only.
+    is_brief: bool,
     lost: Option<Gap>,
     told_behind: bool,
     told_losing: bool,
@@ -184,6 +191,7 @@ impl<S: Sink> JournalWriter<S> {
             trouble: None,
             synced_told: 0,
             asked_from: 1,
+            has_replaced: false,
         }
     }
 
@@ -266,21 +274,27 @@ impl<S: Sink> JournalWriter<S> {
     fn try_disk(&mut self) -> Option<JournalNews> {
         match self.flush() {
             Ok(()) => {
-                let recovered = self.trouble.take().map(|trouble| JournalNews::Recovered {
+                let told = self.trouble.take().filter(|trouble| trouble.told_behind);
+                let recovered = told.map(|trouble| JournalNews::Recovered {
                     lost_entries: trouble.lost.map_or(0, |gap| gap.to - gap.from + 1),
                 });
                 recovered.or_else(|| self.sync_news())
             }
             Err(error) => {
-                let try_again_at = self.last_tick.plus_ms(TRY_AGAIN_MS);
+                let is_silent = error.kind() == io::ErrorKind::TimedOut;
+                // A disk that keeps silent is asked again at once: until it has answered, that costs nothing.
+                let try_again_at = self.last_tick.plus_ms(if is_silent { 0 } else { TRY_AGAIN_MS });
                 let trouble = self.trouble.get_or_insert_with(|| Trouble {
                     first_error: error.to_string(),
+                    since: self.last_tick,
                     try_again_at,
+                    is_brief: is_silent,
                     lost: None,
                     told_behind: false,
                     told_losing: false,
                 });
                 trouble.try_again_at = try_again_at;
+                trouble.is_brief = is_silent && self.last_tick < trouble.since.plus_ms(SILENCE_MS);
                 self.shed()
             }
         }
@@ -308,7 +322,7 @@ impl<S: Sink> JournalWriter<S> {
             trouble.told_behind = true;
             return Some(JournalNews::Losing { since_n: gap.from, error: trouble.first_error.clone() });
         }
-        if !trouble.told_behind {
+        if !trouble.told_behind && !trouble.is_brief {
             trouble.told_behind = true;
             return Some(JournalNews::Behind { error: trouble.first_error.clone() });
         }
@@ -356,7 +370,11 @@ impl<S: Sink> JournalWriter<S> {
                     rest = &rest[taken.min(rest.len())..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What is written after all is cut off before the next try.
+                    self.half_written |= error.kind() == io::ErrorKind::TimedOut;
+                    return Err(error);
+                }
             }
         }
         self.written_bytes += whole.len() as u64;
@@ -394,7 +412,14 @@ impl<S: Sink> JournalWriter<S> {
     /// Asks that a file beside the journal is replaced as a whole, once what was committed has reached the disk. False:
     /// it cannot be done so, and is to be done at once.
     pub fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
-        self.sink.replace_soon(path, bytes)
+        let is_asked = self.sink.replace_soon(path, bytes);
+        self.has_replaced |= is_asked;
+        is_asked
+    }
+
+    /// Whether [`JournalWriter::replace_soon`] has been of use.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.has_replaced
     }
 
     /// Commits what is left (also in trouble, without waiting for the next try) and waits a moment until it has
@@ -403,6 +428,7 @@ impl<S: Sink> JournalWriter<S> {
         let news = if self.pending.is_empty() && self.header.is_none() && self.trouble.is_none() {
             self.sync_news()
         } else {
+            self.sink.wait();
             self.try_disk()
         };
         self.sink.close();

@@ -32,19 +32,16 @@ impl World {
                     CommandSignal::Term => self.give_up_start(life, Signal::Terminate, at_once),
                     CommandSignal::Tstp | CommandSignal::Cont => {}
                 }
-                if let Some(child) = self.living(life) {
-                    child.signal(match signal {
-                        CommandSignal::Int => Signal::Interrupt,
-                        CommandSignal::Term => Signal::Terminate,
-                        CommandSignal::Tstp => Signal::TerminalStop,
-                        CommandSignal::Cont => Signal::Continue,
-                    });
-                }
+                let signal = match signal {
+                    CommandSignal::Int => Signal::Interrupt,
+                    CommandSignal::Term => Signal::Terminate,
+                    CommandSignal::Tstp => Signal::TerminalStop,
+                    CommandSignal::Cont => Signal::Continue,
+                };
+                self.order(life, move |child| child.signal(signal));
             }
             CommandAction::Hold { life } => {
-                if let Some(child) = self.living(life) {
-                    child.hold();
-                }
+                self.order(life, InteractiveChild::hold);
                 self.open_page();
             }
             CommandAction::LetGo { life } => {
@@ -52,19 +49,17 @@ impl World {
                 if let Some(console) = &self.console {
                     console.close_page();
                 }
-                if let Some(child) = self.living(life) {
+                self.order(life, move |child| {
                     child.let_go();
                     if alternate {
                         // Our page took the place of what it had painted.
                         child.signal(Signal::WindowChange);
                     }
-                }
+                });
             }
             CommandAction::KillTree { life } => {
                 self.give_up_start(life, Signal::Kill, at_once);
-                if let Some(child) = self.living(life) {
-                    child.kill_tree();
-                }
+                self.order(life, InteractiveChild::kill_tree);
             }
             CommandAction::Suspend => {
                 // Where nobody could let ccc go on, the program goes on at once, and the terminal keeps its modes: what is
@@ -98,8 +93,12 @@ impl World {
         }
     }
 
-    fn living(&self, life: u32) -> Option<&InteractiveChild> {
-        self.child.as_ref().filter(|(number, _)| *number == life).map(|(_, child)| child)
+    /// Has this done to the program, after what was ordered before. It looks through `/proc`, so the loop does not wait for it.
+    pub(super) fn order(&self, life: u32, order: impl FnOnce(&InteractiveChild) + Send + 'static) {
+        if let Some((_, child)) = self.child.as_ref().filter(|(number, _)| *number == life) {
+            let child = Arc::clone(child);
+            self.processes.give(move || order(&child));
+        }
     }
 
     /// What a painted screen would be spoilt by is said on a page of its own.
@@ -170,7 +169,7 @@ impl World {
         match spawn_interactive(&spec, likeness.as_ref(), reader, &SystemPtys) {
             Ok(child) => {
                 let pid = child.pid();
-                self.child = Some((life, child));
+                self.child = Some((life, Arc::new(child)));
                 CommandInput::Spawned { life, pid }
             }
             Err(error) => CommandInput::SpawnFailed { life, fault: fault_of(&error), message: error.to_string() },

@@ -17,10 +17,12 @@ use crate::driver::control::{Control, Controls, HostLink};
 use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
 use crate::driver::host::in_foreground;
 use crate::driver::journal_news;
+use crate::driver::worker::Worker;
 use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary};
 use crate::process::{
-    CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, TerminalGuard, UserTerminal,
+    CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, Signal, TerminalGuard,
+    UserTerminal,
 };
 use crate::ui::{Printer, Screen, ScreenOutput};
 
@@ -185,6 +187,7 @@ impl CommandRun {
             screen: setup.screen,
             inbox,
             child: None,
+            processes: Worker::new("processes"),
             to_start: None,
             fetching: 0,
             question: None,
@@ -284,7 +287,9 @@ pub(super) struct World {
     screen: Screen,
     pub(super) inbox: mpsc::UnboundedSender<Event>,
     /// The program and the number of its life.
-    pub(super) child: Option<(u32, InteractiveChild)>,
+    pub(super) child: Option<(u32, Arc<InteractiveChild>)>,
+    /// The thread for orders to the program.
+    pub(super) processes: Worker,
     /// The life that is started when the value of its token is at hand.
     pub(super) to_start: Option<u32>,
     /// How many threads wait for such a value.
@@ -301,8 +306,8 @@ impl World {
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
         write_summary(&mut self, "finished");
         self.tokens.give_up();
-        if let Some((_, child)) = &self.child {
-            child.kill_tree();
+        if let Some((life, _)) = self.child {
+            self.order(life, InteractiveChild::kill_tree);
         }
         if self.child.is_some() || self.fetching > 0 {
             let deadline = self.run.clock.after(KILL_PATIENCE);
@@ -318,14 +323,17 @@ impl World {
                 }
             }
         }
+        if self.child.is_some() {
+            self.processes.finish(KILL_PATIENCE);
+        }
         if let Some(console) = &self.console {
             console.finish(LAST_WORDS);
         }
         drop(self.keys.take());
         drop(self.terminal_guard.take());
-        let journal_news = self.run.journal.close();
-        let (own_code, code_to_pass_on) = (self.run.core.own_code(), self.run.core.code_to_pass_on());
-        CommandEnd { finish: self.run.finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
+        let (core, finish, journal_news) = self.run.close();
+        let (own_code, code_to_pass_on) = (core.own_code(), core.code_to_pass_on());
+        CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
     }
 
     fn operator(&mut self, operator: CommandOperator) {
@@ -371,8 +379,8 @@ impl World {
             terminal.resize(size);
         }
         // In a pipeline the program's descriptors may be the terminal itself, whose signals come to us only.
-        if let (None, Some((_, child))) = (&self.terminal, &self.child) {
-            child.signal(crate::process::Signal::WindowChange);
+        if let (None, Some((life, _))) = (&self.terminal, &self.child) {
+            self.order(*life, |child| child.signal(Signal::WindowChange));
         }
     }
 

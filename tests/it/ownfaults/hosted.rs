@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ccc::config::{Dirs, Env, Project};
@@ -15,6 +16,7 @@ use ccc::ui::{Form, Limits, Printer, Screen, Style};
 use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, forever, is_line_with, two_turns};
+use crate::journal::paused::PausedDisk;
 use crate::journal::samples;
 use crate::process::observer::alone;
 use crate::whole_runs::harness::{Ground, look_until};
@@ -149,4 +151,37 @@ fn two_runs_in_one_process_do_not_disturb_each_other() {
     for world in [cancelled, completed] {
         world.ground.assert_sound();
     }
+}
+
+fn beat(world: &World) -> i64 {
+    let text = fs::read_to_string(world.run_dir().join("heartbeat.json")).unwrap_or_default();
+    let beat: Value = serde_json::from_str(&text).unwrap_or_default();
+    beat["unix_ts"].as_i64().unwrap_or_default()
+}
+
+#[test]
+fn while_the_disk_hangs_the_loop_hears_ctrl_c_and_the_heart_beats() {
+    let _turn = alone();
+    let world = World::new(&json!({"agent": [], "critic": []}));
+    let script = json!([{"say": "I begin."}, waits_for_go(&world), {"say": "I go on."}, forever()]);
+    world.play(&json!({"agent": [script], "critic": []}));
+    let disk = PausedDisk::default();
+    let theirs = Arc::new(disk.clone());
+    let run = Hosted::start(&world, 4, |journal, blobs| FileSink::open_on(theirs, journal, blobs).expect("a journal"));
+    world.until_entry("the agent's words", |entry| is_line_with(entry, "I begin."));
+    world.until_file("begun");
+
+    disk.pause();
+    // What the agent says from now on cannot be written down.
+    fs::write(world.ground.home().join("go"), "").expect("write");
+    let before = beat(&world);
+    for beats in 1..=2 {
+        look_until("a heartbeat while the disk hangs", || (beat(&world) >= before + 4 * beats).then_some(()));
+    }
+    run.host.tell(Control::Interrupt);
+    look_until("the end of the run while the disk hangs", || run.run.is_finished().then_some(()));
+    assert_eq!(run.end(), Outcome::Interrupted);
+    let summary = fs::read_to_string(world.run_dir().join("run.json")).expect("a summary");
+    assert!(summary.contains("\"interrupted\""), "{summary}");
+    disk.go_on();
 }

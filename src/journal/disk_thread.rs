@@ -1,0 +1,137 @@
+//! The thread that writes the journal: a disk that hangs keeps it, and not the loop.
+//!
+//! Whoever hands something over waits for the answer, because an act comes after its entry (write-ahead); but no longer than
+//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier piece is still on its way. Then the journal is behind, as on a
+//! full disk.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::disk::{Disk, DiskFile};
+
+/// How long the loop waits for the disk at most. A healthy one takes microseconds.
+const HAND_OVER_WAIT_MS: u64 = 100;
+/// Stack of the thread.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What can be handed over.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Bytes for the end of the journal.
+    Lines(Vec<u8>),
+    /// The journal's new length.
+    Length(u64),
+    /// A payload, written under the first name and moved to the second.
+    Payload { next: PathBuf, path: PathBuf, bytes: Vec<u8> },
+}
+
+#[derive(Debug, Default)]
+struct State {
+    piece: Option<Piece>,
+    /// A piece was handed over and not answered.
+    is_busy: bool,
+    /// Nobody waits for its answer any more.
+    is_given_up: bool,
+    answer: Option<io::Result<usize>>,
+    closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The loop's end of the thread.
+#[derive(Debug)]
+pub(super) struct DiskThread {
+    shared: Arc<Shared>,
+}
+
+impl DiskThread {
+    pub(super) fn start(disk: Arc<dyn Disk>, journal: Arc<dyn DiskFile>) -> io::Result<DiskThread> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let body = move || serve(&theirs, disk.as_ref(), journal.as_ref());
+        std::thread::Builder::new().name("journal".to_owned()).stack_size(STACK_BYTES).spawn(body)?;
+        Ok(DiskThread { shared })
+    }
+
+    /// Hands a piece over and waits for the answer. An error of the kind `TimedOut` says that there is none yet: what becomes
+    /// of the piece is then not known.
+    pub(super) fn hand_over(&self, piece: Piece) -> io::Result<usize> {
+        let silent = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
+        let mut state = self.shared.state();
+        if state.is_busy {
+            return Err(silent());
+        }
+        state.is_busy = true;
+        state.piece = Some(piece);
+        self.shared.changed.notify_all();
+        let wait = Duration::from_millis(HAND_OVER_WAIT_MS);
+        let waited = self.shared.changed.wait_timeout_while(state, wait, |state| state.answer.is_none());
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(answer) = state.answer.take() {
+            state.is_busy = false;
+            return answer;
+        }
+        state.is_given_up = true;
+        Err(silent())
+    }
+}
+
+impl DiskThread {
+    /// Waits until an earlier piece is answered, but not longer.
+    pub(super) fn wait(&self, wait: Duration) {
+        drop(self.shared.changed.wait_timeout_while(self.shared.state(), wait, |state| state.is_busy));
+    }
+}
+
+impl Drop for DiskThread {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+fn serve(shared: &Shared, disk: &dyn Disk, journal: &dyn DiskFile) {
+    loop {
+        let mut state = shared.state();
+        let piece = loop {
+            match state.piece.take() {
+                Some(piece) => break piece,
+                None if state.closing => return,
+                None => state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(state);
+        let answer = write(piece, disk, journal);
+        let mut state = shared.state();
+        if std::mem::take(&mut state.is_given_up) {
+            state.is_busy = false;
+        } else {
+            state.answer = Some(answer);
+        }
+        shared.changed.notify_all();
+    }
+}
+
+/// Writes a piece on this thread.
+pub(super) fn write(piece: Piece, disk: &dyn Disk, journal: &dyn DiskFile) -> io::Result<usize> {
+    match piece {
+        Piece::Lines(bytes) => journal.write(&bytes),
+        Piece::Length(len_bytes) => journal.set_len(len_bytes).map(|()| 0),
+        Piece::Payload { next, path, bytes } => {
+            disk.write(&next, &bytes)?;
+            disk.rename(&next, &path).map(|()| 0)
+        }
+    }
+}
