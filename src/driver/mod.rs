@@ -1,8 +1,9 @@
 //! The loop that joins the core and a world.
 //!
-//! There is one loop and three worlds: the real one, in which actions start processes and facts come from them; the
-//! replayed one, in which facts come from a journal and actions are compared with it; and the simulated one, in which
-//! both are made up from a seed. The driver decides nothing: a decision here would be one that no replay can show.
+//! One loop ([`engine`]) drives an agent's run and a command's; their worlds perform what is decided, and what happens in
+//! them becomes facts. A run is hosted ([`control`]): what concerns the whole process is its host's. A replay takes the
+//! facts from a journal and compares the actions with it. The driver decides nothing: a decision here would be one that no
+//! replay can show.
 
 mod alarm;
 mod answers;
@@ -43,7 +44,7 @@ pub use replay::{
     retell_command,
 };
 pub use sessions::session_record;
-pub use supervised::{CommandEnd, CommandSetup, Looked, TokenSupply, run_command};
+pub use supervised::{CommandEnd, CommandRun, CommandSetup, Looked, TokenSupply, run_command};
 pub use told::told;
 pub use tree::{Ours, Snapshot, git_root};
 

@@ -38,10 +38,15 @@ impl World {
                     CommandSignal::Tstp => Signal::TerminalStop,
                     CommandSignal::Cont => Signal::Continue,
                 };
-                self.order(life, move |child| child.signal(signal));
+                if let Some(child) = self.living(life) {
+                    child.signal(signal);
+                }
             }
             CommandAction::Hold { life } => {
-                self.order(life, InteractiveChild::hold);
+                // Done when the core goes on: a stop that is reported later is the program's own.
+                if let Some(child) = self.living(life) {
+                    child.hold();
+                }
                 self.open_page();
             }
             CommandAction::LetGo { life } => {
@@ -49,17 +54,19 @@ impl World {
                 if let Some(console) = &self.console {
                     console.close_page();
                 }
-                self.order(life, move |child| {
+                if let Some(child) = self.living(life) {
                     child.let_go();
                     if alternate {
                         // Our page took the place of what it had painted.
                         child.signal(Signal::WindowChange);
                     }
-                });
+                }
             }
             CommandAction::KillTree { life } => {
                 self.give_up_start(life, Signal::Kill, at_once);
-                self.order(life, InteractiveChild::kill_tree);
+                if let Some(child) = self.living(life) {
+                    child.kill_tree();
+                }
             }
             CommandAction::Suspend => {
                 // Where nobody could let ccc go on, the program goes on at once, and the terminal keeps its modes: what is
@@ -93,12 +100,8 @@ impl World {
         }
     }
 
-    /// Has this done to the program, after what was ordered before. It looks through `/proc`, so the loop does not wait for it.
-    pub(super) fn order(&self, life: u32, order: impl FnOnce(&InteractiveChild) + Send + 'static) {
-        if let Some((_, child)) = self.child.as_ref().filter(|(number, _)| *number == life) {
-            let child = Arc::clone(child);
-            self.processes.give(move || order(&child));
-        }
+    fn living(&self, life: u32) -> Option<&InteractiveChild> {
+        self.child.as_ref().filter(|(number, _)| *number == life).map(|(_, child)| child)
     }
 
     /// What a painted screen would be spoilt by is said on a page of its own.
@@ -169,7 +172,7 @@ impl World {
         match spawn_interactive(&spec, likeness.as_ref(), reader, &SystemPtys) {
             Ok(child) => {
                 let pid = child.pid();
-                self.child = Some((life, Arc::new(child)));
+                self.child = Some((life, child));
                 CommandInput::Spawned { life, pid }
             }
             Err(error) => CommandInput::SpawnFailed { life, fault: fault_of(&error), message: error.to_string() },

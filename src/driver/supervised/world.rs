@@ -17,7 +17,6 @@ use crate::driver::control::{Control, Controls, HostLink};
 use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
 use crate::driver::host::in_foreground;
 use crate::driver::journal_news;
-use crate::driver::worker::Worker;
 use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary};
 use crate::process::{
@@ -146,7 +145,7 @@ pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
 
 /// The run of a command that waits for a host.
 #[derive(Debug)]
-struct CommandRun {
+pub struct CommandRun {
     setup: CommandSetup,
     inbox: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
@@ -156,7 +155,11 @@ struct CommandRun {
 }
 
 impl CommandRun {
-    fn new(setup: CommandSetup) -> std::io::Result<Self> {
+    /// Prepares it: the user's terminal is listened to, nothing is started.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new(setup: CommandSetup) -> std::io::Result<Self> {
         let (inbox, events) = mpsc::unbounded_channel();
         // Given back however the run ends.
         let terminal_guard = setup.terminal.as_ref().map(UserTerminal::guard);
@@ -166,7 +169,8 @@ impl CommandRun {
         Ok(Self { setup, inbox, events, terminal_guard, console, keys })
     }
 
-    async fn drive(self, mut controls: Controls) -> CommandEnd {
+    /// Runs until the core has finished; see [`Run::drive`](crate::driver::Run::drive).
+    pub async fn drive(self, mut controls: Controls) -> CommandEnd {
         let Self { setup, inbox, mut events, terminal_guard, console, keys } = self;
         let clock = Clock::starting_at(Tick::ZERO, controls.wall_clock());
         let mut world = World {
@@ -187,7 +191,6 @@ impl CommandRun {
             screen: setup.screen,
             inbox,
             child: None,
-            processes: Worker::new("processes"),
             to_start: None,
             fetching: 0,
             question: None,
@@ -287,9 +290,7 @@ pub(super) struct World {
     screen: Screen,
     pub(super) inbox: mpsc::UnboundedSender<Event>,
     /// The program and the number of its life.
-    pub(super) child: Option<(u32, Arc<InteractiveChild>)>,
-    /// The thread for orders to the program.
-    pub(super) processes: Worker,
+    pub(super) child: Option<(u32, InteractiveChild)>,
     /// The life that is started when the value of its token is at hand.
     pub(super) to_start: Option<u32>,
     /// How many threads wait for such a value.
@@ -306,8 +307,8 @@ impl World {
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
         write_summary(&mut self, "finished");
         self.tokens.give_up();
-        if let Some((life, _)) = self.child {
-            self.order(life, InteractiveChild::kill_tree);
+        if let Some((_, child)) = &self.child {
+            child.kill_tree();
         }
         if self.child.is_some() || self.fetching > 0 {
             let deadline = self.run.clock.after(KILL_PATIENCE);
@@ -322,9 +323,6 @@ impl World {
                     () = tokio::time::sleep_until(deadline) => break,
                 }
             }
-        }
-        if self.child.is_some() {
-            self.processes.finish(KILL_PATIENCE);
         }
         if let Some(console) = &self.console {
             console.finish(LAST_WORDS);
@@ -379,8 +377,8 @@ impl World {
             terminal.resize(size);
         }
         // In a pipeline the program's descriptors may be the terminal itself, whose signals come to us only.
-        if let (None, Some((life, _))) = (&self.terminal, &self.child) {
-            self.order(*life, |child| child.signal(Signal::WindowChange));
+        if let (None, Some((_, child))) = (&self.terminal, &self.child) {
+            child.signal(Signal::WindowChange);
         }
     }
 
