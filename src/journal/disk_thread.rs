@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 
-/// How long the loop waits for the disk at most. A healthy one takes microseconds.
-const HAND_OVER_WAIT_MS: u64 = 100;
+/// How long the loop waits for the disk at most. A healthy one takes microseconds; but on a machine that is busy the thread may wait
+/// for its turn, and an act shall not come before its entry for that. Below what a heartbeat may be late.
+const HAND_OVER_WAIT_MS: u64 = 400;
 /// Stack of the thread.
 const STACK_BYTES: usize = 256 * 1024;
 
