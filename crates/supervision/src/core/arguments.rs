@@ -24,6 +24,31 @@ pub(super) struct Tried {
     refused: bool,
 }
 
+impl Tried {
+    /// An agent speaks with the present ones. `present` gives them, where that is news.
+    fn taken(&mut self, present: impl FnOnce() -> AgentArguments) {
+        if !self.taken {
+            *self = Tried { accepted: Some(present()), taken: true, refused: false };
+        }
+    }
+
+    /// There are others now.
+    fn changed(&mut self) {
+        (self.taken, self.refused) = (false, false);
+    }
+
+    /// The agent has ended for good; false when it has spoken with the present ones, so that they are not why.
+    fn may_be_why(&self) -> bool {
+        !self.taken
+    }
+
+    /// They may be why. Gives the last ones with which an agent has spoken.
+    fn refused(&mut self) -> Option<&[String]> {
+        self.refused = true;
+        self.accepted.as_ref().map(|accepted| accepted.all.as_slice())
+    }
+}
+
 impl Core {
     /// The agent's CLI has ended with the present arguments without a word.
     #[must_use]
@@ -39,18 +64,13 @@ impl Core {
 
     /// An agent speaks.
     pub(super) fn arguments_are_taken(&mut self) {
-        if self.tried.taken {
-            return;
-        }
-        self.tried.taken = true;
-        self.tried.refused = false;
-        self.tried.accepted =
-            Some(AgentArguments { all: self.plan.agent_args.clone(), given: self.plan.given_agent_args() });
+        let plan = &self.plan;
+        self.tried.taken(|| AgentArguments { all: plan.agent_args.clone(), given: plan.given_agent_args() });
     }
 
     /// There are others now.
     pub(super) fn arguments_changed(&mut self) {
-        (self.tried.taken, self.tried.refused) = (false, false);
+        self.tried.changed();
     }
 
     /// The agent's process is gone for good. Where it has never said a word with the present arguments, they may be why.
@@ -59,14 +79,13 @@ impl Core {
             Death::Exited(_) | Death::NoAgent => true,
             Death::Hung | Death::NotStarted | Death::NoProgram => false,
         };
-        if self.tried.taken || !ended || self.plan.agent_args.is_empty() {
+        if !self.tried.may_be_why() || !ended || self.plan.agent_args.is_empty() {
             self.close(Outcome::Failed, reason);
             return;
         }
-        self.tried.refused = true;
-        let accepted = self.tried.accepted.as_ref().map(|accepted| accepted.all.clone());
-        let falls_back = accepted.as_ref().is_some_and(|accepted| *accepted != self.plan.agent_args);
-        let proven = accepted.unwrap_or_else(|| self.plan.configured_agent_args().to_vec());
+        let accepted = self.tried.refused();
+        let falls_back = accepted.is_some_and(|accepted| accepted != self.plan.agent_args);
+        let proven = accepted.unwrap_or_else(|| self.plan.configured_agent_args()).to_vec();
         self.close_needing(Outcome::Failed, reason, Needs::Arguments { proven, falls_back });
     }
 }

@@ -72,7 +72,7 @@ pub struct Core {
     /// What became of the user's arguments for the agent.
     pub(super) tried: Tried,
     /// What the run needs to go on, now that it ends.
-    pub(super) needs: Option<Needs>,
+    needs: Option<Needs>,
 }
 
 /// What the run is doing.
@@ -589,13 +589,18 @@ impl Core {
 
     /// Decides the outcome and begins to end what still runs.
     pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
+        self.close_with(outcome, reason, None);
+    }
+
+    /// The same of a run that needs this to go on.
+    pub(super) fn close_with(&mut self, outcome: Outcome, reason: &str, needs: Option<Needs>) {
         if self.is_closing() {
             return;
         }
         let mut reason = reason.to_owned();
-        self.needs = self.needs.take().or_else(|| self.needs_permission(outcome));
+        self.needs = needs.or_else(|| self.needs_permission(outcome));
         if matches!(outcome, Outcome::Stuck | Outcome::Budget | Outcome::Failed | Outcome::NeedsUser)
-            && let Some(missing) = self.missing_permissions(outcome)
+            && let Some(missing) = self.missing_permissions(outcome, self.needs.as_ref())
         {
             reason = format!("{reason}; {missing}");
         }

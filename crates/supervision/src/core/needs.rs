@@ -32,10 +32,7 @@ pub enum Needs {
 impl Core {
     /// Ends the run, which needs this to go on.
     pub(super) fn close_needing(&mut self, outcome: Outcome, reason: &str, needs: Needs) {
-        if !self.is_closing() {
-            self.needs = Some(needs);
-        }
-        self.close(outcome, reason);
+        self.close_with(outcome, reason, Some(needs));
     }
 
     /// Ends the run at a limit that is not waited for; `pause` is the wait that is not begun.
@@ -112,9 +109,9 @@ impl Core {
     }
 
     /// What to add to a reason for not having completed, when permissions were missing.
-    pub(super) fn missing_permissions(&self, outcome: Outcome) -> Option<String> {
+    pub(super) fn missing_permissions(&self, outcome: Outcome, needs: Option<&Needs>) -> Option<String> {
         let missing = self.tally.missing_permissions()?;
-        let advice = match (&self.needs, outcome) {
+        let advice = match (needs, outcome) {
             (Some(Needs::Permission { arguments }), Outcome::Stuck) => Some(self.allow_by(arguments)),
             // The command that goes on needs more than the permission.
             (Some(Needs::Permission { arguments }), _) => {

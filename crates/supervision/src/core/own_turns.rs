@@ -29,15 +29,60 @@ pub(super) struct OwnTurns {
     cut_told: bool,
 }
 
+impl OwnTurns {
+    /// The judging is given up because the agent goes on by itself. Gives how often that was so in a row.
+    fn judging_given_up(&mut self) -> u32 {
+        self.abandoned += 1;
+        self.abandoned
+    }
+
+    /// Whether that was so too often.
+    fn is_too_often(&self) -> bool {
+        self.abandoned >= MAX_ABANDONED
+    }
+
+    /// A stop was judged with the agent's process alive. Where it had to be ended for that, the next stop is no different.
+    fn judged_beside_agent(&mut self) {
+        self.abandoned = 0;
+    }
+
+    /// The agent's process is ended, and with it what it has scheduled. True when the user does not know that yet.
+    fn ended(&mut self, scheduled: &[String]) -> bool {
+        let known = &self.ended_with_process;
+        let new: Vec<String> = scheduled.iter().filter(|name| !known.contains(*name)).cloned().collect();
+        let tells = !std::mem::replace(&mut self.held_told, true) || !new.is_empty();
+        self.ended_with_process.extend(new);
+        self.ended_with_process.truncate(MAX_ENDED);
+        tells
+    }
+
+    /// What to add to the reason of a completed run: this, which is scheduled still, and what had been, ends with it.
+    fn proviso(&self, mut scheduled: Vec<String>) -> String {
+        for ended in &self.ended_with_process {
+            if !scheduled.contains(ended) {
+                scheduled.push(ended.clone());
+            }
+        }
+        match scheduled.is_empty() {
+            true => String::new(),
+            false => format!("; what it had scheduled ends with it: {}", scheduled.join("; ")),
+        }
+    }
+
+    /// An answer was cut at the output limit. True when the user does not know yet that they are.
+    fn answer_cut(&mut self) -> bool {
+        !std::mem::replace(&mut self.cut_told, true)
+    }
+}
+
 impl Core {
     /// The idle agent began a turn by itself: what is being judged is no longer what will be there.
     pub(super) fn agent_woke(&mut self) {
         if !matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_)) {
             return;
         }
-        self.own_turns.abandoned += 1;
         self.decide("judge again later", "the agent began a turn by itself during the review");
-        let times = self.own_turns.abandoned;
+        let times = self.own_turns.judging_given_up();
         self.show(Show::Notice {
             text: format!(
                 "the agent began to work by itself{} while its work was judged; that is judged anew when it stops ({times} of at \
@@ -57,7 +102,7 @@ impl Core {
 
     /// Ends the agent's process before its work is judged, when it has gone on by itself too often. True while that is to come.
     pub(super) fn holds_agent(&mut self) -> bool {
-        if self.own_turns.abandoned < MAX_ABANDONED {
+        if !self.own_turns.is_too_often() {
             return false;
         }
         let scheduled = self.scheduled();
@@ -65,10 +110,7 @@ impl Core {
         let Some(agent) = self.processes.agent_mut() else { return false };
         let action = agent.leave(now, grace_ms);
         self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
-        let told = std::mem::replace(&mut self.own_turns.held_told, true);
-        let known = &self.own_turns.ended_with_process;
-        let new: Vec<String> = scheduled.iter().filter(|name| !known.contains(*name)).cloned().collect();
-        if !told || !new.is_empty() {
+        if self.own_turns.ended(&scheduled) {
             self.show(Show::Notice {
                 text: format!(
                     "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
@@ -77,17 +119,14 @@ impl Core {
                 ),
             });
         }
-        self.own_turns.ended_with_process.extend(new);
-        self.own_turns.ended_with_process.truncate(MAX_ENDED);
         self.out_extend(action);
         true
     }
 
     /// A stop was judged.
     pub(super) fn stop_is_judged(&mut self) {
-        // Where the process had to be ended for that, the next stop is no different.
         if self.processes.agent().is_some() {
-            self.own_turns.abandoned = 0;
+            self.own_turns.judged_beside_agent();
         }
     }
 
@@ -103,21 +142,12 @@ impl Core {
 
     /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.
     pub(super) fn schedule_proviso(&self) -> String {
-        let mut scheduled = self.scheduled();
-        for ended in &self.own_turns.ended_with_process {
-            if !scheduled.contains(ended) {
-                scheduled.push(ended.clone());
-            }
-        }
-        match scheduled.is_empty() {
-            true => String::new(),
-            false => format!("; what it had scheduled ends with it: {}", scheduled.join("; ")),
-        }
+        self.own_turns.proviso(self.scheduled())
     }
 
     /// The CLI lets the model go on after an answer that was cut.
     pub(super) fn cut_short(&mut self) {
-        if !std::mem::replace(&mut self.own_turns.cut_told, true) {
+        if self.own_turns.answer_cut() {
             let text = "an answer was cut at the output limit; the agent's CLI lets the model go on with it".to_owned();
             self.show(Show::Notice { text });
         }

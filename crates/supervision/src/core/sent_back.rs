@@ -28,9 +28,9 @@ pub(super) enum Back {
 #[derive(Debug, Clone, Default)]
 pub(super) struct SentBack {
     /// The hook.
-    pub(super) hook: String,
+    hook: String,
     /// What it said last.
-    pub(super) said: String,
+    said: String,
     idle_blocks: u32,
     turns_in_vain: u32,
     told: bool,
@@ -48,6 +48,11 @@ impl SentBack {
             return Back::Tell;
         }
         Back::GoOn
+    }
+
+    /// What happens, in words: the hook, and what it said last.
+    pub(super) fn in_words(&self) -> (String, &str) {
+        (format!("the hook {} sends the agent back each time it wants to stop", self.hook), &self.said)
     }
 
     /// The agent used a tool: being sent back made it do something.

@@ -6,7 +6,7 @@ use super::machine::Stage;
 use super::policy::{Again, Pause, announced_reset, pause_ms};
 use super::process::{Due, Process};
 use super::restart::{Death, Restart, Standing, policy};
-use super::sent_back::{Back, SentBack};
+use super::sent_back::Back;
 use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
@@ -333,8 +333,8 @@ impl Core {
         match self.sent_back.again(hook, said) {
             Back::GoOn => {}
             Back::Tell => {
-                let SentBack { hook, said, .. } = &self.sent_back;
-                let text = format!("the hook {hook} sends the agent back each time it wants to stop: {said}");
+                let (what, said) = self.sent_back.in_words();
+                let text = format!("{what}: {said}");
                 self.show(Show::Notice { text });
             }
             Back::Endless => self.close_as_sent_back(),
@@ -342,10 +342,9 @@ impl Core {
     }
 
     fn close_as_sent_back(&mut self) {
-        let SentBack { hook, said, .. } = &self.sent_back;
+        let (what, said) = self.sent_back.in_words();
         let reason = format!(
-            "the hook {hook} sends the agent back each time it wants to stop, and it does nothing more: {said}; change that \
-             hook in the agent's settings, then: ccc resume {}",
+            "{what}, and it does nothing more: {said}; change that hook in the agent's settings, then: ccc resume {}",
             self.plan.run_id
         );
         self.close(Outcome::Stuck, &reason);
