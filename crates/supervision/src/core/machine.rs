@@ -52,7 +52,7 @@ pub struct Core {
     pub(super) processes: Processes,
     /// A wait for a reset that was broken off by a turn which the agent began by itself. No answer since shows it needless.
     pub(super) reset_awaited: Option<Pause>,
-    pub(super) stage: Stage,
+    stage: Stage,
     pub(super) stops: Stops,
     pub(super) checks: Checks,
     pub(super) tree: Tree,
@@ -98,10 +98,6 @@ pub(super) enum Stage {
 impl Stage {
     /// The review under way.
     pub(super) fn review(&self) -> Option<&Reviewing> {
-        if let Stage::Reviewing(review) = self { Some(review) } else { None }
-    }
-
-    pub(super) fn review_mut(&mut self) -> Option<&mut Reviewing> {
         if let Stage::Reviewing(review) = self { Some(review) } else { None }
     }
 
@@ -587,6 +583,28 @@ impl Core {
         }
     }
 
+    /// What the run is doing.
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The checks of a stop that run.
+    pub(super) fn checking_mut(&mut self) -> Option<&mut Checking> {
+        if let Stage::Checking(checking) = &mut self.stage { Some(checking) } else { None }
+    }
+
+    /// The review under way.
+    pub(super) fn review_mut(&mut self) -> Option<&mut Reviewing> {
+        if let Stage::Reviewing(review) = &mut self.stage { Some(review) } else { None }
+    }
+
+    /// The run does something else from now on. When its outcome is known there is nothing else.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        if !self.is_closing() {
+            self.stage = stage;
+        }
+    }
+
     /// Decides the outcome and begins to end what still runs.
     pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
         self.close_with(outcome, reason, None);
@@ -867,7 +885,7 @@ impl Core {
             self.close_at_limit(&pause, &why);
             return;
         }
-        self.stage = Stage::Waiting(pause);
+        self.enter(Stage::Waiting(pause));
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {

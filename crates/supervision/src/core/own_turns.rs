@@ -78,7 +78,7 @@ impl OwnTurns {
 impl Core {
     /// The idle agent began a turn by itself: what is being judged is no longer what will be there.
     pub(super) fn agent_woke(&mut self) {
-        if !matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_)) {
+        if !matches!(self.stage(), Stage::Checking(_) | Stage::Reviewing(_)) {
             return;
         }
         self.decide("judge again later", "the agent began a turn by itself during the review");
@@ -90,14 +90,14 @@ impl Core {
                 why(&self.scheduled())
             ),
         });
-        if let Some(pause) = self.stage.review().and_then(Reviewing::pause) {
+        if let Some(pause) = self.stage().review().and_then(Reviewing::pause) {
             self.end_wait(&pause);
             self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms().is_some());
         }
         self.abandon_review();
         // Not judged, and told so. How often that may be is bounded.
         self.leave_unjudged();
-        self.stage = Stage::Working;
+        self.enter(Stage::Working);
     }
 
     /// Ends the agent's process before its work is judged, when it has gone on by itself too often. True while that is to come.

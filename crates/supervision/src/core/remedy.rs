@@ -245,10 +245,10 @@ impl Core {
 
     /// The review, if one is under way, is given up: the stop is judged later.
     fn back_to_work(&mut self) {
-        if matches!(self.stage, Stage::Reviewing(_)) {
+        if matches!(self.stage(), Stage::Reviewing(_)) {
             self.abandon_review();
             self.leave_unjudged();
-            self.stage = Stage::Working;
+            self.enter(Stage::Working);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::checks::{Checking, failing};
 use super::convergence::Trees;
-use super::doubt::Finding;
+use super::doubt::{Around, Finding};
 use super::machine::Stage;
 use super::policy::{Again, Pause};
 use super::process::Process;
@@ -45,7 +45,7 @@ impl Core {
         self.decide("run the checks", "the agent has stopped");
         let measure = self.measure(None);
         let running = self.run_check(0);
-        self.stage = Stage::Checking(Checking::new(running, measure));
+        self.enter(Stage::Checking(Checking::new(running, measure)));
         let detail = match self.plan.checks.len() {
             1 => "1 check".to_owned(),
             count => format!("{count} checks"),
@@ -69,7 +69,7 @@ impl Core {
 
     /// The measurement that is waited for, and until when.
     pub(super) fn measure_deadline(&self) -> Option<(MeasureId, Tick)> {
-        let awaited = matches!(self.stage, Stage::Checking(_) | Stage::Reviewing(_));
+        let awaited = matches!(self.stage(), Stage::Checking(_) | Stage::Reviewing(_));
         self.tree.awaited().filter(|_| awaited)
     }
 
@@ -82,7 +82,7 @@ impl Core {
     }
 
     pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
-        let Stage::Checking(checking) = &self.stage else {
+        let Stage::Checking(checking) = self.stage() else {
             self.ignored("a check that nobody waits for any more");
             return;
         };
@@ -101,13 +101,13 @@ impl Core {
         });
         let more = at + 1 < self.plan.checks.len();
         let next = more.then(|| self.run_check(at + 1));
-        let Stage::Checking(checking) = &mut self.stage else { return };
+        let Some(checking) = self.checking_mut() else { return };
         checking.ended(command, result, next);
         self.checks_done();
     }
 
     fn checks_done(&mut self) {
-        let Stage::Checking(checking) = &self.stage else { return };
+        let Stage::Checking(checking) = self.stage() else { return };
         if !checking.is_done() {
             return;
         }
@@ -163,39 +163,39 @@ impl Core {
             self.show(Show::Notice { text });
         }
         // The critic may have read these settings, and its answer may come from a host that they name.
-        if let (Stage::Reviewing(_), Some(message)) = (&self.stage, &tree.not_agreed) {
+        if let (Stage::Reviewing(_), Some(message)) = (self.stage(), &tree.not_agreed) {
             self.agreement_is_missing(message);
             return;
         }
-        match &mut self.stage {
-            Stage::Checking(checking) if checking.is_measured_by(measure) => {
-                checking.measured(tree);
-                self.checks_done();
-            }
-            Stage::Reviewing(review) if review.is_before(measure) => {
-                let (moved, critic) = (tree.changed.clone(), review.critic());
-                self.tree.looked_at(&tree);
-                review.looked(tree);
-                // A critic that has worked by itself may have changed them.
-                if !critic.and_then(|proc| self.process_mut(proc)).is_some_and(|critic| critic.protocol.could_write()) {
-                    self.moves_by_itself(moved);
-                }
-            }
-            Stage::Reviewing(review) if review.is_after(measure) => self.judge(&tree),
-            Stage::Checking(_)
-            | Stage::Reviewing(_)
-            | Stage::NotBegun
-            | Stage::Working
-            | Stage::Waiting(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => self.ignored("a measurement of the tree that nobody waits for any more"),
+        if let Some(checking) = self.checking_mut().filter(|checking| checking.is_measured_by(measure)) {
+            checking.measured(tree);
+            self.checks_done();
+        } else if self.stage().review().is_some_and(|review| review.is_after(measure)) {
+            self.judge(&tree);
+        } else if self.stage().review().is_some_and(|review| review.is_before(measure)) {
+            self.looked_before(tree);
+        } else {
+            self.ignored("a measurement of the tree that nobody waits for any more");
+        }
+    }
+
+    /// The tree was measured before the critic is briefed.
+    fn looked_before(&mut self, tree: TreeFact) {
+        self.tree.looked_at(&tree);
+        let moved = tree.changed.clone();
+        let Some(review) = self.review_mut() else { return };
+        review.looked(tree);
+        let critic = review.critic().and_then(|proc| self.processes.get(proc));
+        // A critic that has worked by itself may have changed them.
+        if !critic.is_some_and(|critic| critic.protocol.could_write()) {
+            self.moves_by_itself(moved);
         }
     }
 
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
         self.phase_changes("reviewing", "");
         self.usage.asked();
-        self.stage = Stage::Reviewing(Reviewing::new(checks, self.spent_usd()));
+        self.enter(Stage::Reviewing(Reviewing::new(checks, self.spent_usd())));
         self.start_critic();
     }
 
@@ -255,14 +255,14 @@ impl Core {
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
         let now = self.now;
-        if let Some(review) = self.stage.review_mut() {
+        if let Some(review) = self.review_mut() {
             review.starts(proc, before, now);
         }
     }
 
     /// It is settled with which token the review goes on.
     pub(super) fn review_with_token(&mut self) {
-        if self.stage.review().is_some_and(Reviewing::wants_critic) {
+        if self.stage().review().is_some_and(Reviewing::wants_critic) {
             self.start_critic();
         }
     }
@@ -282,17 +282,17 @@ impl Core {
             return;
         }
         self.end_critic();
-        if let Some(review) = self.stage.review_mut() {
+        if let Some(review) = self.review_mut() {
             review.pauses(pause);
         }
     }
 
     pub(super) fn advance_review(&mut self) {
-        let Stage::Reviewing(review) = &self.stage else { return };
+        let Stage::Reviewing(review) = self.stage() else { return };
         if let Some(pause) = review.pause() {
             if pause.is_over(self.clock()) {
                 self.end_wait(&pause);
-                if let Some(review) = self.stage.review_mut() {
+                if let Some(review) = self.review_mut() {
                     review.pause_is_over();
                 }
                 if !(pause.is_for_limit() && self.look_after_wait()) {
@@ -314,7 +314,7 @@ impl Core {
             self.ask_critic_anew("another ccc has spent its token meanwhile");
             return;
         }
-        let Stage::Reviewing(review) = &self.stage else { return };
+        let Stage::Reviewing(review) = self.stage() else { return };
         let denials = self.tally.denials_for_review();
         let altered = self.tree.altered();
         let scheduled = self.scheduled();
@@ -343,7 +343,7 @@ impl Core {
         if let Some(critic) = self.process_mut(proc) {
             critic.asked(&turn, now);
         }
-        if let Some(review) = self.stage.review_mut() {
+        if let Some(review) = self.review_mut() {
             review.is_briefed();
         }
         self.is_asked(proc);
@@ -353,11 +353,11 @@ impl Core {
     /// Before the brief the tree is looked at a second time: what changed meanwhile, the critic did not change. Gives
     /// whether the brief has to wait for that.
     fn watch_tree(&mut self) -> bool {
-        let Stage::Reviewing(review) = &self.stage else { return false };
+        let Stage::Reviewing(review) = self.stage() else { return false };
         let Some((first, due)) = self.second_look(review) else { return false };
         if self.now >= due {
             let again = self.measure(Some(first));
-            if let Some(review) = self.stage.review_mut() {
+            if let Some(review) = self.review_mut() {
                 review.looks_again(again);
             }
         }
@@ -414,7 +414,7 @@ impl Core {
     /// A turn of the critic's ended that nobody asked for: a job of the agent's session fired in it. It is no verdict, whatever
     /// it says; the critic is asked after it.
     fn critic_worked_by_itself(&mut self) {
-        let Some(review) = self.stage.review_mut() else { return };
+        let Some(review) = self.review_mut() else { return };
         if !review.worked_by_itself() {
             self.critic_failed("it works by itself again and again (a scheduled job of the agent's session)");
             return;
@@ -426,7 +426,7 @@ impl Core {
 
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        if !self.stage.review().is_some_and(|review| review.awaits_answer_of(proc)) {
+        if !self.stage().review().is_some_and(|review| review.awaits_answer_of(proc)) {
             let action = self.process_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
             self.out_extend(action);
             return;
@@ -448,11 +448,11 @@ impl Core {
                 self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);
-                let Some(before) = self.stage.review().map(Reviewing::before) else { return };
+                let Some(before) = self.stage().review().map(Reviewing::before) else { return };
                 let kept = self.plan.agent.caps(&self.plan.agent_version).read_only_critic;
                 let could_write = !kept || self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
                 let after = self.measure(Some(before));
-                if let Some(review) = self.stage.review_mut() {
+                if let Some(review) = self.review_mut() {
                     review.answered(end.text, end.last_block, could_write, after);
                 }
             }
@@ -470,7 +470,7 @@ impl Core {
             return;
         }
         if self.token_failed(proc, cause, message) {
-            let same = self.stage.review().is_some_and(|review| review.critic() == Some(proc));
+            let same = self.stage().review().is_some_and(|review| review.critic() == Some(proc));
             if same && !self.is_choosing() {
                 self.ask_critic_anew(message);
             } else if same {
@@ -506,7 +506,7 @@ impl Core {
                 self.critic_failed(&format!("its turn failed: {message}"))
             }
             FailureCause::MaxOutput => {
-                if let Some(review) = self.stage.review_mut() {
+                if let Some(review) = self.review_mut() {
                     review.was_too_long();
                 }
                 self.critic_failed(&format!("its turn failed: {message}"));
@@ -521,7 +521,7 @@ impl Core {
     }
 
     pub(super) fn critic_exited(&mut self, proc: ProcId, exit: &ExitFact) {
-        if self.stage.review().is_some_and(|review| review.awaits_answer_of(proc)) {
+        if self.stage().review().is_some_and(|review| review.awaits_answer_of(proc)) {
             self.critic_failed(&format!("its process {}", describe_exit(exit)));
         }
     }
@@ -529,7 +529,7 @@ impl Core {
     /// The critic itself failed: never a verdict. It is tried again, then the run ends with the session intact.
     pub(super) fn critic_failed(&mut self, how: &str) {
         self.end_critic();
-        let Some(failures) = self.stage.review_mut().map(Reviewing::failed) else { return };
+        let Some(failures) = self.review_mut().map(Reviewing::failed) else { return };
         let iteration = self.iteration();
         self.show(Show::Verdict { verdict: "unusable".to_owned(), text: how.to_owned(), iteration });
         if failures >= self.plan.critic.max_failures {
@@ -538,7 +538,7 @@ impl Core {
         }
         let pause = self.pause_of(self.restart_pause_ms(failures));
         self.decide("ask the critic again", how);
-        if let Some(review) = self.stage.review_mut() {
+        if let Some(review) = self.review_mut() {
             review.pauses(pause);
         }
     }
@@ -556,7 +556,7 @@ impl Core {
 
     /// The critic of this review, if there is one, is ended and asked no more; false when there is no review.
     fn end_critic(&mut self) -> bool {
-        let Some(review) = self.stage.review_mut() else { return false };
+        let Some(review) = self.review_mut() else { return false };
         let critic = review.critic();
         review.gives_up_critic();
         let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
@@ -567,7 +567,7 @@ impl Core {
 
     /// Gives up the judging of this stop.
     pub(super) fn abandon_review(&mut self) {
-        if let Stage::Checking(checking) = &self.stage {
+        if let Stage::Checking(checking) = self.stage() {
             let check = checking.running();
             self.act(Action::CancelCheck { check });
         }
@@ -575,16 +575,21 @@ impl Core {
     }
 
     fn judge(&mut self, after: &TreeFact) {
-        let Some(verdict) = self.stage.review().and_then(Reviewing::verdict) else { return };
+        let Some(verdict) = self.stage().review().and_then(Reviewing::verdict) else { return };
         if self.agent_goes_on() {
             // It has begun by itself, and has not said yet that a turn began: nothing said of its work holds.
             self.agent_woke();
             return;
         }
-        let Stage::Reviewing(review) = &self.stage else { return };
-        let around = review.around(&verdict, after, self.stops.left_open());
-        let before = review.before_tree().and_then(|tree| tree.fingerprint.clone());
-        let ignored = review.before_tree().and_then(|tree| tree.ignored.clone());
+        let Some(review) = self.stage().review() else { return };
+        let (before, could_write) = (review.before_tree().cloned(), review.could_write());
+        let around = Around {
+            before: before.as_ref(),
+            after,
+            could_write,
+            open_tasks: self.stops.left_open(),
+            approves: matches!(verdict, Verdict::Completed(_)),
+        };
         let mut proviso = self.tree.reviewed(&around);
         match around.finding() {
             Finding::Still => {}
@@ -607,7 +612,7 @@ impl Core {
         let iteration = self.iteration();
         match verdict {
             Verdict::Unusable(why) => {
-                if let Some(review) = self.stage.review_mut() {
+                if let Some(review) = self.review_mut() {
                     review.is_unusable(&why);
                 }
                 self.critic_failed(&why);
@@ -622,7 +627,7 @@ impl Core {
                         "go on with what the user said",
                         "the critic agrees, but the user has said something more",
                     );
-                    self.stage = Stage::Working;
+                    self.enter(Stage::Working);
                 } else {
                     self.close(Outcome::Completed, &format!("the critic agrees that the task is done{proviso}"));
                 }
@@ -633,7 +638,7 @@ impl Core {
                 self.stop_is_judged();
                 if self.turns.has_queued() {
                     self.decide("go on with what the user said", "the critic asks, and the user has said something");
-                    self.stage = Stage::Working;
+                    self.enter(Stage::Working);
                 } else {
                     self.stops.asks_user(&text);
                     self.close(Outcome::NeedsUser, &format!("the critic asks: {}", gist(&text)));
@@ -643,9 +648,14 @@ impl Core {
                 self.show(Show::Verdict { verdict: "feedback".to_owned(), text: text.clone(), iteration });
                 self.tally.reviewed();
                 self.decide("give the feedback to the agent", "the critic does not agree that the task is done");
-                let trees = Trees { before: before.as_deref(), after: after.fingerprint.as_deref() };
+                let before = before.as_ref();
+                let trees = Trees {
+                    before: before.and_then(|tree| tree.fingerprint.as_deref()),
+                    after: after.fingerprint.as_deref(),
+                };
+                let ignored = before.and_then(|tree| tree.ignored.as_deref());
                 let in_short = Short::feedback(&text);
-                self.feedback(TurnKind::Feedback, text, in_short, trees, ignored.as_deref());
+                self.feedback(TurnKind::Feedback, text, in_short, trees, ignored);
             }
         }
     }
@@ -677,7 +687,7 @@ impl Core {
             self.close(outcome, &reason);
             return;
         }
-        self.stage = Stage::Working;
+        self.enter(Stage::Working);
         if self.turns.has_queued() {
             self.decide("the user's words first", "the user has said something during the review");
             // The feedback stays known to the next critic as the last one.
@@ -689,7 +699,7 @@ impl Core {
 
     /// The command of the check that is running.
     pub(super) fn running_check(&self) -> Option<&str> {
-        match &self.stage {
+        match self.stage() {
             Stage::Checking(checking) => self.plan.checks.get(checking.at()).map(|check| check.command.as_str()),
             Stage::NotBegun
             | Stage::Working

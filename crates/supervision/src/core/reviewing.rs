@@ -1,6 +1,5 @@
 //! The critic's part of one stop: who is asked, what the tree was before and after, and what came of it.
 
-use super::doubt::Around;
 use super::policy::Pause;
 use super::{CheckResult, MeasureId, ProcId, Tick, TreeFact, Verdict};
 
@@ -192,15 +191,9 @@ impl Reviewing {
         self.answer.as_ref().map(|answer| Verdict::read_blocks(&answer.text, answer.last_block))
     }
 
-    /// What was seen around the critic that has answered so.
-    pub(super) fn around<'a>(&'a self, verdict: &Verdict, after: &'a TreeFact, open_tasks: usize) -> Around<'a> {
-        Around {
-            before: self.before_tree(),
-            after,
-            could_write: self.answer.as_ref().is_some_and(|answer| answer.could_write),
-            open_tasks,
-            approves: matches!(verdict, Verdict::Completed(_)),
-        }
+    /// Whether the critic that has answered could have written.
+    pub(super) fn could_write(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.could_write)
     }
 
     /// The answer is no verdict: the next critic is told why.
@@ -262,9 +255,7 @@ mod tests {
         assert!(!review.awaits_answer_of(critic) && review.is_after(MeasureId(3)));
         let verdict = review.verdict().expect("an answer");
         assert!(matches!(verdict, Verdict::Completed(_)), "{verdict:?}");
-        let after = measured();
-        let around = review.around(&verdict, &after, 0);
-        assert!(around.could_write && around.approves && around.before == Some(&after));
+        assert!(review.could_write() && review.before_tree() == Some(&measured()));
     }
 
     #[test]

@@ -112,12 +112,12 @@ impl Core {
     fn reconsider(&mut self) {
         let Some(current) = self.tokens.current_fact() else { return };
         let usable = self.tokens.is_usable(current, self.clock());
-        match &self.stage {
+        match self.stage() {
             // The wait was for a passing failure; it turns out that the token is spent.
             Stage::Waiting(pause) if !usable && !pause.is_for_limit() => {
                 let pause = *pause;
                 self.end_wait(&pause);
-                self.stage = Stage::Working;
+                self.enter(Stage::Working);
                 self.choose_at(Occasion::Idle, "the provider says that the token is spent");
             }
             Stage::Working | Stage::Reviewing(_) if !usable => {
@@ -353,7 +353,7 @@ impl Core {
     /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
     /// else the run ends, since nobody is there to unlock a password manager.
     pub(super) fn token_not_had(&mut self, process: &Process, message: &str) {
-        if let Some(review) = self.stage.review_mut()
+        if let Some(review) = self.review_mut()
             && review.critic() == Some(process.id)
         {
             review.gives_up_critic();
@@ -376,7 +376,7 @@ impl Core {
     /// Tells the others of a wait because of too many requests. They choose as before: a crowd is momentary, and another run may
     /// get through.
     pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
-        let pause = self.stage.pause();
+        let pause = self.stage().pause();
         let token = self.process_mut(proc).and_then(|process| process.token.clone());
         if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.tokens.fact(Some(token)).is_some())) {
             self.tell_throttled(&token, pause.due());
@@ -497,7 +497,7 @@ impl Core {
             Occasion::AtWork(proc) => self.process_mut(proc).map(|process| process.role),
             Occasion::Idle => None,
         };
-        if matches!(self.stage, Stage::Reviewing(_)) && role != Some(Role::Agent) {
+        if matches!(self.stage(), Stage::Reviewing(_)) && role != Some(Role::Agent) {
             self.pause_review(pause);
             return;
         }

@@ -130,7 +130,7 @@ impl Core {
         if process.is_ending() || process.protocol.is_idle() {
             return;
         }
-        match (process.role, &self.stage) {
+        match (process.role, self.stage()) {
             (Role::Agent, Stage::Working) => {
                 if let Some(spent) = self.overspent_since(self.turns.cost_before()) {
                     self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
@@ -154,7 +154,7 @@ impl Core {
 
     /// Ends the run where the present review has passed the bound; true when it has.
     pub(super) fn end_overspent_review(&mut self) -> bool {
-        let Stage::Reviewing(review) = &self.stage else { return false };
+        let Stage::Reviewing(review) = self.stage() else { return false };
         let Some(spent) = self.overspent_since(review.cost_before()) else { return false };
         self.leave_unjudged();
         self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));

@@ -58,7 +58,7 @@ impl Core {
     /// A call begins, so the turn goes on: it is ended where it has passed the bound.
     pub(super) fn end_turn_over_tokens(&mut self, proc: ProcId, role: Role) {
         let Some(spent) = self.usage.overspent(self.plan.budgets.max_tokens) else { return };
-        match (role, &self.stage) {
+        match (role, self.stage()) {
             (Role::Agent, Stage::Working) => {
                 self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
             }

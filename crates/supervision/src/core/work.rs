@@ -175,7 +175,7 @@ impl Core {
 
     fn agent_exited(&mut self, process: &Process, exit: &ExitFact) {
         let how = describe_exit(exit);
-        match &self.stage {
+        match self.stage() {
             Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
                 self.note("exited", &format!("the agent's process {how}"))
             }
@@ -383,7 +383,7 @@ impl Core {
             self.act(action);
         }
         let ending = self.processes.agent().is_some_and(Process::is_ending);
-        if !matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
+        if !matches!(self.stage(), Stage::Working | Stage::Waiting(_)) {
             self.note("turn ended", "while the run is not waiting for it");
             return;
         }
@@ -466,7 +466,7 @@ impl Core {
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the agent is told", message),
             FailureCause::MaxOutput => {
                 self.failed_turn(message, started_by);
-                if matches!(self.stage, Stage::Working | Stage::Waiting(_)) {
+                if matches!(self.stage(), Stage::Working | Stage::Waiting(_)) {
                     self.turns.cut_off(CutOff::TooLong);
                 }
             }
@@ -633,7 +633,7 @@ impl Core {
                 Due::Nothing => {}
             }
         }
-        let critic_overdue = match &self.stage {
+        let critic_overdue = match self.stage() {
             Stage::Reviewing(review) if self.review_deadline(review).is_some_and(|due| now >= due) => review.critic(),
             Stage::Reviewing(_)
             | Stage::NotBegun
