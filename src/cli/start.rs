@@ -369,7 +369,6 @@ fn banner(
     request: &RunRequest<'_>,
     redactor: &Redactor,
 ) -> Banner {
-    let budgets = &plan.budgets;
     Banner {
         run_id: plan.run_id.clone(),
         resumed_task: None,
@@ -379,12 +378,7 @@ fn banner(
         agent_path: plan.agent_program.clone(),
         agent_version: plan.agent_version.clone(),
         credential: request.credential_sentence.clone(),
-        max_iterations: budgets.max_iterations,
-        max_duration_ms: budgets.max_duration_ms,
-        until_unix_ms: budgets.until_unix_ms,
-        max_wait_ms: budgets.max_wait_ms,
-        max_cost_usd: budgets.max_cost_usd,
-        max_restarts: budgets.max_restarts,
+        budgets: plan.budgets.clone(),
         stall_timeout_ms: plan.timeouts.stall_ms,
         tool_timeout_ms: plan.timeouts.tool_ms,
         checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),

@@ -74,6 +74,7 @@ pub(super) fn decode_one(path: &str, value: Value) -> Result<Layer, String> {
 pub(super) fn plain(message: &str) -> String {
     [
         ("expected a nonzero u32", "expected a whole number above zero"),
+        ("expected a nonzero u64", "expected a whole number above zero"),
         ("expected u32", "expected a whole number from 0 to 4294967295"),
         ("expected f64", "expected a number"),
         // What serde says where a variant's name belongs.

@@ -4,7 +4,7 @@
 //! To add one: its row, its place in [`RUN_OPTIONS`] and perhaps [`RESUME_OPTIONS`] when it is an option, and the code that
 //! reads it from [`Settings`].
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
 use clap::ArgMatches;
@@ -68,6 +68,8 @@ settings! {
         max_wait: Span => free().variable("CCC_MAX_WAIT").option("--max-wait", "TIME").otherwise("no bound");
         /// End when this much was spent, in US dollars as the agent reports them.
         max_cost_usd: Cost => free().variable("CCC_MAX_COST_USD").option("--max-cost-usd", "USD").otherwise("no bound");
+        /// End when this many tokens were used, read and written, from the cache or not, as the agent reports them.
+        max_tokens: NonZeroU64 => free().variable("CCC_MAX_TOKENS").option("--max-tokens", "N").otherwise("no bound");
         /// End when the agent was restarted this many times in a row without finishing a turn.
         max_restarts: u32 = 5 => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
             .in_file("Those of the last hour count.");
@@ -129,6 +131,7 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "budgets.until",
     "budgets.max_wait",
     "budgets.max_cost_usd",
+    "budgets.max_tokens",
     "critic.model",
     "critic.prompt",
     "stall_timeout",
@@ -151,6 +154,7 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("budgets.max_wait", Some("A new bound on each wait for a reset")),
     ("no_wait", None),
     ("budgets.max_cost_usd", Some("A new bound on the cost of the whole run, in US dollars")),
+    ("budgets.max_tokens", Some("A new bound on the tokens of the whole run")),
     ("budgets.max_restarts", Some("A new bound on the restarts of the agent in a row")),
     ("critic.model", Some("The critic's model from now on")),
     ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),

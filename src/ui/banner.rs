@@ -3,6 +3,7 @@ use jiff::tz::TimeZone;
 use super::format::{bound, count, date_and_time, money};
 use super::rows::labelled;
 use super::style::{Ink, Style};
+use crate::core::Budgets;
 
 /// What is said at the start: the bounds in force, and whose credential is used. A bound is always shown, because an
 /// unattended run without one has cost people money.
@@ -24,18 +25,8 @@ pub struct Banner {
     pub agent_version: String,
     /// Label, kind and fingerprint of the credential in use; never its value.
     pub credential: String,
-    /// Stops judged at most.
-    pub max_iterations: u32,
-    /// Time in which ccc runs, at most.
-    pub max_duration_ms: Option<u64>,
-    /// The wall time at which the run ends, unix milliseconds.
-    pub until_unix_ms: Option<i64>,
-    /// The longest wait for a reset.
-    pub max_wait_ms: Option<u64>,
-    /// Money at most.
-    pub max_cost_usd: Option<f64>,
-    /// Restarts in a row at most.
-    pub max_restarts: u32,
+    /// The bounds.
+    pub budgets: Budgets,
     /// How long the model may be silent.
     pub stall_timeout_ms: u64,
     /// How long a tool may run that names no time of its own.
@@ -66,18 +57,22 @@ impl Banner {
         } else {
             format!("{} ({})", self.agent_path, self.agent_version)
         };
-        let mut bounds = vec![count(self.max_iterations as usize, "iteration")];
+        let budgets = &self.budgets;
+        let mut bounds = vec![count(budgets.max_iterations as usize, "iteration")];
         // What each bound counts is said, since the three differ at a limit of the provider.
-        bounds.extend(self.max_duration_ms.map(|ms| format!("{} including waits", bound(ms))));
-        bounds.extend(self.until_unix_ms.map(|until| format!("until {}", date_and_time(until, zone))));
-        if self.max_duration_ms.is_none() && self.until_unix_ms.is_none() {
+        bounds.extend(budgets.max_duration_ms.map(|ms| format!("{} including waits", bound(ms))));
+        bounds.extend(budgets.until_unix_ms.map(|until| format!("until {}", date_and_time(until, zone))));
+        if budgets.max_duration_ms.is_none() && budgets.until_unix_ms.is_none() {
             bounds.push("no time limit".to_owned());
         }
-        bounds.extend(self.max_wait_ms.map(|ms| format!("{} for a reset", bound(ms))));
+        bounds.extend(budgets.max_wait_ms.map(|ms| format!("{} for a reset", bound(ms))));
         bounds.push(
-            self.max_cost_usd.map_or_else(|| "no cost limit".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
+            budgets
+                .max_cost_usd
+                .map_or_else(|| "no cost limit".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
         );
-        bounds.push(format!("{} in a row", count(self.max_restarts as usize, "restart")));
+        bounds.extend(budgets.max_tokens.map(|tokens| format!("{tokens} tokens at most")));
+        bounds.push(format!("{} in a row", count(budgets.max_restarts as usize, "restart")));
         let timeouts =
             format!("{} without progress, {} for a tool", bound(self.stall_timeout_ms), bound(self.tool_timeout_ms));
         let mut rows = vec![("run", self.run_id.clone())];

@@ -42,7 +42,7 @@
 //!
 //! | `type` | further fields |
 //! |---|---|
-//! | `run` (always the first) | `run_id` `run_dir` `cwd` `session_id`⁰ `agent_path` `agent_version` `credential` `max_iterations` `max_duration_ms`⁰ `until_unix_ms`⁰ `max_wait_ms`⁰ `max_cost_usd`⁰ `max_restarts` `stall_timeout_ms` `tool_timeout_ms` `checks` `prompt_origin` |
+//! | `run` (always the first) | `run_id` `run_dir` `cwd` `session_id`⁰ `agent_path` `agent_version` `credential` `max_iterations` `max_duration_ms`⁰ `until_unix_ms`⁰ `max_wait_ms`⁰ `max_cost_usd`⁰ `max_tokens`⁰ `max_restarts` `stall_timeout_ms` `tool_timeout_ms` `checks` `prompt_origin` |
 //! | `phase` | `phase` `detail` `iteration` |
 //! | `session` | `session_id` `model` `agent_version` `permission_mode` |
 //! | `turn` | `kind` (`task`, `operator`, `feedback`, `check_failure`, `continue`, `brief`) `text` |

@@ -97,8 +97,8 @@ impl Plain {
 
     /// The banner.
     pub fn start(&mut self, _tick: Tick, banner: &Banner) -> ScreenOutput {
-        self.status.max_iterations = Some(banner.max_iterations);
-        self.status.max_duration_ms = banner.max_duration_ms;
+        self.status.max_iterations = Some(banner.budgets.max_iterations);
+        self.status.max_duration_ms = banner.budgets.max_duration_ms;
         self.in_directory(&banner.cwd);
         ScreenOutput::talk(banner.text(self.style, &self.zone))
     }

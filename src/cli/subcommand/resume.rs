@@ -1,6 +1,6 @@
 //! `ccc resume [RUN]`.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 
 use clap::Args;
@@ -459,6 +459,7 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     budgets.until_unix_ms = given.until.map(run::until_unix_ms).or(budgets.until_unix_ms);
     budgets.max_wait_ms = given.max_wait.map(Span::as_ms).or(budgets.max_wait_ms);
     budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
+    budgets.max_tokens = given.max_tokens.map(NonZeroU64::get).or(budgets.max_tokens);
     budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
     if let Some(model) = &flags.layer.critic.model {
         plan.critic.model = Some(model.clone());

@@ -1,5 +1,6 @@
 //! `ccc --supervisor`: a supervised run.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -310,7 +311,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             max_iterations: settings.budgets.max_iterations.get(),
             max_duration_ms: settings.budgets.max_duration.map(Span::as_ms),
             max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
-            max_tokens: None,
+            max_tokens: settings.budgets.max_tokens.map(NonZeroU64::get),
             max_restarts: settings.budgets.max_restarts,
             max_repeats: settings.budgets.max_repeats.get(),
             max_wait_ms: settings.budgets.max_wait.map(Span::as_ms),

@@ -210,7 +210,7 @@ fn every_setting_is_in_the_schema_the_list_the_help_and_the_documentation() {
     let sandbox = Sandbox::new();
     let (listed, help) = (sandbox.run(&["config", "show", "--json"]), sandbox.run(&["--help"]));
     let schema: serde_json::Value = ccc::config::schema();
-    let page = include_str!("../../../docs/configuration.md");
+    let page = ccc::config::reference(&ccc::cli::ExitCode::all());
     for key in ccc::config::KEYS.iter() {
         let name = key.path.rsplit('.').next().expect("a name");
         let group = key.path.split_once('.').map(|(group, _)| group);
@@ -233,4 +233,25 @@ fn every_setting_is_in_the_schema_the_list_the_help_and_the_documentation() {
     }
     let page_codes = ccc::cli::ExitCode::all().into_iter().all(|(code, ..)| page.contains(&format!("\n| {code} | ")));
     assert!(page_codes, "an exit code is not in the documentation");
+}
+
+#[test]
+fn a_bound_on_tokens_is_given_by_option_variable_or_file_and_must_be_a_number_above_zero() {
+    let sandbox = Sandbox::new();
+    sandbox.write("project/.ccc.json", r#"{"budgets": {"max_tokens": 5000000}}"#);
+    let shown = |value: Option<&str>| {
+        let mut command = sandbox.ccc(&["config"]);
+        if let Some(value) = value {
+            command.env("CCC_MAX_TOKENS", value);
+        }
+        sandbox.seen(command)
+    };
+    let row = |text: &str| text.lines().find(|line| line.starts_with("budgets.max_tokens")).map(str::to_owned);
+    assert!(row(&shown(None)).expect("a row").contains(" 5000000 "));
+    assert!(row(&shown(Some("7"))).expect("a row").ends_with("$CCC_MAX_TOKENS"));
+    for wrong in ["0", "many", "-1"] {
+        assert!(shown(Some(wrong)).contains("CCC_MAX_TOKENS (`budgets.max_tokens`) does not fit"), "{wrong}");
+        let typed = sandbox.run(&["--supervisor", "-p", "x", "--max-tokens", wrong]);
+        assert!(typed.contains("'--max-tokens <N>': it must be a whole number above zero"), "{typed}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A whole night as the core would show it: one of each event at least.
 
 use ccc::agent::{Edit, Role, TurnKind};
-use ccc::core::{Finish, Outcome, Plan, Show, Tick};
+use ccc::core::{Budgets, Finish, Outcome, Plan, Show, Tick};
 use ccc::ui::{Banner, Ending, Form, Printer, ScreenOutput, Stream, Style};
 
 use crate::journal::samples;
@@ -18,12 +18,16 @@ pub(super) fn banner() -> Banner {
         agent_path: "/usr/bin/claude".into(),
         agent_version: "2.1.329".into(),
         credential: "ANTHROPIC_API_KEY (API key, 3fa9c1)".into(),
-        max_iterations: 20,
-        max_duration_ms: Some(8 * 3_600_000),
-        until_unix_ms: None,
-        max_wait_ms: None,
-        max_cost_usd: None,
-        max_restarts: 5,
+        budgets: Budgets {
+            max_iterations: 20,
+            max_duration_ms: Some(8 * 3_600_000),
+            until_unix_ms: None,
+            max_wait_ms: None,
+            max_cost_usd: None,
+            max_tokens: None,
+            max_restarts: 5,
+            max_repeats: 3,
+        },
         stall_timeout_ms: 180_000,
         tool_timeout_ms: 900_000,
         checks: vec!["cargo test".into()],
