@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint}
 
 use crate::config::{Form, Key, Layer, RESUME_OPTIONS, RUN_OPTIONS};
 
-/// What stands between two options in the order of the help, for those that are no settings.
+/// Options that stand before the settings have lower places; one that takes another back comes next to it.
 const STEP: usize = 10;
 
 /// The settings that a new run or `ccc resume` is given on the command line.
@@ -15,15 +15,10 @@ pub struct Options<const RESUME: bool>(pub Box<Layer>);
 impl<const RESUME: bool> Args for Options<RESUME> {
     fn augment_args(command: Command) -> Command {
         if RESUME {
-            let options = RESUME_OPTIONS.iter().filter_map(|(path, said)| {
-                let key = Key::at(path)?;
-                Some((key, said.map_or_else(|| without_stop(&key.help).to_owned(), str::to_owned)))
-            });
-            return with_options(command, options);
+            return with_options(command, RESUME_OPTIONS.iter().copied(), |key| without_stop(&key.help).to_owned());
         }
-        let options = RUN_OPTIONS.iter().filter_map(|path| Key::at(path)).map(|key| (key, with_default(key)));
         // What an option takes stands in its help.
-        with_options(command, options)
+        with_options(command, RUN_OPTIONS.iter().map(|path| (*path, None)), with_default)
             .mut_args(|arg| if arg.get_action().takes_values() { arg.hide_possible_values(true) } else { arg })
     }
 
@@ -53,9 +48,16 @@ fn with_default(key: &Key) -> String {
     format!("{}{}", without_stop(&key.help), default.unwrap_or_default())
 }
 
-fn with_options(command: Command, options: impl Iterator<Item = (&'static Key, String)>) -> Command {
-    options.enumerate().fold(command, |command, (at, (key, help))| {
+/// Adds the options in their order. One that is no setting is there already, and gets its place.
+fn with_options(
+    command: Command,
+    options: impl Iterator<Item = (&'static str, Option<&'static str>)>,
+    help_of: fn(&Key) -> String,
+) -> Command {
+    options.enumerate().fold(command, |command, (at, (path, said))| {
         let order = (at + 1) * STEP;
+        let Some(key) = Key::at(path) else { return command.mut_arg(path, |arg| arg.display_order(order)) };
+        let help = said.map_or_else(|| help_of(key), str::to_owned);
         let option = |id: &'static str, flag: &'static str| Arg::new(id).long(flag.trim_start_matches('-'));
         let arg = option(key.path, key.flag.unwrap_or_default()).help(help).display_order(order);
         let arg = match key.form {

@@ -146,12 +146,14 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "hand_over",
 ];
 
-/// Those of `ccc resume`, in the order of its help, each with what is said of it there instead; `None` is the same.
+/// Those of `ccc resume`, in the order of its help, each with what is said of it there instead; `None` is the same. The ones that
+/// are no settings stand here for their place.
 pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("budgets.max_iterations", Some("A new bound on the judged stops of the whole run")),
     ("budgets.max_duration", Some("A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m")),
     ("budgets.until", Some("A new time at which the run ends: 07:00, +8h, or 2026-11-28T07:00")),
     ("budgets.max_wait", Some("A new bound on each wait for a reset")),
+    ("wait", None),
     ("no_wait", None),
     ("budgets.max_cost_usd", Some("A new bound on the cost of the whole run, in US dollars")),
     ("budgets.max_tokens", Some("A new bound on the tokens of the whole run")),
@@ -160,12 +162,15 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),
     ("stall_timeout", None),
     ("tool_timeout", Some("How long a tool may run that declares no timeout of its own")),
+    ("reload", None),
     ("output_format", None),
     (
         "hand_over",
         Some("At a terminal, go on into the agent's own interface when the task is done [not unless asked for]"),
     ),
+    ("share_tree", None),
     ("transport", None),
+    ("replace_args", None),
 ];
 
 const fn at_least_one(number: u32) -> NonZeroU32 {

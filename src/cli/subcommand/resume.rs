@@ -36,25 +36,25 @@ pub struct ResumeArgs {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
 
-    /// The settings.
-    #[command(flatten)]
-    pub settings: Options<true>,
-
     /// Wait for a reset, also when the run was started with --no-wait; --max-wait says so, too.
-    #[arg(long, overrides_with = "no_wait", display_order = 45)]
+    #[arg(long, overrides_with = "no_wait")]
     pub wait: bool,
 
     /// Take SUPERVISOR.md and the configuration as they are now; what was given on the command line stays.
-    #[arg(long, display_order = 115)]
+    #[arg(long)]
     pub reload: bool,
 
     /// Go on although another run works in the run's directory or repository.
-    #[arg(long, display_order = 135)]
+    #[arg(long)]
     pub share_tree: bool,
 
     /// Give the agent only the arguments after `--`, and none of those that were given before.
-    #[arg(long, display_order = 900)]
+    #[arg(long)]
     pub replace_args: bool,
+
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Options<true>,
 
     /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts. Those
     /// that its CLI has refused are left out.

@@ -84,6 +84,23 @@ on_both! {
         assert!(ended.result()["cost_usd"].as_f64().unwrap() > 0.1);
     }
 
+    fn spent_tokens_end_as_budget_and_the_command_that_goes_on_raises_the_bound(cli) {
+        let ground = Ground::new();
+        let long = Reply::Message(Message {
+            blocks: vec![Block::text("Done.")],
+            usage: Usage { output_tokens: 40_000, ..Usage::default() },
+            ..Message::default()
+        });
+        let api = ScriptedApi::start(script(vec![long], vec![said("The licence is missing.")])).unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-tokens", "30000"]).end();
+        ended.assert_code(4);
+        assert_eq!(ended.result()["outcome"], "budget");
+        assert!(ended.reason().contains("of 30000 tokens are used"), "{}", ended.reason());
+        let resume = ended.result()["resume"].as_str().unwrap().to_owned();
+        let more = resume.split_once(" --max-tokens ").unwrap_or_else(|| panic!("{resume}")).1;
+        assert!(more.parse::<u64>().unwrap() >= 80_000, "{resume}");
+    }
+
     fn an_agent_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli) {
         let ground = Ground::new();
         let api = ScriptedApi::start(Script::new().always(dear("echo on"))).unwrap();
