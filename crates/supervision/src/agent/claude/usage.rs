@@ -8,7 +8,7 @@ use crate::stream::message::{TurnResult, Usage};
 
 /// Messages whose counts are remembered. The blocks of one answer come as a line each, with the whole count in each; those of
 /// parallel sub-agents come between one another.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 16;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl UsedTokens {
             cached: usage.cache_read_input_tokens.unwrap_or(0),
             output: usage.output_tokens.unwrap_or(0),
         };
-        let counted = match self.messages.iter_mut().find(|(known, _)| known == id) {
+        let counted = match self.messages.iter_mut().rev().find(|(known, _)| known == id) {
             Some((_, counted)) => std::mem::replace(counted, counted.most(count)),
             None => {
                 if self.messages.len() >= REMEMBERED {
