@@ -495,6 +495,33 @@ fn a_token_whose_value_cannot_be_had_gives_way() {
     run.begin(vec![token("a"), token("b")]);
     let failed = CommandInput::SpawnFailed { life: 1, fault: SpawnFault::NoCredential, message: "no".to_owned() };
     assert_eq!(run.feed(failed), [spawn(2, Some("b"))]);
+    let last = CommandInput::SpawnFailed { life: 2, fault: SpawnFault::NoCredential, message: "locked".to_owned() };
+    let (outcome, reason) = outcome(&run.feed(last));
+    assert_eq!((outcome, reason.as_str()), (Outcome::Failed, "there is no credential: locked"));
+}
+
+#[test]
+fn going_on_in_spite_of_a_limit_lasts_until_the_provider_says_that_the_token_is_free() {
+    let keep = CommandOperator::Answer { number: 1, choice: LimitChoice::KeepGoing };
+    let mut run = asking(false);
+    run.operator(keep);
+    let spent = || vec![limited("a", 900_000)];
+    run.after(60_000);
+    assert_eq!(run.told(3, spent(), true), [], "the user has said so");
+    let mut crashing = run.clone();
+    for life in 1..=3 {
+        crashing.exited(life, 1);
+        crashing.told(2 * life + 2, spent(), true);
+        assert_eq!(crashing.core.restarts(), life, "it is started again with that token, and that is a failure");
+        crashing.after(5_000);
+        crashing.spawned(life + 1);
+        crashing.told(2 * life + 3, spent(), true);
+    }
+    run.after(60_000);
+    assert_eq!(run.told(4, vec![token("a")], false), []);
+    run.after(60_000);
+    let asked = run.told(5, spent(), true);
+    assert!(matches!(asked.last(), Some(CommandAction::Ask(question)) if question.number == 2), "{asked:?}");
 }
 
 /// A run that asks; the question stands, and the program stands still.
