@@ -15,12 +15,19 @@ use super::timer::Timer;
 
 /// How often a wait is looked at where no timer of the wall clock is to be had.
 const RECHECK: Duration = Duration::from_secs(60);
+/// An alarm that has rung, and is set again for the same time, rests so long: where the kernel's clock and the one that ccc
+/// reads disagree, it would ring without end, and each time nothing would be due.
+const REST: Duration = Duration::from_secs(1);
 
 /// One alarm, which rings once each time it is set.
 #[derive(Debug)]
 pub(super) struct Alarm {
     /// What it is set for, unix milliseconds; `None` when it is not set, or has rung.
     set_for: Option<i64>,
+    /// What it rang for last.
+    rang_for: Option<i64>,
+    /// It does not ring before this.
+    rests_until: Option<Instant>,
     means: Means,
 }
 
@@ -37,10 +44,14 @@ impl Alarm {
     pub(super) fn new() -> Alarm {
         #[cfg(target_os = "linux")]
         match Timer::wall() {
-            Ok(timer) => return Alarm { set_for: None, means: Means::WallClock(timer) },
+            Ok(timer) => return Alarm::by(Means::WallClock(timer)),
             Err(error) => tracing::warn!(%error, "no timer of the wall clock; waits are looked at every minute"),
         }
-        Alarm { set_for: None, means: Means::Recheck(None) }
+        Alarm::by(Means::Recheck(None))
+    }
+
+    fn by(means: Means) -> Alarm {
+        Alarm { set_for: None, rang_for: None, rests_until: None, means }
     }
 
     /// Sets it for this wall time, or takes it back. To set it again for the same time costs nothing.
@@ -49,6 +60,8 @@ impl Alarm {
             return;
         }
         self.set_for = unix_ms;
+        let again = unix_ms.is_some() && unix_ms == self.rang_for;
+        self.rests_until = again.then(|| clock.after(REST));
         match &mut self.means {
             #[cfg(target_os = "linux")]
             Means::WallClock(timer) => {
@@ -63,6 +76,9 @@ impl Alarm {
 
     /// Waits until it rings: its time has come, the clock was set, or it is time to look again. For ever when not set.
     pub(super) async fn rang(&mut self) {
+        if let (Some(_), Some(until)) = (self.set_for, self.rests_until) {
+            tokio::time::sleep_until(until).await;
+        }
         match &mut self.means {
             _ if self.set_for.is_none() => std::future::pending().await,
             #[cfg(target_os = "linux")]
@@ -70,7 +86,7 @@ impl Alarm {
             Means::Recheck(Some(due)) => tokio::time::sleep_until(*due).await,
             Means::Recheck(None) => std::future::pending().await,
         }
-        self.set_for = None;
+        self.rang_for = self.set_for.take();
     }
 }
 
@@ -83,7 +99,7 @@ fn recheck(unix_ms: i64, clock: &Clock) -> Instant {
 mod tests {
     use std::time::Duration;
 
-    use super::{Alarm, Means};
+    use super::{Alarm, Means, REST};
     use crate::core::Tick;
     use crate::driver::clock::{Clock, unix_ms};
 
@@ -97,13 +113,26 @@ mod tests {
     #[tokio::test]
     async fn it_rings_at_its_wall_time_and_not_before() {
         let clock = Clock::starting_at(Tick::ZERO, unix_ms);
-        for mut alarm in [Alarm::new(), Alarm { set_for: None, means: Means::Recheck(None) }] {
+        for mut alarm in [Alarm::new(), Alarm::by(Means::Recheck(None))] {
             let at = clock.unix_ms() + 300;
             alarm.set(Some(at), &clock);
             assert!(rings(&mut alarm).await, "{alarm:?}");
             assert!(clock.unix_ms() >= at, "{alarm:?}: too early");
             alarm.set(Some(at), &clock);
             assert!(rings(&mut alarm).await, "set for the past, it rings at once: {alarm:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn set_again_and_again_for_a_time_that_it_has_rung_for_it_rests_in_between() {
+        let clock = Clock::starting_at(Tick::ZERO, unix_ms);
+        for mut alarm in [Alarm::new(), Alarm::by(Means::Recheck(None))] {
+            let (past, began) = (clock.unix_ms() - 1, std::time::Instant::now());
+            for _ in 0..3 {
+                alarm.set(Some(past), &clock);
+                assert!(rings(&mut alarm).await, "{alarm:?}");
+            }
+            assert!(began.elapsed() >= 2 * REST, "{alarm:?}");
         }
     }
 

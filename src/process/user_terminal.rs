@@ -154,10 +154,16 @@ pub fn stop_own_job() -> bool {
     own_job_can_stop() && rustix::process::kill_current_process_group(rustix::process::Signal::STOP).is_ok()
 }
 
-/// Whether there is somebody who could let ccc go on after a stop.
+/// Whether there is somebody who could let ccc go on after a stop: a shell with job control, so a terminal, too. Without one
+/// (cron, CI, a script's `timeout`) the stop would last for ever, and would stop what watches over ccc in its group.
 #[must_use]
 pub fn own_job_can_stop() -> bool {
-    !is_orphaned()
+    has_controlling_terminal() && !is_orphaned()
+}
+
+/// `/dev/tty` is there for every process, and opens only where the session has a terminal (`tty(4)`).
+fn has_controlling_terminal() -> bool {
+    rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).is_ok()
 }
 
 /// Whether no process of our group has a parent outside of it in our session: a shell that would notice its job's stop.

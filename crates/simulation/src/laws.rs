@@ -220,11 +220,12 @@ impl Laws {
         if self.open_tasks > 0 {
             return;
         }
-        // Years are taken for a mistake.
-        let until_ms = resets_at_unix_ms.min(self.now_unix_ms.saturating_add(LONGEST_RESET_MS));
+        // What is further away than the longest window is no reset.
+        let ahead_ms = resets_at_unix_ms.saturating_sub(self.now_unix_ms);
+        let until_ms = (ahead_ms <= LONGEST_RESET_MS).then_some(resets_at_unix_ms);
         // What a provider says now counts from now on, also where it has said the same before.
         self.told.entry(token.cloned()).or_default().announced_ms = None;
-        self.limited(token.cloned(), Some(until_ms));
+        self.limited(token.cloned(), until_ms);
     }
 
     fn limited(&mut self, token: Option<TokenId>, until_ms: Option<i64>) {

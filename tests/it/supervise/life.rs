@@ -24,6 +24,15 @@ fn exit_code_0_is_the_end_and_ccc_has_nothing_to_say() {
 }
 
 #[test]
+fn where_no_terminal_is_a_program_that_stops_itself_goes_on_and_stops_nobody_else() {
+    let ground = Ground::without_git();
+    // `timeout` makes a group of its own below a shell of the same session, which could be one with job control.
+    let line = r#"setsid --wait sh -c 'timeout 300 ccc supervise --restart never -- sh -c "kill -STOP \$\$; echo back"; echo $?' </dev/null"#;
+    let output = ground.typed(NOWHERE, line).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "back\n0\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_crash_loop_ends_with_1_and_says_so() {
     let ground = Ground::without_git();
     let ended = run(&ground, &QUICK, "echo life >> lives; exit 3");

@@ -79,12 +79,12 @@ pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
     token.windows.iter().map(of).fold(0.0, f64::max)
 }
 
-/// The reset that was announced, unix milliseconds, when it lies ahead; never further away than the longest window. One
-/// that is past says nothing: some clock is wrong, or the window is another one.
+/// The reset that was announced, unix milliseconds, when it lies ahead and no further than the longest window. Another one
+/// says nothing: some clock is wrong, or the number is no time. A wait that was cut to the longest window would be invented.
 #[must_use]
 pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Option<i64> {
-    let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000)).filter(|&reset| reset > now_unix_ms);
-    announced.map(|reset| reset.min(now_unix_ms.saturating_add(LONGEST_RESET_MS)))
+    let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
+    announced.filter(|reset| (1..=LONGEST_RESET_MS).contains(&reset.saturating_sub(now_unix_ms)))
 }
 
 /// Changes what is known about a token by a report.
@@ -214,8 +214,10 @@ mod tests {
         assert_eq!(announced_reset(Some(NOW / 1_000), NOW), None);
         assert_eq!(announced_reset(None, NOW), None, "no reset is invented");
         assert_eq!(announced_reset(Some(NOW / 1_000 - 7), NOW), None);
-        assert_eq!(announced_reset(Some(NOW), NOW), Some(NOW + LONGEST_RESET_MS), "milliseconds taken for seconds");
-        assert_eq!(announced_reset(Some(i64::MAX), NOW), Some(NOW + LONGEST_RESET_MS));
+        assert_eq!(announced_reset(Some(NOW), NOW), None, "milliseconds taken for seconds");
+        assert_eq!(announced_reset(Some(i64::MAX), NOW), None);
+        let week = NOW / 1_000 + 7 * 24 * 3_600;
+        assert_eq!(announced_reset(Some(week), NOW), Some(week * 1_000));
     }
 
     #[test]

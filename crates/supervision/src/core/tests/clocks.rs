@@ -180,8 +180,9 @@ fn a_clock_that_steps_back_waits_for_the_announced_reset_and_not_in_a_loop() {
 }
 
 #[test]
-fn a_reset_that_is_past_or_a_second_away_is_backed_off_from_by_seconds_and_none_is_invented() {
-    for ahead_ms in [-7_000, 0, 1_000] {
+fn a_reset_that_is_past_a_second_or_years_away_is_backed_off_from_by_seconds_and_none_is_invented() {
+    const NINE_DAYS_MS: i64 = 9 * 24 * 3_600_000;
+    for ahead_ms in [-7_000, 0, 1_000, NINE_DAYS_MS, 1_000_000 * NINE_DAYS_MS] {
         for tokens in [&["a"][..], &[]] {
             let mut scene = Scene::begin(plan(), tokens);
             let finish = scene.play_on(|scene| Some(scene.true_ms() + ahead_ms));
@@ -190,7 +191,7 @@ fn a_reset_that_is_past_or_a_second_away_is_backed_off_from_by_seconds_and_none_
             assert!((1_000..=10_000).contains(&pauses[0]), "{ahead_ms}: {pauses:?}");
             assert!(pauses.iter().take(3).sum::<u64>() < 30_000, "a flat five minutes: {pauses:?}");
             assert_eq!(scene.said.len(), 16, "{ahead_ms}: {pauses:?}");
-            if ahead_ms <= 0 {
+            if ahead_ms <= 0 || ahead_ms >= NINE_DAYS_MS {
                 let told = scene.tokens.first().and_then(|token| token.limited_until_unix_ms);
                 assert_eq!(told, None, "no other ccc is told a reset that nobody announced");
             }

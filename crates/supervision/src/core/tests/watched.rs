@@ -300,17 +300,3 @@ fn a_clock_that_is_set_back_makes_no_wait_longer_or_shorter() {
         assert!((HOUR_MS..HOUR_MS + 10_000).contains(&run.now.as_ms()), "{set_back_ms}: {} ms", run.now.as_ms());
     }
 }
-
-#[test]
-fn a_reset_that_is_implausibly_far_away_is_waited_for_eight_days_at_most() {
-    // Milliseconds taken for seconds: a reset in 56 years.
-    let mut run = limited(1_795_198_017);
-    let mut actions = Vec::new();
-    while sent(&actions).is_none() {
-        run.now = run.core.poll_timeout().expect("a deadline");
-        let unix_ms = 1_000_000 + i64::try_from(run.now.as_ms()).expect("a time");
-        actions = run.feed(Input::Elapsed { unix_ms });
-        assert!(run.now.as_ms() <= 8 * 24 * HOUR_MS + 60_000, "it goes on alone");
-    }
-    assert!(run.now.as_ms() >= 8 * 24 * HOUR_MS);
-}
