@@ -124,7 +124,7 @@ pub fn merge_windows(known: &mut Vec<WindowFact>, told: &[WindowFact]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, LONGEST_RESET_MS, announced_reset, choose, learn, utilization};
+    use super::{Choice, announced_reset, choose, learn, utilization};
     use crate::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
     const NOW: i64 = 1_800_000_000_000;
