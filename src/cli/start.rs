@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use super::credentials::RunTokens;
 use super::{CliError, Context, ErrorKind, ExitCode, left};
 use crate::config::{Env, OutputFormat, Project, Transport};
+use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::files::{self, open_private};
@@ -260,6 +261,7 @@ fn supervise(
     let whole = child_env(request, context);
     let bare_env = bare(&whole);
     tell_of_missing_programs(&plan, &bare_env, &redactor, context);
+    tell_of_checks_without_rule(&plan, &redactor, context);
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let setup = Setup {
@@ -396,6 +398,26 @@ fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, co
                 redactor.text(&check.command)
             ));
         }
+    }
+}
+
+/// Names the checks that the agent cannot be allowed to run without being allowed more.
+fn tell_of_checks_without_rule(plan: &Plan, redactor: &Redactor, context: &Context) {
+    let skips = plan.agent.read_user_args(&plan.agent_args).is_ok_and(|given| given.skips_permissions);
+    if !plan.allow_checks || skips {
+        return;
+    }
+    for check in &plan.checks {
+        let Some(more) = plan.agent.allowing_more(&check.command) else { continue };
+        if more.iter().all(|argument| plan.agent_args.contains(argument)) {
+            continue;
+        }
+        context.printer.warn(format_args!(
+            "ccc runs the check `{}`, but the agent may not: no permission rule fits exactly this command; put it into a script \
+             file (--check \"sh FILE\"), or allow the agent more than the check: --{}",
+            redactor.text(&check.command),
+            redactor.text(&words(&more))
+        ));
     }
 }
 

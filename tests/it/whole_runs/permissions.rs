@@ -24,7 +24,7 @@ on_both! {
     fn the_checks_commands_are_allowed_to_the_agent_and_no_more(cli) {
         let ground = Ground::new();
         ground.write("test.sh", "echo ran >> ran.txt\n");
-        let checks = ["sh test.sh", "test -f ran.txt && sh test.sh 'a (b)'", "sh test.sh x | tail -1"];
+        let checks = ["sh test.sh", "test -f ran.txt && sh test.sh 'a (b)'", "sh test.sh x 2>&1 | tail -1"];
         let agent = checks.iter().map(|check| bash(check)).chain([bash("sh test.sh y > other.txt; touch z"), said("Done.")]);
         let api = ScriptedApi::start(script(agent.collect(), vec![approval()])).unwrap();
         let args: Vec<&str> =
@@ -44,6 +44,23 @@ on_both! {
         }
         let shorter = messages(&requests[4]);
         assert_eq!(messages(critic)[..shorter.len()], shorter[..]);
+    }
+
+    fn a_check_that_no_rule_allows_is_named_at_the_start_with_what_does(cli) {
+        let ground = Ground::new();
+        let check = r#"sh -c 'test "$(echo a)" = a'"#;
+        let run = |more: &[&str]| {
+            let api = ScriptedApi::start(script(vec![bash(check), said("Done.")], vec![approval()])).unwrap();
+            let args: Vec<&str> = ["-p", "do it", "--check", check, "--check", "true 2>&1 | tail -1"].into_iter().chain(EDITS).chain(more.iter().copied()).collect();
+            let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+            ended.assert_code(0);
+            (ended.of_type("denied").len(), ended.stderr.matches("no permission rule fits exactly this").count(), ended.stderr.clone())
+        };
+        let (denied, told, stderr) = run(&[]);
+        assert_eq!((denied, told), (1, 1), "{stderr}");
+        assert!(stderr.contains(r#"-- --allowedTools "Bash(sh -c:*)""#), "{stderr}");
+        let (denied, told, stderr) = run(&["--allowedTools", "Bash(sh -c:*)"]);
+        assert_eq!((denied, told), (0, 0), "{stderr}");
     }
 
     fn the_users_own_rules_are_kept_and_a_denial_is_stronger(cli) {
@@ -100,6 +117,51 @@ on_both! {
         let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
         ended.assert_code(0);
         assert!(ended.of_type("denied").is_empty());
+    }
+
+    fn what_is_advised_after_a_denial_works_when_it_is_pasted(cli) {
+        // Of each shape of command one, with what is advised for it; nothing where no rule lets it pass.
+        let shapes = [
+            ("sh t.sh 2>&1 | tail -5", r#"--allowedTools "Bash(sh t.sh 2>&1)" "Bash(tail -5)""#),
+            ("cd sub && sh ../t.sh | sh ../t.sh 'a|b'", r#"--allowedTools "Bash(cd sub && sh ../t.sh)" "Bash(sh ../t.sh 'a|b')""#),
+            ("sh t.sh; echo $?", "--allowedTools 'Bash(sh t.sh; echo $?)'"),
+            ("FOO=1 sh t.sh > o.txt 2>&1", r#"--allowedTools "Bash(FOO=1 sh t.sh > o.txt 2>&1)""#),
+            ("sh t.sh 'f(a)' --odd '(b c)'", r#"--allowedTools "Bash(sh t.sh:*)""#),
+            ("sh t.sh \"$HOME\" a\\b $(echo a)", r#"--allowedTools 'Bash(sh t.sh "$HOME" a\\b $\(echo a\))'"#),
+            ("sh t.sh *.md\nsh t.sh | sh t.sh b", r#"--allowedTools "Bash(sh t.sh:*)" "Bash(sh t.sh)" "Bash(sh t.sh b)""#),
+            ("python3 - <<'EOF'\nopen('ran.txt', 'a')\nEOF", r#"--allowedTools "Bash(python3 -:*)""#),
+            ("sh - <<EOF\nsh t.sh\nEOF", ""),
+            ("(sh t.sh)", ""),
+            ("{ sh t.sh; } | tail -1", ""),
+        ];
+        for (command, advice) in shapes {
+            let ground = Ground::new();
+            ground.user_config(&json!({"agent": {"allow_checks": false}}));
+            ground.write("t.sh", "touch \"$(dirname \"$0\")/ran.txt\"\n");
+            ground.write("sub/x", "");
+            let round = || [bash(command), said("I could not run it.")];
+            let api = ScriptedApi::start(script(round().into_iter().chain(round()).collect(), vec![])).unwrap();
+            let args: Vec<&str> = ["-p", "do it", "--check", "test -f ran.txt"].into_iter().chain(EDITS).collect();
+            let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
+            ended.assert_code(5);
+            let go_on = text(&ended.result()["resume"]);
+            assert!(!go_on.contains(['\n', '⏎']), "{go_on}");
+            let go_on = if advice.is_empty() {
+                let reason = ended.reason();
+                assert!(go_on.ends_with(" -p \"TEXT\""), "{go_on}");
+                assert!(reason.contains("no permission rule fits this command"), "{reason}");
+                let line = reason.rsplit("in a container: ").next().unwrap();
+                assert!(line.ends_with(" -- --allowedTools Bash"), "{line}");
+                line.to_owned()
+            } else {
+                assert!(go_on.ends_with(&format!(" -- {advice}")), "{command:?}: {go_on}");
+                go_on
+            };
+            let api = ScriptedApi::start(script(vec![bash(command), said("Done.")], vec![approval()])).unwrap();
+            let resumed = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &go_on)).end();
+            resumed.assert_code(0);
+            assert!(!resumed.stderr.contains("permissions were missing"), "{command:?}: {}", resumed.stderr);
+        }
     }
 
     fn plan_mode_is_refused_before_anything_starts(cli) {

@@ -89,6 +89,17 @@ pub trait Adapter: fmt::Debug + Sync {
         args.to_vec()
     }
 
+    /// The arguments that allow this command and others with it; `None` where exactly this one can be allowed.
+    fn allowing_more(&self, command: &str) -> Option<Vec<String>> {
+        let _ = command;
+        None
+    }
+
+    /// The arguments that allow every command, also those for which the CLI has no rule.
+    fn allowing_all_commands(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether in this permission mode the agent may only plan and change nothing.
     fn only_plans_in(&self, permission_mode: &str) -> bool {
         let _ = permission_mode;

@@ -279,7 +279,7 @@ pub struct Denial {
     pub target: String,
     /// What is alike in calls of one kind: the program of a command, the folder of a path.
     pub class: String,
-    /// The arguments with which the user allows such a call to the agent.
+    /// The arguments with which the user allows such a call to the agent; none where no rule allows it.
     pub allowed_by: Vec<String>,
 }
 

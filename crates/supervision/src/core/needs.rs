@@ -69,14 +69,14 @@ impl Core {
                 mode.clone_from(&denial.allowed_by);
                 continue;
             }
-            for rule in values {
-                if rules.is_empty() {
-                    rules.push(option.clone());
-                }
-                if !rules.contains(rule) && rules.len() <= MAX_RULES {
-                    rules.push(rule.clone());
-                }
+            // A part of what a call needs would not let it pass.
+            let new: Vec<&String> = values.iter().filter(|rule| !rules.contains(*rule)).collect();
+            if rules.is_empty() {
+                rules.push(option.clone());
+            } else if rules.len() + new.len() > MAX_RULES + 1 {
+                continue;
             }
+            rules.extend(new.into_iter().cloned());
         }
         mode.into_iter().chain(rules).collect()
     }
@@ -95,13 +95,35 @@ impl Core {
 
     /// How the user allows what was denied; `None` when there is no way to.
     pub(super) fn permission_advice(&self, denial: &Denial) -> Option<String> {
-        let last = denial.allowed_by.last()?;
+        let Some((_, values)) = denial.allowed_by.split_first() else {
+            return self.advice_without_rule(denial);
+        };
         if self.is_in_force(denial) {
+            let given = values.join(" and ");
+            let are = if values.len() > 1 { "are" } else { "is" };
             return Some(format!(
-                "it is denied although {last} is given: look for a deny rule or a hook in the agent's settings"
+                "it is denied although {given} {are} given: look for a deny rule or a hook in the agent's settings"
             ));
         }
         Some(self.allow_by(&denial.allowed_by))
+    }
+
+    /// How the user goes on where no rule allows the command; `None` for a call that is no command.
+    fn advice_without_rule(&self, denial: &Denial) -> Option<String> {
+        let every = self.plan.agent.allowing_all_commands();
+        if denial.class.is_empty() || every.is_empty() {
+            return None;
+        }
+        let run = &self.plan.run_id;
+        let given = |value: &String| self.plan.agent_args.contains(value);
+        if every.iter().all(given) {
+            return Some("look for a deny rule or a hook in the agent's settings".to_owned());
+        }
+        Some(format!(
+            "no permission rule fits this command; have the agent put it into a script file: ccc resume {run} -p \"Put \
+             the command into a script file and run that.\"; or allow every command, in a container: ccc resume {run} --{}",
+            words(&every)
+        ))
     }
 
     fn allow_by(&self, arguments: &[String]) -> String {

@@ -1,7 +1,7 @@
 //! Claude Code as an [`Adapter`]: which function answers what.
 
 use super::protocol::{ClaudeProtocol, partial_is_progress};
-use super::{PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, transcript, vocabulary};
+use super::{PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, rules, transcript, vocabulary};
 use crate::agent::{
     Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, Protocol, Role, UserArgs,
     Vocabulary,
@@ -89,6 +89,14 @@ impl Adapter for Claude {
 
     fn args_for_hand_over(&self, args: &[String]) -> Vec<String> {
         options::for_interface(args)
+    }
+
+    fn allowing_more(&self, command: &str) -> Option<Vec<String>> {
+        rules::allowing_more(command)
+    }
+
+    fn allowing_all_commands(&self) -> Vec<String> {
+        rules::allowing_all_commands()
     }
 
     fn only_plans_in(&self, permission_mode: &str) -> bool {

@@ -16,6 +16,7 @@ mod partial;
 mod protocol;
 mod rules;
 mod schedules;
+mod shell_syntax;
 mod spoken;
 mod target;
 mod tasks;

@@ -1,11 +1,17 @@
 //! The CLI's permission rules: which one lets a call pass, and what is alike in calls of one kind.
 //!
-//! Measured on 2.1.332 and 2.1.197 with `--allowedTools "Bash(…)"`: the whole command, with `&&`, `;`, quotes, redirections
-//! and line ends in it, passes by a rule of exactly that text, and nothing longer does. Backslash and parentheses are
-//! escaped by a backslash. A `*` makes a rule a pattern and has no escape, so such a command has no rule of its own.
-//! Of a pipeline each part needs a rule, the whole none. White space around a command must not stand in the rule.
-//! A command in parentheses passes by no rule.
+//! Measured on 2.1.332 and 2.1.197 with `--allowedTools "Bash(…)"`, alike on both:
+//! - A command without a pipe, with `&&`, `;`, quotes, substitutions, redirections and line ends in it, passes by a rule of exactly
+//!   that text. Backslash and parentheses are escaped by a backslash; white space around a command must not stand in the rule.
+//! - Of a pipeline each part between two `|` needs a rule, the whole none. A part with a redirection to a file before the last
+//!   `|` has no exact rule, and one with a substitution, a group or a keyword none at all. A `for` loop around it is one command.
+//! - A `*` makes a rule a pattern and has no escape.
+//! - The option's values are split at spaces and commas outside of parentheses, an escaped `)` closes them, and brackets do not
+//!   nest: a rule with a space or a comma behind a `)` is torn.
+//! - `Bash(PROGRAM:*)` for each command of a list allows what has no substitution, group or unquoted heredoc.
+//! - A subshell, a process substitution and `&` pass by no rule but `Bash`.
 
+use super::shell_syntax::{Segment, segments};
 use crate::stream::Raw;
 
 /// Programs whose first word after them says what they do.
@@ -13,47 +19,152 @@ pub(super) const DO_MANY_THINGS: &[&str] = &[
     "bash", "bun", "cargo", "deno", "docker", "gh", "git", "go", "just", "kubectl", "make", "node", "npm", "npx",
     "pip", "pnpm", "poetry", "python", "python3", "ruby", "sh", "uv", "yarn",
 ];
-/// What in a command makes that its pipes cannot be told from text without reading it as a shell does.
-const NO_PLAIN_PIPELINE: &[char] = &['\'', '"', '`', '\\', '$', '(', ')', '{', '}', '<', '>', '#', '\n', '&', ';'];
+/// Words that begin or go on with a compound command, which is never judged by its parts.
+const KEYWORDS: &[&str] = &[
+    "!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "select", "then", "until",
+    "while", "[[",
+];
 
-/// The rules under which exactly this command may run.
+/// The rules under which exactly this command may run; none where the CLI knows none.
 pub(super) fn exact(command: &str) -> Vec<String> {
-    let command = command.trim();
-    if command.is_empty() || command.contains('*') || command.starts_with('(') {
-        return Vec::new();
-    }
-    let parts: Vec<&str> = command.split('|').map(str::trim).collect();
-    if parts.len() > 1 && parts.iter().all(|part| !part.is_empty() && !part.contains(NO_PLAIN_PIPELINE)) {
-        return parts.into_iter().map(rule).collect();
-    }
-    vec![rule(command)]
+    exact_rules(command).unwrap_or_default()
 }
 
-fn rule(command: &str) -> String {
+/// The arguments that allow this command and others with it; `None` where rules allow exactly this one.
+pub(super) fn allowing_more(command: &str) -> Option<Vec<String>> {
+    match exact_rules(command) {
+        Some(_) => None,
+        None => Some(in_one_line(command).map_or_else(allowing_all_commands, allowed_tools)),
+    }
+}
+
+/// Passes what passes by no other rule, too.
+pub(super) fn allowing_all_commands() -> Vec<String> {
+    allowed_tools(vec!["Bash".to_owned()])
+}
+
+fn exact_rules(command: &str) -> Option<Vec<String>> {
+    let command = command.trim();
+    let Some(segments) = segments(command) else {
+        return if command.contains(['|', '&']) { None } else { Some(vec![rule(command)?]) };
+    };
+    if segments.iter().any(passes_by_no_rule) {
+        return None;
+    }
+    let pipes: Vec<usize> = (0..segments.len()).filter(|&at| is_pipe(&segments[at])).collect();
+    let is_one_loop = command.starts_with("for ") && command.ends_with("done") && command.matches("done").count() == 1;
+    if pipes.is_empty() || is_one_loop {
+        return Some(vec![rule(command)?]);
+    }
+    let last = pipes.last().copied().unwrap_or_default();
+    if segments.iter().any(is_compound) || segments.iter().take(last).any(|segment| segment.holds.redirection) {
+        return None;
+    }
+    // The text between two pipes, with the other operators in it.
+    let ends = pipes.iter().copied().chain([segments.len()]);
+    let mut begin = 0;
+    let mut rules = Vec::new();
+    for end in ends {
+        let (first, last) = (segments.get(begin)?, segments.get(end.checked_sub(1)?)?);
+        rules.push(rule(command.get(first.at..last.at + last.text.len())?)?);
+        begin = end;
+    }
+    Some(rules)
+}
+
+/// Rules that can stand in one line, under which this command may run: for each command of a list one of exactly its text where
+/// there is one, else one for its program.
+fn in_one_line(command: &str) -> Option<Vec<String>> {
+    let is_line = |rules: &Vec<String>| !rules.iter().any(|rule| rule.contains('\n'));
+    if let Some(rules) = exact_rules(command).filter(is_line) {
+        return Some(rules);
+    }
+    let head = without_quoted_heredoc(command);
+    let segments = segments(head.unwrap_or(command))?;
+    if segments
+        .iter()
+        .any(|segment| passes_by_no_rule(segment) || is_compound(segment) || segment.text.starts_with("cd "))
+        || head.is_some() && segments.len() > 1
+    {
+        return None;
+    }
+    let mut rules = Vec::new();
+    for segment in &segments {
+        let exact =
+            rule(segment.text).filter(|rule| !rule.contains('\n') && !segment.holds.redirection && head.is_none());
+        let rule = match exact {
+            Some(rule) => rule,
+            None => format!("Bash({}:*)", prefix(segment.text)?),
+        };
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    Some(rules)
+}
+
+/// The command before a heredoc with a quoted delimiter, whose text the shell leaves as it is, where nothing comes after it.
+fn without_quoted_heredoc(command: &str) -> Option<&str> {
+    let (line, body) = command.trim().split_once('\n')?;
+    let (head, delimiter) = line.split_once("<<")?;
+    let delimiter = delimiter.trim();
+    let word = delimiter.strip_prefix('\'')?.strip_suffix('\'')?;
+    let ends_last = body.lines().position(|line| line == word)? + 1 == body.lines().count();
+    (is_name(word) && ends_last).then_some(head)
+}
+
+fn is_pipe(segment: &Segment<'_>) -> bool {
+    matches!(segment.after, "|" | "|&")
+}
+
+fn is_compound(segment: &Segment<'_>) -> bool {
+    segment.holds.nesting || segment.text.split_whitespace().next().is_some_and(|word| KEYWORDS.contains(&word))
+}
+
+fn passes_by_no_rule(segment: &Segment<'_>) -> bool {
+    segment.after == "&" || segment.holds.subshell
+}
+
+/// The rule of exactly this text; `None` where the CLI would read it as another.
+fn rule(command: &str) -> Option<String> {
+    if command.is_empty() || command.contains('*') {
+        return None;
+    }
     let mut content = String::with_capacity(command.len() + 6);
+    let mut is_inside = true;
     content.push_str("Bash(");
     for char in command.chars() {
+        match char {
+            '(' => is_inside = true,
+            ')' => is_inside = false,
+            ' ' | ',' if !is_inside => return None,
+            _ => {}
+        }
         if matches!(char, '\\' | '(' | ')') {
             content.push('\\');
         }
         content.push(char);
     }
     content.push(')');
-    content
+    Some(content)
 }
 
-/// The class of a call, and the arguments that allow it.
+/// What a command begins with, up to its program and what that does; `None` where that is more than plain words.
+fn prefix(command: &str) -> Option<String> {
+    let program = program(command);
+    let at = command.find(&program).filter(|_| !program.is_empty())?;
+    let prefix = command.get(..at + program.len())?;
+    prefix.chars().all(|char| is_plain(char) || matches!(char, ' ' | '=')).then(|| prefix.to_owned())
+}
+
+/// The class of a call, and the arguments that allow it: none where no rule does.
 pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, Vec<String>) {
     let text = |name: &str| input.and_then(|input| input.member(name)).and_then(Raw::text).unwrap_or_default();
     match tool {
         "Bash" => {
             let command = text("command");
             let class = program(&command);
-            let mut rules = exact(&command);
-            if rules.is_empty() && !class.is_empty() {
-                rules.push(format!("Bash({class}:*)"));
-            }
-            (class, allowed_tools(rules))
+            (class, allowed_tools(in_one_line(&command).unwrap_or_default()))
         }
         "Write" | "Edit" | "MultiEdit" => (folder(&text("file_path")), accept_edits()),
         "NotebookEdit" => (folder(&text("notebook_path")), accept_edits()),
@@ -108,7 +219,7 @@ fn folder(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{exact, of_call, program};
+    use super::{exact, in_one_line, of_call, program};
     use crate::stream::Raw;
 
     #[test]
@@ -121,16 +232,84 @@ mod tests {
             ("python3 -c 'print(1)'", &[r"Bash(python3 -c 'print\(1\)')"]),
             (r"sh test.sh a\b", &[r"Bash(sh test.sh a\\b)"]),
             ("sh test.sh\nsh other.sh", &["Bash(sh test.sh\nsh other.sh)"]),
-            ("sh test.sh | tail -5", &["Bash(sh test.sh)", "Bash(tail -5)"]),
+            ("sh test.sh $(echo a)", &[r"Bash(sh test.sh $\(echo a\))"]),
+            ("python3 - <<EOF\nprint(1)\nEOF", &["Bash(python3 - <<EOF\nprint\\(1\\)\nEOF)"]),
+            ("sh t.sh a > o.txt 2>&1", &["Bash(sh t.sh a > o.txt 2>&1)"]),
+            ("if true; then sh t.sh; fi", &["Bash(if true; then sh t.sh; fi)"]),
+            ("{ sh t.sh; sh t.sh b; }", &["Bash({ sh t.sh; sh t.sh b; })"]),
             ("test -f x || sh test.sh", &["Bash(test -f x || sh test.sh)"]),
-            ("sh test.sh | grep 'a|b'", &["Bash(sh test.sh | grep 'a|b')"]),
+            // Pipelines, and what only looks like one.
+            ("sh test.sh | tail -5", &["Bash(sh test.sh)", "Bash(tail -5)"]),
+            ("make all 2>&1 | tail -5", &["Bash(make all 2>&1)", "Bash(tail -5)"]),
+            ("sh t.sh|&tail -1", &["Bash(sh t.sh)", "Bash(tail -1)"]),
+            ("sh test.sh | grep 'a|b'", &["Bash(sh test.sh)", "Bash(grep 'a|b')"]),
+            (r"sh t.sh a\|b | tail", &[r"Bash(sh t.sh a\\|b)", "Bash(tail)"]),
+            ("cd sub && sh ../t.sh 2>&1 | tail", &["Bash(cd sub && sh ../t.sh 2>&1)", "Bash(tail)"]),
+            ("sh t.sh | tail -1 > o.txt 2>&1", &["Bash(sh t.sh)", "Bash(tail -1 > o.txt 2>&1)"]),
+            ("sh t.sh | tail -1 && make | tail", &["Bash(sh t.sh)", "Bash(tail -1 && make)", "Bash(tail)"]),
+            ("sh t.sh |\n  tail -1", &["Bash(sh t.sh)", "Bash(tail -1)"]),
+            (r#"bash -c "sh t.sh | tail -1""#, &[r#"Bash(bash -c "sh t.sh | tail -1")"#]),
+            (r#"sh t.sh "$(echo a | tail -1)""#, &[r#"Bash(sh t.sh "$\(echo a | tail -1\)")"#]),
+            ("for i in 1 2; do sh t.sh $i | tail; done", &["Bash(for i in 1 2; do sh t.sh $i | tail; done)"]),
+            ("sh t.sh # it's a | b", &["Bash(sh t.sh # it's a | b)"]),
+            ("sh t.sh a > o.txt | tail", &[]),
+            ("sh t.sh $(echo a) | tail", &[]),
+            ("{ sh t.sh; } | tail", &[]),
+            ("while true; do sh t.sh | tail; done", &[]),
+            ("cat <<'EOF' | sh t.sh\na\nEOF", &[]),
+            // A rule that the option's reader would tear at a space or a comma behind a bracket.
+            ("sh test.sh 'a (b)'", &[r"Bash(sh test.sh 'a \(b\)')"]),
+            ("sh t.sh 'f(a) b'", &[]),
+            ("sh t.sh \"f(a)\",b", &[]),
+            (r#"sh -c 'test "$(echo a)" = a'"#, &[]),
+            // No rule at all.
             ("sh test.sh *.x", &[]),
             ("sh test.sh:*", &[]),
             ("(sh test.sh)", &[]),
+            ("sh t.sh && (sh t.sh b)", &[]),
+            ("diff <(sh t.sh) t.sh", &[]),
+            ("sh t.sh a &", &[]),
+            ("sh t.sh & sh t.sh b", &[]),
             ("", &[]),
         ];
         for (command, rules) in table {
             assert_eq!(exact(command), *rules, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_advised_for_a_command_stands_in_one_line_and_lets_it_pass() {
+        let table: &[(&str, &[&str])] = &[
+            ("make all 2>&1 | tail -5", &["Bash(make all 2>&1)", "Bash(tail -5)"]),
+            (r#"python3 -c 'print("it")' --odd '(a b)'"#, &["Bash(python3 -c:*)"]),
+            (r#"sh -c 'test "$(echo a)" = a'"#, &["Bash(sh -c:*)"]),
+            ("rm -f *.o", &["Bash(rm:*)"]),
+            ("FOO=1 sh t.sh *.x", &["Bash(FOO=1 sh t.sh:*)"]),
+            ("sh t.sh *.x && make all", &["Bash(sh t.sh:*)", "Bash(make all)"]),
+            ("sh t.sh\nsh t.sh b", &["Bash(sh t.sh)", "Bash(sh t.sh b)"]),
+            ("sh -c 'sh t.sh\nsh t.sh b'", &["Bash(sh -c:*)"]),
+            ("sh t.sh a > o.txt | tail", &["Bash(sh t.sh:*)", "Bash(tail)"]),
+            ("python3 - <<'EOF'\nprint(1) | x\nEOF", &["Bash(python3 -:*)"]),
+            ("cat > a.txt <<'EOF'\n$(x)\nEOF\n", &["Bash(cat:*)"]),
+            ("python3 - <<'EOF'\nprint(1)\nEOF\nmake", &[]),
+            ("python3 - <<EOF\nprint(1)\nEOF", &[]),
+            ("sh t.sh $(echo *)", &[]),
+            ("sh t.sh \"${HOME}\" *.x", &[]),
+            ("cd sub && rm -f *.o", &[]),
+            ("if true; then sh t.sh | tail -1; fi", &[]),
+            ("(sh t.sh)", &[]),
+            ("sh t.sh &", &[]),
+            ("sh t.sh 'open *", &[]),
+        ];
+        for (command, rules) in table {
+            assert_eq!(in_one_line(command).unwrap_or_default(), *rules, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_nests_for_ever_has_no_rule() {
+        for opening in ["$(", "\"$(", "{ ", "\"${a"] {
+            assert_eq!(in_one_line(&format!("a | {}", opening.repeat(100_000))), None, "{opening}");
         }
     }
 

@@ -104,25 +104,51 @@ fn the_same_denial_before_two_stops_on_a_still_tree_ends_the_run_with_a_rule_tha
     assert!(ended_with(&actions).is_none(), "the tree moved: {actions:?}");
 }
 
-#[test]
-fn a_rule_that_was_given_is_not_advised_again() {
-    let mut plan = plan();
-    plan.agent_args = vec!["--allowedTools".to_owned(), "Bash(sh test.sh)".to_owned()];
+/// What is told when this command was denied twice under these arguments.
+fn told_of_denials(command: &str, args: &[&str]) -> Vec<String> {
+    let plan = Plan { agent_args: args.iter().map(|&arg| arg.to_owned()).collect(), ..plan() };
     let (mut run, turn) = working(plan);
     run.lines(1, &accepted(&turn));
-    let call = |id: &str| {
-        format!(
-            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"Bash","input":{{"command":"sh test.sh"}}}}]}},"session_id":"{SESSION}"}}"#
-        )
-    };
-    let no = |id: &str| {
-        format!(
-            r#"{{"type":"system","subtype":"permission_denied","tool_name":"Bash","tool_use_id":"{id}","session_id":"{SESSION}"}}"#
-        )
-    };
-    run.lines(1, &[call("a"), no("a"), call("b"), no("b")]);
-    let notices = run.notices();
-    assert!(matches!(notices.as_slice(), [text] if text.contains("although Bash(sh test.sh) is given")), "{notices:?}");
+    for id in ["a", "b"] {
+        run.lines(1, &[
+            format!(
+                r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"Bash","input":{{"command":"{command}"}}}}]}},"session_id":"{SESSION}"}}"#
+            ),
+            format!(
+                r#"{{"type":"system","subtype":"permission_denied","tool_name":"Bash","tool_use_id":"{id}","session_id":"{SESSION}"}}"#
+            ),
+        ]);
+    }
+    run.notices().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_rule_that_was_given_is_not_advised_again() {
+    for (command, rules, given) in [
+        ("sh test.sh", vec!["Bash(sh test.sh)"], "although Bash(sh test.sh) is given"),
+        ("a 2>&1 | b", vec!["Bash(a 2>&1)", "Bash(b)"], "although Bash(a 2>&1) and Bash(b) are given"),
+        // The whole text of a pipeline is no rule for it.
+        (
+            "a 2>&1 | b",
+            vec!["Bash(a 2>&1 | b)"],
+            "allow it: ccc resume run -- --allowedTools \"Bash(a 2>&1)\" \"Bash(b)\"",
+        ),
+    ] {
+        let notices = told_of_denials(command, &[vec!["--allowedTools"], rules].concat());
+        assert!(matches!(notices.as_slice(), [text] if text.contains(given)), "{notices:?}");
+    }
+}
+
+#[test]
+fn a_command_that_no_rule_allows_is_not_advised_one() {
+    for command in ["(sh test.sh)", "sh test.sh &", "sh - <<EOF\\nls\\nEOF", "{ a; } | b"] {
+        let notices = told_of_denials(command, &[]);
+        let is_told =
+            |text: &str| text.contains("no permission rule fits") && text.ends_with(" -- --allowedTools Bash");
+        assert!(matches!(notices.as_slice(), [text] if is_told(text)), "{notices:?}");
+        let notices = told_of_denials(command, &["--allowedTools", "Bash"]);
+        assert!(matches!(notices.as_slice(), [text] if text.contains("look for a deny rule")), "{notices:?}");
+    }
 }
 
 #[test]
