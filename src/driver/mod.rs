@@ -1,7 +1,7 @@
 //! The loop that joins the core and a world.
 //!
-//! One loop ([`engine`]) drives an agent's run and a command's; their worlds perform what is decided, and what happens in
-//! them becomes facts. A run is hosted ([`control`]): what concerns the whole process is its host's. A replay takes the
+//! One loop (`engine`) drives an agent's run and a command's; their worlds perform what is decided, and what happens in
+//! them becomes facts. A run is hosted (`control`): what concerns the whole process is its host's. A replay takes the
 //! facts from a journal and compares the actions with it. The driver decides nothing: a decision here would be one that no
 //! replay can show.
 

@@ -3,7 +3,7 @@ use thiserror::Error;
 use crate::words::SessionStart;
 
 /// What the user's own arguments for the agent (those after `--`) mean to ccc. The arguments themselves are passed on
-/// by [`AgentKind::launch`](super::AgentKind::launch).
+/// by [`Adapter::launch`](super::Adapter::launch).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserArgs {
     /// The session that they name: `New` when they choose the id of a new one, `Resume` or `Latest` when they go on with
