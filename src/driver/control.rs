@@ -15,7 +15,7 @@ pub enum Control {
     Interrupt,
     /// The user, or the system, wants the end; and in which words.
     End(String),
-    /// Ctrl-Z: the process is to stand still as soon as the run asks for it.
+    /// Ctrl-Z: the process is to be suspended as soon as the run asks for it.
     Suspend,
     /// The process goes on after a stop, or need not stop.
     Continued,
@@ -26,9 +26,9 @@ pub enum Control {
 /// What a run asks of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Ctrl-Z: the run is ready. The process and all its children are to stand still; [`Control::Continued`] tells of the end.
-    StandStill,
-    /// The same for a process whose children stand still already.
+    /// Ctrl-Z: the run is ready. The process and all its children are to be suspended; [`Control::Continued`] tells of the end.
+    Suspend,
+    /// The same for a process whose children are suspended already.
     StopJob,
 }
 
@@ -85,9 +85,9 @@ impl Controls {
         }
     }
 
-    /// Waits until the process has stood still and goes on. What was told meanwhile is heard afterwards.
-    pub(super) async fn stand_still(&mut self) {
-        if !self.host.ask(Request::StandStill) {
+    /// Waits until the process has been suspended and goes on. What was told meanwhile is heard afterwards.
+    pub(super) async fn suspend(&mut self) {
+        if !self.host.ask(Request::Suspend) {
             return;
         }
         let mut meanwhile = VecDeque::new();
@@ -120,8 +120,8 @@ mod tests {
         let (host, mut run, mut requests) = controls(|| 0);
         host.tell(Control::End("SIGTERM".to_owned()));
         host.tell(Control::Continued);
-        run.stand_still().await;
-        assert_eq!(requests.recv().await, Some(Request::StandStill));
+        run.suspend().await;
+        assert_eq!(requests.recv().await, Some(Request::Suspend));
         assert_eq!(run.next().await, Control::End("SIGTERM".to_owned()));
     }
 
@@ -129,7 +129,7 @@ mod tests {
     async fn without_a_host_that_takes_requests_nothing_stands_still() {
         let (host, mut run, requests) = controls(|| 0);
         drop(requests);
-        run.stand_still().await;
+        run.suspend().await;
         host.tell(Control::Interrupt);
         assert_eq!(run.next().await, Control::Interrupt);
     }

@@ -25,7 +25,7 @@ use crate::journal::{
     JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION,
 };
 
-/// When the loop wakes so much later than it wanted to, it was not the others who stood still but ccc (Ctrl-Z, a
+/// When the loop wakes so much later than it wanted to, it was not the others that stood still but ccc (Ctrl-Z, a
 /// machine without memory). That time does not count; the regular beat is what shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
 /// How often the world's clock is looked at where somebody may watch it.
@@ -91,7 +91,7 @@ pub(super) enum Then {
     /// Nothing else.
     GoOn,
     /// The world is ready for a stop of the process.
-    StandStill,
+    Suspend,
     /// The user leaves without waiting for an outcome.
     Leave,
 }
@@ -214,9 +214,9 @@ pub(super) async fn drive<W: World>(
             Woken::Control(control) => match world.control(control) {
                 Then::GoOn => {}
                 Then::Leave => return,
-                Then::StandStill => {
+                Then::Suspend => {
                     let since = world.run().clock.instant_now();
-                    controls.stand_still().await;
+                    controls.suspend().await;
                     let clock = &mut world.run_mut().clock;
                     let paused = clock.late(since);
                     clock.paused(paused);
@@ -480,7 +480,7 @@ mod tests {
         fn control(&mut self, control: Control) -> Then {
             match control {
                 Control::Interrupt => Then::Leave,
-                Control::Suspend => Then::StandStill,
+                Control::Suspend => Then::Suspend,
                 Control::End(_) | Control::Continued | Control::Resized(_) => Then::GoOn,
             }
         }
@@ -548,7 +548,7 @@ mod tests {
         let stop = Duration::from_millis(600);
         let shell = async {
             host.tell(Control::Suspend);
-            assert_eq!(requests.recv().await, Some(Request::StandStill));
+            assert_eq!(requests.recv().await, Some(Request::Suspend));
             tokio::time::sleep(stop).await;
             host.tell(Control::Interrupt);
             host.tell(Control::Continued);

@@ -35,8 +35,8 @@ impl Host {
                 biased;
                 heard = self.signals.next() => self.heard(heard),
                 request = self.requests.recv() => match request {
-                    Some(Request::StandStill) => self.stand_still(true).await,
-                    Some(Request::StopJob) => self.stand_still(false).await,
+                    Some(Request::Suspend) => self.suspend(true).await,
+                    Some(Request::StopJob) => self.suspend(false).await,
                     // The run is over.
                     None => return,
                 },
@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Stops the process, and its children before it where they are not stopped yet, until the shell lets them go on.
-    async fn stand_still(&mut self, with_children: bool) {
+    async fn suspend(&mut self, with_children: bool) {
         let mut stopped = if with_children { stop_children() } else { Stopped::default() };
         let mut ending = None;
         if stop_own_job() {

@@ -514,7 +514,7 @@ impl engine::World for World {
                 // The shell's prompt is to stand on a line of its own.
                 self.put(ScreenOutput::talk(self.printer.erased()));
                 self.typing.restore();
-                return Then::StandStill;
+                return Then::Suspend;
             }
             Control::Continued => {
                 self.typing.quiet();
