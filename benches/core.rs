@@ -5,10 +5,11 @@
 mod long_night;
 
 use ccc::core::{Core, Input, Tick};
-use ccc::journal::{Header, JournalWriter, Redactor};
+use ccc::journal::{Header, JournalWriter};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use long_night::Length;
+use redaction::Redactor;
 
 const INPUTS: usize = 100_000;
 

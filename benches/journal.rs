@@ -6,8 +6,9 @@ use std::io;
 use std::path::Path;
 
 use ccc::core::{Input, LineFact, Plan, ProcId, Tick};
-use ccc::journal::{Header, JournalReader, JournalWriter, Redactor, Sink};
+use ccc::journal::{Header, JournalReader, JournalWriter, Sink};
 use divan::counter::{BytesCount, ItemsCount};
+use redaction::Redactor;
 use serde_json::value::RawValue;
 
 fn main() {

@@ -8,8 +8,9 @@ use std::error::Error;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use ccc::journal::{Header, JournalWriter, Redactor};
+use ccc::journal::{Header, JournalWriter};
 use clap::Parser;
+use redaction::Redactor;
 
 /// Writes the journal of a long night.
 #[derive(Debug, Parser)]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ccc::core::supervised::{CommandCore, CommandInput, CommandOperator};
 use ccc::core::{Core, Input, OperatorInput, Tick};
-use ccc::journal::{Entry, EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, Sink, Tail};
+use ccc::journal::{Entry, EntryKind, JournalInput, JournalReader, JournalWriter, Sink, Tail};
+use redaction::Redactor;
 
 /// The header of a small run, for inputs that begin behind it.
 const HEADER: &str = concat!(

@@ -1,6 +1,6 @@
 //! The redactor: a registered secret never survives, in text or in JSON, and valid JSON stays valid.
 
-use ccc::journal::{MIN_VALUE_BYTES, Redactor};
+use redaction::{MIN_VALUE_BYTES, Redactor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -12,10 +12,10 @@ use super::{CliError, Context, ErrorKind};
 use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{Looked, TokenSupply, unix_ms};
-use crate::journal::Redactor;
 use crate::process::Cancel;
 use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, UsageCache, reports_of};
 use crate::tokens::{Credential, FetchError, Gathered, Http, Knowledge, Pool, SharedTokens, probe, variables};
+use redaction::Redactor;
 
 /// Every provider, in the order in which they are looked at.
 const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];

@@ -9,12 +9,12 @@ use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
-use crate::journal::Redactor;
 use crate::tokens::usage::{LoginPlace, UsageCache};
 use crate::tokens::{
     AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Keychain, KeychainFault, MANAGED_SETTINGS, OddFile,
     Places, Pool, SECURITY, SettingsPlaces, SharedTokens,
 };
+use redaction::Redactor;
 
 /// The login's handle when it is in the Keychain.
 const LOGIN: &str = "login";

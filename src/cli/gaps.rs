@@ -4,8 +4,8 @@
 use crate::cli::{CliError, ErrorKind};
 use crate::core::Plan;
 use crate::core::shell::{quoted, words};
-use crate::journal::mark_in;
 use crate::ui::clean::one_line;
+use redaction::mark_in;
 
 /// How much of a text is shown, in characters.
 const SHOWN_CHARS: usize = 60;

@@ -16,14 +16,13 @@ use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, Sess
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::files::{self, open_private};
 use crate::guard::{SettingsOfAgent, TreeLock};
-use crate::journal::{
-    Header, Holder, JournalWriter, LockError, Redactor, RunDir, RunLock, RunSummary, SessionLock, Tail,
-};
+use crate::journal::{Header, Holder, JournalWriter, LockError, RunDir, RunLock, RunSummary, SessionLock, Tail};
 use crate::process::{self, SavedModes, TypedEcho};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes, Style};
+use redaction::Redactor;
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
 const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };

@@ -16,9 +16,10 @@ use crate::core::supervised::{CommandAction, CommandCore};
 use crate::core::{Action, Core, Finish};
 use crate::journal::export::{Names, Private, Scrubber, Texts};
 use crate::journal::{
-    EntryKind, FileSink, Gap, Header, JOURNAL_FILE, JournalAction, JournalReader, JournalWriter, ReadError, Redactor,
-    RunDir, RunDirError, RunKind, RunSummary, SummaryError, run_kind,
+    EntryKind, FileSink, Gap, Header, JOURNAL_FILE, JournalAction, JournalReader, JournalWriter, ReadError, RunDir,
+    RunDirError, RunKind, RunSummary, SummaryError, run_kind,
 };
+use redaction::Redactor;
 
 /// Members of actions that hold sentences: their words may stand in another order in the copy, where they are listed by name.
 const SENTENCES: [&str; 8] = ["text", "why", "reason", "result", "detail", "denial", "tail", "summary"];

@@ -12,9 +12,9 @@ use super::inbox::{Event, Inbox};
 use crate::agent::Say;
 use crate::config::Env;
 use crate::core::{ProcId, TokenFact, TokenId, TokenReport};
-use crate::journal::Redactor;
 use crate::process::Cancel;
 use crate::tokens::{Credential, Hosts, Http, Knowledge, Pool, SharedTokens, probe};
+use redaction::Redactor;
 
 /// Stack of the threads that fetch and probe; TLS is deeper than the rest.
 const STACK_BYTES: usize = 2 * 1024 * 1024;

@@ -21,9 +21,8 @@ use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
 use super::machine::Machine;
 use super::worker::Worker;
 use crate::core::{Finish, Tick};
-use crate::journal::{
-    JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SUMMARY_VERSION,
-};
+use crate::journal::{JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunSummary, SUMMARY_VERSION};
+use redaction::Redactor;
 
 /// When the loop wakes so much later than it wanted to, it was not the others that stood still but ccc (Ctrl-Z, a
 /// machine without memory). That time does not count; the regular beat is what shows how long it was.
@@ -379,8 +378,9 @@ mod tests {
     use crate::driver::control::{Control, Request, controls};
     use crate::driver::machine::Machine;
     use crate::journal::{
-        Header, JournalAction, JournalInput, JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary,
+        Header, JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunKind, RunSummary,
     };
+    use redaction::Redactor;
 
     #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
     enum Fact {

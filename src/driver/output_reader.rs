@@ -18,9 +18,9 @@ use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Run};
 use super::saying::Saying;
 use crate::agent::AgentKind;
 use crate::core::{ExitFact, LineFact, ProcId};
-use crate::journal::SharedRedactor;
 use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Envelope, Frame, FrameDecoder, LineLimit};
+use redaction::SharedRedactor;
 
 /// How much of a process's stderr is kept, from its end, in bytes.
 const STDERR_TAIL_BYTES: usize = 4 * 1024;

@@ -30,9 +30,10 @@ use crate::core::{
     TokenFact, TokenId,
 };
 use crate::guard::SettingsOfAgent;
-use crate::journal::{Holder, JournalNews, JournalWriter, Redactor, RunDir, RunSummary, SessionLock, SharedRedactor};
+use crate::journal::{Holder, JournalNews, JournalWriter, RunDir, RunSummary, SessionLock};
 use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
+use redaction::{Redactor, SharedRedactor};
 
 /// How long ccc, having finished, waits for checks that it has told to end: their grace, and the kill after it.
 const CHECK_PATIENCE: Duration = Duration::from_secs(4);

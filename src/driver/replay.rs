@@ -11,9 +11,9 @@ use super::machine::Machine;
 use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
 use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{
-    EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, Redactor, RunKind, Tail,
-    run_kind,
+    EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, RunKind, Tail, run_kind,
 };
+use redaction::Redactor;
 
 /// Why a journal cannot be replayed, or gone on with.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What of a run is told at its end.
 
 use crate::core::Plan;
-use crate::journal::{Redactor, mark_in};
+use redaction::{Redactor, mark_in};
 
 /// The plan of a run as it is told at the end, and the agent's options that are left out of it because they hold a secret:
 /// what is shown then is copied, and may be kept in a log.
@@ -22,7 +22,7 @@ mod tests {
     use super::told;
     use crate::core::Plan;
     use crate::driver;
-    use crate::journal::Redactor;
+    use redaction::Redactor;
 
     #[test]
     fn what_is_told_at_the_end_leaves_out_options_that_hold_a_secret() {

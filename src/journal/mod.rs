@@ -69,10 +69,8 @@ pub mod export;
 mod lock;
 mod reader;
 mod record;
-mod redact;
 mod run_dir;
 mod sink;
-mod spelling;
 mod summary;
 mod sync;
 mod word;
@@ -85,7 +83,6 @@ pub use record::{
     BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput,
     MAX_LINE_BYTES, RunKind, action_kind, input_kind, sha256_hex,
 };
-pub use redact::{MIN_VALUE_BYTES, Redactor, SharedRedactor, mark_in};
 pub use run_dir::{RunDir, RunDirError, RunList, run_id};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
 pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};

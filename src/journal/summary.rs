@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Disk, SystemDisk};
 use super::record::RunKind;
-use super::redact::Redactor;
 use super::sink::Sink;
 use super::word::Word;
 use super::writer::JournalWriter;
 use crate::core::Outcome;
 use crate::files::{SUMMARY, read_private};
+use redaction::Redactor;
 
 /// The version of `run.json`. A reader refuses a higher one. A field added later without raising it must be an
 /// `Option`, which is `None` when an older ccc did not write it.

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::reader::{JournalReader, ReadError, Tail};
 use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, JournalAction, JournalInput, sha256_hex};
-use super::redact::Redactor;
 use super::sink::{FileSink, Sink};
 use super::sync::Durable;
 use crate::core::Tick;
+use redaction::Redactor;
 
 /// How many bytes of entries are kept while the disk takes none. Beyond it they are given up and leave a gap.
 pub const BACKLOG_LIMIT_BYTES: usize = 8 * 1024 * 1024;

@@ -9,8 +9,8 @@ use super::fetch::{FetchCommand, FetchError};
 use crate::agent::Say;
 use crate::config::Provider;
 use crate::core::TokenId;
-use crate::journal::Redactor;
 use crate::process::Cancel;
+use redaction::Redactor;
 
 /// What kind of credential it is; the core's word for it.
 pub use crate::core::TokenKind as CredentialKind;

@@ -11,7 +11,7 @@ use super::shared::TokenStates;
 use super::sources::{self, Base, Found, PoolError};
 use crate::config::{Dirs, Env, Project, Provider, TokenEntry};
 use crate::core::{TokenFact, TokenId};
-use crate::journal::Redactor;
+use redaction::Redactor;
 
 /// Where tokens are looked for.
 #[derive(Debug, Clone, Copy)]

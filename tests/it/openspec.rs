@@ -136,6 +136,7 @@ fn every_scenario_names_a_test_that_exists() {
     let mut tests = tests_under(&root.join("tests/it"), "it::");
     tests.extend(tests_under(&root.join("src"), ""));
     tests.extend(tests_under(&root.join("crates/supervision/src"), ""));
+    tests.extend(tests_under(&root.join("crates/redaction/src"), "redaction::"));
     tests.extend(tests_under(&root.join("crates/simulation/src"), "simulation::"));
     tests.extend(tests_under(&root.join("crates/simulation/tests/it"), "simulation::it::"));
     assert!(tests.contains("it::openspec::every_scenario_names_a_test_that_exists"), "tests are not found: {tests:?}");

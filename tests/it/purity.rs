@@ -98,7 +98,7 @@ impl fmt::Debug for Breach {
 }
 
 /// The source directories of the program's crates, from the repository's root.
-const SOURCE_DIRS: &[&str] = &["src", "crates/supervision/src", "crates/simulation/src"];
+const SOURCE_DIRS: &[&str] = &["src", "crates/redaction/src", "crates/supervision/src", "crates/simulation/src"];
 
 fn sources() -> Vec<Source> {
     let mut sources = Vec::new();

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::laws::{Broken, Law};
 use ccc::driver::{Rebuilt, ReplayError, compare_from, rebuild_from};
-use ccc::journal::{Header, JournalNews, JournalReader, JournalWriter, Redactor, Sink};
+use ccc::journal::{Header, JournalNews, JournalReader, JournalWriter, Sink};
+use redaction::Redactor;
 use supervision::core::{Action, Core, Input, Plan, Tick};
 
 /// The journal's name in messages; there is no such file.

@@ -35,8 +35,8 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use ccc::journal::Redactor;
 use laws::Broken;
+use redaction::Redactor;
 use supervision::core::Outcome;
 use trace::Trace;
 use world::World;

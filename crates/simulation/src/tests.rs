@@ -7,7 +7,7 @@ use super::laws::{Broken, Law, Laws};
 use super::process::Process;
 use super::world::{Event, World};
 use super::{Scenario, SharedTrace, Simulator, guarded, is_long, watched};
-use ccc::journal::Redactor;
+use redaction::Redactor;
 use supervision::agent::TurnKind;
 use supervision::core::{Action, CheckId, Decision, Finish, Input, Note, Outcome, ProcId, Send, Tick, TurnId};
 

@@ -17,7 +17,8 @@ use super::script::{mended, script};
 use super::trace::Trace;
 use super::{Scenario, is_long};
 use ccc::demo::scripted::{Script, Signalled, Transcript};
-use ccc::journal::{JournalInput, Redactor};
+use ccc::journal::JournalInput;
+use redaction::Redactor;
 use supervision::core::{
     Action, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LimitChoice, LineFact, MeasureId,
     OperatorInput, Plan, ProcId, Spawn, Tick, TokenId, TreeFact,

@@ -12,8 +12,9 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::core::supervised::CommandAction;
 use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
-use crate::journal::{Redactor, RunKind, run_kind};
+use crate::journal::{RunKind, run_kind};
 use crate::ui::{ERASE, Ending, Form, Printer, ScreenOutput, Stream, Style, columns};
+use redaction::Redactor;
 
 /// Show recorded runs again, or check that they would be decided the same way.
 ///

@@ -17,8 +17,9 @@ use crate::config::{CheckEntry, Cost, Flags, Project, Settings, Span, Warning, o
 use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
 use crate::driver;
 use crate::files::open_private;
-use crate::journal::{Redactor, RunDir, RunKind, RunSummary, run_kind};
+use crate::journal::{RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
+use redaction::Redactor;
 
 /// Go on with a run that was interrupted.
 ///

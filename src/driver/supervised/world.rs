@@ -18,12 +18,13 @@ use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
 use crate::driver::host::in_foreground;
 use crate::driver::journal_news;
 use crate::guard::SettingsOfAgent;
-use crate::journal::{JournalNews, JournalWriter, Redactor, RunDir, RunKind, RunSummary};
+use crate::journal::{JournalNews, JournalWriter, RunDir, RunKind, RunSummary};
 use crate::process::{
     CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, Signal, TerminalGuard,
     UserTerminal,
 };
 use crate::ui::{Printer, Screen, ScreenOutput};
+use redaction::Redactor;
 
 /// How long ccc, leaving, waits for the end of what it has killed.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::core::Plan;
 use crate::journal::RunSummary;
-use crate::journal::redact::begins_a_word;
+use redaction::begins_a_word;
 
 /// The shortest user or host name that is replaced: shorter ones stand inside too many other words.
 const MIN_NAME_BYTES: usize = 3;

@@ -4,9 +4,10 @@ use std::path::Path;
 use ccc::core::{Outcome, Tick};
 use ccc::journal::Word;
 use ccc::journal::{
-    Holder, JournalWriter, LockError, Redactor, RunDir, RunDirError, RunLock, RunSummary, SUMMARY_VERSION, SessionLock,
+    Holder, JournalWriter, LockError, RunDir, RunDirError, RunLock, RunSummary, SUMMARY_VERSION, SessionLock,
     SummaryError, run_id,
 };
+use redaction::Redactor;
 
 use super::samples::{header, json_line};
 

@@ -1,8 +1,9 @@
 use std::process::Command;
 
 use ccc::core::{Input, Tick};
-use ccc::journal::{EntryKind, JournalNews, JournalReader, JournalWriter, Redactor, RunDir, TRY_AGAIN_MS};
+use ccc::journal::{EntryKind, JournalNews, JournalReader, JournalWriter, RunDir, TRY_AGAIN_MS};
 use proptest::prelude::*;
+use redaction::Redactor;
 
 use super::samples::{Disk, Fault, entries, header, json_line, read, shown};
 

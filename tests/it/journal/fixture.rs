@@ -2,7 +2,8 @@ use ccc::core::{Input, OperatorInput, Tick};
 use ccc::driver::copy_run;
 use ccc::journal::export::asciicast::{CastHeader, write_asciicast};
 use ccc::journal::export::{Names, Private};
-use ccc::journal::{Header, JournalReader, JournalWriter, Redactor, RunDir};
+use ccc::journal::{Header, JournalReader, JournalWriter, RunDir};
+use redaction::Redactor;
 
 use super::samples::{json_line, plan, shown};
 

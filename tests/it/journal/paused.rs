@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use ccc::core::{Input, Tick};
 use ccc::journal::disk::{Disk, DiskFile, SystemDisk};
-use ccc::journal::{Entry, FileSink, JournalNews, JournalReader, JournalWriter, Redactor};
+use ccc::journal::{Entry, FileSink, JournalNews, JournalReader, JournalWriter};
+use redaction::Redactor;
 
 use super::samples::header;
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ccc::core::{Action, Core, Input, LineFact, ProcId, TurnId};
 use ccc::driver::{ReplayError, rebuild};
-use ccc::journal::{EntryKind, FileSink, Header, JournalReader, JournalWriter, ReadError, Redactor, RunDir};
+use ccc::journal::{EntryKind, FileSink, Header, JournalReader, JournalWriter, ReadError, RunDir};
+use redaction::Redactor;
 use serde_json::value::RawValue;
 
 use super::forgetful::{Dice, ForgetfulDisk, lying};

@@ -3,8 +3,9 @@ use std::path::Path;
 
 use ccc::core::{Action, Decision, Input, OperatorInput, Tick};
 use ccc::journal::{
-    EntryKind, JournalInput, JournalNews, JournalReader, JournalWriter, ReadError, Redactor, RunDir, RunKind, decisions,
+    EntryKind, JournalInput, JournalNews, JournalReader, JournalWriter, ReadError, RunDir, RunKind, decisions,
 };
+use redaction::Redactor;
 
 use super::samples::{Disk, entries, header, json_line, plan, read, shown};
 

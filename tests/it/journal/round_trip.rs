@@ -2,8 +2,9 @@ use std::path::Path;
 
 use ccc::core::supervised::{CommandAction, CommandInput};
 use ccc::core::{Action, Input, Show, Tick};
-use ccc::journal::{EntryKind, JournalInput, JournalReader, JournalWriter, Redactor, RunDir, input_kind};
+use ccc::journal::{EntryKind, JournalInput, JournalReader, JournalWriter, RunDir, input_kind};
 use proptest::prelude::*;
+use redaction::Redactor;
 
 use super::samples::{
     Disk, Item, command_action, command_header, command_input, command_plan, entries, header, item, json_line, plan,

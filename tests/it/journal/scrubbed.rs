@@ -6,7 +6,8 @@ use std::process::Command;
 
 use ccc::core::{Core, Input, LineFact, OperatorInput};
 use ccc::driver::{compare, copy_run};
-use ccc::journal::{EntryKind, Header, JournalReader, JournalWriter, Redactor, RunDir};
+use ccc::journal::{EntryKind, Header, JournalReader, JournalWriter, RunDir};
+use redaction::Redactor;
 use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

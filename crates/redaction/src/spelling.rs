@@ -10,7 +10,7 @@ const ROUNDS_MAX: usize = 8;
 /// The text with `\u0041` as `A`, `\/` as `/` and pairs of surrogates as their character, at each depth of JSON in JSON;
 /// it means the same at that depth. Control characters stay escaped, quotes and backslashes become their short escapes.
 /// `None` when there is none of it.
-pub(super) fn spelt_out(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn spelt_out(text: &[u8]) -> Option<Vec<u8>> {
     if memmem::find(text, b"\\u").is_none() && memmem::find(text, b"\\/").is_none() {
         return None;
     }

@@ -1,0 +1,289 @@
+use proptest::prelude::*;
+
+use crate::Redactor;
+
+/// Secrets of every known shape: made-up, and put together here so that no scanner takes them for real ones.
+fn samples() -> Vec<(&'static str, String)> {
+    let word = "0123456789abcdefABCDEF0123456789abcdef";
+    vec![
+        ("anthropic", format!("sk-ant-api03-{word}-_{word}AA")),
+        ("anthropic", format!("sk-ant-oat01-{word}")),
+        ("openai", format!("sk-proj-{word}")),
+        ("openai", format!("sk-{word}")),
+        ("stripe", format!("sk_live_{word}")),
+        ("github", format!("ghp_{word}")),
+        ("github", format!("gho_{word}")),
+        ("github", format!("github_pat_11ABC_{word}")),
+        ("gitlab", format!("glpat-{word}")),
+        ("npm", format!("npm_{word}")),
+        ("huggingface", format!("hf_{word}")),
+        ("aws", format!("AKIA{}", "IOSFODNN7EXAMPLE")),
+        ("google", format!("AIza{}", &word[..35])),
+        ("google", format!("ya29.{word}")),
+        ("slack", format!("xoxb-{}-{}", "123456789012", "abcdefABCDEF")),
+        ("jwt", format!("eyJ{0}.eyJ{0}.{0}", "hbGciOiJIUzI1NiJ9")),
+        ("private-key", format!("-----BEGIN RSA PRIVATE KEY-----\n{word}\n{word}\n-----END RSA PRIVATE KEY-----")),
+    ]
+}
+
+fn json_of(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+#[test]
+fn each_known_shape_is_replaced_in_text_and_in_json() {
+    let redactor = Redactor::new();
+    for (kind, secret) in samples() {
+        let expected = format!("key=[redacted:{kind}] end");
+        let text = format!("key={secret} end");
+        assert_eq!(redactor.text(&text), expected);
+        assert_eq!(redactor.json_str(&json_of(&text)), json_of(&expected));
+        // Behind an escaped line end, whose letter must not hide the word's beginning.
+        let json = json_of(&format!("\n{secret}\t\n"));
+        assert_eq!(redactor.json_str(&json), json_of(&format!("\n[redacted:{kind}]\t\n")));
+        // JSON inside JSON, as tool results have it.
+        let nested = json_of(&json_of(&text));
+        assert_eq!(redactor.json_str(&nested), json_of(&json_of(&expected)));
+        assert_eq!(redactor.text(&secret), format!("[redacted:{kind}]"));
+    }
+}
+
+#[test]
+fn a_bearer_token_goes_and_the_word_stays() {
+    let redactor = Redactor::new();
+    assert_eq!(
+        redactor.text("Authorization: Bearer abc.DEF-123~456+789/=="),
+        "Authorization: Bearer [redacted:bearer]"
+    );
+}
+
+#[test]
+fn prose_and_names_stay_readable() {
+    let redactor = Redactor::new();
+    for text in [
+        "the bearer token authentication-required-by-the-server is missing",
+        "task-0123456789abcdef0123456789",
+        "sk-some-long-kebab-case-identifier-name",
+        "keys begin with sk-ant- or ghp_ or AKIA",
+        "-----BEGIN PRIVATE KEY----- is the first line",
+        "grep -r 'BEGIN RSA PRIVATE KEY' .",
+        "eyJust.a.word and risk-1234",
+        "3f2b8c1e-0000-4000-8000-000000000001",
+        "MAKIAVELLIABCDEFGHIJKLMNOP",
+    ] {
+        assert_eq!(redactor.text(text), text);
+    }
+}
+
+#[test]
+fn a_key_cut_off_in_the_middle_goes_as_far_as_it_is_there() {
+    let redactor = Redactor::new();
+    let body = "MIIEpAIBAAKCAQEA7bq".repeat(4);
+    let text = format!("x -----BEGIN PRIVATE KEY-----\n{body}\n{body}");
+    assert_eq!(redactor.text(&text), "x [redacted:private-key]");
+    let after = format!("-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY----- and more");
+    assert_eq!(redactor.text(&after), "[redacted:private-key] and more");
+}
+
+#[test]
+fn registered_values_go_wherever_they_stand() {
+    let redactor = Redactor::with_values(["pa/ss\"wörd\\1", "hunter2hunter2", "short"]);
+    assert_eq!(redactor.text("xxhunter2hunter2yy short"), "xx[redacted:value]yy short");
+    let json = json_of("a pa/ss\"wörd\\1 b");
+    assert_eq!(redactor.json_str(&json), json_of("a [redacted:value] b"));
+    assert_eq!(redactor.json_str(&json.replace('/', "\\/")), json_of("a [redacted:value] b"));
+    let whole = "sk-ant-api03-0123456789abcdef";
+    let mut redactor = Redactor::new();
+    assert!(redactor.register(&whole[..20]));
+    assert!(!redactor.register("redacted"), "a piece of our own mark");
+    assert!(!redactor.register("1234567"), "too short");
+    assert_eq!(redactor.text(whole), "[redacted:anthropic]", "the longer match wins");
+}
+
+#[test]
+fn a_cut_tail_does_not_begin_with_the_rest_of_a_secret() {
+    let redactor = Redactor::with_values(["hunter2hunter2"]);
+    assert_eq!(redactor.tail(b"ter2hunter2 and so on\nits last line", true), "its last line");
+    assert_eq!(redactor.tail(b"ter2hunter2 and hunter2hunter2", true), " and [redacted:value]");
+    assert_eq!(redactor.tail(b"ter2hunter2", true), "");
+    assert_eq!(redactor.tail(b"all hunter2hunter2 of it\nis here", false), "all [redacted:value] of it\nis here");
+}
+
+#[test]
+fn a_bearer_token_with_escaped_slashes_goes_as_a_whole() {
+    let json = r#"{"h":"Authorization: Bearer abc\/def\/ghijklmnop9qr\/st, then"}"#;
+    assert_eq!(Redactor::new().json_str(json), r#"{"h":"Authorization: Bearer [redacted:bearer], then"}"#);
+}
+
+#[test]
+fn numbers_and_structure_are_left_alone() {
+    let redactor = Redactor::with_values(["12345678", "true,false"]);
+    let json = r#"{"pid":12345678,"a":[true,false],"s":"12345678"}"#;
+    assert_eq!(redactor.json_str(json), r#"{"pid":12345678,"a":[true,false],"s":"[redacted:value]"}"#);
+}
+
+#[test]
+fn a_value_is_not_found_inside_an_escape() {
+    let redactor = Redactor::with_values(["nabcdefgh"]);
+    let json = r#""x\nabcdefgh nabcdefgh""#;
+    assert_eq!(redactor.json_str(json), r#""x\nabcdefgh [redacted:value]""#);
+}
+
+#[test]
+fn a_redactor_does_not_show_its_values() {
+    let redactor = Redactor::with_values(["hunter2hunter2"]);
+    assert!(!format!("{redactor:?}").contains("hunter2"));
+}
+
+/// Pieces from which texts full of secrets, near-secrets and escapes are put together.
+fn piece() -> impl Strategy<Value = String> {
+    let secrets: Vec<String> = samples().into_iter().map(|(_, secret)| secret).collect();
+    prop_oneof![
+        proptest::sample::select(secrets.clone()),
+        (proptest::sample::select(secrets), any::<proptest::sample::Index>())
+            .prop_map(|(secret, index)| secret[..index.index(secret.len())].to_owned()),
+        "[ -~]{0,12}",
+        "[a-zA-Z0-9_.-]{0,30}",
+        proptest::sample::select(vec![
+            "\n",
+            "\\",
+            "\"",
+            "\\n",
+            "\\\\",
+            "n",
+            "\u{1}",
+            "é",
+            "Bearer ",
+            "bearer 0123456789abcdef",
+            "[redacted:",
+            "[redacted:value]",
+            "]",
+            "s3cr3t-value",
+            "va\"l/ue\\x",
+            "eyJ",
+            ".eyJ",
+            "-----BEGIN ",
+            " PRIVATE KEY-----",
+            "-----END ",
+            "sk-",
+            "AKIA",
+            "\u{e9}abcdefgh",
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    proptest::collection::vec(piece(), 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn json_stays_json_and_twice_is_once(texts in proptest::collection::vec(text(), 1..4), nested in any::<bool>()) {
+        let redactor = Redactor::with_values(["s3cr3t-value", "va\"l/ue\\x", "nabcdefgh", "\u{e9}abcdefgh"]);
+        let mut json = serde_json::json!({ "type": "assistant", "n": 12345678, "texts": &texts }).to_string();
+        if nested {
+            json = json_of(&json);
+        }
+        let once = redactor.json_str(&json).into_owned();
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&once);
+        prop_assert!(parsed.is_ok(), "{} -> {}", json, once);
+        prop_assert_eq!(redactor.json_str(&once), once.as_str());
+        if !nested {
+            let shown = parsed.unwrap()["texts"].to_string();
+            prop_assert!(!shown.contains("s3cr3t-value"), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn text_redacted_twice_is_text_redacted_once(text in text()) {
+        let redactor = Redactor::with_values(["s3cr3t-value", "va\"l/ue\\x"]);
+        let once = redactor.text(&text).into_owned();
+        prop_assert_eq!(redactor.text(&once), once.as_str());
+        prop_assert!(!once.contains("s3cr3t-value"));
+    }
+
+    #[test]
+    fn text_without_secrets_is_not_copied(text in "[a-z ]{0,200}") {
+        let redactor = Redactor::new();
+        prop_assert!(matches!(redactor.text(&text), std::borrow::Cow::Borrowed(_)));
+    }
+}
+
+/// Found by the fuzz target `redactor`: what began inside another secret left its end.
+#[test]
+fn secrets_that_overlap_go_together() {
+    let redactor = Redactor::with_values(["0123/hidden-part", "part-of-another/one"]);
+    for text in [
+        "sk-0123456789abcdef01230123/hidden-part",
+        "0123/hidden-part-of-another/one",
+        "sk-0123456789abcdef01230123/hidden-part-of-another/one",
+    ] {
+        let clean = redactor.text(text).into_owned();
+        assert!(clean.starts_with("[redacted:") && clean.ends_with(']') && clean.len() < 24, "{text}: {clean}");
+        assert_eq!(redactor.json_str(&json_of(text)), json_of(&clean));
+    }
+    assert_eq!(Redactor::with_values(["aabaa-aab"]).text("aabaa-aabaa-aab!"), "[redacted:value]!");
+    let redactor = Redactor::with_values(["rer 0123456789ab"]);
+    assert_eq!(redactor.text("Bearer 0123456789abcdef"), "Bea[redacted:bearer]");
+}
+
+/// Found by the fuzz target `redactor`: a document that was cut off is no JSON any more, but is written as such.
+#[test]
+fn a_value_is_found_in_a_document_that_was_cut_off() {
+    let redactor = Redactor::with_values(["va\"l/ue\\x-y"]);
+    let document = json_of("is va\"l/ue\\x-y");
+    assert_eq!(redactor.text(&document[..document.len() - 1]), "\"is [redacted:value]");
+}
+
+/// Two megabytes of near-secrets in one line: in quadratic time it would take hours, and the runner ends a test that
+/// hangs.
+#[test]
+fn a_long_hostile_line_is_redacted_in_linear_time() {
+    let redactor = Redactor::with_values(["s3cr3t-value"]);
+    for piece in ["sk-", "eyJ", "eyJ-", "-----BEGIN PRIVATE KEY-----", "Bearer ", "-----BEGIN ", "\\\""] {
+        let json = format!("\"{}\"", piece.repeat(2_000_000 / piece.len()));
+        let out = redactor.json_str(&json);
+        assert!(out.len() <= json.len());
+    }
+}
+
+/// Each character of the text as an escape of JSON, at this depth of JSON in JSON.
+fn escaped(text: &str, depth: u32) -> String {
+    let backslashes = "\\".repeat(1 << depth);
+    text.encode_utf16().map(|unit| format!("{backslashes}u{unit:04x}")).collect()
+}
+
+#[test]
+fn escapes_of_json_hide_no_secret_at_any_depth() {
+    let own = "päss/wörd-🔑-of-the-user";
+    let redactor = Redactor::with_values([own]);
+    for (kind, secret) in samples().into_iter().chain([("value", own.to_owned())]) {
+        // Real line ends of a key are controls, which stay escaped.
+        let secret = secret.replace('\n', " ");
+        for depth in 0..3 {
+            let whole = format!("\"key={} end\"", escaped(&secret, depth));
+            let (head, tail) = secret.split_at(secret.char_indices().nth(3).unwrap().0);
+            let part = format!("\"key={head}{} end\"", escaped(tail, depth));
+            let slashes = format!("\"key={} end\"", secret.replace('/', &format!("{}/", "\\".repeat(1 << depth))));
+            for json in [whole, part, slashes] {
+                let expected = format!("\"key=[redacted:{kind}] end\"");
+                assert_eq!(redactor.json_str(&json), expected, "{kind} {json}");
+                assert_eq!(redactor.text(&json), expected, "{kind} {json}");
+                assert_eq!(redactor.json_str(&expected), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn escapes_around_what_is_no_secret_stay_as_they_are() {
+    let redactor = Redactor::new();
+    let json = r#"{"text":"\u00e9 \/ \u001b[0m C:\\users \\u0041","nested":"{\"a\":\"\\u0041\"}"}"#;
+    assert_eq!(redactor.json_str(json), json);
+    let mixed = format!(r#"{{"text":"\u001b[0m \u0073k-ant-api03-{}","n":1}}"#, "a1b2c3d4e5f6a7b8c9d0");
+    let redacted = redactor.json_str(&mixed).into_owned();
+    assert_eq!(redacted, r#"{"text":"\u001b[0m [redacted:anthropic]","n":1}"#);
+}
