@@ -263,3 +263,19 @@ fn escaped_forms(value: &str) -> Vec<Vec<u8>> {
     }
     forms
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Redactor;
+
+    /// Megabytes of registered values can exceed the limits of the automaton.
+    #[test]
+    fn without_an_automaton_every_place_is_tried() {
+        let mut redactor = Redactor::with_values(["hunter2hunter2"]);
+        redactor.starts = None;
+        let text = "an hunter2hunter2, ghp_0123456789abcdefABCDEF0123 and hunter2hunter2";
+        assert_eq!(redactor.text(text), "an [redacted:value], [redacted:github] and [redacted:value]");
+        assert_eq!(redactor.text("no secret"), "no secret");
+        assert_eq!(redactor.json_str("\"hunter2hunter2\""), "\"[redacted:value]\"");
+    }
+}

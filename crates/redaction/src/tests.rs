@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use crate::Redactor;
+use crate::{Redactor, mark_in};
 
 /// Secrets of every known shape: made-up, and put together here so that no scanner takes them for real ones.
 fn samples() -> Vec<(&'static str, String)> {
@@ -132,7 +132,7 @@ fn a_value_is_not_found_inside_an_escape() {
 #[test]
 fn a_redactor_does_not_show_its_values() {
     let redactor = Redactor::with_values(["hunter2hunter2"]);
-    assert!(!format!("{redactor:?}").contains("hunter2"));
+    assert_eq!(format!("{redactor:?}"), "Redactor { values: 1, .. }");
 }
 
 /// Pieces from which texts full of secrets, near-secrets and escapes are put together.
@@ -286,4 +286,184 @@ fn escapes_around_what_is_no_secret_stay_as_they_are() {
     let mixed = format!(r#"{{"text":"\u001b[0m \u0073k-ant-api03-{}","n":1}}"#, "a1b2c3d4e5f6a7b8c9d0");
     let redacted = redactor.json_str(&mixed).into_owned();
     assert_eq!(redacted, r#"{"text":"\u001b[0m [redacted:anthropic]","n":1}"#);
+}
+
+#[test]
+fn a_mark_is_found_whatever_kind_it_is_of() {
+    for (kind, secret) in samples() {
+        let mark = format!("[redacted:{kind}]");
+        assert_eq!(mark_in(&Redactor::new().text(&format!("an {secret} here"))), Some(mark));
+    }
+    let redactor = Redactor::with_values(["hunter2hunter2"]);
+    assert_eq!(mark_in(&redactor.text("an hunter2hunter2")).as_deref(), Some("[redacted:value]"));
+    assert_eq!(mark_in("Bearer [redacted:bearer]").as_deref(), Some("[redacted:bearer]"));
+    assert_eq!(mark_in("[redacted] and [redacted:other]"), None);
+}
+
+/// Beside a mark, such a value would be found again, made of the mark and of what is no secret.
+#[test]
+fn a_value_is_known_without_the_piece_of_a_mark_at_its_ends_where_enough_is_left() {
+    for (value, known) in [
+        ("12345678[redacted:", "12345678"),
+        ("value]12345678", "12345678"),
+        ("hub]a-longer-secret[re", "a-longer-secret"),
+        ("1234567[redacted:", "1234567[redacted:"),
+        ("value]1234567", "value]1234567"),
+        ("pässwörd[", "pässwörd"),
+    ] {
+        let redactor = Redactor::with_values([value]);
+        assert_eq!(redactor.text(&format!("<{known}>")), "<[redacted:value]>", "{value}");
+        if known.len() > 8 {
+            let less = &known[..known.len() - 1];
+            assert_eq!(redactor.text(&format!("<{less}>")), format!("<{less}>"), "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_document_tells_whether_it_held_a_secret() {
+    let redactor = Redactor::with_values(["hunter2hunter2"]);
+    let mut json = br#"{"a":"hunter2hunter2"}"#.to_vec();
+    assert!(redactor.json(&mut json));
+    assert_eq!(json, br#"{"a":"[redacted:value]"}"#);
+    assert!(!redactor.json(&mut json));
+    assert_eq!(json, br#"{"a":"[redacted:value]"}"#);
+}
+
+#[test]
+fn of_two_secrets_at_one_place_the_longer_goes_and_a_known_shape_gives_its_name() {
+    let key = "sk-ant-api03-0123456789abcdef";
+    for (value, text, clean) in [
+        (format!("{key}/and+more"), format!("<{key}/and+more>"), "<[redacted:value]>"),
+        (key.to_owned(), format!("<{key}>"), "<[redacted:anthropic]>"),
+        (key[..20].to_owned(), format!("<{key}>"), "<[redacted:anthropic]>"),
+    ] {
+        assert_eq!(Redactor::with_values([value.as_str()]).text(&text), clean, "{value}");
+    }
+}
+
+#[test]
+fn secrets_side_by_side_are_two() {
+    let redactor = Redactor::with_values(["hunter2hunter2", "s3cr3t-value", "pa/ss\"wörd\\1"]);
+    assert_eq!(redactor.text("hunter2hunter2s3cr3t-value!"), "[redacted:value][redacted:value]!");
+    assert_eq!(redactor.text("a pa/ss\"wörd\\1 b"), "a [redacted:value] b", "as it stands in plain text");
+}
+
+/// The shortest secret of each kind goes, and what is a character shorter stays: it may be an ordinary word.
+#[test]
+fn each_kind_has_a_least_length() {
+    let redactor = Redactor::new();
+    let word = "0123456789abcdefABCDEF0123456789abcdef";
+    for (kind, start, least) in [
+        ("stripe", "sk_live_", 16),
+        ("stripe", "rk_live_", 16),
+        ("github", "ghp_", 20),
+        ("github", "gho_", 20),
+        ("github", "ghu_", 20),
+        ("github", "ghs_", 20),
+        ("github", "ghr_", 20),
+        ("github", "github_pat_", 20),
+        ("gitlab", "glpat-", 20),
+        ("npm", "npm_", 30),
+        ("huggingface", "hf_", 30),
+        ("google", "AIza", 35),
+        ("google", "ya29.", 20),
+        ("slack", "xoxa-", 10),
+        ("slack", "xoxb-", 10),
+        ("slack", "xoxp-", 10),
+        ("anthropic", "sk-ant-", 10),
+        ("openai", "sk-", 20),
+        ("jwt", "eyJ0123456.eyJ", 0),
+        ("jwt", "eyJ0123456.eyJ0.", 0),
+    ] {
+        let shortest = format!("{start}{}", &word[..least]);
+        assert_eq!(redactor.text(&format!("({shortest})")), format!("([redacted:{kind}])"), "{shortest}");
+        assert_eq!(redactor.text(&shortest), format!("[redacted:{kind}]"), "at the end of the text");
+        let shorter = format!("({})", shortest.split_at(shortest.len() - 1).0);
+        if least > 0 {
+            assert_eq!(redactor.text(&shorter), shorter);
+        }
+        if kind != "anthropic" {
+            let within = format!("(a{shortest})");
+            assert_eq!(redactor.text(&within), within, "not in the middle of a word");
+            let after_mark = format!("ghp_{}-{shortest}", &word[..20]);
+            assert_eq!(redactor.text(&after_mark), format!("[redacted:github]-[redacted:{kind}]"));
+        }
+    }
+    for (kind, start) in [("aws", "AKIA"), ("aws", "ASIA")] {
+        assert_eq!(redactor.text(&format!("{start}0123456789ABCDEF.")), format!("[redacted:{kind}]."));
+        let lower = format!("{start}0123456789ABCDEf");
+        assert_eq!(redactor.text(&lower), lower);
+    }
+    for jwt in ["eyJ012345.eyJ0", "eyJ0123456.ey0", "eyJ0123456-eyJ0", "eyJ0123456."] {
+        assert_eq!(redactor.text(jwt), jwt);
+    }
+    assert_eq!(redactor.text("eyJ0123456.eyJ0.sig-na_ture.more"), "[redacted:jwt].more");
+}
+
+/// A name has no digit; a key of this length has one near its beginning.
+#[test]
+fn a_key_without_a_digit_near_its_beginning_is_a_name() {
+    let redactor = Redactor::new();
+    for (before, is_key) in [(0, true), (100, true), (127, true), (128, false), (400, false)] {
+        let key = format!("sk-{}7{}", "a".repeat(before), "b".repeat(30));
+        let expected = if is_key { "[redacted:openai]".to_owned() } else { key.clone() };
+        assert_eq!(redactor.text(&key), expected, "{before}");
+        let token = format!("Bearer {}7{}", "a".repeat(before), "b".repeat(30));
+        let expected = if is_key { "Bearer [redacted:bearer]".to_owned() } else { token.clone() };
+        assert_eq!(redactor.text(&token), expected, "{before}");
+    }
+    assert_eq!(redactor.text("bearer abcdefghijklmn-7"), "bearer [redacted:bearer]", "16 characters");
+    assert_eq!(redactor.text("bearer abcdefghijklm-7"), "bearer abcdefghijklm-7", "15 characters");
+    assert_eq!(redactor.text("xbearer abcdefghijklmn-7"), "xbearer abcdefghijklmn-7", "not in a word");
+    // Each of many beginnings in one long run is looked at by itself.
+    let run = format!("{}sk-{}7", "sk-a-".repeat(40), "a".repeat(20));
+    assert!(redactor.text(&run).contains("[redacted:openai]"));
+}
+
+#[test]
+fn a_private_key_needs_its_title_and_a_body() {
+    let redactor = Redactor::new();
+    let body = "A1b2C3d4".repeat(4);
+    for begin in
+        ["-----BEGIN PRIVATE KEY-----", "-----BEGIN OPENSSH PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----"]
+    {
+        for joint in ["\n", "\\n", "\\\\n", "\r\n", "\\r\\n", " ", "\t", "\\t", "\\/"] {
+            assert_eq!(redactor.text(&format!("<{begin}{joint}{body}")), "<[redacted:private-key]", "{joint:?}");
+            let end = begin.replace("BEGIN", "END");
+            let whole = format!("<{begin}{joint}{body}{joint}{end}>");
+            assert_eq!(redactor.text(&whole), "<[redacted:private-key]>", "{joint:?}");
+        }
+        let short = format!("{begin}\n{}", &body[..31]);
+        assert_eq!(redactor.text(&short), short, "31 characters are no key");
+        let headers = format!("{begin}\nProc-Type: 4,ENCRYPTED\n\n{body}\n");
+        assert_eq!(redactor.text(&headers), "[redacted:private-key]");
+        let other = format!("{begin}\n{body}\n-----END CERTIFICATE-----");
+        assert_eq!(redactor.text(&other), "[redacted:private-key]-----END CERTIFICATE-----");
+        let unclosed = format!("{begin}\n{body}\n-----END PRIVATE KEY---");
+        assert_eq!(redactor.text(&unclosed), "[redacted:private-key]-----END PRIVATE KEY---");
+    }
+    for no_key in [
+        format!("-----BEGIN PUBLIC KEY-----\n{body}"),
+        format!("-----BEGIN PRIVATE KEY----\n{body}"),
+        format!("-----BEGIN {} PRIVATE KEY-----\n{body}", "A".repeat(32)),
+        format!("-----BEGIN PRIVATE KEY-----\\x{body}"),
+        format!("-----BEGIN PRIVATE KEY-----({body}"),
+    ] {
+        assert_eq!(redactor.text(&no_key), no_key);
+    }
+    assert_eq!(redactor.text(&format!("-----BEGIN PRIVATE KEY-----\n{body}.x")), "[redacted:private-key].x");
+}
+
+#[test]
+fn an_escape_before_a_secret_ends_the_word_before_it() {
+    let redactor = Redactor::new();
+    let key = "ghp_0123456789abcdefABCD";
+    for before in ["\\n", "\\r", "\\t", "\\b", "\\f", "\\u001b", "\\u00E9", "-", ".", "é", "\""] {
+        assert_eq!(redactor.text(&format!("x{before}{key}")), format!("x{before}[redacted:github]"), "{before}");
+    }
+    for before in ["a", "Z", "0", "_", "n", "\\x", "\\u00g1"] {
+        let text = format!("x{before}{key}");
+        assert_eq!(redactor.text(&text), text, "{before}");
+    }
 }

@@ -655,4 +655,56 @@ mod tests {
         assert!(turns.begin_queued());
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("clear"));
     }
+
+    #[test]
+    fn what_a_turn_costs_is_counted_from_when_it_was_first_said() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.sent(ProcId(1), 1.5);
+        assert_eq!(turns.cost_before(), 1.5);
+        // The same words again, then a word to go on with them.
+        assert!(turns.process_lost(Some(false)));
+        turns.sent(ProcId(2), 2.0);
+        assert_eq!(turns.cost_before(), 1.5);
+        turns.cut_off(CutOff::Failure);
+        turns.sent(ProcId(2), 3.0);
+        assert_eq!(turns.cost_before(), 1.5);
+        turns.answered();
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        turns.sent(ProcId(2), 4.0);
+        assert_eq!(turns.cost_before(), 4.0);
+    }
+
+    #[test]
+    fn words_are_added_only_to_a_turn_that_nobody_can_have_heard() {
+        for (is_sent, recorded, is_added) in
+            [(false, None, true), (true, None, false), (true, Some(Some(false)), true), (true, Some(None), false)]
+        {
+            let mut turns = Conversation::new("s");
+            turns.begin(TurnKind::Task, "do".to_owned());
+            if is_sent {
+                turns.sent(ProcId(1), 0.0);
+            }
+            if let Some(recorded) = recorded {
+                assert!(turns.process_lost(recorded));
+            }
+            turns.add_to_unsaid("and this");
+            let expected = if is_added { "do\n\nand this" } else { "do" };
+            assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some(expected), "{is_sent} {recorded:?}");
+        }
+    }
+
+    #[test]
+    fn a_turn_that_may_stand_in_the_session_comes_before_what_the_user_adds() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Feedback, "add tests".to_owned());
+        turns.sent(ProcId(1), 0.0);
+        turns.queue("Use tabs.".to_owned());
+        assert!(turns.process_lost(None));
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("add tests"));
+        assert!(turns.current().is_some_and(|turn| turn.is_doubtful));
+        turns.sent(ProcId(2), 0.0);
+        assert!(turns.process_lost(Some(false)), "now it is known that it does not stand there");
+        assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("Use tabs."));
+    }
 }
