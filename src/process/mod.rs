@@ -1,4 +1,5 @@
-//! The only place that touches PTYs, pipes, signals and process trees, and the only one that may use `unsafe`.
+//! The only place that touches PTYs, pipes and process trees and that sends signals, and the only one that may use `unsafe`.
+//! (Which signals reach ccc itself is read by the host of a run, `driver/signals.rs`.)
 //!
 //! # Theory of operation
 //!
