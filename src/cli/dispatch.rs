@@ -1,3 +1,5 @@
+//! From arguments to a subcommand, and from its result to an exit code.
+
 use std::ffi::OsString;
 
 use clap::error::ErrorKind as ClapKind;

@@ -1,3 +1,5 @@
+//! Why a command failed: a kind, which decides the exit code, a message, and a hint.
+
 use std::fmt;
 
 use super::exit::ExitCode;

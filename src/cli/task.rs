@@ -1,3 +1,5 @@
+//! Where the task comes from: an argument, a file or stdin; and its limits.
+
 use std::io;
 use std::path::Path;
 

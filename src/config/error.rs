@@ -1,3 +1,5 @@
+//! What is wrong with a configuration file or an option, and where.
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! Merges the layers of configuration, each value with its origin.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

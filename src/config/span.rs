@@ -1,3 +1,5 @@
+//! Lengths of time as people write them.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;

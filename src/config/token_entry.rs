@@ -1,3 +1,5 @@
+//! An entry of `tokens` in a configuration file: whose token, of what kind, and where its value is.
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! Values of settings that are words: their spellings and their errors.
+
 use std::fmt;
 use std::str::FromStr;
 

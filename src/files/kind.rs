@@ -1,3 +1,5 @@
+//! Which kinds of files ccc reads, and how large each may be.
+
 use std::fmt;
 
 const KIB: u64 = 1024;

@@ -1,3 +1,5 @@
+//! Opens and reads a file that somebody else may have put there.
+
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};

@@ -1,3 +1,5 @@
+//! What a user has agreed to run for a project, by the hash of its content.
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

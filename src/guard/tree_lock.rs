@@ -1,3 +1,5 @@
+//! One run per working tree.
+
 use std::path::{Path, PathBuf};
 
 use crate::journal::{Holder, LockError, NamedLock};

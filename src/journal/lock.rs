@@ -1,3 +1,5 @@
+//! Locks of a run, of a session and of a named thing; the system releases them when their holder dies.
+
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! Reads a journal: checks its version, drops a torn last line, and gives its entries in order.
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::marker::PhantomData;

@@ -1,3 +1,5 @@
+//! The journal's format: its version, its header, and how an input or an action stands in a line.
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

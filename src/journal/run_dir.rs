@@ -1,3 +1,5 @@
+//! The directory of a run: its id, its files, how it is found by a name or the beginning of one.
+
 use std::io;
 use std::path::{Path, PathBuf};
 

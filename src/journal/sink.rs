@@ -1,3 +1,5 @@
+//! Where a journal's bytes go: a file with its blobs beside it, or memory in tests.
+
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};

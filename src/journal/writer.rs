@@ -1,3 +1,5 @@
+//! Writes a journal ahead of what it describes: an entry is handed to the disk before its fact is handled or its act performed.
+
 use std::io;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! A credential's value and kind: the only place that holds a secret, and how it gets into a child's environment.
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;

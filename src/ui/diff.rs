@@ -1,3 +1,5 @@
+//! An edit as the lines that it removes and adds.
+
 use similar::TextDiff;
 
 use super::clean;

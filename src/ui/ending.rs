@@ -1,3 +1,5 @@
+//! What is said at a run's end: the outcome, why, and what to do next.
+
 use jiff::tz::TimeZone;
 
 use super::advice;

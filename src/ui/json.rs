@@ -1,3 +1,5 @@
+//! `--output-format json` and `stream-json`. Their fields are a contract (`ui/mod.rs`).
+
 use super::object::Object;
 use super::{Banner, Ending, ScreenOutput};
 use crate::core::{Show, Tick};

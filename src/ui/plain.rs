@@ -1,3 +1,5 @@
+//! Text for people: what happens, one line or a few for each thing. Pure: the time is an argument.
+
 use jiff::tz::TimeZone;
 
 use super::clean;

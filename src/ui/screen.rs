@@ -1,3 +1,5 @@
+//! The thread that writes to stdout and stderr, so that a slow terminal never holds the loop up.
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};

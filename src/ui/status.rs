@@ -1,3 +1,5 @@
+//! The status line at the bottom of a terminal.
+
 use super::columns;
 use super::format::{money, seconds};
 use super::output::ERASE;

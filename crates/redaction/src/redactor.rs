@@ -1,3 +1,5 @@
+//! The search for secrets, and their replacement.
+
 use std::borrow::Cow;
 use std::fmt;
 

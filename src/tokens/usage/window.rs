@@ -1,3 +1,5 @@
+//! The names of usage windows, and what a report says of them.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

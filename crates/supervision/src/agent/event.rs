@@ -1,3 +1,5 @@
+//! What a line of an agent means, in words that no CLI owns.
+
 use serde::{Deserialize, Serialize};
 
 use crate::words::{TokenKind, TurnId};

@@ -1,3 +1,5 @@
+//! What the core decides. The driver performs actions in order; what comes of them comes back as inputs (`input.rs`).
+
 use serde::{Deserialize, Serialize};
 
 use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, Then, TokenId, TokenReport};

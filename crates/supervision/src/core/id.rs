@@ -1,3 +1,5 @@
+//! The ids of what a run starts, derived from its seed, so that a replay makes the same ones.
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

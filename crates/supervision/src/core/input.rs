@@ -1,3 +1,5 @@
+//! The facts that reach the core, in the past tense. Each is journalled before it is handled.
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

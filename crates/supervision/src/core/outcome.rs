@@ -1,3 +1,5 @@
+//! How a run can end: one table of outcomes with their word, exit code and meaning.
+
 use serde::{Deserialize, Serialize};
 
 /// The one reason why a run ended. Its exit code is part of the command line's contract.

@@ -1,3 +1,5 @@
+//! What is settled before a run begins: task, agent, bounds, checks, critic, tokens. It stands in the journal's header.
+
 use serde::{Deserialize, Serialize};
 
 use super::OperatorInput;

@@ -1,3 +1,5 @@
+//! The run's own time, which no setting of a clock changes.
+
 use serde::{Deserialize, Serialize};
 
 /// A moment of the run: microseconds since it began, counted only while ccc is alive and the machine is awake.
