@@ -124,7 +124,7 @@ pub(crate) fn play(
                     next.push_back(Input::Exited { proc: *proc, exit });
                 }
                 Action::Interrupt { .. }
-                | Action::Answer { .. }
+                | Action::DenyTool { .. }
                 | Action::CancelForm { .. }
                 | Action::Refuse { .. }
                 | Action::AskCost { .. }

@@ -390,11 +390,9 @@ mod tests {
 
     impl JournalInput for Fact {
         const RUN: RunKind = RunKind::Agent;
+        const KINDS: &'static [&'static str] = &["fact"];
         fn kind(&self) -> &'static str {
             "fact"
-        }
-        fn knows(_: &str) -> bool {
-            true
         }
         fn unix_ms(&self) -> Option<i64> {
             None
@@ -408,6 +406,7 @@ mod tests {
     }
 
     impl JournalAction for Deed {
+        const KINDS: &'static [&'static str] = &["deed"];
         fn kind(&self) -> &'static str {
             "deed"
         }

@@ -44,7 +44,7 @@ impl World {
             Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
             Action::Send(_) => self.send(&action, at_once),
             Action::Interrupt { .. }
-            | Action::Answer { .. }
+            | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }
             | Action::AskCost { .. }

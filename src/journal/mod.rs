@@ -81,7 +81,7 @@ pub use lock::{Holder, LockError, NamedLock, RunLock, SessionLock};
 pub use reader::{Entry, EntryKind, JournalReader, ReadError, Tail, Torn, run_kind};
 pub use record::{
     BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput,
-    MAX_LINE_BYTES, RunKind, action_kind, input_kind, sha256_hex,
+    MAX_LINE_BYTES, RunKind, sha256_hex,
 };
 pub use run_dir::{RunDir, RunDirError, RunList, run_id};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};

@@ -196,29 +196,57 @@ pub(super) struct LooseLine {
 pub trait JournalInput: Serialize + DeserializeOwned {
     /// The kind of run that they belong to.
     const RUN: RunKind;
-    /// The name of this one's kind in the journal.
+    /// The names of all kinds in the journal.
+    const KINDS: &'static [&'static str];
+    /// The name of this one's kind.
     fn kind(&self) -> &'static str;
     /// Whether this program knows an input of that kind.
-    fn knows(kind: &str) -> bool;
+    #[must_use]
+    fn knows(kind: &str) -> bool {
+        Self::KINDS.contains(&kind)
+    }
     /// The wall clock at which it became known, where it says so, in unix milliseconds.
     fn unix_ms(&self) -> Option<i64>;
 }
 
 /// What a journal records as actions.
 pub trait JournalAction: Serialize {
-    /// The name of this one's kind in the journal.
+    /// The names of all kinds in the journal.
+    const KINDS: &'static [&'static str];
+    /// The name of this one's kind.
     fn kind(&self) -> &'static str;
     /// Whether it is recorded: what is only shown is not, since a replay makes it again.
     fn is_recorded(&self) -> bool;
 }
 
+/// `KINDS` and `kind` from one table: the compiler wants every variant in it, so the list lacks none.
+macro_rules! kinds {
+    ($type:ident: $($variant:ident => $name:literal),+ $(,)?) => {
+        const KINDS: &'static [&'static str] = &[$($name),+];
+        fn kind(&self) -> &'static str {
+            match self {
+                $($type::$variant { .. } => $name),+
+            }
+        }
+    };
+}
+
 impl JournalInput for Input {
     const RUN: RunKind = RunKind::Agent;
-    fn kind(&self) -> &'static str {
-        input_kind(self)
-    }
-    fn knows(kind: &str) -> bool {
-        INPUT_KINDS.contains(&kind)
+    kinds! { Input:
+        Began => "began",
+        Tokens => "tokens",
+        Spawned => "spawned",
+        SpawnFailed => "spawn_failed",
+        Line => "line",
+        Noise => "noise",
+        Progress => "progress",
+        WriteFailed => "write_failed",
+        Exited => "exited",
+        CheckFinished => "check_finished",
+        TreeMeasured => "tree_measured",
+        Operator => "operator",
+        Elapsed => "elapsed",
     }
     fn unix_ms(&self) -> Option<i64> {
         match self {
@@ -239,48 +267,51 @@ impl JournalInput for Input {
 }
 
 impl JournalAction for Action {
-    fn kind(&self) -> &'static str {
-        action_kind(self)
+    kinds! { Action:
+        Spawn => "spawn",
+        Send => "send",
+        Interrupt => "interrupt",
+        // Its name until 1.2 stays.
+        DenyTool => "answer",
+        CancelForm => "cancel_form",
+        Refuse => "refuse",
+        AskCost => "ask_cost",
+        SetPermissionMode => "set_permission_mode",
+        CloseStdin => "close_stdin",
+        Signal => "signal",
+        KillTree => "kill_tree",
+        SetCredential => "set_credential",
+        ReportToken => "report_token",
+        ReadTokens => "read_tokens",
+        ProbeToken => "probe_token",
+        Ask => "ask",
+        RunCheck => "run_check",
+        CancelCheck => "cancel_check",
+        MeasureTree => "measure_tree",
+        Decide => "decide",
+        Note => "note",
+        Show => "show",
+        Finish => "finish",
     }
     fn is_recorded(&self) -> bool {
-        !matches!(self, Action::Show(_))
+        self.as_show().is_none()
     }
 }
 
-/// The kinds of input of a command's run, as they are written.
-const COMMAND_INPUT_KINDS: [&str; 11] = [
-    "began",
-    "spawned",
-    "spawn_failed",
-    "exited",
-    "stopped",
-    "ctrl_c",
-    "beat",
-    "tokens",
-    "operator",
-    "resumed",
-    "elapsed",
-];
-
 impl JournalInput for CommandInput {
     const RUN: RunKind = RunKind::Command;
-    fn kind(&self) -> &'static str {
-        match self {
-            CommandInput::Began { .. } => "began",
-            CommandInput::Spawned { .. } => "spawned",
-            CommandInput::SpawnFailed { .. } => "spawn_failed",
-            CommandInput::Exited { .. } => "exited",
-            CommandInput::Stopped { .. } => "stopped",
-            CommandInput::CtrlC { .. } => "ctrl_c",
-            CommandInput::Beat { .. } => "beat",
-            CommandInput::Tokens { .. } => "tokens",
-            CommandInput::Operator(_) => "operator",
-            CommandInput::Resumed { .. } => "resumed",
-            CommandInput::Elapsed { .. } => "elapsed",
-        }
-    }
-    fn knows(kind: &str) -> bool {
-        COMMAND_INPUT_KINDS.contains(&kind)
+    kinds! { CommandInput:
+        Began => "began",
+        Spawned => "spawned",
+        SpawnFailed => "spawn_failed",
+        Exited => "exited",
+        Stopped => "stopped",
+        CtrlC => "ctrl_c",
+        Beat => "beat",
+        Tokens => "tokens",
+        Operator => "operator",
+        Resumed => "resumed",
+        Elapsed => "elapsed",
     }
     fn unix_ms(&self) -> Option<i64> {
         match self {
@@ -300,93 +331,24 @@ impl JournalInput for CommandInput {
 }
 
 impl JournalAction for CommandAction {
-    fn kind(&self) -> &'static str {
-        match self {
-            CommandAction::Spawn { .. } => "spawn",
-            CommandAction::Signal { .. } => "signal",
-            CommandAction::Hold { .. } => "hold",
-            CommandAction::LetGo { .. } => "let_go",
-            CommandAction::KillTree { .. } => "kill_tree",
-            CommandAction::Suspend => "suspend",
-            CommandAction::ReadBeat { .. } => "read_beat",
-            CommandAction::LookAtToken { .. } => "look_at_token",
-            CommandAction::Ask(_) => "ask",
-            CommandAction::AskNoMore { .. } => "ask_no_more",
-            CommandAction::Decide(_) => "decide",
-            CommandAction::Note(_) => "note",
-            CommandAction::Show(_) => "show",
-            CommandAction::Finish(_) => "finish",
-        }
+    kinds! { CommandAction:
+        Spawn => "spawn",
+        Signal => "signal",
+        Hold => "hold",
+        LetGo => "let_go",
+        KillTree => "kill_tree",
+        Suspend => "suspend",
+        ReadBeat => "read_beat",
+        LookAtToken => "look_at_token",
+        Ask => "ask",
+        AskNoMore => "ask_no_more",
+        Decide => "decide",
+        Note => "note",
+        Show => "show",
+        Finish => "finish",
     }
     fn is_recorded(&self) -> bool {
         !matches!(self, CommandAction::Show(_))
-    }
-}
-
-/// The kinds of input that this program knows, as they are written.
-const INPUT_KINDS: [&str; 13] = [
-    "began",
-    "tokens",
-    "spawned",
-    "spawn_failed",
-    "line",
-    "noise",
-    "progress",
-    "write_failed",
-    "exited",
-    "check_finished",
-    "tree_measured",
-    "operator",
-    "elapsed",
-];
-
-/// The name of an input's kind in the journal.
-#[must_use]
-pub fn input_kind(input: &Input) -> &'static str {
-    match input {
-        Input::Began { .. } => "began",
-        Input::Tokens { .. } => "tokens",
-        Input::Spawned { .. } => "spawned",
-        Input::SpawnFailed { .. } => "spawn_failed",
-        Input::Line { .. } => "line",
-        Input::Noise { .. } => "noise",
-        Input::Progress { .. } => "progress",
-        Input::WriteFailed { .. } => "write_failed",
-        Input::Exited { .. } => "exited",
-        Input::CheckFinished { .. } => "check_finished",
-        Input::TreeMeasured { .. } => "tree_measured",
-        Input::Operator(_) => "operator",
-        Input::Elapsed { .. } => "elapsed",
-    }
-}
-
-/// The name of an action's kind in the journal.
-#[must_use]
-pub fn action_kind(action: &Action) -> &'static str {
-    match action {
-        Action::Spawn(_) => "spawn",
-        Action::Send(_) => "send",
-        Action::Interrupt { .. } => "interrupt",
-        Action::Answer { .. } => "answer",
-        Action::CancelForm { .. } => "cancel_form",
-        Action::Refuse { .. } => "refuse",
-        Action::AskCost { .. } => "ask_cost",
-        Action::SetPermissionMode { .. } => "set_permission_mode",
-        Action::CloseStdin { .. } => "close_stdin",
-        Action::Signal { .. } => "signal",
-        Action::KillTree { .. } => "kill_tree",
-        Action::SetCredential { .. } => "set_credential",
-        Action::ReportToken { .. } => "report_token",
-        Action::ReadTokens { .. } => "read_tokens",
-        Action::ProbeToken { .. } => "probe_token",
-        Action::Ask(_) => "ask",
-        Action::RunCheck { .. } => "run_check",
-        Action::CancelCheck { .. } => "cancel_check",
-        Action::MeasureTree { .. } => "measure_tree",
-        Action::Decide(_) => "decide",
-        Action::Note(_) => "note",
-        Action::Show(_) => "show",
-        Action::Finish(_) => "finish",
     }
 }
 

@@ -9,8 +9,8 @@ use similar::TextDiff;
 
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::core::Tick;
 use crate::core::supervised::CommandAction;
-use crate::core::{Action, Tick};
 use crate::driver::{self, Difference, ReplayError};
 use crate::journal::{RunKind, run_kind};
 use crate::ui::{ERASE, Ending, Form, Printer, ScreenOutput, Stream, Style, columns};
@@ -183,15 +183,15 @@ pub(in crate::cli) fn outputs(
     let run_dir = journal.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
     let plan = crate::journal::JournalReader::open(journal)?.plan()?;
     printer.in_directory(&plan.cwd);
-    driver::retell(journal, |core, tick, action| match action {
-        Action::Show(show) => {
+    driver::retell(journal, |core, tick, action| {
+        if let Some(show) = action.as_show() {
             printer.clock(tick, core.wall_ms());
             let output = printer.render(tick, show);
             if !output.is_empty() {
                 each(tick, &output);
             }
         }
-        Action::Finish(finish) => {
+        if let Some(finish) = action.as_finish() {
             let (told, left_out) = driver::told(core.plan(), &Redactor::new());
             let ending = Ending {
                 finish,
@@ -207,27 +207,6 @@ pub(in crate::cli) fn outputs(
                 }
             }
         }
-        Action::Spawn(_)
-        | Action::Send(_)
-        | Action::Interrupt { .. }
-        | Action::Answer { .. }
-        | Action::CancelForm { .. }
-        | Action::Refuse { .. }
-        | Action::AskCost { .. }
-        | Action::SetPermissionMode { .. }
-        | Action::CloseStdin { .. }
-        | Action::Signal { .. }
-        | Action::KillTree { .. }
-        | Action::SetCredential { .. }
-        | Action::ReportToken { .. }
-        | Action::ReadTokens { .. }
-        | Action::ProbeToken { .. }
-        | Action::Ask(_)
-        | Action::RunCheck { .. }
-        | Action::CancelCheck { .. }
-        | Action::MeasureTree { .. }
-        | Action::Decide(_)
-        | Action::Note(_) => {}
     })?;
     Ok(())
 }

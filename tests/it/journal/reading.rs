@@ -302,7 +302,7 @@ fn the_journal_of_format_1_0_is_still_read() {
     let kinds: Vec<&str> = entries
         .iter()
         .map(|entry| match &entry.kind {
-            EntryKind::In(input) => ccc::journal::input_kind(input),
+            EntryKind::In(input) => ccc::journal::JournalInput::kind(input),
             EntryKind::Act(_) => "act",
             EntryKind::Gap(_) => "gap",
         })

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use ccc::core::supervised::{CommandAction, CommandInput};
 use ccc::core::{Action, Input, Show, Tick};
-use ccc::journal::{EntryKind, JournalInput, JournalReader, JournalWriter, RunDir, input_kind};
+use ccc::journal::{EntryKind, JournalAction, JournalInput, JournalReader, JournalWriter, RunDir};
 use proptest::prelude::*;
 use redaction::Redactor;
 
@@ -77,9 +77,21 @@ proptest! {
     }
 
     #[test]
+    fn the_kind_of_an_action_is_its_tag_in_the_journal(action in super::samples::action(), of_command in super::samples::command_action()) {
+        let tag = |json: serde_json::Value| match &json {
+            serde_json::Value::String(tag) => tag.clone(),
+            json => json.as_object().unwrap().keys().next().unwrap().clone(),
+        };
+        let of_action = JournalAction::kind(&action);
+        prop_assert_eq!(tag(serde_json::to_value(&action).unwrap()), of_action);
+        prop_assert!(Action::KINDS.contains(&of_action));
+        prop_assert_eq!(tag(serde_json::to_value(&of_command).unwrap()), JournalAction::kind(&of_command));
+    }
+
+    #[test]
     fn the_kind_of_an_input_is_its_tag_in_the_journal(input in super::samples::input(), of_command in command_input()) {
         let json = serde_json::to_value(&input).unwrap();
-        prop_assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), vec![input_kind(&input)]);
+        prop_assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), vec![input.kind()]);
         let json = serde_json::to_value(&of_command).unwrap();
         let kind = JournalInput::kind(&of_command);
         prop_assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), vec![kind]);

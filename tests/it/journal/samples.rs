@@ -321,7 +321,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             text
         })),
         proc().prop_map(|proc| Action::Interrupt { proc }),
-        (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::Answer { proc, request_id, denial }),
+        (proc(), text(), text()).prop_map(|(proc, request_id, denial)| Action::DenyTool { proc, request_id, denial }),
         (proc(), text()).prop_map(|(proc, request_id)| Action::CancelForm { proc, request_id }),
         (proc(), text(), text()).prop_map(|(proc, request_id, why)| Action::Refuse { proc, request_id, why }),
         (proc(), any::<u32>()).prop_map(|(proc, number)| Action::AskCost { proc, number }),

@@ -17,8 +17,9 @@ pub enum Action {
     Send(Send),
     /// Ask the process, in its own protocol, to interrupt its turn.
     Interrupt { proc: ProcId },
-    /// Answer a question whether a tool may be used: no. The model reads `denial`.
-    Answer { proc: ProcId, request_id: String, denial: String },
+    /// Answer the CLI's question whether a tool may be used: no. The model reads `denial`.
+    #[serde(rename = "answer")]
+    DenyTool { proc: ProcId, request_id: String, denial: String },
     /// Answer a question that wants something filled in: cancelled.
     CancelForm { proc: ProcId, request_id: String },
     /// Answer a question that ccc does not know: with an error that says why.
@@ -67,6 +68,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// What is only shown by this.
+    #[must_use]
+    pub fn as_show(&self) -> Option<&Show> {
+        if let Action::Show(show) = self { Some(show) } else { None }
+    }
+
+    /// How the run ends by this.
+    #[must_use]
+    pub fn as_finish(&self) -> Option<&Finish> {
+        if let Action::Finish(finish) = self { Some(finish) } else { None }
+    }
+
     /// What is said to a process in its protocol by this, and to which; [`Core::encode`](super::Core::encode) gives its bytes.
     /// A credential is not among it: only the driver knows its value.
     #[must_use]
@@ -74,7 +87,7 @@ impl Action {
         Some(match self {
             Action::Send(Send { proc, turn, kind, text }) => (*proc, Say::Turn { turn, kind: *kind, text }),
             Action::Interrupt { proc } => (*proc, Say::Interrupt),
-            Action::Answer { proc, request_id, denial } => (*proc, Say::Denial { request_id, words: denial }),
+            Action::DenyTool { proc, request_id, denial } => (*proc, Say::Denial { request_id, words: denial }),
             Action::CancelForm { proc, request_id } => (*proc, Say::Cancel { request_id }),
             Action::Refuse { proc, request_id, why } => (*proc, Say::Refusal { request_id, why }),
             Action::AskCost { proc, number } => (*proc, Say::CostQuestion { number: *number }),

@@ -845,7 +845,7 @@ impl Core {
         match ask {
             Ask::Permission(_) => {
                 self.decide("deny the permission", "nobody is there to ask");
-                self.act(Action::Answer { proc, request_id, denial: PERMISSION_DENIED.to_owned() });
+                self.act(Action::DenyTool { proc, request_id, denial: PERMISSION_DENIED.to_owned() });
             }
             Ask::Form { from, text } => {
                 self.decide("cancel the question", &format!("`{from}` asks \"{text}\", and nobody is there to answer"));

@@ -21,7 +21,7 @@ fn a_permission_is_denied_at_once_counted_and_no_stall() {
     run.line(1, NEEDS_ACTION);
     let actions = run.line(1, QUESTION);
     let answer = actions.iter().find_map(|action| {
-        if let Action::Answer { proc, request_id, denial } = action {
+        if let Action::DenyTool { proc, request_id, denial } = action {
             Some((*proc, request_id.as_str(), denial.as_str()))
         } else {
             None
