@@ -44,9 +44,9 @@ pub struct HelpArgs {
 /// What `ccc` does besides a supervised run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Go on with a run that was interrupted.
+    /// Continue a run that has ended or was interrupted.
     Resume(resume::ResumeArgs),
-    /// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+    /// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
     Supervise(supervise::SuperviseArgs),
     /// List the runs, the newest first.
     Runs(runs::RunsArgs),
@@ -54,7 +54,7 @@ pub enum Command {
     Tokens(tokens::TokensArgs),
     /// Show recorded runs again, or check that they would be decided the same way.
     Replay(replay::ReplayArgs),
-    /// Show what this project's files make ccc run, or do with credentials, and agree to it.
+    /// Show what this project's files make ccc run, or do with tokens, and agree to it.
     Trust(trust::TrustArgs),
     /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
     Export(export::ExportArgs),

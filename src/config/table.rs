@@ -35,7 +35,7 @@ settings! {
         .variable("CCC_CHECK").option("--check", "CMD")
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
     /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
-    tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are taken as credentials, after your own");
+    tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are used as tokens, after your own");
     /// The critic.
     critic = (CriticLayer, CriticSettings) {
         /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
@@ -53,7 +53,7 @@ settings! {
         /// How long one critic may take.
         timeout: Span = Span::from_secs(30 * 60) => free().variable("CCC_CRITIC_TIMEOUT");
     }
-    /// When enough is enough.
+    /// The bounds of a run.
     budgets = (BudgetsLayer, BudgetSettings) {
         /// End after this many judged stops.
         max_iterations: NonZeroU32 = at_least_one(20) => free()
@@ -66,9 +66,9 @@ settings! {
         until: Until => free().variable("CCC_UNTIL").option("--until", "CLOCK").otherwise("no bound");
         /// End with exit code 75 instead of waiting longer than this for a reset.
         max_wait: Span => free().variable("CCC_MAX_WAIT").option("--max-wait", "TIME").otherwise("no bound");
-        /// End when this much was spent, in US dollars as the agent reports them.
+        /// End when this much is spent, in US dollars as the agent reports them.
         max_cost_usd: Cost => free().variable("CCC_MAX_COST_USD").option("--max-cost-usd", "USD").otherwise("no bound");
-        /// End when this many tokens were used, read and written, from the cache or not, as the agent reports them.
+        /// End when this many tokens are spent: read and written, from the cache or not, as the agent reports them.
         max_tokens: NonZeroU64 => free().variable("CCC_MAX_TOKENS").option("--max-tokens", "N").otherwise("no bound");
         /// End when the agent was restarted this many times in a row without finishing a turn.
         max_restarts: u32 = 5 => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
@@ -83,12 +83,12 @@ settings! {
     /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has.
     tool_timeout: Span = Span::from_secs(15 * 60) => free().variable("CCC_TOOL_TIMEOUT").option("--tool-timeout", "TIME")
         .in_file("Also how long a check may run.");
-    /// How long work that the agent left running in the background, or has scheduled, is waited for after its turn.
+    /// How long ccc waits after a turn for work that the agent left running in the background, or has scheduled.
     background_timeout: Span => free()
         .variable("CCC_BACKGROUND_TIMEOUT").option("--background-timeout", "TIME").otherwise("what the agent gives it")
         .in_file("Without it: `tool_timeout` where that is given, else what the agent itself gives the work (Claude Code: 30m \
-                  for a command), at least 15m. A turn that the agent has scheduled for itself is waited for within the same \
-                  limit (2h without it).");
+                  for a command), at least 15m. The same bound holds for a turn that the agent has scheduled for itself (2h without \
+                  it).");
     /// How long each step of ending a process may take before the next, harder one.
     grace: Span = Span::from_secs(3) => free().variable("CCC_GRACE");
     /// Keep git's state out of the agent's prompt where that would cost the critic the shared prompt prefix.
@@ -99,7 +99,7 @@ settings! {
     rotate_at: Percent = Percent::clamped(95) => free().variable("CCC_ROTATE_AT").option("--rotate-at", "PERCENT");
     /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
     interactive: bool = false => free().variable("CCC_INTERACTIVE").option("--interactive", "");
-    /// How long such an answer is waited for.
+    /// How long ccc waits for such an answer.
     answer_timeout: Span = Span::from_secs(60) => free().variable("CCC_ANSWER_TIMEOUT");
     /// What is said about usage, and where it is asked for.
     usage = (UsageLayer, UsageSettings) {
@@ -113,9 +113,9 @@ settings! {
         /// From which percentage of a window usage is called CRITICAL.
         critical_threshold: Percent = Percent::clamped(90) => free().variable("CCC_USAGE_CRITICAL_THRESHOLD");
     }
-    /// At a terminal, go on into the agent's own interface when the task is done.
-    hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("not unless asked for")
-        .taken_back_by("--no-hand-over", "Do not go on into the agent's own interface when the task is done");
+    /// At a terminal, continue in the agent's own interface when the task is done.
+    hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("off")
+        .taken_back_by("--no-hand-over", "Do not continue in the agent's own interface when the task is done");
     /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
     output_format: OutputFormat = OutputFormat::Text => free()
         .variable("CCC_OUTPUT_FORMAT").option("--output-format", "FORMAT");
@@ -164,10 +164,7 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("tool_timeout", Some("How long a tool may run that declares no timeout of its own")),
     ("reload", None),
     ("output_format", None),
-    (
-        "hand_over",
-        Some("At a terminal, go on into the agent's own interface when the task is done [not unless asked for]"),
-    ),
+    ("hand_over", Some("At a terminal, continue in the agent's own interface when the task is done [off]")),
     ("share_tree", None),
     ("transport", None),
     ("replace_args", None),

@@ -248,7 +248,9 @@ impl World {
                     let now = self.run.clock.now();
                     self.show(
                         now,
-                        &Show::Notice { text: format!("no terminal to be had ({why}); going on with a pipe") },
+                        &Show::Notice {
+                            text: format!("no pseudo-terminal is available ({why}); using a pipe instead"),
+                        },
                     );
                 }
                 Input::Spawned { proc, pid, transport: transport.to_owned() }

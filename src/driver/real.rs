@@ -656,10 +656,10 @@ impl engine::World for World {
 pub fn journal_news(news: &JournalNews) -> String {
     match news {
         JournalNews::Behind { error } => {
-            format!("the journal cannot be written ({error}); the run goes on, entries are kept in memory")
+            format!("the journal cannot be written ({error}); the run continues, and entries are kept in memory")
         }
         JournalNews::Losing { since_n, error } => format!(
-            "the journal loses entries from number {since_n} on ({error}); the run goes on, but cannot be resumed or replayed past them"
+            "the journal loses entries from number {since_n} on ({error}); the run continues, but cannot be resumed or replayed past them"
         ),
         JournalNews::Recovered { lost_entries: 0 } => "the journal is written again, nothing was lost".to_owned(),
         JournalNews::Recovered { lost_entries } => {

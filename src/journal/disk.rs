@@ -138,7 +138,7 @@ impl DiskFile for SystemFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()?;
         if self.0.metadata()?.nlink() == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the journal was deleted while the run goes on"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the journal was deleted during the run"));
         }
         Ok(())
     }

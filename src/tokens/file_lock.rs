@@ -79,7 +79,7 @@ mod tests {
         });
         let began = now();
         drop(held);
-        assert!(waiting.join().expect("it ends"), "it is free again");
+        assert!(waiting.join().expect("it ends"), "it can be taken again");
         assert!(now().duration_since(began) < Duration::from_secs(50), "nobody asked again");
     }
 }

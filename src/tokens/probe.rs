@@ -86,9 +86,8 @@ impl fmt::Display for ProbeVerdict {
     /// In words, without times: those are shown by the caller, which knows the time zone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProbeVerdict::Valid => f.write_str("valid"),
-            ProbeVerdict::Limited { window: Some(window), .. } => write!(f, "limited ({window})"),
-            ProbeVerdict::Limited { window: None, .. } => f.write_str("limited"),
+            ProbeVerdict::Valid => f.write_str("ready"),
+            ProbeVerdict::Limited { .. } => f.write_str("limited"),
             ProbeVerdict::Throttled { .. } => f.write_str("throttled for a moment"),
             ProbeVerdict::Refused { status } => write!(f, "refused (HTTP {status})"),
             ProbeVerdict::Unreachable { why } => write!(f, "not reached: {why}"),

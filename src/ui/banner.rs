@@ -1,6 +1,6 @@
 use jiff::tz::TimeZone;
 
-use super::format::{bound, count, date_and_time, money};
+use super::format::{bound, count, date_and_time, due, money};
 use super::rows::labelled;
 use super::style::{Ink, Style};
 use crate::core::Budgets;
@@ -41,17 +41,17 @@ pub struct Banner {
 const VALUE_CHARS: usize = 500;
 
 impl Banner {
-    /// The banner as lines.
-    pub(super) fn text(&self, style: Style, zone: &TimeZone) -> String {
+    /// The banner as lines. `now_unix_ms`: the wall clock, where it is known.
+    pub(super) fn text(&self, style: Style, now_unix_ms: Option<i64>, zone: &TimeZone) -> String {
         let mut out = style.paint(Ink::Bold, "Supervisor mode enabled");
         out.push('\n');
-        for (label, value) in self.rows(zone) {
+        for (label, value) in self.rows(now_unix_ms, zone) {
             out.push_str(&labelled(style, label, &value, VALUE_CHARS));
         }
         out
     }
 
-    fn rows(&self, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    fn rows(&self, now_unix_ms: Option<i64>, zone: &TimeZone) -> Vec<(&'static str, String)> {
         let agent = if self.agent_version.is_empty() {
             format!("{} (version unknown)", self.agent_path)
         } else {
@@ -59,17 +59,20 @@ impl Banner {
         };
         let budgets = &self.budgets;
         let mut bounds = vec![count(budgets.max_iterations as usize, "iteration")];
-        // What each bound counts is said, since the three differ at a limit of the provider.
+        // Say what each bound counts: the three differ at a limit of the provider.
         bounds.extend(budgets.max_duration_ms.map(|ms| format!("{} including waits", bound(ms))));
-        bounds.extend(budgets.until_unix_ms.map(|until| format!("until {}", date_and_time(until, zone))));
+        bounds.extend(budgets.until_unix_ms.map(|until| {
+            let until = now_unix_ms.map_or_else(|| date_and_time(until, zone), |now| due(until, now, zone));
+            format!("until {until}")
+        }));
         if budgets.max_duration_ms.is_none() && budgets.until_unix_ms.is_none() {
-            bounds.push("no time limit".to_owned());
+            bounds.push("no bound on time".to_owned());
         }
         bounds.extend(budgets.max_wait_ms.map(|ms| format!("{} for a reset", bound(ms))));
         bounds.push(
             budgets
                 .max_cost_usd
-                .map_or_else(|| "no cost limit".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
+                .map_or_else(|| "no bound on cost".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
         );
         bounds.extend(budgets.max_tokens.map(|tokens| format!("{tokens} tokens at most")));
         bounds.push(format!("{} in a row", count(budgets.max_restarts as usize, "restart")));

@@ -128,7 +128,7 @@ impl Ending<'_> {
             out.push_str(&command(style, "look at it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
         }
         if let Some(go_on) = self.go_on(tick) {
-            out.push_str(&command(style, "go on", &go_on));
+            out.push_str(&command(style, "continue", &go_on));
         }
         if let Some(session) = self.session() {
             out.push_str(&command(style, "talk to it", &session));

@@ -10,7 +10,7 @@
 //! | on which day | [`date`] | `2026-11-27` |
 //! | when something of any day happened | [`date_and_time`] | `2026-11-27 07:03` |
 //! | when something will happen, or did not long ago | [`moment`] | `14:05`, `Sat 14:05`, `2026-11-27 14:05` |
-//! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)` |
+//! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)`; within a minute `14:05:20 (in 20s)` |
 //!
 //! Times are told in the zone that is handed in, which is the user's (`cli/zone.rs`), read at the edge, so that `TZ`
 //! counts. Nothing here reads a clock or the environment.
@@ -85,13 +85,16 @@ pub(crate) fn moment(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String 
     }
 }
 
-/// A [`moment`] to come and how far away it is: `14:05 (in 2h 15m)`.
+/// A [`moment`] to come and how far away it is: `14:05 (in 2h 15m)`. Within a minute it has its seconds, since the minute
+/// alone may be the present one: `14:05:20 (in 20s)`.
 pub(crate) fn due(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     let away = away(unix_ms, now_unix_ms);
     if Timestamp::from_millisecond(unix_ms).is_err() {
         return format!("in {away}");
     }
-    format!("{} (in {away})", moment(unix_ms, now_unix_ms, zone))
+    let is_near = unix_ms.saturating_sub(now_unix_ms) < 60_000;
+    let at = if is_near { time_of_day(unix_ms, zone) } else { moment(unix_ms, now_unix_ms, zone) };
+    format!("{at} (in {away})")
 }
 
 fn told(unix_ms: i64, zone: &TimeZone, form: &str) -> String {
@@ -141,9 +144,11 @@ mod tests {
             (8_159, "20:22 (in 2h 15m)"),
             (3_600, "19:06 (in 1h 00m)"),
             (900, "18:21 (in 15m 00s)"),
-            (30, "18:07 (in 30s)"),
-            (0, "18:06 (in 0s)"),
-            (-5, "18:06 (in 0s)"),
+            (60, "18:07 (in 1m 00s)"),
+            (59, "18:07:56 (in 59s)"),
+            (30, "18:07:27 (in 30s)"),
+            (0, "18:06:57 (in 0s)"),
+            (-5, "18:06:52 (in 0s)"),
             (21_600, "Sat 00:06 (in 6h 00m)"),
             (273_600, "Mon 22:06 (in 3d 04h)"),
             (604_800, "2026-11-27 18:06 (in 7d 00h)"),

@@ -125,7 +125,7 @@ impl StreamJson {
                 .field("choices", &question.choices())
                 .field("default", &question.default)
                 .field("timeout_ms", &question.timeout_ms),
-            Show::Notice { text } => self.opened("notice", tick).field("text", text),
+            Show::Notice { text } | Show::Information { text } => self.opened("notice", tick).field("text", text),
             Show::Awaited { role, what, for_ms, left_ms, then, alive } => self
                 .opened("awaited", tick)
                 .field("role", role)

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::format::{bound, due};
+use super::token_state::{READY, REFUSED, limited};
 use crate::core::{LimitChoice, LimitQuestion, SpentToken};
 
 /// Every token with its reset, and when the run goes on by itself, if it does.
@@ -14,16 +15,15 @@ pub(super) fn spent(
     zone: &TimeZone,
 ) -> String {
     let state = |token: &SpentToken| match (token.refused, token.until_unix_ms) {
-        (true, _) => format!("{}: refused", token.label),
-        (false, Some(at)) => format!("{}: limited until {}", token.label, due(at, now_unix_ms, zone)),
-        (false, None) if token.held => format!("{}: limited, and its reset is not known", token.label),
-        (false, None) => format!("{}: free", token.label),
+        (true, _) => format!("{}: {REFUSED}", token.label),
+        (false, None) if !token.held => format!("{}: {READY}", token.label),
+        (false, until) => format!("{}: {}", token.label, limited(until, now_unix_ms, zone)),
     };
     let tokens: Vec<String> = tokens_known.iter().map(state).collect();
     let at = due(until_unix_ms, now_unix_ms, zone);
-    let has_free = tokens_known.iter().any(|token| !token.refused && !token.held && token.until_unix_ms.is_none());
+    let has_ready = tokens_known.iter().any(|token| !token.refused && !token.held && token.until_unix_ms.is_none());
     // The user chose to wait although there was another one.
-    let why = if has_free { "waiting for the reset" } else { "no token can be used now" };
+    let why = if has_ready { "waiting for the reset" } else { "no token can be used now" };
     let then = if waits { "the run continues by itself" } else { "the run can continue" };
     format!("{why}; {then}: {at}\n{}", tokens.join("\n"))
 }
@@ -36,7 +36,7 @@ pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZo
         let next = question.next.as_deref().unwrap_or_default();
         let what = match choice {
             LimitChoice::Rotate => format!("rotate to {next} and continue"),
-            LimitChoice::Wait if reset.is_empty() => "wait, and try it again: its reset is not known".to_owned(),
+            LimitChoice::Wait if reset.is_empty() => "wait, and try it again: reset unknown".to_owned(),
             LimitChoice::Wait => format!("wait for the reset: {reset}"),
             LimitChoice::Exit => "exit and save".to_owned(),
             LimitChoice::KeepGoing => "keep going with it as it is".to_owned(),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_beside_a_free_token_does_not_say_that_there_is_none() {
+    fn a_wait_beside_a_ready_token_does_not_say_that_there_is_none() {
         let token = |label: &str, until_unix_ms| SpentToken {
             label: label.to_owned(),
             until_unix_ms,
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(
             spent(&tokens, NOW + 8_100_000, true, NOW, &TimeZone::UTC),
             "waiting for the reset; the run continues by itself: 20:21 (in 2h 15m)\n\
-             A: limited until 20:21 (in 2h 15m)\nB: free"
+             A: limited until 20:21 (in 2h 15m)\nB: ready"
         );
     }
 
@@ -100,8 +100,8 @@ mod tests {
         let token = SpentToken { label: "A".to_owned(), until_unix_ms: None, refused: false, held: true };
         assert_eq!(
             spent(&[token], NOW + 4_000, true, NOW, &TimeZone::UTC),
-            "no token can be used now; the run continues by itself: 18:07 (in 4s)\n\
-             A: limited, and its reset is not known"
+            "no token can be used now; the run continues by itself: 18:07:01 (in 4s)\n\
+             A: limited, reset unknown"
         );
     }
 

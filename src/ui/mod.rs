@@ -82,6 +82,7 @@ mod screen;
 mod status;
 mod streamed;
 mod style;
+pub(crate) mod token_state;
 mod tools;
 
 pub use banner::Banner;

@@ -30,7 +30,7 @@ fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive:
     };
     let left = seconds(left_ms);
     let then = match then {
-        Then::Hung => format!("taken for hung in {left}"),
+        Then::Hung => format!("restart in {left}"),
         Then::Judged => format!("judged without it in {left} (--background-timeout)"),
         Then::GoesOn => format!("{left} left"),
     };
@@ -98,11 +98,12 @@ impl Plain {
     }
 
     /// The banner.
-    pub fn start(&mut self, _tick: Tick, banner: &Banner) -> ScreenOutput {
+    pub fn start(&mut self, tick: Tick, banner: &Banner) -> ScreenOutput {
         self.status.max_iterations = Some(banner.budgets.max_iterations);
         self.status.max_duration_ms = banner.budgets.max_duration_ms;
         self.in_directory(&banner.cwd);
-        ScreenOutput::talk(banner.text(self.style, &self.zone))
+        let now_unix_ms = self.wall.map(|(at, unix_ms)| super::wall_time(at, unix_ms, tick));
+        ScreenOutput::talk(banner.text(self.style, now_unix_ms, &self.zone))
     }
 
     /// Paths below this directory are shown without it.
@@ -289,6 +290,7 @@ impl Plain {
                 String::new()
             }
             Show::Notice { text } => self.said("! ", Ink::Warn, text),
+            Show::Information { text } => self.said("  ", Ink::Dim, text),
             Show::Awaited { role, what, for_ms, left_ms, then, alive } => {
                 self.said("  ", Ink::Dim, &awaited(*role, what, *for_ms, *left_ms, *then, *alive))
             }

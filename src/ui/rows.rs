@@ -91,15 +91,15 @@ mod tests {
 
     #[test]
     fn a_command_at_the_end_stays_whole_on_a_row_of_its_own() {
-        let text = "to go on with the older one: ccc resume 20261127-084409-q3px -p \"use tabs\"";
+        let text = "to continue the older one: ccc resume 20261127-084409-q3px -p \"use tabs\"";
         assert_eq!(wrapped(text, 90), [text]);
         assert_eq!(
             wrapped(text, 50),
-            ["to go on with the older one:", "    ccc resume 20261127-084409-q3px -p \"use tabs\""]
+            ["to continue the older one:", "    ccc resume 20261127-084409-q3px -p \"use tabs\""]
         );
         assert_eq!(
             wrapped(text, 30),
-            ["to go on with the older one:", "ccc resume 20261127-084409-q3px -p \"use tabs\""]
+            ["to continue the older one:", "ccc resume 20261127-084409-q3px -p \"use tabs\""]
         );
         assert_eq!(wrapped("see: it breaks like any text", 12), ["see: it", "breaks like", "any text"]);
     }

@@ -20,8 +20,9 @@ use crate::guard::named;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, ProbeVerdict, SharedTokens, without_credentials};
-use crate::ui::clean;
-use crate::ui::format::{away, due};
+use crate::ui::format::away;
+use crate::ui::token_state::READY;
+use crate::ui::{clean, token_state};
 
 /// How long git may take to say where it is.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,7 +254,7 @@ const LABEL_CHARS: usize = 60;
 enum Asked {
     /// With how long ago that was learnt, unless it was asked just now.
     Works(Option<String>),
-    UsedUp(String),
+    Limited(String),
     Refused(String),
     Unknown(String),
 }
@@ -270,11 +271,8 @@ impl Asked {
             ProbeVerdict::Valid | ProbeVerdict::Throttled { .. } => {
                 Asked::Works(kept_unix_ms.map(|at| away(unix_ms(), at)))
             }
-            ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => {
-                Asked::UsedUp(format!("until {}", due(until, unix_ms(), &crate::cli::zone::of_process())))
-            }
-            ProbeVerdict::Limited { until_unix_ms: None, .. } => {
-                Asked::UsedUp("until a time that is not known".to_owned())
+            ProbeVerdict::Limited { until_unix_ms, .. } => {
+                Asked::Limited(token_state::limited(until_unix_ms, unix_ms(), &crate::cli::zone::of_process()))
             }
             ProbeVerdict::Refused { .. } => Asked::Refused(probed.verdict.to_string()),
             ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. } => {
@@ -286,16 +284,16 @@ impl Asked {
     /// In people's words; `other_works` when another token can be used.
     fn finding(self, subject: &'static str, label: &str, other_works: bool) -> Finding {
         match self {
-            Asked::Works(None) => Finding::ok(subject, format!("takes {label}")),
-            Asked::Works(Some(ago)) => Finding::ok(subject, format!("takes {label}, as it said {ago} ago")),
-            Asked::UsedUp(until) => Finding::warn(
+            Asked::Works(None) => Finding::ok(subject, format!("{label} is {READY}")),
+            Asked::Works(Some(ago)) => Finding::ok(subject, format!("{label} is {READY}, learnt {ago} ago")),
+            Asked::Limited(state) => Finding::warn(
                 subject,
-                format!("{label} is limited {until}"),
-                "a run takes another token, or waits until then",
+                format!("{label} is {state}"),
+                "a run takes another token, or waits for the reset",
             ),
             Asked::Refused(why) => {
                 let (text, advice) = (
-                    format!("does not take {label}: {why}"),
+                    format!("{label} is {why}"),
                     "log in again (run `claude`), or set another token; `ccc tokens check` asks again",
                 );
                 if other_works { Finding::warn(subject, text, advice) } else { Finding::fail(subject, text, advice) }

@@ -102,11 +102,11 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
         return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
-            .hint("a command has no session to go on with; start it again: ccc supervise -- CMD"));
+            .hint("a command has no session to continue; start it again: ccc supervise -- CMD"));
     }
     open_private(&run_dir.journal(), OFlags::RDONLY).map_err(|error| {
         CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
-            .hint("a run goes on from a journal of your own only")
+            .hint("a run continues only from a journal of your own")
     })?;
     let mut last_finish = None;
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
@@ -116,12 +116,12 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     })
     .map_err(|error| {
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(
-            "`ccc explain RUN` shows what stands before it. To go on with the session without ccc, get its id from `ccc runs --json`, then run in its directory: claude --resume ID",
+            "`ccc explain RUN` shows what stands before it. To continue the session without ccc, get its id from `ccc runs --json`, then run in its directory: claude --resume ID",
         )
     })?;
     if let Some(torn) = rebuilt.tail.torn {
         context.printer.talk(format_args!(
-            "the journal's end was not written whole: {} bytes from line {} on are dropped; the run goes on from entry {}",
+            "the journal's end was not written whole: {} bytes from line {} on are dropped; the run continues from entry {}",
             torn.bytes,
             torn.line,
             rebuilt.tail.next_n - 1
@@ -139,7 +139,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         mend_summary(&run_dir, finish);
         return Err(CliError::new(
             ErrorKind::Usage,
-            format!("run {} is completed: there is nothing to go on with", run_dir.id()),
+            format!("run {} is completed: there is nothing to continue", run_dir.id()),
         )
         .hint(format!("say what more there is to do: ccc resume {} -p \"TEXT\"", run_dir.id())));
     }
@@ -185,7 +185,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
     let real = Path::new(&plan.cwd).canonicalize().unwrap_or_default();
     if context.cwd()?.canonicalize().unwrap_or_default() != real {
-        context.printer.talk(format_args!("going on in {}, where the run belongs", plan.cwd));
+        context.printer.talk(format_args!("continuing in {}, where the run belongs", plan.cwd));
     }
     let mut first_inputs = Vec::new();
     if real != Path::new(&plan.cwd) {
@@ -410,7 +410,7 @@ fn changed_plan(
 ) -> Result<Option<Plan>, CliError> {
     let flags = args.flags();
     if plan.agent.read_user_args(&flags.agent_args)?.session.is_some() {
-        return Err(CliError::new(ErrorKind::Usage, "a run goes on with its own session")
+        return Err(CliError::new(ErrorKind::Usage, "a run continues its own session")
             .hint("leave out --resume, --continue and --session-id; another session is another run"));
     }
     let present_plan = present.plan(plan, context)?;
@@ -422,7 +422,7 @@ fn changed_plan(
         let news = differences(plan, &present_plan, present.given.is_some());
         if !news.is_empty() {
             context.printer.talk(format_args!(
-                "changed since this run began: {}\nthe run goes on with what it began with; to take the new one:\n    ccc resume {} --reload",
+                "changed since this run began: {}\nthe run keeps what it began with; to take the new one:\n    ccc resume {} --reload",
                 news.join(", "),
                 run_dir.id()
             ));
@@ -534,7 +534,7 @@ fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError
                 ErrorKind::Usage,
                 format!("the newest run here, {newer}, is completed; {} before it is not", dir.id()),
             )
-            .hint(format!("to go on with the older one: ccc resume {}", dir.id())));
+            .hint(format!("to continue the older one: ccc resume {}", dir.id())));
         }
         return Ok(dir.clone());
     }

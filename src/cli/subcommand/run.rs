@@ -28,7 +28,7 @@ const CRITIC_WATCH_MS: u64 = 250;
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct RunArgs {
-    /// Supervise: let a critic judge the work at each stop, and go on until it agrees that the task is done.
+    /// Supervise: let a critic judge the work at each stop, and continue until it agrees that the task is done.
     #[arg(long)]
     pub supervisor: bool,
 
@@ -137,7 +137,7 @@ fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Resu
     }
     Err(CliError::new(
         ErrorKind::Usage,
-        format!("the agent would only plan ({place} is plan): it may change nothing, and nobody is there to approve its plan"),
+        format!("the agent would only plan ({place} is plan): it may change nothing, and an unattended run has nobody to approve its plan"),
     )
     .hint("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits"))
 }

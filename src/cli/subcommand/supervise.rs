@@ -32,12 +32,13 @@ const MONITOR_INTERVAL_MS: u64 = 60_000;
 /// How long the last words may take to reach a pipe.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Give any command the same care: restarts, a watched heartbeat, tokens that are rotated and waited for.
+/// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
 ///
 /// The command looks and feels as if it had been started directly. It gets one token of its provider (claude: Anthropic,
-/// codex: OpenAI, gemini: Google, cohere: Cohere), which is asked about regularly; when the token is near its limit the
-/// command is ended and started again with the next one. When all are limited it stands still until the first is free again.
-/// A command that fails, or whose heartbeat file stands still, is started again. With exit code 0 it is done.
+/// codex: OpenAI, gemini: Google, cohere: Cohere), and ccc asks the provider about it regularly. When the token is near its
+/// limit, ccc ends the command and starts it again with the next one. When all are limited, ccc stops the command until the
+/// first is ready again. A command that fails, or whose heartbeat file does not change, is started again. With exit code 0
+/// it is done.
 ///
 /// When it has failed once more than --max-restarts allows within an hour, ccc ends with exit code 1, whatever the command's
 /// own was. With --restart never, or on-signal, ccc ends with the command's code.
@@ -47,7 +48,7 @@ pub struct SuperviseArgs {
     #[arg(long)]
     pub interactive: bool,
 
-    /// How long an answer is waited for before the first choice is taken [60s].
+    /// How long ccc waits for an answer before it takes the first choice [60s].
     #[arg(long, value_name = "TIME")]
     pub answer_timeout: Option<Span>,
 
@@ -59,7 +60,7 @@ pub struct SuperviseArgs {
     #[arg(long)]
     pub no_tokens: bool,
 
-    /// How often the provider is asked about the token in use [60s].
+    /// How often ccc asks the provider about the token in use [60s].
     #[arg(long, value_name = "TIME")]
     pub monitor_interval: Option<Span>,
 
@@ -79,11 +80,11 @@ pub struct SuperviseArgs {
     #[arg(long, conflicts_with = "heartbeat")]
     pub no_heartbeat: bool,
 
-    /// Restart the command when its heartbeat stands still for this long [30s].
+    /// Restart the command when its heartbeat does not change for this long [30s].
     #[arg(long, value_name = "TIME")]
     pub heartbeat_timeout: Option<Span>,
 
-    /// How often the heartbeat is looked at [2s].
+    /// How often ccc reads the heartbeat [2s].
     #[arg(long, value_name = "TIME")]
     pub heartbeat_interval: Option<Span>,
 
@@ -130,7 +131,7 @@ impl From<Restart> for RestartOn {
     }
 }
 
-/// Runs a command under care.
+/// Supervises a command.
 ///
 /// # Errors
 /// When it cannot be started, or has failed for good.
@@ -156,7 +157,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     if args.interactive && terminal.is_none() {
         context
             .printer
-            .warn("--interactive has nobody to ask: stdout is no terminal; at a limit the first choice is taken");
+            .warn("--interactive cannot ask, because stdout is no terminal: at a limit the first choice is taken");
     }
     let plan = plan(&args, &settings, &project, provider, terminal.is_some(), context)?;
     let redactor = tokens.redactor();

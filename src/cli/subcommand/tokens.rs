@@ -14,8 +14,8 @@ use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{
     Credential, Fingerprint, Http, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
 };
-use crate::ui::clean;
 use crate::ui::format::{away, due};
+use crate::ui::{clean, token_state};
 
 /// How much of a label a line shows, in characters.
 const LABEL_CHARS: usize = 60;
@@ -62,7 +62,7 @@ pub enum TokensCommand {
     /// Each token with its kind, provider, fingerprint, state, windows and resets, as all ccc processes last heard. `throttled`
     /// is one with which a run waits because of too many requests. Nobody is asked: `ccc tokens check` asks.
     List,
-    /// Ask each provider about its tokens: valid, limited until when, refused, or not reached. What is learnt is known to
+    /// Ask each provider about its tokens: ready, limited until when, refused, or not reached. What is learnt is known to
     /// all ccc processes then. The exit code is 0 when at least one token can be used, else 1.
     ///
     /// This costs next to nothing: usage is asked where a token may read it, else one message of one token is sent, or a
@@ -77,7 +77,7 @@ pub enum TokensCommand {
 enum State {
     /// The last that was heard of it was good.
     Ready,
-    /// It is spent for a while.
+    /// The provider rejects it until a usage window resets.
     Limited,
     /// Too many requests at this moment: a run that uses it waits.
     Throttled,
@@ -251,15 +251,13 @@ impl Checked {
 
     fn verdict_in_words(probed: &Probed, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
         match &probed.verdict {
-            ProbeVerdict::Valid => (Paint::Green, probed.verdict.to_string()),
-            ProbeVerdict::Limited { until_unix_ms: Some(until), window } => {
-                let window = window.as_ref().map(|window| format!(", {}", clean::one_line(window, LABEL_CHARS)));
-                let until = due(*until, now_unix_ms, zone);
-                (Paint::Yellow, format!("limited until {until}{}", window.unwrap_or_default()))
+            ProbeVerdict::Valid => (Paint::Green, token_state::READY.to_owned()),
+            ProbeVerdict::Limited { until_unix_ms, window } => {
+                let window = window.as_deref().map(|window| format!(", window: {}", token_state::window(window)));
+                let limited = token_state::limited(*until_unix_ms, now_unix_ms, zone);
+                (Paint::Yellow, format!("{limited}{}", window.unwrap_or_default()))
             }
-            ProbeVerdict::Limited { until_unix_ms: None, .. } | ProbeVerdict::Throttled { .. } => {
-                (Paint::Yellow, probed.verdict.to_string())
-            }
+            ProbeVerdict::Throttled { .. } => (Paint::Yellow, probed.verdict.to_string()),
             ProbeVerdict::Refused { .. } | ProbeVerdict::Unreachable { .. } => (Paint::Red, probed.verdict.to_string()),
             ProbeVerdict::Unknown { .. } => (Paint::Dim, probed.verdict.to_string()),
         }
@@ -326,17 +324,14 @@ fn row(credential: &Credential, state: Option<&TokenState>, now_unix_ms: i64) ->
 impl Row {
     fn state_in_words(&self, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
         match (self.state, self.limited_until_unix_ms) {
-            (State::Ready, _) => (Paint::Green, "ready".to_owned()),
-            (State::Refused, _) => (Paint::Red, "refused".to_owned()),
-            (State::Unknown, _) => (Paint::Dim, "unknown".to_owned()),
+            (State::Ready, _) => (Paint::Green, token_state::READY.to_owned()),
+            (State::Refused, _) => (Paint::Red, token_state::REFUSED.to_owned()),
+            (State::Unknown, _) => (Paint::Dim, token_state::UNKNOWN.to_owned()),
             (State::Throttled, _) => {
                 let until = self.throttled_until_unix_ms.unwrap_or(now_unix_ms);
-                (Paint::Yellow, super::usage::throttled(until, now_unix_ms, zone))
+                (Paint::Yellow, token_state::throttled(until, now_unix_ms, zone))
             }
-            (State::Limited, None) => (Paint::Yellow, "limited".to_owned()),
-            (State::Limited, Some(until)) => {
-                (Paint::Yellow, format!("limited until {}", due(until, now_unix_ms, zone)))
-            }
+            (State::Limited, until) => (Paint::Yellow, token_state::limited(until, now_unix_ms, zone)),
         }
     }
 }
@@ -370,7 +365,7 @@ fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, cont
             let resets = window
                 .resets_at_unix_s
                 .map(|at| format!(", resets {}", due(at.saturating_mul(1_000), now_unix_ms, &zone)));
-            let name = clean::one_line(&window.name, LABEL_CHARS);
+            let name = token_state::window(&window.name);
             printer.line(format_args!("    {name:<12}  {used}{}", resets.unwrap_or_default()));
         }
     }

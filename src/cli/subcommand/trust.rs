@@ -77,7 +77,7 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     show(&wishes.not_agreed, &project, context);
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(ErrorKind::Usage, "nobody is there to ask: stdin or stderr is no terminal")
+        return Err(CliError::new(ErrorKind::Usage, "ccc cannot ask: stdin or stderr is no terminal")
             .hint(format!("agree without being asked: {} --yes", trust::COMMAND)));
     }
     if !trust::ask(context)? {

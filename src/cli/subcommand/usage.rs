@@ -22,8 +22,8 @@ use crate::tokens::usage::{
 use crate::tokens::{
     Credential, CredentialKind, Hosts, Http, MANAGED_SETTINGS, NoCredential, Pool, SharedTokens, TokenStates,
 };
-use crate::ui::clean;
 use crate::ui::format::{away, due, moment};
+use crate::ui::{clean, token_state};
 
 /// How many tokens are asked about at once.
 const AT_ONCE: usize = 8;
@@ -196,7 +196,7 @@ impl State {
 
     fn word(self) -> &'static str {
         match self {
-            State::Unknown => "unknown",
+            State::Unknown => token_state::UNKNOWN,
             State::Ok => "OK",
             State::Warn => "WARN",
             State::Critical => "CRITICAL",
@@ -228,7 +228,7 @@ fn as_text(
         let _ = writeln!(out, "{gap}{}{used}: {}", paint(Paint::Bold, name), paint(state.paint(), state.word()));
         for window in shown_windows(identity) {
             let state = State::of(window.utilization, thresholds);
-            let title = title(&window.name);
+            let title = token_state::window(&window.name);
             let Some(percent) = window.utilization else {
                 let _ = writeln!(out, "  {title:<16}  {}", paint(Paint::Dim, unknown_use(identity, &window)));
                 continue;
@@ -246,14 +246,14 @@ fn as_text(
             let _ = writeln!(out, "  {:<16}  {}", "extra usage", extra_words(extra));
         }
         if identity.refused {
-            let _ = writeln!(out, "  {}", paint(Paint::Red, "refused by the provider"));
+            let _ = writeln!(out, "  {}", paint(Paint::Red, token_state::REFUSED));
         }
         if let Some(at) = identity.limited_until_unix_ms {
-            let when = format!("spent until {}", due(at, now_unix_ms, zone));
+            let when = token_state::limited(Some(at), now_unix_ms, zone);
             let _ = writeln!(out, "  {}", paint(Paint::Red, &when));
         }
         if let Some(at) = identity.throttled_until_unix_ms {
-            let when = throttled(at, now_unix_ms, zone);
+            let when = token_state::throttled(at, now_unix_ms, zone);
             let _ = writeln!(out, "  {}", paint(Paint::Yellow, &when));
         }
         if let Some(at) = identity.checked_unix_ms {
@@ -281,14 +281,6 @@ fn unknown_use(identity: &Identity, window: &UsageWindow) -> &'static str {
     }
 }
 
-/// What is said of a token with which a run waits.
-pub(super) fn throttled(until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
-    if until_unix_ms <= now_unix_ms {
-        return "throttled: a run is asking again (status 429)".to_owned();
-    }
-    format!("throttled: a run waits until {} (status 429)", due(until_unix_ms, now_unix_ms, zone))
-}
-
 /// The windows of an identity; a subscription has two even when nobody has told of them yet.
 fn shown_windows(identity: &Identity) -> Vec<UsageWindow> {
     let subscription = matches!(identity.kind, CredentialKind::OAuth | CredentialKind::Login);
@@ -306,17 +298,6 @@ fn shown_windows(identity: &Identity) -> Vec<UsageWindow> {
         _ => 2,
     });
     windows
-}
-
-/// A window's name as people say it.
-fn title(name: &str) -> String {
-    let spaced = |rest: &str| rest.trim_start_matches('_').replace('_', " ");
-    for (prefix, words) in [(FIVE_HOUR, "5 hours"), (SEVEN_DAY, "7 days")] {
-        if let Some(rest) = name.strip_prefix(prefix) {
-            return if rest.is_empty() { words.to_owned() } else { format!("{words}, {}", spaced(rest)) };
-        }
-    }
-    clean::one_line(&spaced(name), SHOWN_CHARS)
 }
 
 fn bar(percent: f64) -> String {
@@ -470,12 +451,12 @@ CLAUDE_CODE_OAUTH_TOKEN (OAuth token), in use: CRITICAL
 login (login): unknown
   5 hours           unknown until the first answer
   7 days            unknown until the first answer
-  spent until 09:15 (in 15m 00s)
+  limited until 09:15 (in 15m 00s)
   the login has expired; run `claude`, which renews it
 
 ANTHROPIC_API_KEY (API key): unknown
   usage             unknown until the first answer
-  refused by the provider
+  refused
 "
         );
     }

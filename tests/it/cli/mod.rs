@@ -17,3 +17,4 @@ mod state;
 mod tokens;
 mod trust;
 mod usage;
+mod words;

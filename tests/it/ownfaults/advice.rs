@@ -48,7 +48,7 @@ fn of_a_spent_bound_the_advice_names_its_own_option_and_is_enough() {
         let world = World::new(script);
         let ended = told(&world, bound);
         assert_eq!(ended.status.code(), Some(4), "{bound:?}: {}", ended.stderr);
-        let advice = advised(&ended.stderr, "go on");
+        let advice = advised(&ended.stderr, "continue");
         assert_eq!(advice, format!("ccc resume {}{more}", world.run_id()), "{}", ended.stderr);
         world.play(&two_turns());
         let again = typed(&world, &advice);
@@ -71,7 +71,7 @@ fn the_advice_after_every_other_end_can_be_typed() {
         let world = World::new(script);
         let ended = told(&world, &[]);
         assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
-        let advice = advised(&ended.stderr, "go on");
+        let advice = advised(&ended.stderr, "continue");
         assert_eq!(advice, format!("ccc resume {} -p \"TEXT\"", world.run_id()));
         world.play(&two_turns());
         // A word in capitals stands for the user's own: pasted as it is, it is said to nobody.
@@ -112,7 +112,7 @@ fn a_run_that_asks_is_not_gone_on_with_without_an_answer() {
     tty.type_in(b"Blue.\r");
     assert_eq!(tty.end(), 0, "{}", tty.text());
     // The agent's own interface comes only when it is asked for.
-    assert!(!tty.text().contains("going on in"), "{}", tty.text());
+    assert!(!tty.text().contains("continuing in"), "{}", tty.text());
     world.assert_said_once(&[TASK, "Blue."]);
 }
 
@@ -207,7 +207,7 @@ fn arguments_that_the_agent_refuses_at_a_resume_are_not_kept() {
     }
     // The printed command works as it stands, and so does the one that talks to the session.
     let ended = refused(&world, &id);
-    let advice = advised(&ended.stderr, "go on");
+    let advice = advised(&ended.stderr, "continue");
     assert_eq!(advice, format!("ccc resume {id} -- --permission-mode acceptEdits"), "{}", ended.stderr);
     assert!(!advised(&ended.stderr, "talk to it").contains("permision"), "{}", ended.stderr);
     typed(&world, &advice).assert_code(0);
@@ -236,7 +236,7 @@ fn arguments_that_the_agent_refuses_at_the_start_can_be_corrected() {
     let world = World::new(&two_turns());
     let ended = told(&world, &["--", "--model", "one", "--permision-mode", "acceptEdits"]);
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    let advice = advised(&ended.stderr, "go on");
+    let advice = advised(&ended.stderr, "continue");
     assert_eq!(advice, format!("ccc resume {} -- --model one --permission-mode acceptEdits", world.run_id()));
     typed(&world, &advice).assert_code(0);
     world.assert_said_once(&[TASK, FEEDBACK]);
@@ -244,7 +244,7 @@ fn arguments_that_the_agent_refuses_at_the_start_can_be_corrected() {
     // What nobody can correct has a word in its place, which is refused as it stands.
     let world = World::new(&two_turns());
     let ended = told(&world, &["--", "--xyzzy"]);
-    let advice = advised(&ended.stderr, "go on");
+    let advice = advised(&ended.stderr, "continue");
     assert_eq!(advice, format!("ccc resume {} -- OPTIONS", world.run_id()));
     let pasted = typed(&world, &advice);
     assert_eq!(pasted.status.code(), Some(2), "{}", pasted.stderr);
@@ -290,7 +290,7 @@ fn a_mistyped_check_is_told_at_once_and_corrected_at_a_resume() {
     assert!(ended.stderr.contains("there is no program no-such-program-anywhere"), "{}", ended.stderr);
     assert!(warned < ended.stderr.find("Needs you").expect("the end"), "before the agent has worked: {}", ended.stderr);
     let id = world.run_id();
-    let advice = advised(&ended.stderr, "go on");
+    let advice = advised(&ended.stderr, "continue");
     assert_eq!(advice, format!("ccc resume {id} --check CMD --check \"test -n 'a b'\""));
     assert_eq!(typed(&world, &advice).status.code(), Some(2), "the word stands for the user's own");
     // Nobody has mended it: the same end, and nothing was said to the agent.

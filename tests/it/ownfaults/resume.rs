@@ -156,7 +156,7 @@ fn a_run_goes_on_in_its_own_directory() {
     let ended = Running::spawn(&world.ground, &mut command).end();
     ended.assert_code(0);
     let project = world.ground.project();
-    assert!(ended.stderr.contains(&format!("going on in {}", project.display())), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("continuing in {}", project.display())), "{}", ended.stderr);
     let journal = ended.journal();
     let spawned: Vec<&Value> =
         journal.iter().filter_map(|entry| crate::whole_runs::harness::action(entry, "spawn")).collect();

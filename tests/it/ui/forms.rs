@@ -19,7 +19,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
       token      ANTHROPIC_API_KEY (API key, 3fa9c1)
-      bounds     20 iterations, 8h including waits, no cost limit, 5 restarts in a row
+      bounds     20 iterations, 8h including waits, no bound on cost, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
@@ -305,7 +305,7 @@ fn what_is_unknown_is_null_and_never_zero() {
       waited     58m 20s
       cost       unknown
       journal    /home/me/.local/state/ccc/runs/20261120-ab12
-      go on      ccc resume 20261120-ab12
+      continue   ccc resume 20261120-ab12
       why        ccc explain 20261120-ab12
     "#);
 }
@@ -433,4 +433,15 @@ fn a_check_that_fails_shows_the_end_of_its_output() {
     assert_eq!(rows[0], "✗ check failed: make (1m 01s): exit code 2");
     assert_eq!(rows[1], "    row 11");
     assert_eq!(rows[rows.len() - 1], "    row 30");
+}
+
+#[test]
+fn information_has_no_mark_of_a_warning() {
+    let using = Show::Information { text: "using work (API key, afb092de)".into() };
+    assert_eq!(
+        Printer::new(Form::Text, Style::PIPED).render(Tick::ZERO, &using).text,
+        "  using work (API key, afb092de)\n"
+    );
+    let line = Printer::new(Form::StreamJson, Style::PIPED).render(Tick::ZERO, &using).text;
+    assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["type"], "notice");
 }

@@ -95,7 +95,7 @@ on_both! {
         let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--max-tokens", "30000"]).end();
         ended.assert_code(4);
         assert_eq!(ended.result()["outcome"], "budget");
-        assert!(ended.reason().contains("of 30000 tokens are used"), "{}", ended.reason());
+        assert!(ended.reason().contains("of 30000 tokens are spent"), "{}", ended.reason());
         let resume = ended.result()["resume"].as_str().unwrap().to_owned();
         let more = resume.split_once(" --max-tokens ").unwrap_or_else(|| panic!("{resume}")).1;
         assert!(more.parse::<u64>().unwrap() >= 80_000, "{resume}");

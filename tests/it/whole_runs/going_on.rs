@@ -44,7 +44,7 @@ on_both! {
 
         let third = resume(&ground, &api.base_url(), &[&text(&second.result()["run_id"])]);
         third.assert_code(2);
-        assert!(third.stderr.contains("nothing to go on with"), "{}", third.stderr);
+        assert!(third.stderr.contains("nothing to continue"), "{}", third.stderr);
     }
 
     fn a_spent_budget_is_raised_and_the_run_goes_on_where_it_was(cli) {

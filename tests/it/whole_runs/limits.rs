@@ -292,7 +292,7 @@ on_both! {
         resumed.until("the turn that goes on", |event| event["type"] == "turn");
         let ended = resumed.end();
         ended.assert_code(0);
-        assert!(ended.stderr.contains("  task       do it"), "it says what it goes on with: {}", ended.stderr);
+        assert!(ended.stderr.contains("  task       do it"), "it says what it continues with: {}", ended.stderr);
         assert_eq!(api.request_count(), 3);
         assert_task_seen_once(&api.requests());
     }

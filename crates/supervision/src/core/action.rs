@@ -194,8 +194,10 @@ pub enum Show {
     Verdict { verdict: String, text: String, iteration: u32 },
     /// Money spent so far by all processes of the run; `None` while unknown.
     Cost { usd: Option<f64> },
-    /// Something the user should know.
+    /// Something the user should know, or do something about.
     Notice { text: String },
+    /// What goes on as it should.
+    Information { text: String },
     /// Nothing has moved on for so long, and this is waited for; for so much longer, `then` that follows. `alive`: the process
     /// wrote something meanwhile that proves no progress.
     Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: Then, alive: bool },

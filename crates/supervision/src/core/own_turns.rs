@@ -148,7 +148,7 @@ impl Core {
     /// The CLI lets the model go on after an answer that was cut.
     pub(super) fn cut_short(&mut self) {
         if self.own_turns.answer_cut() {
-            let text = "an answer was cut at the output limit; the agent's CLI lets the model go on with it".to_owned();
+            let text = "an answer was cut at the output limit; the agent's CLI lets the model continue it".to_owned();
             self.show(Show::Notice { text });
         }
     }

@@ -257,7 +257,7 @@ impl Core {
         self.decide("begin a new session", &format!("the provider rejects this one: {why}"));
         self.show(Show::Notice {
             text:
-                "the provider rejects the session; the work goes on in a new one, which is told what you have said and \
+                "the provider rejects the session; the work continues in a new one, which is told what you have said and \
                    the last feedback"
                     .to_owned(),
         });

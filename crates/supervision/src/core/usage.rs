@@ -40,7 +40,7 @@ impl Usage {
 
 /// A bound on the tokens that is spent, in words.
 pub(super) fn in_words(used: u64, bound: u64) -> String {
-    format!("{used} of {bound} tokens are used")
+    format!("{used} of {bound} tokens are spent")
 }
 
 impl Core {

@@ -361,7 +361,7 @@ impl Core {
             Some(before) => {
                 self.decide("leave plan mode", "the agent went into it, and nobody is there to approve a plan");
                 self.show(Show::Notice {
-                    text: format!("the agent went into plan mode; it goes on in the mode {before}, as before"),
+                    text: format!("the agent went into plan mode; it continues in the mode {before}, as before"),
                 });
                 self.act(Action::SetPermissionMode { proc, mode: before });
             }

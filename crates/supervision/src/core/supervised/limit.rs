@@ -122,7 +122,7 @@ impl CommandCore {
             }
             None => {
                 self.decide(format!("use {to}"), "it has the most headroom");
-                self.tell(format!("using {to} ({kind}{token})"));
+                self.inform(format!("using {to} ({kind}{token})"));
             }
         }
     }
@@ -186,7 +186,7 @@ impl CommandCore {
                 if !std::mem::replace(&mut self.looks.told_refused, true) {
                     let label = self.tokens.label(self.tokens.current());
                     self.tell(format!(
-                        "the provider refuses {label} and there is no other token; the program runs on with it"
+                        "the provider refuses {label}, and there is no other token; the program keeps running with it"
                     ));
                 }
             }
@@ -301,7 +301,7 @@ impl CommandCore {
         let choice = self.choice();
         if matches!(choice, Choice::Stay | Choice::Nothing) {
             self.decide("go on", "the reset has come");
-            self.tell("the wait is over; the program goes on");
+            self.inform("the wait is over; the program continues");
         }
         self.chosen(choice);
     }

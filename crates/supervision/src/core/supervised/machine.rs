@@ -309,6 +309,10 @@ impl CommandCore {
         self.act(CommandAction::Show(Show::Notice { text: text.into() }));
     }
 
+    pub(super) fn inform(&mut self, text: impl Into<String>) {
+        self.act(CommandAction::Show(Show::Information { text: text.into() }));
+    }
+
     fn ignored(&mut self, what: &str) {
         self.act(CommandAction::Note(Note { about: "ignored".to_owned(), text: what.to_owned() }));
     }

@@ -38,7 +38,7 @@ fn a_turn_that_passes_the_bound_on_tokens_is_ended_in_its_middle() {
     let actions = run.exited(1, 0, "");
     let end = finish(&actions).expect("the end");
     assert_eq!((end.outcome, end.tokens_used), (Outcome::Budget, Some(100)));
-    assert_eq!(end.reason, "100 of 100 tokens are used; the turn was ended in its middle");
+    assert_eq!(end.reason, "100 of 100 tokens are spent; the turn was ended in its middle");
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn a_critic_that_uses_as_much_as_the_bound_is_ended_and_its_stop_is_not_counted(
     let actions = run.exited(1, 0, "");
     let end = finish(&actions).expect("the end");
     assert_eq!((end.outcome, end.iterations), (Outcome::Budget, 0));
-    assert_eq!(end.reason, "100 of 100 tokens are used, before the stop was judged");
+    assert_eq!(end.reason, "100 of 100 tokens are spent, before the stop was judged");
 }
