@@ -88,8 +88,11 @@ impl LeftRunning {
     pub(super) fn of(spawn_id: &str) -> LeftRunning {
         let mut registry = registry::lock();
         let Some(entry) = registry.entry(spawn_id) else { return LeftRunning::default() };
-        entry.observe();
+        let below = entry.observe();
         let session = entry.pid;
+        if below.iter().all(|process| process.session == session || process.zombie) && registry.is_without_orphans() {
+            return LeftRunning::default();
+        }
         let table = Table::read();
         let found = of_child(&registry, spawn_id, &table).processes;
         let running = found.into_iter().filter(|process| process.session != session && !process.zombie);

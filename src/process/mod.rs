@@ -25,7 +25,8 @@
 //! Agents run their tools in sessions of their own, so a signal to the group misses them. What belongs to a child is told by, in this order:
 //! its session, its process tree (now, and as seen while the child lived), the environment cookie that only this start has ([`SPAWN_VARIABLE`]),
 //! the PTY or pipe of the child that the process still holds, and, for orphans that came to us ([`become_subreaper`]), elimination.
-//! An orphan that could be another living child's is left to that child's end.
+//! An orphan that could be another living child's is left to that child's end. Where every orphan comes to us and none lives, nothing
+//! is left, and the table of all processes is not read.
 //!
 //! When ccc is killed, the next one has the cookie ([`sweep_run`]) and the record of what was seen below the children
 //! ([`record_descendants`], [`end_recorded`]): a daemon with an environment of its own is known by its pid and its start.

@@ -45,22 +45,15 @@ pub fn become_subreaper() {
 /// Takes neither a registered child's status nor that of a process in our own session (a plain `std::process::Command`). Returns how many.
 pub fn reap_orphans() -> u32 {
     let registry = registry::lock();
-    reap_under(&registry)
+    reap(&registry.adopted())
 }
 
-fn reap_under(registry: &Registry) -> u32 {
-    let us = std::process::id();
-    let Some(session) = table::look_up(us).map(|process| process.session) else {
-        return 0;
-    };
+fn reap(orphans: &[Process]) -> u32 {
     let mut reaped = 0;
-    for pid in table::children(us) {
-        let orphan = !registry.knows(pid) && table::look_up(pid).is_some_and(|p| p.zombie && p.session != session);
-        if orphan && let Some(pid) = to_pid(pid) {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            if let Ok(Some(_)) = waitid(WaitId::Pid(pid), options) {
-                reaped += 1;
-            }
+    for pid in orphans.iter().filter(|process| process.zombie).filter_map(|process| to_pid(process.pid)) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        if let Ok(Some(_)) = waitid(WaitId::Pid(pid), options) {
+            reaped += 1;
         }
     }
     reaped
@@ -97,6 +90,13 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
 
 /// Kills what an exited, unreaped child has left running.
 pub(super) fn sweep_child(child: &Registered) -> Swept {
+    {
+        let registry = registry::lock();
+        if registry.is_without_orphans() {
+            reap(&registry.adopted());
+            return Swept::default();
+        }
+    }
     sweep(
         |registry, table| {
             let found = leftovers::of_child(registry, &child.spawn_id, table);
@@ -114,16 +114,16 @@ pub(super) fn kill_tree(child: &Registered) {
     // A process that is stopped starts nothing while we look.
     registry::signal(child, Signal::Stop, true);
     let mut registry = registry::lock();
-    if let Some(entry) = registry.entry(&child.spawn_id) {
-        entry.observe();
+    let Some(entry) = registry.entry(&child.spawn_id) else { return };
+    let below = entry.observe();
+    if !(below.is_empty() && registry.is_without_orphans()) {
         let table = Table::read();
         for process in leftovers::of_child(&registry, &child.spawn_id, &table).processes {
             kill(&process, Reach::Group, &table, &registry);
         }
     }
-    drop(registry);
-    registry::signal(child, Signal::Kill, true);
-    registry::signal(child, Signal::Kill, false);
+    registry::send(child, Signal::Kill, true);
+    registry::send(child, Signal::Kill, false);
 }
 
 /// Whom a kill takes along.
@@ -180,7 +180,10 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
             let _ = poll([Some((pidfd.as_fd(), PollFlags::IN))], Some(Duration::from_millis(DEATH_WAIT_MS)));
         }
     }
-    reap_orphans();
+    // What another thread of ours has started outside this module is left over, too.
+    let registry = registry::lock();
+    reap(&registry.orphans_among(table::children(std::process::id())));
+    drop(registry);
     let leaked = if quiet >= QUIET_PASSES { refused.len() } else { refused.len() + alive.len() };
     let still: HashSet<(u32, u64)> = alive.iter().map(|p| (p.pid, p.start_ticks)).collect();
     Swept { killed: count(killed.difference(&still).count()), leaked: count(leaked) }

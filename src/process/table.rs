@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
 
 /// Room for one `/proc/PID/stat`: 52 numbers and a name of at most 64 bytes.
 const STAT_BYTES: usize = 2 * 1024;
+/// What is read of a list of children at once: the smallest page.
+const CHILDREN_BYTES: usize = 4 * 1024;
 /// What is read of an environment at once; most fit.
 const ENVIRON_BYTES: usize = 16 * 1024;
 
@@ -78,9 +81,13 @@ fn last_pid() -> Option<u32> {
 /// hundreds of them.
 fn read_once<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    read_some(&file, buffer).and_then(|count| buffer.get(..count))
+}
+
+fn read_some(file: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
     loop {
-        match read(&file, &mut *buffer) {
-            Ok(count) => return buffer.get(..count),
+        match read(file, &mut *buffer) {
+            Ok(count) => return Some(count),
             Err(Errno::INTR) => {}
             Err(_) => return None,
         }
@@ -111,11 +118,31 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
-    threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
-        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
-        .collect()
+    let threads = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    threads.filter_map(|thread| children_of_thread(pid, thread)).flatten().collect()
+}
+
+/// The orphans that came to `pid`, and what else its first thread has started: the kernel gives an orphan to the first thread
+/// that lives. `None` where the system does not tell.
+pub(super) fn adopted(pid: u32) -> Option<Vec<u32>> {
+    children_of_thread(pid, pid)
+}
+
+fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
+    let path = format!("/proc/{pid}/task/{thread}/children");
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; CHILDREN_BYTES];
+    let mut text = Vec::new();
+    loop {
+        let count = read_some(&file, &mut buffer)?;
+        text.extend_from_slice(buffer.get(..count)?);
+        // The kernel hands out as many whole pids as fit: so little is the last part, and a look for the end is spared.
+        if count < CHILDREN_BYTES / 2 {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// All that descends from `pid` now, without `pid`; at most `limit` processes.
@@ -243,6 +270,27 @@ mod tests {
         assert!(before.is_some());
         std::process::Command::new("true").status().expect("true runs");
         assert_ne!(last_pid(), before);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_list_of_children_longer_than_one_read_is_read_whole() {
+        use std::io::{BufRead, BufReader};
+
+        let many = CHILDREN_BYTES / 4;
+        let script = format!("for i in $(seq {many}); do read end <&3 & done 3<&0; echo all; read end");
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("it says so");
+        assert_eq!(said, "all\n");
+        assert_eq!(children(child.id()).len(), many);
+        drop(child.stdin.take());
+        child.wait().expect("sh ends");
     }
 
     #[cfg(target_os = "linux")]
