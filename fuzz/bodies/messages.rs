@@ -47,8 +47,8 @@ pub(crate) fn check(data: &[u8]) {
 fn decode(line: &str) {
     let parsed = parse_envelope(line);
     let is_json = serde_json::from_str::<&RawValue>(line).is_ok();
-    assert_eq!(parsed.is_ok(), is_json, "JSON or not, serde_json says {is_json}");
-    let Ok(envelope) = parsed else { return };
+    assert_eq!(parsed.is_some(), is_json, "JSON or not, serde_json says {is_json}");
+    let Some(envelope) = parsed else { return };
     let _ = parse_message(&envelope);
     assert!(RawValue::from_string(envelope.raw().json().to_owned()).is_ok(), "what is journalled is JSON");
     // serde_json refuses depth, half surrogates and numbers beyond a double; there is nothing to compare with then.
@@ -58,7 +58,6 @@ fn decode(line: &str) {
     assert_eq!(envelope.subtype.as_deref(), text("subtype"));
     assert_eq!(envelope.uuid.as_deref(), text("uuid"));
     assert_eq!(envelope.session_id.as_deref(), text("session_id"));
-    assert_eq!(envelope.request_id.as_deref(), text("request_id"));
     same(envelope.raw(), &value);
 }
 

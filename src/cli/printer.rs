@@ -104,12 +104,6 @@ impl Printer {
         self.color_out
     }
 
-    /// Whether stderr takes colour.
-    #[must_use]
-    pub fn color_err(&self) -> bool {
-        self.color_err
-    }
-
     /// Writes data to stdout, as it is.
     pub fn data(&self, text: &str) {
         self.bytes(text.as_bytes());

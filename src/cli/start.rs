@@ -15,8 +15,8 @@ use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, End, Program, Setup};
 use crate::files::{self, open_private};
-use crate::guard::{SettingsOfAgent, TreeLock};
-use crate::journal::{Header, Holder, JournalWriter, LockError, RunDir, RunLock, RunSummary, SessionLock, Tail};
+use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
+use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::process::{self, SavedModes, TypedEcho};
 use crate::tokens::without_credentials;
 use crate::ui::format;
@@ -145,7 +145,7 @@ fn critic_settings(plan: &Plan) -> Result<Option<String>, CliError> {
 pub(super) fn go_on(
     continuation: Continuation,
     run_dir: RunDir,
-    run_lock: RunLock,
+    run_lock: FileLock,
     request: &RunRequest<'_>,
     context: &Context,
 ) -> Result<ExitCode, CliError> {
@@ -180,9 +180,9 @@ pub(super) fn go_on(
 /// What this ccc holds for as long as the run goes on.
 struct Held {
     run_dir: RunDir,
-    run_lock: RunLock,
-    session_lock: Option<SessionLock>,
-    tree_lock: TreeLock,
+    run_lock: FileLock,
+    session_lock: Option<FileLock>,
+    tree_lock: FileLock,
 }
 
 fn planned_session(plan: &Plan) -> Option<String> {
@@ -192,25 +192,27 @@ fn planned_session(plan: &Plan) -> Option<String> {
     }
 }
 
-fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<SessionLock>, CliError> {
+fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<FileLock>, CliError> {
     let Some(session_id) = session_id else { return Ok(None) };
     let holder =
         Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
-    SessionLock::take(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
+    FileLock::of_session(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
 }
 
 /// One run to a working tree: the top of the git repository, else the directory.
-fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<TreeLock, CliError> {
+fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<FileLock, CliError> {
     let project = Project::find(Path::new(&plan.cwd));
     let holder =
         Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
-    TreeLock::take(&context.dirs()?.state, project.root(), &holder, request.share_tree).map_err(|error| match error {
-        LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error)).hint(format!(
-            "wait for its end; if both may change the same files, add --share-tree{}",
-            ended_by(holder.as_ref())
-        )),
-        LockError::Io { .. } => lock_error(&error),
-    })
+    lock_working_tree(&context.dirs()?.state, project.root(), &holder, request.share_tree).map_err(
+        |error| match error {
+            LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error)).hint(format!(
+                "wait for its end; if both may change the same files, add --share-tree{}",
+                ended_by(holder.as_ref())
+            )),
+            LockError::Io { .. } => lock_error(&error),
+        },
+    )
 }
 
 struct Life {

@@ -30,7 +30,7 @@ use crate::core::{
     TokenFact, TokenId,
 };
 use crate::guard::SettingsOfAgent;
-use crate::journal::{Holder, JournalNews, JournalWriter, RunDir, RunSummary, SessionLock};
+use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, RunDir, RunSummary};
 use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 use redaction::{Redactor, SharedRedactor};
@@ -100,7 +100,7 @@ pub struct Setup {
     /// How the agent's stdout reaches us.
     pub transport: Transport,
     /// The session's lock, when the session is known.
-    pub session_lock: Option<SessionLock>,
+    pub session_lock: Option<FileLock>,
     /// What renders.
     pub printer: Printer,
     /// What writes.
@@ -232,7 +232,7 @@ pub(super) struct World {
     /// Looked at before each start.
     pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
-    pub(super) session_lock: Option<SessionLock>,
+    pub(super) session_lock: Option<FileLock>,
     pub(super) printer: Printer,
     pub(super) screen: Screen,
     pub(super) inbox: Inbox,
@@ -450,7 +450,7 @@ impl World {
             since_unix_ms: self.run.clock.unix_ms(),
             tree: None,
         };
-        match SessionLock::take(&self.state_dir, session_id, &holder) {
+        match FileLock::of_session(&self.state_dir, session_id, &holder) {
             Ok(lock) => self.session_lock = Some(lock),
             Err(error) => {
                 let reason = format!("the session cannot be taken: {error}");

@@ -13,7 +13,7 @@ mod tree_lock;
 pub use agent_settings::{AskedFor, SettingsOfAgent, named, unreadable};
 pub use consent::{ConsentStore, Consented, StoreError};
 pub use seen_prompt::{PromptNews, SeenPrompt};
-pub use tree_lock::TreeLock;
+pub use tree_lock::lock_tree;
 
 use std::path::Path;
 

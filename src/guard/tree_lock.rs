@@ -2,54 +2,44 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::journal::{Holder, LockError, NamedLock};
+use crate::journal::{FileLock, Holder, LockError};
 
 /// How many runs may share one working tree.
 const SHARING: u32 = 16;
 /// Where the locks lie in the state directory.
 const DIR: &str = "trees";
 
-/// A run's hold on its working tree, for as long as this lives: two agents in one tree would undo each other's work, and
-/// neither's review could tell whose change is whose. So would they where one tree lies in the other. The system lets go of
-/// it when the process dies, however it dies.
-#[derive(Debug)]
-pub struct TreeLock {
-    _held: NamedLock,
-}
-
-impl TreeLock {
-    /// Takes the tree with this real path for a run. With `share`, other runs may be there, above it and below it.
-    ///
-    /// # Errors
-    /// When another run is there and `share` is not asked for, or the lock's file cannot be used.
-    pub fn take(state_dir: &Path, tree: &Path, holder: &Holder, share: bool) -> Result<TreeLock, LockError> {
-        let what = in_words(tree);
-        let holder = &Holder { tree: Some(tree.to_owned()), ..holder.clone() };
-        let name = crate::journal::sha256_hex(tree.as_os_str().as_encoded_bytes());
-        let place = |slot: u32| match slot {
-            0 => format!("{name}.lock"),
-            slot => format!("{name}.{slot}.lock"),
+/// Takes the working tree with this real path for a run, until the lock is dropped: two agents in one tree would undo each
+/// other's work, and neither's review could tell whose change is whose. So would they where one tree lies in the other. With
+/// `share`, other runs may be there, above it and below it.
+///
+/// # Errors
+/// When another run is there and `share` is not asked for, or the lock's file cannot be used.
+pub fn lock_tree(state_dir: &Path, tree: &Path, holder: &Holder, share: bool) -> Result<FileLock, LockError> {
+    let what = in_words(tree);
+    let holder = &Holder { tree: Some(tree.to_owned()), ..holder.clone() };
+    let name = crate::journal::sha256_hex(tree.as_os_str().as_encoded_bytes());
+    let place = |slot: u32| match slot {
+        0 => format!("{name}.lock"),
+        slot => format!("{name}.{slot}.lock"),
+    };
+    if !share {
+        // Of two that come at once each sees the other, since its own lock comes first: both are refused then, and never
+        // none.
+        let held = FileLock::take_in(state_dir, DIR, &place(0), &what, holder)?;
+        return match other(state_dir, tree, &place(0))? {
+            None => Ok(held),
+            Some((tree, other)) => Err(LockError::Held { what: in_words(&tree), holder: Some(other) }),
         };
-        if !share {
-            // Of two that come at once each sees the other, since its own lock comes first: both are refused then, and never
-            // none.
-            let held =
-                NamedLock::take(state_dir, DIR, &place(0), &what, holder).map(|held| TreeLock { _held: held })?;
-            return match other(state_dir, tree, &place(0))? {
-                None => Ok(held),
-                Some((tree, other)) => Err(LockError::Held { what: in_words(&tree), holder: Some(other) }),
-            };
-        }
-        let mut refused = None;
-        for slot in 0..SHARING {
-            match NamedLock::take(state_dir, DIR, &place(slot), &what, holder) {
-                Ok(held) => return Ok(TreeLock { _held: held }),
-                Err(LockError::Held { what, holder }) => refused = Some(LockError::Held { what, holder }),
-                Err(error @ LockError::Io { .. }) => return Err(error),
-            }
-        }
-        Err(refused.unwrap_or(LockError::Held { what, holder: None }))
     }
+    let mut refused = LockError::Held { what: what.clone(), holder: None };
+    for slot in 0..SHARING {
+        match FileLock::take_in(state_dir, DIR, &place(slot), &what, holder) {
+            Err(error @ LockError::Held { .. }) => refused = error,
+            taken_or_fault => return taken_or_fault,
+        }
+    }
+    Err(refused)
 }
 
 fn in_words(tree: &Path) -> String {
@@ -63,7 +53,7 @@ fn other(state_dir: &Path, tree: &Path, own: &str) -> Result<Option<(PathBuf, Ho
     for entry in std::fs::read_dir(&dir).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
         let Some(name) = name.to_str().filter(|name| *name != own && name.ends_with(".lock")) else { continue };
-        let Some(holder) = NamedLock::holder(state_dir, DIR, name)? else { continue };
+        let Some(holder) = FileLock::holder(&dir.join(name))? else { continue };
         // Of a ccc before this one the name says which tree it is.
         let same = own.strip_suffix(".lock").is_some_and(|own| name.starts_with(own));
         let there = holder.tree.clone().or_else(|| same.then(|| tree.to_owned()));
@@ -86,11 +76,11 @@ mod tests {
     fn a_second_run_in_a_tree_is_refused_by_name_unless_it_means_to_share() {
         let state = tempfile::tempdir().expect("tempdir");
         let tree = Path::new("/home/me/project");
-        let take = |run: &str, share: bool| TreeLock::take(state.path(), tree, &holder(run), share);
+        let take = |run: &str, share: bool| lock_tree(state.path(), tree, &holder(run), share);
         let first = take("first", false).expect("free");
         let refused = take("second", false).expect_err("taken").to_string();
         assert!(refused.contains("/home/me/project") && refused.contains("run first"), "{refused}");
-        TreeLock::take(state.path(), Path::new("/home/me/other"), &holder("third"), false).expect("another tree");
+        lock_tree(state.path(), Path::new("/home/me/other"), &holder("third"), false).expect("another tree");
         let sharing = take("second", true).expect("shared");
         drop(first);
         let refused = take("fourth", false).expect_err("one that shares is still there").to_string();
@@ -102,8 +92,8 @@ mod tests {
     #[test]
     fn a_tree_that_lies_in_another_or_holds_it_is_the_same_tree() {
         let state = tempfile::tempdir().expect("tempdir");
-        let take = |tree: &str, share: bool| TreeLock::take(state.path(), Path::new(tree), &holder("other"), share);
-        let _first = TreeLock::take(state.path(), Path::new("/home/me/p"), &holder("first"), false).expect("free");
+        let take = |tree: &str, share: bool| lock_tree(state.path(), Path::new(tree), &holder("other"), share);
+        let _first = lock_tree(state.path(), Path::new("/home/me/p"), &holder("first"), false).expect("free");
         for tree in ["/home/me/p/sub/deep", "/home/me/p/x", "/home/me", "/"] {
             let refused = take(tree, false).expect_err(tree).to_string();
             assert!(refused.contains("/home/me/p is") && refused.contains("run first"), "{tree}: {refused}");

@@ -73,30 +73,53 @@ fn describe(holder: Option<&Holder>) -> String {
     }
 }
 
-/// One ccc per run, for as long as this lives. The system lets go of it when the process dies, however it dies.
+/// A file that one ccc at a time holds, for as long as this lives. The system lets go of it when the process dies, however it
+/// dies.
 #[derive(Debug)]
-pub struct RunLock(HeldFile);
+pub struct FileLock(File);
 
-/// One ccc per agent session, for as long as this lives: two on one session would both answer its stops.
-#[derive(Debug)]
-pub struct SessionLock(HeldFile);
-
-impl RunLock {
-    /// Locks the run whose lock file is `path`.
+impl FileLock {
+    /// Takes the lock whose file is `path`; `what` says in an error what is locked.
     ///
     /// # Errors
     /// When another ccc holds it, or the file cannot be used.
-    pub fn take(path: &Path, holder: &Holder) -> Result<RunLock, LockError> {
-        HeldFile::take(path, &format!("run {}", holder.run_id), holder).map(RunLock)
+    pub fn take(path: &Path, what: &str, holder: &Holder) -> Result<FileLock, LockError> {
+        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = open_private(path, OFlags::RDWR | OFlags::CREATE).map_err(io)?;
+        if !lock_exclusive(&file).map_err(io)? {
+            return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
+        }
+        // The lock is what counts. That its file names us is a courtesy which a full disk may refuse.
+        let _ = write_holder(&mut file, holder);
+        Ok(FileLock(file))
     }
 
-    /// The lock's file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0.path
+    /// Takes the lock `<state>/<dir>/<name>`, as [`FileLock::take`] does.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the file cannot be used.
+    pub fn take_in(
+        state_dir: &Path,
+        dir: &str,
+        name: &str,
+        what: &str,
+        holder: &Holder,
+    ) -> Result<FileLock, LockError> {
+        let dir = state_dir.join(dir);
+        make_private_dir(&dir).map_err(|source| LockError::Io { path: dir.clone(), source })?;
+        FileLock::take(&dir.join(name), what, holder)
     }
 
-    /// Who holds the run's lock now; `None` when nobody does. Does not keep it.
+    /// Locks a session of the agent, under `<state>/sessions/`: two ccc on one session would both answer its stops.
+    ///
+    /// # Errors
+    /// When another ccc holds it, or the file cannot be used.
+    pub fn of_session(state_dir: &Path, session_id: &str, holder: &Holder) -> Result<FileLock, LockError> {
+        let name = format!("{}.lock", file_name(session_id));
+        FileLock::take_in(state_dir, "sessions", &name, &format!("session {session_id}"), holder)
+    }
+
+    /// Who holds the lock now; `None` when nobody does. Does not keep it.
     ///
     /// # Errors
     /// When the file is there but cannot be used.
@@ -115,75 +138,11 @@ impl RunLock {
     }
 }
 
-impl SessionLock {
-    /// Locks a session under `<state>/sessions/`.
-    ///
-    /// # Errors
-    /// When another ccc holds it, or the file cannot be used.
-    pub fn take(state_dir: &Path, session_id: &str, holder: &Holder) -> Result<SessionLock, LockError> {
-        let dir = state_dir.join("sessions");
-        make_private_dir(&dir).map_err(|source| LockError::Io { path: dir.clone(), source })?;
-        let path = dir.join(format!("{}.lock", file_name(session_id)));
-        HeldFile::take(&path, &format!("session {session_id}"), holder).map(SessionLock)
-    }
-
-    /// The lock's file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0.path
-    }
-}
-
-/// A lock of any name below the state directory, for as long as this lives.
-#[derive(Debug)]
-pub struct NamedLock {
-    _held: HeldFile,
-}
-
-impl NamedLock {
-    /// Takes the lock `<state>/<dir>/<name>`; `what` says in an error what is locked.
-    ///
-    /// # Errors
-    /// When another ccc holds it, or the file cannot be used.
-    pub fn take(state_dir: &Path, dir: &str, name: &str, what: &str, holder: &Holder) -> Result<NamedLock, LockError> {
-        let dir = state_dir.join(dir);
-        make_private_dir(&dir).map_err(|source| LockError::Io { path: dir.clone(), source })?;
-        HeldFile::take(&dir.join(name), what, holder).map(|held| NamedLock { _held: held })
-    }
-
-    /// Who holds it now; `None` when nobody does.
-    ///
-    /// # Errors
-    /// When the file is there but cannot be used.
-    pub fn holder(state_dir: &Path, dir: &str, name: &str) -> Result<Option<Holder>, LockError> {
-        RunLock::holder(&state_dir.join(dir).join(name))
-    }
-}
-
-#[derive(Debug)]
-struct HeldFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl HeldFile {
-    fn take(path: &Path, what: &str, holder: &Holder) -> Result<HeldFile, LockError> {
-        let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut file = open_private(path, OFlags::RDWR | OFlags::CREATE).map_err(io)?;
-        if !lock_exclusive(&file).map_err(io)? {
-            return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
-        }
-        // The lock is what counts. That its file names us is a courtesy which a full disk may refuse.
-        let _ = write_holder(&mut file, holder);
-        Ok(HeldFile { path: path.to_owned(), file })
-    }
-}
-
-impl Drop for HeldFile {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // The file stays: to remove it would let two processes lock two files of one name. Its content goes, so that
         // nobody is told of a holder that has left.
-        let _ = self.file.set_len(0);
+        let _ = self.0.set_len(0);
     }
 }
 

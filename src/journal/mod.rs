@@ -77,7 +77,7 @@ mod word;
 mod writer;
 
 pub use decisions::{Decisions, Told, decisions};
-pub use lock::{Holder, LockError, NamedLock, RunLock, SessionLock};
+pub use lock::{FileLock, Holder, LockError};
 pub use reader::{Entry, EntryKind, JournalReader, ReadError, Tail, Torn, run_kind};
 pub use record::{
     BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput,

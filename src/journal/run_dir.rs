@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, SystemDisk};
-use super::lock::{Holder, LockError, RunLock};
+use super::lock::{FileLock, Holder, LockError};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
 
@@ -174,9 +174,9 @@ impl RunDir {
     ///
     /// # Errors
     /// When another ccc holds it, or the lock's file cannot be used.
-    pub fn take_lock(&self, pid: u32, since_unix_ms: i64) -> Result<RunLock, LockError> {
+    pub fn take_lock(&self, pid: u32, since_unix_ms: i64) -> Result<FileLock, LockError> {
         let holder = Holder { pid, run_id: self.id.clone(), since_unix_ms, tree: None };
-        RunLock::take(&self.lock(), &holder)
+        FileLock::take(&self.lock(), &format!("run {}", self.id), &holder)
     }
 
     /// Finds the run that the user means: `None` or `last` is the newest of all, anything else its id, the beginning of it,

@@ -78,7 +78,7 @@ pub(super) enum Proves {
 impl Proves {
     pub(super) fn of(line: &LineFact) -> Proves {
         let LineFact::Json(json) = line else { return Proves::Life };
-        let Ok(envelope) = parse_envelope(json.get()) else { return Proves::Life };
+        let Some(envelope) = parse_envelope(json.get()) else { return Proves::Life };
         match envelope.kind.as_deref() {
             Some("assistant" | "user" | "result" | "stream_event") if envelope.parent_tool_use_id.is_none() => {
                 Proves::Progress

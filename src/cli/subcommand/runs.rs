@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::journal::{RunDir, RunKind, RunLock, RunSummary, Word};
+use crate::journal::{FileLock, RunDir, RunKind, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
 /// How much of a task one line shows, in characters.
@@ -70,7 +70,7 @@ impl Row {
         let state = match &run.outcome {
             Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
             Some(Word::Other(outcome)) => outcome.clone(),
-            None if matches!(RunLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
+            None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
             // Nobody holds it: its ccc died.
             None => "died".to_owned(),
         };

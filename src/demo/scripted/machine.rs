@@ -278,12 +278,6 @@ impl ScriptedAgent {
         self.effects.pop_front()
     }
 
-    /// Whether it has exited or died.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Whether it answers nothing and finishes nothing any more.
     #[must_use]
     pub fn hangs(&self) -> bool {

@@ -98,12 +98,6 @@ impl Transcript {
     pub fn has_turn(&self, uuid: &str) -> bool {
         self.uuids.contains(uuid)
     }
-
-    /// How many turns of the script have ended in this session.
-    #[must_use]
-    pub fn turns_ended(&self) -> usize {
-        self.turns_ended
-    }
 }
 
 #[cfg(test)]
@@ -127,7 +121,7 @@ mod tests {
         text.push_str(r#"{"type":"user","uuid":"u2","te"#);
         let transcript = Transcript::read(&text);
         assert!(transcript.uuids.contains("u1") && !transcript.uuids.contains("u2"));
-        assert_eq!(transcript.turns_ended(), 1);
+        assert_eq!(transcript.turns_ended, 1);
         assert_eq!(transcript.model.as_deref(), Some("m"));
         assert_eq!(transcript.open_tasks, [("t2".to_owned(), "y".to_owned())]);
     }

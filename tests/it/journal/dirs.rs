@@ -4,8 +4,7 @@ use std::path::Path;
 use ccc::core::{Outcome, Tick};
 use ccc::journal::Word;
 use ccc::journal::{
-    Holder, JournalWriter, LockError, RunDir, RunDirError, RunLock, RunSummary, SUMMARY_VERSION, SessionLock,
-    SummaryError, run_id,
+    FileLock, Holder, JournalWriter, LockError, RunDir, RunDirError, RunSummary, SUMMARY_VERSION, SummaryError, run_id,
 };
 use redaction::Redactor;
 
@@ -67,12 +66,12 @@ fn only_the_user_may_look_into_a_run() {
     writer.close();
     let _run = dir.take_lock(1, 2).unwrap();
     let holder = Holder { pid: 1, run_id: "r".to_owned(), since_unix_ms: 0, tree: None };
-    let session = SessionLock::take(&root, "3f2b", &holder).unwrap();
+    let _session = FileLock::of_session(&root, "3f2b", &holder).unwrap();
     for path in [root.clone(), root.join("runs"), root.join("sessions"), dir.path().to_owned(), dir.blobs()] {
         assert_eq!(mode(&path), 0o700, "{}", path.display());
     }
     let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
-    for path in [dir.journal(), dir.summary(), dir.lock(), blob, session.path().to_owned()] {
+    for path in [dir.journal(), dir.summary(), dir.lock(), blob, root.join("sessions/3f2b.lock")] {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }
@@ -91,7 +90,7 @@ fn a_run_is_made_once() {
 fn a_second_locker_is_refused_and_told_who_was_first() {
     let state = tempfile::tempdir().unwrap();
     let dir = run(state.path(), "20261120-191822-k3f9");
-    assert_eq!(RunLock::holder(&dir.lock()).unwrap(), None);
+    assert_eq!(FileLock::holder(&dir.lock()).unwrap(), None);
     let first = dir.take_lock(4_242, 1_795_202_302_000).unwrap();
     let error = dir.take_lock(1, 1).unwrap_err();
     let LockError::Held { holder: Some(holder), .. } = &error else { panic!("{error}") };
@@ -100,9 +99,9 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
     assert!(text.contains("(pid 4242, run 20261120-191822-k3f9);"), "{text}");
     let told = error.told(|unix_ms| format!("at {unix_ms}"));
     assert!(told.contains("(pid 4242, run 20261120-191822-k3f9, since at 1795202302000);"), "{told}");
-    assert_eq!(RunLock::holder(&dir.lock()).unwrap().as_ref(), Some(holder));
+    assert_eq!(FileLock::holder(&dir.lock()).unwrap().as_ref(), Some(holder));
     drop(first);
-    assert_eq!(RunLock::holder(&dir.lock()).unwrap(), None);
+    assert_eq!(FileLock::holder(&dir.lock()).unwrap(), None);
     dir.take_lock(1, 1).unwrap();
 }
 
@@ -110,14 +109,15 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
 fn a_session_has_one_ccc_at_a_time() {
     let state = tempfile::tempdir().unwrap();
     let holder = |pid: u32| Holder { pid, run_id: format!("run-{pid}"), since_unix_ms: 0, tree: None };
-    let first = SessionLock::take(state.path(), "s/1", &holder(11)).unwrap();
-    SessionLock::take(state.path(), "s_1", &holder(12)).unwrap();
-    let error = SessionLock::take(state.path(), "s/1", &holder(13)).unwrap_err();
+    let first = FileLock::of_session(state.path(), "s/1", &holder(11)).unwrap();
+    FileLock::of_session(state.path(), "s_1", &holder(12)).unwrap();
+    let error = FileLock::of_session(state.path(), "s/1", &holder(13)).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("session s/1") && text.contains("pid 11, run run-11"), "{text}");
-    assert_eq!(first.path().parent(), Some(state.path().join("sessions").as_path()));
+    let locks = std::fs::read_dir(state.path().join("sessions")).unwrap();
+    assert_eq!(locks.count(), 2, "a session, a file");
     drop(first);
-    SessionLock::take(state.path(), "s/1", &holder(13)).unwrap();
+    FileLock::of_session(state.path(), "s/1", &holder(13)).unwrap();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn looking_at_a_lock_never_keeps_anyone_from_taking_it() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                RunLock::holder(&dir.lock()).unwrap();
+                FileLock::holder(&dir.lock()).unwrap();
             }
         });
         let taken: Vec<_> = (0..500).map(|_| dir.take_lock(1, 1).map(drop)).collect();
@@ -142,7 +142,7 @@ fn a_looker_that_loses_its_processor_is_no_holder() {
     let state = tempfile::tempdir().unwrap();
     let dir = run(state.path(), "a");
     drop(dir.take_lock(1, 1).unwrap());
-    // As `RunLock::holder` does it, on a machine that is busy just then.
+    // As `FileLock::holder` does it, on a machine that is busy just then.
     let looked_at = std::fs::File::open(dir.lock()).unwrap();
     looked_at.lock_shared().unwrap();
     std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ use super::raw::{Raw, unescape};
 use super::scan::{read_key, skip_value, skip_whitespace};
 
 /// The outside of one line, borrowed from it. A member that is missing, `null` or of another type is `None`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Envelope<'a> {
     /// The whole line, valid JSON; unknown members are found here.
     pub line: &'a str,
@@ -20,40 +20,13 @@ pub struct Envelope<'a> {
     pub session_id: Option<Cow<'a, str>>,
     /// `parent_tool_use_id`: the tool call whose sub-agent speaks; `None` on the main thread.
     pub parent_tool_use_id: Option<Cow<'a, str>>,
-    /// `request_id` of a `control_request` or `control_cancel_request`, or the API's of an assistant message.
-    pub request_id: Option<Cow<'a, str>>,
-    /// `message` of `assistant` and `user`.
-    pub message: Option<Raw<'a>>,
     /// `event` of `stream_event`.
     pub event: Option<Raw<'a>>,
-    /// `request` of `control_request`.
-    pub request: Option<Raw<'a>>,
     /// `response` of `control_response`.
     pub response: Option<Raw<'a>>,
 }
 
-/// The line is not one JSON value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the line is not JSON")]
-pub struct NotJson;
-
 impl<'a> Envelope<'a> {
-    fn empty(line: &'a str) -> Self {
-        Self {
-            line,
-            kind: None,
-            subtype: None,
-            uuid: None,
-            session_id: None,
-            parent_tool_use_id: None,
-            request_id: None,
-            message: None,
-            event: None,
-            request: None,
-            response: None,
-        }
-    }
-
     /// The member of the line with this name, known or not.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Raw<'a>> {
@@ -87,27 +60,18 @@ impl<'a> Envelope<'a> {
             "uuid" => self.uuid = value.text(),
             "session_id" => self.session_id = value.text(),
             "parent_tool_use_id" => self.parent_tool_use_id = value.text(),
-            "request_id" => self.request_id = value.text(),
-            "message" => self.message = value.read(),
             "event" => self.event = value.read(),
-            "request" => self.request = value.read(),
             "response" => self.response = value.read(),
             _ => {}
         }
     }
 }
 
-/// Checks that `line` is one JSON value and says what it is.
-///
-/// # Errors
-/// [`NotJson`] when it is not.
-pub fn parse_envelope(line: &str) -> Result<Envelope<'_>, NotJson> {
-    scan_envelope(line).ok_or(NotJson)
-}
-
-fn scan_envelope(line: &str) -> Option<Envelope<'_>> {
+/// What `line` is; `None` when it is not one JSON value.
+#[must_use]
+pub fn parse_envelope(line: &str) -> Option<Envelope<'_>> {
     let bytes = line.as_bytes();
-    let mut envelope = Envelope::empty(line);
+    let mut envelope = Envelope { line, ..Envelope::default() };
     let mut at = skip_whitespace(bytes, 0);
     if bytes.get(at) != Some(&b'{') {
         at = skip_value(bytes, at)?;
@@ -135,5 +99,5 @@ fn scan_envelope(line: &str) -> Option<Envelope<'_>> {
 /// Whether `line` is a partial message; see [`Envelope::is_partial`]. Where the envelope is at hand, ask it instead.
 #[must_use]
 pub fn is_partial(line: &str) -> bool {
-    parse_envelope(line).is_ok_and(|envelope| envelope.is_partial())
+    parse_envelope(line).is_some_and(|envelope| envelope.is_partial())
 }

@@ -16,12 +16,6 @@ impl LineLimit {
     pub const fn bytes(bytes: usize) -> Self {
         Self(bytes)
     }
-
-    /// The limit in bytes.
-    #[must_use]
-    pub const fn as_bytes(self) -> usize {
-        self.0
-    }
 }
 
 impl Default for LineLimit {
@@ -173,7 +167,7 @@ fn without_carriage_returns(mut line: &[u8]) -> &[u8] {
 }
 
 fn envelope_of(line: &[u8]) -> Option<Envelope<'_>> {
-    parse_envelope(std::str::from_utf8(line).ok()?).ok()
+    parse_envelope(std::str::from_utf8(line).ok()?)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub mod message;
 mod raw;
 mod scan;
 
-pub use envelope::{Envelope, NotJson, is_partial, parse_envelope};
+pub use envelope::{Envelope, is_partial, parse_envelope};
 pub use frame::{Frame, FrameDecoder, LineLimit};
 pub use message::{Message, parse_message};
 pub use raw::{FromRaw, Raw};

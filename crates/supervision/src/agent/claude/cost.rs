@@ -27,8 +27,8 @@ impl Cost {
     /// A result came. Returns the new sum when it is another one.
     pub(super) fn count(&mut self, result: &TurnResult<'_>) -> Option<f64> {
         let before = self.settled_usd;
-        if let Some(parts) = result.model_usage_since_last_result {
-            let sum: f64 = parts.members().filter_map(|(_, usage)| usage.member("costUSD")?.f64()).sum();
+        if let Some(models) = &result.model_usage_since_last_result {
+            let sum: f64 = models.0.iter().filter_map(|(_, usage)| usage.cost_usd).sum();
             self.settled_usd = if self.by_parts { before + sum } else { sum };
             self.by_parts = true;
         } else if let Some(total) = result.total_cost_usd

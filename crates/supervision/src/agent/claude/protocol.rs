@@ -143,10 +143,10 @@ impl Protocol for ClaudeProtocol {
     /// Each message is one line. The ids of our requests come back in the replies.
     fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>> {
         let line = match *say {
-            Say::Turn { turn, kind, text } => encode::user_turn(&turn.0, &wording(kind, text), None),
+            Say::Turn { turn, kind, text } => encode::user_turn(&turn.0, &wording(kind, text)),
             Say::Interrupt => encode::interrupt("interrupt-1"),
             Say::Credential { variable, value } => {
-                encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), &[(variable, value)])
+                encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variable, value)
             }
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
             Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
@@ -168,7 +168,7 @@ impl Protocol for ClaudeProtocol {
     fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
         let first = out.len();
         out.push(AgentEvent::Alive);
-        let Ok(envelope) = parse_envelope(json) else { return };
+        let Some(envelope) = parse_envelope(json) else { return };
         self.spoke |= envelope.kind.is_some();
         // Asked before the line is taken in: it may be what ends the call that it belongs to.
         let is_turns = self.is_turns(envelope.parent_tool_use_id.as_deref());
@@ -357,7 +357,7 @@ impl ClaudeProtocol {
                     Some(_) => {}
                 }
             }
-            Message::CompactBoundary(_) => self.set_compacting(false, out),
+            Message::CompactBoundary => self.set_compacting(false, out),
             Message::ControlResponse(response) => {
                 if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
                     // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
@@ -399,15 +399,15 @@ impl ClaudeProtocol {
                 return part.event.as_ref().is_some_and(is_step);
             }
             Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
-            Message::ModelFallback(_) | Message::ModelRefusal(_) | Message::ConversationReset(_) => return true,
+            Message::ModelFallback | Message::ModelRefusal | Message::ConversationReset => return true,
             Message::Informational(said) => {
                 if said.prevent_continuation == Some(true) {
                     self.hooks.stopped(said.content.as_deref().unwrap_or_default());
                 }
             }
-            Message::Notification(_)
+            Message::Notification
             | Message::ThinkingTokens(_)
-            | Message::ControlCancel(_)
+            | Message::ControlCancel
             | Message::KeepAlive
             | Message::Other(_) => {}
         }
@@ -879,7 +879,7 @@ fn answered_uuids<'r>(result: &'r TurnResult<'_>) -> Vec<&'r str> {
     many.chain(result.user_message_uuid.as_deref()).collect()
 }
 
-fn retry_announced(retry: &ApiRetry<'_>) -> AgentEvent {
+fn retry_announced(retry: &ApiRetry) -> AgentEvent {
     let delay_ms = retry.retry_delay_ms.unwrap_or_default().max(0.0).round();
     AgentEvent::RetryAnnounced {
         attempt: retry.attempt.unwrap_or_default(),

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::agent::TokenCount;
-use crate::stream::Raw;
-use crate::stream::message::{TurnResult, Usage};
+use crate::stream::message::{Entries, ModelUsage, TurnResult, Usage};
 
 /// Messages whose counts are remembered. The blocks of one answer come as a line each, with the whole count in each; those of
 /// parallel sub-agents come between one another.
@@ -25,11 +24,11 @@ pub(super) struct UsedTokens {
 impl UsedTokens {
     /// A line of a message with this id told its count. Returns the new sum when it is another one.
     pub(super) fn message(&mut self, id: &str, usage: &Usage) -> Option<TokenCount> {
-        let count = TokenCount {
-            input: usage.input_tokens.unwrap_or(0).saturating_add(usage.cache_creation_input_tokens.unwrap_or(0)),
-            cached: usage.cache_read_input_tokens.unwrap_or(0),
-            output: usage.output_tokens.unwrap_or(0),
-        };
+        let count = count(
+            [usage.input_tokens, usage.cache_creation_input_tokens],
+            usage.cache_read_input_tokens,
+            usage.output_tokens,
+        );
         let counted = match self.messages.iter_mut().rev().find(|(known, _)| known == id) {
             Some((_, counted)) => std::mem::replace(counted, counted.most(count)),
             None => {
@@ -48,25 +47,12 @@ impl UsedTokens {
     /// A result came. Its sums also hold what no message of the stream shows; an interrupted turn's are too small on 2.1.197.
     pub(super) fn result(&mut self, result: &TurnResult<'_>) -> Option<TokenCount> {
         let before = self.sum();
-        let since = if let Some(parts) = result.model_usage_since_last_result {
-            let counts = parts.members().map(|(_, usage)| {
-                let read = |name| usage.member(name).and_then(Raw::read).unwrap_or(0u64);
-                TokenCount {
-                    input: read("inputTokens").saturating_add(read("cacheCreationInputTokens")),
-                    cached: read("cacheReadInputTokens"),
-                    output: read("outputTokens"),
-                }
-            });
-            counts.fold(TokenCount::default(), TokenCount::plus)
-        } else {
-            let models = result.model_usage.iter().flat_map(|models| &models.0);
-            let counts = models.map(|(_, usage)| TokenCount {
-                input: usage.input_tokens.unwrap_or(0).saturating_add(usage.cache_creation_input_tokens.unwrap_or(0)),
-                cached: usage.cache_read_input_tokens.unwrap_or(0),
-                output: usage.output_tokens.unwrap_or(0),
-            });
-            let process = counts.fold(TokenCount::default(), TokenCount::plus);
-            process.less(std::mem::replace(&mut self.process, process))
+        let since = match &result.model_usage_since_last_result {
+            Some(models) => of_all(models),
+            None => {
+                let process = result.model_usage.as_ref().map_or_else(TokenCount::default, of_all);
+                process.less(std::mem::replace(&mut self.process, process))
+            }
         };
         self.settled = self.settled.plus(since.most(self.open));
         self.open = TokenCount::default();
@@ -76,6 +62,22 @@ impl UsedTokens {
 
     fn sum(&self) -> TokenCount {
         self.settled.plus(self.open)
+    }
+}
+
+fn of_all(models: &Entries<'_, ModelUsage>) -> TokenCount {
+    let counts = models.0.iter().map(|(_, usage)| {
+        let input = [usage.input_tokens, usage.cache_creation_input_tokens];
+        count(input, usage.cache_read_input_tokens, usage.output_tokens)
+    });
+    counts.fold(TokenCount::default(), TokenCount::plus)
+}
+
+fn count(input: [Option<u64>; 2], cached: Option<u64>, output: Option<u64>) -> TokenCount {
+    TokenCount {
+        input: input.into_iter().flatten().fold(0, u64::saturating_add),
+        cached: cached.unwrap_or(0),
+        output: output.unwrap_or(0),
     }
 }
 

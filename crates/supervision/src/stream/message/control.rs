@@ -24,18 +24,10 @@ records! {
         tool_use_id: Cow<'a, str> = "tool_use_id",
         /// Of `can_use_tool` and `hook_callback`: the input, as sent.
         input: Raw<'a> = "input",
-        /// Of `hook_callback`: the id that was given at `initialize`.
-        callback_id: Cow<'a, str> = "callback_id",
         /// Of `elicitation`: the MCP server that wants something filled in.
         mcp_server_name: Cow<'a, str> = "mcp_server_name",
         /// Of `elicitation`: what it says.
         message: Cow<'a, str> = "message",
-    }
-
-    /// `control_cancel_request`: the CLI takes a request back.
-    ControlCancel<'a> {
-        /// Which.
-        request_id: Cow<'a, str> = "request_id",
     }
 
     /// `control_response`: the answer to a request of ours (the members of its `response`).
@@ -44,10 +36,6 @@ records! {
         subtype: Cow<'a, str> = "subtype",
         /// Which request.
         request_id: Cow<'a, str> = "request_id",
-        /// Why it failed.
-        error: Cow<'a, str> = "error",
-        /// For example `unsupported_request` (2.1.329).
-        error_code: Cow<'a, str> = "error_code",
         /// The answer's body, as sent.
         response: Raw<'a> = "response",
     }
@@ -58,8 +46,6 @@ records! {
         command_uuid: Cow<'a, str> = "command_uuid",
         /// `queued` on receipt, `started`, `completed`, `cancelled`.
         state: Cow<'a, str> = "state",
-        /// Set for turns that a schedule fires: `schedule_wakeup`, `loop_wakeup`.
-        wakeup_source: Cow<'a, str> = "wakeup_source",
     }
 }
 

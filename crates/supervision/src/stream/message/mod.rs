@@ -12,19 +12,19 @@ mod system;
 mod tests;
 mod turn;
 
-pub use control::{CommandLifecycle, ControlAsk, ControlCancel, ControlRequest, ControlResponse};
+pub use control::{CommandLifecycle, ControlAsk, ControlRequest, ControlResponse};
 pub use result::{Denial, LimitWindow, ModelUsage, Origin, RateLimit, RateLimitInfo, TurnResult, Usage};
 pub use system::{
-    ApiRetry, BackgroundTask, BackgroundTasks, CompactBoundary, CompactMetadata, Hook, Informational, Init, McpServer,
-    ModelFallback, ModelRefusal, Notification, PermissionDenied, SessionState, Status, TaskNotification, TaskPatch,
-    TaskProgress, TaskStarted, TaskUpdated, ThinkingTokens,
+    ApiRetry, BackgroundTask, BackgroundTasks, Hook, Informational, Init, PermissionDenied, SessionState, Status,
+    TaskNotification, TaskPatch, TaskProgress, TaskStarted, TaskUpdated, ThinkingTokens,
 };
 pub use turn::{
-    Assistant, AssistantBody, Block, Blocks, ConversationReset, StreamDelta, StreamEvent, StreamMessage, ToolProgress,
-    ToolResult, ToolUse, User, UserBody, content_blocks,
+    Assistant, AssistantBody, Block, Blocks, StreamDelta, StreamEvent, StreamMessage, ToolProgress, ToolResult,
+    ToolUse, User, UserBody, content_blocks,
 };
 
 use super::envelope::Envelope;
+pub use super::raw::Entries;
 use super::raw::{FromRaw, Raw};
 
 /// One message of the CLI. The common members (`uuid`, `session_id`, `parent_tool_use_id` ...) stand in the [`Envelope`].
@@ -35,9 +35,9 @@ pub enum Message<'a> {
     /// `system/status`.
     Status(Status<'a>),
     /// `system/api_retry`.
-    ApiRetry(ApiRetry<'a>),
+    ApiRetry(ApiRetry),
     /// `system/compact_boundary`.
-    CompactBoundary(CompactBoundary<'a>),
+    CompactBoundary,
     /// `system/hook_started`.
     HookStarted(Hook<'a>),
     /// `system/hook_progress`.
@@ -45,7 +45,7 @@ pub enum Message<'a> {
     /// `system/hook_response`.
     HookResponse(Hook<'a>),
     /// `system/notification`.
-    Notification(Notification<'a>),
+    Notification,
     /// `system/task_started`.
     TaskStarted(TaskStarted<'a>),
     /// `system/task_progress`.
@@ -55,9 +55,9 @@ pub enum Message<'a> {
     /// `system/task_notification`.
     TaskNotification(TaskNotification<'a>),
     /// `system/model_fallback`.
-    ModelFallback(ModelFallback<'a>),
+    ModelFallback,
     /// `system/model_refusal_no_fallback`.
-    ModelRefusal(ModelRefusal<'a>),
+    ModelRefusal,
     /// `system/thinking_tokens`.
     ThinkingTokens(ThinkingTokens),
     /// `system/session_state_changed`.
@@ -81,13 +81,13 @@ pub enum Message<'a> {
     /// `control_request`.
     ControlRequest(ControlRequest<'a>),
     /// `control_cancel_request`: the CLI takes a request back.
-    ControlCancel(ControlCancel<'a>),
+    ControlCancel,
     /// `control_response`.
     ControlResponse(ControlResponse<'a>),
     /// `command_lifecycle`.
     CommandLifecycle(CommandLifecycle<'a>),
     /// `conversation_reset`.
-    ConversationReset(ConversationReset<'a>),
+    ConversationReset,
     /// `result`: the end of a turn.
     Result(Box<TurnResult<'a>>),
     /// `keep_alive`.
@@ -111,10 +111,10 @@ fn read_known<'a>(envelope: &Envelope<'a>) -> Option<Message<'a>> {
         "tool_progress" => Message::ToolProgress(read(envelope)?),
         "rate_limit_event" => Message::RateLimit(Box::new(read(envelope)?)),
         "control_request" => Message::ControlRequest(read(envelope)?),
-        "control_cancel_request" => Message::ControlCancel(read(envelope)?),
+        "control_cancel_request" => Message::ControlCancel,
         "control_response" => Message::ControlResponse(envelope.response?.read()?),
         "command_lifecycle" => Message::CommandLifecycle(read(envelope)?),
-        "conversation_reset" => Message::ConversationReset(read(envelope)?),
+        "conversation_reset" => Message::ConversationReset,
         "result" => Message::Result(Box::new(read(envelope)?)),
         "keep_alive" => Message::KeepAlive,
         _ => return None,
@@ -126,17 +126,17 @@ fn read_system<'a>(envelope: &Envelope<'a>) -> Option<Message<'a>> {
         "init" => Message::Init(Box::new(read(envelope)?)),
         "status" => Message::Status(read(envelope)?),
         "api_retry" => Message::ApiRetry(read(envelope)?),
-        "compact_boundary" => Message::CompactBoundary(read(envelope)?),
+        "compact_boundary" => Message::CompactBoundary,
         "hook_started" => Message::HookStarted(read(envelope)?),
         "hook_progress" => Message::HookProgress(read(envelope)?),
         "hook_response" => Message::HookResponse(read(envelope)?),
-        "notification" => Message::Notification(read(envelope)?),
+        "notification" => Message::Notification,
         "task_started" => Message::TaskStarted(read(envelope)?),
         "task_progress" => Message::TaskProgress(read(envelope)?),
         "task_updated" => Message::TaskUpdated(read(envelope)?),
         "task_notification" => Message::TaskNotification(read(envelope)?),
-        "model_fallback" => Message::ModelFallback(read(envelope)?),
-        "model_refusal_no_fallback" => Message::ModelRefusal(read(envelope)?),
+        "model_fallback" => Message::ModelFallback,
+        "model_refusal_no_fallback" => Message::ModelRefusal,
         "thinking_tokens" => Message::ThinkingTokens(read(envelope)?),
         "session_state_changed" => Message::SessionState(read(envelope)?),
         "background_tasks_changed" => Message::BackgroundTasks(read(envelope)?),

@@ -51,13 +51,11 @@ fn a_recorded_result_is_read() {
     assert_eq!(result.num_turns, Some(2));
     assert_eq!(result.terminal_reason.as_deref(), Some("completed"));
     assert!(result.result.as_deref().unwrap().contains("語 😀 `code` \"quoted\"\n"));
-    assert_eq!(result.usage.unwrap().output_tokens, Some(100));
     let models = result.model_usage.unwrap().0;
     assert_eq!(models[0].0, "claude-opus-5-5");
-    assert_eq!(models[0].1.context_window, Some(1_000_000));
+    assert_eq!(models[0].1.output_tokens, Some(100));
     let ours = "11111111-2222-4333-8444-555555555555";
     assert_eq!(result.user_message_uuids, Some(vec![Cow::Borrowed(ours)]));
-    assert_eq!(result.request_sent_wall_ms, Some(1_795_203_686_831.0));
 }
 
 #[test]
@@ -101,9 +99,8 @@ fn an_acknowledgement_of_a_duplicate_has_no_timestamp() {
     let line = r#"{"type":"user","message":{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},"isReplay":true,"uuid":"u-1"}"#;
     let user = read_as!(User, line);
     assert_eq!(user.is_replay, Some(true));
-    assert_eq!(user.uuid.as_deref(), Some("u-1"));
     assert_eq!(user.timestamp, None);
-    assert_eq!(user.text(), "a\nb");
+    assert_eq!(user.blocks(), [Block::Text("a".into()), Block::Text("b".into())]);
 }
 
 #[test]
@@ -149,32 +146,32 @@ fn a_question_of_the_cli_is_read() {
     assert_eq!(question.request_id.as_deref(), Some("R"));
     let ask = question.request.unwrap();
     assert_eq!(ask.subtype.as_deref(), Some("hook_callback"));
-    assert_eq!(ask.callback_id.as_deref(), Some("stop_cb"));
     assert_eq!(ask.input.unwrap().json(), r#"{"x":1}"#);
 }
 
 #[test]
 fn background_tasks_and_their_ends_are_read() {
-    let line = r#"{"type":"system","subtype":"background_tasks_changed","tasks":[{"task_id":"t","task_type":"local_bash"},3]}"#;
+    let line =
+        r#"{"type":"system","subtype":"background_tasks_changed","tasks":[{"task_id":"t","description":"make"},3]}"#;
     let tasks = read_as!(BackgroundTasks, line).tasks.unwrap();
     assert_eq!(tasks.len(), 1);
-    assert_eq!(tasks[0].task_type.as_deref(), Some("local_bash"));
+    assert_eq!(tasks[0].description.as_deref(), Some("make"));
     let line = r#"{"type":"system","subtype":"background_tasks_changed","tasks":[]}"#;
     assert_eq!(read_as!(BackgroundTasks, line).tasks, Some(vec![]));
-    let line = r#"{"type":"system","subtype":"task_updated","task_id":"t","patch":{"status":"completed","end_time":1795203686831}}"#;
+    let line = r#"{"type":"system","subtype":"task_updated","task_id":"t","patch":{"status":"completed","is_backgrounded":true}}"#;
     let patch = read_as!(TaskUpdated, line).patch.unwrap();
     assert_eq!(patch.status.as_deref(), Some("completed"));
-    assert_eq!(patch.end_time_unix_ms, Some(1_795_203_686_831.0));
+    assert_eq!(patch.is_backgrounded, Some(true));
 }
 
 #[test]
 fn a_field_of_another_type_is_absent_and_the_rest_is_read() {
-    let line = r#"{"type":"result","subtype":7,"is_error":"yes","num_turns":2.0,"result":["x"],"usage":5,"permission_denials":[1,{"tool_name":"Bash","tool_input":null}],"errors":"none","uuid":{},"stop_reason":"end_turn"}"#;
+    let line = r#"{"type":"result","subtype":7,"is_error":"yes","num_turns":2.0,"result":["x"],"modelUsage":5,"permission_denials":[1,{"tool_name":"Bash","tool_input":null}],"errors":"none","uuid":{},"stop_reason":"end_turn"}"#;
     let envelope = parse_envelope(line).unwrap();
     assert_eq!((envelope.subtype, envelope.uuid), (None, None));
     let result = read_as!(Result, line);
     assert_eq!((result.subtype, result.is_error, result.result), (None, None, None));
-    assert_eq!((result.usage, result.errors), (None, None));
+    assert_eq!((result.model_usage, result.errors), (None, None));
     assert_eq!(result.num_turns, Some(2));
     assert_eq!(result.stop_reason.as_deref(), Some("end_turn"));
     let denials = result.permission_denials.unwrap();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::record::records;
-use super::result::{Origin, Usage};
+use super::result::Usage;
 use crate::stream::raw::{FromRaw, Raw};
 
 records! {
@@ -15,8 +15,6 @@ records! {
         model: Cow<'a, str> = "model",
         /// The content, usually one block.
         content: Blocks<'a> = "content",
-        /// `null` in the normal stream; only the result's can be relied on (facts §1).
-        stop_reason: Cow<'a, str> = "stop_reason",
         /// Tokens used.
         usage: Usage = "usage",
     }
@@ -39,14 +37,6 @@ records! {
         api_error: Cow<'a, str> = "api_error",
         /// What belongs to that error, for example `rate_limit_info` (2.1.329).
         api_error_params: Raw<'a> = "api_error_params",
-        /// The answer was interrupted (2.1.329).
-        aborted: bool = "aborted",
-        /// The kind of sub-agent that speaks.
-        subagent_type: Cow<'a, str> = "subagent_type",
-        /// That sub-agent (2.1.329).
-        agent_id: Cow<'a, str> = "agent_id",
-        /// The user messages that this turn answers (2.1.329).
-        user_message_uuids: Vec<Cow<'a, str>> = "user_message_uuids",
         /// When it was written, ISO 8601.
         timestamp: Cow<'a, str> = "timestamp",
     }
@@ -55,8 +45,6 @@ records! {
     User<'a> {
         /// The API's message.
         message: UserBody<'a> = "message",
-        /// Of a replay: the uuid that it was sent with.
-        uuid: Cow<'a, str> = "uuid",
         /// The CLI took in a message of ours: this is its acknowledgement.
         is_replay: bool = "isReplay",
         /// The CLI wrote it, not the user (Stop-hook feedback, continuations).
@@ -65,14 +53,6 @@ records! {
         timestamp: Cow<'a, str> = "timestamp",
         /// The tool's result in its own shape.
         tool_use_result: Raw<'a> = "tool_use_result",
-        /// About each tool result, for example `permission_decision` (2.1.329).
-        tool_result_meta: Raw<'a> = "tool_result_meta",
-        /// The kind of sub-agent that this was said to.
-        subagent_type: Cow<'a, str> = "subagent_type",
-        /// That sub-agent (2.1.329).
-        agent_id: Cow<'a, str> = "agent_id",
-        /// What began the turn if not the host: `{"kind":"task-notification"}`.
-        origin: Origin<'a> = "origin",
     }
 
     /// The API's message in a [`User`].
@@ -105,8 +85,6 @@ records! {
     StreamEvent<'a> {
         /// The event.
         event: StreamMessage<'a> = "event",
-        /// Time to the first token, milliseconds, on `message_start`.
-        ttft_ms: f64 = "ttft_ms",
     }
 
     /// The event itself.
@@ -114,14 +92,10 @@ records! {
         /// `message_start`, `content_block_start`, `content_block_delta`, `content_block_stop`, `message_delta`,
         /// `message_stop`.
         kind: Cow<'a, str> = "type",
-        /// Which content block.
-        index: u32 = "index",
         /// What is added.
         delta: StreamDelta<'a> = "delta",
         /// The block that begins, as sent.
         content_block: Raw<'a> = "content_block",
-        /// Tokens used, on `message_delta`.
-        usage: Usage = "usage",
     }
 
     /// A piece of a content block, or of a message's end.
@@ -145,25 +119,10 @@ records! {
     /// `tool_progress`: a timer of the CLI's, not the tool, says that a tool, a sub-agent or a hook still runs. 2.1.197 writes it
     /// with `CLAUDE_CODE_REMOTE=1` only, CLIs since 2.1.329 every 30 s. With `subagent_retry` it tells a sub-agent's retry.
     ToolProgress<'a> {
-        /// An id of the progress, not of the call.
-        tool_use_id: Cow<'a, str> = "tool_use_id",
-        /// The tool.
-        tool_name: Cow<'a, str> = "tool_name",
-        /// How long it runs, seconds.
-        elapsed_time_seconds: f64 = "elapsed_time_seconds",
-        /// Its task.
-        task_id: Cow<'a, str> = "task_id",
-        /// Nothing but the time has moved on (2.1.329).
-        heartbeat: bool = "heartbeat",
         /// The provider failed a sub-agent, which tries again (2.1.332).
         subagent_retry: Raw<'a> = "subagent_retry",
     }
 
-    /// `conversation_reset`: `/clear` was used; the next init has a new session id (2.1.329).
-    ConversationReset<'a> {
-        /// The new conversation, where it is named.
-        new_conversation_id: Cow<'a, str> = "new_conversation_id",
-    }
 }
 
 impl<'a> Assistant<'a> {
@@ -179,20 +138,6 @@ impl<'a> User<'a> {
     #[must_use]
     pub fn blocks(&self) -> &[Block<'a>] {
         self.message.as_ref().and_then(|message| message.content.as_ref()).map_or(&[], |content| &content.0)
-    }
-
-    /// The text blocks, joined by line ends.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let texts: Vec<&str> = self
-            .blocks()
-            .iter()
-            .filter_map(|block| match block {
-                Block::Text(text) => Some(&**text),
-                Block::Thinking(_) | Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => None,
-            })
-            .collect();
-        texts.join("\n")
     }
 }
 

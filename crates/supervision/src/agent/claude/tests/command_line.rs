@@ -327,12 +327,12 @@ fn what_is_said_is_one_line_of_json() {
 #[test]
 fn only_pieces_of_messages_are_partial() {
     let is_partial =
-        |line: &str| crate::stream::parse_envelope(line).is_ok_and(|envelope| CLAUDE.is_partial(&envelope));
+        |line: &str| crate::stream::parse_envelope(line).is_some_and(|envelope| CLAUDE.is_partial(&envelope));
     let piece = r#"{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{}}}"#;
     assert!(is_partial(piece));
     assert!(is_partial(r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":3}"#));
     let is_progress =
-        |line: &str| crate::stream::parse_envelope(line).is_ok_and(|envelope| CLAUDE.partial_is_progress(&envelope));
+        |line: &str| crate::stream::parse_envelope(line).is_some_and(|envelope| CLAUDE.partial_is_progress(&envelope));
     let delta = |delta: &str| {
         format!(r#"{{"type":"stream_event","event":{{"type":"content_block_delta","index":0,"delta":{delta}}}}}"#)
     };
