@@ -123,10 +123,11 @@ impl World {
 
     fn finished(&mut self, finish: Finish) -> Result<(), Broken> {
         self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000)?;
-        if finish.waited_ms < self.waited_ms {
+        let stood_ms = self.waited_us / 1_000;
+        if finish.waited_ms < stood_ms {
             return Err(Law::Waited.broken(format!(
-                "{} ms are told, and the run stood waiting for {} ms",
-                finish.waited_ms, self.waited_ms
+                "{} ms are told, and the run stood waiting for {stood_ms} ms",
+                finish.waited_ms
             )));
         }
         // A process that survives its kill has been given up.
@@ -314,7 +315,7 @@ impl World {
         if process.ending {
             return Err(Law::SentWhileIdle.broken(format!("a turn is sent to process {}, which is to end", send.proc)));
         }
-        process.asked = true;
+        (process.asked, process.lost_line) = (true, false);
         (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);
         self.laws.uses(process.given.as_ref())?;

@@ -74,7 +74,7 @@ impl World {
             return Ok(());
         }
         self.finish = None;
-        self.laws.resumed(matches!(self.core.phase(), "ending" | "finished"));
+        self.laws.resumed(self.core.phase());
         // What the user gives comes first, as in the real world.
         if with_words || self.dice.percent(10) {
             self.speak()?;

@@ -124,8 +124,8 @@ impl Journal {
         self.disk.borrow_mut().room = room;
     }
 
-    /// ccc died while it wrote the last commit: only so many of its bytes are there. The header's commit is left whole: a
-    /// run without one has not begun.
+    /// ccc died while it wrote the last commit: only so many of its bytes are there. What was written before stays, the header
+    /// too: a run without one has not begun.
     pub(super) fn tear(&mut self, part_percent: u64) {
         if self.committed_from == 0 {
             return;
@@ -134,7 +134,8 @@ impl Journal {
         let bytes = disk.bytes.len();
         let written = bytes.saturating_sub(self.committed_from);
         let left = self.committed_from + written * usize::try_from(part_percent).unwrap_or(100) / 100;
-        disk.bytes.truncate(left.min(bytes.saturating_sub(1)));
+        let committed_from = self.committed_from;
+        disk.bytes.truncate(left.min(bytes.saturating_sub(1)).max(committed_from));
     }
 
     /// Another ccc reads the journal and goes on with it, as `ccc resume` does. `None`: it refuses, for entries are

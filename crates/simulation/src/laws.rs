@@ -111,6 +111,8 @@ const JITTER_MS: i64 = 30_000;
 struct Told {
     /// It is spent until then, unix milliseconds.
     until_ms: Option<i64>,
+    /// A rejection named this reset, unix milliseconds, in a turn that may not count as ended.
+    named_ms: Option<i64>,
     /// The reset as it was announced, whether it has passed or not.
     announced_ms: Option<i64>,
     /// When that time has passed by the run's own clock, milliseconds.
@@ -120,6 +122,13 @@ struct Told {
     by_us: bool,
     /// The user said to use it all the same.
     kept: bool,
+}
+
+/// How often in a row something was asked and not answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct InVain {
+    now: usize,
+    most: usize,
 }
 
 /// The bookkeeping of the laws.
@@ -135,8 +144,8 @@ pub(super) struct Laws {
     answered: BTreeSet<String>,
     /// The turn that the agent is in, or was in last.
     in_turn: Option<String>,
-    /// What was sent to the agent last.
-    sent: Option<String>,
+    /// What was sent to the agent last: its uuid and its words.
+    sent: Option<(String, String)>,
     /// Under which uuid the user's words were sent.
     words: BTreeMap<String, String>,
     /// What was said to go on with: to a new session also what the user had said in the one before.
@@ -159,6 +168,8 @@ pub(super) struct Laws {
     told: BTreeMap<Option<TokenId>, Told>,
     /// When something was asked with each token since it last brought progress, milliseconds of the run.
     asked_ms: BTreeMap<Option<TokenId>, Vec<i64>>,
+    /// How often in a row each was asked in vain, over all lives of ccc that the run counts on through; and how often at the most.
+    in_vain: BTreeMap<Option<TokenId>, InVain>,
     /// How often in a row the judging was given up because the agent went on by itself.
     abandoned: u32,
     /// Background tasks of the session that have not ended.
@@ -215,17 +226,19 @@ impl Laws {
 
     /// The core heard a process end its turn because its token is spent until then.
     pub(super) fn spent(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) {
+        // What is past, or further away than the longest window, is no reset: what was known before stays, with its end.
+        if !(1..=LONGEST_RESET_MS).contains(&resets_at_unix_ms.saturating_sub(self.now_unix_ms)) {
+            return;
+        }
+        self.told.entry(token.cloned()).or_default().named_ms = Some(resets_at_unix_ms);
         // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a
         // process that dies before it takes the limit with it, and the next request is one too many.
         if self.open_tasks > 0 {
             return;
         }
-        // What is further away than the longest window is no reset.
-        let ahead_ms = resets_at_unix_ms.saturating_sub(self.now_unix_ms);
-        let until_ms = (ahead_ms <= LONGEST_RESET_MS).then_some(resets_at_unix_ms);
         // What a provider says now counts from now on, also where it has said the same before.
         self.told.entry(token.cloned()).or_default().announced_ms = None;
-        self.limited(token.cloned(), until_ms);
+        self.limited(token.cloned(), Some(resets_at_unix_ms));
     }
 
     fn limited(&mut self, token: Option<TokenId>, until_ms: Option<i64>) {
@@ -285,6 +298,7 @@ impl Laws {
         self.now_unix_ms = now_unix_ms;
         for told in self.told.values_mut() {
             told.until_ms = told.until_ms.filter(|&until_ms| until_ms > now_unix_ms);
+            told.named_ms = told.named_ms.filter(|&named_ms| named_ms > now_unix_ms);
         }
     }
 
@@ -317,6 +331,9 @@ impl Laws {
         let most = MOST_ASKED.max(usize::try_from(max_restarts).unwrap_or(0) + ASKED_AT_ONCE);
         let (times, since_ms) = (asked_ms.len(), asked_ms.last().map(|last| now_ms - last));
         asked_ms.push(now_ms);
+        let in_vain = self.in_vain.entry(token.cloned()).or_default();
+        in_vain.now += 1;
+        in_vain.most = in_vain.most.max(in_vain.now);
         if times >= most {
             return Err(Law::AskedAgain.broken(format!("it is asked for the {}th time without an answer", times + 1)));
         }
@@ -334,6 +351,7 @@ impl Laws {
     /// The core heard the model answer, if only in part.
     pub(super) fn progress(&mut self, token: Option<&TokenId>) {
         self.asked_ms.remove(&token.cloned());
+        self.in_vain.entry(token.cloned()).or_default().now = 0;
     }
 
     /// A turn is sent to the agent.
@@ -342,12 +360,15 @@ impl Laws {
         self.abandoned = 0;
         let uuid = &send.turn.0;
         let words = words_before_continue(&send.text);
-        if let Some(before) = self.sent.replace(uuid.clone())
+        if let Some((before, text)) = self.sent.replace((uuid.clone(), send.text.clone()))
             && before != *uuid
         {
             if !self.taken.contains_key(&before) && send.kind == TurnKind::Operator {
-                // The user's words come first; what was to be said comes after them.
-                self.owed.insert(before);
+                // The user's words come first; what was to be said comes after them: in the same turn where it is a word to go
+                // on, else as the next one.
+                if words.is_none() || !send.text.ends_with(&text) {
+                    self.owed.insert(before);
+                }
             } else if !self.taken.contains_key(&before) {
                 return Err(
                     Law::ExactlyOnce.broken(format!("turn {before} never reached the model, and {uuid} is sent"))
@@ -423,10 +444,14 @@ impl Laws {
     }
 
     /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, the user
-    /// may have logged in to another account: what the CLI finds by itself is tried once more.
-    pub(super) fn resumed(&mut self, had_ended: bool) {
-        if had_ended {
+    /// may have logged in to another account: what the CLI finds by itself is tried once more. One that waits, or whose stop is
+    /// judged, counts on.
+    pub(super) fn resumed(&mut self, phase: &str) {
+        if matches!(phase, "ending" | "finished") {
             self.told.remove(&None);
+        }
+        if matches!(phase, "starting" | "working" | "ending" | "finished") {
+            self.in_vain.clear();
         }
         self.interrupted = false;
         (self.chose_to_end, self.chose_to_wait) = (false, false);
@@ -447,11 +472,14 @@ impl Laws {
         self.said.clear();
         self.told.clear();
         self.asked_ms.clear();
+        for in_vain in self.in_vain.values_mut() {
+            in_vain.now = in_vain.most;
+        }
     }
 
-    /// Some token was asked as often as may be.
+    /// Some token was asked in vain as often as may be.
     fn gives_up(&self) -> bool {
-        self.asked_ms.values().any(|asked_ms| asked_ms.len() >= MOST_ASKED)
+        self.in_vain.values().any(|in_vain| in_vain.now >= MOST_ASKED)
     }
 
     /// A token that is spent is free again only past the bound on the run's time: such a wait is not begun.
@@ -460,7 +488,10 @@ impl Laws {
         // By the clock as it was when the limit was told, or as it is now.
         let due_ms =
             |told: &Told, until_ms: i64| told.due_ms.max(self.now_ms.saturating_add(until_ms - self.now_unix_ms));
-        let passes = |told: &Told| told.until_ms.is_some_and(|until_ms| due_ms(told, until_ms) + JITTER_MS >= most_ms);
+        let passes = |told: &Told| {
+            let mut resets_ms = told.until_ms.into_iter().chain(told.named_ms);
+            resets_ms.any(|reset_ms| due_ms(told, reset_ms) + JITTER_MS >= most_ms)
+        };
         self.chose_to_wait || self.told.values().any(passes)
     }
 
@@ -492,7 +523,7 @@ impl Laws {
         if finish.outcome != Outcome::Completed {
             return Ok(());
         }
-        if let Some(sent) = self.sent.as_ref().filter(|sent| !self.answered.contains(*sent)) {
+        if let Some((sent, _)) = self.sent.as_ref().filter(|(sent, _)| !self.answered.contains(sent)) {
             return Err(Law::Answered.broken(format!("the run completed, and turn {sent} was not answered")));
         }
         if let Some(owed) = self.owed.iter().find(|owed| !self.taken.contains_key(*owed)) {
@@ -573,6 +604,29 @@ mod tests {
         assert_eq!(law(laws.send(&again)), Some(Law::WordsOnce));
     }
 
+    /// Seeds 21405 and 37004.
+    #[test]
+    fn an_unheard_word_to_go_on_may_go_out_after_the_users_words_and_feedback_comes_next() {
+        let cut_off = words_before_continue_of("");
+        let folded = Send { text: words_before_continue_of("Use tabs."), ..send("b", TurnKind::Operator) };
+        for (before, owed) in [(cut_off, false), ("Add tests.".to_owned(), true)] {
+            let mut laws = Laws::default();
+            assert!(laws.send(&Send { text: before, ..send("a", TurnKind::Continue) }).is_ok());
+            assert_eq!(law(laws.send(&folded)), None, "a was never heard");
+            assert!(laws.reached_the_model("b", "s").is_ok());
+            laws.answered();
+            laws.critic_said("[TASK_COMPLETED]", true);
+            assert_eq!(law(finish(&laws, Outcome::Completed)), owed.then_some(Law::ExactlyOnce));
+        }
+    }
+
+    /// A word to go on, as the core says it, after these words.
+    fn words_before_continue_of(words: &str) -> String {
+        let go_on = "The session in which this work was begun cannot be continued; this is a new one. The work that was done \
+                     in it is on disk. Look at what is there first, and do not begin anew.\n\nGo on with the work.";
+        if words.is_empty() { go_on.to_owned() } else { format!("{words}\n\n{go_on}") }
+    }
+
     #[test]
     fn only_an_innocent_critic_after_the_last_turn_completes_a_run() {
         let mut laws = Laws::default();
@@ -624,9 +678,9 @@ mod tests {
         laws.time(1_000_001, Some(0));
         assert_eq!(law(laws.uses(None)), None, "it had passed");
         laws.spent(None, 5_000_000);
-        laws.resumed(false);
+        laws.resumed("working");
         assert_eq!(law(laws.uses(None)), Some(Law::SpentToken), "ccc alone had died");
-        laws.resumed(true);
+        laws.resumed("finished");
         assert_eq!(law(laws.uses(None)), None, "the user goes on, perhaps with another account");
     }
 
@@ -654,6 +708,59 @@ mod tests {
         assert_eq!(law(finish(&laws, Outcome::Limits)), None, "it was asked as often as may be");
         laws.progress(Some(&id));
         assert_eq!(law(laws.asks(Some(&id), 5)), None);
+    }
+
+    /// Seed 21989.
+    #[test]
+    fn a_rejection_that_names_no_reset_ahead_lets_no_limit_last_anew() {
+        let mut laws = Laws::default();
+        laws.time(0, Some(4_000_000));
+        laws.spent(None, 5_000_000);
+        laws.time(1_000_001, Some(4_100_000));
+        assert_eq!(law(laws.uses(None)), None, "the time that it was to last has passed");
+        laws.spent(None, 4_000_000);
+        laws.limited(None, Some(5_000_000));
+        assert_eq!(law(laws.uses(None)), None, "it is the limit that was known");
+        laws.spent(None, 5_000_000);
+        assert_eq!(law(laws.uses(None)), Some(Law::SpentToken), "the provider names it anew");
+    }
+
+    /// Seeds 43245 and 91502.
+    #[test]
+    fn a_reset_named_while_a_task_is_open_may_end_the_run_and_forbids_nothing() {
+        let mut laws = Laws::default();
+        laws.time(0, Some(4_000_000));
+        laws.task(true);
+        laws.spent(None, 5_000_000);
+        assert_eq!(law(laws.uses(None)), None, "its turn may not have ended");
+        let bounded = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
+        let ends = |laws: &Laws, ms| law(laws.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000));
+        assert_eq!((ends(&laws, 900_000), ends(&laws, 2_000_000)), (None, Some(Law::HonestOutcome)));
+        laws.time(0, Some(6_000_000));
+        assert_eq!(ends(&laws, 900_000), Some(Law::HonestOutcome), "it has passed");
+    }
+
+    /// Seed 27416.
+    #[test]
+    fn what_was_asked_in_vain_before_a_death_counts_where_the_run_counts_on() {
+        let asked = |phase: &str, lost: bool| {
+            let mut laws = Laws::default();
+            for times in 0..MOST_ASKED {
+                laws.time(i64::try_from(times).expect("few") * 4_000_000, None);
+                assert_eq!(law(laws.asks(None, 5)), None, "{times}");
+                if times == MOST_ASKED / 2 {
+                    if lost {
+                        laws.forget();
+                    }
+                    laws.resumed(phase);
+                }
+            }
+            law(finish(&laws, Outcome::Limits))
+        };
+        for lost in [false, true] {
+            assert_eq!((asked("waiting", lost), asked("reviewing", lost)), (None, None));
+            assert_eq!(asked("finished", lost), Some(Law::HonestOutcome), "the user goes on, and it counts anew");
+        }
     }
 
     #[test]
@@ -696,7 +803,7 @@ mod tests {
         assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.agent_died();
         assert_eq!(law(laws.spawn(true, 0, 1)), Some(Law::Restarts));
-        laws.resumed(false);
+        laws.resumed("working");
         assert_eq!(law(laws.spawn(true, 0, 1)), None);
         laws.interrupted();
         assert_eq!(law(laws.spawn(false, 0, 1)), Some(Law::Shutdown));

@@ -239,8 +239,10 @@ impl World {
                     process.stirred_us = now_us;
                     process.spoke = true;
                 }
-                if let LineFact::Json(json) = line {
-                    self.core_hears_line(*proc, json.get());
+                match line {
+                    LineFact::Json(json) => self.core_hears_line(*proc, json.get()),
+                    LineFact::Noise(text) => process.lost_line |= text.starts_with('{'),
+                    LineFact::TooLong(_) => process.lost_line = true,
                 }
             }
             Input::Progress { proc } => {
@@ -290,8 +292,9 @@ impl World {
         if ends {
             process.asked = false;
             // What fails after an exchange may be about the token before; and of one that has not read what it was asked
-            // nobody can say what it has answered.
-            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| !process.unproven && process.reading) {
+            // nobody can say what it has answered, nor where the line is lost that would have said so.
+            let is_clear = !process.unproven && process.reading && !process.lost_line;
+            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| is_clear) {
                 self.laws.spent(process.given.as_ref(), resets_at_unix_ms);
             }
         }

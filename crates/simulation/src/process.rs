@@ -51,6 +51,8 @@ pub(super) struct Process {
     pub(super) spent_ms: Option<i64>,
     /// The core asked it something and has not heard the end of it.
     pub(super) asked: bool,
+    /// A line of its protocol was broken since: what its other lines are about, nobody can say.
+    pub(super) lost_line: bool,
     /// The core asked it to end.
     pub(super) ending: bool,
     /// It is ended for another token's sake.
@@ -80,6 +82,8 @@ impl Proves {
         let LineFact::Json(json) = line else { return Proves::Life };
         let Some(envelope) = parse_envelope(json.get()) else { return Proves::Life };
         match envelope.kind.as_deref() {
+            // A block of text that begins or ends says nothing: there may be any number of empty ones.
+            Some("stream_event") if json.get().contains(r#""type":"content_block_"#) => Proves::Perhaps,
             Some("assistant" | "user" | "result" | "stream_event") if envelope.parent_tool_use_id.is_none() => {
                 Proves::Progress
             }
@@ -129,6 +133,7 @@ impl Process {
             tries: 0,
             spent_ms: None,
             asked: false,
+            lost_line: false,
             ending: false,
             leaves: false,
             moved_us: now_us,
@@ -171,5 +176,22 @@ impl Process {
             None => self.frames.finish(on_frame),
         }
         heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LineFact, Proves, RawValue};
+
+    /// Seed 12576.
+    #[test]
+    fn a_block_that_begins_or_ends_is_no_sure_progress() {
+        let proves = |event: &str| {
+            let line = format!(r#"{{"type":"stream_event","event":{{"type":"{event}","index":0}}}}"#);
+            Proves::of(&LineFact::Json(RawValue::from_string(line).expect("JSON")))
+        };
+        assert_eq!(proves("message_start"), Proves::Progress);
+        assert_eq!(proves("message_delta"), Proves::Progress);
+        assert_eq!((proves("content_block_start"), proves("content_block_stop")), (Proves::Perhaps, Proves::Perhaps));
     }
 }

@@ -162,9 +162,9 @@ fn a_run_that_is_over_has_left_nothing_and_asks_for_nothing() {
     world.running_check = Some(CheckId(1));
     assert_eq!(asked(&mut world, Action::Finish(failed())), Some(Law::NothingLeft), "the check runs");
     world.running_check = None;
-    world.waited_ms = 5;
+    world.waited_us = 1_000;
     assert_eq!(asked(&mut world, Action::Finish(failed())), Some(Law::Waited), "the run stood waiting");
-    world.waited_ms = 0;
+    world.waited_us = 0;
     assert_eq!(asked(&mut world, Action::Finish(failed())), None);
     let note = Action::Note(Note { about: "late".to_owned(), text: String::new() });
     assert_eq!(asked(&mut world, note), Some(Law::NothingFollows));

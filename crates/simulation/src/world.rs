@@ -157,7 +157,7 @@ pub(super) struct World {
     /// Since when the run has stood waiting.
     waiting_since_us: Option<u64>,
     /// How long it has stood waiting at least.
-    pub(super) waited_ms: u64,
+    pub(super) waited_us: u64,
     pub(super) finish: Option<Finish>,
     /// ccc died, and its journal cannot be gone on with.
     pub(super) unresumable: bool,
@@ -216,7 +216,7 @@ impl World {
             leaving: false,
             interrupted_us: None,
             waiting_since_us: None,
-            waited_ms: 0,
+            waited_us: 0,
             finish: None,
             unresumable: false,
             steps: 0,
@@ -543,8 +543,7 @@ impl World {
         let waits = self.core.phase() == "waiting" && !self.core.is_asking();
         match self.waiting_since_us {
             Some(since_us) if !waits => {
-                // The core counts whole milliseconds.
-                self.waited_ms += (self.now_us - since_us).saturating_sub(1_000) / 1_000;
+                self.waited_us += self.now_us - since_us;
                 self.waiting_since_us = None;
             }
             None if waits => self.waiting_since_us = Some(self.now_us),
@@ -691,7 +690,7 @@ impl World {
 
     /// What is known of waits stands in a journal that is not whole.
     pub(super) fn forget_waits(&mut self) {
-        self.waited_ms = 0;
+        self.waited_us = 0;
         self.waiting_since_us = None;
     }
 }

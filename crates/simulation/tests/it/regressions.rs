@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use serde_json::value::RawValue;
+use simulation::Simulator;
 use supervision::agent::AgentKind;
 use supervision::core::{
     Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, CriticPrompt, ExitFact, Input,
     LimitChoice, LineFact, MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, Timeouts,
-    TokenFact, TokenId, TokenKind, TreeFact,
+    TokenFact, TokenId, TokenKind, TreeFact, WindowFact,
 };
 
 /// A core and what it asked for last.
@@ -351,4 +352,56 @@ fn a_token_that_another_ccc_has_spent_is_asked_nothing() {
     bench.measured(1);
     assert_eq!(bench.sent(), None, "{:?}", bench.asked);
     assert_eq!(spawned(&bench), Some(TokenId("b".to_owned())), "{:?}", bench.asked);
+}
+
+/// Seed 83283: two waits of eight days each for a window that was said to begin anew in ten years.
+#[test]
+fn a_window_that_begins_anew_in_years_is_not_offered_as_a_wait() {
+    let near = |resets_in_s: i64| {
+        let window = WindowFact {
+            name: "five_hour".to_owned(),
+            utilization: Some(1.0),
+            resets_at_unix_s: Some(BEGAN_MS / 1_000 + resets_in_s),
+        };
+        TokenFact { windows: vec![window], ..token("a", None, false) }
+    };
+    for (resets_in_s, offered) in [(3_600, true), (10 * 365 * 24 * 3_600, false)] {
+        let tokens = vec![near(resets_in_s), TokenFact { windows: Vec::new(), ..token("b", None, false) }];
+        let mut bench = Bench::begun_with(Plan { interactive: true, ..plan(0) }, vec![token("a", None, false)]);
+        let task = bench.start(1);
+        bench.tell(Input::Tokens { request: None, tokens: tokens.clone(), unix_ms: None });
+        bench.answer(&task, good());
+        bench.tokens(tokens);
+        let asked = bench.asked.iter().find_map(|action| match action {
+            Action::Ask(question) => Some(question.until_unix_ms),
+            _ => None,
+        });
+        let until = asked.unwrap_or_else(|| panic!("nobody is asked: {:?}", bench.asked));
+        assert_eq!(until.is_some(), offered, "{until:?}");
+    }
+}
+
+/// Nights that once broke a law, by a fault of the core, of a law or of the simulated world:
+///
+/// | seeds | what was wrong |
+/// |---|---|
+/// | 5050, 12882, 16303, 19682, 25719 | each wait was cut to milliseconds before all were added up |
+/// | 12576 | the law took the end of a block for progress |
+/// | 21405, 37004, 54070 | the law wanted a word to go on said again that had gone out after the user's words, in one turn |
+/// | 21989, 78015 | the law let a limit last anew when a rejection named no reset that lies ahead |
+/// | 27416 | the law forgot, when ccc died during a wait, how often had been asked in vain |
+/// | 42133 | a death took back a byte of what stood in the journal before |
+/// | 43245, 47904, 91502 | the law did not know a reset that was named while a background task was open |
+/// | 83283 | a window that begins anew in years was waited for, eight days each time |
+/// | 84319 | the law blamed the core for a rejection of which a line was lost |
+#[test]
+fn nights_that_once_broke_a_law_keep_all() {
+    let seeds = [
+        5050, 12576, 12882, 16303, 19682, 21405, 21989, 25719, 27416, 37004, 42133, 43245, 47904, 54070, 78015, 83283,
+        84319, 91502,
+    ];
+    let simulator = Simulator::new();
+    let broken: Vec<String> =
+        seeds.iter().filter_map(|seed| simulator.simulate(*seed).err()).map(|broken| broken.to_string()).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

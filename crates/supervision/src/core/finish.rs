@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ProcId;
+use super::policy::{Pause, Waited};
+use super::{ProcId, Tick};
 use crate::agent::Denial;
 
 /// How many denied tools the reason of an outcome names.
@@ -15,7 +16,7 @@ const MAX_DENIALS: usize = 256;
 pub(super) struct Tally {
     restarts: u32,
     rotations: u32,
-    waited_ms: u64,
+    waited: Waited,
     cost_usd: BTreeMap<ProcId, f64>,
     denials: Denials,
     denials_since_review: Denials,
@@ -78,13 +79,13 @@ impl Tally {
         self.rotations
     }
 
-    /// A wait of so long is over.
-    pub(super) fn waited(&mut self, ms: u64) {
-        self.waited_ms += ms;
+    /// This wait is over now.
+    pub(super) fn waited(&mut self, pause: &Pause, now: Tick) {
+        self.waited.add(pause, now);
     }
 
     pub(super) fn waited_ms(&self) -> u64 {
-        self.waited_ms
+        self.waited.ms()
     }
 
     /// Notes what a process has cost so far; true when the sum changed.

@@ -889,7 +889,7 @@ impl Core {
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {
-        self.tally.waited(self.now.ms_since(pause.since()));
+        self.tally.waited(pause, self.now);
     }
 
     /// Wall clock now, as far as the last sight of it and the ticks since tell.

@@ -22,7 +22,13 @@ impl Tick {
     /// Milliseconds from `earlier` to this moment; 0 when `earlier` is not earlier.
     #[must_use]
     pub fn ms_since(self, earlier: Tick) -> u64 {
-        self.0.saturating_sub(earlier.0) / 1_000
+        self.us_since(earlier) / 1_000
+    }
+
+    /// Microseconds from `earlier` to this moment; 0 when `earlier` is not earlier.
+    #[must_use]
+    pub fn us_since(self, earlier: Tick) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// Whole milliseconds since the run began.

@@ -84,7 +84,12 @@ pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
 #[must_use]
 pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Option<i64> {
     let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
-    announced.filter(|reset| (1..=LONGEST_RESET_MS).contains(&reset.saturating_sub(now_unix_ms)))
+    announced.filter(|reset| is_reset(*reset, now_unix_ms))
+}
+
+/// Whether a wall time may be a reset: it lies ahead, and no further than the longest window.
+pub(super) fn is_reset(unix_ms: i64, now_unix_ms: i64) -> bool {
+    (1..=LONGEST_RESET_MS).contains(&unix_ms.saturating_sub(now_unix_ms))
 }
 
 /// Changes what is known about a token by a report.

@@ -19,4 +19,4 @@ pub(super) use clock::Clock;
 pub(super) use restarts::{RestartCount, WINDOW_MS, pause_ms};
 pub(super) use retries::Again;
 pub(super) use tokens::{SET_ASIDE_MS, Tokens};
-pub(super) use wait::{Pause, reset_jitter_ms};
+pub(super) use wait::{Pause, Waited, reset_jitter_ms};

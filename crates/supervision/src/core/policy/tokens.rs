@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choice::{Choice, announced_reset, choose, is_limited, learn, utilization};
+use super::choice::{Choice, announced_reset, choose, is_limited, is_reset, learn, utilization};
 use super::clock::Clock;
 use super::limit_ends::LimitEnds;
 use super::retries::{Again, Retries};
@@ -279,7 +279,9 @@ impl Tokens {
         let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);
         let fullest = || token.windows.iter().max_by(|one, other| used(one).total_cmp(&used(other)));
         let reset = || fullest()?.resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
-        token.limited_until_unix_ms.or_else(reset).filter(|&until| until > clock.unix_ms())
+        let until_unix_ms = token.limited_until_unix_ms.or_else(reset)?;
+        // What no window can have is no reset: to wait for it would be to wait for an invented time.
+        is_reset(until_unix_ms, clock.unix_ms()).then_some(until_unix_ms)
     }
 
     /// Whether a window of the token in use has passed this utilization.

@@ -92,7 +92,44 @@ impl Pause {
     }
 }
 
+/// How long a run has waited. Kept in the clock's own unit: a run may have thousands of waits, and what is cut off each one
+/// would add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::core) struct Waited {
+    us: u64,
+}
+
+impl Waited {
+    /// This wait is over now.
+    pub(in crate::core) fn add(&mut self, pause: &Pause, now: Tick) {
+        self.us = self.us.saturating_add(now.us_since(pause.since));
+    }
+
+    /// Whole milliseconds.
+    pub(in crate::core) fn ms(self) -> u64 {
+        self.us / 1_000
+    }
+}
+
 /// So much later than a reset itself a run goes on, lest many go on in step. `number` tells the waits of one run apart.
 pub(in crate::core) fn reset_jitter_ms(seed: &str, number: u32) -> i64 {
     (RESET_JITTER_MS * jitter_unit(seed, "reset", number)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pause, Waited};
+    use crate::core::Tick;
+    use crate::core::policy::Clock;
+
+    #[test]
+    fn what_many_waits_have_of_a_millisecond_adds_up() {
+        let (mut waited, mut clock) = (Waited::default(), Clock::default());
+        for number in 1..=10 {
+            let pause = Pause::lasting(1, clock);
+            clock.advance(Tick(clock.now().0 + 1_900));
+            waited.add(&pause, clock.now());
+            assert_eq!(waited.ms(), number * 1_900 / 1_000);
+        }
+    }
 }

@@ -277,7 +277,7 @@ impl CommandCore {
     }
 
     pub(super) fn count_wait(&mut self, pause: &Pause) {
-        self.waited_ms += self.clock.now().ms_since(pause.since());
+        self.waited.add(pause, self.clock.now());
     }
 
     pub(super) fn waiting_elapsed(&mut self, pause: &Pause, look_overdue: bool) {

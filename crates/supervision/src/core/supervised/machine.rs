@@ -7,7 +7,7 @@ use super::limit::Looks;
 use super::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
 };
-use crate::core::policy::{Asked, Clock, Pause, RestartCount, Tokens, WINDOW_MS, pause_ms};
+use crate::core::policy::{Asked, Clock, Pause, RestartCount, Tokens, WINDOW_MS, Waited, pause_ms};
 use crate::core::{Decision, Finish, Needs, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
 /// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
@@ -38,7 +38,7 @@ pub struct CommandCore {
     failures: RestartCount,
     restarts: u32,
     pub(super) rotations: u32,
-    pub(super) waited_ms: u64,
+    pub(super) waited: Waited,
     pub(super) tokens: Tokens,
     pub(super) looks: Looks,
     /// ccc itself is stopped, and the program with it.
@@ -134,7 +134,7 @@ impl CommandCore {
             failures: RestartCount::default(),
             restarts: 0,
             rotations: 0,
-            waited_ms: 0,
+            waited: Waited::default(),
             tokens: Tokens::default(),
             looks: Looks::default(),
             suspended: false,
@@ -522,7 +522,7 @@ impl CommandCore {
             iterations: 0,
             restarts: self.restarts,
             rotations: self.rotations,
-            waited_ms: self.waited_ms,
+            waited_ms: self.waited.ms(),
             cost_usd: None,
             session_rejected: false,
             tokens_used: None,
