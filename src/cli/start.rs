@@ -13,7 +13,7 @@ use super::{CliError, Context, ErrorKind, ExitCode, left};
 use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
-use crate::driver::{self, ChildEnv, End, Program, Setup};
+use crate::driver::{self, ChildEnv, End, Program, Setup, Visibility};
 use crate::files::{self, open_private};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
@@ -261,6 +261,10 @@ fn supervise(
     }
     let whole = child_env(request, context);
     let bare_env = bare(&whole);
+    if request.extra_env.is_empty() {
+        // The demonstration has a directory of its own.
+        tell_of_what_is_not_seen(&plan, &bare_env, context);
+    }
     tell_of_missing_programs(&plan, &bare_env, &redactor, context);
     tell_of_checks_without_rule(&plan, &redactor, context);
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
@@ -399,6 +403,24 @@ fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, co
                 redactor.text(&check.command)
             ));
         }
+    }
+}
+
+/// Says where ccc sees more or less of the work than the user may expect: without git, and where git ignores everything.
+fn tell_of_what_is_not_seen(plan: &Plan, env: &ChildEnv, context: &Context) {
+    let cwd = Path::new(&plan.cwd);
+    match Visibility::of(cwd, env, &plan.run_id) {
+        Visibility::Repository => {}
+        Visibility::EveryFile => context.printer.warn(format_args!(
+            "{} is in no git repository: what builds and tests write counts as a change of the work, too; to leave it out, \
+             list it in .gitignore and run: git init",
+            cwd.display()
+        )),
+        Visibility::Nothing => context.printer.warn(format_args!(
+            "git ignores every file of {}, so ccc sees no change in them: neither progress nor a critic that writes; to see \
+             which rule does it: git check-ignore -v FILE",
+            cwd.display()
+        )),
     }
 }
 

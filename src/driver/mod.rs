@@ -46,7 +46,7 @@ pub use replay::{
 pub use sessions::session_record;
 pub use supervised::{CommandEnd, CommandRun, CommandSetup, Looked, TokenSupply, run_command};
 pub use told::told;
-pub use tree::{Ours, Snapshot, git_root};
+pub use tree::{Ours, Snapshot, Visibility, git_root};
 
 /// The width of the terminal that stderr is, when it is one.
 #[must_use]

@@ -1,5 +1,7 @@
-//! Counting the lines of a process that say nothing, so that a flood of them costs one fact a second.
+//! Counting the lines of a process that say nothing, or nothing new, so that a flood of them costs one fact a second.
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{Duration, Instant};
 
 use crate::core::LineFact;
@@ -82,9 +84,67 @@ impl NoiseRun {
     }
 }
 
+/// A line that is one of the last so many different ones is a repetition.
+const RECENT_LINES: usize = 8;
+
+/// The repetitions in what one process writes. An agent that writes a valid line again and again would fill the disk with
+/// the journal of it. While few lines come none is looked at: only a process that writes many can fill anything.
+#[derive(Debug, Default)]
+pub(super) struct Repetitions {
+    since: Option<Instant>,
+    /// Lines within the present interval.
+    seen: u64,
+    /// There were many in the interval before.
+    many_before: bool,
+    /// Hashes of the last different lines; empty while few come.
+    recent: VecDeque<u64>,
+    run: NoiseRun,
+}
+
+impl Repetitions {
+    /// One more line. `sample` makes it; what is to be told before it is handed to `tell`.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        line: &str,
+        sample: impl FnOnce() -> LineFact,
+        mut tell: impl FnMut(Run),
+    ) -> Hearing {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= NOISE_INTERVAL) {
+            self.many_before = self.seen > NOISE_LINES;
+            self.since = Some(now);
+            self.seen = 0;
+        }
+        self.seen = self.seen.saturating_add(1);
+        if self.seen <= NOISE_LINES && !self.many_before {
+            self.recent.clear();
+            self.finish().into_iter().for_each(tell);
+            return Hearing::Whole;
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(line.as_bytes());
+        let hash = hasher.finish();
+        if self.recent.contains(&hash) {
+            return self.run.hear(now, line.len(), sample, tell);
+        }
+        if self.recent.len() == RECENT_LINES {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(hash);
+        // What was repeated comes before what is new.
+        self.finish().into_iter().for_each(&mut tell);
+        Hearing::Whole
+    }
+
+    /// No more will come: what is left to tell.
+    pub(super) fn finish(&mut self) -> Option<Run> {
+        self.run.finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FLOOD_LINES, Hearing, NOISE_INTERVAL, NOISE_LINES, NoiseRun, Run};
+    use super::{FLOOD_LINES, Hearing, NOISE_INTERVAL, NOISE_LINES, NoiseRun, Repetitions, Run};
     use crate::core::LineFact;
 
     #[allow(clippy::disallowed_methods, reason = "an origin to count from")]
@@ -131,5 +191,42 @@ mod tests {
         assert_eq!(rows[1], (0, vec![flood - NOISE_LINES - FLOOD_LINES]));
         assert_eq!(rows[2], (0, vec![flood]));
         assert_eq!(rest, Some(flood));
+    }
+
+    /// Lines of one moment: how many were handed on, and how many were told as repetitions.
+    fn repeated(lines: impl Iterator<Item = String>) -> (u64, u64) {
+        let (mut repetitions, now) = (Repetitions::default(), origin());
+        let (mut whole, mut told) = (0, 0);
+        for line in lines {
+            let sample = || LineFact::Noise(line.clone());
+            if repetitions.hear(now, &line, sample, |run| told += run.lines) == Hearing::Whole {
+                whole += 1;
+            }
+        }
+        (whole, told + repetitions.finish().map_or(0, |run| run.lines))
+    }
+
+    #[test]
+    fn a_repeated_line_is_counted_and_a_line_of_its_own_never() {
+        let few = 3 * NOISE_LINES;
+        let (whole, told) = repeated((0..100_000).map(|_| "same".to_owned()));
+        assert!(whole <= few && whole + told == 100_000, "{whole} handed on, {told} told");
+        let (whole, told) = repeated((0..100_000).map(|number| format!("line {}", number % 5)));
+        assert!(whole <= few && whole + told == 100_000, "some in turn: {whole} handed on, {told} told");
+        assert_eq!(repeated((0..100_000).map(|number| number.to_string())), (100_000, 0), "each is another");
+        assert_eq!(repeated((0..NOISE_LINES).map(|_| "same".to_owned())), (NOISE_LINES, 0), "few");
+    }
+
+    #[test]
+    fn what_was_repeated_is_told_before_what_is_new() {
+        let (mut repetitions, now) = (Repetitions::default(), origin());
+        let mut order = Vec::new();
+        for line in std::iter::repeat_n("same", 1_000).chain(["new"]) {
+            let mut told = 0;
+            let hearing = repetitions.hear(now, line, || LineFact::Noise(line.to_owned()), |run| told += run.lines);
+            order.extend((told > 0).then(|| format!("{told} times")));
+            order.extend((hearing == Hearing::Whole).then(|| line.to_owned()));
+        }
+        assert!(order.ends_with(&["871 times".to_owned(), "new".to_owned()]), "{:?}", order.last_chunk::<3>());
     }
 }

@@ -1,8 +1,8 @@
 //! Cuts the output of one process into lines, on the thread that reads it.
 //!
 //! Partial output is dropped on the spot: of deltas the loop hears once a second that they flow (design §9), and is not
-//! woken for more. A line that says nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)) is handed on while such lines are few; of many, one
-//! fact a second tells how many there were ([`NoiseRun`]).
+//! woken for more. Lines that say nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)), or the same again
+//! and again, are handed on while they are few; of many, one fact a second tells how many there were ([`NoiseRun`]).
 //!
 //! Secrets end here: what looks like a credential, or is the one in use, is replaced before the core, the journal or the
 //! screen can see it. So no text can carry one further, and a replay decides on the very words the run did.
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::inbox::{Event, Inbox};
-use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Run};
+use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Repetitions, Run};
 use super::saying::Saying;
 use crate::agent::AgentKind;
 use crate::core::{ExitFact, LineFact, ProcId};
@@ -67,6 +67,8 @@ struct Lines {
     text: NoiseRun,
     /// JSON that says nothing.
     json: NoiseRun,
+    /// JSON that says the same again.
+    repeated: Repetitions,
     /// A line over the limit that goes on: when that was told, and how much of it.
     endless: Option<(Instant, u64)>,
 }
@@ -119,8 +121,12 @@ impl OutputReader {
                 }
                 let raw = envelope.raw();
                 let line = || self.json_line(raw.json());
-                let says_something = !self.kind.says_nothing(&envelope);
-                if says_something || self.hear(now, &mut lines.json, raw.json().len(), line) == Hearing::Whole {
+                let hearing = if self.kind.says_nothing(&envelope) {
+                    self.hear(now, &mut lines.json, raw.json().len(), line)
+                } else {
+                    lines.repeated.hear(now, raw.json(), line, |run| self.tell(run))
+                };
+                if hearing == Hearing::Whole {
                     self.inbox.post_line(self.proc, line());
                 }
             }
@@ -202,9 +208,8 @@ impl ChildSink for OutputReader {
         let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Heard { frames, lines } = &mut *heard;
         frames.finish(|frame| self.frame(now, frame, lines));
-        for run in [&mut lines.text, &mut lines.json] {
-            run.finish().into_iter().for_each(|run| self.tell(run));
-        }
+        let left = [lines.text.finish(), lines.json.finish(), lines.repeated.finish()];
+        left.into_iter().flatten().for_each(|run| self.tell(run));
     }
 
     fn stderr(&self, chunk: &[u8]) {

@@ -392,12 +392,12 @@ fn writable(subject: &'static str, dir: &Path) -> Finding {
 
 fn git(context: &Context, project: &Project) -> Finding {
     const SUBJECT: &str = "git";
-    const ADVICE: &str = "in a repository ccc knows by their contents which files have changed; elsewhere it goes by their \
-        times, and in more than 50,000 files it cannot tell";
+    const ADVICE: &str = "without git, what builds and tests write counts as a change of the work, too, and more than \
+        50,000 files are not watched";
     let path = context.env.get(crate::config::env::PATH).unwrap_or_default();
     let found = std::env::split_paths(path).map(|dir| project.cwd.join(dir).join("git")).find(|git| git.is_file());
     let Some(program) = found else {
-        return Finding::warn(SUBJECT, "there is no git on PATH", format!("install git: {ADVICE}"));
+        return Finding::warn(SUBJECT, "there is no git on PATH", format!("install git; {ADVICE}"));
     };
     let spec = CommandSpec {
         program,
@@ -421,7 +421,7 @@ fn git(context: &Context, project: &Project) -> Finding {
         Ok(_) => Finding::warn(
             SUBJECT,
             format!("{} is in no usable repository", project.cwd.display()),
-            format!("run `git init`: {ADVICE}"),
+            format!("{ADVICE}; to change that: git init"),
         ),
         Err(error) => Finding::warn(SUBJECT, format!("git cannot be started: {error}"), ADVICE),
     }

@@ -10,6 +10,7 @@ mod git;
 mod ignored;
 mod listing;
 mod own;
+mod visible;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,14 +23,13 @@ use sha2::{Digest, Sha256};
 
 use self::files::{File, Memory, Stat, short, stat};
 use self::git::{Git, Trouble};
+pub use self::visible::Visibility;
 use super::real::ChildEnv;
-use crate::core::TreeFact;
+use crate::core::{HEAD_OR_INDEX, TreeFact};
 use crate::process::Cancel;
 
 /// How many changed paths are told.
 const TOLD_PATHS: usize = 200;
-/// What stands for a change of a repository's head or index.
-const HEAD_OR_INDEX: &str = "(the repository's head or index)";
 
 /// What ccc itself brings to the tree: files that it writes there while it runs (what its output goes to when the user logs
 /// it there, and its state directory) are nobody's change. And what it looks with: git, and what it knows of the files.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{FEEDBACK, TASK, World, forever, two_turns};
 use crate::supervise::tty::Tty;
-use crate::whole_runs::harness::{Ended, Running};
+use crate::whole_runs::harness::{Ended, Ground, Running};
 
 /// Nobody listens there; the scripted agent asks nobody.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -54,6 +54,23 @@ fn of_a_spent_bound_the_advice_names_its_own_option_and_is_enough() {
         let again = typed(&world, &advice);
         assert_eq!(again.status.code(), Some(0), "{bound:?}: {}{}", again.stdout, again.stderr);
     }
+}
+
+#[test]
+fn what_ccc_cannot_see_is_said_at_the_start() {
+    let outside = World::new(&two_turns());
+    let ended = told(&outside, &[]);
+    assert!(ended.stderr.contains("is in no git repository"), "{}", ended.stderr);
+    let ignoring = Ground::without_git();
+    ignoring.git(&["init", "-q"]);
+    ignoring.write(".gitignore", "*\n");
+    ignoring.write("code.txt", "text");
+    let world = World::on(ignoring, &two_turns());
+    let ended = &told(&world, &[]).stderr;
+    assert!(ended.contains("git ignores every file of") && ended.contains("git check-ignore -v"), "{ended}");
+    let world = World::on(Ground::new(), &two_turns());
+    let ended = &told(&world, &[]).stderr;
+    assert!(!ended.contains("git repository") && !ended.contains("git ignores"), "{ended}");
 }
 
 #[test]

@@ -97,6 +97,12 @@ fn keep_alives_at_full_speed_are_counted_and_ctrl_c_is_heard_among_them() {
 }
 
 #[test]
+fn a_valid_line_that_is_repeated_is_counted_and_ctrl_c_is_heard_among_it() {
+    let line = r#"{"type":"system","subtype":"status","status":"requesting","session_id":"s","uuid":"u"}"#;
+    ended_while_flooding(&format!("exec yes '{line}'"), 500_000);
+}
+
+#[test]
 fn a_line_that_never_ends_costs_the_limit_of_a_line_and_ctrl_c_is_heard_in_it() {
     let world = flooding("exec cat /dev/zero");
     let mut command = world.command(&[]);

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use super::TreeFact;
 
+/// What stands in a measurement for a change of a repository's head or index.
+pub const HEAD_OR_INDEX: &str = "(the repository's head or index)";
 /// How many paths are named in a sentence.
 const NAMED: usize = 5;
 /// How many paths that a critic may have changed are remembered.
@@ -100,10 +102,40 @@ pub(super) enum Finding {
     /// Something changed, and either the critic did it or what the agent left running: the verdict counts, and the sentence
     /// has to reach the user.
     Shared(String),
-    /// Something changed and the critic may have done it: its approval does not count. The sentence says what to do.
-    Doubtful(String),
+    /// Something changed and the critic may have done it: its approval does not count.
+    Doubtful(Doubt),
     /// Nobody knows whether something changed; the reason.
     Unmeasured(String),
+}
+
+/// Why an approval does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    what: String,
+    /// Something of git's own changed, as a commit changes it. No .gitignore covers that.
+    of_git: bool,
+}
+
+impl Doubt {
+    /// For the journal. The words do not depend on what changed, so that recorded runs replay the same.
+    pub(super) fn recorded(&self) -> String {
+        let Doubt { what, .. } = self;
+        format!(
+            "{what}. If something else writes there (a server, a cache of a test), stop it or add the path to .gitignore"
+        )
+    }
+
+    /// For the user, with what to do about it.
+    pub(super) fn told(&self, run_id: &str) -> String {
+        let Doubt { what, of_git } = self;
+        if !of_git {
+            return self.recorded();
+        }
+        format!(
+            "{what}. If the critic makes commits, say in SUPERVISOR.md that it must not (`ccc init` writes one, `ccc prompt` \
+             shows the one in force); if another program changes the repository, stop it. Then: ccc resume {run_id} --reload"
+        )
+    }
 }
 
 impl Around<'_> {
@@ -144,12 +176,16 @@ impl Around<'_> {
             [] => String::new(),
             idle => format!(" ({}, left running by the agent, had written nothing meanwhile)", named(idle)),
         };
-        Finding::Doubtful(format!(
-            "files changed during the review, and the critic had run commands, so its approval does not count: \
-             {paths}{idle}. If something else writes there (a server, a cache of a test), stop it or add the path to \
-             .gitignore"
-        ))
+        let what = format!(
+            "files changed during the review, and the critic had run commands, so its approval does not count: {paths}{idle}"
+        );
+        Finding::Doubtful(Doubt { what, of_git: self.after.changed.iter().any(|path| is_of_git(path)) })
     }
+}
+
+/// Whether a changed path is git's own: in a repository's directory, or what stands for its head or index.
+fn is_of_git(path: &str) -> bool {
+    path.split('/').any(|part| part == ".git") || path.ends_with(HEAD_OR_INDEX)
 }
 
 fn named(paths: &[String]) -> String {
@@ -216,8 +252,10 @@ mod tests {
                     );
                     "shared"
                 }
-                Finding::Doubtful(text) => {
+                Finding::Doubtful(doubt) => {
+                    let text = doubt.told("r1");
                     assert!(text.contains("a.txt") && text.contains(".gitignore"), "{text}");
+                    assert_eq!(text, doubt.recorded());
                     assert_eq!(text.contains("sleep (pid 8)"), !after.idle.is_empty(), "{text}");
                     "doubtful"
                 }
@@ -227,6 +265,27 @@ mod tests {
                 }
             };
             assert_eq!(found, *expected, "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_not_answered_with_gitignore() {
+        let still = tree(Some("t"), &[], &[]);
+        for (path, of_git) in [
+            (".git/refs/heads/main", true),
+            ("/home/u/p/.git/worktrees/tree/HEAD", true),
+            ("(the repository's head or index)", true),
+            ("lib (the repository's head or index)", true),
+            (".gitignore", false),
+            ("docs/.github/x", false),
+        ] {
+            let moved = tree(Some("u"), &[path], &[]);
+            let around =
+                Around { before: Some(&still), after: &moved, could_write: true, open_tasks: 0, approves: true };
+            let Finding::Doubtful(doubt) = around.finding() else { panic!("{path}") };
+            let told = doubt.told("r1");
+            assert_eq!(told.ends_with("Then: ccc resume r1 --reload"), of_git, "{told}");
+            assert_eq!(told.contains("add the path to .gitignore"), !of_git, "{told}");
         }
     }
 }

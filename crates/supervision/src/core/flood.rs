@@ -1,6 +1,6 @@
-//! Whether a process writes faster than anybody can want to read.
+//! Whether a process writes faster than it can be read.
 //!
-//! Who does will not hear what is said to it on its stdin, so its end does not begin with a question.
+//! A process that floods does not read its stdin, so its end begins with a signal and not with a request.
 
 use super::Tick;
 
@@ -22,19 +22,25 @@ pub(super) struct Flood {
     lines: u64,
     bytes: u64,
     seen: Option<Tick>,
+    told: bool,
 }
 
 impl Flood {
     /// So many more lines came, and so many bytes that say nothing.
     pub(super) fn heard(&mut self, now: Tick, lines: u64, bytes: u64) {
         if now.ms_since(self.since) >= WINDOW_MS {
-            *self = Flood { since: now, lines: 0, bytes: 0, seen: self.seen };
+            *self = Flood { since: now, lines: 0, bytes: 0, ..*self };
         }
         self.lines = self.lines.saturating_add(lines);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.lines >= FLOOD_LINES || self.bytes >= FLOOD_BYTES {
             self.seen = Some(now);
         }
+    }
+
+    /// Whether it floods and the user does not know that yet.
+    pub(super) fn is_news(&mut self) -> bool {
+        self.seen.is_some() && !std::mem::replace(&mut self.told, true)
     }
 
     /// Whether it floods, or did a moment ago.
@@ -55,10 +61,11 @@ mod tests {
             flood.heard(Tick::ZERO.plus_ms(second * WINDOW_MS), FLOOD_LINES - 1, FLOOD_BYTES - 1);
         }
         let quiet = Tick::ZERO.plus_ms(60 * WINDOW_MS);
-        assert!(!flood.is_on(quiet), "many lines in a long time are none");
+        assert!(!flood.is_on(quiet) && !flood.is_news(), "many lines in a long time are none");
         flood.heard(quiet, FLOOD_LINES / 2, 0);
         flood.heard(quiet, FLOOD_LINES / 2, 0);
         assert!(flood.is_on(quiet));
+        assert_eq!([flood.is_news(), flood.is_news()], [true, false], "told once");
         assert!(flood.is_on(quiet.plus_ms(REMEMBERED_MS - 1)));
         assert!(!flood.is_on(quiet.plus_ms(REMEMBERED_MS)));
         let mut flood = Flood::default();

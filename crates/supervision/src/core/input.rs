@@ -38,7 +38,7 @@ pub enum Input {
     SpawnFailed { proc: ProcId, fault: SpawnFault, message: String },
     /// A process wrote one line to its stdout.
     Line { proc: ProcId, line: LineFact },
-    /// A process wrote lines that say nothing, too many to be told one by one: how many, and how long they are together.
+    /// A process wrote lines that say nothing, or the same again, too many to be told one by one: how many, and how long they are together.
     /// `sample` is the first and stands for all. At most one a second for each kind of them. No line: so many bytes were
     /// dropped that are no whole line, of its stderr or of a line over the limit that goes on.
     Noise { proc: ProcId, lines: u64, bytes: u64, sample: LineFact },

@@ -688,16 +688,31 @@ impl Core {
         self.act(Action::Finish(finish));
     }
 
-    /// Lines that say nothing: the sample is taken in as one of them, the rest only counts.
+    /// Lines that say nothing, or nothing new: the sample is taken in as one of them, the rest only counts.
     fn noise(&mut self, proc: ProcId, lines: u64, bytes: u64, sample: &LineFact) {
         self.wrote(proc, lines, bytes);
+        if let Some(process) = self.process_mut(proc)
+            && process.flood_is_news()
+        {
+            let whose = match process.role {
+                Role::Agent => "agent",
+                Role::Critic => "critic",
+            };
+            self.show(Show::Notice {
+                text: format!(
+                    "the {whose} floods its output with what says nothing new; ccc counts it, and records one entry a second"
+                ),
+            });
+        }
         if lines == 0 {
             self.note("noise", &format!("process {proc} wrote {bytes} bytes of which nothing is kept, to its stderr or in a line over the limit"));
             return;
         }
         self.note(
             "noise",
-            &format!("process {proc} wrote {lines} lines that say nothing, {bytes} bytes; one stands for all"),
+            &format!(
+                "process {proc} wrote {lines} lines that say nothing, or nothing new, {bytes} bytes; one stands for all"
+            ),
         );
         self.line(proc, sample);
     }

@@ -62,6 +62,7 @@ pub use action::{Action, Decision, Finish, Note, Send, Show, Signal, Spawn, Spen
 pub use arguments::AgentArguments;
 pub use bounds::{bound_in_words, dollars};
 pub use conversation::words_before_continue;
+pub use doubt::HEAD_OR_INDEX;
 pub use id::{CheckId, MeasureId, derive_uuid};
 pub use input::{Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
 pub use likeness::same as same_feedback;

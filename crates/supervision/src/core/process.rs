@@ -182,6 +182,11 @@ impl Process {
         }
     }
 
+    /// Whether it floods and the user does not know that yet.
+    pub(super) fn flood_is_news(&mut self) -> bool {
+        self.flood.is_news()
+    }
+
     /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.
     pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
         self.flood.heard(now, lines, bytes);

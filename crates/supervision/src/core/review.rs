@@ -528,12 +528,17 @@ impl Core {
 
     /// The critic itself failed: never a verdict. It is tried again, then the run ends with the session intact.
     pub(super) fn critic_failed(&mut self, how: &str) {
+        self.critic_failed_as(how, how);
+    }
+
+    /// The same; `told` is what the user reads.
+    fn critic_failed_as(&mut self, how: &str, told: &str) {
         self.end_critic();
         let Some(failures) = self.review_mut().map(Reviewing::failed) else { return };
         let iteration = self.iteration();
-        self.show(Show::Verdict { verdict: "unusable".to_owned(), text: how.to_owned(), iteration });
+        self.show(Show::Verdict { verdict: "unusable".to_owned(), text: told.to_owned(), iteration });
         if failures >= self.plan.critic.max_failures {
-            self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {how}"));
+            self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {told}"));
             return;
         }
         let pause = self.pause_of(self.restart_pause_ms(failures));
@@ -595,8 +600,9 @@ impl Core {
             Finding::Still => {}
             Finding::Excused(why) => self.note("tree changed", &why),
             Finding::Shared(why) => self.decide("let the verdict count", &why),
-            Finding::Doubtful(why) => {
-                self.critic_failed(&why);
+            Finding::Doubtful(doubt) => {
+                let told = doubt.told(&self.plan.run_id);
+                self.critic_failed_as(&doubt.recorded(), &told);
                 return;
             }
             Finding::Unmeasured(why) => {

@@ -169,6 +169,9 @@ fn a_flooding_agent_is_ended_by_a_signal() {
 
     let mut floods = run.clone();
     floods.feed(flood(1_000_000));
+    floods.feed(flood(1_000_000));
+    let told = floods.notices().into_iter().filter(|text| text.contains("floods its output")).count();
+    assert_eq!(told, 1);
     let actions = floods.feed(interrupt());
     assert!(actions.contains(&term) && !actions.contains(&ask), "{actions:?}");
     let asked_at = floods.now;
