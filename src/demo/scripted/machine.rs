@@ -93,8 +93,6 @@ pub struct ScriptedAgent {
     pub(super) transcript: Transcript,
     pub(super) critics_ended: usize,
     pub(super) writer: Writer,
-    pub(super) now: Moment,
-    effects: VecDeque<Effect>,
     pub(super) turn: Option<Turn>,
     queue: VecDeque<Message>,
     pub(super) background: Vec<Task>,
@@ -106,7 +104,6 @@ pub struct ScriptedAgent {
     pub(super) oddities: Vec<&'static str>,
     input_ended: bool,
     pub(super) ignores_signals: bool,
-    pub(super) ended: bool,
     last_failed: bool,
     pub(super) cost_usd: f64,
     cost_told_usd: f64,
@@ -145,8 +142,6 @@ impl ScriptedAgent {
             transcript: Transcript::default(),
             critics_ended,
             writer,
-            now: Moment::default(),
-            effects: VecDeque::new(),
             turn: None,
             queue: VecDeque::new(),
             background: Vec::new(),
@@ -155,7 +150,6 @@ impl ScriptedAgent {
             oddities: Vec::new(),
             input_ended: false,
             ignores_signals: false,
-            ended: false,
             last_failed: false,
             cost_usd: 0.0,
             cost_told_usd: 0.0,
@@ -175,8 +169,8 @@ impl ScriptedAgent {
 
     /// The process runs from now on.
     pub fn begin(&mut self, now: Moment) {
-        self.now = now;
-        if self.options.version < CliVersion::V332 {
+        self.writer.now = now;
+        if !self.writer.newest() {
             let schedules = self.transcript.schedules.clone();
             self.scheduled.extend(schedules.into_iter().map(|schedule| (now.ms.saturating_add(schedule.ms), schedule)));
         }
@@ -189,12 +183,12 @@ impl ScriptedAgent {
 
     /// A line was read from stdin, without its line end.
     pub fn line(&mut self, now: Moment, line: &str) {
-        self.now = now;
-        if self.ended {
+        self.writer.now = now;
+        if self.writer.ended {
             return;
         }
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.is_empty() || (line.trim().is_empty() && self.options.version >= CliVersion::V332) {
+        if line.is_empty() || (line.trim().is_empty() && self.writer.newest()) {
             return;
         }
         match serde_json::from_str::<Value>(line) {
@@ -207,14 +201,14 @@ impl ScriptedAgent {
 
     /// stdin was closed.
     pub fn input_ended(&mut self, now: Moment) {
-        self.now = now;
+        self.writer.now = now;
         self.input_ended = true;
         self.run();
     }
 
     /// A command that was asked for has ended with this output.
     pub fn command_finished(&mut self, now: Moment, output: &str, code: Option<i32>) {
-        self.now = now;
+        self.writer.now = now;
         if let Some(turn) = &mut self.turn
             && turn.blocked == Blocked::Command
         {
@@ -233,7 +227,7 @@ impl ScriptedAgent {
 
     /// Time has come to `now`.
     pub fn wake(&mut self, now: Moment) {
-        self.now = now;
+        self.writer.now = now;
         self.run();
     }
 
@@ -260,7 +254,7 @@ impl ScriptedAgent {
     /// When [`ScriptedAgent::wake`] is due, on the clock of [`Moment::ms`]; `None` when only input can move it.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        if self.ended {
+        if self.writer.ended {
             return None;
         }
         let turn = self.turn.as_ref().and_then(|turn| match turn.blocked {
@@ -275,7 +269,7 @@ impl ScriptedAgent {
 
     /// The next thing to do for it.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.writer.effects.pop_front()
     }
 
     /// Whether it answers nothing and finishes nothing any more.
@@ -292,11 +286,11 @@ impl ScriptedAgent {
 
     /// A signal arrives (facts §3).
     pub fn signal(&mut self, now: Moment, signal: Signalled) {
-        self.now = now;
-        if self.ended || self.ignores_signals {
+        self.writer.now = now;
+        if self.writer.ended || self.ignores_signals {
             return;
         }
-        let newest = self.options.version >= CliVersion::V332;
+        let newest = self.writer.newest();
         match signal {
             Signalled::Interrupt => {
                 if self.turn.is_some() {
@@ -308,8 +302,7 @@ impl ScriptedAgent {
                 // The newest version ends its tools and says so; the older one leaves them behind.
                 if newest && let Some(tool) = self.turn.as_ref().and_then(|turn| turn.open_tool.clone()) {
                     self.act(Effect::StopCommand);
-                    let line = self.writer.tool_result(&tool.id, "Exit code 137", true, &Value::Null, now);
-                    self.say(line);
+                    self.writer.tool_result(&tool.id, "Exit code 137", true, &Value::Null);
                 }
                 self.exit(if signal == Signalled::Terminate { 143 } else { 129 });
             }
@@ -325,19 +318,18 @@ impl ScriptedAgent {
             (Open::Resume(id) | Open::Fork(id), None) => {
                 let error = format!("No conversation found with session ID: {id}");
                 let errors = [error.clone()];
-                let line = self.writer.result(&ResultFacts {
+                self.writer.result(&ResultFacts {
                     subtype: "error_during_execution",
                     is_error: true,
                     errors: Some(&errors),
                     ..ResultFacts::default()
                 });
-                self.say(line);
                 self.refuse(&error);
             }
             (Open::New(_) | Open::Unnamed, None) | (Open::Latest, None) => {}
             (Open::Resume(_) | Open::Fork(_) | Open::Latest | Open::Unnamed, Some(transcript)) => {
                 // The newest version counts on from the session's cost, on a fork too; the older one begins anew.
-                if self.options.version >= CliVersion::V332 {
+                if self.writer.newest() {
                     self.cost_usd = transcript.cost_usd;
                     self.cost_told_usd = transcript.cost_usd;
                 }
@@ -380,8 +372,7 @@ impl ScriptedAgent {
                     (CliVersion::V332, true) => Some(r#"{"applied":["CLAUDE_CODE_OAUTH_TOKEN"]}"#),
                     (CliVersion::V332, false) => Some(r#"{"applied":[]}"#),
                 };
-                let line = self.writer.control_response(text_of("request_id").unwrap_or_default(), response);
-                self.say(line);
+                self.writer.control_response(text_of("request_id").unwrap_or_default(), response);
             }
             Some(_) | None => {}
         }
@@ -390,30 +381,26 @@ impl ScriptedAgent {
     fn control(&mut self, request_id: &str, subtype: &str) {
         match subtype {
             "interrupt" => {
-                let response = (self.options.version >= CliVersion::V332).then_some(r#"{"still_queued":[]}"#);
-                let line = self.writer.control_response(request_id, response);
-                self.say(line);
+                let response = (self.writer.newest()).then_some(r#"{"still_queued":[]}"#);
+                self.writer.control_response(request_id, response);
                 let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
                 if self.turn.is_some() && !hangs {
                     self.interrupt_turn();
                 }
             }
             "get_session_cost" => {
-                let label = if self.options.version >= CliVersion::V332 { "Estimated" } else { "Total" };
+                let label = if self.writer.newest() { "Estimated" } else { "Total" };
                 let decimals = if self.cost_usd > 0.5 { 2 } else { 4 };
                 let text = format!("{label} cost:        ${:.decimals$}\nTotal duration (API):  0s", self.cost_usd);
                 let response = serde_json::json!({ "text": text }).to_string();
-                let line = self.writer.control_response(request_id, Some(&response));
-                self.say(line);
+                self.writer.control_response(request_id, Some(&response));
             }
             "initialize" | "set_model" | "set_permission_mode" | "stop_task" => {
-                let line = self.writer.control_response(request_id, Some("{}"));
-                self.say(line);
+                self.writer.control_response(request_id, Some("{}"));
             }
             unknown => {
                 let error = format!("Unsupported control request subtype: {unknown}");
-                let line = self.writer.control_error(request_id, &error);
-                self.say(line);
+                self.writer.control_error(request_id, &error);
             }
         }
     }
@@ -454,8 +441,7 @@ impl ScriptedAgent {
 
     fn acknowledge_duplicate(&mut self, text: &str, uuid: &str) {
         if self.options.replay {
-            let line = self.writer.replay(text, Some(uuid), None);
-            self.say(line);
+            self.writer.replay(text, Some(uuid), true);
         }
         if self.turn.is_none() && self.results == 0 {
             self.tell_lifecycle(Some(uuid), "completed");
@@ -471,13 +457,11 @@ impl ScriptedAgent {
         let lost = self.transcript.open_tasks.clone();
         for (task, tool) in &lost {
             let summary = "Background shell command didn't finish before the previous session ended";
-            let line = self.writer.task_notification(task, tool, "stopped", summary);
-            self.say(line);
+            self.writer.task_notification(task, tool, "stopped", summary);
             self.append(Row::TaskEnded { task: task.clone() });
         }
         if !lost.is_empty() {
-            let init = self.writer.init(&[]);
-            self.say(init);
+            self.writer.init(&[]);
             self.result(&ResultFacts {
                 subtype: "success",
                 text: Some(""),
@@ -489,25 +473,25 @@ impl ScriptedAgent {
 
     /// Goes on until something has to be waited for.
     fn run(&mut self) {
-        while !self.ended {
+        while !self.writer.ended {
             if self.turn.is_some() {
                 if self.step() {
                     continue;
                 }
                 return;
             }
-            if let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.now.ms) {
+            if let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.writer.now.ms) {
                 let task = self.background.remove(at);
                 self.begin_follow_up(task);
             } else if !self.queue.is_empty() {
                 self.begin_turn();
-            } else if let Some(at) = self.scheduled.iter().position(|(at_ms, _)| *at_ms <= self.now.ms) {
+            } else if let Some(at) = self.scheduled.iter().position(|(at_ms, _)| *at_ms <= self.writer.now.ms) {
                 let (_, schedule) = self.scheduled.remove(at);
                 if schedule.every {
-                    self.scheduled.push((self.now.ms.saturating_add(schedule.ms.max(1)), schedule.clone()));
+                    self.scheduled.push((self.writer.now.ms.saturating_add(schedule.ms.max(1)), schedule.clone()));
                 }
                 self.begin_scheduled(schedule.then);
-            } else if self.input_ended && (self.background.is_empty() || self.options.version < CliVersion::V332) {
+            } else if self.input_ended && (self.background.is_empty() || !self.writer.newest()) {
                 self.exit(u8::from(self.last_failed));
             } else {
                 return;
@@ -522,20 +506,18 @@ impl ScriptedAgent {
         let Some((last, earlier)) = waiting.split_last() else { return };
         for message in earlier {
             if self.options.replay {
-                let line = self.writer.replay(&message.text, message.uuid.as_deref(), None);
-                self.say(line);
+                self.writer.replay(&message.text, message.uuid.as_deref(), true);
             }
         }
         let text = waiting.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n");
         let uuids: Vec<String> = waiting.iter().filter_map(|message| message.uuid.clone()).collect();
         self.tell_lifecycle(last.uuid.as_deref(), "started");
-        let init = self.writer.init(&uuids);
-        self.say(init);
+        self.writer.init(&uuids);
         let model = self.writer.model.clone();
         self.append(Row::User { uuid: last.uuid.clone(), text: text.clone(), model });
         let cause = Cause::User { text, uuids };
         let steps = if cause.compacts() { vec![Step::CompactMs(COMPACTION_MS)] } else { self.scripted_steps() };
-        self.turn = Some(Turn::new(cause, steps, self.now));
+        self.turn = Some(Turn::new(cause, steps, self.writer.now));
     }
 
     fn scripted_steps(&self) -> Vec<Step> {
@@ -550,14 +532,13 @@ impl ScriptedAgent {
     fn begin_follow_up(&mut self, task: Task) {
         self.tell_task_end(&task);
         self.tell_state("running");
-        let init = self.writer.init(&[]);
-        self.say(init);
+        self.writer.init(&[]);
         let steps = if task.then.is_empty() {
             vec![Step::Say("The background command has ended.".to_owned())]
         } else {
             task.then
         };
-        self.turn = Some(Turn::new(Cause::Task { run: task.id }, steps, self.now));
+        self.turn = Some(Turn::new(Cause::Task { run: task.id }, steps, self.writer.now));
     }
 
     /// A turn that nothing on the wire explains: `result.origin` is absent (facts §1).
@@ -565,19 +546,16 @@ impl ScriptedAgent {
         self.tell_state("running");
         let uuid = self.writer.uuid();
         self.tell_lifecycle(Some(&uuid), "started");
-        let init = self.writer.init(&[]);
-        self.say(init);
+        self.writer.init(&[]);
         let steps =
             if steps.is_empty() { vec![Step::Say("It was time to look at it again.".to_owned())] } else { steps };
-        self.turn = Some(Turn::new(Cause::Schedule, steps, self.now));
+        self.turn = Some(Turn::new(Cause::Schedule, steps, self.writer.now));
     }
 
     pub(super) fn tell_task_end(&mut self, task: &Task) {
-        let updated = self.writer.task_updated(&task.id, self.now);
-        self.say(updated);
+        self.writer.task_updated(&task.id);
         let summary = format!("Background command \"{}\" completed (exit code 0)", task.command);
-        let notification = self.writer.task_notification(&task.id, &task.tool, "completed", &summary);
-        self.say(notification);
+        self.writer.task_notification(&task.id, &task.tool, "completed", &summary);
         self.append(Row::TaskEnded { task: task.id.clone() });
         self.tell_background();
     }
@@ -585,8 +563,7 @@ impl ScriptedAgent {
     pub(super) fn tell_background(&mut self) {
         let tasks: Vec<(&str, &str)> =
             self.background.iter().map(|task| (task.id.as_str(), task.command.as_str())).collect();
-        let line = self.writer.background_tasks(&tasks);
-        self.say_if(line);
+        self.writer.background_tasks(&tasks);
     }
 
     /// Ends the turn as interrupted.
@@ -596,12 +573,9 @@ impl ScriptedAgent {
         if let Some(OpenTool { id, .. }) = &turn.open_tool {
             self.act(Effect::StopCommand);
             let text = "The user doesn't want to proceed with this tool use. The tool use was rejected.";
-            let line =
-                self.writer.tool_result(id, text, true, &Value::String("User rejected tool use".to_owned()), self.now);
-            self.say(line);
+            self.writer.tool_result(id, text, true, &Value::String("User rejected tool use".to_owned()));
         }
-        let marker = self.writer.interrupted_marker(in_tool, self.now);
-        self.say(marker);
+        self.writer.interrupted_marker(in_tool);
         self.result(&ResultFacts {
             subtype: "error_during_execution",
             is_error: true,
@@ -609,7 +583,7 @@ impl ScriptedAgent {
             stop_reason: in_tool.then_some("tool_use"),
             errors: Some(&[]),
             num_turns: turn.requests,
-            duration_ms: self.now.ms.saturating_sub(turn.began_ms),
+            duration_ms: self.writer.now.ms.saturating_sub(turn.began_ms),
             denials: &turn.denials,
             answered: turn.cause.uuids(),
             ..ResultFacts::default()
@@ -641,14 +615,8 @@ impl ScriptedAgent {
 
     pub(super) fn result(&mut self, facts: &ResultFacts<'_>) {
         let since_usd = self.cost_usd - std::mem::replace(&mut self.cost_told_usd, self.cost_usd);
-        let line = self.writer.result(&ResultFacts {
-            cost_usd: self.cost_usd,
-            since_usd,
-            index: self.results,
-            ..facts.clone()
-        });
+        self.writer.result(&ResultFacts { cost_usd: self.cost_usd, since_usd, index: self.results, ..facts.clone() });
         self.results += 1;
-        self.say(line);
         if since_usd > 0.0 {
             self.append(Row::Cost { usd: self.cost_usd });
         }
@@ -664,15 +632,13 @@ impl ScriptedAgent {
 
     fn tell_state(&mut self, state: &str) {
         if self.options.session_states {
-            let line = self.writer.state(state);
-            self.say(line);
+            self.writer.state(state);
         }
     }
 
     fn tell_lifecycle(&mut self, uuid: Option<&str>, state: &str) {
         if let Some(uuid) = uuid {
-            let line = self.writer.lifecycle(uuid, state);
-            self.say_if(line);
+            self.writer.lifecycle(uuid, state);
         }
     }
 
@@ -685,22 +651,10 @@ impl ScriptedAgent {
 
     pub(super) fn exit(&mut self, code: u8) {
         self.act(Effect::Exit(code));
-        self.ended = true;
-    }
-
-    pub(super) fn say(&mut self, line: String) {
-        self.act(Effect::Line(line));
-    }
-
-    pub(super) fn say_if(&mut self, line: Option<String>) {
-        if let Some(line) = line {
-            self.say(line);
-        }
+        self.writer.ended = true;
     }
 
     pub(super) fn act(&mut self, effect: Effect) {
-        if !self.ended {
-            self.effects.push_back(effect);
-        }
+        self.writer.act(effect);
     }
 }

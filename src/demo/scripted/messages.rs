@@ -1,9 +1,12 @@
 //! The lines of the real CLI, in both versions' shapes, with what follows from them left out where nobody reads it.
 //! Taken from recordings of the real CLI; keys stand in its order.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use super::machine::Effect;
 use super::options::CliVersion;
 
 /// A moment, as the caller sees it.
@@ -28,6 +31,15 @@ impl Object {
         Object::empty().put("type", kind)
     }
 
+    fn system(subtype: &str) -> Object {
+        Object::of("system").put("subtype", subtype)
+    }
+
+    /// What the user's side says: `block` is JSON.
+    fn spoken(block: &str) -> Object {
+        Object::empty().put("role", "user").raw("content", &format!("[{block}]"))
+    }
+
     pub(super) fn put<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Object {
         // Serialising text, numbers and `Value`s into memory cannot fail; a null would show if it did.
         let value = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
@@ -43,6 +55,10 @@ impl Object {
         self.0.push_str("\":");
         self.0.push_str(json);
         self
+    }
+
+    fn object(self, key: &str, value: Object) -> Object {
+        self.raw(key, &value.end())
     }
 
     pub(super) fn put_if<T: Serialize>(self, key: &str, value: Option<T>) -> Object {
@@ -69,6 +85,12 @@ pub(super) struct Writer {
     /// Twelve hexadecimal digits that set this process's uuids apart.
     nonce: String,
     next: u32,
+    /// The moment at which it speaks.
+    pub(super) now: Moment,
+    /// What the process has yet to do.
+    pub(super) effects: VecDeque<Effect>,
+    /// Whether it has exited or died: it does nothing any more.
+    pub(super) ended: bool,
 }
 
 /// What a `result` says.
@@ -105,7 +127,18 @@ impl Writer {
     ) -> Writer {
         let hash = crate::core::derive_uuid(nonce, "scripted", 0);
         let digits: String = hash.chars().filter(char::is_ascii_hexdigit).take(12).collect();
-        Writer { version, session_id, cwd, model, permission_mode: mode, nonce: digits, next: 0 }
+        Writer {
+            version,
+            session_id,
+            cwd,
+            model,
+            permission_mode: mode,
+            nonce: digits,
+            next: 0,
+            now: Moment::default(),
+            effects: VecDeque::new(),
+            ended: false,
+        }
     }
 
     /// A uuid that no other message of any process has.
@@ -120,36 +153,55 @@ impl Writer {
         format!("{prefix}{}{:04}", &self.nonce[..8], self.next)
     }
 
-    fn newest(&self) -> bool {
+    /// Something for the process to do, unless it has ended.
+    pub(super) fn act(&mut self, effect: Effect) {
+        if !self.ended {
+            self.effects.push_back(effect);
+        }
+    }
+
+    fn say(&mut self, object: Object) {
+        self.act(Effect::Line(object.end()));
+    }
+
+    pub(super) fn newest(&self) -> bool {
         self.version >= CliVersion::V332
     }
 
-    fn closed(&mut self, object: Object) -> String {
+    /// What only the newest version has.
+    fn new_only<T>(&self, value: T) -> Option<T> {
+        self.newest().then_some(value)
+    }
+
+    /// The user messages that a line answers, where it names them.
+    fn answered<'a>(&self, uuids: &'a [String]) -> Option<&'a [String]> {
+        self.new_only(uuids).filter(|uuids| !uuids.is_empty())
+    }
+
+    fn with_ids(&mut self, object: Object) -> Object {
         let uuid = self.uuid();
-        object.put("uuid", &uuid).put("session_id", &self.session_id).end()
+        object.put("uuid", &uuid).put("session_id", &self.session_id)
     }
 
-    fn system(&mut self, subtype: &str) -> Object {
-        Object::of("system").put("subtype", subtype)
+    fn say_with_ids(&mut self, object: Object) {
+        let object = self.with_ids(object);
+        self.say(object);
     }
 
-    pub(super) fn state(&mut self, state: &str) -> String {
-        let object = self.system("session_state_changed").put("state", state);
-        self.closed(object)
+    pub(super) fn state(&mut self, state: &str) {
+        self.say_with_ids(Object::system("session_state_changed").put("state", state));
     }
 
-    /// `None` where the version has no such message.
-    pub(super) fn lifecycle(&mut self, uuid: &str, state: &str) -> Option<String> {
-        if !self.newest() {
-            return None;
+    /// Nothing where the version has no such message.
+    pub(super) fn lifecycle(&mut self, uuid: &str, state: &str) {
+        if self.newest() {
+            self.say_with_ids(Object::of("command_lifecycle").put("command_uuid", uuid).put("state", state));
         }
-        let object = Object::of("command_lifecycle").put("command_uuid", uuid).put("state", state);
-        Some(self.closed(object))
     }
 
-    pub(super) fn init(&mut self, uuids: &[String]) -> String {
-        let mut object = self
-            .system("init")
+    pub(super) fn init(&mut self, uuids: &[String]) {
+        let uuid = self.uuid();
+        let object = Object::system("init")
             .put("cwd", &self.cwd)
             .put("session_id", &self.session_id)
             .raw("tools", r#"["Task","Bash","Edit","Read","TaskStop","WebFetch","Write"]"#)
@@ -159,364 +211,271 @@ impl Writer {
             .raw("slash_commands", r#"["clear","compact"]"#)
             .put("apiKeySource", "none")
             .put("claude_code_version", self.version.number())
-            .put("output_style", "default");
-        let uuid = self.uuid();
-        object = object.put("uuid", &uuid);
-        if self.newest() {
-            object = object
-                .put("original_cwd", &self.cwd)
-                .put_if("user_message_uuids", (!uuids.is_empty()).then_some(uuids));
-        }
-        object.end()
+            .put("output_style", "default")
+            .put("uuid", &uuid)
+            .put_if("original_cwd", self.new_only(&self.cwd))
+            .put_if("user_message_uuids", self.answered(uuids));
+        self.say(object);
     }
 
-    pub(super) fn status(&mut self, status: Option<&str>, uuids: &[String]) -> String {
-        let mut object = self.system("status").put("status", &status);
-        if status.is_none() {
-            object = object.put("compact_result", "success");
-        }
+    pub(super) fn status(&mut self, status: Option<&str>, uuids: &[String]) {
         let uuid = self.uuid();
-        object = object.put("session_id", &self.session_id).put("uuid", &uuid);
-        if self.newest() && !uuids.is_empty() {
-            object = object.put("user_message_uuids", uuids);
-        }
-        object.end()
+        let object = Object::system("status")
+            .put("status", &status)
+            .put_if("compact_result", status.is_none().then_some("success"))
+            .put("session_id", &self.session_id)
+            .put("uuid", &uuid)
+            .put_if("user_message_uuids", self.answered(uuids));
+        self.say(object);
     }
 
     /// The acknowledgement of a user message; one that repeats an earlier one has no time.
-    pub(super) fn replay(&mut self, text: &str, uuid: Option<&str>, at: Option<Moment>) -> String {
-        let content = [Value::from_iter([("type", "text"), ("text", text)])];
-        let message = Object::empty().put("role", "user").put("content", &content).end();
+    pub(super) fn replay(&mut self, text: &str, uuid: Option<&str>, repeats: bool) {
         let own = self.uuid();
-        Object::of("user")
-            .raw("message", &message)
+        let object = Object::of("user")
+            .object("message", Object::spoken(&text_block(text)))
             .put("session_id", &self.session_id)
             .raw("parent_tool_use_id", "null")
             .put("uuid", uuid.unwrap_or(&own))
-            .put_if("timestamp", at.map(timestamp))
-            .raw("isReplay", "true")
-            .end()
+            .put_if("timestamp", (!repeats).then(|| self.timestamp()))
+            .raw("isReplay", "true");
+        self.say(object);
     }
 
-    fn stream_event(&mut self, event: &str) -> String {
+    fn stream_event(&mut self, event: Object) {
         let uuid = self.uuid();
-        Object::of("stream_event")
-            .raw("event", event)
+        let object = Object::of("stream_event")
+            .object("event", event)
             .put("session_id", &self.session_id)
             .raw("parent_tool_use_id", "null")
-            .put("uuid", &uuid)
-            .end()
+            .put("uuid", &uuid);
+        self.say(object);
     }
 
-    pub(super) fn message_start(&mut self, id: &str) -> String {
-        let message = Object::empty()
-            .raw("content", "[]")
+    pub(super) fn message_start(&mut self, id: &str) {
+        let message = self.model_message(id, "");
+        self.stream_event(Object::empty().object("message", message).put("type", "message_start"));
+    }
+
+    pub(super) fn block_start(&mut self, index: u32, block: &str) {
+        let event = Object::empty().raw("content_block", block).put("index", &index);
+        self.stream_event(event.put("type", "content_block_start"));
+    }
+
+    pub(super) fn block_delta(&mut self, index: u32, kind: &str, key: &str, part: &str) {
+        let delta = Object::empty().put(key, part).put("type", kind);
+        self.stream_event(
+            Object::empty().object("delta", delta).put("index", &index).put("type", "content_block_delta"),
+        );
+    }
+
+    pub(super) fn block_stop(&mut self, index: u32) {
+        self.stream_event(Object::empty().put("index", &index).put("type", "content_block_stop"));
+    }
+
+    pub(super) fn message_end(&mut self, stop_reason: &str) {
+        let delta = Object::empty().put("stop_reason", stop_reason).raw("stop_sequence", "null");
+        let event = Object::empty().object("delta", delta).put("type", "message_delta");
+        self.stream_event(event.raw("usage", r#"{"output_tokens":1}"#));
+        self.stream_event(Object::of("message_stop"));
+    }
+
+    /// A message of the model with these blocks.
+    fn model_message(&self, id: &str, blocks: &str) -> Object {
+        Object::empty()
+            .raw("content", &format!("[{blocks}]"))
             .put("id", id)
             .put("model", &self.model)
             .raw("role", r#""assistant","stop_reason":null,"stop_sequence":null,"type":"message""#)
-            .end();
-        let event = Object::empty().raw("message", &message).put("type", "message_start").end();
-        self.stream_event(&event)
     }
 
-    pub(super) fn block_start(&mut self, index: u32, block: &str) -> String {
-        let event =
-            Object::empty().raw("content_block", block).put("index", &index).put("type", "content_block_start").end();
-        self.stream_event(&event)
-    }
-
-    pub(super) fn block_delta(&mut self, index: u32, kind: &str, key: &str, part: &str) -> String {
-        let delta = Object::empty().put(key, part).put("type", kind).end();
-        let event = Object::empty().raw("delta", &delta).put("index", &index).put("type", "content_block_delta").end();
-        self.stream_event(&event)
-    }
-
-    pub(super) fn block_stop(&mut self, index: u32) -> String {
-        let event = Object::empty().put("index", &index).put("type", "content_block_stop").end();
-        self.stream_event(&event)
-    }
-
-    pub(super) fn message_end(&mut self, stop_reason: &str) -> [String; 2] {
-        let delta = Object::empty().put("stop_reason", stop_reason).raw("stop_sequence", "null").end();
-        let event = Object::empty()
-            .raw("delta", &delta)
-            .put("type", "message_delta")
-            .raw("usage", r#"{"output_tokens":1}"#)
-            .end();
-        [self.stream_event(&event), self.stream_event(r#"{"type":"message_stop"}"#)]
+    /// A message of the model or to it; `parent` is the tool call of the sub-agent that it belongs to.
+    fn turn_message(&mut self, kind: &str, message: Object, parent: Option<&str>) -> Object {
+        let uuid = self.uuid();
+        Object::of(kind)
+            .object("message", message)
+            .put("parent_tool_use_id", &parent)
+            .put("session_id", &self.session_id)
+            .put("uuid", &uuid)
     }
 
     /// One whole block of a message.
-    pub(super) fn assistant(&mut self, message_id: &str, block: &str, at: Moment, answered: &[String]) -> String {
-        let message = Object::empty()
-            .raw("content", &format!("[{block}]"))
-            .put("id", message_id)
-            .put("model", &self.model)
-            .raw("role", r#""assistant","stop_reason":null,"stop_sequence":null,"type":"message""#)
-            .raw(
-                "usage",
-                r#"{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":10,"output_tokens":1}"#,
-            )
-            .end();
-        let uuid = self.uuid();
-        let mut object = Object::of("assistant")
-            .raw("message", &message)
-            .raw("parent_tool_use_id", "null")
-            .put("session_id", &self.session_id)
-            .put("uuid", &uuid);
-        if self.newest() {
-            object = object
-                .put("timestamp", &timestamp(at))
-                .put_if("user_message_uuids", (!answered.is_empty()).then_some(answered));
-        }
-        object.end()
+    pub(super) fn assistant(&mut self, message_id: &str, block: &str, answered: &[String]) {
+        let message = self.model_message(message_id, block).raw(
+            "usage",
+            r#"{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":10,"output_tokens":1}"#,
+        );
+        let object = self
+            .turn_message("assistant", message, None)
+            .put_if("timestamp", self.new_only(self.timestamp()))
+            .put_if("user_message_uuids", self.answered(answered));
+        self.say(object);
     }
 
     /// What stands in the model's place when the provider fails.
-    pub(super) fn synthetic(
-        &mut self,
-        text: &str,
-        error: &str,
-        status: Option<u16>,
-        api_type: &str,
-        at: Moment,
-    ) -> String {
-        let block = [Value::from_iter([("type", "text"), ("text", text)])];
+    pub(super) fn synthetic(&mut self, text: &str, error: &str, status: Option<u16>, api_type: &str) {
         let id = self.uuid();
         let message = Object::empty()
             .put("id", &id)
             .put("model", "<synthetic>")
             .raw("role", r#""assistant","stop_reason":"stop_sequence","stop_sequence":"","type":"message""#)
-            .put("content", &block)
-            .end();
-        let uuid = self.uuid();
-        let mut object = Object::of("assistant")
-            .raw("message", &message)
-            .raw("parent_tool_use_id", "null")
-            .put("session_id", &self.session_id)
-            .put("uuid", &uuid);
-        if self.newest() {
-            object = object.put("timestamp", &timestamp(at));
-        }
-        object = object.put("error", error);
-        if self.newest() {
-            object = object.raw("is_api_error_message", "true").put("api_error_status", &status);
-            object = object.put_if("api_error_type", (!api_type.is_empty()).then_some(api_type));
-        } else if !api_type.is_empty() {
-            // The older version passes the API's name of the error on to nobody, but the request's.
-            object = object.put("request_id", "req_scripted");
-        }
-        object.end()
-    }
-
-    pub(super) fn tool_result(
-        &mut self,
-        tool: &str,
-        content: &str,
-        failed: bool,
-        details: &Value,
-        at: Moment,
-    ) -> String {
-        let block = Object::empty()
-            .put("tool_use_id", tool)
-            .put("type", "tool_result")
-            .put("content", content)
-            .put("is_error", &failed)
-            .end();
-        let message = Object::empty().put("role", "user").raw("content", &format!("[{block}]")).end();
-        let uuid = self.uuid();
-        Object::of("user")
-            .raw("message", &message)
-            .raw("parent_tool_use_id", "null")
-            .put("session_id", &self.session_id)
-            .put("uuid", &uuid)
-            .put("timestamp", &timestamp(at))
-            .put("tool_use_result", details)
-            .end()
-    }
-
-    pub(super) fn interrupted_marker(&mut self, in_tool: bool, at: Moment) -> String {
-        let text = if in_tool { "[Request interrupted by user for tool use]" } else { "[Request interrupted by user]" };
-        let content = [Value::from_iter([("type", "text"), ("text", text)])];
-        let message = Object::empty().put("role", "user").put("content", &content).end();
-        let uuid = self.uuid();
-        Object::of("user")
-            .raw("message", &message)
-            .raw("parent_tool_use_id", "null")
-            .put("session_id", &self.session_id)
-            .put("uuid", &uuid)
-            .put("timestamp", &timestamp(at))
-            .end()
-    }
-
-    /// `None` where the version has no such message.
-    pub(super) fn permission_denied(&mut self, name: &str, tool: &str, why: &str) -> Option<String> {
-        if !self.newest() {
-            return None;
-        }
+            .raw("content", &format!("[{}]", text_block(text)));
+        let api_type = Some(api_type).filter(|name| !name.is_empty());
         let object = self
-            .system("permission_denied")
-            .put("tool_name", name)
-            .put("tool_use_id", tool)
-            .put("decision_reason_type", "mode")
-            .put("message", why);
-        Some(self.closed(object))
+            .turn_message("assistant", message, None)
+            .put_if("timestamp", self.new_only(self.timestamp()))
+            .put("error", error)
+            .put_if("is_api_error_message", self.new_only(true))
+            .put_if("api_error_status", self.new_only(status))
+            .put_if("api_error_type", api_type.filter(|_| self.newest()))
+            // The older version passes the API's name of the error on to nobody, but the request's.
+            .put_if("request_id", api_type.filter(|_| !self.newest()).map(|_| "req_scripted"));
+        self.say(object);
     }
 
-    pub(super) fn task_started(&mut self, task: &str, tool: &str, description: &str, background: bool) -> String {
-        let mut object =
-            self.system("task_started").put("task_id", task).put("tool_use_id", tool).put("description", description);
-        if self.newest() {
-            object = object.put("is_backgrounded", &background);
-        }
-        object = object.put("task_type", "local_bash");
-        self.closed(object)
-    }
-
-    /// A sub-agent was started in the foreground.
-    pub(super) fn agent_started(&mut self, task: &str, tool: &str, description: &str) -> String {
-        let mut object =
-            self.system("task_started").put("task_id", task).put("tool_use_id", tool).put("description", description);
-        if self.newest() {
-            object = object.raw("is_backgrounded", "false");
-        }
-        object = object.put("task_type", "local_agent");
-        self.closed(object)
-    }
-
-    /// One whole block of a sub-agent's message; `parent` is the tool call that it works for.
-    pub(super) fn nested_assistant(&mut self, parent: &str, block: &str, at: Moment) -> String {
-        let id = self.id("msg_");
-        let message = Object::empty()
-            .raw("content", &format!("[{block}]"))
-            .put("id", &id)
-            .put("model", &self.model)
-            .raw("role", r#""assistant","stop_reason":null,"stop_sequence":null,"type":"message""#)
-            .end();
-        self.nested("assistant", parent, &message, at)
+    pub(super) fn tool_result(&mut self, tool: &str, content: &str, failed: bool, details: &Value) {
+        let object = self.tool_returned(tool, content, failed, None).put("tool_use_result", details);
+        self.say(object);
     }
 
     /// What a sub-agent's tool gave.
-    pub(super) fn nested_tool_result(&mut self, parent: &str, tool: &str, content: &str, at: Moment) -> String {
+    pub(super) fn nested_tool_result(&mut self, parent: &str, tool: &str, content: &str) {
+        let object = self.tool_returned(tool, content, false, Some(parent));
+        self.say(object);
+    }
+
+    fn tool_returned(&mut self, tool: &str, content: &str, failed: bool, parent: Option<&str>) -> Object {
         let block = Object::empty()
             .put("tool_use_id", tool)
             .put("type", "tool_result")
             .put("content", content)
-            .raw("is_error", "false")
-            .end();
-        let message = Object::empty().put("role", "user").raw("content", &format!("[{block}]")).end();
-        self.nested("user", parent, &message, at)
+            .put("is_error", &failed);
+        let timestamp = self.timestamp();
+        self.turn_message("user", Object::spoken(&block.end()), parent).put("timestamp", &timestamp)
     }
 
-    fn nested(&mut self, kind: &str, parent: &str, message: &str, at: Moment) -> String {
-        let uuid = self.uuid();
-        Object::of(kind)
-            .raw("message", message)
-            .put("parent_tool_use_id", parent)
-            .put("session_id", &self.session_id)
-            .put("uuid", &uuid)
-            .put("timestamp", &timestamp(at))
-            .end()
+    pub(super) fn interrupted_marker(&mut self, in_tool: bool) {
+        let text = if in_tool { "[Request interrupted by user for tool use]" } else { "[Request interrupted by user]" };
+        let timestamp = self.timestamp();
+        let object = self.turn_message("user", Object::spoken(&text_block(text)), None).put("timestamp", &timestamp);
+        self.say(object);
     }
 
-    pub(super) fn task_updated(&mut self, task: &str, at: Moment) -> String {
-        let patch = Object::empty().put("status", "completed").put("end_time", &at.unix_ms).end();
-        let object = self.system("task_updated").put("task_id", task).raw("patch", &patch);
-        self.closed(object)
+    /// Nothing where the version has no such message.
+    pub(super) fn permission_denied(&mut self, name: &str, tool: &str, why: &str) {
+        if self.newest() {
+            let object = Object::system("permission_denied").put("tool_name", name).put("tool_use_id", tool);
+            self.say_with_ids(object.put("decision_reason_type", "mode").put("message", why));
+        }
     }
 
-    pub(super) fn task_notification(&mut self, task: &str, tool: &str, status: &str, summary: &str) -> String {
-        let object = self
-            .system("task_notification")
+    /// A command was started in the background (`local_bash`), or a sub-agent in the foreground (`local_agent`).
+    pub(super) fn task_started(&mut self, task: &str, tool: &str, description: &str, kind: &str) {
+        let object = Object::system("task_started")
+            .put("task_id", task)
+            .put("tool_use_id", tool)
+            .put("description", description)
+            .put_if("is_backgrounded", self.new_only(kind == "local_bash"))
+            .put("task_type", kind);
+        self.say_with_ids(object);
+    }
+
+    /// One whole block of a sub-agent's message; `parent` is the tool call that it works for.
+    pub(super) fn nested_assistant(&mut self, parent: &str, block: &str) {
+        let (id, timestamp) = (self.id("msg_"), self.timestamp());
+        let message = self.model_message(&id, block);
+        let object = self.turn_message("assistant", message, Some(parent)).put("timestamp", &timestamp);
+        self.say(object);
+    }
+
+    pub(super) fn task_updated(&mut self, task: &str) {
+        let patch = Object::empty().put("status", "completed").put("end_time", &self.now.unix_ms);
+        self.say_with_ids(Object::system("task_updated").put("task_id", task).object("patch", patch));
+    }
+
+    pub(super) fn task_notification(&mut self, task: &str, tool: &str, status: &str, summary: &str) {
+        let object = Object::system("task_notification")
             .put("task_id", task)
             .put("tool_use_id", tool)
             .put("status", status)
             .put("output_file", "")
             .put("summary", summary);
-        self.closed(object)
+        self.say_with_ids(object);
     }
 
-    /// `None` where the version has no such message.
-    pub(super) fn background_tasks(&mut self, tasks: &[(&str, &str)]) -> Option<String> {
-        if !self.newest() {
-            return None;
+    /// Ids and descriptions of what runs. Nothing where the version has no such message.
+    pub(super) fn background_tasks(&mut self, tasks: &[(&str, &str)]) {
+        if self.newest() {
+            let list = tasks.iter().map(|(task, description)| {
+                let object = Object::empty().put("task_id", task).put("task_type", "local_bash");
+                object.put("description", description).end()
+            });
+            let list = list.collect::<Vec<_>>().join(",");
+            self.say_with_ids(Object::system("background_tasks_changed").raw("tasks", &format!("[{list}]")));
         }
-        let list: Vec<String> = tasks
-            .iter()
-            .map(|(task, description)| {
-                Object::empty()
-                    .put("task_id", task)
-                    .put("task_type", "local_bash")
-                    .put("description", description)
-                    .end()
-            })
-            .collect();
-        let object = self.system("background_tasks_changed").raw("tasks", &format!("[{}]", list.join(",")));
-        Some(self.closed(object))
     }
 
-    pub(super) fn api_retry(&mut self, attempt: u32, delay_ms: u64, status: Option<u16>) -> String {
-        let error = status.map_or("unknown", error_word);
+    pub(super) fn api_retry(&mut self, attempt: u32, delay_ms: u64, status: Option<u16>) {
         let uuid = self.uuid();
-        self.system("api_retry")
+        let object = Object::system("api_retry")
             .put("attempt", &attempt)
             .raw("max_retries", "10")
             .put("retry_delay_ms", &delay_ms)
             .put("error_status", &status)
-            .put("error", error)
+            .put("error", status.map_or("unknown", error_word))
             .put("session_id", &self.session_id)
-            .put("uuid", &uuid)
-            .end()
+            .put("uuid", &uuid);
+        self.say(object);
     }
 
-    pub(super) fn rate_limit(
-        &mut self,
-        status: &str,
-        window: &str,
-        resets_at: Option<i64>,
-        utilization: Option<f64>,
-    ) -> String {
-        let mut info = Object::empty().put("status", status).put_if("resetsAt", resets_at).put("rateLimitType", window);
-        if let Some(utilization) = utilization {
-            info = info.put("utilization", &utilization);
-        }
-        info = info.raw("isUsingOverage", "false");
-        if self.newest()
-            && let Some(resets_at) = resets_at
-        {
-            let windows = Object::empty()
+    pub(super) fn rate_limit(&mut self, status: &str, window: &str, resets_at: Option<i64>, utilization: Option<f64>) {
+        let mut info = Object::empty()
+            .put("status", status)
+            .put_if("resetsAt", resets_at)
+            .put("rateLimitType", window)
+            .put_if("utilization", utilization)
+            .raw("isUsingOverage", "false");
+        if let Some(resets_at) = resets_at.filter(|_| self.newest()) {
+            let state = Object::empty()
                 .put("utilization", &utilization.unwrap_or(1.0))
                 .put("resetsAt", &resets_at)
-                .put("status", status)
-                .end();
-            info = info.raw("unifiedWindows", &Object::empty().raw(window, &windows).end());
+                .put("status", status);
+            info = info.object("unifiedWindows", Object::empty().object(window, state));
         }
-        let object = Object::of("rate_limit_event").raw("rate_limit_info", &info.end());
-        self.closed(object)
+        self.say_with_ids(Object::of("rate_limit_event").object("rate_limit_info", info));
     }
 
-    pub(super) fn unknown(&mut self) -> String {
-        let object = Object::of("weather_report").put("forecast", "a type that nobody knows");
-        self.closed(object)
+    pub(super) fn unknown(&mut self) {
+        let object = self.unknown_message();
+        self.say(object);
     }
 
-    pub(super) fn control_response(&self, request_id: &str, response: Option<&str>) -> String {
+    /// The first half of a line, without its end.
+    pub(super) fn half_line(&mut self) {
+        let line = self.unknown_message().end();
+        self.act(Effect::Raw(line.as_bytes()[..line.len() / 2].to_vec()));
+    }
+
+    fn unknown_message(&mut self) -> Object {
+        self.with_ids(Object::of("weather_report").put("forecast", "a type that nobody knows"))
+    }
+
+    pub(super) fn control_response(&mut self, request_id: &str, response: Option<&str>) {
         let body = Object::empty().put("subtype", "success").put("request_id", request_id);
         let body = match response {
             Some(response) => body.raw("response", response),
             None => body,
         };
-        Object::of("control_response").raw("response", &body.end()).end()
+        self.say(Object::of("control_response").object("response", body));
     }
 
-    pub(super) fn control_error(&self, request_id: &str, error: &str) -> String {
+    pub(super) fn control_error(&mut self, request_id: &str, error: &str) {
         let body = Object::empty().put("subtype", "error").put("request_id", request_id).put("error", error);
-        let body = if self.newest() { body.put("error_code", "unsupported_request") } else { body };
-        Object::of("control_response").raw("response", &body.end()).end()
+        let body = body.put_if("error_code", self.new_only("unsupported_request"));
+        self.say(Object::of("control_response").object("response", body));
     }
 
-    pub(super) fn result(&mut self, facts: &ResultFacts<'_>) -> String {
-        let (usage, since) = (self.model_usage(facts.cost_usd), self.model_usage(facts.since_usd));
+    pub(super) fn result(&mut self, facts: &ResultFacts<'_>) {
         let uuid = self.uuid();
         // The newest version does not put the type first.
         let mut object = if self.newest() { Object::empty() } else { Object::of("result") };
@@ -529,7 +488,7 @@ impl Writer {
                 "usage",
                 r#"{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}"#,
             )
-            .raw("modelUsage", &usage)
+            .object("modelUsage", self.model_usage(facts.cost_usd))
             .put("permission_denials", facts.denials)
             .put_if("terminal_reason", facts.terminal_reason);
         if let Some(task) = facts.origin {
@@ -537,43 +496,51 @@ impl Writer {
             if self.newest() && !task.is_empty() {
                 origin = origin.put("producer", "session-task").put("runId", task);
             }
-            object = object.raw("origin", &origin.end());
+            object = object.object("origin", origin);
         }
         object = object
             .put("is_error", &facts.is_error)
             .put("num_turns", &facts.num_turns)
             .put("subtype", facts.subtype)
-            .put("api_error_status", &facts.status);
-        if self.newest() {
-            object = object.put_if("api_error", facts.api_error);
-        }
-        object = object.put_if("errors", facts.errors).put_if("result", facts.text);
-        if self.newest() {
-            object = object.put("type", "result");
-        }
-        object = object.put("duration_ms", &facts.duration_ms).put("uuid", &uuid);
+            .put("api_error_status", &facts.status)
+            .put_if("api_error", facts.api_error.filter(|_| self.newest()))
+            .put_if("errors", facts.errors)
+            .put_if("result", facts.text)
+            .put_if("type", self.new_only("result"))
+            .put("duration_ms", &facts.duration_ms)
+            .put("uuid", &uuid);
         if self.newest() {
             object = object
                 .put_if("user_message_uuid", facts.answered.last())
-                .put_if("user_message_uuids", (!facts.answered.is_empty()).then_some(facts.answered))
+                .put_if("user_message_uuids", self.answered(facts.answered))
                 .raw("queued_turn_count", "0")
                 .put("result_index", &facts.index)
-                .raw("model_usage_since_last_result", &since);
+                .object("model_usage_since_last_result", self.model_usage(facts.since_usd));
         }
-        object.end()
+        self.say(object);
     }
 
-    fn model_usage(&self, usd: f64) -> String {
+    fn model_usage(&self, usd: f64) -> Object {
         if usd <= 0.0 {
-            return "{}".to_owned();
+            return Object::empty();
         }
         let cost = Object::empty()
             .raw("inputTokens", "10")
             .raw("outputTokens", "1")
             .put("costUSD", &usd)
             .raw("contextWindow", "1000000");
-        Object::empty().raw(&self.model, &cost.end()).end()
+        Object::empty().object(&self.model, cost)
     }
+
+    /// The time as the CLI writes it.
+    fn timestamp(&self) -> String {
+        let time = jiff::Timestamp::from_millisecond(self.now.unix_ms);
+        time.map_or_else(|_| String::new(), |time| format!("{time:.3}"))
+    }
+}
+
+fn text_block(text: &str) -> String {
+    Value::from_iter([("type", "text"), ("text", text)]).to_string()
 }
 
 /// The word in an `error` field for a status.
@@ -587,9 +554,4 @@ pub(super) fn error_word(status: u16) -> &'static str {
         400..=499 => "invalid_request",
         _ => "unknown",
     }
-}
-
-/// A time as the CLI writes it.
-fn timestamp(at: Moment) -> String {
-    jiff::Timestamp::from_millisecond(at.unix_ms).map_or_else(|_| String::new(), |time| format!("{time:.3}"))
 }

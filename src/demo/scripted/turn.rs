@@ -150,7 +150,7 @@ impl ScriptedAgent {
                 self.turn = Some(turn);
                 return false;
             }
-            Blocked::Until(ms) if ms > self.now.ms => {
+            Blocked::Until(ms) if ms > self.writer.now.ms => {
                 self.end_tasks_in_turn();
                 self.turn = Some(turn);
                 return false;
@@ -160,8 +160,7 @@ impl ScriptedAgent {
         self.end_tasks_in_turn();
         if turn.compacting {
             turn.compacting = false;
-            let line = self.writer.status(None, turn.cause.uuids());
-            self.say(line);
+            self.writer.status(None, turn.cause.uuids());
         }
         if let Some(Step::Tool(tool)) = turn.running_tool.take() {
             self.end_tool(&mut turn, &tool);
@@ -180,12 +179,16 @@ impl ScriptedAgent {
             return true;
         }
         self.turn = Some(turn);
-        !self.ended
+        !self.writer.ended
+    }
+
+    fn blocked_for(&self, ms: u64) -> Blocked {
+        Blocked::Until(self.writer.now.ms.saturating_add(ms))
     }
 
     /// A task that ends while a turn runs is told in that turn, and brings none of its own.
     fn end_tasks_in_turn(&mut self) {
-        while let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.now.ms) {
+        while let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.writer.now.ms) {
             let task = self.background.remove(at);
             self.tell_task_end(&task);
         }
@@ -202,13 +205,13 @@ impl ScriptedAgent {
                 let id = self.call_tool(turn, &name, &input);
                 self.deny(turn, &name, &id, &input);
             }
-            Step::SleepMs(ms) => turn.blocked = Blocked::Until(self.now.ms.saturating_add(ms)),
+            Step::SleepMs(ms) => turn.blocked = self.blocked_for(ms),
             Step::Crash(crash) => {
                 self.count_turn();
                 match crash {
                     Crash::Signal(signal) => {
                         self.act(Effect::Die(signal));
-                        self.ended = true;
+                        self.writer.ended = true;
                     }
                     Crash::Code(code) => self.exit(code),
                 }
@@ -219,24 +222,17 @@ impl ScriptedAgent {
             }
             Step::StopReading => self.act(Effect::StopReading),
             Step::IgnoreSignals => self.ignores_signals = true,
-            Step::Garbage(text) => self.say(text),
-            Step::HalfLine => {
-                let line = self.writer.unknown();
-                self.act(Effect::Raw(line.as_bytes()[..line.len() / 2].to_vec()));
-            }
+            Step::Garbage(text) => self.act(Effect::Line(text)),
+            Step::HalfLine => self.writer.half_line(),
             Step::HugeLine(bytes) => self.say_text(turn, &"x".repeat(bytes)),
-            Step::UnknownMessage => {
-                let line = self.writer.unknown();
-                self.say(line);
-            }
+            Step::UnknownMessage => self.writer.unknown(),
             Step::Stderr(text) => self.act(Effect::Stderr(text)),
             Step::Retry(retry) => self.retry(turn, retry),
             Step::ApiError(error) => self.api_error(turn, &error),
             Step::Limit(limit) => self.limit(turn, &limit),
             Step::LimitWarning(LimitWarning { utilization, resets_in_s }) => {
-                let resets_at = self.now.unix_ms / 1_000 + resets_in_s;
-                let line = self.writer.rate_limit("allowed_warning", "five_hour", Some(resets_at), Some(utilization));
-                self.say(line);
+                let resets_at = self.writer.now.unix_ms / 1_000 + resets_in_s;
+                self.writer.rate_limit("allowed_warning", "five_hour", Some(resets_at), Some(utilization));
             }
             Step::Background(background) => self.start_background(turn, background),
             Step::SubAgent(ms) => self.start_sub_agent(turn, ms),
@@ -244,14 +240,13 @@ impl ScriptedAgent {
                 if schedule.every {
                     self.append(Row::Scheduled { ms: schedule.ms, then: schedule.then.clone() });
                 }
-                self.scheduled.push((self.now.ms.saturating_add(schedule.ms), schedule));
+                self.scheduled.push((self.writer.now.ms.saturating_add(schedule.ms), schedule));
             }
             Step::Refuse => self.refuse_to_answer(turn),
             Step::CompactMs(ms) => {
-                let line = self.writer.status(Some("compacting"), turn.cause.uuids());
-                self.say(line);
+                self.writer.status(Some("compacting"), turn.cause.uuids());
                 turn.compacting = true;
-                turn.blocked = Blocked::Until(self.now.ms.saturating_add(ms));
+                turn.blocked = self.blocked_for(ms);
             }
             Step::CostUsd(usd) => self.cost_usd += usd,
             Step::Orphan(orphan) => self.act(Effect::Orphan { ms: orphan.ms, holds_stdout: orphan.holds_stdout }),
@@ -263,10 +258,9 @@ impl ScriptedAgent {
         turn.requests += 1;
         self.pay_request();
         if self.options.partial {
-            let line = self.writer.status(Some("requesting"), turn.cause.uuids());
-            self.say(line);
+            self.writer.status(Some("requesting"), turn.cause.uuids());
         }
-        if self.options.version >= CliVersion::V332 {
+        if self.writer.newest() {
             self.acknowledge(turn);
         }
     }
@@ -276,8 +270,7 @@ impl ScriptedAgent {
             return;
         }
         if let Cause::User { text, uuids } = &turn.cause {
-            let line = self.writer.replay(text, uuids.last().map(String::as_str), Some(self.now));
-            self.say(line);
+            self.writer.replay(text, uuids.last().map(String::as_str), false);
         }
     }
 
@@ -289,36 +282,29 @@ impl ScriptedAgent {
                 self.request(turn);
                 let id = self.writer.id("msg_");
                 if self.options.partial {
-                    let line = self.writer.message_start(&id);
-                    self.say(line);
+                    self.writer.message_start(&id);
                 }
                 self.acknowledge(turn);
                 (id, 0)
             }
         };
         if self.options.partial {
-            let start = self.writer.block_start(index, empty);
-            self.say(start);
+            self.writer.block_start(index, empty);
             let (kind, key, text) = deltas;
             for part in parts(text) {
-                let line = self.writer.block_delta(index, kind, key, part);
-                self.say(line);
+                self.writer.block_delta(index, kind, key, part);
             }
         }
-        let whole = self.writer.assistant(&id, block, self.now, turn.cause.uuids());
-        self.say(whole);
+        self.writer.assistant(&id, block, turn.cause.uuids());
         if self.options.partial {
-            let stop = self.writer.block_stop(index);
-            self.say(stop);
+            self.writer.block_stop(index);
         }
         turn.message = Some((id, index + 1));
     }
 
     fn end_message(&mut self, turn: &mut Turn, stop_reason: &str) {
         if turn.message.take().is_some() && self.options.partial {
-            for line in self.writer.message_end(stop_reason) {
-                self.say(line);
-            }
+            self.writer.message_end(stop_reason);
         }
     }
 
@@ -357,7 +343,7 @@ impl ScriptedAgent {
             return;
         }
         if tool.ms > 0 {
-            turn.blocked = Blocked::Until(self.now.ms.saturating_add(tool.ms));
+            turn.blocked = self.blocked_for(tool.ms);
         }
         if tool.real {
             self.do_really(turn, &mut tool);
@@ -391,16 +377,13 @@ impl ScriptedAgent {
             self.end_sub_agent(&id, &task, &nested);
         }
         let details = json!({"stdout": tool.result, "stderr": "", "interrupted": false});
-        let line = self.writer.tool_result(&id, &tool.result, tool.failed, &details, self.now);
-        self.say(line);
+        self.writer.tool_result(&id, &tool.result, tool.failed, &details);
     }
 
     fn deny(&mut self, turn: &mut Turn, name: &str, id: &str, input: &Map<String, Value>) {
-        let told = self.writer.permission_denied(name, id, DENIED);
-        self.say_if(told);
+        self.writer.permission_denied(name, id, DENIED);
         let details = Value::String(format!("Error: {DENIED}"));
-        let line = self.writer.tool_result(id, DENIED, true, &details, self.now);
-        self.say(line);
+        self.writer.tool_result(id, DENIED, true, &details);
         turn.denials.push(json!({"tool_name": name, "tool_use_id": id, "tool_input": input}));
     }
 
@@ -446,18 +429,16 @@ impl ScriptedAgent {
             id: id.clone(),
             tool: tool.clone(),
             command: command.clone(),
-            ends_ms: self.now.ms.saturating_add(background.ms),
+            ends_ms: self.writer.now.ms.saturating_add(background.ms),
             then: background.then,
         };
         self.background.push(task);
         self.tell_background();
-        let started = self.writer.task_started(&id, &tool, &command, true);
-        self.say(started);
+        self.writer.task_started(&id, &tool, &command, "local_bash");
         self.append(Row::TaskStarted { task: id.clone(), tool: tool.clone() });
         let text = format!("Command running in background with ID: {id}. You will be notified when it completes.");
         let details = json!({"stdout": "", "stderr": "", "interrupted": false, "backgroundTaskId": id});
-        let line = self.writer.tool_result(&tool, &text, false, &details, self.now);
-        self.say(line);
+        self.writer.tool_result(&tool, &text, false, &details);
     }
 
     /// A sub-agent in the foreground: a tool that takes its time, whose own tool is told under its name (facts §1).
@@ -471,34 +452,28 @@ impl ScriptedAgent {
         self.begin_tool(turn, tool);
         let Some(id) = turn.open_tool.as_ref().map(|open| open.id.clone()) else { return };
         let (task, nested) = (self.writer.id("a"), self.writer.id("toolu_"));
-        let started = self.writer.agent_started(&task, &id, "Looks around");
-        self.say(started);
+        self.writer.task_started(&task, &id, "Looks around", "local_agent");
         let call = Object::empty()
             .put("id", &nested)
             .raw("input", r#"{"command":"ls"}"#)
             .put("name", "Bash")
             .put("type", "tool_use")
             .end();
-        let line = self.writer.nested_assistant(&id, &call, self.now);
-        self.say(line);
+        self.writer.nested_assistant(&id, &call);
         turn.sub_agent = Some(SubAgent { task, tool: nested });
     }
 
     fn end_sub_agent(&mut self, tool: &str, task: &str, nested: &str) {
-        let line = self.writer.nested_tool_result(tool, nested, "f", self.now);
-        self.say(line);
-        let updated = self.writer.task_updated(task, self.now);
-        self.say(updated);
-        let notification = self.writer.task_notification(task, tool, "completed", "Looks around");
-        self.say(notification);
+        self.writer.nested_tool_result(tool, nested, "f");
+        self.writer.task_updated(task);
+        self.writer.task_notification(task, tool, "completed", "Looks around");
     }
 
     fn refuse_to_answer(&mut self, turn: &mut Turn) {
         self.request(turn);
         self.acknowledge(turn);
         let text = "API Error: Claude Code is unable to respond to this request";
-        let line = self.writer.synthetic(text, "invalid_request", None, "", self.now);
-        self.say(line);
+        self.writer.synthetic(text, "invalid_request", None, "");
         turn.failure = Some(Failure { stop_reason: "refusal", text: text.to_owned(), ..Failure::default() });
     }
 
@@ -508,10 +483,9 @@ impl ScriptedAgent {
             return;
         }
         turn.retried += 1;
-        let line = self.writer.api_retry(turn.retried, retry.delay_ms, retry.status);
-        self.say(line);
+        self.writer.api_retry(turn.retried, retry.delay_ms, retry.status);
         self.acknowledge(turn);
-        turn.blocked = Blocked::Until(self.now.ms.saturating_add(retry.delay_ms));
+        turn.blocked = self.blocked_for(retry.delay_ms);
         turn.steps.push_front(Step::Retry(retry));
     }
 
@@ -527,8 +501,7 @@ impl ScriptedAgent {
             ("", None) => "API Error: Unable to connect to API (ConnectionRefused)".to_owned(),
             (message, _) => message.to_owned(),
         };
-        let line = self.writer.synthetic(&text, word, error.status, &error.api_type, self.now);
-        self.say(line);
+        self.writer.synthetic(&text, word, error.status, &error.api_type);
         turn.failure = Some(Failure {
             status: error.status,
             api_error: error.api_error.clone(),
@@ -541,16 +514,14 @@ impl ScriptedAgent {
     fn limit(&mut self, turn: &mut Turn, limit: &Limit) {
         self.request(turn);
         let window = if limit.window.is_empty() { "five_hour" } else { &limit.window };
-        let resets_at = limit.resets_in_s.map(|seconds| self.now.unix_ms / 1_000 + seconds);
-        let line = self.writer.rate_limit("rejected", window, resets_at, None);
-        self.say(line);
+        let resets_at = limit.resets_in_s.map(|seconds| self.writer.now.unix_ms / 1_000 + seconds);
+        self.writer.rate_limit("rejected", window, resets_at, None);
         self.acknowledge(turn);
         let text = match self.options.version {
             CliVersion::V197 => "You've hit your session limit".to_owned(),
             CliVersion::V332 => "You've hit your 5-hour limit".to_owned(),
         };
-        let line = self.writer.synthetic(&text, "rate_limit", Some(429), "", self.now);
-        self.say(line);
+        self.writer.synthetic(&text, "rate_limit", Some(429), "");
         turn.failure = Some(Failure {
             status: Some(429),
             api_error: "usage_limit_reached".to_owned(),
@@ -568,7 +539,7 @@ impl ScriptedAgent {
             self.say_text(&mut turn, "Done.");
         }
         self.end_message(&mut turn, "end_turn");
-        let newest = self.options.version >= CliVersion::V332;
+        let newest = self.writer.newest();
         let origin = match &turn.cause {
             Cause::User { .. } | Cause::Schedule => None,
             Cause::Task { run } => Some(run.as_str()),
@@ -591,7 +562,7 @@ impl ScriptedAgent {
                 Some(_) | None => "completed",
             }),
             num_turns: turn.requests,
-            duration_ms: self.now.ms.saturating_sub(turn.began_ms),
+            duration_ms: self.writer.now.ms.saturating_sub(turn.began_ms),
             denials: &turn.denials,
             answered: turn.cause.uuids(),
             origin,
