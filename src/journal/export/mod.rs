@@ -28,7 +28,7 @@ impl Texts {
     /// When it does not mean the same any more.
     pub fn plan(&mut self, plan: &Plan) -> Result<Plan, serde_json::Error> {
         match self {
-            Texts::Scrubbed(scrubber) => Ok(scrubber.plan(plan)),
+            Texts::Scrubbed(scrubber) => Ok(scrubber.plan(plan.clone())),
             Texts::Kept(names) => names.plan(plan),
         }
     }
@@ -50,7 +50,7 @@ impl Texts {
     /// When it does not mean the same any more.
     pub fn command_plan(&mut self, plan: &CommandPlan) -> Result<CommandPlan, serde_json::Error> {
         match self {
-            Texts::Scrubbed(scrubber) => Ok(scrubber.command_plan(plan)),
+            Texts::Scrubbed(scrubber) => Ok(scrubber.command_plan(plan.clone())),
             Texts::Kept(names) => names.value(plan),
         }
     }
@@ -70,7 +70,7 @@ impl Texts {
     #[must_use]
     pub fn summary(&mut self, summary: &RunSummary, ended: Option<&Finish>) -> RunSummary {
         match self {
-            Texts::Scrubbed(scrubber) => scrubber.summary(summary, ended),
+            Texts::Scrubbed(scrubber) => scrubber.summary(summary.clone(), ended),
             Texts::Kept(names) => names.summary(summary),
         }
     }

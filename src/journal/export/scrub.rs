@@ -18,8 +18,8 @@ use crate::agent::{AgentKind, Vocabulary};
 use crate::core::supervised::{BeatPlan, BeatReading, CommandInput, CommandOperator, CommandPlan};
 use crate::core::{
     COMPLETED_MARKER, CheckEnd, CheckPlan, CheckResult, CriticPlan, ExitFact, Finish, Input, LINE_ENDS, LineFact,
-    NEEDS_USER_MARKER, NUMBER_WORDS, OperatorInput, Plan, SessionStart, TIME_UNITS, TokenFact, TokenId, TreeFact,
-    WindowFact, spells_a_marker,
+    NEEDS_USER_MARKER, NUMBER_WORDS, OperatorInput, Plan, SessionStart, TIME_UNITS, TokenFact, TreeFact, WindowFact,
+    spells_a_marker,
 };
 use crate::journal::RunSummary;
 use crate::stream::Raw;
@@ -141,12 +141,12 @@ impl Scrubber {
         out
     }
 
-    fn texts(&mut self, texts: &[String]) -> Vec<String> {
-        texts.iter().map(|text| self.text(text)).collect()
+    fn replace(&mut self, text: &mut String) {
+        *text = self.text(text);
     }
 
-    fn optional(&mut self, text: Option<&str>) -> Option<String> {
-        text.map(|text| self.text(text))
+    fn replace_all(&mut self, texts: &mut [String]) {
+        texts.iter_mut().for_each(|text| self.replace(text));
     }
 
     fn line(&mut self, line: &str, out: &mut String) {
@@ -308,16 +308,18 @@ impl Scrubber {
         format!("{name}{value}")
     }
 
-    fn arguments(&mut self, arguments: &[String]) -> Vec<String> {
-        arguments.iter().map(|argument| self.argument(argument)).collect()
+    fn arguments(&mut self, arguments: &mut [String]) {
+        for argument in arguments {
+            *argument = self.argument(argument);
+        }
     }
 
     /// Replaces the texts of a plan.
     #[must_use]
-    pub fn plan(&mut self, plan: &Plan) -> Plan {
+    pub fn plan(&mut self, mut plan: Plan) -> Plan {
         let Plan {
-            seed,
-            run_id,
+            seed: _,
+            run_id: _,
             task,
             earlier_turns,
             cwd,
@@ -329,239 +331,171 @@ impl Scrubber {
             session,
             checks,
             critic,
-            budgets,
-            timeouts,
-            one_tree,
-            allow_checks,
-            share_prompt_prefix,
-            no_wait,
-            rotate_at,
-            interactive,
-            answer_timeout_ms,
-            // It holds what the user typed, and no decision depends on it.
-            given: _,
-        } = plan;
-        Plan {
-            seed: seed.clone(),
-            run_id: run_id.clone(),
-            task: self.text(task),
-            earlier_turns: self.texts(earlier_turns),
-            cwd: self.text(cwd),
-            agent: *agent,
-            // Where programs are installed says much about a machine, and no decision depends on it.
-            agent_program: if agent_program.is_empty() { String::new() } else { agent.program().to_owned() },
-            agent_first_args: self.texts(agent_first_args),
-            agent_version: self.text(agent_version),
-            agent_args: self.arguments(agent_args),
-            session: match session {
-                SessionStart::New(id) => SessionStart::New(self.text(id)),
-                SessionStart::Resume(id) => SessionStart::Resume(self.text(id)),
-                SessionStart::Latest => SessionStart::Latest,
-            },
-            checks: checks
-                .iter()
-                .map(|CheckPlan { command, timeout_ms }| CheckPlan {
-                    command: self.text(command),
-                    timeout_ms: *timeout_ms,
-                })
-                .collect(),
-            critic: self.critic(critic),
-            budgets: budgets.clone(),
-            timeouts: *timeouts,
-            one_tree: *one_tree,
-            allow_checks: *allow_checks,
-            share_prompt_prefix: *share_prompt_prefix,
-            no_wait: *no_wait,
-            rotate_at: *rotate_at,
-            interactive: *interactive,
-            answer_timeout_ms: *answer_timeout_ms,
-            given: None,
+            budgets: _,
+            timeouts: _,
+            one_tree: _,
+            allow_checks: _,
+            share_prompt_prefix: _,
+            no_wait: _,
+            rotate_at: _,
+            interactive: _,
+            answer_timeout_ms: _,
+            given,
+        } = &mut plan;
+        self.replace(task);
+        self.replace_all(earlier_turns);
+        self.replace(cwd);
+        // Where programs are installed says much about a machine, and no decision depends on it.
+        if !agent_program.is_empty() {
+            agent.program().clone_into(agent_program);
         }
+        self.replace_all(agent_first_args);
+        self.replace(agent_version);
+        self.arguments(agent_args);
+        match session {
+            SessionStart::New(id) | SessionStart::Resume(id) => self.replace(id),
+            SessionStart::Latest => {}
+        }
+        for CheckPlan { command, timeout_ms: _ } in checks {
+            self.replace(command);
+        }
+        self.critic(critic);
+        // It holds what the user typed, and no decision depends on it.
+        *given = None;
+        plan
     }
 
-    fn critic(&mut self, critic: &CriticPlan) -> CriticPlan {
+    fn critic(&mut self, critic: &mut CriticPlan) {
         let CriticPlan {
             prompt,
-            prompt_as,
+            prompt_as: _,
             prompt_file,
             model,
             allow,
-            max_failures,
-            timeout_ms,
-            watch_ms,
-            without_hooks,
+            max_failures: _,
+            timeout_ms: _,
+            watch_ms: _,
+            without_hooks: _,
             settings_file,
         } = critic;
-        CriticPlan {
-            prompt: self.text(prompt),
-            prompt_as: *prompt_as,
-            prompt_file: self.optional(prompt_file.as_deref()),
-            model: self.optional(model.as_deref()),
-            allow: self.arguments(allow),
-            max_failures: *max_failures,
-            timeout_ms: *timeout_ms,
-            watch_ms: *watch_ms,
-            without_hooks: *without_hooks,
-            settings_file: self.optional(settings_file.as_deref()),
-        }
+        self.replace(prompt);
+        self.replace_all(prompt_file.as_mut_slice());
+        self.replace_all(model.as_mut_slice());
+        self.arguments(allow);
+        self.replace_all(settings_file.as_mut_slice());
     }
 
     /// Replaces the texts of an input.
     ///
     /// # Errors
     /// When a scrubbed line is no JSON any more.
-    pub fn input(&mut self, input: Input) -> Result<Input, serde_json::Error> {
-        Ok(match input {
-            Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
-                Input::Began { unix_ms, resumed, turn_recorded, tokens: self.tokens(tokens) }
+    pub fn input(&mut self, mut input: Input) -> Result<Input, serde_json::Error> {
+        match &mut input {
+            Input::Began { unix_ms: _, resumed: _, turn_recorded: _, tokens }
+            | Input::Tokens { request: _, tokens, unix_ms: _ } => self.tokens(tokens),
+            Input::Spawned { proc: _, pid: _, transport: text }
+            | Input::SpawnFailed { proc: _, fault: _, message: text }
+            | Input::WriteFailed { proc: _, message: text } => self.replace(text),
+            Input::Line { proc: _, line } | Input::Noise { proc: _, lines: _, bytes: _, sample: line } => {
+                self.said(line)?;
             }
-            Input::Tokens { request, tokens, unix_ms } => {
-                Input::Tokens { request, tokens: self.tokens(tokens), unix_ms }
+            Input::Exited { proc: _, exit } => {
+                let ExitFact { code: _, signal: _, stderr_tail, swept: _, turn_recorded: _, dropped_lines: _ } = exit;
+                self.replace(stderr_tail);
             }
-            Input::Spawned { proc, pid, transport } => Input::Spawned { proc, pid, transport: self.text(&transport) },
-            Input::SpawnFailed { proc, fault, message } => {
-                Input::SpawnFailed { proc, fault, message: self.text(&message) }
-            }
-            Input::Line { proc, line } => Input::Line { proc, line: self.said(line)? },
-            Input::Noise { proc, lines, bytes, sample } => {
-                Input::Noise { proc, lines, bytes, sample: self.said(sample)? }
-            }
-            Input::Progress { proc } => Input::Progress { proc },
-            Input::WriteFailed { proc, message } => Input::WriteFailed { proc, message: self.text(&message) },
-            Input::Exited { proc, exit } => {
-                let ExitFact { code, signal, stderr_tail, swept, turn_recorded, dropped_lines } = exit;
-                let stderr_tail = self.text(&stderr_tail);
-                let exit = ExitFact { code, signal, stderr_tail, swept, turn_recorded, dropped_lines };
-                Input::Exited { proc, exit }
-            }
-            Input::CheckFinished { check, result } => {
-                let CheckResult { end, duration_ms, tail, omitted_bytes, missing } = result;
-                let end = match end {
-                    CheckEnd::NotStarted(why) => CheckEnd::NotStarted(self.text(&why)),
-                    other @ (CheckEnd::Exited(_)
-                    | CheckEnd::Signalled(_)
-                    | CheckEnd::TimedOut
-                    | CheckEnd::Cancelled) => other,
-                };
-                let missing = self.optional(missing.as_deref());
-                let result = CheckResult { end, duration_ms, tail: self.text(&tail), omitted_bytes, missing };
-                Input::CheckFinished { check, result }
-            }
-            Input::TreeMeasured { measure, tree } => {
-                let TreeFact { fingerprint, changed, trouble, fault, ignored, running, idle, not_agreed } = tree;
-                let tree = TreeFact {
-                    fingerprint: self.optional(fingerprint.as_deref()),
-                    changed: self.texts(&changed),
-                    trouble: self.optional(trouble.as_deref()),
-                    fault,
-                    ignored: self.optional(ignored.as_deref()),
-                    running: self.texts(&running),
-                    idle: self.texts(&idle),
-                    not_agreed: self.optional(not_agreed.as_deref()),
-                };
-                Input::TreeMeasured { measure, tree }
-            }
-            Input::Operator(operator) => Input::Operator(match operator {
-                OperatorInput::Interrupt { reason } => OperatorInput::Interrupt { reason: self.text(&reason) },
-                OperatorInput::Turn { text } => OperatorInput::Turn { text: self.text(&text) },
-                OperatorInput::Restate { text, instead_of } => {
-                    OperatorInput::Restate { text: self.text(&text), instead_of: self.texts(&instead_of) }
+            Input::CheckFinished { check: _, result } => {
+                let CheckResult { end, duration_ms: _, tail, omitted_bytes: _, missing } = result;
+                match end {
+                    CheckEnd::NotStarted(why) => self.replace(why),
+                    CheckEnd::Exited(_) | CheckEnd::Signalled(_) | CheckEnd::TimedOut | CheckEnd::Cancelled => {}
                 }
-                OperatorInput::Moved { real } => OperatorInput::Moved { real: self.text(&real) },
-                OperatorInput::Budgets(budgets) => OperatorInput::Budgets(budgets),
-                OperatorInput::Plan(plan) => OperatorInput::Plan(Box::new(self.plan(&plan))),
-                OperatorInput::Answer { number, choice } => OperatorInput::Answer { number, choice },
-            }),
-            Input::Elapsed { unix_ms } => Input::Elapsed { unix_ms },
-        })
+                self.replace_all(missing.as_mut_slice());
+                self.replace(tail);
+            }
+            Input::TreeMeasured { measure: _, tree } => {
+                let TreeFact { fingerprint, changed, trouble, fault: _, ignored, running, idle, not_agreed } = tree;
+                self.replace_all(fingerprint.as_mut_slice());
+                self.replace_all(changed);
+                self.replace_all(trouble.as_mut_slice());
+                self.replace_all(ignored.as_mut_slice());
+                self.replace_all(running);
+                self.replace_all(idle);
+                self.replace_all(not_agreed.as_mut_slice());
+            }
+            Input::Operator(operator) => match operator {
+                OperatorInput::Interrupt { reason: text }
+                | OperatorInput::Turn { text }
+                | OperatorInput::Moved { real: text } => self.replace(text),
+                OperatorInput::Restate { text, instead_of } => {
+                    self.replace(text);
+                    self.replace_all(instead_of);
+                }
+                OperatorInput::Plan(plan) => **plan = self.plan((**plan).clone()),
+                OperatorInput::Budgets(_) | OperatorInput::Answer { number: _, choice: _ } => {}
+            },
+            Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
+        }
+        Ok(input)
     }
 
-    fn said(&mut self, line: LineFact) -> Result<LineFact, serde_json::Error> {
-        Ok(match line {
-            LineFact::Json(json) => LineFact::Json(RawValue::from_string(self.json(json.get(), 0))?),
-            LineFact::Noise(text) => LineFact::Noise(self.text(&text)),
-            LineFact::TooLong(bytes) => LineFact::TooLong(bytes),
-        })
+    fn said(&mut self, line: &mut LineFact) -> Result<(), serde_json::Error> {
+        match line {
+            LineFact::Json(json) => *json = RawValue::from_string(self.json(json.get(), 0))?,
+            LineFact::Noise(text) => self.replace(text),
+            LineFact::TooLong(_) => {}
+        }
+        Ok(())
     }
 
-    fn tokens(&mut self, tokens: Vec<TokenFact>) -> Vec<TokenFact> {
-        let scrubbed = |token: TokenFact| {
-            let TokenFact { id, label, kind, windows, limited_until_unix_ms, refused } = token;
-            let mut window = |window: WindowFact| {
-                let WindowFact { name, utilization, resets_at_unix_s } = window;
-                WindowFact { name: self.text(&name), utilization, resets_at_unix_s }
-            };
-            let windows = windows.into_iter().map(&mut window).collect();
-            let (id, label) = (TokenId(self.text(&id.0)), self.text(&label));
-            TokenFact { id, label, kind, windows, limited_until_unix_ms, refused }
-        };
-        tokens.into_iter().map(scrubbed).collect()
+    fn tokens(&mut self, tokens: &mut [TokenFact]) {
+        for TokenFact { id, label, kind: _, windows, limited_until_unix_ms: _, refused: _ } in tokens {
+            for WindowFact { name, utilization: _, resets_at_unix_s: _ } in windows {
+                self.replace(name);
+            }
+            self.replace(&mut id.0);
+            self.replace(label);
+        }
     }
 
     /// Replaces the texts of a command's plan.
     #[must_use]
-    pub fn command_plan(&mut self, plan: &CommandPlan) -> CommandPlan {
+    pub fn command_plan(&mut self, mut plan: CommandPlan) -> CommandPlan {
         let CommandPlan {
-            seed,
-            run_id,
+            seed: _,
+            run_id: _,
             command,
             cwd,
             provider,
-            rotate_at,
-            monitor_interval_ms,
+            rotate_at: _,
+            monitor_interval_ms: _,
             heartbeat,
-            restart_on,
-            restart_delay_ms,
-            max_restarts,
-            grace_ms,
-            no_wait,
-            interactive,
-            answer_timeout_ms,
-        } = plan;
-        let beats = |BeatPlan { file, timeout_ms, interval_ms, grace_ms }: &BeatPlan| BeatPlan {
-            file: self.text(file),
-            timeout_ms: *timeout_ms,
-            interval_ms: *interval_ms,
-            grace_ms: *grace_ms,
-        };
-        let heartbeat = heartbeat.as_ref().map(beats);
-        CommandPlan {
-            seed: seed.clone(),
-            run_id: run_id.clone(),
-            command: self.texts(command),
-            cwd: self.text(cwd),
-            provider: self.optional(provider.as_deref()),
-            rotate_at: *rotate_at,
-            monitor_interval_ms: *monitor_interval_ms,
-            heartbeat,
-            restart_on: *restart_on,
-            restart_delay_ms: *restart_delay_ms,
-            max_restarts: *max_restarts,
-            grace_ms: *grace_ms,
-            no_wait: *no_wait,
-            interactive: *interactive,
-            answer_timeout_ms: *answer_timeout_ms,
+            restart_on: _,
+            restart_delay_ms: _,
+            max_restarts: _,
+            grace_ms: _,
+            no_wait: _,
+            interactive: _,
+            answer_timeout_ms: _,
+        } = &mut plan;
+        if let Some(BeatPlan { file, timeout_ms: _, interval_ms: _, grace_ms: _ }) = heartbeat {
+            self.replace(file);
         }
+        self.replace_all(command);
+        self.replace(cwd);
+        self.replace_all(provider.as_mut_slice());
+        plan
     }
 
     /// Replaces the texts of an input of a command's run.
     #[must_use]
-    pub fn command_input(&mut self, input: CommandInput) -> CommandInput {
-        match input {
-            CommandInput::Began { unix_ms, tokens } => CommandInput::Began { unix_ms, tokens: self.tokens(tokens) },
-            CommandInput::SpawnFailed { life, fault, message } => {
-                CommandInput::SpawnFailed { life, fault, message: self.text(&message) }
-            }
-            CommandInput::Beat { life, reading: BeatReading::Malformed(why) } => {
-                CommandInput::Beat { life, reading: BeatReading::Malformed(self.text(&why)) }
-            }
-            CommandInput::Tokens { request, tokens, unix_ms, spent } => {
-                CommandInput::Tokens { request, tokens: self.tokens(tokens), unix_ms, spent }
-            }
-            CommandInput::Operator(CommandOperator::End { reason }) => {
-                CommandInput::Operator(CommandOperator::End { reason: self.text(&reason) })
-            }
-            other @ (CommandInput::Spawned { life: _, pid: _ }
+    pub fn command_input(&mut self, mut input: CommandInput) -> CommandInput {
+        match &mut input {
+            CommandInput::Began { unix_ms: _, tokens }
+            | CommandInput::Tokens { request: _, tokens, unix_ms: _, spent: _ } => self.tokens(tokens),
+            CommandInput::SpawnFailed { life: _, fault: _, message: text }
+            | CommandInput::Beat { life: _, reading: BeatReading::Malformed(text) }
+            | CommandInput::Operator(CommandOperator::End { reason: text }) => self.replace(text),
+            CommandInput::Spawned { life: _, pid: _ }
             | CommandInput::Exited { life: _, exit: _ }
             | CommandInput::Stopped { life: _, signal: _ }
             | CommandInput::CtrlC { as_signal: _ }
@@ -575,62 +509,47 @@ impl Scrubber {
                 | CommandOperator::Answer { number: _, choice: _ },
             )
             | CommandInput::Resumed { unix_ms: _ }
-            | CommandInput::Elapsed { unix_ms: _ }) => other,
+            | CommandInput::Elapsed { unix_ms: _ } => {}
         }
+        input
     }
 
     /// Replaces the texts of a run's summary. What the scrubbed run ended with is known from it.
     #[must_use]
-    pub fn summary(&mut self, summary: &RunSummary, ended: Option<&Finish>) -> RunSummary {
+    pub fn summary(&mut self, mut summary: RunSummary, ended: Option<&Finish>) -> RunSummary {
         let RunSummary {
-            version,
+            version: _,
             id,
             task,
             cwd,
             session_id,
             agent_version,
-            pid,
-            started_unix_ms,
-            updated_unix_ms,
-            ended_unix_ms,
-            phase,
-            iteration,
-            outcome,
+            pid: _,
+            started_unix_ms: _,
+            updated_unix_ms: _,
+            ended_unix_ms: _,
+            // ccc's own word.
+            phase: _,
+            iteration: _,
+            outcome: _,
             reason,
-            restarts,
-            rotations,
-            waited_ms,
-            cost_usd,
+            restarts: _,
+            rotations: _,
+            waited_ms: _,
+            cost_usd: _,
             result,
             resume,
-            kind,
-            demo,
-        } = summary;
-        RunSummary {
-            version: *version,
-            id: id.clone(),
-            task: self.text(task),
-            cwd: self.text(cwd),
-            session_id: self.optional(session_id.as_deref()),
-            agent_version: self.optional(agent_version.as_deref()),
-            pid: *pid,
-            started_unix_ms: *started_unix_ms,
-            updated_unix_ms: *updated_unix_ms,
-            ended_unix_ms: *ended_unix_ms,
-            // ccc's own word.
-            phase: phase.clone(),
-            iteration: *iteration,
-            outcome: outcome.clone(),
-            reason: reason.as_ref().and(ended).map(|finish| finish.reason.clone()),
-            restarts: *restarts,
-            rotations: *rotations,
-            waited_ms: *waited_ms,
-            cost_usd: *cost_usd,
-            result: result.as_ref().and(ended).map(|finish| finish.result.clone()),
-            resume: resume.as_ref().map(|_| format!("ccc resume {id}")),
-            kind: kind.clone(),
-            demo: *demo,
-        }
+            kind: _,
+            demo: _,
+        } = &mut summary;
+        self.replace(task);
+        self.replace(cwd);
+        self.replace_all(session_id.as_mut_slice());
+        self.replace_all(agent_version.as_mut_slice());
+        *reason = reason.as_ref().and(ended).map(|finish| finish.reason.clone());
+        *result = result.as_ref().and(ended).map(|finish| finish.result.clone());
+        *resume = resume.as_ref().map(|_| format!("ccc resume {id}"));
+        summary
     }
 }
 
@@ -779,7 +698,8 @@ mod tests {
             "--unheard-of",
             "-nmine",
         ];
-        let scrubbed = scrubber().arguments(&arguments.map(str::to_owned));
+        let mut scrubbed = arguments.map(str::to_owned);
+        scrubber().arguments(&mut scrubbed);
         assert_eq!(
             scrubbed,
             [
