@@ -11,10 +11,10 @@ use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::{TokenFact, TokenId, TokenKind};
-use crate::driver::{Looked, TokenSupply, unix_ms};
+use crate::driver::{ChildEnv, Looked, TokenSupply, unix_ms};
 use crate::process::Cancel;
-use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, UsageCache, reports_of};
-use crate::tokens::{Credential, FetchError, Gathered, Http, Knowledge, Pool, SharedTokens, probe, variables};
+use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, reports_of};
+use crate::tokens::{Credential, FetchError, Gathered, Knowledge, Pool, SharedTokens, probe, variables};
 use redaction::Redactor;
 
 /// Every provider, in the order in which they are looked at.
@@ -108,23 +108,13 @@ pub(super) struct CommandTokens {
     pool: Option<Pool>,
     /// What is known about them.
     known: Mutex<Knowledge>,
-    base: Environment,
+    base: ChildEnv,
     /// What commands have printed; kept, since password managers ask their user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
     /// Ends those commands when nobody waits for them any more.
     give_up: Cancel,
-    http: Http,
     /// Asks about accounts, within the budget that all ccc processes share.
     usage: Usage,
-}
-
-/// Our environment. Its values are never shown.
-struct Environment(Vec<(OsString, OsString)>);
-
-impl std::fmt::Debug for Environment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
 }
 
 impl CommandTokens {
@@ -161,15 +151,11 @@ impl CommandTokens {
             }
         };
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let dirs = context.dirs()?;
-        let (hosts, env) = credentials::ask(context, project, &settings.usage)?;
-        let http = Http::new(hosts, &env);
-        let shared = SharedTokens::new(&dirs.state);
-        let login = credentials::login_place(context)?;
-        let usage = Usage::new(http.clone(), UsageCache::new(&dirs.state), shared.clone(), login);
+        let shared = SharedTokens::new(&context.dirs()?.state);
+        let usage = credentials::usage(&settings.usage, shared.clone(), context)?;
         let give_up = Cancel::new().map_err(|error| CliError::new(ErrorKind::Io, error.to_string()))?;
         let known = Mutex::new(Knowledge::new(shared));
-        Ok(Self { pool, known, base: Environment(base), fetched: Mutex::default(), give_up, http, usage })
+        Ok(Self { pool, known, base: ChildEnv(base), fetched: Mutex::default(), give_up, usage })
     }
 
     /// The value of a token; a command is run for it once.
@@ -250,7 +236,7 @@ impl TokenSupply for CommandTokens {
                 return unsaid();
             }
         };
-        let probed = probe(&self.http, credential, &value, unix_ms());
+        let probed = probe(self.usage.http(), credential, &value, unix_ms());
         let now_unix_ms = unix_ms();
         let (reports, spent) = (probed.reports(now_unix_ms), probed.says_spent());
         if reports.is_empty() {

@@ -4,9 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::printer::Printer;
 use super::{CliError, ErrorKind};
+use crate::config::env::NO_COLOR;
 use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, resolve};
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
+use crate::ui::Style;
 
 /// All that a command may take from the process it runs in. A test gives another one, so commands have no global state.
 pub struct Context {
@@ -84,6 +86,13 @@ impl Context {
                 Err(CliError::new(ErrorKind::Environment, message).hint(hint))
             }
         }
+    }
+
+    /// How text for people is written to this stream.
+    #[must_use]
+    pub fn style(&self, stream: &impl IsTerminal) -> Style {
+        let text = |name: &str| self.env.get(name).and_then(|value| value.to_str());
+        Style::decide(stream.is_terminal(), text(NO_COLOR), text("TERM"), crate::driver::terminal_columns())
     }
 
     /// What the user has agreed to of what the project's files ask for.

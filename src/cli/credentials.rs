@@ -9,10 +9,10 @@ use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
-use crate::tokens::usage::{LoginPlace, UsageCache};
+use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Keychain, KeychainFault, MANAGED_SETTINGS, OddFile,
-    Places, Pool, SECURITY, SettingsPlaces, SharedTokens,
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Http, Keychain, KeychainFault, MANAGED_SETTINGS,
+    OddFile, Places, Pool, SECURITY, SettingsPlaces, SharedTokens,
 };
 use redaction::Redactor;
 
@@ -68,6 +68,16 @@ pub(super) fn ask(context: &Context, project: &Project, usage: &UsageSettings) -
     let managed = Path::new(MANAGED_SETTINGS);
     let hosts = Hosts::read(&context.env, context.dirs()?, project, managed, usage.base_url.as_deref());
     Ok((hosts, context.env.clone()))
+}
+
+/// What asks about tokens and remembers the answers.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn usage(settings: &UsageSettings, shared: SharedTokens, context: &Context) -> Result<Usage, CliError> {
+    let (hosts, env) = ask(context, &context.project()?, settings)?;
+    let cache = UsageCache::new(&context.dirs()?.state);
+    Ok(Usage::new(Http::new(hosts, &env), cache, shared, login_place(context)?))
 }
 
 /// The Keychain of macOS; elsewhere only a program that is named counts as one.

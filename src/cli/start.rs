@@ -21,7 +21,7 @@ use crate::process::{self, SavedModes, TypedEcho};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes, Style};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes};
 use redaction::Redactor;
 
 /// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
@@ -77,13 +77,7 @@ pub(super) fn begin(mut plan: Plan, request: &RunRequest<'_>, context: &Context)
     keep_prompt(&mut plan, &run_dir)?;
     keep_critic_settings(&mut plan, &run_dir)?;
     let redactor = request.tokens.redactor();
-    let header = Header::new(&plan, env!("CARGO_PKG_VERSION"))
-        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
-    let journal =
-        JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor.clone()).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
-                .hint("make the directory writable, or set CCC_STATE_DIR")
-        })?;
+    let journal = new_journal(&run_dir, Header::new(&plan, env!("CARGO_PKG_VERSION")), redactor.clone())?;
     let lives =
         Life { core: Core::new(plan), from: Tick::ZERO, resumed: false, started_unix_ms, first_inputs: Vec::new() };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
@@ -99,9 +93,7 @@ pub(super) fn keep_prompt(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliEr
         return Ok(());
     }
     let file = run_dir.path().join("SUPERVISOR.md");
-    write_private(&file, plan.critic.prompt.as_bytes()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
-    })?;
+    write_private(&file, &plan.critic.prompt)?;
     plan.critic.prompt_file = Some(file.display().to_string());
     Ok(())
 }
@@ -115,9 +107,7 @@ pub(super) fn keep_critic_settings(plan: &mut Plan, run_dir: &RunDir) -> Result<
     plan.critic.settings_file = None;
     let Some(settings) = critic_settings(plan)? else { return Ok(()) };
     let file = run_dir.path().join(CRITIC_SETTINGS);
-    write_private(&file, settings.as_bytes()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", file.display())).hint("make room, or set CCC_STATE_DIR")
-    })?;
+    write_private(&file, &settings)?;
     plan.critic.settings_file = Some(file.display().to_string());
     Ok(())
 }
@@ -192,27 +182,29 @@ fn planned_session(plan: &Plan) -> Option<String> {
     }
 }
 
+fn this_run(plan: &Plan) -> Holder {
+    Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None }
+}
+
 fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<FileLock>, CliError> {
     let Some(session_id) = session_id else { return Ok(None) };
-    let holder =
-        Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
-    FileLock::of_session(&context.dirs()?.state, &session_id, &holder).map(Some).map_err(|error| lock_error(&error))
+    FileLock::of_session(&context.dirs()?.state, &session_id, &this_run(plan))
+        .map(Some)
+        .map_err(|error| lock_error(&error))
 }
 
 /// One run to a working tree: the top of the git repository, else the directory.
 fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<FileLock, CliError> {
     let project = Project::find(Path::new(&plan.cwd));
-    let holder =
-        Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None };
-    lock_working_tree(&context.dirs()?.state, project.root(), &holder, request.share_tree).map_err(
-        |error| match error {
+    lock_working_tree(&context.dirs()?.state, project.root(), &this_run(plan), request.share_tree).map_err(|error| {
+        match error {
             LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error)).hint(format!(
                 "wait for its end; if both may change the same files, add --share-tree{}",
                 ended_by(holder.as_ref())
             )),
             LockError::Io { .. } => lock_error(&error),
-        },
-    )
+        }
+    })
 }
 
 struct Life {
@@ -238,12 +230,7 @@ fn supervise(
     let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
     process::become_subreaper();
     let recording = left::record(&run_dir, context);
-    let style = Style::decide(
-        io::stderr().is_terminal(),
-        context.env.get("NO_COLOR").and_then(|value| value.to_str()),
-        context.env.get("TERM").and_then(|term| term.to_str()),
-        driver::terminal_columns(),
-    );
+    let style = context.style(&io::stderr());
     let form = match request.form {
         OutputFormat::Text => Form::Text,
         OutputFormat::Json => Form::Json,
@@ -251,8 +238,7 @@ fn supervise(
     };
     let mut printer = Printer::new(form, style);
     printer.in_zone(crate::cli::zone::of_process());
-    let screen = Screen::on_stdio(Limits::default())
-        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
+    let screen = stdio_screen()?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
     let banner = Banner { resumed_task, ..banner(&plan, &run_dir, session_id, request, &redactor) };
     printer.clock(life.from, driver::unix_ms());
@@ -276,7 +262,7 @@ fn supervise(
         first_inputs: life.first_inputs,
         run_dir: run_dir.clone(),
         state_dir,
-        claude_dir: context.dirs()?.of_agent(plan.agent, &context.env),
+        agent_dir: context.dirs()?.of_agent(plan.agent, &context.env),
         journal,
         redactor: redactor.clone(),
         started_unix_ms: life.started_unix_ms,
@@ -298,8 +284,7 @@ fn supervise(
         typing,
         keyboard: driver::keyboard(),
     };
-    let end = driver::run(setup)
-        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let end = driver::run(setup).map_err(|error| no_event_loop(&error))?;
     let (env, plan) = (end.env.clone(), end.plan.clone());
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
@@ -502,8 +487,41 @@ fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) ->
     Ok(ExitCode::COMPLETED)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    open_private(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?.write_all(bytes)
+fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
+    let file = open_private(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint("make room, or set CCC_STATE_DIR")
+    })
+}
+
+/// The journal of a new run.
+///
+/// # Errors
+/// When its plan cannot be written down, or nothing can be written to the run's directory.
+pub(super) fn new_journal(
+    run_dir: &RunDir,
+    header: Result<Header, serde_json::Error>,
+    redactor: Redactor,
+) -> Result<JournalWriter, CliError> {
+    let header =
+        header.map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
+    JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+            .hint("make the directory writable, or set CCC_STATE_DIR")
+    })
+}
+
+/// What shows a run on stdout and stderr.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub(super) fn stdio_screen() -> Result<Screen, CliError> {
+    Screen::on_stdio(Limits::default())
+        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))
+}
+
+pub(super) fn no_event_loop(error: &io::Error) -> CliError {
+    CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}"))
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {

@@ -53,6 +53,12 @@ impl PromptOrigin {
         }
     }
 
+    /// The file in words: its path, or that it is built in.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string())
+    }
+
     /// One word for JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

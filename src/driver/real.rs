@@ -80,7 +80,7 @@ pub struct Setup {
     /// The state directory, for session locks.
     pub state_dir: PathBuf,
     /// The agent's own directory, which holds the records of its sessions.
-    pub claude_dir: PathBuf,
+    pub agent_dir: PathBuf,
     /// The journal.
     pub journal: JournalWriter,
     /// For the summary.
@@ -178,7 +178,7 @@ impl Run {
             run: Steps::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             ours: Arc::new(ours),
             state_dir: setup.state_dir,
-            claude_dir: setup.claude_dir,
+            agent_dir: setup.agent_dir,
             redactor: SharedRedactor::new(setup.redactor),
             program: setup.program,
             env: setup.env,
@@ -221,7 +221,7 @@ impl Run {
 pub(super) struct World {
     pub(super) run: Steps<Core>,
     pub(super) state_dir: PathBuf,
-    pub(super) claude_dir: PathBuf,
+    pub(super) agent_dir: PathBuf,
     /// What is not to be taken for a change of the tree.
     pub(super) ours: Arc<Ours>,
     pub(super) redactor: SharedRedactor,
@@ -374,8 +374,8 @@ impl World {
     fn turn_in_record(&self) -> Option<impl FnOnce() -> Option<bool> + Send + 'static> {
         let (session_id, turn) = self.run.core.unanswered_turn()?;
         let (session_id, turn) = (session_id.to_owned(), turn.clone());
-        let (claude_dir, agent) = (self.claude_dir.clone(), self.run.core.plan().agent);
-        Some(move || Some(agent.has_turn(&super::session_record(agent, &claude_dir, &session_id)?, &turn)))
+        let (agent_dir, agent) = (self.agent_dir.clone(), self.run.core.plan().agent);
+        Some(move || Some(agent.has_turn(&super::session_record(agent, &agent_dir, &session_id)?, &turn)))
     }
 
     /// Tells the core of an end, once it is known what the session's record says.

@@ -19,5 +19,7 @@ pub use kind::{
     AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, FileKind, GIT_STATE, HEARTBEAT, LOCK, PAYLOAD, PROCESSES,
     PROJECT_RECORD, PROMPT, SESSION_RECORD, SHARED_STATE, SUMMARY, TASK, TIME_ZONE, TOKENS,
 };
-pub use private::{DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private};
+pub use private::{
+    DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private, replace_json,
+};
 pub use read::{ReadFault, open_no_link, open_regular, read, read_if_there, read_no_link, read_with_mode, read_within};

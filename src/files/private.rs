@@ -1,11 +1,12 @@
 //! The files of ccc's own state.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
+use serde::Serialize;
 
 use super::FileKind;
 use super::read::{bounded, only_regular};
@@ -164,6 +165,24 @@ pub fn read_private(path: &Path, kind: FileKind) -> io::Result<Option<Vec<u8>>> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Makes the private directory of `path` and puts a file of JSON there, whole or not at all; with `sync`, it is on the disk
+/// when this returns.
+///
+/// # Errors
+/// When the directory is not private, or something cannot be written.
+pub fn replace_json(path: &Path, value: &impl Serialize, sync: bool) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    make_private_dir(dir)?;
+    let mut json = serde_json::to_vec_pretty(value)?;
+    json.push(b'\n');
+    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    new.write_all(&json)?;
+    if sync {
+        new.as_file().sync_all()?;
+    }
+    new.persist(path).map(drop).map_err(|failed| failed.error)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What a user has agreed to run for a project, by the hash of its content.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::record_name;
 use crate::config::{Consents, Wish};
-use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_private};
+use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_private, replace_json};
 
 /// The version that this ccc writes. A newer major counts as no agreement.
 const VERSION: Version = Version { major: 1, minor: 0 };
@@ -126,13 +126,7 @@ impl ConsentStore {
             if let Some(state) = self.dir.parent() {
                 make_private_dir(state)?;
             }
-            make_private_dir(&self.dir)?;
-            let mut json = serde_json::to_vec_pretty(&new)?;
-            json.push(b'\n');
-            let mut file = tempfile::Builder::new().prefix(".trust-").tempfile_in(&self.dir)?;
-            file.write_all(&json)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map(drop).map_err(|failed| failed.error)
+            replace_json(&path, &new, true)
         };
         write().map_err(|source| StoreError { path: path.clone(), source })
     }

@@ -1,11 +1,11 @@
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::record_name;
 use crate::config::prompt::{Prompt, PromptOrigin};
-use crate::files::{PROJECT_RECORD, make_private_dir, read_private};
+use crate::files::{PROJECT_RECORD, read_private, replace_json};
 
 /// What stands in the record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,12 +69,7 @@ impl SeenPrompt {
     pub fn remember(&self, prompt: &Prompt) -> io::Result<()> {
         let file = self.of_project(prompt).map(Path::to_owned);
         let seen = Seen { version: VERSION, project: self.project.clone(), file, sha256: prompt.sha256.clone() };
-        make_private_dir(&self.dir)?;
-        let mut json = serde_json::to_vec_pretty(&seen)?;
-        json.push(b'\n');
-        let mut new = tempfile::Builder::new().prefix(".prompt-").tempfile_in(&self.dir)?;
-        new.write_all(&json)?;
-        new.persist(self.path()).map(drop).map_err(|failed| failed.error)
+        replace_json(&self.path(), &seen, false)
     }
 
     fn path(&self) -> PathBuf {

@@ -18,7 +18,7 @@ use super::pty::{Ptys, SystemPtys};
 use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
-use super::wake::Wake;
+use super::wake::{Wake, now};
 use super::{pty, sweep};
 
 /// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
@@ -180,10 +180,7 @@ pub fn spawn_or_pipe(
 /// # Errors
 /// See [`SpawnError`].
 pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Result<Child, SpawnError> {
-    let no_descriptors = |error: io::Error| SpawnError::Other {
-        program: spec.program.clone(),
-        errno: error.raw_os_error().unwrap_or_default(),
-    };
+    let no_descriptors = |error: io::Error| SpawnError::of(&spec.program, &error);
     let (stdin_read, stdin_write) = io::pipe().map_err(no_descriptors)?;
     let (stderr_read, stderr_write) = io::pipe().map_err(no_descriptors)?;
     let mut marks = vec![pipe_mark(&stderr_write)];
@@ -358,11 +355,6 @@ impl<S: ChildSink> Reader for Stdout<'_, S> {
     fn idle(&mut self) {
         self.observe_if_due();
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "process/ is an edge: spaces out looks at real processes")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// stderr's reader.

@@ -1,7 +1,7 @@
 //! Why a child could not be started or spoken to.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -40,6 +40,13 @@ pub enum SpawnError {
         /// The system's error number.
         errno: i32,
     },
+}
+
+impl SpawnError {
+    /// The system gave no descriptors or threads for this program.
+    pub(super) fn of(program: &Path, error: &io::Error) -> SpawnError {
+        SpawnError::Other { program: program.to_owned(), errno: error.raw_os_error().unwrap_or_default() }
+    }
 }
 
 /// Why bytes did not reach the child's stdin.

@@ -151,10 +151,7 @@ pub fn spawn_interactive(
     sink: impl InteractiveSink,
     ptys: &dyn Ptys,
 ) -> Result<InteractiveChild, SpawnError> {
-    let no_descriptors = |error: io::Error| SpawnError::Other {
-        program: spec.program.clone(),
-        errno: error.raw_os_error().unwrap_or_default(),
-    };
+    let no_descriptors = |error: io::Error| SpawnError::of(&spec.program, &error);
     let (reports, reports_write) = io::pipe().map_err(no_descriptors)?;
     let ended = Wake::new().map_err(no_descriptors)?;
     let pair = likeness.map(|likeness| open_like(ptys, &likeness.modes, likeness.size)).transpose()?;

@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
-use super::child::{Exit, pipe_mark, thread_of};
+use super::child::{Exit, abandon, pipe_mark, thread_of};
 use super::error::SpawnError;
 use super::launch::{Order, Stdios, launch};
 use super::output::DRAIN_LIMIT_BYTES;
@@ -23,7 +23,7 @@ use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::spec::{Cookie, Names};
 use super::sweep;
-use super::wake::{Wake, poll};
+use super::wake::{Wake, now, poll};
 
 /// How long a command that was told to end has before it is killed, unless the spec says otherwise, in milliseconds.
 const GRACE_MS: u64 = 5_000;
@@ -180,10 +180,7 @@ impl Cancel {
 /// # Errors
 /// See [`SpawnError`]; never [`SpawnError::NoPty`].
 pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult, SpawnError> {
-    let failed = |error: io::Error| SpawnError::Other {
-        program: spec.program.clone(),
-        errno: error.raw_os_error().unwrap_or_default(),
-    };
+    let failed = |error: io::Error| SpawnError::of(&spec.program, &error);
     let (mut output, write) = Heard::new(spec.output_tail_limit_bytes).map_err(failed)?;
     let (mut errors, again) = match spec.errors {
         CommandErrors::WithOutput => (None, write.try_clone().map_err(failed)?),
@@ -217,10 +214,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
     let waiter = match waiter {
         Ok(waiter) => waiter,
         Err(error) => {
-            sweep::kill_tree(&registered);
-            registry::wait_unreaped(&registered);
-            sweep::sweep_child(&registered);
-            registry::reap(&registered);
+            abandon(&registered);
             return Err(failed(error));
         }
     };
@@ -260,11 +254,6 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         tail: output.tail.into(),
         errors: errors.map(|errors| errors.tail.into()).unwrap_or_default(),
     })
-}
-
-#[allow(clippy::disallowed_methods, reason = "process/ is an edge: time limits of real commands")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 enum Over {

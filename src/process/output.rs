@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::wake::{Wake, poll};
+use super::wake::{Wake, now, poll};
 
 /// Size of the buffer for stdout, in bytes.
 pub(super) const STDOUT_BUFFER_BYTES: usize = 64 * 1024;
@@ -58,11 +58,6 @@ impl Trickle {
         }
         self.gathering.then_some(Duration::from_millis(GATHER_MS))
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "process/ is an edge: spaces out reads of real streams")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Who gets what was read.

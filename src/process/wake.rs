@@ -2,7 +2,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -56,4 +56,10 @@ pub(super) fn poll<const N: usize>(
     }
     let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
     Ok(wanted.map(|fd| fd.is_some() && answers.next().unwrap_or(false)))
+}
+
+/// The time, for the limits and pauses of real processes and streams.
+#[allow(clippy::disallowed_methods, reason = "process/ is an edge")]
+pub(super) fn now() -> Instant {
+    Instant::now()
 }

@@ -334,7 +334,7 @@ impl World {
         Ok(())
     }
 
-    fn write(&mut self, proc: ProcId, bytes: Vec<u8>, turn: bool) {
+    pub(super) fn write(&mut self, proc: ProcId, bytes: Vec<u8>, turn: bool) {
         if let Some(process) = self.processes.get_mut(&proc) {
             process.turns_in_transit += usize::from(turn);
         }

@@ -481,6 +481,7 @@ impl World {
             if fate != Fate::Lives && self.finish.is_none() {
                 return self.die(fate == Fate::DiesWriting);
             }
+            self.send_of_protocols();
             next = at_once.pop_front();
         }
         self.befall()
@@ -493,8 +494,16 @@ impl World {
             for action in self.transition(input, Fate::Lives)? {
                 self.perform(action, &mut at_once)?;
             }
+            self.send_of_protocols();
         }
         Ok(())
+    }
+
+    /// What the protocols say by themselves, such as a handshake; it is no decision.
+    fn send_of_protocols(&mut self) {
+        while let Some((proc, bytes)) = self.core.poll_send() {
+            self.write(proc, bytes, false);
+        }
     }
 
     fn fate(&mut self) -> Fate {

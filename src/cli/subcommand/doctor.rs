@@ -235,7 +235,7 @@ fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Fi
     let gathered = credentials::gather(context, project, &settings.tokens, &settings.agent.args);
     let (Ok(gathered), Ok(dirs)) = (gathered, context.dirs()) else { return Vec::new() };
     let shared = SharedTokens::new(&dirs.state);
-    let Ok(usage) = super::tokens::usage(settings, shared, context) else { return Vec::new() };
+    let Ok(usage) = credentials::usage(&settings.usage, shared, context) else { return Vec::new() };
     let credentials: Vec<&Credential> = gathered.pool.credentials().iter().collect();
     let answers = super::tokens::ask_all(&usage, &credentials, unix_ms());
     let told: Vec<(String, Asked)> = credentials
@@ -359,10 +359,7 @@ fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Optio
 fn critic_prompt(named: Option<&NamedPrompt>, dirs: &Dirs, project: &Project) -> Finding {
     const SUBJECT: &str = "critic's prompt";
     match prompt::find(named, project, dirs) {
-        Ok(prompt) => {
-            let path = prompt.origin.path().map_or("built-in".to_owned(), |path| path.display().to_string());
-            Finding::ok(SUBJECT, format!("{path}: {}", prompt.origin))
-        }
+        Ok(prompt) => Finding::ok(SUBJECT, format!("{}: {}", prompt.origin.place(), prompt.origin)),
         Err(error) => Finding::error(SUBJECT, error.into()),
     }
 }

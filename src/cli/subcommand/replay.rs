@@ -1,6 +1,6 @@
 //! `ccc replay RUN…`.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use similar::TextDiff;
 
 use crate::cli::recording::journal_of;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::core::Tick;
 use crate::core::supervised::CommandAction;
+use crate::core::{Show, Tick};
 use crate::driver::{self, Difference, ReplayError};
 use crate::journal::{RunKind, run_kind};
 use crate::ui::{ERASE, Ending, Form, Printer, ScreenOutput, Stream, Style, columns};
@@ -133,9 +133,7 @@ fn describe(path: &str, difference: &Difference) -> String {
 
 /// Prints what the user saw.
 fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), CliError> {
-    let no_color = context.env.get("NO_COLOR").and_then(|value| value.to_str());
-    let term = context.env.get("TERM").and_then(|term| term.to_str());
-    let style = Style::decide(io::stdout().is_terminal(), no_color, term, driver::terminal_columns());
+    let style = context.style(&io::stdout());
     let mut shown = Tick::ZERO;
     let is_live = style.live;
     outputs(journal, style, |tick, output| {
@@ -172,11 +170,7 @@ pub(in crate::cli) fn outputs(
         // What the command itself showed is not recorded, only what ccc said.
         return driver::retell_command(journal, |core, tick, action| {
             if let CommandAction::Show(show) = action {
-                printer.clock(tick, core.wall_ms());
-                let output = printer.render(tick, show);
-                if !output.is_empty() {
-                    each(tick, &output);
-                }
+                tell(&mut printer, core.wall_ms(), tick, show, &mut each);
             }
         });
     }
@@ -185,11 +179,7 @@ pub(in crate::cli) fn outputs(
     printer.in_directory(&plan.cwd);
     driver::retell(journal, |core, tick, action| {
         if let Some(show) = action.as_show() {
-            printer.clock(tick, core.wall_ms());
-            let output = printer.render(tick, show);
-            if !output.is_empty() {
-                each(tick, &output);
-            }
+            tell(&mut printer, core.wall_ms(), tick, show, &mut each);
         }
         if let Some(finish) = action.as_finish() {
             let (told, left_out) = driver::told(core.plan(), &Redactor::new());
@@ -209,6 +199,14 @@ pub(in crate::cli) fn outputs(
         }
     })?;
     Ok(())
+}
+
+fn tell(printer: &mut Printer, wall_ms: i64, tick: Tick, show: &Show, each: &mut impl FnMut(Tick, &ScreenOutput)) {
+    printer.clock(tick, wall_ms);
+    let output = printer.render(tick, show);
+    if !output.is_empty() {
+        each(tick, &output);
+    }
 }
 
 #[cfg(test)]

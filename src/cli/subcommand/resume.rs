@@ -316,9 +316,7 @@ impl Present {
             settings.agent.args.clone_from(&plan.agent_args);
         }
         let prompt = prompt::find(named.as_ref(), project, dirs)?;
-        let prompt_origin =
-            prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
-        Ok(Present { settings, prompt: prompt.text, prompt_origin, given, warnings })
+        Ok(Present { settings, prompt_origin: prompt.origin.place(), prompt: prompt.text, given, warnings })
     }
 
     /// The run's plan under these settings.

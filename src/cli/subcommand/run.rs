@@ -181,11 +181,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
         transport: settings.transport,
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
-        prompt_origin: prepared
-            .prompt
-            .origin
-            .path()
-            .map_or_else(|| "built-in".to_owned(), |path| path.display().to_string()),
+        prompt_origin: prepared.prompt.origin.place(),
         extra_env: Vec::new(),
         // In a script the command after this one must come to its turn.
         hand_over: settings.hand_over.unwrap_or(false),
@@ -200,7 +196,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
 /// *done* means.
 fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
     let seen = SeenPrompt::new(&context.dirs()?.state, project.root());
-    let file = prompt.origin.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+    let file = prompt.origin.place();
     let what = match seen.news(prompt) {
         None => None,
         Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),

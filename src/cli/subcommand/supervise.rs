@@ -11,15 +11,15 @@ use clap::{Args, ValueEnum};
 
 use super::run::canonical;
 use crate::cli::command_tokens::{CommandTokens, provider_of};
-use crate::cli::start::{lock_error, state_error};
+use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, stdio_screen};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
 use crate::core::{Finish, Outcome};
 use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
-use crate::journal::{self, Header, JournalWriter, RunDir};
+use crate::journal::{self, Header, RunDir};
 use crate::process::{self, UserTerminal};
-use crate::ui::{Form, Limits, Printer, Screen, Style};
+use crate::ui::{Form, Printer, Style};
 
 /// The heartbeat file that is watched without being named, when it is there.
 const HEARTBEAT_FILE: &str = "logs/heartbeat.json";
@@ -165,17 +165,9 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
     let started_unix_ms = driver::unix_ms();
     let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
-    let header = Header::of_command(&plan, env!("CARGO_PKG_VERSION"))
-        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
-    let journal =
-        JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor.clone()).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
-                .hint("make the directory writable, or set CCC_STATE_DIR")
-        })?;
+    let journal = new_journal(&run_dir, Header::of_command(&plan, env!("CARGO_PKG_VERSION")), redactor.clone())?;
     process::become_subreaper();
     let talk_on_terminal = terminal.is_some() && std::io::stderr().is_terminal();
-    let screen = Screen::on_stdio(Limits::default())
-        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))?;
     let setup = CommandSetup {
         core: CommandCore::new(plan),
         run_dir: run_dir.clone(),
@@ -189,10 +181,9 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         terminal,
         talk_on_terminal,
         printer: printer(context),
-        screen,
+        screen: stdio_screen()?,
     };
-    let end = driver::run_command(setup)
-        .map_err(|error| CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}")))?;
+    let end = driver::run_command(setup).map_err(|error| no_event_loop(&error))?;
     let code = last_words(end, &run_dir, context);
     // Held to here: the run's last words are its own.
     drop(run_lock);

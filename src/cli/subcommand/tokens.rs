@@ -10,9 +10,9 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, tru
 use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
-use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage, UsageCache};
+use crate::tokens::usage::{Judged, OTHERS_WAIT, Usage};
 use crate::tokens::{
-    Credential, Fingerprint, Http, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
+    Credential, Fingerprint, NoCredential, Pool, ProbeVerdict, Probed, SharedTokens, TokenState, TokenStates,
 };
 use crate::ui::format::{away, due};
 use crate::ui::{clean, token_state};
@@ -164,7 +164,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let pools = pools(&settings, context)?;
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
     let shared = SharedTokens::new(&context.dirs()?.state);
-    let usage = usage(&settings, shared.clone(), context)?;
+    let usage = credentials::usage(&settings.usage, shared.clone(), context)?;
     // A damaged file is set aside here and told once.
     let before = shared.read();
     if let Some(set_aside) = before.as_ref().ok().and_then(|states| states.set_aside.as_ref()) {
@@ -210,31 +210,24 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     Ok(if usable { ExitCode::COMPLETED } else { ExitCode::FAILED })
 }
 
-/// What asks the providers, within the budget that all commands share.
-///
-/// # Errors
-/// When there are no directories.
-pub(super) fn usage(settings: &Settings, shared: SharedTokens, context: &Context) -> Result<Usage, CliError> {
-    let (dirs, project) = (context.dirs()?, context.project()?);
-    let (hosts, env) = credentials::ask(context, &project, &settings.usage)?;
-    let login = credentials::login_place(context)?;
-    Ok(Usage::new(Http::new(hosts, &env), UsageCache::new(&dirs.state), shared, login))
-}
-
 /// Asks about all of them, several at the same time; the answers are in the order of the credentials.
 pub(in crate::cli) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
-    let mut answers = Vec::with_capacity(credentials.len());
-    for some in credentials.chunks(ASKED_AT_ONCE) {
+    let answers = at_once(credentials, |credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms));
+    let failed = || Judged::Failed("asking failed inside ccc; please report it".to_owned());
+    answers.into_iter().map(|answer| answer.unwrap_or_else(failed)).collect()
+}
+
+/// The answers about all, in their order, some at a time; `None` where asking failed inside ccc.
+pub(super) fn at_once<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+    let ask = &ask;
+    let answers = all.chunks(ASKED_AT_ONCE).flat_map(|some| {
         thread::scope(|scope| {
-            let ask = |credential: &Credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms);
-            let asking: Vec<_> = some.iter().map(|credential| scope.spawn(move || ask(credential))).collect();
-            answers.extend(asking.into_iter().map(|thread| {
-                let failed = |_| Judged::Failed("asking failed inside ccc; please report it".to_owned());
-                thread.join().unwrap_or_else(failed)
-            }));
-        });
-    }
-    answers
+            let spawn = |one| thread::Builder::new().spawn_scoped(scope, move || ask(one));
+            let asked: Vec<_> = some.iter().map(spawn).collect();
+            asked.into_iter().map(|thread| thread.ok()?.join().ok()).collect::<Vec<_>>()
+        })
+    });
+    answers.collect()
 }
 
 impl Checked {

@@ -1,15 +1,14 @@
 //! `ccc usage`.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::thread;
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::cli::credentials::{gather, in_keychain, login_place};
+use super::tokens::at_once;
+use crate::cli::credentials::{self, gather, in_keychain};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
 use crate::config::UsageSettings;
 use crate::core::policy::{Choice, choose};
@@ -19,14 +18,10 @@ use crate::tokens::usage::{
     Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache, UsageFile,
     UsageWindow,
 };
-use crate::tokens::{
-    Credential, CredentialKind, Hosts, Http, MANAGED_SETTINGS, NoCredential, Pool, SharedTokens, TokenStates,
-};
+use crate::tokens::{Credential, CredentialKind, NoCredential, Pool, SharedTokens, TokenStates};
 use crate::ui::format::{away, due, moment};
 use crate::ui::{clean, token_state};
 
-/// How many tokens are asked about at once.
-const AT_ONCE: usize = 8;
 /// How many cells a bar has.
 const BAR_CELLS: usize = 20;
 /// How much of a label or a reason is shown, in characters.
@@ -74,9 +69,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Err(CliError::new(ErrorKind::Environment, format!("there is no token to ask about: {NoCredential}"))
             .hint("run `claude` and log in, or set one of the variables"));
     }
-    let managed = Path::new(MANAGED_SETTINGS);
-    let hosts = Hosts::read(&context.env, dirs, &project, managed, settings.usage.base_url.as_deref());
-    let usage = Usage::new(Http::new(hosts, &context.env), cache.clone(), tokens.clone(), login_place(context)?);
+    let usage = credentials::usage(&settings.usage, tokens.clone(), context)?;
     let ask = Ask { thorough: args.refresh, wait: OTHERS_WAIT };
     let refreshed = refresh(&usage, &credentials, ask, now_unix_ms);
     let states = tokens.read().unwrap_or_default();
@@ -119,23 +112,9 @@ struct Seen {
 
 /// Asks about all of them, some at once.
 fn refresh(usage: &Usage, credentials: &[Credential], ask: Ask, now_unix_ms: i64) -> Vec<Refreshed> {
-    let mut all = Vec::with_capacity(credentials.len());
-    for some in credentials.chunks(AT_ONCE) {
-        thread::scope(|scope| {
-            let asked: Vec<_> = some
-                .iter()
-                .map(|credential| {
-                    thread::Builder::new().spawn_scoped(scope, || usage.refresh_if_due(credential, ask, now_unix_ms))
-                })
-                .collect();
-            for (credential, asked) in some.iter().zip(asked) {
-                // Where no thread can be had, or one failed, this one asks.
-                let answer = asked.ok().and_then(|thread| thread.join().ok());
-                all.push(answer.unwrap_or_else(|| usage.refresh_if_due(credential, ask, now_unix_ms)));
-            }
-        });
-    }
-    all
+    let refresh = |credential: &Credential| usage.refresh_if_due(credential, ask, now_unix_ms);
+    let answers = at_once(credentials, refresh).into_iter().zip(credentials);
+    answers.map(|(answer, credential)| answer.unwrap_or_else(|| refresh(credential))).collect()
 }
 
 /// The identity that a run would use now.

@@ -18,7 +18,7 @@
 //! are taken for none and replaced: everything in it can be asked for again.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,12 +197,8 @@ impl UsageCache {
         if new == old {
             return Ok(());
         }
-        let mut json = serde_json::to_vec_pretty(&new)?;
-        json.push(b'\n');
         // Its mode is 0600.
-        let mut file = tempfile::Builder::new().prefix(".usage-").suffix(".json").tempfile_in(&self.dir)?;
-        file.write_all(&json)?;
-        file.persist(self.path()).map(drop).map_err(|failed| failed.error)
+        files::replace_json(&self.path(), &new, false)
     }
 
     /// One poller per identity on the machine; `None` when another is asking for longer than `wait`.

@@ -136,11 +136,26 @@ struct Value {
     reads_usage: Option<bool>,
 }
 
+/// What is asked now, with the token's value at hand.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    credential: &'a Credential,
+    token: &'a SecretString,
+    depth: Depth,
+    now_unix_ms: i64,
+}
+
 impl Usage {
     /// Keeps what it learns in these two files.
     #[must_use]
     pub fn new(http: Http, cache: UsageCache, tokens: SharedTokens, login: LoginPlace) -> Self {
         Self { http, cache, tokens, login }
+    }
+
+    /// What asks the providers.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
     }
 
     /// Asks about a token unless it was asked not long ago. Blocks for as long as the answer and `ask.wait` take, so a
@@ -278,10 +293,11 @@ impl Usage {
         if let Err(error) = self.store(&id, &known) {
             return self.unrecorded(&error);
         }
+        let question = Question { credential, token: &value.token, depth, now_unix_ms };
         let refreshed = if endpoint.is_ok() && again_unix_ms.is_none() {
-            self.by_endpoint(credential, &value.token, &mut known, depth, now_unix_ms)
+            self.by_endpoint(question, &mut known)
         } else {
-            self.by_answer(credential, &value.token, &mut known, now_unix_ms)
+            self.by_answer(question, &mut known)
         };
         known.asking = false;
         if let Refreshed::Learnt(probed) = &refreshed {
@@ -303,14 +319,8 @@ impl Usage {
         refreshed
     }
 
-    fn by_endpoint(
-        &self,
-        credential: &Credential,
-        token: &SecretString,
-        known: &mut Entry,
-        depth: Depth,
-        now_unix_ms: i64,
-    ) -> Refreshed {
+    fn by_endpoint(&self, question: Question<'_>, known: &mut Entry) -> Refreshed {
+        let Question { credential, token, depth, now_unix_ms } = question;
         let said = match endpoint::ask(&self.http, token, now_unix_ms) {
             Ok(said) => said,
             Err(fault) if depth == Depth::Verdict => {
@@ -334,7 +344,7 @@ impl Usage {
                 known.forbidden_value = Some(Fingerprint::of(token).as_str().to_owned());
                 known.fault = None;
                 if depth != Depth::Free {
-                    return self.by_answer(credential, token, known, now_unix_ms);
+                    return self.by_answer(question, known);
                 }
                 Refreshed::NotAsked(NotAsked::Forbidden)
             }
@@ -353,45 +363,25 @@ impl Usage {
             }
             Said::TooOften => {
                 budget::too_often(known, now_unix_ms);
-                self.unsaid(
-                    credential,
-                    token,
-                    known,
-                    depth,
-                    "the usage endpoint was asked too often".to_owned(),
-                    now_unix_ms,
-                )
+                self.unsaid(question, known, "the usage endpoint was asked too often".to_owned())
             }
-            Said::Failed(why) => self.unsaid(credential, token, known, depth, why, now_unix_ms),
+            Said::Failed(why) => self.unsaid(question, known, why),
         }
     }
 
     /// The endpoint said nothing of use: where a verdict is wanted, a message tells.
-    fn unsaid(
-        &self,
-        credential: &Credential,
-        token: &SecretString,
-        known: &mut Entry,
-        depth: Depth,
-        why: String,
-        now_unix_ms: i64,
-    ) -> Refreshed {
-        if depth != Depth::Verdict {
+    fn unsaid(&self, question: Question<'_>, known: &mut Entry, why: String) -> Refreshed {
+        if question.depth != Depth::Verdict {
             return failed(known, why);
         }
-        let refreshed = self.by_answer(credential, token, known, now_unix_ms);
+        let refreshed = self.by_answer(question, known);
         known.fault.get_or_insert(why);
         refreshed
     }
 
     /// Asks by a question whose answer's headers tell.
-    fn by_answer(
-        &self,
-        credential: &Credential,
-        token: &SecretString,
-        known: &mut Entry,
-        now_unix_ms: i64,
-    ) -> Refreshed {
+    fn by_answer(&self, question: Question<'_>, known: &mut Entry) -> Refreshed {
+        let Question { credential, token, now_unix_ms, depth: _ } = question;
         let probed = if credential.provider == Provider::Anthropic {
             probe::by_message(&self.http, credential.kind, token, now_unix_ms)
         } else {

@@ -90,7 +90,7 @@ pub(crate) fn setup(
         resumed: false,
         first_inputs: Vec::new(),
         state_dir: state.clone(),
-        claude_dir: dirs.claude.clone(),
+        agent_dir: dirs.claude.clone(),
         journal,
         redactor,
         started_unix_ms: driver::unix_ms(),

@@ -50,7 +50,7 @@ fn a_json_rpc_agent_without_fork_or_limit_events_goes_through_a_crash_a_rotation
     setup.program =
         Program { path: program, first_args: ["--exact", TEST, "--nocapture", "--ignored"].map(OsString::from).into() };
     setup.env.0.push((DIR_VARIABLE.into(), dir.clone().into()));
-    setup.claude_dir = dir;
+    setup.agent_dir = dir;
     let (_host, controls, _) = driver::controls(driver::unix_ms);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let end = runtime.block_on(Run::new(setup).expect("descriptors").drive(controls));

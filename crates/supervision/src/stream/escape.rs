@@ -2,6 +2,9 @@
 //!
 //! With a PTY as stdout the CLI writes sequences that reset the terminal, without a line end (facts §6), so they may
 //! stand alone at the end of the stream, or before the first line of whatever writes next.
+//!
+//! Why not a terminal's parser (`vte`): it takes the text apart character by character, where the JSON must stay whole; only
+//! lines that are not JSON by themselves come here.
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;

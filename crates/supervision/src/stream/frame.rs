@@ -1,4 +1,7 @@
 //! Bytes, chunked in any way, to lines.
+//!
+//! Why not a `BufRead`: a line that is whole in its chunk is handed out without a copy, and a long one takes no more memory
+//! than its limit (`cargo bench --bench codec_memory`).
 
 use super::envelope::{Envelope, parse_envelope};
 use super::escape::{Part, split};
