@@ -125,10 +125,8 @@ impl World {
         self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000)?;
         let stood_ms = self.waited_us / 1_000;
         if finish.waited_ms < stood_ms {
-            return Err(Law::Waited.broken(format!(
-                "{} ms are told, and the run stood waiting for {stood_ms} ms",
-                finish.waited_ms
-            )));
+            return Err(Law::Waited
+                .broken(format!("{} ms are told, and the run stood waiting for {stood_ms} ms", finish.waited_ms)));
         }
         // A process that survives its kill has been given up.
         if let Some((proc, _)) = self.processes.iter().find(|(_, process)| process.acts()) {

@@ -255,3 +255,24 @@ pub struct Finish {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
 }
+
+impl Finish {
+    /// An end of which nothing is told but how and why.
+    #[must_use]
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Finish {
+        Finish {
+            outcome,
+            reason: reason.into(),
+            result: String::new(),
+            session_id: None,
+            iterations: 0,
+            restarts: 0,
+            rotations: 0,
+            waited_ms: 0,
+            cost_usd: None,
+            session_rejected: false,
+            tokens_used: None,
+            needs: None,
+        }
+    }
+}

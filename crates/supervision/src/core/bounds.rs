@@ -11,7 +11,7 @@ impl Core {
     pub(super) fn time_deadline(&self) -> Option<Tick> {
         let budgets = &self.plan.budgets;
         let duration = budgets.max_duration_ms.map(|ms| Tick::ZERO.plus_ms(ms));
-        let until = budgets.until_unix_ms.map(|until| self.now.plus_ms(self.ms_until(until)));
+        let until = budgets.until_unix_ms.map(|until| self.now().plus_ms(self.ms_until(until)));
         duration.into_iter().chain(until).min()
     }
 
@@ -40,7 +40,7 @@ impl Core {
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
         let tokens = self.tokens_used().total();
-        Some(match budgets.spent(self.iteration(), self.now.as_ms(), cost_usd, tokens) {
+        Some(match budgets.spent(self.iteration(), self.now().as_ms(), cost_usd, tokens) {
             Some(Bound::Iterations) if budgets.max_iterations == 1 => "the only iteration is spent".to_owned(),
             Some(Bound::Iterations) => {
                 format!("{} of {} iterations are spent", self.iteration(), budgets.max_iterations)
@@ -68,7 +68,7 @@ impl Core {
         let bound = if budgets.max_wait_ms.is_some_and(|most| wake.ms_since(pause.since()) > most) {
             "longer than --max-wait allows"
         } else if announced
-            && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now))
+            && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now()))
         {
             "past the time given by --until"
         } else if announced && budgets.max_duration_ms.is_some_and(|ms| wake >= Tick::ZERO.plus_ms(ms)) {

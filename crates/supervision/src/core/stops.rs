@@ -81,3 +81,45 @@ impl Stops {
         self.convergence.forget();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Stops, Trees};
+
+    const SAME: Trees<'static> = Trees { before: Some("t"), after: Some("t") };
+
+    #[test]
+    fn a_stop_that_is_left_unjudged_does_not_count() {
+        let mut stops = Stops::default();
+        stops.begin();
+        stops.begin();
+        stops.leave_unjudged();
+        assert_eq!(stops.judged(), 1);
+        stops.leave_unjudged();
+        stops.leave_unjudged();
+        assert_eq!(stops.judged(), 0, "no fewer than none");
+    }
+
+    #[test]
+    fn the_last_answer_is_the_last_that_says_something_and_the_critics_question_at_last() {
+        let mut stops = Stops::default();
+        stops.answered("Done.".to_owned(), 2);
+        stops.answered(" \n".to_owned(), 0);
+        assert_eq!((stops.last_answer(), stops.left_open()), ("Done.", 0), "tasks are those of the last turn");
+        stops.asks_user("Which one?");
+        assert_eq!(stops.last_answer(), "Which one?");
+    }
+
+    #[test]
+    fn the_same_feedback_on_the_same_tree_is_counted_until_the_user_says_something() {
+        let mut stops = Stops::default();
+        assert_eq!(stops.last_feedback(), None);
+        let counts: Vec<u32> = (0..3).map(|_| stops.feedback("Add tests.", SAME, None)).collect();
+        assert_eq!(counts, [0, 1, 2]);
+        assert_eq!(stops.last_feedback(), Some("Add tests."));
+        stops.starts_over();
+        assert_eq!(stops.feedback("Add tests.", SAME, None), 0);
+        let moved = Trees { before: Some("u"), after: Some("u") };
+        assert_eq!(stops.feedback("Add tests.", moved, None), 0, "the tree has moved");
+    }
+}
