@@ -148,10 +148,6 @@ impl Source for Events {
     fn try_recv(&mut self) -> Option<Event> {
         self.control.try_recv().or_else(|_| self.data.try_recv()).ok()
     }
-
-    fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.data.is_empty()
-    }
 }
 
 /// Output that waits for the loop.

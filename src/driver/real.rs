@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
@@ -31,7 +30,7 @@ use crate::core::{
 };
 use crate::guard::SettingsOfAgent;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, RunDir, RunSummary};
-use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho, observe_run};
+use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 use redaction::{Redactor, SharedRedactor};
 
@@ -207,7 +206,6 @@ impl Run {
                 tokens: Worker::new("tokens"),
                 records: Worker::new("records"),
             },
-            is_looking: Arc::default(),
             exits: HashMap::new(),
             asked: BTreeMap::new(),
             tokens_known_last: Vec::new(),
@@ -257,8 +255,6 @@ pub(super) struct World {
     /// How often the user, or the system, has wanted the end.
     interrupts: u32,
     pub(super) workers: Workers,
-    /// A look at what the children have started is under way.
-    is_looking: Arc<AtomicBool>,
     /// Ends that wait for what the session's record says, and since when.
     exits: HashMap<ProcId, (ExitFact, Instant)>,
     /// Requests for what is known about tokens, and since when they wait.
@@ -577,14 +573,7 @@ impl engine::World for World {
 
     fn look(&mut self) {
         self.answer_overdue();
-        if self.is_looking.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let (run_id, is_looking) = (self.run.run_dir.id().to_owned(), Arc::clone(&self.is_looking));
-        self.run.files.give(move || {
-            observe_run(&run_id);
-            is_looking.store(false, Ordering::Relaxed);
-        });
+        self.run.heart.look();
     }
 
     fn is_watched(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A run is a directory `<state>/runs/<id>/` (0700, files 0600) with `run.json` ([`RunSummary`], replaced as a whole),
 //! `journal.jsonl`, `blobs/` and `lock`. The journal is what a replay, a resume, a report and an explanation are made of:
-//! every input before it is handled, every action before it is performed.
+//! every action, and every input before it, before it is performed.
 //!
 //! # Format 1.2
 //! One JSON document a line, each line ended by `\n`:
