@@ -1,5 +1,5 @@
-//! Real time for the loop. On Linux the monotonic clock stands still while the machine sleeps, so a laptop that was
-//! closed over night has not stalled.
+//! Real time for the loop. On Linux the monotonic clock stops while the machine sleeps, so the
+//! sleep of a closed laptop does not count as a stall.
 #![allow(clippy::disallowed_methods, reason = "the one place where the driver reads clocks")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What the host of a run and the run tell each other.
+//! The messages between a run and its host.
 //!
 //! A run is hosted by the process that it lives in: the foreground command, a detached process, a test. Signals, the reaping
 //! of children, the terminal, the wall clock and the stopping of the process concern the whole process, so they are the host's. The

@@ -1,12 +1,12 @@
 //! The one loop of a run, whatever it supervises.
 //!
 //! For each fact the order is: journal it, let the machine handle it, journal the actions, hand both to the system in one
-//! write, then let the world perform the actions. So what was done is always written down before (write-ahead), and a run whose
-//! ccc dies between two of these steps can be resumed. Facts that performing brings at once follow in turn. Entries of which
-//! nothing but showing follows wait for others, [`RECORD_WITHIN`] at the most.
+//! write, then let the world perform the actions. So every action is recorded before it is done (write-ahead), and a run
+//! whose ccc dies between two of these steps can be resumed. Facts that performing brings at once are handled next. Entries
+//! that only something to show depends on wait for others, for [`RECORD_WITHIN`] at most.
 //!
-//! Journal, summary, heartbeat, timers, and the time in which ccc itself stood still are the same for an agent's run and
-//! for a command's. A [`World`] only performs.
+//! Journal, summary, heartbeat, timers, and the time in which ccc itself was stopped are handled alike for an agent's run and a
+//! command's. A [`World`] only performs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for what supervises it.
+//! `heartbeat.json` in the run's directory tells other programs that ccc is alive, and the phase of its run.
 //!
-//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
-//! cut takes is none that anybody needs.
+//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced, because a heartbeat
+//! means nothing after a power cut.
 
 use std::fs;
 use std::io::{self, Write};

@@ -2,8 +2,8 @@
 //!
 //! The loop is in [`engine`](super::engine); readers, writers, checks and measurements have threads of their own and post to the
 //! [`Inbox`].
-//! Who sends what on Ctrl-C: the terminal signals ccc only, for every child has a session of its own. The first time
-//! the run is ended in good order, the second time all is killed, the third time ccc leaves without looking back.
+//! On Ctrl-C the terminal signals ccc only, because every child has its own session. The first Ctrl-C ends the run in good order,
+//! the second kills everything, and at the third ccc exits at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;

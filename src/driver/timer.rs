@@ -1,5 +1,5 @@
-//! Linux's timers that are files: of the wall clock, which the runtime's timers know nothing of, and of the monotonic one,
-//! which wake the loop once where the runtime's wheel wakes it up to three times.
+//! Linux's timer files: for the wall clock, which the runtime's timers do not follow, and for the monotonic clock, because they
+//! wake the loop once where the runtime's wheel wakes it up to three times.
 
 use std::io;
 use std::os::fd::OwnedFd;

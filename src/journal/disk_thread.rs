@@ -1,8 +1,8 @@
 //! The thread that writes the journal: a disk that hangs keeps it, and not the loop.
 //!
-//! Whoever hands something over waits for the answer, because an act comes after its entry (write-ahead); but no longer than
-//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier piece is still on its way. Then the journal is behind, as on a
-//! full disk.
+//! The caller waits for the answer, because an action must come after its entry (write-ahead), but at most
+//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier write is under way. In that case the journal is behind, as on a full
+//! disk.
 
 use std::io;
 use std::path::PathBuf;

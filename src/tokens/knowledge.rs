@@ -1,4 +1,4 @@
-//! What one run knows about its tokens: what all ccc processes of the user know, and what it could not tell them yet.
+//! What one run knows about its tokens: what all ccc processes of the user share, and what this run could not share yet.
 
 use std::mem::discriminant;
 use std::time::Duration;

@@ -17,11 +17,11 @@
 //! ```
 //!
 //! The keys are handles ([`TokenId`]); there are no values. What a newer minor adds is passed over and kept when the file
-//! is written again; a newer major, and a file that cannot be understood, are moved aside and an empty one takes their
-//! place: this knowledge can be learnt again, and no run fails for it.
+//! is written again; a newer major, and a file that cannot be read, are moved aside and replaced by an empty one:
+//! the knowledge can be learnt again, and no run fails for it.
 //!
-//! Who changes the file holds `tokens.lock`, reads, changes, writes a new one and renames it over the old: a reader needs
-//! no lock and sees the old or the new one, never half of one, and no change of another process is lost.
+//! To change the file, a process takes `tokens.lock`, reads, writes a new file and renames it over the old one. So a reader needs
+//! no lock and never sees half a file, and no change of another process is lost.
 
 use std::collections::BTreeMap;
 use std::fmt;

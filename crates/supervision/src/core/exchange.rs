@@ -1,5 +1,5 @@
-//! Bringing a live process to the token in use: *hot*, by exchanging its credential, where the CLI can, else *cold*, by
-//! ending it and resuming the session. And what shows that an exchange has worked: only the next answer does.
+//! Brings a live process to the token in use: *hot*, by exchanging its credential, if the CLI can do that; else *cold*, by
+//! ending it and resuming the session. Only the next answer of the model shows that a hot exchange has worked.
 
 use super::process::Process;
 use super::{Action, Core, ProcId, Tick, TokenId};

@@ -1,8 +1,8 @@
 //! Turns that the agent begins by itself: a schedule of its own fires, late background work ends.
 //!
-//! What is judged meanwhile is no longer what will be there, so the judging is given up and begins anew at the next stop. A job
-//! that comes more often than a review lasts would do so for ever: after [`MAX_ABANDONED`] times the agent's process is ended
-//! while its work is judged, and nothing fires.
+//! Such a turn changes the work while it is judged, so ccc abandons the review and starts another at the next stop. A job that
+//! fires more often than a review lasts would repeat that for ever. After [`MAX_ABANDONED`] times ccc therefore ends the agent's
+//! process for the time of the review.
 
 use super::Core;
 use super::machine::Stage;

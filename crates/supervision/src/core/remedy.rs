@@ -1,15 +1,15 @@
-//! What is tried in turn when the provider calls a request invalid: it may be the answer that a filter has blocked, the
-//! account, the length of the history, or the history itself.
+//! The steps when the provider calls a request invalid. The cause may be a filter that blocked the answer, the account, the
+//! length of the history, or the history itself, so the steps are tried in this order:
 //!
 //! | step | helps against |
 //! |---|---|
 //! | a few tries, each after a longer pause | a filter that blocked one answer |
-//! | each other token that is free, once | a spend limit, credits that an account does not have |
+//! | each other token that is ready, once | a spend limit, credits that an account does not have |
 //! | `/compact`, once | a request that is too long |
 //! | a new session, once: what the user said, the last feedback, and that the work is on disk | a history that is rejected |
 //! | the end | what is wrong is outside: the task's words, the agent's arguments, the account |
 //!
-//! And when it says that it does not know the model: see [`Core::model_not_found`].
+//! For a model that the provider does not know, see [`Core::model_not_found`].
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Asking again what was not answered (the policy says how often), and what a failure is called.
+//! Repeats a request that was not answered (the policy says how often), and names the failure.
 
 use super::policy::Again;
 use super::{Core, Outcome, ProcId};

@@ -1,10 +1,10 @@
-//! Which token the run goes on with: what a limit, a refusal or a crowded window leads to (design §7).
+//! Which token the run uses next: what a limit, a refusal or a nearly used window leads to (design §7).
 //!
-//! The core names the token that is to be used; a process that has another one is brought to it before it is asked
-//! anything more ([`super::exchange`]). So agent and critic are under one rule, and no turn is lost by it. With
-//! `--interactive` the user is asked first ([`super::limit_choice`]).
+//! The core chooses the token. A process with another one gets the chosen token before its next request ([`super::exchange`]),
+//! so agent and critic follow one rule and no turn is lost. With `--interactive` the user is asked first
+//! ([`super::limit_choice`]).
 //!
-//! Before each choice the world is asked what all ccc processes of the user know by now
+//! Before each choice the core asks what all ccc processes of the user know
 //! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
 
 use super::machine::Stage;
@@ -136,7 +136,7 @@ impl Core {
         }
     }
 
-    /// Nothing is asked of agent or critic while it is not settled with which token.
+    /// True while the token is not chosen: agent and critic get no request until then.
     pub(super) fn is_choosing(&self) -> bool {
         self.rotation.choosing.is_some()
     }
@@ -515,7 +515,7 @@ impl Core {
         self.tokens.hold(token, ms, clock);
     }
 
-    /// So much later than the reset itself, lest a fleet starts in step.
+    /// The delay after a reset, so that many runs do not start at the same moment.
     pub(super) fn reset_jitter_ms(&self) -> i64 {
         reset_jitter_ms(&self.plan.seed, self.iteration())
     }

@@ -1,9 +1,9 @@
 //! What the run has cost while a turn is under way, and the end of a turn that passes the bound.
 //!
-//! A result tells what a turn has cost when it is over; a turn may go on for ever, and a process that dies in its middle tells
-//! nothing. So where a bound on the cost is set, each process is asked: before its first turn, which tells what its session had
-//! cost before, and whenever a call begins or has returned, work is sent back or the context was compacted: then a request of
-//! the model's has been paid for. The last answer of each process is kept, and a death loses at most what came after it.
+//! The CLI reports a turn's cost only when the turn is over. A turn may last for ever, and a process that dies in a turn reports
+//! nothing. So if a bound on the cost is set, ccc asks each process: before its first turn, for the earlier cost of its session;
+//! and when a call begins or returns, when work is sent back, and after a compaction, because a request to the model has then
+//! been paid for. The last answer of each process is kept, so a death loses at most the cost after it.
 
 use super::machine::Stage;
 use super::{Action, Core, Outcome, ProcId, Show, Tick};

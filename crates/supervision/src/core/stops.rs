@@ -1,5 +1,5 @@
-//! The stops of a run: how many were judged, what the agent had said and left running at the last one, what was said of it,
-//! and whether the agent has got anywhere since.
+//! The stops of a run: how many were judged, what the agent had said and left running at the last one, the last feedback, and
+//! whether the agent has made progress since.
 
 use super::convergence::{Convergence, Trees};
 use super::writes::Writes;

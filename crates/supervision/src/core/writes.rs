@@ -1,5 +1,5 @@
-//! What the agent has written where a measured tree does not show it: by its own file tools anywhere, and by any tool into
-//! what git ignores.
+//! Writes of the agent that the measured tree does not show: by its file tools outside the tree, and by any tool into files
+//! that git ignores.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a limit of the token leads to: another token, a wait, a question, the end. Which token and how long is the policy's.
+//! What a limit of the token leads to: another token, a wait, a question, the end. The policy chooses the token and the wait.
 
 use super::CommandAction;
 use super::machine::{After, CommandCore, Stage};
