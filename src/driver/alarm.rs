@@ -12,10 +12,10 @@ use super::clock::Clock;
 #[cfg(target_os = "linux")]
 use super::timer::Timer;
 
-/// How often a wait is looked at where no timer of the wall clock is to be had.
+/// How often a wait is checked where there is no timer of the wall clock.
 const RECHECK: Duration = Duration::from_secs(60);
-/// An alarm that has rung, and is set again for the same time, rests so long: where the kernel's clock and the one that ccc
-/// reads disagree, it would ring without end, and each time nothing would be due.
+/// The pause of an alarm that has fired and is set again for the same time. Without it an alarm would fire without end while the
+/// kernel's clock and the one that ccc reads disagree.
 const REST: Duration = Duration::from_secs(1);
 
 /// One alarm, which rings once each time it is set.

@@ -64,7 +64,8 @@ impl HostLink {
     }
 }
 
-/// Joins a host and a run. `wall_clock` gives unix milliseconds. Without anybody who takes the requests the run never stands still.
+/// Joins a host and a run. `wall_clock` gives unix milliseconds. If nobody takes the requests, the
+/// run is never stopped by Ctrl-Z.
 #[must_use]
 pub fn controls(wall_clock: fn() -> i64) -> (Controller, Controls, mpsc::UnboundedReceiver<Request>) {
     let (controller, told) = mpsc::unbounded_channel();

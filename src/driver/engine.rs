@@ -25,8 +25,8 @@ use crate::core::{Finish, Tick};
 use crate::journal::{JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunSummary, SUMMARY_VERSION};
 use redaction::Redactor;
 
-/// When the loop wakes so much later than it wanted to, it was not the others that stood still but ccc (Ctrl-Z, a
-/// machine without memory). That time does not count; the regular beat is what shows how long it was.
+/// If the loop wakes this much later than planned, ccc itself was stopped (Ctrl-Z, a machine without memory), not the others. That
+/// time does not count; the regular heartbeat shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
 /// How often the clock is drawn where somebody watches it, and something has just moved.
 const SECOND: Duration = Duration::from_secs(1);

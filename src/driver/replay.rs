@@ -15,7 +15,7 @@ use crate::journal::{
 };
 use redaction::Redactor;
 
-/// Why a journal cannot be replayed, or gone on with.
+/// Why a journal cannot be replayed or continued.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// It cannot be read.

@@ -26,7 +26,7 @@ impl Timer {
         Timer::new(TimerfdClockId::Realtime)
     }
 
-    /// A timer of the clock that stands still while the machine sleeps.
+    /// A timer of the clock that stops while the machine sleeps.
     pub(super) fn monotonic() -> io::Result<Timer> {
         Timer::new(TimerfdClockId::Monotonic)
     }

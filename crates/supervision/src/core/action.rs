@@ -196,9 +196,9 @@ pub enum Show {
     Cost { usd: Option<f64> },
     /// Something the user should know, or do something about.
     Notice { text: String },
-    /// What goes on as it should.
+    /// News of what works as intended; nothing to do about it.
     Information { text: String },
-    /// Nothing has moved on for so long, and this is waited for; for so much longer, `then` that follows. `alive`: the process
+    /// There was no progress for `for_ms`, because `what` is waited for; after `left_ms` more, `then` follows. `alive`: the process
     /// wrote something meanwhile that proves no progress.
     Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: Then, alive: bool },
     /// Another token is used from now on; by their labels.

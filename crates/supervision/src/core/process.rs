@@ -289,7 +289,7 @@ impl Process {
         self.flood.is_news()
     }
 
-    /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.
+    /// Counts what it wrote. A process that floods while it is asked to end does not read the request, so it is signalled.
     pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
         self.flood.heard(now, lines, bytes);
         match &mut self.life {

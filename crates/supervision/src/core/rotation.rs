@@ -509,7 +509,7 @@ impl Core {
         self.tokens.has_other_than(id, self.clock())
     }
 
-    /// Leaves a token alone for so long. Only this run does so.
+    /// Does not use a token for this long. Other runs are not affected.
     pub(super) fn hold_token(&mut self, token: &TokenId, ms: u64) {
         let clock = self.clock();
         self.tokens.hold(token, ms, clock);

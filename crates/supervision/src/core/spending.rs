@@ -9,10 +9,10 @@ use super::machine::Stage;
 use super::{Action, Core, Outcome, ProcId, Show, Tick};
 use crate::agent::Role;
 
-/// A process is not asked more often; what happens meanwhile is asked about when this is over. A death loses no more than what was
-/// paid for in so long, and an answer takes the CLI a few milliseconds.
+/// The shortest time between two questions to a process; an occasion in between is asked about at its end. So a death loses at
+/// most the cost of this time. An answer takes the CLI a few milliseconds.
 const ASK_EVERY_MS: u64 = 500;
-/// An answer that has not come after this long will not come: it is asked again at the next occasion. Measured: 20 to 150 ms, and
+/// After this long an answer is given up, and ccc asks again at the next occasion. Measured: 20 to 150 ms, and
 /// a CLI that is busy answers later.
 const ANSWER_MS: u64 = 30_000;
 

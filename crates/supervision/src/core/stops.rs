@@ -42,7 +42,7 @@ impl Stops {
         }
     }
 
-    /// The critic asks the user this: that is what the run has to say at last.
+    /// The critic's question to the user, which becomes the run's last answer.
     pub(super) fn asks_user(&mut self, text: &str) {
         text.clone_into(&mut self.last_answer);
     }

@@ -46,14 +46,14 @@ const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
 /// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). A
 /// user who sleeps answers in the morning.
 const PERMISSION_MS: u64 = 24 * 3_600_000;
-/// After so long without progress the user is told what is waited for; then after twice as long, and so on.
+/// After this long without progress the user is told what the run waits for; then after twice as long, and so on.
 const TELL_AFTER_MS: u64 = 60_000;
-/// The same for what stands between the start and the first turn: the process itself, and hooks of the user's.
+/// The same between the start and the first turn, for the process itself and the user's hooks.
 const TELL_EARLY_AFTER_MS: u64 = 15_000;
-/// A line that came so much later than the last progress is worth mentioning: the process lives.
+/// A line that came this much later than the last progress shows that the process lives, which is told.
 const ALIVE_SINCE_MS: u64 = 1_000;
 
-/// Hooks that are followed at once; the user has not nearly as many.
+/// Hooks followed at the same time; far more than users have.
 const MAX_HOOKS: usize = 256;
 
 /// What the process is doing, as far as its protocol tells.

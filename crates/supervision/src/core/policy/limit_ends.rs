@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::core::{Tick, TokenFact, TokenId};
 
-/// The wall clock and the ticks may differ by so much: by rounding, and by a clock that is put right little by little.
+/// The wall clock and the ticks may differ by this much: by rounding, and by a clock that is adjusted in small steps.
 pub(in crate::core) const CLOCK_SLACK_MS: u64 = 5_000;
 
 /// The limits that are known, each with the tick at which it ends.

@@ -253,7 +253,7 @@ impl CommandCore {
         }
     }
 
-    /// Waits for a token; the program, if it lives, stands still.
+    /// Waits for a token; the program, if it lives, is stopped.
     fn wait(&mut self, until_unix_ms: i64) {
         self.hold();
         self.looks.waits += 1;
@@ -294,7 +294,7 @@ impl CommandCore {
         self.chosen(choice);
     }
 
-    /// The program runs again after it stood still.
+    /// Continues the program after it was stopped.
     fn go_on(&mut self) {
         self.let_go();
         self.looks.next = Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms));

@@ -78,9 +78,9 @@ pub(super) enum Stage {
     /// A start was ordered.
     Starting,
     Running,
-    /// The user is asked; the program stands still.
+    /// The user is asked; the program is stopped.
     Asking(Asked),
-    /// All tokens are spent; the program stands still, or is not started.
+    /// All tokens are limited; the program is stopped, or not started.
     Waiting(Pause),
     /// The program is being ended.
     Ending {
@@ -548,7 +548,7 @@ impl CommandCore {
         let held = std::mem::take(&mut life.held);
         self.act(CommandAction::Signal { life: number, signal: CommandSignal::Term });
         if held {
-            // What stands still takes no signal but SIGKILL.
+            // A stopped process handles no signal but SIGKILL, so continue it.
             self.act(CommandAction::LetGo { life: number });
         }
         self.stage = Stage::Ending { after, due: self.clock.now().plus_ms(self.plan.grace_ms), killed: false };
@@ -672,7 +672,7 @@ impl CommandCore {
         }
         let Some(watch) = self.life.as_mut().and_then(|life| life.beat.as_mut()) else { return };
         let pulse = watch.read(now, reading, &plan);
-        // While the program stands still nothing is expected of it, and while it ends it is too late.
+        // A stopped program writes no heartbeat, and for one that is ending it is too late.
         if self.stage != Stage::Running || self.suspended {
             return;
         }
