@@ -1,21 +1,21 @@
-//! Wakes the loop at a wall time, for example a usage window's reset, also after the machine slept or the clock was set.
+//! Waking at a wall time: when a usage window begins anew, however long the machine slept before and whatever the clock
+//! was set to meanwhile.
 //!
-//! The loop's own timers count monotonic time, which stops in suspend and does not follow the wall clock. A Linux timer of the
-//! wall clock fires at its absolute time, at once after a suspend, and also when the clock is set. On other systems the wait is
-//! checked every [`RECHECK`].
+//! The loop's own timers count monotonic time, which stands still in suspend and knows nothing of a set clock. On Linux a
+//! timer of the wall clock does: it fires at its absolute time, after a suspend at once, and also when somebody sets
+//! the clock. Where there is none, the wait is looked at again every [`RECHECK`].
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::clock::Clock;
-#[cfg(target_os = "linux")]
 use super::timer::Timer;
 
-/// How often a wait is checked where there is no timer of the wall clock.
+/// How often a wait is looked at where no timer of the wall clock is to be had.
 const RECHECK: Duration = Duration::from_secs(60);
-/// The pause of an alarm that has fired and is set again for the same time. Without it an alarm would fire without end while the
-/// kernel's clock and the one that ccc reads disagree.
+/// An alarm that has rung, and is set again for the same time, rests so long: where the kernel's clock and the one that ccc
+/// reads disagree, it would ring without end, and each time nothing would be due.
 const REST: Duration = Duration::from_secs(1);
 
 /// One alarm, which rings once each time it is set.
@@ -32,7 +32,6 @@ pub(super) struct Alarm {
 
 #[derive(Debug)]
 enum Means {
-    #[cfg(target_os = "linux")]
     WallClock(Timer),
     /// Rings at this moment.
     Recheck(Option<Instant>),
@@ -41,12 +40,7 @@ enum Means {
 impl Alarm {
     /// An alarm that is not set.
     pub(super) fn new() -> Alarm {
-        #[cfg(target_os = "linux")]
-        match Timer::wall() {
-            Ok(timer) => return Alarm::by(Means::WallClock(timer)),
-            Err(error) => tracing::warn!(%error, "no timer of the wall clock; waits are looked at every minute"),
-        }
-        Alarm::by(Means::Recheck(None))
+        Alarm::by(Timer::wall().map_or(Means::Recheck(None), Means::WallClock))
     }
 
     fn by(means: Means) -> Alarm {
@@ -62,7 +56,6 @@ impl Alarm {
         let again = unix_ms.is_some() && unix_ms == self.rang_for;
         self.rests_until = again.then(|| clock.after(REST));
         match &mut self.means {
-            #[cfg(target_os = "linux")]
             Means::WallClock(timer) => {
                 if let Err(error) = timer.set_for(unix_ms) {
                     tracing::warn!(%error, "the timer of the wall clock cannot be set; waits are looked at every minute");
@@ -80,7 +73,6 @@ impl Alarm {
         }
         match &mut self.means {
             _ if self.set_for.is_none() => std::future::pending().await,
-            #[cfg(target_os = "linux")]
             Means::WallClock(timer) => timer.fired().await,
             Means::Recheck(Some(due)) => tokio::time::sleep_until(*due).await,
             Means::Recheck(None) => std::future::pending().await,

@@ -1,7 +1,7 @@
-//! `heartbeat.json` in the run's directory tells other programs that ccc is alive, and the phase of its run.
+//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for what supervises it.
 //!
-//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced, because a heartbeat
-//! means nothing after a power cut.
+//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
+//! cut takes is none that anybody needs.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,11 +15,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-#[cfg(target_os = "linux")]
 use super::timer::Timer;
 use super::worker::Worker;
 use crate::files::open_private;
-use crate::process::observe_run;
 
 /// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
@@ -63,18 +61,13 @@ pub(super) struct Pulse {
     /// When the next beat is due.
     due: Instant,
     /// `None` where there is none: then the runtime's timer does it.
-    #[cfg(target_os = "linux")]
     timer: Option<Timer>,
 }
 
 impl Pulse {
     /// The first beat is one interval away.
     pub(super) fn new(clock: &Clock) -> Pulse {
-        let mut pulse = Pulse {
-            due: clock.instant_now(),
-            #[cfg(target_os = "linux")]
-            timer: Timer::monotonic().ok(),
-        };
+        let mut pulse = Pulse { due: clock.instant_now(), timer: Timer::monotonic() };
         pulse.next_in(INTERVAL, clock);
         pulse
     }
@@ -82,16 +75,8 @@ impl Pulse {
     /// The next beat is so far away.
     pub(super) fn next_in(&mut self, wait: Duration, clock: &Clock) {
         self.due = clock.after(wait);
-        #[cfg(target_os = "linux")]
         if self.timer.as_ref().is_some_and(|timer| timer.set_after(wait).is_err()) {
             self.timer = None;
-        }
-    }
-
-    /// The next beat is no farther away than that.
-    pub(super) fn within(&mut self, wait: Duration, clock: &Clock) {
-        if self.due > clock.after(wait) {
-            self.next_in(wait, clock);
         }
     }
 
@@ -102,7 +87,6 @@ impl Pulse {
 
     /// Waits until the beat is due.
     pub(super) async fn beat(&self) {
-        #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer {
             return timer.fired().await;
         }
@@ -125,8 +109,6 @@ struct Files {
     next: PathBuf,
     /// The beat that is to be written.
     waiting: Mutex<Option<Vec<u8>>>,
-    /// After the next beat the children are looked at, too: a job of its own would wake the thread once more.
-    looks: AtomicBool,
     /// The last beat could not be written, and that was said.
     failed: AtomicBool,
 }
@@ -138,7 +120,6 @@ impl Heart {
             file: run_dir.join(FILE),
             next: run_dir.join(NEXT),
             waiting: Mutex::new(None),
-            looks: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         };
         Heart { run: run.to_owned(), files: Arc::new(files), thread }
@@ -152,19 +133,9 @@ impl Heart {
         let Ok(mut json) = serde_json::to_vec(&beat) else { return };
         json.push(b'\n');
         if self.files.waiting().replace(json).is_none() {
-            let (files, run) = (Arc::clone(&self.files), self.run.clone());
-            self.thread.give(move || {
-                files.write();
-                if files.looks.swap(false, Ordering::Relaxed) {
-                    observe_run(&run);
-                }
-            });
+            let files = Arc::clone(&self.files);
+            self.thread.give(move || files.write());
         }
-    }
-
-    /// With the next beat what the children have started is looked at.
-    pub(super) fn look(&self) {
-        self.files.looks.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Signals to ccc itself.
 
-use std::fs;
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::process::is_ignored;
 
 /// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
 const SIGXFSZ: i32 = 25;
@@ -10,7 +10,7 @@ const SIGXFSZ: i32 = 25;
 const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
 const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
 /// SIGHUP.
-const SIGHUP: u32 = 1;
+const SIGHUP: i32 = 1;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +90,4 @@ impl Hangup {
             None => std::future::pending().await,
         }
     }
-}
-
-/// Whether our parent has told us to ignore this signal (`nohup`). False where the system does not say.
-fn is_ignored(number: u32) -> bool {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    bits & (1 << (number - 1)) != 0
 }

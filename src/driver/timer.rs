@@ -1,78 +1,120 @@
-//! Linux's timer files: for the wall clock, which the runtime's timers do not follow, and for the monotonic clock, because they
-//! wake the loop once where the runtime's wheel wakes it up to three times.
+//! Timers that the system keeps: of the wall clock, which the runtime's timers know nothing of, and of the monotonic one, which
+//! wake the loop once where the runtime's wheel wakes it up to three times. Where there are none, `wall` and `monotonic` say so,
+//! and their users go by the runtime's.
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+#[cfg(target_os = "linux")]
+pub(super) use linux::Timer;
+#[cfg(not(target_os = "linux"))]
+pub(super) use none::Timer;
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::time::Duration;
 
-/// The time that takes a timer back.
-const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// What fires at once: a time of zero would take the timer back.
-const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1 };
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    };
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
 
-/// One timer, which fires once each time it is set.
-#[derive(Debug)]
-pub(super) struct Timer(AsyncFd<OwnedFd>);
+    /// The time that takes a timer back.
+    const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    /// What fires at once: a time of zero would take the timer back.
+    const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1 };
 
-impl Timer {
-    /// A timer of the wall clock.
-    pub(super) fn wall() -> io::Result<Timer> {
-        Timer::new(TimerfdClockId::Realtime)
-    }
+    /// One timer, which fires once each time it is set.
+    #[derive(Debug)]
+    pub(in crate::driver) struct Timer(AsyncFd<OwnedFd>);
 
-    /// A timer of the clock that stops while the machine sleeps.
-    pub(super) fn monotonic() -> io::Result<Timer> {
-        Timer::new(TimerfdClockId::Monotonic)
-    }
+    impl Timer {
+        /// A timer of the wall clock.
+        pub(in crate::driver) fn wall() -> Option<Timer> {
+            let without = |error: &io::Error| tracing::warn!(%error, "no timer of the wall clock; waits are looked at every minute");
+            Timer::new(TimerfdClockId::Realtime).inspect_err(without).ok()
+        }
 
-    #[allow(
-        deprecated,
-        reason = "an owned descriptor stays open while it is registered; the successor asks for a promise that process/ alone may give"
-    )]
-    fn new(clock: TimerfdClockId) -> io::Result<Timer> {
-        let timer = timerfd_create(clock, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        Ok(Timer(AsyncFd::with_interest(timer, Interest::READABLE)?))
-    }
+        /// A timer of the clock that stands still while the machine sleeps.
+        pub(in crate::driver) fn monotonic() -> Option<Timer> {
+            Timer::new(TimerfdClockId::Monotonic).ok()
+        }
 
-    /// Of the wall clock: it fires at this time, and also when the clock is set. `None` takes it back.
-    pub(super) fn set_for(&self, unix_ms: Option<i64>) -> io::Result<()> {
-        let at = unix_ms.map_or(NEVER, |ms| match ms {
-            ..=0 => AT_ONCE,
-            1.. => Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000 * 1_000_000) as _ },
-        });
-        self.set(at, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET)
-    }
+        #[allow(
+            deprecated,
+            reason = "an owned descriptor stays open while it is registered; the successor asks for a promise that process/ alone may give"
+        )]
+        fn new(clock: TimerfdClockId) -> io::Result<Timer> {
+            let timer = timerfd_create(clock, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+            Ok(Timer(AsyncFd::with_interest(timer, Interest::READABLE)?))
+        }
 
-    /// It fires after this time.
-    pub(super) fn set_after(&self, duration: Duration) -> io::Result<()> {
-        let after = Timespec {
-            tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: duration.subsec_nanos() as _,
-        };
-        self.set(if after == NEVER { AT_ONCE } else { after }, TimerfdTimerFlags::empty())
-    }
+        /// Of the wall clock: it fires at this time, and also when the clock is set. `None` takes it back.
+        pub(in crate::driver) fn set_for(&self, unix_ms: Option<i64>) -> io::Result<()> {
+            let at = unix_ms.map_or(NEVER, |ms| match ms {
+                ..=0 => AT_ONCE,
+                1.. => Timespec { tv_sec: ms / 1_000, tv_nsec: (ms % 1_000 * 1_000_000) as _ },
+            });
+            self.set(at, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET)
+        }
 
-    fn set(&self, at: Timespec, flags: TimerfdTimerFlags) -> io::Result<()> {
-        let once = Itimerspec { it_interval: NEVER, it_value: at };
-        timerfd_settime(self.0.get_ref(), flags, &once)?;
-        Ok(())
-    }
+        /// It fires after this time.
+        pub(in crate::driver) fn set_after(&self, duration: Duration) -> io::Result<()> {
+            let after = Timespec {
+                tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: duration.subsec_nanos() as _,
+            };
+            self.set(if after == NEVER { AT_ONCE } else { after }, TimerfdTimerFlags::empty())
+        }
 
-    /// Waits until it has fired, or the wall clock was set. What goes wrong counts as fired: one look too many does no harm.
-    pub(super) async fn fired(&self) {
-        loop {
-            let Ok(mut ready) = self.0.readable().await else { return };
-            // The read says ECANCELED when the clock was set.
-            let read = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut [0u8; 8])?));
-            if read.is_ok() {
-                return;
+        fn set(&self, at: Timespec, flags: TimerfdTimerFlags) -> io::Result<()> {
+            let once = Itimerspec { it_interval: NEVER, it_value: at };
+            timerfd_settime(self.0.get_ref(), flags, &once)?;
+            Ok(())
+        }
+
+        /// Waits until it has fired, or the wall clock was set. What goes wrong counts as fired: one look too many does no harm.
+        pub(in crate::driver) async fn fired(&self) {
+            loop {
+                let Ok(mut ready) = self.0.readable().await else { return };
+                // The read says ECANCELED when the clock was set.
+                let read = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut [0u8; 8])?));
+                if read.is_ok() {
+                    return;
+                }
             }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod none {
+    use std::io;
+    use std::time::Duration;
+
+    /// There is none.
+    #[derive(Debug)]
+    pub(in crate::driver) enum Timer {}
+
+    impl Timer {
+        pub(in crate::driver) fn wall() -> Option<Timer> {
+            None
+        }
+
+        pub(in crate::driver) fn monotonic() -> Option<Timer> {
+            None
+        }
+
+        pub(in crate::driver) fn set_for(&self, _: Option<i64>) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(in crate::driver) fn set_after(&self, _: Duration) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(in crate::driver) async fn fired(&self) {
+            match *self {}
         }
     }
 }

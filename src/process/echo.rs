@@ -1,4 +1,4 @@
-//! Switches off the echo of the user's terminal while nothing reads the keys.
+//! Whether the user's terminal shows what is typed, while nothing reads it.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;

@@ -1,5 +1,5 @@
-//! A program that behaves as if it had been started directly: on its own terminal with the modes of the user's, or with the
-//! descriptors that ccc was given.
+//! A program that shall feel as if it had been started directly: on a terminal of its own that looks like the user's, or
+//! with the very descriptors that ccc was given.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,7 @@ use super::signal::Signal;
 use super::spec::InteractiveSpec;
 use super::suspend::{self, Held};
 use super::wake::Wake;
-use super::{sweep, table};
+use super::{sweep, system};
 
 /// The byte that a terminal sends for Ctrl-C.
 pub const CTRL_C: u8 = 0x03;
@@ -104,8 +104,8 @@ impl InteractiveChild {
         registry::observe(&self.registered);
         let Some(program) = *lock(&self.program) else { return };
         // A pid that is another's now is not in the program's session. Without a process table it is not asked.
-        let gone = table::look_up(program).is_none_or(|process| process.session != self.registered.number());
-        if cfg!(target_os = "linux") && gone {
+        let gone = system::look_up(program).is_none_or(|process| process.session != self.registered.number());
+        if system::HAS_TABLE && gone {
             return;
         }
         if let Some(group) = i32::try_from(program).ok().and_then(rustix::process::Pid::from_raw) {
@@ -115,7 +115,7 @@ impl InteractiveChild {
 
     /// Makes the program and all that it has started stand still, until [`InteractiveChild::let_go`].
     pub fn hold(&self) {
-        if !cfg!(target_os = "linux") {
+        if !system::HAS_TABLE {
             self.signal(Signal::Stop);
         }
         let held = suspend::hold(&self.registered);
@@ -125,7 +125,7 @@ impl InteractiveChild {
     /// Lets go on what [`InteractiveChild::hold`] has stopped.
     pub fn let_go(&self) {
         lock(&self.held).let_go();
-        if !cfg!(target_os = "linux") {
+        if !system::HAS_TABLE {
             self.signal(Signal::Continue);
         }
     }

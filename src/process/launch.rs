@@ -1,6 +1,6 @@
-//! Forks and executes. A child inherits nothing of ours but its three descriptors.
+//! Forks and executes, and sees to it that a child starts with nothing of ours but its three descriptors.
 
-use std::ffi::{OsStr, OsString, c_int, c_long, c_uint};
+use std::ffi::{OsStr, OsString, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,7 @@ use super::error::SpawnError;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
-use super::{keeper, monitor};
+use super::{monitor, system};
 
 /// What a child is made of, besides its descriptors.
 pub(super) struct Order<'a> {
@@ -74,7 +74,7 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
                 monitor::split(reports, controlling)?;
             }
             if let Some(ccc) = keeper_of {
-                keeper::split(ccc)?;
+                system::split(ccc)?;
             }
             close_others_on_exec();
             Ok(())
@@ -102,9 +102,6 @@ fn classify(program: &Path, error: &io::Error) -> SpawnError {
     }
 }
 
-/// `close_range` has this number on every architecture that Rust supports.
-const SYS_CLOSE_RANGE: c_long = 436;
-const CLOSE_RANGE_CLOEXEC: c_uint = 4;
 /// `F_SETFD` and `FD_CLOEXEC` have these values on Linux, macOS and the BSDs.
 const F_SETFD: c_int = 2;
 const FD_CLOEXEC: c_int = 1;
@@ -112,38 +109,29 @@ const FD_CLOEXEC: c_int = 1;
 const FALLBACK_DESCRIPTORS: c_int = 1024;
 
 /// Closes everything from this descriptor on. Async-signal-safe.
-#[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
+#[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
 pub(super) fn close_from(first: c_int) {
     unsafe extern "C" {
-        fn syscall(number: c_long, ...) -> c_long;
         fn close(fd: c_int) -> c_int;
     }
-    if cfg!(target_os = "linux") {
-        // SAFETY: three integers, as close_range(2) wants them; the caller uses none of these descriptors any more.
-        if unsafe { syscall(SYS_CLOSE_RANGE, first.unsigned_abs(), c_uint::MAX, 0 as c_uint) } == 0 {
-            return;
-        }
+    if system::close_range(first) {
+        return;
     }
     for fd in first..FALLBACK_DESCRIPTORS {
-        // SAFETY: as above; a closed one is refused and nothing is changed.
+        // SAFETY: an integer; the caller uses none of these descriptors any more, and a closed one is refused.
         unsafe { close(fd) };
     }
 }
 
 /// Marks everything from descriptor 3 on close-on-exec: ours are so already, but what our own parent leaked to us, and what another thread
 /// (or portable-pty, between its two calls) has just opened, is not.
-#[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
+#[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
 fn close_others_on_exec() {
     unsafe extern "C" {
-        fn syscall(number: c_long, ...) -> c_long;
         fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     }
-    let first: c_uint = 3;
-    if cfg!(target_os = "linux") {
-        // SAFETY: three integers, as close_range(2) wants them; the flag closes nothing now.
-        if unsafe { syscall(SYS_CLOSE_RANGE, first, c_uint::MAX, CLOSE_RANGE_CLOEXEC) } == 0 {
-            return;
-        }
+    if system::close_range_on_exec(3) {
+        return;
     }
     for fd in 3..FALLBACK_DESCRIPTORS {
         // SAFETY: F_SETFD takes one integer; on a closed descriptor it fails and changes nothing.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::record::Names;
 use super::registry::{self, Entry, Registry};
 use super::spec::{RUN_ID_VARIABLE, SPAWN_VARIABLE};
-use super::table::{self, Environment, Process, Table};
+use super::system::{self, Environment, Process, Table};
 
 /// How many processes are told in words.
 const NAMED_PROCESSES: usize = 5;
@@ -93,10 +93,10 @@ impl LeftRunning {
         if below.iter().all(|process| process.session == session || process.zombie) && registry.is_without_orphans() {
             return LeftRunning::default();
         }
-        let table = Table::read();
+        let table = system::read_table();
         let found = of_child(&registry, spawn_id, &table).processes;
         let running = found.into_iter().filter(|process| process.session != session && !process.zombie);
-        LeftRunning(running.map(|process| (process, table::written_bytes(process.pid))).collect())
+        LeftRunning(running.map(|process| (process, system::written_bytes(process.pid))).collect())
     }
 
     /// Whether there is none.
@@ -120,7 +120,7 @@ impl LeftRunning {
         };
         let (writers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(has_written);
         let told = |list: Vec<&(Process, Option<u64>)>| {
-            list.into_iter().take(NAMED_PROCESSES).map(|(process, _)| table::describe(process)).collect()
+            list.into_iter().take(NAMED_PROCESSES).map(|(process, _)| system::describe(process)).collect()
         };
         (told(writers), told(others))
     }
@@ -155,7 +155,7 @@ fn by_environment(process: &Process, child: &Entry, others: &[&Entry], sure: &mu
 /// child was there that could have started it.
 fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&Entry]) -> bool {
     process.parent == us.pid
-        && (table::holds(process.pid, &child.marks)
+        && (system::holds(process.pid, &child.marks)
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 

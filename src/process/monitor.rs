@@ -3,7 +3,7 @@
 //! A program that is itself the leader of a session cannot be stopped by Ctrl-Z: its process group is orphaned, and the
 //! kernel discards SIGTSTP there. So the session's leader is a copy of ccc that executes nothing, has closed all files and
 //! only waits: it puts the program into a group of its own, in the foreground of the terminal, tells ccc of its stops
-//! ([`Report`]), and ends with the program's own status, so that others see the program's end.
+//! ([`Report`]), and at its end ends in the same way, so that for everybody else it *is* the program.
 
 use std::ffi::c_int;
 use std::io;
@@ -14,6 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal as RawSignal, WaitId, WaitId
 
 use super::launch::close_from;
 use super::signal::{ignore, reset_disposition};
+use super::system::end_with_parent;
 
 /// Length of one report, in bytes: two numbers. Below `PIPE_BUF`, so none is ever torn.
 const REPORT_BYTES: usize = 8;
@@ -75,6 +76,7 @@ pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
         rustix::termios::tcsetpgrp(stdout, rustix::process::getpid())?;
         reset_disposition(RawSignal::TTOU.as_raw());
     }
+    // Without it, a program that has no terminal would not hear of the death of ccc.
     end_with_parent();
     Ok(())
 }
@@ -136,12 +138,6 @@ fn report(kind: i32, value: i32) {
     let to = unsafe { BorrowedFd::borrow_raw(KEPT) };
     // A ccc that is gone hears nothing, and its end is ours.
     let _ = rustix::io::write(to, &bytes);
-}
-
-/// When our parent dies, we get SIGHUP: without it, a program that has no terminal would not hear of the death of ccc.
-fn end_with_parent() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_parent_process_death_signal(Some(RawSignal::HUP));
 }
 
 /// Ends as the program did, without a second core dump.

@@ -1,18 +1,18 @@
 //! Which processes were seen below the children of a run, written down, so that another ccc knows them after this one was
 //! killed.
 //!
-//! A pid and a start time identify a process until the next boot, within one pid namespace. The record needs no sync: whatever
-//! loses the page cache ends the processes, too. A record is text: a line for the boot
+//! A process is known for good by its pid and its start; both hold until the machine boots, and in one pid namespace. So the
+//! record needs no sync: what takes the page cache away ends the processes as well. A record is text: a line for the boot
 //! and the namespace, then one line per process.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use rustix::process::getuid;
 
-use super::table::{self, Process};
+use super::system::{self, Process};
 
 /// How many processes a record holds before those that are gone are taken out. A line has 40 bytes at most.
 const KEPT_LIMIT: usize = 4_096;
@@ -51,9 +51,9 @@ impl Record {
     }
 
     fn rewrite(&mut self) -> io::Result<()> {
-        self.kept.retain(|(pid, start)| table::look_up(*pid).is_some_and(|p| p.start_ticks == *start && !p.zombie));
+        self.kept.retain(|(pid, start)| system::look_up(*pid).is_some_and(|p| p.start_ticks == *start && !p.zombie));
         self.written = 0;
-        let text = format!("{}\n{}", table::here(), lines(self.kept.iter().copied()));
+        let text = format!("{}\n{}", system::here(), lines(self.kept.iter().copied()));
         self.append(&text)?;
         self.file.set_len(self.written)
     }
@@ -78,7 +78,7 @@ fn line(line: &str) -> Option<(u32, u64)> {
 /// Those of a record that may live. None of another boot or namespace.
 pub(super) fn named(record: &str) -> Names {
     let mut lines = record.lines();
-    if lines.next() != Some(table::here().as_str()) {
+    if lines.next() != Some(system::here().as_str()) {
         return Names::new();
     }
     lines.filter_map(line).collect()
@@ -86,7 +86,7 @@ pub(super) fn named(record: &str) -> Names {
 
 fn living(record: &str) -> Names {
     let mut names = named(record);
-    names.retain(|(pid, start)| table::look_up(*pid).is_some_and(|p| p.start_ticks == *start && !p.zombie));
+    names.retain(|(pid, start)| system::look_up(*pid).is_some_and(|p| p.start_ticks == *start && !p.zombie));
     names
 }
 
@@ -107,14 +107,12 @@ pub struct Survivor {
 
 impl Survivor {
     pub(super) fn of(process: &Process) -> Self {
-        let owner =
-            fs::metadata(format!("/proc/{}", process.pid)).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
         Self {
             pid: process.pid,
-            name: table::name(process.pid),
-            since_unix_ms: table::unix_ms(process.start_ticks),
+            name: system::name(process.pid),
+            since_unix_ms: system::unix_ms(process.start_ticks),
             ended: false,
-            of_another_user: owner.is_ok_and(|uid| uid != getuid().as_raw()),
+            of_another_user: system::owner(process.pid).is_some_and(|uid| uid != getuid().as_raw()),
         }
     }
 
@@ -127,21 +125,21 @@ impl Survivor {
 
     /// Whether this process, of which it was made, still lives.
     pub(super) fn lives(&self, process: &Process) -> bool {
-        table::look_up(self.pid).is_some_and(|now| now.start_ticks == process.start_ticks && !now.zombie)
+        system::look_up(self.pid).is_some_and(|now| now.start_ticks == process.start_ticks && !now.zombie)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Record, named};
-    use crate::process::table;
+    use crate::process::system;
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_record_holds_whole_lines_of_this_boot_only() {
         let text = format!(
             "{}\npid 7 start 9.\npid 8 start 1\nid 9 start 5.\npid x start 5.\npid 10 start 11.",
-            table::here()
+            system::here()
         );
         let mut names: Vec<_> = named(&text).into_iter().collect();
         names.sort_unstable();
@@ -159,9 +157,9 @@ mod tests {
             let mut options = std::fs::OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).open(&path).expect("a file")
         };
-        let us = table::look_up(std::process::id()).expect("us");
+        let us = system::look_up(std::process::id()).expect("us");
         let mut record = Record::begin(open(), "").expect("written");
-        let gone = |pid: u32| table::Process { pid, start_ticks: 1, ..us };
+        let gone = |pid: u32| system::Process { pid, start_ticks: 1, ..us };
         record.add(&[us, gone(1), us]);
         let text = std::fs::read_to_string(&path).expect("text");
         assert_eq!(text.lines().count(), 3, "{text}");
@@ -172,6 +170,6 @@ mod tests {
         assert!(text.lines().count() <= super::KEPT_LIMIT + 1, "it is bounded");
         Record::begin(open(), &text).expect("written");
         let text = std::fs::read_to_string(&path).expect("text");
-        assert_eq!(text, format!("{}\npid {} start {}.\n", table::here(), us.pid, us.start_ticks));
+        assert_eq!(text, format!("{}\npid {} start {}.\n", system::here(), us.pid, us.start_ticks));
     }
 }

@@ -1,4 +1,4 @@
-//! Our live children. A search for orphans looks here first.
+//! The children of ours that live. A search for orphans asks here first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::record::Record;
 use super::signal::Signal;
-use super::table::{self, Process};
+use super::system::{self, Process};
 
 /// How many processes are remembered per child as seen below it. Past it those that are gone are forgotten.
 const SEEN_LIMIT: usize = 4096;
@@ -36,9 +36,9 @@ impl Entry {
     /// Remembers what is below the child now, so that it is known for the child's when it has become an orphan with a clean environment.
     /// Gives what that is.
     pub(super) fn observe(&mut self) -> Vec<Process> {
-        let below = table::descendants(self.pid, SEEN_LIMIT);
+        let below = system::descendants(self.pid, SEEN_LIMIT);
         if self.seen.len() + below.len() > SEEN_LIMIT {
-            self.seen.retain(|pid, start| table::look_up(*pid).is_some_and(|p| p.start_ticks == *start));
+            self.seen.retain(|pid, start| system::look_up(*pid).is_some_and(|p| p.start_ticks == *start));
         }
         self.seen.extend(below.iter().map(|p| (p.pid, p.start_ticks)));
         below
@@ -108,7 +108,7 @@ pub(super) fn register(
     let mut registry = lock();
     registry.starts += 1;
     let us = std::process::id();
-    let our_start = table::look_up(us).map_or(0, |process| process.start_ticks);
+    let our_start = system::look_up(us).map_or(0, |process| process.start_ticks);
     let spawn_id = format!("{us}.{our_start}.{}", registry.starts);
     let number = start(&spawn_id)?;
     let pid = i32::try_from(number)
@@ -119,7 +119,7 @@ pub(super) fn register(
         pid: number,
         spawn_id: spawn_id.clone(),
         run_id: run_id.to_owned(),
-        start_ticks: table::look_up(number).map_or(0, |process| process.start_ticks),
+        start_ticks: system::look_up(number).map_or(0, |process| process.start_ticks),
         marks,
         seen: HashMap::new(),
     });
@@ -150,7 +150,7 @@ impl Registry {
     fn orphans(&self) -> Vec<Process> {
         let mut found = self.adopted();
         found.retain(|process| !process.zombie);
-        let below: Vec<Process> = found.iter().flat_map(|p| table::descendants(p.pid, SEEN_LIMIT)).collect();
+        let below: Vec<Process> = found.iter().flat_map(|p| system::descendants(p.pid, SEEN_LIMIT)).collect();
         found.extend(below);
         found
     }
@@ -158,7 +158,7 @@ impl Registry {
     /// The orphans that came to us, those among them that have exited.
     pub(super) fn adopted(&self) -> Vec<Process> {
         let us = std::process::id();
-        self.orphans_among(table::adopted(us).unwrap_or_else(|| table::children(us)))
+        self.orphans_among(system::adopted(us).unwrap_or_else(|| system::children(us)))
     }
 
     /// Those that are neither registered nor in our own session.
@@ -167,10 +167,10 @@ impl Registry {
         if children.is_empty() {
             return Vec::new();
         }
-        let Some(session) = table::look_up(std::process::id()).map(|process| process.session) else {
+        let Some(session) = system::look_up(std::process::id()).map(|process| process.session) else {
             return Vec::new();
         };
-        children.into_iter().filter_map(table::look_up).filter(|process| process.session != session).collect()
+        children.into_iter().filter_map(system::look_up).filter(|process| process.session != session).collect()
     }
 
     /// No orphan that came to us lives, and every orphan below us comes to us. Then nothing that a child started outlives it, and
@@ -178,23 +178,13 @@ impl Registry {
     /// process of the machine, this costs four. While the registry is locked nobody reaps, so the list misses none.
     pub(super) fn is_without_orphans(&self) -> bool {
         let live = |children| self.orphans_among(children).iter().any(|process| !process.zombie);
-        is_subreaper() && table::adopted(std::process::id()).is_some_and(|children| !live(children))
+        system::is_subreaper() && system::adopted(std::process::id()).is_some_and(|children| !live(children))
     }
 
     /// Forgets the child without reaping it; [`super::reap_orphans`] does that.
     pub(super) fn forget(&mut self, spawn_id: &str) {
         self.entries.retain(|entry| entry.spawn_id != spawn_id);
     }
-}
-
-#[cfg(target_os = "linux")]
-fn is_subreaper() -> bool {
-    rustix::process::child_subreaper().is_ok_and(|is_one| is_one.is_some())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_subreaper() -> bool {
-    false
 }
 
 /// Waits until the child has exited and leaves it unreaped, so that its pid stays its own.

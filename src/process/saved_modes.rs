@@ -1,4 +1,4 @@
-//! Saves the modes of the user's terminal before another program takes it over, and restores them afterwards.
+//! The user's terminal while another program has it to itself: afterwards it is ours again, and as it was.
 
 use std::os::fd::OwnedFd;
 

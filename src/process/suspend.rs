@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal as RawSignal};
 use super::leftovers;
 use super::registry::{self, Registered};
 use super::signal::Signal;
-use super::table::{self, Process, Table};
+use super::system::{self, Process, Table};
 
 /// How many scans one stop makes. Processes can fork during a scan, so it is repeated until nothing new is found; what
 /// forks faster than that is left running.
@@ -24,7 +24,7 @@ pub(super) fn hold(child: &Registered) -> Held {
         let mut registry = registry::lock();
         let Some(entry) = registry.entry(&child.spawn_id) else { return held };
         entry.observe();
-        let table = Table::read();
+        let table = system::read_table();
         let found = leftovers::of_child(&registry, &child.spawn_id, &table);
         let mut moving: Vec<Process> = found
             .processes
@@ -76,7 +76,7 @@ pub fn stop_children() -> Stopped {
     let mut stopped = Stopped { children: registry::lock().children(), held: Held::default() };
     registry::stands_still(true);
     for child in &stopped.children {
-        registry::signal(child, Signal::Stop, !cfg!(target_os = "linux"));
+        registry::signal(child, Signal::Stop, !system::HAS_TABLE);
         stopped.held.absorb(hold(child));
     }
     stopped
@@ -87,7 +87,7 @@ impl Stopped {
     pub fn let_go(&mut self) {
         self.held.let_go();
         for child in self.children.drain(..) {
-            registry::signal(&child, Signal::Continue, !cfg!(target_os = "linux"));
+            registry::signal(&child, Signal::Continue, !system::HAS_TABLE);
         }
         registry::stands_still(false);
     }
@@ -116,7 +116,7 @@ fn depth(process: &Process, table: &Table) -> usize {
 
 /// Whether exactly this process was sent the signal.
 fn signal(process: &Process, signal: RawSignal) -> bool {
-    let same = table::look_up(process.pid).is_some_and(|now| now.start_ticks == process.start_ticks);
+    let same = system::look_up(process.pid).is_some_and(|now| now.start_ticks == process.start_ticks);
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
     same && pid.is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
 }

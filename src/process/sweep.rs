@@ -12,7 +12,7 @@ use super::leftovers::{self, Found};
 use super::record::{self, Survivor};
 use super::registry::{self, Registered, Registry};
 use super::signal::Signal;
-use super::table::{self, Process, Table};
+use super::system::{self, Process, Table};
 use super::wake::poll;
 
 /// How often one sweep looks for survivors at most. A sweep ends when two looks in a row find none.
@@ -36,9 +36,7 @@ pub struct Swept {
 /// Makes orphaned descendants come to us instead of init, so that sweeps find them whatever their environment.
 /// Call once, early. Without it (and on other systems than Linux) orphans are still found by cookie, session and descriptors.
 pub fn become_subreaper() {
-    // Fails on kernels before 3.4 only.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    system::become_subreaper();
 }
 
 /// Reaps every orphan that came to us and has exited. Meant to be called at every SIGCHLD.
@@ -76,7 +74,7 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
     if names.is_empty() {
         return Vec::new();
     }
-    let found = leftovers::of_record(&registry::lock(), &names, &Table::read()).processes;
+    let found = leftovers::of_record(&registry::lock(), &names, &system::read_table()).processes;
     let mut survivors: Vec<(Survivor, Process)> = found.iter().map(|p| (Survivor::of(p), *p)).collect();
     if survivors.is_empty() {
         return Vec::new();
@@ -117,7 +115,7 @@ pub(super) fn kill_tree(child: &Registered) {
     let Some(entry) = registry.entry(&child.spawn_id) else { return };
     let below = entry.observe();
     if !(below.is_empty() && registry.is_without_orphans()) {
-        let table = Table::read();
+        let table = system::read_table();
         for process in leftovers::of_child(&registry, &child.spawn_id, &table).processes {
             kill(&process, Reach::Group, &table, &registry);
         }
@@ -147,7 +145,7 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
         let sure;
         {
             let registry = registry::lock();
-            let table = Table::read();
+            let table = system::read_table();
             let found = find(&registry, &table);
             sure = found.sure;
             alive = found.processes;
@@ -182,7 +180,7 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
     }
     // What another thread of ours has started outside this module is left over, too.
     let registry = registry::lock();
-    reap(&registry.orphans_among(table::children(std::process::id())));
+    reap(&registry.orphans_among(system::children(std::process::id())));
     drop(registry);
     let leaked = if quiet >= QUIET_PASSES { refused.len() } else { refused.len() + alive.len() };
     let still: HashSet<(u32, u64)> = alive.iter().map(|p| (p.pid, p.start_ticks)).collect();
@@ -211,11 +209,11 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
     let Some(pid) = to_pid(process.pid) else {
         return Killed::Gone;
     };
-    let pidfd = match open_pidfd(pid) {
+    let pidfd = match system::open_pidfd(pid) {
         Ok(pidfd) => pidfd,
         Err(_) => return Killed::Gone,
     };
-    if table::look_up(process.pid).is_none_or(|now| now.start_ticks != process.start_ticks) {
+    if system::look_up(process.pid).is_none_or(|now| now.start_ticks != process.start_ticks) {
         return Killed::Gone;
     }
     if reach == Reach::Group && group_is_alien_free(process, table, registry) {
@@ -225,10 +223,7 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
         }
     }
     let sent = match &pidfd {
-        #[cfg(target_os = "linux")]
-        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, RawSignal::KILL),
-        #[cfg(not(target_os = "linux"))]
-        Some(_) => Ok(()),
+        Some(pidfd) => system::kill_by(pidfd),
         None => rustix::process::kill_process(pid, RawSignal::KILL),
     };
     match sent {
@@ -244,19 +239,4 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
 fn group_is_alien_free(process: &Process, table: &Table, registry: &Registry) -> bool {
     process.group > 1
         && !table.iter().any(|other| other.group == process.group && !other.zombie && registry.knows(other.pid))
-}
-
-#[cfg(target_os = "linux")]
-fn open_pidfd(pid: Pid) -> rustix::io::Result<Option<OwnedFd>> {
-    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Some(pidfd)),
-        Err(Errno::SRCH) => Err(Errno::SRCH),
-        // Linux before 5.3, a sandbox, or no descriptors left: the start alone guards the pid.
-        Err(_) => Ok(None),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_pidfd(_: Pid) -> rustix::io::Result<Option<OwnedFd>> {
-    Ok(None)
 }

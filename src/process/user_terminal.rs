@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcge
 
 use super::interactive::Likeness;
 use super::signal::ignore;
-use super::table::Table;
+use super::system;
 use super::wake::poll;
 
 /// The terminal that ccc was started on. Clones are the same.
@@ -168,7 +168,7 @@ fn has_controlling_terminal() -> bool {
 
 /// Whether no process of our group has a parent outside of it in our session: a shell that would notice its job's stop.
 fn is_orphaned() -> bool {
-    let table = Table::read();
+    let table = system::read_table();
     let Some(us) = table.processes.get(&std::process::id()) else {
         // Without a process table the parent alone is asked.
         let parent = rustix::process::getppid();

@@ -1,69 +1,50 @@
-//! What processes there are. Empty where there is no Linux `/proc`.
+//! Linux: `/proc`, process descriptors, orphans that come to us, `close_range`.
+
+mod keeper;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int, c_long, c_uint};
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
+use rustix::process::{Pid, Signal};
+
+pub(in crate::process) use keeper::split;
+
+use super::{Process, Table};
+
+/// [`read_table`] and what looks into single processes work.
+pub(in crate::process) const HAS_TABLE: bool = true;
 
 /// Room for one `/proc/PID/stat`: 52 numbers and a name of at most 64 bytes.
 const STAT_BYTES: usize = 2 * 1024;
 /// What is read of a list of children at once: the smallest page.
 const CHILDREN_BYTES: usize = 4 * 1024;
+/// `close_range` has this number on every architecture that Rust supports.
+const SYS_CLOSE_RANGE: c_long = 436;
+const CLOSE_RANGE_CLOEXEC: c_uint = 4;
 /// What is read of an environment at once; most fit.
 const ENVIRON_BYTES: usize = 16 * 1024;
 
-/// One process, as `/proc/PID/stat` tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
-    pub(super) group: u32,
-    pub(super) session: u32,
-    /// When it started, in clock ticks since boot: with the pid it names a process for good.
-    pub(super) start_ticks: u64,
-    /// It has exited and waits to be reaped.
-    pub(super) zombie: bool,
-    /// It was stopped by a signal.
-    pub(super) stopped: bool,
-}
-
-/// All processes at one moment.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    pub(super) processes: BTreeMap<u32, Process>,
-    /// Nothing was forked while it was read, so none is missing.
-    pub(super) whole: bool,
-}
-
-impl Table {
-    pub(super) fn read() -> Self {
-        let mut processes = BTreeMap::new();
-        let before = last_pid();
-        if cfg!(target_os = "linux")
-            && let Ok(entries) = fs::read_dir("/proc")
-        {
-            for entry in entries.flatten() {
-                if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok())
-                    && let Some(process) = look_up(pid)
-                {
-                    processes.insert(pid, process);
-                }
-            }
+/// All processes.
+pub(in crate::process) fn read_table() -> Table {
+    let mut processes = BTreeMap::new();
+    let before = last_pid();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())) {
+        if let Some(process) = look_up(pid) {
+            processes.insert(pid, process);
         }
-        let whole = before.is_some() && before == last_pid();
-        Self { processes, whole }
     }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Process> {
-        self.processes.values()
-    }
+    let whole = before.is_some() && before == last_pid();
+    Table { processes, whole }
 }
 
 /// The process with this pid now.
-pub(super) fn look_up(pid: u32) -> Option<Process> {
+pub(in crate::process) fn look_up(pid: u32) -> Option<Process> {
     let mut buffer = [0; STAT_BYTES];
     let stat = read_once(&format!("/proc/{pid}/stat"), &mut buffer)?;
     // Names of programs need not be UTF-8.
@@ -114,7 +95,7 @@ fn parse_stat(pid: u32, stat: &str) -> Option<Process> {
 }
 
 /// The children of `pid`, those of all its threads.
-pub(super) fn children(pid: u32) -> Vec<u32> {
+pub(in crate::process) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
@@ -124,7 +105,7 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
 
 /// The orphans that came to `pid`, and what else its first thread has started: the kernel gives an orphan to the first thread
 /// that lives. `None` where the system does not tell.
-pub(super) fn adopted(pid: u32) -> Option<Vec<u32>> {
+pub(in crate::process) fn adopted(pid: u32) -> Option<Vec<u32>> {
     children_of_thread(pid, pid)
 }
 
@@ -145,32 +126,9 @@ fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
     Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
-/// All that descends from `pid` now, without `pid`; at most `limit` processes.
-pub(super) fn descendants(pid: u32, limit: usize) -> Vec<Process> {
-    let mut found = Vec::new();
-    let mut open = vec![pid];
-    while let Some(parent) = open.pop() {
-        for child in children(parent) {
-            if found.len() >= limit {
-                return found;
-            }
-            if let Some(process) = look_up(child) {
-                found.push(process);
-                open.push(child);
-            }
-        }
-    }
-    found
-}
-
-/// A process in words: its program and its pid.
-pub(super) fn describe(process: &Process) -> String {
-    format!("{} (pid {})", name(process.pid), process.pid)
-}
-
 /// How many bytes a process, its threads and the children that it has reaped have written so far, to files and elsewhere; None
 /// where the system does not tell.
-pub(super) fn written_bytes(pid: u32) -> Option<u64> {
+pub(in crate::process) fn written_bytes(pid: u32) -> Option<u64> {
     let mut buffer = [0; 512];
     let counts = read_once(&format!("/proc/{pid}/io"), &mut buffer)?;
     let mut written = None;
@@ -184,64 +142,62 @@ pub(super) fn written_bytes(pid: u32) -> Option<u64> {
 }
 
 /// The name of a process's program.
-pub(super) fn name(pid: u32) -> String {
+pub(in crate::process) fn name(pid: u32) -> String {
     let mut buffer = [0; 64];
     let name = read_once(&format!("/proc/{pid}/comm"), &mut buffer).unwrap_or_default();
     String::from_utf8_lossy(name).trim_end().to_owned()
 }
 
 /// Which boot and which pid namespace pids and starts belong to.
-pub(super) fn here() -> String {
+pub(in crate::process) fn here() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     format!("boot {} {}", boot.trim(), namespace.display())
 }
 
 /// The wall time of so many clock ticks after boot.
-pub(super) fn unix_ms(ticks: u64) -> Option<i64> {
+pub(in crate::process) fn unix_ms(ticks: u64) -> Option<i64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let boot_s: i64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let after_ms = ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1);
     boot_s.checked_mul(1_000)?.checked_add(i64::try_from(after_ms).ok()?)
 }
 
-/// Another process's environment, as it was when the process began to execute.
-#[derive(Debug)]
-pub(super) struct Environment(Vec<u8>);
-
-impl Environment {
-    /// Reads it. None for processes that are gone or not ours to read.
-    pub(super) fn of(pid: u32) -> Option<Self> {
-        let file = open(format!("/proc/{pid}/environ"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut bytes = Vec::new();
-        loop {
-            let filled = bytes.len();
-            bytes.resize(filled + ENVIRON_BYTES, 0);
-            match read(&file, &mut bytes[filled..]) {
-                Ok(0) => {
-                    bytes.truncate(filled);
-                    return Some(Self(bytes));
-                }
-                Ok(count) => bytes.truncate(filled + count),
-                Err(Errno::INTR) => bytes.truncate(filled),
-                Err(_) => return None,
+/// What a process has in its environment: `NAME=value`, each with a NUL byte behind it. None for processes that are gone or not
+/// ours to read.
+pub(in crate::process) fn environment(pid: u32) -> Option<Vec<u8>> {
+    let file = open(format!("/proc/{pid}/environ"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut bytes = Vec::new();
+    loop {
+        let filled = bytes.len();
+        bytes.resize(filled + ENVIRON_BYTES, 0);
+        match read(&file, &mut bytes[filled..]) {
+            Ok(0) => {
+                bytes.truncate(filled);
+                return Some(bytes);
             }
+            Ok(count) => bytes.truncate(filled + count),
+            Err(Errno::INTR) => bytes.truncate(filled),
+            Err(_) => return None,
         }
-    }
-
-    /// Empty: a zombie, a kernel thread, or a process that is just about to execute another program.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// A variable's value.
-    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }
 }
 
+/// The user that a process belongs to.
+pub(in crate::process) fn owner(pid: u32) -> Option<u32> {
+    fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid()).ok()
+}
+
+/// Whether our parent has told us to ignore this signal, as `nohup` does.
+pub fn is_ignored(signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    bits & (1 << (signal - 1)) != 0
+}
+
 /// Does the process hold a file that `/proc/PID/fd` shows under one of these names?
-pub(super) fn holds(pid: u32, marks: &[OsString]) -> bool {
+pub(in crate::process) fn holds(pid: u32, marks: &[OsString]) -> bool {
     fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|entries| {
         entries
             .flatten()
@@ -250,8 +206,64 @@ pub(super) fn holds(pid: u32, marks: &[OsString]) -> bool {
     })
 }
 
+/// From now on orphans below us come to us. Fails on kernels before 3.4 only.
+pub(in crate::process) fn become_subreaper() {
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+/// Whether orphans below us come to us.
+pub(in crate::process) fn is_subreaper() -> bool {
+    rustix::process::child_subreaper().is_ok_and(|is_one| is_one.is_some())
+}
+
+/// When our parent dies, we get SIGHUP.
+pub(in crate::process) fn end_with_parent() {
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::HUP));
+}
+
+/// A descriptor of this process, which no later process with its number has. `None` where the start alone guards the pid: before
+/// Linux 5.3, in some sandboxes, and without a free descriptor.
+///
+/// # Errors
+/// `SRCH`: there is no such process.
+pub(in crate::process) fn open_pidfd(pid: Pid) -> rustix::io::Result<Option<OwnedFd>> {
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Some(pidfd)),
+        Err(Errno::SRCH) => Err(Errno::SRCH),
+        Err(_) => Ok(None),
+    }
+}
+
+/// SIGKILL to the process of this descriptor.
+///
+/// # Errors
+/// As kill(2).
+pub(in crate::process) fn kill_by(pidfd: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::process::pidfd_send_signal(pidfd, Signal::KILL)
+}
+
+/// Closes all descriptors from this one on. False where the kernel cannot (before 5.9). Async-signal-safe.
+pub(in crate::process) fn close_range(first: c_int) -> bool {
+    range(first, 0)
+}
+
+/// Marks all descriptors from this one on close-on-exec. False where the kernel cannot (before 5.11). Async-signal-safe.
+pub(in crate::process) fn close_range_on_exec(first: c_int) -> bool {
+    range(first, CLOSE_RANGE_CLOEXEC)
+}
+
+#[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
+fn range(first: c_int, flags: c_uint) -> bool {
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+    }
+    // SAFETY: three integers, as close_range(2) wants them; our callers use none of these descriptors any more, or only mark them.
+    unsafe { syscall(SYS_CLOSE_RANGE, first.unsigned_abs(), c_uint::MAX, flags) == 0 }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Environment;
     use super::*;
 
     #[test]
@@ -263,7 +275,6 @@ mod tests {
         assert_eq!(parse_stat(77, "77 (torn) S 1 2"), None);
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn every_fork_moves_the_last_pid_on() {
         let before = last_pid();
@@ -272,7 +283,6 @@ mod tests {
         assert_ne!(last_pid(), before);
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_list_of_children_longer_than_one_read_is_read_whole() {
         use std::io::{BufRead, BufReader};
@@ -293,7 +303,6 @@ mod tests {
         child.wait().expect("sh ends");
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn what_a_process_writes_is_counted_and_what_it_reads_is_not() {
         use std::io::Write;
@@ -318,7 +327,6 @@ mod tests {
         child.wait().expect("sh ends");
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn an_environment_longer_than_one_read_is_read_whole() {
         let long = "x".repeat(3 * ENVIRON_BYTES);

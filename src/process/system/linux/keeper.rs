@@ -1,0 +1,134 @@
+//! The process between ccc and a command: it ends the command, with all that the command has started, when ccc is killed.
+//!
+//! An agent hears of ccc's death by its terminal. A check and a helper have none, and would run on for as long as nobody
+//! resumes the run. So between ccc and the command stands a copy of ccc that executes nothing, has closed all files and only
+//! waits, for the end of either. Orphans below it come to it, whatever session or environment they have, so that it needs to
+//! kill its own children only, until it has none. At the command's end it ends in the same way: for ccc it *is* the command.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal as RawSignal, WaitOptions, WaitStatus, getpid, getppid, kill_process, pidfd_open,
+    set_child_subreaper, wait, waitpid,
+};
+
+use crate::process::launch::close_from;
+use crate::process::monitor::{die_by, exit_at_once, split_off};
+use crate::process::signal::ignore;
+
+/// How often orphans that have exited are reaped.
+const REAP_EVERY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// Between two looks at what is still to be killed.
+const KILL_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// How many looks there are at most; what lives then is stuck in the kernel.
+const KILL_PASSES: u32 = 1_000;
+/// Signals that have a default action; SIGKILL and SIGSTOP cannot be ignored, and SIGCHLD must not be.
+const STANDARD_SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
+
+/// Called between fork and exec, in the leader of a new session: returns in a child of it, which goes on to execute the
+/// command; the leader itself stays here. It is in the command's group and ignores what is sent to that.
+///
+/// # Errors
+/// When the system gives no further process; then nothing was split.
+pub(in crate::process) fn split(ccc: u32) -> io::Result<()> {
+    set_child_subreaper(Some(getpid()))?;
+    match split_off()? {
+        None => Ok(()),
+        Some(command) => keep(ccc, command),
+    }
+}
+
+/// The keeper's whole life.
+fn keep(ccc: u32, command: Pid) -> ! {
+    for number in STANDARD_SIGNALS.filter(|number| *number != RawSignal::CHILD.as_raw()) {
+        ignore(number);
+    }
+    close_from(0);
+    let watched = watch(ccc).zip(pidfd_open(command, PidfdFlags::empty()).ok());
+    if let Some((ccc, ended)) = watched {
+        loop {
+            reap(command);
+            let mut fds = [PollFd::new(&ccc, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
+            let _ = poll(&mut fds, Some(&REAP_EVERY));
+            if fds.first().is_some_and(|ccc| !ccc.revents().is_empty()) {
+                kill_all();
+            }
+        }
+    }
+    // A kernel before 5.3: the command's end is all that can be waited for.
+    loop {
+        match waitpid(Some(command), WaitOptions::empty()) {
+            Ok(Some((_, status))) => end_like(status),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(_) => exit_at_once(i32::from(u8::MAX)),
+        }
+    }
+}
+
+/// Tells when ccc is gone; none when it is already, or the system cannot tell.
+fn watch(ccc: u32) -> Option<OwnedFd> {
+    let ccc = Pid::from_raw(i32::try_from(ccc).ok()?)?;
+    let fd = pidfd_open(ccc, PidfdFlags::empty()).ok()?;
+    // Still our parent, so the number is still its own.
+    if getppid() == Some(ccc) { Some(fd) } else { kill_all() }
+}
+
+/// Reaps what has exited, and ends when the command has.
+fn reap(command: Pid) {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == command => end_like(status),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return,
+            Err(_) => exit_at_once(i32::from(u8::MAX)),
+        }
+    }
+}
+
+/// ccc is gone: kills every child, and those that come to us thereby, until there is none.
+fn kill_all() -> ! {
+    for _ in 0..KILL_PASSES {
+        kill_children();
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break,
+                Err(_) => exit_at_once(i32::from(u8::MAX)),
+            }
+        }
+        let _ = poll(&mut [], Some(&KILL_AGAIN));
+    }
+    exit_at_once(i32::from(u8::MAX))
+}
+
+/// Allocates nothing: we are a copy of one thread of many.
+fn kill_children() {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(list) = openat(CWD, c"/proc/thread-self/children", flags, Mode::empty()) else { return };
+    let mut buffer = [0u8; 4096];
+    let Ok(count) = rustix::io::read(list.as_fd(), &mut buffer) else { return };
+    let mut number: i32 = 0;
+    for byte in buffer.iter().take(count) {
+        if byte.is_ascii_digit() {
+            number = number.saturating_mul(10).saturating_add(i32::from(byte - b'0'));
+        } else {
+            // Only what is followed by a blank is whole.
+            if let Some(child) = Pid::from_raw(number) {
+                let _ = kill_process(child, RawSignal::KILL);
+            }
+            number = 0;
+        }
+    }
+}
+
+fn end_like(status: WaitStatus) -> ! {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => exit_at_once(code),
+        (None, Some(signal)) => die_by(signal),
+        (None, None) => exit_at_once(i32::from(u8::MAX)),
+    }
+}

@@ -1,0 +1,91 @@
+//! A system of which ccc knows nothing: no table of processes, and what Linux adds to POSIX is missing. A command's processes are
+//! then reached by their group, orphans go to init, and nothing is found that outlived a run.
+
+use std::ffi::{OsString, c_int};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::{Process, Table};
+
+pub(in crate::process) const HAS_TABLE: bool = false;
+
+pub(in crate::process) fn read_table() -> Table {
+    Table::default()
+}
+
+pub(in crate::process) fn look_up(_: u32) -> Option<Process> {
+    None
+}
+
+pub(in crate::process) fn children(_: u32) -> Vec<u32> {
+    Vec::new()
+}
+
+pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
+    None
+}
+
+pub(in crate::process) fn written_bytes(_: u32) -> Option<u64> {
+    None
+}
+
+pub(in crate::process) fn name(_: u32) -> String {
+    String::new()
+}
+
+pub(in crate::process) fn here() -> String {
+    String::new()
+}
+
+pub(in crate::process) fn unix_ms(_: u64) -> Option<i64> {
+    None
+}
+
+pub(in crate::process) fn environment(_: u32) -> Option<Vec<u8>> {
+    None
+}
+
+pub(in crate::process) fn owner(_: u32) -> Option<u32> {
+    None
+}
+
+pub(in crate::process) fn holds(_: u32, _: &[OsString]) -> bool {
+    false
+}
+
+/// The system does not say.
+pub fn is_ignored(_: i32) -> bool {
+    false
+}
+
+pub(in crate::process) fn become_subreaper() {}
+
+pub(in crate::process) fn is_subreaper() -> bool {
+    false
+}
+
+pub(in crate::process) fn end_with_parent() {}
+
+pub(in crate::process) fn open_pidfd(_: Pid) -> rustix::io::Result<Option<OwnedFd>> {
+    Ok(None)
+}
+
+pub(in crate::process) fn kill_by(_: &OwnedFd) -> rustix::io::Result<()> {
+    Err(Errno::NOSYS)
+}
+
+pub(in crate::process) fn close_range(_: c_int) -> bool {
+    false
+}
+
+pub(in crate::process) fn close_range_on_exec(_: c_int) -> bool {
+    false
+}
+
+/// A command is on its own when ccc is killed.
+pub(in crate::process) fn split(_: u32) -> io::Result<()> {
+    Ok(())
+}
