@@ -11,4 +11,4 @@ pub mod process;
 pub mod tokens;
 pub mod ui;
 
-pub use supervision::{agent, core, stream};
+pub use supervision::{agent, core, stream, words};

@@ -47,6 +47,7 @@ fn tokens(bytes: &mut Bytes<'_>, unix_ms: i64) -> Vec<TokenFact> {
             id: TokenId(format!("t{at}")),
             label: format!("T{at}"),
             kind: bytes.one_of(&[OAuth, OAuth, ApiKey, AuthToken, Login]),
+            hot_group: None,
             windows: vec![WindowFact {
                 name: "five_hour".to_owned(),
                 utilization: bytes.one_of(&[None, Some(0.5), Some(0.97), Some(f64::MAX)]),

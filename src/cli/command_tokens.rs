@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
+use crate::agent::AgentKind;
 use crate::config::{Project, Provider, Settings, TokenEntry};
 use crate::core::{TokenFact, TokenId, TokenKind};
 use crate::driver::{ChildEnv, Looked, TokenSupply, unix_ms};
@@ -17,11 +18,8 @@ use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, reports_of};
 use crate::tokens::{Credential, FetchError, Gathered, Knowledge, Pool, SharedTokens, probe, variables};
 use redaction::Redactor;
 
-/// Every provider, in the order in which they are looked at.
-const PROVIDERS: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
-/// The programs that tell their provider by their name.
-const PROGRAMS: [(&str, Provider); 8] = [
-    ("claude", Provider::Anthropic),
+/// The programs, besides the agents' own, that tell their provider by their name.
+const PROGRAMS: [(&str, Provider); 7] = [
     ("codex", Provider::OpenAi),
     ("openai", Provider::OpenAi),
     ("gemini", Provider::Google),
@@ -45,7 +43,7 @@ pub(super) fn provider_of(
         return Ok(known);
     }
     let mut with_tokens = Vec::new();
-    for provider in PROVIDERS {
+    for provider in Provider::ALL {
         if !gather(provider, program, entries, project, context)?.pool.credentials().is_empty() {
             with_tokens.push(provider);
         }
@@ -56,7 +54,7 @@ pub(super) fn provider_of(
             ErrorKind::Environment,
             format!("no token for `{}`: no provider has one", program.display()),
         )
-        .hint(format!("set one of {}, or start without: --no-tokens", all_variables(&PROVIDERS)))),
+        .hint(format!("set one of {}, or start without: --no-tokens", all_variables(&Provider::ALL)))),
         [..] => {
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
@@ -74,7 +72,13 @@ pub(super) fn provider_of(
 
 fn by_name(program: &OsStr) -> Option<Provider> {
     let stem = Path::new(program).file_stem()?.to_str()?;
-    PROGRAMS.iter().find(|(name, _)| *name == stem).map(|(_, provider)| *provider)
+    let of_agents = AgentKind::all().map(|kind| (kind.program(), kind.provider()));
+    of_agents.chain(PROGRAMS).find(|(name, _)| *name == stem).map(|(_, provider)| provider)
+}
+
+/// The agent that has tokens of this provider.
+pub(super) fn agent_of(provider: Provider) -> Option<AgentKind> {
+    AgentKind::all().find(|kind| kind.provider() == provider)
 }
 
 fn all_variables(providers: &[Provider]) -> String {
@@ -95,10 +99,10 @@ fn gather(
     project: &Project,
     context: &Context,
 ) -> Result<Gathered, CliError> {
-    if by_name(program) == Some(Provider::Anthropic) && provider == Provider::Anthropic {
-        return credentials::gather(context, project, entries, &[]);
+    match agent_of(provider).filter(|_| by_name(program) == Some(provider)) {
+        Some(agent) => credentials::gather(context, project, entries, agent, &[]),
+        None => credentials::gather_for_program(context, project, entries, provider),
     }
-    credentials::gather_for_program(context, project, entries, provider)
 }
 
 /// The tokens of one command.

@@ -1,18 +1,17 @@
 //! The tokens of a run: gathered, held against the agent's settings, and one of them chosen to start with.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
-use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Http, Keychain, KeychainFault, MANAGED_SETTINGS,
-    OddFile, Places, Pool, SECURITY, SettingsPlaces, SharedTokens,
+    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Http, KeychainFault, MANAGED_SETTINGS, OddFile,
+    Places, Pool, SettingsPlaces, SharedTokens,
 };
 use redaction::Redactor;
 
@@ -27,9 +26,13 @@ pub(super) fn gather(
     context: &Context,
     project: &Project,
     entries: &[TokenEntry],
+    agent: AgentKind,
     agent_args: &[String],
 ) -> Result<Gathered, CliError> {
-    let args = AgentKind::CLAUDE_CODE.read_user_args(agent_args)?;
+    let args = agent.read_user_args(agent_args)?;
+    if !agent.installation().settings_files {
+        return gather_for_program(context, project, entries, agent.provider());
+    }
     let dirs = context.dirs()?;
     let settings = AgentSettings::read(SettingsPlaces {
         dirs,
@@ -43,7 +46,7 @@ pub(super) fn gather(
         return Err(CliError::new(ErrorKind::Configuration, message).hint(*advice));
     }
     let places = Places { env: &context.env, dirs, project };
-    Ok(Pool::gather(places, entries, Provider::Anthropic, Some(&settings))?)
+    Ok(Pool::gather(places, entries, agent.provider(), Some(&settings))?)
 }
 
 /// The tokens that a program of this provider may be given; what the agent's CLI finds by itself is not among them.
@@ -80,24 +83,12 @@ pub(super) fn usage(settings: &UsageSettings, shared: SharedTokens, context: &Co
     Ok(Usage::new(Http::new(hosts, &env), cache, shared, login_place(context)?))
 }
 
-/// The Keychain of macOS; elsewhere only a program that is named counts as one.
-pub(super) fn keychain(context: &Context) -> Option<Keychain> {
-    // Which item belongs to another directory of the agent's CLI is not known.
-    if context.env.get(CLAUDE_CONFIG_DIR).is_some() {
-        return None;
-    }
-    let named = context.env.get(CCC_SECURITY).map(PathBuf::from);
-    let program = named.or_else(|| cfg!(target_os = "macos").then(|| PathBuf::from(SECURITY)))?;
-    Some(Keychain::new(&program, &context.env))
-}
-
 /// Where the agent's login is.
 ///
 /// # Errors
 /// When there are no directories.
 pub(super) fn login_place(context: &Context) -> Result<LoginPlace, CliError> {
-    let file = context.dirs()?.claude.join(".credentials.json");
-    Ok(LoginPlace { file, keychain: keychain(context) })
+    Ok(LoginPlace::find(context.dirs()?, &context.env))
 }
 
 /// The agent's login in the Keychain, when these have none from a file. Its value is not read.
@@ -105,12 +96,16 @@ pub(super) fn login_place(context: &Context) -> Result<LoginPlace, CliError> {
 /// # Errors
 /// When there are no directories; the inner error is the Keychain's.
 pub(super) fn in_keychain(
+    agent: AgentKind,
     known: &[Credential],
     now_unix_ms: i64,
     context: &Context,
 ) -> Result<Result<Option<Credential>, KeychainFault>, CliError> {
     let place = login_place(context)?;
-    if place.keychain.is_none() || known.iter().any(|credential| credential.kind == TokenKind::Login) {
+    if !agent.installation().settings_files
+        || place.keychain.is_none()
+        || known.iter().any(|credential| credential.kind == TokenKind::Login)
+    {
         return Ok(Ok(None));
     }
     // It was there when it was last asked about; to look again takes a program's start.

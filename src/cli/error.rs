@@ -172,10 +172,11 @@ impl From<PromptError> for CliError {
 impl From<AgentLookupError> for CliError {
     fn from(error: AgentLookupError) -> Self {
         let hint = match &error {
-            AgentLookupError::Missing { .. } => "correct --agent, CCC_AGENT or `agent.path`",
-            AgentLookupError::NotExecutable { .. } => "name the program itself, and make it executable",
-            AgentLookupError::NotFound { .. } => {
-                "install Claude Code, or name its program with --agent PATH: npm install -g @anthropic-ai/claude-code"
+            AgentLookupError::Missing { .. } => "correct --agent, CCC_AGENT or `agent.path`".to_owned(),
+            AgentLookupError::NotExecutable { .. } => "name the program itself, and make it executable".to_owned(),
+            AgentLookupError::NotFound { agent, .. } => {
+                let cli = agent.installation();
+                format!("install {}, or name its program with --agent PATH: {}", cli.product, cli.install)
             }
         };
         CliError::new(ErrorKind::Environment, error.to_string()).hint(hint)
@@ -190,7 +191,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::{CliError, ErrorKind};
-    use crate::agent::ArgsProblem;
+    use crate::agent::{AgentKind, ArgsProblem};
     use crate::cli::Printer;
     use crate::config::agent::AgentLookupError;
     use crate::config::prompt::PromptError;
@@ -295,7 +296,8 @@ mod tests {
             PromptError::Empty { path: path() }.into(),
             AgentLookupError::Missing { path: path() }.into(),
             AgentLookupError::NotExecutable { path: path() }.into(),
-            AgentLookupError::NotFound { name: "claude".to_owned(), also: Some(path()) }.into(),
+            AgentLookupError::NotFound { name: "claude".to_owned(), also: Some(path()), agent: AgentKind::default() }
+                .into(),
         ]);
         for kind in
             [ErrorKind::Usage, ErrorKind::Configuration, ErrorKind::Environment, ErrorKind::Io, ErrorKind::Failed]

@@ -19,7 +19,7 @@ impl Seen {
             printer = printer.with_columns(columns);
         }
         let dir = dir.to_owned();
-        let dirs = Dirs { home: dir.clone(), config: dir.clone(), state: dir.clone(), claude: dir.clone() };
+        let dirs = Dirs::new(&dir, &dir, &dir, &Env::default());
         Context::new(Env::default(), dirs, dir, printer, Stdin::of(io::empty()))
     }
 

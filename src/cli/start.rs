@@ -460,15 +460,15 @@ fn at_a_terminal() -> bool {
 /// Goes on in the agent's own interface on the finished session; when the user leaves it, the run's exit code is still
 /// that of a completed run.
 fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
-    let Some(session_id) = &finish.session_id else { return Ok(ExitCode::COMPLETED) };
+    let args = |id: &String| plan.agent.interface_args(id, &plan.agent_args);
+    let Some(args) = finish.session_id.as_ref().and_then(args) else { return Ok(ExitCode::COMPLETED) };
     let interface = plan.agent.program();
     context.printer.talk(format_args!(
         "the session continues in the interface of {interface}; leave it to end (--no-hand-over ends without it)"
     ));
     let lent = SavedModes::of_stdin();
     let left = Command::new(&plan.agent_program)
-        .args(["--resume", session_id])
-        .args(plan.agent.args_for_hand_over(&plan.agent_args))
+        .args(args)
         .current_dir(&plan.cwd)
         .env_clear()
         .envs(env.0.iter().map(|(name, value)| (name, value)))

@@ -23,7 +23,8 @@ const ANSWER_LIMIT_BYTES: u64 = 1_024;
 /// # Errors
 /// When the agent's arguments cannot be used.
 pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Context) -> Result<AskedFor, CliError> {
-    let mut asked = settings_of_agent(&resolved.settings.agent.args, project, context)?.look();
+    let agent = &resolved.settings.agent;
+    let mut asked = settings_of_agent(agent.kind.0, &agent.args, project, context)?.look();
     asked.agreed.splice(0..0, resolved.agreed.iter().cloned());
     asked.not_agreed.splice(0..0, resolved.not_agreed.iter().cloned());
     Ok(asked)
@@ -34,12 +35,13 @@ pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Conte
 /// # Errors
 /// When the arguments cannot be used.
 pub(super) fn settings_of_agent(
+    agent: AgentKind,
     agent_args: &[String],
     project: &Project,
     context: &Context,
 ) -> Result<SettingsOfAgent, CliError> {
-    let args = AgentKind::CLAUDE_CODE.read_user_args(agent_args)?;
-    Ok(SettingsOfAgent::new(project, context.dirs()?, &context.env, args.settings, args.setting_sources))
+    let args = agent.read_user_args(agent_args)?;
+    Ok(SettingsOfAgent::new(agent, project, context.dirs()?, &context.env, args.settings, args.setting_sources))
 }
 
 /// A file that may ask for anything is agreed to by nobody.
@@ -95,15 +97,16 @@ pub(super) fn require_tokens(
 /// # Errors
 /// As [`require`].
 pub(super) fn require_agent_settings(
+    agent: AgentKind,
     agent_args: &[String],
     project: &Project,
     context: &Context,
 ) -> Result<SettingsOfAgent, CliError> {
-    let settings = settings_of_agent(agent_args, project, context)?;
+    let settings = settings_of_agent(agent, agent_args, project, context)?;
     let asked = settings.look();
     refuse_unreadable(&asked.unreadable, project)?;
     if require(&asked.not_agreed, project, context)? {
-        return settings_of_agent(agent_args, project, context);
+        return settings_of_agent(agent, agent_args, project, context);
     }
     Ok(settings)
 }

@@ -49,6 +49,8 @@ pub enum AgentLookupError {
         name: String,
         /// Where else it was looked for.
         also: Option<PathBuf>,
+        /// Whose program it is.
+        agent: AgentKind,
     },
 }
 
@@ -93,13 +95,16 @@ pub fn locate(
                 Err(AgentLookupError::Missing { path })
             }
         }
-        Some(name) => on_path(name.as_os_str(), env, cwd)
-            .ok_or_else(|| AgentLookupError::NotFound { name: name.display().to_string(), also: None }),
+        Some(name) => on_path(name.as_os_str(), env, cwd).ok_or_else(|| AgentLookupError::NotFound {
+            name: name.display().to_string(),
+            also: None,
+            agent,
+        }),
         None => {
             let also = agent.installation().also_at.map(|place| dirs.home.join(place));
             on_path(OsStr::new(agent.program()), env, cwd)
                 .or_else(|| also.clone().filter(|path| is_executable(path)))
-                .ok_or_else(|| AgentLookupError::NotFound { name: agent.program().to_owned(), also })
+                .ok_or_else(|| AgentLookupError::NotFound { name: agent.program().to_owned(), also, agent })
         }
     }
 }

@@ -7,8 +7,8 @@
 //! key by key, and [`Resolved`] keeps for each value where it came from ([`Origin`]).
 //!
 //! The environment is read once, into an [`Env`], and passed on as a value, so that a test can give another one.
-//! A file that cannot be parsed, or has an unknown key, is an error with file, line and column: nothing is started with half a
-//! configuration.
+//! A file that cannot be understood is an error with file, line and column, and nothing is started with half a
+//! configuration; neither with a key that nobody knows.
 //!
 //! The module also knows where things are: directories ([`Dirs`]), the project ([`Project`]), the critic's prompt
 //! ([`prompt::find`]) and the agent's program ([`agent::find`]). It writes nothing and prints nothing.
@@ -21,6 +21,7 @@ pub mod env;
 mod error;
 mod file;
 mod git_dirs;
+mod origin;
 mod project;
 pub mod prompt;
 mod resolve;
@@ -40,8 +41,9 @@ pub use env::Env;
 pub use error::{ConfigError, FileFault, Position};
 pub use file::{FileLayer, UnknownKey, load_file, parse_file};
 pub use git_dirs::GitDirs;
+pub use origin::Origin;
 pub use project::Project;
-pub use resolve::{Flags, Origin, Resolved, Warning, files_of, overlay, resolve};
+pub use resolve::{Flags, Resolved, Warning, files_of, overlay, resolve};
 pub use schema::{reference, schema};
 pub use setting::{Form, Key};
 pub use span::{Span, SpanFault};
@@ -50,7 +52,9 @@ pub use table::{
     UsageLayer, UsageSettings,
 };
 pub(crate) use table::{RESUME_OPTIONS, RUN_OPTIONS};
-pub use token_entry::{Provider, TokenEntry, TokenEntryKind, TokenPlace};
+pub use token_entry::{TokenEntry, TokenEntryKind, TokenPlace};
 pub use trust::{Consents, FromProject, Wish};
 pub use until::{Until, UntilFault};
-pub use values::{Cost, CriticPromptAs, OutputFormat, Percent, Transport};
+pub use values::{AgentName, Cost, CriticPromptAs, OutputFormat, Percent, Transport};
+
+pub use crate::words::Provider;

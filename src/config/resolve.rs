@@ -11,33 +11,9 @@ use super::file::rebase;
 use super::prompt::NamedPrompt;
 use super::setting::Overlay;
 use super::{
-    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Project, Settings, TokenEntry,
+    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Origin, Project, Settings, TokenEntry,
     UnknownKey, Wish, load_file,
 };
-
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody said anything else.
-    Default,
-    /// A configuration file.
-    File(PathBuf),
-    /// An environment variable.
-    Variable(&'static str),
-    /// The command line.
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Variable(name) => write!(f, "${name}"),
-            Origin::Flag(flag) => f.write_str(flag),
-        }
-    }
-}
 
 /// Something in the configuration that has no effect. It stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +25,7 @@ pub enum Warning {
         /// The key with its path.
         key: String,
     },
-    /// An unknown `CCC_…` variable whose name resembles a known one.
+    /// A `CCC_…` variable that nobody knows and that looks like a known one.
     UnknownVariable {
         /// Its name.
         name: String,
@@ -254,7 +230,7 @@ fn tokens(voices: &[Voice]) -> Vec<TokenEntry> {
     users.into_iter().chain(projects).flatten().collect()
 }
 
-/// An unknown key is refused, because a misspelt bound would not bind. Only in the older ccc's file, which holds settings of
+/// A key that nobody knows is refused: a misspelt bound would be none. Only in the older ccc's file, which holds settings of
 /// another program, a key that resembles none of ours is passed over with a warning.
 fn judge_unknown(file: &Path, unknown: Vec<UnknownKey>, older: bool) -> Result<Vec<Warning>, ConfigError> {
     let mut warnings = Vec::new();

@@ -8,7 +8,8 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    CheckEntry, Cost, CriticPromptAs, FromProject, KEYS, OutputFormat, Percent, Span, TokenEntry, Transport, Until,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, KEYS, OutputFormat, Percent, Span, TokenEntry, Transport,
+    Until,
 };
 
 /// A setting: its name in files, the variable and the option that stand over it, and what is said about it.
@@ -134,7 +135,7 @@ macro_rules! setting_types {
 }
 
 setting_types! {
-    Text: String, Span, Until, Transport, CriticPromptAs, OutputFormat;
+    Text: String, AgentName, Span, Until, Transport, CriticPromptAs, OutputFormat;
     Number: u32, Percent, Cost;
 }
 

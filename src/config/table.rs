@@ -12,14 +12,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
-use super::{CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
+use super::{AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
 
 settings! {
     /// The agent's CLI.
     agent = (AgentLayer, AgentSettings) {
+        /// Which agent does the work.
+        kind: AgentName = AgentName::default() => needs_consent("decides which agent is started, with a token")
+            .variable("CCC_AGENT_KIND");
         /// The agent's program.
         path: String => needs_consent("is started as the agent, with a token")
-            .variable("CCC_AGENT").option("--agent", "PATH").otherwise("claude on PATH, else ~/.claude/local/claude")
+            .variable("CCC_AGENT").option("--agent", "PATH").otherwise("the agent's CLI on PATH, else where its installer puts it")
             .in_file("A bare name is looked for on PATH; a relative path is relative to the file that names it; `~/` is the home directory.");
         /// Arguments given to the agent before those after `--`.
         args: Vec<String> = Vec::new() => needs_consent("are given to the agent, which can run programs by them")

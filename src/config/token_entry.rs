@@ -1,55 +1,14 @@
 //! An entry of `tokens` in a configuration file: whose token, of what kind, and where its value is.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Span;
-
-/// Whose service a token is for.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-#[value(rename_all = "lower")]
-pub enum Provider {
-    /// Anthropic, or a gateway that speaks its API.
-    #[default]
-    Anthropic,
-    /// OpenAI.
-    OpenAi,
-    /// Google's Gemini API.
-    Google,
-    /// Cohere.
-    Cohere,
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Provider::Anthropic => "Anthropic",
-            Provider::OpenAi => "OpenAI",
-            Provider::Google => "Google",
-            Provider::Cohere => "Cohere",
-        })
-    }
-}
+use crate::words::Provider;
 
 /// What kind of token an entry gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +68,7 @@ struct WrittenEntry {
     /// What kind of token it is: api_key (default), oauth or auth_token.
     kind: TokenEntryKind,
     /// Whose it is: anthropic (default), openai, google or cohere.
+    #[schemars(schema_with = "provider_schema")]
     provider: Provider,
     /// The variable that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,6 +137,10 @@ impl TryFrom<WrittenEntry> for TokenEntry {
         }
         Ok(Self { label, kind, provider, place, of_project: false })
     }
+}
+
+fn provider_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": Provider::ALL.map(Provider::name)})
 }
 
 fn is_name(text: &str) -> bool {

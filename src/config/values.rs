@@ -1,11 +1,42 @@
 //! Values of settings that are words: their spellings and their errors.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentKind;
+
+/// Which agent does the work, by the name of its family.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AgentName(pub AgentKind);
+
+/// A name that no agent has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no agent that this ccc can drive")]
+pub struct AgentNameFault(String);
+
+impl FromStr for AgentName {
+    type Err = AgentNameFault;
+
+    fn from_str(text: &str) -> Result<Self, AgentNameFault> {
+        AgentKind::named(text.trim()).map(Self).ok_or_else(|| AgentNameFault(text.to_owned()))
+    }
+}
+
+impl JsonSchema for AgentName {
+    fn schema_name() -> Cow<'static, str> {
+        "AgentName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": AgentKind::all().map(|kind| kind.name()).collect::<Vec<_>>()})
+    }
+}
 
 /// What a run writes to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]

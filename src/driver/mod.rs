@@ -1,11 +1,13 @@
 //! The loop that joins the core and a world.
 //!
-//! One loop (`engine`) drives an agent's run and a command's. Their worlds perform the decisions, and report what happens as
-//! facts. A run has a host (`control`), which handles what concerns the whole process. A replay takes the facts from a journal
-//! and compares the actions. The driver decides nothing, because no replay could show such a decision.
+//! One loop (`engine`) drives an agent's run and a command's; their worlds perform what is decided, and what happens in
+//! them becomes facts. A run is hosted (`control`): what concerns the whole process is its host's. A replay takes the
+//! facts from a journal and compares the actions with it. The driver decides nothing: a decision here would be one that no
+//! replay can show.
 
 mod alarm;
 mod answers;
+mod child_env;
 mod clock;
 mod control;
 mod copy;
@@ -14,6 +16,7 @@ mod heartbeat;
 mod host;
 mod inbox;
 mod machine;
+mod measured;
 mod noise;
 mod output_reader;
 mod perform;
@@ -26,18 +29,18 @@ mod supervised;
 
 mod credentials;
 mod summary;
-#[cfg(target_os = "linux")]
 mod timer;
 mod told;
 mod tree;
 mod worker;
 
 pub use answers::keyboard;
+pub use child_env::ChildEnv;
 pub use clock::unix_ms;
 pub use control::{Control, Controller, Controls, Request, controls};
 pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
-pub use real::{ChildEnv, End, Program, Run, Setup, journal_news, run};
+pub use real::{End, Program, Run, Setup, journal_news, run};
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell,
     retell_command,

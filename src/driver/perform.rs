@@ -1,5 +1,5 @@
-//! How the real world performs what the core asks for. Each function does one thing and decides nothing. The result is
-//! reported as a fact.
+//! How the real world performs what the core asks for. Each function does one thing and decides nothing; what came of
+//! it is told as a fact.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -14,8 +14,9 @@ use super::answers::Answers;
 use super::credentials::{FetchedFor, Ledger, Value, fetch};
 use super::engine::feed;
 use super::inbox::Event;
+use super::measured::Measured;
 use super::output_reader::OutputReader;
-use super::real::{Measured, World};
+use super::real::World;
 use super::tree::Snapshot;
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Show, Signal, Spawn, SpawnFault, Tick,

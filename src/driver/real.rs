@@ -2,27 +2,30 @@
 //!
 //! The loop is in [`engine`](super::engine); readers, writers, checks and measurements have threads of their own and post to the
 //! [`Inbox`].
-//! On Ctrl-C the terminal signals ccc only, because every child has its own session. The first Ctrl-C ends the run in good order,
-//! the second kills everything, and at the third ccc exits at once.
+//! Who sends what on Ctrl-C: the terminal signals ccc only, for every child has a session of its own. The first time
+//! the run is ended in good order, the second time all is killed, the third time ccc leaves without looking back.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::time::Instant;
 
 use super::answers::Answers;
+use super::child_env::ChildEnv;
 use super::clock::Clock;
 use super::control::{Control, Controls};
 use super::credentials::{Credentials, FetchedFor, Ledger};
 use super::engine::{self, Source as _, Steps, Then, drive, feed, write_summary};
 use super::host::in_foreground;
 use super::inbox::{Event, Events, Inbox};
-use super::tree::{Ours, Snapshot};
+use super::measured::Measured;
+use super::tree::Ours;
 use super::worker::Worker;
 use crate::core::{
     Action, CheckId, Core, ExitFact, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, Tick,
@@ -30,7 +33,7 @@ use crate::core::{
 };
 use crate::guard::SettingsOfAgent;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, RunDir, RunSummary};
-use crate::process::{Cancel, Child, LeftRunning, Transport, TypedEcho};
+use crate::process::{Cancel, Child, Transport, TypedEcho, observe_run};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 use redaction::{Redactor, SharedRedactor};
 
@@ -50,17 +53,6 @@ pub struct Program {
     pub path: PathBuf,
     /// Arguments before the adapter's; used to run the scripted agent out of our own binary.
     pub first_args: Vec<OsString>,
-}
-
-/// The environment that all children start from: ours, without any credential. It is the checks' as it is; agent and
-/// critic get the token in use besides. Its values are never shown.
-#[derive(Clone)]
-pub struct ChildEnv(pub Vec<(OsString, OsString)>);
-
-impl fmt::Debug for ChildEnv {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildEnv").field("variables", &self.0.len()).finish()
-    }
 }
 
 /// What a run in the real world needs.
@@ -206,6 +198,7 @@ impl Run {
                 tokens: Worker::new("tokens"),
                 records: Worker::new("records"),
             },
+            is_looking: Arc::default(),
             exits: HashMap::new(),
             asked: BTreeMap::new(),
             tokens_known_last: Vec::new(),
@@ -255,18 +248,13 @@ pub(super) struct World {
     /// How often the user, or the system, has wanted the end.
     interrupts: u32,
     pub(super) workers: Workers,
+    /// A look at what the children have started is under way.
+    is_looking: Arc<AtomicBool>,
     /// Ends that wait for what the session's record says, and since when.
     exits: HashMap<ProcId, (ExitFact, Instant)>,
     /// Requests for what is known about tokens, and since when they wait.
     asked: BTreeMap<u32, Instant>,
     tokens_known_last: Vec<TokenFact>,
-}
-
-/// A measurement of the tree, and what the agent had left running when it began.
-#[derive(Debug, Clone)]
-pub(super) struct Measured {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) left: LeftRunning,
 }
 
 impl World {
@@ -573,7 +561,14 @@ impl engine::World for World {
 
     fn look(&mut self) {
         self.answer_overdue();
-        self.run.heart.look();
+        if self.is_looking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (run_id, is_looking) = (self.run.run_dir.id().to_owned(), Arc::clone(&self.is_looking));
+        self.run.files.give(move || {
+            observe_run(&run_id);
+            is_looking.store(false, Ordering::Relaxed);
+        });
     }
 
     fn is_watched(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ConsentStore;
+use crate::agent::AgentKind;
 use crate::config::{Consents, Dirs, Env, Project, Wish};
 use crate::tokens::{MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project};
 use crate::ui::clean;
@@ -14,6 +15,7 @@ const OBJECTION_CHARS: usize = 1_000;
 /// again before each process that reads them is started: an agent may have written them meanwhile.
 #[derive(Debug, Clone)]
 pub struct SettingsOfAgent {
+    agent: AgentKind,
     dirs: Dirs,
     cwd: PathBuf,
     root: PathBuf,
@@ -36,10 +38,11 @@ pub struct AskedFor {
 }
 
 impl SettingsOfAgent {
-    /// Those of this project, with what the user's arguments for the agent give by `--settings` and `--setting-sources`.
+    /// This agent's in this project, with what the user's arguments for the agent give by `--settings` and `--setting-sources`.
     /// The user's agreement is taken as it is now: what an agent writes into the state directory later agrees to nothing.
     #[must_use]
     pub fn new(
+        agent: AgentKind,
         project: &Project,
         dirs: &Dirs,
         env: &Env,
@@ -47,6 +50,7 @@ impl SettingsOfAgent {
         sources: Option<Vec<String>>,
     ) -> Self {
         Self {
+            agent,
             dirs: dirs.clone(),
             cwd: project.cwd.clone(),
             root: project.root().to_owned(),
@@ -61,6 +65,9 @@ impl SettingsOfAgent {
     /// What they ask for now.
     #[must_use]
     pub fn look(&self) -> AskedFor {
+        if !self.agent.installation().settings_files {
+            return AskedFor::default();
+        }
         let places = SettingsPlaces {
             dirs: &self.dirs,
             cwd: &self.cwd,

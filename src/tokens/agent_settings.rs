@@ -27,7 +27,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::credential::{CREDENTIAL_VARIABLES, Credential, CredentialKind, variables};
-use super::pool::is_ours;
 use super::settings_files::{OddFile, SettingsFault, SettingsPlaces, read_settings};
 use super::sources::same;
 use crate::config::Provider;
@@ -194,7 +193,7 @@ impl AgentSettings {
             let setting = ConflictingSetting::Variable(name);
             conflicts.extend(sources.map(|source| Conflict { place: source.place.clone(), setting }));
         }
-        if credentials.iter().any(is_ours) {
+        if credentials.iter().any(Credential::is_ours) {
             let sources = self.sources.iter().filter(|source| source.helper);
             let setting = ConflictingSetting::Helper;
             conflicts.extend(sources.map(|source| Conflict { place: source.place.clone(), setting }));

@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use super::fetch::{FetchCommand, FetchError};
+use super::fingerprint::Fingerprint;
+use super::hosts::Service;
 use crate::agent::Say;
 use crate::config::Provider;
 use crate::core::TokenId;
@@ -40,40 +41,6 @@ pub fn variables(provider: Provider, kind: CredentialKind) -> &'static [&'static
         (Provider::Google, _) => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
         (Provider::Cohere, _) => &["COHERE_API_KEY", "CO_API_KEY"],
     }
-}
-
-/// By what a secret is recognised without being shown: the first 8 hex digits of a SHA-256 under a prefix of our own,
-/// so that it cannot be looked up in a table of plain hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint(String);
-
-impl Fingerprint {
-    /// The fingerprint of a secret.
-    #[must_use]
-    pub fn of(secret: &SecretString) -> Self {
-        Self(short_hash(b"ccc token fingerprint 1\0", secret.expose_secret()))
-    }
-
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The first 8 hex digits of a SHA-256 of `text` under `domain`.
-pub(super) fn short_hash(domain: &[u8], text: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(domain);
-    hasher.update(text.as_bytes());
-    let hash = hasher.finalize();
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where a credential's value is. Its `Debug` never shows the value.
@@ -200,6 +167,23 @@ impl Credential {
         }
     }
 
+    /// The variables by which a program is given it; `fetched` is what a command's token was fetched as. None when the value is not
+    /// at hand, or the program finds it by itself. What belongs beside a token, such as a base URL, is added here.
+    pub(super) fn environment(&self, fetched: Option<&SecretString>) -> Vec<(&'static str, SecretString)> {
+        let Some(value) = self.held_value().or(fetched) else { return Vec::new() };
+        variables(self.provider, self.kind).iter().map(|name| (*name, value.clone())).collect()
+    }
+
+    /// Where its provider is asked about it.
+    pub(super) fn service(&self) -> Service {
+        Service::Api(self.provider)
+    }
+
+    /// Which others can take its place in a live process; see [`crate::core::TokenFact::hot_group`].
+    pub(super) fn hot_group(&self) -> String {
+        self.provider.name().to_owned()
+    }
+
     /// The line that gives this token to a live process of the agent's CLI, which `encode` puts in the words of that process;
     /// `fetched` is what a command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
     /// way into the child's stdin.
@@ -209,9 +193,9 @@ impl Credential {
         fetched: Option<&SecretString>,
         encode: impl FnOnce(&Say<'_>) -> Option<Vec<u8>>,
     ) -> Option<Vec<u8>> {
-        let value = self.held_value().or(fetched)?;
-        let variable = variables(self.provider, self.kind).first()?;
-        encode(&Say::Credential { variable, value: value.expose_secret() })
+        let pairs = self.environment(fetched);
+        let variables: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
+        if variables.is_empty() { None } else { encode(&Say::Credential { variables: &variables }) }
     }
 
     /// What the user should know of a credential that no redactor hides, without its value; `value` is what it was found
@@ -232,6 +216,14 @@ impl Credential {
             Source::Held(secret) => Some(secret),
             Source::Agent(seen) => seen.as_ref().map(|seen| &seen.value),
             Source::Command(_) => None,
+        }
+    }
+
+    /// Whether we hold its value, or can fetch it.
+    pub(super) fn is_ours(&self) -> bool {
+        match self.source {
+            Source::Held(_) | Source::Command(_) => true,
+            Source::Agent(_) => false,
         }
     }
 
@@ -280,6 +272,7 @@ impl ChildEnv {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fingerprint::short_hash;
     use super::*;
 
     #[test]
@@ -293,5 +286,18 @@ mod tests {
         let print = held("a", KEY).fingerprint.expect("a fingerprint");
         assert_eq!(print.as_str().len(), 8);
         assert_ne!(print.as_str(), short_hash(b"", KEY));
+    }
+
+    #[test]
+    fn a_live_process_is_told_every_variable_that_a_new_one_would_get() {
+        let key = Credential::held("a", CredentialKind::ApiKey, Provider::Google, "made-up".to_owned().into());
+        let line = key.exchange_line(None, |say| match say {
+            Say::Credential { variables } => Some(format!("{variables:?}").into_bytes()),
+            _ => None,
+        });
+        let told = r#"[("GEMINI_API_KEY", "made-up"), ("GOOGLE_API_KEY", "made-up")]"#;
+        assert_eq!(line.as_deref(), Some(told.as_bytes()));
+        let login = Credential::found_by_agent("a login", CredentialKind::Login, "login", None);
+        assert_eq!(login.exchange_line(None, |_| Some(Vec::new())), None, "nothing is at hand");
     }
 }

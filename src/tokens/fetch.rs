@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::credential::short_hash;
+use super::fingerprint::short_hash;
 use crate::config::Span;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 

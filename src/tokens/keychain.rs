@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::Env;
+use crate::config::env::{CCC_SECURITY, CLAUDE_CONFIG_DIR};
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 
 /// The command on macOS.
@@ -59,6 +60,18 @@ pub enum KeychainFault {
 }
 
 impl Keychain {
+    /// The Keychain of macOS; elsewhere only a program that is named counts as one.
+    #[must_use]
+    pub fn of_user(env: &Env) -> Option<Keychain> {
+        // Which item belongs to another directory of the agent's CLI is not known.
+        if env.get(CLAUDE_CONFIG_DIR).is_some() {
+            return None;
+        }
+        let named = env.get(CCC_SECURITY).map(PathBuf::from);
+        let program = named.or_else(|| cfg!(target_os = "macos").then(|| PathBuf::from(SECURITY)))?;
+        Some(Keychain::new(&program, env))
+    }
+
     /// The Keychain behind this program, usually [`SECURITY`].
     #[must_use]
     pub fn new(program: &Path, env: &Env) -> Self {

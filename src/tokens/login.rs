@@ -5,7 +5,8 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::credential::{Credential, CredentialKind, SeenValue, short_hash};
+use super::credential::{Credential, CredentialKind, SeenValue};
+use super::fingerprint::short_hash;
 use super::sources::Found;
 use crate::config::Dirs;
 use crate::files::{self, AGENT_SETTINGS, ReadFault};

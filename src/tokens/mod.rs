@@ -12,6 +12,7 @@ mod agent_settings;
 mod credential;
 mod fetch;
 mod file_lock;
+mod fingerprint;
 mod hosts;
 mod http;
 mod keychain;
@@ -29,9 +30,10 @@ pub mod usage;
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting};
 pub use credential::{
     ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
-    CredentialKind, Fingerprint, SeenValue, Source, variables,
+    CredentialKind, SeenValue, Source, variables,
 };
 pub use fetch::{FetchCommand, FetchError};
+pub use fingerprint::Fingerprint;
 pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
 pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
 pub use keychain::{Keychain, KeychainFault, SECURITY};

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::agent_settings::{AgentSettings, Conflict};
-use super::credential::{ChildEnv, Credential, CredentialKind, Source, variables};
+use super::credential::{ChildEnv, Credential, CredentialKind};
 use super::login;
 use super::shared::TokenStates;
 use super::sources::{self, Base, Found, PoolError};
@@ -138,6 +138,7 @@ impl Pool {
             TokenFact {
                 label: credential.label.clone(),
                 kind: credential.kind,
+                hot_group: Some(credential.hot_group()),
                 windows: state.map(|state| state.windows.clone()).unwrap_or_default(),
                 limited_until_unix_ms: state.and_then(|state| state.limited_until_unix_ms),
                 refused: state.is_some_and(|state| state.is_refused(credential.fingerprint.as_ref())),
@@ -153,9 +154,7 @@ impl Pool {
     #[must_use]
     pub fn child_env(&self, id: &TokenId, value: Option<&SecretString>) -> ChildEnv {
         let Some(credential) = self.get(id) else { return self.child_env_without() };
-        let value = value.or_else(|| credential.held_value());
-        let names = variables(credential.provider, credential.kind).iter();
-        let set: Vec<_> = names.filter_map(|name| Some((*name, value?.clone()))).collect();
+        let set = credential.environment(value);
         let unset = self.taken_away.iter().filter(|name| !set.iter().any(|(set, _)| set == name));
         ChildEnv { unset: unset.cloned().collect(), set }
     }
@@ -220,14 +219,6 @@ fn billed(credentials: &[Credential]) -> Option<String> {
     ))
 }
 
-/// Whether we hold a credential's value, or can fetch it.
-pub(super) fn is_ours(credential: &Credential) -> bool {
-    match credential.source {
-        Source::Held(_) | Source::Command(_) => true,
-        Source::Agent(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -236,7 +227,9 @@ mod tests {
     use serde_json::json;
 
     use super::super::settings_files::SettingsPlaces;
-    use super::super::{ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES};
+    use super::super::{
+        ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, variables,
+    };
     use super::*;
     use crate::core::{TokenReport, WindowFact};
     use crate::tokens::SharedTokens;

@@ -6,7 +6,7 @@
 //!   is not known there (a gateway), the list of models says at least whether the token is accepted.
 //! - The other providers are asked for their list of models.
 //!
-//! Only status, headers and structured fields count, never an answer's text. No question is repeated.
+//! Only status, headers and structured fields count, never an answer's text. Nothing is asked twice.
 
 use std::fmt;
 
@@ -156,6 +156,7 @@ impl Probed {
 /// through [`super::usage`].
 #[must_use]
 pub fn probe(http: &Http, credential: &Credential, secret: &SecretString, now_unix_ms: i64) -> Probed {
+    let service = credential.service();
     match (credential.provider, credential.kind) {
         (Provider::Anthropic, CredentialKind::OAuth | CredentialKind::Login) => {
             match usage::ask(http, secret, now_unix_ms) {
@@ -163,36 +164,30 @@ pub fn probe(http: &Http, credential: &Credential, secret: &SecretString, now_un
                 Ok(Said::Refused) => Probed::bare(ProbeVerdict::Refused { status: 401 }),
                 // What the endpoint does not tell, an answer's headers do.
                 Ok(Said::Forbidden | Said::TooOften | Said::Failed(_)) | Err(HttpFault::Host(_)) => {
-                    by_message(http, credential.kind, secret, now_unix_ms)
+                    by_message(http, credential, secret, now_unix_ms)
                 }
                 Err(fault) => unreachable_by(&fault),
             }
         }
-        (Provider::Anthropic, kind) => by_message(http, kind, secret, now_unix_ms),
-        (Provider::OpenAi, _) => by_models(http, Provider::OpenAi, "/models", Key::Bearer(secret), now_unix_ms),
-        (Provider::Google, _) => by_models(
-            http,
-            Provider::Google,
-            "/v1beta/models?pageSize=1",
-            Key::Header("x-goog-api-key", secret),
-            now_unix_ms,
-        ),
-        (Provider::Cohere, _) => {
-            by_models(http, Provider::Cohere, "/v1/models?page_size=1", Key::Bearer(secret), now_unix_ms)
+        (Provider::Anthropic, _) => by_message(http, credential, secret, now_unix_ms),
+        (Provider::OpenAi, _) => by_models(http, service, "/models", Key::Bearer(secret), now_unix_ms),
+        (Provider::Google, _) => {
+            by_models(http, service, "/v1beta/models?pageSize=1", Key::Header("x-goog-api-key", secret), now_unix_ms)
         }
+        (Provider::Cohere, _) => by_models(http, service, "/v1/models?page_size=1", Key::Bearer(secret), now_unix_ms),
     }
 }
 
 /// Asks by a message of one token, whose answer's headers tell the limits.
-pub(super) fn by_message(http: &Http, kind: CredentialKind, secret: &SecretString, now_unix_ms: i64) -> Probed {
+pub(super) fn by_message(http: &Http, credential: &Credential, secret: &SecretString, now_unix_ms: i64) -> Probed {
     let body = format!(r#"{{"model":"{PROBE_MODEL}","max_tokens":1,"messages":[{{"role":"user","content":"."}}]}}"#);
     let oauth = [VERSION, OAUTH_BETA];
-    let (key, headers): (Key<'_>, &[_]) = match kind {
+    let (key, headers): (Key<'_>, &[_]) = match credential.kind {
         CredentialKind::ApiKey | CredentialKind::Helper => (Key::Header("x-api-key", secret), &[VERSION]),
         CredentialKind::AuthToken => (Key::Bearer(secret), &[VERSION]),
         CredentialKind::OAuth | CredentialKind::Login => (Key::Bearer(secret), &oauth),
     };
-    let service = Service::Api(Provider::Anthropic);
+    let service = credential.service();
     let asked = http.ask(&Question { service, path: "/v1/messages", body: Some(&body), headers, key });
     match asked {
         Err(fault) => unreachable_by(&fault),
@@ -204,8 +199,8 @@ pub(super) fn by_message(http: &Http, kind: CredentialKind, secret: &SecretStrin
     }
 }
 
-fn by_models(http: &Http, provider: Provider, path: &str, key: Key<'_>, now_unix_ms: i64) -> Probed {
-    let question = Question { service: Service::Api(provider), path, body: None, headers: &[], key };
+fn by_models(http: &Http, service: Service, path: &str, key: Key<'_>, now_unix_ms: i64) -> Probed {
+    let question = Question { service, path, body: None, headers: &[], key };
     http.ask(&question)
         .map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
 }

@@ -50,7 +50,6 @@ impl Ending<'_> {
     fn session(&self) -> Option<String> {
         let session =
             self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
-        let line = format!("cd {} && {} --resume {}", quoted(&self.plan.cwd), quoted(self.agent), quoted(session));
         // What its CLI has refused, its interface refuses, too.
         let (agent, given) = (self.plan.agent, &self.plan.agent_args);
         let given = match &self.finish.needs {
@@ -59,7 +58,8 @@ impl Ending<'_> {
                 given.clone()
             }
         };
-        Some(line + &words(&agent.args_for_hand_over(&given)))
+        let args = agent.interface_args(session, &given)?;
+        Some(format!("cd {} && {}{}", quoted(&self.plan.cwd), quoted(self.agent), words(&args)))
     }
 
     /// Why it ended; of a limit also when it is over.

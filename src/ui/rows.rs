@@ -3,14 +3,21 @@
 use super::clean;
 use super::columns;
 use super::style::{Ink, Style};
+use crate::agent::AgentKind;
 
 /// Columns of a label with its indentation.
 const LABEL: usize = 13;
 /// By how much a command on a line of its own is indented.
 const COMMAND_INDENT: usize = 4;
 
-/// What a command to be copied begins with. It stands at the end of a line, after a colon.
-const PROGRAMS: [&str; 8] = ["ccc ", "claude ", "cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
+/// What a command to be copied begins with, besides an agent's program. It stands at the end of a line, after a colon.
+const PROGRAMS: [&str; 7] = ["ccc ", "cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
+
+fn is_command(text: &str) -> bool {
+    let first = text.split_once(' ').map(|(first, _)| first);
+    PROGRAMS.iter().any(|program| text.starts_with(program))
+        || AgentKind::all().any(|kind| first == Some(kind.program()))
+}
 
 /// One clean line in rows of at most `columns`. A command at its end that does not fit beside the words before it stands
 /// whole on a row of its own.
@@ -19,9 +26,7 @@ pub(crate) fn wrapped(line: &str, columns: usize) -> Vec<String> {
     let command =
         text.rfind(": ").map(|at| text.split_at(at + 1)).map(|(words, command)| (words, command.trim_start()));
     match command {
-        Some((words, command))
-            if columns::of(text) > columns && PROGRAMS.iter().any(|program| command.starts_with(program)) =>
-        {
+        Some((words, command)) if columns::of(text) > columns && is_command(command) => {
             let mut rows = columns::wrap(words, columns);
             let indent = if COMMAND_INDENT + columns::of(command) <= columns { COMMAND_INDENT } else { 0 };
             rows.push(format!("{:indent$}{command}", ""));

@@ -33,6 +33,11 @@ const RULES: &[Rule] = &[
         absent: &["crate::core", "crate::agent", "crate::stream"],
     },
     Rule {
+        says: "core/ and cli/ name no CLI family and none of its options: they ask the adapter",
+        binds: |file| within(file, "core") || within(file, "cli"),
+        absent: &["claude", "Claude", "CLAUDE_CODE", "CLAUDE_CONFIG_DIR", "--permission-mode"],
+    },
+    Rule {
         says: "only process/ may use unsafe",
         binds: |file| !within(file, "process"),
         absent: &["unsafe", "unsafe_code"],
@@ -61,12 +66,16 @@ const RULES: &[Rule] = &[
     Rule { says: "a wait is for an event with a deadline, never a sleep", binds: |_| true, absent: &["thread::sleep"] },
 ];
 
+/// The rooms of the program, the lowest first; of one row none knows another.
+const ROOMS: &[&[&str]] =
+    &[&["files", "process", "ui"], &["journal", "config"], &["tokens"], &["guard"], &["driver", "demo"], &["cli"]];
+
 /// Names of modules that say nothing about their subject.
 const NAMELESS: &[&str] = &["utils", "util", "helpers", "helper", "manager", "managers", "misc", "common"];
 
 /// What the kernel makes (`/proc`, the terminal), and the demonstration's own files, are nobody else's.
 fn opens_no_file(file: &str) -> bool {
-    let kernels = ["process/table.rs", "process/signal.rs", "driver/signals.rs", "driver/answers.rs"];
+    let kernels = ["process/system/linux/mod.rs", "process/signal.rs", "driver/answers.rs"];
     !within(file, "files") && !within(file, "demo") && file != "recordings.rs" && !kernels.contains(&file)
 }
 
@@ -225,6 +234,35 @@ fn the_crate_that_decides_depends_on_nothing_that_touches_the_world() {
         .collect();
     names.sort_unstable();
     assert_eq!(names, PURE);
+}
+
+/// Where a room names one beside or above it.
+fn upward(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| !is_test(&source.file)) {
+        let Some(row) = ROOMS.iter().position(|row| row.iter().any(|room| within(&source.file, room))) else {
+            continue;
+        };
+        let others = ROOMS[row..].iter().copied().flatten().filter(|room| !within(&source.file, room));
+        for room in others {
+            let path = format!("crate::{room}");
+            let lines = code(&source.text).filter(|(_, code)| names(code, &path) || names_in_group(code, &path));
+            found.extend(lines.map(|(line, _)| format!("{}:{line}: {path}", source.file)));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_room_knows_only_rooms_below_it() {
+    assert_eq!(upward(&sources()), Vec::<String>::new());
+    let source = |file: &str, text: &str| [Source { file: file.to_owned(), text: text.to_owned() }];
+    assert_eq!(
+        upward(&source("tokens/x.rs", "use crate::{driver::Run, config::Env};")),
+        ["tokens/x.rs:1: crate::driver"]
+    );
+    assert_eq!(upward(&source("ui/x.rs", "crate::files::read()")), ["ui/x.rs:1: crate::files"]);
+    assert_eq!(upward(&source("cli/x.rs", "use crate::driver;")), Vec::<String>::new());
 }
 
 #[test]

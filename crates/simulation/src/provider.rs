@@ -98,6 +98,7 @@ impl Provider {
                 id: TokenId(format!("token-{at}")),
                 label: format!("T{at}"),
                 kind: if same { first } else { dice.choose(&kinds, first) },
+                hot_group: None,
                 windows: Vec::new(),
                 limited_until_unix_ms: None,
                 refused: false,

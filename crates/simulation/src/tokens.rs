@@ -82,7 +82,7 @@ impl World {
         } else if lies {
             self.counts.add("exchange without effect");
         }
-        if let Some(bytes) = self.core.encode(proc, &Say::Credential { variable, value: "a value" }) {
+        if let Some(bytes) = self.core.encode(proc, &Say::Credential { variables: &[(variable, "a value")] }) {
             self.on_its_way(proc, Event::Credential(proc, bytes, has));
         }
         Ok(())

@@ -68,6 +68,54 @@ impl fmt::Display for TokenKind {
     }
 }
 
+/// Whose service a token is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// Anthropic, or a gateway that speaks its API.
+    #[default]
+    Anthropic,
+    /// OpenAI.
+    OpenAi,
+    /// Google's Gemini API.
+    Google,
+    /// Cohere.
+    Cohere,
+}
+
+impl Provider {
+    /// All, in the order in which they are looked at.
+    pub const ALL: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Provider> {
+        Provider::ALL.into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// The name in settings and options.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Anthropic => "anthropic",
+            Provider::OpenAi => "openai",
+            Provider::Google => "google",
+            Provider::Cohere => "cohere",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Provider::Anthropic => "Anthropic",
+            Provider::OpenAi => "OpenAI",
+            Provider::Google => "Google",
+            Provider::Cohere => "Cohere",
+        })
+    }
+}
+
 /// How the session begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

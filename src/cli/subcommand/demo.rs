@@ -64,7 +64,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         first_args: vec!["scripted-agent".to_owned()],
         agent_version: "2.1.332".to_owned(),
         prompt: BUILT_IN.to_owned(),
-        claude_dir: &nobody.claude,
+        agent_dir: &nobody.of_agent(settings.agent.kind.0, &Env::default()),
         settings: &settings,
         given: None,
     })?;
@@ -92,6 +92,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         hand_over: false,
         share_tree: false,
         settings_of_agent: SettingsOfAgent::new(
+            settings.agent.kind.0,
             &Project::find(&scenario.project),
             &nobody,
             &Env::default(),

@@ -19,7 +19,7 @@ use crate::driver::unix_ms;
 use crate::guard::named;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
 use crate::tokens::usage::Judged;
-use crate::tokens::{Credential, ProbeVerdict, SharedTokens, without_credentials};
+use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::format::away;
 use crate::ui::token_state::READY;
 use crate::ui::{clean, token_state};
@@ -120,6 +120,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
         agent(resolved.as_ref().ok(), context, dirs, project),
         credential(
             settings.map_or(&[], |settings| &settings.tokens),
+            settings.map(|settings| settings.agent.kind.0).unwrap_or_default(),
             settings.map_or(&[], |settings| &settings.agent.args),
             context,
             project,
@@ -152,25 +153,26 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
     }
     let settings = resolved.map(|resolved| &resolved.settings);
     let named = settings.and_then(|settings| settings.agent.path.as_deref()).map(Path::new);
-    let path = match agent::locate(AgentKind::CLAUDE_CODE, named, &context.env, dirs, &project.cwd) {
+    let kind = settings.map(|settings| settings.agent.kind.0).unwrap_or_default();
+    let path = match agent::locate(kind, named, &context.env, dirs, &project.cwd) {
         Ok(path) => path,
         Err(error) => return Finding::error(SUBJECT, error.into()),
     };
     let shown = path.display();
     let bare = without_credentials(&context.env, settings.map_or(&[], |settings| &settings.tokens));
-    let [oldest, newest] = AgentKind::CLAUDE_CODE.installation().tested;
+    let [oldest, newest] = kind.installation().tested;
     match agent::ask_version(&path, &bare, VERSION_TIMEOUT) {
         Err(fault) => Finding::fail(
             SUBJECT,
             format!("{shown}: {fault}"),
             "run it by hand with --version, or name another program with --agent PATH",
         ),
-        Ok(version) => match agent::tested(AgentKind::CLAUDE_CODE, &version) {
+        Ok(version) => match agent::tested(kind, &version) {
             Tested::Yes => Finding::ok(SUBJECT, format!("{shown}, version {version}")),
             Tested::TooOld => Finding::fail(
                 SUBJECT,
                 format!("{shown}, version {version}, is older than {oldest}"),
-                "update it: npm install -g @anthropic-ai/claude-code",
+                format!("update it: {}", kind.installation().install),
             ),
             Tested::Newer => Finding::warn(
                 SUBJECT,
@@ -186,9 +188,15 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
     }
 }
 
-fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, project: &Project) -> Finding {
+fn credential(
+    entries: &[TokenEntry],
+    kind: AgentKind,
+    agent_args: &[String],
+    context: &Context,
+    project: &Project,
+) -> Finding {
     const SUBJECT: &str = "token";
-    let gathered = match credentials::gather(context, project, entries, agent_args) {
+    let gathered = match credentials::gather(context, project, entries, kind, agent_args) {
         Ok(gathered) => gathered,
         Err(error) => return Finding::error(SUBJECT, error),
     };
@@ -196,11 +204,11 @@ fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, 
         return Finding::error(SUBJECT, refusal);
     }
     let pool = &gathered.pool;
-    let in_keychain = match credentials::in_keychain(pool.credentials(), unix_ms(), context) {
+    let in_keychain = match credentials::in_keychain(kind, pool.credentials(), unix_ms(), context) {
         Ok(found) => found,
         Err(error) => return Finding::error(SUBJECT, error),
     };
-    let unseen = cfg!(target_os = "macos") && credentials::keychain(context).is_none();
+    let unseen = cfg!(target_os = "macos") && Keychain::of_user(&context.env).is_none();
     match (pool.first(), in_keychain) {
         (Err(_), Ok(Some(login))) => Finding::ok(SUBJECT, login.to_string()),
         (Err(error), Err(fault)) => Finding::warn(SUBJECT, error.to_string(), fault.to_string()),
@@ -210,7 +218,7 @@ fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, 
             "a login in the Keychain is not seen from here; run the agent once by hand",
         ),
         (Err(error), Ok(None)) => {
-            Finding::fail(SUBJECT, error.to_string(), "run `claude` and log in, or set one of the variables")
+            Finding::fail(SUBJECT, error.to_string(), format!("{}, or set one of the variables", kind.log_in()))
         }
         (Ok(first), in_keychain) => {
             let mut text = pool.sentence(Some(&first.id()));
@@ -232,7 +240,8 @@ fn credential(entries: &[TokenEntry], agent_args: &[String], context: &Context, 
 /// Asks the provider about each token that a run would have. What cannot be asked is said by the finding on credentials.
 fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Finding> {
     const SUBJECT: &str = "provider";
-    let gathered = credentials::gather(context, project, &settings.tokens, &settings.agent.args);
+    let kind = settings.agent.kind.0;
+    let gathered = credentials::gather(context, project, &settings.tokens, kind, &settings.agent.args);
     let (Ok(gathered), Ok(dirs)) = (gathered, context.dirs()) else { return Vec::new() };
     let shared = SharedTokens::new(&dirs.state);
     let Ok(usage) = credentials::usage(&settings.usage, shared, context) else { return Vec::new() };
@@ -244,7 +253,7 @@ fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Fi
         .map(|(credential, judged)| (clean::one_line(&credential.label, LABEL_CHARS), Asked::of(judged)))
         .collect();
     let works = told.iter().any(|(_, asked)| matches!(asked, Asked::Works(_)));
-    told.into_iter().map(|(label, asked)| asked.finding(SUBJECT, &label, works)).collect()
+    told.into_iter().map(|(label, asked)| asked.finding(SUBJECT, &label, kind, works)).collect()
 }
 
 /// Characters of a token's label.
@@ -282,7 +291,7 @@ impl Asked {
     }
 
     /// In people's words; `other_works` when another token can be used.
-    fn finding(self, subject: &'static str, label: &str, other_works: bool) -> Finding {
+    fn finding(self, subject: &'static str, label: &str, agent: AgentKind, other_works: bool) -> Finding {
         match self {
             Asked::Works(None) => Finding::ok(subject, format!("{label} is {READY}")),
             Asked::Works(Some(ago)) => Finding::ok(subject, format!("{label} is {READY}, learnt {ago} ago")),
@@ -294,7 +303,10 @@ impl Asked {
             Asked::Refused(why) => {
                 let (text, advice) = (
                     format!("{label} is {why}"),
-                    "log in again (run `claude`), or set another token; `ccc tokens check` asks again",
+                    format!(
+                        "log in again (run `{}`), or set another token; `ccc tokens check` asks again",
+                        agent.program()
+                    ),
                 );
                 if other_works { Finding::warn(subject, text, advice) } else { Finding::fail(subject, text, advice) }
             }

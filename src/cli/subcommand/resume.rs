@@ -13,7 +13,7 @@ use crate::cli::gaps::{Gaps, has_gap};
 use crate::cli::options::Options;
 use crate::cli::start::{Continuation, RunRequest, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
-use crate::config::{CheckEntry, Cost, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
+use crate::config::{AgentName, CheckEntry, Cost, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
 use crate::driver;
 use crate::files::open_private;
@@ -115,9 +115,12 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     })
     .map_err(|error| {
-        CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(
-            "`ccc explain RUN` shows what stands before it. To continue the session without ccc, get its id from `ccc runs --json`, then run in its directory: claude --resume ID",
-        )
+        let agent = AgentKind::default();
+        let by_hand = agent.interface_args("ID", &[]).map(|args| format!("{}{}", agent.program(), shell::words(&args)));
+        CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(format!(
+            "`ccc explain RUN` shows what stands before it. To continue the session without ccc, get its id from `ccc runs --json`, then run in its directory: {}",
+            by_hand.unwrap_or_default()
+        ))
     })?;
     if let Some(torn) = rebuilt.tail.torn {
         context.printer.talk(format_args!(
@@ -172,11 +175,11 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
     let settings = present.settings;
     let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
-    let gathered = credentials::gather(context, &project, &settings.tokens, &agent_args)?;
+    let gathered = credentials::gather(context, &project, &settings.tokens, plan.agent, &agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
-    let settings_of_agent = trust::require_agent_settings(&agent_args, &project, context)?;
+    let settings_of_agent = trust::require_agent_settings(plan.agent, &agent_args, &project, context)?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -315,6 +318,7 @@ impl Present {
         if given.is_none() {
             settings.agent.args.clone_from(&plan.agent_args);
         }
+        settings.agent.kind = AgentName(plan.agent);
         let prompt = prompt::find(named.as_ref(), project, dirs)?;
         Ok(Present { settings, prompt_origin: prompt.origin.place(), prompt: prompt.text, given, warnings })
     }
@@ -328,7 +332,7 @@ impl Present {
             first_args: Vec::new(),
             agent_version: String::new(),
             prompt: self.prompt.clone(),
-            claude_dir: &context.dirs()?.claude,
+            agent_dir: &context.dirs()?.of_agent(plan.agent, &context.env),
             settings: &self.settings,
             given: self.given.clone(),
         })?;

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Cost, CriticPromptAs, Dirs, Flags, Project, Resolved, Span, Until};
+use crate::core::shell::words;
 use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
@@ -100,14 +101,14 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
     }
     let settings = &resolved.settings;
     let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
+    let kind = settings.agent.kind.0;
     let bare = without_credentials(&context.env, &settings.tokens);
-    let agent =
-        agent::find(AgentKind::CLAUDE_CODE, settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
-    let tokens = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
+    let agent = agent::find(kind, settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
+    let tokens = credentials::gather(context, &project, &settings.tokens, kind, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
     }
-    let settings_of_agent = trust::require_agent_settings(&settings.agent.args, &project, context)?;
+    let settings_of_agent = trust::require_agent_settings(kind, &settings.agent.args, &project, context)?;
     refuse_plan_mode(settings, &project, dirs)?;
     Ok(Prepared { task, resolved, prompt, agent, tokens, project, settings_of_agent })
 }
@@ -115,11 +116,11 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
 /// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
 /// be spent on a plan.
 fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
-    let agent = AgentKind::CLAUDE_CODE;
+    let agent = settings.agent.kind.0;
     let given = agent.read_user_args(&settings.agent.args)?;
     let (mode, place) = match given.permission_mode {
-        Some(mode) => (mode, "--permission-mode".to_owned()),
-        None if given.skips_permissions => return Ok(()),
+        Some(mode) => (mode, agent.args_to_work().swap_remove(0)),
+        None if given.skips_permissions || !agent.installation().settings_files => return Ok(()),
         None => {
             let read = AgentSettings::read(SettingsPlaces {
                 dirs,
@@ -139,7 +140,7 @@ fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Resu
         ErrorKind::Usage,
         format!("the agent would only plan ({place} is plan): it may change nothing, and an unattended run has nobody to approve its plan"),
     )
-    .hint("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits"))
+    .hint(format!("give a mode in which it may work: ccc --supervisor … --{}", words(&agent.args_to_work()))))
 }
 
 /// Runs a task under supervision.
@@ -172,7 +173,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
         first_args: Vec::new(),
         agent_version: prepared.agent.version.clone().unwrap_or_default(),
         prompt: prepared.prompt.text.clone(),
-        claude_dir: &context.dirs()?.claude,
+        agent_dir: &context.dirs()?.of_agent(settings.agent.kind.0, &context.env),
         settings,
         given: Some(args.flags()),
     })?;
@@ -234,7 +235,7 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) agent_version: String,
     pub(in crate::cli) prompt: String,
     /// The agent's own directory, which holds the records of its sessions.
-    pub(in crate::cli) claude_dir: &'a Path,
+    pub(in crate::cli) agent_dir: &'a Path,
     pub(in crate::cli) settings: &'a Settings,
     /// What the user gave on the command line; `None` where that cannot be told.
     pub(in crate::cli) given: Option<Flags>,
@@ -264,7 +265,7 @@ pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
 /// When the user's arguments for the agent cannot be used.
 pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
     let settings = parts.settings;
-    let agent = AgentKind::CLAUDE_CODE;
+    let agent = settings.agent.kind.0;
     let user_args = agent.read_user_args(&settings.agent.args)?;
     let chance = uuid::Uuid::new_v4();
     let seed = chance.simple().to_string();
@@ -278,7 +279,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         agent_first_args: parts.first_args,
         agent_version: parts.agent_version,
         agent_args: settings.agent.args.clone(),
-        earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.claude_dir),
+        earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.agent_dir),
         session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
         checks: settings
             .checks
@@ -335,7 +336,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
 
 /// What the user has said in the session that the run is to resume. The critic's brief lists it with the task. A record
 /// that cannot be found or read gives nothing: the agent decides whether there is such a session.
-fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, claude_dir: &Path) -> Vec<String> {
+fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, agent_dir: &Path) -> Vec<String> {
     let Some(SessionStart::Resume(id)) = session else { return Vec::new() };
-    driver::session_record(agent, claude_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
+    driver::session_record(agent, agent_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
 }

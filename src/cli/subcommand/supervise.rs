@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::run::canonical;
-use crate::cli::command_tokens::{CommandTokens, provider_of};
+use crate::cli::command_tokens::{CommandTokens, agent_of, provider_of};
 use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, stdio_screen};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
@@ -53,7 +54,7 @@ pub struct SuperviseArgs {
     pub answer_timeout: Option<Span>,
 
     /// Whose tokens the command gets: anthropic, openai, google or cohere [by the command's name].
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with = "no_tokens")]
+    #[arg(long, value_parser = provider_parser(), value_name = "NAME", hide_possible_values = true, conflicts_with = "no_tokens")]
     pub provider: Option<Provider>,
 
     /// Leave the environment as it is, and watch no limits.
@@ -110,6 +111,11 @@ pub struct SuperviseArgs {
     pub command: Vec<OsString>,
 }
 
+fn provider_parser() -> impl TypedValueParser<Value = Provider> {
+    PossibleValuesParser::new(Provider::ALL.map(Provider::name))
+        .try_map(|name| Provider::named(&name).ok_or("no provider has this name"))
+}
+
 /// When a command is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Restart {
@@ -149,9 +155,10 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
     };
     // A program that reads those settings sends the token where they say.
-    let reads_settings = provider == Some(Provider::Anthropic);
-    let settings_of_agent =
-        reads_settings.then(|| trust::require_agent_settings(&[], &project, context)).transpose()?;
+    let settings_of_agent = provider
+        .and_then(agent_of)
+        .map(|agent| trust::require_agent_settings(agent, &[], &project, context))
+        .transpose()?;
     let tokens = CommandTokens::gather(provider, program, &settings, &project, context)?;
     let terminal = UserTerminal::find();
     if args.interactive && terminal.is_none() {

@@ -31,7 +31,7 @@ const SEVERAL_TOKENS: &str = r#"Several tokens:
         "tokens": [
           {"label": "work", "env": "WORK_KEY"},
           {"label": "spare", "file": "/home/me/.keys"},
-          {"kind": "oauth", "command": "op read op://Me/claude/token"}
+          {"kind": "oauth", "command": "op read op://Me/plan/token"}
         ]
       }
   `kind` is api_key (unless given), oauth or auth_token. A command, such as a
@@ -261,12 +261,13 @@ impl Checked {
 fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> {
     let project = context.project()?;
     let mut pools = Vec::new();
-    let agents = credentials::gather(context, &project, &settings.tokens, &settings.agent.args)?;
+    let agent = settings.agent.kind.0;
+    let agents = credentials::gather(context, &project, &settings.tokens, agent, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&agents.conflicts) {
         context.printer.warn(refusal);
     }
     let mut all = vec![agents];
-    for provider in [Provider::OpenAi, Provider::Google, Provider::Cohere] {
+    for provider in Provider::ALL.into_iter().filter(|provider| *provider != agent.provider()) {
         all.push(credentials::gather_for_program(context, &project, &settings.tokens, provider)?);
     }
     for gathered in all {
@@ -276,9 +277,9 @@ fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> 
         pools.push(gathered.pool);
     }
     let of_agent = pools.first().map(Pool::credentials).unwrap_or_default();
-    match credentials::in_keychain(of_agent, driver::unix_ms(), context)? {
+    match credentials::in_keychain(agent, of_agent, driver::unix_ms(), context)? {
         Ok(None) => {}
-        Ok(Some(login)) => pools.insert(1, Pool::of(vec![login], &context.env, Provider::Anthropic)),
+        Ok(Some(login)) => pools.insert(1, Pool::of(vec![login], &context.env, agent.provider())),
         Err(fault) => context.printer.warn(fault),
     }
     Ok(pools)

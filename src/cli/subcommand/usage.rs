@@ -52,7 +52,8 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dirs = context.dirs()?;
     let project = context.project()?;
     let settings = trust::settings_told(context)?;
-    let gathered = gather(context, &project, &settings.tokens, &[])?;
+    let agent = settings.agent.kind.0;
+    let gathered = gather(context, &project, &settings.tokens, agent, &[])?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -60,14 +61,14 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     let tokens = SharedTokens::new(&dirs.state);
     let now_unix_ms = unix_ms();
     let mut credentials = gathered.pool.credentials().to_vec();
-    let in_keychain = in_keychain(&credentials, now_unix_ms, context)?.unwrap_or_else(|fault| {
+    let in_keychain = in_keychain(agent, &credentials, now_unix_ms, context)?.unwrap_or_else(|fault| {
         context.printer.warn(fault);
         None
     });
     credentials.extend(in_keychain);
     if credentials.is_empty() {
         return Err(CliError::new(ErrorKind::Environment, format!("there is no token to ask about: {NoCredential}"))
-            .hint("run `claude` and log in, or set one of the variables"));
+            .hint(format!("{}, or set one of the variables", agent.log_in())));
     }
     let usage = credentials::usage(&settings.usage, tokens.clone(), context)?;
     let ask = Ask { thorough: args.refresh, wait: OTHERS_WAIT };

@@ -1,4 +1,4 @@
-//! The identity of a file, for comparisons: its `lstat` data and its content.
+//! What a file is, for comparing it: what `lstat` says of it, and what stands in it.
 
 use std::collections::HashMap;
 use std::fs;

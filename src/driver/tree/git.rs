@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::core::TreeFault;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Cookie, run_command};
 
-use super::super::real::ChildEnv;
+use super::super::child_env::ChildEnv;
 
 /// How long one look of git's may take. A listing of 300,000 files on a cold disk is well below.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::git::Git;
 use super::{Ours, Snapshot};
 use crate::core::{TreeFact, TreeFault};
-use crate::driver::real::ChildEnv;
+use crate::driver::child_env::ChildEnv;
 use crate::process::Cancel;
 
 /// Longer than any git takes here.

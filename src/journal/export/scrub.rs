@@ -6,7 +6,7 @@
 //! in its line about the cost, the marks of a verdict, numbers up to twelve and number words, units of time, times of day,
 //! versions, and the ids that ccc makes from the run's seed. Numbers in fields stay; other numbers within texts do not.
 //!
-//! Plans and inputs are destructured field by field, so the compiler reports a new field that is not handled here.
+//! Plans and inputs are taken apart field by field, so that the compiler names a new field that nobody has thought of.
 
 use std::collections::HashSet;
 
@@ -448,10 +448,11 @@ impl Scrubber {
     }
 
     fn tokens(&mut self, tokens: &mut [TokenFact]) {
-        for TokenFact { id, label, kind: _, windows, limited_until_unix_ms: _, refused: _ } in tokens {
+        for TokenFact { id, label, kind: _, hot_group, windows, limited_until_unix_ms: _, refused: _ } in tokens {
             for WindowFact { name, utilization: _, resets_at_unix_s: _ } in windows {
                 self.replace(name);
             }
+            self.replace_all(hot_group.as_mut_slice());
             self.replace(&mut id.0);
             self.replace(label);
         }

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::keychain::{Keychain, KeychainFault};
+use crate::config::{Dirs, Env};
 use crate::files::{self, AGENT_SETTINGS};
 
 /// What the usage endpoint asks of a login.
@@ -48,6 +49,12 @@ pub enum LoginFault {
 }
 
 impl LoginPlace {
+    /// Where these directories and this environment say.
+    #[must_use]
+    pub fn find(dirs: &Dirs, env: &Env) -> Self {
+        Self { file: dirs.claude.join(".credentials.json"), keychain: Keychain::of_user(env) }
+    }
+
     /// Reads the login.
     ///
     /// # Errors

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::super::credential::{Credential, CredentialKind, Fingerprint, Source};
+use super::super::credential::{Credential, CredentialKind, Source};
 use super::super::fetch::FetchError;
+use super::super::fingerprint::Fingerprint;
 use super::super::hosts::{HostError, Service};
 use super::super::http::{Http, TIMEOUT};
 use super::super::probe::{self, ProbeVerdict, Probed};
@@ -260,7 +261,7 @@ impl Usage {
     fn asked_at(&self, credential: &Credential) -> String {
         let hosts = self.http.hosts();
         let url = |service| hosts.base(service).map_or_else(|_| String::new(), |base| base.join(""));
-        let api = url(Service::Api(credential.provider));
+        let api = url(credential.service());
         if has_account(credential) { format!("{api} {}", url(Service::Usage)) } else { api }
     }
 
@@ -383,7 +384,7 @@ impl Usage {
     fn by_answer(&self, question: Question<'_>, known: &mut Entry) -> Refreshed {
         let Question { credential, token, now_unix_ms, depth: _ } = question;
         let probed = if credential.provider == Provider::Anthropic {
-            probe::by_message(&self.http, credential.kind, token, now_unix_ms)
+            probe::by_message(&self.http, credential, token, now_unix_ms)
         } else {
             probe::probe(&self.http, credential, token, now_unix_ms)
         };

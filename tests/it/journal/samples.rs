@@ -178,11 +178,13 @@ fn window() -> impl Strategy<Value = WindowFact> {
 fn token() -> impl Strategy<Value = TokenFact> {
     let kinds = [TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::OAuth, TokenKind::Helper, TokenKind::Login];
     let windows = proptest::collection::vec(window(), 0..3);
-    (token_id(), text(), proptest::sample::select(kinds.to_vec()), windows, any::<Option<i64>>(), any::<bool>())
-        .prop_map(|(id, label, kind, windows, limited_until_unix_ms, refused)| TokenFact {
+    let group = proptest::option::of(text());
+    (token_id(), text(), proptest::sample::select(kinds.to_vec()), group, windows, any::<Option<i64>>(), any::<bool>())
+        .prop_map(|(id, label, kind, hot_group, windows, limited_until_unix_ms, refused)| TokenFact {
             id,
             label,
             kind,
+            hot_group,
             windows,
             limited_until_unix_ms,
             refused,

@@ -98,7 +98,7 @@ pub(crate) fn setup(
         env: ChildEnv(variables.clone()),
         bare_env: ChildEnv(variables),
         credentials: Credentials::new(pool, SharedTokens::new(&state), None),
-        settings: SettingsOfAgent::new(&Project::find(&ground.project()), &dirs, &env, None, None),
+        settings: SettingsOfAgent::new(plan.agent, &Project::find(&ground.project()), &dirs, &env, None, None),
         transport: Transport::Pipe,
         session_lock: None,
         printer: Printer::new(Form::Text, Style::PIPED),

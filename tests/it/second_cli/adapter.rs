@@ -8,6 +8,7 @@ use ccc::agent::{
     SessionOpen, StartedBy, TokenCount, TurnEnd, TurnOutcome,
 };
 use ccc::core::{ExitFact, Launch, TokenKind, TurnId};
+use ccc::words::Provider;
 use serde_json::{Value, json};
 
 use super::server::{DIR_VARIABLE, SERVES};
@@ -38,12 +39,19 @@ impl Adapter for SecondCli {
 
     fn installation(&self) -> Installation {
         Installation {
+            product: "Second",
+            install: "install-second",
             also_at: None,
             tested: ["1.0.0", "1.0.0"],
             dir_variable: DIR_VARIABLE,
             dir: ".second",
             records: ("sessions", 3),
+            settings_files: false,
         }
+    }
+
+    fn provider(&self) -> Provider {
+        Provider::OpenAi
     }
 
     fn is_record(&self, file_name: &str, session_id: &str) -> bool {
@@ -223,8 +231,8 @@ impl Protocol for Connection {
             Say::Interrupt => json!({"id": "interrupt", "method": "turn/interrupt", "params": {
                 "threadId": self.thread, "turnId": self.turn_id
             }}),
-            Say::Credential { value, .. } => json!({"id": "login", "method": "account/login/start", "params": {
-                "type": "apiKey", "apiKey": value
+            Say::Credential { variables } => json!({"id": "login", "method": "account/login/start", "params": {
+                "type": "apiKey", "apiKey": variables.iter().map(|(_, value)| *value).next()
             }}),
             Say::Denial { request_id, .. } => answer(request_id, "result", json!({"decision": "decline"})),
             Say::Cancel { request_id } => answer(request_id, "result", Value::Null),

@@ -3,17 +3,13 @@
 mod adapter;
 mod server;
 
-use std::ffi::OsString;
 use std::fs;
+use std::process::Command;
 
 use ccc::agent::AgentKind;
-use ccc::core::{Outcome, Plan};
-use ccc::driver::{self, Program, Run};
-use ccc::journal::FileSink;
-use ccc::tokens::{Credential, CredentialKind, Provider};
-use serde_json::Value;
+use ccc::{cli, driver};
+use serde_json::{Value, json};
 
-use crate::ownfaults::hosted::{plan, setup};
 use crate::process::observer::alone;
 use crate::whole_runs::harness::{Ground, action, journal, text};
 use adapter::SecondCli;
@@ -28,35 +24,61 @@ fn heard(ground: &Ground, method: &str) -> Vec<Value> {
     rows.filter(|row| row["method"] == method).map(|row| row["params"].clone()).collect()
 }
 
-#[test]
-fn a_json_rpc_agent_without_fork_or_limit_events_goes_through_a_crash_a_rotation_and_two_reviews() {
-    let _turn = alone();
-    AgentKind::bring(&[&SecondCli]);
-    let ground = Ground::without_git();
-    let program = std::env::current_exe().expect("this program");
-    let plan = Plan {
-        agent: AgentKind::of(&SecondCli),
-        agent_program: program.display().to_string(),
-        agent_version: "1.0.0".to_owned(),
-        task: TASK.to_owned(),
-        ..plan(&ground, 1)
-    };
-    let keys = [("spent", SPENT_KEY), ("good", GOOD_KEY)].map(|(label, value)| {
-        Credential::held(label, CredentialKind::ApiKey, Provider::Anthropic, value.to_owned().into())
-    });
-    let mut setup =
-        setup(&ground, plan, keys.into(), |journal, blobs| FileSink::open(journal, blobs).expect("a journal"));
-    let dir = ground.home().join("second");
-    setup.program =
-        Program { path: program, first_args: ["--exact", TEST, "--nocapture", "--ignored"].map(OsString::from).into() };
-    setup.env.0.push((DIR_VARIABLE.into(), dir.clone().into()));
-    setup.agent_dir = dir;
-    let (_host, controls, _) = driver::controls(driver::unix_ms);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let end = runtime.block_on(Run::new(setup).expect("descriptors").drive(controls));
+/// The arguments of ccc, one a line, where this binary is to be a ccc that embeds the adapter.
+const ARGS: &str = "SECOND_CLI_CCC_ARGS";
 
-    let finish = end.finish.expect("an outcome");
-    assert_eq!((finish.outcome, finish.restarts, finish.rotations), (Outcome::Completed, 1, 1), "{}", finish.reason);
+#[test]
+#[ignore = "it is ccc, and is started by a test"]
+fn is_ccc() {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    AgentKind::register(&[&SecondCli]);
+    let code = cli::run(std::iter::once("ccc").chain(args.lines()), &cli::Context::of_process());
+    std::process::exit(code.into());
+}
+
+/// This binary with one of its tests alone.
+fn only(test: &str) -> String {
+    let binary = std::env::current_exe().expect("this program");
+    format!("{} --exact {test} --nocapture --ignored", binary.display())
+}
+
+/// ccc with the adapter, with these arguments.
+fn ccc(ground: &Ground, args: &[&str]) -> Command {
+    let line = only("second_cli::is_ccc");
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().expect("a program"));
+    let like = ground.command("http://127.0.0.1:9", [""; 0]);
+    command.args(words).env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env(ARGS, args.join("\n")).current_dir(ground.project()).stdin(std::process::Stdio::null());
+    command
+}
+
+#[test]
+fn a_json_rpc_agent_that_a_setting_chooses_goes_through_a_crash_a_rotation_and_two_reviews() {
+    let _turn = alone();
+    AgentKind::register(&[&SecondCli]);
+    let ground = Ground::without_git();
+    let program = format!("[ \"$1\" = --version ] && echo 'second 1.0.0' && exit\nexec {}", only(TEST));
+    let bin = ground.script("second", &program).parent().expect("a folder").to_owned();
+    let dir = ground.home().join("second");
+    let path = std::env::join_paths([bin, "/usr/bin".into(), "/bin".into()]).expect("a PATH");
+    let ground = ground
+        .env("PATH", path)
+        .env(DIR_VARIABLE, &dir)
+        .env("OPENAI_BASE_URL", "http://127.0.0.1:9")
+        .env("OPENAI_API_KEYS", format!("{SPENT_KEY},{GOOD_KEY}"));
+    ground.user_config(&json!({"agent": {"kind": "second_cli"}}));
+    let output = ccc(&ground, &["--supervisor", "--transport", "pipe", "--output-format", "json", "-p", TASK]).output();
+    let output = output.expect("ccc runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let object = said.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    let finish: Value = serde_json::from_str(object).unwrap_or_default();
+    assert_eq!(
+        (&finish["outcome"], &finish["restarts"], &finish["rotations"]),
+        (&json!("completed"), &json!(1), &json!(1)),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     // The first process began a thread, the second went on with it; each critic began one of its own, which may not write.
     let begun: Vec<String> = heard(&ground, "thread/start").iter().map(|params| text(&params["sandbox"])).collect();
     assert_eq!(begun, ["workspace-write", "read-only", "read-only"]);

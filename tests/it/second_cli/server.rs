@@ -34,7 +34,7 @@ fn serves() {
         return;
     }
     let dir = PathBuf::from(std::env::var_os(DIR_VARIABLE).expect("a directory"));
-    let key = std::env::var("ANTHROPIC_API_KEY").unwrap_or_default();
+    let key = std::env::var("OPENAI_API_KEY").unwrap_or_default();
     let mut server = Server { dir, key, thread: None, is_critic: false };
     for line in std::io::stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line.expect("stdin")).expect("JSON");

@@ -1,18 +1,13 @@
 //! What an adapter has to say: one [`Adapter`] for each CLI family, one [`Protocol`] for each of its processes.
 
 use std::fmt;
-use std::ops::Deref;
-use std::sync::OnceLock;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::claude::Claude;
 use super::{
     AgentEvent, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, TurnEnd, TurnKind, UserArgs,
     Vocabulary,
 };
 use crate::stream::Envelope;
-use crate::words::{ExitFact, Launch, TurnId};
+use crate::words::{ExitFact, Launch, Provider, TurnId};
 
 /// One CLI family: what it can do, how it is started, what its end means. It keeps nothing between two calls.
 ///
@@ -29,6 +24,9 @@ pub trait Adapter: fmt::Debug + Sync {
 
     /// Where the CLI and what it keeps are found.
     fn installation(&self) -> Installation;
+
+    /// Whose tokens it is given.
+    fn provider(&self) -> Provider;
 
     /// Whether a file of this name, in the place that [`Installation::records`] says, is the record of this session.
     fn is_record(&self, file_name: &str, session_id: &str) -> bool {
@@ -84,9 +82,21 @@ pub trait Adapter: fmt::Debug + Sync {
         AmendedArgs { kept: args.to_vec(), ..AmendedArgs::default() }
     }
 
-    /// Those of the user's arguments that the agent's own interface takes when it goes on with the session.
-    fn args_for_hand_over(&self, args: &[String]) -> Vec<String> {
-        args.to_vec()
+    /// The arguments with which the agent's own interface goes on with this session: its own, and those of the user's that the
+    /// interface takes. `None` where there is no such interface.
+    fn interface_args(&self, session_id: &str, args: &[String]) -> Option<Vec<String>> {
+        let _ = (session_id, args);
+        None
+    }
+
+    /// How the user logs in, as a clause of a hint.
+    fn log_in(&self) -> String {
+        format!("run `{}` and log in", self.program())
+    }
+
+    /// The folders, below the directory that it is started in, in which the CLI makes working trees of its own.
+    fn own_trees(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// The arguments that allow this command and others with it; `None` where exactly this one can be allowed.
@@ -97,6 +107,12 @@ pub trait Adapter: fmt::Debug + Sync {
 
     /// The arguments that allow every command, also those for which the CLI has no rule.
     fn allowing_all_commands(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The arguments of a permission mode in which the agent may change files: the option, then the mode. None where the CLI has no
+    /// such modes.
+    fn args_to_work(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -213,9 +229,9 @@ pub enum Say<'a> {
     Turn { turn: &'a TurnId, kind: TurnKind, text: &'a str },
     /// Interrupt the running turn.
     Interrupt,
-    /// Use another credential from now on: `variable` is the one by which the process was given the present one. Answered by
+    /// Use another credential from now on: names and values of the variables by which a new process would be given it. Answered by
     /// [`AgentEvent::CredentialAnswered`].
-    Credential { variable: &'a str, value: &'a str },
+    Credential { variables: &'a [(&'a str, &'a str)] },
     /// What has the process cost so far? The first question to a process has the number 1 and comes before its first turn.
     /// Answered by [`AgentEvent::CostAnswered`].
     CostQuestion { number: u32 },
@@ -227,72 +243,4 @@ pub enum Say<'a> {
     Cancel { request_id: &'a str },
     /// The answer to any other question: an error, which says why.
     Refusal { request_id: &'a str, why: &'a str },
-}
-
-/// Which CLI family does the work: its [`Adapter`], and in a journal its name.
-#[derive(Clone, Copy)]
-pub struct AgentKind(&'static dyn Adapter);
-
-/// Families that the embedding program has brought with it.
-static BROUGHT: OnceLock<&'static [&'static dyn Adapter]> = OnceLock::new();
-
-impl AgentKind {
-    /// Claude Code.
-    pub const CLAUDE_CODE: AgentKind = AgentKind(&Claude);
-
-    /// The family of this adapter. Its name is read from a journal again only if it is one of those brought in by
-    /// [`AgentKind::bring`].
-    #[must_use]
-    pub const fn of(adapter: &'static dyn Adapter) -> AgentKind {
-        AgentKind(adapter)
-    }
-
-    /// Makes further families known by their names, for a program that embeds this one: once, before a journal is read.
-    /// Later calls change nothing.
-    pub fn bring(adapters: &'static [&'static dyn Adapter]) {
-        BROUGHT.get_or_init(|| adapters);
-    }
-
-    /// The family of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<AgentKind> {
-        let brought = BROUGHT.get().copied().unwrap_or_default().iter().map(|adapter| AgentKind(*adapter));
-        std::iter::once(AgentKind::CLAUDE_CODE).chain(brought).find(|kind| kind.name() == name)
-    }
-}
-
-impl Deref for AgentKind {
-    type Target = dyn Adapter;
-
-    fn deref(&self) -> &Self::Target {
-        self.0
-    }
-}
-
-impl fmt::Debug for AgentKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl PartialEq for AgentKind {
-    fn eq(&self, other: &AgentKind) -> bool {
-        self.name() == other.name()
-    }
-}
-
-impl Eq for AgentKind {}
-
-impl Serialize for AgentKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for AgentKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AgentKind, D::Error> {
-        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        AgentKind::named(&name)
-            .ok_or_else(|| de::Error::custom(format_args!("this ccc cannot drive the agent `{name}`")))
-    }
 }

@@ -1,4 +1,4 @@
-//! The meaning of an agent's line, independent of any CLI.
+//! What a line of an agent means, in words that no CLI owns.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,8 @@ pub struct Caps {
     pub read_only_critic: bool,
     /// A turn can be interrupted by a message. Else its process is signalled at once.
     pub interrupt: bool,
-    /// The kinds of token among which a live process can exchange its own for another. Else it is restarted with the other.
+    /// The kinds of token that a live process can exchange for another of the same group (`TokenFact::hot_group`). Else it is
+    /// restarted with the other.
     pub hot_tokens: &'static [TokenKind],
     /// Limits are reported as structured events. Else a rejected request may be a spent window, and another token is taken.
     pub limit_events: bool,
@@ -273,7 +274,7 @@ pub enum Ask {
 }
 
 /// A denied tool.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Denial {
     /// The tool's name.
     pub tool: String,
@@ -281,8 +282,30 @@ pub struct Denial {
     pub target: String,
     /// What is alike in calls of one kind: the program of a command, the folder of a path.
     pub class: String,
-    /// The arguments with which the user allows such a call to the agent; none where no rule allows it.
-    pub allowed_by: Vec<String>,
+    /// How the user allows such a call to the agent.
+    pub allowed_by: AllowedBy,
+}
+
+/// What allows a call of a tool that was denied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AllowedBy {
+    /// No rule does.
+    #[default]
+    Nothing,
+    /// All of these rules, given after this option.
+    Rules {
+        /// The option that takes them.
+        option: String,
+        /// One or more.
+        rules: Vec<String>,
+    },
+    /// This permission mode.
+    Mode {
+        /// The option that takes it.
+        option: String,
+        /// In the CLI's own words.
+        mode: String,
+    },
 }
 
 /// A change of a file that a tool is about to make, for showing it as a diff.

@@ -5,8 +5,9 @@
 //! protocol is owned by the core, copied with it, and replayed over old runs.
 //!
 //! The contract with the core:
-//! - Every line yields first either [`AgentEvent::Progress`] (the request moves on) or [`AgentEvent::Alive`] (only the process
-//!   lives). The adapter decides which, by the meaning of its CLI's lines. An unknown line is `Alive` and never an error.
+//! - Every line yields first either [`AgentEvent::Progress`] or [`AgentEvent::Alive`]: what proves that the asked goes on, and
+//!   what proves only a live process, are told apart here, for each CLI by what its lines mean. An unknown line is just alive
+//!   and never an error.
 //! - [`AgentEvent::TurnEnded`] comes exactly once for each turn, and only when the agent is idle again with nothing
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
@@ -23,15 +24,17 @@ mod args;
 pub mod brief;
 mod claude;
 mod event;
+mod kind;
 mod vocabulary;
 
-pub use adapter::{Adapter, AgentKind, Protocol, Say};
+pub use adapter::{Adapter, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, UserArgs};
 pub use event::{
-    AgentEvent, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
+    AgentEvent, AllowedBy, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
     TokenCount, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
 };
 
+pub use kind::AgentKind;
 pub use vocabulary::Vocabulary;
 
 use crate::words::ProcId;
@@ -40,6 +43,10 @@ use crate::words::ProcId;
 /// relative and have `/` between their parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installation {
+    /// The product's name, as its makers write it.
+    pub product: &'static str,
+    /// The command that installs it, or its newest version.
+    pub install: &'static str,
     /// Where the program may be besides `PATH`, below the user's home directory.
     pub also_at: Option<&'static str>,
     /// The oldest and the newest version that ccc is tested with.
@@ -51,6 +58,9 @@ pub struct Installation {
     /// Where the records of sessions are, below the CLI's own directory: this folder, and how many levels of folders below it
     /// the files lie. [`Adapter::is_record`] knows them by their names.
     pub records: (&'static str, usize),
+    /// Whether the CLI has settings files in the form of Claude Code's: they can hold credentials, hosts, hooks and a permission
+    /// mode, and ccc reads them. Without them the agent gets nothing but the tokens that ccc is given.
+    pub settings_files: bool,
 }
 
 /// How a process opens its session.

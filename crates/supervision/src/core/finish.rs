@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn denial(tool: &str, class: &str) -> Denial {
-        Denial { tool: tool.to_owned(), target: class.to_owned(), class: class.to_owned(), allowed_by: Vec::new() }
+        Denial { tool: tool.to_owned(), target: class.to_owned(), class: class.to_owned(), ..Denial::default() }
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What an ended run needs before it can continue: the facts from which the `ccc resume` command is made.
+//! What a run that has ended needs before it can go on: the facts that the command to go on with is made of.
 
 use serde::{Deserialize, Serialize};
 
 use super::policy::Pause;
 use super::shell::words;
 use super::{Core, Outcome};
-use crate::agent::Denial;
+use crate::agent::{AllowedBy, Denial};
 
 /// The most rules that one command gives.
 const MAX_RULES: usize = 8;
@@ -61,22 +61,23 @@ impl Core {
     fn permission_arguments<'a>(&self, denials: impl IntoIterator<Item = &'a Denial>) -> Vec<String> {
         let (mut mode, mut rules) = (Vec::new(), Vec::new());
         for denial in denials {
-            let Some((option, values)) = denial.allowed_by.split_first() else { continue };
             if self.is_in_force(denial) {
                 continue;
             }
-            if option == "--permission-mode" {
-                mode.clone_from(&denial.allowed_by);
-                continue;
+            match &denial.allowed_by {
+                AllowedBy::Nothing => {}
+                AllowedBy::Mode { option, mode: name } => mode = vec![option.clone(), name.clone()],
+                AllowedBy::Rules { option, rules: needed } => {
+                    let new: Vec<&String> = needed.iter().filter(|rule| !rules.contains(*rule)).collect();
+                    if rules.is_empty() {
+                        rules.push(option.clone());
+                    } else if rules.len() + new.len() > MAX_RULES + 1 {
+                        // A part of what a call needs would not let it pass.
+                        continue;
+                    }
+                    rules.extend(new.into_iter().cloned());
+                }
             }
-            // A part of what a call needs would not let it pass.
-            let new: Vec<&String> = values.iter().filter(|rule| !rules.contains(*rule)).collect();
-            if rules.is_empty() {
-                rules.push(option.clone());
-            } else if rules.len() + new.len() > MAX_RULES + 1 {
-                continue;
-            }
-            rules.extend(new.into_iter().cloned());
         }
         mode.into_iter().chain(rules).collect()
     }
@@ -84,19 +85,19 @@ impl Core {
     /// Whether what would allow this call is given already.
     pub(super) fn is_in_force(&self, denial: &Denial) -> bool {
         let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
-        match denial.allowed_by.split_first() {
-            Some((option, values)) if option == "--permission-mode" => {
-                values.last().is_some_and(|mode| self.session.permission_mode() == Some(mode))
-            }
-            Some((_, values)) => values.iter().all(given),
-            None => false,
+        match &denial.allowed_by {
+            AllowedBy::Nothing => false,
+            AllowedBy::Mode { mode, .. } => self.session.permission_mode() == Some(mode),
+            AllowedBy::Rules { rules, .. } => rules.iter().all(given),
         }
     }
 
     /// How the user allows what was denied; `None` when there is no way to.
     pub(super) fn permission_advice(&self, denial: &Denial) -> Option<String> {
-        let Some((_, values)) = denial.allowed_by.split_first() else {
-            return self.advice_without_rule(denial);
+        let (option, values) = match &denial.allowed_by {
+            AllowedBy::Nothing => return self.advice_without_rule(denial),
+            AllowedBy::Mode { option, mode } => (option, std::slice::from_ref(mode)),
+            AllowedBy::Rules { option, rules } => (option, rules.as_slice()),
         };
         if self.is_in_force(denial) {
             let given = values.join(" and ");
@@ -105,7 +106,7 @@ impl Core {
                 "it is denied although {given} {are} given: look for a deny rule or a hook in the agent's settings"
             ));
         }
-        Some(self.allow_by(&denial.allowed_by))
+        Some(self.allow_by(std::iter::once(option).chain(values)))
     }
 
     /// How the user goes on where no rule allows the command; `None` for a call that is no command.
@@ -126,7 +127,7 @@ impl Core {
         ))
     }
 
-    fn allow_by(&self, arguments: &[String]) -> String {
+    fn allow_by<'a>(&self, arguments: impl IntoIterator<Item = &'a String>) -> String {
         format!("allow it: ccc resume {} --{}", self.plan.run_id, words(arguments))
     }
 

@@ -1,4 +1,4 @@
-//! The question that `--interactive` asks at a limit.
+//! The question that `--interactive` asks at a limit: somebody may be there after all.
 
 use serde::{Deserialize, Serialize};
 

@@ -38,6 +38,10 @@ pub struct TokenFact {
     pub label: String,
     /// Its kind.
     pub kind: TokenKind,
+    /// Only those of one group can take each other's place in a live process, where its CLI can exchange their kinds: they are for
+    /// the same service. Older journals name no group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot_group: Option<String>,
     /// Its windows, as last heard.
     pub windows: Vec<WindowFact>,
     /// It is spent until then, unix milliseconds.

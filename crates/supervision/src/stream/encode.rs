@@ -115,12 +115,14 @@ pub fn control_error(request_id: &str, error: &str) -> Line {
     answer(Response::Error { request_id, error })
 }
 
-/// Exchanges a credential in the live process (facts §0.1): name and value of an environment variable. Only the two OAuth
+/// Exchanges a credential in the live process (facts §0.1): names and values of environment variables. Only the two OAuth
 /// variables are taken over; whether they were says [`super::message::ControlResponse::applied`].
 #[must_use]
-pub fn update_environment(request_id: &str, variable: &str, value: &str) -> Line {
-    let bytes = escaped_bytes(variable) + escaped_bytes(value) + escaped_bytes(request_id) + 128;
-    let variables = BTreeMap::from([(variable, value)]);
+pub fn update_environment(request_id: &str, variables: &[(&str, &str)]) -> Line {
+    // Large enough at once, so that no outgrown buffer with a secret is left behind.
+    let pairs: usize = variables.iter().map(|(name, value)| escaped_bytes(name) + escaped_bytes(value) + 6).sum();
+    let bytes = pairs + escaped_bytes(request_id) + 128;
+    let variables = variables.iter().copied().collect();
     Line::of(&Sent::UpdateEnvironmentVariables { variables, request_id }, bytes)
 }
 
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_sent_but_not_shown() {
-        let line = update_environment("u1", "CLAUDE_CODE_OAUTH_TOKEN", "not-a-real-token");
+        let line = update_environment("u1", &[("CLAUDE_CODE_OAUTH_TOKEN", "not-a-real-token")]);
         assert_eq!(
             decoded(&line),
             json!({"type": "update_environment_variables", "request_id": "u1",
@@ -226,7 +228,7 @@ mod tests {
             let message = decoded(&user_turn(&name, &text));
             prop_assert_eq!(&message["message"]["content"], &Value::String(text.clone()));
             prop_assert_eq!(&message["uuid"], &Value::String(name.clone()));
-            let line = update_environment("r", &name, &text);
+            let line = update_environment("r", &[(&name, &text)]);
             prop_assert_eq!(&decoded(&line)["variables"][&name], &Value::String(text));
         }
     }

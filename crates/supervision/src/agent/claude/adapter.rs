@@ -1,13 +1,15 @@
 //! Claude Code as an [`Adapter`]: which function answers what.
 
 use super::protocol::{ClaudeProtocol, partial_is_progress};
-use super::{PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, rules, transcript, vocabulary};
+use super::{
+    OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, rules, transcript, vocabulary,
+};
 use crate::agent::{
     Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, Protocol, Role, UserArgs,
     Vocabulary,
 };
 use crate::stream::Envelope;
-use crate::words::{ExitFact, Launch, TokenKind, TurnId};
+use crate::words::{ExitFact, Launch, Provider, TokenKind, TurnId};
 
 /// Where its own installer puts it.
 const INSTALLED_AT: &str = ".claude/local/claude";
@@ -38,6 +40,8 @@ impl Adapter for Claude {
 
     fn installation(&self) -> Installation {
         Installation {
+            product: "Claude Code",
+            install: "npm install -g @anthropic-ai/claude-code",
             also_at: Some(INSTALLED_AT),
             tested: ["2.1.197", "2.1.332"],
             dir_variable: "CLAUDE_CONFIG_DIR",
@@ -45,7 +49,12 @@ impl Adapter for Claude {
             // `projects/<directory>/<session>.jsonl` (facts §2). In any directory, because the newest CLI goes on in the record of
             // the directory where the session began (facts 2.1.329, A).
             records: ("projects", 1),
+            settings_files: true,
         }
+    }
+
+    fn provider(&self) -> Provider {
+        Provider::Anthropic
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch {
@@ -87,8 +96,13 @@ impl Adapter for Claude {
         amend::amended(args, proven, complaint)
     }
 
-    fn args_for_hand_over(&self, args: &[String]) -> Vec<String> {
-        options::for_interface(args)
+    fn interface_args(&self, session_id: &str, args: &[String]) -> Option<Vec<String>> {
+        let resume = ["--resume", session_id].map(str::to_owned);
+        Some(resume.into_iter().chain(options::for_interface(args)).collect())
+    }
+
+    fn own_trees(&self) -> &'static [&'static str] {
+        &OWN_TREES
     }
 
     fn allowing_more(&self, command: &str) -> Option<Vec<String>> {
@@ -97,6 +111,11 @@ impl Adapter for Claude {
 
     fn allowing_all_commands(&self) -> Vec<String> {
         rules::allowing_all_commands()
+    }
+
+    fn args_to_work(&self) -> Vec<String> {
+        let (option, mode) = rules::ACCEPT_EDITS;
+        vec![option.to_owned(), mode.to_owned()]
     }
 
     fn only_plans_in(&self, permission_mode: &str) -> bool {

@@ -32,5 +32,8 @@ pub(super) use adapter::Claude;
 /// The program's name.
 const PROGRAM: &str = "claude";
 
+/// Where it makes working trees of its own, below the directory that it is started in.
+const OWN_TREES: [&str; 1] = [".claude/worktrees"];
+
 /// The permission mode in which nothing may be changed. The tool that leaves it exists only where somebody can be asked.
 const PLAN_MODE: &str = "plan";

@@ -23,7 +23,7 @@ use super::target::{background_ms, can_write, edit, error_of, first_line, target
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use super::usage::UsedTokens;
 use super::wording::wording;
-use crate::agent::{AgentEvent, Ask, Denial, Protocol, Say, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, AllowedBy, Ask, Denial, Protocol, Say, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
     TurnResult, User,
@@ -127,7 +127,7 @@ struct Session {
 struct Tool {
     target: String,
     /// What is alike in calls of this kind, and the arguments that allow it.
-    permission: (String, Vec<String>),
+    permission: (String, AllowedBy),
     sub_agent: bool,
     /// A sub-agent in the background called it.
     in_background: bool,
@@ -145,9 +145,7 @@ impl Protocol for ClaudeProtocol {
         let line = match *say {
             Say::Turn { turn, kind, text } => encode::user_turn(&turn.0, &wording(kind, text)),
             Say::Interrupt => encode::interrupt("interrupt-1"),
-            Say::Credential { variable, value } => {
-                encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variable, value)
-            }
+            Say::Credential { variables } => encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variables),
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
             Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
             Say::Denial { request_id, words } => encode::deny_tool(request_id, words),

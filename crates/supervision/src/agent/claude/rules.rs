@@ -12,6 +12,7 @@
 //! - A subshell, a process substitution and `&` pass by no rule but `Bash`.
 
 use super::shell_syntax::{Segment, segments};
+use crate::agent::AllowedBy;
 use crate::stream::Raw;
 
 /// Programs whose first word after them says what they do.
@@ -19,6 +20,10 @@ pub(super) const DO_MANY_THINGS: &[&str] = &[
     "bash", "bun", "cargo", "deno", "docker", "gh", "git", "go", "just", "kubectl", "make", "node", "npm", "npx",
     "pip", "pnpm", "poetry", "python", "python3", "ruby", "sh", "uv", "yarn",
 ];
+/// The option that takes rules.
+const ALLOWED_TOOLS: &str = "--allowedTools";
+/// The option and the mode in which files may be changed: a rule for one file does not let `Write` pass on either version.
+pub(super) const ACCEPT_EDITS: (&str, &str) = ("--permission-mode", "acceptEdits");
 /// Words that begin or go on with a compound command, which is never judged by its parts.
 const KEYWORDS: &[&str] = &[
     "!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "select", "then", "until",
@@ -34,13 +39,13 @@ pub(super) fn exact(command: &str) -> Vec<String> {
 pub(super) fn allowing_more(command: &str) -> Option<Vec<String>> {
     match exact_rules(command) {
         Some(_) => None,
-        None => Some(in_one_line(command).map_or_else(allowing_all_commands, allowed_tools)),
+        None => Some(in_one_line(command).map_or_else(allowing_all_commands, allowing)),
     }
 }
 
 /// Passes what passes by no other rule, too.
 pub(super) fn allowing_all_commands() -> Vec<String> {
-    allowed_tools(vec!["Bash".to_owned()])
+    allowing(vec!["Bash".to_owned()])
 }
 
 fn exact_rules(command: &str) -> Option<Vec<String>> {
@@ -157,8 +162,8 @@ fn prefix(command: &str) -> Option<String> {
     prefix.chars().all(|char| is_plain(char) || matches!(char, ' ' | '=')).then(|| prefix.to_owned())
 }
 
-/// The class of a call, and the arguments that allow it: none where no rule does.
-pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, Vec<String>) {
+/// The class of a call, and what allows it.
+pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, AllowedBy) {
     let text = |name: &str| input.and_then(|input| input.member(name)).and_then(Raw::text).unwrap_or_default();
     match tool {
         "Bash" => {
@@ -180,18 +185,22 @@ pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, Vec<String
             (host.to_owned(), allowed_tools(vec![rule]))
         }
         // Questions to somebody who is not there.
-        "AskUserQuestion" | "ExitPlanMode" | "EnterPlanMode" => (String::new(), Vec::new()),
+        "AskUserQuestion" | "ExitPlanMode" | "EnterPlanMode" => (String::new(), AllowedBy::Nothing),
         _ => (String::new(), allowed_tools(vec![tool.to_owned()])),
     }
 }
 
-fn allowed_tools(rules: Vec<String>) -> Vec<String> {
-    if rules.is_empty() { rules } else { std::iter::once("--allowedTools".to_owned()).chain(rules).collect() }
+fn allowing(rules: Vec<String>) -> Vec<String> {
+    std::iter::once(ALLOWED_TOOLS.to_owned()).chain(rules).collect()
 }
 
-/// A rule for one file does not let `Write` pass on either version; the mode does.
-fn accept_edits() -> Vec<String> {
-    vec!["--permission-mode".to_owned(), "acceptEdits".to_owned()]
+fn allowed_tools(rules: Vec<String>) -> AllowedBy {
+    if rules.is_empty() { AllowedBy::Nothing } else { AllowedBy::Rules { option: ALLOWED_TOOLS.to_owned(), rules } }
+}
+
+fn accept_edits() -> AllowedBy {
+    let (option, mode) = ACCEPT_EDITS;
+    AllowedBy::Mode { option: option.to_owned(), mode: mode.to_owned() }
 }
 
 /// The program that a command starts, with the word after it where that says what it does.
@@ -219,7 +228,7 @@ fn folder(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{exact, in_one_line, of_call, program};
+    use super::{AllowedBy, exact, in_one_line, of_call, program};
     use crate::stream::Raw;
 
     #[test]
@@ -329,7 +338,12 @@ mod tests {
         ];
         for (tool, input, class, allowed_by) in table {
             let (found, by) = of_call(tool, Raw::parse(input));
-            assert_eq!((found.as_str(), by.join(" ").as_str()), (*class, *allowed_by), "{tool} {input}");
+            let by = match by {
+                AllowedBy::Nothing => String::new(),
+                AllowedBy::Rules { option, rules } => format!("{option} {}", rules.join(" ")),
+                AllowedBy::Mode { option, mode } => format!("{option} {mode}"),
+            };
+            assert_eq!((found.as_str(), by.as_str()), (*class, *allowed_by), "{tool} {input}");
         }
         assert_eq!(program("git commit -m x"), "git commit");
         assert_eq!(program("git -C x status"), "git -C");

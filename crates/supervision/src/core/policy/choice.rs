@@ -141,6 +141,7 @@ mod tests {
             id: TokenId(id.to_owned()),
             label: id.to_uppercase(),
             kind,
+            hot_group: None,
             windows: vec![window],
             limited_until_unix_ms: None,
             refused: false,

@@ -158,6 +158,7 @@ fn limited(id: &str, for_ms: u64) -> TokenFact {
         id: TokenId(id.to_owned()),
         label: id.to_uppercase(),
         kind: TokenKind::OAuth,
+        hot_group: None,
         windows: Vec::new(),
         limited_until_unix_ms: Some(BEGAN_MS + i64::try_from(for_ms).expect("a time")),
         refused: false,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::agent::{Adapter, Caps, ExitCause, Installation, LaunchRequest, Protocol};
 use crate::core::TokenFact;
+use crate::words::Provider;
 
 #[derive(Debug)]
 struct Lacking(Caps);
@@ -37,6 +38,10 @@ impl Adapter for Lacking {
 
     fn installation(&self) -> Installation {
         CLAUDE.installation()
+    }
+
+    fn provider(&self) -> Provider {
+        CLAUDE.provider()
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch {
@@ -106,15 +111,21 @@ fn a_turn_that_no_message_interrupts_is_ended_by_a_signal() {
 
 /// The actions after the agent's turn failed with status 429, with two tokens of this kind.
 fn crowded(plan: Plan, kind: TokenKind) -> Vec<Action> {
-    let token = |id: &str| TokenFact {
+    crowded_in(plan, kind, [None, None])
+}
+
+/// The same, with tokens of these groups.
+fn crowded_in(plan: Plan, kind: TokenKind, groups: [Option<&str>; 2]) -> Vec<Action> {
+    let token = |id: &str, group: Option<&str>| TokenFact {
         id: TokenId(id.to_owned()),
         label: id.to_uppercase(),
         kind,
+        hot_group: group.map(str::to_owned),
         windows: Vec::new(),
         limited_until_unix_ms: None,
         refused: false,
     };
-    let tokens = vec![token("a"), token("b")];
+    let tokens = vec![token("a", groups[0]), token("b", groups[1])];
     let mut run = Run { core: Core::new(plan), now: Tick::ZERO, shown: Vec::new() };
     run.feed(Input::Began { unix_ms: 1_000_000, resumed: false, turn_recorded: None, tokens: tokens.clone() });
     let turn = sent(&run.spawned(1)).expect("the task").turn.clone();
@@ -144,5 +155,15 @@ fn which_kinds_of_token_swap_in_a_live_process_is_the_clis_own() {
         let token = TokenId("b".to_owned());
         assert_eq!(actions.contains(&Action::SetCredential { proc: ProcId(1), token }), hot, "{actions:?}");
         assert_eq!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), !hot, "{actions:?}");
+    }
+}
+
+#[test]
+fn a_token_of_another_group_needs_a_process_of_its_own() {
+    let group = Some("gateway");
+    for (groups, hot) in [([group, group], true), ([group, Some("other")], false), ([group, None], false)] {
+        let actions = crowded_in(plan_of(&HOT_KEYS), TokenKind::ApiKey, groups);
+        let token = TokenId("b".to_owned());
+        assert_eq!(actions.contains(&Action::SetCredential { proc: ProcId(1), token }), hot, "{groups:?}: {actions:?}");
     }
 }

@@ -28,6 +28,7 @@ impl Scene {
             id: TokenId((*id).to_owned()),
             label: id.to_uppercase(),
             kind: TokenKind::OAuth,
+            hot_group: None,
             windows: Vec::new(),
             limited_until_unix_ms: None,
             refused: false,

@@ -17,6 +17,7 @@ fn token(id: &str, kind: TokenKind) -> TokenFact {
         id: TokenId(id.to_owned()),
         label: id.to_uppercase(),
         kind,
+        hot_group: None,
         windows: Vec::new(),
         limited_until_unix_ms: None,
         refused: false,

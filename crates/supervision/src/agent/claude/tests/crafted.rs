@@ -1,5 +1,7 @@
 use super::{Replay, feed};
-use crate::agent::{AgentEvent, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome, WaitingFor};
+use crate::agent::{
+    AgentEvent, AllowedBy, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome, WaitingFor,
+};
 use crate::words::TurnId;
 
 const SENT: &str = r#"{"host":"turn","uuid":"u-7"}"#;
@@ -498,7 +500,7 @@ fn questions_retries_and_compaction_are_told() {
         tool: "Bash".to_owned(),
         target: "touch x".to_owned(),
         class: "touch".to_owned(),
-        allowed_by: vec!["--allowedTools".to_owned(), "Bash(touch x)".to_owned()],
+        allowed_by: AllowedBy::Rules { option: "--allowedTools".to_owned(), rules: vec!["Bash(touch x)".to_owned()] },
     };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
     let question = |id: &str, subtype: &str, ask| AgentEvent::Question {

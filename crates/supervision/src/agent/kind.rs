@@ -1,0 +1,93 @@
+//! Which CLI families there are, by their names. To add one: its folder in `agent/`, and a line in [`BUILT_IN`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::Adapter;
+use super::claude::Claude;
+
+/// The families that ccc drives; the first is the default of the setting `agent.kind`.
+const BUILT_IN: [AgentKind; 1] = [AgentKind::CLAUDE_CODE];
+
+/// Families that the embedding program has registered.
+static REGISTERED: OnceLock<&'static [&'static dyn Adapter]> = OnceLock::new();
+
+/// Which CLI family does the work: its [`Adapter`], and in settings and journals its name.
+#[derive(Clone, Copy)]
+pub struct AgentKind(&'static dyn Adapter);
+
+impl AgentKind {
+    /// Claude Code.
+    pub const CLAUDE_CODE: AgentKind = AgentKind(&Claude);
+
+    /// The family of this adapter. Its name is read from a journal or a setting only after [`AgentKind::register`].
+    #[must_use]
+    pub const fn of(adapter: &'static dyn Adapter) -> AgentKind {
+        AgentKind(adapter)
+    }
+
+    /// Makes further families known by their names, for a program that embeds this one: once, before a journal or a setting is
+    /// read. Later calls change nothing.
+    pub fn register(adapters: &'static [&'static dyn Adapter]) {
+        REGISTERED.get_or_init(|| adapters);
+    }
+
+    /// All families that are known by name.
+    pub fn all() -> impl Iterator<Item = AgentKind> {
+        let registered = REGISTERED.get().copied().unwrap_or_default();
+        BUILT_IN.into_iter().chain(registered.iter().map(|adapter| AgentKind(*adapter)))
+    }
+
+    /// The family of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<AgentKind> {
+        AgentKind::all().find(|kind| kind.name() == name)
+    }
+}
+
+impl Default for AgentKind {
+    fn default() -> Self {
+        let [first, ..] = BUILT_IN;
+        first
+    }
+}
+
+impl Deref for AgentKind {
+    type Target = dyn Adapter;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl fmt::Debug for AgentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for AgentKind {
+    fn eq(&self, other: &AgentKind) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for AgentKind {}
+
+impl Serialize for AgentKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AgentKind, D::Error> {
+        let name = Cow::<str>::deserialize(deserializer)?;
+        AgentKind::named(&name)
+            .ok_or_else(|| de::Error::custom(format_args!("this ccc cannot drive the agent `{name}`")))
+    }
+}
