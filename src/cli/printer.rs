@@ -167,12 +167,6 @@ impl Printer {
         paint.wrap(text, self.color_err)
     }
 
-    /// Whether nobody reads stdout any more: a command that prints for long may stop then.
-    #[must_use]
-    pub fn out_is_gone(&self) -> bool {
-        lock(&self.out).gone
-    }
-
     /// Why data could not be written, when it was not for want of a reader; told once.
     #[must_use]
     pub fn fault(&self) -> Option<io::Error> {
@@ -290,7 +284,6 @@ mod tests {
             let printer = Printer::to(Box::new(Broken(errno.raw_os_error(), Arc::clone(&tries))), Box::new(io::sink()));
             printer.line("one");
             printer.line("two");
-            assert!(printer.out_is_gone());
             assert!(printer.fault().is_none(), "{errno:?}");
             assert_eq!(*tries.lock().expect("lock"), 1);
         }

@@ -102,24 +102,18 @@ fn classify(program: &Path, error: &io::Error) -> SpawnError {
     }
 }
 
-/// `F_SETFD` and `FD_CLOEXEC` have these values on Linux, macOS and the BSDs.
-const F_SETFD: c_int = 2;
-const FD_CLOEXEC: c_int = 1;
 /// How far the fallback looks where `close_range` is missing: the usual soft limit of open files.
 const FALLBACK_DESCRIPTORS: c_int = 1024;
 
 /// Closes everything from this descriptor on. Async-signal-safe.
 #[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
 pub(super) fn close_from(first: c_int) {
-    unsafe extern "C" {
-        fn close(fd: c_int) -> c_int;
-    }
     if system::close_range(first) {
         return;
     }
     for fd in first..FALLBACK_DESCRIPTORS {
         // SAFETY: an integer; the caller uses none of these descriptors any more, and a closed one is refused.
-        unsafe { close(fd) };
+        unsafe { libc::close(fd) };
     }
 }
 
@@ -127,14 +121,11 @@ pub(super) fn close_from(first: c_int) {
 /// (or portable-pty, between its two calls) has just opened, is not.
 #[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
 fn close_others_on_exec() {
-    unsafe extern "C" {
-        fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
-    }
     if system::close_range_on_exec(3) {
         return;
     }
     for fd in 3..FALLBACK_DESCRIPTORS {
         // SAFETY: F_SETFD takes one integer; on a closed descriptor it fails and changes nothing.
-        unsafe { fcntl(fd, F_SETFD, FD_CLOEXEC) };
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
 pub(super) fn split_off() -> io::Result<Option<Pid>> {
     #[allow(unsafe_code, reason = "rustix wraps no fork")]
     // SAFETY: we are the only thread of a process that was just forked; both sides make system calls only.
-    let child = unsafe { fork() };
+    let child = unsafe { libc::fork() };
     if child < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -121,9 +121,9 @@ fn keep_only(reports: RawFd) {
     #[allow(unsafe_code, reason = "descriptors known by their numbers only")]
     // SAFETY: nothing in this process uses any of them any more.
     unsafe {
-        dup2(reports, KEPT);
+        libc::dup2(reports, KEPT);
         for fd in 0..KEPT {
-            close(fd);
+            libc::close(fd);
         }
     }
     close_from(KEPT + 1);
@@ -154,14 +154,6 @@ pub(super) fn exit_at_once(code: c_int) -> ! {
     #[allow(unsafe_code, reason = "the standard library's exit runs handlers that are not ours to run")]
     // SAFETY: ends the process and runs nothing.
     unsafe {
-        _exit(code)
+        libc::_exit(code)
     }
-}
-
-#[allow(unsafe_code, reason = "rustix wraps none of them, or only for descriptors that it owns")]
-unsafe extern "C" {
-    fn fork() -> c_int;
-    fn dup2(from: c_int, to: c_int) -> c_int;
-    fn close(fd: c_int) -> c_int;
-    fn _exit(code: c_int) -> !;
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::c_int;
 
+use libc::{SIG_DFL, SIG_IGN};
+
 /// The signals that ccc sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
@@ -9,8 +11,6 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: end, please.
     Terminate,
-    /// SIGHUP: your terminal is gone.
-    Hangup,
     /// SIGKILL: cannot be refused.
     Kill,
     /// SIGSTOP: stand still, cannot be refused.
@@ -34,7 +34,6 @@ impl Signal {
         match self {
             Self::Interrupt => rustix::process::Signal::INT,
             Self::Terminate => rustix::process::Signal::TERM,
-            Self::Hangup => rustix::process::Signal::HUP,
             Self::Kill => rustix::process::Signal::KILL,
             Self::Stop => rustix::process::Signal::STOP,
             Self::Continue => rustix::process::Signal::CONT,
@@ -46,19 +45,12 @@ impl Signal {
 
 /// The highest signal number of Linux; macOS has fewer, and refuses the others harmlessly.
 const HIGHEST_SIGNAL: c_int = 64;
-/// `SIG_DFL` is the null handler on every Unix.
-const SIG_DFL: usize = 0;
-/// And `SIG_IGN` the one after it.
-const SIG_IGN: usize = 1;
 
-#[allow(unsafe_code, reason = "rustix wraps no signal(2); the standard library links the C library anyway")]
-fn set_disposition(number: c_int, handler: usize) {
-    unsafe extern "C" {
-        fn signal(number: c_int, handler: usize) -> usize;
-    }
-    debug_assert!(handler <= 1, "SIG_DFL and SIG_IGN are the only handlers that are no addresses");
+#[allow(unsafe_code, reason = "rustix wraps no signal(2)")]
+fn set_disposition(number: c_int, handler: libc::sighandler_t) {
+    debug_assert!([SIG_DFL, SIG_IGN].contains(&handler), "no other handler is no address");
     // SAFETY: signal(2) with SIG_DFL or SIG_IGN installs no code of ours, and is async-signal-safe.
-    unsafe { signal(number, handler) };
+    unsafe { libc::signal(number, handler) };
 }
 
 /// Gives every signal its default action again. Handlers vanish at `exec` by themselves, but what *we* ignore (the Rust runtime ignores

@@ -257,25 +257,18 @@ impl<'a> FromRaw<'a> for i64 {
     }
 }
 
-impl<'a> FromRaw<'a> for u64 {
-    fn from_raw(raw: Raw<'a>) -> Option<Self> {
-        raw.i64()?.try_into().ok()
-    }
+macro_rules! whole_numbers {
+    ($($ty:ty),+) => {$(
+        impl<'a> FromRaw<'a> for $ty {
+            fn from_raw(raw: Raw<'a>) -> Option<Self> {
+                raw.i64()?.try_into().ok()
+            }
+        }
+    )+};
 }
 
-impl<'a> FromRaw<'a> for u32 {
-    fn from_raw(raw: Raw<'a>) -> Option<Self> {
-        raw.i64()?.try_into().ok()
-    }
-}
+whole_numbers!(u64, u32, u16);
 
-impl<'a> FromRaw<'a> for u16 {
-    fn from_raw(raw: Raw<'a>) -> Option<Self> {
-        raw.i64()?.try_into().ok()
-    }
-}
-
-/// Items of another type are left out.
 impl<'a, T: FromRaw<'a>> FromRaw<'a> for Vec<T> {
     fn from_raw(raw: Raw<'a>) -> Option<Self> {
         raw.0.starts_with('[').then(|| raw.items().filter_map(Raw::read).collect())

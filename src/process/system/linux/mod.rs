@@ -3,7 +3,7 @@
 mod keeper;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsString, c_int, c_long, c_uint};
+use std::ffi::{OsString, c_int, c_uint};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -23,8 +23,6 @@ pub(in crate::process) const HAS_TABLE: bool = true;
 const STAT_BYTES: usize = 2 * 1024;
 /// What is read of a list of children at once: the smallest page.
 const CHILDREN_BYTES: usize = 4 * 1024;
-/// `close_range` has this number on every architecture that Rust supports.
-const SYS_CLOSE_RANGE: c_long = 436;
 const CLOSE_RANGE_CLOEXEC: c_uint = 4;
 /// What is read of an environment at once; most fit.
 const ENVIRON_BYTES: usize = 16 * 1024;
@@ -254,11 +252,8 @@ pub(in crate::process) fn close_range_on_exec(first: c_int) -> bool {
 
 #[allow(unsafe_code, reason = "rustix wraps no close_range, and numbers that may be closed cannot be borrowed")]
 fn range(first: c_int, flags: c_uint) -> bool {
-    unsafe extern "C" {
-        fn syscall(number: c_long, ...) -> c_long;
-    }
     // SAFETY: three integers, as close_range(2) wants them; our callers use none of these descriptors any more, or only mark them.
-    unsafe { syscall(SYS_CLOSE_RANGE, first.unsigned_abs(), c_uint::MAX, flags) == 0 }
+    unsafe { libc::syscall(libc::SYS_close_range, first.unsigned_abs(), c_uint::MAX, flags) == 0 }
 }
 
 #[cfg(test)]
