@@ -291,9 +291,9 @@ mod tests {
     #[test]
     fn a_live_process_is_told_every_variable_that_a_new_one_would_get() {
         let key = Credential::held("a", CredentialKind::ApiKey, Provider::Google, "made-up".to_owned().into());
-        let line = key.exchange_line(None, |say| match say {
-            Say::Credential { variables } => Some(format!("{variables:?}").into_bytes()),
-            _ => None,
+        let line = key.exchange_line(None, |say| {
+            let Say::Credential { variables } = say else { return None };
+            Some(format!("{variables:?}").into_bytes())
         });
         let told = r#"[("GEMINI_API_KEY", "made-up"), ("GOOGLE_API_KEY", "made-up")]"#;
         assert_eq!(line.as_deref(), Some(told.as_bytes()));
