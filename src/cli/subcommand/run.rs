@@ -20,6 +20,7 @@ use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionSta
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
+use crate::process;
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format::date_and_time;
 
@@ -152,6 +153,8 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Err(CliError::new(ErrorKind::Usage, "these options belong to a supervised run")
             .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
     }
+    // Before the agent is asked for its version: what that leaves running is then found without a look at all processes.
+    process::become_subreaper();
     let prepared = prepare(&args, context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
