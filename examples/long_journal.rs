@@ -12,6 +12,9 @@ use ccc::journal::{Header, JournalWriter};
 use clap::Parser;
 use redaction::Redactor;
 
+/// As many bytes go to the journal's thread at once, as in a run where no act follows.
+const AT_ONCE_BYTES: usize = 64 * 1024;
+
 /// Writes the journal of a long night.
 #[derive(Debug, Parser)]
 struct Args {
@@ -40,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         for action in actions {
             journal.action(tick, action);
         }
-        news = news.take().or_else(|| journal.commit());
+        if journal.pending_bytes() > AT_ONCE_BYTES {
+            news = news.take().or_else(|| journal.commit());
+        }
     })?;
     if let Some(news) = news.or_else(|| journal.close()) {
         return Err(format!("{}: {news:?}", path.display()).into());

@@ -11,7 +11,7 @@ pub(super) struct KeyFault {
     pub(super) message: String,
 }
 
-/// A layer, the keys nobody knows, and the values that do not fit.
+/// A layer, the unknown keys, and the values that do not fit.
 pub(super) struct Decoded {
     pub(super) layer: Layer,
     pub(super) unknown: Vec<String>,

@@ -89,7 +89,7 @@ pub enum FileFault {
         /// What it holds.
         found: &'static str,
     },
-    /// A key that nobody knows. Nobody reads a warning at night, so nothing is started.
+    /// An unknown key. Nothing is started, because nobody reads a warning of an unattended run.
     #[error("`{key}`{} is not a setting of ccc{}", At(*position), DidYouMean(*nearest))]
     Unknown {
         /// The key with its path.

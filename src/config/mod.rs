@@ -7,8 +7,8 @@
 //! key by key, and [`Resolved`] keeps for each value where it came from ([`Origin`]).
 //!
 //! The environment is read once, into an [`Env`], and passed on as a value, so that a test can give another one.
-//! A file that cannot be understood is an error with file, line and column, and nothing is started with half a
-//! configuration; neither with a key that nobody knows.
+//! A file that cannot be parsed, or has an unknown key, is an error with file, line and column: nothing is started with half a
+//! configuration.
 //!
 //! The module also knows where things are: directories ([`Dirs`]), the project ([`Project`]), the critic's prompt
 //! ([`prompt::find`]) and the agent's program ([`agent::find`]). It writes nothing and prints nothing.

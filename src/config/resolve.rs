@@ -25,7 +25,7 @@ pub enum Warning {
         /// The key with its path.
         key: String,
     },
-    /// A `CCC_…` variable that nobody knows and that looks like a known one.
+    /// An unknown `CCC_…` variable whose name resembles a known one.
     UnknownVariable {
         /// Its name.
         name: String,
@@ -230,7 +230,7 @@ fn tokens(voices: &[Voice]) -> Vec<TokenEntry> {
     users.into_iter().chain(projects).flatten().collect()
 }
 
-/// A key that nobody knows is refused: a misspelt bound would be none. Only in the older ccc's file, which holds settings of
+/// An unknown key is refused, because a misspelt bound would not bind. Only in the older ccc's file, which holds settings of
 /// another program, a key that resembles none of ours is passed over with a warning.
 fn judge_unknown(file: &Path, unknown: Vec<UnknownKey>, older: bool) -> Result<Vec<Warning>, ConfigError> {
     let mut warnings = Vec::new();

@@ -1,9 +1,8 @@
-//! Waking at a wall time: when a usage window begins anew, however long the machine slept before and whatever the clock
-//! was set to meanwhile.
+//! Wakes the loop at a wall time, for example a usage window's reset, also after the machine slept or the clock was set.
 //!
-//! The loop's own timers count monotonic time, which stands still in suspend and knows nothing of a set clock. On Linux a
-//! timer of the wall clock does: it fires at its absolute time, after a suspend at once, and also when somebody sets
-//! the clock. Where there is none, the wait is looked at again every [`RECHECK`].
+//! The loop's own timers count monotonic time, which stops in suspend and does not follow the wall clock. A Linux timer of the
+//! wall clock fires at its absolute time, at once after a suspend, and also when the clock is set. On other systems the wait is
+//! checked every [`RECHECK`].
 
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::timer::Timer;
 
-/// How often a wait is looked at where no timer of the wall clock is to be had.
+/// How often a wait is checked where there is no timer of the wall clock.
 const RECHECK: Duration = Duration::from_secs(60);
-/// An alarm that has rung, and is set again for the same time, rests so long: where the kernel's clock and the one that ccc
-/// reads disagree, it would ring without end, and each time nothing would be due.
+/// The pause of an alarm that has fired and is set again for the same time. Without it an alarm would fire without end while the
+/// kernel's clock and the one that ccc reads disagree.
 const REST: Duration = Duration::from_secs(1);
 
 /// One alarm, which rings once each time it is set.

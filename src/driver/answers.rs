@@ -1,7 +1,7 @@
 //! What the user types while a question is open.
 //!
-//! The terminal is read only then, and the reading is given up when the question is settled: what is typed later belongs
-//! to whatever comes next on this terminal (the agent's own interface, the shell).
+//! The terminal is read only while a question is open, because later keys belong to the next program on this terminal (the
+//! agent's own interface, the shell).
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read};

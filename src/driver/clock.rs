@@ -1,5 +1,5 @@
-//! Real time for the loop. On Linux the monotonic clock stands still while the machine sleeps, so a laptop that was
-//! closed over night has not stalled.
+//! Real time for the loop. On Linux the monotonic clock stops while the machine sleeps, so the
+//! sleep of a closed laptop does not count as a stall.
 #![allow(clippy::disallowed_methods, reason = "the one place where the driver reads clocks")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,7 +35,7 @@ impl Clock {
         self.origin + Duration::from_micros(tick.0.saturating_sub(self.from.0)).min(FAR)
     }
 
-    /// ccc itself stood still for so long: the run's time did, too, and what was due then is as far away as before.
+    /// ccc itself was stopped for `by`. The run's time stops with it, so every deadline is as far away as before.
     pub(super) fn paused(&mut self, by: Duration) {
         self.origin += by;
     }

@@ -1,4 +1,4 @@
-//! What the host of a run and the run tell each other.
+//! The messages between a run and its host.
 //!
 //! A run is hosted by the process that it lives in: the foreground command, a detached process, a test. Signals, the reaping
 //! of children, the terminal, the wall clock and the stopping of the process concern the whole process, so they are the host's. The
@@ -64,7 +64,8 @@ impl HostLink {
     }
 }
 
-/// Joins a host and a run. `wall_clock` gives unix milliseconds. Without anybody who takes the requests the run never stands still.
+/// Joins a host and a run. `wall_clock` gives unix milliseconds. If nobody takes the requests, the
+/// run is never stopped by Ctrl-Z.
 #[must_use]
 pub fn controls(wall_clock: fn() -> i64) -> (Controller, Controls, mpsc::UnboundedReceiver<Request>) {
     let (controller, told) = mpsc::unbounded_channel();

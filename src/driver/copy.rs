@@ -1,8 +1,8 @@
 //! A copy of a recorded run that may be shown to others: the recorded inputs with other texts, and the actions that the
 //! core takes on them.
 //!
-//! Two cores take part, one with the inputs as they were and one with the changed ones. They must take the same actions,
-//! but for their texts: that is what makes the copy the same run.
+//! One core gets the recorded inputs, another the changed ones. Both must take the same actions, apart from texts: so the copy
+//! is the same run.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,11 +1,12 @@
 //! The one loop of a run, whatever it supervises.
 //!
 //! For each fact the order is: journal it, let the machine handle it, journal the actions, hand both to the system in one
-//! write, then let the world perform the actions. So what was done is always written down before (write-ahead), and a run whose
-//! ccc dies between two of these steps can be resumed. Facts that performing brings at once follow in turn.
+//! write, then let the world perform the actions. So every action is recorded before it is done (write-ahead), and a run
+//! whose ccc dies between two of these steps can be resumed. Facts that performing brings at once are handled next. Entries
+//! that only something to show depends on wait for others, for [`RECORD_WITHIN`] at most.
 //!
-//! Journal, summary, heartbeat, timers, and the time in which ccc itself stood still are the same for an agent's run and
-//! for a command's. A [`World`] only performs.
+//! Journal, summary, heartbeat, timers, and the time in which ccc itself was stopped are handled alike for an agent's run and a
+//! command's. A [`World`] only performs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,11 +25,17 @@ use crate::core::{Finish, Tick};
 use crate::journal::{JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunSummary, SUMMARY_VERSION};
 use redaction::Redactor;
 
-/// When the loop wakes so much later than it wanted to, it was not the others that stood still but ccc (Ctrl-Z, a
-/// machine without memory). That time does not count; the regular beat is what shows how long it was.
+/// If the loop wakes this much later than planned, ccc itself was stopped (Ctrl-Z, a machine without memory), not the others. That
+/// time does not count; the regular heartbeat shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
-/// How often the world's clock is looked at where somebody may watch it.
+/// How often the clock is drawn where somebody watches it, and something has just moved.
 const SECOND: Duration = Duration::from_secs(1);
+/// How long something has just moved. After that the clock is drawn with each beat only: each drawing wakes two threads.
+const JUST_MOVED: Duration = Duration::from_secs(5);
+/// From one hand-over of entries that no act waits for to the next: a hand-over to the journal's thread costs more than an entry.
+const RECORD_WITHIN: Duration = Duration::from_millis(20);
+/// How many bytes of such entries stay in memory.
+const RECORD_BYTES: usize = 64 * 1024;
 /// How long, after that, timeouts wait for the facts that have piled up.
 const CATCH_UP: Duration = Duration::from_millis(500);
 /// How many waiting events are taken before controls and deadlines are looked at again.
@@ -61,7 +68,7 @@ pub(super) trait World {
     }
     /// A fact and all that followed from it at once are done.
     fn settled(&mut self) {}
-    /// What waited together is recorded.
+    /// What was gathered is recorded, and may be shown.
     fn gathered(&mut self) {}
     /// Tells the user about the journal.
     fn tell(&mut self, news: &JournalNews);
@@ -102,7 +109,6 @@ pub(super) trait Source {
     async fn recv(&mut self) -> Option<Self::Event>;
     /// The next one, if one waits already.
     fn try_recv(&mut self) -> Option<Self::Event>;
-    fn is_empty(&self) -> bool;
 }
 
 impl<T> Source for UnboundedReceiver<T> {
@@ -112,9 +118,6 @@ impl<T> Source for UnboundedReceiver<T> {
     }
     fn try_recv(&mut self) -> Option<T> {
         UnboundedReceiver::try_recv(self).ok()
-    }
-    fn is_empty(&self) -> bool {
-        UnboundedReceiver::is_empty(self)
     }
 }
 
@@ -132,14 +135,19 @@ pub(super) struct Steps<M> {
     /// The outcome, once the machine has finished.
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
-    /// More events wait: what is recorded and shown is written with theirs.
+    /// Events are taken: what they show is written when they are recorded.
     pub(super) gathering: bool,
+    /// Until then entries that no act waits for may stay in memory; `None` while there are none.
+    record_by: Option<Instant>,
+    /// When entries were handed over last.
+    recorded: Instant,
 }
 
 impl<M: Machine> Steps<M> {
     pub(super) fn new(core: M, clock: Clock, journal: JournalWriter, run_dir: RunDir, started_unix_ms: i64) -> Self {
         let files = Worker::new("files");
         Steps {
+            recorded: clock.instant_now(),
             clock,
             core,
             journal,
@@ -150,6 +158,7 @@ impl<M: Machine> Steps<M> {
             finish: None,
             phase_written: String::new(),
             gathering: false,
+            record_by: None,
         }
     }
 }
@@ -170,6 +179,8 @@ enum Woken<E> {
         by_tick: bool,
     },
     Beat,
+    /// Entries have waited long enough.
+    Record,
     /// `None` when nobody can post any more.
     Event(Option<E>),
 }
@@ -184,14 +195,15 @@ pub(super) async fn drive<W: World>(
     // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
     // wake-up a second.
     let mut pulse = Pulse::new(&world.run().clock);
-    let interval = if world.is_watched() { SECOND } else { BEAT_INTERVAL };
     let mut beaten = world.run().clock.instant_now();
+    let mut moved = beaten;
     let mut not_before: Option<Instant> = None;
     while world.run().finish.is_none() {
         let run = world.run();
         let deadline = run.core.poll_timeout().map(|tick| run.clock.instant(tick));
         let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
         alarm.set(run.core.poll_wall_timeout(), &run.clock);
+        let record_by = run.record_by;
         let slept = run.clock.instant_now();
         let woken = tokio::select! {
             biased;
@@ -199,6 +211,7 @@ pub(super) async fn drive<W: World>(
             () = sleep_until(deadline) => Woken::Due { by_tick: true },
             () = alarm.rang() => Woken::Due { by_tick: false },
             () = pulse.beat() => Woken::Beat,
+            () = sleep_until(record_by) => Woken::Record,
             event = events.recv() => Woken::Event(event),
         };
         let clock = &mut world.run_mut().clock;
@@ -214,6 +227,7 @@ pub(super) async fn drive<W: World>(
                 Then::GoOn => {}
                 Then::Leave => return,
                 Then::Suspend => {
+                    record(world);
                     let since = world.run().clock.instant_now();
                     controls.suspend().await;
                     let clock = &mut world.run_mut().clock;
@@ -241,35 +255,57 @@ pub(super) async fn drive<W: World>(
             Woken::Beat => {
                 let clock = &world.run().clock;
                 not_before = not_before.filter(|instant| clock.late(*instant).is_zero());
-                pulse.next_in(interval, clock);
                 if clock.late(beaten) + LATE >= BEAT_INTERVAL {
                     beaten = clock.instant_now();
                     world.look();
                     world.beat();
                 }
                 world.second();
+                let clock = &world.run().clock;
+                let watched = world.is_watched().then(|| clock.late(moved));
+                pulse.next_in(to_next_beat(clock.late(beaten), watched), clock);
             }
-            Woken::Event(Some(event)) => take_events(world, event, events),
+            Woken::Record => record(world),
+            Woken::Event(Some(event)) => {
+                take_events(world, event, events);
+                if world.is_watched() {
+                    let clock = &world.run().clock;
+                    moved = clock.instant_now();
+                    pulse.within(SECOND, clock);
+                }
+            }
             Woken::Event(None) => return,
         }
     }
 }
 
-/// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and
-/// their lines to the screen, in one write each: two system calls for each line would be most of what a line costs.
+/// How long until the loop looks at the clock again, so long after the last beat; `moved` ago something has moved, where somebody
+/// watches.
+fn to_next_beat(beaten: Duration, moved: Option<Duration>) -> Duration {
+    let beat = BEAT_INTERVAL.saturating_sub(beaten);
+    if moved.is_some_and(|moved| moved < JUST_MOVED) { beat.min(SECOND) } else { beat }
+}
+
+/// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and their lines
+/// to the screen, with those of other events that come soon: two hand-overs for each line would be most of what a line costs.
 fn take_events<W: World>(world: &mut W, first: W::Event, events: &mut impl Source<Event = W::Event>) {
     let mut next = Some(first);
     let mut taken = 0;
+    world.run_mut().gathering = true;
     while let Some(event) = next {
         taken += 1;
-        world.run_mut().gathering = taken < AT_ONCE && !events.is_empty();
         world.event(event);
-        let more = world.run().gathering && world.run().finish.is_none();
+        let more = taken < AT_ONCE && world.run().finish.is_none();
         next = if more { events.try_recv() } else { None };
     }
-    world.run_mut().gathering = false;
-    record(world);
-    world.gathered();
+    let run = world.run_mut();
+    run.gathering = false;
+    match run.record_by {
+        // Nothing is shown before it is recorded.
+        Some(by) if run.clock.late(by).is_zero() => {}
+        Some(_) => record(world),
+        None => world.gathered(),
+    }
 }
 
 /// One step, and those that follow from it at once.
@@ -288,9 +324,10 @@ pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
             actions.push(action);
         }
         // What is only shown may be recorded a moment later; an act may not.
-        let acts = !run.gathering || actions.iter().any(JournalAction::is_recorded);
-        if acts {
+        if actions.iter().any(JournalAction::is_recorded) || run.journal.pending_bytes() > RECORD_BYTES {
             record(world);
+        } else {
+            run.record_by.get_or_insert(run.recorded + RECORD_WITHIN);
         }
         world.decided(&mut at_once);
         for action in actions {
@@ -309,11 +346,14 @@ pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
     }
 }
 
-/// Hands the journal's entries to the system.
+/// Hands the journal's entries to the system, and then what they show to the screen.
 fn record<W: World>(world: &mut W) {
+    let run = world.run_mut();
+    (run.record_by, run.recorded) = (None, run.clock.instant_now());
     if let Some(news) = world.run_mut().journal.commit() {
         world.tell(&news);
     }
+    world.gathered();
 }
 
 /// Brings `run.json` up to date, and the heartbeat with it.
@@ -535,6 +575,53 @@ mod tests {
         assert_eq!(done, [&Deed::Do(1), &Deed::Do(2), &Deed::Show(11), &Deed::Do(3), &Deed::Do(9)]);
         for (deed, is_recorded) in &world.done {
             assert_eq!(*is_recorded, deed.is_recorded(), "{deed:?} came before its entry");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_no_act_waits_for_is_recorded_a_moment_later_without_one() {
+        let mut world = scripted();
+        let journal = world.run.run_dir.journal();
+        let (post, mut events) = unbounded_channel();
+        let (_host, mut run, _requests) = controls(unix_ms);
+        post.send(11).expect("the loop listens");
+        let reader = async {
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+            while !std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("\"Told\":11")) {
+                assert!(tokio::time::Instant::now() < deadline, "it stays in memory");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            post.send(9).expect("the loop listens");
+        };
+        tokio::join!(drive(&mut world, &mut events, &mut run), reader);
+        assert_eq!(world.run.core.heard, [Fact::Told(11), Fact::Told(9)]);
+    }
+
+    #[tokio::test]
+    async fn entries_that_no_act_waits_for_go_to_the_journal_many_at_a_time() {
+        let mut world = scripted();
+        let mut writes = std::collections::BTreeSet::new();
+        for number in 11..5_000 {
+            super::feed(&mut world, Fact::Told(number));
+            writes.insert(std::fs::metadata(world.run.run_dir.journal()).map_or(0, |meta| meta.len()));
+        }
+        assert!(world.run.journal.pending_bytes() <= super::RECORD_BYTES + 1_024);
+        assert!((2..10).contains(&writes.len()), "{} writes", writes.len());
+    }
+
+    #[test]
+    fn the_clock_is_drawn_each_second_while_something_moves_and_with_the_beat_in_silence() {
+        let ms = Duration::from_millis;
+        for (beaten, moved, expected) in [
+            (0, None, 4_500),
+            (0, Some(0), 1_000),
+            (3_000, Some(4_999), 1_000),
+            (4_000, Some(4_000), 500),
+            (0, Some(5_000), 4_500),
+            (4_000, Some(9_000), 500),
+            (9_000, None, 0),
+        ] {
+            assert_eq!(super::to_next_beat(ms(beaten), moved.map(ms)), ms(expected), "{beaten} {moved:?}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! `heartbeat.json` in the run's directory: that ccc is alive, and in which phase its run is, for what supervises it.
+//! `heartbeat.json` in the run's directory tells other programs that ccc is alive, and the phase of its run.
 //!
-//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced: a beat that a power
-//! cut takes is none that anybody needs.
+//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced, because a heartbeat
+//! means nothing after a power cut.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::timer::Timer;
 use super::worker::Worker;
 use crate::files::open_private;
+use crate::process::observe_run;
 
 /// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
@@ -80,6 +81,13 @@ impl Pulse {
         }
     }
 
+    /// The next beat is no farther away than that.
+    pub(super) fn within(&mut self, wait: Duration, clock: &Clock) {
+        if self.due > clock.after(wait) {
+            self.next_in(wait, clock);
+        }
+    }
+
     /// How late the beat is; nothing when it is still to come.
     pub(super) fn late(&self, clock: &Clock) -> Duration {
         clock.late(self.due)
@@ -109,6 +117,8 @@ struct Files {
     next: PathBuf,
     /// The beat that is to be written.
     waiting: Mutex<Option<Vec<u8>>>,
+    /// After the next beat the children are looked at, too: a job of its own would wake the thread once more.
+    looks: AtomicBool,
     /// The last beat could not be written, and that was said.
     failed: AtomicBool,
 }
@@ -120,6 +130,7 @@ impl Heart {
             file: run_dir.join(FILE),
             next: run_dir.join(NEXT),
             waiting: Mutex::new(None),
+            looks: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         };
         Heart { run: run.to_owned(), files: Arc::new(files), thread }
@@ -133,9 +144,19 @@ impl Heart {
         let Ok(mut json) = serde_json::to_vec(&beat) else { return };
         json.push(b'\n');
         if self.files.waiting().replace(json).is_none() {
-            let files = Arc::clone(&self.files);
-            self.thread.give(move || files.write());
+            let (files, run) = (Arc::clone(&self.files), self.run.clone());
+            self.thread.give(move || {
+                files.write();
+                if files.looks.swap(false, Ordering::Relaxed) {
+                    observe_run(&run);
+                }
+            });
         }
+    }
+
+    /// With the next beat what the children have started is looked at.
+    pub(super) fn look(&self) {
+        self.files.looks.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,12 +1,11 @@
-//! What the world tells the run, from many threads into one queue of two lanes.
+//! The queue from the world's threads to the run. It has two lanes.
 //!
-//! What a process writes, and its end behind it, is *data*: it waits in order, and as much of it as weighs
-//! [`MAX_WAITING_BYTES`]; a process that writes more is held up by its own pipe. Everything else is *control* (checks,
-//! measurements, answers, credentials): rare, not bounded, and taken first. Signals and timers do not pass through here,
-//! and the loop looks at them before it takes anything.
+//! *Data* is the output of a process and its end after that. It waits in order, up to [`MAX_WAITING_BYTES`]; beyond that the
+//! pipe of a process that writes more stays full. *Control* is everything else (checks, measurements, answers, credentials): it is
+//! rare, unbounded, and taken first. Signals and timers do not pass through here; the loop checks them before it takes anything.
 //!
-//! A process that was told to end by a signal has at most [`LAST_LINES`] more lines to be heard. The rest is counted, so
-//! that its end is never behind what it wrote.
+//! Of a process that was ended by a signal at most [`LAST_LINES`] more lines are kept. The rest is counted, so its end does not
+//! wait behind its output.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -147,10 +146,6 @@ impl Source for Events {
     /// The next event, if one waits already.
     fn try_recv(&mut self) -> Option<Event> {
         self.control.try_recv().or_else(|_| self.data.try_recv()).ok()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.data.is_empty()
     }
 }
 

@@ -88,7 +88,7 @@ impl Machine for CommandCore {
     fn is_finished(&self) -> bool {
         CommandCore::is_finished(self)
     }
-    /// The run of a command is not gone on with.
+    /// The run of a command cannot be continued.
     fn begins_a_life(_: &CommandInput) -> bool {
         false
     }

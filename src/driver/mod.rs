@@ -1,9 +1,8 @@
 //! The loop that joins the core and a world.
 //!
-//! One loop (`engine`) drives an agent's run and a command's; their worlds perform what is decided, and what happens in
-//! them becomes facts. A run is hosted (`control`): what concerns the whole process is its host's. A replay takes the
-//! facts from a journal and compares the actions with it. The driver decides nothing: a decision here would be one that no
-//! replay can show.
+//! One loop (`engine`) drives an agent's run and a command's. Their worlds perform the decisions, and report what happens as
+//! facts. A run has a host (`control`), which handles what concerns the whole process. A replay takes the facts from a journal
+//! and compares the actions. The driver decides nothing, because no replay could show such a decision.
 
 mod alarm;
 mod answers;

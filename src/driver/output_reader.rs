@@ -1,11 +1,10 @@
 //! Cuts the output of one process into lines, on the thread that reads it.
 //!
-//! Partial output is dropped on the spot: of deltas the loop hears once a second that they flow (design §9), and is not
-//! woken for more. Lines that say nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)), or the same again
+//! Partial output is dropped here: the loop is told once a second that deltas come (design §9), and is not woken more often. Lines that say nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)), or the same again
 //! and again, are handed on while they are few; of many, one fact a second tells how many there were ([`NoiseRun`]).
 //!
-//! Secrets end here: what looks like a credential, or is the one in use, is replaced before the core, the journal or the
-//! screen can see it. So no text can carry one further, and a replay decides on the very words the run did.
+//! Secrets are replaced here, both the credential in use and what looks like one, before the core, the journal or the screen sees
+//! the line. So no text carries a secret further, and a replay decides on the same words as the run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! How the real world performs what the core asks for. Each function does one thing and decides nothing; what came of
-//! it is told as a fact.
+//! How the real world performs what the core asks for. Each function does one thing and decides nothing. The result is
+//! reported as a fact.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};

@@ -2,15 +2,14 @@
 //!
 //! The loop is in [`engine`](super::engine); readers, writers, checks and measurements have threads of their own and post to the
 //! [`Inbox`].
-//! Who sends what on Ctrl-C: the terminal signals ccc only, for every child has a session of its own. The first time
-//! the run is ended in good order, the second time all is killed, the third time ccc leaves without looking back.
+//! On Ctrl-C the terminal signals ccc only, because every child has its own session. The first Ctrl-C ends the run in good order,
+//! the second kills everything, and at the third ccc exits at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use crate::core::{
 };
 use crate::guard::SettingsOfAgent;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, RunDir, RunSummary};
-use crate::process::{Cancel, Child, Transport, TypedEcho, observe_run};
+use crate::process::{Cancel, Child, Transport, TypedEcho};
 use crate::ui::{Printer, Screen, ScreenOutput, Standing};
 use redaction::{Redactor, SharedRedactor};
 
@@ -198,7 +197,6 @@ impl Run {
                 tokens: Worker::new("tokens"),
                 records: Worker::new("records"),
             },
-            is_looking: Arc::default(),
             exits: HashMap::new(),
             asked: BTreeMap::new(),
             tokens_known_last: Vec::new(),
@@ -248,8 +246,6 @@ pub(super) struct World {
     /// How often the user, or the system, has wanted the end.
     interrupts: u32,
     pub(super) workers: Workers,
-    /// A look at what the children have started is under way.
-    is_looking: Arc<AtomicBool>,
     /// Ends that wait for what the session's record says, and since when.
     exits: HashMap<ProcId, (ExitFact, Instant)>,
     /// Requests for what is known about tokens, and since when they wait.
@@ -561,14 +557,7 @@ impl engine::World for World {
 
     fn look(&mut self) {
         self.answer_overdue();
-        if self.is_looking.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let (run_id, is_looking) = (self.run.run_dir.id().to_owned(), Arc::clone(&self.is_looking));
-        self.run.files.give(move || {
-            observe_run(&run_id);
-            is_looking.store(false, Ordering::Relaxed);
-        });
+        self.run.heart.look();
     }
 
     fn is_watched(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The replayed world: facts come from a journal, and what the core asks for is compared with what it asked for then.
+//! The replayed world: facts come from a journal, and the core's actions are compared with the recorded ones.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use crate::journal::{
 };
 use redaction::Redactor;
 
-/// Why a journal cannot be replayed, or gone on with.
+/// Why a journal cannot be replayed or continued.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// It cannot be read.

@@ -1,6 +1,6 @@
-//! Timers that the system keeps: of the wall clock, which the runtime's timers know nothing of, and of the monotonic one, which
-//! wake the loop once where the runtime's wheel wakes it up to three times. Where there are none, `wall` and `monotonic` say so,
-//! and their users go by the runtime's.
+//! Timers that the system keeps: for the wall clock, which the runtime's timers do not follow, and for the monotonic clock, because
+//! they wake the loop once where the runtime's wheel wakes it up to three times. Where there are none, `wall` and `monotonic` say
+//! so, and the callers use the runtime's.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
@@ -35,7 +35,7 @@ mod linux {
             Timer::new(TimerfdClockId::Realtime).inspect_err(without).ok()
         }
 
-        /// A timer of the clock that stands still while the machine sleeps.
+        /// A timer of the clock that stops while the machine sleeps.
         pub(in crate::driver) fn monotonic() -> Option<Timer> {
             Timer::new(TimerfdClockId::Monotonic).ok()
         }

@@ -1,4 +1,4 @@
-//! What of a run is told at its end.
+//! The parts of a run's plan that are shown at its end.
 
 use crate::core::Plan;
 use redaction::{Redactor, mark_in};

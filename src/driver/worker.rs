@@ -1,4 +1,4 @@
-//! Threads for what may take its time, so that the loop waits for none of it.
+//! Threads for slow work, so that the loop does not wait for it.
 
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};

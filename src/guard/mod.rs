@@ -2,8 +2,8 @@
 //! and which critic's prompt the last run had ([`SeenPrompt`]). [`SettingsOfAgent`] says whether the project's settings of the
 //! agent's CLI ask for no more than that.
 //!
-//! Both are bound to the project's real path, and are files of their own in directories that only the user can write to. One
-//! that cannot be understood counts for nothing: then the user is asked again.
+//! Both are bound to the project's real path, and are separate files in directories that only the user can write to. A file that
+//! cannot be read counts as absent, so the user is asked again.
 
 mod agent_settings;
 mod consent;

@@ -1,5 +1,5 @@
-//! The file system as far as a run's directory needs it: a seam, so that the tests can put one in its place that forgets
-//! at a power cut what was not synced.
+//! The file system as far as a run's directory needs it. A trait, so that tests can use one that loses unsynced data at a
+//! simulated power cut.
 
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File};

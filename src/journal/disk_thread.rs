@@ -1,8 +1,8 @@
 //! The thread that writes the journal: a disk that hangs keeps it, and not the loop.
 //!
-//! Whoever hands something over waits for the answer, because an act comes after its entry (write-ahead); but no longer than
-//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier piece is still on its way. Then the journal is behind, as on a
-//! full disk.
+//! The caller waits for the answer, because an action must come after its entry (write-ahead), but at most
+//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier write is under way. In that case the journal is behind, as on a full
+//! disk.
 
 use std::io;
 use std::path::PathBuf;
@@ -76,7 +76,10 @@ impl DiskThread {
         }
         state.is_busy = true;
         state.piece = Some(piece);
+        // Told without the lock, which the other side takes at once; here and below.
+        drop(state);
         self.shared.changed.notify_all();
+        let state = self.shared.state();
         let wait = Duration::from_millis(HAND_OVER_WAIT_MS);
         let waited = self.shared.changed.wait_timeout_while(state, wait, |state| state.answer.is_none());
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -121,6 +124,7 @@ fn serve(shared: &Shared, disk: &dyn Disk, journal: &dyn DiskFile) {
         } else {
             state.answer = Some(answer);
         }
+        drop(state);
         shared.changed.notify_all();
     }
 }

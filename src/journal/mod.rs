@@ -2,7 +2,7 @@
 //!
 //! A run is a directory `<state>/runs/<id>/` (0700, files 0600) with `run.json` ([`RunSummary`], replaced as a whole),
 //! `journal.jsonl`, `blobs/` and `lock`. The journal is what a replay, a resume, a report and an explanation are made of:
-//! every input before it is handled, every action before it is performed.
+//! every action, and every input before it, before it is performed.
 //!
 //! # Format 1.2
 //! One JSON document a line, each line ended by `\n`:
@@ -47,7 +47,7 @@
 //!
 //! `synced` lines say how far the journal was on the disk. Damage (a hole of zeros, a line or payload cut short, missing
 //! or wrong) after the last of them is the torn tail of a power cut: it is dropped, and told. Damage before it is named
-//! damage: the journal is not gone on with. A header without `marks` is of a ccc that wrote no such lines; there
+//! damage: the journal cannot be continued. A header without `marks` is of a ccc that wrote no such lines; there
 //! only a last line without its end, and a payload of the very last entry, are a torn tail.
 //!
 //! `lock` and the sessions' locks are not synced, since a reboot frees them, nor is `heartbeat.json`, which says nothing

@@ -215,6 +215,12 @@ impl<S: Sink> JournalWriter<S> {
         self.next_n
     }
 
+    /// How many bytes of entries are not handed to the system yet.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len() + self.pending_blob_bytes
+    }
+
     /// Adds an input; gives its number.
     pub fn input(&mut self, now: Tick, input: &impl JournalInput) -> u64 {
         self.entry(now, "in", input.kind(), input)
@@ -304,7 +310,7 @@ impl<S: Sink> JournalWriter<S> {
 
     /// Gives up what exceeds the limit, and says what is new about the trouble.
     fn shed(&mut self) -> Option<JournalNews> {
-        let kept = self.pending.len() + self.pending_blob_bytes;
+        let kept = self.pending_bytes();
         let trouble = self.trouble.as_mut()?;
         if kept > self.backlog_limit_bytes {
             let to = self.next_n - 1;

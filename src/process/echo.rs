@@ -1,4 +1,4 @@
-//! Whether the user's terminal shows what is typed, while nothing reads it.
+//! Switches off the echo of the user's terminal while nothing reads the keys.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;

@@ -1,5 +1,5 @@
-//! A program that shall feel as if it had been started directly: on a terminal of its own that looks like the user's, or
-//! with the very descriptors that ccc was given.
+//! A program that behaves as if it had been started directly: on its own terminal with the modes of the user's, or with the
+//! descriptors that ccc was given.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! Forks and executes, and sees to it that a child starts with nothing of ours but its three descriptors.
+//! Forks and executes. A child inherits nothing of ours but its three descriptors.
 
 use std::ffi::{OsStr, OsString, c_int};
 use std::io;

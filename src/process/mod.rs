@@ -7,36 +7,36 @@
 //! Its stdin is a pipe, its stdout the slave of a PTY that is its controlling terminal (so our death hangs it up) or a pipe, its stderr a pipe.
 //! Per child four threads with small stacks wait for events and call the [`ChildSink`]: stdout, stderr, stdin, and the end.
 //!
-//! The end of a child is one fixed order: it has exited but is not reaped, so that its pid cannot be used again → what it has left running is swept →
-//! what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
+//! A child's end has a fixed order: it has exited but is not reaped, so its pid cannot be used again → what it left running is
+//! killed → what is still buffered is read, within limits → it is reaped → [`ChildSink::exited`].
 //! When `exited` is called, no descendant of that child is alive, except for those that [`Exit::leaked`] counts.
 //!
-//! A command has no terminal that would tell it of our death: between us and it stands a keeper, which kills it then, with all
-//! that it has started.
+//! A command has no terminal that would hang it up when ccc dies. So a keeper process stands between: when ccc dies, it kills the
+//! command with all that the command has started.
 //!
 //! # Interactive programs
 //!
-//! A program that shall look as if it had been started directly ([`spawn_interactive`]) gets a terminal that is like the user's ([`UserTerminal`]),
-//! which meanwhile passes every byte through ([`Keys`]). Between ccc and it stands a monitor, the leader of its session, so that Ctrl-Z
-//! stops it as it would below a shell. Where stdout is no terminal, it gets the very descriptors that ccc was given.
+//! A program that must behave as if it had been started directly ([`spawn_interactive`]) gets its own terminal with the modes of
+//! the user's ([`UserTerminal`]); every key is passed on ([`Keys`]). A monitor process leads its session, so that Ctrl-Z stops it as
+//! it would below a shell. If stdout is no terminal, the program gets the descriptors that ccc was given.
 //!
 //! # Whose process is it?
 //!
-//! Agents run their tools in sessions of their own, so a signal to the group misses them. What belongs to a child is told by, in this order:
+//! Agents run their tools in separate sessions, so a signal to the group misses them. A process is known as a child's by, in this order:
 //! its session, its process tree (now, and as seen while the child lived), the environment cookie that only this start has ([`SPAWN_VARIABLE`]),
-//! the PTY or pipe of the child that the process still holds, and, for orphans that came to us ([`become_subreaper`]), elimination.
-//! An orphan that could be another living child's is left to that child's end. Where every orphan comes to us and none lives, nothing
-//! is left, and the table of all processes is not read.
+//! the PTY or pipe of the child that the process still holds, and, for orphans that became our children ([`become_subreaper`]),
+//! elimination. An orphan that could belong to another live child is left until that child ends. If every orphan becomes our child
+//! and none lives, nothing is left, and the table of all processes is not read.
 //!
-//! When ccc is killed, the next one has the cookie ([`sweep_run`]) and the record of what was seen below the children
+//! After ccc was killed, the next ccc uses the cookie ([`sweep_run`]) and the record of what was seen below the children
 //! ([`record_descendants`], [`end_recorded`]): a daemon with an environment of its own is known by its pid and its start.
 //!
 //! # What this module relies on
 //!
-//! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output stands still.
+//! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output is not read.
 //! * Several runs may start children in one process. Each ends only its own: by [`Child::kill_tree`] and [`Cancel::kill`]. Whatever
 //!   concerns the whole process ([`reap_orphans`], [`stop_children`]) is for the host of the runs.
-//! * Nobody else starts children in sessions of their own: [`reap_orphans`] and the sweep take such a process for an orphan.
+//! * No other code of this process starts children in separate sessions: [`reap_orphans`] and the sweep take such a process for an orphan.
 //!   Children in our own session (`std::process::Command`) are never touched.
 //!
 //! # What it must not do

@@ -3,7 +3,7 @@
 //! A program that is itself the leader of a session cannot be stopped by Ctrl-Z: its process group is orphaned, and the
 //! kernel discards SIGTSTP there. So the session's leader is a copy of ccc that executes nothing, has closed all files and
 //! only waits: it puts the program into a group of its own, in the foreground of the terminal, tells ccc of its stops
-//! ([`Report`]), and at its end ends in the same way, so that for everybody else it *is* the program.
+//! ([`Report`]), and ends with the program's own status, so that others see the program's end.
 
 use std::ffi::c_int;
 use std::io;

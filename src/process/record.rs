@@ -1,8 +1,8 @@
 //! Which processes were seen below the children of a run, written down, so that another ccc knows them after this one was
 //! killed.
 //!
-//! A process is known for good by its pid and its start; both hold until the machine boots, and in one pid namespace. So the
-//! record needs no sync: what takes the page cache away ends the processes as well. A record is text: a line for the boot
+//! A pid and a start time identify a process until the next boot, within one pid namespace. The record needs no sync: whatever
+//! loses the page cache ends the processes, too. A record is text: a line for the boot
 //! and the namespace, then one line per process.
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! The children of ours that live. A search for orphans asks here first.
+//! Our live children. A search for orphans looks here first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! The user's terminal while another program has it to itself: afterwards it is ours again, and as it was.
+//! Saves the modes of the user's terminal before another program takes it over, and restores them afterwards.
 
 use std::os::fd::OwnedFd;
 

@@ -1,8 +1,8 @@
-//! Where each provider is asked: the hosts that the user means, and no other.
+//! The hosts at which each provider is asked: those that the user has chosen, and no other.
 //!
 //! A token goes to the host that the agent itself would send it to. That is the provider's own, or the one that the
-//! user's variable or the user's own settings of the agent name. A file of the project names none: who clones a
-//! repository does not mean to give a token to whom its files name.
+//! user's variable or the user's own settings of the agent name. A file of the project
+//! never chooses a host, because cloning a repository is no consent to send a token where its files say.
 
 use std::collections::BTreeMap;
 use std::fmt;

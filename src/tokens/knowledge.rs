@@ -1,4 +1,4 @@
-//! What one run knows about its tokens: what all ccc processes of the user know, and what it could not tell them yet.
+//! What one run knows about its tokens: what all ccc processes of the user share, and what this run could not share yet.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::core::{TokenFact, TokenId, TokenReport};
 
 /// How long a run waits for the lock of the shared state, which is held for some milliseconds.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
-/// When it was not to be had, its holder may have been stopped: for so long nobody waits for it again, in milliseconds.
+/// If the lock could not be taken, its holder may be stopped, so no run waits for it again for this long, in milliseconds.
 const STOPPED_FOR_MS: i64 = 30_000;
 
 /// See the module.

@@ -6,7 +6,7 @@
 //!   is not known there (a gateway), the list of models says at least whether the token is accepted.
 //! - The other providers are asked for their list of models.
 //!
-//! Only status, headers and structured fields count, never an answer's text. Nothing is asked twice.
+//! Only status, headers and structured fields count, never an answer's text. No question is repeated.
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //!
 //! Anthropic tells the windows of a subscription (`anthropic-ratelimit-unified-5h-utilization`, facts §9) or those of an
 //! API key (`anthropic-ratelimit-tokens-remaining`); others have `x-ratelimit-remaining-tokens`. Times come in five forms
-//! and in seconds and milliseconds; what no window could mean is left out, since a wrong time would be waited for.
+//! and in seconds and milliseconds. A time that no window can have is dropped, because a run would wait for it.
 
 use std::collections::BTreeMap;
 

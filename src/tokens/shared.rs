@@ -17,11 +17,11 @@
 //! ```
 //!
 //! The keys are handles ([`TokenId`]); there are no values. What a newer minor adds is passed over and kept when the file
-//! is written again; a newer major, and a file that cannot be understood, are moved aside and an empty one takes their
-//! place: this knowledge can be learnt again, and no run fails for it.
+//! is written again; a newer major, and a file that cannot be read, are moved aside and replaced by an empty one:
+//! the knowledge can be learnt again, and no run fails for it.
 //!
-//! Who changes the file holds `tokens.lock`, reads, changes, writes a new one and renames it over the old: a reader needs
-//! no lock and sees the old or the new one, never half of one, and no change of another process is lost.
+//! To change the file, a process takes `tokens.lock`, reads, writes a new file and renames it over the old one. So a reader needs
+//! no lock and never sees half a file, and no change of another process is lost.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,12 +44,12 @@ use crate::files::{SHARED_STATE, make_private_dir, open_private};
 
 /// The version that this ccc writes. A reader takes every minor of its major.
 pub const TOKENS_VERSION: (u64, u64) = (1, 0);
-/// How long the lock is waited for. It is held for as long as a small file takes to be read and written.
+/// How long to wait for the lock. It is held while a small file is read and written.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
-/// How long a token that nobody reports about is remembered, in milliseconds.
+/// How long a token without reports is remembered, in milliseconds.
 pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
-/// A wait because of too many requests is told for so long after its end, in milliseconds: the request that then follows is
-/// answered within that, or announces the next wait.
+/// How long after its end a wait because of too many requests is still shared, in milliseconds. Within that time the next request
+/// is answered or announces the next wait.
 const THROTTLE_TOLD_MS: i64 = 15_000;
 
 /// What is known about one token.

@@ -125,16 +125,7 @@ mod tests {
     use crate::core::{Budgets, CheckPlan, Finish, Needs, Outcome, Plan};
     use crate::journal::Header;
 
-    const BUDGETS: Budgets = Budgets {
-        max_iterations: 20,
-        max_duration_ms: None,
-        max_cost_usd: None,
-        max_tokens: None,
-        max_restarts: 5,
-        max_repeats: 3,
-        max_wait_ms: None,
-        until_unix_ms: None,
-    };
+    const BUDGETS: Budgets = Budgets::DEFAULT;
     const MINUTE: u64 = 60_000;
     const HOUR: u64 = 60 * MINUTE;
     const NOW: i64 = 1_800_000_000_000;
@@ -147,20 +138,7 @@ mod tests {
     }
 
     fn ended(outcome: Outcome, needs: Option<Needs>) -> Finish {
-        Finish {
-            outcome,
-            reason: String::new(),
-            result: String::new(),
-            session_id: None,
-            iterations: 0,
-            restarts: 0,
-            rotations: 0,
-            waited_ms: 0,
-            cost_usd: None,
-            session_rejected: false,
-            tokens_used: None,
-            needs,
-        }
+        Finish { needs, ..Finish::new(outcome, "") }
     }
 
     fn list(line: &str) -> Vec<String> {

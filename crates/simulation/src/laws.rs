@@ -224,13 +224,21 @@ impl Laws {
         }
     }
 
+    /// The core heard a rejection name this reset, whatever it could make of it. False when it cannot be one.
+    pub(super) fn named(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) -> bool {
+        let may_be = (1..=LONGEST_RESET_MS).contains(&resets_at_unix_ms.saturating_sub(self.now_unix_ms));
+        if may_be {
+            self.told.entry(token.cloned()).or_default().named_ms = Some(resets_at_unix_ms);
+        }
+        may_be
+    }
+
     /// The core heard a process end its turn because its token is spent until then.
     pub(super) fn spent(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) {
         // What is past, or further away than the longest window, is no reset: what was known before stays, with its end.
-        if !(1..=LONGEST_RESET_MS).contains(&resets_at_unix_ms.saturating_sub(self.now_unix_ms)) {
+        if !self.named(token, resets_at_unix_ms) {
             return;
         }
-        self.told.entry(token.cloned()).or_default().named_ms = Some(resets_at_unix_ms);
         // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a
         // process that dies before it takes the limit with it, and the next request is one too many.
         if self.open_tasks > 0 {
@@ -547,36 +555,14 @@ mod tests {
     use supervision::agent::TurnKind;
     use supervision::core::{Budgets, Finish, Outcome, ProcId, Send, TokenFact, TokenId, TokenKind, TurnId};
 
-    const BUDGETS: Budgets = Budgets {
-        max_iterations: 5,
-        max_duration_ms: None,
-        max_cost_usd: None,
-        max_tokens: None,
-        max_restarts: 1,
-        max_repeats: 3,
-        max_wait_ms: None,
-        until_unix_ms: None,
-    };
+    const BUDGETS: Budgets = Budgets { max_iterations: 5, max_restarts: 1, ..Budgets::DEFAULT };
 
     fn send(uuid: &str, kind: TurnKind) -> Send {
         Send { proc: ProcId(1), turn: TurnId(uuid.to_owned()), kind, text: format!("text of {uuid}") }
     }
 
     fn ended(outcome: Outcome) -> Finish {
-        Finish {
-            outcome,
-            reason: "so".to_owned(),
-            result: String::new(),
-            session_id: None,
-            iterations: 1,
-            restarts: 0,
-            rotations: 0,
-            waited_ms: 0,
-            cost_usd: None,
-            session_rejected: false,
-            tokens_used: None,
-            needs: None,
-        }
+        Finish { iterations: 1, ..Finish::new(outcome, "so") }
     }
 
     fn finish(laws: &Laws, outcome: Outcome) -> Result<(), Broken> {
@@ -733,6 +719,8 @@ mod tests {
         laws.task(true);
         laws.spent(None, 5_000_000);
         assert_eq!(law(laws.uses(None)), None, "its turn may not have ended");
+        laws.named(None, 3_000_000);
+        laws.named(None, 5_000_000 + super::LONGEST_RESET_MS);
         let bounded = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
         let ends = |laws: &Laws, ms| law(laws.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000));
         assert_eq!((ends(&laws, 900_000), ends(&laws, 2_000_000)), (None, Some(Law::HonestOutcome)));

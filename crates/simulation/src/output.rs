@@ -242,7 +242,7 @@ impl World {
                 match line {
                     LineFact::Json(json) => self.core_hears_line(*proc, json.get()),
                     LineFact::Noise(text) => process.lost_line |= text.starts_with('{'),
-                    LineFact::TooLong(_) => process.lost_line = true,
+                    LineFact::TooLong(_) => {}
                 }
             }
             Input::Progress { proc } => {
@@ -294,8 +294,12 @@ impl World {
             // What fails after an exchange may be about the token before; and of one that has not read what it was asked
             // nobody can say what it has answered, nor where the line is lost that would have said so.
             let is_clear = !process.unproven && process.reading && !process.lost_line;
-            if let Some(resets_at_unix_ms) = process.spent_ms.take().filter(|_| is_clear) {
-                self.laws.spent(process.given.as_ref(), resets_at_unix_ms);
+            match process.spent_ms.take() {
+                Some(resets_at_unix_ms) if is_clear => self.laws.spent(process.given.as_ref(), resets_at_unix_ms),
+                Some(resets_at_unix_ms) => {
+                    self.laws.named(process.given.as_ref(), resets_at_unix_ms);
+                }
+                None => {}
             }
         }
     }

@@ -2,8 +2,7 @@
 
 use super::dice::Dice;
 use ccc::demo::scripted::CliVersion;
-use supervision::agent::AgentKind;
-use supervision::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
+use supervision::core::{Budgets, CheckPlan, CriticPlan, Plan, SessionStart, derive_uuid};
 
 /// How often things go wrong, per [`OCCASIONS`](super::dice::OCCASIONS).
 #[derive(Debug, Clone, Default)]
@@ -149,56 +148,25 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
     let checks =
         (0..dice.between(0, 2)).map(|at| CheckPlan { command: format!("check {at}"), timeout_ms: 600_000 }).collect();
     let max_iterations = if long { dice.between(60, 200) } else { dice.between(1, 12) };
+    let session = SessionStart::New(derive_uuid(&seed, "session", 0));
     Plan {
         run_id: "simulated".to_owned(),
-        task: "do the work".to_owned(),
-        cwd: "/p".to_owned(),
-        earlier_turns: Vec::new(),
-        agent: AgentKind::CLAUDE_CODE,
-        agent_program: String::new(),
-        agent_first_args: Vec::new(),
         agent_version: cli.version.number().to_owned(),
-        agent_args: Vec::new(),
-        session: SessionStart::New(derive_uuid(&seed, "session", 0)),
         checks,
-        critic: CriticPlan {
-            prompt: "Judge.".to_owned(),
-            prompt_as: CriticPrompt::Message,
-            prompt_file: None,
-            model: None,
-            allow: Vec::new(),
-            max_failures: 3,
-            timeout_ms: 900_000,
-            watch_ms: 250,
-            without_hooks: true,
-            settings_file: None,
-        },
+        critic: CriticPlan { timeout_ms: 900_000, watch_ms: 250, without_hooks: true, ..CriticPlan::new("Judge.") },
         budgets: Budgets {
             max_iterations: u32::try_from(max_iterations).unwrap_or(1),
             max_duration_ms: dice.percent(if long { 5 } else { 20 }).then(|| dice.between(60_000, 20_000_000)),
             max_cost_usd: dice.percent(if long { 3 } else { 10 }).then_some(0.5),
-            max_tokens: None,
             max_restarts: u32::try_from(dice.between(if long { 2 } else { 0 }, 5)).unwrap_or(0),
-            max_repeats: 3,
-            max_wait_ms: None,
-            until_unix_ms: None,
-        },
-        timeouts: Timeouts {
-            start_ms: 60_000,
-            stall_ms: 180_000,
-            tool_ms: 900_000,
-            tool_given: false,
-            background_ms: None,
-            grace_ms: 3_000,
+            ..Budgets::DEFAULT
         },
         one_tree: true,
         allow_checks: true,
         share_prompt_prefix: true,
         no_wait: dice.percent(10),
-        rotate_at: 0.95,
         interactive: dice.percent(15),
-        answer_timeout_ms: 60_000,
-        given: None,
         seed,
+        ..Plan::new("do the work", "/p", session)
     }
 }

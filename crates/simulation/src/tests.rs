@@ -44,20 +44,7 @@ fn turn(proc: ProcId) -> Action {
 }
 
 fn failed() -> Finish {
-    Finish {
-        outcome: Outcome::Failed,
-        reason: "it is told to".to_owned(),
-        result: String::new(),
-        session_id: None,
-        iterations: 0,
-        restarts: 0,
-        rotations: 0,
-        waited_ms: 0,
-        cost_usd: None,
-        session_rejected: false,
-        tokens_used: None,
-        needs: None,
-    }
+    Finish::new(Outcome::Failed, "it is told to")
 }
 
 fn check(number: u32) -> Action {

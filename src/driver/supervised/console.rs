@@ -1,8 +1,8 @@
 //! The user's screen, shared by the program and ccc.
 //!
-//! What the program writes goes through byte for byte. What ccc says stands on lines of its own; while the program stands
-//! still and had painted the screen, on a page above it, which is taken away again. After a program's end the screen is
-//! brought back to how it was, as far as the program has left that to others.
+//! The program's output passes through byte for byte. ccc writes on separate lines; while a program that has painted the screen is
+//! stopped, ccc writes on a separate page, which it removes afterwards. After the program's end ccc resets the terminal modes
+//! that the program left switched on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};

@@ -1,4 +1,4 @@
-//! What a file is, for comparing it: what `lstat` says of it, and what stands in it.
+//! The identity of a file, for comparisons: its `lstat` data and its content.
 
 use std::collections::HashMap;
 use std::fs;

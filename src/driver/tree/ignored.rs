@@ -1,5 +1,5 @@
-//! What lies in the files and folders that git ignores, roughly: enough to see that work goes on there. No verdict depends on
-//! it; a build's or a test's cache may change in it at any time.
+//! A rough state of the files and folders that git ignores, enough to see work in them. No verdict depends on it, because the
+//! cache of a build or a test may change there at any time.
 
 use std::collections::VecDeque;
 use std::fs;

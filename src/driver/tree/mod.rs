@@ -1,9 +1,9 @@
 //! The working tree, measured around a critic that must not change it, and compared between stops.
 //!
-//! A full measurement lists the tree ([`listing`]), with git where there is a repository, and knows each file by its
-//! content ([`files`]), git's own references, configuration and hooks among them ([`own`]). A later one first looks only at what `lstat` says of the files, their directories and git's own
-//! (a write always moves `ctime`), and measures in full only when something moved: it stands between a verdict and its
-//! feedback. No program that a repository names is ever run ([`git`]).
+//! A full measurement lists the tree ([`listing`]), with git in a repository, and compares each file by its content ([`files`]),
+//! also git's own references, configuration and hooks ([`own`]). A later measurement first checks only `lstat` data (a write
+//! always changes `ctime`) and measures in full only after a change, because a feedback waits for it. No program that a
+//! repository names is ever run ([`git`]).
 
 mod files;
 mod git;

@@ -1,8 +1,7 @@
-//! What git keeps for itself of a repository, as far as it is part of the work: where its references stand, and the files
-//! that say how git works in it.
+//! git's own files of a repository, as far as they are part of the work: its references, and the files that configure git.
 //!
-//! References are known by what they name: `git gc`, which git starts by itself, moves them from files of their own into
-//! `packed-refs` and changes nothing.
+//! A reference is compared by the commit that it names, because `git gc`, which git starts by itself, moves references into
+//! `packed-refs` without changing them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

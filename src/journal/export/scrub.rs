@@ -6,7 +6,7 @@
 //! in its line about the cost, the marks of a verdict, numbers up to twelve and number words, units of time, times of day,
 //! versions, and the ids that ccc makes from the run's seed. Numbers in fields stay; other numbers within texts do not.
 //!
-//! Plans and inputs are taken apart field by field, so that the compiler names a new field that nobody has thought of.
+//! Plans and inputs are destructured field by field, so the compiler reports a new field that is not handled here.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What a line of an agent means, in words that no CLI owns.
+//! The meaning of an agent's line, independent of any CLI.
 
 use serde::{Deserialize, Serialize};
 

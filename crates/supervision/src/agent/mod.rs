@@ -5,9 +5,8 @@
 //! protocol is owned by the core, copied with it, and replayed over old runs.
 //!
 //! The contract with the core:
-//! - Every line yields first either [`AgentEvent::Progress`] or [`AgentEvent::Alive`]: what proves that the asked goes on, and
-//!   what proves only a live process, are told apart here, for each CLI by what its lines mean. An unknown line is just alive
-//!   and never an error.
+//! - Every line yields first either [`AgentEvent::Progress`] (the request moves on) or [`AgentEvent::Alive`] (only the process
+//!   lives). The adapter decides which, by the meaning of its CLI's lines. An unknown line is `Alive` and never an error.
 //! - [`AgentEvent::TurnEnded`] comes exactly once for each turn, and only when the agent is idle again with nothing
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit

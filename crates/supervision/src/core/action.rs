@@ -196,9 +196,9 @@ pub enum Show {
     Cost { usd: Option<f64> },
     /// Something the user should know, or do something about.
     Notice { text: String },
-    /// What goes on as it should.
+    /// News of what works as intended; nothing to do about it.
     Information { text: String },
-    /// Nothing has moved on for so long, and this is waited for; for so much longer, `then` that follows. `alive`: the process
+    /// There was no progress for `for_ms`, because `what` is waited for; after `left_ms` more, `then` follows. `alive`: the process
     /// wrote something meanwhile that proves no progress.
     Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: Then, alive: bool },
     /// Another token is used from now on; by their labels.
@@ -254,4 +254,25 @@ pub struct Finish {
     /// What it needs to go on, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
+}
+
+impl Finish {
+    /// An end of which nothing is told but how and why.
+    #[must_use]
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Finish {
+        Finish {
+            outcome,
+            reason: reason.into(),
+            result: String::new(),
+            session_id: None,
+            iterations: 0,
+            restarts: 0,
+            rotations: 0,
+            waited_ms: 0,
+            cost_usd: None,
+            session_rejected: false,
+            tokens_used: None,
+            needs: None,
+        }
+    }
 }

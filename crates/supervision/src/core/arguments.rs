@@ -1,5 +1,5 @@
-//! Which of the user's arguments for the agent its CLI takes. Those with which it has ended at once, and never said a line of
-//! its protocol, are not kept where others have worked before.
+//! Which of the user's arguments for the agent its CLI accepts. Arguments with which the CLI exits at once, before the first
+//! line of its protocol, are dropped if earlier arguments have worked.
 
 use super::restart::Death;
 use super::{Core, Needs, Outcome};

@@ -1,7 +1,7 @@
 //! The bounds of a run: which is spent, which moment ends it, and which waits are known to pass one.
 //!
-//! A completion always comes before a spent bound. A wait for a reset that is known to pass a bound is not begun: the user
-//! would find in the morning a run that had waited for nothing.
+//! A completion always counts before a spent bound. A wait for a reset that would pass a bound is not begun, because the run
+//! would end at that bound without having done anything.
 
 use super::policy::Pause;
 use super::{Bound, Core, Tick};
@@ -11,7 +11,7 @@ impl Core {
     pub(super) fn time_deadline(&self) -> Option<Tick> {
         let budgets = &self.plan.budgets;
         let duration = budgets.max_duration_ms.map(|ms| Tick::ZERO.plus_ms(ms));
-        let until = budgets.until_unix_ms.map(|until| self.now.plus_ms(self.ms_until(until)));
+        let until = budgets.until_unix_ms.map(|until| self.now().plus_ms(self.ms_until(until)));
         duration.into_iter().chain(until).min()
     }
 
@@ -36,11 +36,11 @@ impl Core {
     }
 
     /// The bound that is spent, when one is. Looked at only after a verdict: a completion always comes first. Time, and the cost of
-    /// a turn that goes on ([`super::spending`]), are looked at besides.
+    /// a turn that is under way ([`super::spending`]), are checked elsewhere, too.
     pub(super) fn spent_budget(&self) -> Option<String> {
         let (budgets, cost_usd) = (&self.plan.budgets, self.tally.cost_usd());
         let tokens = self.tokens_used().total();
-        Some(match budgets.spent(self.iteration(), self.now.as_ms(), cost_usd, tokens) {
+        Some(match budgets.spent(self.iteration(), self.now().as_ms(), cost_usd, tokens) {
             Some(Bound::Iterations) if budgets.max_iterations == 1 => "the only iteration is spent".to_owned(),
             Some(Bound::Iterations) => {
                 format!("{} of {} iterations are spent", self.iteration(), budgets.max_iterations)
@@ -57,8 +57,8 @@ impl Core {
     }
 
     /// Why the run ends instead of waiting for a token; `None` when it may wait. A pause after a failure of the provider is
-    /// no such wait: it is short, and nobody knows when it helps. Whether a wait passes the end of the run is asked of
-    /// announced resets only.
+    /// not such a wait, because it is short and has no known end. Only a wait for an announced reset is compared with the end
+    /// of the run.
     pub(super) fn passes_a_bound(&self, pause: &Pause) -> Option<String> {
         let announced = pause.until_unix_ms().is_some();
         if !pause.is_for_limit() && !announced {
@@ -68,7 +68,7 @@ impl Core {
         let bound = if budgets.max_wait_ms.is_some_and(|most| wake.ms_since(pause.since()) > most) {
             "longer than --max-wait allows"
         } else if announced
-            && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now))
+            && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now()))
         {
             "past the time given by --until"
         } else if announced && budgets.max_duration_ms.is_some_and(|ms| wake >= Tick::ZERO.plus_ms(ms)) {

@@ -23,7 +23,7 @@ pub(super) struct Turn {
     pub(super) kind: TurnKind,
     pub(super) text: String,
     pub(super) delivery: Delivery,
-    /// It was written to a process that is gone, and nobody knows whether it stands in the session.
+    /// It was written to a process that is gone, so it may or may not be in the session.
     pub(super) is_doubtful: bool,
 }
 

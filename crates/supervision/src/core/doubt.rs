@@ -1,7 +1,7 @@
 //! What the two measurements around a critic say about its verdict.
 //!
-//! A critic may run tools and must change nothing. Only an approval can be bought by writing: a critic that finds fault
-//! gains nothing by it. And only a critic that could write can have written.
+//! A critic may run tools but must change nothing. Only an approval is doubted: a critic that finds faults gains nothing by
+//! changing files. And only a critic that ran a tool which can write is suspected.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ const NAMED: usize = 5;
 /// How many paths that a critic may have changed are remembered.
 const MAX_ALTERED: usize = 1_000;
 
-/// What changed in reviews of this run although a critic must change nothing. A critic's approval may not count, but what it
-/// wrote stays in the tree, and a later critic approves it with the rest. Where something else could have written as well,
-/// nobody knows who it was.
+/// What changed during the reviews of this run, although a critic must change nothing. The approval of such a critic does not
+/// count, but its changes stay in the tree, where a later critic may approve them. Where another process could have written,
+/// too, the two cannot be told apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Altered {
     /// What only a critic can have changed.
@@ -104,7 +104,7 @@ pub(super) enum Finding {
     Shared(String),
     /// Something changed and the critic may have done it: its approval does not count.
     Doubtful(Doubt),
-    /// Nobody knows whether something changed; the reason.
+    /// It is unknown whether something changed; the reason.
     Unmeasured(String),
 }
 

@@ -1,4 +1,4 @@
-//! Failures in a row that may pass by themselves: how long each is waited out, and from when on there are too many.
+//! Failures in a row that may pass by themselves: how long to wait after each, and how many are too many.
 
 use super::id::jitter_unit;
 

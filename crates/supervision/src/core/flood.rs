@@ -4,13 +4,13 @@
 
 use super::Tick;
 
-/// From so many lines within [`WINDOW_MS`] on a process floods. The CLI's own bursts stay below a hundredth of it.
+/// A process floods from this many lines within [`WINDOW_MS`]. The CLI's own bursts stay below a hundredth of it.
 const FLOOD_LINES: u64 = 10_000;
-/// So do so many bytes that say nothing.
+/// A process also floods from this many bytes that say nothing.
 const FLOOD_BYTES: u64 = 16 * 1024 * 1024;
 /// The time over which lines and bytes are counted.
 const WINDOW_MS: u64 = 1_000;
-/// A flood is remembered for so long.
+/// How long a flood is remembered.
 const REMEMBERED_MS: u64 = 5_000;
 /// How long a flooding process has to end after it was asked to by a signal, at most.
 pub(super) const FLOOD_GRACE_MS: u64 = 500;
@@ -26,7 +26,7 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// So many more lines came, and so many bytes that say nothing.
+    /// Counts more lines, and bytes that say nothing.
     pub(super) fn heard(&mut self, now: Tick, lines: u64, bytes: u64) {
         if now.ms_since(self.since) >= WINDOW_MS {
             *self = Flood { since: now, lines: 0, bytes: 0, ..*self };

@@ -103,7 +103,7 @@ pub struct TreeFact {
     /// Of which kind that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<TreeFault>,
-    /// A rough hash over what git ignores, at the stop. Only whether the agent stands still is judged by it.
+    /// A rough hash over what git ignores, at the stop. It only serves to tell whether the agent makes progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
     /// Processes that the agent had started, that still ran and that may have written something since the measurement that

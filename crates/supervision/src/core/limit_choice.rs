@@ -56,7 +56,7 @@ impl Core {
 
     /// A question that nobody answers is settled by its default.
     pub(super) fn question_elapsed(&mut self) {
-        if let Some(asked) = self.rotation.asked().filter(|asked| self.now >= asked.due()) {
+        if let Some(asked) = self.rotation.asked().filter(|asked| self.now() >= asked.due()) {
             let (number, default) = (asked.question().number, asked.question().default);
             self.note("unanswered", "nobody answered; the default is taken");
             self.limit_answered(number, default);

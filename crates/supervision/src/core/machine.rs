@@ -22,7 +22,7 @@ use super::tree::Tree;
 use super::usage::Usage;
 use super::{
     Action, Awaited, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show, Then,
-    Tick, TurnId,
+    Tick, TokenId, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
 
@@ -43,15 +43,11 @@ pub struct Core {
     pub(super) plan: Plan,
     /// Where the plan's directory is, when that name of it leads elsewhere.
     pub(super) real_cwd: Option<String>,
-    pub(super) now: Tick,
-    /// The same time, with the wall clock as last seen.
     clock: Clock,
     out: VecDeque<Action>,
     pub(super) session: Session,
     pub(super) turns: Conversation,
     pub(super) processes: Processes,
-    /// A wait for a reset that was broken off by a turn which the agent began by itself. No answer since shows it needless.
-    pub(super) reset_awaited: Option<Pause>,
     stage: Stage,
     pub(super) stops: Stops,
     pub(super) checks: Checks,
@@ -115,11 +111,9 @@ impl Core {
             turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
             session: Session::new(&plan.session),
             plan,
-            now: Tick::ZERO,
             clock: Clock::default(),
             out: VecDeque::new(),
             processes: Processes::default(),
-            reset_awaited: None,
             stage: Stage::NotBegun,
             stops: Stops::default(),
             checks: Checks::default(),
@@ -142,9 +136,8 @@ impl Core {
     /// Takes in a fact that became known at `now`. Total and synchronous: a fact that means nothing in the present
     /// state becomes a [`Note`].
     pub fn handle(&mut self, now: Tick, input: Input) {
-        self.now = self.now.max(now);
         self.clock.advance(now);
-        let seen = self.now;
+        let seen = self.now();
         // What the user gives a run is taken up with what comes next: it is also said to a run whose ccc has died and that
         // has yet to be told so, and what were begun then would be a process that nobody ends.
         let given = matches!(
@@ -176,7 +169,7 @@ impl Core {
             Input::Line { proc, line } => self.line(proc, &line),
             Input::Noise { proc, lines, bytes, sample } => self.noise(proc, lines, bytes, &sample),
             Input::Progress { proc } => match self.process_mut(proc) {
-                Some(process) => process.watch.progress(seen),
+                Some(process) => process.progresses(seen),
                 None => self.ignored(&format!("progress of process {proc}, which is gone")),
             },
             Input::WriteFailed { proc, message } => {
@@ -202,13 +195,13 @@ impl Core {
     /// the actions of the same fact, are no decision, and are not recorded.
     pub fn poll_send(&mut self) -> Option<(ProcId, Vec<u8>)> {
         let mut processes = self.processes.iter_mut();
-        processes.find_map(|process| Some((process.id, process.protocol.poll_send()?)))
+        processes.find_map(|process| Some((process.id, process.poll_send()?)))
     }
 
     /// What is said to a process as bytes for its stdin; `None` when it is gone, or its CLI has no such message.
     #[must_use]
     pub fn encode(&self, proc: ProcId, say: &Say<'_>) -> Option<Vec<u8>> {
-        self.processes.get(proc)?.protocol.encode(say)
+        self.processes.get(proc)?.encode(say)
     }
 
     /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.
@@ -364,11 +357,11 @@ impl Core {
             return Some(Awaited { what: what.to_owned(), since: pause.since(), until, then, alive: false });
         }
         match &self.stage {
-            Stage::Working => self.processes.agent().and_then(|agent| agent.awaited(self.now)),
+            Stage::Working => self.processes.agent().and_then(|agent| agent.awaited(self.now())),
             Stage::Reviewing(review) => {
                 let critic = self.processes.get(review.critic()?)?;
                 critic
-                    .awaited(self.now)
+                    .awaited(self.now())
                     .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
             }
             Stage::NotBegun | Stage::Checking(_) | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => None,
@@ -377,7 +370,7 @@ impl Core {
 
     /// Tells the user of what is waited for, where that is due.
     fn tell_of_waits(&mut self) {
-        let now = self.now;
+        let now = self.now();
         let lives = self.processes.iter_mut();
         let told: Vec<Show> =
             lives.filter_map(|process| process.tells(now).then(|| process.show_awaited(now)).flatten()).collect();
@@ -467,7 +460,7 @@ impl Core {
 
     /// After ccc's own death nothing of before is alive: the driver has swept it.
     fn lose_processes(&mut self) {
-        self.processes.all_gone(self.now);
+        self.processes.all_gone(self.now());
     }
 
     fn operator(&mut self, operator: OperatorInput) {
@@ -539,7 +532,7 @@ impl Core {
         self.measure_overdue();
         self.tokens_elapsed();
         self.ask_costs_due();
-        if self.time_deadline().is_some_and(|deadline| self.now >= deadline) {
+        if self.time_deadline().is_some_and(|deadline| self.now() >= deadline) {
             match self.stage {
                 Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, &self.time_spent()),
                 Stage::Checking(_) | Stage::Reviewing(_) => {
@@ -638,7 +631,7 @@ impl Core {
             self.leave_unjudged();
         }
         self.stage = Stage::Closing { outcome, reason };
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         self.out.extend(self.processes.end(now, grace_ms));
     }
 
@@ -662,7 +655,7 @@ impl Core {
     }
 
     fn kill_all(&mut self) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         self.out.extend(self.processes.kill(now, grace_ms));
     }
 
@@ -718,13 +711,11 @@ impl Core {
     }
 
     fn wrote(&mut self, proc: ProcId, lines: u64, bytes: u64) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.process_mut(proc).and_then(|process| process.wrote(now, lines, bytes, grace_ms));
-        self.out_extend(action);
+        self.order(proc, |process, now, grace_ms| process.wrote(now, lines, bytes, grace_ms));
     }
 
     fn line(&mut self, proc: ProcId, line: &LineFact) {
-        let now = self.now;
+        let now = self.now();
         let bytes = match line {
             LineFact::Noise(text) => text.len(),
             // Of a line that is too long its length was told while it came.
@@ -738,9 +729,8 @@ impl Core {
         let role = process.role;
         match line {
             LineFact::Json(json) => {
-                let mut events = Vec::new();
-                process.protocol.line(json.get(), &mut events);
-                if process.protocol.has_spoken() {
+                let events = process.line(json.get());
+                if process.has_spoken() {
                     self.processes.spoke();
                     if role == Role::Agent {
                         self.arguments_are_taken();
@@ -748,7 +738,7 @@ impl Core {
                 }
                 for event in events {
                     if let Some(process) = self.process_mut(proc) {
-                        process.watch.event(now, &event);
+                        process.heard(&event, now);
                     }
                     match role {
                         Role::Agent => self.agent_event(proc, event),
@@ -761,11 +751,9 @@ impl Core {
                 self.note("noise", &format!("process {proc} wrote a line that is not JSON: {text}"));
             }
             LineFact::TooLong(bytes) => {
-                process.watch.alive(now);
+                process.lives(now);
                 self.note("line dropped", &format!("process {proc} wrote a line of {bytes} bytes, over the limit"));
-                self.show(Show::Notice {
-                    text: format!("a line of {bytes} bytes from the agent was over the limit and is lost"),
-                });
+                self.tell_user(format!("a line of {bytes} bytes from the agent was over the limit and is lost"));
             }
         }
     }
@@ -775,7 +763,7 @@ impl Core {
         match event {
             AgentEvent::Text { text, sub_agent } => {
                 if let Some(process) = self.process_mut(proc) {
-                    process.throttles = 0;
+                    process.model_speaks();
                 }
                 self.brings_progress(proc);
                 // A sub-agent may have asked before the exchange, and have a model of its own.
@@ -816,11 +804,9 @@ impl Core {
             AgentEvent::RetryAnnounced { attempt, max_attempts, delay_ms, status } => {
                 let what = super::retry::what_failed(*status);
                 let seconds = *delay_ms as f64 / 1_000.0;
-                self.show(Show::Notice {
-                    text: format!(
-                        "{what}; the agent tries again by itself in {seconds:.1}s (attempt {attempt} of {max_attempts})"
-                    ),
-                });
+                self.tell_user(format!(
+                    "{what}; the agent tries again by itself in {seconds:.1}s (attempt {attempt} of {max_attempts})"
+                ));
                 self.retry_with_token(proc, *status, *delay_ms);
             }
             AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
@@ -835,7 +821,7 @@ impl Core {
             }
             AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
                 self.cost_is_settled(proc);
-                let now = self.now;
+                let now = self.now();
                 let show = self.process_mut(proc).filter(|process| process.deadline() > Some(now));
                 let show = show.and_then(|process| process.show_awaited(now));
                 self.out.extend(show.map(Action::Show));
@@ -864,9 +850,9 @@ impl Core {
             }
             Ask::Form { from, text } => {
                 self.decide("cancel the question", &format!("`{from}` asks \"{text}\", and nobody is there to answer"));
-                self.show(Show::Notice {
-                    text: format!("the MCP server `{from}` asked: {text} Nobody is there to answer; it was cancelled."),
-                });
+                self.tell_user(format!(
+                    "the MCP server `{from}` asked: {text} Nobody is there to answer; it was cancelled."
+                ));
                 self.act(Action::CancelForm { proc, request_id });
             }
             Ask::Unknown => {
@@ -904,7 +890,7 @@ impl Core {
     }
 
     pub(super) fn end_wait(&mut self, pause: &Pause) {
-        self.tally.waited(pause, self.now);
+        self.tally.waited(pause, self.now());
     }
 
     /// Wall clock now, as far as the last sight of it and the ticks since tell.
@@ -917,6 +903,11 @@ impl Core {
         self.clock.unix_ms_at(tick)
     }
 
+    /// The run's own time.
+    pub(super) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
     /// What time it is, by the ticks and by the wall clock.
     pub(super) fn clock(&self) -> Clock {
         self.clock
@@ -926,12 +917,29 @@ impl Core {
         self.processes.get_mut(proc)
     }
 
+    /// The token that this process has.
+    pub(super) fn token_of(&self, proc: ProcId) -> Option<TokenId> {
+        self.processes.get(proc)?.credential().token().cloned()
+    }
+
+    /// Brings a process nearer to its end; what that takes now is done.
+    pub(super) fn order(&mut self, proc: ProcId, what: impl FnOnce(&mut Process, Tick, u64) -> Option<Action>) {
+        let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
+        let action = self.process_mut(proc).and_then(|process| what(process, now, grace_ms));
+        self.out.extend(action);
+    }
+
     pub(super) fn act(&mut self, action: Action) {
         self.out.push_back(action);
     }
 
     pub(super) fn show(&mut self, show: Show) {
         self.out.push_back(Action::Show(show));
+    }
+
+    /// The user is told this.
+    pub(super) fn tell_user(&mut self, text: impl Into<String>) {
+        self.show(Show::Notice { text: text.into() });
     }
 
     pub(super) fn decide(&mut self, what: &str, why: &str) {
@@ -952,7 +960,7 @@ impl Core {
 
     /// The run waits for this pause.
     pub(super) fn phase_waits(&mut self, why: &str, pause: &Pause) {
-        let left_ms = pause.end(self.clock()).ms_since(self.now);
+        let left_ms = pause.end(self.clock()).ms_since(self.now());
         self.show_phase("waiting", why, Some(left_ms));
     }
 

@@ -3,9 +3,10 @@
 //! [`Core::handle`] takes one [`Input`] (a fact, in the past tense) and the time at which it became known;
 //! [`Core::poll_action`] gives what is to be done about it, one [`Action`] (an imperative) at a time;
 //! [`Core::poll_timeout`] names the one earliest deadline at which the driver must come back with [`Input::Elapsed`].
-//! The same plan and the same inputs always give the same actions: that is what makes a night replayable.
+//! The same plan and the same inputs always give the same actions: so a recorded run can be replayed.
 //!
-//! What is *not* here: clocks, files, processes, threads, environment, random numbers, sockets. A test greps for them.
+//! Not here: clocks, files, processes, threads, environment, random numbers, sockets. The crate's dependencies and `clippy.toml`
+//! forbid them.
 //! A feature that seems to need one of them needs a new input and a new action instead.
 
 mod action;

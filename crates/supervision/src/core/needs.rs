@@ -1,4 +1,4 @@
-//! What a run that has ended needs before it can go on: the facts that the command to go on with is made of.
+//! What an ended run needs before it can continue: the facts from which the `ccc resume` command is made.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The tool calls that are open: at a cost that does not grow with how many there were.
+//! The open tool calls. The cost of a lookup does not grow with the number of earlier calls.
 
 use std::collections::BTreeMap;
 

@@ -1,14 +1,14 @@
 //! Turns that the agent begins by itself: a schedule of its own fires, late background work ends.
 //!
-//! What is judged meanwhile is no longer what will be there, so the judging is given up and begins anew at the next stop. A job
-//! that comes more often than a review lasts would do so for ever: after [`MAX_ABANDONED`] times the agent's process is ended
-//! while its work is judged, and nothing fires.
+//! Such a turn changes the work while it is judged, so ccc abandons the review and starts another at the next stop. A job that
+//! fires more often than a review lasts would repeat that for ever. After [`MAX_ABANDONED`] times ccc therefore ends the agent's
+//! process for the time of the review.
 
+use super::Core;
 use super::machine::Stage;
-use super::policy::Pause;
+use super::policy::{Clock, Pause};
 use super::process::Process;
 use super::reviewing::Reviewing;
-use super::{Core, Show};
 
 /// How often in a row the judging is given up because the agent goes on by itself.
 const MAX_ABANDONED: u32 = 2;
@@ -23,6 +23,8 @@ pub(super) struct OwnTurns {
     abandoned: u32,
     /// What was scheduled in a process that was ended to judge its work.
     ended_with_process: Vec<String>,
+    /// A wait for a reset that was broken off by such a turn. The first answer since then clears it: the wait is not needed.
+    broken_off: Option<Pause>,
     /// The user knows that it is ended.
     held_told: bool,
     /// The user knows that the model's answers are cut at the output limit.
@@ -30,6 +32,16 @@ pub(super) struct OwnTurns {
 }
 
 impl OwnTurns {
+    /// A turn was answered.
+    pub(super) fn turn_answered(&mut self) {
+        self.broken_off = None;
+    }
+
+    /// The wait for a reset that was broken off and is not over.
+    pub(super) fn take_broken_off(&mut self, clock: Clock) -> Option<Pause> {
+        self.broken_off.take().filter(|reset| !reset.is_over(clock))
+    }
+
     /// The judging is given up because the agent goes on by itself. Gives how often that was so in a row.
     fn judging_given_up(&mut self) -> u32 {
         self.abandoned += 1;
@@ -83,16 +95,14 @@ impl Core {
         }
         self.decide("judge again later", "the agent began a turn by itself during the review");
         let times = self.own_turns.judging_given_up();
-        self.show(Show::Notice {
-            text: format!(
+        self.tell_user(format!(
                 "the agent began to work by itself{} while its work was judged; that is judged anew when it stops ({times} of at \
                  most {MAX_ABANDONED} times in a row)",
                 why(&self.scheduled())
-            ),
-        });
+            ));
         if let Some(pause) = self.stage().review().and_then(Reviewing::pause) {
             self.end_wait(&pause);
-            self.reset_awaited = Some(pause).filter(|pause: &Pause| pause.until_unix_ms().is_some());
+            self.own_turns.broken_off = Some(pause).filter(|pause| pause.until_unix_ms().is_some());
         }
         self.abandon_review();
         // Not judged, and told so. How often that may be is bounded.
@@ -106,20 +116,16 @@ impl Core {
             return false;
         }
         let scheduled = self.scheduled();
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let Some(agent) = self.processes.agent_mut() else { return false };
-        let action = agent.leave(now, grace_ms);
+        let Some(proc) = self.agent_proc() else { return false };
         self.decide("end the agent's process while its work is judged", "it goes on by itself each time it is judged");
         if self.own_turns.ended(&scheduled) {
-            self.show(Show::Notice {
-                text: format!(
+            self.tell_user(format!(
                     "the agent began to work by itself{} each time its work was judged: its process is ended until that is done, and \
                      with it what it has scheduled",
                     why(&scheduled)
-                ),
-            });
+                ));
         }
-        self.out_extend(action);
+        self.order(proc, Process::leave);
         true
     }
 
@@ -132,12 +138,12 @@ impl Core {
 
     /// The agent goes on by itself at this moment, so that nothing said of its work holds.
     pub(super) fn agent_goes_on(&self) -> bool {
-        self.processes.agent().is_some_and(|agent| !agent.is_ending() && !agent.protocol.is_idle())
+        self.processes.agent().is_some_and(|agent| !agent.is_ending() && !agent.is_idle())
     }
 
     /// What the agent has scheduled for itself and is still to come.
     pub(super) fn scheduled(&self) -> Vec<String> {
-        self.processes.agent().map(|agent: &Process| agent.protocol.scheduled_names()).unwrap_or_default()
+        self.processes.agent().map(Process::scheduled_names).unwrap_or_default()
     }
 
     /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.
@@ -148,8 +154,7 @@ impl Core {
     /// The CLI lets the model go on after an answer that was cut.
     pub(super) fn cut_short(&mut self) {
         if self.own_turns.answer_cut() {
-            let text = "an answer was cut at the output limit; the agent's CLI lets the model continue it".to_owned();
-            self.show(Show::Notice { text });
+            self.tell_user("an answer was cut at the output limit; the agent's CLI lets the model continue it");
         }
     }
 }

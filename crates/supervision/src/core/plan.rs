@@ -71,6 +71,36 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan for this task in this directory, with the defaults of the program and nothing that the user gives besides.
+    #[must_use]
+    pub fn new(task: &str, cwd: &str, session: SessionStart) -> Plan {
+        Plan {
+            seed: String::new(),
+            run_id: String::new(),
+            task: task.to_owned(),
+            earlier_turns: Vec::new(),
+            cwd: cwd.to_owned(),
+            agent: AgentKind::CLAUDE_CODE,
+            agent_program: String::new(),
+            agent_first_args: Vec::new(),
+            agent_version: String::new(),
+            agent_args: Vec::new(),
+            session,
+            checks: Vec::new(),
+            critic: CriticPlan::new("Judge."),
+            budgets: Budgets::DEFAULT,
+            timeouts: Timeouts::DEFAULT,
+            one_tree: false,
+            allow_checks: false,
+            share_prompt_prefix: false,
+            no_wait: false,
+            rotate_at: rotate_at(),
+            interactive: false,
+            answer_timeout_ms: answer_timeout_ms(),
+            given: None,
+        }
+    }
+
     /// This plan after what the user has given a run that goes on.
     #[must_use]
     pub fn after(&self, given: &OperatorInput) -> Plan {
@@ -171,6 +201,25 @@ pub struct CriticPlan {
     pub settings_file: Option<String>,
 }
 
+impl CriticPlan {
+    /// A critic with this prompt, on all else's defaults; the tree is not watched before its brief.
+    #[must_use]
+    pub fn new(prompt: &str) -> CriticPlan {
+        CriticPlan {
+            prompt: prompt.to_owned(),
+            prompt_as: CriticPrompt::Message,
+            prompt_file: None,
+            model: None,
+            allow: Vec::new(),
+            max_failures: 3,
+            timeout_ms: 1_800_000,
+            watch_ms: 0,
+            without_hooks: false,
+            settings_file: None,
+        }
+    }
+}
+
 /// How the critic's prompt is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,7 +267,25 @@ pub enum Bound {
     Tokens,
 }
 
+impl Default for Budgets {
+    fn default() -> Budgets {
+        Budgets::DEFAULT
+    }
+}
+
 impl Budgets {
+    /// No bound but on what goes round in circles.
+    pub const DEFAULT: Budgets = Budgets {
+        max_iterations: 20,
+        max_duration_ms: None,
+        max_cost_usd: None,
+        max_tokens: None,
+        max_restarts: 5,
+        max_repeats: 3,
+        max_wait_ms: None,
+        until_unix_ms: None,
+    };
+
     /// The bound that is spent after this much of each, when one is.
     #[must_use]
     pub fn spent(&self, iterations: u32, elapsed_ms: u64, cost_usd: Option<f64>, tokens: u64) -> Option<Bound> {
@@ -261,4 +328,16 @@ pub struct Timeouts {
     pub background_ms: Option<u64>,
     /// Each step of ending a process: ask, SIGINT, SIGTERM; then it is killed.
     pub grace_ms: u64,
+}
+
+impl Timeouts {
+    /// Those of a user who gives none.
+    pub const DEFAULT: Timeouts = Timeouts {
+        start_ms: 60_000,
+        stall_ms: 180_000,
+        tool_ms: 900_000,
+        tool_given: false,
+        background_ms: None,
+        grace_ms: 3_000,
+    };
 }

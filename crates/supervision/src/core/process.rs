@@ -1,12 +1,12 @@
 //! One live process of the run, as the core sees it.
 
-use super::exchange::{Proof, Swap};
+use super::exchange::Credential;
 use super::flood::{FLOOD_GRACE_MS, Flood};
 use super::shutdown::{Shutdown, ShutdownStep};
 use super::spending::CostQuestions;
 use super::watch::{Awaited, Overdue, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId, TurnId};
-use crate::agent::{AgentKind, LaunchRequest, Protocol, Role};
+use crate::agent::{AgentEvent, AgentKind, LaunchRequest, Protocol, Role, Say, TurnEnd};
 
 /// Where in its life a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +39,13 @@ pub(super) struct Process {
     pub(super) id: ProcId,
     pub(super) role: Role,
     life: Life,
-    pub(super) protocol: Box<dyn Protocol>,
-    pub(super) watch: Watch,
-    /// With which token it runs; `None` where the CLI finds one by itself.
-    pub(super) token: Option<TokenId>,
-    /// An exchange of it under way.
-    pub(super) swap: Option<Swap>,
-    /// Whether it is known to use it.
-    pub(super) proof: Proof,
+    protocol: Box<dyn Protocol>,
+    watch: Watch,
+    credential: Credential,
     /// Rejections with status 429 in a row that the CLI tries again after.
-    pub(super) throttles: u32,
+    throttles: u32,
     /// Refusals with status 401 in a row that the CLI tries again after.
-    pub(super) refusals: u32,
+    refusals: u32,
     /// It is being ended although it has not failed.
     leaves: bool,
     /// Why it was ended, when it hung.
@@ -62,7 +57,7 @@ pub(super) struct Process {
     /// A message interrupts its turn.
     interrupts: bool,
     /// What it was asked about its cost.
-    pub(super) cost_questions: CostQuestions,
+    cost_questions: CostQuestions,
 }
 
 impl Process {
@@ -73,9 +68,7 @@ impl Process {
             life: Life::Starting,
             protocol: kind.protocol(request),
             watch: Watch::new(now, limits),
-            token: None,
-            swap: None,
-            proof: Proof::default(),
+            credential: Credential::default(),
             throttles: 0,
             refusals: 0,
             leaves: false,
@@ -89,8 +82,117 @@ impl Process {
 
     /// With this token.
     pub(super) fn with_token(mut self, token: Option<TokenId>) -> Process {
-        self.token = token;
+        self.credential = Credential::of(token);
         self
+    }
+
+    /// The token that it has, and an exchange of it.
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    pub(super) fn credential_mut(&mut self) -> &mut Credential {
+        &mut self.credential
+    }
+
+    /// What it was asked about its cost.
+    pub(super) fn cost_questions(&self) -> &CostQuestions {
+        &self.cost_questions
+    }
+
+    pub(super) fn cost_questions_mut(&mut self) -> &mut CostQuestions {
+        &mut self.cost_questions
+    }
+
+    /// The question about its cost that is asked now.
+    pub(super) fn ask_cost(&mut self, now: Tick) -> Action {
+        Action::AskCost { proc: self.id, number: self.cost_questions.ask(now) }
+    }
+
+    /// What its protocol has to send by itself.
+    pub(super) fn poll_send(&mut self) -> Option<Vec<u8>> {
+        self.protocol.poll_send()
+    }
+
+    /// What is said to it as bytes; `None` where its CLI has no such message.
+    pub(super) fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>> {
+        self.protocol.encode(say)
+    }
+
+    /// It wrote a line of JSON. Gives what that means; each of it is then [told to the watch](Process::heard).
+    pub(super) fn line(&mut self, json: &str) -> Vec<AgentEvent> {
+        let mut events = Vec::new();
+        self.protocol.line(json, &mut events);
+        events
+    }
+
+    /// The watch takes note of this event.
+    pub(super) fn heard(&mut self, event: &AgentEvent, now: Tick) {
+        self.watch.event(now, event);
+    }
+
+    /// It has said a line of its protocol.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.protocol.has_spoken()
+    }
+
+    /// No turn of its own or ours is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.protocol.is_idle()
+    }
+
+    /// It has called a tool by which it may have written.
+    pub(super) fn could_write(&self) -> bool {
+        self.protocol.could_write()
+    }
+
+    /// What it has scheduled for itself and is still to come.
+    pub(super) fn scheduled_names(&self) -> Vec<String> {
+        self.protocol.scheduled_names()
+    }
+
+    /// A part of a message came.
+    pub(super) fn progresses(&mut self, now: Tick) {
+        self.watch.progress(now);
+    }
+
+    /// It shows that it lives, and no more.
+    pub(super) fn lives(&mut self, now: Tick) {
+        self.watch.alive(now);
+    }
+
+    /// What its turn still waited for did not come: the turn is taken as ended. `None` when it runs again, about that, and
+    /// has not said yet that a turn began: it has as long as a model.
+    pub(super) fn settle(&mut self, now: Tick) -> Option<TurnEnd> {
+        let end = self.protocol.settle();
+        match &end {
+            Some(end) => self.watch.event(now, &AgentEvent::TurnEnded(end.clone())),
+            None => self.watch.asked(now),
+        }
+        end
+    }
+
+    /// The CLI tries a request again that failed with this status. Gives how often in a row that was the status, where it is
+    /// one about the token.
+    pub(super) fn tries_again(&mut self, status: Option<u16>) -> u32 {
+        self.throttles = if status == Some(429) { self.throttles + 1 } else { 0 };
+        self.refusals = if status == Some(401) { self.refusals + 1 } else { 0 };
+        self.throttles.max(self.refusals)
+    }
+
+    /// Its last request was rejected with status 429, and its CLI tries it again.
+    pub(super) fn is_throttled(&self) -> bool {
+        self.throttles > 0
+    }
+
+    /// The model speaks.
+    pub(super) fn model_speaks(&mut self) {
+        self.throttles = 0;
+    }
+
+    /// A turn of its was answered.
+    pub(super) fn turn_answered(&mut self) {
+        (self.throttles, self.refusals) = (0, 0);
     }
 
     /// The system has started it.
@@ -187,7 +289,7 @@ impl Process {
         self.flood.is_news()
     }
 
-    /// It wrote so much. One that floods while it is asked to end will not hear the question: it is signalled.
+    /// Counts what it wrote. A process that floods while it is asked to end does not read the request, so it is signalled.
     pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
         self.flood.heard(now, lines, bytes);
         match &mut self.life {

@@ -104,3 +104,91 @@ impl Processes {
         self.iter_mut().filter_map(|process| process.kill(now, grace_ms)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Processes;
+    use crate::agent::{AgentKind, LaunchRequest, Role, SessionOpen};
+    use crate::core::process::Process;
+    use crate::core::{Action, ProcId, Tick, Timeouts};
+
+    const GRACE_MS: u64 = 3_000;
+
+    fn begin(processes: &mut Processes, role: Role) -> ProcId {
+        let proc = processes.next_id();
+        let request = LaunchRequest {
+            run_id: "r",
+            proc,
+            role,
+            open: SessionOpen::New("s".to_owned()),
+            model: None,
+            agent_version: "2.1.332",
+            user_args: &[],
+            share_prompt_prefix: false,
+            system_prompt_file: None,
+            allowed_commands: &[],
+            critic_allow: &[],
+            one_tree: false,
+            without_hooks: false,
+            hookless_settings: None,
+            cwd: "/p",
+        };
+        processes.begin(Process::new(AgentKind::CLAUDE_CODE, &request, Tick::ZERO, Timeouts::DEFAULT));
+        proc
+    }
+
+    #[test]
+    fn each_process_has_a_number_of_its_own_also_when_others_are_gone() {
+        let mut processes = Processes::default();
+        let (agent, critic) = (begin(&mut processes, Role::Agent), begin(&mut processes, Role::Critic));
+        assert_eq!((agent, critic), (ProcId(1), ProcId(2)));
+        assert_eq!(processes.agent().map(|agent| agent.id), Some(agent), "the critic takes nobody's place");
+        assert_eq!(processes.gone(critic).map(|critic| critic.role), Some(Role::Critic));
+        assert_eq!(processes.next_id(), ProcId(3));
+        assert_eq!(begin(&mut processes, Role::Critic), ProcId(3));
+    }
+
+    #[test]
+    fn a_process_is_found_until_it_is_gone_and_only_that_one_goes() {
+        let mut processes = Processes::default();
+        let agent = begin(&mut processes, Role::Agent);
+        let critics = [begin(&mut processes, Role::Critic), begin(&mut processes, Role::Critic)];
+        let ids = |processes: &Processes| processes.iter().map(|process| process.id).collect::<Vec<_>>();
+        assert_eq!(ids(&processes), [agent, critics[0], critics[1]]);
+        assert!(processes.gone(ProcId(9)).is_none(), "nobody has this number");
+        assert_eq!(processes.gone(critics[0]).map(|critic| critic.id), Some(critics[0]));
+        assert!(processes.gone(critics[0]).is_none(), "it goes once");
+        assert_eq!(ids(&processes), [agent, critics[1]]);
+        assert_eq!(processes.gone(agent).map(|agent| agent.role), Some(Role::Agent));
+        assert!(processes.agent().is_none() && processes.agent_mut().is_none());
+        assert!(processes.get(agent).is_none() && processes.get_mut(critics[1]).is_some() && !processes.is_empty());
+        assert!(processes.gone(critics[1]).is_some() && processes.is_empty());
+    }
+
+    #[test]
+    fn all_are_ended_once_and_killed_once() {
+        let mut processes = Processes::default();
+        let (agent, critic) = (begin(&mut processes, Role::Agent), begin(&mut processes, Role::Critic));
+        let closed = [agent, critic].map(|proc| Action::CloseStdin { proc });
+        assert_eq!(processes.end(Tick::ZERO, GRACE_MS), closed);
+        assert!(processes.end(Tick::ZERO, GRACE_MS).is_empty());
+        let killed = [agent, critic].map(|proc| Action::KillTree { proc });
+        assert_eq!(processes.kill(Tick::ZERO, GRACE_MS), killed);
+        assert!(processes.kill(Tick::ZERO, GRACE_MS).is_empty());
+    }
+
+    #[test]
+    fn when_all_are_gone_the_agent_may_be_started_at_once_and_is_still_known_to_be_one() {
+        let mut processes = Processes::default();
+        begin(&mut processes, Role::Agent);
+        begin(&mut processes, Role::Critic);
+        let (held, now) = (Tick::ZERO.plus_ms(60_000), Tick::ZERO.plus_ms(1_000));
+        processes.hold_agent(held);
+        assert_eq!(processes.agent_not_before(), held);
+        assert!(!processes.have_spoken());
+        processes.spoke();
+        processes.all_gone(now);
+        assert!(processes.is_empty() && processes.have_spoken());
+        assert_eq!((processes.agent_not_before(), processes.next_id()), (now, ProcId(3)));
+    }
+}

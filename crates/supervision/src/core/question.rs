@@ -1,4 +1,4 @@
-//! The question that `--interactive` asks at a limit: somebody may be there after all.
+//! The question that `--interactive` asks at a limit.
 
 use serde::{Deserialize, Serialize};
 

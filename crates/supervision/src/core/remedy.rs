@@ -1,21 +1,22 @@
-//! What is tried in turn when the provider calls a request invalid: it may be the answer that a filter has blocked, the
-//! account, the length of the history, or the history itself.
+//! The steps when the provider calls a request invalid. The cause may be a filter that blocked the answer, the account, the
+//! length of the history, or the history itself, so the steps are tried in this order:
 //!
 //! | step | helps against |
 //! |---|---|
 //! | a few tries, each after a longer pause | a filter that blocked one answer |
-//! | each other token that is free, once | a spend limit, credits that an account does not have |
+//! | each other token that is ready, once | a spend limit, credits that an account does not have |
 //! | `/compact`, once | a request that is too long |
 //! | a new session, once: what the user said, the last feedback, and that the work is on disk | a history that is rejected |
 //! | the end | what is wrong is outside: the task's words, the agent's arguments, the account |
 //!
-//! And when it says that it does not know the model: see [`Core::model_not_found`].
+//! For a model that the provider does not know, see [`Core::model_not_found`].
 
 use std::collections::BTreeSet;
 
 use super::conversation::CutOff;
 use super::machine::Stage;
-use super::{Core, Outcome, ProcId, Show, TokenId};
+use super::process::Process;
+use super::{Core, Outcome, ProcId, TokenId};
 use crate::agent::{FailureCause, Role, StartedBy, TurnKind};
 
 /// Pauses before the same is tried again.
@@ -145,7 +146,7 @@ impl Core {
         message: &str,
         started_by: &StartedBy,
     ) {
-        let used = self.process_mut(proc).and_then(|process| process.token.clone());
+        let used = self.token_of(proc);
         let usable = self.usable_tokens();
         match self.remedies.rejected(role, cause, used.as_ref(), &usable) {
             Remedy::Again { pause_ms } => {
@@ -165,9 +166,9 @@ impl Core {
             Remedy::Compact => {
                 self.back_to_work();
                 self.decide("compact the session", &format!("the provider keeps rejecting the request: {message}"));
-                self.show(Show::Notice {
-                    text: format!("the provider keeps rejecting the request ({message}); the session is compacted"),
-                });
+                self.tell_user(format!(
+                    "the provider keeps rejecting the request ({message}); the session is compacted"
+                ));
                 // What was said stands in the session; the agent is told to go on with it afterwards.
                 self.turns.begin(TurnKind::Compact, COMPACT.to_owned());
             }
@@ -195,7 +196,7 @@ impl Core {
     /// way, or the provider, fails for a while, and that is waited out. If it says so again, and of a model that has never
     /// answered at once, each other token is asked once: accounts do not have the same models.
     pub(super) fn model_not_found(&mut self, proc: ProcId, role: Role, started_by: &StartedBy) {
-        let used = self.process_mut(proc).and_then(|process| process.token.clone());
+        let used = self.token_of(proc);
         let of_critic = role == Role::Critic && self.plan.critic.model.is_some();
         let asked = if of_critic { Role::Critic } else { Role::Agent };
         let has_answered = self.session.has_answered(asked);
@@ -255,17 +256,15 @@ impl Core {
     /// The agent goes on in a new session.
     pub(super) fn begin_new_session(&mut self, why: &str) {
         self.decide("begin a new session", &format!("the provider rejects this one: {why}"));
-        self.show(Show::Notice {
-            text:
-                "the provider rejects the session; the work continues in a new one, which is told what you have said and \
-                   the last feedback"
-                    .to_owned(),
-        });
+        self.tell_user(
+            "the provider rejects the session; the work continues in a new one, which is told what you have said and the last \
+             feedback",
+        );
         self.session.renew(&self.plan.seed);
         self.turns.session_rejected(self.stops.last_feedback());
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.processes.agent_mut().and_then(|agent| agent.leave(now, grace_ms));
-        self.out_extend(action);
+        if let Some(proc) = self.agent_proc() {
+            self.order(proc, Process::leave);
+        }
     }
 
     /// The turn that was to shorten the session is over, however it went; true when it was that.

@@ -1,15 +1,15 @@
-//! The restart policy: what to do after the agent's process is gone without having been asked to go.
+//! The restart policy: what to do when the agent's process has ended without having been asked to.
 //!
 //! | the end | within the limit | beyond it |
 //! |---|---|---|
-//! | clean, crash, hung, not started for want of something | restart after a pause | give up |
+//! | clean, crash, hung, not started because something was missing | restart after a pause | give up |
 //! | the session is in use | resume it | give up |
 //! | the session is unknown, and it is ours | begin it | give up |
 //! | the session is unknown, and the user named it | give up | give up |
 //! | bad usage, refused to start, no program, no agent | give up | give up |
 //!
-//! The limit is one of intensity: so many ends within an hour without a finished turn between them. A spent
-//! limit of the provider and a refused credential are no ends of a process: they are the failures of a turn.
+//! The limit counts ends within an hour without a finished turn between them. A reached limit of the provider and a refused
+//! credential are not ends of a process but failures of a turn.
 
 use super::policy::WINDOW_MS;
 use crate::agent::ExitCause;

@@ -1,4 +1,4 @@
-//! Asking again what was not answered (the policy says how often), and what a failure is called.
+//! Repeats a request that was not answered (the policy says how often), and names the failure.
 
 use super::policy::Again;
 use super::{Core, Outcome, ProcId};
@@ -20,14 +20,14 @@ pub(super) fn what_failed(status: Option<u16>) -> String {
 impl Core {
     /// Something is asked of the model by this process.
     pub(super) fn is_asked(&mut self, proc: ProcId) {
-        let now = self.now;
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let now = self.now();
+        let token = self.token_of(proc);
         self.tokens.retries_mut().asked(token.as_ref(), now);
     }
 
     /// The model has answered this process, if only in part.
     pub(super) fn brings_progress(&mut self, proc: ProcId) {
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let token = self.token_of(proc);
         self.tokens.retries_mut().progress(token.as_ref());
     }
 

@@ -11,12 +11,10 @@ use super::tree::Tree;
 use super::work::describe_exit;
 use super::{
     Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId, Send,
-    Show, Spawn, Tick, TreeFact, TurnId, Verdict, derive_uuid,
+    Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
-use crate::agent::{
-    AgentEvent, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome,
-};
+use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
 
 /// How much of a check's last line stands in a reason, in characters.
 const SHORT_CHARS: usize = 200;
@@ -62,7 +60,7 @@ impl Core {
     }
 
     fn measure(&mut self, since: Option<MeasureId>) -> MeasureId {
-        let (measure, action) = self.tree.measure(since, self.now);
+        let (measure, action) = self.tree.measure(since, self.now());
         self.act(action);
         measure
     }
@@ -76,7 +74,7 @@ impl Core {
     /// The measurement takes too long: the stop is judged without it.
     pub(super) fn measure_overdue(&mut self) {
         let Some((measure, due)) = self.measure_deadline() else { return };
-        if self.now >= due {
+        if self.now() >= due {
             self.tree_measured(measure, Tree::overdue());
         }
     }
@@ -160,7 +158,7 @@ impl Core {
         if let Some(trouble) = self.tree.told(&tree) {
             let text =
                 format!("the working tree cannot be measured ({trouble}): a critic that changes it goes unnoticed");
-            self.show(Show::Notice { text });
+            self.tell_user(text);
         }
         // The critic may have read these settings, and its answer may come from a host that they name.
         if let (Stage::Reviewing(_), Some(message)) = (self.stage(), &tree.not_agreed) {
@@ -187,7 +185,7 @@ impl Core {
         review.looked(tree);
         let critic = review.critic().and_then(|proc| self.processes.get(proc));
         // A critic that has worked by itself may have changed them.
-        if !critic.is_some_and(|critic| critic.protocol.could_write()) {
+        if !critic.is_some_and(Process::could_write) {
             self.moves_by_itself(moved);
         }
     }
@@ -220,41 +218,17 @@ impl Core {
             self.close(Outcome::Failed, "there is no session to review");
             return;
         };
-        let proc = self.processes.next_id();
         let plan = &self.plan;
         let open = if plan.agent.caps(&plan.agent_version).fork {
             SessionOpen::Fork(session_id)
         } else {
-            SessionOpen::New(derive_uuid(&plan.seed, "critic", proc.0))
+            SessionOpen::New(derive_uuid(&plan.seed, "critic", self.processes.next_id().0))
         };
-        let request = LaunchRequest {
-            run_id: &plan.run_id,
-            proc,
-            role: Role::Critic,
-            open,
-            model: plan.critic.model.as_deref().or(self.session.model()),
-            agent_version: &plan.agent_version,
-            user_args: &plan.agent_args,
-            share_prompt_prefix: plan.share_prompt_prefix,
-            system_prompt_file: match plan.critic.prompt_as {
-                CriticPrompt::System => plan.critic.prompt_file.as_deref(),
-                CriticPrompt::Message => None,
-            },
-            allowed_commands: &[],
-            critic_allow: &plan.critic.allow,
-            one_tree: self.plan.one_tree,
-            without_hooks: plan.critic.without_hooks,
-            hookless_settings: plan.critic.settings_file.as_deref(),
-            cwd: &plan.cwd,
-        };
-        let launch = plan.agent.launch(&request);
-        let process = Process::new(plan.agent, &request, self.now, plan.timeouts);
-        let token = self.tokens.current().cloned();
-        self.processes.begin(process.with_token(token.clone()));
-        self.act(Action::Spawn(Spawn { proc, role: Role::Critic, launch, token }));
+        let model = plan.critic.model.as_deref().or(self.session.model()).map(str::to_owned);
+        let proc = self.start_process(Role::Critic, open, model.as_deref());
         // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
         let before = self.measure(None);
-        let now = self.now;
+        let now = self.now();
         if let Some(review) = self.review_mut() {
             review.starts(proc, before, now);
         }
@@ -303,7 +277,7 @@ impl Core {
         }
         let ready = |proc: &ProcId| self.processes.get(*proc).is_some_and(Process::is_ready);
         let Some(proc) = review.awaits_brief().filter(ready) else { return };
-        if self.processes.get(proc).is_some_and(|critic| critic.protocol.could_write()) {
+        if self.processes.get(proc).is_some_and(Process::could_write) {
             self.critic_failed("it ran commands by itself before it was asked anything");
             return;
         }
@@ -339,7 +313,7 @@ impl Core {
         }
         .compose();
         let turn = self.brief_of(proc);
-        let now = self.now;
+        let now = self.now();
         if let Some(critic) = self.process_mut(proc) {
             critic.asked(&turn, now);
         }
@@ -355,7 +329,7 @@ impl Core {
     fn watch_tree(&mut self) -> bool {
         let Stage::Reviewing(review) = self.stage() else { return false };
         let Some((first, due)) = self.second_look(review) else { return false };
-        if self.now >= due {
+        if self.now() >= due {
             let again = self.measure(Some(first));
             if let Some(review) = self.review_mut() {
                 review.looks_again(again);
@@ -421,14 +395,12 @@ impl Core {
         }
         let text =
             "the critic's process began a turn by itself (a scheduled job of the agent's session); it is no verdict";
-        self.show(Show::Notice { text: text.to_owned() });
+        self.tell_user(text.to_owned());
     }
 
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        if !self.stage().review().is_some_and(|review| review.awaits_answer_of(proc)) {
-            let action = self.process_mut(proc).and_then(|critic| critic.idle_while_ending(now, grace_ms));
-            self.out_extend(action);
+        if !self.is_briefed(proc) {
+            self.order(proc, Process::idle_while_ending);
             return;
         }
         if end.started_by != StartedBy::Us(self.brief_of(proc)) {
@@ -442,15 +414,14 @@ impl Core {
             // What no model said is no verdict, whatever its last line is.
             TurnOutcome::Done if end.unasked => self.critic_failed("no request of its reached the model"),
             TurnOutcome::Done => {
-                let action = self.process_mut(proc).and_then(|critic| critic.begin_end(now, grace_ms));
-                self.out_extend(action);
+                self.order(proc, Process::begin_end);
                 self.failures.critic_answered();
                 self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);
                 let Some(before) = self.stage().review().map(Reviewing::before) else { return };
                 let kept = self.plan.agent.caps(&self.plan.agent_version).read_only_critic;
-                let could_write = !kept || self.process_mut(proc).is_none_or(|critic| critic.protocol.could_write());
+                let could_write = !kept || self.processes.get(proc).is_none_or(Process::could_write);
                 let after = self.measure(Some(before));
                 if let Some(review) = self.review_mut() {
                     review.answered(end.text, end.last_block, could_write, after);
@@ -521,7 +492,7 @@ impl Core {
     }
 
     pub(super) fn critic_exited(&mut self, proc: ProcId, exit: &ExitFact) {
-        if self.stage().review().is_some_and(|review| review.awaits_answer_of(proc)) {
+        if self.is_briefed(proc) {
             self.critic_failed(&format!("its process {}", describe_exit(exit)));
         }
     }
@@ -564,9 +535,9 @@ impl Core {
         let Some(review) = self.review_mut() else { return false };
         let critic = review.critic();
         review.gives_up_critic();
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = critic.and_then(|proc| self.process_mut(proc)).and_then(|critic| critic.begin_end(now, grace_ms));
-        self.out_extend(action);
+        if let Some(proc) = critic {
+            self.order(proc, Process::begin_end);
+        }
         true
     }
 
@@ -703,23 +674,15 @@ impl Core {
         self.turns.begin(kind, text);
     }
 
-    /// The command of the check that is running.
-    pub(super) fn running_check(&self) -> Option<&str> {
-        match self.stage() {
-            Stage::Checking(checking) => self.plan.checks.get(checking.at()).map(|check| check.command.as_str()),
-            Stage::NotBegun
-            | Stage::Working
-            | Stage::Waiting(_)
-            | Stage::Reviewing(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => None,
-        }
+    /// This critic's answer is what the review waits for.
+    pub(super) fn is_briefed(&self, proc: ProcId) -> bool {
+        self.stage().review().is_some_and(|review| review.awaits_answer_of(proc))
     }
 
-    pub(super) fn out_extend(&mut self, action: Option<Action>) {
-        if let Some(action) = action {
-            self.act(action);
-        }
+    /// The command of the check that is running.
+    pub(super) fn running_check(&self) -> Option<&str> {
+        let Stage::Checking(checking) = self.stage() else { return None };
+        self.plan.checks.get(checking.at()).map(|check| check.command.as_str())
     }
 }
 

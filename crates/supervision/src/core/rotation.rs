@@ -1,10 +1,10 @@
-//! Which token the run goes on with: what a limit, a refusal or a crowded window leads to (design §7).
+//! Which token the run uses next: what a limit, a refusal or a nearly used window leads to (design §7).
 //!
-//! The core names the token that is to be used; a process that has another one is brought to it before it is asked
-//! anything more ([`super::exchange`]). So agent and critic are under one rule, and no turn is lost by it. With
-//! `--interactive` the user is asked first ([`super::limit_choice`]).
+//! The core chooses the token. A process with another one gets the chosen token before its next request ([`super::exchange`]),
+//! so agent and critic follow one rule and no turn is lost. With `--interactive` the user is asked first
+//! ([`super::limit_choice`]).
 //!
-//! Before each choice the world is asked what all ccc processes of the user know by now
+//! Before each choice the core asks what all ccc processes of the user know
 //! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
 
 use super::machine::Stage;
@@ -121,7 +121,7 @@ impl Core {
                 self.choose_at(Occasion::Idle, "the provider says that the token is spent");
             }
             Stage::Working | Stage::Reviewing(_) if !usable => {
-                let throttled = self.processes.iter().find(|process| process.throttles > 0 && !process.is_ending());
+                let throttled = self.processes.iter().find(|process| process.is_throttled() && !process.is_ending());
                 if let Some(proc) = throttled.map(|process| process.id) {
                     self.choose_at(Occasion::AtWork(proc), "the provider says that the token is spent");
                 }
@@ -136,7 +136,7 @@ impl Core {
         }
     }
 
-    /// Nothing is asked of agent or critic while it is not settled with which token.
+    /// True while the token is not chosen: agent and critic get no request until then.
     pub(super) fn is_choosing(&self) -> bool {
         self.rotation.choosing.is_some()
     }
@@ -206,11 +206,10 @@ impl Core {
     /// A turn of this process was answered with its token.
     pub(super) fn token_works(&mut self, proc: ProcId) {
         self.exchange_bears_out(proc);
-        self.reset_awaited = None;
+        self.own_turns.turn_answered();
         let Some(process) = self.process_mut(proc) else { return };
-        process.throttles = 0;
-        process.refusals = 0;
-        let token = process.token.clone();
+        process.turn_answered();
+        let token = self.token_of(proc);
         if self.tokens.works(token.as_ref())
             && let Some(id) = token
         {
@@ -220,7 +219,7 @@ impl Core {
 
     /// The provider told the state of the windows of this process's token.
     pub(super) fn windows_told(&mut self, proc: ProcId, limit: &LimitReport) {
-        let Some(id) = self.process_mut(proc).and_then(|process| process.token.clone()) else { return };
+        let Some(id) = self.token_of(proc) else { return };
         if let Some(report) = self.tokens.windows_told(&id, windows_of(limit)) {
             self.tell(id, report);
         }
@@ -232,20 +231,14 @@ impl Core {
         if self.is_choosing() {
             return;
         }
-        let Some(process) = self.process_mut(proc).filter(|process| !process.is_ending() && process.swap.is_none())
-        else {
-            return;
-        };
-        let throttled = status == Some(429);
-        process.throttles = if throttled { process.throttles + 1 } else { 0 };
-        let throttles = process.throttles;
-        process.refusals = if status == Some(401) { process.refusals + 1 } else { 0 };
-        let refusals = process.refusals;
-        let Some(id) = process.token.clone() else { return };
+        let stays = |process: &&mut Process| !process.is_ending() && !process.credential().is_exchanged();
+        let Some(process) = self.process_mut(proc).filter(stays) else { return };
+        let times = process.tries_again(status);
+        let Some(id) = self.token_of(proc) else { return };
         let Some(kind) = self.tokens.kind(Some(&id)) else { return };
         let others = self.has_other_than(Some(&id));
-        if throttled {
-            self.tell_throttled(&id, self.now.plus_ms(delay_ms));
+        if status == Some(429) {
+            self.tell_throttled(&id, self.now().plus_ms(delay_ms));
         }
         match (status, kind) {
             (Some(401), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
@@ -254,7 +247,7 @@ impl Core {
             }
             // It would be tried for three minutes, and nobody refreshes a key.
             (Some(401), TokenKind::ApiKey | TokenKind::AuthToken)
-                if refusals >= NEVER_WORKED_REFUSALS && !self.tokens.has_worked(Some(&id)) =>
+                if times >= NEVER_WORKED_REFUSALS && !self.tokens.has_worked(Some(&id)) =>
             {
                 self.report(&id, TokenReport::Refused);
                 self.choose_after_report(
@@ -263,12 +256,12 @@ impl Core {
                 );
             }
             // Momentary for a subscription: its own limits are told otherwise (facts 2.1.329, A).
-            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles >= PERSISTENT_THROTTLES && others => {
+            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if times >= PERSISTENT_THROTTLES && others => {
                 self.hold_token(&id, SET_ASIDE_MS);
-                let why = format!("{throttles} requests in a row were rejected with status 429");
+                let why = format!("{times} requests in a row were rejected with status 429");
                 self.choose_after_reading(Occasion::AtWork(proc), why);
             }
-            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if throttles == 1 => {
+            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if times == 1 => {
                 self.act(Action::ProbeToken { token: id });
             }
             (_, TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth | TokenKind::Helper | TokenKind::Login) => {
@@ -280,8 +273,7 @@ impl Core {
     /// from: then the failure is to be dealt with as one of the provider. What the turn leaves to be said has been queued.
     pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
         let clock = self.clock();
-        let Some(process) = self.process_mut(proc) else { return false };
-        let Some(id) = process.token.clone() else { return false };
+        let Some(id) = self.token_of(proc) else { return false };
         let about_token = match cause {
             FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing => true,
             FailureCause::Throttled { .. } => false,
@@ -358,7 +350,7 @@ impl Core {
         {
             review.gives_up_critic();
         }
-        match process.token.clone() {
+        match process.credential().token().cloned() {
             Some(id) if self.has_other_than(Some(&id)) => {
                 self.hold_token(&id, SET_ASIDE_MS);
                 self.choose_after_reading(Occasion::Idle, message.to_owned());
@@ -377,7 +369,7 @@ impl Core {
     /// get through.
     pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
         let pause = self.stage().pause();
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let token = self.token_of(proc);
         if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.tokens.fact(Some(token)).is_some())) {
             self.tell_throttled(&token, pause.due());
         }
@@ -466,7 +458,7 @@ impl Core {
             Occasion::Idle => self.review_with_token(),
             Occasion::AtWork(proc) => {
                 let Some(wanted) = self.tokens.current().cloned() else { return };
-                let has = |process: &Process| process.token.as_ref() == Some(&wanted);
+                let has = |process: &Process| process.credential().token() == Some(&wanted);
                 if self.processes.iter().any(|process| process.id == proc && !process.is_ending() && !has(process)) {
                     self.bring_to(proc, wanted);
                 }
@@ -502,9 +494,7 @@ impl Core {
             return;
         }
         if let (Some(Role::Agent), Occasion::AtWork(proc)) = (role, occasion) {
-            let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-            let action = self.process_mut(proc).and_then(|process| process.leave(now, grace_ms));
-            self.out_extend(action);
+            self.order(proc, Process::leave);
         }
         self.begin_wait(pause);
     }
@@ -519,13 +509,13 @@ impl Core {
         self.tokens.has_other_than(id, self.clock())
     }
 
-    /// Leaves a token alone for so long. Only this run does so.
+    /// Does not use a token for this long. Other runs are not affected.
     pub(super) fn hold_token(&mut self, token: &TokenId, ms: u64) {
         let clock = self.clock();
         self.tokens.hold(token, ms, clock);
     }
 
-    /// So much later than the reset itself, lest a fleet starts in step.
+    /// The delay after a reset, so that many runs do not start at the same moment.
     pub(super) fn reset_jitter_ms(&self) -> i64 {
         reset_jitter_ms(&self.plan.seed, self.iteration())
     }

@@ -1,8 +1,8 @@
 //! A hook of the user's that sends the agent back whenever it wants to end its turn.
 //!
-//! Such a hook may be what makes the agent work. One that blocks whatever the agent does costs a request each time, ends
-//! a turn only at the CLI's own cap (the ninth block in a row, facts §14), and does the same at the next stop. What tells
-//! the two apart is whether the agent uses a tool in between.
+//! Such a hook may be useful: it can make the agent work on. But a hook that blocks whatever the agent does costs a request each
+//! time, ends a turn only at the CLI's own cap (the ninth block in a row, facts §14), and blocks again at the next stop. The
+//! two differ in whether the agent uses a tool between two blocks.
 
 /// Blocks in a row without a tool call from which the user is told.
 const TOLD_FROM: u32 = 2;

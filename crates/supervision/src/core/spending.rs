@@ -1,18 +1,18 @@
 //! What the run has cost while a turn is under way, and the end of a turn that passes the bound.
 //!
-//! A result tells what a turn has cost when it is over; a turn may go on for ever, and a process that dies in its middle tells
-//! nothing. So where a bound on the cost is set, each process is asked: before its first turn, which tells what its session had
-//! cost before, and whenever a call begins or has returned, work is sent back or the context was compacted: then a request of
-//! the model's has been paid for. The last answer of each process is kept, and a death loses at most what came after it.
+//! The CLI reports a turn's cost only when the turn is over. A turn may last for ever, and a process that dies in a turn reports
+//! nothing. So if a bound on the cost is set, ccc asks each process: before its first turn, for the earlier cost of its session;
+//! and when a call begins or returns, when work is sent back, and after a compaction, because a request to the model has then
+//! been paid for. The last answer of each process is kept, so a death loses at most the cost after it.
 
 use super::machine::Stage;
 use super::{Action, Core, Outcome, ProcId, Show, Tick};
 use crate::agent::Role;
 
-/// A process is not asked more often; what happens meanwhile is asked about when this is over. A death loses no more than what was
-/// paid for in so long, and an answer takes the CLI a few milliseconds.
+/// The shortest time between two questions to a process; an occasion in between is asked about at its end. So a death loses at
+/// most the cost of this time. An answer takes the CLI a few milliseconds.
 const ASK_EVERY_MS: u64 = 500;
-/// An answer that has not come after this long will not come: it is asked again at the next occasion. Measured: 20 to 150 ms, and
+/// After this long an answer is given up, and ccc asks again at the next occasion. Measured: 20 to 150 ms, and
 /// a CLI that is busy answers later.
 const ANSWER_MS: u64 = 30_000;
 
@@ -28,13 +28,29 @@ pub(super) struct CostQuestions {
 }
 
 impl CostQuestions {
+    /// Something has happened that costs.
+    fn moved(&mut self) {
+        self.owed = true;
+    }
+
+    /// A result has told the cost.
+    fn settled(&mut self) {
+        self.owed = false;
+    }
+
+    /// The last one was answered.
+    fn answered(&mut self) {
+        self.open = false;
+    }
+
     /// When the next one is due.
     fn due(&self) -> Option<Tick> {
         let wait_ms = if self.open { ANSWER_MS } else { ASK_EVERY_MS };
         self.owed.then(|| self.last.map_or(Tick::ZERO, |last| last.plus_ms(wait_ms)))
     }
 
-    fn ask(&mut self, now: Tick) -> u32 {
+    /// The number of the one that is asked now.
+    pub(super) fn ask(&mut self, now: Tick) -> u32 {
         self.asked += 1;
         (self.last, self.open, self.owed) = (Some(now), true, false);
         self.asked
@@ -48,13 +64,9 @@ impl Core {
 
     /// A process has begun: what its session had cost before is not this run's.
     pub(super) fn ask_first_cost(&mut self, proc: ProcId) {
-        let now = self.now;
-        if !self.bounds_cost() {
-            return;
+        if self.bounds_cost() {
+            self.order(proc, |process, now, _| Some(process.ask_cost(now)));
         }
-        let Some(process) = self.process_mut(proc) else { return };
-        let number = process.cost_questions.ask(now);
-        self.act(Action::AskCost { proc, number });
     }
 
     /// Something has happened in this process that costs.
@@ -63,7 +75,7 @@ impl Core {
             return;
         }
         if let Some(process) = self.process_mut(proc) {
-            process.cost_questions.owed = true;
+            process.cost_questions_mut().moved();
         }
         self.ask_costs_due();
     }
@@ -71,22 +83,21 @@ impl Core {
     /// A turn was answered, and its result has told the cost.
     pub(super) fn cost_is_settled(&mut self, proc: ProcId) {
         if let Some(process) = self.process_mut(proc) {
-            process.cost_questions.owed = false;
+            process.cost_questions_mut().settled();
         }
     }
 
     /// When a process is to be asked.
     pub(super) fn cost_deadline(&self) -> Option<Tick> {
         let lives = self.processes.iter().filter(|process| !process.is_ending());
-        lives.filter_map(|process| process.cost_questions.due()).min()
+        lives.filter_map(|process| process.cost_questions().due()).min()
     }
 
     pub(super) fn ask_costs_due(&mut self) {
-        let now = self.now;
+        let now = self.now();
         let lives = self.processes.iter_mut().filter(|process| !process.is_ending());
-        let due = lives.filter(|process| process.cost_questions.due().is_some_and(|due| now >= due));
-        let asks: Vec<Action> =
-            due.map(|process| Action::AskCost { proc: process.id, number: process.cost_questions.ask(now) }).collect();
+        let due = lives.filter(|process| process.cost_questions().due().is_some_and(|due| now >= due));
+        let asks: Vec<Action> = due.map(|process| process.ask_cost(now)).collect();
         for ask in asks {
             self.act(ask);
         }
@@ -95,7 +106,7 @@ impl Core {
     /// The process has told what it has cost so far, or that it cannot tell.
     pub(super) fn cost_answered(&mut self, proc: ProcId, process_usd: Option<f64>) {
         if let Some(process) = self.process_mut(proc) {
-            process.cost_questions.open = false;
+            process.cost_questions_mut().answered();
         }
         if let Some(process_usd) = process_usd {
             self.cost_told(proc, process_usd);
@@ -127,28 +138,17 @@ impl Core {
     /// Ends the run where the turn that is under way in this process has passed the bound.
     fn end_overspent_turn(&mut self, proc: ProcId) {
         let Some(process) = self.process_mut(proc) else { return };
-        if process.is_ending() || process.protocol.is_idle() {
+        if process.is_ending() || process.is_idle() {
             return;
         }
-        match (process.role, self.stage()) {
-            (Role::Agent, Stage::Working) => {
-                if let Some(spent) = self.overspent_since(self.turns.cost_before()) {
-                    self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
-                }
-            }
-            (Role::Critic, Stage::Reviewing(review)) if review.awaits_answer_of(proc) => {
+        if process.role == Role::Critic {
+            if self.is_briefed(proc) {
                 self.end_overspent_review();
             }
-            (
-                Role::Agent | Role::Critic,
-                Stage::NotBegun
-                | Stage::Working
-                | Stage::Checking(_)
-                | Stage::Reviewing(_)
-                | Stage::Waiting(_)
-                | Stage::Closing { .. }
-                | Stage::Finished,
-            ) => {}
+        } else if matches!(self.stage(), Stage::Working)
+            && let Some(spent) = self.overspent_since(self.turns.cost_before())
+        {
+            self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
         }
     }
 

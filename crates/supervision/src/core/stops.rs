@@ -1,5 +1,5 @@
-//! The stops of a run: how many were judged, what the agent had said and left running at the last one, what was said of it,
-//! and whether the agent has got anywhere since.
+//! The stops of a run: how many were judged, what the agent had said and left running at the last one, the last feedback, and
+//! whether the agent has made progress since.
 
 use super::convergence::{Convergence, Trees};
 use super::writes::Writes;
@@ -42,7 +42,7 @@ impl Stops {
         }
     }
 
-    /// The critic asks the user this: that is what the run has to say at last.
+    /// The critic's question to the user, which becomes the run's last answer.
     pub(super) fn asks_user(&mut self, text: &str) {
         text.clone_into(&mut self.last_answer);
     }
@@ -79,5 +79,47 @@ impl Stops {
     /// The user has said something new, or the agent may do more than before: what was said in vain may help now.
     pub(super) fn starts_over(&mut self) {
         self.convergence.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stops, Trees};
+
+    const SAME: Trees<'static> = Trees { before: Some("t"), after: Some("t") };
+
+    #[test]
+    fn a_stop_that_is_left_unjudged_does_not_count() {
+        let mut stops = Stops::default();
+        stops.begin();
+        stops.begin();
+        stops.leave_unjudged();
+        assert_eq!(stops.judged(), 1);
+        stops.leave_unjudged();
+        stops.leave_unjudged();
+        assert_eq!(stops.judged(), 0, "no fewer than none");
+    }
+
+    #[test]
+    fn the_last_answer_is_the_last_that_says_something_and_the_critics_question_at_last() {
+        let mut stops = Stops::default();
+        stops.answered("Done.".to_owned(), 2);
+        stops.answered(" \n".to_owned(), 0);
+        assert_eq!((stops.last_answer(), stops.left_open()), ("Done.", 0), "tasks are those of the last turn");
+        stops.asks_user("Which one?");
+        assert_eq!(stops.last_answer(), "Which one?");
+    }
+
+    #[test]
+    fn the_same_feedback_on_the_same_tree_is_counted_until_the_user_says_something() {
+        let mut stops = Stops::default();
+        assert_eq!(stops.last_feedback(), None);
+        let counts: Vec<u32> = (0..3).map(|_| stops.feedback("Add tests.", SAME, None)).collect();
+        assert_eq!(counts, [0, 1, 2]);
+        assert_eq!(stops.last_feedback(), Some("Add tests."));
+        stops.starts_over();
+        assert_eq!(stops.feedback("Add tests.", SAME, None), 0);
+        let moved = Trees { before: Some("u"), after: Some("u") };
+        assert_eq!(stops.feedback("Add tests.", moved, None), 0, "the tree has moved");
     }
 }

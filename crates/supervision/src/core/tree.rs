@@ -1,5 +1,5 @@
-//! The working tree over the reviews of a run: its measurements, what changes in it by itself, and what critics may have
-//! changed.
+//! The working tree during the reviews of a run: its measurements, which files change without agent or critic, and what critics
+//! may have changed.
 
 use std::collections::BTreeSet;
 

@@ -58,24 +58,11 @@ impl Core {
     /// A call begins, so the turn goes on: it is ended where it has passed the bound.
     pub(super) fn end_turn_over_tokens(&mut self, proc: ProcId, role: Role) {
         let Some(spent) = self.usage.overspent(self.plan.budgets.max_tokens) else { return };
-        match (role, self.stage()) {
-            (Role::Agent, Stage::Working) => {
-                self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
-            }
-            (Role::Critic, Stage::Reviewing(review)) if review.awaits_answer_of(proc) => {
-                self.leave_unjudged();
-                self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
-            }
-            (
-                Role::Agent | Role::Critic,
-                Stage::NotBegun
-                | Stage::Working
-                | Stage::Checking(_)
-                | Stage::Reviewing(_)
-                | Stage::Waiting(_)
-                | Stage::Closing { .. }
-                | Stage::Finished,
-            ) => {}
+        if role == Role::Critic && self.is_briefed(proc) {
+            self.leave_unjudged();
+            self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
+        } else if role == Role::Agent && matches!(self.stage(), Stage::Working) {
+            self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Progress of one process, as a state machine over the protocol and not mere silence (design §8).
+//! Progress of one process, judged by the state of the protocol and not by silence alone (design §8).
 //!
-//! What proves progress and what proves only a live process the adapter tells apart ([`AgentEvent::Progress`],
-//! [`AgentEvent::Alive`]): heartbeats, keep-alives, noise and unknown lines move none of these limits.
+//! The adapter tells progress from mere signs of life ([`AgentEvent::Progress`], [`AgentEvent::Alive`]): heartbeats, keep-alives,
+//! noise and unknown lines extend none of these limits.
 //!
 //! | state | limit, counted from | what then |
 //! |---|---|---|
@@ -16,7 +16,7 @@
 //! | the provider's retry is announced | `stall_ms`, from when it is due, at most [`LONGEST_RETRY_MS`] away | it hangs |
 //! | it waits for somebody's permission | [`PERMISSION_MS`], from the asking | it hangs |
 //! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last progress; with tasks open and `background_ms` given, that at most, from the result | it hangs |
-//! | background work armed | `background_ms` where the user gave it, else `tool_ms` where he gave that, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
+//! | background work armed | `background_ms` where the user gave it, else `tool_ms` where that was given, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
 //! | a turn that the agent has scheduled is due | until then and [`SCHEDULE_SLACK_MS`]; where the user gave `background_ms`, or else `tool_ms`, that at most, and never above [`LONGEST_SCHEDULE_MS`] otherwise; one that comes later is not waited for | the turn is taken as ended |
 //! | the follow-up turn is due | [`FOLLOW_UP_MS`] | the turn is taken as ended |
 //!
@@ -46,14 +46,14 @@ const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
 /// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). A
 /// user who sleeps answers in the morning.
 const PERMISSION_MS: u64 = 24 * 3_600_000;
-/// After so long without progress the user is told what is waited for; then after twice as long, and so on.
+/// After this long without progress the user is told what the run waits for; then after twice as long, and so on.
 const TELL_AFTER_MS: u64 = 60_000;
-/// The same for what stands between the start and the first turn: the process itself, and hooks of the user's.
+/// The same between the start and the first turn, for the process itself and the user's hooks.
 const TELL_EARLY_AFTER_MS: u64 = 15_000;
-/// A line that came so much later than the last progress is worth mentioning: the process lives.
+/// A line that came this much later than the last progress shows that the process lives, which is told.
 const ALIVE_SINCE_MS: u64 = 1_000;
 
-/// Hooks that are followed at once; the user has not nearly as many.
+/// Hooks followed at the same time; far more than users have.
 const MAX_HOOKS: usize = 256;
 
 /// What the process is doing, as far as its protocol tells.

@@ -1,14 +1,14 @@
 //! The agent's side: starting it, saying turns to it, what its events, failures and ends lead to.
 
 use super::conversation::{CutOff, Delivery};
-use super::exchange::Proof;
 use super::machine::Stage;
 use super::policy::{Again, Pause, announced_reset, pause_ms};
 use super::process::{Due, Process};
 use super::restart::{Death, Restart, Standing, policy};
+use super::reviewing::Reviewing;
 use super::sent_back::Back;
 use super::shell::words;
-use super::{Action, Core, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
+use super::{Action, Core, CriticPrompt, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
@@ -50,7 +50,7 @@ impl Core {
             return;
         }
         let ready = match idle {
-            None => self.now >= self.processes.agent_not_before() && self.token_for_start(),
+            None => self.now() >= self.processes.agent_not_before() && self.token_for_start(),
             Some(proc) => self.has_token(proc),
         };
         if !ready {
@@ -78,8 +78,9 @@ impl Core {
                 if !goes_on {
                     self.usage.asked();
                 }
+                let now = self.now();
                 if let Some(agent) = self.processes.agent_mut() {
-                    agent.asked(&turn.id, self.now);
+                    agent.asked(&turn.id, now);
                 }
                 self.show(Show::Turn { kind: turn.kind, text: turn.text.clone() });
                 self.act(Action::Send(Send { proc, turn: turn.id, kind: turn.kind, text: turn.text }));
@@ -89,36 +90,44 @@ impl Core {
     }
 
     fn spawn_agent(&mut self) {
-        let proc = self.processes.next_id();
         let open = self.session.open();
-        let resuming = matches!(open, SessionOpen::Resume(_));
-        let checks: Vec<String> = match self.plan.allow_checks {
-            true => self.plan.checks.iter().map(|check| check.command.clone()).collect(),
-            false => Vec::new(),
-        };
+        let resumes = matches!(open, SessionOpen::Resume(_));
+        let model = self.session.model().filter(|_| resumes).map(str::to_owned);
+        self.phase_changes("starting", if resumes { "resuming the session" } else { "a new session" });
+        self.start_process(Role::Agent, open, model.as_deref());
+    }
+
+    /// Orders the start of a process with the token in use.
+    pub(super) fn start_process(&mut self, role: Role, open: SessionOpen, model: Option<&str>) -> ProcId {
+        let (plan, proc) = (&self.plan, self.processes.next_id());
+        let critic = (role == Role::Critic).then_some(&plan.critic);
+        let checks = plan.checks.iter().filter(|_| critic.is_none() && plan.allow_checks);
+        let checks: Vec<String> = checks.map(|check| check.command.clone()).collect();
         let request = LaunchRequest {
-            run_id: &self.plan.run_id,
+            run_id: &plan.run_id,
             proc,
-            role: Role::Agent,
+            role,
             open,
-            model: self.session.model().filter(|_| resuming),
-            agent_version: &self.plan.agent_version,
-            user_args: &self.plan.agent_args,
-            share_prompt_prefix: self.plan.share_prompt_prefix,
-            system_prompt_file: None,
+            model,
+            agent_version: &plan.agent_version,
+            user_args: &plan.agent_args,
+            share_prompt_prefix: plan.share_prompt_prefix,
+            system_prompt_file: critic
+                .filter(|critic| critic.prompt_as == CriticPrompt::System)
+                .and_then(|critic| critic.prompt_file.as_deref()),
             allowed_commands: &checks,
-            critic_allow: &[],
-            one_tree: self.plan.one_tree,
-            without_hooks: false,
-            hookless_settings: None,
-            cwd: &self.plan.cwd,
+            critic_allow: critic.map_or(&[], |critic| &critic.allow),
+            one_tree: plan.one_tree,
+            without_hooks: critic.is_some_and(|critic| critic.without_hooks),
+            hookless_settings: critic.and_then(|critic| critic.settings_file.as_deref()),
+            cwd: &plan.cwd,
         };
-        let launch = self.plan.agent.launch(&request);
-        let process = Process::new(self.plan.agent, &request, self.now, self.plan.timeouts);
+        let launch = plan.agent.launch(&request);
+        let process = Process::new(plan.agent, &request, self.now(), plan.timeouts);
         let token = self.tokens.current().cloned();
         self.processes.begin(process.with_token(token.clone()));
-        self.phase_changes("starting", if resuming { "resuming the session" } else { "a new session" });
-        self.act(Action::Spawn(Spawn { proc, role: Role::Agent, launch, token }));
+        self.act(Action::Spawn(Spawn { proc, role, launch, token }));
+        proc
     }
 
     pub(super) fn spawned(&mut self, proc: ProcId, pid: u32, transport: &str) {
@@ -230,7 +239,7 @@ impl Core {
 
     fn restart_agent(&mut self, death: &Death, how: &str, turn_recorded: Option<bool>) {
         self.turns.process_lost(turn_recorded);
-        let ends = self.agent_ends.ended(self.now);
+        let ends = self.agent_ends.ended(self.now());
         let standing = Standing {
             ends,
             max_restarts: self.plan.budgets.max_restarts,
@@ -241,7 +250,7 @@ impl Core {
         let restart = policy(death, standing);
         // To learn whether the session exists is no failure to pause for.
         let failures = if matches!(restart, Restart::Resuming | Restart::Beginning) { ends - 1 } else { ends };
-        self.processes.hold_agent(self.now.plus_ms(pause_ms(failures, 0, &self.plan.seed)));
+        self.processes.hold_agent(self.now().plus_ms(pause_ms(failures, 0, &self.plan.seed)));
         match restart {
             Restart::GiveUp { reason } => {
                 self.close_as_given_up(death, &reason);
@@ -273,11 +282,9 @@ impl Core {
                     self.note("directory", &text);
                     if is_elsewhere(&cwd, self.real_cwd.as_ref().unwrap_or(&self.plan.cwd), self.plan.agent.own_trees())
                     {
-                        self.show(Show::Notice {
-                            text: format!(
-                                "{text}: checks, critic and the watch over the files stay there, and do not see it"
-                            ),
-                        });
+                        self.tell_user(format!(
+                            "{text}: checks, critic and the watch over the files stay there, and do not see it"
+                        ));
                     }
                 }
                 self.permission_mode(proc, &permission_mode);
@@ -303,7 +310,7 @@ impl Core {
                     let what = format!("{} {}", denial.tool, denial.target);
                     let text =
                         format!("{} was denied again, and the agent cannot allow it to itself; {advice}", what.trim());
-                    self.show(Show::Notice { text });
+                    self.tell_user(text);
                 }
             }
             AgentEvent::PermissionMode(mode) => self.permission_mode(proc, &mode),
@@ -337,7 +344,7 @@ impl Core {
             Back::Tell => {
                 let (what, said) = self.sent_back.in_words();
                 let text = format!("{what}: {said}");
-                self.show(Show::Notice { text });
+                self.tell_user(text);
             }
             Back::Endless => self.close_as_sent_back(),
         }
@@ -362,9 +369,7 @@ impl Core {
         match self.session.permission_mode().map(str::to_owned) {
             Some(before) => {
                 self.decide("leave plan mode", "the agent went into it, and nobody is there to approve a plan");
-                self.show(Show::Notice {
-                    text: format!("the agent went into plan mode; it continues in the mode {before}, as before"),
-                });
+                self.tell_user(format!("the agent went into plan mode; it continues in the mode {before}, as before"));
                 self.act(Action::SetPermissionMode { proc, mode: before });
             }
             None => self.close(
@@ -380,11 +385,7 @@ impl Core {
     }
 
     fn agent_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-        let action = self.processes.agent_mut().and_then(|agent| agent.idle_while_ending(now, grace_ms));
-        if let Some(action) = action {
-            self.act(action);
-        }
+        self.order(proc, Process::idle_while_ending);
         let ending = self.processes.agent().is_some_and(Process::is_ending);
         if !matches!(self.stage(), Stage::Working | Stage::Waiting(_)) {
             self.note("turn ended", "while the run is not waiting for it");
@@ -494,7 +495,7 @@ impl Core {
         };
         match role {
             Role::Agent => {
-                let reset = self.reset_awaited.take().filter(|reset| !reset.is_over(self.clock()));
+                let reset = self.own_turns.take_broken_off(self.clock());
                 let pause = reset.map_or_else(|| self.pause_of(pause_ms), |reset| reset.begun_now(self.clock()));
                 let what = match reset {
                     Some(_) => "wait for the reset".to_owned(),
@@ -553,9 +554,9 @@ impl Core {
     /// A refused credential is tried once more after a pause where there is no other: logins are refreshed by other processes.
     /// One that has never worked here is given only a moment.
     pub(super) fn refusal_pause(&mut self, proc: ProcId, cause: &FailureCause) -> Option<Pause> {
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let token = self.token_of(proc);
         // After an exchange that nothing has borne out it may be about the token before: that has a rule of its own.
-        let proven = self.process_mut(proc).is_some_and(|process| process.proof == Proof::Proven);
+        let proven = self.processes.get(proc).is_some_and(|process| process.credential().is_proven());
         let others = self.has_other_than(token.as_ref());
         if *cause != FailureCause::Refused || !proven || others {
             return None;
@@ -592,7 +593,7 @@ impl Core {
     /// The wait for a reset. One that is past is as good as none: then, and when it is so near that the last one was as
     /// near, it is waited longer each time.
     pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let token = self.token_of(proc);
         let clock = self.clock();
         let pause = Pause::lasting(self.tokens.retries().rejection_pause_ms(token.as_ref()), clock);
         match announced_reset(resets_at_unix_s, clock.unix_ms()).filter(|reset| *reset > clock.unix_ms_at(pause.due()))
@@ -605,7 +606,7 @@ impl Core {
     /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
     /// after its own tries, or at once when the provider asks for a long pause (facts §8); of a subscription at the second time.
     pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
-        let token = self.process_mut(proc).and_then(|process| process.token.clone());
+        let token = self.token_of(proc);
         let oauth = self.tokens.kind(token.as_ref()) == Some(TokenKind::OAuth);
         self.plan.no_wait && (!oauth || self.failures.has_provider_failed())
     }
@@ -617,7 +618,7 @@ impl Core {
     }
 
     pub(super) fn elapsed_processes(&mut self) {
-        let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
+        let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         let due: Vec<ProcId> = self
             .processes
             .iter()
@@ -637,16 +638,8 @@ impl Core {
                 Due::Nothing => {}
             }
         }
-        let critic_overdue = match self.stage() {
-            Stage::Reviewing(review) if self.review_deadline(review).is_some_and(|due| now >= due) => review.critic(),
-            Stage::Reviewing(_)
-            | Stage::NotBegun
-            | Stage::Working
-            | Stage::Checking(_)
-            | Stage::Waiting(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => None,
-        };
+        let overdue = |review: &&Reviewing| self.review_deadline(review).is_some_and(|due| now >= due);
+        let critic_overdue = self.stage().review().filter(overdue).and_then(Reviewing::critic);
         if critic_overdue.is_some() {
             let minutes = self.plan.critic.timeout_ms as f64 / 60_000.0;
             self.critic_failed(&format!("it did not come to a verdict within {minutes:.1} min"));
@@ -654,24 +647,17 @@ impl Core {
     }
 
     fn settle(&mut self, proc: ProcId) {
-        let now = self.now;
+        let now = self.now();
         let Some(process) = self.process_mut(proc) else { return };
         let role = process.role;
-        let Some(end) = process.protocol.settle() else {
-            // It runs again, about what it waited for, and has not said yet that a turn began: it has as long as a model.
-            process.watch.asked(now);
-            return;
-        };
-        let scheduled = process.protocol.scheduled_names();
+        let Some(end) = process.settle(now) else { return };
+        let scheduled = process.scheduled_names();
         let left_open = end.left_open;
         let event = AgentEvent::TurnEnded(end);
-        if let Some(process) = self.process_mut(proc) {
-            process.watch.event(now, &event);
-        }
         self.decide("take the turn as ended", "what it still waited for did not come in time");
         if left_open == 0 && !scheduled.is_empty() {
             let names = scheduled.join("; ");
-            self.show(Show::Notice { text: format!("not waited for any longer (--background-timeout): {names}") });
+            self.tell_user(format!("not waited for any longer (--background-timeout): {names}"));
         }
         match role {
             Role::Agent => self.agent_event(proc, event),
@@ -683,12 +669,8 @@ impl Core {
         match self.process_mut(proc).map(|process| process.role) {
             Some(Role::Agent) => {
                 self.decide("end the agent's process", how);
-                self.show(Show::Notice {
-                    text: format!("the agent hangs ({how}); it is restarted on the same session"),
-                });
-                let (now, grace_ms) = (self.now, self.plan.timeouts.grace_ms);
-                let action = self.processes.agent_mut().and_then(|agent| agent.hangs(how, now, grace_ms));
-                self.out_extend(action);
+                self.tell_user(format!("the agent hangs ({how}); it is restarted on the same session"));
+                self.order(proc, |agent, now, grace_ms| agent.hangs(how, now, grace_ms));
             }
             Some(Role::Critic) => self.critic_failed(how),
             None => {}

@@ -1,5 +1,5 @@
-//! What the agent has written where a measured tree does not show it: by its own file tools anywhere, and by any tool into
-//! what git ignores.
+//! Writes of the agent that the measured tree does not show: by its file tools outside the tree, and by any tool into files
+//! that git ignores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use crate::agent::Edit;
 
 /// Calls that are remembered while they run; more than any turn has at once.
 const MAX_OPEN: usize = 4_096;
-/// Edits that are remembered. Past it all are forgotten, and one that is made again counts as new once more.
+/// Edits that are remembered. Beyond this number all are forgotten, so a repeated edit counts as new once more.
 const MAX_SEEN: usize = 16_384;
 
-/// The edits of a run. The same edit made twice is progress once: an agent that writes the same file again and again
-/// stands still.
+/// The edits of a run. An edit made twice counts as progress once, because an agent that writes the same file again and again
+/// makes none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writes {
     open: BTreeMap<String, u64>,

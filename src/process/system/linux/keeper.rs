@@ -1,9 +1,10 @@
 //! The process between ccc and a command: it ends the command, with all that the command has started, when ccc is killed.
 //!
-//! An agent hears of ccc's death by its terminal. A check and a helper have none, and would run on for as long as nobody
-//! resumes the run. So between ccc and the command stands a copy of ccc that executes nothing, has closed all files and only
-//! waits, for the end of either. Orphans below it come to it, whatever session or environment they have, so that it needs to
-//! kill its own children only, until it has none. At the command's end it ends in the same way: for ccc it *is* the command.
+//! An agent gets a hang-up from its terminal when ccc dies. A check or a helper program has no terminal and would keep running
+//! until the run is resumed. So a forked copy of ccc stands between ccc and the command. It executes nothing, has closed all
+//! files, and waits for the end of either. Orphans below it become its children, whatever their session or environment, so it
+//! only has to kill its own children until none is left. When the command ends, the keeper ends with the same status, so ccc
+//! sees the command's own end.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,7 +90,7 @@ fn reap(command: Pid) {
     }
 }
 
-/// ccc is gone: kills every child, and those that come to us thereby, until there is none.
+/// ccc is gone: kills every child, and the orphans that become ours by that, until there is none.
 fn kill_all() -> ! {
     for _ in 0..KILL_PASSES {
         kill_children();

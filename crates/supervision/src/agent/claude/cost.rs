@@ -1,4 +1,4 @@
-//! What one process has cost: by its results, and in the middle of a turn by its own answer to a question.
+//! The cost of one process: from its results, and within a turn from its answer to a question of ccc's.
 
 use crate::stream::message::TurnResult;
 

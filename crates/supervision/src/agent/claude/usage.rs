@@ -1,4 +1,4 @@
-//! The tokens that one process has used: while a turn goes on by its messages, and by the sums of each result.
+//! The tokens that one process has used: within a turn from its messages, and at the end from the sums of each result.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! How a turn is put so that the CLI passes it on to the model.
+//! Words a turn so that the CLI passes it on to the model.
 
 use std::borrow::Cow;
 

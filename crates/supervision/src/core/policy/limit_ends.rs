@@ -1,14 +1,14 @@
 //! When the limits of tokens end, by the run's own time as well as by the wall clock.
 //!
-//! A reset is announced as a wall time. A wall clock that is set back while a limit lasts would make it last as much longer.
-//! So a limit also ends when the time has passed that it was to last when it became known: by ticks, which no clock that is
-//! set changes. Where the earlier clock was the wrong one, that costs one request, whose rejection names the reset again.
+//! The provider announces a reset as a wall time. If the wall clock is set back while the limit lasts, the limit would last that
+//! much longer. So a limit also ends after the time that it had left when it became known, counted in ticks, which do not follow
+//! the wall clock. If the earlier clock was the wrong one, this costs one request: its rejection names the reset again.
 
 use std::collections::BTreeMap;
 
 use crate::core::{Tick, TokenFact, TokenId};
 
-/// The wall clock and the ticks may differ by so much: by rounding, and by a clock that is put right little by little.
+/// The wall clock and the ticks may differ by this much: by rounding, and by a clock that is adjusted in small steps.
 pub(in crate::core) const CLOCK_SLACK_MS: u64 = 5_000;
 
 /// The limits that are known, each with the tick at which it ends.

@@ -1,6 +1,6 @@
 //! How often something is restarted, and after which pause.
 //!
-//! The limit is one of intensity: so many ends within [`WINDOW_MS`]. One crash a day never adds up to a failure.
+//! The limit counts the ends within [`WINDOW_MS`], so one crash a day never adds up to a failure.
 
 use std::collections::VecDeque;
 

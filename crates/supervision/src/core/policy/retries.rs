@@ -1,11 +1,11 @@
-//! Asking again what was not answered: how often, and after which pause.
+//! Repeats a request that was not answered: how often, and after which pause.
 //!
-//! Every cause of a failed turn has a rule of its own. This is what holds whatever the cause, and where a rule is wrong:
-//! with the same token a turn is said again only a few times without progress, each time after a longer pause. Pauses are
-//! counted in ticks, so no clock that is set makes them shorter.
+//! Each cause of a failed turn has its own rule. The bound here holds for all causes, also where such a rule is wrong: with
+//! one token a turn is repeated only a few times without progress, each time after a longer pause. Pauses are counted in
+//! ticks, so setting the wall clock does not shorten them.
 //!
-//! A token whose rejection names no reset that lies ahead is *held* for such a pause. A hold is this run's own guess: no
-//! other ccc process is told, and no reset is invented from it.
+//! A token whose rejection names no future reset is *held* for such a pause. A hold is this run's own guess, so it is neither
+//! shared with other ccc processes nor shown as a reset.
 
 use std::collections::BTreeMap;
 

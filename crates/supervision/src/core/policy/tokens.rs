@@ -124,7 +124,7 @@ impl Tokens {
         self.ends.forget(id);
     }
 
-    /// Leaves a token alone for so long. Only this run does so.
+    /// Does not use a token for this long. Other runs are not affected.
     pub(in crate::core) fn hold(&mut self, id: &TokenId, ms: u64, clock: Clock) {
         self.retries.hold(id.clone(), clock.now().plus_ms(ms));
     }
@@ -273,7 +273,7 @@ impl Tokens {
         (clock.unix_ms_at(until) <= until_unix_ms).then_some(until)
     }
 
-    /// When the token in use is free again: the end of its rejection, or of its fullest window.
+    /// When the token in use is ready again: the end of its rejection, or of its fullest window.
     pub(in crate::core) fn free_again(&self, clock: Clock) -> Option<i64> {
         let token = self.current_fact()?;
         let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);

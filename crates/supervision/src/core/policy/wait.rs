@@ -1,5 +1,5 @@
-//! A wait: for some time, or until a wall time. A reset is a time of the world's, however long the machine sleeps until
-//! then; but a wall clock that is set back does not make a wait longer.
+//! A wait: for a duration, or until a wall time. The machine's sleep counts towards a wait for a reset, since a reset is a wall
+//! time. A wall clock that is set back does not make a wait longer.
 
 use super::choice::LONGEST_RESET_MS;
 use super::clock::Clock;
@@ -111,7 +111,8 @@ impl Waited {
     }
 }
 
-/// So much later than a reset itself a run goes on, lest many go on in step. `number` tells the waits of one run apart.
+/// The delay after a reset before a run continues, so that many runs do not start at the same moment. `number` tells the waits
+/// of one run apart.
 pub(in crate::core) fn reset_jitter_ms(seed: &str, number: u32) -> i64 {
     (RESET_JITTER_MS * jitter_unit(seed, "reset", number)) as i64
 }

@@ -1,5 +1,5 @@
-//! Whether a heartbeat beats. What counts is that it *moves*, measured by the run's own time: neither a jump of the wall
-//! clock nor a night's sleep of the machine makes a heart stand still.
+//! Whether a heartbeat file changes. A change is counted in the run's own time, so neither a jump of the wall clock nor the
+//! machine's sleep makes a heartbeat stale.
 
 use super::{BeatPlan, BeatReading};
 use crate::core::Tick;

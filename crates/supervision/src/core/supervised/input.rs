@@ -79,7 +79,7 @@ pub enum BeatReading {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum CommandOperator {
-    /// Ctrl-C reached ccc itself: in a pipeline, by SIGINT, or while the program stands still or is gone.
+    /// Ctrl-C reached ccc itself: in a pipeline, by SIGINT, or while the program is stopped or gone.
     Interrupt,
     /// Ctrl-Z reached ccc itself.
     Suspend,

@@ -1,4 +1,4 @@
-//! What a limit of the token leads to: another token, a wait, a question, the end. Which token and how long is the policy's.
+//! What a limit of the token leads to: another token, a wait, a question, the end. The policy chooses the token and the wait.
 
 use super::CommandAction;
 use super::machine::{After, CommandCore, Stage};
@@ -107,7 +107,7 @@ impl CommandCore {
         let kind = self.tokens.kind(Some(&token)).map(|kind| format!("{kind}, ")).unwrap_or_default();
         match self.tokens.take(token.clone()) {
             Some(before) => {
-                self.rotations += 1;
+                self.rotated();
                 let from = self.tokens.label(Some(&before));
                 let why = match self.tokens.fact(Some(&before)) {
                     Some(fact) if fact.refused => "it was refused".to_owned(),
@@ -148,7 +148,7 @@ impl CommandCore {
 
     /// What was asked is known.
     pub(super) fn tokens_known(&mut self) {
-        match &self.stage {
+        match self.stage() {
             Stage::Running => self.consider(),
             Stage::Waiting(pause) => {
                 let pause = *pause;
@@ -217,14 +217,6 @@ impl CommandCore {
         }
     }
 
-    fn hold(&mut self) {
-        if let Some(life) = self.life.as_mut().filter(|life| !life.held) {
-            life.held = true;
-            let life = life.number;
-            self.act(CommandAction::Hold { life });
-        }
-    }
-
     fn ask(&mut self, choice: Choice) {
         self.hold();
         self.looks.questions += 1;
@@ -234,7 +226,7 @@ impl CommandCore {
         self.decide("ask the user", format!("{} is at its limit", question.token));
         self.act(CommandAction::Show(Show::Question { question: question.clone(), now_unix_ms: self.clock.unix_ms() }));
         self.act(CommandAction::Ask(question));
-        self.stage = Stage::Asking(asked);
+        self.enter(Stage::Asking(asked));
     }
 
     pub(super) fn answered(&mut self, asked: Asked, answer: LimitChoice) {
@@ -247,7 +239,7 @@ impl CommandCore {
             }
             Settled::KeepGoing => {
                 self.decide("keep going", "the user chose so");
-                if self.life.is_some() {
+                if self.is_alive() {
                     self.go_on();
                     return;
                 }
@@ -261,23 +253,19 @@ impl CommandCore {
         }
     }
 
-    /// Waits for a token; the program, if it lives, stands still.
+    /// Waits for a token; the program, if it lives, is stopped.
     fn wait(&mut self, until_unix_ms: i64) {
         self.hold();
         self.looks.waits += 1;
         self.decide("wait for a reset", "every token is spent");
         self.show_spent(until_unix_ms);
         let jitter_ms = reset_jitter_ms(&self.plan.seed, self.looks.waits);
-        self.stage = Stage::Waiting(self.tokens.wait(until_unix_ms, jitter_ms, self.clock));
+        self.enter(Stage::Waiting(self.tokens.wait(until_unix_ms, jitter_ms, self.clock)));
     }
 
     fn show_spent(&mut self, until_unix_ms: i64) {
         let (tokens, now_unix_ms) = (self.tokens.spent(self.clock), self.clock.unix_ms());
         self.act(CommandAction::Show(Show::Spent { tokens, until_unix_ms, waits: !self.plan.no_wait, now_unix_ms }));
-    }
-
-    pub(super) fn count_wait(&mut self, pause: &Pause) {
-        self.waited.add(pause, self.clock.now());
     }
 
     pub(super) fn waiting_elapsed(&mut self, pause: &Pause, look_overdue: bool) {
@@ -286,7 +274,7 @@ impl CommandCore {
             self.wait_is_over(pause);
         } else if self.looks.open.is_none() && pause.is_over(self.clock) {
             // The provider has the last word on whether the reset has come.
-            if self.life.is_none() || !self.look_at_token() {
+            if !self.is_alive() || !self.look_at_token() {
                 self.wait_is_over(pause);
             }
         }
@@ -294,7 +282,7 @@ impl CommandCore {
 
     fn wait_is_over(&mut self, pause: &Pause) {
         self.count_wait(pause);
-        if self.life.is_none() {
+        if !self.is_alive() {
             self.start();
             return;
         }
@@ -306,15 +294,9 @@ impl CommandCore {
         self.chosen(choice);
     }
 
-    /// The program runs again after it stood still.
+    /// Continues the program after it was stopped.
     fn go_on(&mut self) {
-        if let Some(life) = self.life.as_mut().filter(|life| life.held) {
-            life.held = false;
-            let life = life.number;
-            self.act(CommandAction::LetGo { life });
-        }
-        self.stage = Stage::Running;
-        self.restart_beat();
+        self.let_go();
         self.looks.next = Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms));
     }
 }

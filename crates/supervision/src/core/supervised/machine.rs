@@ -28,17 +28,17 @@ pub struct CommandCore {
     pub(super) plan: CommandPlan,
     pub(super) clock: Clock,
     actions: VecDeque<CommandAction>,
-    pub(super) stage: Stage,
+    stage: Stage,
     /// The run ends because the user has to agree to something first.
     needs_agreement: bool,
     /// The program, from the order to start it to the news of its end.
-    pub(super) life: Option<Life>,
+    life: Option<Life>,
     lives: u32,
     /// Its failures, as far as they count against the limit of restarts.
     failures: RestartCount,
     restarts: u32,
-    pub(super) rotations: u32,
-    pub(super) waited: Waited,
+    rotations: u32,
+    waited: Waited,
     pub(super) tokens: Tokens,
     pub(super) looks: Looks,
     /// ccc itself is stopped, and the program with it.
@@ -78,9 +78,9 @@ pub(super) enum Stage {
     /// A start was ordered.
     Starting,
     Running,
-    /// The user is asked; the program stands still.
+    /// The user is asked; the program is stopped.
     Asking(Asked),
-    /// All tokens are spent; the program stands still, or is not started.
+    /// All tokens are limited; the program is stopped, or not started.
     Waiting(Pause),
     /// The program is being ended.
     Ending {
@@ -112,10 +112,10 @@ pub(super) enum After {
 
 /// One life of the program.
 #[derive(Debug, Clone)]
-pub(super) struct Life {
-    pub(super) number: u32,
-    pub(super) token: Option<TokenId>,
-    pub(super) held: bool,
+struct Life {
+    number: u32,
+    token: Option<TokenId>,
+    held: bool,
     beat: Option<BeatWatch>,
 }
 
@@ -234,18 +234,8 @@ impl CommandCore {
     /// long the machine sleeps until then. To come back earlier does no harm.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
-        match &self.stage {
-            Stage::Waiting(pause) if !self.suspended && self.looks.open_until().is_none() => pause.until_unix_ms(),
-            Stage::NotBegun
-            | Stage::Starting
-            | Stage::Running
-            | Stage::Asking(_)
-            | Stage::Waiting(_)
-            | Stage::Ending { .. }
-            | Stage::Judging { .. }
-            | Stage::Pausing { .. }
-            | Stage::Finished => None,
-        }
+        let Stage::Waiting(pause) = &self.stage else { return None };
+        pause.until_unix_ms().filter(|_| !self.suspended && self.looks.open_until().is_none())
     }
 
     /// Takes a fact.
@@ -321,6 +311,67 @@ impl CommandCore {
         self.life.as_ref().is_some_and(|it| it.number == life)
     }
 
+    /// What is going on.
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Something else goes on from now on.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    /// Whether the program lives, or was ordered to start.
+    pub(super) fn is_alive(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// The program has another token from its next start on.
+    pub(super) fn rotated(&mut self) {
+        self.rotations += 1;
+    }
+
+    /// This wait is over now.
+    pub(super) fn count_wait(&mut self, pause: &Pause) {
+        self.waited.add(pause, self.clock.now());
+    }
+
+    /// The program stands still from now on.
+    pub(super) fn hold(&mut self) {
+        if let Some(life) = self.life.as_mut().filter(|life| !life.held) {
+            life.held = true;
+            let life = life.number;
+            self.act(CommandAction::Hold { life });
+        }
+    }
+
+    /// The program runs again after it stood still.
+    pub(super) fn let_go(&mut self) {
+        if let Some(life) = self.life.as_mut().filter(|life| life.held) {
+            life.held = false;
+            let life = life.number;
+            self.act(CommandAction::LetGo { life });
+        }
+        self.stage = Stage::Running;
+        self.restart_beat();
+    }
+
+    /// The program gets this signal, where it lives.
+    fn signal(&mut self, signal: CommandSignal) {
+        if let Some(life) = self.life.as_ref().map(|life| life.number) {
+            self.act(CommandAction::Signal { life, signal });
+        }
+    }
+
+    /// The program is killed, with all its descendants.
+    fn kill(&mut self) {
+        let Some(life) = self.life.as_ref().map(|life| life.number) else { return };
+        if let Stage::Ending { due, killed, .. } = &mut self.stage {
+            (*due, *killed) = (self.clock.now().plus_ms(KILL_LIMIT_MS), true);
+        }
+        self.act(CommandAction::KillTree { life });
+    }
+
     /// Orders a start with the token in use.
     pub(super) fn spawn(&mut self) {
         self.lives += 1;
@@ -350,7 +401,7 @@ impl CommandCore {
         }
     }
 
-    pub(super) fn restart_beat(&mut self) {
+    fn restart_beat(&mut self) {
         let now = self.clock.now();
         if let (Some(plan), Some(beat)) = (&self.plan.heartbeat, self.life.as_mut().and_then(|life| life.beat.as_mut()))
         {
@@ -392,23 +443,27 @@ impl CommandCore {
         if exit.leaked > 0 {
             self.tell(format!("processes of the program that could not be ended: {}", exit.leaked));
         }
-        let stage = std::mem::replace(&mut self.stage, Stage::Starting);
-        match stage {
+        self.leave_stage();
+        match std::mem::replace(&mut self.stage, Stage::Starting) {
             Stage::Ending { after, .. } => self.proceed(after),
-            Stage::Asking(asked) => {
-                self.act(CommandAction::AskNoMore { number: asked.question().number });
-                self.ended_by_itself(exit, token.as_ref());
-            }
-            Stage::Waiting(pause) => {
-                self.count_wait(&pause);
-                self.ended_by_itself(exit, token.as_ref());
-            }
             Stage::NotBegun
             | Stage::Starting
             | Stage::Running
+            | Stage::Asking(_)
+            | Stage::Waiting(_)
             | Stage::Judging { .. }
             | Stage::Pausing { .. }
             | Stage::Finished => self.ended_by_itself(exit, token.as_ref()),
+        }
+    }
+
+    /// A question is not asked any more, and a wait is counted, since something else is going on now.
+    fn leave_stage(&mut self) {
+        if let Stage::Asking(asked) = &self.stage {
+            let number = asked.question().number;
+            self.act(CommandAction::AskNoMore { number });
+        } else if let Stage::Waiting(pause) = self.stage {
+            self.count_wait(&pause);
         }
     }
 
@@ -493,7 +548,7 @@ impl CommandCore {
         let held = std::mem::take(&mut life.held);
         self.act(CommandAction::Signal { life: number, signal: CommandSignal::Term });
         if held {
-            // What stands still takes no signal but SIGKILL.
+            // A stopped process handles no signal but SIGKILL, so continue it.
             self.act(CommandAction::LetGo { life: number });
         }
         self.stage = Stage::Ending { after, due: self.clock.now().plus_ms(self.plan.grace_ms), killed: false };
@@ -515,18 +570,11 @@ impl CommandCore {
         self.decide(format!("end: {}", outcome.as_str()), reason.clone());
         self.act(CommandAction::Show(Show::Finished { outcome, reason: reason.clone() }));
         self.act(CommandAction::Finish(Finish {
-            outcome,
-            reason,
-            result: String::new(),
-            session_id: None,
-            iterations: 0,
             restarts: self.restarts,
             rotations: self.rotations,
             waited_ms: self.waited.ms(),
-            cost_usd: None,
-            session_rejected: false,
-            tokens_used: None,
             needs: self.needs_agreement.then_some(Needs::Agreement),
+            ..Finish::new(outcome, reason)
         }));
     }
 
@@ -557,92 +605,52 @@ impl CommandCore {
             asked.ask_on(self.clock);
         }
         // A program that is held for a reset was stopped by ccc, and stays stopped.
-        if let Some(life) = self.life.as_ref().filter(|life| !life.held) {
-            let life = life.number;
+        if self.life.as_ref().is_some_and(|life| !life.held) {
             self.restart_beat();
-            self.act(CommandAction::Signal { life, signal: CommandSignal::Cont });
+            self.signal(CommandSignal::Cont);
         }
     }
 
     fn operator(&mut self, operator: CommandOperator) {
         match operator {
             CommandOperator::Interrupt => match self.life.as_ref().filter(|life| !life.held) {
-                Some(life) => {
-                    let life = life.number;
+                Some(_) => {
                     self.ctrl_c = Some((self.clock.now(), true));
-                    self.act(CommandAction::Signal { life, signal: CommandSignal::Int });
+                    self.signal(CommandSignal::Int);
                 }
                 None => self.end_asked("Ctrl-C".to_owned()),
             },
-            CommandOperator::Suspend => match (&self.stage, &self.life) {
-                _ if self.suspended => self.ignored("a second Ctrl-Z"),
-                // It stops, and is heard of, or it does not mind Ctrl-Z.
-                (Stage::Running | Stage::Starting, Some(life)) => {
-                    let life = life.number;
-                    self.act(CommandAction::Signal { life, signal: CommandSignal::Tstp });
-                }
-                (
-                    Stage::NotBegun
-                    | Stage::Starting
-                    | Stage::Running
-                    | Stage::Asking(_)
-                    | Stage::Waiting(_)
-                    | Stage::Ending { .. }
-                    | Stage::Judging { .. }
-                    | Stage::Pausing { .. }
-                    | Stage::Finished,
-                    _,
-                ) => self.suspend(),
-            },
+            CommandOperator::Suspend if self.suspended => self.ignored("a second Ctrl-Z"),
+            // It stops, and is heard of, or it does not mind Ctrl-Z.
+            CommandOperator::Suspend if self.is_alive() && matches!(self.stage, Stage::Running | Stage::Starting) => {
+                self.signal(CommandSignal::Tstp);
+            }
+            CommandOperator::Suspend => self.suspend(),
             CommandOperator::End { reason } => self.end_asked(reason),
-            CommandOperator::Answer { number, choice } => match &self.stage {
-                Stage::Asking(asked) if asked.question().number == number => {
+            CommandOperator::Answer { number, choice } => {
+                if let Stage::Asking(asked) = &self.stage
+                    && asked.question().number == number
+                {
                     let asked = asked.clone();
                     self.answered(asked, choice);
+                } else {
+                    self.ignored("an answer to no question");
                 }
-                Stage::NotBegun
-                | Stage::Starting
-                | Stage::Running
-                | Stage::Asking(_)
-                | Stage::Waiting(_)
-                | Stage::Ending { .. }
-                | Stage::Judging { .. }
-                | Stage::Pausing { .. }
-                | Stage::Finished => self.ignored("an answer to no question"),
-            },
+            }
         }
     }
 
     fn end_asked(&mut self, reason: String) {
         self.ends_asked += 1;
         self.suspended = false;
-        match &mut self.stage {
-            Stage::Asking(asked) => {
-                let number = asked.question().number;
-                self.act(CommandAction::AskNoMore { number });
+        if let Stage::Ending { after, killed, .. } = &mut self.stage {
+            *after = After::Finish(Outcome::Interrupted, reason);
+            if self.ends_asked > 1 && !*killed {
+                self.kill();
             }
-            Stage::Waiting(pause) => {
-                let pause = *pause;
-                self.count_wait(&pause);
-            }
-            Stage::Ending { after, due, killed } => {
-                *after = After::Finish(Outcome::Interrupted, reason);
-                if self.ends_asked > 1 && !*killed {
-                    *killed = true;
-                    *due = self.clock.now().plus_ms(KILL_LIMIT_MS);
-                    if let Some(life) = self.life.as_ref().map(|life| life.number) {
-                        self.act(CommandAction::KillTree { life });
-                    }
-                }
-                return;
-            }
-            Stage::NotBegun
-            | Stage::Starting
-            | Stage::Running
-            | Stage::Judging { .. }
-            | Stage::Pausing { .. }
-            | Stage::Finished => {}
+            return;
         }
+        self.leave_stage();
         self.decide("end the program", reason.clone());
         self.end(After::Finish(Outcome::Interrupted, reason));
     }
@@ -664,7 +672,7 @@ impl CommandCore {
         }
         let Some(watch) = self.life.as_mut().and_then(|life| life.beat.as_mut()) else { return };
         let pulse = watch.read(now, reading, &plan);
-        // While the program stands still nothing is expected of it, and while it ends it is too late.
+        // A stopped program writes no heartbeat, and for one that is ending it is too late.
         if self.stage != Stage::Running || self.suspended {
             return;
         }
@@ -714,7 +722,9 @@ impl CommandCore {
                 if now < *due {
                     return;
                 }
-                let Some(life) = self.life.as_ref().map(|life| life.number) else { return };
+                if self.life.is_none() {
+                    return;
+                }
                 if *killed {
                     let reason = match after {
                         After::Finish(_, reason) | After::Restart(reason) => reason.clone(),
@@ -723,10 +733,8 @@ impl CommandCore {
                     self.life = None;
                     self.finish(Outcome::Failed, format!("{reason}; the program could not be killed"));
                 } else {
-                    *killed = true;
-                    *due = now.plus_ms(KILL_LIMIT_MS);
                     self.decide("kill the program", "it did not end by SIGTERM within the grace");
-                    self.act(CommandAction::KillTree { life });
+                    self.kill();
                 }
             }
             Stage::Judging { failure } => {

@@ -1,7 +1,7 @@
 //! The state machine of one supervised command: facts in, decisions out, in the shape of [`super::Core`].
 //!
-//! A command has no turns, no critic and no protocol: what is known of it is that it lives, how it ended, what its heartbeat
-//! file says, and what its provider says of its token. From that follow restarts, rotations and waits.
+//! A command has no turns, no critic and no protocol. Restarts, rotations and waits follow from four facts: whether it lives, how
+//! it ended, its heartbeat file, and what the provider says about its token.
 //!
 //! Not here, as in all of `core/`: clocks, files, processes, threads, environment, random numbers, sockets.
 

@@ -646,10 +646,10 @@ fn check(core: &CommandCore, actions: &[CommandAction], was_finished: bool, what
     assert!(spawns <= 1, "{what}: {actions:?}");
     let finishes = actions.iter().filter(|action| matches!(action, CommandAction::Finish(_))).count();
     assert_eq!(finishes, usize::from(core.is_finished() && !was_finished), "{what}: {actions:?}");
-    let alive = core.life.is_some();
-    let needs_life = matches!(core.stage, Stage::Starting | Stage::Running | Stage::Ending { .. });
+    let alive = core.is_alive();
+    let needs_life = matches!(core.stage(), Stage::Starting | Stage::Running | Stage::Ending { .. });
     assert!(alive || !needs_life, "{what}: {} without a program", core.phase());
-    assert!(!alive || !matches!(core.stage, Stage::Pausing { .. } | Stage::Judging { .. }), "{what}");
+    assert!(!alive || !matches!(core.stage(), Stage::Pausing { .. } | Stage::Judging { .. }), "{what}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::Role;
+use crate::core::machine::Stage;
 
 /// Ends both processes and gives the finish.
 fn ended(run: &mut Run, critic: u32) -> Finish {
@@ -248,4 +249,19 @@ fn a_verdict_counts_for_nothing_when_the_settings_were_written_meanwhile() {
             end.reason
         );
     }
+}
+
+/// The guard in [`Core::enter`].
+#[test]
+fn once_the_outcome_is_known_nothing_else_is_entered() {
+    let mut core = Core::new(plan());
+    core.enter(Stage::Working);
+    assert!(matches!(core.stage(), Stage::Working), "before that anything is");
+    core.close(Outcome::Failed, "so");
+    core.enter(Stage::Working);
+    assert!(core.is_closing() && !core.is_finished());
+    core.handle(Tick::ZERO, Input::Elapsed { unix_ms: 0 });
+    assert!(core.is_finished(), "nothing runs that would have to end");
+    core.enter(Stage::Working);
+    assert!(core.is_finished());
 }

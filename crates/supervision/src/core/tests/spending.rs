@@ -167,7 +167,7 @@ fn an_answer_about_the_cost_is_no_progress() {
     let (mut run, _) = at_work(50.0);
     run.line(1, &call("a"));
     run.line(1, &returned("a"));
-    let deadline = |run: &Run| run.core.processes.agent().and_then(|agent| agent.watch.deadline());
+    let deadline = |run: &Run| run.core.processes.agent().and_then(|agent| agent.deadline());
     let before = deadline(&run);
     run.now = run.now.plus_ms(60_000);
     run.line(1, &session_costs(2, 0.2));

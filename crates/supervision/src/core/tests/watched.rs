@@ -154,7 +154,7 @@ fn background_work_is_announced_with_its_name_and_its_limit() {
 fn a_stall_is_decided_at_its_deadline_and_not_before() {
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn));
-    let deadline = run.core.processes.agent().and_then(|agent| agent.watch.deadline()).expect("a deadline");
+    let deadline = run.core.processes.agent().and_then(|agent| agent.deadline()).expect("a deadline");
     assert_eq!(deadline, run.now.plus_ms(180_000));
     run.core.handle(Tick(deadline.0 - 1), Input::Elapsed { unix_ms: 0 });
     let before: Vec<Action> = std::iter::from_fn(|| run.core.poll_action()).collect();
