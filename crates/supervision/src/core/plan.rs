@@ -80,7 +80,7 @@ impl Plan {
             task: task.to_owned(),
             earlier_turns: Vec::new(),
             cwd: cwd.to_owned(),
-            agent: AgentKind::CLAUDE_CODE,
+            agent: AgentKind::default(),
             agent_program: String::new(),
             agent_first_args: Vec::new(),
             agent_version: String::new(),

@@ -133,7 +133,7 @@ mod tests {
             hookless_settings: None,
             cwd: "/p",
         };
-        processes.begin(Process::new(AgentKind::CLAUDE_CODE, &request, Tick::ZERO, Timeouts::DEFAULT));
+        processes.begin(Process::new(AgentKind::default(), &request, Tick::ZERO, Timeouts::DEFAULT));
         proc
     }
 
