@@ -110,11 +110,11 @@ fn budgets(bytes: &mut Bytes<'_>) -> Budgets {
         max_iterations: bytes.one_of(&[20, 1, u32::MAX]),
         max_duration_ms: bytes.one_of(&[None, Some(1), Some(28_800_000)]),
         max_cost_usd: bytes.one_of(&[None, Some(0.5), Some(f64::MAX), Some(f64::MIN_POSITIVE)]),
-        max_tokens: None,
         max_restarts: bytes.one_of(&[5, 0, u32::MAX]),
         max_repeats: bytes.one_of(&[3, 1, u32::MAX]),
         max_wait_ms: bytes.one_of(&[None, Some(0), Some(3_600_000)]),
         until_unix_ms: bytes.one_of(&[None, Some(0), Some(1_800_000_060_000)]),
+        ..Budgets::DEFAULT
     }
 }
 

@@ -24,6 +24,7 @@ mod printer;
 mod recording;
 #[cfg(test)]
 mod seen;
+mod settled;
 mod start;
 pub mod subcommand;
 mod task;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
+use crate::core::Budgets;
 
 settings! {
     /// The agent's CLI.
@@ -59,7 +60,7 @@ settings! {
     /// The bounds of a run.
     budgets = (BudgetsLayer, BudgetSettings) {
         /// End after this many judged stops.
-        max_iterations: NonZeroU32 = at_least_one(20) => free()
+        max_iterations: NonZeroU32 = at_least_one(Budgets::DEFAULT.max_iterations) => free()
             .variable("CCC_MAX_ITERATIONS").option("--max-iterations", "N");
         /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
         /// is stopped does not.
@@ -74,10 +75,10 @@ settings! {
         /// End when this many tokens are spent: read and written, from the cache or not, as the agent reports them.
         max_tokens: NonZeroU64 => free().variable("CCC_MAX_TOKENS").option("--max-tokens", "N").otherwise("no bound");
         /// End when the agent was restarted this many times in a row without finishing a turn.
-        max_restarts: u32 = 5 => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
+        max_restarts: u32 = Budgets::DEFAULT.max_restarts => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
             .in_file("Those of the last hour count.");
         /// End as stuck when the same feedback came this many times on unchanged files.
-        max_repeats: NonZeroU32 = at_least_one(3) => free().variable("CCC_MAX_REPEATS");
+        max_repeats: NonZeroU32 = at_least_one(Budgets::DEFAULT.max_repeats) => free().variable("CCC_MAX_REPEATS");
     }
     /// How long the agent may say nothing after its start.
     start_timeout: Span = Span::from_secs(60) => free().variable("CCC_START_TIMEOUT");

@@ -3,7 +3,7 @@
 
 use super::format::bound;
 use crate::core::shell::words;
-use crate::core::{Bound, Budgets, Finish, Needs, Outcome, Plan};
+use crate::core::{Amount, Finish, Needs, Outcome, Plan, SpentBound};
 
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;
@@ -17,7 +17,7 @@ pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
         (Outcome::NeedsUser, Some(Needs::Agreement)) => ("", String::new()),
         (Outcome::Stuck, Some(Needs::Permission { .. })) => ("", String::new()),
         (Outcome::NeedsUser | Outcome::Stuck, _) => (" -p \"TEXT\"", String::new()),
-        (Outcome::Budget, _) => ("", spent_bound(finish, &plan.budgets, elapsed_ms)),
+        (Outcome::Budget, _) => ("", finish.spent.map_or_else(String::new, raised)),
         (Outcome::Limits, needs) => ("", past_limit(needs.as_ref(), plan, elapsed_ms)),
         (Outcome::Completed | Outcome::Failed | Outcome::Interrupted, _) => ("", String::new()),
     };
@@ -25,23 +25,20 @@ pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
     format!("{says}{gives}{}", arguments.unwrap_or_default())
 }
 
-/// The option of the bound that is spent, with a value that leaves room.
-fn spent_bound(finish: &Finish, budgets: &Budgets, elapsed_ms: u64) -> String {
-    match budgets.spent(finish.iterations, elapsed_ms, finish.cost_usd, finish.tokens_used.unwrap_or_default()) {
-        Some(Bound::Iterations) => {
-            let iterations = finish.iterations.max(budgets.max_iterations);
-            format!(" --max-iterations {}", iterations.saturating_mul(2).max(1))
+/// The option of the bound that is spent, with a value that leaves room: twice as much.
+fn raised(spent: SpentBound) -> String {
+    let value = match (spent.used, spent.limit) {
+        (Amount::Count(used), Amount::Count(limit)) => used.max(limit).saturating_mul(2).max(1).to_string(),
+        // In whole hours, and at least one beyond what has passed.
+        (Amount::Ms(used), Amount::Ms(limit)) => {
+            let hours = limit.saturating_mul(2).div_ceil(HOUR_MS).max(used.div_ceil(HOUR_MS).saturating_add(1));
+            bound(hours.saturating_mul(HOUR_MS))
         }
-        Some(Bound::Duration) => format!(" --max-duration {}", bound(longer(budgets, elapsed_ms))),
-        Some(Bound::Cost) => format!(" --max-cost-usd {}", dearer(budgets, finish.cost_usd)),
-        Some(Bound::Tokens) => {
-            let tokens = finish.tokens_used.max(budgets.max_tokens).unwrap_or_default();
-            format!(" --max-tokens {}", tokens.saturating_mul(2).max(1))
-        }
-        // The rest is told by what is left: the wall clock is not known here.
-        None if budgets.until_unix_ms.is_some() => " --until +8h".to_owned(),
-        None => String::new(),
-    }
+        // In whole dollars.
+        (Amount::Usd(used), Amount::Usd(limit)) => (2.0 * used.max(limit)).ceil().max(1.0).to_string(),
+        (Amount::Count(_) | Amount::Ms(_) | Amount::Usd(_) | Amount::UnixMs(_), _) => "+8h".to_owned(),
+    };
+    format!(" {} {value}", spent.bound.row().option)
 }
 
 /// The options with which the run waits for the reset, and has time for work after it.
@@ -107,22 +104,10 @@ pub(super) fn refused_in_configuration(plan: &Plan, complaint: &str) -> bool {
     !refused.is_empty() && refused.iter().all(|arg| configured.contains(arg))
 }
 
-/// Twice the time, and at least an hour beyond what has passed, in whole hours.
-fn longer(budgets: &Budgets, elapsed_ms: u64) -> u64 {
-    let bound_ms = budgets.max_duration_ms.unwrap_or_default();
-    let at_least = elapsed_ms.div_ceil(HOUR_MS).saturating_add(1);
-    bound_ms.saturating_mul(2).div_ceil(HOUR_MS).max(at_least).saturating_mul(HOUR_MS)
-}
-
-/// Twice the money, in whole dollars.
-fn dearer(budgets: &Budgets, spent_usd: Option<f64>) -> f64 {
-    (2.0 * budgets.max_cost_usd.unwrap_or_default().max(spent_usd.unwrap_or_default())).ceil().max(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::more;
-    use crate::core::{Budgets, CheckPlan, Finish, Needs, Outcome, Plan};
+    use crate::core::{Amount, Bound, Budgets, CheckPlan, Finish, Needs, Outcome, Plan, SpentBound};
     use crate::journal::Header;
 
     const BUDGETS: Budgets = Budgets::DEFAULT;
@@ -147,19 +132,25 @@ mod tests {
 
     #[test]
     fn a_spent_bound_names_its_own_option_with_a_value_that_leaves_room() {
-        let hours = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
+        let spent = |bound, used, limit| Some(SpentBound { bound, used, limit });
+        let count = |bound, used, limit| spent(bound, Amount::Count(used), Amount::Count(limit));
+        let time = |used, limit| spent(Bound::Duration, Amount::Ms(used), Amount::Ms(limit));
+        let cost = |used, limit| spent(Bound::Cost, Amount::Usd(used), Amount::Usd(limit));
         let rows = [
-            (BUDGETS, 20, 5_000, None, " --max-iterations 40"),
-            (hours(1_000), 0, 1_200, None, " --max-duration 2h"),
-            (hours(8 * HOUR), 7, 8 * HOUR, None, " --max-duration 16h"),
-            (hours(90_000), 1, 7 * HOUR, None, " --max-duration 8h"),
-            (Budgets { max_cost_usd: Some(5.0), ..BUDGETS }, 3, 5_000, Some(5.31), " --max-cost-usd 11"),
-            (Budgets { max_cost_usd: Some(0.02), ..BUDGETS }, 3, 5_000, Some(0.02), " --max-cost-usd 1"),
-            (BUDGETS, 3, 5_000, Some(1.0), ""),
+            (count(Bound::Iterations, 20, 20), " --max-iterations 40"),
+            (count(Bound::Iterations, 0, 0), " --max-iterations 1"),
+            (count(Bound::Tokens, 130, 100), " --max-tokens 260"),
+            (time(1_200, 1_000), " --max-duration 2h"),
+            (time(8 * HOUR, 8 * HOUR), " --max-duration 16h"),
+            (time(7 * HOUR, 90_000), " --max-duration 8h"),
+            (cost(5.31, 5.0), " --max-cost-usd 11"),
+            (cost(0.02, 0.02), " --max-cost-usd 1"),
+            (spent(Bound::Until, Amount::UnixMs(NOW), Amount::UnixMs(NOW)), " --until +8h"),
+            (None, ""),
         ];
-        for (budgets, iterations, elapsed_ms, cost_usd, advice) in rows {
-            let finish = Finish { iterations, cost_usd, ..ended(Outcome::Budget, None) };
-            assert_eq!(more(&finish, &Plan { budgets, ..plan() }, elapsed_ms), advice);
+        for (spent, advice) in rows {
+            let finish = Finish { spent, ..ended(Outcome::Budget, None) };
+            assert_eq!(more(&finish, &plan(), 0), advice);
         }
     }
 
@@ -207,8 +198,10 @@ mod tests {
         ];
         let check = |command: &str| CheckPlan { command: command.to_owned(), timeout_ms: 1 };
         let plan = Plan { checks: vec![check("carg test"), check("sh test.sh")], ..plan() };
+        let twenty = Amount::Count(20);
+        let spent = SpentBound { bound: Bound::Iterations, used: twenty, limit: twenty };
         for (outcome, needs, advice) in rows {
-            let finish = Finish { iterations: 20, ..ended(outcome, needs) };
+            let finish = Finish { spent: (outcome == Outcome::Budget).then_some(spent), ..ended(outcome, needs) };
             assert_eq!(more(&finish, &plan, 0), advice);
         }
     }

@@ -1,9 +1,9 @@
 use jiff::tz::TimeZone;
 
-use super::format::{bound, count, date_and_time, due, money};
+use super::format::{amount, bound};
 use super::rows::labelled;
 use super::style::{Ink, Style};
-use crate::core::Budgets;
+use crate::core::{Bound, Budgets};
 
 /// What is said at the start: the bounds in force, and whose credential is used. A bound is always shown, because an
 /// unattended run without one has cost people money.
@@ -57,25 +57,10 @@ impl Banner {
         } else {
             format!("{} ({})", self.agent_path, self.agent_version)
         };
-        let budgets = &self.budgets;
-        let mut bounds = vec![count(budgets.max_iterations as usize, "iteration")];
-        // Say what each bound counts: the three differ at a limit of the provider.
-        bounds.extend(budgets.max_duration_ms.map(|ms| format!("{} including waits", bound(ms))));
-        bounds.extend(budgets.until_unix_ms.map(|until| {
-            let until = now_unix_ms.map_or_else(|| date_and_time(until, zone), |now| due(until, now, zone));
-            format!("until {until}")
-        }));
-        if budgets.max_duration_ms.is_none() && budgets.until_unix_ms.is_none() {
-            bounds.push("no bound on time".to_owned());
-        }
-        bounds.extend(budgets.max_wait_ms.map(|ms| format!("{} for a reset", bound(ms))));
-        bounds.push(
-            budgets
-                .max_cost_usd
-                .map_or_else(|| "no bound on cost".to_owned(), |usd| format!("{} at most", money(Some(usd)))),
-        );
-        bounds.extend(budgets.max_tokens.map(|tokens| format!("{tokens} tokens at most")));
-        bounds.push(format!("{} in a row", count(budgets.max_restarts as usize, "restart")));
+        let bounds = Bound::ALL.map(Bound::row).into_iter().filter_map(|bound| match (bound.limit)(&self.budgets) {
+            Some(limit) => Some(bound.shown.replace("{}", &amount(limit, bound.noun, now_unix_ms, zone))),
+            None => (bound.without)(&self.budgets).map(str::to_owned),
+        });
         let timeouts =
             format!("{} without progress, {} for a tool", bound(self.stall_timeout_ms), bound(self.tool_timeout_ms));
         let mut rows = vec![("run", self.run_id.clone())];
@@ -86,7 +71,7 @@ impl Banner {
             ("session", self.session_id.clone().unwrap_or_else(|| "not known yet".to_owned())),
             ("agent", agent),
             ("token", self.credential.clone()),
-            ("bounds", bounds.join(", ")),
+            ("bounds", bounds.collect::<Vec<_>>().join(", ")),
             ("timeouts", timeouts),
             ("critic", format!("prompt: {}", self.prompt_origin)),
         ]);

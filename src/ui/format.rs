@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) use crate::core::bound_in_words as bound;
-use crate::core::dollars;
+use crate::core::{Amount, dollars};
 
 /// How long something took: `820ms`, `12.3s`, `12m 05s`, `1h 02m`, `3d 04h`.
 pub(crate) fn span(ms: u64) -> String {
@@ -100,6 +100,17 @@ pub(crate) fn due(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
 fn told(unix_ms: i64, zone: &TimeZone, form: &str) -> String {
     Timestamp::from_millisecond(unix_ms)
         .map_or_else(|_| "an unknown time".to_owned(), |time| time.to_zoned(zone.clone()).strftime(form).to_string())
+}
+
+/// So much of what a bound counts; a moment also says how far away it is, where the wall clock is known.
+pub(crate) fn amount(amount: Amount, noun: &str, now_unix_ms: Option<i64>, zone: &TimeZone) -> String {
+    match amount {
+        Amount::Count(n) => count(usize::try_from(n).unwrap_or(usize::MAX), noun),
+        Amount::Ms(_) | Amount::Usd(_) => amount.to_string(),
+        Amount::UnixMs(unix_ms) => {
+            now_unix_ms.map_or_else(|| date_and_time(unix_ms, zone), |now| due(unix_ms, now, zone))
+        }
+    }
 }
 
 /// Dollars; `unknown` rather than nothing spent.

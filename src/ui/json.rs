@@ -2,7 +2,7 @@
 
 use super::object::Object;
 use super::{Banner, Ending, ScreenOutput};
-use crate::core::{Show, Tick};
+use crate::core::{Bound, Show, Tick};
 
 /// The version of the `stream-json` format; a change that a reader could notice, other than an addition, raises it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -44,6 +44,7 @@ impl StreamJson {
     /// The header.
     #[must_use]
     pub fn start(&self, tick: Tick, banner: &Banner) -> ScreenOutput {
+        let budgets = serde_json::to_value(&banner.budgets).unwrap_or_default();
         let object = self
             .opened("run", tick)
             .field("run_id", &banner.run_id)
@@ -52,14 +53,10 @@ impl StreamJson {
             .field("session_id", &banner.session_id)
             .field("agent_path", &banner.agent_path)
             .field("agent_version", &banner.agent_version)
-            .field("credential", &banner.credential)
-            .field("max_iterations", &banner.budgets.max_iterations)
-            .field("max_duration_ms", &banner.budgets.max_duration_ms)
-            .field("until_unix_ms", &banner.budgets.until_unix_ms)
-            .field("max_wait_ms", &banner.budgets.max_wait_ms)
-            .field("max_cost_usd", &banner.budgets.max_cost_usd)
-            .field("max_tokens", &banner.budgets.max_tokens)
-            .field("max_restarts", &banner.budgets.max_restarts)
+            .field("credential", &banner.credential);
+        let bounds = Bound::ALL.map(|bound| bound.row().key);
+        let object = bounds.into_iter().fold(object, |object, key| object.field(key, &budgets.get(key)));
+        let object = object
             .field("stall_timeout_ms", &banner.stall_timeout_ms)
             .field("tool_timeout_ms", &banner.tool_timeout_ms)
             .field("checks", &banner.checks)

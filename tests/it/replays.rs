@@ -86,3 +86,27 @@ fn a_run_whose_ccc_died_of_what_it_was_given_last_is_replayed_without_a_differen
     assert_eq!(comparison.difference, None);
     assert!(comparison.unfinished, "it can be gone on with");
 }
+
+#[test]
+fn an_end_that_was_recorded_without_its_spent_bound_is_the_same_end() {
+    let run = recordings().into_iter().find(|run| run.ends_with("stuck-2.1.329")).expect("the recording");
+    let dir = tempfile::tempdir().expect("a directory");
+    let copy = dir.path().join("journal.jsonl");
+    let recorded = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let bounded = recorded.replacen(r#""max_iterations":20"#, r#""max_iterations":2"#, 1);
+    assert_ne!(recorded, bounded);
+    fs::write(&copy, bounded).expect("write");
+    driver::bless(&copy).expect("a readable journal");
+    let told = fs::read_to_string(&copy).expect("a journal");
+    let spent = r#","spent":{"bound":"iterations","used":{"count":2},"limit":{"count":2}}"#;
+    assert_eq!(told.matches(spent).count(), 1, "{told}");
+    let silent = told.replace(spent, "");
+    let differs = |text: &str| {
+        fs::write(&copy, text).expect("write");
+        driver::compare(&copy).expect("a readable journal").difference.is_some()
+    };
+    assert!(!differs(&told));
+    assert!(!differs(&silent));
+    assert!(differs(&told.replace(r#""used":{"count":2}"#, r#""used":{"count":3}"#)));
+    assert!(differs(&silent.replace("2 of 2 iterations are spent", "3 of 2 iterations are spent")));
+}

@@ -1,6 +1,5 @@
 //! `ccc resume [RUN]`.
 
-use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 
 use clap::Args;
@@ -11,9 +10,10 @@ use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::gaps::{Gaps, has_gap};
 use crate::cli::options::Options;
+use crate::cli::settled::overlaid;
 use crate::cli::start::{Continuation, RunRequest, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
-use crate::config::{AgentName, CheckEntry, Cost, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
+use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
 use crate::driver;
 use crate::files::open_private;
@@ -456,14 +456,7 @@ fn given_checks(args: &ResumeArgs, timeout_ms: u64) -> Vec<CheckPlan> {
 
 /// Sets what is given now.
 fn set_given(plan: &mut Plan, flags: &Flags) {
-    let (budgets, given) = (&mut plan.budgets, &flags.layer.budgets);
-    budgets.max_iterations = given.max_iterations.map_or(budgets.max_iterations, NonZeroU32::get);
-    budgets.max_duration_ms = given.max_duration.map(Span::as_ms).or(budgets.max_duration_ms);
-    budgets.until_unix_ms = given.until.map(run::until_unix_ms).or(budgets.until_unix_ms);
-    budgets.max_wait_ms = given.max_wait.map(Span::as_ms).or(budgets.max_wait_ms);
-    budgets.max_cost_usd = given.max_cost_usd.map(Cost::usd).or(budgets.max_cost_usd);
-    budgets.max_tokens = given.max_tokens.map(NonZeroU64::get).or(budgets.max_tokens);
-    budgets.max_restarts = given.max_restarts.unwrap_or(budgets.max_restarts);
+    plan.budgets = overlaid(&plan.budgets, &flags.layer.budgets);
     if let Some(model) = &flags.layer.critic.model {
         plan.critic.model = Some(model.clone());
     }

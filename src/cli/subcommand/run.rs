@@ -1,6 +1,5 @@
 //! `ccc --supervisor`: a supervised run.
 
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,24 +7,22 @@ use clap::Args;
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
+use crate::cli::settled::overlaid;
 use crate::cli::start::{RunRequest, begin};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
-use crate::config::{Cost, CriticPromptAs, Dirs, Flags, Project, Resolved, Span, Until};
+use crate::config::{Dirs, Flags, Project, Resolved, Span, Until};
 use crate::core::shell::words;
-use crate::core::{Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, SessionStart, Timeouts, derive_uuid};
+use crate::core::{Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
 use crate::process;
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format::date_and_time;
-
-/// How long the tree is watched for what moves by itself before a critic is briefed; its process takes longer to start.
-const CRITIC_WATCH_MS: u64 = 250;
 
 /// The arguments of a supervised run.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -257,11 +254,6 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
     }
 }
 
-/// The moment that the user means by it now, in unix milliseconds.
-pub(in crate::cli) fn until_unix_ms(until: Until) -> i64 {
-    until.unix_ms(driver::unix_ms(), &crate::cli::zone::of_process())
-}
-
 /// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
 ///
 /// # Errors
@@ -292,31 +284,8 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
                 timeout_ms: check.timeout().unwrap_or(settings.tool_timeout).as_ms(),
             })
             .collect(),
-        critic: CriticPlan {
-            prompt: parts.prompt,
-            prompt_as: match settings.critic.prompt {
-                CriticPromptAs::Message => CriticPrompt::Message,
-                CriticPromptAs::System => CriticPrompt::System,
-            },
-            prompt_file: None,
-            model: settings.critic.model.clone(),
-            allow: settings.critic.allow.clone(),
-            max_failures: settings.critic.max_failures.get(),
-            timeout_ms: settings.critic.timeout.as_ms(),
-            watch_ms: CRITIC_WATCH_MS,
-            without_hooks: true,
-            settings_file: None,
-        },
-        budgets: Budgets {
-            max_iterations: settings.budgets.max_iterations.get(),
-            max_duration_ms: settings.budgets.max_duration.map(Span::as_ms),
-            max_cost_usd: settings.budgets.max_cost_usd.map(Cost::usd),
-            max_tokens: settings.budgets.max_tokens.map(NonZeroU64::get),
-            max_restarts: settings.budgets.max_restarts,
-            max_repeats: settings.budgets.max_repeats.get(),
-            max_wait_ms: settings.budgets.max_wait.map(Span::as_ms),
-            until_unix_ms: settings.budgets.until.map(until_unix_ms),
-        },
+        critic: CriticPlan { prompt: parts.prompt, ..CriticPlan::from(&settings.critic) },
+        budgets: overlaid(&Budgets::DEFAULT, &settings.given.budgets),
         timeouts: Timeouts {
             start_ms: settings.start_timeout.as_ms(),
             stall_ms: settings.stall_timeout.as_ms(),

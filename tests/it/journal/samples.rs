@@ -11,10 +11,10 @@ use ccc::core::supervised::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
 };
 use ccc::core::{
-    Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
-    Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
-    Send, SessionStart, Signal, Spawn, SpawnFault, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact,
-    TreeFault, TurnId, WindowFact,
+    Action, Amount, Bound, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision,
+    ExitFact, Finish, Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Needs, Note, OperatorInput,
+    Outcome, Plan, ProcId, Send, SessionStart, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId,
+    TokenKind, TokenReport, TreeFact, TreeFault, TurnId, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -47,14 +47,10 @@ pub(crate) fn plan() -> Plan {
             settings_file: Some("/state/run/critic-settings.json".to_owned()),
         },
         budgets: Budgets {
-            max_iterations: 20,
-            max_duration_ms: None,
             max_cost_usd: Some(12.5),
-            max_tokens: None,
-            max_restarts: 5,
-            max_repeats: 3,
             max_wait_ms: Some(7_200_000),
             until_unix_ms: Some(1_800_000_000_000),
+            ..Budgets::DEFAULT
         },
         timeouts: Timeouts {
             start_ms: 60_000,
@@ -373,6 +369,11 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                     session_rejected: false,
                     tokens_used: None,
                     needs,
+                    spent: Some(SpentBound {
+                        bound: Bound::Tokens,
+                        used: Amount::Count(waited_ms),
+                        limit: Amount::Count(1),
+                    }),
                 })
             }
         ),
@@ -443,20 +444,7 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
         (text(), text()).prop_map(|(what, why)| CommandAction::Decide(Decision { what, why })),
         (text(), text()).prop_map(|(about, text)| CommandAction::Note(Note { about, text })),
         (outcome(), text()).prop_map(|(outcome, reason)| {
-            CommandAction::Finish(Finish {
-                outcome,
-                result: String::new(),
-                session_id: None,
-                reason,
-                iterations: 0,
-                restarts: 1,
-                rotations: 2,
-                waited_ms: 3,
-                cost_usd: None,
-                session_rejected: false,
-                tokens_used: None,
-                needs: None,
-            })
+            CommandAction::Finish(Finish { restarts: 1, rotations: 2, waited_ms: 3, ..Finish::new(outcome, reason) })
         }),
     ]
 }

@@ -169,8 +169,6 @@ pub(super) const NIGHT_ENDS_MS: u64 = 3_741_000;
 
 pub(super) fn finish() -> Finish {
     Finish {
-        outcome: Outcome::Completed,
-        reason: "the critic agrees that the task is done".into(),
         result: "Done: `sum` and `product` are right,\nand tested.".into(),
         session_id: Some(SESSION.into()),
         iterations: 3,
@@ -178,9 +176,7 @@ pub(super) fn finish() -> Finish {
         rotations: 1,
         waited_ms: 3_500_000,
         cost_usd: Some(0.417),
-        session_rejected: false,
-        tokens_used: None,
-        needs: None,
+        ..Finish::new(Outcome::Completed, "the critic agrees that the task is done")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, Then, TokenId, TokenReport};
+use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, SpentBound, Then, TokenId, TokenReport};
 use crate::agent::{Edit, Role, Say, TurnKind};
 use crate::words::{Launch, ProcId, TurnId};
 
@@ -254,13 +254,16 @@ pub struct Finish {
     /// What it needs to go on, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
+    /// The bound that ended it, as far as one of the run's own did. Journals before say nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<SpentBound>,
 }
 
 impl Finish {
-    /// An end of which nothing is told but how and why.
+    /// An end of which nothing else is known.
     #[must_use]
-    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Finish {
-        Finish {
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self {
             outcome,
             reason: reason.into(),
             result: String::new(),
@@ -273,6 +276,7 @@ impl Finish {
             session_rejected: false,
             tokens_used: None,
             needs: None,
+            spent: None,
         }
     }
 }

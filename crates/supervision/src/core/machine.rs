@@ -21,8 +21,8 @@ use super::stops::Stops;
 use super::tree::Tree;
 use super::usage::Usage;
 use super::{
-    Action, Awaited, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show, Then,
-    Tick, TokenId, TurnId,
+    Action, Awaited, Bound, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show,
+    Then, Tick, TokenId, TurnId,
 };
 use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
 
@@ -69,6 +69,8 @@ pub struct Core {
     pub(super) tried: Tried,
     /// What the run needs to go on, now that it ends.
     needs: Option<Needs>,
+    /// The bound that ends the run.
+    spent: Option<Bound>,
 }
 
 /// What the run is doing.
@@ -130,6 +132,7 @@ impl Core {
             remedies: Remedies::default(),
             tried: Tried::default(),
             needs: None,
+            spent: None,
         }
     }
 
@@ -439,14 +442,14 @@ impl Core {
                     | Stage::Closing { .. } => "ccc itself had ended before the run did",
                 };
                 self.lose_processes();
-                self.needs = None;
+                (self.needs, self.spent) = (None, None);
                 self.agent_ends.forget();
                 self.tokens.retries_mut().forget();
                 self.remedies.forget();
                 self.failures.forget();
-                if let (Some(spent), false) = (self.spent_budget(), self.turns.has_queued()) {
+                if let (Some((bound, spent)), false) = (self.spent_budget(), self.turns.has_queued()) {
                     // To get more of a run, the user gives it a new bound or something new to do.
-                    self.close(Outcome::Budget, &format!("{spent}; raise the bound to go on"));
+                    self.close_spent(bound, &format!("{spent}; raise the bound to go on"));
                 } else if self.session.is_rejected() {
                     self.begin_new_session("the run had ended with that");
                 } else if self.turns.process_lost(turn_recorded) {
@@ -533,12 +536,13 @@ impl Core {
         self.tokens_elapsed();
         self.ask_costs_due();
         if self.time_deadline().is_some_and(|deadline| self.now() >= deadline) {
+            let (bound, spent) = self.time_spent();
             match self.stage {
-                Stage::Working | Stage::Waiting(_) => self.close(Outcome::Budget, &self.time_spent()),
+                Stage::Working | Stage::Waiting(_) => self.close_spent(bound, &spent),
                 Stage::Checking(_) | Stage::Reviewing(_) => {
                     self.leave_unjudged();
-                    let why = format!("{}, {}", self.time_spent(), self.unjudged());
-                    self.close(Outcome::Budget, &why);
+                    let why = format!("{spent}, {}", self.unjudged());
+                    self.close_spent(bound, &why);
                 }
                 Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => {}
             }
@@ -601,6 +605,14 @@ impl Core {
     /// Decides the outcome and begins to end what still runs.
     pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
         self.close_with(outcome, reason, None);
+    }
+
+    /// The same of a run of which this bound is spent.
+    pub(super) fn close_spent(&mut self, bound: Bound, reason: &str) {
+        if !self.is_closing() {
+            self.spent = Some(bound);
+            self.close(Outcome::Budget, reason);
+        }
     }
 
     /// The same of a run that needs this to go on.
@@ -677,6 +689,7 @@ impl Core {
             session_rejected: self.session.is_rejected(),
             tokens_used: self.plan.budgets.max_tokens.map(|_| self.tokens_used().total()),
             needs: self.needs.clone(),
+            spent: self.spent.and_then(|bound| self.of_bound(bound)),
         };
         self.act(Action::Finish(finish));
     }

@@ -61,7 +61,7 @@ pub(crate) mod tests;
 
 pub use action::{Action, Decision, Finish, Note, Send, Show, Signal, Spawn, SpentToken};
 pub use arguments::AgentArguments;
-pub use bounds::{bound_in_words, dollars};
+pub use bounds::{Amount, Bound, BoundRow, Budgets, SpentBound, bound_in_words, dollars};
 pub use conversation::words_before_continue;
 pub use doubt::HEAD_OR_INDEX;
 pub use id::{CheckId, MeasureId, derive_uuid};
@@ -71,7 +71,7 @@ pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
 pub use outcome::Outcome;
-pub use plan::{Bound, Budgets, CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
+pub use plan::{CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
 pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenReport, WindowFact};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::OperatorInput;
+use super::{Budgets, OperatorInput};
 use crate::agent::AgentKind;
 use crate::words::SessionStart;
 
@@ -228,79 +228,6 @@ pub enum CriticPrompt {
     Message,
     /// As an appended system prompt: the prefix is lost.
     System,
-}
-
-/// When enough is enough. `None` is no bound; iterations always have one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Budgets {
-    /// Stops judged.
-    pub max_iterations: u32,
-    /// Time in which ccc runs: waits are in it, time in which ccc or the machine is stopped is not.
-    pub max_duration_ms: Option<u64>,
-    /// Money, as the agent reports it.
-    pub max_cost_usd: Option<f64>,
-    /// Tokens read and written, from the cache or not, by agent and critics.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_tokens: Option<u64>,
-    /// Starts of the agent in a row without a finished turn, within an hour.
-    pub max_restarts: u32,
-    /// Repeated feedback on an unchanged tree before the run is `stuck`.
-    pub max_repeats: u32,
-    /// The longest wait for a reset. A wait that is known to be longer ends the run at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_wait_ms: Option<u64>,
-    /// The wall time at which the run ends, unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_unix_ms: Option<i64>,
-}
-
-/// A bound of [`Budgets`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// Stops judged.
-    Iterations,
-    /// Time in which ccc runs.
-    Duration,
-    /// Money.
-    Cost,
-    /// Tokens.
-    Tokens,
-}
-
-impl Default for Budgets {
-    fn default() -> Budgets {
-        Budgets::DEFAULT
-    }
-}
-
-impl Budgets {
-    /// No bound but on what goes round in circles.
-    pub const DEFAULT: Budgets = Budgets {
-        max_iterations: 20,
-        max_duration_ms: None,
-        max_cost_usd: None,
-        max_tokens: None,
-        max_restarts: 5,
-        max_repeats: 3,
-        max_wait_ms: None,
-        until_unix_ms: None,
-    };
-
-    /// The bound that is spent after this much of each, when one is.
-    #[must_use]
-    pub fn spent(&self, iterations: u32, elapsed_ms: u64, cost_usd: Option<f64>, tokens: u64) -> Option<Bound> {
-        if iterations >= self.max_iterations {
-            Some(Bound::Iterations)
-        } else if self.max_duration_ms.is_some_and(|bound| elapsed_ms >= bound) {
-            Some(Bound::Duration)
-        } else if self.max_cost_usd.zip(cost_usd).is_some_and(|(bound, spent)| spent >= bound) {
-            Some(Bound::Cost)
-        } else if self.max_tokens.is_some_and(|bound| tokens >= bound) {
-            Some(Bound::Tokens)
-        } else {
-            None
-        }
-    }
 }
 
 /// For runs that were recorded without it: a CLI starts in half a second, on a loaded machine in four (facts §2), and a session of

@@ -650,18 +650,22 @@ impl Core {
                  does not work; if it cannot be done, say exactly why and what is needed.)",
             );
         }
+        // Without a bound it is stuck.
         let end = match self.spent_budget() {
-            Some(spent) => Some((Outcome::Budget, spent)),
-            None if repeats >= max_repeats => Some((Outcome::Stuck, in_short.repeated(repeats + 1))),
+            Some((bound, spent)) => Some((Some(bound), spent)),
+            None if repeats >= max_repeats => Some((None, in_short.repeated(repeats + 1))),
             None => denied_again.filter(|_| repeats > 0).map(|denial| {
                 let what = format!("{} {}", denial.tool, denial.target);
-                (Outcome::Stuck, format!("{} was denied again, and nothing changed meanwhile", what.trim()))
+                (None, format!("{} was denied again, and nothing changed meanwhile", what.trim()))
             }),
         };
-        if let Some((outcome, reason)) = end {
+        if let Some((bound, reason)) = end {
             // Kept unsaid: a resumed run goes on with it instead of judging the same stop again.
             self.turns.begin(kind, text);
-            self.close(outcome, &reason);
+            match bound {
+                Some(bound) => self.close_spent(bound, &reason),
+                None => self.close(Outcome::Stuck, &reason),
+            }
             return;
         }
         self.enter(Stage::Working);

@@ -6,7 +6,7 @@
 //! been paid for. The last answer of each process is kept, so a death loses at most the cost after it.
 
 use super::machine::Stage;
-use super::{Action, Core, Outcome, ProcId, Show, Tick};
+use super::{Action, Bound, Core, ProcId, Show, Tick};
 use crate::agent::Role;
 
 /// The shortest time between two questions to a process; an occasion in between is asked about at its end. So a death loses at
@@ -127,12 +127,12 @@ impl Core {
         self.tally.cost_usd().unwrap_or_default()
     }
 
-    /// The bound on the cost has been passed by what began when the run had cost `from_usd`, in words. Where it had been passed
+    /// The words for it where the bound on the cost has been passed by what began when the run had cost `from_usd`. Where it had been passed
     /// before, and a verdict or words of the user's were to be had all the same, that may cost as much as the bound once more.
-    pub(super) fn overspent_since(&self, from_usd: f64) -> Option<String> {
+    pub(super) fn overspent_since(&self, from_usd: f64) -> Option<(Bound, String)> {
         let (bound, spent) = (self.plan.budgets.max_cost_usd?, self.tally.cost_usd()?);
         let passed = spent >= bound && (from_usd < bound || spent - from_usd >= bound);
-        passed.then(|| format!("${spent:.2} of ${bound:.2} are spent"))
+        passed.then(|| (Bound::Cost, format!("${spent:.2} of ${bound:.2} are spent")))
     }
 
     /// Ends the run where the turn that is under way in this process has passed the bound.
@@ -146,18 +146,18 @@ impl Core {
                 self.end_overspent_review();
             }
         } else if matches!(self.stage(), Stage::Working)
-            && let Some(spent) = self.overspent_since(self.turns.cost_before())
+            && let Some((bound, spent)) = self.overspent_since(self.turns.cost_before())
         {
-            self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
+            self.close_spent(bound, &format!("{spent}; the turn was ended in its middle"));
         }
     }
 
     /// Ends the run where the present review has passed the bound; true when it has.
     pub(super) fn end_overspent_review(&mut self) -> bool {
         let Stage::Reviewing(review) = self.stage() else { return false };
-        let Some(spent) = self.overspent_since(review.cost_before()) else { return false };
+        let Some((bound, spent)) = self.overspent_since(review.cost_before()) else { return false };
         self.leave_unjudged();
-        self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
+        self.close_spent(bound, &format!("{spent}, before the stop was judged"));
         true
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::machine::Stage;
-use super::{Core, Outcome, ProcId};
+use super::{Bound, Core, ProcId};
 use crate::agent::{Role, TokenCount};
 
 /// What the processes have used.
@@ -29,18 +29,13 @@ impl Usage {
         self.by_process.values().copied().fold(TokenCount::default(), TokenCount::plus)
     }
 
-    /// The bound was passed by what was asked last, in words. Where it had been passed before, and a verdict or words of the user's
+    /// The words for it where the bound was passed by what was asked last. Where it had been passed before, and a verdict or words of the user's
     /// were to be had all the same, that may use as much as the bound once more.
-    pub(super) fn overspent(&self, bound: Option<u64>) -> Option<String> {
+    pub(super) fn overspent(&self, bound: Option<u64>) -> Option<(Bound, String)> {
         let (bound, used) = (bound?, self.sum().total());
         let passed = used >= bound && (self.from < bound || used - self.from >= bound);
-        passed.then(|| in_words(used, bound))
+        passed.then(|| (Bound::Tokens, format!("{used} of {bound} tokens are spent")))
     }
-}
-
-/// A bound on the tokens that is spent, in words.
-pub(super) fn in_words(used: u64, bound: u64) -> String {
-    format!("{used} of {bound} tokens are spent")
 }
 
 impl Core {
@@ -57,12 +52,12 @@ impl Core {
 
     /// A call begins, so the turn goes on: it is ended where it has passed the bound.
     pub(super) fn end_turn_over_tokens(&mut self, proc: ProcId, role: Role) {
-        let Some(spent) = self.usage.overspent(self.plan.budgets.max_tokens) else { return };
+        let Some((bound, spent)) = self.usage.overspent(self.plan.budgets.max_tokens) else { return };
         if role == Role::Critic && self.is_briefed(proc) {
             self.leave_unjudged();
-            self.close(Outcome::Budget, &format!("{spent}, before the stop was judged"));
+            self.close_spent(bound, &format!("{spent}, before the stop was judged"));
         } else if role == Role::Agent && matches!(self.stage(), Stage::Working) {
-            self.close(Outcome::Budget, &format!("{spent}; the turn was ended in its middle"));
+            self.close_spent(bound, &format!("{spent}; the turn was ended in its middle"));
         }
     }
 }

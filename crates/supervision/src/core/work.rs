@@ -45,8 +45,8 @@ impl Core {
         // The turn before was broken off: no verdict comes between, after which the bound is looked at.
         let spent = self.overspent_since(self.turns.cost_before());
         let spent = spent.or_else(|| self.usage.overspent(self.plan.budgets.max_tokens));
-        if let Some(spent) = spent.filter(|_| goes_on) {
-            self.close(Outcome::Budget, &format!("{spent}; the turn had been broken off"));
+        if let Some((bound, spent)) = spent.filter(|_| goes_on) {
+            self.close_spent(bound, &format!("{spent}; the turn had been broken off"));
             return;
         }
         let ready = match idle {

@@ -25,6 +25,38 @@ fn the_last_iteration_may_still_complete_and_feedback_at_it_ends_as_budget() {
 }
 
 #[test]
+fn an_end_tells_which_bound_is_spent_and_how_much_of_it_is_used_by_then() {
+    let of = |bound: Bound, budgets: Budgets| {
+        let mut run = reviewing(Plan { budgets, ..plan() });
+        let agreed = of_outcome(&mut run.clone(), "[TASK_COMPLETED]");
+        assert_eq!((agreed.outcome, agreed.spent), (Outcome::Completed, None), "{bound:?}");
+        run.now = run.now.plus_ms(100_000);
+        let end = of_outcome(&mut run, "Add a test.");
+        let spent = end.spent.expect("a bound");
+        assert!(spent.used >= spent.limit && !spent.in_words().is_empty(), "{spent:?}");
+        assert_eq!((end.outcome, spent.bound), (Outcome::Budget, bound), "{}", end.reason);
+        assert!(end.reason.starts_with(&spent.in_words()), "{}", end.reason);
+        spent.limit
+    };
+    let base = Budgets::DEFAULT;
+    let one = of(Bound::Iterations, Budgets { max_iterations: 1, ..base.clone() });
+    assert_eq!(one, Amount::Count(1));
+    let time = of(Bound::Duration, Budgets { max_duration_ms: Some(90_000), ..base.clone() });
+    assert_eq!(time, Amount::Ms(90_000));
+    of(Bound::Until, Budgets { until_unix_ms: Some(1_060_000), ..base.clone() });
+    let both = Budgets { until_unix_ms: Some(1_060_000), max_duration_ms: Some(90_000), ..base.clone() };
+    assert_eq!(of(Bound::Until, both), Amount::UnixMs(1_060_000), "of the two on time the moment is named");
+    let both = Budgets { until_unix_ms: Some(1_060_000), max_iterations: 1, ..base };
+    assert_eq!(of(Bound::Iterations, both), Amount::Count(1), "the moment is named where nothing else is spent");
+}
+
+/// How a run ends with these words of the critic's.
+fn of_outcome(run: &mut Run, words: &str) -> Finish {
+    run.judge(2, 1, "t", words);
+    ended(run, 2)
+}
+
+#[test]
 fn a_question_for_the_user_ends_as_needs_user_with_the_question_as_result() {
     let mut run = reviewing(plan());
     run.judge(2, 1, "t", "Which database?\n[NEEDS_USER]");

@@ -83,6 +83,7 @@ fn the_turn_that_passes_the_bound_is_ended_in_its_middle_and_the_end_tells_the_s
     let end = finish(&run.exited(1, 0, "")).expect("the end").clone();
     assert_eq!((end.outcome, end.cost_usd, end.iterations), (Outcome::Budget, Some(2.437), 0));
     assert!(end.reason.starts_with("$2.40 of $2.00 are spent; the turn was ended"), "{}", end.reason);
+    assert_eq!(end.spent, Some(SpentBound { bound: Bound::Cost, used: Amount::Usd(2.437), limit: Amount::Usd(2.0) }));
 }
 
 #[test]

@@ -39,6 +39,8 @@ fn a_turn_that_passes_the_bound_on_tokens_is_ended_in_its_middle() {
     let end = finish(&actions).expect("the end");
     assert_eq!((end.outcome, end.tokens_used), (Outcome::Budget, Some(100)));
     assert_eq!(end.reason, "100 of 100 tokens are spent; the turn was ended in its middle");
+    let hundred = Amount::Count(100);
+    assert_eq!(end.spent, Some(SpentBound { bound: Bound::Tokens, used: hundred, limit: hundred }));
 }
 
 #[test]
@@ -58,6 +60,8 @@ fn an_answer_that_passes_the_bound_on_tokens_is_judged_and_then_feedback_ends_th
         let actions = run.exited(1, 0, "");
         let end = finish(&actions).expect("the end");
         assert_eq!((end.outcome, end.tokens_used), (outcome, Some(110)), "{}", end.reason);
+        let spent = end.spent.map(|spent| (spent.bound, spent.used));
+        assert_eq!(spent, (outcome == Outcome::Budget).then_some((Bound::Tokens, Amount::Count(110))));
     }
 }
 
