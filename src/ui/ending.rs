@@ -8,7 +8,7 @@ use super::object::Object;
 use super::rows::{command, labelled, rows};
 use super::style::{Ink, Style};
 use crate::core::shell::{quoted, words};
-use crate::core::{Finish, Needs, Outcome, Plan, Tick};
+use crate::core::{Finish, Needs, Outcome, Plan, Tick, Tone};
 
 /// What is said at the end.
 #[derive(Debug, Clone, Copy)]
@@ -160,9 +160,9 @@ const REASON_CHARS: usize = 4_000;
 const VALUE_CHARS: usize = 500;
 
 fn ink_of(outcome: Outcome) -> Ink {
-    match outcome {
-        Outcome::Completed => Ink::Good,
-        Outcome::NeedsUser | Outcome::Budget | Outcome::Limits | Outcome::Interrupted => Ink::Warn,
-        Outcome::Stuck | Outcome::Failed => Ink::Bad,
+    match outcome.row().tone {
+        Tone::Good => Ink::Good,
+        Tone::Warn => Ink::Warn,
+        Tone::Bad => Ink::Bad,
     }
 }

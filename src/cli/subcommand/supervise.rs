@@ -16,7 +16,7 @@ use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, std
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
-use crate::core::{Finish, Outcome};
+use crate::core::{Finish, Told};
 use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
 use crate::journal::{self, Header, RunDir};
 use crate::process::{self, UserTerminal};
@@ -218,11 +218,10 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
             None => told,
         })
     };
-    match outcome {
-        // As after any program that is done, or that the user has ended, there is nothing to be said.
-        Outcome::Completed | Outcome::Interrupted => Ok(ExitCode::from(outcome)),
-        Outcome::Failed => Err(error(ErrorKind::Failed)),
-        Outcome::NeedsUser | Outcome::Budget | Outcome::Stuck | Outcome::Limits => {
+    match outcome.row().told_of_command {
+        Told::Nothing => Ok(ExitCode::from(outcome)),
+        Told::Error => Err(error(ErrorKind::Failed)),
+        Told::Reason => {
             context.printer.talk(format_args!("ccc ! {reason}"));
             Ok(ExitCode::from(outcome))
         }

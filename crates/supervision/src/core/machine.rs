@@ -622,7 +622,7 @@ impl Core {
         }
         let mut reason = reason.to_owned();
         self.needs = needs.or_else(|| self.needs_permission(outcome));
-        if matches!(outcome, Outcome::Stuck | Outcome::Budget | Outcome::Failed | Outcome::NeedsUser)
+        if outcome.row().names_permissions
             && let Some(missing) = self.missing_permissions(outcome, self.needs.as_ref())
         {
             reason = format!("{reason}; {missing}");
@@ -637,9 +637,7 @@ impl Core {
             let check = checking.running();
             self.act(Action::CancelCheck { check });
         }
-        if let (Stage::Checking(_) | Stage::Reviewing(_), Outcome::Interrupted | Outcome::Limits) =
-            (&self.stage, outcome)
-        {
+        if let (Stage::Checking(_) | Stage::Reviewing(_), true) = (&self.stage, outcome.row().breaks_off) {
             self.leave_unjudged();
         }
         self.stage = Stage::Closing { outcome, reason };

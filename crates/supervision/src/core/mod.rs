@@ -70,7 +70,7 @@ pub use likeness::same as same_feedback;
 pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, OutcomeRow, Told, Tone};
 pub use plan::{CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
 pub use question::{LimitChoice, LimitQuestion};
 pub use tick::Tick;

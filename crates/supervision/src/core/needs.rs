@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Denied;
 use super::policy::Pause;
 use super::shell::words;
 use super::{Core, Outcome};
@@ -47,12 +48,12 @@ impl Core {
         );
     }
 
-    /// What was denied and may be what holds the work up: of a run that is stuck all, else what was denied lately.
+    /// What was denied and may be what holds the work up.
     pub(super) fn needs_permission(&self, outcome: Outcome) -> Option<Needs> {
-        let arguments = match outcome {
-            Outcome::Stuck => self.permission_arguments(self.tally.denied_most_first()),
-            Outcome::Budget | Outcome::NeedsUser => self.permission_arguments(self.tally.denied_lately()),
-            Outcome::Completed | Outcome::Limits | Outcome::Failed | Outcome::Interrupted => Vec::new(),
+        let arguments = match outcome.row().denied {
+            Denied::Ever => self.permission_arguments(self.tally.denied_most_first()),
+            Denied::Lately => self.permission_arguments(self.tally.denied_lately()),
+            Denied::Nothing => Vec::new(),
         };
         (!arguments.is_empty()).then_some(Needs::Permission { arguments })
     }
@@ -134,13 +135,13 @@ impl Core {
     /// What to add to a reason for not having completed, when permissions were missing.
     pub(super) fn missing_permissions(&self, outcome: Outcome, needs: Option<&Needs>) -> Option<String> {
         let missing = self.tally.missing_permissions()?;
-        let advice = match (needs, outcome) {
-            (Some(Needs::Permission { arguments }), Outcome::Stuck) => Some(self.allow_by(arguments)),
+        let advice = match (needs, outcome.row().denied) {
+            (Some(Needs::Permission { arguments }), Denied::Ever) => Some(self.allow_by(arguments)),
             // The command that goes on needs more than the permission.
             (Some(Needs::Permission { arguments }), _) => {
                 Some(format!("what allows it, after `--` at `ccc resume`:{}", words(arguments)))
             }
-            (_, Outcome::Stuck) => self.tally.most_denied().and_then(|denial| self.permission_advice(denial)),
+            (_, Denied::Ever) => self.tally.most_denied().and_then(|denial| self.permission_advice(denial)),
             _ => None,
         };
         Some(advice.map_or_else(|| missing.clone(), |advice| format!("{missing}; {advice}")))
