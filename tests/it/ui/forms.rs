@@ -101,8 +101,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
       session    6f0c2e9a-0000-4000-8000-000000000001
       agent      /usr/bin/claude (2.1.329)
       token      ANTHROPIC_API_KEY (API key, 3fa9c1)
-      bounds     20 iterations, 8h including waits, no cost
-                 limit, 5 restarts in a row
+      bounds     20 iterations, 8h including waits, no bound on
+                 cost, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
       check      cargo test
