@@ -328,10 +328,10 @@ fn a_window_that_begins_anew_in_years_is_not_offered_as_a_wait() {
         bench.tell(Input::Tokens { request: None, tokens: tokens.clone(), unix_ms: None });
         bench.answer(&task, good());
         bench.tokens(tokens);
-        let asked = bench.asked.iter().find_map(|action| match action {
-            Action::Ask(question) => Some(question.until_unix_ms),
-            _ => None,
-        });
+        let asked = bench
+            .asked
+            .iter()
+            .find_map(|action| if let Action::Ask(question) = action { Some(question.until_unix_ms) } else { None });
         let until = asked.unwrap_or_else(|| panic!("nobody is asked: {:?}", bench.asked));
         assert_eq!(until.is_some(), offered, "{until:?}");
     }
