@@ -124,6 +124,7 @@ pub(crate) fn play(
                     next.push_back(Input::Exited { proc: *proc, exit });
                 }
                 Action::Interrupt { .. }
+                | Action::AllowTool { .. }
                 | Action::DenyTool { .. }
                 | Action::CancelForm { .. }
                 | Action::Refuse { .. }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ccc::agent::Role;
 use ccc::core::{
-    Action, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LimitChoice, LineFact, MeasureId,
-    OperatorInput, Plan, ProcId, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId, WindowFact,
+    Action, Answer, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LineFact, MeasureId, OperatorInput,
+    Plan, ProcId, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId, WindowFact,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -332,7 +332,7 @@ impl Night {
             228..=235 => {
                 let operator = match bytes.below(5) {
                     4 => {
-                        use LimitChoice::{Exit, KeepGoing, Rotate, Wait};
+                        use Answer::{Exit, KeepGoing, Rotate, Wait};
                         let number = u32::from(bytes.byte() % 4);
                         OperatorInput::Answer { number, choice: bytes.one_of(&[Rotate, Wait, Exit, KeepGoing]) }
                     }

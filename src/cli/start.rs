@@ -284,7 +284,7 @@ fn supervise(
         typing,
         keyboard: driver::keyboard(),
     };
-    let end = driver::run(setup).map_err(|error| no_event_loop(&error))?;
+    let end = driver::run(setup, |_| {}).map_err(|error| no_event_loop(&error))?;
     let (env, plan) = (end.env.clone(), end.plan.clone());
     // A resumed run writes it anew, from the user's file as it is then.
     let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));

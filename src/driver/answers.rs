@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::inbox::{Event, Inbox};
-use crate::core::LimitQuestion;
+use crate::core::Question;
 
 /// The longest line that is taken for an answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 256;
@@ -29,7 +29,7 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Listens for the answer; `None` when there is nobody to ask.
-    pub(super) fn listen(question: LimitQuestion, keyboard: Option<&File>, inbox: Inbox) -> Option<Answers> {
+    pub(super) fn listen(question: Question, keyboard: Option<&File>, inbox: Inbox) -> Option<Answers> {
         let terminal = keyboard?.try_clone().ok()?;
         let (given_up, give_up) = io::pipe().ok()?;
         let body = move || listen(terminal, &given_up, &question, &inbox);
@@ -57,7 +57,7 @@ pub fn keyboard() -> Option<File> {
     File::open("/dev/tty").ok()
 }
 
-fn listen(mut terminal: File, given_up: &PipeReader, question: &LimitQuestion, inbox: &Inbox) {
+fn listen(mut terminal: File, given_up: &PipeReader, question: &Question, inbox: &Inbox) {
     let mut line = Vec::new();
     loop {
         match wait_for(&terminal, given_up) {

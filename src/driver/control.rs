@@ -8,8 +8,10 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 
-/// What a host tells a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::core::OperatorInput;
+
+/// What a host, or another source of control, tells a run.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Control {
     /// The user typed Ctrl-C.
     Interrupt,
@@ -21,6 +23,9 @@ pub enum Control {
     Continued,
     /// The terminal has another size; its columns, when it has some.
     Resized(Option<u16>),
+    /// The user did something that is not the host's business: said words, answered a question. It is journalled and handled as
+    /// such; what only an agent understands, the run of a command passes over.
+    Operator(OperatorInput),
 }
 
 /// What a run asks of its host.
@@ -95,7 +100,11 @@ impl Controls {
         loop {
             match self.next().await {
                 Control::Continued => break,
-                other @ (Control::Interrupt | Control::End(_) | Control::Suspend | Control::Resized(_)) => {
+                other @ (Control::Interrupt
+                | Control::End(_)
+                | Control::Suspend
+                | Control::Resized(_)
+                | Control::Operator(_)) => {
                     meanwhile.push_back(other);
                 }
             }

@@ -416,7 +416,7 @@ mod tests {
     use crate::driver;
     use crate::driver::clock::{Clock, unix_ms};
     use crate::driver::control::{Control, Request, controls};
-    use crate::driver::machine::Machine;
+    use crate::driver::machine::{Life, Machine};
     use crate::journal::{
         Header, JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunKind, RunSummary,
     };
@@ -492,8 +492,8 @@ mod tests {
         fn elapsed(_: i64) -> Fact {
             Fact::Elapsed
         }
-        fn begins_a_life(_: &Fact) -> bool {
-            false
+        fn life(_: &Fact) -> Life {
+            Life::GoesOn
         }
     }
 
@@ -520,7 +520,7 @@ mod tests {
             match control {
                 Control::Interrupt => Then::Leave,
                 Control::Suspend => Then::Suspend,
-                Control::End(_) | Control::Continued | Control::Resized(_) => Then::GoOn,
+                Control::End(_) | Control::Continued | Control::Resized(_) | Control::Operator(_) => Then::GoOn,
             }
         }
         fn decided(&mut self, _: &mut VecDeque<Fact>) {}

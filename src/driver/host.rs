@@ -9,13 +9,16 @@ use super::control::{Control, Controller, Controls, Request, controls};
 use super::signals::{Heard, Signals};
 use crate::process::{Stopped, reap_orphans, stop_children, stop_own_job};
 
-/// Hosts one run until it is over, on this thread. What `run` gives is the run, driven by these controls.
-pub(super) fn in_foreground<F: Future>(run: impl FnOnce(Controls) -> io::Result<F>) -> io::Result<F::Output> {
+/// Hosts one run until it is over, on this thread. What `run` gives is the run, driven by these controls; further sources of
+/// control may take clones of the controller.
+pub(super) fn in_foreground<F: Future>(
+    run: impl FnOnce(&Controller, Controls) -> io::Result<F>,
+) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let (run_control, run_controls, requests) = controls(unix_ms);
-        let run = run(run_controls)?;
+        let run = run(&run_control, run_controls)?;
         // A task of its own: what wakes the run does not look at the signals, and the other way round.
         tokio::spawn(Host { signals, run: run_control, requests }.serve());
         Ok(run.await)

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use crate::core::{
-    CheckId, CheckResult, ExitFact, LimitChoice, LineFact, MeasureId, ProcId, TokenFact, TokenId, TokenReport, TreeFact,
+    Answer, CheckId, CheckResult, ExitFact, LineFact, MeasureId, ProcId, TokenFact, TokenId, TokenReport, TreeFact,
 };
 
 use super::engine::Source;
@@ -79,7 +79,7 @@ pub(super) enum Event {
     },
     Answered {
         number: u32,
-        choice: LimitChoice,
+        choice: Answer,
     },
     NotUnderstood {
         typed: String,

@@ -1,7 +1,7 @@
 //! What the agent's machine and the command's have in common, for the loop that drives one and for the replay of its journal.
 
 use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
-use crate::core::{Action, Core, Input, OperatorInput, Tick};
+use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{JournalAction, JournalInput};
 
 /// A state machine that decides; a journal holds its inputs and actions.
@@ -21,8 +21,19 @@ pub(super) trait Machine {
     fn is_finished(&self) -> bool;
     /// The fact that time has passed.
     fn elapsed(unix_ms: i64) -> Self::Input;
-    /// Whether this is what another life of ccc begins with.
-    fn begins_a_life(input: &Self::Input) -> bool;
+    /// What it says of the life of ccc in which it came.
+    fn life(input: &Self::Input) -> Life;
+}
+
+/// What an input says of the life of ccc in which it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It begins another one.
+    Begins,
+    /// It came in the same one as the input before; or what it says was given to the next one, whose beginning follows.
+    Open,
+    /// It came in the same one.
+    GoesOn,
 }
 
 impl Machine for Core {
@@ -49,18 +60,24 @@ impl Machine for Core {
     fn is_finished(&self) -> bool {
         Core::is_finished(self)
     }
-    fn begins_a_life(input: &Input) -> bool {
-        matches!(
-            input,
-            Input::Began { resumed: true, .. }
-                | Input::Operator(
-                    OperatorInput::Turn { .. }
-                        | OperatorInput::Restate { .. }
-                        | OperatorInput::Moved { .. }
-                        | OperatorInput::Budgets(_)
-                        | OperatorInput::Plan(_)
-                )
-        )
+    fn life(input: &Input) -> Life {
+        match input {
+            Input::Began { resumed: true, .. } => Life::Begins,
+            Input::Operator(operator) if operator.may_precede_a_life() => Life::Open,
+            Input::Began { resumed: false, .. }
+            | Input::Tokens { .. }
+            | Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Line { .. }
+            | Input::Noise { .. }
+            | Input::Progress { .. }
+            | Input::WriteFailed { .. }
+            | Input::Exited { .. }
+            | Input::CheckFinished { .. }
+            | Input::TreeMeasured { .. }
+            | Input::Operator(_)
+            | Input::Elapsed { .. } => Life::GoesOn,
+        }
     }
 }
 
@@ -89,7 +106,7 @@ impl Machine for CommandCore {
         CommandCore::is_finished(self)
     }
     /// The run of a command cannot be continued.
-    fn begins_a_life(_: &CommandInput) -> bool {
-        false
+    fn life(_: &CommandInput) -> Life {
+        Life::GoesOn
     }
 }

@@ -45,6 +45,7 @@ impl World {
             Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
             Action::Send(_) => self.send(&action, at_once),
             Action::Interrupt { .. }
+            | Action::AllowTool { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::answers::Answers;
 use super::child_env::ChildEnv;
 use super::clock::Clock;
-use super::control::{Control, Controls};
+use super::control::{Control, Controller, Controls};
 use super::credentials::{Credentials, FetchedFor, Ledger};
 use super::engine::{self, Source as _, Steps, Then, drive, feed, write_summary};
 use super::host::in_foreground;
@@ -120,12 +120,16 @@ pub struct End {
     pub journal_news: Option<JournalNews>,
 }
 
-/// Hosts the run in the foreground until the core has finished.
+/// Hosts the run in the foreground until the core has finished. `sources` gets the controller, for what else is to control the
+/// run besides the signals of the process.
 ///
 /// # Errors
 /// When the system gives no event loop or no signal handlers.
-pub fn run(setup: Setup) -> io::Result<End> {
-    in_foreground(|controls| Ok(Run::new(setup)?.drive(controls)))
+pub fn run(setup: Setup, sources: impl FnOnce(&Controller)) -> io::Result<End> {
+    in_foreground(|controller, controls| {
+        sources(controller);
+        Ok(Run::new(setup)?.drive(controls))
+    })
 }
 
 /// A run that waits for a host.
@@ -289,7 +293,7 @@ impl World {
                 biased;
                 control = controls.next() => match control {
                     Control::Interrupt | Control::End(_) => true,
-                    Control::Resized(_) | Control::Suspend | Control::Continued => false,
+                    Control::Resized(_) | Control::Suspend | Control::Continued | Control::Operator(_) => false,
                 },
                 () = tokio::time::sleep_until(deadline) => true,
                 event = events.recv() => {
@@ -503,6 +507,10 @@ impl engine::World for World {
             }
             Control::Resized(columns) => {
                 columns.into_iter().for_each(|columns| self.printer.resize(columns));
+                return Then::GoOn;
+            }
+            Control::Operator(operator) => {
+                feed(self, Input::Operator(operator));
                 return Then::GoOn;
             }
         };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::machine::Machine;
+use super::machine::{Life, Machine};
 use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
 use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{
@@ -218,16 +218,25 @@ fn compare_machine<R: BufRead, M: Machine>(
     let mut spare: Vec<Vec<u8>> = Vec::new();
     let mut at = (0, Tick::ZERO);
     let mut finish_recorded = false;
+    // Actions that are missing before what the user said.
+    let mut lost: Option<Difference> = None;
     for entry in &mut reader {
         let entry = entry?;
         match entry.kind {
             EntryKind::In(input) => {
-                // ccc may have died between an input and its actions: then the next input begins it anew, after
-                // what the user said at that.
-                let died = M::begins_a_life(&input);
-                if let (Some(missing), false) = (expected.front(), died) {
-                    comparison.difference = Some(difference(entry.n, entry.tick, last_input_n, None, Some(missing)));
-                    return Ok(comparison);
+                let missing = expected.front();
+                let missing = missing.map(|act| difference(entry.n, entry.tick, last_input_n, None, Some(act)));
+                lost = lost.or(missing);
+                match M::life(&input) {
+                    // ccc may have died between an input and its actions: then another life follows, after what the user said
+                    // at that.
+                    Life::Begins => lost = None,
+                    Life::Open => {}
+                    Life::GoesOn if lost.is_none() => {}
+                    Life::GoesOn => {
+                        comparison.difference = lost;
+                        return Ok(comparison);
+                    }
                 }
                 spare.extend(expected.drain(..));
                 finish_recorded = false;

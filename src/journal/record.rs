@@ -273,6 +273,7 @@ impl JournalAction for Action {
         Interrupt => "interrupt",
         // Its name until 1.2 stays.
         DenyTool => "answer",
+        AllowTool => "allow_tool",
         CancelForm => "cancel_form",
         Refuse => "refuse",
         AskCost => "ask_cost",

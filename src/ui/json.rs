@@ -116,10 +116,8 @@ impl StreamJson {
             Show::Question { question, .. } => self
                 .opened("question", tick)
                 .field("number", &question.number)
-                .field("token", &question.token)
-                .field("next", &question.next)
-                .field("until_unix_ms", &question.until_unix_ms)
-                .field("choices", &question.choices())
+                .fields(&question.about)
+                .field("choices", &question.choices().iter().map(|choice| choice.answer).collect::<Vec<_>>())
                 .field("default", &question.default)
                 .field("timeout_ms", &question.timeout_ms),
             Show::Notice { text } | Show::Information { text } => self.opened("notice", tick).field("text", text),

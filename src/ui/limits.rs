@@ -1,10 +1,10 @@
-//! Limits in words: which token is free again when, and the question asked at one.
+//! Limits in words: which token is free again when.
 
 use jiff::tz::TimeZone;
 
-use super::format::{bound, due};
+use super::format::due;
 use super::token_state::{READY, REFUSED, limited};
-use crate::core::{LimitChoice, LimitQuestion, SpentToken};
+use crate::core::SpentToken;
 
 /// Every token with its reset, and when the run goes on by itself, if it does.
 pub(super) fn spent(
@@ -28,33 +28,12 @@ pub(super) fn spent(
     format!("{why}; {then}: {at}\n{}", tokens.join("\n"))
 }
 
-/// The question with its choices, numbered.
-pub(super) fn question(question: &LimitQuestion, now_unix_ms: i64, zone: &TimeZone) -> String {
-    let mut text = format!("{} is limited. What now?", question.token);
-    for (number, choice) in (1..).zip(question.choices()) {
-        let reset = question.until_unix_ms.map(|at| due(at, now_unix_ms, zone)).unwrap_or_default();
-        let next = question.next.as_deref().unwrap_or_default();
-        let what = match choice {
-            LimitChoice::Rotate => format!("rotate to {next} and continue"),
-            LimitChoice::Wait if reset.is_empty() => "wait, and try it again: reset unknown".to_owned(),
-            LimitChoice::Wait => format!("wait for the reset: {reset}"),
-            LimitChoice::Exit => "exit and save".to_owned(),
-            LimitChoice::KeepGoing => "keep going with it as it is".to_owned(),
-        };
-        let default = if choice == question.default { " [default]" } else { "" };
-        text.push_str(&format!("\n{number}) {what}{default}"));
-    }
-    let timeout = bound(question.timeout_ms);
-    text.push_str(&format!("\nType a number and Enter; without an answer in {timeout} the default is taken."));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
 
-    use super::{question, spent};
-    use crate::core::{LimitChoice, LimitQuestion, SpentToken};
+    use super::spent;
+    use crate::core::SpentToken;
 
     const NOW: i64 = 1_795_198_017_000;
 
@@ -103,20 +82,5 @@ mod tests {
             "no token can be used now; the run continues by itself: 18:07:01 (in 4s)\n\
              A: limited, reset unknown"
         );
-    }
-
-    #[test]
-    fn the_question_numbers_its_choices_and_names_the_default() {
-        let asked = LimitQuestion {
-            number: 1,
-            token: "A".to_owned(),
-            next: Some("B".to_owned()),
-            until_unix_ms: Some(NOW + 60_000),
-            default: LimitChoice::Rotate,
-            timeout_ms: 60_000,
-        };
-        let text = question(&asked, NOW, &TimeZone::UTC);
-        assert!(text.contains("\n1) rotate to B and continue [default]\n2) wait for the reset: "), "{text}");
-        assert!(text.contains("\n3) exit and save") && text.contains("\n4) keep going"), "{text}");
     }
 }

@@ -77,6 +77,7 @@ mod object;
 mod output;
 mod plain;
 mod printer;
+mod question;
 pub(crate) mod rows;
 mod screen;
 mod status;

@@ -28,6 +28,19 @@ impl Object {
         self
     }
 
+    /// Adds the fields of something that is an object itself, in its order.
+    pub(super) fn fields<T: Serialize>(mut self, value: &T) -> Object {
+        let json = serde_json::to_string(value).unwrap_or_default();
+        if let Some(fields) = json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).filter(|it| !it.is_empty())
+        {
+            if self.text.len() > 1 {
+                self.text.push(',');
+            }
+            push_harmless(&mut self.text, fields);
+        }
+        self
+    }
+
     /// The object and a line end.
     pub(super) fn line(mut self) -> String {
         self.text.push_str("}\n");

@@ -8,6 +8,7 @@ use super::diff::Change;
 use super::format::{count, due, seconds, span, time_of_day};
 use super::limits;
 use super::output::ERASE;
+use super::question;
 use super::rows::wrapped;
 use super::status::{Standing, Status};
 use super::streamed::Streamed;
@@ -299,7 +300,7 @@ impl Plain {
                 self.said("! ", Ink::Warn, &limits::spent(tokens, *until_unix_ms, *waits, *now_unix_ms, &self.zone))
             }
             Show::Question { question, now_unix_ms } => {
-                let text = limits::question(question, *now_unix_ms, &self.zone);
+                let text = question::asked(question, *now_unix_ms, &self.zone);
                 self.said("? ", Ink::Bold, &text)
             }
             Show::Finished { .. } => {

@@ -71,6 +71,32 @@ fn a_recording_that_would_be_decided_otherwise_is_shown_and_can_be_accepted() {
 }
 
 #[test]
+fn actions_that_are_lost_before_the_users_words_are_a_difference_unless_another_life_follows() {
+    let run = recordings().remove(0);
+    let dir = tempfile::tempdir().expect("a directory");
+    let copy = dir.path().join("journal.jsonl");
+    let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let lines: Vec<&str> = journal.lines().collect();
+    let is_action = |line: &&str| line.contains(r#","act":"#);
+    // Up to an input whose actions are not there.
+    let lost = lines.iter().skip(3).position(|line| is_action(line)).expect("an action") + 3;
+    assert!(!is_action(&lines[lost - 1]));
+    let before = lines[..lost].join("\n");
+    let last: serde_json::Value = serde_json::from_str(lines[lost - 1]).expect("JSON");
+    let (n, t) = (last["n"].as_u64().expect("a number"), last["t"].as_u64().expect("a time"));
+    let entry = |after: u64, input: &str| format!("{{\"n\":{},\"t\":{t},\"in\":{input}}}", n + after);
+    let words = entry(1, r#"{"operator":{"turn":{"text":"keep it short"}}}"#);
+    let mid_run = entry(2, r#"{"elapsed":{"unix_ms":1}}"#);
+    let new_life = entry(2, r#"{"began":{"unix_ms":1,"resumed":true}}"#);
+    for (next, is_lost) in [(mid_run, true), (new_life, false)] {
+        fs::write(&copy, format!("{before}\n{words}\n{next}\n")).expect("write");
+        let comparison = driver::compare(&copy).expect("a readable journal");
+        let found = comparison.difference.map(|difference| (difference.n, difference.replayed.is_some()));
+        assert_eq!(found, is_lost.then_some((n + 1, true)), "{next}");
+    }
+}
+
+#[test]
 fn a_run_whose_ccc_died_of_what_it_was_given_last_is_replayed_without_a_difference() {
     let run = recordings().remove(0);
     let dir = tempfile::tempdir().expect("a directory");

@@ -53,6 +53,7 @@ impl World {
             Action::Spawn(spawn) => at_once.extend(self.spawn(spawn)?),
             Action::Send(send) => return self.send(&send, at_once),
             Action::Interrupt { .. }
+            | Action::AllowTool { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }

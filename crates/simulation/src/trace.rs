@@ -82,6 +82,7 @@ fn shown(action: &Action) -> Option<String> {
             format!("Spawn({} {:?}{token})", spawn.proc, spawn.role)
         }
         Action::Interrupt { proc } => format!("Interrupt({proc})"),
+        Action::AllowTool { proc, .. } => format!("AllowTool({proc})"),
         Action::DenyTool { proc, .. } => format!("DenyTool({proc})"),
         Action::CancelForm { proc, .. } => format!("CancelForm({proc})"),
         Action::Refuse { proc, .. } => format!("Refuse({proc})"),

@@ -20,8 +20,8 @@ use ccc::demo::scripted::{Script, Signalled, Transcript};
 use ccc::journal::JournalInput;
 use redaction::Redactor;
 use supervision::core::{
-    Action, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LimitChoice, LineFact, MeasureId,
-    OperatorInput, Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
+    Action, Answer, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LineFact, MeasureId, OperatorInput,
+    Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
 };
 
 /// Wall clock at the beginning of every night, unix milliseconds.
@@ -79,7 +79,7 @@ pub(super) enum Event {
     TreeMeasured(MeasureId, TreeFact),
     Tokens(Option<u32>),
     Probed(TokenId),
-    Answered(u32, LimitChoice),
+    Answered(u32, Answer),
     DiskHasRoom,
     FaultsStop,
 }
@@ -649,7 +649,7 @@ impl World {
             Input::CheckFinished { check, result },
             Input::TreeMeasured { measure, tree },
             Input::Tokens { request: Some(1), tokens: self.provider.known.clone(), unix_ms: Some(self.wall_ms()) },
-            Input::Operator(OperatorInput::Answer { number: 1, choice: LimitChoice::Wait }),
+            Input::Operator(OperatorInput::Answer { number: 1, choice: Answer::Wait }),
             Input::Operator(OperatorInput::Interrupt { reason: "late".to_owned() }),
             Input::Elapsed { unix_ms: self.wall_ms() },
         ];

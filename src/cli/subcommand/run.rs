@@ -16,7 +16,7 @@ use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Project, Resolved, Span, Until};
 use crate::core::shell::words;
-use crate::core::{Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, derive_uuid};
+use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
@@ -301,6 +301,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         rotate_at: settings.rotate_at.share(),
         interactive: settings.interactive,
         answer_timeout_ms: settings.answer_timeout.as_ms(),
+        approvals: Approvals::Deny,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),
         seed,
     })

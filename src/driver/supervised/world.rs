@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::console::Console;
 use crate::core::supervised::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor};
-use crate::core::{Finish, LimitQuestion, Show, Tick, TokenFact, TokenId};
+use crate::core::{Finish, Question, Show, Tick, TokenFact, TokenId};
 use crate::driver::clock::Clock;
 use crate::driver::control::{Control, Controls, HostLink};
 use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
@@ -141,7 +141,7 @@ pub(super) enum Event {
 /// # Errors
 /// When the system gives no event loop, no signal handlers, or no threads.
 pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
-    in_foreground(|controls| Ok(CommandRun::new(setup)?.drive(controls)))
+    in_foreground(|_, controls| Ok(CommandRun::new(setup)?.drive(controls)))
 }
 
 /// The run of a command that waits for a host.
@@ -296,7 +296,7 @@ pub(super) struct World {
     pub(super) to_start: Option<u32>,
     /// How many threads wait for such a value.
     pub(super) fetching: usize,
-    pub(super) question: Option<LimitQuestion>,
+    pub(super) question: Option<Question>,
     /// The core has ordered a stop of ccc itself and has not heard of its end.
     pub(super) suspended: bool,
     /// How often the end was asked for.
@@ -470,6 +470,11 @@ impl engine::World for World {
             Control::Suspend => self.operator(CommandOperator::Suspend),
             Control::Continued => self.continued(),
             Control::Resized(_) => self.resize(),
+            Control::Operator(operator) => {
+                if let Some(operator) = CommandOperator::of(operator) {
+                    self.operator(operator);
+                }
+            }
         }
         Then::GoOn
     }

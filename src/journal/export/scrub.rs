@@ -340,6 +340,7 @@ impl Scrubber {
             rotate_at: _,
             interactive: _,
             answer_timeout_ms: _,
+            approvals: _,
             given,
         } = &mut plan;
         self.replace(task);

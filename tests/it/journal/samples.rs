@@ -6,14 +6,14 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use ccc::agent::{AgentKind, Role, TurnKind};
+use ccc::agent::{AgentKind, Role, ToolRequest, TurnKind};
 use ccc::core::supervised::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
 };
 use ccc::core::{
-    Action, Amount, Bound, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan, CriticPrompt, Decision,
-    ExitFact, Finish, Input, Launch, LimitChoice, LimitQuestion, LineFact, MeasureId, Needs, Note, OperatorInput,
-    Outcome, Plan, ProcId, Send, SessionStart, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId,
+    About, Action, Amount, Answer, AtLimit, Bound, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan,
+    CriticPrompt, Decision, ExitFact, Finish, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome,
+    Plan, ProcId, Question, Send, SessionStart, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId,
     TokenKind, TokenReport, TreeFact, TreeFault, TurnId, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
@@ -67,6 +67,7 @@ pub(crate) fn plan() -> Plan {
         rotate_at: 0.95,
         interactive: false,
         answer_timeout_ms: 60_000,
+        approvals: ccc::core::Approvals::Deny,
         given: None,
     }
 }
@@ -202,8 +203,15 @@ fn report() -> impl Strategy<Value = TokenReport> {
     ]
 }
 
-fn limit_choice() -> impl Strategy<Value = LimitChoice> {
-    proptest::sample::select(vec![LimitChoice::Rotate, LimitChoice::Wait, LimitChoice::Exit, LimitChoice::KeepGoing])
+fn answer() -> impl Strategy<Value = Answer> {
+    proptest::sample::select(vec![
+        Answer::Rotate,
+        Answer::Wait,
+        Answer::Exit,
+        Answer::KeepGoing,
+        Answer::Allow,
+        Answer::Deny,
+    ])
 }
 
 /// Every kind of input.
@@ -217,8 +225,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
             tokens,
             unix_ms
         }),
-        (any::<u32>(), limit_choice())
-            .prop_map(|(number, choice)| Input::Operator(OperatorInput::Answer { number, choice })),
+        (any::<u32>(), answer()).prop_map(|(number, choice)| Input::Operator(OperatorInput::Answer { number, choice })),
         (proc(), any::<u32>(), text()).prop_map(|(proc, pid, transport)| Input::Spawned { proc, pid, transport }),
         (proc(), spawn_fault(), text()).prop_map(|(proc, fault, message)| Input::SpawnFailed { proc, fault, message }),
         (proc(), line()).prop_map(|(proc, line)| Input::Line { proc, line }),
@@ -333,11 +340,17 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         }),
         any::<u32>().prop_map(|request| Action::ReadTokens { request }),
         token_id().prop_map(|token| Action::ProbeToken { token }),
-        (any::<u32>(), text(), proptest::option::of(text()), any::<Option<i64>>(), limit_choice()).prop_map(
+        (any::<u32>(), text(), proptest::option::of(text()), any::<Option<i64>>(), answer()).prop_map(
             |(number, token, next, until_unix_ms, default)| {
-                Action::Ask(LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms: 60_000 })
+                let about = About::Limit(AtLimit { token, next, until_unix_ms });
+                Action::Ask(Question { number, about, default, timeout_ms: 60_000 })
             }
         ),
+        (any::<u32>(), text(), text(), text(), answer()).prop_map(|(number, tool, target, input, default)| {
+            let about = About::Permission(ToolRequest { tool, target, input });
+            Action::Ask(Question { number, about, default, timeout_ms: 60_000 })
+        }),
+        (proc(), text()).prop_map(|(proc, request_id)| Action::AllowTool { proc, request_id }),
         (proc(), any::<bool>())
             .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
         proc().prop_map(|proc| Action::KillTree { proc }),
@@ -395,7 +408,7 @@ pub(super) fn command_input() -> impl Strategy<Value = CommandInput> {
         Just(CommandOperator::Interrupt),
         Just(CommandOperator::Suspend),
         text().prop_map(|reason| CommandOperator::End { reason }),
-        (any::<u32>(), limit_choice()).prop_map(|(number, choice)| CommandOperator::Answer { number, choice }),
+        (any::<u32>(), answer()).prop_map(|(number, choice)| CommandOperator::Answer { number, choice }),
     ];
     prop_oneof![
         (any::<i64>(), tokens()).prop_map(|(unix_ms, tokens)| CommandInput::Began { unix_ms, tokens }),
@@ -430,12 +443,10 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
         Just(CommandAction::Suspend),
         life().prop_map(|life| CommandAction::ReadBeat { life }),
         (any::<u32>(), token_id()).prop_map(|(request, token)| CommandAction::LookAtToken { request, token }),
-        (any::<u32>(), text(), limit_choice()).prop_map(|(number, token, default)| {
-            CommandAction::Ask(LimitQuestion {
+        (any::<u32>(), text(), answer()).prop_map(|(number, token, default)| {
+            CommandAction::Ask(Question {
                 number,
-                token,
-                next: None,
-                until_unix_ms: None,
+                about: About::Limit(AtLimit { token, next: None, until_unix_ms: None }),
                 default,
                 timeout_ms: 60_000,
             })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ccc::config::{Dirs, Env, Project};
-use ccc::core::{Core, Outcome, Plan, SessionStart, Tick};
+use ccc::core::{Core, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup};
 use ccc::guard::SettingsOfAgent;
 use ccc::journal::{FileSink, Header, JournalWriter, RunDir};
@@ -19,7 +19,7 @@ use super::world::{FEEDBACK, TASK, World, forever, is_line_with, two_turns};
 use crate::journal::paused::PausedDisk;
 use crate::journal::samples;
 use crate::process::observer::alone;
-use crate::whole_runs::harness::{Ground, look_until};
+use crate::whole_runs::harness::{Ground, input, look_until};
 
 /// A run in a thread of this process.
 struct Hosted {
@@ -151,6 +151,46 @@ fn two_runs_in_one_process_do_not_disturb_each_other() {
     for world in [cancelled, completed] {
         world.ground.assert_sound();
     }
+}
+
+#[test]
+fn words_that_come_by_the_controller_are_said_once_and_the_run_is_replayed_alike() {
+    let _turn = alone();
+    let world = World::new(&json!({"agent": [], "critic": []}));
+    let home = world.ground.home();
+    let waits = |name: &str| {
+        let (begun, go) = (home.join(format!("begun-{name}")), home.join(format!("go-{name}")));
+        let command = format!("echo begun > {}; while [ ! -e {} ]; do sleep 0.02; done", begun.display(), go.display());
+        json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}})
+    };
+    let go = |name: &str| fs::write(home.join(format!("go-{name}")), "").expect("write");
+    let agreement = json!({"say": "All is there.\n\n[TASK_COMPLETED]"});
+    world.play(&json!({
+        "agent": [
+            [{"say": "I begin."}, waits("work"), {"say": "Done."}],
+            [{"say": "Shorter."}],
+            [{"say": "In English."}],
+        ],
+        "critic": [[waits("review"), agreement.clone()], [agreement]],
+    }));
+    let words = |text: &str| Control::Operator(OperatorInput::Turn { text: text.to_owned() });
+    let run = Hosted::start(&world, 5, on_the_disk);
+    world.until_file("begun-work");
+    run.host.tell(words("Keep it short."));
+    let given = |text: &'static str| {
+        move |entry: &Value| input(entry, "operator").is_some_and(|it| it.to_string().contains(text))
+    };
+    world.until_entry("the first words", given("Keep it short."));
+    go("work");
+    world.until_file("begun-review");
+    run.host.tell(words("Write English."));
+    world.until_entry("the second words", given("Write English."));
+    go("review");
+    assert_eq!(run.end(), Outcome::Completed);
+    world.assert_said_once(&[TASK, "Keep it short.", "Write English."]);
+    let comparison = driver::compare(&world.run_dir().join("journal.jsonl")).expect("a readable journal");
+    assert_eq!((comparison.difference, comparison.unfinished), (None, false));
+    world.ground.assert_sound();
 }
 
 fn beat(world: &World) -> i64 {

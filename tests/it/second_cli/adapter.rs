@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use ccc::agent::{
-    Adapter, AgentEvent, Ask, Caps, Denial, ExitCause, FailureCause, Installation, LaunchRequest, Protocol, Role, Say,
-    SessionOpen, StartedBy, TokenCount, TurnEnd, TurnOutcome,
+    Adapter, AgentEvent, Ask, Caps, ExitCause, FailureCause, Installation, LaunchRequest, Protocol, Role, Say,
+    SessionOpen, StartedBy, TokenCount, ToolRequest, TurnEnd, TurnOutcome,
 };
 use ccc::core::{ExitFact, Launch, TokenKind, TurnId};
 use ccc::words::Provider;
@@ -234,6 +234,7 @@ impl Protocol for Connection {
             Say::Credential { variables } => json!({"id": "login", "method": "account/login/start", "params": {
                 "type": "apiKey", "apiKey": variables.iter().map(|(_, value)| *value).next()
             }}),
+            Say::Permission { request_id } => answer(request_id, "result", json!({"decision": "accept"})),
             Say::Denial { request_id, .. } => answer(request_id, "result", json!({"decision": "decline"})),
             Say::Cancel { request_id } => answer(request_id, "result", Value::Null),
             Say::Refusal { request_id, why } => answer(request_id, "error", json!({"code": -32601, "message": why})),
@@ -254,10 +255,10 @@ impl Protocol for Connection {
                 request_id: id.to_string(),
                 subtype: method.to_owned(),
                 ask: match method {
-                    "item/commandExecution/requestApproval" => Ask::Permission(Denial {
+                    "item/commandExecution/requestApproval" => Ask::Permission(ToolRequest {
                         tool: "command".to_owned(),
                         target: text(&message["params"]["command"]),
-                        ..Denial::default()
+                        ..ToolRequest::default()
                     }),
                     _ => Ask::Unknown,
                 },

@@ -4,9 +4,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use simulation::Simulator;
 use supervision::core::{
-    Action, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, ExitFact, Input, LimitChoice,
-    LineFact, MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, TokenFact, TokenId, TokenKind,
-    TreeFact, WindowFact,
+    Action, Answer, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, ExitFact, Input, LineFact,
+    MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, TokenFact, TokenId, TokenKind, TreeFact,
+    WindowFact,
 };
 
 /// A core and what it asked for last.
@@ -217,7 +217,7 @@ fn a_question_about_the_critics_token_leaves_no_deadline_in_the_past() {
     bench.tokens(vec![token("a", Some(7_200_000), false)]);
     let number = bench.question().expect("a question");
     bench.exited(2);
-    bench.tell(Input::Operator(OperatorInput::Answer { number, choice: LimitChoice::Wait }));
+    bench.tell(Input::Operator(OperatorInput::Answer { number, choice: Answer::Wait }));
     bench.later(7_300_000);
     bench.tokens(vec![token("a", Some(9_000_000), false)]);
     assert!(bench.question().is_some_and(|next| next != number), "{:?}", bench.asked);

@@ -181,6 +181,11 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// We wrote this turn to its stdin.
     fn turn_sent(&mut self, turn: &TurnId);
 
+    /// We say to it whether the tool of this question may be used. What was denied so, unless it has been told already.
+    fn tool_answered(&mut self, _request_id: &str, _is_allowed: bool) -> Option<super::Denial> {
+        None
+    }
+
     /// One JSON line of its stdout. At least one event is added to `out`.
     fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>);
 
@@ -237,6 +242,8 @@ pub enum Say<'a> {
     CostQuestion { number: u32 },
     /// Work in another permission mode from now on. When it is so, [`AgentEvent::PermissionMode`] tells.
     PermissionMode { mode: &'a str },
+    /// The answer to a question whether a tool may be used ([`super::Ask::Permission`]): yes, this once.
+    Permission { request_id: &'a str },
     /// The answer to a question whether a tool may be used ([`AgentEvent::Question`]): no. The model reads `words`.
     Denial { request_id: &'a str, words: &'a str },
     /// The answer to a question that wants something filled in ([`super::Ask::Form`]): cancelled.

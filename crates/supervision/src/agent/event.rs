@@ -98,6 +98,8 @@ pub enum AgentEvent {
     Denied(Denial),
     /// A question over the protocol that somebody must answer: the CLI waits for it without a limit of its own.
     Question { request_id: String, subtype: String, ask: Ask },
+    /// It needs no answer to that question any more.
+    QuestionWithdrawn { request_id: String },
     /// It waits until somebody acts, for example gives a permission (`true`), or goes on (`false`). Who is asked is not said.
     ActionRequired(bool),
     /// A usage window's state.
@@ -260,8 +262,8 @@ pub enum FailureCause {
 /// What a question is about, and so how nobody answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Whether a tool may be used. That the answer is no is told by `Denied`.
-    Permission(Denial),
+    /// Whether a tool may be used.
+    Permission(ToolRequest),
     /// Something for a person to fill in or look at; it can be cancelled.
     Form {
         /// Who wants it, for example the name of an MCP server.
@@ -271,6 +273,22 @@ pub enum Ask {
     },
     /// Anything else.
     Unknown,
+}
+
+/// A tool that the agent asks to use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolRequest {
+    /// The tool's name.
+    pub tool: String,
+    /// What it is to work on: a path, the beginning of a command.
+    pub target: String,
+    /// Its input, as the CLI gives it: JSON, cut after [`ToolRequest::MAX_INPUT_BYTES`].
+    pub input: String,
+}
+
+impl ToolRequest {
+    /// How much of an input is kept.
+    pub const MAX_INPUT_BYTES: usize = 16 * 1024;
 }
 
 /// A denied tool.

@@ -11,8 +11,9 @@
 //!   open in the background: the *stop* of the design.
 //! - While a turn is answered but something is still armed, [`AgentEvent::Waiting`] says for what; the core has a limit
 //!   for it and then takes the end by [`Protocol::settle`].
-//! - Every [`AgentEvent::Question`] is answered by the core, at once, by [`Say::Denial`], [`Say::Cancel`] or
-//!   [`Say::Refusal`]: a CLI never waits for an answer of ours.
+//! - Every [`AgentEvent::Question`] is answered by the core, by [`Say::Permission`], [`Say::Denial`], [`Say::Cancel`] or
+//!   [`Say::Refusal`], at once or within a limit of the core's, unless [`AgentEvent::QuestionWithdrawn`] comes before. What the
+//!   protocol knows of the call it tells when the core says its answer ([`Protocol::tool_answered`]).
 //! - When the CLI then goes on with an answered turn by itself, [`AgentEvent::TurnStarted`] comes again under the same
 //!   [`StartedBy`], and the turn still has one end. Its text is the last that says something, its outcome the last.
 //! - Failures before a turn was taken in, for example of a resume, have no `TurnEnded`: the process ends, and
@@ -30,7 +31,7 @@ pub use adapter::{Adapter, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, UserArgs};
 pub use event::{
     AgentEvent, AllowedBy, Ask, Caps, Denial, Edit, ExitCause, FailureCause, LimitReport, LimitStatus, Role, StartedBy,
-    TokenCount, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
+    TokenCount, ToolRequest, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
 };
 
 pub use kind::AgentKind;

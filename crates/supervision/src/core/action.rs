@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, LimitQuestion, MeasureId, Needs, Outcome, SpentBound, Then, TokenId, TokenReport};
+use super::{CheckId, MeasureId, Needs, Outcome, Question, SpentBound, Then, TokenId, TokenReport};
 use crate::agent::{Edit, Role, Say, TurnKind};
 use crate::words::{Launch, ProcId, TurnId};
 
@@ -20,6 +20,8 @@ pub enum Action {
     /// Answer the CLI's question whether a tool may be used: no. The model reads `denial`.
     #[serde(rename = "answer")]
     DenyTool { proc: ProcId, request_id: String, denial: String },
+    /// Answer the CLI's question whether a tool may be used: yes, this once.
+    AllowTool { proc: ProcId, request_id: String },
     /// Answer a question that wants something filled in: cancelled.
     CancelForm { proc: ProcId, request_id: String },
     /// Answer a question that ccc does not know: with an error that says why.
@@ -44,7 +46,7 @@ pub enum Action {
     /// something.
     ProbeToken { token: TokenId },
     /// Ask the user; answered by `OperatorInput::Answer`, or not at all.
-    Ask(LimitQuestion),
+    Ask(Question),
     /// Run a check; answered by `CheckFinished`.
     RunCheck { check: CheckId, command: String, timeout_ms: u64 },
     /// Stop a running check.
@@ -88,6 +90,7 @@ impl Action {
             Action::Send(Send { proc, turn, kind, text }) => (*proc, Say::Turn { turn, kind: *kind, text }),
             Action::Interrupt { proc } => (*proc, Say::Interrupt),
             Action::DenyTool { proc, request_id, denial } => (*proc, Say::Denial { request_id, words: denial }),
+            Action::AllowTool { proc, request_id } => (*proc, Say::Permission { request_id }),
             Action::CancelForm { proc, request_id } => (*proc, Say::Cancel { request_id }),
             Action::Refuse { proc, request_id, why } => (*proc, Say::Refusal { request_id, why }),
             Action::AskCost { proc, number } => (*proc, Say::CostQuestion { number: *number }),
@@ -206,7 +209,7 @@ pub enum Show {
     /// No token may be used now; the first is free again at `until_unix_ms`, for which the run `waits` or not.
     Spent { tokens: Vec<SpentToken>, until_unix_ms: i64, waits: bool, now_unix_ms: i64 },
     /// A question that the user may answer.
-    Question { question: LimitQuestion, now_unix_ms: i64 },
+    Question { question: Question, now_unix_ms: i64 },
     /// The run is over.
     Finished { outcome: Outcome, reason: String },
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{CheckId, LimitChoice, MeasureId, TokenFact};
+use super::{Answer, CheckId, MeasureId, TokenFact};
 use crate::words::{CheckResult, ExitFact, ProcId};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
@@ -137,7 +137,8 @@ pub enum TreeFault {
 pub enum OperatorInput {
     /// Asked for the end: the first time in good order, the second time at once.
     Interrupt { reason: String },
-    /// Said something to the agent; it is queued while a turn runs.
+    /// Said something to the agent: its next turn. While one runs, is checked or is judged, it is queued; it goes before the
+    /// critic's feedback.
     Turn { text: String },
     /// Said anew, when going on with a run, what the journal holds with marks in the place of secrets: `text` counts instead of
     /// these texts, whether they are still to be said or have been.
@@ -150,5 +151,20 @@ pub enum OperatorInput {
     /// ([`super::Plan::changed_to`]).
     Plan(Box<super::Plan>),
     /// Answered the question of this number.
-    Answer { number: u32, choice: LimitChoice },
+    Answer { number: u32, choice: Answer },
+}
+
+impl OperatorInput {
+    /// Whether it may also be said to a run whose ccc has died, before that run is told so.
+    #[must_use]
+    pub fn may_precede_a_life(&self) -> bool {
+        match self {
+            OperatorInput::Turn { .. }
+            | OperatorInput::Restate { .. }
+            | OperatorInput::Moved { .. }
+            | OperatorInput::Budgets(_)
+            | OperatorInput::Plan(_) => true,
+            OperatorInput::Interrupt { .. } | OperatorInput::Answer { .. } => false,
+        }
+    }
 }

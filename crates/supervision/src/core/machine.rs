@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::arguments::Tried;
+use super::asking::Asking;
 use super::checks::{Checking, Checks};
 use super::conversation::Conversation;
 use super::failures::Failures;
@@ -24,13 +25,8 @@ use super::{
     Action, Awaited, Bound, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show,
     Then, Tick, TokenId, TurnId,
 };
-use crate::agent::{AgentEvent, Ask, Role, Say, TurnKind, WaitingFor};
+use crate::agent::{AgentEvent, Role, Say, TurnKind, WaitingFor};
 
-/// What the model reads when its CLI asks whether a tool may be used.
-const PERMISSION_DENIED: &str = "Permission denied: this run is unattended, and nobody is there to be asked. Do not repeat \
-    this call. Go on without it or in another way; if the task cannot be done without it, say which permission is missing.";
-/// What the CLI reads when it asks something that ccc does not know; the subtype follows.
-const NOT_ANSWERED: &str = "This run is unattended; its supervisor does not answer requests of the kind";
 /// What is added to a turn that was not said yet when the user has changed what the agent may do.
 const PERMISSIONS_CHANGED: &str = "(The user has changed what you may do since: a tool or command that was denied before may be \
     allowed now. Try it again.)";
@@ -63,6 +59,7 @@ pub struct Core {
     pub(super) own_turns: OwnTurns,
     pub(super) tokens: Tokens,
     pub(super) rotation: Rotation,
+    pub(super) asking: Asking,
     /// What was tried against requests that are called invalid.
     pub(super) remedies: Remedies,
     /// What became of the user's arguments for the agent.
@@ -129,6 +126,7 @@ impl Core {
             own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
             rotation: Rotation::default(),
+            asking: Asking::default(),
             remedies: Remedies::default(),
             tried: Tried::default(),
             needs: None,
@@ -141,18 +139,9 @@ impl Core {
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.clock.advance(now);
         let seen = self.now();
-        // What the user gives a run is taken up with what comes next: it is also said to a run whose ccc has died and that
-        // has yet to be told so, and what were begun then would be a process that nobody ends.
-        let given = matches!(
-            input,
-            Input::Operator(
-                OperatorInput::Turn { .. }
-                    | OperatorInput::Restate { .. }
-                    | OperatorInput::Moved { .. }
-                    | OperatorInput::Budgets(_)
-                    | OperatorInput::Plan(_)
-            )
-        );
+        // Taken up with the next fact. It may be said to a run whose ccc has died and that has yet to be told so: what were begun
+        // then would be a process that nobody ends. In mid-run nothing is lost by it: each stage that can go on has a next fact.
+        let given = matches!(&input, Input::Operator(operator) if operator.may_precede_a_life());
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.clock.see(unix_ms);
@@ -360,7 +349,10 @@ impl Core {
             return Some(Awaited { what: what.to_owned(), since: pause.since(), until, then, alive: false });
         }
         match &self.stage {
-            Stage::Working => self.processes.agent().and_then(|agent| agent.awaited(self.now())),
+            Stage::Working => {
+                let agent = || self.processes.agent().and_then(|agent| agent.awaited(self.now()));
+                self.awaited_permission().or_else(agent)
+            }
             Stage::Reviewing(review) => {
                 let critic = self.processes.get(review.critic()?)?;
                 critic
@@ -464,6 +456,7 @@ impl Core {
     /// After ccc's own death nothing of before is alive: the driver has swept it.
     fn lose_processes(&mut self) {
         self.processes.all_gone(self.now());
+        self.asking.stop();
     }
 
     fn operator(&mut self, operator: OperatorInput) {
@@ -510,7 +503,7 @@ impl Core {
                 }
             }
             OperatorInput::Moved { real } => self.real_cwd = Some(real),
-            OperatorInput::Answer { number, choice } => self.limit_answered(number, choice),
+            OperatorInput::Answer { number, choice } => self.answered(number, choice),
         }
     }
 
@@ -633,6 +626,7 @@ impl Core {
             self.end_wait(&pause);
         }
         self.rotation.stop_choosing();
+        self.asking.stop();
         if let Stage::Checking(checking) = &self.stage {
             let check = checking.running();
             self.act(Action::CancelCheck { check });
@@ -820,7 +814,10 @@ impl Core {
                 ));
                 self.retry_with_token(proc, *status, *delay_ms);
             }
-            AgentEvent::Question { request_id, subtype, ask } => self.answer_question(proc, request_id, subtype, ask),
+            AgentEvent::Question { request_id, subtype, ask } => {
+                self.question_asked(proc, role, request_id, subtype, ask);
+            }
+            AgentEvent::QuestionWithdrawn { request_id } => self.question_withdrawn(proc, request_id),
             AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
             AgentEvent::CostAnswered { process_usd } => self.cost_answered(proc, *process_usd),
             AgentEvent::Usage(count) => self.usage_told(proc, *count),
@@ -828,6 +825,7 @@ impl Core {
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::SentBack { .. } | AgentEvent::Compacting(false) => self.cost_moves(proc),
             AgentEvent::TurnEnded(_) | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. }) => {
+                self.asking.forget(proc);
                 self.cost_is_settled(proc);
             }
             AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
@@ -848,29 +846,6 @@ impl Core {
             | AgentEvent::PermissionMode(_)
             | AgentEvent::Compacting(true)
             | AgentEvent::ActionRequired(_) => {}
-        }
-    }
-
-    /// Answers what the CLI asks over its protocol: it would wait for ever, and nobody is there.
-    fn answer_question(&mut self, proc: ProcId, request_id: &str, subtype: &str, ask: &Ask) {
-        let request_id = request_id.to_owned();
-        match ask {
-            Ask::Permission(_) => {
-                self.decide("deny the permission", "nobody is there to ask");
-                self.act(Action::DenyTool { proc, request_id, denial: PERMISSION_DENIED.to_owned() });
-            }
-            Ask::Form { from, text } => {
-                self.decide("cancel the question", &format!("`{from}` asks \"{text}\", and nobody is there to answer"));
-                self.tell_user(format!(
-                    "the MCP server `{from}` asked: {text} Nobody is there to answer; it was cancelled."
-                ));
-                self.act(Action::CancelForm { proc, request_id });
-            }
-            Ask::Unknown => {
-                self.decide("refuse the question", &format!("ccc knows no answer to `{subtype}`"));
-                let why = format!("{NOT_ANSWERED} `{subtype}`.");
-                self.act(Action::Refuse { proc, request_id, why });
-            }
         }
     }
 

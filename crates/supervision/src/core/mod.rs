@@ -11,6 +11,7 @@
 
 mod action;
 mod arguments;
+mod asking;
 mod bounds;
 mod checks;
 mod convergence;
@@ -23,7 +24,6 @@ mod flood;
 mod id;
 mod input;
 mod likeness;
-mod limit_choice;
 mod machine;
 mod needs;
 mod open_calls;
@@ -71,8 +71,8 @@ pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
 pub use outcome::{Outcome, OutcomeRow, Told, Tone};
-pub use plan::{CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
-pub use question::{LimitChoice, LimitQuestion};
+pub use plan::{Approvals, CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
+pub use question::{About, Answer, AtLimit, Choice, Question};
 pub use tick::Tick;
 pub use token::{TokenFact, TokenId, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};

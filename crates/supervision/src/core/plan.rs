@@ -63,6 +63,9 @@ pub struct Plan {
     /// How long an answer is waited for before the default is taken.
     #[serde(default = "answer_timeout_ms")]
     pub answer_timeout_ms: u64,
+    /// What is done about a permission that the agent asks for.
+    #[serde(default, skip_serializing_if = "Approvals::is_default")]
+    pub approvals: Approvals,
     /// What the user gave on the command line, as a layer of the configuration: `ccc resume --reload` settles it anew
     /// over the files of then. The core reads of it only which of the agent's arguments were given so. `None` in journals before
     /// 1.2.
@@ -97,6 +100,7 @@ impl Plan {
             rotate_at: rotate_at(),
             interactive: false,
             answer_timeout_ms: answer_timeout_ms(),
+            approvals: Approvals::Deny,
             given: None,
         }
     }
@@ -151,6 +155,26 @@ impl Plan {
             session: self.session.clone(),
             ..other
         }
+    }
+}
+
+/// What is done about a permission that the agent asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approvals {
+    /// It is denied at once: nobody is there.
+    #[default]
+    Deny,
+    /// The user is asked, and it is denied when no answer comes in time.
+    Wait {
+        /// For how long an answer is waited for.
+        timeout_ms: u64,
+    },
+}
+
+impl Approvals {
+    fn is_default(&self) -> bool {
+        *self == Approvals::Deny
     }
 }
 

@@ -6,7 +6,7 @@ use super::shutdown::{Shutdown, ShutdownStep};
 use super::spending::CostQuestions;
 use super::watch::{Awaited, Overdue, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId, TurnId};
-use crate::agent::{AgentEvent, AgentKind, LaunchRequest, Protocol, Role, Say, TurnEnd};
+use crate::agent::{AgentEvent, AgentKind, Denial, LaunchRequest, Protocol, Role, Say, TurnEnd};
 
 /// Where in its life a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +207,16 @@ impl Process {
     pub(super) fn asked(&mut self, turn: &TurnId, now: Tick) {
         self.protocol.turn_sent(turn);
         self.watch.asked(now);
+    }
+
+    /// A question of its was answered, or taken back.
+    pub(super) fn question_answered(&mut self, now: Tick) {
+        self.watch.answered(now);
+    }
+
+    /// It is told whether the tool that it asked for may be used. What was denied so, unless it has been told already.
+    pub(super) fn tool_answered(&mut self, request_id: &str, is_allowed: bool) -> Option<Denial> {
+        self.protocol.tool_answered(request_id, is_allowed)
     }
 
     /// It wrote a line that is not of its protocol.

@@ -2,7 +2,7 @@
 //!
 //! The core chooses the token. A process with another one gets the chosen token before its next request ([`super::exchange`]),
 //! so agent and critic follow one rule and no turn is lost. With `--interactive` the user is asked first
-//! ([`super::limit_choice`]).
+//! ([`super::asking`]).
 //!
 //! Before each choice the core asks what all ccc processes of the user know
 //! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
@@ -27,7 +27,6 @@ pub(super) struct Rotation {
     choosing: Option<Choosing>,
     /// Asked at this stop already.
     looked_at_stop: bool,
-    questions: u32,
     requests: u32,
 }
 
@@ -58,12 +57,6 @@ impl Rotation {
     fn next_request(&mut self) -> u32 {
         self.requests += 1;
         self.requests
-    }
-
-    /// The number of a question that is to be asked.
-    pub(super) fn next_question(&mut self) -> u32 {
-        self.questions += 1;
-        self.questions
     }
 
     /// The choice waits for the user.

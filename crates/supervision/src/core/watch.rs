@@ -14,7 +14,8 @@
 //! | a hook of the user's runs | `tool_ms`, never below what the state has without it, from the last progress | it hangs |
 //! | compacting | [`COMPACTING_FACTOR`] × `stall_ms`, from the last progress | it hangs |
 //! | the provider's retry is announced | `stall_ms`, from when it is due, at most [`LONGEST_RETRY_MS`] away | it hangs |
-//! | it waits for somebody's permission | [`PERMISSION_MS`], from the asking | it hangs |
+//! | it waits for an answer of ours | none: the question has its own limit, and the time of the wait does not count | – |
+//! | it waits for somebody else's permission | [`PERMISSION_MS`], from the asking | it hangs |
 //! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last progress; with tasks open and `background_ms` given, that at most, from the result | it hangs |
 //! | background work armed | `background_ms` where the user gave it, else `tool_ms` where that was given, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
 //! | a turn that the agent has scheduled is due | until then and [`SCHEDULE_SLACK_MS`]; where the user gave `background_ms`, or else `tool_ms`, that at most, and never above [`LONGEST_SCHEDULE_MS`] otherwise; one that comes later is not waited for | the turn is taken as ended |
@@ -128,6 +129,9 @@ pub(super) struct Watch {
     armed_since: Option<Tick>,
     /// Open tool calls that the turn waits for.
     tools: OpenCalls,
+    /// Questions of its that we have not answered, and since when there is one.
+    unanswered: u32,
+    asked_us: Option<Tick>,
     /// Hooks of the user's that run, by id: their names.
     hooks: BTreeMap<String, String>,
     /// How long nothing had moved on when the user was last told.
@@ -146,6 +150,8 @@ impl Watch {
             last_line: now,
             armed_since: None,
             tools: OpenCalls::default(),
+            unanswered: 0,
+            asked_us: None,
             hooks: BTreeMap::new(),
             told_ms: 0,
             limits,
@@ -157,6 +163,20 @@ impl Watch {
         self.doing = if self.spoke { Doing::Model } else { Doing::Starting { since: now } };
         self.armed_since = None;
         self.moved(now);
+    }
+
+    /// A question of its was answered, or taken back. The time for which it waited for us is nobody's silence.
+    pub(super) fn answered(&mut self, now: Tick) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.unanswered == 0
+            && let Some(since) = self.asked_us.take()
+            && since < now
+        {
+            self.moved(now);
+            if self.doing != Doing::Idle {
+                self.doing = Doing::Model;
+            }
+        }
     }
 
     /// Something came that proves no more than a live process.
@@ -219,8 +239,12 @@ impl Watch {
             AgentEvent::Compacting(true) => self.doing = Doing::Compacting,
             AgentEvent::Compacting(false) => self.doing = Doing::Model,
             AgentEvent::ActionRequired(true) => self.doing = Doing::Permission { since: now },
-            // The core answers every question at once: the CLI goes on.
-            AgentEvent::ActionRequired(false) | AgentEvent::Question { .. } => self.doing = Doing::Model,
+            AgentEvent::ActionRequired(false) => self.doing = Doing::Model,
+            AgentEvent::Question { .. } => {
+                self.doing = Doing::Model;
+                self.unanswered += 1;
+                self.asked_us.get_or_insert(now);
+            }
             AgentEvent::Waiting(WaitingFor::Idle { open }) => {
                 self.tools.clear();
                 let since = if let Doing::Answered { since, .. } = &self.doing { *since } else { now };
@@ -245,11 +269,13 @@ impl Watch {
             AgentEvent::TurnEnded(_) => {
                 self.doing = Doing::Idle;
                 self.armed_since = None;
+                (self.unanswered, self.asked_us) = (0, None);
                 self.tools.clear();
                 self.hooks.clear();
             }
             AgentEvent::Text { .. }
             | AgentEvent::Denied(_)
+            | AgentEvent::QuestionWithdrawn { .. }
             | AgentEvent::SentBack { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
@@ -291,8 +317,11 @@ impl Watch {
         }
     }
 
-    /// When the process is overdue; `None` while nothing is asked of it.
+    /// When the process is overdue; `None` while nothing is asked of it, and while it waits for us.
     pub(super) fn deadline(&self) -> Option<Tick> {
+        if self.unanswered > 0 {
+            return None;
+        }
         let Timeouts { start_ms, stall_ms, tool_ms, background_ms, .. } = self.limits;
         // How long a hook may take is not told; the CLI itself gives it ten minutes unless the user says otherwise.
         let hook_ms = if self.hooks.is_empty() { 0 } else { tool_ms };
@@ -434,6 +463,9 @@ impl Watch {
 
     /// Since when nothing has moved on, and how long after that the user is told next.
     fn telling(&self) -> Option<(Tick, u64)> {
+        if self.unanswered > 0 {
+            return None;
+        }
         let (since, first_ms) = match &self.doing {
             Doing::Idle => return None,
             Doing::Starting { since } => (*since, TELL_EARLY_AFTER_MS),
@@ -602,6 +634,9 @@ mod tests {
             watch.event(now, &AgentEvent::Progress);
         }
         watch.event(now, event);
+        if matches!(event, AgentEvent::Question { .. }) {
+            watch.answered(now);
+        }
     }
 
     #[test]
@@ -824,6 +859,28 @@ mod tests {
         ] {
             let watch = within(limits, std::slice::from_ref(&event));
             assert_eq!(watch.deadline().map(Tick::as_ms), Some(limit_ms), "{event:?} within {limits:?}");
+        }
+    }
+
+    #[test]
+    fn while_it_waits_for_an_answer_of_ours_no_silence_counts_and_afterwards_it_counts_anew() {
+        let hour = Tick::ZERO.plus_ms(3_600_000);
+        for events in [
+            vec![],
+            vec![tool("a", None)],
+            vec![tool("a", Some(1_000))],
+            vec![AgentEvent::ActionRequired(true)],
+            vec![hook("Stop")],
+        ] {
+            let mut watch = after(&events);
+            let limit_ms = after(&[events, vec![question()]].concat()).deadline().map(Tick::as_ms);
+            watch.event(Tick::ZERO, &question());
+            watch.event(Tick::ZERO, &question());
+            assert_eq!((watch.deadline(), watch.tell_at(), watch.overdue(hour)), (None, None, None));
+            watch.answered(hour);
+            assert_eq!(watch.deadline(), None, "the other question is open");
+            watch.answered(hour);
+            assert_eq!(watch.deadline().map(|due| due.ms_since(hour)), limit_ms);
         }
     }
 

@@ -177,6 +177,7 @@ impl Core {
                 format!("{} lines that process {proc} wrote after it was told to end were dropped", exit.dropped_lines);
             self.note("lines dropped", &text);
         }
+        self.asking.forget(proc);
         match process.role {
             Role::Agent => self.agent_exited(&process, exit),
             Role::Critic => self.critic_exited(proc, exit),
@@ -323,6 +324,7 @@ impl Core {
             | AgentEvent::Text { .. }
             | AgentEvent::ToolEnded { .. }
             | AgentEvent::Question { .. }
+            | AgentEvent::QuestionWithdrawn { .. }
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::RetryAnnounced { .. }

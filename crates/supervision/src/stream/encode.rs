@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::json;
 
 /// One line with its `\n`, ready to be written.
 ///
@@ -67,7 +68,7 @@ enum Request<'a> {
 #[derive(Serialize)]
 #[serde(tag = "subtype", rename_all = "snake_case")]
 enum Response<'a> {
-    Success { request_id: &'a str, response: BTreeMap<&'static str, &'a str> },
+    Success { request_id: &'a str, response: serde_json::Value },
     Error { request_id: &'a str, error: &'a str },
 }
 
@@ -99,14 +100,20 @@ pub fn get_session_cost(request_id: &str) -> Line {
 /// Answers `can_use_tool` with no. The model reads `message` as the tool's result (seen on 2.1.197 and 2.1.329).
 #[must_use]
 pub fn deny_tool(request_id: &str, message: &str) -> Line {
-    let response = BTreeMap::from([("behavior", "deny"), ("message", message)]);
-    answer(Response::Success { request_id, response })
+    answer(Response::Success { request_id, response: json!({"behavior": "deny", "message": message}) })
+}
+
+/// Answers `can_use_tool` with yes. With an empty `updatedInput` the call runs as it was asked for; without one 2.1.197 refuses
+/// the answer (seen on 2.1.197 and 2.1.332).
+#[must_use]
+pub fn allow_tool(request_id: &str) -> Line {
+    answer(Response::Success { request_id, response: json!({"behavior": "allow", "updatedInput": {}}) })
 }
 
 /// Answers `elicitation`: nobody fills the form in. The MCP server hears that it was cancelled (seen on 2.1.197 and 2.1.332).
 #[must_use]
 pub fn cancel_form(request_id: &str) -> Line {
-    answer(Response::Success { request_id, response: BTreeMap::from([("action", "cancel")]) })
+    answer(Response::Success { request_id, response: json!({"action": "cancel"}) })
 }
 
 /// Refuses a request of the CLI.
@@ -191,6 +198,15 @@ mod tests {
             decoded(&deny_tool("r-6", "nobody\nis here")),
             json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-6",
                 "response": {"behavior": "deny", "message": "nobody\nis here"}}})
+        );
+    }
+
+    #[test]
+    fn an_allowed_tool_runs_with_the_input_that_was_asked_for() {
+        assert_eq!(
+            decoded(&allow_tool("r-6")),
+            json!({"type": "control_response", "response": {"subtype": "success", "request_id": "r-6",
+                "response": {"behavior": "allow", "updatedInput": {}}}})
         );
     }
 

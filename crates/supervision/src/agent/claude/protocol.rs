@@ -10,6 +10,7 @@
 //!
 //! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cost::{COST_REQUEST, Cost};
@@ -23,7 +24,9 @@ use super::target::{background_ms, can_write, edit, error_of, first_line, target
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use super::usage::UsedTokens;
 use super::wording::wording;
-use crate::agent::{AgentEvent, AllowedBy, Ask, Denial, Protocol, Say, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::agent::{
+    AgentEvent, AllowedBy, Ask, Denial, Protocol, Say, StartedBy, ToolRequest, TurnEnd, TurnOutcome, WaitingFor,
+};
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
     TurnResult, User,
@@ -35,6 +38,8 @@ use crate::words::TurnId;
 const MAX_OPEN_TOOLS: usize = 4_096;
 /// Tool calls that can write and are remembered; with more it is known that some ran.
 const MAX_WRITING_TOOLS: usize = 1_024;
+/// Permissions that were asked for and not answered; of more than that one is forgotten, and its denial is told by the result.
+const MAX_ASKED: usize = 64;
 /// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
 
@@ -70,6 +75,8 @@ pub(super) struct ClaudeProtocol {
     writing: BTreeSet<String>,
     evidence: Evidence,
     denials: Denials,
+    /// Calls whose permission was asked for and not answered, by the request: what their denial would be.
+    asked: BTreeMap<String, (Option<String>, Denial)>,
     cost: Cost,
     used: UsedTokens,
     hooks: Hooks,
@@ -148,6 +155,7 @@ impl Protocol for ClaudeProtocol {
             Say::Credential { variables } => encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variables),
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
             Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
+            Say::Permission { request_id } => encode::allow_tool(request_id),
             Say::Denial { request_id, words } => encode::deny_tool(request_id, words),
             Say::Cancel { request_id } => encode::cancel_form(request_id),
             Say::Refusal { request_id, why } => encode::control_error(request_id, why),
@@ -159,8 +167,14 @@ impl Protocol for ClaudeProtocol {
         self.next_turn();
         self.mixed = false;
         self.denials.take();
+        self.asked.clear();
         self.follow_up_runs = false;
         self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
+    }
+
+    fn tool_answered(&mut self, request_id: &str, is_allowed: bool) -> Option<Denial> {
+        let (call, denial) = self.asked.remove(request_id)?;
+        if is_allowed { None } else { self.deny(call.as_deref(), denial) }
     }
 
     fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>) {
@@ -375,6 +389,13 @@ impl ClaudeProtocol {
                     self.question(id.into_owned(), request.request.unwrap_or_default(), out);
                 }
             }
+            Message::ControlCancel(cancel) => {
+                if let Some(id) = cancel.request_id
+                    && self.asked.remove(&*id).is_some()
+                {
+                    out.push(AgentEvent::QuestionWithdrawn { request_id: id.into_owned() });
+                }
+            }
             Message::HookStarted(hook) => {
                 if let Some(id) = hook.hook_id {
                     let name = first_line(&hook.hook_name.unwrap_or_default());
@@ -403,11 +424,7 @@ impl ClaudeProtocol {
                     self.hooks.stopped(said.content.as_deref().unwrap_or_default());
                 }
             }
-            Message::Notification
-            | Message::ThinkingTokens(_)
-            | Message::ControlCancel
-            | Message::KeepAlive
-            | Message::Other(_) => {}
+            Message::Notification | Message::ThinkingTokens(_) | Message::KeepAlive | Message::Other(_) => {}
         }
         false
     }
@@ -585,7 +602,8 @@ impl ClaudeProtocol {
         self.follow_up_runs = false;
         for denial in result.permission_denials.iter().flatten() {
             let tool = denial.tool_name.as_deref().unwrap_or_default();
-            self.deny(denial.tool_use_id.as_deref(), called(tool, denial.tool_input), out);
+            let denied = self.deny(denial.tool_use_id.as_deref(), called(tool, denial.tool_input));
+            out.extend(denied.map(AgentEvent::Denied));
         }
         let answers = answered_uuids(result);
         self.names_answers |= !answers.is_empty();
@@ -766,14 +784,22 @@ impl ClaudeProtocol {
         }
     }
 
-    /// A question whether a tool may be used counts as a denial: nobody is there to say yes.
     fn question(&mut self, request_id: String, asked: ControlAsk<'_>, out: &mut Vec<AgentEvent>) {
         let subtype = asked.subtype.as_deref().unwrap_or_default().to_owned();
         match subtype.as_str() {
             "can_use_tool" => {
                 let denial = called(asked.tool_name.as_deref().unwrap_or_default(), asked.input);
-                out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(denial.clone()) });
-                self.deny(asked.tool_use_id.as_deref(), denial, out);
+                let input = asked.input.map(Raw::json).unwrap_or_default();
+                let request = ToolRequest {
+                    tool: denial.tool.clone(),
+                    target: denial.target.clone(),
+                    input: input[..input.floor_char_boundary(ToolRequest::MAX_INPUT_BYTES)].to_owned(),
+                };
+                if self.asked.len() >= MAX_ASKED {
+                    self.asked.pop_first();
+                }
+                self.asked.insert(request_id.clone(), (asked.tool_use_id.map(Cow::into_owned), denial));
+                out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(request) });
             }
             "elicitation" => {
                 let text = |text: Option<std::borrow::Cow<'_, str>>| first_line(text.as_deref().unwrap_or_default());
@@ -801,16 +827,16 @@ impl ClaudeProtocol {
             }
             None => called(tool, None),
         };
-        self.deny(call, denial, out);
+        out.extend(self.deny(call, denial).map(AgentEvent::Denied));
     }
 
-    fn deny(&mut self, call: Option<&str>, denial: Denial, out: &mut Vec<AgentEvent>) {
+    fn deny(&mut self, call: Option<&str>, denial: Denial) -> Option<Denial> {
         if let Some(id) = call
             && self.writing.len() < MAX_WRITING_TOOLS
         {
             self.writing.remove(id);
         }
-        out.extend(self.denials.add(call, denial).map(AgentEvent::Denied));
+        self.denials.add(call, denial)
     }
 
     fn set_compacting(&mut self, compacting: bool, out: &mut Vec<AgentEvent>) {

@@ -4,18 +4,18 @@
 //! The values here own their state. Facts and the time go in; a choice, a wait or a count comes out. What is done about
 //! it (a process is restarted, a program is held, the user is asked) is each machine's own.
 
-mod asked;
 mod choice;
 mod clock;
 mod limit_ends;
+mod limit_question;
 mod restarts;
 mod retries;
 mod tokens;
 mod wait;
 
-pub(super) use asked::{Asked, Settled};
 pub use choice::{Choice, LONGEST_RESET_MS, announced_reset, choose, is_limited, learn, merge_windows, utilization};
 pub(super) use clock::Clock;
+pub(super) use limit_question::{Asked, Settled};
 pub(super) use restarts::{RestartCount, WINDOW_MS, pause_ms};
 pub(super) use retries::Again;
 pub(super) use tokens::{SET_ASIDE_MS, Tokens};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::core::{Decision, Finish, LimitQuestion, Note, Show, TokenId};
+use crate::core::{Decision, Finish, Note, Question, Show, TokenId};
 
 /// What is to be done about a command. The driver performs actions in order and reports what came of them as inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub enum CommandAction {
     /// the same number.
     LookAtToken { request: u32, token: TokenId },
     /// Ask the user; answered by `Answer`, or not at all.
-    Ask(LimitQuestion),
+    Ask(Question),
     /// The question is settled.
     AskNoMore { number: u32 },
     /// Something was decided, and why: what `ccc explain` tells.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::core::{LimitChoice, SpawnFault, TokenFact};
+use crate::core::{Answer, OperatorInput, SpawnFault, TokenFact};
 
 /// A fact that reached the core of a command. Every input is journalled before it is handled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,5 +86,21 @@ pub enum CommandOperator {
     /// ccc is to end: the first time in good order, the second time at once.
     End { reason: String },
     /// Answered the question of this number.
-    Answer { number: u32, choice: LimitChoice },
+    Answer { number: u32, choice: Answer },
+}
+
+impl CommandOperator {
+    /// The same said to a command; `None` for what only an agent understands.
+    #[must_use]
+    pub fn of(operator: OperatorInput) -> Option<CommandOperator> {
+        match operator {
+            OperatorInput::Interrupt { reason } => Some(CommandOperator::End { reason }),
+            OperatorInput::Answer { number, choice } => Some(CommandOperator::Answer { number, choice }),
+            OperatorInput::Turn { .. }
+            | OperatorInput::Restate { .. }
+            | OperatorInput::Moved { .. }
+            | OperatorInput::Budgets(_)
+            | OperatorInput::Plan(_) => None,
+        }
+    }
 }

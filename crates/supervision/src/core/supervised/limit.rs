@@ -3,7 +3,7 @@
 use super::CommandAction;
 use super::machine::{After, CommandCore, Stage};
 use crate::core::policy::{Asked, Choice, Pause, SET_ASIDE_MS, Settled, reset_jitter_ms, utilization};
-use crate::core::{LimitChoice, Outcome, Show, Tick, TokenFact, TokenId};
+use crate::core::{Answer, Outcome, Show, Tick, TokenFact, TokenId};
 
 /// How long the provider may take to answer; then what was known counts.
 const LOOK_LIMIT_MS: u64 = 45_000;
@@ -223,15 +223,20 @@ impl CommandCore {
         let (number, timeout_ms) = (self.looks.questions, self.plan.answer_timeout_ms);
         let asked = Asked::about(&self.tokens, choice, number, timeout_ms, self.clock);
         let question = asked.question().clone();
-        self.decide("ask the user", format!("{} is at its limit", question.token));
+        self.decide("ask the user", format!("{} is at its limit", question.about.subject()));
         self.act(CommandAction::Show(Show::Question { question: question.clone(), now_unix_ms: self.clock.unix_ms() }));
         self.act(CommandAction::Ask(question));
         self.enter(Stage::Asking(asked));
     }
 
-    pub(super) fn answered(&mut self, asked: Asked, answer: LimitChoice) {
-        self.act(CommandAction::AskNoMore { number: asked.question().number });
-        match asked.settle(answer, &mut self.tokens) {
+    pub(super) fn answered(&mut self, asked: Asked, answer: Answer) {
+        let number = asked.question().number;
+        let Some(settled) = asked.settle(answer, &mut self.tokens) else {
+            self.ignored("an answer that the question does not offer");
+            return;
+        };
+        self.act(CommandAction::AskNoMore { number });
+        match settled {
             Settled::Choose(choice) => self.chosen(choice),
             Settled::Exit { .. } => {
                 self.decide("end the program", "the user chose to exit at the limit");

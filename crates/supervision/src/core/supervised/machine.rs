@@ -303,7 +303,7 @@ impl CommandCore {
         self.act(CommandAction::Show(Show::Information { text: text.into() }));
     }
 
-    fn ignored(&mut self, what: &str) {
+    pub(super) fn ignored(&mut self, what: &str) {
         self.act(CommandAction::Note(Note { about: "ignored".to_owned(), text: what.to_owned() }));
     }
 

@@ -7,7 +7,7 @@ use super::{
     BeatPlan, BeatReading, CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, CommandPlan,
     CommandSignal, KeysFor, RestartOn,
 };
-use crate::core::{LimitChoice, Outcome, Show, SpawnFault, Tick, TokenFact, TokenId, TokenKind, WindowFact};
+use crate::core::{About, Answer, Outcome, Show, SpawnFault, Tick, TokenFact, TokenId, TokenKind, WindowFact};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -503,7 +503,7 @@ fn a_token_whose_value_cannot_be_had_gives_way() {
 
 #[test]
 fn going_on_in_spite_of_a_limit_lasts_until_the_provider_says_that_the_token_is_free() {
-    let keep = CommandOperator::Answer { number: 1, choice: LimitChoice::KeepGoing };
+    let keep = CommandOperator::Answer { number: 1, choice: Answer::KeepGoing };
     let mut run = asking(false);
     run.operator(keep);
     let spent = || vec![limited("a", 900_000)];
@@ -536,8 +536,9 @@ fn asking(next: bool) -> Run {
     let actions = run.tokens(2, known);
     assert_eq!(actions[0], CommandAction::Hold { life: 1 });
     let CommandAction::Ask(question) = &actions[1] else { panic!("{actions:?}") };
-    assert_eq!(question.default, if next { LimitChoice::Rotate } else { LimitChoice::Wait });
-    assert_eq!(question.until_unix_ms, Some(NOW + 300_000));
+    assert_eq!(question.default, if next { Answer::Rotate } else { Answer::Wait });
+    let About::Limit(about) = &question.about else { panic!("{question:?}") };
+    assert_eq!(about.until_unix_ms, Some(NOW + 300_000));
     run
 }
 
@@ -547,20 +548,20 @@ fn each_answer_at_a_limit_has_its_consequence() {
     let no_more = CommandAction::AskNoMore { number: 1 };
     let ends = [no_more.clone(), signal(1, CommandSignal::Term), CommandAction::LetGo { life: 1 }];
     let mut rotate = asking(true);
-    assert_eq!(rotate.operator(answer(LimitChoice::Rotate)), ends);
+    assert_eq!(rotate.operator(answer(Answer::Rotate)), ends);
     assert_eq!(rotate.signalled(1, 15), [spawn(2, Some("b"))]);
     let mut wait = asking(true);
-    assert_eq!(wait.operator(answer(LimitChoice::Wait)), std::slice::from_ref(&no_more));
+    assert_eq!(wait.operator(answer(Answer::Wait)), std::slice::from_ref(&no_more));
     assert_eq!(wait.core.phase(), "waiting");
     let mut exit = asking(true);
-    assert_eq!(exit.operator(answer(LimitChoice::Exit)), ends);
+    assert_eq!(exit.operator(answer(Answer::Exit)), ends);
     assert_eq!(outcome(&exit.signalled(1, 15)).0, Outcome::Limits);
     let mut keep = asking(true);
-    assert_eq!(keep.operator(answer(LimitChoice::KeepGoing)), [no_more.clone(), CommandAction::LetGo { life: 1 }]);
+    assert_eq!(keep.operator(answer(Answer::KeepGoing)), [no_more.clone(), CommandAction::LetGo { life: 1 }]);
     keep.after(60_000);
     assert_eq!(keep.tokens(3, vec![limited("a", 300_000), token("b")]), [], "it was said: keep going");
     let mut stale = asking(true);
-    assert_eq!(stale.operator(CommandOperator::Answer { number: 7, choice: LimitChoice::Exit }), []);
+    assert_eq!(stale.operator(CommandOperator::Answer { number: 7, choice: Answer::Exit }), []);
 }
 
 #[test]
@@ -633,7 +634,7 @@ fn inputs() -> Vec<CommandInput> {
         CommandInput::Operator(CommandOperator::Interrupt),
         CommandInput::Operator(CommandOperator::Suspend),
         CommandInput::Operator(CommandOperator::End { reason: "why".to_owned() }),
-        CommandInput::Operator(CommandOperator::Answer { number: 1, choice: LimitChoice::KeepGoing }),
+        CommandInput::Operator(CommandOperator::Answer { number: 1, choice: Answer::KeepGoing }),
         CommandInput::Resumed { unix_ms: NOW },
         CommandInput::Elapsed { unix_ms: NOW + 10_000_000 },
     ]

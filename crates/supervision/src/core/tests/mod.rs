@@ -2,6 +2,7 @@
 //! The lines are those of Claude Code 2.1.329, cut down to what decides.
 
 mod arguments;
+mod asking;
 mod both;
 mod capabilities;
 mod clocks;

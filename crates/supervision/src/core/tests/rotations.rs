@@ -492,11 +492,11 @@ fn a_crowd_backs_off_on_the_same_subscription_however_long_it_lasts() {
 #[test]
 fn an_interactive_run_asks_and_takes_the_answer_or_the_default() {
     for (answer, expected) in [
-        (Some(LimitChoice::Rotate), "rotate from A to B"),
+        (Some(Answer::Rotate), "rotate from A to B"),
         (None, "rotate from A to B"),
-        (Some(LimitChoice::Wait), "wait for the reset"),
-        (Some(LimitChoice::Exit), "end as limits"),
-        (Some(LimitChoice::KeepGoing), "go on with the same token"),
+        (Some(Answer::Wait), "wait for the reset"),
+        (Some(Answer::Exit), "end as limits"),
+        (Some(Answer::KeepGoing), "go on with the same token"),
     ] {
         let mut asking = plan();
         asking.interactive = true;
@@ -506,16 +506,17 @@ fn an_interactive_run_asks_and_takes_the_answer_or_the_default() {
             .iter()
             .find_map(|action| if let Action::Ask(question) = action { Some(question.clone()) } else { None })
             .expect("a question");
-        assert_eq!((question.next.as_deref(), question.default), (Some("B"), LimitChoice::Rotate));
+        let About::Limit(about) = &question.about else { panic!("{question:?}") };
+        assert_eq!((about.next.as_deref(), question.default), (Some("B"), Answer::Rotate));
         assert_eq!(scene.run.core.phase(), "waiting");
-        let stale = OperatorInput::Answer { number: question.number + 1, choice: LimitChoice::Exit };
+        let stale = OperatorInput::Answer { number: question.number + 1, choice: Answer::Exit };
         assert_eq!(decisions(&scene.feed(Input::Operator(stale))), Vec::<&str>::new());
         let actions = match answer {
             Some(choice) => scene.feed(Input::Operator(OperatorInput::Answer { number: question.number, choice })),
             None => scene.wait(),
         };
         assert_eq!(decisions(&actions).first().copied(), Some(expected), "{answer:?}: {actions:?}");
-        let goes_on = matches!(answer, Some(LimitChoice::KeepGoing));
+        let goes_on = matches!(answer, Some(Answer::KeepGoing));
         assert_eq!(kinds(&actions) == [TurnKind::Continue], goes_on, "{answer:?}");
     }
 }
@@ -729,7 +730,7 @@ fn going_on_in_spite_of_a_limit_ends_with_the_answer_that_proves_it_free() {
     let actions = scene.lines(1, &spent(&turn, Some(36_000)));
     let number =
         actions.iter().find_map(|action| if let Action::Ask(asked) = action { Some(asked.number) } else { None });
-    let answer = OperatorInput::Answer { number: number.expect("a question"), choice: LimitChoice::KeepGoing };
+    let answer = OperatorInput::Answer { number: number.expect("a question"), choice: Answer::KeepGoing };
     let again = sent(&scene.feed(Input::Operator(answer))).expect("it is said again").turn.clone();
     scene.lines(1, &accepted(&again));
     let told = scene.lines(1, &answered(&again, "Done."));

@@ -1,6 +1,7 @@
 //! Delivery of turns: once, whatever happens to the process.
 
 use super::*;
+use crate::agent::Say;
 
 #[test]
 fn the_task_is_sent_once_when_the_agent_runs_and_not_before() {
@@ -121,6 +122,46 @@ fn what_the_user_says_during_a_turn_is_said_at_its_end_before_any_review() {
     let send = sent(&actions).expect("the user's words");
     assert_eq!((send.kind, send.text.as_str()), (TurnKind::Operator, "keep it short"));
     assert_eq!(spawn(&actions), None, "no critic yet");
+}
+
+#[test]
+fn what_the_user_says_during_a_review_waits_for_the_verdict_and_goes_before_the_feedback() {
+    for verdict in ["Add a test.", "All there.\n\n[TASK_COMPLETED]", "Which one?\n[NEEDS_USER]"] {
+        let mut run = reviewing(plan());
+        let actions = run.feed(Input::Operator(OperatorInput::Turn { text: "keep it short".to_owned() }));
+        assert_eq!(actions, [], "the review goes on");
+        let actions = run.judge(2, 1, "t", verdict);
+        let said: Vec<_> = actions.iter().filter_map(|action| action.says()).collect();
+        let operators = said.iter().filter(
+            |(_, say)| matches!(say, Say::Turn { kind: TurnKind::Operator, text, .. } if *text == "keep it short"),
+        );
+        assert_eq!(operators.count(), 1, "{verdict}: {actions:?}");
+        assert!(!kinds(&actions).contains(&TurnKind::Feedback), "{verdict}: {actions:?}");
+        assert_eq!(finish(&actions), None, "{verdict}");
+    }
+}
+
+#[test]
+fn what_the_user_says_during_a_wait_is_said_when_the_wait_is_over() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.lines(1, &failed(&turn, 529, "overloaded"));
+    assert_eq!(run.core.phase(), "waiting");
+    let actions = run.feed(Input::Operator(OperatorInput::Turn { text: "keep it short".to_owned() }));
+    assert_eq!((actions, run.core.phase()), (vec![], "waiting"));
+    let mut actions = Vec::new();
+    while sent(&actions).is_none() {
+        actions = run.wait();
+    }
+    let words: Vec<&str> = actions
+        .iter()
+        .filter_map(|action| match action.says() {
+            Some((_, Say::Turn { text, .. })) => Some(text),
+            Some(_) | None => None,
+        })
+        .collect();
+    let [words] = words.as_slice() else { panic!("{actions:?}") };
+    assert!(words.starts_with("keep it short\n\n") || words.ends_with("keep it short"), "{words}");
 }
 
 #[test]

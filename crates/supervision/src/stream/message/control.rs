@@ -30,6 +30,12 @@ records! {
         message: Cow<'a, str> = "message",
     }
 
+    /// `control_cancel_request`: the CLI takes a request back.
+    ControlCancel<'a> {
+        /// Which.
+        request_id: Cow<'a, str> = "request_id",
+    }
+
     /// `control_response`: the answer to a request of ours (the members of its `response`).
     ControlResponse<'a> {
         /// `success` or `error`.

@@ -12,7 +12,7 @@ mod system;
 mod tests;
 mod turn;
 
-pub use control::{CommandLifecycle, ControlAsk, ControlRequest, ControlResponse};
+pub use control::{CommandLifecycle, ControlAsk, ControlCancel, ControlRequest, ControlResponse};
 pub use result::{Denial, LimitWindow, ModelUsage, Origin, RateLimit, RateLimitInfo, TurnResult, Usage};
 pub use system::{
     ApiRetry, BackgroundTask, BackgroundTasks, Hook, Informational, Init, PermissionDenied, SessionState, Status,
@@ -81,7 +81,7 @@ pub enum Message<'a> {
     /// `control_request`.
     ControlRequest(ControlRequest<'a>),
     /// `control_cancel_request`: the CLI takes a request back.
-    ControlCancel,
+    ControlCancel(ControlCancel<'a>),
     /// `control_response`.
     ControlResponse(ControlResponse<'a>),
     /// `command_lifecycle`.
@@ -111,7 +111,7 @@ fn read_known<'a>(envelope: &Envelope<'a>) -> Option<Message<'a>> {
         "tool_progress" => Message::ToolProgress(read(envelope)?),
         "rate_limit_event" => Message::RateLimit(Box::new(read(envelope)?)),
         "control_request" => Message::ControlRequest(read(envelope)?),
-        "control_cancel_request" => Message::ControlCancel,
+        "control_cancel_request" => Message::ControlCancel(read(envelope)?),
         "control_response" => Message::ControlResponse(envelope.response?.read()?),
         "command_lifecycle" => Message::CommandLifecycle(read(envelope)?),
         "conversation_reset" => Message::ConversationReset,

@@ -1,6 +1,7 @@
 use super::{Replay, feed};
 use crate::agent::{
-    AgentEvent, AllowedBy, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome, WaitingFor,
+    AgentEvent, AllowedBy, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, ToolRequest, TurnOutcome,
+    WaitingFor,
 };
 use crate::words::TurnId;
 
@@ -502,6 +503,11 @@ fn questions_retries_and_compaction_are_told() {
         class: "touch".to_owned(),
         allowed_by: AllowedBy::Rules { option: "--allowedTools".to_owned(), rules: vec!["Bash(touch x)".to_owned()] },
     };
+    let request = ToolRequest {
+        tool: "Bash".to_owned(),
+        target: "touch x".to_owned(),
+        input: r#"{"command":"touch x"}"#.to_owned(),
+    };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
     let question = |id: &str, subtype: &str, ask| AgentEvent::Question {
         request_id: id.to_owned(),
@@ -513,7 +519,7 @@ fn questions_retries_and_compaction_are_told() {
         replay.said(),
         [
             AgentEvent::ActionRequired(true),
-            question("r1", "can_use_tool", Ask::Permission(denial.clone())),
+            question("r1", "can_use_tool", Ask::Permission(request)),
             AgentEvent::Denied(denial),
             AgentEvent::ActionRequired(false),
             question("r2", "elicitation", form),

@@ -13,7 +13,7 @@ mod tools;
 use std::fmt::Write as _;
 
 use super::protocol::ClaudeProtocol;
-use crate::agent::{AgentEvent, FailureCause, Protocol, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, Ask, FailureCause, Protocol, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::words::TurnId;
 
 /// The versions of the recordings.
@@ -113,6 +113,10 @@ impl Replay {
                 let before = self.events.len();
                 self.protocol.line(line, &mut self.events);
                 assert!(self.events.len() > before, "no event for {line}");
+                // As an unattended run answers.
+                if let Some(AgentEvent::Question { request_id, ask: Ask::Permission(_), .. }) = self.events.last() {
+                    self.events.extend(self.protocol.tool_answered(request_id, false).map(AgentEvent::Denied));
+                }
             }
         }
     }
@@ -146,6 +150,7 @@ impl Replay {
                 }
                 AgentEvent::Denied(denial) => writeln!(story, "denied {} {}", denial.tool, denial.target).unwrap(),
                 AgentEvent::Question { subtype, .. } => writeln!(story, "question {subtype}").unwrap(),
+                AgentEvent::QuestionWithdrawn { request_id } => writeln!(story, "withdrawn {request_id}").unwrap(),
                 AgentEvent::CredentialAnswered { applied } => writeln!(story, "credential {applied}").unwrap(),
                 AgentEvent::Limit(limit) => {
                     writeln!(story, "limit {:?} {}", limit.status, limit.window.as_deref().unwrap_or("-")).unwrap();

@@ -3,12 +3,12 @@
 use super::choice::Choice;
 use super::clock::Clock;
 use super::tokens::Tokens;
-use crate::core::{LimitChoice, LimitQuestion, Tick};
+use crate::core::{About, Answer, AtLimit, Question, Tick};
 
 /// An open question.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::core) struct Asked {
-    question: LimitQuestion,
+    question: Question,
     due: Tick,
     /// What would be done without asking.
     choice: Choice,
@@ -30,8 +30,8 @@ impl Asked {
     pub(in crate::core) fn about(tokens: &Tokens, choice: Choice, number: u32, timeout_ms: u64, clock: Clock) -> Asked {
         let label = |id| tokens.fact(id).map(|token| token.label.clone());
         let (next, default) = match &choice {
-            Choice::Take(id) => (label(Some(id)), LimitChoice::Rotate),
-            Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, LimitChoice::Wait),
+            Choice::Take(id) => (label(Some(id)), Answer::Rotate),
+            Choice::Spent { .. } | Choice::Stay | Choice::Nothing => (None, Answer::Wait),
         };
         let until_unix_ms = match &choice {
             // The end of a hold is no reset.
@@ -41,11 +41,12 @@ impl Asked {
             Choice::Take(_) | Choice::Stay | Choice::Nothing => tokens.free_again(clock),
         };
         let token = label(tokens.current()).unwrap_or_else(|| "every token".to_owned());
-        let question = LimitQuestion { number, token, next, until_unix_ms, default, timeout_ms };
+        let about = About::Limit(AtLimit { token, next, until_unix_ms });
+        let question = Question { number, about, default, timeout_ms };
         Asked { question, due: clock.now().plus_ms(timeout_ms), choice }
     }
 
-    pub(in crate::core) fn question(&self) -> &LimitQuestion {
+    pub(in crate::core) fn question(&self) -> &Question {
         &self.question
     }
 
@@ -59,20 +60,24 @@ impl Asked {
         self.due = clock.now().plus_ms(self.question.timeout_ms);
     }
 
-    /// The user answered so, or nobody did in time. The tokens take note.
-    pub(in crate::core) fn settle(self, answer: LimitChoice, tokens: &mut Tokens) -> Settled {
-        let until_unix_ms = self.question.until_unix_ms;
-        match answer {
-            LimitChoice::Exit => Settled::Exit { until_unix_ms },
-            LimitChoice::KeepGoing => {
+    /// The user answered so, or nobody did in time. The tokens take note. `None` for what is no answer to this question.
+    pub(in crate::core) fn settle(self, answer: Answer, tokens: &mut Tokens) -> Option<Settled> {
+        let until_unix_ms = match &self.question.about {
+            About::Limit(AtLimit { until_unix_ms, .. }) => *until_unix_ms,
+            About::Permission(_) => return None,
+        };
+        Some(match answer {
+            Answer::Exit => Settled::Exit { until_unix_ms },
+            Answer::KeepGoing => {
                 tokens.keep_going();
                 Settled::KeepGoing
             }
-            LimitChoice::Wait => {
+            Answer::Wait => {
                 tokens.respect_limit();
                 Settled::Choose(until_unix_ms.map_or(self.choice, |until_unix_ms| Choice::Spent { until_unix_ms }))
             }
-            LimitChoice::Rotate => Settled::Choose(self.choice),
-        }
+            Answer::Rotate => Settled::Choose(self.choice),
+            Answer::Allow | Answer::Deny => return None,
+        })
     }
 }
