@@ -9,7 +9,7 @@ use super::rejections::Request;
 use super::world::{Event, World};
 use ccc::demo::scripted::Step;
 use supervision::agent::Say;
-use supervision::core::{Answer, Input, OperatorInput, ProcId, Question, TokenId};
+use supervision::core::{Answer as UserAnswer, Input, OperatorInput, ProcId, Question, TokenId};
 
 /// By which an OAuth token is given to a process.
 const OAUTH_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
@@ -94,7 +94,7 @@ impl World {
             return;
         }
         self.counts.add("question answered");
-        let choices: Vec<Answer> = question.choices().into_iter().map(|choice| choice.answer).collect();
+        let choices: Vec<UserAnswer> = question.choices().into_iter().map(|choice| choice.answer).collect();
         let choice = self.dice.choose(&choices, question.default);
         // Now and then too late.
         let ms = self.dice.between(200, question.timeout_ms + question.timeout_ms / 10);
@@ -107,13 +107,13 @@ impl World {
     }
 
     /// The user answers; whether the question is still open is the core's matter.
-    pub(super) fn answered(&mut self, number: u32, choice: Answer) -> Result<(), Broken> {
+    pub(super) fn answered(&mut self, number: u32, choice: UserAnswer) -> Result<(), Broken> {
         if self.core.is_asking() {
             match choice {
-                Answer::Exit => self.laws.chose_to_end(),
-                Answer::KeepGoing => self.laws.kept(self.core.token()),
-                Answer::Wait => self.laws.chose_to_wait(),
-                Answer::Rotate | Answer::Allow | Answer::Deny => {}
+                UserAnswer::Exit => self.laws.chose_to_end(),
+                UserAnswer::KeepGoing => self.laws.kept(self.core.token()),
+                UserAnswer::Wait => self.laws.chose_to_wait(),
+                UserAnswer::Rotate | UserAnswer::Allow | UserAnswer::Deny => {}
             }
         }
         self.feed(Input::Operator(OperatorInput::Answer { number, choice }))

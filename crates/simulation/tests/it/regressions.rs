@@ -4,9 +4,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use simulation::Simulator;
 use supervision::core::{
-    Action, Answer, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, ExitFact, Input, LineFact,
-    MeasureId, OperatorInput, Outcome, Plan, ProcId, Send, SessionStart, Tick, TokenFact, TokenId, TokenKind, TreeFact,
-    WindowFact,
+    About, Action, Answer, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, Core, CriticPlan, ExitFact, Input,
+    LineFact, MeasureId, OperatorInput, Outcome, Plan, ProcId, Question, Send, SessionStart, Tick, TokenFact, TokenId,
+    TokenKind, TreeFact, WindowFact,
 };
 
 /// A core and what it asked for last.
@@ -328,10 +328,13 @@ fn a_window_that_begins_anew_in_years_is_not_offered_as_a_wait() {
         bench.tell(Input::Tokens { request: None, tokens: tokens.clone(), unix_ms: None });
         bench.answer(&task, good());
         bench.tokens(tokens);
-        let asked = bench
-            .asked
-            .iter()
-            .find_map(|action| if let Action::Ask(question) = action { Some(question.until_unix_ms) } else { None });
+        let asked = bench.asked.iter().find_map(|action| {
+            if let Action::Ask(Question { about: About::Limit(limit), .. }) = action {
+                Some(limit.until_unix_ms)
+            } else {
+                None
+            }
+        });
         let until = asked.unwrap_or_else(|| panic!("nobody is asked: {:?}", bench.asked));
         assert_eq!(until.is_some(), offered, "{until:?}");
     }
