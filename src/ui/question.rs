@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(
             asked(&tool, NOW, &TimeZone::UTC),
             "The agent asks to use Bash rm x. May it?\n1) allow it once\n2) deny it [default]\n\
-             Type a number and Enter; without an answer in 1m the default is taken."
+             Type a number and Enter; without an answer in 60s the default is taken."
         );
     }
 }

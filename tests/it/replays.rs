@@ -77,10 +77,10 @@ fn actions_that_are_lost_before_the_users_words_are_a_difference_unless_another_
     let copy = dir.path().join("journal.jsonl");
     let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
     let lines: Vec<&str> = journal.lines().collect();
-    let is_action = |line: &&str| line.contains(r#","act":"#);
-    // Up to an input whose actions are not there.
-    let lost = lines.iter().skip(3).position(|line| is_action(line)).expect("an action") + 3;
-    assert!(!is_action(&lines[lost - 1]));
+    let is_action = |line: &str| line.contains(r#","act":"#);
+    // Up to an input whose actions are not there; the beginning is not one of them.
+    let is_lost = |at: &usize| is_action(lines[*at]) && !is_action(lines[at - 1]);
+    let lost = (3..lines.len()).find(is_lost).expect("an action");
     let before = lines[..lost].join("\n");
     let last: serde_json::Value = serde_json::from_str(lines[lost - 1]).expect("JSON");
     let (n, t) = (last["n"].as_u64().expect("a number"), last["t"].as_u64().expect("a time"));
@@ -88,11 +88,11 @@ fn actions_that_are_lost_before_the_users_words_are_a_difference_unless_another_
     let words = entry(1, r#"{"operator":{"turn":{"text":"keep it short"}}}"#);
     let mid_run = entry(2, r#"{"elapsed":{"unix_ms":1}}"#);
     let new_life = entry(2, r#"{"began":{"unix_ms":1,"resumed":true}}"#);
-    for (next, is_lost) in [(mid_run, true), (new_life, false)] {
+    for (next, differs) in [(mid_run, true), (new_life, false)] {
         fs::write(&copy, format!("{before}\n{words}\n{next}\n")).expect("write");
         let comparison = driver::compare(&copy).expect("a readable journal");
         let found = comparison.difference.map(|difference| (difference.n, difference.replayed.is_some()));
-        assert_eq!(found, is_lost.then_some((n + 1, true)), "{next}");
+        assert_eq!(found, differs.then_some((n + 1, true)), "{next}");
     }
 }
 

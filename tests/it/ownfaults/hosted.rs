@@ -156,36 +156,32 @@ fn two_runs_in_one_process_do_not_disturb_each_other() {
 #[test]
 fn words_that_come_by_the_controller_are_said_once_and_the_run_is_replayed_alike() {
     let _turn = alone();
-    let world = World::new(&json!({"agent": [], "critic": []}));
-    let home = world.ground.home();
-    let waits = |name: &str| {
-        let (begun, go) = (home.join(format!("begun-{name}")), home.join(format!("go-{name}")));
-        let command = format!("echo begun > {}; while [ ! -e {} ]; do sleep 0.02; done", begun.display(), go.display());
-        json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}})
-    };
-    let go = |name: &str| fs::write(home.join(format!("go-{name}")), "").expect("write");
+    // A critic begins only when it may: the review is under way meanwhile.
+    let held = "if [ $role = critic ]; then echo begun > \"$home/begun-review\"; while [ ! -e \"$home/go-review\" ]; do sleep 0.02; done; fi";
+    let world = World::with_prelude(Ground::without_git(), &json!({"agent": [], "critic": []}), held);
     let agreement = json!({"say": "All is there.\n\n[TASK_COMPLETED]"});
     world.play(&json!({
         "agent": [
-            [{"say": "I begin."}, waits("work"), {"say": "Done."}],
+            [{"say": "I begin."}, waits_for_go(&world), {"say": "Done."}],
             [{"say": "Shorter."}],
             [{"say": "In English."}],
         ],
-        "critic": [[waits("review"), agreement.clone()], [agreement]],
+        "critic": [[agreement.clone()], [agreement]],
     }));
+    let go = |name: &str| fs::write(world.ground.home().join(name), "").expect("write");
     let words = |text: &str| Control::Operator(OperatorInput::Turn { text: text.to_owned() });
     let run = Hosted::start(&world, 5, on_the_disk);
-    world.until_file("begun-work");
+    world.until_file("begun");
     run.host.tell(words("Keep it short."));
     let given = |text: &'static str| {
         move |entry: &Value| input(entry, "operator").is_some_and(|it| it.to_string().contains(text))
     };
     world.until_entry("the first words", given("Keep it short."));
-    go("work");
+    go("go");
     world.until_file("begun-review");
     run.host.tell(words("Write English."));
     world.until_entry("the second words", given("Write English."));
-    go("review");
+    go("go-review");
     assert_eq!(run.end(), Outcome::Completed);
     world.assert_said_once(&[TASK, "Keep it short.", "Write English."]);
     let comparison = driver::compare(&world.run_dir().join("journal.jsonl")).expect("a readable journal");
