@@ -22,7 +22,7 @@ fn behind_a_gateway_the_usage_endpoint_is_not_asked() {
     let gateway = Provider::start();
     gateway.answers("/v1/messages", Reply::of(200, "{}"));
     gateway.answers("/api/oauth/usage", Reply::of(200, "{}"));
-    assert_eq!(verdict(&[("ANTHROPIC_BASE_URL", &gateway.url())], CredentialKind::OAuth), "valid");
+    assert_eq!(verdict(&[("ANTHROPIC_BASE_URL", &gateway.url())], CredentialKind::OAuth), "ready");
     assert_eq!(gateway.lines(), ["POST /v1/messages"]);
 }
 

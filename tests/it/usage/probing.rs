@@ -103,7 +103,7 @@ fn each_status_has_its_verdict_over_the_wire() {
         (Reply::of(500, "{}"), "not reached: the provider answered with HTTP 500"),
         (Reply::of(529, "{}"), "not reached: the provider answered with HTTP 529"),
         (Reply::of(400, "{}"), "unknown: the provider answered with HTTP 400"),
-        (Reply::of(200, &"x".repeat(1 << 20)), "valid"),
+        (Reply::of(200, &"x".repeat(1 << 20)), "ready"),
     ] {
         provider.answers("/v1/messages", reply);
         let probed = ask(&provider, Company::Anthropic, CredentialKind::ApiKey);
