@@ -1,5 +1,7 @@
 //! What agent and critic begin by themselves, and answers in several pieces.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::harness::{BRIEF, Ended, Ground, approval, script, text};
@@ -65,12 +67,16 @@ on_both! {
         let job = Reply::tool("CronCreate", json!({"cron": cron, "prompt": "tick: look at CI", "recurring": false}));
         let said = |part: &str, reply: Reply| Rule { when: When::last_user_text(part), times: Times::Once, reply };
         let mut script = Script::new().rule(said("tick: look at CI", Reply::text("CI is green.")));
-        for reply in with_tool(&cli.label, "CronCreate", job, vec![Reply::text("CI is running.")]) {
+        let first_turn = with_tool(&cli.label, "CronCreate", job, vec![Reply::text("CI is running.")]);
+        let requests_of_first_turn = first_turn.len();
+        for reply in first_turn {
             script = script.on(When::no_user_text(BRIEF), reply);
         }
         let api = ScriptedApi::start(script.on(When::any_user_text(BRIEF), approval())).unwrap();
         let mut running = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--", DANGEROUS]);
         running.until("what is waited for", |event| event.to_string().contains("what the agent has scheduled for itself"));
+        // Up to two minutes, and up to 30 s that the CLI adds.
+        api.wait_for_requests(requests_of_first_turn + 1, Duration::from_secs(160)).unwrap();
         let ended = running.end();
         ended.assert_code(0);
         assert_eq!(ended.result()["result"], "CI is green.");
