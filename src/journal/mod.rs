@@ -54,8 +54,8 @@
 //! after a power cut.
 //!
 //! # Trust
-//! The core knows no secrets, and [`Redactor`] goes over every encoded line, payload and summary.
-//! For a replay to meet the very same inputs, the driver redacts an agent's line ([`Redactor::json_str`]) before the core
+//! The core knows no secrets, and [`Redactor`](redaction::Redactor) goes over every encoded line, payload and summary.
+//! For a replay to meet the very same inputs, the driver redacts an agent's line ([`Redactor::json_str`](redaction::Redactor::json_str)) before the core
 //! sees it; the writer's own pass then changes nothing. What the user typed (task, turns) is redacted in the journal only;
 //! replay redacts an action it made before it compares.
 //!
