@@ -4,6 +4,8 @@
 
 mod marks;
 mod redactor;
+#[cfg(test)]
+mod samples;
 mod shapes;
 mod shared;
 mod spelling;

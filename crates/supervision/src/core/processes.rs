@@ -117,21 +117,9 @@ mod tests {
     fn begin(processes: &mut Processes, role: Role) -> ProcId {
         let proc = processes.next_id();
         let request = LaunchRequest {
-            run_id: "r",
             proc,
-            role,
-            open: SessionOpen::New("s".to_owned()),
-            model: None,
             agent_version: "2.1.332",
-            user_args: &[],
-            share_prompt_prefix: false,
-            system_prompt_file: None,
-            allowed_commands: &[],
-            critic_allow: &[],
-            one_tree: false,
-            without_hooks: false,
-            hookless_settings: None,
-            cwd: "/p",
+            ..LaunchRequest::new(role, SessionOpen::New("s".to_owned()), "/p")
         };
         processes.begin(Process::new(AgentKind::default(), &request, Tick::ZERO, Timeouts::DEFAULT));
         proc

@@ -192,6 +192,7 @@ mod tests {
             ("Fine.\n1. [TASK_COMPLETED]", "unusable"),
             ("Fine.\n[TASK_COMPLETED]\u{200b}", "unusable"),
             ("Fine.\n**Verdict:** [TASK_COMPLETED]", "unusable"),
+            ("Fine.\nThe last line was: [TASK_COMPLETED]", "feedback"),
             ("Fine.\nFinal verdict: **[TASK_COMPLETED]**", "unusable"),
             ("[TASK_COMPLETED][TASK_COMPLETED]", "unusable"),
             ("Fine.\n```\n[TASK_COMPLETED]\n```", "unusable"),

@@ -514,14 +514,7 @@ mod tests {
     use crate::agent::{AgentEvent, Ask, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
     use crate::core::{Tick, Timeouts};
 
-    const LIMITS: Timeouts = Timeouts {
-        start_ms: 60_000,
-        stall_ms: 180_000,
-        tool_ms: 900_000,
-        tool_given: false,
-        background_ms: None,
-        grace_ms: 3_000,
-    };
+    const LIMITS: Timeouts = Timeouts::DEFAULT;
     const ARMED: AgentEvent = AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms: None });
 
     #[test]
