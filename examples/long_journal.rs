@@ -1,4 +1,4 @@
-//! Writes the journal of a long night: `long_journal DIR [--inputs N]`. Then `time ccc replay --check DIR` is what a replay costs.
+//! Writes the journal of a long night: `long_journal DIR [--inputs N]`. Then `time ccc replay --check DIR` measures a replay.
 #![allow(clippy::disallowed_methods, reason = "a program of its own, outside the supervisor")]
 
 #[path = "../benches/long_night/mod.rs"]
@@ -12,7 +12,7 @@ use ccc::journal::{Header, JournalWriter};
 use clap::Parser;
 use redaction::Redactor;
 
-/// As many bytes go to the journal's thread at once, as in a run where no act follows.
+/// How many bytes are sent to the journal's thread at once, as in a run where no act follows.
 const AT_ONCE_BYTES: usize = 64 * 1024;
 
 /// Writes the journal of a long night.

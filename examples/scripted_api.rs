@@ -1,8 +1,8 @@
 //! Serves a script file as a Messages API: `scripted_api SCRIPT.json [--port N] [--record-requests FILE]`.
 //!
-//! The first line of stdout is the base URL. It runs until stdin closes or SIGTERM or SIGINT comes. With
-//! `--record-requests` each conversational request is then written as one JSON line.
-//! The form of the script is described in `tests/e2e/README.md`.
+//! The first line of stdout is the base URL. The server runs until stdin closes or SIGTERM or SIGINT arrives. With
+//! `--record-requests` it then writes each conversational request as one JSON line. The form of the script is described in
+//! `tests/e2e/README.md`.
 #![allow(clippy::disallowed_methods, reason = "a program of its own, outside the supervisor")]
 
 #[path = "../tests/it/scripted_api/mod.rs"]
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     stdout().flush()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(until_told());
-    // A read of stdin that is under way cannot be cancelled and must not keep the process.
+    // A pending read of stdin cannot be cancelled and must not keep the process alive.
     runtime.shutdown_background();
     ended?;
     if let Some(path) = args.record_requests {

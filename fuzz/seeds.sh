@@ -17,12 +17,13 @@ pieces() {
   done
 }
 
-for target in frames messages journal config redactor verdict core; do
+for target in frames messages journal config redactor verdict core keys composer markdown control; do
   mkdir -p "$out/$target"
   cp -r fuzz/inputs/"$target"/. "$out/$target/"
 done
 pieces frames '\377\144' 6 fixtures/streams/*/*.jsonl
 pieces frames '\100\007' 6 fixtures/streams/2.1.332/*.jsonl
+pieces control '\377\144' 4 fixtures/control/*/*.jsonl
 pieces messages '!0\n' 24 fixtures/streams/*/*.jsonl
 pieces redactor "" 1 fixtures/streams/2.1.332/{permission_denied,tools,text}.jsonl
 for run in fixtures/runs/*/ fixtures/compat/*/; do

@@ -1,7 +1,9 @@
 //! ccc keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
 
+pub mod attach;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod driver;
 pub mod files;

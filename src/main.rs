@@ -3,7 +3,13 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(waits) = ccc::cli::is_hook(&args) {
+        ccc::cli::hook(waits);
+        return ExitCode::SUCCESS;
+    }
+    ccc::process::use_one_heap();
     let context = ccc::cli::Context::of_process();
     ccc::cli::diagnostics(&context);
-    ExitCode::from(ccc::cli::run(std::env::args_os(), &context))
+    ExitCode::from(ccc::cli::run(args, &context))
 }

@@ -125,6 +125,9 @@ pub(crate) fn play(
                 }
                 Action::Interrupt { .. }
                 | Action::AllowTool { .. }
+                | Action::FillForm { .. }
+                | Action::SetModel { .. }
+                | Action::LetGo { .. }
                 | Action::DenyTool { .. }
                 | Action::CancelForm { .. }
                 | Action::Refuse { .. }

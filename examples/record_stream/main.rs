@@ -1,8 +1,8 @@
 //! Records what the real CLIs write to stdout: `record_stream [--version V] [--out DIR] [SCENE…]`.
 //!
-//! Each scene runs the installed CLIs with ccc's launch flags against a scripted API, feeds user turns one at a
-//! time, and keeps the lines of the scene's last process in `fixtures/streams/<version>/<scene>.jsonl`, scrubbed
-//! of the machine's paths and with uuids renumbered. Exit codes and stderr go to `exits.json` beside them.
+//! Each scene runs the installed CLIs with ccc's launch flags against a scripted API and sends user turns one at a time. The
+//! lines of the scene's last process are written to `fixtures/streams/<version>/<scene>.jsonl`, without the machine's paths and
+//! with uuids renumbered. Exit codes and stderr go to `exits.json` beside them.
 #![allow(clippy::disallowed_methods, reason = "a program of its own, outside the supervisor")]
 #![allow(dead_code, reason = "the harness has parts that only the tests use")]
 
@@ -26,7 +26,7 @@ use scripted_api::ScriptedApi;
 use scrub::Scrub;
 use serde_json::{Value, json};
 
-/// Above every wait that a scene needs.
+/// Longer than every wait that a scene needs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Records streams of the real CLIs as fixtures.
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if failed.is_empty() { Ok(()) } else { Err(format!("not recorded: {}", failed.join(", ")).into()) }
 }
 
-/// Plays one scene and writes its file; returns how many lines it has, and the exit.
+/// Plays one scene and writes its file; returns the number of lines and the exit.
 fn record(cli: &RealCli, scene: &Scene, dir: &Path) -> Result<(usize, Value), Box<dyn Error>> {
     let home = CleanHome::new()?;
     for (path, text) in &scene.files {
@@ -140,11 +140,11 @@ fn live(
             Step::OnDisk(text) => on_disk(&home.home().join(".claude/projects"), text)?,
             Step::Interrupt => session.interrupt("interrupt-1")?,
             Step::Raw(value) => session.send(value)?,
-            Step::CancelForm => {
+            Step::Answer(answer) => {
                 let asked = session.seen().iter().rev().find(|l| l.kind().starts_with("control_request"));
-                let id = asked.map(|l| l.json["request_id"].clone()).ok_or("nothing was asked")?;
+                let asked = asked.map(|l| l.json.clone()).ok_or("nothing was asked")?;
                 session.send(&json!({"type": "control_response", "response":
-                    {"subtype": "success", "request_id": id, "response": {"action": "cancel"}}}))?;
+                    {"subtype": "success", "request_id": asked["request_id"], "response": answer(&asked["request"])}}))?;
             }
             Step::Kill => killed = true,
         }

@@ -1,5 +1,6 @@
-//! What is recorded: for each kind of stream, the API's script and the processes that are run.
+//! The recorded scenes: for each kind of stream, the API's script and the processes.
 
+mod asking;
 mod trouble;
 mod work;
 
@@ -19,44 +20,44 @@ pub(crate) struct Scene {
     pub(crate) files: Vec<(&'static str, &'static str)>,
     /// The API's side; the argument is the project directory.
     pub(crate) script: Box<dyn Fn(&Path) -> Script>,
-    /// Processes one after the other; the lines of the last one are kept.
+    /// The processes, run one after the other; the lines of the last one are kept.
     pub(crate) lives: Vec<Life>,
 }
 
 /// One process.
 #[derive(Default)]
 pub(crate) struct Life {
-    /// Arguments after ccc's own; `{SID}` is the session of the process before.
+    /// Arguments after ccc's own; `{SID}` is the session of the process before it.
     pub(crate) args: Vec<&'static str>,
-    /// Further environment.
+    /// Additional environment variables.
     pub(crate) env: Vec<(&'static str, &'static str)>,
-    /// With an OAuth token in place of the key.
+    /// Whether it gets an OAuth token instead of the key.
     pub(crate) oauth: bool,
-    /// What is done with it; then its stdin is closed.
+    /// The steps, after which its stdin is closed.
     pub(crate) steps: Vec<Step>,
 }
 
-/// One thing done with a process.
+/// One step of a process.
 pub(crate) enum Step {
-    /// Says this and waits until the turn is over.
+    /// Sends a turn and waits for its end.
     Turn(&'static str),
-    /// Says this.
+    /// Sends a turn.
     Say(&'static str),
-    /// Says something under the uuid of the n-th turn.
+    /// Sends a turn with the uuid of the n-th turn.
     Again(usize, &'static str),
     /// Waits for a result and then for idle.
     Over,
     /// Waits for a line whose kind starts with the first text and which contains the second.
     Until(&'static str, &'static str),
-    /// Waits until a transcript holds this; 2.1.197 writes it up to 0.1 s after it said that it is idle.
+    /// Waits until a transcript contains this; 2.1.197 writes it up to 0.1 s after it reported idle.
     OnDisk(&'static str),
-    /// Asks for an interrupt.
+    /// Sends an interrupt.
     Interrupt,
     /// Writes this line.
     Raw(Value),
-    /// Cancels the form that it asked for last.
-    CancelForm,
-    /// Kills it at the end instead of closing its stdin.
+    /// Answers the last request with the result of this function.
+    Answer(fn(&Value) -> Value),
+    /// Kills the process at the end instead of closing its stdin.
     Kill,
 }
 
@@ -106,7 +107,7 @@ impl Scene {
         self
     }
 
-    /// Adds a process after those there are.
+    /// Adds a process after the present ones.
     fn then(mut self, steps: Vec<Step>) -> Self {
         self.lives.push(Life { steps, ..Life::default() });
         self
@@ -169,6 +170,7 @@ pub(crate) fn all() -> Vec<Scene> {
     let mut all = work::turns();
     all.extend(work::tools());
     all.extend(work::waits());
+    all.extend(asking::all());
     all.extend(trouble::failures());
     all.extend(trouble::limits());
     all.extend(work::sessions());

@@ -1,8 +1,8 @@
-//! Takes the machine and the moment out of a recorded line, without parsing it: the rest stays verbatim.
+//! Removes machine-specific and time-specific data from a recorded line, without parsing it: the rest stays verbatim.
 
 use std::collections::HashMap;
 
-/// Maps what is particular to one recording to what is the same in all.
+/// Maps what is specific to one recording to fixed texts.
 #[derive(Debug)]
 pub(crate) struct Scrub {
     replacements: Vec<(String, String)>,
@@ -10,12 +10,12 @@ pub(crate) struct Scrub {
 }
 
 impl Scrub {
-    /// `replacements` are texts and what stands for them, the longer ones first where one contains another.
+    /// `replacements` are texts with their substitutes, the longer ones first where one contains another.
     pub(crate) fn new(replacements: Vec<(String, String)>) -> Self {
         Self { replacements, uuids: HashMap::new() }
     }
 
-    /// The line as it is kept. Equal uuids stay equal within one scrubber.
+    /// The scrubbed line. Equal uuids stay equal within one scrubber.
     pub(crate) fn line(&mut self, raw: &str) -> String {
         let mut line = without_field(raw, "messaging_socket_path");
         for (from, to) in &self.replacements {
@@ -52,7 +52,7 @@ fn is_uuid(text: &str) -> bool {
     })
 }
 
-/// The object without this string field and one of its commas.
+/// The object without this string field and one adjacent comma.
 fn without_field(line: &str, name: &str) -> String {
     let key = format!("\"{name}\":\"");
     let Some(start) = line.find(&key) else {

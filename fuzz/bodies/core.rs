@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ccc::agent::Role;
 use ccc::core::{
-    Action, Answer, Budgets, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LineFact, MeasureId, OperatorInput,
-    Plan, ProcId, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId, WindowFact,
+    Action, Answer, Approvals, AskId, Budgets, Change, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LineFact,
+    MeasureId, OperatorInput, Plan, ProcId, Ruling, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId,
+    Unattended, WindowFact,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -48,6 +49,7 @@ fn tokens(bytes: &mut Bytes<'_>, unix_ms: i64) -> Vec<TokenFact> {
             label: format!("T{at}"),
             kind: bytes.one_of(&[OAuth, OAuth, ApiKey, AuthToken, Login]),
             hot_group: None,
+            model: None,
             windows: vec![WindowFact {
                 name: "five_hour".to_owned(),
                 utilization: bytes.one_of(&[None, Some(0.5), Some(0.97), Some(f64::MAX)]),
@@ -102,7 +104,39 @@ fn plan(bytes: &mut Bytes<'_>) -> Plan {
         "interactive": bytes.coin(),
         "answer_timeout_ms": 60_000,
     });
-    serde_json::from_value(plan).expect("a plan")
+    let mut plan: Plan = serde_json::from_value(plan).expect("a plan");
+    // By what was drawn already: so the inputs that fuzzing found mean what they did.
+    if plan.share_prompt_prefix {
+        let unattended = if plan.interactive { Unattended::Deny } else { Unattended::Wait { timeout_ms: 60_000 } };
+        plan.approvals = Approvals::Ask { unattended };
+    }
+    plan.conversation = plan.no_wait;
+    plan
+}
+
+/// What the user does in mid-run.
+fn steering(bytes: &mut Bytes<'_>) -> OperatorInput {
+    let key = format!("k{}", bytes.below(4));
+    match bytes.below(14) {
+        0..=2 => OperatorInput::Say { key: Some(key), text: bytes.text(20), images: Vec::new() },
+        3 => OperatorInput::TakeBack { key },
+        4 => OperatorInput::StopTurn,
+        5 => OperatorInput::Pause,
+        6 => OperatorInput::Continue,
+        7 => {
+            let ruling = Ruling::Allow { for_session: bytes.coin(), input: None };
+            OperatorInput::Rule { ask: AskId(u32::from(bytes.byte() % 8)), key: None, ruling }
+        }
+        8 => {
+            let ruling = Ruling::Deny { reason: bytes.text(20) };
+            OperatorInput::Rule { ask: AskId(u32::from(bytes.byte() % 8)), key: None, ruling }
+        }
+        9 => OperatorInput::Judge,
+        10 => OperatorInput::Rotate { to: None },
+        11 => OperatorInput::Set(Change::Supervisor(bytes.coin())),
+        12 => OperatorInput::Set(Change::Model("m-2".to_owned())),
+        _ => OperatorInput::Attended { clients: bytes.below(3) as u32, why: None },
+    }
 }
 
 fn budgets(bytes: &mut Bytes<'_>) -> Budgets {
@@ -139,7 +173,8 @@ struct Night {
 
 impl Night {
     fn new(plan: Plan) -> Night {
-        let limits = [plan.timeouts.stall_ms, plan.timeouts.tool_ms, plan.timeouts.grace_ms, plan.critic.timeout_ms];
+        let limits =
+            [plan.timeouts.stall_ms, plan.timeouts.tool_ms, plan.timeouts.grace_ms, plan.critic.limits.timeout_ms];
         let longest_ms = limits.into_iter().max().unwrap_or_default();
         Night {
             core: Core::new(plan.clone()),
@@ -325,7 +360,11 @@ impl Night {
                 let lines = 1 << bytes.below(40);
                 self.tell(Input::Noise { proc, lines, bytes: 2 * lines, sample: LineFact::Noise(bytes.text(20)) });
             }
-            225..=227 => {
+            225..=226 => {
+                let operator = steering(bytes);
+                self.tell(Input::Operator(operator));
+            }
+            227 => {
                 let proc = self.proc(bytes);
                 self.tell(Input::WriteFailed { proc, message: "broken pipe".to_owned() });
             }

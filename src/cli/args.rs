@@ -2,15 +2,15 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, run, runs, scripted_agent,
-    supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
 ///
 /// `ccc --supervisor -p "TASK"` starts the agent on the task. Each time it stops, checks and a critic look at the work;
-/// what they find is the agent's next turn. Limits are waited for, crashes and stalls are restarted, and the run always
-/// ends with one named outcome.
+/// what they find is the agent's next turn. ccc waits at limits and restarts the agent after crashes and stalls, and
+/// the run always ends with one named outcome.
 #[derive(Debug, Parser)]
 #[command(
     name = "ccc",
@@ -20,7 +20,7 @@ use super::subcommand::{
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    override_usage = "ccc --supervisor [-p TASK | --prompt-file FILE] [OPTIONS] [-- AGENT ARGS]\n       ccc COMMAND",
+    override_usage = "ccc --supervisor [OPTIONS]   (at a terminal: a conversation)\n       ccc --supervisor [-p TASK | --prompt-file FILE] [OPTIONS] [-- AGENT ARGS]\n       ccc [PROVIDER] [-- AGENT ARGS]\n       ccc COMMAND",
     after_help = ExitCode::in_words()
 )]
 pub struct Cli {
@@ -41,42 +41,48 @@ pub struct HelpArgs {
     pub command: Vec<String>,
 }
 
-/// What `ccc` does besides a supervised run.
+/// What `ccc` does besides a supervised run. A command's help is the text of its arguments' struct; a doc comment here
+/// would replace all of it. `about` is its line in the list of commands where the first paragraph is too long for one.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the struct of each command's arguments has its text")]
 pub enum Command {
-    /// Continue a run that has ended or was interrupted.
     Resume(resume::ResumeArgs),
-    /// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
     Supervise(supervise::SuperviseArgs),
-    /// List the runs, the newest first.
+    #[command(about = "Attach this terminal to a run: see it, and speak to it")]
+    Attach(attach::AttachArgs),
+    #[command(about = "Show what happens in a run, as it happens")]
+    Follow(follow::FollowArgs),
+    #[command(about = "Say something to the agent of a run: its next turn")]
+    Send(send::SendArgs),
+    Interrupt(interrupt::InterruptArgs),
+    Pause(pause::PauseArgs),
+    Continue(go_on::ContinueArgs),
+    #[command(about = "Answer what a run asks")]
+    Answer(answer::AnswerArgs),
+    Stop(stop::StopArgs),
+    #[command(about = "List the runs, the newest first")]
     Runs(runs::RunsArgs),
-    /// List the tokens that a run may use, with what is known about each.
     Tokens(tokens::TokensArgs),
-    /// Show recorded runs again, or check that they would be decided the same way.
+    Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),
-    /// Show what this project's files make ccc run, or do with tokens, and agree to it.
     Trust(trust::TrustArgs),
-    /// Turn a recorded run into a terminal recording or a scrubbed test fixture.
+    #[command(about = "Turn a recorded run into a terminal recording or a scrubbed test fixture")]
     Export(export::ExportArgs),
-    /// Tell, decision by decision, what happened in a run and why.
     Explain(explain::ExplainArgs),
-    /// Write SUPERVISOR.md and .ccc.json into the project, to be edited.
     Init(init::InitArgs),
-    /// Show the critic's prompt that is in force, and why it is that one.
     Prompt(prompt::PromptArgs),
-    /// Show the configuration, its files or its schema.
     Config(config::ConfigArgs),
-    /// Check that everything a run needs is there.
+    #[command(about = "Check that everything a run needs is there")]
     Doctor(doctor::DoctorArgs),
-    /// Show how much of the usage windows is used, and when they reset.
+    #[command(about = "Show how much of the usage windows is used, and when they reset")]
     Usage(usage::UsageArgs),
-    /// Watch a run with a scripted agent: no login, no cost.
+    #[command(about = "Watch a run with a scripted agent: no login, no cost")]
     Demo(demo::DemoArgs),
-    /// Print a completion script for a shell.
+    #[command(about = "Print a completion script for a shell")]
     Completions(completions::CompletionsArgs),
-    /// Print the manual page.
+    #[command(about = "Print the manual page")]
     Man(man::ManArgs),
-    /// Show the options of a command.
+    #[command(about = "Show the options of a command")]
     Help(HelpArgs),
     /// The agent of `ccc demo`.
     #[command(hide = true)]

@@ -1,4 +1,4 @@
-//! The tokens of a supervised command: whose they are, which there are, and how the program is given one.
+//! The tokens of a supervised command: which provider's tokens it gets, and how the program gets one.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,32 +10,23 @@ use secrecy::SecretString;
 use super::credentials;
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
-use crate::config::{Project, Provider, Settings, TokenEntry};
-use crate::core::{TokenFact, TokenId, TokenKind};
+use crate::config::{Project, Provider, Settings};
+use crate::core::{TokenFact, TokenId};
 use crate::driver::{ChildEnv, Looked, TokenSupply, unix_ms};
 use crate::process::Cancel;
 use crate::tokens::usage::{Ask, OTHERS_WAIT, Refreshed, Usage, reports_of};
-use crate::tokens::{Credential, FetchError, Gathered, Knowledge, Pool, SharedTokens, probe, variables};
+use crate::tokens::{
+    Credential, FetchError, Gathered, Knowledge, Pool, SharedTokens, all_variables, probe, provider_of_program,
+};
 use redaction::Redactor;
 
-/// The programs, besides the agents' own, that tell their provider by their name.
-const PROGRAMS: [(&str, Provider); 7] = [
-    ("codex", Provider::OpenAi),
-    ("openai", Provider::OpenAi),
-    ("gemini", Provider::Google),
-    ("gemini-cli", Provider::Google),
-    ("cohere", Provider::Cohere),
-    ("co", Provider::Cohere),
-    ("anthropic", Provider::Anthropic),
-];
-
-/// Whose tokens this program gets: its name decides, else the one provider of which there are tokens.
+/// The provider whose tokens this program gets: the one that its name implies, else the only provider with tokens.
 ///
 /// # Errors
-/// When neither says.
+/// When neither determines a provider.
 pub(super) fn provider_of(
     program: &OsStr,
-    entries: &[TokenEntry],
+    settings: &Settings,
     project: &Project,
     context: &Context,
 ) -> Result<Provider, CliError> {
@@ -44,7 +35,7 @@ pub(super) fn provider_of(
     }
     let mut with_tokens = Vec::new();
     for provider in Provider::ALL {
-        if !gather(provider, program, entries, project, context)?.pool.credentials().is_empty() {
+        if !gather(provider, program, settings, project, context)?.pool.credentials().is_empty() {
             with_tokens.push(provider);
         }
     }
@@ -54,7 +45,7 @@ pub(super) fn provider_of(
             ErrorKind::Environment,
             format!("no token for `{}`: no provider has one", program.display()),
         )
-        .hint(format!("set one of {}, or start without: --no-tokens", all_variables(&Provider::ALL)))),
+        .hint(format!("set one of {}, or start without: --no-tokens", names_of_variables(Provider::ALL)))),
         [..] => {
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
             Err(CliError::new(
@@ -72,60 +63,54 @@ pub(super) fn provider_of(
 
 fn by_name(program: &OsStr) -> Option<Provider> {
     let stem = Path::new(program).file_stem()?.to_str()?;
-    let of_agents = AgentKind::all().map(|kind| (kind.program(), kind.provider()));
-    of_agents.chain(PROGRAMS).find(|(name, _)| *name == stem).map(|(_, provider)| provider)
+    let of_agent = AgentKind::all().find(|kind| kind.program() == stem).map(|kind| kind.provider());
+    of_agent.or_else(|| provider_of_program(stem))
 }
 
-/// The agent that has tokens of this provider.
+/// The agent that uses tokens of this provider.
 pub(super) fn agent_of(provider: Provider) -> Option<AgentKind> {
     AgentKind::all().find(|kind| kind.provider() == provider)
 }
 
-fn all_variables(providers: &[Provider]) -> String {
-    let kinds = [TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::OAuth];
-    let mut names: Vec<&str> = Vec::new();
-    for name in providers.iter().flat_map(|provider| kinds.iter().flat_map(|kind| variables(*provider, *kind))) {
-        if !names.contains(name) {
-            names.push(name);
-        }
-    }
+fn names_of_variables(providers: impl IntoIterator<Item = Provider>) -> String {
+    let names: Vec<_> = providers.into_iter().flat_map(all_variables).map(|(_, name)| name).collect();
     names.join(", ")
 }
 
 fn gather(
     provider: Provider,
     program: &OsStr,
-    entries: &[TokenEntry],
+    settings: &Settings,
     project: &Project,
     context: &Context,
 ) -> Result<Gathered, CliError> {
     match agent_of(provider).filter(|_| by_name(program) == Some(provider)) {
-        Some(agent) => credentials::gather(context, project, entries, agent, &[]),
-        None => credentials::gather_for_program(context, project, entries, provider),
+        Some(agent) => credentials::gather(context, project, settings, agent, &[]),
+        None => credentials::gather_for_program(context, project, &settings.tokens, provider),
     }
 }
 
 /// The tokens of one command.
 #[derive(Debug)]
 pub(super) struct CommandTokens {
-    /// `None` when the command is started without.
+    /// `None` when the command gets no token.
     pool: Option<Pool>,
-    /// What is known about them.
+    /// What is known about the tokens.
     known: Mutex<Knowledge>,
     base: ChildEnv,
-    /// What commands have printed; kept, since password managers ask their user each time.
+    /// The values that commands have printed, kept because a password manager would ask its user each time.
     fetched: Mutex<BTreeMap<TokenId, SecretString>>,
-    /// Ends those commands when nobody waits for them any more.
+    /// Cancels those commands when their values are no longer needed.
     give_up: Cancel,
-    /// Asks about accounts, within the budget that all ccc processes share.
+    /// Asks providers for usage, as often as all ccc processes together may.
     usage: Usage,
 }
 
 impl CommandTokens {
-    /// Looks for the tokens of this provider; without one the environment stays as it is.
+    /// Finds the tokens of this provider. Without a provider the environment stays as it is.
     ///
     /// # Errors
-    /// When there is none, or the settings of the program would take its place.
+    /// When there is no token, or the program's settings would override it.
     pub(super) fn gather(
         provider: Option<Provider>,
         program: &OsStr,
@@ -136,8 +121,7 @@ impl CommandTokens {
         let pool = match provider {
             None => None,
             Some(provider) => {
-                let Gathered { pool, warnings, conflicts } =
-                    gather(provider, program, &settings.tokens, project, context)?;
+                let Gathered { pool, warnings, conflicts } = gather(provider, program, settings, project, context)?;
                 for warning in warnings {
                     context.printer.warn(warning);
                 }
@@ -149,7 +133,7 @@ impl CommandTokens {
                         ErrorKind::Environment,
                         format!("no token of {provider} for `{}`", program.display()),
                     )
-                    .hint(format!("set {}, or start without: --no-tokens", all_variables(&[provider]))));
+                    .hint(format!("set {}, or start without: --no-tokens", names_of_variables([provider]))));
                 }
                 Some(pool)
             }
@@ -162,7 +146,7 @@ impl CommandTokens {
         Ok(Self { pool, known, base: ChildEnv(base), fetched: Mutex::default(), give_up, usage })
     }
 
-    /// The value of a token; a command is run for it once.
+    /// The value of a token. A command that prints it runs once.
     fn value(&self, credential: &Credential) -> Result<Option<SecretString>, FetchError> {
         let id = credential.id();
         let kept = || self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,10 +168,6 @@ impl CommandTokens {
 impl TokenSupply for CommandTokens {
     fn facts(&self) -> Vec<TokenFact> {
         self.pool.as_ref().map(|pool| self.known().read(pool)).unwrap_or_default()
-    }
-
-    fn is_slow(&self, token: &TokenId) -> bool {
-        self.pool.as_ref().and_then(|pool| pool.get(token)).is_some_and(Credential::needs_fetching)
     }
 
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String> {
@@ -213,8 +193,8 @@ impl TokenSupply for CommandTokens {
         let Some(pool) = &self.pool else { return Looked::default() };
         let unsaid = || Looked { tokens: self.facts(), spent: None };
         let Some(credential) = pool.get(token) else { return unsaid() };
-        if matches!(credential.kind, TokenKind::OAuth | TokenKind::Login) {
-            // No events tell of a command's limits, so it is asked thoroughly.
+        if credential.kind.is_subscription() {
+            // A command reports no limits, so ask the provider thoroughly.
             let ask = Ask { thorough: true, wait: OTHERS_WAIT };
             let refreshed = self.usage.refresh_if_due(credential, ask, unix_ms());
             tracing::debug!(?refreshed, "the account was asked about");
@@ -222,7 +202,7 @@ impl TokenSupply for CommandTokens {
                 Refreshed::Learnt(probed) => {
                     let now_unix_ms = unix_ms();
                     let reports = reports_of(credential, probed, now_unix_ms);
-                    // The others were told already, or could not be: then it still holds for this command.
+                    // `refresh_if_due` has informed the other ccc processes if it could. Record the answer for this command too.
                     let tokens = self.known().report(pool, token, &reports, now_unix_ms);
                     Looked { tokens, spent: probed.says_spent() }
                 }
@@ -233,7 +213,7 @@ impl TokenSupply for CommandTokens {
         }
         let value = match self.value(credential) {
             Ok(Some(value)) => value,
-            // A helper's value is known to its own program only.
+            // Only the program that calls the helper knows the helper's value.
             Ok(None) => return unsaid(),
             Err(error) => {
                 tracing::warn!(%error, "the token cannot be asked about");

@@ -6,24 +6,25 @@ use super::printer::Printer;
 use super::{CliError, ErrorKind};
 use crate::config::env::NO_COLOR;
 use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, resolve};
+use crate::control::SOCKETS_DIR;
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
 use crate::ui::Style;
 
-/// All that a command may take from the process it runs in. A test gives another one, so commands have no global state.
+/// Everything that a command takes from its process. Tests pass their own, so commands use no global state.
 pub struct Context {
     /// The environment.
     pub env: Env,
     /// Where to write.
     pub printer: Printer,
-    /// Where to read; read at most once.
+    /// Standard input; it can be read once.
     pub stdin: Stdin,
     cwd: Option<PathBuf>,
     dirs: Option<Dirs>,
 }
 
 impl Context {
-    /// This process: its environment, directory and streams. Nothing is opened or read.
+    /// The environment, directory and streams of this process. Nothing is opened or read.
     #[must_use]
     pub fn of_process() -> Self {
         let env = Env::of_process();
@@ -36,7 +37,7 @@ impl Context {
         }
     }
 
-    /// A context of given parts.
+    /// A context made of these parts.
     #[must_use]
     pub fn new(env: Env, dirs: Dirs, cwd: PathBuf, printer: Printer, stdin: Stdin) -> Self {
         Self { env, printer, stdin, cwd: Some(cwd), dirs: Some(dirs) }
@@ -45,7 +46,7 @@ impl Context {
     /// The current directory.
     ///
     /// # Errors
-    /// When it was deleted or may not be entered.
+    /// When it was deleted or cannot be entered.
     pub fn cwd(&self) -> Result<&Path, CliError> {
         self.cwd.as_deref().ok_or_else(|| {
             CliError::new(ErrorKind::Environment, "the current directory does not exist any more or cannot be read")
@@ -71,12 +72,12 @@ impl Context {
         Ok(Project::find(self.cwd()?))
     }
 
-    /// Looks whether the state directory, and what is in it, is the user's alone.
+    /// Checks that the state directory and the directories in it belong to the user and nobody else can write to them.
     ///
     /// # Errors
     /// When it belongs to somebody else, or others can write to it.
     pub fn private_state(&self) -> Result<(), CliError> {
-        // Without a home directory there is another error to tell, where the state is needed.
+        // Without a home directory another error follows, at the place where the state is needed.
         let Some(dirs) = &self.dirs else { return Ok(()) };
         match state_fault(&dirs.state) {
             None => Ok(()),
@@ -88,14 +89,14 @@ impl Context {
         }
     }
 
-    /// How text for people is written to this stream.
+    /// The style of text for people on this stream.
     #[must_use]
     pub fn style(&self, stream: &impl IsTerminal) -> Style {
         let text = |name: &str| self.env.get(name).and_then(|value| value.to_str());
         Style::decide(stream.is_terminal(), text(NO_COLOR), text("TERM"), crate::driver::terminal_columns())
     }
 
-    /// What the user has agreed to of what the project's files ask for.
+    /// What the user has agreed to, out of what the project's files ask for.
     ///
     /// # Errors
     /// When there is no current directory or no home directory.
@@ -103,8 +104,8 @@ impl Context {
         Ok(ConsentStore::new(&self.dirs()?.state).of(self.project()?.root()))
     }
 
-    /// The settings under these flags; warnings go to stderr. What the project's file asks for without the user's agreement
-    /// does not count in them.
+    /// The settings, overridden by these flags; warnings go to stderr. Settings of the project's file that lack the
+    /// user's agreement are left out.
     ///
     /// # Errors
     /// When the configuration cannot be understood.
@@ -117,11 +118,11 @@ impl Context {
     }
 }
 
-/// The directories that ccc makes in its state directory.
-const IN_STATE: [&str; 6] = ["runs", "sessions", "trees", "trust", "prompts", "usage"];
+/// The directories that ccc creates in its state directory.
+const IN_STATE: [&str; 8] = ["runs", "sessions", "trees", "trust", "prompts", "usage", "providers", SOCKETS_DIR];
 
-/// The state directory, or one in it, that others could have put something into. One that cannot be looked at is told of
-/// where it is used.
+/// The first of the state directory and its directories that other users could have written to. A directory that cannot be
+/// examined is skipped here; the error follows where the directory is used.
 pub(super) fn state_fault(state: &Path) -> Option<(PathBuf, DirFault)> {
     if let Ok(Some(fault)) = private_dir_fault(state) {
         return Some((state.to_owned(), fault));
@@ -139,40 +140,41 @@ pub struct Stdin {
 }
 
 impl Stdin {
-    /// That of this process.
+    /// Standard input of this process.
     #[must_use]
     pub fn of_process() -> Self {
         Self { terminal: io::stdin().is_terminal(), from: Mutex::new(Box::new(io::stdin())) }
     }
 
-    /// Another source, which is no terminal.
+    /// Another source, not a terminal.
     #[must_use]
     pub fn of(from: impl Read + Send + 'static) -> Self {
         Self { from: Mutex::new(Box::new(from)), terminal: false }
     }
 
-    /// Whether somebody types here.
+    /// Whether it is a terminal.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Reads a line, but no more than this many bytes of it; what cannot be read is an empty one.
+    /// Reads a line of at most this many bytes. On an error, returns what was read before it.
     #[must_use]
     pub fn read_line(&self, limit_bytes: u64) -> String {
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut line, mut byte) = (Vec::new(), [0]);
-        // Byte by byte, so that nothing after the line is taken; the process's own stdin is buffered.
+        // Read byte by byte, so that nothing after the line is consumed. The process's stdin is buffered, so this is
+        // cheap.
         while (line.len() as u64) < limit_bytes && from.read_exact(&mut byte).is_ok() && byte != *b"\n" {
             line.extend_from_slice(&byte);
         }
         String::from_utf8_lossy(&line).trim().to_owned()
     }
 
-    /// Reads to the end, but no more than `limit_bytes`.
+    /// Reads to the end, at most `limit_bytes`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn read_up_to(&self, limit_bytes: u64) -> io::Result<Vec<u8>> {
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();

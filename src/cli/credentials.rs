@@ -1,55 +1,87 @@
-//! The tokens of a run: gathered, held against the agent's settings, and one of them chosen to start with.
+//! The tokens of a run: gathers them, compares them with the agent's settings, and chooses the first.
 
 use std::path::Path;
+use std::thread;
 
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
-use crate::config::{Env, Project, Provider, TokenEntry, UsageSettings};
+use crate::config::{Env, Project, Provider, Settings, TokenEntry, UsageSettings};
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, Gathered, Hosts, Http, KeychainFault, MANAGED_SETTINGS, OddFile,
-    Places, Pool, SettingsPlaces, SharedTokens,
+    AgentSettings, Around, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, KeychainFault,
+    MANAGED_SETTINGS, OddFile, Places, Pool, Provided, SettingsPlaces, SharedTokens,
 };
 use redaction::Redactor;
 
-/// The login's handle when it is in the Keychain.
+/// The id of the login in the Keychain.
 const LOGIN: &str = "login";
+/// How many requests are sent at the same time.
+const ASKED_AT_ONCE: usize = 8;
 
-/// The tokens that the agent's CLI may be given in this project, with these arguments of the user's.
+/// The tokens that the agent's CLI may get in this project, with these arguments of the user.
 ///
 /// # Errors
-/// When the agent's arguments cannot be used, or a file of tokens is not there.
+/// When the agent's arguments cannot be used, or a file of tokens is missing.
 pub(super) fn gather(
     context: &Context,
     project: &Project,
-    entries: &[TokenEntry],
+    settings: &Settings,
     agent: AgentKind,
     agent_args: &[String],
 ) -> Result<Gathered, CliError> {
     let args = agent.read_user_args(agent_args)?;
     if !agent.installation().settings_files {
-        return gather_for_program(context, project, entries, agent.provider());
+        return gather_for_program(context, project, &settings.tokens, agent.provider());
     }
     let dirs = context.dirs()?;
-    let settings = AgentSettings::read(SettingsPlaces {
+    let files = SettingsPlaces {
         dirs,
         cwd: &project.cwd,
         argument: args.settings.as_deref(),
         sources: args.setting_sources.as_deref(),
         managed: Path::new(MANAGED_SETTINGS),
-    });
-    if let Some(OddFile { path, why, advice }) = &settings.odd {
+    };
+    let of_agent = AgentSettings::read(files);
+    if let Some(OddFile { path, why, advice }) = &of_agent.odd {
         let message = format!("the agent's settings file {} {why}", path.display());
         return Err(CliError::new(ErrorKind::Configuration, message).hint(*advice));
     }
     let places = Places { env: &context.env, dirs, project };
-    Ok(Pool::gather(places, entries, agent.provider(), Some(&settings))?)
+    let mut gathered = Pool::gather(places, &settings.tokens, agent.provider(), Some(&of_agent))?;
+    if settings.pool.is_empty() {
+        return Ok(gathered);
+    }
+    let around = Around { env: &context.env, home: &dirs.home, cwd: &project.cwd };
+    let mut provided = Vec::new();
+    for (name, entry) in settings.providers.iter().filter(|(name, _)| settings.pool.iter().any(|wanted| wanted == name))
+    {
+        let error = |message: String| CliError::new(ErrorKind::Configuration, message);
+        let one = Provided::new(name, entry, settings, None, around)
+            .map_err(|fault| error(fault.to_string()).hint(format!("correct it, or take {name} out of `pool`")))?;
+        if let Some(why) = one.not_for_a_pool() {
+            return Err(error(format!("the provider {name} cannot be used in `pool`: {why}"))
+                .hint(format!("correct it, or take {name} out of `pool`")));
+        }
+        let conflicts = one.conflicts(files).conflicts;
+        if !conflicts.is_empty() {
+            return Err(error(conflicts_in_words(name, &conflicts).join("; "))
+                .hint("remove them there (ccc changes no settings of the agent), or take them out of the provider"));
+        }
+        if one.has_more_than_env() {
+            gathered.warnings.push(format!(
+                "of the provider {name} a run takes `env` and `model`; its settings and arguments count where the agent is started \
+                 under it (`ccc {name}`)"
+            ));
+        }
+        provided.push(one);
+    }
+    Ok(gathered.in_order(&settings.pool, &provided, &of_agent)?)
 }
 
-/// The tokens that a program of this provider may be given; what the agent's CLI finds by itself is not among them.
+/// The tokens that a program of this provider may get, without those that the agent's CLI finds by itself.
 ///
 /// # Errors
 /// When a file of tokens is not there.
@@ -63,7 +95,7 @@ pub(super) fn gather_for_program(
     Ok(Pool::gather(places, entries, provider, None)?)
 }
 
-/// Where the providers of a run's tokens are asked.
+/// The hosts at which the providers of a run's tokens are asked, and the environment for the requests.
 ///
 /// # Errors
 /// When there are no directories.
@@ -73,7 +105,7 @@ pub(super) fn ask(context: &Context, project: &Project, usage: &UsageSettings) -
     Ok((hosts, context.env.clone()))
 }
 
-/// What asks about tokens and remembers the answers.
+/// The client that asks about tokens and keeps the answers.
 ///
 /// # Errors
 /// When there are no directories.
@@ -91,7 +123,7 @@ pub(super) fn login_place(context: &Context) -> Result<LoginPlace, CliError> {
     Ok(LoginPlace::find(context.dirs()?, &context.env))
 }
 
-/// The agent's login in the Keychain, when these have none from a file. Its value is not read.
+/// The agent's login in the Keychain, unless these credentials have a login from a file. Its value is not read.
 ///
 /// # Errors
 /// When there are no directories; the inner error is the Keychain's.
@@ -108,7 +140,7 @@ pub(super) fn in_keychain(
     {
         return Ok(Ok(None));
     }
-    // It was there when it was last asked about; to look again takes a program's start.
+    // Reading the Keychain starts a program, so a recently checked login is assumed to be there.
     let cache = UsageCache::new(&context.dirs()?.state).read();
     let asked = cache.identities.get(&TokenId(LOGIN.to_owned()));
     let lately = asked.is_some_and(|entry| entry.next_unix_ms.is_some_and(|next| next > now_unix_ms));
@@ -117,7 +149,7 @@ pub(super) fn in_keychain(
     Ok(there.map(|there| there.then(credential)))
 }
 
-/// The error for settings that would take a token's place.
+/// The error for settings that would override a token.
 pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     if conflicts.is_empty() {
         return None;
@@ -136,7 +168,7 @@ pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     )
 }
 
-/// The tokens of a run, and where all ccc processes keep what they know about them.
+/// The tokens of a run, and the file in which all ccc processes keep what they know about them.
 #[derive(Debug, Clone)]
 pub(super) struct RunTokens {
     pool: Pool,
@@ -146,7 +178,7 @@ pub(super) struct RunTokens {
 }
 
 impl RunTokens {
-    /// The tokens of this pool, with what is known about them in this state directory.
+    /// The tokens of this pool, with what this state directory knows about them.
     pub(super) fn new(pool: Pool, state_dir: &Path, rotate_at: f64, ask: Option<(Hosts, Env)>) -> Self {
         let shared = SharedTokens::new(state_dir);
         let now_unix_ms = driver::unix_ms();
@@ -158,23 +190,53 @@ impl RunTokens {
         Self { pool, shared, first, ask }
     }
 
-    /// What the run holds.
+    /// The credentials for the run.
     pub(super) fn credentials(&self) -> Credentials {
         Credentials::new(self.pool.clone(), self.shared.clone(), self.ask.clone())
     }
 
-    /// What takes the place of a token in a child's environment that is to have none.
+    /// The changes to the environment of a child that gets no token.
     pub(super) fn env_without(&self) -> ChildEnv {
         self.pool.child_env_without()
     }
 
-    /// A redactor that knows the values of all of them.
+    /// A redactor for the values of all tokens.
     pub(super) fn redactor(&self) -> Redactor {
         self.pool.redactor()
     }
 
-    /// Says which one is used and which others there are.
+    /// A sentence that names the token in use and the others.
     pub(super) fn sentence(&self) -> String {
         self.pool.sentence(self.first.as_ref())
     }
+}
+
+/// Applies `ask` to all items, several at a time. The answers are in the items' order; `None` where `ask` panicked.
+pub(super) fn at_once<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+    let ask = &ask;
+    let answers = all.chunks(ASKED_AT_ONCE).flat_map(|some| {
+        thread::scope(|scope| {
+            let spawn = |one| thread::Builder::new().spawn_scoped(scope, move || ask(one));
+            let asked: Vec<_> = some.iter().map(spawn).collect();
+            asked.into_iter().map(|thread| thread.ok()?.join().ok()).collect::<Vec<_>>()
+        })
+    });
+    answers.collect()
+}
+
+/// One sentence for each file, with its keys that override the provider's.
+pub(super) fn conflicts_in_words(name: &str, conflicts: &[EnvConflict]) -> Vec<String> {
+    let mut files: Vec<(&str, Vec<String>)> = Vec::new();
+    for conflict in conflicts {
+        let key = format!("`{}`", conflict.key);
+        match files.iter_mut().find(|(place, _)| *place == conflict.place) {
+            Some((_, keys)) => keys.push(key),
+            None => files.push((&conflict.place, vec![key])),
+        }
+    }
+    let sentence = |(place, keys): (&str, Vec<String>)| {
+        let verb = if keys.len() == 1 { "stands" } else { "stand" };
+        format!("{} of {place} {verb} over what the provider {name} sets", keys.join(", "))
+    };
+    files.into_iter().map(sentence).collect()
 }

@@ -1,4 +1,4 @@
-//! From arguments to a subcommand, and from its result to an exit code.
+//! Runs the subcommand that the arguments name, and turns its result into an exit code.
 
 use std::ffi::OsString;
 
@@ -7,24 +7,26 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    completions, config, demo, doctor, explain, export, init, man, prompt, replay, resume, run, runs, scripted_agent,
-    supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, zone};
 
-/// Does what the arguments say, the program's name first, and gives the exit code.
+/// Runs the command line, the program's name first, and returns the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    let code = match Cli::command().try_get_matches_from(&args) {
-        Ok(matches) => execute(&matches, &args, context),
-        Err(error) => Ok(answer_clap(&error, &args, context)),
-    };
+    let code = providers::with_option(args, &Cli::command(), context).and_then(|args| {
+        match Cli::command().try_get_matches_from(&args) {
+            Ok(matches) => execute(&matches, &args, context),
+            Err(error) => Ok(answer_clap(&error, &args, context)),
+        }
+    });
     let code = code.unwrap_or_else(|error| report(&error, context));
-    // Data that did not reach its file is a failure even when the command went well.
+    // Data that could not be written makes a successful command fail.
     match context.printer.fault() {
         Some(fault) if code == ExitCode::COMPLETED => report(
             &CliError::new(ErrorKind::Io, format!("writing to stdout failed: {fault}"))
@@ -54,15 +56,32 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         context.printer.warn(format_args!("{fault}; times are told in the system's zone"));
     }
     match cli.command {
-        None if only_help => {
-            context.printer.data(&short_help());
-            Ok(ExitCode::COMPLETED)
-        }
-        None => run::run(cli.run, context),
-        Some(Command::Resume(args)) => resume::run(args, context),
+        None if only_help => match providers::start_current(&[], context) {
+            Some(started) => started,
+            None => {
+                context.printer.data(&short_help());
+                Ok(ExitCode::COMPLETED)
+            }
+        },
+        None if cli.run.is_plain() => match &cli.run.provider {
+            Some(name) => providers::start(name, &cli.run.agent_args, context),
+            None => providers::start_current(&cli.run.agent_args, context)
+                .unwrap_or_else(|| run::run(cli.run, args, context)),
+        },
+        None => run::run(cli.run, args, context),
+        Some(Command::Resume(given)) => resume::run(given, args, context),
+        Some(Command::Attach(args)) => attach::run(args, context),
+        Some(Command::Follow(args)) => follow::run(args, context),
+        Some(Command::Send(args)) => send::run(args, context),
+        Some(Command::Interrupt(args)) => interrupt::run(args, context),
+        Some(Command::Pause(args)) => pause::run(args, context),
+        Some(Command::Continue(args)) => go_on::run(args, context),
+        Some(Command::Answer(args)) => answer::run(args, context),
+        Some(Command::Stop(args)) => stop::run(args, context),
         Some(Command::Supervise(args)) => supervise::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
+        Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
         Some(Command::Trust(args)) => trust::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
@@ -73,22 +92,31 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Doctor(args)) => doctor::run(args, context),
         Some(Command::Usage(args)) => usage::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
-        Some(Command::Completions(args)) => completions::run(args, context),
-        Some(Command::Man(args)) => man::run(args, context),
+        Some(Command::Completions(args)) => completions::run(args, Cli::command(), context),
+        Some(Command::Man(args)) => man::run(args, Cli::command(), context),
         Some(Command::Help(args)) => help(&args.command, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
     }
 }
 
-/// Whether a command reads or writes the state directory as its purpose. `doctor` looks at it by itself.
+/// Whether the purpose of the command is to read or write the state directory. `doctor` checks the directory itself.
 fn keeps_state(command: Option<&Command>) -> bool {
     match command {
         None
         | Some(
             Command::Resume(_)
+            | Command::Attach(_)
+            | Command::Follow(_)
+            | Command::Send(_)
+            | Command::Interrupt(_)
+            | Command::Pause(_)
+            | Command::Continue(_)
+            | Command::Answer(_)
+            | Command::Stop(_)
             | Command::Supervise(_)
             | Command::Runs(_)
             | Command::Tokens(_)
+            | Command::Providers(_)
             | Command::Replay(_)
             | Command::Export(_)
             | Command::Explain(_)
@@ -109,7 +137,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
     }
 }
 
-/// What `ccc` alone answers: how to start a run, and the commands; the options are in `ccc --help`.
+/// The help of `ccc` without arguments: how to start a run, and the commands. `ccc --help` has the options.
 fn short_help() -> String {
     let mut command = Cli::command()
         .disable_help_flag(true)
@@ -119,15 +147,15 @@ fn short_help() -> String {
     command.render_help().to_string()
 }
 
-/// Whether no option at all was typed.
+/// Whether no option was typed.
 fn nothing_given(matches: &ArgMatches) -> bool {
     matches.ids().all(|id| matches.value_source(id.as_str()) != Some(ValueSource::CommandLine))
 }
 
-/// Prints what clap has to say: help and version are data, everything else is a usage error.
+/// Prints clap's answer: help and version go to stdout, everything else is a usage error.
 fn answer_clap(error: &clap::Error, args: &[OsString], context: &Context) -> ExitCode {
     if !matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
-        return report(&misuse::error(error, args), context);
+        return report(&misuse::error(error, args, &Cli::command()), context);
     }
     let (rendered, printer) = (error.render(), &context.printer);
     let text = if printer.color_out() { rendered.ansi().to_string() } else { rendered.to_string() };

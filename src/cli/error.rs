@@ -1,4 +1,4 @@
-//! Why a command failed: a kind, which decides the exit code, a message, and a hint.
+//! Why a command failed: a kind, a message and a hint. The kind decides the exit code.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use crate::config::{ConfigError, FileFault};
 use crate::files::ReadFault;
 use crate::tokens::{PoolError, TokenFileFault};
 
-/// What kind of failure it is; it decides the exit code.
+/// The kind of a failure; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage,
     /// A configuration file, variable or prompt file is wrong.
     Configuration,
-    /// Something that ccc needs is not there: the agent, a home directory.
+    /// Something that ccc needs is missing: the agent, a home directory.
     Environment,
     /// Reading or writing failed.
     Io,
-    /// The run, or what the command was to do, failed.
+    /// The run or the command failed.
     Failed,
 }
 
@@ -36,12 +36,12 @@ impl ErrorKind {
     }
 }
 
-/// Why a command failed, for the user: what, where, and what to do about it.
+/// Tells the user what failed, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CliError {
     /// Its kind.
     pub kind: ErrorKind,
-    /// What failed, and where. One sentence, without a capital at the start and a full stop at the end.
+    /// What failed, and where: one sentence without a capital at its start and without a full stop.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
@@ -75,7 +75,7 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// What the system and its library call an error, in the words of people, without the number.
+/// Replaces the system's wording of an error by plain words, without its number.
 fn in_words(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     let mut rest = message;
@@ -93,9 +93,9 @@ fn in_words(message: &str) -> String {
     SYSTEM_WORDS.iter().fold(text, |text, (said, meant)| text.replace(said, meant))
 }
 
-/// Before the number of a system's error.
+/// The text before the number of a system error.
 const NUMBERED: &str = " (os error ";
-/// What is said where no file or argument is named by it, and what is meant.
+/// Texts of system errors, each with its plain words. No file or argument is likely to have such a text as its name.
 const SYSTEM_WORDS: &[(&str, &str)] = &[
     ("entity not found", "it does not exist"),
     ("entity already exists", "it exists already"),
@@ -123,6 +123,10 @@ impl From<ConfigError> for CliError {
             },
             ConfigError::Variable { .. } => "correct the variable, or unset it",
             ConfigError::Senseless { .. } => "give it a value, or leave it out",
+            ConfigError::NotTheProjects { key, variable, users_file, .. } => {
+                let or_set = variable.map(|name| format!(", or set {name}")).unwrap_or_default();
+                &format!("move `{key}` into {}{or_set}", users_file.display())
+            }
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
     }
@@ -149,6 +153,9 @@ impl From<PoolError> for CliError {
                 ) => "name a text file with one token a line; `#` begins a comment",
                 TokenFileFault::NotUtf8 { .. } => "save the file as UTF-8, one token a line",
             },
+            PoolError::NotThere { .. } => {
+                "correct the name; `ccc tokens` lists the tokens, `ccc providers` the providers"
+            }
             PoolError::TooMany { .. } => "leave out those that are not needed",
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
@@ -213,7 +220,7 @@ mod tests {
         }
     }
 
-    /// What a terminal of 80 columns gets.
+    /// The error as a terminal of 80 columns shows it.
     fn shown(error: &CliError) -> String {
         let written = Written::default();
         let printer = Printer::to(Box::new(io::sink()), Box::new(written.clone())).with_columns(80);
@@ -221,7 +228,8 @@ mod tests {
         String::from_utf8(written.0.lock().expect("lock").clone()).expect("UTF-8")
     }
 
-    /// No row is wider than the terminal but a word or a command, which is copied whole.
+    /// Checks that no row is wider than the terminal, except one that is a single word or a command, which users copy
+    /// whole.
     #[track_caller]
     fn assert_fits(error: &CliError) {
         let text = shown(error);

@@ -1,4 +1,4 @@
-//! Exit codes: part of the command line's contract.
+//! Exit codes, which are part of the command line's contract.
 
 use crate::core::Outcome;
 
@@ -7,16 +7,16 @@ use crate::core::Outcome;
 pub struct ExitCode(u8);
 
 impl ExitCode {
-    /// The task is done, or the command did what it was asked for.
+    /// The task is done, or the command succeeded.
     pub const COMPLETED: Self = Self(Outcome::Completed.exit_code());
     /// The run, or the command, failed.
     pub const FAILED: Self = Self(Outcome::Failed.exit_code());
     /// Wrong usage or configuration: nothing was started.
     pub const USAGE: Self = Self(2);
-    /// The user, or the system, asked ccc to stop (128 + SIGINT, as shells have it).
+    /// The user or the system asked ccc to stop (128 + SIGINT, as in shells).
     pub const INTERRUPTED: Self = Self(Outcome::Interrupted.exit_code());
 
-    /// Each code with its words and what it means, in order: those of the outcomes, and that of a run that never began.
+    /// All codes in order, each with its words and its meaning: those of the outcomes, and the code of a run that did not begin.
     #[must_use]
     pub fn all() -> Vec<(u8, &'static str, &'static str)> {
         let of = |outcome: Outcome| (outcome.exit_code(), outcome.in_words(), outcome.meaning());
@@ -26,7 +26,7 @@ impl ExitCode {
         rows
     }
 
-    /// All codes in a sentence, for the help.
+    /// All codes in one sentence, for the help.
     #[must_use]
     pub(super) fn in_words() -> String {
         let rows = Self::all().into_iter().map(|(code, words, meaning)| match code {
@@ -36,13 +36,13 @@ impl ExitCode {
         format!("Exit codes: {}.", rows.collect::<Vec<_>>().join(", "))
     }
 
-    /// The code of the scripted agent, which has a contract of its own: that of the CLI it stands for.
+    /// The code of the scripted agent. It follows the contract of the CLI that it imitates.
     #[must_use]
     pub(super) const fn of_agent(code: u8) -> Self {
         Self(code)
     }
 
-    /// The code of a supervised command, where it is to be passed on.
+    /// The code of a supervised command, passed on.
     #[must_use]
     pub(super) const fn of_command(code: u8) -> Self {
         Self(code)

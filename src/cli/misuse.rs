@@ -1,21 +1,20 @@
-//! A command line that makes no sense: what is wrong with it, and what to type instead.
+//! Wrong command lines: what is wrong, and what to type instead.
 //!
-//! The parser's own message is kept where it says enough; its tips and its usage lines are not, since a hint that fits the
-//! case says more.
+//! The parser's own message is kept if it says enough. Its tips and usage lines are dropped, because a specific hint says more.
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 
-use super::{Cli, CliError, ErrorKind};
+use super::{CliError, ErrorKind};
 
-/// From this likeness on a word is taken for a mistyped one.
+/// A word at least this similar to a name counts as that name mistyped.
 pub(super) const LIKENESS: f32 = 0.6;
 
-/// The error for the user. `args` is the command line, the program's name first.
-pub(super) fn error(error: &clap::Error, args: &[OsString]) -> CliError {
-    let command = subcommand(args);
+/// The error shown to the user. `args` is the command line, the program's name first; `root` is the definition of all commands.
+pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> CliError {
+    let command = subcommand(args, root);
     let given =
         [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].into_iter().find_map(|kind| match error.get(kind) {
             Some(ContextValue::String(given)) => Some(given.as_str()),
@@ -26,7 +25,8 @@ pub(super) fn error(error: &clap::Error, args: &[OsString]) -> CliError {
             (format!("there is no option {option}{}", of(command.as_deref())), option_hint(error, command.as_deref()))
         }
         (ClapKind::UnknownArgument | ClapKind::InvalidSubcommand, Some(word)) => {
-            loose_words(word, args, command.as_deref()).unwrap_or_else(|| stray_word(word, command.as_deref()))
+            loose_words(word, args, command.as_deref(), root)
+                .unwrap_or_else(|| stray_word(word, command.as_deref(), root))
         }
         (ClapKind::MissingRequiredArgument, _) if command.as_deref() == Some("supervise") => (
             "there is no command to supervise".to_owned(),
@@ -47,9 +47,9 @@ pub(super) fn error(error: &clap::Error, args: &[OsString]) -> CliError {
 }
 
 /// The command that the words begin with.
-fn subcommand(args: &[OsString]) -> Option<String> {
+fn subcommand(args: &[OsString], root: &Command) -> Option<String> {
     let named = args.iter().skip(1).map_while(|arg| arg.to_str()).find(|arg| !arg.starts_with('-'))?;
-    Cli::command().find_subcommand(named).map(|command| command.get_name().to_owned())
+    root.find_subcommand(named).map(|command| command.get_name().to_owned())
 }
 
 fn of(command: Option<&str>) -> String {
@@ -76,13 +76,14 @@ fn option_hint(error: &clap::Error, command: Option<&str>) -> String {
     }
 }
 
-/// Words of a task or of what is said to the agent that stand without quotes, or without `-p`. `None` when it is neither.
-fn loose_words(word: &str, args: &[OsString], command: Option<&str>) -> Option<(String, String)> {
+/// The error for words of a task, or of a text for the agent, that were typed without quotes or without `-p`; `None`
+/// when the word is something else.
+fn loose_words(word: &str, args: &[OsString], command: Option<&str>, root: &Command) -> Option<(String, String)> {
     let words: Vec<&str> = args.iter().skip(1).map_while(|arg| arg.to_str()).take_while(|arg| *arg != "--").collect();
     let at = words.iter().position(|given| *given == word)?;
     let (before, from) = words.split_at_checked(at)?;
     let is_prompt = |arg: &&str| matches!(*arg, "-p" | "--prompt");
-    // After an option a command's name is a word of the task.
+    // A command's name after an option is a word of the task.
     let typed = match command.filter(|_| words.first().is_some_and(|first| !first.starts_with('-'))) {
         None => "ccc --supervisor",
         Some("resume") => "ccc resume RUN",
@@ -90,7 +91,7 @@ fn loose_words(word: &str, args: &[OsString], command: Option<&str>) -> Option<(
     };
     let said = before.iter().rposition(is_prompt);
     let begins = match said {
-        // Only words that follow the text itself; anything else is misplaced for another reason.
+        // Only words after the text of `-p`; other words are misplaced for another reason.
         Some(option) if before.get(option + 2..).is_some_and(|more| more.iter().all(|arg| !arg.starts_with('-'))) => {
             option + 1
         }
@@ -98,7 +99,7 @@ fn loose_words(word: &str, args: &[OsString], command: Option<&str>) -> Option<(
         None if before.contains(&"--supervisor") => at,
         None => return None,
     };
-    let is_command = |name: &str| Cli::command().find_subcommand(name).is_some();
+    let is_command = |name: &str| root.find_subcommand(name).is_some();
     let loose: Vec<&str> = words.iter().skip(begins).copied().take_while(|arg| !arg.starts_with('-')).collect();
     if from.len() == 1 && is_command(word) {
         return None;
@@ -115,22 +116,21 @@ fn loose_words(word: &str, args: &[OsString], command: Option<&str>) -> Option<(
     })
 }
 
-/// A word where none belongs. The parser knows the commands no more once there are arguments after `--`, so the likeness
-/// is looked for here.
-fn stray_word(word: &str, command: Option<&str>) -> (String, String) {
+/// The error for a word where none belongs. With arguments after `--` the parser suggests no command, so similar names are looked
+/// up here.
+fn stray_word(word: &str, command: Option<&str>, root: &Command) -> (String, String) {
     match command {
         Some("supervise") => (
             format!("`{word}` stands where an option is expected"),
             format!("the command goes after `--`, as in: ccc supervise -- {word} …"),
         ),
         Some(command) if command != word => {
-            (format!("`ccc {command}` does not take `{word}` here"), what_it_takes(word, command))
+            (format!("`ccc {command}` does not take `{word}` here"), what_it_takes(word, command, root))
         }
         Some(_) | None => {
-            let root = Cli::command();
             let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
-            let names: Vec<&str> = commands.map(clap::Command::get_name).collect();
-            // No command is called by several words.
+            let names: Vec<&str> = commands.map(Command::get_name).collect();
+            // No command's name has several words.
             let like = similar::get_close_matches(word, &names, 1, LIKENESS);
             match like.first().filter(|_| !word.contains(char::is_whitespace)) {
                 Some(name) if *name == word => (
@@ -151,11 +151,10 @@ fn stray_word(word: &str, command: Option<&str>) -> (String, String) {
     }
 }
 
-/// What stands after a command that has commands of its own.
-fn what_it_takes(word: &str, command: &str) -> String {
-    let root = Cli::command();
-    let own = root.find_subcommand(command).map(clap::Command::get_subcommands).into_iter().flatten();
-    let names: Vec<&str> = own.filter(|own| !own.is_hide_set()).map(clap::Command::get_name).collect();
+/// The hint for a word that a command does not take: a similar subcommand, the list of them, or the command's help.
+fn what_it_takes(word: &str, command: &str, root: &Command) -> String {
+    let own = root.find_subcommand(command).map(Command::get_subcommands).into_iter().flatten();
+    let names: Vec<&str> = own.filter(|own| !own.is_hide_set()).map(Command::get_name).collect();
     match (similar::get_close_matches(word, &names, 1, LIKENESS).first(), names.as_slice()) {
         (Some(near), _) => format!("did you mean `ccc {command} {near}`?"),
         (None, [first @ .., last]) if !first.is_empty() && word != "help" => {
@@ -165,7 +164,7 @@ fn what_it_takes(word: &str, command: &str) -> String {
     }
 }
 
-/// What the parser says, without its label, its tips and its usage.
+/// The parser's message without its label, tips and usage.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);

@@ -1,33 +1,46 @@
-//! The command line: what was typed, which command it means, and what the user reads when it fails.
+//! The command line: parses it, runs the command, and tells the user why one failed.
 //!
-//! [`run`] takes the arguments and a [`Context`] (environment, directories, streams) and gives the exit code. It has no
-//! global state and ends no process, so a test calls it as often as it likes. One file per command in [`subcommand`]: its
-//! argument struct, whose doc comments are the manual, and `run(args, &Context) -> Result<ExitCode, CliError>`.
+//! [`run`] takes the arguments and a [`Context`] (environment, directories, streams) and returns the exit code. It has
+//! no global state and does not end the process, so a test can call it any number of times. Each command has a file in
+//! [`subcommand`]: its argument struct, whose doc comments are the manual, and `run(args, &Context) -> Result<ExitCode,
+//! CliError>`.
 //!
-//! Data goes to stdout and talk to stderr, both through [`Printer`]; nothing else here writes. Errors of other modules
-//! are mapped to a [`CliError`] once, in `error.rs`.
+//! Data goes to stdout and messages go to stderr, both through [`Printer`]; nothing else here writes. Errors of other
+//! modules become a [`CliError`] in one place, `error.rs`.
 
+mod answering;
 mod args;
+mod asking;
+#[cfg(test)]
+mod captured;
 mod command_tokens;
 mod context;
 mod credentials;
+mod detach;
 mod diagnostics;
 mod dispatch;
 mod error;
 mod exit;
-mod gaps;
-mod left;
-mod lifted;
+mod hand_over;
+mod hook;
+mod limit_check;
+mod lines;
+mod logout;
 mod misuse;
+mod native;
 pub mod options;
+mod presentation;
 mod printer;
 mod recording;
-#[cfg(test)]
-mod seen;
+mod redacted_texts;
+mod serving;
 mod settled;
 mod start;
+mod steer;
 pub mod subcommand;
+mod survivors;
 mod task;
+mod telling;
 mod trust;
 mod zone;
 
@@ -37,5 +50,6 @@ pub use diagnostics::diagnostics;
 pub use dispatch::run;
 pub use error::{CliError, ErrorKind};
 pub use exit::ExitCode;
+pub use hook::{hook, is_hook};
 pub use printer::{Paint, Printer};
 pub use task::MAX_TASK_BYTES;

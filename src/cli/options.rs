@@ -1,14 +1,14 @@
-//! The options that are settings, as clap's arguments: made from the settings' table.
+//! Clap's arguments for the options that are settings, made from the table of settings.
 
 use clap::error::Error;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
 use crate::config::{Form, Key, Layer, RESUME_OPTIONS, RUN_OPTIONS};
 
-/// Options that stand before the settings have lower places; one that takes another back comes next to it.
+/// The distance between two settings in the help. It leaves room for an option that reverses a setting after that setting.
 const STEP: usize = 10;
 
-/// The settings that a new run or `ccc resume` is given on the command line.
+/// The settings of a new run or of `ccc resume` on the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options<const RESUME: bool>(pub Box<Layer>);
 
@@ -17,7 +17,7 @@ impl<const RESUME: bool> Args for Options<RESUME> {
         if RESUME {
             return with_options(command, RESUME_OPTIONS.iter().copied(), |key| without_stop(&key.help).to_owned());
         }
-        // What an option takes stands in its help.
+        // The help of each setting names its possible values, so clap's list of them is hidden.
         with_options(command, RUN_OPTIONS.iter().map(|path| (*path, None)), with_default)
             .mut_args(|arg| if arg.get_action().takes_values() { arg.hide_possible_values(true) } else { arg })
     }
@@ -42,13 +42,13 @@ fn without_stop(help: &str) -> &str {
     help.trim_end_matches('.')
 }
 
-/// The help, and in brackets what is done without the option.
+/// The help, with the default in brackets.
 fn with_default(key: &Key) -> String {
     let default = key.default_in_words().map(|default| format!(" [{default}]"));
     format!("{}{}", without_stop(&key.help), default.unwrap_or_default())
 }
 
-/// Adds the options in their order. One that is no setting is there already, and gets its place.
+/// Adds the options in this order. An option that is not a setting exists already and only gets its position.
 fn with_options(
     command: Command,
     options: impl Iterator<Item = (&'static str, Option<&'static str>)>,
@@ -64,7 +64,7 @@ fn with_options(
             Form::Switch => arg.action(ArgAction::SetTrue),
             Form::List => arg.action(ArgAction::Append).allow_hyphen_values(true),
             Form::Number => arg.allow_negative_numbers(true),
-            Form::Text => arg,
+            Form::Text | Form::Object => arg,
         };
         let arg = match key.value_name {
             "" => arg,

@@ -1,4 +1,4 @@
-//! The only place that writes to stdout and stderr: data goes to the one, talk to the other.
+//! The only place that writes to stdout and stderr: data to stdout, messages to stderr.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -9,11 +9,11 @@ use crate::config::Env;
 use crate::config::env::NO_COLOR;
 use crate::ui::{clean, columns, harmless_json, rows};
 
-/// The columns of a terminal that does not say.
+/// The width of a terminal that does not report one.
 const DEFAULT_COLUMNS: u16 = 80;
 
-/// Stdout and stderr. A reader that went away (`ccc runs | head -1`), or a terminal that did, is no error and no
-/// panic: from then on nothing is written there. Any other failure, such as a full disk, is kept for [`Printer::fault`].
+/// Stdout and stderr. A reader that has gone away (`ccc runs | head -1`) or a terminal that has hung up is neither an error nor a
+/// panic: nothing more is written there. Any other failure, such as a full disk, is kept for [`Printer::fault`].
 pub struct Printer {
     out: Mutex<Stream>,
     err: Mutex<Stream>,
@@ -29,7 +29,7 @@ struct Stream {
     fault: Option<io::Error>,
 }
 
-/// Text with nothing in it that acts on a terminal, except colours where there are any.
+/// The text without terminal control sequences; colours stay if the stream has them.
 fn harmless(text: &str, colored: bool) -> String {
     if !colored {
         return clean::data(text);
@@ -46,7 +46,7 @@ fn harmless(text: &str, colored: bool) -> String {
                 out.push_str(sequence.strip_suffix(after).unwrap_or_default());
                 after
             }
-            // No colour: taken out as any other sequence, or shown.
+            // Other sequences are removed or made visible.
             None => {
                 out.push_str(&clean::data(sequence.get(..1).unwrap_or_default()));
                 sequence.get(1..).unwrap_or_default()
@@ -85,14 +85,14 @@ impl Printer {
         }
     }
 
-    /// As if both were terminals of that width.
+    /// Treats both as terminals of this width.
     #[must_use]
     pub fn with_columns(mut self, columns: u16) -> Self {
         (self.columns, self.columns_err) = (Some(columns), Some(columns));
         self
     }
 
-    /// The columns of the terminal that stdout is; `None` for a pipe or a file, whose lines may have any length.
+    /// The width of stdout's terminal; `None` for a pipe or a file, where lines may have any length.
     #[must_use]
     pub fn columns(&self) -> Option<u16> {
         self.columns
@@ -104,32 +104,38 @@ impl Printer {
         self.color_out
     }
 
-    /// Writes data to stdout, as it is.
+    /// Whether nobody reads stdout any more.
+    #[must_use]
+    pub fn reader_has_gone(&self) -> bool {
+        lock(&self.out).gone
+    }
+
+    /// Writes data to stdout unchanged.
     pub fn data(&self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    /// Writes bytes to stdout, as they are.
+    /// Writes bytes to stdout unchanged.
     pub fn bytes(&self, bytes: &[u8]) {
         lock(&self.out).write(bytes);
     }
 
-    /// Writes a line to stdout. Of what acts on a terminal only our own colours get there.
+    /// Writes a line to stdout. Control sequences are removed except ccc's own colours.
     pub fn line(&self, line: impl fmt::Display) {
         self.data(&harmless(&format!("{line}\n"), self.color_out));
     }
 
-    /// Writes a JSON text and a line end to stdout. What acts on a terminal, or is not seen, stands there as an escape.
+    /// Writes a JSON text and a line end to stdout. Control and invisible characters are written as escapes.
     pub fn json(&self, json: impl fmt::Display) {
         self.data(&format!("{}\n", harmless_json(&json.to_string())));
     }
 
-    /// Writes talk to stderr, wrapped to its terminal. Of what acts on a terminal only our own colours get there.
+    /// Writes a message to stderr, wrapped to its terminal. Control sequences are removed except ccc's own colours.
     pub fn talk(&self, line: impl fmt::Display) {
         self.talk_behind("", line);
     }
 
-    /// Writes talk behind a lead in bold or in a colour; later rows stand under the first.
+    /// Writes a message after a bold or coloured lead. Later rows are aligned under the first.
     fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
         let hang = columns::of(&clean::data(lead));
         let text = harmless(&text.to_string(), self.color_err);
@@ -137,7 +143,7 @@ impl Printer {
         self.talk_raw(&format!("{lead}{rows}\n"));
     }
 
-    /// Writes talk to stderr, as it is.
+    /// Writes a message to stderr unchanged.
     pub fn talk_raw(&self, text: &str) {
         lock(&self.err).write(text.as_bytes());
     }
@@ -147,7 +153,7 @@ impl Printer {
         self.talk_behind(&format!("{} ", self.paint_err(Paint::Yellow, "warning:")), text);
     }
 
-    /// Writes an error to stderr, and below it what to do about it.
+    /// Writes an error to stderr, and the hint below it.
     pub fn error(&self, message: impl fmt::Display, hint: Option<&str>) {
         self.talk_behind(&format!("{} ", self.paint_err(Paint::Red, "error:")), message);
         if let Some(hint) = hint {
@@ -155,26 +161,26 @@ impl Printer {
         }
     }
 
-    /// The text in a colour, where stdout takes colour.
+    /// The text in a colour, if stdout has colours.
     #[must_use]
     pub fn paint(&self, paint: Paint, text: &str) -> String {
         paint.wrap(text, self.color_out)
     }
 
-    /// The text in a colour, where stderr takes colour.
+    /// The text in a colour, if stderr has colours.
     #[must_use]
     pub fn paint_err(&self, paint: Paint, text: &str) -> String {
         paint.wrap(text, self.color_err)
     }
 
-    /// Why data could not be written, when it was not for want of a reader; told once.
+    /// Why data could not be written, unless the reader had gone away. It is returned once.
     #[must_use]
     pub fn fault(&self) -> Option<io::Error> {
         lock(&self.out).fault.take()
     }
 }
 
-/// The columns of this terminal; `None` when it is none.
+/// The width of the stream's terminal; `None` when it is no terminal.
 fn columns_of(stream: impl IsTerminal + AsFd) -> Option<u16> {
     if !stream.is_terminal() {
         return None;
@@ -203,7 +209,7 @@ impl Stream {
         }
         if let Err(error) = self.to.write_all(bytes).and_then(|()| self.to.flush()) {
             self.gone = true;
-            // EIO is what a terminal that hung up answers.
+            // A terminal that has hung up answers EIO.
             let nobody_there = error.kind() == io::ErrorKind::BrokenPipe
                 || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
             if !nobody_there {
@@ -213,7 +219,7 @@ impl Stream {
     }
 }
 
-/// A panic while writing leaves nothing half-changed that matters here.
+/// Ignores poisoning, because a panic while writing leaves no state that matters here.
 fn lock(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -223,7 +229,7 @@ fn lock(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
 pub enum Paint {
     /// Good.
     Green,
-    /// Take care.
+    /// A warning.
     Yellow,
     /// Bad.
     Red,

@@ -1,21 +1,21 @@
-//! Which recording the user means.
+//! Finds the recording that the user names.
 
 use std::path::PathBuf;
 
 use super::{CliError, Context, ErrorKind};
 use crate::journal::{JOURNAL_FILE, RunDir};
 
-/// The journal of a run: of the newest one for `None` and `last`. A text with a slash in it, or one that ends in `.jsonl`,
-/// is the path of a run's directory or of a journal; any other is a run's id or the beginning of one, whatever lies in the
-/// current directory under that name.
+/// The journal of a run: of the newest run for `None` and `last`. A text that contains a slash or ends in `.jsonl` is
+/// the path of a run's directory or of a journal. Any other text is a run's id or the beginning of one, even if the
+/// current directory has a file of that name.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no such journal.
 pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<PathBuf, CliError> {
     if let Some(text) = wanted.filter(|text| is_path(text)) {
         let path = context.cwd()?.join(text);
         let journal = if path.is_dir() { path.join(JOURNAL_FILE) } else { path };
-        // What it is, a FIFO for one, is said by the reading of it.
+        // Reading it reports what is wrong with it, for example that it is a FIFO.
         return match std::fs::symlink_metadata(&journal) {
             Ok(_) => Ok(journal),
             Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: no recorded run is there"))
@@ -43,18 +43,18 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::cli::seen::Seen;
+    use crate::cli::captured::Captured;
 
     #[test]
     fn a_name_is_a_run_everywhere_and_a_path_looks_like_one() {
         let dir = tempfile::tempdir().expect("a directory");
-        let context = Seen::default().context(dir.path(), None);
+        let context = Captured::default().context(dir.path(), None);
         let run = RunDir::create(&context.dirs().expect("directories").state, "20261120-191822-aaaa").expect("a run");
         fs::write(run.journal(), "").expect("written");
         let here = context.cwd().expect("a directory").to_owned();
         fs::create_dir(here.join("night")).expect("mkdir");
         fs::write(here.join("night/journal.jsonl"), "").expect("written");
-        // What lies about here under the names of runs.
+        // Files in the current directory with the names of runs.
         for name in ["last", "2026", "20261120-191822-aaaa", "other.jsonl"] {
             fs::write(here.join(name), "").expect("written");
         }

@@ -1,59 +1,65 @@
-//! A run from its settled plan to its last word: what `ccc --supervisor`, `ccc resume` and `ccc demo` have in common.
+//! Runs a complete plan to its end. `ccc --supervisor`, `ccc resume` and `ccc demo` share this.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 
 use super::credentials::RunTokens;
-use super::{CliError, Context, ErrorKind, ExitCode, left};
+use super::hand_over::hand_over;
+use super::presentation::Presentation;
+use super::{CliError, Context, ErrorKind, ExitCode, detach, native, serving, survivors};
 use crate::config::{Env, OutputFormat, Project, Transport};
+use crate::control::protocol::Request;
+use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
-use crate::driver::{self, ChildEnv, End, Program, Setup, Visibility};
+use crate::driver::{self, ChildEnv, Control, End, Interface, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::process::{self, SavedModes, TypedEcho};
+use crate::process::{self, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, ScreenModes};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
 use redaction::Redactor;
 
-/// The size of the agent's terminal. Nobody looks at it; it is wide so that nothing of the CLI's own wraps.
+/// The size of the agent's terminal. It is not shown, and wide so that the CLI's own output does not wrap.
 const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
-/// The critic's settings in the run's directory, for as long as a ccc works on the run.
+/// The file of the critic's settings in the run's directory. It exists while a ccc process works on the run.
 const CRITIC_SETTINGS: &str = "critic-settings.json";
-/// How long the last words may take to reach the terminal.
+/// The file of the interface's settings; it exists as long.
+const INTERFACE_SETTINGS: &str = "interface-settings.json";
+/// How long printing the end of the run may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What is new in this life of ccc, besides the plan.
+/// What this ccc process needs for the run, besides the plan.
 pub(super) struct RunRequest<'a> {
-    /// Where to write, and how.
-    pub(super) form: OutputFormat,
-    /// How the agent's stdout reaches us.
-    pub(super) transport: Transport,
+    /// How the run is shown.
+    pub(super) presentation: Presentation,
     /// The tokens that the agent may get.
     pub(super) tokens: &'a RunTokens,
     /// The token in use, in a sentence.
     pub(super) credential_sentence: String,
     /// Where the critic's prompt comes from.
     pub(super) prompt_origin: String,
-    /// Variables for the children besides ours; for the demonstration's agent.
+    /// Additional variables for the children; the demonstration's agent needs them.
     pub(super) extra_env: Vec<(OsString, OsString)>,
-    /// Go on into the agent's own interface after a completion, when there is a terminal.
-    pub(super) hand_over: bool,
-    /// Other runs may work in the same tree.
+    /// Whether this process outlives the terminal: then it leaves the terminal before the run begins.
+    pub(super) hosted: bool,
+    /// The terminal for the agent's own interface, if the agent has one.
+    pub(super) interface: Option<UserTerminal>,
+    /// Whether other runs may work in the same tree.
     pub(super) share_tree: bool,
-    /// The project's settings of the agent, under the user's agreement.
+    /// The project's settings for the agent, as far as the user has agreed to them.
     pub(super) settings_of_agent: SettingsOfAgent,
 }
 
-/// Where a run goes on.
+/// The point at which a run continues.
 pub(super) struct Continuation {
     pub(super) core: Core,
     pub(super) tail: Tail,
@@ -64,27 +70,34 @@ pub(super) struct Continuation {
 /// Begins a new run.
 ///
 /// # Errors
-/// When its directory, journal or locks cannot be had.
+/// When its directory, its journal or a lock is not available.
 pub(super) fn begin(mut plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
     let state = &context.dirs()?.state;
-    // Before anything of the run exists.
+    // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
-    let session_lock = lock_session(&plan, planned_session(&plan), context)?;
+    let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
     let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
     let started_unix_ms = driver::unix_ms();
     let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
     keep_prompt(&mut plan, &run_dir)?;
     keep_critic_settings(&mut plan, &run_dir)?;
+    keep_interface_settings(&mut plan, &run_dir)?;
     let redactor = request.tokens.redactor();
     let journal = new_journal(&run_dir, Header::new(&plan, env!("CARGO_PKG_VERSION")), redactor.clone())?;
-    let lives =
-        Life { core: Core::new(plan), from: Tick::ZERO, resumed: false, started_unix_ms, first_inputs: Vec::new() };
+    let lives = Life {
+        core: Core::new(plan),
+        from: Tick::ZERO,
+        n: 0,
+        resumed: false,
+        started_unix_ms,
+        first_inputs: Vec::new(),
+    };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
     supervise(lives, held, journal, redactor, request, context)
 }
 
-/// Writes the critic's prompt into the run's directory, where it reaches the critic as a file.
+/// Writes the critic's prompt into the run's directory, because the critic gets it as a file.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -98,11 +111,11 @@ pub(super) fn keep_prompt(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliEr
     Ok(())
 }
 
-/// Writes the settings file that the user's arguments name, without its hooks, into the run's directory, where it is the
-/// critic's. It stands in no argument and in no journal: settings may hold what nobody else should read.
+/// Writes a copy of the settings file that the user's arguments name into the run's directory for the critic, without its hooks.
+/// The settings may be private, so they appear in no argument and no journal.
 ///
 /// # Errors
-/// When the user's file cannot be read or holds no settings, or the critic's cannot be written.
+/// When the user's file cannot be read or contains no settings, or the copy cannot be written.
 pub(super) fn keep_critic_settings(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliError> {
     plan.critic.settings_file = None;
     let Some(settings) = critic_settings(plan)? else { return Ok(()) };
@@ -112,26 +125,54 @@ pub(super) fn keep_critic_settings(plan: &mut Plan, run_dir: &RunDir) -> Result<
     Ok(())
 }
 
-/// The settings file that the user's arguments name, without its hooks.
-fn critic_settings(plan: &Plan) -> Result<Option<String>, CliError> {
-    let named = plan.agent.read_user_args(&plan.agent_args)?.settings_file;
-    let Some(named) = named.filter(|_| plan.critic.without_hooks) else { return Ok(None) };
-    let path = Path::new(&plan.cwd).join(named.trim());
-    let odd = |why: String, advice: &'static str| {
-        let message = format!("the agent's settings file {} {why}", path.display());
-        CliError::new(ErrorKind::Configuration, message).hint(advice)
-    };
-    let bytes = files::read(&path, files::AGENT_SETTINGS).map_err(|fault| odd(fault.to_string(), fault.advice()))?;
-    let settings = plan.agent.hookless_settings(&String::from_utf8_lossy(&bytes));
-    let settings =
-        settings.map_err(|why| odd(format!("holds no settings: {why}"), "mend the file, or leave out --settings"))?;
-    Ok(Some(settings))
-}
-
-/// Goes on with a run whose ccc has ended.
+/// Writes the settings file that the user's arguments name into the run's directory, with the hooks by which the agent's
+/// interface informs ccc.
 ///
 /// # Errors
-/// When its journal or its session cannot be had.
+/// When the user's file cannot be read or contains no settings, or the copy cannot be written.
+pub(super) fn keep_interface_settings(plan: &mut Plan, run_dir: &RunDir) -> Result<(), CliError> {
+    plan.interface_settings = None;
+    if !native::is_native(plan) {
+        return Ok(());
+    }
+    let Some((path, text)) = named_settings(plan)? else { return Ok(()) };
+    let settings = plan.agent.settings_with_hooks(&text).map_err(|why| no_settings(&path, &why))?;
+    let file = run_dir.path().join(INTERFACE_SETTINGS);
+    write_private(&file, &settings)?;
+    plan.interface_settings = Some(file.display().to_string());
+    Ok(())
+}
+
+/// The settings file that the user's arguments name.
+fn named_settings(plan: &Plan) -> Result<Option<(PathBuf, String)>, CliError> {
+    let Some(named) = plan.agent.read_user_args(&plan.agent_args)?.settings_file else { return Ok(None) };
+    let path = Path::new(&plan.cwd).join(named.trim());
+    let bytes = files::read(&path, files::AGENT_SETTINGS).map_err(|fault| {
+        let message = format!("the agent's settings file {} {fault}", path.display());
+        CliError::new(ErrorKind::Configuration, message).hint(fault.advice())
+    })?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Some((path, text)))
+}
+
+fn no_settings(path: &Path, why: &str) -> CliError {
+    let message = format!("the agent's settings file {} holds no settings: {why}", path.display());
+    CliError::new(ErrorKind::Configuration, message).hint("mend the file, or leave out --settings")
+}
+
+/// The settings file that the user's arguments name, without its hooks.
+fn critic_settings(plan: &Plan) -> Result<Option<String>, CliError> {
+    if !plan.critic.without_hooks {
+        return Ok(None);
+    }
+    let Some((path, text)) = named_settings(plan)? else { return Ok(None) };
+    plan.agent.hookless_settings(&text).map(Some).map_err(|why| no_settings(&path, &why))
+}
+
+/// Continues a run whose ccc has ended.
+///
+/// # Errors
+/// When its journal or its session is not available.
 pub(super) fn go_on(
     continuation: Continuation,
     run_dir: RunDir,
@@ -140,10 +181,13 @@ pub(super) fn go_on(
     context: &Context,
 ) -> Result<ExitCode, CliError> {
     let plan = continuation.core.plan().clone();
-    let session_id = continuation.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
+    let session_id = match continuation.core.session_id() {
+        Some(known) => Some(known.to_owned()),
+        None => planned_session(&plan, context)?,
+    };
     let session_lock = lock_session(&plan, session_id, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
-    // What the dead ccc has left running: its agent may still be writing into the session.
+    // The dead ccc may have left its agent running, which may still write into the session, so end it first.
     let swept = process::sweep_run(run_dir.id());
     if swept.killed > 0 {
         context.printer.talk(format_args!(
@@ -151,14 +195,15 @@ pub(super) fn go_on(
             count(swept.killed as usize, "process")
         ));
     }
-    // A daemon with an environment of its own carries no mark.
-    left::end_of_dead_run(&run_dir, context);
+    // A daemon that has replaced its environment carries no mark, so it is found by the record.
+    survivors::end_of_dead_run(&run_dir, context);
     let redactor = request.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
     let life = Life {
         core: continuation.core,
         from: continuation.tail.last_tick,
+        n: continuation.tail.next_n.saturating_sub(1),
         resumed: true,
         started_unix_ms: continuation.started_unix_ms,
         first_inputs: continuation.first_inputs,
@@ -167,18 +212,24 @@ pub(super) fn go_on(
     supervise(life, held, journal, redactor, request, context)
 }
 
-/// What this ccc holds for as long as the run goes on.
+/// The directory and locks that this ccc holds until the run ends.
 struct Held {
     run_dir: RunDir,
     run_lock: FileLock,
-    session_lock: Option<FileLock>,
+    session_lock: Option<(String, FileLock)>,
     tree_lock: FileLock,
 }
 
-fn planned_session(plan: &Plan) -> Option<String> {
+/// The session with which the run begins. For `Latest` the agent decides, and reports the session only after its first turn; by
+/// then it could have disturbed another ccc on that session. So the session that the agent will most likely take is locked in
+/// advance.
+fn planned_session(plan: &Plan, context: &Context) -> Result<Option<String>, CliError> {
     match &plan.session {
-        SessionStart::New(id) | SessionStart::Resume(id) => Some(id.clone()),
-        SessionStart::Latest => None,
+        SessionStart::New(id) | SessionStart::Resume(id) => Ok(Some(id.clone())),
+        SessionStart::Latest => {
+            let agent_dir = context.dirs()?.of_agent(plan.agent, &context.env);
+            Ok(driver::latest_session(plan.agent, &agent_dir, &plan.cwd))
+        }
     }
 }
 
@@ -186,22 +237,23 @@ fn this_run(plan: &Plan) -> Holder {
     Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None }
 }
 
-fn lock_session(plan: &Plan, session_id: Option<String>, context: &Context) -> Result<Option<FileLock>, CliError> {
+fn lock_session(
+    plan: &Plan,
+    session_id: Option<String>,
+    context: &Context,
+) -> Result<Option<(String, FileLock)>, CliError> {
     let Some(session_id) = session_id else { return Ok(None) };
-    FileLock::of_session(&context.dirs()?.state, &session_id, &this_run(plan))
-        .map(Some)
-        .map_err(|error| lock_error(&error))
+    let lock = FileLock::of_session(&context.dirs()?.state, &session_id, &this_run(plan));
+    lock.map(|lock| Some((session_id, lock))).map_err(|error| lock_error(&error))
 }
 
-/// One run to a working tree: the top of the git repository, else the directory.
+/// Allows one run per working tree: the git repository, or else the directory.
 fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<FileLock, CliError> {
     let project = Project::find(Path::new(&plan.cwd));
     lock_working_tree(&context.dirs()?.state, project.root(), &this_run(plan), request.share_tree).map_err(|error| {
         match error {
-            LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error)).hint(format!(
-                "wait for its end; if both may change the same files, add --share-tree{}",
-                ended_by(holder.as_ref())
-            )),
+            LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error))
+                .hint(format!("{}; if both may change the same files, add --share-tree", go_to(holder.as_ref()))),
             LockError::Io { .. } => lock_error(&error),
         }
     })
@@ -210,6 +262,8 @@ fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result
 struct Life {
     core: Core,
     from: Tick,
+    /// How many entries the journal has.
+    n: u64,
     resumed: bool,
     started_unix_ms: i64,
     first_inputs: Vec<OperatorInput>,
@@ -225,36 +279,60 @@ fn supervise(
 ) -> Result<ExitCode, CliError> {
     let state_dir = context.dirs()?.state.clone();
     let Held { run_dir, run_lock, session_lock, tree_lock } = held;
-    // What is told at the start is what the run goes by from now on.
-    let plan = life.first_inputs.iter().fold(life.core.plan().clone(), |plan, given| plan.after(given));
-    let session_id = life.core.session_id().map(str::to_owned).or_else(|| planned_session(&plan));
+    // Inputs at the start may change the plan, and the changed plan is in force from now on.
+    let plan = life.first_inputs.iter().fold(life.core.plan().clone(), |plan, given| given.applied_to(&plan));
+    let session_id = life.core.session_id().map(str::to_owned);
     process::become_subreaper();
-    let recording = left::record(&run_dir, context);
-    let style = context.style(&io::stderr());
-    let form = match request.form {
+    let recording = survivors::record(&run_dir, context);
+    let whole = child_env(request, context);
+    let bare_env = bare(&whole);
+    let tell_of_plan = || {
+        if request.extra_env.is_empty() {
+            // Not for the demonstration, which has its own directory.
+            tell_of_what_is_not_seen(&plan, &bare_env, context);
+        }
+        tell_of_missing_programs(&plan, &bare_env, &redactor, context);
+        tell_of_checks_without_rule(&plan, &redactor, context);
+    };
+    let host = if request.hosted {
+        tell_of_plan();
+        Some(detach::leave_terminal(&run_dir)?)
+    } else {
+        None
+    };
+    let style = if host.is_some() || request.interface.is_some() { Style::PIPED } else { context.style(&io::stderr()) };
+    let form = match request.presentation.form {
         OutputFormat::Text => Form::Text,
         OutputFormat::Json => Form::Json,
         OutputFormat::StreamJson => Form::StreamJson,
     };
     let mut printer = Printer::new(form, style);
     printer.in_zone(crate::cli::zone::of_process());
-    let screen = stdio_screen()?;
+    let screen = if host.is_some() { detach::no_screen() } else { stdio_screen() }?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
     let banner = Banner { resumed_task, ..banner(&plan, &run_dir, session_id, request, &redactor) };
     printer.clock(life.from, driver::unix_ms());
     for piece in printer.start(life.from, &banner) {
-        let _ = screen.put(piece);
+        // The interface starts below the banner.
+        if request.interface.is_some() {
+            context.printer.talk_raw(&piece.text);
+        } else {
+            let _ = screen.put(piece);
+        }
     }
-    let whole = child_env(request, context);
-    let bare_env = bare(&whole);
-    if request.extra_env.is_empty() {
-        // The demonstration has a directory of its own.
-        tell_of_what_is_not_seen(&plan, &bare_env, context);
+    if host.is_none() {
+        tell_of_plan();
     }
-    tell_of_missing_programs(&plan, &bare_env, &redactor, context);
-    tell_of_checks_without_rule(&plan, &redactor, context);
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
+    let hub = Hub::new(life.n);
+    let interface = request.interface.clone().map(|terminal| Interface { terminal, hooks: Arc::default() });
+    let hooks = interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
+    let served = Served {
+        hook_key: hooks.is_some().then(control::hook_key),
+        caps: Request::NAMES.to_vec(),
+        ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
+    };
     let setup = Setup {
         core: life.core,
         from: life.from,
@@ -274,7 +352,7 @@ fn supervise(
         env,
         credentials: request.tokens.credentials(),
         settings: request.settings_of_agent.clone(),
-        transport: match request.transport {
+        transport: match request.presentation.transport {
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
         },
@@ -282,45 +360,79 @@ fn supervise(
         printer,
         screen,
         typing,
-        keyboard: driver::keyboard(),
+        keyboard: if host.is_some() || interface.is_some() { None } else { driver::keyboard() },
+        interface,
+        hub: Some(hub.clone()),
+        workers: Workers::default(),
+        log: request.hosted.then_some(detach::log as fn(&str)),
     };
-    let end = driver::run(setup, |_| {}).map_err(|error| no_event_loop(&error))?;
+    let beginning = detach::beginning(&plan, life.started_unix_ms, &redactor);
+    let mut server = None;
+    let end = driver::run(setup, |run| {
+        let key = served.hook_key.clone();
+        server = serving::serve(served, hub, run, context);
+        if let Some(hooks) = hooks {
+            match server.as_ref().zip(key).and_then(|(server, key)| native::hook_env(server, &key)) {
+                Some(env) => drop(hooks.set(env)),
+                None => run.tell(Control::End(
+                    "the agent's interface cannot reach its run without a control socket".to_owned(),
+                )),
+            }
+        }
+        if let Some(host) = host {
+            detach::ready(host, &run_dir, server.is_some(), &beginning, &redactor);
+        }
+    })
+    .map_err(|error| no_event_loop(&error))?;
     let (env, plan) = (end.env.clone(), end.plan.clone());
-    // A resumed run writes it anew, from the user's file as it is then.
-    let _ = std::fs::remove_file(run_dir.path().join(CRITIC_SETTINGS));
+    // A resumed run writes the file again from the user's present settings.
+    for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
+        let _ = std::fs::remove_file(run_dir.path().join(file));
+    }
     let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
     drop(recording);
-    left::end_of_run(&run_dir, context);
-    // Held to here: nobody may go on with the run while its last words are written.
+    survivors::end_of_run(&run_dir, context);
+    // Release the lock only now, so that no other ccc resumes the run while its end is printed.
     drop(run_lock);
     drop(tree_lock);
+    // Clients are told of the end only when another ccc could resume the run.
+    if let Some(server) = server {
+        server.end(finish.clone());
+    }
+    // Remove the directory of a conversation without any message. This comes last, because the server would create its socket's
+    // name again.
+    let is_void = plan.conversation && plan.task.is_empty();
+    if is_void && finish.as_ref().is_some_and(|finish| finish.outcome == Outcome::Interrupted) {
+        let _ = std::fs::remove_dir_all(run_dir.path());
+    }
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
-    if request.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
+    if request.presentation.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
         if let Some(objection) = request.settings_of_agent.objection() {
             context.printer.warn(format_args!("{objection}: the session is not handed over; look at it: ccc trust"));
             return Ok(ExitCode::COMPLETED);
         }
-        return hand_over(&plan, &finish, &env, context);
+        hand_over(&plan, finish.session_id.as_ref(), &env, context);
+        return Ok(ExitCode::COMPLETED);
     }
-    // A script that reads the result from a file must not take a missing one for success.
+    // Fail, so that a script that reads the result from a file does not mistake a missing result for success.
     if finish.outcome == Outcome::Completed && result_lost {
         return Ok(ExitCode::FAILED);
     }
     Ok(ExitCode::from(finish.outcome))
 }
 
-/// Prints the end; gives the finish, unless the user had left before there was one, and whether stdout failed to take the
-/// result. A reader that went away wants none.
+/// Prints the end of the run. Returns the finish (`None` when the user left before it) and whether writing the result
+/// to stdout failed. A reader that has gone away is no failure.
 fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context) -> (Option<Finish>, bool) {
     let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
-        let (plan, left_out) = driver::told(&plan, redactor);
+        let (plan, left_out) = driver::shown_plan(&plan, redactor);
         let ending = Ending {
             finish,
             plan: &plan,
             left_out: &left_out,
             run_dir: &run_dir.path().display().to_string(),
-            // The demonstration's session means nothing to anybody else's program.
+            // No other program can continue the demonstration's session.
             agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
             report: None,
         };
@@ -378,7 +490,7 @@ fn banner(
     }
 }
 
-/// Names the checks whose programs are not there: at their first stop the run would end with that.
+/// Warns about checks whose programs are missing, because the run would end for that reason at its first stop.
 fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, context: &Context) {
     let path = env.0.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
     for check in &plan.checks {
@@ -391,7 +503,7 @@ fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, co
     }
 }
 
-/// Says where ccc sees more or less of the work than the user may expect: without git, and where git ignores everything.
+/// Warns if ccc sees more or less of the work than the user may expect: without git, or if git ignores everything.
 fn tell_of_what_is_not_seen(plan: &Plan, env: &ChildEnv, context: &Context) {
     let cwd = Path::new(&plan.cwd);
     match Visibility::of(cwd, env, &plan.run_id) {
@@ -409,7 +521,7 @@ fn tell_of_what_is_not_seen(plan: &Plan, env: &ChildEnv, context: &Context) {
     }
 }
 
-/// Names the checks that the agent cannot be allowed to run without being allowed more.
+/// Warns about checks that the agent cannot be allowed to run without being allowed more.
 fn tell_of_checks_without_rule(plan: &Plan, redactor: &Redactor, context: &Context) {
     let skips = plan.agent.read_user_args(&plan.agent_args).is_ok_and(|given| given.skips_permissions);
     if !plan.allow_checks || skips {
@@ -429,7 +541,7 @@ fn tell_of_checks_without_rule(plan: &Plan, redactor: &Redactor, context: &Conte
     }
 }
 
-/// Our environment without any token.
+/// This process's environment without the tokens of the agent's provider.
 fn child_env(request: &RunRequest<'_>, context: &Context) -> ChildEnv {
     let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut env = request.tokens.env_without().apply(ours);
@@ -437,8 +549,7 @@ fn child_env(request: &RunRequest<'_>, context: &Context) -> ChildEnv {
     ChildEnv(env)
 }
 
-/// Whether the agent's program is one of the repository's own: then it gets the token that is meant for it and no other
-/// credential.
+/// Whether the agent's program is in the repository. Such a program gets the token meant for it and no other credential.
 fn of_repository(plan: &Plan) -> bool {
     let project = Project::find(Path::new(&plan.cwd));
     match (Path::new(&plan.agent_program).canonicalize(), project.root().canonicalize()) {
@@ -447,7 +558,7 @@ fn of_repository(plan: &Plan) -> bool {
     }
 }
 
-/// The same without the credentials of other providers.
+/// The environment without any credential, those of other providers included.
 fn bare(ChildEnv(env): &ChildEnv) -> ChildEnv {
     let bare = without_credentials(&Env::from_pairs(env.iter().cloned()), &[]);
     ChildEnv(bare.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -455,36 +566,6 @@ fn bare(ChildEnv(env): &ChildEnv) -> ChildEnv {
 
 fn at_a_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
-}
-
-/// Goes on in the agent's own interface on the finished session; when the user leaves it, the run's exit code is still
-/// that of a completed run.
-fn hand_over(plan: &Plan, finish: &Finish, env: &ChildEnv, context: &Context) -> Result<ExitCode, CliError> {
-    let args = |id: &String| plan.agent.interface_args(id, &plan.agent_args);
-    let Some(args) = finish.session_id.as_ref().and_then(args) else { return Ok(ExitCode::COMPLETED) };
-    let interface = plan.agent.program();
-    context.printer.talk(format_args!(
-        "the session continues in the interface of {interface}; leave it to end (--no-hand-over ends without it)"
-    ));
-    let lent = SavedModes::of_stdin();
-    let left = Command::new(&plan.agent_program)
-        .args(args)
-        .current_dir(&plan.cwd)
-        .env_clear()
-        .envs(env.0.iter().map(|(name, value)| (name, value)))
-        .status();
-    drop(lent);
-    let trouble = match left {
-        Ok(status) if status.success() => return Ok(ExitCode::COMPLETED),
-        Ok(status) => {
-            // It has not tidied up.
-            context.printer.talk_raw(ScreenModes::ALL_OFF);
-            status.to_string()
-        }
-        Err(error) => format!("it could not be started: {error}"),
-    };
-    context.printer.warn(format_args!("the interface of {interface}: {trouble}; the run is completed all the same"));
-    Ok(ExitCode::COMPLETED)
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
@@ -497,7 +578,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
 /// The journal of a new run.
 ///
 /// # Errors
-/// When its plan cannot be written down, or nothing can be written to the run's directory.
+/// When the plan cannot be serialized, or the run's directory cannot be written to.
 pub(super) fn new_journal(
     run_dir: &RunDir,
     header: Result<Header, serde_json::Error>,
@@ -511,10 +592,10 @@ pub(super) fn new_journal(
     })
 }
 
-/// What shows a run on stdout and stderr.
+/// The screen that shows a run on stdout and stderr.
 ///
 /// # Errors
-/// When one of them cannot be used.
+/// When stdout or stderr cannot be used.
 pub(super) fn stdio_screen() -> Result<Screen, CliError> {
     Screen::on_stdio(Limits::default())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))
@@ -529,22 +610,23 @@ pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
         .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
 }
 
-/// How the run that holds a lock is ended in good order, also where no terminal can send it a Ctrl-C.
-fn ended_by(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |holder| format!("; to end it in good order: kill {}", holder.pid))
+/// What the user can do about the run that holds a lock.
+fn go_to(holder: Option<&Holder>) -> String {
+    holder.map_or_else(
+        || "wait for its end".to_owned(),
+        |holder| format!("go to it: ccc attach {id}; or end it in good order: ccc stop {id}", id = holder.run_id),
+    )
 }
 
-/// Who holds it, and since when in the user's time.
+/// The lock's holder, and since when, in the user's time zone.
 fn told(error: &LockError) -> String {
     error.told(|since| format::moment(since, driver::unix_ms(), &crate::cli::zone::of_process()))
 }
 
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
-        LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error)).hint(format!(
-            "wait for its end: two of them would answer each other's stops{}",
-            ended_by(holder.as_ref())
-        )),
+        LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error))
+            .hint(format!("{}: two of them would answer each other's stops", go_to(holder.as_ref()))),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
             .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
     }

@@ -1,4 +1,4 @@
-//! Where the task comes from: an argument, a file or stdin; and its limits.
+//! Reads the task from an argument, a file or stdin, and checks its size.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::{CliError, ErrorKind, Stdin};
 use crate::files::{self, ReadFault, TASK};
 use crate::process::STDIN_QUEUE_LIMIT_BYTES;
 
-/// The longest task, in bytes. The agent's CLI was seen to take a 10 MB message (facts §5); a task beyond this is a
+/// The longest task, in bytes. The agent's CLI has accepted a message of 10 MB (facts §5); a longer task is likely a
 /// wrong file.
 pub const MAX_TASK_BYTES: u64 = TASK.limit_bytes;
 
-/// Where the command line says the task is.
+/// The options that name the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskSource<'a> {
     /// `-p`.
@@ -20,7 +20,7 @@ pub(super) struct TaskSource<'a> {
     pub(super) file: Option<&'a Path>,
 }
 
-/// Reads the task: that of `-p`, else of the file, else what is piped to stdin.
+/// Reads the task: from `-p`, else from the file, else from a piped stdin.
 pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result<String, CliError> {
     let (place, bytes) = match (source.prompt, source.file) {
         (Some(prompt), _) => ("-p".to_owned(), Ok(prompt.as_bytes().to_vec())),
@@ -51,7 +51,7 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         )
         .hint("save it as UTF-8")
     })?;
-    // As the agent's CLI gets it, in JSON, it has to fit into what may wait for a child's stdin.
+    // The agent's CLI gets the task as JSON, which must fit into the queue for a child's stdin.
     if serde_json::to_string(&task).is_ok_and(|json| json.len() > STDIN_QUEUE_LIMIT_BYTES / 2) {
         return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is full of control characters"))
             .hint("put the material into files and let the task name them"));
@@ -76,7 +76,7 @@ fn read_file(path: &Path, named: &Path) -> Result<Vec<u8>, CliError> {
     })
 }
 
-/// One byte more than allowed, so that too long can be told from just long enough.
+/// Reads one byte more than allowed, to distinguish a task of the maximum length from a longer one.
 fn read_stdin(stdin: &Stdin) -> io::Result<Vec<u8>> {
     stdin.read_up_to(MAX_TASK_BYTES + 1)
 }

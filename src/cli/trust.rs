@@ -1,4 +1,4 @@
-//! The user's agreement to what a project's files ask for: who needs it, and how it is asked for.
+//! The user's agreement to what a project's files ask for: which commands need it, and how the user is asked.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -13,12 +13,13 @@ use crate::guard::{AskedFor, ConsentStore, SettingsOfAgent, named, unreadable};
 use crate::tokens::OddFile;
 use crate::ui::clean;
 
-/// What is typed to look at a project's wishes and to agree.
+/// The command that shows what a project asks for, and asks the user to agree.
 pub(super) const COMMAND: &str = "ccc trust";
-/// How long an answer may be, in bytes.
+/// The longest answer, in bytes.
 const ANSWER_LIMIT_BYTES: u64 = 1_024;
 
-/// All that the project's files ask for: its configuration, under the flags of these settings, and its settings of the agent.
+/// Everything that the project's files ask for: its configuration, as far as flags do not override it, and its settings
+/// for the agent.
 ///
 /// # Errors
 /// When the agent's arguments cannot be used.
@@ -30,7 +31,7 @@ pub(super) fn of_project(resolved: &Resolved, project: &Project, context: &Conte
     Ok(asked)
 }
 
-/// The project's settings of the agent, when it is started with these arguments.
+/// The project's settings for the agent when it starts with these arguments.
 ///
 /// # Errors
 /// When the arguments cannot be used.
@@ -44,21 +45,21 @@ pub(super) fn settings_of_agent(
     Ok(SettingsOfAgent::new(agent, project, context.dirs()?, &context.env, args.settings, args.setting_sources))
 }
 
-/// A file that may ask for anything is agreed to by nobody.
+/// Refuses files that cannot be read: they may ask for anything, so no user can agree to them.
 ///
 /// # Errors
-/// When there is one.
+/// When there is such a file.
 pub(super) fn refuse_unreadable(files: &[OddFile], project: &Project) -> Result<(), CliError> {
     let Some(file) = files.first() else { return Ok(()) };
     Err(CliError::new(ErrorKind::Configuration, clean::one_line(&unreadable(file, project.root()), usize::MAX))
         .hint(file.advice))
 }
 
-/// Lets nothing begin without the user's agreement to these. At a terminal it is asked for; the result says whether it was
-/// given just now, so that the settings have to be read again.
+/// Requires the user's agreement to these wishes, and asks for it at a terminal. True when the user agreed just now, so
+/// that the settings must be read again.
 ///
 /// # Errors
-/// When nobody is there to ask, or the user does not agree.
+/// When there is no user to ask, or the user does not agree.
 pub(super) fn require(wishes: &[Wish], project: &Project, context: &Context) -> Result<bool, CliError> {
     if wishes.is_empty() {
         return Ok(false);
@@ -74,7 +75,7 @@ pub(super) fn require(wishes: &[Wish], project: &Project, context: &Context) -> 
     Err(refusal(wishes, project, context))
 }
 
-/// The same for a command that uses nothing of the project's configuration but its tokens: the settings then.
+/// As [`require`], for a command that uses only the tokens of the project's configuration. Returns the settings.
 ///
 /// # Errors
 /// As [`require`].
@@ -91,8 +92,8 @@ pub(super) fn require_tokens(
     Ok(resolved.settings)
 }
 
-/// The same for what the project's settings of the agent ask for: those settings, under the user's agreement, to be looked
-/// at again before each start.
+/// As [`require`], for what the project's settings for the agent ask for. Returns those settings, which are checked
+/// again before each start.
 ///
 /// # Errors
 /// As [`require`].
@@ -111,12 +112,12 @@ pub(super) fn require_agent_settings(
     Ok(settings)
 }
 
-/// Keeps the user's agreement.
+/// Stores the user's agreement.
 ///
 /// # Errors
-/// When it cannot be written, or an agent asks for it.
+/// When it cannot be written, or an agent runs the command.
 pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Result<(), CliError> {
-    // No wall: an agent can take the variable away. But it does not agree by accident.
+    // This is no protection, because an agent can remove the variable. It prevents an accidental agreement.
     if context.env.get(CCC_RUN_ID).is_some() {
         return Err(CliError::new(ErrorKind::Usage, "an agent cannot agree for the user to what a project asks for")
             .hint(format!("let the user do it, in a terminal of their own: {COMMAND}")));
@@ -126,7 +127,7 @@ pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Re
         .map_err(|error| CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR"))
 }
 
-/// Warns about what does not count.
+/// Warns about settings that are not used without agreement.
 pub(super) fn tell(wishes: &[Wish], context: &Context) {
     if !wishes.is_empty() {
         context.printer.warn(format_args!(
@@ -139,7 +140,7 @@ pub(super) fn tell(wishes: &[Wish], context: &Context) {
     }
 }
 
-/// The settings, with a warning about what does not count in them.
+/// The settings, after a warning about those that are not used.
 ///
 /// # Errors
 /// When the configuration cannot be understood.
@@ -149,22 +150,22 @@ pub(super) fn settings_told(context: &Context) -> Result<Settings, CliError> {
     Ok(resolved.settings)
 }
 
-/// Asks for a yes. Anything else is a no.
+/// Asks for a yes. Anything else counts as no.
 ///
 /// # Errors
-/// When an agent asks.
+/// None at present.
 pub(super) fn ask(context: &Context) -> Result<bool, CliError> {
     context.printer.talk_raw("Do you agree? [y/N] ");
     let answer = context.stdin.read_line(ANSWER_LIMIT_BYTES).to_ascii_lowercase();
     Ok(answer == "y" || answer == "yes")
 }
 
-/// Whether a question would be seen and answered.
+/// Whether a user can see and answer a question.
 pub(super) fn somebody_is_there(context: &Context) -> bool {
     context.stdin.is_terminal() && std::io::stderr().is_terminal() && context.env.get(CCC_RUN_ID).is_none()
 }
 
-/// What the user has not agreed to, and what has changed since they agreed.
+/// A sentence about what the user has not agreed to, and about what has changed since an agreement.
 pub(super) fn lacks(wishes: &[Wish], project: &Project, context: &Context) -> String {
     let store = context.dirs().map(|dirs| ConsentStore::new(&dirs.state)).ok();
     let changed = |wish: &&Wish| store.as_ref().is_some_and(|store| store.agreed_to_another(project.root(), wish));
@@ -174,7 +175,7 @@ pub(super) fn lacks(wishes: &[Wish], project: &Project, context: &Context) -> St
     of_new.into_iter().chain(of_changed).collect::<Vec<_>>().join("; ")
 }
 
-/// Shows each wish with what it does and its whole value: nothing is cut, since the end may be what matters.
+/// Shows each wish with its effect and its whole value. Nothing is cut, because the end may be what matters.
 pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn Fn(&str) -> String) {
     let whole = |text: &str| clean::one_line(text, usize::MAX);
     line(&format!("The files of {} ask for what needs your agreement:", whole(&root.display().to_string())));

@@ -1,4 +1,4 @@
-//! The user's time zone: that of `TZ`, else the system's.
+//! The user's time zone: from `TZ`, else the system's.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::config::Env;
 use crate::files::{self, TIME_ZONE};
 
-/// The system's zone, where `TZ` says nothing.
+/// The system's zone, used without `TZ`.
 const SYSTEM: &str = "/etc/localtime";
 
 /// The zone of this process's user.
@@ -15,13 +15,14 @@ pub(super) fn of_process() -> TimeZone {
     of_user(&Env::of_process()).0
 }
 
-/// The zone, and what is wrong with `TZ` where it names none: it is passed over then. What `TZ` names beside the system's
-/// zones is a file, which is read here: a device or a FIFO would never come to an end.
+/// The zone. A `TZ` that names no zone is ignored, and the second value says what is wrong with it. A `TZ` that names a file
+/// outside the system's zones is read here with a limit, because reading a device or a FIFO would never end.
 pub(super) fn of_user(env: &Env) -> (TimeZone, Option<String>) {
-    let Some(set) = env.get("TZ") else { return (TimeZone::system(), None) };
+    // Without `TZ`, do not ask the library to look: it would list all zones of the system, hundreds of files, at each start.
+    let Some(set) = env.get("TZ") else { return (of_system(), None) };
     let Some(text) = set.to_str() else { return (of_system(), Some("TZ is not UTF-8 text".to_owned())) };
     let named = text.strip_prefix(':').unwrap_or(text);
-    // What stands behind that folder is a name, wherever the folder lies.
+    // A path through a `zoneinfo` folder ends in the zone's name, wherever the folder is.
     let name = named.rsplit_once("zoneinfo/").map_or(named, |(_, name)| name);
     let is_rule = || named.len() == text.len() && TimeZone::posix(named).is_ok();
     if named.is_empty() {

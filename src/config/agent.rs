@@ -1,4 +1,4 @@
-//! Where the agent's program is, and which version it says it is.
+//! Where the agent's program is, and which version it reports.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -11,11 +11,11 @@ use super::{Dirs, Env};
 use crate::agent::AgentKind;
 use crate::process::{self, Cancel, CommandEnding, CommandErrors, CommandSpec, SpawnError, is_executable, run_command};
 
-/// How long `--version` may take. A loaded machine was seen to need four seconds for a start (facts §2).
+/// The timeout of `--version`. On a loaded machine a start was seen to take four seconds (facts §2).
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of the answer to `--version` is read, in bytes.
 const VERSION_LIMIT_BYTES: usize = 64 * 1024;
-/// How long a program that gave no answer has to end before it is killed.
+/// How long a program without an answer may take to exit before it is killed.
 const VERSION_GRACE: Duration = Duration::from_millis(500);
 
 /// The agent's program.
@@ -23,44 +23,45 @@ const VERSION_GRACE: Duration = Duration::from_millis(500);
 pub struct AgentProgram {
     /// Where it is, absolute.
     pub path: PathBuf,
-    /// The version it gave for itself; `None` when it gave none in time.
+    /// The version that it reported; `None` when it reported none in time.
     pub version: Option<String>,
 }
 
 /// Why there is no agent to start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AgentLookupError {
-    /// The program that the user named is not there.
+    /// The program that the user named does not exist.
     #[error("the agent's program {} does not exist", path.display())]
     Missing {
-        /// As it was named.
+        /// The path as named.
         path: PathBuf,
     },
-    /// What the user named cannot be executed.
+    /// The file that the user named is not executable.
     #[error("{} is not an executable file", path.display())]
     NotExecutable {
-        /// As it was named.
+        /// The path as named.
         path: PathBuf,
     },
-    /// Nothing of this name is on PATH, nor at the usual places.
+    /// No program with this name is on PATH or at its installer's location.
     #[error("no agent found: no `{name}` on PATH{}", also.as_ref().map(|path| format!(", and no {}", path.display())).unwrap_or_default())]
     NotFound {
-        /// The name looked for.
+        /// The name that was searched.
         name: String,
-        /// Where else it was looked for.
+        /// The other location that was searched.
         also: Option<PathBuf>,
-        /// Whose program it is.
+        /// The CLI family of the program.
         agent: AgentKind,
     },
 }
 
-/// Finds the agent's program and asks it for its version. `env` is what the program gets then: no credential belongs there.
+/// Finds the agent's program and asks for its version. `env` is the program's environment then, so it must not
+/// contain a credential.
 ///
-/// `named` is `--agent` or `agent.path`: a path, or a bare name to look for on PATH. Without it, the program of `agent` on PATH,
-/// else where its installer puts it.
+/// `named` is `--agent` or `agent.path`: a path, or a bare name to search on PATH. Without it, the program of `agent`
+/// is searched on PATH, then where its installer puts it.
 ///
 /// # Errors
-/// When there is no such program. A program that does not tell its version is no error.
+/// When there is no such program. A program that does not report its version is no error.
 pub fn find(
     agent: AgentKind,
     named: Option<&Path>,
@@ -109,32 +110,32 @@ pub fn locate(
     }
 }
 
-/// The first executable file of this name on PATH.
+/// The first executable file with this name on PATH.
 #[must_use]
 pub fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
     process::on_path(name, env.get(PATH)?, cwd)
 }
 
-/// Why a program did not tell its version.
+/// Why a program did not report its version.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionFault {
     /// It could not be started.
     #[error("{0}")]
     Spawn(#[source] SpawnError),
-    /// The system has no descriptors left.
+    /// The system has no file descriptors left.
     #[error("it cannot be started: {0}")]
     Descriptors(#[source] io::Error),
-    /// It said nothing in time and was killed.
+    /// It gave no answer in time and was killed.
     #[error("`--version` gave no answer within {}s", .0.as_secs())]
     Timeout(Duration),
-    /// It ended badly or said something else.
+    /// It failed or printed something else.
     #[error("`--version` did not print a version number")]
     NoVersion,
 }
 
-/// Asks a program for its version: `--version`, first number of the form `1.2.3` in what it prints.
+/// Asks a program for its version: runs `--version` and takes the first number of the form `1.2.3` in its output.
 ///
-/// The program gets this environment. It is ended, with all that it has started, when time is up.
+/// The program gets this environment. On a timeout it is ended with all its descendants.
 ///
 /// # Errors
 /// See [`VersionFault`].
@@ -159,7 +160,7 @@ pub fn ask_version(path: &Path, env: &Env, timeout: Duration) -> Result<String, 
     }
 }
 
-/// The first word that begins with three numbers joined by dots.
+/// The first word that begins with three numbers separated by dots.
 fn version_in(text: &str) -> Option<String> {
     text.split_whitespace()
         .map(|word| word.trim_start_matches('v'))
@@ -167,7 +168,7 @@ fn version_in(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The three numbers of a version; what follows them (`-beta.1`) does not count.
+/// The three numbers of a version; a suffix (`-beta.1`) is ignored.
 fn numbers(version: &str) -> Option<[u64; 3]> {
     let mut parts = version.splitn(3, '.');
     let major = parts.next()?.parse().ok()?;
@@ -177,20 +178,20 @@ fn numbers(version: &str) -> Option<[u64; 3]> {
     Some([major, minor, patch[..digits].parse().ok()?])
 }
 
-/// How a version stands to the tested ones.
+/// How a version compares to the tested ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tested {
     /// Older than the oldest.
     TooOld,
     /// Within the tested range.
     Yes,
-    /// Newer than the newest: used, not tested.
+    /// Newer than the newest: used, but not tested.
     Newer,
     /// Not a version that can be compared.
     Unknown,
 }
 
-/// Holds a version against the tested ones.
+/// Compares a version with the tested ones.
 #[must_use]
 pub fn tested(agent: AgentKind, version: &str) -> Tested {
     let [oldest, newest] = agent.installation().tested;

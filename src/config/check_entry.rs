@@ -29,7 +29,7 @@ impl CheckEntry {
         }
     }
 
-    /// How long it may run, where it says so.
+    /// Its timeout, if it has one.
     #[must_use]
     pub fn timeout(&self) -> Option<Span> {
         match self {
@@ -38,7 +38,7 @@ impl CheckEntry {
         }
     }
 
-    /// The same with a timeout.
+    /// The same with a timeout: its own or `otherwise`.
     #[must_use]
     pub(super) fn with_timeout(self, otherwise: Span) -> Self {
         let timeout = Some(self.timeout().unwrap_or(otherwise));
@@ -49,7 +49,7 @@ impl CheckEntry {
 }
 
 impl<'de> Deserialize<'de> for CheckEntry {
-    // By hand, since an untagged enum's only message is that nothing matched.
+    // Written by hand, because an untagged enum only reports that nothing matched.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         match Value::deserialize(deserializer)? {

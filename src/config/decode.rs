@@ -1,31 +1,32 @@
-//! From a JSON object to a [`Layer`], key by key, so that an error can name the key's path.
+//! Decodes a JSON object into a [`Layer`], key by key, so that an error can name the key's path.
 
 use serde_json::{Map, Value};
 
-use super::{KEYS, Layer};
+use super::values::kind;
+use super::{Form, KEYS, Layer};
 
-/// A value that does not fit its key.
+/// A value that is invalid for its key.
 #[derive(Debug)]
 pub(super) struct KeyFault {
     pub(super) key: String,
     pub(super) message: String,
 }
 
-/// A layer, the unknown keys, and the values that do not fit.
+/// A layer, the unknown keys, and the invalid values.
 pub(super) struct Decoded {
     pub(super) layer: Layer,
     pub(super) unknown: Vec<String>,
     pub(super) faults: Vec<KeyFault>,
 }
 
-/// Decodes an object. With faults, the layer is not to be used.
+/// Decodes an object. If there are faults, the layer must not be used.
 pub(super) fn decode(object: &Map<String, Value>) -> Decoded {
     let mut known = Map::new();
     let mut unknown = Vec::new();
     let mut faults = Vec::new();
     for (name, value) in object {
         if let (Some((group, inner)), true) = (name.split_once('.'), is_leaf(name)) {
-            // It is plain what is meant, and no other reader of the file would see it.
+            // The intention is clear, but no other reader of the file would accept it.
             let message =
                 format!("a name with a dot means nothing in a file: write {{\"{group}\": {{\"{inner}\": …}}}}");
             faults.push(KeyFault { key: name.clone(), message });
@@ -70,14 +71,14 @@ pub(super) fn decode_one(path: &str, value: Value) -> Result<Layer, String> {
     serde_json::from_value(nest(path, value)).map_err(|error| plain(&error.to_string()))
 }
 
-/// A parser's message in the words of somebody who writes no Rust.
+/// A parser's message without Rust terms.
 pub(super) fn plain(message: &str) -> String {
     [
         ("expected a nonzero u32", "expected a whole number above zero"),
         ("expected a nonzero u64", "expected a whole number above zero"),
         ("expected u32", "expected a whole number from 0 to 4294967295"),
         ("expected f64", "expected a number"),
-        // What serde says where a variant's name belongs.
+        // Serde's message where the name of a variant belongs.
         ("expected string or map", "expected a word in quotes"),
     ]
     .into_iter()
@@ -85,21 +86,9 @@ pub(super) fn plain(message: &str) -> String {
     .unwrap_or_else(|| message.to_owned())
 }
 
-/// The name of a JSON value's kind, with its article.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 fn take(path: &str, value: &Value, known: &mut Map<String, Value>, faults: &mut Vec<KeyFault>) {
-    // No key's value is an object, but serde takes `{"pty": null}` for the word `pty`.
-    if value.is_object() {
+    // Few keys' values are objects, but serde would accept `{"pty": null}` as the word `pty`.
+    if value.is_object() && !KEYS.iter().any(|key| key.path == path && key.form == Form::Object) {
         faults.push(KeyFault { key: path.to_owned(), message: "it does not take an object".to_owned() });
         return;
     }

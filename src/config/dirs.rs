@@ -5,16 +5,16 @@ use directories::{BaseDirs, ProjectDirs};
 use super::env::{CCC_CONFIG_DIR, CCC_STATE_DIR, Env};
 use crate::agent::AgentKind;
 
-/// Where the user's things are. All paths are absolute unless a variable named a relative one.
+/// The user's directories. All paths are absolute unless a variable gives a relative one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
     /// The user's home directory.
     pub home: PathBuf,
     /// Holds `ccc.json`.
     pub config: PathBuf,
-    /// Holds `runs/` and what all ccc processes of the user share.
+    /// Holds `runs/` and the state that all ccc processes of the user share.
     pub state: PathBuf,
-    /// Claude Code's own directory: `~/.claude`, or what `CLAUDE_CONFIG_DIR` says (facts §9).
+    /// Claude Code's own directory: `~/.claude`, or the value of `CLAUDE_CONFIG_DIR` (facts §9).
     pub claude: PathBuf,
 }
 
@@ -24,7 +24,7 @@ impl Dirs {
     pub fn of_process(env: &Env) -> Option<Self> {
         let base = BaseDirs::new()?;
         let project = ProjectDirs::from("", "", "ccc")?;
-        // Only Linux has a state directory of its own; elsewhere the local data directory is the place for state.
+        // Only Linux has a separate state directory; elsewhere state belongs in the local data directory.
         let state = project.state_dir().unwrap_or_else(|| project.data_local_dir());
         Some(Self::new(base.home_dir(), project.config_dir(), state, env))
     }
@@ -53,8 +53,8 @@ impl Dirs {
         self.config.join("ccc.json")
     }
 
-    /// The configuration file of the older ccc, beside the agent's own settings. It does not move with
-    /// `CLAUDE_CONFIG_DIR`: the older ccc did not look there either.
+    /// The configuration file of the older ccc, next to the agent's own settings. It does not depend on
+    /// `CLAUDE_CONFIG_DIR`, because the older ccc ignored that too.
     #[must_use]
     pub fn claude_config_file(&self) -> PathBuf {
         self.home.join(".claude").join("ccc.json")

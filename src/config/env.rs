@@ -1,4 +1,4 @@
-//! The environment, read once, and the names of the variables that are no settings; those stand in the table.
+//! The environment, read once, and the names of the variables that are not settings; the table defines the others.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,16 +8,16 @@ use std::fmt;
 pub const CCC_CONFIG_DIR: &str = "CCC_CONFIG_DIR";
 /// Directory of runs and shared state, instead of the platform's.
 pub const CCC_STATE_DIR: &str = "CCC_STATE_DIR";
-/// What to write to the diagnostic log.
+/// The filter of the diagnostic log.
 pub const CCC_LOG: &str = "CCC_LOG";
 /// The run that a process belongs to; ccc sets it for its agents.
 pub const CCC_RUN_ID: &str = "CCC_RUN_ID";
-/// The process of the run that a process descends from; ccc sets it for its agents.
+/// The process of the run from which a process descends; ccc sets it for its agents.
 pub const CCC_ATTEMPT: &str = "CCC_ATTEMPT";
-/// The program that is asked for the agent's login in the Keychain, instead of macOS's `security`.
+/// The program that reads the agent's login from the Keychain, instead of macOS's `security`.
 pub const CCC_SECURITY: &str = "CCC_SECURITY";
 
-/// The variables of ccc that are no settings, each with what it is for.
+/// The variables of ccc that are not settings, with their descriptions.
 pub const OTHERS: [(&str, &str); 6] = [
     (CCC_CONFIG_DIR, "the directory of your configuration file, instead of the platform's"),
     (CCC_STATE_DIR, "the directory of runs and shared state, instead of the platform's"),
@@ -27,11 +27,13 @@ pub const OTHERS: [(&str, &str); 6] = [
     (CCC_SECURITY, "the program that is asked for the agent's login in the Keychain, instead of macOS's `security`"),
 ];
 
-/// Where the agent's CLI keeps settings, login and sessions, instead of `~/.claude` (facts §9).
+/// The directory of the agent's CLI for settings, login and sessions, instead of `~/.claude` (facts §9).
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
-/// Where programs are looked for.
+/// The directory for sockets of the user's session.
+pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+/// Where programs are searched.
 pub const PATH: &str = "PATH";
-/// Set to anything but the empty string, it forbids colour.
+/// Disables colour if set to a non-empty string.
 pub const NO_COLOR: &str = "NO_COLOR";
 
 /// The environment of a process, as a value.
@@ -58,13 +60,14 @@ impl Env {
         Self { vars: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 
-    /// A variable's value; one that is set but empty counts as not set.
+    /// A variable's value; an empty one counts as not set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// All variables with their values, sorted by name. Values may be secrets: they go into a child's environment only.
+    /// All variables with their values, sorted by name. Values may be secrets, so they may only be passed to a
+    /// child's environment.
     pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.vars.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }

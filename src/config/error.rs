@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Origin;
 use crate::files::ReadFault;
 
-/// A place in a text file, counted from 1 as editors do.
+/// A position in a text file, counted from 1 as in editors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -21,7 +21,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Why there is no configuration. Nothing is started then.
+/// Why there is no valid configuration. Nothing is started then.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file.
@@ -38,17 +38,31 @@ pub enum ConfigError {
     Variable {
         /// Its name.
         name: &'static str,
-        /// The setting it stands for.
+        /// The setting that it sets.
         key: &'static str,
         /// What is wrong with it.
         message: String,
+    },
+    /// A setting that a project's file must not set.
+    #[error("`{key}` from {origin}: {why}")]
+    NotTheProjects {
+        /// The setting.
+        key: &'static str,
+        /// The project's file.
+        origin: Origin,
+        /// Why not.
+        why: &'static str,
+        /// The variable that the user can set instead.
+        variable: Option<&'static str>,
+        /// The user's own file, which may set it.
+        users_file: PathBuf,
     },
     /// A value of the right type that makes no sense.
     #[error("`{key}` from {origin}: {message}")]
     Senseless {
         /// The setting.
         key: &'static str,
-        /// Where it was set.
+        /// The value's source.
         origin: Origin,
         /// What is wrong with it.
         message: &'static str,
@@ -58,45 +72,45 @@ pub enum ConfigError {
 /// What is wrong with a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {
-    /// It exists and cannot be read: it is no regular file, too large, or not allowed.
+    /// It exists and cannot be read: it is not a regular file, too large, or access is denied.
     #[error("{0}")]
     Unreadable(#[source] ReadFault),
-    /// It is no text.
+    /// It is not text.
     #[error("is not valid UTF-8 at byte {offset}")]
     NotUtf8 {
         /// The first bad byte, counted from 0.
         offset: usize,
     },
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("is not valid JSON at {position}: {message}")]
     Syntax {
         /// Where.
         position: Position,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
-    /// It is JSON in which a key stands twice.
+    /// It is JSON with a duplicate key.
     #[error("says a key twice, at {position}: {message}")]
     Twice {
-        /// Where the second one stands, or the first when that one does not even fit.
+        /// The second occurrence, or the first if that is invalid itself.
         position: Position,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
-    /// It is JSON of another kind.
+    /// It is JSON, but no object.
     #[error("must hold a JSON object, not {found}")]
     NotAnObject {
-        /// What it holds.
+        /// The kind of its value.
         found: &'static str,
     },
-    /// An unknown key. Nothing is started, because nobody reads a warning of an unattended run.
+    /// An unknown key. Nothing is started, because nobody would read the warning of an unattended run.
     #[error("`{key}`{} is not a setting of ccc{}", At(*position), DidYouMean(*nearest))]
     Unknown {
         /// The key with its path.
         key: String,
-        /// Where it ends, when it could be told.
+        /// Where it ends, if known.
         position: Option<Position>,
-        /// The known key most like it.
+        /// The most similar known key.
         nearest: Option<&'static str>,
     },
     /// A key has a value of the wrong type.
@@ -104,7 +118,7 @@ pub enum FileFault {
     Key {
         /// The key with its path.
         key: String,
-        /// Where its value ends, when it could be told.
+        /// Where its value ends, if known.
         position: Option<Position>,
         /// What is wrong.
         message: String,

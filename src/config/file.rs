@@ -5,24 +5,25 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::decode::{decode, kind, plain};
-use super::{ConfigError, FileFault, Layer, Position, TokenPlace};
+use super::decode::{decode, plain};
+use super::values::kind;
+use super::{ConfigError, FileFault, Layer, Position, Providers, TokenPlace};
 use crate::files::{self, CONFIGURATION};
 
 /// A configuration file that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileLayer {
-    /// Where it lies.
+    /// The path.
     pub path: PathBuf,
-    /// What it says; relative paths in it are already taken from its directory.
+    /// Its settings; relative paths are already resolved against its directory.
     pub layer: Layer,
-    /// The same as it is written.
+    /// The same as written.
     pub written: Layer,
-    /// Keys that mean nothing.
+    /// Unknown keys.
     pub unknown: Vec<UnknownKey>,
 }
 
-/// A key of a file that is none of ours.
+/// A key of a file that is not a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKey {
     /// The key with its path.
@@ -31,10 +32,10 @@ pub struct UnknownKey {
     pub position: Option<Position>,
 }
 
-/// Reads one configuration file; `None` when there is none. `home` is what `~/` stands for in it.
+/// Reads one configuration file; `None` when there is none. `home` replaces `~/` in it.
 ///
 /// # Errors
-/// When the file is there and cannot be read or understood.
+/// When the file exists and cannot be read or parsed.
 pub fn load_file(path: &Path, home: &Path) -> Result<Option<FileLayer>, ConfigError> {
     let fault = |fault| ConfigError::File { path: path.to_path_buf(), fault };
     let read = files::read_if_there(path, CONFIGURATION).map_err(|error| fault(FileFault::Unreadable(error)))?;
@@ -46,7 +47,8 @@ pub fn load_file(path: &Path, home: &Path) -> Result<Option<FileLayer>, ConfigEr
     Ok(Some(FileLayer { path: path.to_path_buf(), layer, written, unknown }))
 }
 
-/// Makes the paths of a layer independent of where it stood. A bare program name stays one: it is for PATH.
+/// Resolves the paths of a layer against its directory. A bare program name stays unchanged, because it is searched
+/// on PATH.
 pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
     let absolute = |text: &str| match text.strip_prefix("~/") {
         Some(rest) => home.join(rest),
@@ -62,6 +64,11 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
             *path = absolute(path).to_string_lossy().into_owned();
         }
     }
+    for place in layer.providers.iter_mut().flat_map(Providers::places_mut) {
+        if let TokenPlace::File(path) = place {
+            *path = absolute(path).to_string_lossy().into_owned();
+        }
+    }
     if let Some(path) = &mut layer.critic.prompt_file
         && !path.is_empty()
     {
@@ -69,13 +76,13 @@ pub(super) fn rebase(layer: &mut Layer, base: &Path, home: &Path) {
     }
 }
 
-/// What a file's bytes say, and the keys in them that mean nothing.
+/// The settings in a file's bytes, and its unknown keys.
 ///
 /// # Errors
-/// When the bytes are no configuration; nothing of them is to be used then.
+/// When the bytes are no valid configuration; then none of them may be used.
 pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<UnknownKey>), FileFault> {
     let text = std::str::from_utf8(bytes).map_err(|error| FileFault::NotUtf8 { offset: error.valid_up_to() })?;
-    // Some editors begin a file with a byte order mark; JSON does not know it.
+    // Some editors write a byte order mark, which JSON does not allow.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value: Value = serde_json::from_str(text)
         .map_err(|error| FileFault::Syntax { position: position(&error), message: message(&error) })?;
@@ -83,8 +90,8 @@ pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<UnknownKey>), FileFault> {
         return Err(FileFault::NotAnObject { found: kind(&value) });
     };
     let decoded = decode(object);
-    // The typed reader sees the text and so knows the place; the decoder knows the key. It is the same fault when
-    // both say the same about it, or when it is the only one.
+    // The typed reader sees the text and knows the position; the decoder knows the key. Both report the same fault if
+    // their messages are equal, or if it is the only fault.
     let typed = serde_json::from_str::<Layer>(text).err();
     let place = typed.as_ref().map(|error| (position(error), message(error)));
     let alone = decoded.faults.len() == 1;
@@ -99,31 +106,29 @@ pub fn parse_file(bytes: &[u8]) -> Result<(Layer, Vec<UnknownKey>), FileFault> {
             message: fault.message.clone(),
         });
     }
-    // Only the typed reader sees a key that stands in the file twice, or that its first value does not fit.
+    // Only the typed reader detects a duplicate key, or a first value of it that is invalid.
     if let Some((position, message)) = place {
         return Err(FileFault::Twice { position, message });
     }
-    let unknown = decoded.unknown.into_iter().map(|key| UnknownKey { position: position_of(text, &key), key });
+    let beside: Vec<String> = decoded.layer.providers.iter().flat_map(Providers::beside).collect();
+    let unknown =
+        decoded.unknown.into_iter().chain(beside).map(|key| UnknownKey { position: position_of(text, &key), key });
     Ok((decoded.layer, unknown.collect()))
 }
 
-/// Where a key stands in a text that is JSON, by its path with one dot at most: its end, as the parser counts.
+/// The position of a key in a JSON text, by its path: its end, as the parser counts.
 fn position_of(text: &str, path: &str) -> Option<Position> {
-    let mut places = vec![("", path)];
-    places.extend(path.split_once('.'));
-    places.into_iter().find_map(|(group, key)| {
-        let group = (!group.is_empty()).then_some(group);
+    let whole = [path];
+    let parts: Vec<&str> = path.split('.').collect();
+    [&whole[..], &parts].into_iter().find_map(|path| {
         let mut reader = serde_json::Deserializer::from_str(text);
-        // The search ends with an error of its own at the key, and the parser adds the place to it.
-        Seek { group, key }.deserialize(&mut reader).err().map(|error| position(&error))
+        // At the key the search stops with an error of its own, to which the parser adds the position.
+        Seek(path).deserialize(&mut reader).err().map(|error| position(&error))
     })
 }
 
-/// Reads on until a key is met, below a group when there is one.
-struct Seek<'a> {
-    group: Option<&'a str>,
-    key: &'a str,
-}
+/// Reads until it reaches the key at the end of this path.
+struct Seek<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Seek<'_> {
     type Value = ();
@@ -142,10 +147,10 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            match self.group {
-                None if name == self.key => return Err(A::Error::custom("here")),
-                Some(group) if name == group => map.next_value_seed(Seek { group: None, key: self.key })?,
-                None | Some(_) => drop(map.next_value::<IgnoredAny>()?),
+            match self.0 {
+                [key] if name == *key => return Err(A::Error::custom("here")),
+                [group, below @ ..] if name == *group && !below.is_empty() => map.next_value_seed(Seek(below))?,
+                [..] => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -156,7 +161,7 @@ fn position(error: &serde_json::Error) -> Position {
     Position { line: error.line(), column: error.column() }
 }
 
-/// The parser's message without the place, which it appends.
+/// The parser's message without the position that it appends.
 fn message(error: &serde_json::Error) -> String {
     let full = error.to_string();
     let suffix = format!(" at line {} column {}", error.line(), error.column());
@@ -191,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Found by the fuzz target `config`: it was said to be no JSON.
+    /// Found by the fuzz target `config`: the error was that the text is not JSON.
     #[test]
     fn a_key_that_stands_twice_is_said_to() {
         for text in ["{\"grace\": \"3s\",\n\"grace\": \"4s\"}", "{\"no_wait\":\n 1, \"no_wait\": true}"] {

@@ -2,17 +2,17 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{self, GIT_STATE};
 
-/// Where git keeps what belongs to one working tree, and what all trees of a repository share.
+/// Git's directory of one working tree, and the one that all trees of a repository share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitDirs {
-    /// The tree's own: `.git`, or what the file of that name points to in a worktree and in a submodule.
+    /// The tree's own: `.git`, or the directory that the file `.git` of a worktree or submodule names.
     pub own: PathBuf,
-    /// What all trees share.
+    /// The shared directory.
     pub common: PathBuf,
 }
 
 impl GitDirs {
-    /// Those of the working tree with this top. They are only looked for in files: git is not asked.
+    /// Those of the working tree with this top. Only files are read: git is not run.
     #[must_use]
     pub fn of(top: &Path) -> Self {
         let dot_git = top.join(".git");

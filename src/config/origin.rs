@@ -1,10 +1,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything else.
+    /// No layer sets it.
     Default,
     /// A configuration file.
     File(PathBuf),

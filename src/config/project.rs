@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
-/// The project that ccc was started in: the current directory and, when it lies in a git repository, the top of it.
+/// The project in which ccc was started: the current directory and, inside a git repository, the top of the
+/// repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// The current directory, absolute.
@@ -10,7 +11,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// Looks upwards from `cwd` for `.git` (a directory, or the file that a worktree or submodule has).
+    /// Searches from `cwd` upwards for `.git` (a directory, or the file of a worktree or submodule).
     #[must_use]
     pub fn find(cwd: &Path) -> Self {
         Self {
@@ -19,14 +20,14 @@ impl Project {
         }
     }
 
-    /// Where the project's files are written: the top of the repository, else the current directory.
+    /// Where the project's files are written: the top of the repository, otherwise the current directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.git_root.as_deref().unwrap_or(&self.cwd)
     }
 
-    /// Where the project's files are looked for, the first match wins: here, then at the top of the repository,
-    /// so that a part of a large repository can have its own.
+    /// Where the project's files are searched, the first match wins: in the current directory, then at the top of the
+    /// repository, so that a part of a large repository can have its own.
     pub fn places(&self) -> impl Iterator<Item = &Path> {
         let root = self.git_root.as_deref().filter(|root| *root != self.cwd);
         std::iter::once(self.cwd.as_path()).chain(root)

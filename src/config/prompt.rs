@@ -1,4 +1,4 @@
-//! Which SUPERVISOR.md is in force, and why.
+//! Finds the SUPERVISOR.md in force, and the reason.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,32 +11,32 @@ use crate::files::{self, PROMPT, ReadFault};
 /// The built-in prompt, part of the program.
 pub const BUILT_IN: &str = include_str!("../../prompts/SUPERVISOR.md");
 
-/// The name of the file that is looked for.
+/// The name of the file.
 pub const FILE_NAME: &str = "SUPERVISOR.md";
 
 /// The critic's prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// What the critic is told.
+    /// The text for the critic.
     pub text: String,
-    /// Where it was found.
+    /// Its source.
     pub origin: PromptOrigin,
-    /// The SHA-256 of the text, in hex: it stands in the journal's header.
+    /// The SHA-256 of the text, in hex, as written to the journal's header.
     pub sha256: String,
 }
 
-/// Where a prompt was found. Its `Display` is the reason why this one is in force.
+/// The source of a prompt. Its `Display` is the reason why this prompt is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptOrigin {
-    /// The user named it, by option, variable or setting.
+    /// An option, a variable or a setting names it.
     Named(PathBuf),
-    /// It lies in the project.
+    /// It is in the project.
     Project(PathBuf),
-    /// It lies in the project's `.claude` directory.
+    /// It is in the project's `.claude` directory.
     ProjectClaude(PathBuf),
-    /// It lies in the user's `.claude` directory.
+    /// It is in the user's `.claude` directory.
     User(PathBuf),
-    /// There is none, so it is the built-in one.
+    /// No file exists, so the built-in prompt is used.
     BuiltIn,
 }
 
@@ -53,7 +53,7 @@ impl PromptOrigin {
         }
     }
 
-    /// The file in words: its path, or that it is built in.
+    /// The file as text: its path, or that it is built in.
     #[must_use]
     pub fn place(&self) -> String {
         self.path().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string())
@@ -84,17 +84,18 @@ impl fmt::Display for PromptOrigin {
     }
 }
 
-/// Why a prompt that is in force cannot be used. Another one is not taken in its place: a critic with other
-/// instructions than the user's would judge wrongly in silence.
+/// Why the prompt in force cannot be used. No other prompt replaces it, because a critic with other instructions than
+/// the user's would silently judge wrongly.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// The file that the user named is not there.
+    /// The file that the user named does not exist.
     #[error("{}: there is no such prompt file", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
     },
-    /// It is there and cannot be read: it is no regular file, too large, leads out of the project, or is not allowed.
+    /// It exists and cannot be read: it is not a regular file, too large, a link out of the project, or access is
+    /// denied.
     #[error("{}: the prompt file {fault}", path.display())]
     Unreadable {
         /// The file.
@@ -103,7 +104,7 @@ pub enum PromptError {
         #[source]
         fault: ReadFault,
     },
-    /// It is no text.
+    /// It is not text.
     #[error("{}: the prompt file is not valid UTF-8 at byte {offset}", path.display())]
     NotUtf8 {
         /// The file.
@@ -111,7 +112,7 @@ pub enum PromptError {
         /// The first bad byte, counted from 0.
         offset: usize,
     },
-    /// Nothing but white space.
+    /// It contains only white space.
     #[error("{}: the prompt file is empty", path.display())]
     Empty {
         /// The file.
@@ -119,20 +120,20 @@ pub enum PromptError {
     },
 }
 
-/// A prompt's file that is named.
+/// A named prompt file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPrompt {
     /// The file.
     pub path: PathBuf,
-    /// The directory that it may not lead out of: the project, when a file of the project names it. The agent's provider
-    /// gets to read it, so a repository must not choose among the user's files.
+    /// The directory that it must not leave: the project, if a file of the project names it. The agent's provider
+    /// gets to read the prompt, so a repository must not choose among the user's files.
     pub within: Option<PathBuf>,
 }
 
-/// Finds the prompt in force: the named file, else that of the project, else that of the user, else the built-in one.
+/// Finds the prompt in force: the named file, otherwise that of the project, of the user, or the built-in one.
 ///
 /// # Errors
-/// When the file in force is missing, unreadable, no text or empty.
+/// When the file in force is missing, unreadable, not text or empty.
 pub fn find(named: Option<&NamedPrompt>, project: &Project, dirs: &Dirs) -> Result<Prompt, PromptError> {
     if let Some(NamedPrompt { path, within }) = named {
         let origin = PromptOrigin::Named(path.clone());
@@ -146,7 +147,7 @@ pub fn find(named: Option<&NamedPrompt>, project: &Project, dirs: &Dirs) -> Resu
             return Ok(prompt);
         }
         let claude = place.join(".claude").join(FILE_NAME);
-        // In the home directory the project's file is the user's own, who may link it from anywhere.
+        // In the home directory the project's file is the user's own, which may link to any place.
         let within = (claude != user).then_some(root);
         if let Some(prompt) = read(&claude, within, PromptOrigin::ProjectClaude(claude.clone()))? {
             return Ok(prompt);
@@ -158,7 +159,7 @@ pub fn find(named: Option<&NamedPrompt>, project: &Project, dirs: &Dirs) -> Resu
     Ok(prompt(BUILT_IN.to_owned(), PromptOrigin::BuiltIn))
 }
 
-/// Reads a prompt; `None` when there is no such file. A link may not lead out of `within`.
+/// Reads a prompt; `None` when there is no such file. A link must not lead out of `within`.
 fn read(path: &Path, within: Option<&Path>, origin: PromptOrigin) -> Result<Option<Prompt>, PromptError> {
     let path_buf = || path.to_path_buf();
     let read = match within {

@@ -1,4 +1,4 @@
-//! Merges the layers of configuration, each value with its origin.
+//! Merges the layers of configuration and records each value's origin.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,17 @@ use serde_json::Value;
 use super::decode::decode_one;
 use super::file::rebase;
 use super::prompt::NamedPrompt;
+use super::providers::PROVIDER_KEYS;
 use super::setting::Overlay;
 use super::{
-    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Origin, Project, Settings, TokenEntry,
-    UnknownKey, Wish, load_file,
+    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Origin, Project, Providers, Settings,
+    TokenEntry, UnknownKey, Wish, load_file,
 };
 
-/// Something in the configuration that has no effect. It stops nothing.
+/// A part of the configuration that has no effect. It stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A key in the older ccc's file that neither knows.
+    /// A key in the older ccc's file that neither version knows.
     UnknownKey {
         /// The file.
         file: PathBuf,
@@ -29,7 +30,7 @@ pub enum Warning {
     UnknownVariable {
         /// Its name.
         name: String,
-        /// The known variable most like it.
+        /// The most similar known variable.
         nearest: &'static str,
     },
 }
@@ -45,7 +46,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What the command line says.
+/// The settings from the command line.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Flags {
@@ -60,28 +61,29 @@ pub struct Flags {
 pub struct Resolved {
     /// The settings.
     pub settings: Settings,
-    /// For each key of [`KEYS`], in that order, where its value came from.
+    /// The origin of each key's value, in the order of [`KEYS`].
     pub origins: Vec<(&'static Key, Origin)>,
     /// The files that were read, the strongest first.
     pub files: Vec<PathBuf>,
-    /// What has no effect.
+    /// Parts of the configuration that have no effect.
     pub warnings: Vec<Warning>,
-    /// The file of the critic's prompt, when one is named.
+    /// The critic's prompt file, if one is named.
     pub named_prompt: Option<NamedPrompt>,
-    /// What the project's file asks for and the user has agreed to.
+    /// Settings of the project's file to which the user has agreed.
     pub agreed: Vec<Wish>,
-    /// What the project's file asks for and the user has not agreed to. It does not count in the settings.
+    /// Settings of the project's file to which the user has not agreed. They are not part of `settings`.
     pub not_agreed: Vec<Wish>,
 }
 
 impl Resolved {
-    /// Where a key's value came from.
+    /// The origin of a key's value.
     #[must_use]
     pub fn origin(&self, path: &str) -> Origin {
         self.origins.iter().find(|(key, _)| key.path == path).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
-    /// Each key with its value as JSON and its origin. Without a value (`null`) nothing is set and there is no default.
+    /// Each key with its value as JSON and its origin. The value `null` means that nothing is set and there is no
+    /// default.
     #[must_use]
     pub fn rows(&self) -> Vec<(&'static Key, Value, &Origin)> {
         let all = serde_json::to_value(&self.settings).unwrap_or_default();
@@ -95,10 +97,10 @@ impl Resolved {
     }
 }
 
-/// Keys that the older ccc keeps in `~/.claude/ccc.json`: providers and what belongs to them.
-const OLDER_KEYS: [&str; 5] = ["settings", "claude_args", "current_provider", "providers", "supervisor"];
+/// Keys of the older ccc in `~/.claude/ccc.json` that this one ignores.
+const OLDER_KEYS: [&str; 1] = ["supervisor"];
 
-/// One layer and who speaks in it.
+/// One layer and its source.
 struct Voice {
     layer: Layer,
     who: Who,
@@ -121,12 +123,12 @@ impl Who {
     }
 }
 
-/// Reads all layers and settles every key. `consents` is what the user has agreed to of what the project's file asks for; the
-/// rest of what needs agreement does not count, and stands in [`Resolved::not_agreed`]. What a flag or a variable stands over
-/// needs none.
+/// Reads all layers and resolves every key. `consents` holds the project's settings to which the user has agreed.
+/// Other settings that need agreement are ignored and listed in [`Resolved::not_agreed`]. A setting that a flag or a
+/// variable overrides needs no agreement.
 ///
 /// # Errors
-/// When a file or a variable cannot be understood, or a value makes no sense.
+/// When a file or a variable is invalid, or a value makes no sense.
 pub fn resolve(
     dirs: &Dirs,
     project: &Project,
@@ -145,7 +147,8 @@ pub fn resolve(
         let Some(file) = load_file(&path, &dirs.home)? else {
             continue;
         };
-        warnings.extend(judge_unknown(&path, file.unknown, path == dirs.claude_config_file())?);
+        let older = path == dirs.claude_config_file();
+        warnings.extend(judge_unknown(&path, file.unknown, older)?);
         files.push(path.clone());
         let (mut layer, of_project) = (file.layer, !is_users(&path, dirs));
         if of_project {
@@ -155,6 +158,9 @@ pub fn resolve(
             agreed.extend(covered);
             not_agreed.extend(rest);
         }
+        if let Some(providers) = layer.providers.as_mut().filter(|_| older) {
+            providers.take_beside_for_settings();
+        }
         voices.push(Voice { layer, who: Who::File(path), of_project });
     }
     let settled = |voices: &[Voice]| {
@@ -163,7 +169,7 @@ pub fn resolve(
     };
     let (settings, origins) = settled(&voices);
     let mut resolved = Resolved { settings, origins, files, warnings, named_prompt: None, agreed, not_agreed };
-    // What makes no sense is told before the user is asked to agree to it.
+    // Senseless values are reported before the user is asked to agree to them.
     check_sense(&resolved, dirs)?;
     if !resolved.not_agreed.is_empty() {
         for voice in voices.iter_mut().filter(|voice| voice.of_project) {
@@ -185,28 +191,29 @@ impl Voice {
     }
 }
 
-/// What a project's file asks for that would count below these voices and needs the user's agreement. Its tokens always
-/// count: they are added to the user's.
+/// Settings of a project's file that need the user's agreement and that no stronger layer overrides. Its tokens are
+/// always included, because they are added to the user's.
 fn wishes(written: &Layer, file: &Path, project: &Project, above: &[Voice]) -> Vec<Wish> {
-    let said = serde_json::to_value(written).unwrap_or_default();
+    let said = said_by(written);
+    let above: Vec<Value> = above.iter().map(|voice| said_by(&voice.layer)).collect();
     let wished = KEYS.iter().filter_map(|key| {
         let effect = match key.from_project {
             FromProject::NeedsConsent(effect) => effect,
             FromProject::Free | FromProject::Never(_) => return None,
         };
         let value = said.pointer(&key.pointer()).filter(|value| !asks_nothing(value))?;
-        let overruled = key.path != "tokens" && above.iter().any(|voice| has(&voice.layer, key));
+        let overruled = key.path != "tokens" && above.iter().any(|said| has(said, key));
         (!overruled).then(|| Wish::new(project.root(), file, key.path, effect, value))
     });
     wished.collect()
 }
 
-/// An empty list, as `ccc init` writes them, asks for nothing.
+/// An empty list, as `ccc init` writes it, requests nothing.
 fn asks_nothing(value: &Value) -> bool {
     value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Takes a key out of a layer.
+/// Removes a key from a layer.
 fn forget(layer: &mut Layer, path: &str) {
     let Ok(mut said) = serde_json::to_value(&*layer) else { return *layer = Layer::default() };
     let pointer = format!("/{}", path.replace('.', "/"));
@@ -216,29 +223,40 @@ fn forget(layer: &mut Layer, path: &str) {
     *layer = serde_json::from_value(said).unwrap_or_default();
 }
 
-/// Marks the tokens of a project's layer as such.
+/// Marks the tokens of a project's layer as the project's.
 fn mark(layer: &mut Layer) {
     for entry in layer.tokens.iter_mut().flatten() {
         entry.of_project = true;
     }
 }
 
-/// The tokens of all voices: those of the user's strongest one, and after them the project's.
+/// The tokens of all layers: those of the user's strongest layer, then the project's.
 fn tokens(voices: &[Voice]) -> Vec<TokenEntry> {
     let users = voices.iter().filter(|voice| !voice.of_project).find_map(|voice| voice.layer.tokens.clone());
     let projects = voices.iter().filter(|voice| voice.of_project).find_map(|voice| voice.layer.tokens.clone());
     users.into_iter().chain(projects).flatten().collect()
 }
 
-/// An unknown key is refused, because a misspelt bound would not bind. Only in the older ccc's file, which holds settings of
-/// another program, a key that resembles none of ours is passed over with a warning.
+/// The providers of all layers; of two with the same name the one in the stronger layer counts.
+fn providers(voices: &[Voice]) -> Providers {
+    let all = voices.iter().rev().filter_map(|voice| voice.layer.providers.clone());
+    Providers(all.flat_map(|providers| providers.0).collect())
+}
+
+/// An unknown key is an error, because a misspelt bound would have no effect. The older ccc's file also holds
+/// settings of another program, so there a key that resembles none of ccc's only yields a warning.
 fn judge_unknown(file: &Path, unknown: Vec<UnknownKey>, older: bool) -> Result<Vec<Warning>, ConfigError> {
     let mut warnings = Vec::new();
     for UnknownKey { key, position } in unknown {
-        if older && OLDER_KEYS.contains(&key.as_str()) {
+        let of_provider = key.starts_with("providers.");
+        if older && (of_provider || OLDER_KEYS.contains(&key.as_str())) {
             continue;
         }
-        let nearest = nearest(&key, KEYS.iter().map(|key| key.path));
+        let nearest = if of_provider {
+            nearest(&key, PROVIDER_KEYS.into_iter())
+        } else {
+            nearest(&key, KEYS.iter().map(|key| key.path))
+        };
         if !older || nearest.is_some() {
             let fault = FileFault::Unknown { key, position, nearest };
             return Err(ConfigError::File { path: file.to_owned(), fault });
@@ -248,8 +266,8 @@ fn judge_unknown(file: &Path, unknown: Vec<UnknownKey>, older: bool) -> Result<V
     Ok(warnings)
 }
 
-/// The configuration files that count, whether they exist or not, the strongest first. Of the project's two places
-/// the first that has one counts.
+/// The configuration files that are used, whether they exist or not, the strongest first. Of the project's two
+/// locations the first with a file counts.
 #[must_use]
 pub fn files_of(dirs: &Dirs, project: &Project) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
@@ -276,17 +294,18 @@ fn from_variables(env: &Env) -> Result<Layer, ConfigError> {
     Ok(layer)
 }
 
-/// `over` where it says something, else `under`.
+/// The values of `over`, and those of `under` for keys that `over` does not set.
 #[must_use]
 pub fn overlay(under: Layer, over: Layer) -> Layer {
     over.over(under)
 }
 
-/// Picks each value from the first voice that has one, and notes which it was.
+/// Takes each value from the strongest layer that sets it, and records which layer that was.
 fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'static Key, Origin)>) -> Settings {
+    let said: Vec<Value> = voices.iter().map(|voice| said_by(&voice.layer)).collect();
     for key in KEYS.iter() {
-        let origin =
-            voices.iter().find(|voice| has(&voice.layer, key)).map_or(Origin::Default, |voice| voice.who.origin(key));
+        let first = voices.iter().zip(&said).find(|(_, said)| has(said, key));
+        let origin = first.map_or(Origin::Default, |(voice, _)| voice.who.origin(key));
         origins.push((key, origin));
     }
     if !after_dashes.is_empty()
@@ -301,17 +320,20 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
     let tool_timeout = settings.tool_timeout;
     settings.checks = settings.checks.into_iter().map(|check| check.with_timeout(tool_timeout)).collect();
     settings.tokens = tokens;
+    settings.providers = providers(voices);
     settings
 }
 
-fn has(layer: &Layer, key: &Key) -> bool {
-    serde_json::to_value(layer)
-        .ok()
-        .and_then(|value| value.pointer(&key.pointer()).map(|value| !value.is_null()))
-        .unwrap_or(false)
+fn said_by(layer: &Layer) -> Value {
+    serde_json::to_value(layer).unwrap_or_default()
 }
 
-/// Whether a value was given by the user and not by the author of the project.
+/// Whether the layer sets this key.
+fn has(said: &Value, key: &Key) -> bool {
+    said.pointer(&key.pointer()).is_some_and(|value| !value.is_null())
+}
+
+/// Whether the user set a value, and not the author of the project.
 fn users_own(origin: &Origin, dirs: &Dirs) -> bool {
     match origin {
         Origin::Default | Origin::Variable(_) | Origin::Flag(_) => true,
@@ -323,19 +345,26 @@ fn is_users(file: &Path, dirs: &Dirs) -> bool {
     file == dirs.config_file() || file == dirs.claude_config_file()
 }
 
-/// Values of the right type that cannot be meant.
+/// Rejects values of the right type that make no sense.
 fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
     for (key, origin) in &resolved.origins {
-        if let FromProject::Never(message) = key.from_project
+        if let FromProject::Never(why) = key.from_project
             && !users_own(origin, dirs)
         {
-            return Err(ConfigError::Senseless { key: key.path, origin: origin.clone(), message });
+            let (variable, users_file) = (key.variable, dirs.config_file());
+            return Err(ConfigError::NotTheProjects {
+                key: key.path,
+                origin: origin.clone(),
+                why,
+                variable,
+                users_file,
+            });
         }
     }
     let settings = &resolved.settings;
     let blank = |text: &str| text.trim().is_empty();
     let usage = &settings.usage;
-    // The lower key is the one to blame unless only the upper one was set.
+    // The lower threshold is reported, unless only the upper one was set.
     let crossed = match resolved.origin("usage.warn_threshold") {
         Origin::Default => "usage.critical_threshold",
         Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
@@ -355,7 +384,7 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
     }
 }
 
-/// `CCC_` variables that look like a mistyped setting. Others are left alone: more programs than this one may use them.
+/// `CCC_` variables that look like a mistyped setting. Others are ignored, because other programs may use them.
 fn unknown_variables(env: &Env) -> Vec<Warning> {
     let known: Vec<&'static str> =
         KEYS.iter().filter_map(|key| key.variable).chain(super::env::OTHERS.map(|(name, _)| name)).collect();
@@ -369,8 +398,8 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
         .collect()
 }
 
-/// The candidate most like `name`. A key's last part counts as well, since a right name in the wrong place is the
-/// usual mistake.
+/// The candidate most similar to `name`. A key's last part is also compared, because a right name in the wrong group
+/// is the usual mistake.
 fn nearest(name: &str, candidates: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
     const ALIKE: f64 = 0.75;
     let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();

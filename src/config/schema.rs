@@ -1,4 +1,6 @@
-//! What is published about the settings: the schema of a file, and the page of the documentation.
+//! Published descriptions of the settings: the schema of a file, and the page of the documentation.
+
+use std::sync::LazyLock;
 
 use schemars::schema_for;
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ pub fn schema() -> Value {
             setting["description"] = json!(key.description());
             setting["default"] = key.default();
         }
-        // What a group is for is said once, where the group stands.
+        // A group is described once, at the group itself.
         if let Some((group, _)) = place.trim_start_matches('/').rsplit_once("/properties/")
             && let Some(Value::Object(group)) = schema.pointer_mut(&format!("/{group}"))
         {
@@ -32,15 +34,18 @@ pub fn schema() -> Value {
     schema
 }
 
+/// The defaults of all settings, cached because each start reads each key for the help.
+static DEFAULTS: LazyLock<Value> =
+    LazyLock::new(|| serde_json::to_value(Layer::default().settled()).unwrap_or_default());
+
 impl Key {
     /// Its default as JSON; `null` where there is none.
     #[must_use]
     pub fn default(&self) -> Value {
-        let defaults = serde_json::to_value(Layer::default().settled()).unwrap_or_default();
-        defaults.pointer(&self.pointer()).cloned().unwrap_or_default()
+        DEFAULTS.pointer(&self.pointer()).cloned().unwrap_or_default()
     }
 
-    /// What it does, and what is to be known where it stands in a file.
+    /// Its description in the schema: what it does, and what applies in a file.
     fn description(&self) -> String {
         let default = self.otherwise.map(|words| format!("Default: {words}."));
         let refused = matches!(self.from_project, FromProject::Never(_)).then_some("A project's file cannot set it.");
@@ -48,11 +53,11 @@ impl Key {
         parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
-    /// What is done without it, for people; `None` where there is nothing to say.
+    /// Its default as text for the user; `None` when there is nothing to say.
     #[must_use]
     pub fn default_in_words(&self) -> Option<String> {
         let of_value = || match (self.form, self.default()) {
-            (Form::Switch | Form::List, _) | (_, Value::Null) => None,
+            (Form::Switch | Form::List | Form::Object, _) | (_, Value::Null) => None,
             (_, Value::String(text)) => Some(text),
             (_, value) => Some(value.to_string()),
         };
@@ -60,7 +65,7 @@ impl Key {
     }
 }
 
-/// The page `docs/configuration.md`. `exit_codes` is each exit code with its words and its meaning.
+/// The page `docs/configuration.md`. `exit_codes` lists each exit code with its words and its meaning.
 #[must_use]
 pub fn reference(exit_codes: &[(u8, &str, &str)]) -> String {
     let mut page = HEAD.to_owned();
@@ -100,13 +105,14 @@ const HEAD: &str = "# Configuration
 
 This page is made from the table of settings in `src/config/table.rs`; a test compares the two.
 
-A setting is given by an option, by a variable, or by a key in a JSON file. Options stand over variables, these over
-`.ccc.json` of the project, this over `ccc.json` in your configuration directory, this over `~/.claude/ccc.json`, and that
-over the defaults. `ccc config` shows each setting with its value and where that came from, `ccc config path` the files,
-`ccc config schema` their JSON schema. A key with a dot stands in a group: `budgets.max_duration` is
+A setting is given by an option, by a variable, or by a key in a JSON file. Options override variables. Variables override,
+in this order, the project's `.ccc.json`, `ccc.json` in your configuration directory, `~/.claude/ccc.json`, and the defaults.
+`ccc config` shows each setting with its value and its origin, `ccc config path` the files, and `ccc config schema` their
+JSON schema. A key with a dot belongs to a group: `budgets.max_duration` is
 `{\"budgets\": {\"max_duration\": \"8h\"}}`.
 
-What a project's file makes ccc run, or do with credentials, counts after you have agreed to it: [trust](trust.md).
+A setting of a project's file that makes ccc run something, or do something with credentials, counts only after you have
+agreed to it: [trust](trust.md).
 
 | key | variable, option | default | in a project's file | what it does |
 |---|---|---|---|---|

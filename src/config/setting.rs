@@ -1,4 +1,5 @@
-//! What a row of the settings' table is, and the macro that makes the layers, the settings and the list of keys from the rows.
+//! The rows of the settings' table, and the macro that generates the layers, the settings and the list of keys from
+//! them.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -8,20 +9,20 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, KEYS, OutputFormat, Percent, Span, TokenEntry, Transport,
-    Until,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, OutputFormat, Percent, Providers, Span, TokenEntry,
+    Transport, UnshownObject, Until, WhenAlone,
 };
 
-/// A setting: its name in files, the variable and the option that stand over it, and what is said about it.
+/// A setting: its name in files, the variable and the option that override it, and its description.
 #[derive(Debug, Clone)]
 pub struct Key {
-    /// The path in a configuration file, with dots. It is also the name of the option among clap's arguments.
+    /// The path in a configuration file, with dots. It is also the id of the option in clap.
     pub path: &'static str,
-    /// What it does: a sentence for the help, the schema and the documentation.
+    /// Its description: a sentence for the help, the schema and the documentation.
     pub help: String,
-    /// What is to be known besides where it stands in a file.
+    /// What additionally applies in a file.
     pub in_file: &'static str,
-    /// What is done without it, in words, where that is no value.
+    /// The behaviour without it, in words, if that is not a value.
     pub otherwise: Option<&'static str>,
     /// The environment variable.
     pub variable: Option<&'static str>,
@@ -29,13 +30,13 @@ pub struct Key {
     pub flag: Option<&'static str>,
     /// The name of the option's value in the help; empty for a switch.
     pub value_name: &'static str,
-    /// The option that takes a switch back, which is also its name among clap's arguments, and its help.
+    /// The option that switches it off, which is also its id in clap, and its help.
     pub taken_back_by: Option<(&'static str, &'static str)>,
-    /// What it may do when it stands in a file of the project.
+    /// Whether a project's file may set it.
     pub from_project: FromProject,
     /// The form of its value.
     pub form: Form,
-    /// The reader of the option's value.
+    /// Parses the option's value.
     pub(crate) parser: fn() -> ValueParser,
 }
 
@@ -48,8 +49,10 @@ pub enum Form {
     Number,
     /// True or false; as an option it takes no value.
     Switch,
-    /// A list; a variable gives one element, an option one each time.
+    /// A list; a variable gives one element, an option one per occurrence.
     List,
+    /// An object; it cannot be set by a variable or an option.
+    Object,
 }
 
 const fn row(from_project: FromProject) -> Key {
@@ -68,22 +71,22 @@ const fn row(from_project: FromProject) -> Key {
     }
 }
 
-/// A setting that a project's file may have.
+/// A setting that a project's file may set.
 pub(super) const fn free() -> Key {
     row(FromProject::Free)
 }
 
-/// One that counts in a project's file once the user has agreed to it; the text says what it does.
+/// A setting that a project's file may set once the user has agreed; the text describes its effect.
 pub(super) const fn needs_consent(effect: &'static str) -> Key {
     row(FromProject::NeedsConsent(effect))
 }
 
-/// One that is an error in a project's file; the text says why.
+/// A setting that is an error in a project's file; the text says why.
 pub(super) const fn never_from_project(why: &'static str) -> Key {
     row(FromProject::Never(why))
 }
 
-/// What a row says after its name, type and default: `free().variable("CCC_X").option("--x", "N")`.
+/// The builder methods of a row, after its name, type and default: `free().variable("CCC_X").option("--x", "N")`.
 impl Key {
     pub(super) fn variable(self, name: &'static str) -> Self {
         Self { variable: Some(name), ..self }
@@ -111,14 +114,14 @@ impl Key {
     }
 }
 
-/// A type that a setting may have.
+/// A type of a setting's value.
 pub(super) trait Setting: Clone + Send + Sync + 'static {
     /// Its form in JSON.
     const FORM: Form;
-    /// What reads one value on the command line.
+    /// The parser of one value on the command line.
     fn parser() -> ValueParser;
-    /// What the command line says.
-    fn given(matches: &ArgMatches, path: &str) -> Option<Self> {
+    /// The value on the command line; `back` is the id of the option that switches it off.
+    fn given(matches: &ArgMatches, path: &str, _back: Option<&str>) -> Option<Self> {
         matches.try_get_one::<Self>(path).ok().flatten().cloned()
     }
 }
@@ -135,7 +138,7 @@ macro_rules! setting_types {
 }
 
 setting_types! {
-    Text: String, AgentName, Span, Until, Transport, CriticPromptAs, OutputFormat;
+    Text: String, AgentName, Span, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
     Number: u32, Percent, Cost;
 }
 
@@ -157,10 +160,9 @@ impl Setting for bool {
     fn parser() -> ValueParser {
         value_parser!(bool)
     }
-    fn given(matches: &ArgMatches, path: &str) -> Option<Self> {
+    fn given(matches: &ArgMatches, path: &str, back: Option<&str>) -> Option<Self> {
         let is_set = |id: &str| matches.try_get_one::<bool>(id).is_ok_and(|set| set == Some(&true));
-        let back = Key::at(path).and_then(|key| key.taken_back_by);
-        if is_set(path) { Some(true) } else { back.filter(|(flag, _)| is_set(flag)).map(|_| false) }
+        if is_set(path) { Some(true) } else { back.filter(|flag| is_set(flag)).map(|_| false) }
     }
 }
 
@@ -169,30 +171,33 @@ impl Setting for Vec<CheckEntry> {
     fn parser() -> ValueParser {
         value_parser!(String)
     }
-    fn given(matches: &ArgMatches, path: &str) -> Option<Self> {
+    fn given(matches: &ArgMatches, path: &str, _: Option<&str>) -> Option<Self> {
         let commands = matches.try_get_many::<String>(path).ok().flatten()?;
         Some(commands.cloned().map(CheckEntry::Command).collect())
     }
 }
 
-/// No option gives a list of these.
-macro_rules! lists_in_files {
-    ($($ty:ty),+) => {$(
-        impl Setting for Vec<$ty> {
-            const FORM: Form = Form::List;
+/// Types that no option can set.
+macro_rules! in_files_only {
+    ($($form:ident: $($ty:ty),+;)+) => {$($(
+        impl Setting for $ty {
+            const FORM: Form = Form::$form;
             fn parser() -> ValueParser {
                 value_parser!(String)
             }
-            fn given(_: &ArgMatches, _: &str) -> Option<Self> {
+            fn given(_: &ArgMatches, _: &str, _: Option<&str>) -> Option<Self> {
                 None
             }
         }
-    )+};
+    )+)+};
 }
 
-lists_in_files!(String, TokenEntry);
+in_files_only! {
+    List: Vec<String>, Vec<TokenEntry>;
+    Object: Providers, UnshownObject;
+}
 
-/// No two rows have the same path.
+/// Paths are unique.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path
@@ -200,23 +205,17 @@ impl PartialEq for Key {
 }
 
 impl Key {
-    /// The setting at this path.
-    #[must_use]
-    pub fn at(path: &str) -> Option<&'static Key> {
-        KEYS.iter().find(|key| key.path == path)
-    }
-
     /// The key's place in a JSON value, for [`serde_json::Value::pointer`].
     #[must_use]
     pub fn pointer(&self) -> String {
         format!("/{}", self.path.replace('.', "/"))
     }
 
-    /// What a variable's text means: the number, boolean, text or list that a file would hold.
+    /// The JSON value of a variable's text: the number, boolean, text or list that a file would contain.
     pub(super) fn variable_value(&self, text: &str) -> Value {
         let whole = || Value::String(text.to_owned());
         match self.form {
-            Form::Text => whole(),
+            Form::Text | Form::Object => whole(),
             Form::List => Value::Array(vec![whole()]),
             Form::Number => serde_json::from_str::<Number>(text.trim()).map_or_else(|_| whole(), Value::Number),
             Form::Switch => match text.trim().to_ascii_lowercase().as_str() {
@@ -228,9 +227,9 @@ impl Key {
     }
 }
 
-/// What stands over something else of its kind.
+/// A value that can override another one of its type.
 pub(super) trait Overlay {
-    /// This where it says something, else `under`.
+    /// This value where it is set, otherwise `under`.
     fn over(self, under: Self) -> Self;
 }
 
@@ -240,9 +239,9 @@ impl<T> Overlay for Option<T> {
     }
 }
 
-/// Makes [`super::Layer`], [`super::Settings`], their groups and [`super::KEYS`] from the table's rows. A row is the help as a doc comment, a
-/// name, the type with its default (without one the setting may be absent), and the other names; a group has two types' names
-/// and rows of its own.
+/// Generates [`super::Layer`], [`super::Settings`], their groups and [`super::KEYS`] from the table's rows. A row is
+/// the help as a doc comment, a name, the type with its default (without a default the setting may be absent), and
+/// the other names; a group has the names of two types and rows of its own.
 macro_rules! settings {
     (@layer $ty:ty) => { $ty };
     (@settings $Group:ident) => { $Group };
@@ -254,7 +253,7 @@ macro_rules! settings {
     (@keys $name:ident, $help:expr, $Group:ident) => { $Group::keys() };
     (@keys $name:ident, $help:expr, ($ty:ty) $names:expr) => { vec![$names.of::<$ty>(stringify!($name), &$help)] };
     (@given $matches:ident, $name:ident $Group:ident) => { $Group::given($matches) };
-    (@given $matches:ident, $name:ident ($ty:ty)) => { Setting::given($matches, stringify!($name)) };
+    (@given $matches:ident, $name:ident ($ty:ty)) => { given($matches, stringify!($name)) };
     ($(
         $(#[doc = $doc:literal])+
         $name:ident
@@ -274,11 +273,11 @@ macro_rules! settings {
             pub $name: settings!(@layer $($GroupLayer)? $(Option<$ty>)?),
         )+}
 
-        /// What the user wants, after all layers: nothing is left open that has a default.
+        /// The user's settings after all layers: every setting with a default has a value.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $name: settings!(@settings $($GroupSettings)? $(($ty) $($default)?)?),)+
-            /// All layers in one, without the defaults: what somebody gave.
+            /// All layers merged, without the defaults.
             #[serde(skip)]
             pub given: Layer,
         }
@@ -315,7 +314,7 @@ macro_rules! settings {
                 }
 
                 fn given(matches: &ArgMatches) -> Self {
-                    Self {$($inner: Setting::given(matches, concat!(stringify!($name), ".", stringify!($inner))),)+}
+                    Self {$($inner: given(matches, concat!(stringify!($name), ".", stringify!($inner))),)+}
                 }
             }
         )?)+
@@ -327,14 +326,14 @@ macro_rules! settings {
         }
 
         impl Layer {
-            /// The settings that it makes, with the defaults where it says nothing.
+            /// The settings of this layer, with the defaults for keys that it does not set.
             #[must_use]
             pub(super) fn settled(self) -> Settings {
                 let given = self.clone();
                 Settings {$($name: settings!(@settled self.$name, $($GroupSettings)? $(($ty) $($default)?)?),)+ given}
             }
 
-            /// What the command line says.
+            /// The settings on the command line.
             pub(crate) fn given(matches: &ArgMatches) -> Self {
                 Self {$($name: settings!(@given matches, $name $($GroupLayer)? $(($ty))?),)+}
             }

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them.
+//! Durations as users write them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,25 +9,25 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A length of time as a person writes it: `90s`, `15m`, `1h30m`. Never zero.
+/// A duration as a user writes it: `90s`, `15m`, `1h30m`. Never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     ms: u64,
 }
 
-/// Why a text is no length of time.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpanFault {
-    /// A number alone.
+    /// A number without a unit.
     #[error("`{0}` has no unit: write `{0}s` for seconds or `{0}m` for minutes")]
     NoUnit(String),
-    /// Not of the known form.
+    /// Not of the expected form.
     #[error("`{0}` is not a length of time: write it like 90s, 15m, 8h or 1h30m (units d, h, m, s, ms)")]
     Malformed(String),
     /// Zero.
     #[error("`{0}` is no time at all: it must be longer than zero")]
     Zero(String),
-    /// It does not fit.
+    /// It overflows.
     #[error("`{0}` is too long")]
     TooLong(String),
 }
@@ -36,7 +36,7 @@ pub enum SpanFault {
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Span {
-    /// This many seconds; zero becomes one millisecond, since a span is never zero.
+    /// This many seconds; zero becomes one millisecond, because a span is never zero.
     #[must_use]
     pub const fn from_secs(secs: u32) -> Self {
         let ms = secs as u64 * 1_000;
@@ -74,7 +74,7 @@ impl FromStr for Span {
             let (number, tail) = rest.split_at(digits);
             let letters = tail.find(|char: char| char.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
-            // Taking from the same iterator keeps units in falling order and refuses a unit given twice.
+            // The shared iterator enforces falling units and rejects a repeated unit.
             let (_, unit_ms) = units.find(|(name, _)| *name == unit).ok_or_else(malformed)?;
             if number.is_empty() {
                 return Err(malformed());

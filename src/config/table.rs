@@ -1,8 +1,9 @@
-//! All settings of ccc, each in one row: what it does, its name in a file, its type and default, its variable and option, and
-//! whether a project's file may have it. Layers, settings, help, schema and `docs/configuration.md` are made from the rows.
+//! All settings of ccc, one per row: description, name in a file, type and default, variable and option, and whether
+//! a project's file may set it. Layers, settings, help, schema and `docs/configuration.md` are generated from the
+//! rows; below them, the bounds and the critic's settings are converted for a run's plan.
 //!
-//! To add one: its row, its place in [`RUN_OPTIONS`] and perhaps [`RESUME_OPTIONS`] when it is an option, and the code that
-//! reads it from [`Settings`].
+//! To add one: its row, its place in [`RUN_OPTIONS`] and perhaps [`RESUME_OPTIONS`] if it is an option, and the code
+//! that reads it from [`Settings`].
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
@@ -12,8 +13,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
-use super::{AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Span, TokenEntry, Transport, Until};
-use crate::core::Budgets;
+use super::{
+    AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Providers, Span, TokenEntry, Transport,
+    UnshownObject, Until, WhenAlone,
+};
+use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
+
+/// How long the tree is watched for files that change by themselves before the critic gets its brief. The critic's
+/// process takes longer than this to start.
+const CRITIC_WATCH_MS: u64 = 250;
+/// Why a project's file must not name a provider.
+const NOT_THE_PROJECTS: &str = "a project's file does not decide under which provider your agent is started";
 
 settings! {
     /// The agent's CLI.
@@ -31,6 +41,13 @@ settings! {
         /// Let the agent run the commands of the checks without asking, each exactly as it is configured.
         allow_checks: bool = true => needs_consent("lets the agent run the checks without asking");
     }
+    /// What the agent asks its user: permissions, answers to its questions, the approval of its plans.
+    approvals = (ApprovalsLayer, ApprovalsSettings) {
+        /// Let the agent ask. Without it, what needs a permission is denied, and the agent has no tools that ask.
+        ask: bool = true => free().variable("CCC_APPROVALS_ASK");
+        /// What is done about a request while nobody attends the run: deny, or for example wait 10m and deny then.
+        unattended: WhenAlone = WhenAlone::DENY => free().variable("CCC_APPROVALS_UNATTENDED");
+    }
     /// How the agent's output reaches ccc: pty or pipe.
     transport: Transport = Transport::Pty => free().variable("CCC_TRANSPORT").option("--transport", "HOW");
     /// Run this command at each stop; its failure is feedback without asking the critic. Can be given several times;
@@ -40,6 +57,20 @@ settings! {
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
     /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
     tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are used as tokens, after your own");
+    /// Under what the agent is started by `ccc NAME`, by names: `env` (a text, or {"env": …}, {"file": …} or {"command": …}),
+    /// `settings`, `claude_args` and `model`.
+    providers: Providers = Providers::default() => never_from_project(NOT_THE_PROJECTS)
+        .in_file("Those of your files are taken together; of two with the same name that of the stronger file counts.");
+    /// Settings of the agent that all providers have.
+    settings: UnshownObject = UnshownObject::default() => never_from_project(NOT_THE_PROJECTS);
+    /// Arguments of the agent that all providers have.
+    claude_args: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS);
+    /// The provider that `ccc` alone starts, unless `ccc providers use` has chosen another.
+    current_provider: String => never_from_project(NOT_THE_PROJECTS).otherwise("none");
+    /// The tokens of a run by their names, in the order in which they are to be used: providers, labels of tokens (`ccc tokens`
+    /// shows them), `login`.
+    pool: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS)
+        .in_file("Without it a run takes every token, and no provider. Of a provider a run takes `env` and `model`.");
     /// The critic.
     critic = (CriticLayer, CriticSettings) {
         /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
@@ -59,7 +90,7 @@ settings! {
     }
     /// The bounds of a run.
     budgets = (BudgetsLayer, BudgetSettings) {
-        /// End after this many judged stops.
+        /// End after this many judged stops; in a conversation, of one message.
         max_iterations: NonZeroU32 = at_least_one(Budgets::DEFAULT.max_iterations) => free()
             .variable("CCC_MAX_ITERATIONS").option("--max-iterations", "N");
         /// End after this much time, such as 90s, 15m, 8h or 1h30m. Waits for a reset count; time in which ccc or the machine
@@ -108,10 +139,8 @@ settings! {
     /// What is said about usage, and where it is asked for.
     usage = (UsageLayer, UsageSettings) {
         /// Where usage is asked for, instead of `https://api.anthropic.com`. OAuth tokens are sent there.
-        base_url: String => never_from_project(
-            "a project's file does not decide where your tokens are sent: move it into ccc.json in your configuration \
-             directory, or set CCC_USAGE_BASE_URL",
-        ).variable("CCC_USAGE_BASE_URL");
+        base_url: String => never_from_project("a project's file does not decide where your tokens are sent")
+            .variable("CCC_USAGE_BASE_URL");
         /// From which percentage of a window usage is called WARN.
         warn_threshold: Percent = Percent::clamped(80) => free().variable("CCC_USAGE_WARN_THRESHOLD");
         /// From which percentage of a window usage is called CRITICAL.
@@ -123,6 +152,26 @@ settings! {
     /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event.
     output_format: OutputFormat = OutputFormat::Text => free()
         .variable("CCC_OUTPUT_FORMAT").option("--output-format", "FORMAT");
+}
+
+impl Key {
+    /// The setting at this path.
+    #[must_use]
+    pub fn at(path: &str) -> Option<&'static Key> {
+        KEYS.iter().find(|key| key.path == path)
+    }
+}
+
+/// The command line's value for the setting at this path.
+fn given<T: Setting>(matches: &ArgMatches, path: &str) -> Option<T> {
+    T::given(matches, path, Key::at(path).and_then(|key| key.taken_back_by).map(|(flag, _)| flag))
+}
+
+impl Default for Settings {
+    /// The defaults.
+    fn default() -> Self {
+        Layer::default().settled()
+    }
 }
 
 /// The options of a run, in the order of its help.
@@ -150,8 +199,8 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "hand_over",
 ];
 
-/// Those of `ccc resume`, in the order of its help, each with what is said of it there instead; `None` is the same. The ones that
-/// are no settings stand here for their place.
+/// The options of `ccc resume`, in the order of its help, each with its description there; `None` means the same
+/// description. Options that are not settings are listed for their position.
 pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("budgets.max_iterations", Some("A new bound on the judged stops of the whole run")),
     ("budgets.max_duration", Some("A new bound on the time of the whole run, such as 90s, 15m, 8h or 1h30m")),
@@ -174,6 +223,45 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("replace_args", None),
 ];
 
+impl BudgetsLayer {
+    /// These bounds, with those of `under` where they are not set; `moment` converts a time to unix milliseconds.
+    pub(crate) fn over_bounds(&self, under: &Budgets, moment: impl FnOnce(Until) -> i64) -> Budgets {
+        Budgets {
+            max_iterations: self.max_iterations.map_or(under.max_iterations, NonZeroU32::get),
+            max_duration_ms: self.max_duration.map(Span::as_ms).or(under.max_duration_ms),
+            max_cost_usd: self.max_cost_usd.map(Cost::usd).or(under.max_cost_usd),
+            max_tokens: self.max_tokens.map(NonZeroU64::get).or(under.max_tokens),
+            max_restarts: self.max_restarts.unwrap_or(under.max_restarts),
+            max_repeats: self.max_repeats.map_or(under.max_repeats, NonZeroU32::get),
+            max_wait_ms: self.max_wait.map(Span::as_ms).or(under.max_wait_ms),
+            until_unix_ms: self.until.map(moment).or(under.until_unix_ms),
+        }
+    }
+}
+
+/// The critic's plan without its prompt, which is added later.
+impl From<&CriticSettings> for CriticPlan {
+    fn from(settings: &CriticSettings) -> Self {
+        Self {
+            prompt: String::new(),
+            prompt_as: match settings.prompt {
+                CriticPromptAs::Message => CriticPrompt::Message,
+                CriticPromptAs::System => CriticPrompt::System,
+            },
+            prompt_file: None,
+            model: settings.model.clone(),
+            allow: settings.allow.clone(),
+            limits: CriticLimits {
+                max_failures: settings.max_failures.get(),
+                timeout_ms: settings.timeout.as_ms(),
+                watch_ms: CRITIC_WATCH_MS,
+            },
+            without_hooks: true,
+            settings_file: None,
+        }
+    }
+}
+
 const fn at_least_one(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -181,7 +269,7 @@ const fn at_least_one(number: u32) -> NonZeroU32 {
     }
 }
 
-/// A group that is `null` says nothing, as a single key does.
+/// A group that is `null` sets nothing, like a single key.
 fn null_is_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }

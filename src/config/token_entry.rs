@@ -1,4 +1,4 @@
-//! An entry of `tokens` in a configuration file: whose token, of what kind, and where its value is.
+//! An entry of `tokens` in a configuration file: the token's provider, its kind, and where its value is.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Span;
-use crate::words::Provider;
+use crate::words::{Provider, TokenKind};
 
 /// What kind of token an entry gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,17 @@ pub enum TokenEntryKind {
     AuthToken,
 }
 
-/// A token, or a file of them, that the configuration names. It never holds a value.
+impl From<TokenEntryKind> for TokenKind {
+    fn from(kind: TokenEntryKind) -> Self {
+        match kind {
+            TokenEntryKind::ApiKey => TokenKind::ApiKey,
+            TokenEntryKind::OAuth => TokenKind::OAuth,
+            TokenEntryKind::AuthToken => TokenKind::AuthToken,
+        }
+    }
+}
+
+/// A token, or a file of tokens, that the configuration names. It never contains a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "WrittenEntry")]
 pub struct TokenEntry {
@@ -36,22 +46,22 @@ pub struct TokenEntry {
     pub provider: Provider,
     /// Where the value is.
     pub place: TokenPlace,
-    /// A file of the project names it: it comes after the user's own, and its command is run without them.
+    /// A file of the project names it: it ranks after the user's own tokens, and its command runs without them.
     pub of_project: bool,
 }
 
-/// Where a configured token's value is.
+/// The place of a configured token's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenPlace {
-    /// In an environment variable of this name.
+    /// In the environment variable with this name.
     Env(String),
-    /// In a file, one a line.
+    /// In a file, one token per line.
     File(String),
     /// On the stdout of a command line for `/bin/sh -c`.
     Command {
         /// The command line.
         line: String,
-        /// How long it may take.
+        /// The timeout.
         timeout: Option<Span>,
     },
 }
@@ -85,7 +95,7 @@ struct WrittenEntry {
     timeout: Option<Span>,
 }
 
-/// Why an entry of `tokens` means nothing.
+/// Why an entry of `tokens` is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum EntryFault {
     #[error("a token needs exactly one of `env`, `file` and `command`")]
@@ -122,7 +132,7 @@ impl TryFrom<WrittenEntry> for TokenEntry {
         if text.trim().is_empty() {
             return Err(EntryFault::Empty);
         }
-        // Also because a value that was written here by mistake must not be shown as a name.
+        // Otherwise a value that was written here by mistake would be shown as a name.
         if matches!(&place, TokenPlace::Env(name) if !is_name(name)) {
             return Err(EntryFault::NoVariable);
         }
@@ -143,13 +153,14 @@ fn provider_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": Provider::ALL.map(Provider::name)})
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether it can be the name of a variable.
+pub(super) fn is_name(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 impl<'de> Deserialize<'de> for TokenEntry {
-    // By hand, since the derived message for a value in place of an entry would quote it.
+    // Written by hand, because the derived message for a value instead of an entry would quote it.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             value @ Value::Object(_) => WrittenEntry::deserialize(value)

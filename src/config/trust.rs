@@ -1,4 +1,4 @@
-//! What a repository's files ask for that needs the user's agreement: see [`FromProject`] for which settings these are.
+//! The settings of a repository's files that need the user's agreement; [`FromProject`] says which these are.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,33 +6,33 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// What a setting may do when it stands in a file of the project. Every key of [`super::KEYS`] says it, so that a new one has
-/// to choose.
+/// What a setting may do in a file of the project. Every key of [`super::KEYS`] declares this, so a new one has to
+/// choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FromProject {
-    /// It says what is wanted; it starts no program, and sends or takes no credential.
+    /// It expresses a preference: it starts no program, and neither sends nor reads a credential.
     Free,
-    /// It makes ccc run a program, or send or take a credential: it counts once the user has agreed to its content. The text
-    /// says what it does.
+    /// It makes ccc run a program, or send or read a credential: it counts once the user has agreed to its content.
+    /// The text describes its effect.
     NeedsConsent(&'static str),
-    /// It counts from the user alone: in a project's file it is an error. The text says why, and what to do.
+    /// Only the user may set it: in a project's file it is an error. The text says why, and what to do.
     Never(&'static str),
 }
 
-/// One thing that a file of the project asks for.
+/// One setting of a project's file that needs agreement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// The file.
     pub file: PathBuf,
-    /// The file's name as the user sees it, from the top of the project.
+    /// The file's name for the user, relative to the top of the project.
     pub name: String,
     /// The setting in it.
     pub key: String,
-    /// What it does.
+    /// Its effect.
     pub effect: &'static str,
-    /// Its value as it is shown; a credential is not.
+    /// Its value for display; a credential is not shown.
     pub shown: Vec<String>,
-    /// The SHA-256 of file, setting and value, in hex: what the user agrees to.
+    /// The SHA-256 of file, setting and value, in hex: the content to which the user agrees.
     pub sha256: String,
 }
 
@@ -63,18 +63,18 @@ fn in_words(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What the user has agreed to in this project, by the hashes of [`Wish::sha256`].
+/// The content to which the user has agreed in this project, by the hashes of [`Wish::sha256`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consents(BTreeSet<String>);
 
 impl Consents {
-    /// Agreement to these.
+    /// Agreement to these hashes.
     #[must_use]
     pub fn to(hashes: impl IntoIterator<Item = String>) -> Self {
         Self(hashes.into_iter().collect())
     }
 
-    /// Whether the user has agreed to this very content.
+    /// Whether the user has agreed to exactly this content.
     #[must_use]
     pub fn cover(&self, wish: &Wish) -> bool {
         self.0.contains(&wish.sha256)

@@ -1,4 +1,4 @@
-//! When a run ends by the clock, as the user writes it.
+//! The time at which a run ends, as the user writes it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Span;
 
-/// A span longer than this is a mistake in writing: ten years. Far beyond it there is no date to show either.
+/// A longer span is a typing mistake: ten years. A date far beyond it could not be shown either.
 const LONGEST_SPAN_MS: u64 = 10 * 365 * 24 * 3_600_000;
 
 /// A moment as the user writes it: `07:00` (the next time that the clock says so), `+8h` (from the start), or a date and a
@@ -29,13 +29,13 @@ enum Form {
     At(Timestamp),
 }
 
-/// A text that names no moment.
+/// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no time: write a time of day such as 07:00, a span such as +8h, or 2026-11-28T07:00")]
 pub struct UntilFault(String);
 
 impl Until {
-    /// The moment in unix milliseconds, read at `now_unix_ms` in this zone.
+    /// The time in unix milliseconds, interpreted at `now_unix_ms` in this zone.
     #[must_use]
     pub fn unix_ms(self, now_unix_ms: i64, zone: &TimeZone) -> i64 {
         let local = |moment: DateTime| zone.to_ambiguous_zoned(moment).compatible().ok().map(|zoned| zoned.timestamp());

@@ -1,4 +1,4 @@
-//! Values of settings that are words: their spellings and their errors.
+//! Settings whose values are words or numbers of their own: how they are parsed and their errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,15 +7,16 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::agent::AgentKind;
 
-/// Which agent does the work, by the name of its family.
+/// The agent's CLI family, by its name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct AgentName(pub AgentKind);
 
-/// A name that no agent has.
+/// A name that no CLI family has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no agent that this ccc can drive")]
 pub struct AgentNameFault(String);
@@ -24,7 +25,18 @@ impl FromStr for AgentName {
     type Err = AgentNameFault;
 
     fn from_str(text: &str) -> Result<Self, AgentNameFault> {
-        AgentKind::named(text.trim()).map(Self).ok_or_else(|| AgentNameFault(text.to_owned()))
+        AgentKind::choosable()
+            .find(|kind| kind.name() == text.trim())
+            .map(Self)
+            .ok_or_else(|| AgentNameFault(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for AgentName {
+    type Error = AgentNameFault;
+
+    fn try_from(text: String) -> Result<Self, AgentNameFault> {
+        text.parse()
     }
 }
 
@@ -34,7 +46,7 @@ impl JsonSchema for AgentName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": AgentKind::all().map(|kind| kind.name()).collect::<Vec<_>>()})
+        json_schema!({"type": "string", "enum": AgentKind::choosable().map(|kind| kind.name()).collect::<Vec<_>>()})
     }
 }
 
@@ -83,7 +95,7 @@ impl Cost {
     }
 }
 
-/// A text or number that is no sum of money to limit a run by.
+/// A text or number that is not a valid cost bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a sum in US dollars above zero, such as 5 or 2.50")]
 pub struct CostFault(String);
@@ -131,7 +143,7 @@ impl Percent {
         if percent >= 1 && percent <= 100 { Some(Percent(percent)) } else { None }
     }
 
-    /// The nearest share that there is.
+    /// The nearest valid percentage.
     pub(super) const fn clamped(percent: u8) -> Percent {
         match percent {
             0 => Percent(1),
@@ -140,14 +152,14 @@ impl Percent {
         }
     }
 
-    /// As a share of 1.
+    /// As a fraction of 1.
     #[must_use]
     pub fn share(self) -> f64 {
         f64::from(self.0) / 100.0
     }
 }
 
-/// A number or text that is no share in percent.
+/// A number or text that is not a valid percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a whole number of percent from 1 to 100")]
 pub struct PercentFault(String);
@@ -178,6 +190,18 @@ impl FromStr for Percent {
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+/// The kind of a JSON value, with its article.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 

@@ -1,7 +1,7 @@
-//! The scripted agent and the night that `ccc demo` shows.
+//! The scripted agent, and the run that `ccc demo` shows.
 //!
-//! [`scripted`] is the machine, [`process`] gives it a real stdin, stdout and clock, [`scenario`] is a script that shows
-//! what ccc is for. Nothing here talks to a model or to the network.
+//! [`scripted`] is the pure machine, [`process`] connects it to a real stdin, stdout and clock, and [`scenario`] is the
+//! script of the demonstration. Nothing here talks to a model or to the network.
 
 pub mod process;
 pub mod scenario;

@@ -1,8 +1,8 @@
-//! The scripted agent as a process: a real stdin, stdout, clock, shell and end.
+//! The scripted agent as a process, with a real stdin, stdout, clock and shell.
 //!
-//! The program's hidden subcommand calls [`run`] with the arguments that Claude Code would get. The environment says
-//! the rest: [`SCRIPT_VARIABLE`], [`HOME_VARIABLE`], [`VERSION_VARIABLE`]. Its delays are real, because delays are what
-//! it is asked for; nothing waits longer than the script says.
+//! The program's hidden subcommand calls [`run`] with the arguments that Claude Code would get. Environment variables give the
+//! rest: [`SCRIPT_VARIABLE`], [`HOME_VARIABLE`], [`VERSION_VARIABLE`], [`SPEED_VARIABLE`]. The script's delays are real delays;
+//! nothing waits longer than the script says.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -16,72 +16,68 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::scenario;
+use super::scenario::{self, HOME_VARIABLE, SCRIPT_VARIABLE};
 use super::scripted::{
     CliVersion, Effect, Moment, Open, Options, Parsed, Script, ScriptedAgent, Signalled, Transcript,
 };
 use crate::core::derive_uuid;
 
-/// Names the script's file; without it the built-in night is played.
-pub const SCRIPT_VARIABLE: &str = "CCC_SCRIPT";
-/// Names the directory of the transcripts; by default one per working directory under the system's temporary one.
-pub const HOME_VARIABLE: &str = "CCC_SCRIPTED_HOME";
-/// The version to speak as: `2.1.197` or `2.1.332`.
+/// The version of the CLI to imitate: `2.1.197` or `2.1.332`.
 pub const VERSION_VARIABLE: &str = "CCC_SCRIPTED_VERSION";
-/// How many times faster than the script says its time shall run, for tests of a whole night; 1 by default.
+/// How many times faster the script's time runs, for tests of whole runs; 1 by default.
 pub const SPEED_VARIABLE: &str = "CCC_SCRIPTED_SPEED";
-/// Asks for session states, as with the real CLI (facts §1).
+/// Switches on session states, as with the real CLI (facts §1).
 const STATES_VARIABLE: &str = "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS";
 
-/// The longest line read from stdin, in bytes; what is longer is taken as ended there.
+/// The longest line read from stdin, in bytes. A longer line is split there.
 const MAX_INPUT_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// How much of a command's output is kept, in bytes.
 const KEPT_OUTPUT_BYTES: u64 = 30_000;
-/// Events that may wait for the agent before their sender has to wait.
+/// How many events may be queued before a sender must wait.
 const WAITING_EVENTS: usize = 64;
 
-/// What the agent finds around it.
+/// The settings of the process from its arguments and its environment.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// The script's file; the built-in night without one.
+    /// The script's file; `None` for the script of `ccc demo`.
     pub script: Option<PathBuf>,
-    /// Where transcripts are.
+    /// The directory of the transcripts.
     pub home: PathBuf,
-    /// The version to speak as.
+    /// The version of the CLI to imitate.
     pub version: CliVersion,
-    /// Session states are wanted.
+    /// Whether session states are written.
     pub session_states: bool,
-    /// How many times faster than the script says its time runs; at least 1.
+    /// How many times faster the script's time runs; at least 1.
     pub speed: u64,
     /// The working directory.
     pub cwd: PathBuf,
-    /// Must differ between two processes of one home: message uuids derive from it.
+    /// Message uuids derive from this, so it must differ between two processes with the same home.
     pub nonce: String,
 }
 
-/// How it ended.
+/// How the agent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It exits with this code.
     Exited(u8),
-    /// It is to die by this signal.
+    /// The process must die by this signal.
     Died(i32),
 }
 
-/// Something that reaches the agent from outside.
+/// An event from outside the agent.
 #[derive(Debug)]
 pub enum Event {
     /// A line of stdin.
     Line(String),
     /// The end of stdin.
     InputEnded,
-    /// The end of a command: its output and its exit code, unless a signal ended it.
+    /// A command ended: its output and its exit code; `None` when a signal ended it.
     CommandFinished(String, Option<i32>),
     /// A signal.
     Signal(Signalled),
 }
 
-/// Runs the agent in this process. `args` are those that Claude Code would get. Gives the exit code.
+/// Runs the agent in this process with the arguments that Claude Code would get, and returns the exit code.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> u8 {
     let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -93,7 +89,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     match end {
         End::Exited(code) => {
             if terminal {
-                // What the newest version leaves behind on a terminal, without a line end (facts 2.1.329, B).
+                // The newest version ends with this sequence on a terminal, without a line end (facts 2.1.329, B).
                 let _ = stdout.lock().write_all(b"\x1b[?25h").and_then(|()| stdout.lock().flush());
             }
             code
@@ -149,7 +145,7 @@ impl Surroundings {
     }
 }
 
-/// Plays the agent over these streams until it ends. More events than those of `stdin` can be sent by `channel`.
+/// Plays the agent on these streams until it ends. Events other than the lines of `stdin` come through `channel`.
 pub fn converse<R, O, E>(
     args: &[String],
     around: &Surroundings,
@@ -256,13 +252,13 @@ struct Process<O: Write, E: Write> {
     sender: SyncSender<Event>,
     reading: Arc<AtomicBool>,
     cwd: PathBuf,
-    /// The process group of the command that runs.
+    /// The process group of the running command.
     command: Option<u32>,
 }
 
 impl<O: Write, E: Write> Process<O, E> {
-    /// Does what the agent asks for; gives its end when it has come. A reader that has gone away is no reason to end
-    /// (facts §6: the real CLI lives on).
+    /// Performs the agent's effects; returns its end once it has ended. A closed stdout does not end it: the real CLI keeps
+    /// running too (facts §6).
     fn perform(&mut self) -> Option<End> {
         while let Some(effect) = self.agent.poll_effect() {
             match effect {
@@ -336,7 +332,7 @@ impl<O: Write, E: Write> Process<O, E> {
         }
     }
 
-    /// Like the real CLI's tools: a group of its own, no stdin, stdout and stderr together.
+    /// Starts a shell as the real CLI's tools do: in its own process group, without stdin, with stdout and stderr in one pipe.
     fn spawn_shell(&self, command: &str) -> io::Result<(Child, PipeReader)> {
         let (output, writer) = io::pipe()?;
         let child = Command::new("/bin/sh")
@@ -360,7 +356,7 @@ impl<O: Write, E: Write> Process<O, E> {
     }
 }
 
-/// Reads lines until the end, or until it is told to stop reading.
+/// Sends the lines of stdin until its end. While `reading` is false, nothing is read.
 fn read_lines<R: Read + Send + 'static>(stdin: R, sender: SyncSender<Event>, reading: Arc<AtomicBool>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(stdin);
@@ -385,9 +381,9 @@ fn read_lines<R: Read + Send + 'static>(stdin: R, sender: SyncSender<Event>, rea
     });
 }
 
-/// Passes on the signals to which the real CLI answers with an exit of its own (facts §3). It listens on return.
+/// Forwards the signals on which the real CLI exits by itself (facts §3). The handlers are installed when this returns.
 fn listen_to_signals(sender: SyncSender<Event>) {
-    // Dropped once the handlers stand, or cannot be had.
+    // The thread drops its sender when the handlers are installed or cannot be installed, which ends the wait below.
     let (setting_up, set_up) = sync_channel::<()>(0);
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
@@ -412,12 +408,12 @@ fn listen_to_signals(sender: SyncSender<Event>) {
 }
 
 fn append_line(path: &Path, line: &str) {
-    // One write per row: a kill leaves whole rows or one torn at the end.
+    // One write per row, so that a kill can tear only the last row.
     let open = OpenOptions::new().create(true).append(true).open(path);
     let _ = open.and_then(|mut file: File| file.write_all(format!("{line}\n").as_bytes()));
 }
 
-/// Ends this process by a signal; gives an exit code only where that does not end it.
+/// Ends this process by a signal. Returns an exit code only if the signal does not end it.
 fn die(signal: i32) -> u8 {
     let this = rustix::process::getpid();
     if let Some(signal) = rustix::process::Signal::from_named_raw(signal) {
@@ -426,7 +422,7 @@ fn die(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// The edge where time is read.
+/// Reads the time, which the machine takes only as an argument.
 struct Clock {
     start: Instant,
     speed: u64,

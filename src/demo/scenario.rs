@@ -1,7 +1,8 @@
-//! The built-in night of `ccc demo`: about twenty seconds in which everything happens that ccc is for.
+//! The script of `ccc demo`: an example of what ccc does, in about twenty seconds.
 //!
-//! The agent says "done" too early and a check finds it; the provider fails once; the critic asks for more; the agent
-//! is killed in the middle of a tool, resumed, and looks first at what is there; the critic agrees. The files and the
+//! The first token reaches its limit, and ccc changes to the second. The agent says "done" too early, and a check fails. The
+//! provider fails once. The critic asks for more. The agent is killed during a tool call and resumed, then it hangs and is
+//! restarted. The second token reaches its limit, and ccc waits for the reset. Finally the critic agrees. The files and the
 //! checks are real.
 
 use std::fs;
@@ -11,8 +12,12 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
-use super::process::{HOME_VARIABLE, SCRIPT_VARIABLE};
 use super::scripted::Script;
+
+/// Names the script's file. By default the script of `ccc demo` is played.
+pub const SCRIPT_VARIABLE: &str = "CCC_SCRIPT";
+/// Names the directory of the transcripts; by default one per working directory in the system's temporary directory.
+pub const HOME_VARIABLE: &str = "CCC_SCRIPTED_HOME";
 
 const NIGHT: &str = include_str!("scenario.json");
 const TASK: &str =
@@ -20,14 +25,14 @@ const TASK: &str =
 const CHECK: &str = "sh test.sh";
 const README: &str = "# wordcount\n\nA small program that counts the words of a file.\n";
 
-/// A night that is ready to begin.
+/// A demonstration that is ready to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// The project, a git repository with one commit; the run's working directory.
     pub project: PathBuf,
-    /// What the user wants done.
+    /// The task.
     pub task: String,
-    /// The checks of each stop.
+    /// The commands that check each stop.
     pub checks: Vec<String>,
     /// The script's file.
     pub script_path: PathBuf,
@@ -36,7 +41,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// What the agent's environment needs besides.
+    /// The additional variables of the agent's environment.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -44,15 +49,15 @@ impl Scenario {
     }
 }
 
-/// Why a night could not be prepared.
+/// Why the demonstration could not be prepared.
 #[derive(Debug, Error)]
 pub enum ScenarioError {
     /// A file or directory could not be written.
     #[error("{path} cannot be written: {source}")]
     Write {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
     /// git could not be run.
@@ -61,23 +66,23 @@ pub enum ScenarioError {
     /// git failed.
     #[error("`git {arguments}` failed in {directory}: {said}")]
     Git {
-        /// What was asked of it.
+        /// Its arguments.
         arguments: String,
-        /// Where.
+        /// The directory.
         directory: PathBuf,
-        /// What it said.
+        /// What it wrote to stderr.
         said: String,
     },
 }
 
-/// The built-in script.
+/// The script of the demonstration.
 #[must_use]
 pub fn script() -> Script {
-    // A test reads it; should it ever be wrong, the agent says that the script has no turns.
+    // A test reads the script, so it is valid. With an empty one the agent would say that the script has no further turn.
     Script::read(NIGHT).unwrap_or_default()
 }
 
-/// Prepares the night in `dir`: a project under git, the script beside it.
+/// Prepares the demonstration in `dir`: a project under git, and the script beside it.
 ///
 /// # Errors
 /// When a file cannot be written or git fails.
@@ -101,7 +106,7 @@ pub fn prepare(dir: &Path) -> Result<Scenario, ScenarioError> {
 
 fn git(directory: &Path, arguments: &[&str]) -> Result<(), ScenarioError> {
     let output = Command::new("git")
-        // Git would tidy up in the background, in a process that outlives the command.
+        // Automatic maintenance would run in a background process that outlives the command.
         .args(["-c", "maintenance.auto=false", "-c", "gc.auto=0"])
         .args(arguments)
         .current_dir(directory)

@@ -1,8 +1,9 @@
-//! Wakes the loop at a wall time, for example a usage window's reset, also after the machine slept or the clock was set.
+//! Wakes the loop at a wall time, for example at the reset of a usage window, even after the machine slept or the clock was
+//! set.
 //!
-//! The loop's own timers count monotonic time, which stops in suspend and does not follow the wall clock. A Linux timer of the
-//! wall clock fires at its absolute time, at once after a suspend, and also when the clock is set. On other systems the wait is
-//! checked every [`RECHECK`].
+//! The loop's own timers count monotonic time, which stops in suspend and does not follow the wall clock. A Linux wall-clock
+//! timer fires at its absolute time, at once after a suspend, and when the clock is set. On other systems the wait is checked
+//! every [`RECHECK`].
 
 use std::time::Duration;
 
@@ -11,20 +12,20 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::timer::Timer;
 
-/// How often a wait is checked where there is no timer of the wall clock.
+/// How often a wait is checked without a wall-clock timer.
 const RECHECK: Duration = Duration::from_secs(60);
-/// The pause of an alarm that has fired and is set again for the same time. Without it an alarm would fire without end while the
-/// kernel's clock and the one that ccc reads disagree.
+/// The pause before an alarm that has fired may fire again for the same time. Without it the alarm would fire in a loop while
+/// the kernel's clock and the one that ccc reads disagree.
 const REST: Duration = Duration::from_secs(1);
 
-/// One alarm, which rings once each time it is set.
+/// An alarm, which rings once each time it is set.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    /// What it is set for, unix milliseconds; `None` when it is not set, or has rung.
+    /// The time it is set for, unix milliseconds; `None` when it is not set or has rung.
     set_for: Option<i64>,
-    /// What it rang for last.
+    /// The time it rang for last.
     rang_for: Option<i64>,
-    /// It does not ring before this.
+    /// It does not ring before this instant.
     rests_until: Option<Instant>,
     means: Means,
 }
@@ -46,7 +47,7 @@ impl Alarm {
         Alarm { set_for: None, rang_for: None, rests_until: None, means }
     }
 
-    /// Sets it for this wall time, or takes it back. To set it again for the same time costs nothing.
+    /// Sets the alarm for this wall time, or clears it. Idempotent.
     pub(super) fn set(&mut self, unix_ms: Option<i64>, clock: &Clock) {
         if self.set_for == unix_ms {
             return;
@@ -65,7 +66,8 @@ impl Alarm {
         }
     }
 
-    /// Waits until it rings: its time has come, the clock was set, or it is time to look again. For ever when not set.
+    /// Waits until the alarm rings: its time has come, the clock was set, or a recheck is due. Waits forever when it is not
+    /// set.
     pub(super) async fn rang(&mut self) {
         if let (Some(_), Some(until)) = (self.set_for, self.rests_until) {
             tokio::time::sleep_until(until).await;
@@ -93,7 +95,7 @@ mod tests {
     use crate::core::Tick;
     use crate::driver::clock::{Clock, unix_ms};
 
-    /// Longer than any of these waits, on a busy machine, too.
+    /// Longer than any of these waits, even on a busy machine.
     const DEADLINE: Duration = Duration::from_secs(20);
 
     async fn rings(alarm: &mut Alarm) -> bool {

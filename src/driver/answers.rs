@@ -1,7 +1,7 @@
-//! What the user types while a question is open.
+//! Reads what the user types while a question is open.
 //!
-//! The terminal is read only while a question is open, because later keys belong to the next program on this terminal (the
-//! agent's own interface, the shell).
+//! The terminal is read only during that time, because later keys belong to the next program on it (the agent's own interface,
+//! the shell).
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read};
@@ -14,12 +14,12 @@ use rustix::io::Errno;
 use super::inbox::{Event, Inbox};
 use crate::core::Question;
 
-/// The longest line that is taken for an answer, in bytes.
+/// The longest line that is accepted as an answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 256;
-/// Stack of the reading thread.
+/// Stack of the reader thread.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// An open question; dropping it gives the terminal up.
+/// An open question; dropping it stops reading the terminal.
 #[derive(Debug)]
 pub(super) struct Answers {
     /// Closing it ends the thread.
@@ -28,7 +28,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Listens for the answer; `None` when there is nobody to ask.
+    /// Starts to read the answer; `None` when there is no terminal.
     pub(super) fn listen(question: Question, keyboard: Option<&File>, inbox: Inbox) -> Option<Answers> {
         let terminal = keyboard?.try_clone().ok()?;
         let (given_up, give_up) = io::pipe().ok()?;
@@ -42,13 +42,13 @@ impl Drop for Answers {
     fn drop(&mut self) {
         drop(self.give_up.take());
         if let Some(thread) = self.thread.take() {
-            // It ends at once: it waits for nothing but the terminal and us.
+            // The thread ends at once: it polls only the terminal and this pipe.
             let _ = thread.join();
         }
     }
 }
 
-/// Where the user types: the terminal that is stdin, or the controlling one where stdin is something else.
+/// The terminal to read from: stdin if it is one, else the controlling terminal.
 #[must_use]
 pub fn keyboard() -> Option<File> {
     if rustix::termios::isatty(rustix::stdio::stdin()) {
@@ -89,7 +89,7 @@ fn listen(mut terminal: File, given_up: &PipeReader, question: &Question, inbox:
     }
 }
 
-/// Waits until something was typed (true) or the question is settled (false).
+/// Waits until something was typed (true) or the question is closed (false).
 fn wait_for(terminal: &File, given_up: &PipeReader) -> io::Result<bool> {
     loop {
         let mut ready = [

@@ -1,8 +1,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
-/// The environment that all children start from: ours, without any credential. It is the checks' as it is; agent and
-/// critic get the token in use besides. Its values are never shown.
+/// The base environment of all children: that of ccc without any credential. Checks get it unchanged; the agent and the critic
+/// also get the token in use. Its values are never shown.
 #[derive(Clone)]
 pub struct ChildEnv(pub Vec<(OsString, OsString)>);
 

@@ -1,5 +1,5 @@
-//! Real time for the loop. On Linux the monotonic clock stops while the machine sleeps, so the
-//! sleep of a closed laptop does not count as a stall.
+//! Real time for the loop. On Linux the monotonic clock stops while the machine sleeps, so a closed laptop does not count as a
+//! stall.
 #![allow(clippy::disallowed_methods, reason = "the one place where the driver reads clocks")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::core::Tick;
 
-/// The run's time and the wall clock.
+/// The run's time, and the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     origin: Instant,
@@ -28,19 +28,20 @@ impl Clock {
         Tick(self.from.0.saturating_add(elapsed_us))
     }
 
-    /// When this tick comes, or came.
+    /// The instant of this tick, past or future.
     pub(super) fn instant(&self, tick: Tick) -> Instant {
-        // A far deadline is as good as a year: Instant cannot hold every tick.
+        // A deadline beyond a year is cut to a year: `Instant` cannot hold every tick.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
         self.origin + Duration::from_micros(tick.0.saturating_sub(self.from.0)).min(FAR)
     }
 
-    /// ccc itself was stopped for `by`. The run's time stops with it, so every deadline is as far away as before.
+    /// Skips a time in which ccc itself was stopped. The run's time does not count it, so every deadline stays as far away as
+    /// before.
     pub(super) fn paused(&mut self, by: Duration) {
         self.origin += by;
     }
 
-    /// How long ago that was; nothing when it is still to come.
+    /// How long ago the instant was; zero if it is in the future.
     pub(super) fn late(&self, instant: Instant) -> Duration {
         instant.elapsed()
     }

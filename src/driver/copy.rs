@@ -1,8 +1,8 @@
-//! A copy of a recorded run that may be shown to others: the recorded inputs with other texts, and the actions that the
-//! core takes on them.
+//! Makes a copy of a recorded run that may be shown to others: the recorded inputs with other texts, and the core's actions on
+//! them.
 //!
-//! One core gets the recorded inputs, another the changed ones. Both must take the same actions, apart from texts: so the copy
-//! is the same run.
+//! One core gets the recorded inputs, another the changed ones. Both must take the same actions, apart from texts, so that the
+//! copy is the same run.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,7 +21,8 @@ use crate::journal::{
 };
 use redaction::Redactor;
 
-/// Members of actions that hold sentences: their words may stand in another order in the copy, where they are listed by name.
+/// Fields of actions that hold sentences. Sentences that list names may order them differently in the copy, so these fields are
+/// not compared.
 const SENTENCES: [&str; 8] = ["text", "why", "reason", "result", "detail", "denial", "tail", "summary"];
 
 /// Why a run could not be copied.
@@ -41,10 +42,10 @@ pub enum CopyError {
     Write {
         /// The copy's journal.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// An entry is no entry any more once its texts are others.
+    /// An entry cannot be decoded after its texts were replaced.
     #[error("{}: entry {n} cannot be copied with other texts: {source}", path.display())]
     Unreadable {
         /// The journal.
@@ -54,12 +55,12 @@ pub enum CopyError {
         /// What went wrong.
         source: serde_json::Error,
     },
-    /// The copy would be decided otherwise.
+    /// The core would decide differently on the copy.
     #[error("{}: with other texts the run would be decided otherwise at entry {n}", path.display())]
     Otherwise {
         /// The journal.
         path: PathBuf,
-        /// The entry of the input at which it shows.
+        /// The input at which the decisions differ.
         n: u64,
     },
 }
@@ -73,11 +74,11 @@ pub struct Copied {
     pub ends_before: Option<Gap>,
 }
 
-/// Copies the run in `run` (a run's directory, or its journal) into the state directory `into`, under the same id. Texts
-/// are replaced by placeholders; with `keep` they are kept, and only these names are replaced.
+/// Copies the run in `run` (a run's directory, or its journal) into the state directory `into`, under the same id. Texts are
+/// replaced by placeholders; with `keep`, texts are kept and only those names are replaced.
 ///
 /// # Errors
-/// When the run cannot be read or the copy cannot be written, and when the copy would be decided otherwise.
+/// When the run cannot be read, the copy cannot be written, or the core would decide differently on the copy.
 pub fn copy_run(run: &Path, into: &Path, keep: Option<&Private>) -> Result<Copied, CopyError> {
     let journal = if run.is_dir() { run.join(JOURNAL_FILE) } else { run.to_owned() };
     let unreadable = |source| CopyError::Unreadable { path: journal.clone(), n: 0, source };
@@ -116,7 +117,7 @@ fn texts(keep: Option<&Private>, cwd: &str, scrubber: impl FnOnce() -> Scrubber)
     }
 }
 
-/// From where to where.
+/// Source and destination of a copy.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     journal: &'a Path,
@@ -164,7 +165,7 @@ fn copy<R: io::BufRead, M: Machine<Input: Clone>>(
                     return Err(CopyError::Otherwise { path: place.journal.to_owned(), n });
                 }
             }
-            // The core takes them again.
+            // The core decides them again.
             EntryKind::Act(_) => {}
             EntryKind::Gap(gap) => {
                 ends_before = Some(gap);
@@ -189,7 +190,7 @@ fn recorded<M: Machine>(core: &mut M) -> impl Iterator<Item = M::Action> {
     std::iter::from_fn(|| core.poll_action()).filter(JournalAction::is_recorded)
 }
 
-/// Whether two actions are the same but for their texts.
+/// Whether two actions are equal apart from their texts.
 fn is_same<A: JournalAction + Serialize>(original: &A, changed: &A, texts: &mut Texts) -> bool {
     let json = |action: &A| serde_json::to_value(action).unwrap_or_default();
     let (original, changed) = (json(original), json(changed));

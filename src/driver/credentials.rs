@@ -1,5 +1,4 @@
-//! The tokens of the run in the real world: their values on the way into a child's environment, and what all ccc
-//! processes of the user know about them.
+//! The tokens of a real run: their values for a child's environment, and what all ccc processes of the user know about them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,15 +15,15 @@ use crate::process::Cancel;
 use crate::tokens::{Credential, Hosts, Http, Knowledge, Pool, SharedTokens, probe};
 use redaction::Redactor;
 
-/// Stack of the threads that fetch and probe; TLS is deeper than the rest.
+/// Stack of the threads that fetch and probe; TLS needs more than the other threads.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a fetched value is for.
 #[derive(Debug)]
 pub(super) enum FetchedFor {
-    /// This process is to be started with it.
+    /// This process starts with it.
     Spawn(ProcId),
-    /// This live process is to go on with it.
+    /// This live process switches to it.
     Exchange(ProcId),
 }
 
@@ -32,53 +31,53 @@ pub(super) enum FetchedFor {
 #[derive(Debug)]
 pub struct Credentials {
     pool: Pool,
-    ledger: Arc<Mutex<Ledger>>,
-    /// Values that a command gave; kept, since password managers ask their user each time.
+    ledger: Arc<Mutex<TokenRecords>>,
+    /// Values that commands returned; cached, because password managers ask their user each time.
     fetched: BTreeMap<TokenId, SecretString>,
-    /// Where providers are asked; without it none is.
+    /// Hosts and proxy for probes; without them no provider is asked.
     ask: Option<(Hosts, Env)>,
 }
 
-/// What is known about the tokens of the run. It waits for a file and its lock, so the loop leaves it to a worker.
+/// What is known about the tokens of the run. Access waits for a file and its lock, so a worker does it, not the loop.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct TokenRecords {
     pool: Pool,
     known: Knowledge,
 }
 
-impl Ledger {
-    /// All tokens with what is known by now.
+impl TokenRecords {
+    /// All tokens with their current state.
     pub(super) fn read(&mut self) -> Vec<TokenFact> {
         self.known.read(&self.pool)
     }
 
-    /// Tells all ccc processes of the user about a token; gives what is known then.
+    /// Reports a token to all ccc processes of the user; returns the state afterwards.
     pub(super) fn report(&mut self, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
         self.known.report(&self.pool, id, reports, now_unix_ms)
     }
 }
 
-/// A token's value, as far as it is at hand.
+/// A token's value, if it is available.
 pub(super) enum Value {
-    /// It is; `None` where the agent's CLI finds it by itself.
+    /// Available; `None` where the agent's CLI finds it by itself.
     Ready(Option<SecretString>),
-    /// A command gives it.
+    /// A command must return it.
     ToFetch(Credential),
 }
 
 impl Credentials {
-    /// The credentials of a run. `ask` says where providers are asked, and with which proxy; without it none is.
+    /// The credentials of a run. `ask` holds the hosts and the proxy for probes; without it no provider is asked.
     #[must_use]
     pub fn new(pool: Pool, shared: SharedTokens, ask: Option<(Hosts, Env)>) -> Credentials {
-        let ledger = Ledger { pool: pool.clone(), known: Knowledge::new(shared) };
+        let ledger = TokenRecords { pool: pool.clone(), known: Knowledge::new(shared) };
         Credentials { pool, ledger: Arc::new(Mutex::new(ledger)), fetched: BTreeMap::new(), ask }
     }
 
-    pub(super) fn ledger(&self) -> Arc<Mutex<Ledger>> {
+    pub(super) fn ledger(&self) -> Arc<Mutex<TokenRecords>> {
         Arc::clone(&self.ledger)
     }
 
-    /// All tokens with what is known by now. Waits for the disk.
+    /// All tokens with their current state. Waits for the disk.
     #[must_use]
     pub fn read(&self) -> Vec<TokenFact> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).read()
@@ -94,7 +93,7 @@ impl Credentials {
         }
     }
 
-    /// What to say once about a value that was fetched for the first time and that no redactor hides.
+    /// The warning, given once, for a newly fetched value that the redactor cannot hide.
     pub(super) fn unhidden(&self, id: &TokenId, value: &SecretString) -> Option<String> {
         let credential = self.pool.get(id).filter(|_| !self.fetched.contains_key(id))?;
         credential.unhidden(value)
@@ -115,7 +114,7 @@ impl Credentials {
         change.apply(base.iter().cloned())
     }
 
-    /// The line that exchanges the credential of a live process; `None` when this one cannot be exchanged.
+    /// The line that swaps the credential of a live process; `None` when this one cannot be swapped.
     pub(super) fn exchange_line(
         &self,
         id: &TokenId,
@@ -124,8 +123,9 @@ impl Credentials {
         self.pool.get(id)?.exchange_line(self.fetched.get(id), encode)
     }
 
-    /// Asks the provider about a token, in a thread of its own; what it says comes as an event. Nothing comes when it
-    /// cannot be asked. The client is made there: it reads certificates, which a run that asks nobody need not pay for.
+    /// Asks the provider about a token on a separate thread; the answer comes as an event. No event comes when the provider
+    /// cannot be asked. The HTTP client is made on that thread: it loads certificates, which a run without probes does not
+    /// need.
     pub(super) fn probe(&self, id: &TokenId, inbox: Inbox, now_unix_ms: i64) {
         let (Some(credential), Some((hosts, env))) = (self.pool.get(id).cloned(), self.ask.clone()) else { return };
         let Value::Ready(Some(value)) = self.value(Some(id)) else { return };
@@ -137,15 +137,14 @@ impl Credentials {
         start("probe", body);
     }
 
-    /// A redactor that knows the values of all tokens, the fetched ones among them.
+    /// A redactor that knows the values of all tokens, including the fetched ones.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.pool.redactor_with(self.fetched.values())
     }
 }
 
-/// Fetches a value by its command, in a thread of its own, until `cancel` says that nobody waits for it any more. What
-/// came of it comes as an event.
+/// Fetches a value by its command on a separate thread, until `cancel` fires. The result comes as an event.
 pub(super) fn fetch(credential: Credential, inbox: Inbox, cancel: Cancel) {
     let (token, without) = (credential.id(), inbox.clone());
     let body = move || {

@@ -1,11 +1,11 @@
-//! The one loop of a run, whatever it supervises.
+//! The one loop of every run, whatever it supervises.
 //!
-//! For each fact the order is: journal it, let the machine handle it, journal the actions, hand both to the system in one
-//! write, then let the world perform the actions. So every action is recorded before it is done (write-ahead), and a run
-//! whose ccc dies between two of these steps can be resumed. Facts that performing brings at once are handled next. Entries
-//! that only something to show depends on wait for others, for [`RECORD_WITHIN`] at most.
+//! The order for each fact: journal it, let the machine handle it, journal the actions, write both to the journal at once, then
+//! let the world perform the actions. So every action is recorded before it is performed (write-ahead), and a run whose ccc
+//! dies between two steps can be resumed. Facts that result at once from performing are handled next. Entries on which only the
+//! display depends are batched, for [`RECORD_WITHIN`] at most.
 //!
-//! Journal, summary, heartbeat, timers, and the time in which ccc itself was stopped are handled alike for an agent's run and a
+//! Journal, summary, heartbeat, timers and the time in which ccc itself was stopped are handled alike for an agent's run and a
 //! command's. A [`World`] only performs.
 
 use std::collections::VecDeque;
@@ -18,96 +18,103 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::control::{Control, Controls};
-use super::heartbeat::{Heart, INTERVAL as BEAT_INTERVAL, Pulse};
+use super::heartbeat::{BeatTimer, HeartbeatFile, INTERVAL as BEAT_INTERVAL};
 use super::machine::Machine;
 use super::worker::Worker;
 use crate::core::{Finish, Tick};
 use crate::journal::{JournalAction, JournalInput, JournalNews, JournalWriter, RunDir, RunSummary, SUMMARY_VERSION};
 use redaction::Redactor;
 
-/// If the loop wakes this much later than planned, ccc itself was stopped (Ctrl-Z, a machine without memory), not the others. That
-/// time does not count; the regular heartbeat shows how long it was.
+/// If the loop wakes this much later than planned, ccc itself was stopped (Ctrl-Z, memory pressure), not the others. That time
+/// does not count; the heartbeat timer shows how long it was.
 const LATE: Duration = Duration::from_millis(250);
-/// How often the clock is drawn where somebody watches it, and something has just moved.
+/// How often the clock is redrawn for a viewer shortly after an event.
 const SECOND: Duration = Duration::from_secs(1);
-/// How long something has just moved. After that the clock is drawn with each beat only: each drawing wakes two threads.
+/// How long that lasts. Afterwards the clock is redrawn with each beat only: each redraw wakes two threads.
 const JUST_MOVED: Duration = Duration::from_secs(5);
-/// From one hand-over of entries that no act waits for to the next: a hand-over to the journal's thread costs more than an entry.
+/// The longest time between two commits of entries that no action waits for: a commit to the journal's thread costs more than
+/// an entry.
 const RECORD_WITHIN: Duration = Duration::from_millis(20);
-/// How many bytes of such entries stay in memory.
+/// How many bytes of such entries may stay in memory.
 const RECORD_BYTES: usize = 64 * 1024;
-/// How long, after that, timeouts wait for the facts that have piled up.
+/// How long timeouts are postponed after a stop, so that queued facts are handled first.
 const CATCH_UP: Duration = Duration::from_millis(500);
-/// How many waiting events are taken before controls and deadlines are looked at again.
+/// How many queued events are taken before controls and deadlines are checked again.
 const AT_ONCE: usize = 64;
-/// How long the last heartbeat is waited for.
+/// How long to wait for the last heartbeat.
 const FILES_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What performs the actions of a machine, and turns what happens into facts.
+/// Performs the actions of a machine, and turns events into facts.
 pub(super) trait World {
-    /// Whose actions it performs.
+    /// The machine whose actions it performs.
     type Machine: Machine;
-    /// What happens in it.
+    /// Its events.
     type Event;
 
     /// The run that it belongs to.
-    fn run(&self) -> &Steps<Self::Machine>;
+    fn run(&self) -> &Engine<Self::Machine>;
     /// See [`World::run`].
-    fn run_mut(&mut self) -> &mut Steps<Self::Machine>;
-    /// Something happened.
+    fn run_mut(&mut self) -> &mut Engine<Self::Machine>;
+    /// Handles an event.
     fn event(&mut self, event: Self::Event);
-    /// The host tells something. The size of the terminal and the end of a stop are told here, too.
-    fn control(&mut self, control: Control) -> Then;
-    /// The machine has decided, and nothing of it is performed yet.
+    /// Handles a message from the host, including a resize and the end of a stop.
+    fn control(&mut self, control: Control) -> Reaction;
+    /// The machine has decided; none of its actions is performed yet.
     fn decided(&mut self, at_once: &mut VecDeque<InputOf<Self>>);
-    /// Performs an action. What comes of it at once is put into `at_once`.
+    /// Performs an action. Facts that result at once are put into `at_once`.
     fn perform(&mut self, now: Tick, action: ActionOf<Self>, at_once: &mut VecDeque<InputOf<Self>>);
     /// All actions of one fact are performed.
     fn performed(&mut self, at_once: &mut VecDeque<InputOf<Self>>) {
         let _ = at_once;
     }
-    /// A fact and all that followed from it at once are done.
+    /// A fact and all that followed at once are done.
     fn settled(&mut self) {}
-    /// What was gathered is recorded, and may be shown.
+    /// The gathered entries are recorded; their output may be shown.
     fn gathered(&mut self) {}
-    /// Tells the user about the journal.
+    /// Tells the user news about the journal.
     fn tell(&mut self, news: &JournalNews);
-    /// What the summary says beyond what is the same for all runs.
+    /// Adds to the summary what differs between kinds of runs.
     fn summary(&self, base: RunSummary) -> RunSummary;
-    /// Hides what the summary must not say.
+    /// The redactor for the summary.
     fn redactor(&self) -> Arc<Redactor>;
-    /// Tells what supervises ccc that it lives.
+    /// Writes a heartbeat for whatever supervises ccc.
     fn beat(&mut self);
-    /// Looks at what nobody tells of. Called with each regular beat.
+    /// Checks for changes that cause no event. Called with each regular beat.
     fn look(&mut self) {}
-    /// Whether somebody watches the seconds go by.
+    /// When a worker's answer is overdue.
+    fn overdue_at(&self) -> Option<Instant> {
+        None
+    }
+    /// Feeds a substitute for each overdue answer.
+    fn answer_overdue(&mut self) {}
+    /// Whether somebody watches the clock.
     fn is_watched(&self) -> bool {
         false
     }
-    /// A second has passed that somebody watches, or a beat is due.
+    /// Redraws the clock: a watched second has passed, or a beat is due.
     fn second(&mut self) {}
 }
 
 pub(super) type InputOf<W> = <<W as World>::Machine as Machine>::Input;
 pub(super) type ActionOf<W> = <<W as World>::Machine as Machine>::Action;
 
-/// What follows from something that the host has told.
+/// What the loop does after a message from the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Nothing else.
+pub(super) enum Reaction {
+    /// Nothing more.
     GoOn,
-    /// The world is ready for a stop of the process.
+    /// The world is ready for the process to stop.
     Suspend,
     /// The user leaves without waiting for an outcome.
     Leave,
 }
 
-/// Where events come from.
+/// A queue of events.
 pub(super) trait Source {
     type Event;
-    /// The next one; `None` when nobody can post any more. Nothing is lost when it is given up.
+    /// The next event; `None` when there is no sender left. Cancel-safe.
     async fn recv(&mut self) -> Option<Self::Event>;
-    /// The next one, if one waits already.
+    /// The next event, if one is queued.
     fn try_recv(&mut self) -> Option<Self::Event>;
 }
 
@@ -123,65 +130,70 @@ impl<T> Source for UnboundedReceiver<T> {
 
 /// A machine with its clock, its journal, its summary and its heartbeat.
 #[derive(Debug)]
-pub(super) struct Steps<M> {
+pub(super) struct Engine<M> {
     pub(super) clock: Clock,
     pub(super) core: M,
     pub(super) journal: JournalWriter,
     pub(super) run_dir: RunDir,
-    pub(super) heart: Heart,
-    /// The thread for what is written beside the journal.
+    pub(super) heart: HeartbeatFile,
+    /// The thread that writes files other than the journal.
     pub(super) files: Worker,
     pub(super) started_unix_ms: i64,
     /// The outcome, once the machine has finished.
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
-    /// Events are taken: what they show is written when they are recorded.
+    /// Events are being taken in a batch: their output is written once they are recorded.
     pub(super) gathering: bool,
-    /// Until then entries that no act waits for may stay in memory; `None` while there are none.
+    /// The journal number of the fact in progress, and how many of its messages were shown.
+    pub(super) fact: (u64, u32),
+    /// Entries that no action waits for may stay in memory until then; `None` while there are none.
     record_by: Option<Instant>,
-    /// When entries were handed over last.
+    /// The last commit.
     recorded: Instant,
 }
 
-impl<M: Machine> Steps<M> {
+impl<M: Machine> Engine<M> {
     pub(super) fn new(core: M, clock: Clock, journal: JournalWriter, run_dir: RunDir, started_unix_ms: i64) -> Self {
         let files = Worker::new("files");
-        Steps {
+        Engine {
             recorded: clock.instant_now(),
             clock,
             core,
             journal,
-            heart: Heart::new(run_dir.id(), run_dir.path(), files.clone()),
+            heart: HeartbeatFile::new(run_dir.id(), run_dir.path(), files.clone()),
             files,
             run_dir,
             started_unix_ms,
             finish: None,
             phase_written: String::new(),
             gathering: false,
+            fact: (0, 0),
             record_by: None,
         }
     }
 }
 
-impl<M> Steps<M> {
-    /// Ends the journal, after what stands beside it; waits for neither longer than a moment.
+impl<M> Engine<M> {
+    /// Closes the journal after the other files; waits for each only for a bounded time.
     pub(super) fn close(self) -> (M, Option<Finish>, Option<JournalNews>) {
         self.files.finish(FILES_PATIENCE);
         (self.core, self.finish, self.journal.close())
     }
 }
 
-/// What the loop woke for.
+/// Why the loop woke.
 enum Woken<E> {
     Control(Control),
-    /// A deadline of the machine, or the alarm.
+    /// A deadline of the machine or the alarm.
     Due {
         by_tick: bool,
     },
     Beat,
-    /// Entries have waited long enough.
+    /// The batch of entries is due.
     Record,
-    /// `None` when nobody can post any more.
+    /// A worker's answer is overdue.
+    Overdue,
+    /// `None` when there is no sender left.
     Event(Option<E>),
 }
 
@@ -192,9 +204,9 @@ pub(super) async fn drive<W: World>(
     controls: &mut Controls,
 ) {
     let mut alarm = Alarm::new();
-    // One timer for the heartbeat, the status line's clock and the noticing of stops: an idle run stays well below one
-    // wake-up a second.
-    let mut pulse = Pulse::new(&world.run().clock);
+    // One timer serves the heartbeat, the clock of the status line and the detection of stops, so that an idle run wakes well
+    // below once a second.
+    let mut pulse = BeatTimer::new(&world.run().clock);
     let mut beaten = world.run().clock.instant_now();
     let mut moved = beaten;
     let mut not_before: Option<Instant> = None;
@@ -204,7 +216,8 @@ pub(super) async fn drive<W: World>(
         let deadline = deadline.map(|deadline| not_before.map_or(deadline, |instant| deadline.max(instant)));
         alarm.set(run.core.poll_wall_timeout(), &run.clock);
         let record_by = run.record_by;
-        let slept = run.clock.instant_now();
+        let overdue_at = world.overdue_at().map(|at| not_before.map_or(at, |instant| at.max(instant)));
+        let slept = world.run().clock.instant_now();
         let woken = tokio::select! {
             biased;
             control = controls.next() => Woken::Control(control),
@@ -212,6 +225,7 @@ pub(super) async fn drive<W: World>(
             () = alarm.rang() => Woken::Due { by_tick: false },
             () = pulse.beat() => Woken::Beat,
             () = sleep_until(record_by) => Woken::Record,
+            () = sleep_until(overdue_at) => Woken::Overdue,
             event = events.recv() => Woken::Event(event),
         };
         let clock = &mut world.run_mut().clock;
@@ -224,9 +238,9 @@ pub(super) async fn drive<W: World>(
         }
         match woken {
             Woken::Control(control) => match world.control(control) {
-                Then::GoOn => {}
-                Then::Leave => return,
-                Then::Suspend => {
+                Reaction::GoOn => {}
+                Reaction::Leave => return,
+                Reaction::Suspend => {
                     record(world);
                     let since = world.run().clock.instant_now();
                     controls.suspend().await;
@@ -243,7 +257,7 @@ pub(super) async fn drive<W: World>(
             Woken::Due { by_tick } => {
                 let clock = &world.run().clock;
                 let late = by_tick && deadline.is_some_and(|deadline| clock.late(deadline) > LATE);
-                // Once only: a loop that is always late has timeouts all the same.
+                // Postponed once only: a loop that is always late must still have timeouts.
                 if late && not_before.is_none() {
                     not_before = Some(clock.after(CATCH_UP));
                     continue;
@@ -266,6 +280,9 @@ pub(super) async fn drive<W: World>(
                 pulse.next_in(to_next_beat(clock.late(beaten), watched), clock);
             }
             Woken::Record => record(world),
+            // The workers were stopped as well, so they get the same time to catch up.
+            Woken::Overdue if paused > LATE => {}
+            Woken::Overdue => world.answer_overdue(),
             Woken::Event(Some(event)) => {
                 take_events(world, event, events);
                 if world.is_watched() {
@@ -279,15 +296,15 @@ pub(super) async fn drive<W: World>(
     }
 }
 
-/// How long until the loop looks at the clock again, so long after the last beat; `moved` ago something has moved, where somebody
-/// watches.
+/// How long until the loop looks at the clock again. `beaten` is the time since the last beat, `moved` since the last event, if
+/// somebody watches.
 fn to_next_beat(beaten: Duration, moved: Option<Duration>) -> Duration {
     let beat = BEAT_INTERVAL.saturating_sub(beaten);
     if moved.is_some_and(|moved| moved < JUST_MOVED) { beat.min(SECOND) } else { beat }
 }
 
-/// Takes an event and those that wait behind it already, [`AT_ONCE`] at the most. Their entries go to the journal, and their lines
-/// to the screen, with those of other events that come soon: two hand-overs for each line would be most of what a line costs.
+/// Takes an event and those queued behind it, [`AT_ONCE`] at most. Their entries and lines are written together with those of
+/// other events that follow soon: two writes per line would be most of a line's cost.
 fn take_events<W: World>(world: &mut W, first: W::Event, events: &mut impl Source<Event = W::Event>) {
     let mut next = Some(first);
     let mut taken = 0;
@@ -301,14 +318,14 @@ fn take_events<W: World>(world: &mut W, first: W::Event, events: &mut impl Sourc
     let run = world.run_mut();
     run.gathering = false;
     match run.record_by {
-        // Nothing is shown before it is recorded.
+        // Wait for the commit: nothing is shown before it is recorded.
         Some(by) if run.clock.late(by).is_zero() => {}
         Some(_) => record(world),
         None => world.gathered(),
     }
 }
 
-/// One step, and those that follow from it at once.
+/// Handles one fact and those that result from it at once.
 pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
     let mut next = Some(input);
     let mut at_once = VecDeque::new();
@@ -316,6 +333,7 @@ pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
         let run = world.run_mut();
         let now = run.clock.now();
         let n = run.journal.input(now, &input);
+        run.fact = (n, 0);
         tracing::debug!(n, t_us = now.0, input = input.kind());
         run.core.handle(now, input);
         let mut actions = Vec::new();
@@ -323,7 +341,7 @@ pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
             run.journal.action(now, &action);
             actions.push(action);
         }
-        // What is only shown may be recorded a moment later; an act may not.
+        // Entries that are only shown may be committed a moment later; an action may not.
         if actions.iter().any(JournalAction::is_recorded) || run.journal.pending_bytes() > RECORD_BYTES {
             record(world);
         } else {
@@ -340,14 +358,14 @@ pub(super) fn feed<W: World>(world: &mut W, input: InputOf<W>) {
     world.settled();
     let phase = world.run().core.phase();
     if phase != world.run().phase_written {
-        // The summary speaks of what is recorded.
+        // The summary covers recorded facts only.
         record(world);
         write_summary(world, phase);
     }
 }
 
-/// Hands the journal's entries to the system, and then what they show to the screen.
-fn record<W: World>(world: &mut W) {
+/// Commits the journal's entries, then shows their output.
+pub(super) fn record<W: World>(world: &mut W) {
     let run = world.run_mut();
     (run.record_by, run.recorded) = (None, run.clock.instant_now());
     if let Some(news) = world.run_mut().journal.commit() {
@@ -356,7 +374,7 @@ fn record<W: World>(world: &mut W) {
     world.gathered();
 }
 
-/// Brings `run.json` up to date, and the heartbeat with it.
+/// Updates `run.json` and the heartbeat.
 pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
     phase.clone_into(&mut world.run_mut().phase_written);
     let run = world.run();
@@ -411,7 +429,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
     use tokio::sync::mpsc::unbounded_channel;
 
-    use super::{Steps, Then, World, drive};
+    use super::{Engine, Reaction, World, drive};
     use crate::core::{Core, Finish, Tick};
     use crate::driver;
     use crate::driver::clock::{Clock, unix_ms};
@@ -455,7 +473,7 @@ mod tests {
         }
     }
 
-    /// Does what it is told; what is above ten it only shows.
+    /// Does what it is told; numbers above ten are only shown.
     #[derive(Debug, Default)]
     struct Obedient {
         deeds: VecDeque<Deed>,
@@ -497,9 +515,9 @@ mod tests {
         }
     }
 
-    /// Performs by noting what stood in the journal then. `Do(1)` brings the fact 2 at once; `Do(9)` is the end.
+    /// Performs by noting what was in the journal at that time. `Do(1)` brings the fact 2 at once; `Do(9)` ends the run.
     struct Scripted {
-        run: Steps<Obedient>,
+        run: Engine<Obedient>,
         done: Vec<(Deed, bool)>,
         _dir: tempfile::TempDir,
     }
@@ -507,20 +525,27 @@ mod tests {
     impl World for Scripted {
         type Machine = Obedient;
         type Event = u32;
-        fn run(&self) -> &Steps<Obedient> {
+        fn run(&self) -> &Engine<Obedient> {
             &self.run
         }
-        fn run_mut(&mut self) -> &mut Steps<Obedient> {
+        fn run_mut(&mut self) -> &mut Engine<Obedient> {
             &mut self.run
         }
         fn event(&mut self, event: u32) {
             super::feed(self, Fact::Told(event));
         }
-        fn control(&mut self, control: Control) -> Then {
+        fn control(&mut self, control: Control) -> Reaction {
             match control {
-                Control::Interrupt => Then::Leave,
-                Control::Suspend => Then::Suspend,
-                Control::End(_) | Control::Continued | Control::Resized(_) | Control::Operator(_) => Then::GoOn,
+                Control::Interrupt => Reaction::Leave,
+                Control::Suspend => Reaction::Suspend,
+                Control::End(_)
+                | Control::Continued
+                | Control::Resized(_)
+                | Control::Operator(_)
+                | Control::Order(_)
+                | Control::Hook(_)
+                | Control::Attending(_)
+                | Control::Remark(_) => Reaction::GoOn,
             }
         }
         fn decided(&mut self, _: &mut VecDeque<Fact>) {}
@@ -558,7 +583,7 @@ mod tests {
         let header = Header::new(Core::new(plan).plan(), "0.1.0").expect("a header");
         let journal = JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, Redactor::new());
         let clock = Clock::starting_at(Tick::ZERO, unix_ms);
-        let run = Steps::new(Obedient::default(), clock, journal.expect("a journal"), run_dir, 0);
+        let run = Engine::new(Obedient::default(), clock, journal.expect("a journal"), run_dir, 0);
         Scripted { run, done: Vec::new(), _dir: dir }
     }
 

@@ -1,6 +1,6 @@
 //! `heartbeat.json` in the run's directory tells other programs that ccc is alive, and the phase of its run.
 //!
-//! It is replaced as a whole at each phase change and at least every five seconds, and is not synced, because a heartbeat
+//! The file is replaced as a whole at each phase change and at least every five seconds. It is not synced, because a heartbeat
 //! means nothing after a power cut.
 
 use std::fs;
@@ -20,14 +20,14 @@ use super::worker::Worker;
 use crate::files::open_private;
 use crate::process::observe_run;
 
-/// From one beat to the next. With what a busy machine adds it stays below the five seconds that are promised.
+/// The time between two beats. With the delays of a busy machine it stays below the promised five seconds.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
 /// The file's name.
 const FILE: &str = "heartbeat.json";
-/// What becomes the file. There is one ccc to a run, so one name is enough.
+/// The temporary file. A run has one ccc, so one name is enough.
 const NEXT: &str = ".heartbeat.json.next";
 
-/// What stands in the file.
+/// The content of the file.
 #[derive(Debug, Serialize)]
 struct Beat<'a> {
     /// Seconds since 1970.
@@ -38,42 +38,42 @@ struct Beat<'a> {
     run: &'a str,
     /// What the run is doing.
     phase: &'a str,
-    /// What it waits for, where that has an end; absent otherwise.
+    /// What the run waits for, if the wait has an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaits: Option<Awaits<'a>>,
 }
 
-/// What a run waits for.
+/// What a run waits for, and until when.
 #[derive(Debug, Serialize)]
 pub(super) struct Awaits<'a> {
-    /// In words, for example `the tool Bash (cargo test)`.
+    /// For example `the tool Bash (cargo test)`.
     pub(super) what: &'a str,
-    /// Since then nothing has moved on, seconds since 1970.
+    /// Nothing has progressed since then, seconds since 1970.
     pub(super) since_unix_ts: i64,
-    /// Until then it is waited for, seconds since 1970.
+    /// The deadline of the wait, seconds since 1970.
     pub(super) until_unix_ts: i64,
-    /// The process wrote something meanwhile that proves no progress, for example heartbeats.
+    /// The process has since written output that proves no progress, for example heartbeats.
     pub(super) alive: bool,
 }
 
-/// The rhythm: what wakes the loop for a beat, as seldom as the system can.
+/// Wakes the loop for a beat, as rarely as the system allows.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct BeatTimer {
     /// When the next beat is due.
     due: Instant,
-    /// `None` where there is none: then the runtime's timer does it.
+    /// `None` where the system has none: the runtime's timer is used.
     timer: Option<Timer>,
 }
 
-impl Pulse {
+impl BeatTimer {
     /// The first beat is one interval away.
-    pub(super) fn new(clock: &Clock) -> Pulse {
-        let mut pulse = Pulse { due: clock.instant_now(), timer: Timer::monotonic() };
+    pub(super) fn new(clock: &Clock) -> BeatTimer {
+        let mut pulse = BeatTimer { due: clock.instant_now(), timer: Timer::monotonic() };
         pulse.next_in(INTERVAL, clock);
         pulse
     }
 
-    /// The next beat is so far away.
+    /// Sets the next beat to `wait` from now.
     pub(super) fn next_in(&mut self, wait: Duration, clock: &Clock) {
         self.due = clock.after(wait);
         if self.timer.as_ref().is_some_and(|timer| timer.set_after(wait).is_err()) {
@@ -81,14 +81,14 @@ impl Pulse {
         }
     }
 
-    /// The next beat is no farther away than that.
+    /// Moves the next beat to `wait` from now, if it is later.
     pub(super) fn within(&mut self, wait: Duration, clock: &Clock) {
         if self.due > clock.after(wait) {
             self.next_in(wait, clock);
         }
     }
 
-    /// How late the beat is; nothing when it is still to come.
+    /// How late the beat is; zero if it is in the future.
     pub(super) fn late(&self, clock: &Clock) -> Duration {
         clock.late(self.due)
     }
@@ -102,10 +102,10 @@ impl Pulse {
     }
 }
 
-/// The heart of one run. It beats on the thread that it is given: a disk that hangs keeps that thread only, and of the beats that
-/// wait for it the last one counts.
+/// The heartbeat file of one run. It is written on the given thread, so a disk that hangs blocks only that thread; of the beats
+/// that queue up only the last is written.
 #[derive(Debug)]
-pub(super) struct Heart {
+pub(super) struct HeartbeatFile {
     run: String,
     files: Arc<Files>,
     thread: Worker,
@@ -115,17 +115,17 @@ pub(super) struct Heart {
 struct Files {
     file: PathBuf,
     next: PathBuf,
-    /// The beat that is to be written.
+    /// The next beat to write.
     waiting: Mutex<Option<Vec<u8>>>,
-    /// After the next beat the children are looked at, too: a job of its own would wake the thread once more.
+    /// Also observe the children after the next beat: a separate job would wake the thread once more.
     looks: AtomicBool,
-    /// The last beat could not be written, and that was said.
+    /// The last beat could not be written, and this was logged.
     failed: AtomicBool,
 }
 
-impl Heart {
+impl HeartbeatFile {
     /// For the run with this id, in its directory.
-    pub(super) fn new(run: &str, run_dir: &Path, thread: Worker) -> Heart {
+    pub(super) fn new(run: &str, run_dir: &Path, thread: Worker) -> HeartbeatFile {
         let files = Files {
             file: run_dir.join(FILE),
             next: run_dir.join(NEXT),
@@ -133,14 +133,14 @@ impl Heart {
             looks: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         };
-        Heart { run: run.to_owned(), files: Arc::new(files), thread }
+        HeartbeatFile { run: run.to_owned(), files: Arc::new(files), thread }
     }
 
-    /// Replaces the file soon. That it cannot be written never disturbs the run.
+    /// Replaces the file soon. A failure never disturbs the run.
     pub(super) fn beat(&self, phase: &str, awaits: Option<Awaits<'_>>, unix_ms: i64) {
         let unix_ts = unix_ms.div_euclid(1_000);
         let beat = Beat { unix_ts, pid: std::process::id(), run: &self.run, phase, awaits };
-        // A struct of numbers and strings always serialises.
+        // A struct of numbers and strings always serializes.
         let Ok(mut json) = serde_json::to_vec(&beat) else { return };
         json.push(b'\n');
         if self.files.waiting().replace(json).is_none() {
@@ -154,7 +154,7 @@ impl Heart {
         }
     }
 
-    /// With the next beat what the children have started is looked at.
+    /// Observes the children's processes with the next beat.
     pub(super) fn look(&self) {
         self.files.looks.store(true, Ordering::Relaxed);
     }
@@ -187,14 +187,14 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Awaits, Heart};
+    use super::{Awaits, HeartbeatFile};
     use crate::driver::worker::Worker;
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    fn heart(run: &str, dir: &std::path::Path) -> (Heart, Worker) {
+    fn heart(run: &str, dir: &std::path::Path) -> (HeartbeatFile, Worker) {
         let thread = Worker::new("files");
-        (Heart::new(run, dir, thread.clone()), thread)
+        (HeartbeatFile::new(run, dir, thread.clone()), thread)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The foreground command as the host of one run: signals, reaping, the stops of the process.
+//! The foreground command as the host of one run: signals, reaping, suspension.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use super::control::{Control, Controller, Controls, Request, controls};
 use super::signals::{Heard, Signals};
 use crate::process::{Stopped, reap_orphans, stop_children, stop_own_job};
 
-/// Hosts one run until it is over, on this thread. What `run` gives is the run, driven by these controls; further sources of
-/// control may take clones of the controller.
+/// Hosts one run on this thread until it is over. `run` returns the run, driven by these controls; further sources of control
+/// may clone the controller.
 pub(super) fn in_foreground<F: Future>(
     run: impl FnOnce(&Controller, Controls) -> io::Result<F>,
 ) -> io::Result<F::Output> {
@@ -19,7 +19,7 @@ pub(super) fn in_foreground<F: Future>(
         let signals = Signals::listen()?;
         let (run_control, run_controls, requests) = controls(unix_ms);
         let run = run(&run_control, run_controls)?;
-        // A task of its own: what wakes the run does not look at the signals, and the other way round.
+        // A separate task, so that waking the run does not poll the signals, and vice versa.
         tokio::spawn(Host { signals, run: run_control, requests }.serve());
         Ok(run.await)
     })
@@ -61,12 +61,12 @@ impl Host {
         });
     }
 
-    /// Stops the process, and its children before it where they are not stopped yet, until the shell lets them go on.
+    /// Stops the process, and before it the children unless they are stopped already, until the shell continues them.
     async fn suspend(&mut self, with_children: bool) {
         let mut stopped = if with_children { stop_children() } else { Stopped::default() };
         let mut ending = None;
         if stop_own_job() {
-            // The stop may come a moment after it was asked for; what lets ccc go on is a signal in any case.
+            // The stop may take effect a moment after the request; a signal always marks the continuation.
             loop {
                 match self.signals.next().await {
                     Heard::Continued => break,

@@ -1,10 +1,11 @@
 //! The queue from the world's threads to the run. It has two lanes.
 //!
-//! *Data* is the output of a process and its end after that. It waits in order, up to [`MAX_WAITING_BYTES`]; beyond that the
-//! pipe of a process that writes more stays full. *Control* is everything else (checks, measurements, answers, credentials): it is
-//! rare, unbounded, and taken first. Signals and timers do not pass through here; the loop checks them before it takes anything.
+//! *Data* is the output of a process, followed by its exit. It is queued in order, up to [`MAX_WAITING_BYTES`]; beyond that the
+//! pipe of the process that writes stays full. *Control* is everything else (checks, measurements, answers, credentials): rare,
+//! unbounded, and taken first. Signals and timers do not pass through here; the loop checks them before it takes anything.
 //!
-//! Of a process that was ended by a signal at most [`LAST_LINES`] more lines are kept. The rest is counted, so its end does not
+//! Of a process that was ended by a signal at most [`LAST_LINES`] more lines are kept. The rest is only counted, so that its
+//! exit does not wait behind its output.
 //! wait behind its output.
 
 use std::collections::HashMap;
@@ -13,22 +14,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
+use crate::control::protocol::WordsOf;
 use crate::core::{
     Answer, CheckId, CheckResult, ExitFact, LineFact, MeasureId, ProcId, TokenFact, TokenId, TokenReport, TreeFact,
 };
 
 use super::engine::Source;
 use super::measured::Measured;
+use crate::journal::{FileLock, LockError};
 
-/// How much output may wait for the loop, in bytes of memory, over all processes; besides it one line of each process,
-/// which may be longer.
+/// How much output may be queued, in bytes of memory, over all processes; in addition one line of each process, which may be
+/// longer.
 const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
-/// What a waiting line takes besides its event and its text: the allocator's share.
+/// Memory of a queued line besides its event and its text: the allocator's overhead.
 const ALLOCATION_BYTES: usize = 32;
-/// How many lines of a process that was told to end by a signal are still heard.
+/// How many lines of a process are still read after a signal told it to end.
 const LAST_LINES: u32 = 1_000;
 
-/// Something happened.
+/// What a thread reports to the run.
 #[derive(Debug)]
 pub(super) enum Event {
     Line {
@@ -45,9 +48,10 @@ pub(super) enum Event {
     Progress {
         proc: ProcId,
     },
-    /// A part of a text that is being said; it is only shown, and the whole of it follows as a line.
+    /// A part of a text in progress; only shown, because the whole text follows as a line.
     Saying {
         proc: ProcId,
+        kind: WordsOf,
         text: String,
     },
     WriteFailed {
@@ -58,12 +62,30 @@ pub(super) enum Event {
         proc: ProcId,
         exit: ExitFact,
     },
-    /// What the session's record says of the turn of a process that has ended.
+    /// The agent's interface has stopped itself.
+    Stopped {
+        proc: ProcId,
+    },
+    /// Ctrl-C was typed while no interface reads the keys.
+    CtrlC,
+    /// The interface writes, although the terminal belonged to another job at the last check.
+    TerminalIsOurs,
+    /// Whether the session record has the turn of a process that has exited.
     TurnLookedUp {
         proc: ProcId,
         turn_recorded: Option<bool>,
     },
-    /// What is known about the tokens: the answer to a request of the core, or news.
+    /// Why the project's settings of the agent forbid the start of a process, if they do.
+    SettingsRead {
+        proc: ProcId,
+        objection: Option<String>,
+    },
+    /// The lock of a session whose id the agent chose, or why it is not available.
+    SessionLocked {
+        session_id: String,
+        lock: Result<FileLock, LockError>,
+    },
+    /// The state of the tokens: the answer to a request of the core, or news.
     Tokens {
         request: Option<u32>,
         tokens: Vec<TokenFact>,
@@ -95,7 +117,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Whether it must come after what its process wrote before it.
+    /// Whether it must stay behind the earlier output of its process.
     fn is_data(&self) -> bool {
         match self {
             Event::Line { .. }
@@ -104,7 +126,12 @@ impl Event {
             | Event::Saying { .. }
             | Event::Exited { .. } => true,
             Event::WriteFailed { .. }
+            | Event::Stopped { .. }
+            | Event::CtrlC
+            | Event::TerminalIsOurs
             | Event::TurnLookedUp { .. }
+            | Event::SettingsRead { .. }
+            | Event::SessionLocked { .. }
             | Event::Tokens { .. }
             | Event::CheckFinished { .. }
             | Event::TreeMeasured { .. }
@@ -133,7 +160,7 @@ pub(super) struct Events {
 
 impl Source for Events {
     type Event = Event;
-    /// The next event, control before data; `None` when nobody can post any more.
+    /// The next event, control before data; `None` when there is no sender left.
     async fn recv(&mut self) -> Option<Event> {
         tokio::select! {
             biased;
@@ -143,13 +170,13 @@ impl Source for Events {
         }
     }
 
-    /// The next event, if one waits already.
+    /// The next event, if one is queued.
     fn try_recv(&mut self) -> Option<Event> {
         self.control.try_recv().or_else(|_| self.data.try_recv()).ok()
     }
 }
 
-/// Output that waits for the loop.
+/// Output that is queued for the loop.
 #[derive(Debug, Default)]
 struct Waiting {
     state: Mutex<State>,
@@ -159,11 +186,11 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct State {
     bytes: usize,
-    /// Threads that wait for room: without one, nobody is told of it, since that is a system call for each line.
+    /// Threads that wait for room. Without any the condvar is not notified, because that costs a system call per line.
     held_up: usize,
-    /// Processes that were told to end by a signal.
+    /// Processes that a signal has told to end.
     ending: HashMap<ProcId, Ending>,
-    /// The run is over: nothing more is heard of any process but its end.
+    /// The run is over: only exits are still reported.
     over: bool,
 }
 
@@ -181,13 +208,13 @@ impl Inbox {
         (inbox, Events { control: control_events, data: data_events })
     }
 
-    /// Posts an event. Nobody listens any more once the run is over; then it is dropped.
+    /// Posts an event. It is dropped once the run is over and nobody receives it.
     pub(super) fn post(&self, event: Event) {
         let lane = if event.is_data() { &self.data } else { &self.control };
         let _ = lane.send(event);
     }
 
-    /// Posts a line, once there is room for it. Of a process that is being ended it is dropped where there is none.
+    /// Posts a line once there is room for it. While the queue is full, lines of an ending process are dropped.
     pub(super) fn post_line(&self, proc: ProcId, line: LineFact) {
         let weight_bytes = weight(&line);
         let mut state = self.state();
@@ -208,7 +235,7 @@ impl Inbox {
         self.post(Event::Line { proc, line, weight_bytes });
     }
 
-    /// The loop took a line; gives whether it is to be heard.
+    /// The loop took a line; returns whether to report it.
     pub(super) fn took(&self, proc: ProcId, weight_bytes: usize) -> bool {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(weight_bytes);
@@ -228,18 +255,18 @@ impl Inbox {
         }
     }
 
-    /// The process was told to end by a signal: its thread is let go, and little more of what it wrote is heard.
+    /// A signal told the process to end: unblocks its reader thread, and limits its further lines.
     pub(super) fn ends(&self, proc: ProcId) {
         self.state().ending.entry(proc).or_insert(Ending { lines_left: LAST_LINES, dropped_lines: 0 });
         self.waiting.less.notify_all();
     }
 
-    /// The process is gone; gives how many of its lines were not heard.
+    /// The process is gone; returns how many of its lines were dropped.
     pub(super) fn gone(&self, proc: ProcId) -> u64 {
         self.state().ending.remove(&proc).map_or(0, |ending| ending.dropped_lines)
     }
 
-    /// The run is over: no process's thread waits for the loop any more.
+    /// The run is over: unblocks every reader thread.
     pub(super) fn close(&self) {
         self.state().over = true;
         self.waiting.less.notify_all();
@@ -250,7 +277,7 @@ impl Inbox {
     }
 }
 
-/// What a waiting line takes of the memory.
+/// How much memory a queued line takes.
 fn weight(line: &LineFact) -> usize {
     let text_bytes = match line {
         LineFact::Json(json) => json.get().len(),
@@ -269,7 +296,7 @@ mod tests {
     use super::{ALLOCATION_BYTES, Event, Events, Inbox, LAST_LINES, MAX_WAITING_BYTES};
     use crate::core::{ExitFact, LineFact, ProcId};
 
-    /// Longer than a thread takes to be held up; a thread that is not held up has posted in less.
+    /// Longer than a thread takes to block; an unblocked thread has posted before that.
     const SOON: Duration = Duration::from_millis(200);
 
     fn short() -> LineFact {
@@ -281,7 +308,7 @@ mod tests {
         runtime.block_on(events.recv()).expect("an event")
     }
 
-    /// The lines that fit, when each is two bytes long.
+    /// The number of two-byte lines that fit.
     fn fitting() -> usize {
         MAX_WAITING_BYTES.div_ceil(size_of::<Event>() + ALLOCATION_BYTES + 2)
     }

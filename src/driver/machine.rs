@@ -1,38 +1,38 @@
-//! What the agent's machine and the command's have in common, for the loop that drives one and for the replay of its journal.
+//! The common interface of the agent's state machine and the command's, for the loop and for replay.
 
 use crate::core::supervised::{CommandAction, CommandCore, CommandInput};
 use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{JournalAction, JournalInput};
 
-/// A state machine that decides; a journal holds its inputs and actions.
+/// A state machine; its inputs and actions are journalled.
 pub(super) trait Machine {
     type Input: JournalInput;
     type Action: JournalAction;
     /// Takes a fact.
     fn handle(&mut self, now: Tick, input: Self::Input);
-    /// The next thing that it wants done.
+    /// The next action.
     fn poll_action(&mut self) -> Option<Self::Action>;
-    /// When it wants to hear that time has passed.
+    /// When it must be told that time has passed.
     fn poll_timeout(&self) -> Option<Tick>;
-    /// The same by the wall clock, in unix milliseconds.
+    /// The same as a wall time, in unix milliseconds.
     fn poll_wall_timeout(&self) -> Option<i64>;
-    /// What it is doing, for the user.
+    /// The phase, for the user.
     fn phase(&self) -> &'static str;
     fn is_finished(&self) -> bool;
     /// The fact that time has passed.
     fn elapsed(unix_ms: i64) -> Self::Input;
-    /// What it says of the life of ccc in which it came.
+    /// Where this input stands in the life of ccc. A life is one process of ccc; a resumed run has several.
     fn life(input: &Self::Input) -> Life;
 }
 
-/// What an input says of the life of ccc in which it came.
+/// Where an input stands in the life of ccc that recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
-    /// It begins another one.
+    /// It begins a new life.
     Begins,
-    /// It came in the same one as the input before; or what it says was given to the next one, whose beginning follows.
+    /// Either it belongs to the present life, or it was given to the next life, whose beginning follows.
     Open,
-    /// It came in the same one.
+    /// It belongs to the present life.
     GoesOn,
 }
 
@@ -61,22 +61,12 @@ impl Machine for Core {
         Core::is_finished(self)
     }
     fn life(input: &Input) -> Life {
-        match input {
-            Input::Began { resumed: true, .. } => Life::Begins,
-            Input::Operator(operator) if operator.may_precede_a_life() => Life::Open,
-            Input::Began { resumed: false, .. }
-            | Input::Tokens { .. }
-            | Input::Spawned { .. }
-            | Input::SpawnFailed { .. }
-            | Input::Line { .. }
-            | Input::Noise { .. }
-            | Input::Progress { .. }
-            | Input::WriteFailed { .. }
-            | Input::Exited { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_)
-            | Input::Elapsed { .. } => Life::GoesOn,
+        if matches!(input, Input::Began { resumed: true, .. }) {
+            Life::Begins
+        } else if matches!(input, Input::Operator(operator) if operator.may_precede_a_life()) {
+            Life::Open
+        } else {
+            Life::GoesOn
         }
     }
 }

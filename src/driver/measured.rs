@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::tree::Snapshot;
 use crate::process::LeftRunning;
 
-/// A measurement of the tree, and what the agent had left running when it began.
+/// A measurement of the tree, and the processes that the agent had left running when it began.
 #[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) snapshot: Arc<Snapshot>,

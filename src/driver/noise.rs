@@ -1,4 +1,4 @@
-//! Counting the lines of a process that say nothing, or nothing new, so that a flood of them costs one fact a second.
+//! Counts lines of a process that carry no information, or none that is new, so that a flood of them costs one fact per second.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -6,46 +6,46 @@ use std::time::{Duration, Instant};
 
 use crate::core::LineFact;
 
-/// How often a run of such lines is told.
+/// How often a series of such lines is reported.
 pub(super) const NOISE_INTERVAL: Duration = Duration::from_secs(1);
-/// Up to so many within [`NOISE_INTERVAL`] are handed on one by one: a stack trace is worth reading.
+/// How many lines within [`NOISE_INTERVAL`] are passed on singly, so that a stack trace stays readable.
 pub(super) const NOISE_LINES: u64 = 64;
-/// When so many have been counted for the first time, that is told before the interval is over.
+/// At this count the core is told once before the interval is over.
 pub(super) const FLOOD_LINES: u64 = 10_000;
 
-/// Lines that were counted and not handed on. Those handed on before are not among them.
+/// Lines that were only counted; those passed on singly are not included.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) lines: u64,
     pub(super) bytes: u64,
-    /// The first of them.
+    /// The first of the counted lines.
     pub(super) sample: LineFact,
 }
 
-/// What becomes of a line.
+/// What happens with a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Hearing {
-    /// It is handed on.
+    /// It is passed on.
     Whole,
     /// It is counted.
     Counted,
 }
 
-/// The lines of one kind that one process has written.
+/// The lines of one kind from one process.
 #[derive(Debug, Default)]
 pub(super) struct NoiseRun {
     since: Option<Instant>,
-    /// Lines within the present interval, those handed on among them.
+    /// All lines in the current interval, including those passed on.
     seen: u64,
-    /// Lines of the present interval that may still be handed on.
+    /// How many lines of the current interval may still be passed on.
     left: u64,
     told_early: bool,
     counted: Option<Run>,
 }
 
 impl NoiseRun {
-    /// One more line. `sample` makes it, and is asked only for the first of a run. What is to be told now is handed to
-    /// `tell`.
+    /// Takes one more line. `sample` makes its text, and is called only for the first counted line. Counts that are due are
+    /// passed to `tell`.
     pub(super) fn hear(
         &mut self,
         now: Instant,
@@ -56,7 +56,7 @@ impl NoiseRun {
         let over = self.since.is_none_or(|since| now.saturating_duration_since(since) >= NOISE_INTERVAL);
         if over {
             self.counted.take().into_iter().for_each(&mut tell);
-            // While a flood goes on its lines are counted from the first.
+            // While the flood lasts, lines are counted from the first one on.
             let flooded = self.seen > NOISE_LINES;
             self.left = if flooded { 0 } else { NOISE_LINES };
             self.told_early &= flooded;
@@ -78,31 +78,31 @@ impl NoiseRun {
         Hearing::Counted
     }
 
-    /// No more will come: what is left to tell.
+    /// The output has ended; returns the remaining count.
     pub(super) fn finish(&mut self) -> Option<Run> {
         self.counted.take()
     }
 }
 
-/// A line that is one of the last so many different ones is a repetition.
+/// How many distinct lines are remembered; a line equal to one of them is a repetition.
 const RECENT_LINES: usize = 8;
 
-/// The repetitions in what one process writes. An agent that writes a valid line again and again would fill the disk with
-/// the journal of it. While few lines come none is looked at: only a process that writes many can fill anything.
+/// Finds repetitions in the output of one process: an agent that writes the same valid line over and over would fill the disk
+/// with its journal. At a low rate lines are not compared, because only a high rate can fill the disk.
 #[derive(Debug, Default)]
 pub(super) struct Repetitions {
     since: Option<Instant>,
-    /// Lines within the present interval.
+    /// Lines in the current interval.
     seen: u64,
-    /// There were many in the interval before.
+    /// The previous interval had many lines.
     many_before: bool,
-    /// Hashes of the last different lines; empty while few come.
+    /// Hashes of the last distinct lines; empty at a low rate.
     recent: VecDeque<u64>,
     run: NoiseRun,
 }
 
 impl Repetitions {
-    /// One more line. `sample` makes it; what is to be told before it is handed to `tell`.
+    /// Takes one more line. `sample` makes its text; counts that are due before it are passed to `tell`.
     pub(super) fn hear(
         &mut self,
         now: Instant,
@@ -131,12 +131,12 @@ impl Repetitions {
             self.recent.pop_front();
         }
         self.recent.push_back(hash);
-        // What was repeated comes before what is new.
+        // Report the repetitions before the new line.
         self.finish().into_iter().for_each(&mut tell);
         Hearing::Whole
     }
 
-    /// No more will come: what is left to tell.
+    /// The output has ended; returns the remaining count.
     pub(super) fn finish(&mut self) -> Option<Run> {
         self.run.finish()
     }
@@ -152,7 +152,7 @@ mod tests {
         std::time::Instant::now()
     }
 
-    /// So many lines in each of the seconds: how many were handed on in it, and what was told in it.
+    /// For each second with this many lines: how many were passed on, and the reported counts.
     fn heard(seconds: &[u64]) -> (Vec<(u64, Vec<u64>)>, Option<u64>) {
         let (mut run, from) = (NoiseRun::default(), origin());
         let rows = seconds.iter().zip(0u32..).map(|(lines, second)| {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(rest, Some(flood));
     }
 
-    /// Lines of one moment: how many were handed on, and how many were told as repetitions.
+    /// Lines at one moment: how many were passed on, and how many were reported as repetitions.
     fn repeated(lines: impl Iterator<Item = String>) -> (u64, u64) {
         let (mut repetitions, now) = (Repetitions::default(), origin());
         let (mut whole, mut told) = (0, 0);

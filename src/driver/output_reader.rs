@@ -1,10 +1,11 @@
-//! Cuts the output of one process into lines, on the thread that reads it.
+//! Splits the output of one process into lines, on the thread that reads it.
 //!
-//! Partial output is dropped here: the loop is told once a second that deltas come (design §9), and is not woken more often. Lines that say nothing ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)), or the same again
-//! and again, are handed on while they are few; of many, one fact a second tells how many there were ([`NoiseRun`]).
+//! Partial output is dropped here: the loop is told once a second that deltas arrive (design §9), and is not woken more often.
+//! Lines without information ([`Adapter::says_nothing`](crate::agent::Adapter::says_nothing)) and repeated lines are passed on
+//! while they are few; beyond that one fact per second holds their count ([`NoiseRun`]).
 //!
-//! Secrets are replaced here, both the credential in use and what looks like one, before the core, the journal or the screen sees
-//! the line. So no text carries a secret further, and a replay decides on the same words as the run.
+//! Secrets are replaced here, both the credential in use and what looks like one, before the core, the journal or the screen
+//! gets the line. So no later text holds a secret, and a replay decides on the same text as the run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,8 @@ use super::inbox::{Event, Inbox};
 use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Repetitions, Run};
 use super::saying::Saying;
 use crate::agent::AgentKind;
+use crate::control::Hub;
+use crate::control::protocol::WordsOf;
 use crate::core::{ExitFact, LineFact, ProcId};
 use crate::process::{ChildSink, Exit, StdinError};
 use crate::stream::{Envelope, Frame, FrameDecoder, LineLimit};
@@ -23,11 +26,11 @@ use redaction::SharedRedactor;
 
 /// How much of a process's stderr is kept, from its end, in bytes.
 const STDERR_TAIL_BYTES: usize = 4 * 1024;
-/// How often the loop hears of partial output.
+/// How often the loop is told of partial output.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// From so much of stderr within [`NOISE_INTERVAL`] on, the core hears of it, in bytes.
+/// How many bytes of stderr within [`NOISE_INTERVAL`] are reported to the core as a flood.
 const STDERR_FLOOD_BYTES: u64 = 1024 * 1024;
-/// How much of a line that stands for many is kept, in bytes.
+/// How much of the sample of counted lines is kept, in bytes.
 const SAMPLE_BYTES: usize = 256;
 
 /// The reader of one process's output.
@@ -37,16 +40,20 @@ pub(super) struct OutputReader {
     kind: AgentKind,
     inbox: Inbox,
     redactor: SharedRedactor,
+    /// The run's own terminal is live.
+    watched: bool,
+    /// The clients that may want a text while it is generated.
+    hub: Option<Hub>,
     shared: Arc<Mutex<Heard>>,
     stderr: Arc<Mutex<StderrTail>>,
 }
 
-/// The end of what a child wrote to stderr.
+/// The end of a child's stderr.
 #[derive(Default)]
 struct StderrTail {
     bytes: VecDeque<u8>,
     is_cut: bool,
-    /// Since when, and how much came since.
+    /// Start of the current interval, and the bytes that came in it.
     since: Option<Instant>,
     came: u64,
 }
@@ -56,19 +63,20 @@ struct Heard {
     lines: Lines,
 }
 
-/// What is remembered from one line to the next.
+/// State that is kept between lines.
 #[derive(Default)]
 struct Lines {
     progress_at: Option<Instant>,
-    /// What is being said, where somebody watches.
-    saying: Option<Saying>,
+    /// The text and the thought in progress, for viewers.
+    saying: Saying,
+    thinking: Saying,
     /// Lines that are not JSON.
     text: NoiseRun,
-    /// JSON that says nothing.
+    /// JSON without information.
     json: NoiseRun,
-    /// JSON that says the same again.
+    /// Repeated JSON.
     repeated: Repetitions,
-    /// A line over the limit that goes on: when that was told, and how much of it.
+    /// An unfinished line over the limit: when it was last reported, and its size at that time.
     endless: Option<(Instant, u64)>,
 }
 
@@ -85,24 +93,40 @@ impl OutputReader {
             kind,
             inbox,
             redactor,
+            watched: false,
+            hub: None,
             shared: Arc::new(Mutex::new(Heard { frames: FrameDecoder::new(limit), lines: Lines::default() })),
             stderr: Arc::default(),
         }
     }
 
-    /// The same, and the loop hears the words of a text while it is said.
+    /// Also reports a text in progress to the loop, word by word.
     pub(super) fn word_by_word(self) -> OutputReader {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).lines.saying = Some(Saying::default());
-        self
+        OutputReader { watched: true, ..self }
     }
 
-    fn say(&self, now: Instant, partial: &Envelope<'_>, saying: Option<&mut Saying>) {
-        if let Some(saying) = saying
-            && let Some(part) = self.kind.partial_text(partial)
-            && let Some(words) = saying.add(&part, now)
-        {
+    /// The same while a client of this hub wants it.
+    pub(super) fn heard_by(self, hub: Hub) -> OutputReader {
+        OutputReader { hub: Some(hub), ..self }
+    }
+
+    fn say(&self, now: Instant, partial: &Envelope<'_>, lines: &mut Lines) {
+        let wanted = self.hub.as_ref().is_some_and(Hub::wants_words);
+        if !self.watched && !wanted {
+            return;
+        }
+        let said = self.kind.partial_text(partial).map(|part| (WordsOf::Text, part));
+        // The run's own terminal shows a thought only when it is complete.
+        let thought = || self.kind.partial_thought(partial).map(|part| (WordsOf::Thinking, part));
+        let Some((kind, part)) = said.or_else(|| if wanted { thought() } else { None }) else { return };
+        let (saying, other) = match kind {
+            WordsOf::Text => (&mut lines.saying, &mut lines.thinking),
+            WordsOf::Thinking => (&mut lines.thinking, &mut lines.saying),
+        };
+        other.forget();
+        if let Some(words) = saying.add(&part, now) {
             let text = self.redactor.now().text(&words).into_owned();
-            self.inbox.post(Event::Saying { proc: self.proc, text });
+            self.inbox.post(Event::Saying { proc: self.proc, kind, text });
         }
     }
 
@@ -110,14 +134,13 @@ impl OutputReader {
         match frame {
             Frame::Json(envelope) => {
                 if self.kind.is_partial(&envelope) {
-                    self.say(now, &envelope, lines.saying.as_mut());
+                    self.say(now, &envelope, lines);
                     self.progress(now, &envelope, &mut lines.progress_at);
                     return;
                 }
-                if let Some(saying) = &mut lines.saying {
-                    // The whole of what was being said comes, or something else does.
-                    saying.forget();
-                }
+                // This is the complete text, or something else: discard the parts.
+                lines.saying.forget();
+                lines.thinking.forget();
                 let raw = envelope.raw();
                 let line = || self.json_line(raw.json());
                 let hearing = if self.kind.says_nothing(&envelope) {
@@ -158,7 +181,7 @@ impl OutputReader {
         self.inbox.post(Event::Noise { proc: self.proc, lines, bytes, sample });
     }
 
-    /// A line over the limit has not ended: told once a second, since such a line may never end.
+    /// A line over the limit has not ended. It is reported once a second, because it may never end.
     fn endless(&self, now: Instant, dropped: u64, told: &mut Option<(Instant, u64)>) {
         let before = match told {
             Some((at, _)) if now.duration_since(*at) < NOISE_INTERVAL => return,
@@ -245,6 +268,7 @@ impl ChildSink for OutputReader {
             swept: exit.swept,
             turn_recorded: None,
             dropped_lines: self.inbox.gone(self.proc),
+            leaked: exit.leaked,
         };
         self.inbox.post(Event::Exited { proc: self.proc, exit });
     }

@@ -1,51 +1,59 @@
-//! How the real world performs what the core asks for. Each function does one thing and decides nothing. The result is
-//! reported as a fact.
+//! Performs the actions of the core in the real world. Each function does one thing, decides nothing, and reports its result as
+//! a fact.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::agent_world::World;
 use super::answers::Answers;
-use super::credentials::{FetchedFor, Ledger, Value, fetch};
+use super::credentials::{FetchedFor, TokenRecords, Value, fetch};
 use super::engine::feed;
 use super::inbox::Event;
 use super::measured::Measured;
 use super::output_reader::OutputReader;
-use super::real::World;
 use super::tree::Snapshot;
+use crate::agent::Role;
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Show, Signal, Spawn, SpawnFault, Tick,
     TokenId,
 };
 use crate::process::{
-    Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, LeftRunning, Signal as ProcessSignal,
-    SpawnError, SystemPtys, Transport, missing_program, run_command, spawn_or_pipe,
+    Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
+    LeftRunning, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, missing_program, run_command,
+    spawn_or_pipe,
 };
 use crate::stream::LineLimit;
 use crate::tokens::Credential;
 
-/// How much of a check's output is kept for agent and critic, in bytes.
+/// How much of a check's output is kept for the agent and the critic, in bytes.
 const CHECK_TAIL_BYTES: usize = 16 * 1024;
-/// What a shell ends with when it cannot run a program, and when there is none.
+/// Exit codes of a shell that cannot execute a program or does not find it.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
-/// How long a check that was told to end has before it is killed.
+/// How long a check that was asked to end has before it is killed.
 const CHECK_GRACE: Duration = Duration::from_secs(2);
+/// How long the loop waits for the check of the agent's settings: a disk that is awake takes a tenth of that.
+const LOOK_AT_ONCE: Duration = Duration::from_millis(5);
 /// Stack of the threads for checks and measurements.
 const STACK_BYTES: usize = 512 * 1024;
 
 impl World {
     pub(super) fn perform_action(&mut self, now: Tick, action: Action, at_once: &mut VecDeque<Input>) {
         match action {
-            Action::Spawn(spawn) => self.spawn_with_token(spawn, at_once),
+            Action::Spawn(spawn) => at_once.extend(self.spawn_with_token(spawn)),
             Action::Send(_) => self.send(&action, at_once),
             Action::Interrupt { .. }
             | Action::AllowTool { .. }
+            | Action::FillForm { .. }
+            | Action::SetModel { .. }
+            | Action::LetGo { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }
@@ -54,17 +62,26 @@ impl World {
                 if let Some((proc, say)) = action.says()
                     && let Some(bytes) = self.run.core.encode(proc, &say)
                 {
+                    // With its own interface, the agent is interrupted by a key.
+                    if let (Action::Interrupt { .. }, Some(seat)) = (&action, &self.seat)
+                        && self.interface(proc).is_some()
+                    {
+                        seat.type_in(proc, &bytes);
+                        return;
+                    }
                     self.write(proc, bytes, at_once);
                 }
             }
             Action::CloseStdin { proc } => {
                 self.give_up_start(proc, at_once);
                 self.order(proc, Child::close_stdin);
+                // An interface has no stdin to close; SIGTERM ends it cleanly.
+                self.signal_interface(proc, ProcessSignal::Terminate);
             }
             Action::Signal { proc, signal } => {
                 self.give_up_start(proc, at_once);
                 match signal {
-                    // Its own way to end a turn: what it says then is to be heard.
+                    // SIGINT ends only the turn, so its further output is kept.
                     Signal::Int => {}
                     Signal::Term => self.inbox.ends(proc),
                 }
@@ -73,11 +90,15 @@ impl World {
                     Signal::Term => ProcessSignal::Terminate,
                 };
                 self.order(proc, move |child| child.signal(signal));
+                self.signal_interface(proc, signal);
             }
             Action::KillTree { proc } => {
                 self.give_up_start(proc, at_once);
                 self.inbox.ends(proc);
                 self.order(proc, Child::kill_tree);
+                if let Some(child) = self.interface(proc) {
+                    self.workers.processes.give(move || child.kill_tree());
+                }
             }
             Action::RunCheck { check, command, timeout_ms } => self.run_check(check, &command, timeout_ms),
             Action::CancelCheck { check } => {
@@ -89,21 +110,23 @@ impl World {
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => {
                 self.typing.restore();
+                self.asked_something = true;
                 self.answers = Answers::listen(question, self.keyboard.as_ref(), self.inbox.clone());
             }
             Action::ReportToken { request, token, report } => {
                 let unix_ms = self.run.clock.unix_ms();
                 self.ask_tokens(Some(request), move |ledger| ledger.report(&token, &[report], unix_ms));
             }
-            Action::ReadTokens { request } => self.ask_tokens(Some(request), Ledger::read),
+            Action::ReadTokens { request } => self.ask_tokens(Some(request), TokenRecords::read),
             Action::ProbeToken { token } => {
                 self.credentials.probe(&token, self.inbox.clone(), self.run.clock.unix_ms())
             }
             Action::Decide(_) | Action::Note(_) => {}
             Action::Show(show) => {
-                self.show(now, &show);
-                // The heartbeat tells it at the same time.
-                if let Show::Awaited { .. } = show {
+                let is_awaited = matches!(show, Show::Awaited { .. });
+                self.show_of_fact(now, show);
+                // The heartbeat reports it at the same time.
+                if is_awaited {
                     self.beat_now();
                 }
             }
@@ -111,38 +134,83 @@ impl World {
         }
     }
 
-    /// Has this done to a process, after what was ordered before.
+    /// Queues an order to a process, behind earlier ones.
     fn order(&self, proc: ProcId, order: impl FnOnce(&Child) + std::marker::Send + 'static) {
         if let Some(child) = self.children.get(&proc).cloned() {
             self.workers.processes.give(move || order(&child));
         }
     }
 
-    /// Starts a process, as soon as the value of its token is at hand.
-    fn spawn_with_token(&mut self, spawn: Spawn, at_once: &mut VecDeque<Input>) {
+    /// The agent's own interface, if this is its process.
+    fn interface(&self, proc: ProcId) -> Option<Arc<InteractiveChild>> {
+        self.seat.as_ref()?.child(proc).cloned()
+    }
+
+    fn signal_interface(&self, proc: ProcId, signal: ProcessSignal) {
+        if let Some(child) = self.interface(proc) {
+            self.workers.processes.give(move || child.signal(signal));
+        }
+    }
+
+    /// Starts a process once the value of its token is available. Returns the result if it is known at once.
+    fn spawn_with_token(&mut self, spawn: Spawn) -> Option<Input> {
         match self.credentials.value(spawn.token.as_ref()) {
-            Value::Ready(_) => at_once.push_back(self.spawn(&spawn)),
+            Value::Ready(_) => self.look_before_start(spawn),
             Value::ToFetch(credential) => {
                 let proc = spawn.proc;
                 self.to_start.insert(proc, spawn);
                 self.fetch(credential, FetchedFor::Spawn(proc));
+                None
             }
         }
+    }
+
+    /// Checks the project's settings of the agent: an agent, or a process that it left running, may have changed them. A result
+    /// that the disk gives at once is used at once, because waiting for the rest of this step would take longer than the check
+    /// and the start.
+    fn look_before_start(&mut self, spawn: Spawn) -> Option<Input> {
+        let (proc, settings, inbox) = (spawn.proc, self.settings.clone(), self.inbox.clone());
+        let (tell, told) = sync_channel(1);
+        self.starts.ask(proc, spawn, self.run.clock.instant_now());
+        self.workers.settings.give(move || {
+            let objection = settings.objection();
+            // The result that arrives first is used.
+            let _ = tell.send(objection.clone());
+            inbox.post(Event::SettingsRead { proc, objection });
+        });
+        let objection = told.recv_timeout(LOOK_AT_ONCE).ok()?;
+        self.start(proc, objection)
+    }
+
+    /// Starts the process, unless the settings forbid it.
+    pub(super) fn settings_read(&mut self, proc: ProcId, objection: Option<String>) {
+        if let Some(input) = self.start(proc, objection) {
+            feed(self, input);
+        }
+    }
+
+    /// `None` when it was started or cancelled meanwhile.
+    fn start(&mut self, proc: ProcId, objection: Option<String>) -> Option<Input> {
+        let spawn = self.starts.answered(&proc)?;
+        Some(match objection {
+            Some(message) => Input::SpawnFailed { proc, fault: SpawnFault::NotAgreed, message },
+            None => self.spawn(&spawn),
+        })
     }
 
     fn fetch(&mut self, credential: Credential, purpose: FetchedFor) {
         let wanted = self.fetching.entry(credential.id()).or_default();
         wanted.push(purpose);
-        // A password manager is not asked twice at a time: a second request gets the value of the first.
+        // A password manager must not be asked twice at a time: a second request gets the value of the first.
         if wanted.len() == 1 {
             fetch(credential, self.inbox.clone(), self.give_up_fetching.clone());
         }
     }
 
-    /// A process that still waits for its token's value need not be started any more: it has ended already. The end of
-    /// a run does not wait for a password manager.
+    /// Cancels the start of a process that still waits for its token; it counts as exited. So the end of a run does not wait
+    /// for a password manager.
     fn give_up_start(&mut self, proc: ProcId, at_once: &mut VecDeque<Input>) {
-        if self.to_start.remove(&proc).is_some() {
+        if self.to_start.remove(&proc).or_else(|| self.starts.answered(&proc)).is_some() {
             at_once.push_back(Input::Exited { proc, exit: ExitFact::default() });
         }
     }
@@ -152,23 +220,23 @@ impl World {
             self.fetch(credential, FetchedFor::Exchange(proc));
             return;
         }
-        // Without a line nobody answers, and the core restarts the process after its limit.
+        // Without a line there is no answer, and the core restarts the process after its timeout.
         if let Some(line) = self.credentials.exchange_line(token, |say| self.run.core.encode(proc, say)) {
             self.write(proc, line, at_once);
         }
     }
 
-    /// A command has given a token's value, or failed to.
+    /// The command of a token has returned its value, or failed.
     pub(super) fn fetched(&mut self, token: TokenId, value: Result<Option<SecretString>, String>) {
         let wanted = self.fetching.remove(&token).unwrap_or_default();
         let fault = match value {
             Ok(Some(value)) => {
                 if let Some(text) = self.credentials.unhidden(&token, &value) {
                     let now = self.run.clock.now();
-                    self.show(now, &Show::Notice { text });
+                    self.remark(now, text);
                 }
                 self.credentials.keep(token.clone(), value);
-                // Before any process can say it.
+                // The redactor must know the value before any process can print it.
                 let redactor = self.credentials.redactor();
                 *self.run.journal.redactor_mut() = redactor.clone();
                 self.redactor.replace(redactor);
@@ -185,13 +253,15 @@ impl World {
     fn serve_fetched(&mut self, token: &TokenId, purpose: FetchedFor, fault: Option<String>) {
         match (purpose, fault) {
             (FetchedFor::Spawn(proc), fault) => {
-                // Given up meanwhile: the value is kept for the next one.
+                // Cancelled meanwhile: the value is kept for the next start.
                 let Some(spawn) = self.to_start.remove(&proc) else { return };
                 let input = match fault {
-                    None => self.spawn(&spawn),
-                    Some(message) => Input::SpawnFailed { proc, fault: SpawnFault::NoCredential, message },
+                    None => self.look_before_start(spawn),
+                    Some(message) => Some(Input::SpawnFailed { proc, fault: SpawnFault::NoCredential, message }),
                 };
-                feed(self, input);
+                if let Some(input) = input {
+                    feed(self, input);
+                }
             }
             (FetchedFor::Exchange(proc), None) => {
                 let mut at_once = VecDeque::new();
@@ -200,17 +270,13 @@ impl World {
                     feed(self, input);
                 }
             }
-            // The core restarts the process after its limit, and hears of the fault then.
+            // The core restarts the process after its timeout, and learns of the fault then.
             (FetchedFor::Exchange(_), Some(fault)) => tracing::warn!(fault, "a token could not be fetched"),
         }
     }
 
     fn spawn(&mut self, spawn: &Spawn) -> Input {
         let proc = spawn.proc;
-        // An agent, or what it left running, may have written them since.
-        if let Some(message) = self.settings.objection() {
-            return Input::SpawnFailed { proc, fault: SpawnFault::NotAgreed, message };
-        }
         let launch = &spawn.launch;
         let mut env: Vec<(OsString, OsString)> = self
             .credentials
@@ -222,6 +288,9 @@ impl World {
             })
             .collect();
         env.extend(launch.env_set.iter().map(|(name, value)| (name.into(), value.into())));
+        if spawn.role == Role::Agent && self.seat.is_some() {
+            return self.spawn_interface(spawn, env);
+        }
         let spec = ChildSpec {
             program: self.program.path.clone(),
             args: self.program.first_args.iter().cloned().chain(launch.args.iter().map(OsString::from)).collect(),
@@ -238,6 +307,10 @@ impl World {
             LineLimit::default(),
         );
         let reader = if self.printer.is_live() { reader.word_by_word() } else { reader };
+        let reader = match &self.hub {
+            Some(hub) => reader.heard_by(hub.clone()),
+            None => reader,
+        };
         match spawn_or_pipe(&spec, reader, &SystemPtys) {
             Ok((child, no_pty)) => {
                 let pid = child.pid();
@@ -248,15 +321,29 @@ impl World {
                 };
                 if let Some(why) = no_pty {
                     let now = self.run.clock.now();
-                    self.show(
-                        now,
-                        &Show::Notice {
-                            text: format!("no pseudo-terminal is available ({why}); using a pipe instead"),
-                        },
-                    );
+                    self.remark(now, format!("no pseudo-terminal is available ({why}); using a pipe instead"));
                 }
                 Input::Spawned { proc, pid, transport: transport.to_owned() }
             }
+            Err(error) => Input::SpawnFailed { proc, fault: fault_of(&error), message: error.to_string() },
+        }
+    }
+
+    fn spawn_interface(&mut self, spawn: &Spawn, env: Vec<(OsString, OsString)>) -> Input {
+        let proc = spawn.proc;
+        let spec = InteractiveSpec {
+            program: self.program.path.clone(),
+            args: self.program.first_args.iter().cloned().chain(spawn.launch.args.iter().map(OsString::from)).collect(),
+            env,
+            cwd: PathBuf::from(&spawn.launch.cwd),
+            cookie: self.cookie(proc),
+        };
+        let Some(seat) = &mut self.seat else {
+            let message = "there is no terminal for it".to_owned();
+            return Input::SpawnFailed { proc, fault: SpawnFault::Other, message };
+        };
+        match seat.spawn(proc, spec) {
+            Ok(pid) => Input::Spawned { proc, pid, transport: "terminal".to_owned() },
             Err(error) => Input::SpawnFailed { proc, fault: fault_of(&error), message: error.to_string() },
         }
     }
@@ -268,8 +355,12 @@ impl World {
     fn send(&mut self, turn: &Action, at_once: &mut VecDeque<Input>) {
         let Some((proc, say)) = turn.says() else { return };
         let Some(bytes) = self.run.core.encode(proc, &say) else { return };
-        // A turn that a power cut takes out of the journal after the agent had it would be given again. The child's writer
-        // waits until it stands on the disk; the loop does not.
+        if self.interface(proc).is_some() {
+            self.write(proc, bytes, at_once);
+            return;
+        }
+        // If a power cut removed a turn from the journal after the agent had received it, the turn would be sent again. So the
+        // child's writer thread waits for the sync; the loop does not.
         let durable = self.run.journal.sync_soon();
         let Some(child) = self.children.get(&proc) else { return };
         let sent = match durable {
@@ -282,6 +373,10 @@ impl World {
     }
 
     pub(super) fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {
+        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.child(proc).is_some()) {
+            seat.answer(proc, &line);
+            return;
+        }
         let Some(child) = self.children.get(&proc) else { return };
         if let Err(error) = child.write(line) {
             at_once.push_back(Input::WriteFailed { proc, message: error.to_string() });
@@ -352,8 +447,8 @@ impl World {
             let left_running = || agent.as_ref().map(Below::left_running).unwrap_or_default();
             let (measured, mut fact) = match before {
                 Some(before) => {
-                    // Who writes between the two looks has written since the first of them, which therefore comes before the
-                    // tree is measured. Where nothing was left running, the second is spared.
+                    // A process that writes between the two looks has written since the first, so the first look precedes the
+                    // measurement. If nothing was left running, the second look is skipped.
                     let left = if before.left.is_empty() { LeftRunning::default() } else { left_running() };
                     let snapshot = before.snapshot.again(&moving);
                     let mut fact = snapshot.fact_since(&before.snapshot, &moving);

@@ -1,4 +1,4 @@
-//! The replayed world: facts come from a journal, and the core's actions are compared with the recorded ones.
+//! The world of a replay: facts come from a journal, and the core's actions are compared with the recorded ones.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -39,12 +39,12 @@ pub enum ReplayError {
     Rewrite {
         /// The journal.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         message: String,
     },
 }
 
-/// A core brought to where a journal ends.
+/// A core in the state at the end of a journal.
 #[derive(Debug)]
 pub struct Rebuilt {
     /// The core, after the last input.
@@ -55,8 +55,8 @@ pub struct Rebuilt {
     pub started_unix_ms: i64,
     /// Inputs fed.
     pub inputs: u64,
-    /// The journal says that the run ended. A finished core without it is that of a ccc which died before it could
-    /// write down, and tell, what it had come to.
+    /// The journal records the end of the run. If a finished core lacks it, ccc died before it could record and show the
+    /// outcome.
     pub finish_recorded: bool,
 }
 
@@ -65,14 +65,14 @@ pub struct Rebuilt {
 /// # Errors
 /// When the journal cannot be read, or has a gap.
 pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    retell(journal, |_, tick, action| on_action(tick, action))
+    retell(journal, |_, _, tick, action| on_action(tick, action))
 }
 
-/// The same; `on_action` sees also the core as it is after the input.
+/// The same; `on_action` also gets the core after the input, and the input's number in the journal.
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn retell(journal: &Path, on_action: impl FnMut(&Core, Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+pub fn retell(journal: &Path, on_action: impl FnMut(&Core, u64, Tick, &Action)) -> Result<Rebuilt, ReplayError> {
     retell_from(journal, JournalReader::open(journal)?, on_action)
 }
 
@@ -85,13 +85,13 @@ pub fn rebuild_from<R: BufRead>(
     reader: JournalReader<R>,
     mut on_action: impl FnMut(Tick, &Action),
 ) -> Result<Rebuilt, ReplayError> {
-    retell_from(journal, reader, |_, tick, action| on_action(tick, action))
+    retell_from(journal, reader, |_, _, tick, action| on_action(tick, action))
 }
 
 fn retell_from<R: BufRead>(
     journal: &Path,
     mut reader: JournalReader<R>,
-    mut on_action: impl FnMut(&Core, Tick, &Action),
+    mut on_action: impl FnMut(&Core, u64, Tick, &Action),
 ) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
@@ -108,7 +108,7 @@ fn retell_from<R: BufRead>(
                 finish_recorded = false;
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    on_action(&core, entry.tick, &action);
+                    on_action(&core, entry.n, entry.tick, &action);
                 }
             }
             EntryKind::Act(recorded) => finish_recorded = is_finish(&recorded),
@@ -118,12 +118,12 @@ fn retell_from<R: BufRead>(
     Ok(Rebuilt { core, tail: reader.tail(), started_unix_ms, inputs, finish_recorded })
 }
 
-/// Whether a recorded action ends the run. It is the last one, and no text of a user or an agent can begin so.
+/// Whether a recorded action ends the run. Texts of users and agents cannot match, because they stand inside other objects.
 fn is_finish(recorded: &RawValue) -> bool {
     recorded.get().starts_with("{\"finish\":")
 }
 
-/// Whether the recorded end of a run is the replayed one but for the bound that was spent, which no journal told at first.
+/// Whether the recorded end equals the replayed one except for the spent bound, which early journals lack.
 fn is_end_without_bound(recorded: &RawValue, replayed: &[u8]) -> bool {
     if !is_finish(recorded) {
         return false;
@@ -133,10 +133,10 @@ fn is_end_without_bound(recorded: &RawValue, replayed: &[u8]) -> bool {
     bound.is_some() && serde_json::from_str::<Value>(recorded.get()).is_ok_and(|recorded| recorded == replayed)
 }
 
-/// The first place where a replay asks for something else than the run did.
+/// The first place where the replay's actions differ from the run's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The journal entry at which it shows.
+    /// The journal entry at which they differ.
     pub n: u64,
     /// Its time.
     pub tick: Tick,
@@ -144,13 +144,13 @@ pub struct Difference {
     pub input_n: u64,
     /// That input, as JSON, shortened.
     pub input: String,
-    /// What the run asked for; `None` when it asked for nothing more.
+    /// The run's action; `None` when it had none there.
     pub recorded: Option<String>,
-    /// What the replay asks for; `None` when it asks for nothing more.
+    /// The replay's action; `None` when it has none there.
     pub replayed: Option<String>,
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// Inputs fed.
@@ -185,7 +185,7 @@ pub fn compare(journal: &Path) -> Result<Comparison, ReplayError> {
     }
 }
 
-/// With the text of the input at which the difference shows.
+/// Adds the text of the input at which the actions differ.
 fn compared<I: JournalInput>(journal: &Path, mut comparison: Comparison) -> Result<Comparison, ReplayError> {
     if let Some(difference) = &mut comparison.difference {
         difference.input = input_text::<I>(journal, difference.input_n).unwrap_or_default();
@@ -218,7 +218,7 @@ fn compare_machine<R: BufRead, M: Machine>(
     let mut spare: Vec<Vec<u8>> = Vec::new();
     let mut at = (0, Tick::ZERO);
     let mut finish_recorded = false;
-    // Actions that are missing before what the user said.
+    // Recorded actions are missing before an operator input.
     let mut lost: Option<Difference> = None;
     for entry in &mut reader {
         let entry = entry?;
@@ -228,8 +228,8 @@ fn compare_machine<R: BufRead, M: Machine>(
                 let missing = missing.map(|act| difference(entry.n, entry.tick, last_input_n, None, Some(act)));
                 lost = lost.or(missing);
                 match M::life(&input) {
-                    // ccc may have died between an input and its actions: then another life follows, after what the user said
-                    // at that.
+                    // ccc may have died between an input and its actions; a new life then follows, after its first operator
+                    // inputs.
                     Life::Begins => lost = None,
                     Life::Open => {}
                     Life::GoesOn if lost.is_none() => {}
@@ -273,7 +273,8 @@ fn compare_machine<R: BufRead, M: Machine>(
         }
         at = (entry.n, entry.tick);
     }
-    // The last actions may be missing: ccc died before they were written. Not so after the one that is the last of all.
+    // ccc may have died before the last actions were written, so they may be missing, but not once `Finish` is written, which
+    // no action follows.
     comparison.unfinished = !(core.is_finished() && (finish_recorded || expected.is_empty()));
     if let (Some(missing), false) = (expected.front(), comparison.unfinished) {
         comparison.difference = Some(difference(at.0, at.1, last_input_n, None, Some(missing)));
@@ -281,7 +282,7 @@ fn compare_machine<R: BufRead, M: Machine>(
     Ok(comparison)
 }
 
-/// Accepts what the replay asks for: rewrites the journal with today's actions. Inputs stay as they are.
+/// Accepts the replay: rewrites the journal with today's actions. Inputs stay as they are.
 ///
 /// # Errors
 /// When the journal cannot be read or rewritten, or has a gap.
@@ -348,7 +349,7 @@ fn bless_machine<M: Machine>(
 /// When the journal cannot be read, or has a gap.
 pub fn retell_command(
     journal: &Path,
-    mut on_action: impl FnMut(&CommandCore, Tick, &CommandAction),
+    mut on_action: impl FnMut(&CommandCore, u64, Tick, &CommandAction),
 ) -> Result<(), ReplayError> {
     let mut reader = JournalReader::open_command(journal)?;
     let mut core = CommandCore::new(reader.command_plan()?);
@@ -358,7 +359,7 @@ pub fn retell_command(
             EntryKind::In(input) => {
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    on_action(&core, entry.tick, &action);
+                    on_action(&core, entry.n, entry.tick, &action);
                 }
             }
             EntryKind::Act(_) => {}
@@ -383,7 +384,7 @@ fn difference(n: u64, tick: Tick, input_n: u64, recorded: Option<&str>, replayed
     }
 }
 
-/// The input of an entry, shortened. Looked up anew, for a comparison without a difference has no need of it.
+/// The input of an entry, shortened. Read again from the journal, because a comparison without a difference does not need it.
 fn input_text<I: JournalInput>(journal: &Path, n: u64) -> Option<String> {
     let mut reader = JournalReader::<_, I>::open_of(journal).ok()?;
     let entry = reader.find_map(|entry| entry.ok().filter(|entry| entry.n == n))?;

@@ -1,14 +1,14 @@
-//! A text that is being said, in whole words.
+//! A text in progress, passed on in whole words.
 
 use std::time::{Duration, Instant};
 
-/// The longest word that is waited for, in bytes: a text without a space is shown when it is complete.
+/// The longest word that is buffered, in bytes: a text without spaces is shown only when it is complete.
 const WORD_BYTES: usize = 4 * 1024;
-/// How often a part of a text is shown.
+/// The shortest time between two parts that are shown.
 const SAYING_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The text that is being said, up to what the loop was told. It is told in whole words, so that a secret cannot pass the
-/// redactor in two halves.
+/// The buffered rest of a text in progress. Only whole words are passed on, so that a secret cannot pass the redactor in two
+/// halves.
 #[derive(Default)]
 pub(super) struct Saying {
     waiting: String,
@@ -16,7 +16,7 @@ pub(super) struct Saying {
 }
 
 impl Saying {
-    /// Adds a part; gives the whole words that are to be told now.
+    /// Adds a part; returns the whole words to pass on now.
     pub(super) fn add(&mut self, part: &str, now: Instant) -> Option<String> {
         self.waiting.push_str(part);
         if self.waiting.len() > WORD_BYTES {
@@ -33,7 +33,7 @@ impl Saying {
         Some(std::mem::replace(&mut self.waiting, rest))
     }
 
-    /// Something else came: the whole of what was being said, or what has nothing to do with it.
+    /// Something else came, for example the complete text.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
     }

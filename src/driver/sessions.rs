@@ -1,4 +1,4 @@
-//! The agent's own records of its sessions: read, never written.
+//! The agent's own session records: read, never written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::agent::AgentKind;
 use crate::files::{self, SESSION_RECORD};
 
-/// The record of a session, from where the adapter says that records are below the agent's directory. `None` when there is none,
-/// or it is too large.
+/// The record of a session, searched where the adapter keeps records below the agent's directory. `None` when it is absent or
+/// too large.
 #[must_use]
 pub fn session_record(agent: AgentKind, agent_dir: &Path, session_id: &str) -> Option<String> {
     let (folder, levels) = agent.installation().records;
@@ -20,6 +20,21 @@ pub fn session_record(agent: AgentKind, agent_dir: &Path, session_id: &str) -> O
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The session that the agent most likely continues with `--continue` in this directory: the one whose record was written last.
+/// `None` when there is no record, or the adapter does not know where records are.
+#[must_use]
+pub fn latest_session(agent: AgentKind, agent_dir: &Path, cwd: &str) -> Option<String> {
+    let (folder, _) = agent.installation().records;
+    let records = fs::read_dir(agent_dir.join(folder).join(agent.records_of(cwd)?)).ok()?.flatten();
+    let named = records.filter_map(|entry| {
+        let path = entry.path();
+        let id = path.file_stem()?.to_str()?.to_owned();
+        let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        agent.is_record(path.file_name()?.to_str()?, &id).then_some((meta.modified().ok()?, id))
+    });
+    named.max().map(|(_, id)| id)
+}
+
 fn find(folder: &Path, levels: usize, fits: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let mut entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     match levels {
@@ -30,7 +45,9 @@ fn find(folder: &Path, levels: usize, fits: &dyn Fn(&Path) -> bool) -> Option<Pa
 
 #[cfg(test)]
 mod tests {
-    use super::session_record;
+    use std::time::{Duration, SystemTime};
+
+    use super::{latest_session, session_record};
     use crate::agent::AgentKind;
 
     #[test]
@@ -48,5 +65,24 @@ mod tests {
         assert_eq!(record(), None);
         write("projects/-b/5d0c.jsonl", "it");
         assert_eq!(record().as_deref(), Some("it"));
+    }
+
+    #[test]
+    fn the_latest_session_is_that_of_this_directory_whose_record_was_written_last() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, seconds: u64| {
+            let path = dir.path().join("projects").join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            let file = std::fs::File::create(path).expect("made");
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).expect("set");
+        };
+        let latest = || latest_session(AgentKind::CLAUDE_CODE, dir.path(), "/home/a.b/my_work");
+        assert_eq!(latest(), None);
+        write("-home-a-b-my-work/old.jsonl", 10);
+        write("-home-a-b-my-work/new.jsonl", 20);
+        write("-home-a-b-my-work/notes.txt", 30);
+        write("-home-a-b-my-work/new/subagents/agent-1.jsonl", 40);
+        write("-home-a-b/other.jsonl", 50);
+        assert_eq!(latest().as_deref(), Some("new"));
     }
 }

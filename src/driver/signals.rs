@@ -4,32 +4,31 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::process::is_ignored;
 
-/// SIGXFSZ on Linux and macOS: a file grew over the limit that the shell set (`ulimit -f`).
+/// SIGXFSZ on Linux and macOS: a file exceeded the limit that the shell set (`ulimit -f`).
 const SIGXFSZ: i32 = 25;
-/// SIGTSTP and SIGCONT have other numbers on other systems than Linux.
+/// SIGTSTP and SIGCONT have different numbers outside Linux.
 const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
 const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
-/// SIGHUP.
 const SIGHUP: i32 = 1;
 
-/// What was heard.
+/// What a signal means to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Ctrl-C.
     Interrupt,
-    /// ccc is to end; and why.
+    /// ccc is to end, for this reason.
     End(&'static str),
-    /// Some child has ended.
+    /// A child has ended.
     ChildEnded,
-    /// The terminal has another size.
+    /// The terminal was resized.
     Resized,
     /// Ctrl-Z.
     Suspend,
-    /// ccc goes on after a stop.
+    /// ccc continues after a stop.
     Continued,
 }
 
-/// The signals that a host listens to while a run goes on.
+/// The signals that a host handles during a run.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -40,7 +39,7 @@ pub(super) struct Signals {
     quit: Signal,
     suspend: Signal,
     continued: Signal,
-    /// Never awaited: that it is listened to keeps a full disk quota from killing us; the write's error says it all.
+    /// Never awaited: the handler keeps SIGXFSZ from killing ccc, and the failed write reports the error.
     _file_size: Signal,
 }
 
@@ -59,7 +58,7 @@ impl Signals {
         })
     }
 
-    /// The next signal. Ends come first.
+    /// The next signal; those that end the run come first.
     pub(super) async fn next(&mut self) -> Heard {
         tokio::select! {
             biased;
@@ -75,7 +74,7 @@ impl Signals {
     }
 }
 
-/// The end of the terminal. Nothing to us when ccc was started under `nohup`.
+/// SIGHUP. Ignored when ccc was started under `nohup`.
 #[derive(Debug)]
 struct Hangup(Option<Signal>);
 

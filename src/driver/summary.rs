@@ -1,13 +1,13 @@
-//! What `run.json` and `heartbeat.json` say of an agent's run.
+//! The content of `run.json` and `heartbeat.json` for an agent's run.
 
+use super::agent_world::World;
 use super::heartbeat::Awaits;
-use super::real::World;
 use crate::core::Tick;
 use crate::journal::RunSummary;
 use crate::ui::Ending;
 
 impl World {
-    /// Tells what supervises ccc that it lives, and the phase.
+    /// Writes a heartbeat with the phase, for whatever supervises ccc.
     pub(super) fn beat_now(&mut self) {
         let unix_ms = self.run.clock.unix_ms();
         let now = self.run.clock.now();
@@ -27,10 +27,10 @@ impl World {
         let finish = self.run.finish.as_ref();
         let redactor = self.redactor.now();
         let resume = match finish {
-            // The demonstration's session means nothing to anybody else's program.
+            // The session of a demonstration exists only in its scripted agent.
             Some(_) if !plan.agent_first_args.is_empty() => None,
             Some(finish) => {
-                let (plan, left_out) = super::told(plan, &redactor);
+                let (plan, left_out) = super::shown_plan(plan, &redactor);
                 let agent = plan.agent.program();
                 let ending = Ending { finish, plan: &plan, left_out: &left_out, run_dir: "", agent, report: None };
                 ending.resume(self.run.clock.now())
@@ -54,7 +54,7 @@ impl World {
     }
 }
 
-/// The wall time of a moment of the run, seconds since 1970, seen from now.
+/// The wall time of a tick, seconds since 1970.
 fn unix_ts(now_unix_ms: i64, now: Tick, at: Tick) -> i64 {
     let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let unix_ms = now_unix_ms.saturating_add(ms(at.ms_since(now))).saturating_sub(ms(now.ms_since(at)));

@@ -1,6 +1,6 @@
-//! Timers that the system keeps: for the wall clock, which the runtime's timers do not follow, and for the monotonic clock, because
-//! they wake the loop once where the runtime's wheel wakes it up to three times. Where there are none, `wall` and `monotonic` say
-//! so, and the callers use the runtime's.
+//! System timers: for the wall clock, which the runtime's timers do not follow, and for the monotonic clock, because one wakes
+//! the loop once where the runtime's timer wheel wakes it up to three times. On systems without them `wall` and `monotonic`
+//! return `None`, and the callers use the runtime's timers.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
@@ -19,12 +19,12 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    /// The time that takes a timer back.
+    /// The value that disarms a timer.
     const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-    /// What fires at once: a time of zero would take the timer back.
+    /// Fires at once: a time of zero would disarm the timer.
     const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1 };
 
-    /// One timer, which fires once each time it is set.
+    /// A timer, which fires once each time it is set.
     #[derive(Debug)]
     pub(in crate::driver) struct Timer(AsyncFd<OwnedFd>);
 
@@ -35,7 +35,7 @@ mod linux {
             Timer::new(TimerfdClockId::Realtime).inspect_err(without).ok()
         }
 
-        /// A timer of the clock that stops while the machine sleeps.
+        /// A timer of the monotonic clock, which stops while the machine sleeps.
         pub(in crate::driver) fn monotonic() -> Option<Timer> {
             Timer::new(TimerfdClockId::Monotonic).ok()
         }
@@ -49,7 +49,7 @@ mod linux {
             Ok(Timer(AsyncFd::with_interest(timer, Interest::READABLE)?))
         }
 
-        /// Of the wall clock: it fires at this time, and also when the clock is set. `None` takes it back.
+        /// For a wall-clock timer: fires at this time, and when the clock is set. `None` disarms it.
         pub(in crate::driver) fn set_for(&self, unix_ms: Option<i64>) -> io::Result<()> {
             let at = unix_ms.map_or(NEVER, |ms| match ms {
                 ..=0 => AT_ONCE,
@@ -58,7 +58,7 @@ mod linux {
             self.set(at, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET)
         }
 
-        /// It fires after this time.
+        /// Fires after this time.
         pub(in crate::driver) fn set_after(&self, duration: Duration) -> io::Result<()> {
             let after = Timespec {
                 tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -73,11 +73,12 @@ mod linux {
             Ok(())
         }
 
-        /// Waits until it has fired, or the wall clock was set. What goes wrong counts as fired: one look too many does no harm.
+        /// Waits until the timer has fired or the wall clock was set. An error counts as fired: a superfluous wake-up does no
+        /// harm.
         pub(in crate::driver) async fn fired(&self) {
             loop {
                 let Ok(mut ready) = self.0.readable().await else { return };
-                // The read says ECANCELED when the clock was set.
+                // The read returns ECANCELED when the clock was set.
                 let read = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut [0u8; 8])?));
                 if read.is_ok() {
                     return;
@@ -92,7 +93,7 @@ mod none {
     use std::io;
     use std::time::Duration;
 
-    /// There is none.
+    /// This system has none.
     #[derive(Debug)]
     pub(in crate::driver) enum Timer {}
 

@@ -1,16 +1,16 @@
-//! Which kinds of files ccc reads, and how large each may be.
+//! The kinds of files that ccc reads, and the size limit of each.
 
 use std::fmt;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// A kind of file: what it is called, and how large one may be.
+/// A kind of file: its name and its size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileKind {
     /// Its name in messages.
     pub name: &'static str,
-    /// The most that is read of it, in bytes. A longer file is refused, not cut.
+    /// The size limit, in bytes. A longer file is refused, not cut.
     pub limit_bytes: u64,
 }
 
@@ -20,14 +20,14 @@ const fn kind(name: &'static str, limit_bytes: u64) -> FileKind {
 
 /// `.ccc.json` and `ccc.json`.
 pub const CONFIGURATION: FileKind = kind("configuration file", MIB);
-/// SUPERVISOR.md. A critic's model reads all of it at each stop, so a larger one is a mistake; and it has to fit beside the
-/// user's turns into what may wait for a child's stdin.
+/// SUPERVISOR.md. A critic's model reads all of it at each stop, so a larger one is a mistake. It must also fit, with
+/// the user's turns, into the queue for a child's stdin.
 pub const PROMPT: FileKind = kind("critic's prompt", 256 * KIB);
-/// `--prompt-file`. The agent's CLI was seen to take a 10 MB message (facts §5).
+/// `--prompt-file`. The agent's CLI has accepted a message of 10 MB (facts §5).
 pub const TASK: FileKind = kind("task", 10 * MIB);
 /// Settings and login of the agent's CLI.
 pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB);
-/// Files of tokens, one a line.
+/// Files of tokens, one per line.
 pub const TOKENS: FileKind = kind("file of tokens", MIB);
 /// `tokens.json` and `usage-cache.json`.
 pub const SHARED_STATE: FileKind = kind("shared state file", 4 * MIB);
@@ -35,21 +35,27 @@ pub const SHARED_STATE: FileKind = kind("shared state file", 4 * MIB);
 pub const PROCESSES: FileKind = kind("record of processes", MIB);
 /// `run.json`.
 pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
-/// What is remembered of a project: consent, and the prompt of the last run.
+/// What ccc remembers about a project: consent, and the prompt of the last run.
 pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
 /// The holder that a lock's file names.
 pub const LOCK: FileKind = kind("lock file", 4 * KIB);
-/// A big payload of a journal: a line of the agent's, or what a check printed.
+/// Where a run's control socket is.
+pub const CONTROL: FileKind = kind("record of the control socket", 4 * KIB);
+/// A large payload of a journal: an agent's line, or a check's output.
 pub const PAYLOAD: FileKind = kind("journal's payload", 256 * MIB);
 /// The agent's own record of a session.
 pub const SESSION_RECORD: FileKind = kind("session record", 256 * MIB);
 /// Certificates that the user trusts.
 pub const CERTIFICATES: FileKind = kind("file of certificates", 16 * MIB);
-/// What a supervised command writes to show that it lives.
+/// The file that a supervised command writes to show that it is alive.
 pub const HEARTBEAT: FileKind = kind("heartbeat file", 64 * KIB);
-/// What `TZ` names.
+/// The file that `TZ` names.
 pub const TIME_ZONE: FileKind = kind("file of a time zone", MIB);
-/// What git keeps of its own: HEAD, packed references, the file `.git` of a worktree or submodule.
+/// An image that the user sends; the limit is the largest size that an agent accepts.
+pub const IMAGE: FileKind = kind("image", 5 * MIB);
+/// The configuration of systemd-logind.
+pub const LOGIND: FileKind = kind("settings file of logind", MIB);
+/// Git's own files: HEAD, packed references, the file `.git` of a worktree or submodule.
 pub const GIT_STATE: FileKind = kind("file of git's", 16 * MIB);
 
 /// The limit in words, such as `256 KiB`.

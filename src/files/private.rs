@@ -1,44 +1,44 @@
 //! The files of ccc's own state.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 
 use super::FileKind;
 use super::read::{bounded, only_regular};
 
-/// The bits of a directory's mode by which others may put names into it.
+/// The mode bits of a directory that let others create files in it.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Why a directory cannot hold private files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DirFault {
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     #[error("belongs to another user (uid {uid})")]
     NotOurs {
-        /// Whom.
+        /// That user.
         uid: u32,
     },
-    /// Others may put files into it.
+    /// Others can create files in it.
     #[error("is open to others (mode {mode:03o})")]
     OpenToOthers {
         /// Its permission bits.
         mode: u32,
     },
-    /// A link stands in its place.
+    /// It is a link.
     #[error("is a link, and ccc follows none inside its state directory")]
     Link,
-    /// Something else stands in its place.
+    /// It is something else.
     #[error("is not a directory")]
     NotADirectory,
 }
 
 impl DirFault {
-    /// The command that mends it.
+    /// The command that corrects it.
     #[must_use]
     pub fn remedy(&self, dir: &Path) -> String {
         let dir = dir.display();
@@ -56,20 +56,14 @@ impl From<DirFault> for io::Error {
     }
 }
 
-fn judge(stat: &Stat) -> Option<DirFault> {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => {}
-        FileType::Symlink => return Some(DirFault::Link),
-        FileType::RegularFile
-        | FileType::Fifo
-        | FileType::CharacterDevice
-        | FileType::BlockDevice
-        | FileType::Socket
-        | FileType::Unknown => return Some(DirFault::NotADirectory),
-    }
-    let mode = Mode::from_raw_mode(stat.st_mode).bits() & 0o7777;
-    if stat.st_uid != rustix::process::geteuid().as_raw() {
-        Some(DirFault::NotOurs { uid: stat.st_uid })
+fn judge(dir: &Metadata) -> Option<DirFault> {
+    let mode = dir.mode() & 0o7777;
+    if dir.is_symlink() {
+        Some(DirFault::Link)
+    } else if !dir.is_dir() {
+        Some(DirFault::NotADirectory)
+    } else if dir.uid() != rustix::process::geteuid().as_raw() {
+        Some(DirFault::NotOurs { uid: dir.uid() })
     } else if mode & WRITABLE_BY_OTHERS != 0 {
         Some(DirFault::OpenToOthers { mode })
     } else {
@@ -77,50 +71,50 @@ fn judge(stat: &Stat) -> Option<DirFault> {
     }
 }
 
-/// Why the user's state cannot be kept in this directory; `None` when it can, or the directory is not there yet. The user
-/// may have made it a link to another place: then that place is looked at.
+/// Why the user's state cannot be kept in this directory; `None` when it can, or the directory does not exist yet. If
+/// it is a link of the user, its target is checked.
 ///
 /// # Errors
 /// When it cannot be looked at.
 pub fn private_dir_fault(dir: &Path) -> io::Result<Option<DirFault>> {
-    match rustix::fs::stat(dir) {
-        Ok(stat) => Ok(judge(&stat)),
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    judged(std::fs::metadata(dir))
 }
 
-/// The same for a directory inside the state directory, where no link is followed.
+/// As [`private_dir_fault`], for a directory inside the state directory, where no link is followed.
 ///
 /// # Errors
 /// When it cannot be looked at.
 pub fn private_subdir_fault(dir: &Path) -> io::Result<Option<DirFault>> {
-    match rustix::fs::lstat(dir) {
-        Ok(stat) => Ok(judge(&stat)),
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
+    judged(std::fs::symlink_metadata(dir))
+}
+
+fn judged(dir: io::Result<Metadata>) -> io::Result<Option<DirFault>> {
+    match dir {
+        Ok(dir) => Ok(judge(&dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-/// Makes a directory, and those above it, that only the user may look into.
+/// Creates a directory, and those above it, that only the user can read.
 ///
 /// # Errors
-/// When it cannot be made, or is there and a link, somebody else's, or open to others.
+/// When it cannot be created, or exists and is a link, belongs to another user, or is open to others.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(path)?;
-    match judge(&rustix::fs::stat(path)?) {
+    match judge(&std::fs::metadata(path)?) {
         Some(fault) => Err(fault.into()),
         None => Ok(()),
     }
 }
 
-/// Opens a file of ccc's state with these flags; a new one gets mode 0600. Its directory is opened first and looked at, and
-/// the file's name is looked up in that very directory, without following a link.
+/// Opens a file of ccc's state with these flags; a new file gets mode 0600. The directory is opened and checked first,
+/// and the file's name is looked up in that open directory, without following a link.
 ///
 /// # Errors
-/// When the directory or the file belongs to somebody else, the directory is open to others, the name is a link or no
+/// When the directory or the file belongs to another user, the directory is open to others, the name is a link or no
 /// regular file, or the system refuses it.
 pub fn open_private(path: &Path, flags: OFlags) -> io::Result<File> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -128,13 +122,14 @@ pub fn open_private(path: &Path, flags: OFlags) -> io::Result<File> {
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let dir = rustix::fs::open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if let Some(fault) = judge(&rustix::fs::fstat(&dir)?) {
+    let dir = File::from(dir);
+    if let Some(fault) = judge(&dir.metadata()?) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {fault}", parent.display())));
     }
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: File = match rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => file.into(),
-        // Without NOFOLLOW the kernel says LOOP for a circle of links only; some systems say MLINK or FTYPE.
+        // With NOFOLLOW the kernel returns LOOP for a link; some systems return MLINK or FTYPE.
         Err(rustix::io::Errno::LOOP | rustix::io::Errno::MLINK) => {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -147,18 +142,18 @@ pub fn open_private(path: &Path, flags: OFlags) -> io::Result<File> {
         }
         Err(error) => return Err(error.into()),
     };
-    only_regular(file.metadata()?.file_type())?;
-    let uid = rustix::fs::fstat(&file)?.st_uid;
-    if uid != rustix::process::geteuid().as_raw() {
-        return Err(DirFault::NotOurs { uid }.into());
+    let meta = file.metadata()?;
+    only_regular(meta.file_type())?;
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(DirFault::NotOurs { uid: meta.uid() }.into());
     }
     Ok(file)
 }
 
-/// Reads a file of ccc's state whole; `None` when it is not there.
+/// Reads a whole file of ccc's state; `None` when it does not exist.
 ///
 /// # Errors
-/// As [`open_private`], and when it is longer than its kind may be.
+/// As [`open_private`], and when it exceeds the limit of its kind.
 pub fn read_private(path: &Path, kind: FileKind) -> io::Result<Option<Vec<u8>>> {
     match open_private(path, OFlags::RDONLY) {
         Ok(file) => Ok(Some(bounded(file, kind)?)),
@@ -167,8 +162,8 @@ pub fn read_private(path: &Path, kind: FileKind) -> io::Result<Option<Vec<u8>>> 
     }
 }
 
-/// Makes the private directory of `path` and puts a file of JSON there, whole or not at all; with `sync`, it is on the disk
-/// when this returns.
+/// Creates the private directory of `path` and replaces the JSON file in it as a whole. With `sync`, the file is on the
+/// disk when this returns.
 ///
 /// # Errors
 /// When the directory is not private, or something cannot be written.

@@ -1,4 +1,4 @@
-//! Opens and reads a file that somebody else may have put there.
+//! Opens and reads a file that somebody else may have written.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ use rustix::fs::OFlags;
 use super::FileKind;
 use super::kind::Size;
 
-/// Why a file was not read. `Display` goes on after the file's name.
+/// Why a file was not read. The text of `Display` follows the file's name.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadFault {
-    /// It is not there.
+    /// It does not exist.
     #[error("does not exist")]
     Missing,
-    /// It is a link whose target is not there.
+    /// It is a link whose target does not exist.
     #[error("is a link to a file that does not exist")]
     Dangling,
     /// It is a directory, a FIFO, a device or a socket.
@@ -25,16 +25,16 @@ pub enum ReadFault {
         /// What it is, with its article.
         found: &'static str,
     },
-    /// It is longer than files of its kind may be.
+    /// It exceeds the limit of its kind.
     #[error("is larger than {}, the limit for a {}", Size(.kind.limit_bytes), .kind.name)]
     TooLarge {
-        /// What it was read as.
+        /// The kind.
         kind: FileKind,
     },
-    /// It is a link that leads out of the directory that it belongs to.
+    /// It is a link that leads out of its directory.
     #[error("is a link that leads out of the project")]
     LeadsOut,
-    /// The system does not give it.
+    /// The system refuses to read it.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
 }
@@ -53,7 +53,7 @@ impl ReadFault {
         }
     }
 
-    /// The same as the system's kind of error.
+    /// The corresponding kind of system error.
     #[must_use]
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
@@ -79,15 +79,16 @@ impl From<ReadFault> for io::Error {
     }
 }
 
-/// Reads a regular file whole.
+/// Reads a whole regular file.
 ///
 /// # Errors
-/// When it is not there, is no regular file, is longer than its kind may be, or cannot be read.
+/// When it does not exist, is no regular file, exceeds the limit of its kind, or cannot be read.
 pub fn read(path: &Path, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
     bounded(open_regular(path)?, kind)
 }
 
-/// The same; `None` when there is no such file. A link to nothing is a fault all the same: somebody meant a file.
+/// As [`read`]; `None` when there is no such file. A link without a target is still a fault, because a file was
+/// intended.
 ///
 /// # Errors
 /// As [`read`].
@@ -98,7 +99,7 @@ pub fn read_if_there(path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, Rea
     }
 }
 
-/// The same as [`read`], with the file's permission bits.
+/// As [`read`], with the file's permission bits.
 ///
 /// # Errors
 /// As [`read`].
@@ -108,8 +109,8 @@ pub fn read_with_mode(path: &Path, kind: FileKind) -> Result<(Vec<u8>, u32), Rea
     Ok((bounded(file, kind)?, mode))
 }
 
-/// Reads a file of a directory that others fill; `None` when there is none. A link that leads out of the directory is
-/// refused.
+/// Reads a file in a directory that others can write to; `None` when there is none. A link that leads out of the
+/// directory is refused.
 ///
 /// # Errors
 /// As [`read`], and for such a link.
@@ -124,19 +125,19 @@ pub fn read_within(dir: &Path, path: &Path, kind: FileKind) -> Result<Option<Vec
     if !real.starts_with(&dir) {
         return Err(ReadFault::LeadsOut);
     }
-    // The name that was looked at is the one that is opened, and no link is followed any more.
+    // Open the same name that was checked, without following links any more.
     bounded(open(&real, OFlags::NOFOLLOW)?, kind).map(Some)
 }
 
-/// Opens a regular file for reading. Nothing is waited for: a FIFO without a writer is refused, not opened.
+/// Opens a regular file for reading, without waiting: a FIFO without a writer is refused, not opened.
 ///
 /// # Errors
-/// When it is not there, is no regular file, or cannot be opened.
+/// When it does not exist, is no regular file, or cannot be opened.
 pub fn open_regular(path: &Path) -> Result<File, ReadFault> {
     open(path, OFlags::empty())
 }
 
-/// The same for a name that is no link.
+/// As [`open_regular`], and refuses a link.
 ///
 /// # Errors
 /// As [`open_regular`], and for a link.
@@ -144,7 +145,7 @@ pub fn open_no_link(path: &Path) -> Result<File, ReadFault> {
     open(path, OFlags::NOFOLLOW)
 }
 
-/// Reads a file of a directory that ccc itself has filled: neither the directory's name nor the file's may be a link.
+/// Reads a file in a directory that ccc itself has written. Neither the directory nor the file may be a link.
 ///
 /// # Errors
 /// As [`read`], and for a link.
@@ -156,15 +157,15 @@ pub fn read_no_link(dir: &Path, name: &str, kind: FileKind) -> Result<Vec<u8>, R
 }
 
 fn open(path: &Path, more: OFlags) -> Result<File, ReadFault> {
-    // Looked at first, since opening a device can have effects of its own.
+    // Check the type first, because opening a device can have effects.
     let looked = if more.contains(OFlags::NOFOLLOW) { fs::symlink_metadata(path) } else { fs::metadata(path) };
     match looked {
         Ok(metadata) => only_regular(metadata.file_type())?,
         Err(error) if is_missing(&error) => return Err(missing(path).unwrap_or(ReadFault::Missing)),
         Err(error) => return Err(ReadFault::Unreadable(error)),
     }
-    // It may have become something else since: NONBLOCK does not wait for a FIFO's writer, and has no effect on a regular
-    // file.
+    // The file may have been replaced since the check. NONBLOCK does not wait for a FIFO's writer, and has no effect on
+    // a regular file.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let file =
@@ -173,14 +174,14 @@ fn open(path: &Path, more: OFlags) -> Result<File, ReadFault> {
     Ok(file)
 }
 
-/// Reads at most one byte more than the limit, so that too long can be told from just long enough.
+/// Reads at most one byte more than the limit, so that a file of exactly that size differs from a longer one.
 pub(super) fn bounded(file: File, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
     let too_large = || ReadFault::TooLarge { kind };
     if file.metadata().map_err(ReadFault::Unreadable)?.len() > kind.limit_bytes {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    // A file that grows meanwhile, and those of /proc, say no length beforehand.
+    // The length is not known beforehand for a file that is growing, and for files in /proc.
     file.take(kind.limit_bytes + 1).read_to_end(&mut bytes).map_err(ReadFault::Unreadable)?;
     if bytes.len() as u64 > kind.limit_bytes { Err(too_large()) } else { Ok(bytes) }
 }
@@ -203,12 +204,12 @@ pub(super) fn only_regular(found: FileType) -> Result<(), ReadFault> {
     Err(ReadFault::NotAFile { found })
 }
 
-/// `NotADirectory`: something on the way is a file, so the file itself is not there either.
+/// `NotADirectory` means that a part of the path is a file, so the file itself does not exist either.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory
 }
 
-/// What a name that leads to nothing is; `None` when nothing stands there.
+/// The fault of a name without a readable target; `None` when there is nothing with this name.
 fn missing(path: &Path) -> Option<ReadFault> {
     fs::symlink_metadata(path).is_ok().then_some(ReadFault::Dangling)
 }

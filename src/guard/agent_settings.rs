@@ -1,4 +1,4 @@
-//! What the project's settings of the agent's CLI ask for, and how much of it the user has agreed to.
+//! The project's settings for the agent's CLI that need the user's agreement, and which of them have it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,12 @@ use crate::config::{Consents, Dirs, Env, Project, Wish};
 use crate::tokens::{MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project};
 use crate::ui::clean;
 
-/// How much of an objection is told, in characters: names in it come from the project's files.
+/// How many characters of an objection are shown. The bound exists because the objection has names from the project's
+/// files.
 const OBJECTION_CHARS: usize = 1_000;
 
-/// The project's settings of the agent's CLI, under one state of the user's agreement. They are looked at before a run, and
-/// again before each process that reads them is started: an agent may have written them meanwhile.
+/// The project's settings for the agent's CLI, under one state of the user's agreement. They are checked before a run,
+/// and again before the start of each process that reads them, because an agent may have changed them.
 #[derive(Debug, Clone)]
 pub struct SettingsOfAgent {
     agent: AgentKind,
@@ -26,20 +27,20 @@ pub struct SettingsOfAgent {
     consents: Consents,
 }
 
-/// What they ask for.
+/// What the settings ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AskedFor {
     /// What the user has agreed to.
     pub agreed: Vec<Wish>,
-    /// What not.
+    /// What the user has not agreed to.
     pub not_agreed: Vec<Wish>,
     /// Files that may ask for anything.
     pub unreadable: Vec<OddFile>,
 }
 
 impl SettingsOfAgent {
-    /// This agent's in this project, with what the user's arguments for the agent give by `--settings` and `--setting-sources`.
-    /// The user's agreement is taken as it is now: what an agent writes into the state directory later agrees to nothing.
+    /// The settings for this agent in this project, with the user's `--settings` and `--setting-sources`. The user's
+    /// agreement is read now, so that what an agent later writes into the state directory is no agreement.
     #[must_use]
     pub fn new(
         agent: AgentKind,
@@ -62,7 +63,7 @@ impl SettingsOfAgent {
         }
     }
 
-    /// What they ask for now.
+    /// What the settings ask for now.
     #[must_use]
     pub fn look(&self) -> AskedFor {
         if !self.agent.installation().settings_files {
@@ -80,7 +81,7 @@ impl SettingsOfAgent {
         AskedFor { agreed, not_agreed, unreadable: found.unreadable }
     }
 
-    /// Why nothing that reads them may be started now; `None` when nothing speaks against it.
+    /// Why nothing that reads the settings may be started now; `None` when there is no objection.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
         let asked = self.look();
@@ -100,7 +101,7 @@ pub fn unreadable(file: &OddFile, root: &Path) -> String {
     format!("the agent's settings file {name} {}, so it may ask for anything", file.why)
 }
 
-/// Which settings of which files: `checks and agent.path of .ccc.json`.
+/// The settings with their files, such as `checks and agent.path of .ccc.json`.
 #[must_use]
 pub fn named(wishes: &[Wish]) -> String {
     let mut files: Vec<(&str, Vec<&str>)> = Vec::new();

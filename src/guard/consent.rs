@@ -1,4 +1,4 @@
-//! What a user has agreed to run for a project, by the hash of its content.
+//! What a user has agreed to for a project, by the hash of its content.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_pri
 
 /// The version that this ccc writes. A newer major counts as no agreement.
 const VERSION: Version = Version { major: 1, minor: 0 };
-/// How many agreements of one project are kept; of more, the oldest go.
+/// How many agreements of a project are kept. When there are more, the oldest are removed.
 const KEPT: usize = 256;
 
 /// The agreements of all projects: `trust/` in the state directory, one file a project.
@@ -23,7 +23,7 @@ const KEPT: usize = 256;
 ///  "agreed": [{"sha256": "…", "file": ".ccc.json", "key": "checks", "at_unix_ms": 1795190000000}]}
 /// ```
 ///
-/// What was agreed to stands in it as a hash only: a value may hold a secret.
+/// The content that was agreed to is stored only as a hash, because a value may be secret.
 #[derive(Debug, Clone)]
 pub struct ConsentStore {
     dir: PathBuf,
@@ -64,19 +64,19 @@ struct Version {
 pub struct StoreError {
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
 
 impl ConsentStore {
-    /// The store of this state directory. Nothing is opened or made yet.
+    /// The store of this state directory. Nothing is opened or created yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         Self { dir: state_dir.join("trust") }
     }
 
-    /// What the user has agreed to in this project. A file that cannot be read or understood is no agreement.
+    /// What the user has agreed to in this project. A file that cannot be read or understood counts as no agreement.
     #[must_use]
     pub fn of(&self, project: &Path) -> Consents {
         let real = real(project);
@@ -100,10 +100,10 @@ impl ConsentStore {
         (found.project == real).then_some(found)
     }
 
-    /// Keeps the user's agreement to these.
+    /// Stores the user's agreement to these wishes.
     ///
     /// # Errors
-    /// When it cannot be written; then there is none.
+    /// When it cannot be written. Then there is no agreement.
     pub fn agree(&self, project: &Path, wishes: &[Wish], at_unix_ms: i64) -> Result<(), StoreError> {
         let real = real(project);
         let found = self.read(&real);
@@ -131,7 +131,7 @@ impl ConsentStore {
         write().map_err(|source| StoreError { path: path.clone(), source })
     }
 
-    /// Takes all agreement for this project back; says whether there was any.
+    /// Removes all agreements for this project, and returns whether there were any.
     ///
     /// # Errors
     /// When the file cannot be removed.
@@ -147,7 +147,7 @@ impl ConsentStore {
     /// All projects with an agreement, by their paths.
     ///
     /// # Errors
-    /// When the directory is there and cannot be read.
+    /// When the directory exists but cannot be read.
     pub fn list(&self) -> Result<Vec<Consented>, StoreError> {
         let error = |source| StoreError { path: self.dir.clone(), source };
         if let Some(fault) = private_dir_fault(&self.dir).map_err(error)? {
@@ -174,7 +174,7 @@ fn parse(bytes: &[u8]) -> Option<Consented> {
     (found.version.major == VERSION.major).then_some(found)
 }
 
-/// The project's path without links; of one that is gone, the path as it is.
+/// The project's path without links; the path as it is if the project does not exist any more.
 fn real(project: &Path) -> PathBuf {
     project.canonicalize().unwrap_or_else(|_| project.to_owned())
 }

@@ -1,17 +1,20 @@
-//! What ccc remembers of a project between runs, in its own state directory: what the user has agreed to ([`ConsentStore`]),
-//! and which critic's prompt the last run had ([`SeenPrompt`]). [`SettingsOfAgent`] says whether the project's settings of the
-//! agent's CLI ask for no more than that.
+//! What ccc remembers about a project between runs, in its own state directory: what the user has agreed to
+//! ([`ConsentStore`]), and the critic's prompt of the last run ([`SeenPrompt`]). [`SettingsOfAgent`] says whether the
+//! project's settings for the agent's CLI ask for more than the user has agreed to. [`CurrentProvider`] holds the
+//! provider that the user has chosen.
 //!
-//! Both are bound to the project's real path, and are separate files in directories that only the user can write to. A file that
-//! cannot be read counts as absent, so the user is asked again.
+//! Records about a project are bound to its real path, in separate files in directories that only the user can write
+//! to. A file that cannot be read counts as absent, so the user is asked again.
 
 mod agent_settings;
 mod consent;
+mod current_provider;
 mod seen_prompt;
 mod tree_lock;
 
 pub use agent_settings::{AskedFor, SettingsOfAgent, named, unreadable};
 pub use consent::{ConsentStore, Consented, StoreError};
+pub use current_provider::CurrentProvider;
 pub use seen_prompt::{PromptNews, SeenPrompt};
 pub use tree_lock::lock_tree;
 

@@ -7,27 +7,27 @@ use super::record_name;
 use crate::config::prompt::{Prompt, PromptOrigin};
 use crate::files::{PROJECT_RECORD, read_private, replace_json};
 
-/// What stands in the record.
+/// The content of the record.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seen {
     version: u32,
     project: PathBuf,
-    /// The file; `None` when the prompt was none of the project's.
+    /// The file; `None` when the prompt was not from the project.
     file: Option<PathBuf>,
     sha256: String,
 }
 
-/// The version that this ccc writes; another one counts as no record.
+/// The version that this ccc writes. A record of another version counts as none.
 const VERSION: u32 = 1;
 
 /// How the critic's prompt differs from that of the last run in the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptNews {
-    /// The project has one, and had none in the last run or there was no run.
+    /// The project has a prompt, and had none in the last run or there was no run.
     New,
-    /// The project's has another content.
+    /// The project's prompt has another content.
     Changed,
-    /// The project had one, and has none any more.
+    /// The project had a prompt, and has none any more.
     Gone,
 }
 
@@ -39,7 +39,7 @@ pub struct SeenPrompt {
 }
 
 impl SeenPrompt {
-    /// The record of this project in this state directory. Nothing is opened or made yet.
+    /// The record of this project in this state directory. Nothing is opened or created yet.
     #[must_use]
     pub fn new(state_dir: &Path, project: &Path) -> Self {
         let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
@@ -81,7 +81,7 @@ impl SeenPrompt {
         (seen.version == VERSION && seen.project == self.project).then_some(seen)
     }
 
-    /// The prompt's file when it lies in the project, whatever named it.
+    /// The prompt's file if it is in the project, no matter which setting named it.
     fn of_project<'a>(&self, prompt: &'a Prompt) -> Option<&'a Path> {
         match &prompt.origin {
             PromptOrigin::Project(path) | PromptOrigin::ProjectClaude(path) => Some(path),

@@ -6,15 +6,15 @@ use crate::journal::{FileLock, Holder, LockError};
 
 /// How many runs may share one working tree.
 const SHARING: u32 = 16;
-/// Where the locks lie in the state directory.
+/// The directory of the locks in the state directory.
 const DIR: &str = "trees";
 
-/// Takes the working tree with this real path for a run, until the lock is dropped: two agents in one tree would undo each
-/// other's work, and neither's review could tell whose change is whose. So would they where one tree lies in the other. With
-/// `share`, other runs may be there, above it and below it.
+/// Locks the working tree with this real path for a run, until the lock is dropped. Two agents in one tree, or in a
+/// tree and one inside it, would undo each other's work, and no review could tell which run made a change. With
+/// `share`, other runs may be in the tree, above it and below it.
 ///
 /// # Errors
-/// When another run is there and `share` is not asked for, or the lock's file cannot be used.
+/// When another run is there and `share` is not given, or the lock's file cannot be used.
 pub fn lock_tree(state_dir: &Path, tree: &Path, holder: &Holder, share: bool) -> Result<FileLock, LockError> {
     let what = in_words(tree);
     let holder = &Holder { tree: Some(tree.to_owned()), ..holder.clone() };
@@ -24,8 +24,8 @@ pub fn lock_tree(state_dir: &Path, tree: &Path, holder: &Holder, share: bool) ->
         slot => format!("{name}.{slot}.lock"),
     };
     if !share {
-        // Of two that come at once each sees the other, since its own lock comes first: both are refused then, and never
-        // none.
+        // Take the own lock first. If two runs come at once, each then sees the other and both are refused, so that
+        // never both are accepted.
         let held = FileLock::take_in(state_dir, DIR, &place(0), &what, holder)?;
         return match other(state_dir, tree, &place(0))? {
             None => Ok(held),
@@ -54,7 +54,7 @@ fn other(state_dir: &Path, tree: &Path, own: &str) -> Result<Option<(PathBuf, Ho
         let name = entry.map_err(io)?.file_name();
         let Some(name) = name.to_str().filter(|name| *name != own && name.ends_with(".lock")) else { continue };
         let Some(holder) = FileLock::holder(&dir.join(name))? else { continue };
-        // Of a ccc before this one the name says which tree it is.
+        // For a lock of an older ccc, the name tells which tree it is.
         let same = own.strip_suffix(".lock").is_some_and(|own| name.starts_with(own));
         let there = holder.tree.clone().or_else(|| same.then(|| tree.to_owned()));
         if let Some(there) = there.filter(|there| there.starts_with(tree) || tree.starts_with(there)) {

@@ -8,16 +8,16 @@ use crate::core::{Decision, Input, Tick};
 
 /// A decision, and the input that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct DatedDecision {
     /// The entry's number.
     pub n: u64,
-    /// When it was taken.
+    /// The time of the decision.
     pub tick: Tick,
-    /// The wall clock at that moment, reckoned from the last input that tells it, in unix milliseconds.
+    /// The wall clock at that time, computed from the last input that has it, in unix milliseconds.
     pub unix_ms: Option<i64>,
     /// What was decided, and why.
     pub decision: Decision,
-    /// Number and kind of the last input before it; a decision is always made while one is handled.
+    /// Number and kind of the input before it. Every decision is made while an input is handled.
     pub after: Option<(u64, &'static str)>,
 }
 
@@ -26,17 +26,17 @@ pub fn decisions<R: BufRead, I: JournalInput>(reader: JournalReader<R, I>) -> De
     Decisions { reader, after: None, clock: None }
 }
 
-/// The iterator of [`decisions`]. It passes over gaps; [`JournalReader`] tells them.
+/// The iterator of [`decisions`]. It skips gaps; [`JournalReader`] reports them.
 #[derive(Debug)]
 pub struct Decisions<R: BufRead, I = Input> {
     reader: JournalReader<R, I>,
     after: Option<(u64, &'static str)>,
-    /// The last input that tells the wall clock: its time in the run and by the clock.
+    /// The tick and the wall clock of the last input that has one.
     clock: Option<(Tick, i64)>,
 }
 
 impl<R: BufRead, I: JournalInput> Iterator for Decisions<R, I> {
-    type Item = Result<Told, ReadError>;
+    type Item = Result<DatedDecision, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         #[derive(Deserialize)]
@@ -63,7 +63,7 @@ impl<R: BufRead, I: JournalInput> Iterator for Decisions<R, I> {
                             unix_ms.saturating_add_unsigned(since_ms)
                         });
                         let Entry { n, tick, .. } = entry;
-                        return Some(Ok(Told { n, tick, unix_ms, decision: decide, after: self.after }));
+                        return Some(Ok(DatedDecision { n, tick, unix_ms, decision: decide, after: self.after }));
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! The file system as far as a run's directory needs it. A trait, so that tests can use one that loses unsynced data at a
+//! The part of the file system that a run's directory needs. It is a trait, so that tests can lose unsynced data in a
 //! simulated power cut.
 
 use std::fmt::Debug;
@@ -13,68 +13,68 @@ use crate::files::{make_private_dir, open_private};
 
 /// A file system.
 pub trait Disk: Debug + Send + Sync {
-    /// Makes a directory that only the user may look into.
+    /// Creates a directory that only the user can read.
     ///
     /// # Errors
-    /// Whatever the disk says; `AlreadyExists` when it is there.
+    /// The disk's error; `AlreadyExists` when it exists.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a directory, and those above it, unless they are there.
+    /// Creates a directory and its parents, unless they exist.
     ///
     /// # Errors
-    /// Whatever the disk says, and when one is there that is not only the user's.
+    /// The disk's error, or when an existing directory is open to others.
     fn make_dirs(&self, path: &Path) -> io::Result<()>;
 
-    /// Opens a file for appending, and makes it (mode 0600) when it is not there.
+    /// Opens a file for appending, and creates it (mode 0600) if it does not exist.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Makes a file (mode 0600) with these bytes, in the place of one of that name.
+    /// Creates a file (mode 0600) with these bytes; replaces an existing one.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Gives a file another name, in the place of one of that name.
+    /// Renames a file; replaces an existing one.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Waits until a file's content, or a directory's names, have reached the disk.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn sync(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A file that is open for appending.
 pub trait DiskFile: Debug + Send + Sync {
-    /// Appends some of `bytes`; like `write(2)`, it may take fewer.
+    /// Appends some of `bytes`; like `write(2)`, it may write fewer.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Cuts the file, or extends it with zeros.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
 
     /// Waits until its content has reached the disk.
     ///
     /// # Errors
-    /// Whatever the disk says; `NotFound` when the file has no name any more.
+    /// The disk's error; `NotFound` when the file was deleted.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Replaces a file as a whole, so that also after a power cut the old one or the new one is there.
+/// Replaces a file atomically: the old or the new one exists, even after a power cut.
 ///
 /// # Errors
-/// Whatever the disk says; the old one is still there, or the new one is and may not survive a power cut.
+/// The disk's error. Then either the old file still exists, or the new one exists but may not survive a power cut.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let next = path.with_file_name(format!(".{name}.next"));
@@ -84,7 +84,7 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.sync(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// The file system of the machine.
+/// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
@@ -103,7 +103,7 @@ impl Disk for SystemDisk {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        // Of a new file: one that somebody else put there, a link above all, is not written to.
+        // The file must be new, so that ccc never writes to a file, or through a link, that another process created.
         match fs::remove_file(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,8 +1,8 @@
-//! The thread that writes the journal: a disk that hangs keeps it, and not the loop.
+//! The thread that writes the journal, so that a disk that hangs blocks this thread and not the loop.
 //!
-//! The caller waits for the answer, because an action must come after its entry (write-ahead), but at most
-//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier write is under way. In that case the journal is behind, as on a full
-//! disk.
+//! The caller waits for the result, because an action must come after its entry (write-ahead), but at most
+//! [`HAND_OVER_WAIT_MS`], and not at all while an earlier write is in progress. In that case the journal is behind, as on a
+//! full disk.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,29 +11,30 @@ use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 
-/// How long the loop waits for the disk at most. A healthy one takes microseconds; but on a machine that is busy the thread may wait
-/// for its turn, and an act shall not come before its entry for that. Below what a heartbeat may be late.
+/// The longest time that the loop waits for the disk. A healthy disk takes microseconds, but on a busy machine the thread may
+/// have to wait for a CPU, and even then an action must not come before its entry. It is shorter than the permitted delay of a
+/// heartbeat.
 const HAND_OVER_WAIT_MS: u64 = 400;
 /// Stack of the thread.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What can be handed over.
+/// A piece of work for the thread.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// Bytes for the end of the journal.
     Lines(Vec<u8>),
     /// The journal's new length.
     Length(u64),
-    /// A payload, written under the first name and moved to the second.
+    /// A payload: written under the first name, then renamed to the second.
     Payload { next: PathBuf, path: PathBuf, bytes: Vec<u8> },
 }
 
 #[derive(Debug, Default)]
 struct State {
     piece: Option<Piece>,
-    /// A piece was handed over and not answered.
+    /// A piece was queued and has no result yet.
     is_busy: bool,
-    /// Nobody waits for its answer any more.
+    /// The loop no longer waits for the result.
     is_given_up: bool,
     answer: Option<io::Result<usize>>,
     closing: bool,
@@ -51,7 +52,7 @@ impl Shared {
     }
 }
 
-/// The loop's end of the thread.
+/// The loop's handle of the thread.
 #[derive(Debug)]
 pub(super) struct DiskThread {
     shared: Arc<Shared>,
@@ -66,8 +67,8 @@ impl DiskThread {
         Ok(DiskThread { shared })
     }
 
-    /// Hands a piece over and waits for the answer. An error of the kind `TimedOut` says that there is none yet: what becomes
-    /// of the piece is then not known.
+    /// Queues a piece and waits for its result. The error `TimedOut` means that there is no result yet, so it is unknown whether
+    /// the piece will be written.
     pub(super) fn hand_over(&self, piece: Piece) -> io::Result<usize> {
         let silent = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
         let mut state = self.shared.state();
@@ -76,7 +77,7 @@ impl DiskThread {
         }
         state.is_busy = true;
         state.piece = Some(piece);
-        // Told without the lock, which the other side takes at once; here and below.
+        // Notify after unlocking, here and below, because the other side locks at once.
         drop(state);
         self.shared.changed.notify_all();
         let state = self.shared.state();
@@ -93,7 +94,7 @@ impl DiskThread {
 }
 
 impl DiskThread {
-    /// Waits until an earlier piece is answered, but not longer.
+    /// Waits at most `wait` until an earlier piece is done.
     pub(super) fn wait(&self, wait: Duration) {
         drop(self.shared.changed.wait_timeout_while(self.shared.state(), wait, |state| state.is_busy));
     }
@@ -129,7 +130,7 @@ fn serve(shared: &Shared, disk: &dyn Disk, journal: &dyn DiskFile) {
     }
 }
 
-/// Writes a piece on this thread.
+/// Writes a piece on the calling thread.
 pub(super) fn write(piece: Piece, disk: &dyn Disk, journal: &dyn DiskFile) -> io::Result<usize> {
     match piece {
         Piece::Lines(bytes) => journal.write(&bytes),

@@ -1,4 +1,4 @@
-//! Locks of a run, of a session and of a named thing; the system releases them when their holder dies.
+//! Locks of a run, of a session and of a named resource; the system releases them when their holder dies.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{LOCK, make_private_dir, open_private};
 
-/// How long a lock that is only looked at is asked for again, and how often. The one who looks holds it for microseconds,
-/// but may lose the processor just then, for as long as a busy machine likes.
+/// How long taking a lock is retried while other processes only query it. A query holds the lock for microseconds, but on a
+/// busy machine the querying process may be preempted meanwhile for any time.
 const LOOK_OUTWAITED_MS: u64 = 10_000;
-/// See [`LOOK_OUTWAITED_MS`].
+/// The pause between two tries.
 const ASK_AGAIN_MS: u64 = 1;
 
-/// Who holds a lock; it stands in the lock's file.
+/// The holder of a lock, as written in the lock's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The ccc process.
     pub pid: u32,
     /// Its run.
     pub run_id: String,
-    /// Since when, unix milliseconds.
+    /// The start of the lock, unix milliseconds.
     pub since_unix_ms: i64,
-    /// Of the lock of a working tree: its real path.
+    /// For the lock of a working tree: its real path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ pub enum LockError {
     Held {
         /// What is locked, for example `session 3f2…`.
         what: String,
-        /// By whom; `None` when its file does not say (yet).
+        /// The holder; `None` when the file does not name it (yet).
         holder: Option<Holder>,
     },
     /// The lock's file cannot be used.
@@ -46,13 +46,13 @@ pub enum LockError {
     Io {
         /// The lock's file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl LockError {
-    /// The same with the time since when, as this tells it: in the user's zone, which is read at the edge.
+    /// The error as text. `time` formats the start of the lock in the user's time zone.
     #[must_use]
     pub fn told(&self, time: impl Fn(i64) -> String) -> String {
         let text = self.to_string();
@@ -73,13 +73,12 @@ fn describe(holder: Option<&Holder>) -> String {
     }
 }
 
-/// A file that one ccc at a time holds, for as long as this lives. The system lets go of it when the process dies, however it
-/// dies.
+/// A lock on a file that one ccc at a time holds, until this value is dropped. The system releases it however the process dies.
 #[derive(Debug)]
 pub struct FileLock(File);
 
 impl FileLock {
-    /// Takes the lock whose file is `path`; `what` says in an error what is locked.
+    /// Takes the lock on the file `path`; `what` names the locked resource in errors.
     ///
     /// # Errors
     /// When another ccc holds it, or the file cannot be used.
@@ -89,7 +88,7 @@ impl FileLock {
         if !lock_exclusive(&file).map_err(io)? {
             return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
         }
-        // The lock is what counts. That its file names us is a courtesy which a full disk may refuse.
+        // Only the lock itself counts. The holder in the file is information for others, and a full disk may prevent it.
         let _ = write_holder(&mut file, holder);
         Ok(FileLock(file))
     }
@@ -110,7 +109,7 @@ impl FileLock {
         FileLock::take(&dir.join(name), what, holder)
     }
 
-    /// Locks a session of the agent, under `<state>/sessions/`: two ccc on one session would both answer its stops.
+    /// Locks a session of the agent, under `<state>/sessions/`: two ccc processes on one session would both answer its stops.
     ///
     /// # Errors
     /// When another ccc holds it, or the file cannot be used.
@@ -119,10 +118,10 @@ impl FileLock {
         FileLock::take_in(state_dir, "sessions", &name, &format!("session {session_id}"), holder)
     }
 
-    /// Who holds the lock now; `None` when nobody does. Does not keep it.
+    /// The present holder of the lock, if any. Does not take the lock.
     ///
     /// # Errors
-    /// When the file is there but cannot be used.
+    /// When the file exists but cannot be used.
     pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = match open_private(path, OFlags::RDONLY) {
@@ -140,14 +139,14 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // The file stays: to remove it would let two processes lock two files of one name. Its content goes, so that
-        // nobody is told of a holder that has left.
+        // The file stays: if it were removed, two processes could lock two files of the same name. Its content is removed, so
+        // that it names no former holder.
         let _ = self.0.set_len(0);
     }
 }
 
-/// Takes the lock; `false` when another process holds it for itself. [`RunLock::holder`] shares it for a moment, which
-/// must not look like a holder: as long as it can be shared, nobody owns it.
+/// Takes the lock; `false` when another process holds it exclusively. [`FileLock::holder`] shares the lock for a moment, which
+/// must not count as holding it: while the lock can be shared, no process owns it.
 fn lock_exclusive(file: &File) -> io::Result<bool> {
     for _ in 0..LOOK_OUTWAITED_MS / ASK_AGAIN_MS {
         match file.try_lock() {
@@ -160,7 +159,7 @@ fn lock_exclusive(file: &File) -> io::Result<bool> {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // By time and not by number of tries: a thousand tries are over before a looker has its processor back.
+        // Limit by time, not by tries: a thousand tries can pass before a preempted process runs again.
         std::thread::park_timeout(Duration::from_millis(ASK_AGAIN_MS));
     }
     Ok(false)
@@ -180,8 +179,8 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// A session id as a file name: what is not plain becomes `_XX`, so that different ids never meet. Ids are short;
-/// a long one is cut and told apart by its hash.
+/// A session id as a file name. Special characters become `_XX`, so that different ids have different names. A long id is cut
+/// and extended by its hash.
 fn file_name(session_id: &str) -> String {
     let mut name = String::with_capacity(session_id.len());
     for byte in session_id.bytes() {

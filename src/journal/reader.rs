@@ -1,7 +1,7 @@
-//! Reads a journal: checks its version, drops a torn last line, and gives its entries in order.
+//! Reads a journal: checks its version, drops a torn last line, and returns its entries in order.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -21,39 +21,39 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// One entry of a journal.
 #[derive(Debug, Clone)]
 pub struct Entry<I = Input> {
-    /// Its number, from 1; of a gap, the first missing one.
+    /// Its number, from 1; for a gap, the first missing one.
     pub n: u64,
-    /// When it was written, in the run's time.
+    /// When it was written, as a tick of the run.
     pub tick: Tick,
-    /// What it is.
+    /// Its content.
     pub kind: EntryKind<I>,
 }
 
-/// What an entry is.
+/// The content of an entry.
 #[derive(Debug, Clone)]
 pub enum EntryKind<I = Input> {
     /// A fact that reached the core.
     In(I),
-    /// What the core asked for, as the text that stands in the journal: replay compares texts.
+    /// An action of the core, as the text in the journal, because a replay compares texts.
     Act(Box<RawValue>),
     /// Entries are missing here.
     Gap(Gap),
 }
 
-/// An end that was not written as it was meant: ccc died in the middle of a line, or the machine lost its power before the
-/// last lines or their payloads had reached the disk.
+/// An incompletely written end: ccc died in the middle of a line, or a power cut came before the last lines or their payloads
+/// had reached the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Torn {
-    /// The first line that is not whole, by its number in the file, from 1.
+    /// The number of the first incomplete line in the file, from 1.
     pub line: u64,
-    /// How much of the file is dropped.
+    /// How many bytes of the file are dropped.
     pub bytes: u64,
 }
 
 /// Where a journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
-    /// Length of the whole lines.
+    /// Total length of the complete lines.
     pub good_bytes: u64,
     /// The number of the next entry.
     pub next_n: u64,
@@ -71,7 +71,7 @@ pub enum ReadError {
     Io {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// There is no header: the run died before it began.
@@ -85,19 +85,19 @@ pub enum ReadError {
     BadHeader {
         /// The journal.
         path: PathBuf,
-        /// Where in the line, from 1; 0 when unknown.
+        /// The position in the line, from 1; 0 when unknown.
         column: usize,
         /// What is wrong with it.
         message: String,
     },
-    /// The header of a newer minor says something that this ccc does not know: a kind of run, or something in the plan.
+    /// The header of a newer minor has something that this ccc does not know: a kind of run, or part of the plan.
     #[error("{}: line 1: {message} (journal format {}.{}); use the newer ccc that wrote it", path.display(), written_by.major, written_by.minor)]
     NewerHeader {
         /// The journal.
         path: PathBuf,
         /// The journal's format.
         written_by: FormatVersion,
-        /// What it is.
+        /// What this ccc does not know.
         message: String,
     },
     /// A newer ccc wrote a format that this one would misread.
@@ -108,7 +108,7 @@ pub enum ReadError {
         /// Its major version.
         major: u32,
     },
-    /// An input that this ccc does not know: going on without it would give another run.
+    /// An input that this ccc does not know. Skipping it would give a different run.
     #[error("{}: line {line}: unknown input `{kind}` (journal format {}.{}); use the newer ccc that wrote it", path.display(), written_by.major, written_by.minor)]
     UnknownInput {
         /// The journal.
@@ -120,12 +120,12 @@ pub enum ReadError {
         /// The journal's format.
         written_by: FormatVersion,
     },
-    /// It is the journal of another kind of run than was expected.
+    /// It is the journal of a different kind of run than expected.
     #[error("{}: this is the run of {}", path.display(), match kind { RunKind::Agent => "an agent, not of a command", RunKind::Command => "a command (`ccc supervise`), not of an agent" })]
     OtherKind {
         /// The journal.
         path: PathBuf,
-        /// What kind of run it is.
+        /// The kind of the run.
         kind: RunKind,
     },
     /// A line in the middle cannot be read.
@@ -135,12 +135,12 @@ pub enum ReadError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// Where in the line, from 1; 0 when unknown.
+        /// The position in the line, from 1; 0 when unknown.
         column: usize,
         /// What is wrong with it.
         message: String,
     },
-    /// A big payload is not there.
+    /// A big payload does not exist.
     #[error("{}: line {line}: its payload {} cannot be read: {source}", path.display(), blob.display())]
     MissingBlob {
         /// The journal.
@@ -149,10 +149,10 @@ pub enum ReadError {
         line: u64,
         /// The payload's file.
         blob: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A big payload is not the one that was written.
+    /// A big payload was changed after it was written.
     #[error("{}: line {line}: its payload {} was changed: its hash is {found}", path.display(), blob.display())]
     WrongBlob {
         /// The journal.
@@ -161,7 +161,7 @@ pub enum ReadError {
         line: u64,
         /// The payload's file.
         blob: PathBuf,
-        /// The hash of what is there.
+        /// The hash of the present content.
         found: String,
     },
 }
@@ -189,10 +189,10 @@ impl ReadError {
 
 /// Reads a journal from its beginning; an iterator of its entries.
 ///
-/// A last line without its line end is dropped ([`JournalReader::tail`] tells), also while the run is still writing; and so
-/// is what a power cut has damaged at the end, as far as the journal does not say that it had reached the disk.
-/// Unknown fields and unknown kinds of lines are passed over; an unknown kind of *input* is an error, because a replay
-/// without it would be another run. After an error the iterator ends.
+/// A last line without its line end is dropped ([`JournalReader::tail`] reports it), even while the run is still writing.
+/// Damage at the end by a power cut is dropped as well, unless the journal marks it as synced. Unknown fields and unknown kinds
+/// of lines are skipped; an unknown kind of *input* is an error, because a replay without it would be a different run. After an
+/// error the iterator ends.
 #[derive(Debug)]
 pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
     path: PathBuf,
@@ -203,12 +203,12 @@ pub struct JournalReader<R: BufRead = BufReader<File>, I = Input> {
     line_number: u64,
     tail: Tail,
     ended: bool,
-    /// Lines that say how far it is on the disk were read.
+    /// Whether `synced` lines were read.
     marked: bool,
     inputs: PhantomData<fn() -> I>,
 }
 
-/// What kind of run a journal, or the journal in a run's directory, is of.
+/// The kind of run of a journal, or of the journal in a run's directory.
 ///
 /// # Errors
 /// As [`JournalReader::open`].
@@ -219,8 +219,8 @@ pub fn run_kind(path: &Path) -> Result<RunKind, ReadError> {
     Ok(read_header(&path, &mut BufReader::new(file), &mut line)?.kind)
 }
 
-/// A run's directory holds its journal itself: there no link is followed. A directory without a journal is that of a run
-/// which a power cut ended before anything had reached the disk.
+/// In a run's directory, links to the journal are not followed. A directory without a journal belongs to a run that a power cut
+/// ended before anything had reached the disk.
 fn open(path: &Path) -> Result<File, ReadError> {
     let in_run_dir = path.file_name().is_some_and(|name| name == super::JOURNAL_FILE);
     let opened = if in_run_dir { open_no_link(path) } else { open_regular(path) };
@@ -241,7 +241,7 @@ fn journal_in(path: &Path) -> PathBuf {
 
 fn read_header(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Header, ReadError> {
     read_line(reader, line).map_err(|source| ReadError::io(path, source))?;
-    // No header of ours begins with a zero: a power cut came before anything had reached the disk.
+    // A header never begins with a zero byte: a power cut came before anything had reached the disk.
     if line.pop() != Some(b'\n') || line.first() == Some(&0) {
         return Err(ReadError::NoHeader { path: path.to_owned() });
     }
@@ -249,12 +249,41 @@ fn read_header(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Re
 }
 
 impl JournalReader<BufReader<File>> {
-    /// Opens a journal, or the journal in a run's directory; its payloads are looked for in `blobs` beside it.
+    /// Opens a journal, or the journal in a run's directory; its payloads are in `blobs` beside it.
     ///
     /// # Errors
     /// When it cannot be read, is empty, or has no header that this ccc understands.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         Self::open_of(path)
+    }
+
+    /// The same, but reads only the header and the entries in approximately the last `bytes` of the file.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn open_end(path: &Path, bytes: u64) -> Result<Self, ReadError> {
+        let mut journal = Self::open(path)?;
+        journal.pass_over_all_but(bytes).map_err(|source| ReadError::io(&journal.path, source))?;
+        Ok(journal)
+    }
+
+    fn pass_over_all_but(&mut self, bytes: u64) -> io::Result<()> {
+        let from = self.reader.get_ref().metadata()?.len().saturating_sub(bytes);
+        if from <= self.tail.good_bytes {
+            return Ok(());
+        }
+        self.reader.seek(SeekFrom::Start(from))?;
+        // Skip the rest of the present line.
+        read_line(&mut self.reader, &mut self.line)?;
+        // The first entry gives the number to expect next.
+        while !self.line.is_empty() {
+            read_line(&mut self.reader, &mut self.line)?;
+            if let Ok(Trace { n: Some(n), .. }) = serde_json::from_slice(&self.line) {
+                self.tail.next_n = n + 1;
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -269,7 +298,7 @@ impl JournalReader<BufReader<File>, CommandInput> {
 }
 
 impl<R: BufRead> JournalReader<R, CommandInput> {
-    /// Reads the journal of a command's run from anything; `path` as for [`JournalReader::from_reader`].
+    /// Reads the journal of a command's run from any reader; `path` as for [`JournalReader::from_reader`].
     ///
     /// # Errors
     /// As [`JournalReader::open`].
@@ -299,7 +328,7 @@ impl<I: JournalInput> JournalReader<BufReader<File>, I> {
 }
 
 impl<R: BufRead> JournalReader<R> {
-    /// Reads a journal from anything; `path` is its name in errors and the place beside which `blobs` is looked for.
+    /// Reads a journal from any reader; `path` is its name in errors, and `blobs` is expected beside it.
     ///
     /// # Errors
     /// As [`JournalReader::open`].
@@ -379,7 +408,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         }
     }
 
-    /// The end, when the damage at the current line can be that of a power cut; the error when it cannot.
+    /// The end of the journal if a power cut can have caused the damage at the current line; otherwise the error.
     fn torn_or(&mut self, error: ReadError) -> Result<Option<Entry<I>>, ReadError> {
         let torn_from = self.line_number;
         let mut bytes = self.line.len() as u64;
@@ -405,7 +434,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         Ok(None)
     }
 
-    /// The entry on a parsed line; `None` for a kind of line that a newer ccc added.
+    /// The entry on a parsed line; `None` for a kind of line that only a newer ccc knows.
     fn entry(&mut self, line: Line<I>) -> Result<Option<Entry<I>>, ReadError> {
         self.marked |= line.synced.is_some();
         let tick = line.t.unwrap_or(self.tail.last_tick);
@@ -464,7 +493,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
     }
 
     fn blob(&self, blob: &BlobRef) -> Result<String, ReadError> {
-        // The name comes from a file that others may have written: it must not lead out of the directory.
+        // The name comes from a file that others may have written, so it must not point outside the directory.
         if blob.sha256.len() != 64 || !blob.sha256.bytes().all(|x| x.is_ascii_hexdigit()) {
             return Err(self.damaged(0, "a payload's name is not a hash".to_owned()));
         }
@@ -488,7 +517,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         ReadError::Damaged { path: self.path.clone(), line: self.line_number, column, message }
     }
 
-    /// Why the current line could not be read: damaged, or an input of a newer ccc.
+    /// Why the current line could not be read: damage, or an input of a newer ccc.
     fn why(&self, error: &serde_json::Error) -> ReadError {
         match serde_json::from_slice::<LooseLine>(&self.line) {
             Ok(LooseLine { input: Some(input) }) => self.why_input(input.get(), error),
@@ -497,8 +526,8 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
     }
 
     fn why_input(&self, input: &str, error: &serde_json::Error) -> ReadError {
-        // Well-formed JSON that is not an input of ours: either its kind is unknown, or it is a known kind with
-        // contents that only a newer ccc writes.
+        // The line is well-formed JSON, but its input has an unknown kind, or a known kind with contents that only a newer ccc
+        // writes.
         let kind = match serde_json::from_str::<serde_json::Value>(input) {
             Ok(serde_json::Value::String(kind)) => Some(kind),
             Ok(serde_json::Value::Object(fields)) if fields.len() == 1 => {
@@ -543,7 +572,7 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn parse_header(path: &Path, line: &[u8]) -> Result<Header, ReadError> {
-    /// Only the version, so that a header of another shape is still refused for the right reason.
+    /// Only the version, so that a header of a different shape is refused for the right reason.
     #[derive(Deserialize)]
     struct Versioned {
         ccc: FormatVersion,
@@ -557,11 +586,34 @@ fn parse_header(path: &Path, line: &[u8]) -> Result<Header, ReadError> {
     serde_json::from_slice(line).map_err(bad(ccc))
 }
 
-/// What a newer minor has added is no damage.
+/// The error for a bad header. Additions of a newer minor do not count as damage.
 fn bad_header(path: &Path, written_by: FormatVersion, column: usize, message: String) -> ReadError {
     let path = path.to_owned();
     if written_by.minor > FORMAT_MINOR {
         return ReadError::NewerHeader { path, written_by, message };
     }
     ReadError::BadHeader { path, column, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_journal_has_the_entries_that_the_whole_has_there() {
+        let journal = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/compat/1.3/journal.jsonl"));
+        let numbers = |reader: JournalReader<BufReader<File>>| -> Vec<u64> {
+            reader.map(|entry| entry.expect("an entry").n).collect()
+        };
+        let all = numbers(JournalReader::open(journal).expect("a journal"));
+        let mut shorter = all.len();
+        for bytes in [u64::MAX, 20_000, 6_000, 2_000, 600, 10, 0] {
+            let end = JournalReader::open_end(journal, bytes).expect("a journal");
+            assert!(end.plan().is_ok(), "{bytes}");
+            let end = numbers(end);
+            assert!(all.ends_with(&end) && end.len() <= shorter, "{bytes}: {end:?}");
+            shorter = end.len();
+        }
+        assert!(shorter == 0 && all.len() > 50);
+    }
 }

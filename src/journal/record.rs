@@ -1,4 +1,4 @@
-//! The journal's format: its version, its header, and how an input or an action stands in a line.
+//! The journal's format: its version, its header, and how inputs and actions are encoded in lines.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -6,27 +6,27 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::core::supervised::{CommandAction, CommandInput, CommandPlan};
-use crate::core::{Action, Input, Plan, Tick};
+use crate::core::{Action, Input, Plan, Tick, VariantNames as _};
 
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
-/// The format's minor version. A higher one is read: it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 2;
-/// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay fit for `grep`.
+/// The format's minor version. A higher one is readable, because it only adds fields and kinds of lines.
+pub const FORMAT_MINOR: u32 = 3;
+/// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay usable with `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
-/// The longest journal line a reader takes. Only the header, which holds the plan's texts, can come near it.
+/// The longest journal line that a reader accepts. Only the header, which holds the plan's texts, can come close to it.
 pub const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The highest number and the latest time that a reader takes: 2^53, up to which every reader of JSON is exact. A journal
-/// that goes beyond it is damaged; nothing of ours comes near it (285 years of microseconds).
+/// The highest number and the latest time that a reader accepts: 2^53, up to which every JSON reader is exact. A journal beyond
+/// it is damaged; real ones do not come close (285 years of microseconds).
 pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Major and minor version of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormatVersion {
-    /// Changes when an older reader would misread the journal.
+    /// Incremented when an older reader would misread the journal.
     pub major: u32,
-    /// Changes when something was added that an older reader may skip.
+    /// Incremented when something was added that an older reader may skip.
     pub minor: u32,
 }
 
@@ -35,14 +35,14 @@ impl FormatVersion {
     pub const CURRENT: FormatVersion = FormatVersion { major: FORMAT_MAJOR, minor: FORMAT_MINOR };
 }
 
-/// What a journal is the journal of: it decides which inputs and actions stand in it.
+/// The kind of run that a journal records. It decides which inputs and actions the journal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
-    /// An agent's task, supervised by a critic: [`Input`] and [`Action`]. Journals before 1.1 know no other kind.
+    /// An agent's task, supervised by a critic: [`Input`] and [`Action`]. The only kind before 1.1.
     #[default]
     Agent,
-    /// A command of the user's: [`CommandInput`] and [`CommandAction`].
+    /// A command of the user: [`CommandInput`] and [`CommandAction`].
     Command,
 }
 
@@ -65,21 +65,21 @@ pub struct Header {
     pub prompt_sha256: String,
     /// The version of ccc that wrote the journal.
     pub version: String,
-    /// What kind of run it is.
+    /// The kind of the run.
     #[serde(default, skip_serializing_if = "RunKind::is_agent")]
     pub kind: RunKind,
-    /// Whether lines of the journal say how far it has reached the disk. The writer sets it.
+    /// Whether the journal has `synced` lines. Set by the writer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marks: bool,
-    /// The plan, as it was written; [`Header::plan`] parses it.
+    /// The plan as it was written; [`Header::plan`] parses it.
     pub plan: Box<RawValue>,
 }
 
 impl Header {
-    /// The header of a run under `plan`, written by ccc `version`.
+    /// The header of a run with this plan, written by ccc `version`.
     ///
     /// # Errors
-    /// When the plan cannot be written as JSON.
+    /// When the plan cannot be encoded as JSON.
     pub fn new(plan: &Plan, version: &str) -> Result<Header, serde_json::Error> {
         Ok(Header {
             ccc: FormatVersion::CURRENT,
@@ -93,10 +93,10 @@ impl Header {
         })
     }
 
-    /// The header of a command's run under `plan`, written by ccc `version`.
+    /// The header of a command's run with this plan, written by ccc `version`.
     ///
     /// # Errors
-    /// When the plan cannot be written as JSON.
+    /// When the plan cannot be encoded as JSON.
     pub fn of_command(plan: &CommandPlan, version: &str) -> Result<Header, serde_json::Error> {
         Ok(Header {
             ccc: FormatVersion::CURRENT,
@@ -127,10 +127,10 @@ impl Header {
     }
 }
 
-/// Where a big input or action lies.
+/// The file of a big input or action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// SHA-256 of the content in hexadecimal, which is also its file's name in `blobs/`.
+    /// SHA-256 of the content in hexadecimal, which is its file name in `blobs/`.
     pub sha256: String,
     /// Its length.
     pub bytes: u64,
@@ -149,8 +149,8 @@ pub struct Gap {
     pub error: String,
 }
 
-/// One line after the header, as the reader sees it. Exactly one of the five after the time is set; none of them
-/// in a line that says how far the journal is on the disk, or when a newer ccc wrote a kind of line that this one does not know. `null` is none of them, and damage.
+/// One line after the header, as the reader sees it. Exactly one of the five fields after the time is set; none in a `synced`
+/// line, or in a kind of line that only a newer ccc knows. A `null` in one of them is damage.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "I: DeserializeOwned")]
 pub(super) struct Line<I> {
@@ -169,12 +169,12 @@ pub(super) struct Line<I> {
     pub(super) synced: Option<u64>,
 }
 
-/// A member that is there says something: a `null` in its place would silently leave an entry out.
+/// A field that is present must have a value: accepting `null` would silently skip an entry.
 fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A line that says how far the journal has reached the disk, or one with a number: what stands after damage.
+/// What the reader looks for after damage: a `synced` line, or a line with a number.
 #[derive(Debug, Deserialize)]
 pub(super) struct Trace {
     /// The last entry on the disk, with its payload and all before it.
@@ -185,114 +185,55 @@ pub(super) struct Trace {
     pub(super) n: Option<u64>,
 }
 
-/// The same line without a look into the input: used to tell *why* [`Line`] could not be read.
+/// The same line without decoding the input; tells *why* [`Line`] could not be decoded.
 #[derive(Debug, Deserialize)]
 pub(super) struct LooseLine {
     #[serde(rename = "in")]
     pub(super) input: Option<Box<RawValue>>,
 }
 
-/// What a journal records as inputs: those of one kind of run.
+/// The inputs of one kind of run, as a journal records them.
 pub trait JournalInput: Serialize + DeserializeOwned {
     /// The kind of run that they belong to.
     const RUN: RunKind;
     /// The names of all kinds in the journal.
     const KINDS: &'static [&'static str];
-    /// The name of this one's kind.
+    /// The name of this input's kind.
     fn kind(&self) -> &'static str;
     /// Whether this program knows an input of that kind.
     #[must_use]
     fn knows(kind: &str) -> bool {
         Self::KINDS.contains(&kind)
     }
-    /// The wall clock at which it became known, where it says so, in unix milliseconds.
+    /// The wall clock at which it became known, if it holds one, in unix milliseconds.
     fn unix_ms(&self) -> Option<i64>;
 }
 
-/// What a journal records as actions.
+/// The actions of one kind of run, as a journal records them.
 pub trait JournalAction: Serialize {
     /// The names of all kinds in the journal.
     const KINDS: &'static [&'static str];
-    /// The name of this one's kind.
+    /// The name of this action's kind.
     fn kind(&self) -> &'static str;
-    /// Whether it is recorded: what is only shown is not, since a replay makes it again.
+    /// Whether it is recorded. An action that only shows is not, because a replay produces it again.
     fn is_recorded(&self) -> bool;
-}
-
-/// `KINDS` and `kind` from one table: the compiler wants every variant in it, so the list lacks none.
-macro_rules! kinds {
-    ($type:ident: $($variant:ident => $name:literal),+ $(,)?) => {
-        const KINDS: &'static [&'static str] = &[$($name),+];
-        fn kind(&self) -> &'static str {
-            match self {
-                $($type::$variant { .. } => $name),+
-            }
-        }
-    };
 }
 
 impl JournalInput for Input {
     const RUN: RunKind = RunKind::Agent;
-    kinds! { Input:
-        Began => "began",
-        Tokens => "tokens",
-        Spawned => "spawned",
-        SpawnFailed => "spawn_failed",
-        Line => "line",
-        Noise => "noise",
-        Progress => "progress",
-        WriteFailed => "write_failed",
-        Exited => "exited",
-        CheckFinished => "check_finished",
-        TreeMeasured => "tree_measured",
-        Operator => "operator",
-        Elapsed => "elapsed",
+    const KINDS: &'static [&'static str] = Input::VARIANTS;
+    fn kind(&self) -> &'static str {
+        self.into()
     }
     fn unix_ms(&self) -> Option<i64> {
-        match self {
-            Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } => Some(*unix_ms),
-            Input::Tokens { unix_ms, .. } => *unix_ms,
-            Input::Spawned { .. }
-            | Input::SpawnFailed { .. }
-            | Input::Line { .. }
-            | Input::Noise { .. }
-            | Input::Progress { .. }
-            | Input::WriteFailed { .. }
-            | Input::Exited { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_) => None,
-        }
+        self.unix_ms()
     }
 }
 
 impl JournalAction for Action {
-    kinds! { Action:
-        Spawn => "spawn",
-        Send => "send",
-        Interrupt => "interrupt",
-        // Its name until 1.2 stays.
-        DenyTool => "answer",
-        AllowTool => "allow_tool",
-        CancelForm => "cancel_form",
-        Refuse => "refuse",
-        AskCost => "ask_cost",
-        SetPermissionMode => "set_permission_mode",
-        CloseStdin => "close_stdin",
-        Signal => "signal",
-        KillTree => "kill_tree",
-        SetCredential => "set_credential",
-        ReportToken => "report_token",
-        ReadTokens => "read_tokens",
-        ProbeToken => "probe_token",
-        Ask => "ask",
-        RunCheck => "run_check",
-        CancelCheck => "cancel_check",
-        MeasureTree => "measure_tree",
-        Decide => "decide",
-        Note => "note",
-        Show => "show",
-        Finish => "finish",
+    const KINDS: &'static [&'static str] = Action::VARIANTS;
+    fn kind(&self) -> &'static str {
+        self.into()
     }
     fn is_recorded(&self) -> bool {
         self.as_show().is_none()
@@ -301,52 +242,19 @@ impl JournalAction for Action {
 
 impl JournalInput for CommandInput {
     const RUN: RunKind = RunKind::Command;
-    kinds! { CommandInput:
-        Began => "began",
-        Spawned => "spawned",
-        SpawnFailed => "spawn_failed",
-        Exited => "exited",
-        Stopped => "stopped",
-        CtrlC => "ctrl_c",
-        Beat => "beat",
-        Tokens => "tokens",
-        Operator => "operator",
-        Resumed => "resumed",
-        Elapsed => "elapsed",
+    const KINDS: &'static [&'static str] = CommandInput::VARIANTS;
+    fn kind(&self) -> &'static str {
+        self.into()
     }
     fn unix_ms(&self) -> Option<i64> {
-        match self {
-            CommandInput::Began { unix_ms, .. }
-            | CommandInput::Tokens { unix_ms, .. }
-            | CommandInput::Resumed { unix_ms }
-            | CommandInput::Elapsed { unix_ms } => Some(*unix_ms),
-            CommandInput::Spawned { .. }
-            | CommandInput::SpawnFailed { .. }
-            | CommandInput::Exited { .. }
-            | CommandInput::Stopped { .. }
-            | CommandInput::CtrlC { .. }
-            | CommandInput::Beat { .. }
-            | CommandInput::Operator(_) => None,
-        }
+        self.unix_ms()
     }
 }
 
 impl JournalAction for CommandAction {
-    kinds! { CommandAction:
-        Spawn => "spawn",
-        Signal => "signal",
-        Hold => "hold",
-        LetGo => "let_go",
-        KillTree => "kill_tree",
-        Suspend => "suspend",
-        ReadBeat => "read_beat",
-        LookAtToken => "look_at_token",
-        Ask => "ask",
-        AskNoMore => "ask_no_more",
-        Decide => "decide",
-        Note => "note",
-        Show => "show",
-        Finish => "finish",
+    const KINDS: &'static [&'static str] = CommandAction::VARIANTS;
+    fn kind(&self) -> &'static str {
+        self.into()
     }
     fn is_recorded(&self) -> bool {
         !matches!(self, CommandAction::Show(_))

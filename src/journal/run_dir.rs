@@ -1,16 +1,17 @@
-//! The directory of a run: its id, its files, how it is found by a name or the beginning of one.
+//! The directory of a run: its id, its files, and its lookup by id or prefix.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::disk::{Disk, SystemDisk};
 use super::lock::{FileLock, Holder, LockError};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
 
-/// How many candidates an error names.
+/// How many candidates an error lists.
 const CANDIDATES_SHOWN: usize = 8;
-/// `20261120-191822`: the part of a run's id that says when it began.
+/// `20261120-191822`: the part of a run's id that holds its start time.
 const TIME_PART_BYTES: usize = 15;
 
 /// A run's directory: `<state>/runs/<id>/`. Directories have mode 0700, files 0600.
@@ -20,10 +21,10 @@ pub struct RunDir {
     path: PathBuf,
 }
 
-/// Why a run's directory cannot be made or found.
+/// Why a run's directory cannot be created or found.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// There is one of that name.
+    /// A directory of that name exists already.
     #[error("{}: there is a run of that name already", path.display())]
     Exists {
         /// The directory.
@@ -35,12 +36,12 @@ pub enum RunDirError {
         /// The id.
         id: String,
     },
-    /// The directory cannot be made or read.
+    /// The directory cannot be created or read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// There are no runs at all.
@@ -49,7 +50,7 @@ pub enum RunDirError {
         /// The directory of runs.
         path: PathBuf,
     },
-    /// No run's id begins so.
+    /// No run's id begins with this text.
     #[error("no run `{wanted}`; the newest are: {}", candidates.join(", "))]
     Unknown {
         /// What was asked for.
@@ -57,12 +58,12 @@ pub enum RunDirError {
         /// The newest runs.
         candidates: Vec<String>,
     },
-    /// More than one run's id begins so.
+    /// More than one run's id begins with this text.
     #[error("`{wanted}` fits {count} runs: {}", candidates.join(", "))]
     Ambiguous {
         /// What was asked for.
         wanted: String,
-        /// How many fit.
+        /// How many match.
         count: usize,
         /// The newest of them.
         candidates: Vec<String>,
@@ -72,17 +73,17 @@ pub enum RunDirError {
 /// All runs of a state directory, newest first.
 #[derive(Debug, Default)]
 pub struct RunList {
-    /// Those whose summary can be read.
+    /// The runs whose summary is readable.
     pub runs: Vec<(RunDir, RunSummary)>,
-    /// Those whose summary cannot; they do not hide the others.
+    /// The runs whose summary is not readable.
     pub damaged: Vec<(RunDir, SummaryError)>,
 }
 
-/// A run's id: sorts by the time of its beginning (UTC) and can be read aloud, for example `20261120-191822-k3f9`.
-/// `random` tells runs of one second apart; 20 bits of it are used.
+/// A run's id, for example `20261120-191822-k3f9`. Ids sort by start time (UTC) and can be read aloud. `random` distinguishes
+/// runs of the same second; 20 bits of it are used.
 #[must_use]
 pub fn run_id(unix_ms: i64, random: u32) -> String {
-    // Without letters and digits that look alike, and without a, e, o, u: no words.
+    // Without characters that look alike, and without a, e, o, u, so that no words arise.
     const ALPHABET: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyz0146";
     let time = jiff::Timestamp::from_millisecond(unix_ms)
         .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
@@ -94,15 +95,15 @@ pub fn run_id(unix_ms: i64, random: u32) -> String {
 }
 
 impl RunDir {
-    /// Makes the directory of a new run.
+    /// Creates the directory of a new run.
     ///
     /// # Errors
-    /// When there is one of that name, or it cannot be made.
+    /// When one of that name exists, or it cannot be created.
     pub fn create(state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
         Self::create_on(&SystemDisk, state_dir, run_id)
     }
 
-    /// The same on another disk.
+    /// As [`RunDir::create`], on another disk.
     ///
     /// # Errors
     /// As [`RunDir::create`].
@@ -122,7 +123,7 @@ impl RunDir {
         Ok(dir)
     }
 
-    /// The directory of the run of that id, whether it is there or not.
+    /// The directory for that id, whether or not it exists.
     ///
     /// # Errors
     /// When the id cannot be a directory's name.
@@ -179,18 +180,20 @@ impl RunDir {
         FileLock::take(&self.lock(), &format!("run {}", self.id), &holder)
     }
 
-    /// Finds the run that the user means: `None` or `last` is the newest of all, anything else its id, the beginning of it,
+    /// Finds the run that the user names: `None` or `last` is the run that was active last; otherwise its id, a prefix of it,
     /// or its directory.
     ///
     /// # Errors
     /// When there is none, or more than one.
     pub fn resolve(state_dir: &Path, wanted: Option<&str>) -> Result<RunDir, RunDirError> {
         let all = newest_first(state_dir)?;
-        let Some(newest) = all.first() else {
+        if all.is_empty() {
             return Err(RunDirError::NoRuns { path: state_dir.join("runs") });
-        };
+        }
         let Some(wanted) = wanted.filter(|wanted| *wanted != "last") else {
-            return Ok(newest.clone());
+            // Of those written to at the same moment, the newest.
+            let latest = all.iter().rev().max_by_key(|dir| dir.last_written());
+            return latest.cloned().ok_or_else(|| RunDirError::NoRuns { path: state_dir.join("runs") });
         };
         if wanted.contains('/')
             && let Ok(path) = Path::new(wanted).canonicalize()
@@ -213,10 +216,16 @@ impl RunDir {
         }
     }
 
-    /// All runs, newest first. A damaged one is listed apart, with the path of what is damaged.
+    /// When its journal was last written to; the epoch if there is none.
+    fn last_written(&self) -> SystemTime {
+        let written = std::fs::metadata(self.journal()).and_then(|journal| journal.modified());
+        written.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// All runs, newest first. Damaged ones are listed separately, with the error.
     ///
     /// # Errors
-    /// When the directory of runs is there but cannot be read.
+    /// When the directory of runs exists but cannot be read.
     pub fn list(state_dir: &Path) -> Result<RunList, RunDirError> {
         let mut list = RunList::default();
         for dir in newest_first(state_dir)? {
@@ -252,7 +261,7 @@ fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
         }
     }
     dirs.sort_by(|a, b| b.id.cmp(&a.id));
-    // Runs of one second are told apart by the milliseconds in their summaries.
+    // Runs of the same second are sorted by the milliseconds in their summaries.
     for same in dirs.chunk_by_mut(|a, b| second(a) == second(b)) {
         if same.len() > 1 {
             same.sort_by_cached_key(|dir| {

@@ -1,4 +1,4 @@
-//! Where a journal's bytes go: a file with its blobs beside it, or memory in tests.
+//! The target of a journal's bytes: a file with its blobs beside it, or memory in tests.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,60 +12,60 @@ use super::sync::{Durable, Syncer};
 
 /// How long [`Sink::close`] waits for the last bytes to reach the disk.
 pub const CLOSE_WAIT_MS: u64 = 2_000;
-/// How many payloads of this life of ccc are remembered as written; one that is forgotten is only written again.
+/// How many payloads are remembered as written. A forgotten one is only written again.
 const BLOBS_REMEMBERED: usize = 4_096;
-/// How many directories above a journal are synced at its beginning, for any of them may have been made with the run: all,
-/// as far as paths go.
+/// How many directories above a journal are synced at its beginning, because any of them may have been created with the run. In
+/// practice this covers all of them.
 const DIRS_SYNCED: usize = 64;
 
-/// Where a journal's bytes go. Tests put a failing one in its place.
+/// The target of a journal's bytes. Tests use one that fails.
 pub trait Sink {
-    /// Appends some of `bytes`; like `write(2)`, it may take fewer.
+    /// Appends some of `bytes`; like `write(2)`, it may accept fewer.
     ///
     /// # Errors
-    /// Whatever the disk says; `TimedOut` when it says nothing: then some of it may be written later.
+    /// The disk's error; `TimedOut` when it does not respond. Some of the bytes may then be written later.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Cuts the journal back to its first `len_bytes` bytes, after a write that went half through.
+    /// Cuts the journal back to its first `len_bytes` bytes, after an incomplete write.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn truncate(&mut self, len_bytes: u64) -> io::Result<()>;
 
-    /// Keeps a big payload under its hash. Until a power cut it is whole or not there at all.
+    /// Stores a big payload under its hash. Except for a power cut, the file is either complete or absent.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The disk's error.
     fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Asks that what was written reaches the disk soon, and does not wait; `up_to` is the number of the last entry in
-    /// it. What is given back can be waited for, elsewhere.
+    /// Requests a sync of everything written, without waiting. `up_to` is the number of the last entry. The returned value lets
+    /// another thread wait for it.
     fn sync_soon(&mut self, up_to: u64) -> Option<Durable>;
 
-    /// Whether this sink tells by [`Sink::synced`] what has reached the disk.
+    /// Whether [`Sink::synced`] of this sink reports progress.
     fn tells_synced(&self) -> bool {
         false
     }
 
-    /// The number of the last entry that has reached the disk, with all before it; 0 for none that is known.
+    /// The number of the last entry that has reached the disk, with all before it; 0 if unknown.
     fn synced(&self) -> u64 {
         0
     }
 
-    /// Asks that a file beside the journal is replaced as a whole, after what was written has reached the disk. False:
-    /// it cannot be done so.
+    /// Requests the atomic replacement of a file beside the journal, after everything written has reached the disk. False if
+    /// this sink cannot do that.
     fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
         let _ = (path, bytes);
         false
     }
 
-    /// What went wrong when it should have reached the disk, once.
+    /// The error of a sync; returned once.
     fn take_sync_error(&mut self) -> Option<String>;
 
-    /// Waits, for [`CLOSE_WAIT_MS`] at most, for a disk that has not answered yet.
+    /// Waits, for [`CLOSE_WAIT_MS`] at most, for a disk that has not responded yet.
     fn wait(&mut self) {}
 
-    /// Waits, for [`CLOSE_WAIT_MS`] at most, until what was written has reached the disk.
+    /// Waits, for [`CLOSE_WAIT_MS`] at most, until everything written has reached the disk.
     fn close(self);
 }
 
@@ -77,12 +77,12 @@ pub struct FileSink {
     blobs: PathBuf,
     written_blobs: HashSet<String>,
     syncer: Option<Syncer>,
-    /// `None` where there is no thread: then the loop waits for the disk itself.
+    /// `None` if there is no thread; the loop then waits for the disk itself.
     thread: Option<DiskThread>,
 }
 
 impl FileSink {
-    /// Opens `journal` for appending (made with mode 0600 when it is not there); payloads go to `blobs`.
+    /// Opens `journal` for appending (created with mode 0600 if it does not exist); payloads go to `blobs`.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -98,7 +98,7 @@ impl FileSink {
         let file: Arc<dyn DiskFile> = Arc::from(disk.append(journal)?);
         let dirs = journal.ancestors().skip(1).take(DIRS_SYNCED).filter(|dir| !dir.as_os_str().is_empty());
         let dirs = dirs.map(Path::to_owned).collect();
-        // Without a thread the journal is still written; only a power cut can then take its end.
+        // Without a thread the journal is still written, but a power cut can take its end.
         let syncer = Syncer::start(Arc::clone(&disk), Arc::clone(&file), blobs.to_owned(), dirs).ok();
         let thread = DiskThread::start(Arc::clone(&disk), Arc::clone(&file)).ok();
         Ok(FileSink { disk, file, blobs: blobs.to_owned(), written_blobs: HashSet::new(), syncer, thread })
@@ -122,7 +122,7 @@ impl Sink for FileSink {
     }
 
     fn put_blob(&mut self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
-        // One of an earlier life is written again: a power cut may have left its name and not its content.
+        // Payloads of an earlier ccc are written again, because a power cut may have left a name without content.
         if self.written_blobs.contains(sha256) {
             return Ok(());
         }

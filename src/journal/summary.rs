@@ -12,10 +12,10 @@ use crate::core::Outcome;
 use crate::files::{SUMMARY, read_private};
 use redaction::Redactor;
 
-/// The version of `run.json`. A reader refuses a higher one. A field added later without raising it must be an
-/// `Option`, which is `None` when an older ccc did not write it.
+/// The version of `run.json`. A reader refuses a higher one. A field added without raising it must be an `Option`, which is
+/// `None` if an older ccc wrote the file.
 pub const SUMMARY_VERSION: u32 = 1;
-/// How much of the task stands in the summary.
+/// How many characters of the task the summary keeps.
 pub const TASK_CHARS: usize = 200;
 
 /// What `ccc runs` shows of a run: `run.json`, replaced as a whole at each change.
@@ -31,9 +31,9 @@ pub struct RunSummary {
     pub cwd: String,
     /// The agent's session, once known.
     pub session_id: Option<String>,
-    /// The version the agent's CLI gave for itself.
+    /// The version that the agent's CLI reports.
     pub agent_version: Option<String>,
-    /// The ccc process; of a finished run, the last one.
+    /// The pid of ccc; for a finished run, of the last one.
     pub pid: u32,
     /// When the run began.
     pub started_unix_ms: i64,
@@ -43,28 +43,28 @@ pub struct RunSummary {
     pub ended_unix_ms: Option<i64>,
     /// The phase it is in, as shown to the user.
     pub phase: String,
-    /// Stops judged.
+    /// How many stops were judged.
     pub iteration: u32,
     /// How it ended.
     pub outcome: Option<Word<Outcome>>,
-    /// Why it ended so.
+    /// The reason for the outcome.
     pub reason: Option<String>,
-    /// Times the agent was started again.
+    /// How often the agent was restarted.
     pub restarts: u32,
-    /// Times another token was taken.
+    /// How often the token was changed.
     pub rotations: u32,
     /// Time spent waiting for limits.
     pub waited_ms: u64,
-    /// Money spent; `None` while unknown, which is not 0.
+    /// Money spent; `None` while unknown, which is different from 0.
     pub cost_usd: Option<f64>,
-    /// The last answer of the agent.
+    /// The agent's last answer.
     pub result: Option<String>,
-    /// How to go on, as a command line.
+    /// The command line that continues the run.
     pub resume: Option<String>,
-    /// What kind of run it is; `None` is an agent's.
+    /// The kind of run; `None` for an agent's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Word<RunKind>>,
-    /// Whether it is a demonstration, whose agent is ccc's own; `None` is no.
+    /// Whether it is a demonstration, whose agent is ccc's own; `None` means no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demo: Option<bool>,
 }
@@ -77,7 +77,7 @@ pub enum SummaryError {
     Io {
         /// `run.json`.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// It is not a summary.
@@ -99,13 +99,14 @@ pub enum SummaryError {
 }
 
 impl RunSummary {
-    /// The beginning of a task, without secrets. Redacted before it is cut: half a secret has no known shape.
+    /// The beginning of a task, without secrets. It is redacted before it is cut, because a truncated secret cannot be
+    /// recognized.
     #[must_use]
     pub fn task_of(task: &str, redactor: &Redactor) -> String {
         redactor.text(task).chars().take(TASK_CHARS).collect()
     }
 
-    /// Reads a `run.json`. Unknown fields are ignored; an outcome, a kind and a phase of a newer ccc are kept as they stand.
+    /// Reads a `run.json`. Unknown fields are ignored; an unknown outcome, kind or phase of a newer ccc is kept as text.
     ///
     /// # Errors
     /// When it cannot be read, is damaged or too new.
@@ -125,22 +126,21 @@ impl RunSummary {
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
-    /// Replaces `run.json` as a whole: a reader sees the old one or the new one, also after a power cut.
-    /// Waits for the disk.
+    /// Replaces `run.json` atomically: a reader sees the old one or the new one, even after a power cut. Waits for the disk.
     ///
     /// # Errors
-    /// When it cannot be written; the old one is still there.
+    /// When it cannot be written; the old one still exists.
     pub fn write(&self, path: &Path, redactor: &Redactor) -> Result<(), SummaryError> {
         let json = self.json(redactor);
         let written = json.and_then(|json| disk::replace(&SystemDisk, path, &json));
         written.map_err(|source| SummaryError::Io { path: path.to_owned(), source })
     }
 
-    /// Replaces `run.json` without waiting for the disk: the journal's thread does it, after what is in the journal. The
-    /// first one is there at once, and on the disk later, so that a run that has just begun can be seen.
+    /// Replaces `run.json` without waiting for the disk: the journal's thread does it, after the journal's own entries. The
+    /// first one is written at once and synced later, so that a new run is visible.
     ///
     /// # Errors
-    /// When it cannot be written; the old one is still there.
+    /// When it cannot be written; the old one still exists.
     pub fn write_with<S: Sink>(
         &self,
         journal: &mut JournalWriter<S>,

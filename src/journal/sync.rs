@@ -1,8 +1,8 @@
-//! The thread that waits for the disk: `fsync` can take seconds on a busy one, and the loop must not wait so long.
+//! The thread that waits for `fsync`, which can take seconds on a busy disk, so that the loop does not wait.
 //!
-//! One request waits at most, and covers everything written before the thread takes it. The order is that of meaning:
-//! payloads, the names of the payloads, the journal's lines that name them, at the beginning the directories above, and
-//! only then a summary that speaks of all this.
+//! At most one request is queued, and it covers everything written before the thread takes it. References are synced after what
+//! they refer to: payloads, the directory of the payloads, the journal's lines that name them, at the beginning the parent
+//! directories, and finally the summary.
 
 use std::io;
 use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
@@ -12,26 +12,26 @@ use std::time::Duration;
 
 use super::disk::{Disk, DiskFile, SystemDisk, replace};
 
-/// How long a turn waits at most for its record to reach the disk. A disk that hangs must not hang the run.
+/// The longest time that a turn waits for its record to reach the disk. A disk that hangs must not block the run.
 pub const SYNC_WAIT_MS: u64 = 2_000;
 
-/// What the loop and the thread tell each other.
+/// The state that the loop and the thread share.
 #[derive(Debug, Default)]
 struct State {
-    /// Payloads that were written and not synced.
+    /// Payloads that were written but not synced.
     blobs: Vec<PathBuf>,
-    /// Directories that were not synced since their beginning.
+    /// Directories not synced since the journal began.
     dirs: Vec<PathBuf>,
-    /// Syncs asked for, and the last entry that each covers at least.
+    /// The number of requested syncs, and the last entry that the newest request covers at least.
     asked: u64,
     asked_up_to: u64,
-    /// Syncs done: the number of the last request that was covered, and its last entry.
+    /// The number of the last request that is done, and its last entry.
     done: u64,
     synced_up_to: u64,
-    /// The next content of a file beside the journal; the newest counts.
+    /// The next content of a file beside the journal; a newer one replaces it.
     replacement: Option<(PathBuf, Vec<u8>)>,
     error: Option<String>,
-    /// A sync has failed: what was not on the disk then may never get there, whatever later syncs say.
+    /// A sync has failed. Data that was not on the disk at that time may never get there, even if later syncs succeed.
     failed: bool,
     closing: bool,
     ended: bool,
@@ -48,14 +48,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `until` holds; false when it took too long.
+    /// Waits until `until` holds; false on timeout.
     fn wait(&self, wait: Duration, until: impl Fn(&State) -> bool) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), wait, |state| !until(state));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
-/// What was asked to reach the disk; it can be waited for in any thread.
+/// A requested sync, which any thread can wait for.
 #[derive(Debug, Clone)]
 pub struct Durable {
     shared: Arc<Shared>,
@@ -63,8 +63,8 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Waits until it has reached the disk, or the disk has said why not, for [`SYNC_WAIT_MS`] at most. What took longer
-    /// is told like any other trouble with the disk.
+    /// Waits until the sync is done or has failed, at most [`SYNC_WAIT_MS`]. A timeout is reported like any other error of the
+    /// disk.
     pub fn wait(&self) {
         if !self.shared.wait(Duration::from_millis(SYNC_WAIT_MS), |state| state.done >= self.request || state.ended) {
             let slow = || format!("the disk took more than {}s", SYNC_WAIT_MS / 1_000);
@@ -73,7 +73,7 @@ impl Durable {
     }
 }
 
-/// The loop's end of the thread.
+/// The loop's handle of the thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
     shared: Arc<Shared>,
@@ -93,7 +93,7 @@ impl Syncer {
         Ok(Syncer { shared })
     }
 
-    /// A payload is to be synced with the next request.
+    /// Notes a payload that the next request must sync.
     pub(super) fn owes(&self, blob: PathBuf) {
         self.shared.state().blobs.push(blob);
     }
@@ -126,15 +126,15 @@ impl Syncer {
         self.shared.state().error.take()
     }
 
-    /// Ends the thread after what is to be done. A disk that hangs must not hang ccc: after `wait` it is left alone, and
-    /// the last summary is put in its place without it.
+    /// Ends the thread after its remaining work. A disk that hangs must not block ccc, so after `wait` the thread is abandoned,
+    /// and the last summary is written without it.
     pub(super) fn finish(self, wait: Duration) {
         self.close();
         if !self.shared.wait(wait, |state| state.ended)
             && let Some((path, bytes)) = self.shared.state().replacement.take()
         {
             let next = path.with_extension("json.last");
-            // Not through the thread's disk, which may be what hangs; and without a sync.
+            // Do not use the thread's disk, which may hang, and do not sync.
             if SystemDisk.write(&next, &bytes).and_then(|()| SystemDisk.rename(&next, &path)).is_err() {
                 tracing::warn!("the run's summary could not be written");
             }
@@ -160,7 +160,7 @@ struct Thread {
     shared: Arc<Shared>,
 }
 
-/// One piece of work.
+/// The work of one round.
 struct Work {
     blobs: Vec<PathBuf>,
     dirs: Vec<PathBuf>,
@@ -182,13 +182,13 @@ impl Thread {
                 Err(error) => {
                     state.failed = true;
                     state.error.get_or_insert_with(|| error.to_string());
-                    // They are owed still.
+                    // They must be synced again.
                     state.blobs.extend(work.blobs);
                     state.dirs.extend(work.dirs);
                 }
             }
             self.shared.changed.notify_all();
-            // It stays there until it is done: should the disk hang here, the end of the run sees it.
+            // It stays in the state until it is done, so that the end of the run still has it if the disk hangs here.
             let replacement = state.replacement.clone();
             drop(state);
             if let Some((path, bytes)) = &replacement {
@@ -232,7 +232,7 @@ impl Thread {
         self.journal.sync()?;
         for dir in &work.dirs {
             match self.disk.sync(dir) {
-                // One that we may not open is none that was made with the run; and not every file system syncs directories.
+                // A directory that ccc may not open was not created with the run. Some file systems cannot sync directories.
                 Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | InvalidInput) => {}
                 synced => synced?,
             }

@@ -2,18 +2,18 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A word of a file that a newer ccc may have written: one that this ccc knows, or the word as it stands there. So a file
-/// is not damaged by an outcome or a kind of run that did not exist when this ccc was built.
+/// A word in a file that a newer ccc may have written: a word that this ccc knows, or the text itself. So an outcome or a kind
+/// of run that is newer than this ccc does not count as damage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word<T> {
-    /// One of ours.
+    /// A word that this ccc knows.
     Known(T),
-    /// One of a newer ccc.
+    /// A word of a newer ccc.
     Other(String),
 }
 
 impl<T: PartialEq> Word<T> {
-    /// Whether it is this one.
+    /// Whether it is the known word `known`.
     pub fn is(&self, known: &T) -> bool {
         matches!(self, Word::Known(word) if word == known)
     }
@@ -37,7 +37,7 @@ impl<T: Serialize> Serialize for Word<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
-        // The word's own text is borrowed for a moment only, so the known one must not borrow from it.
+        // The text is borrowed only here, so the known value must not borrow from it.
         let text: StrDeserializer<'_, Error> = word.as_str().into_deserializer();
         Ok(T::deserialize(text).map(Word::Known).unwrap_or(Word::Other(word)))
     }

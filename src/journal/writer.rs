@@ -1,4 +1,4 @@
-//! Writes a journal ahead of what it describes: an entry is handed to the disk before its fact is handled or its act performed.
+//! Writes a journal ahead: an entry is written before its fact is handled or its action performed.
 
 use std::io;
 use std::path::Path;
@@ -12,31 +12,31 @@ use super::sync::Durable;
 use crate::core::Tick;
 use redaction::Redactor;
 
-/// How many bytes of entries are kept while the disk takes none. Beyond it they are given up and leave a gap.
+/// How many bytes of entries are kept while the disk accepts none. Beyond that, entries are dropped and leave a gap.
 pub const BACKLOG_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-/// How long a writer in trouble waits before it tries the disk again.
+/// The pause after a failed write before the next try.
 pub const TRY_AGAIN_MS: u64 = 1_000;
-/// How long a disk may keep silent before the user hears of it.
+/// How long a disk may not respond before the user is told.
 const SILENCE_MS: u64 = 2_000;
 
-/// Writes a run's journal: entries are encoded into a buffer, and [`JournalWriter::commit`] hands the buffer to the
-/// system in one `write(2)`. The driver commits before it performs actions, so whatever was done stands in the journal.
+/// Writes a run's journal. Entries are encoded into a buffer, which [`JournalWriter::commit`] passes to the system in one
+/// `write(2)`. The driver commits before it performs actions, so every performed action is in the journal.
 ///
-/// Nothing here fails the run. While the disk takes nothing, entries are kept (up to [`BACKLOG_LIMIT_BYTES`]) and
-/// written when it does again; beyond the limit they are lost, and a gap entry says which. A write that went half
-/// through is cut off before the next, so the file is always whole lines and at most one torn last line. A disk that
-/// hangs is no different: the sink waits for it for a moment only.
+/// No failure here fails the run. While the disk accepts nothing, entries are kept (up to [`BACKLOG_LIMIT_BYTES`]) and written
+/// later; beyond the limit they are dropped, and a gap entry records which. An incomplete write is truncated before the next
+/// one, so the file always has complete lines and at most one torn last line. A disk that hangs is handled in the same way,
+/// because the sink waits for it only briefly.
 ///
-/// For `EFBIG` to arrive as an error the process must ignore or handle `SIGXFSZ`, which by default kills it.
+/// The process must ignore or handle `SIGXFSZ`, which kills it by default; otherwise `EFBIG` is never returned.
 #[derive(Debug)]
 pub struct JournalWriter<S: Sink = FileSink> {
     sink: S,
     redactor: Redactor,
-    /// Bytes of the file that are whole lines of ours.
+    /// Length of the complete lines in the file.
     written_bytes: u64,
     /// The file may be longer than that.
     half_written: bool,
-    /// The header, until it is written.
+    /// The header until it is written.
     header: Option<Vec<u8>>,
     /// Encoded entries, numbered from `pending_from`, that are not written yet.
     pending: Vec<u8>,
@@ -48,9 +48,9 @@ pub struct JournalWriter<S: Sink = FileSink> {
     scratch: Vec<u8>,
     backlog_limit_bytes: usize,
     trouble: Option<Trouble>,
-    /// The last entry that the journal itself says to be on the disk.
+    /// The last entry that the journal marks as synced.
     synced_told: u64,
-    /// Entries before this one were asked to reach the disk.
+    /// A sync was requested for all entries before this one.
     asked_from: u64,
     has_replaced: bool,
 }
@@ -60,74 +60,74 @@ struct Trouble {
     first_error: String,
     since: Tick,
     try_again_at: Tick,
-    /// The disk has said nothing, for a moment only.
+    /// The disk has not responded, but only for a short time.
     is_brief: bool,
     lost: Option<Gap>,
     told_behind: bool,
     told_losing: bool,
 }
 
-/// Entries that the journal has given up.
+/// Entries that were dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The number of the first.
     pub since_n: u64,
     /// How many.
     pub entries: u64,
-    /// What the disk said first.
+    /// The disk's first error.
     pub first_error: String,
 }
 
-/// What the user should hear about the journal; each change once.
+/// News about the journal for the user; each change is reported once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalNews {
-    /// The disk takes nothing at the moment; entries are kept in memory.
+    /// The disk accepts nothing at the moment; entries are kept in memory.
     Behind {
-        /// What it said.
+        /// The disk's error.
         error: String,
     },
-    /// Too much was kept: entries from here on are lost, and the run cannot be resumed past them.
+    /// The limit is exceeded: entries from here on are lost, and the run cannot be resumed beyond them.
     Losing {
         /// The number of the first lost entry.
         since_n: u64,
-        /// What the disk said first.
+        /// The disk's first error.
         error: String,
     },
-    /// The disk takes entries again.
+    /// The disk accepts entries again.
     Recovered {
-        /// Entries that were lost meanwhile; 0 when the journal is whole.
+        /// Entries that were lost meanwhile; 0 when the journal is complete.
         lost_entries: u64,
     },
     /// Entries were written but may not survive a power cut.
     NotSynced {
-        /// What the disk said.
+        /// The disk's error.
         error: String,
     },
 }
 
 impl JournalWriter<FileSink> {
-    /// Begins a journal at `journal`, with big payloads in `blobs`. The header is written by the first commit.
+    /// Begins a journal at `journal`, with big payloads in `blobs`. The first commit writes the header.
     ///
     /// # Errors
-    /// When the file cannot be opened, or the header cannot be written as JSON.
+    /// When the file cannot be opened, or the header cannot be encoded as JSON.
     pub fn create(journal: &Path, blobs: &Path, header: &Header, redactor: Redactor) -> io::Result<Self> {
         let sink = FileSink::open(journal, blobs)?;
         JournalWriter::with_sink(sink, header, redactor).map_err(io::Error::from)
     }
 
-    /// Goes on with the journal of a run whose ccc has died: cuts off a torn last line and continues the numbers.
-    /// `tail` is what [`JournalReader::tail`] gave after the last entry.
+    /// Continues the journal of a run whose ccc has died: truncates a torn last line and continues the numbering. `tail` is
+    /// [`JournalReader::tail`] after the last entry.
     ///
     /// # Errors
-    /// When the file cannot be opened or cut.
+    /// When the file cannot be opened or truncated.
     pub fn append_at(journal: &Path, blobs: &Path, tail: &Tail, redactor: Redactor) -> io::Result<Self> {
         Self::append_on(FileSink::open(journal, blobs)?, tail, redactor)
     }
 
-    /// [`JournalWriter::append_at`] in a sink that is open.
+    /// [`JournalWriter::append_at`] with an open sink.
     ///
     /// # Errors
-    /// When the file cannot be cut.
+    /// When the file cannot be truncated.
     pub fn append_on(mut sink: FileSink, tail: &Tail, redactor: Redactor) -> io::Result<Self> {
         if tail.torn.is_some() {
             sink.truncate(tail.good_bytes)?;
@@ -135,10 +135,10 @@ impl JournalWriter<FileSink> {
         Ok(JournalWriter::resumed(sink, tail, redactor))
     }
 
-    /// Like [`JournalWriter::append_at`], but reads the journal through first to find its end.
+    /// As [`JournalWriter::append_at`], but reads the journal first to find its end.
     ///
     /// # Errors
-    /// When the journal is damaged, or cannot be opened or cut.
+    /// When the journal is damaged, or cannot be opened or truncated.
     pub fn append_to(journal: &Path, blobs: &Path, redactor: Redactor) -> Result<Self, ReadError> {
         let mut reader = JournalReader::open(journal)?;
         for entry in &mut reader {
@@ -153,7 +153,7 @@ impl<S: Sink> JournalWriter<S> {
     /// Begins a journal in an empty sink.
     ///
     /// # Errors
-    /// When the header cannot be written as JSON.
+    /// When the header cannot be encoded as JSON.
     pub fn with_sink(sink: S, header: &Header, redactor: Redactor) -> Result<Self, serde_json::Error> {
         let header = Header { marks: sink.tells_synced(), ..header.clone() };
         let mut line = serde_json::to_vec(&header)?;
@@ -165,7 +165,7 @@ impl<S: Sink> JournalWriter<S> {
         Ok(writer)
     }
 
-    /// Goes on with a journal that ends as `tail` says.
+    /// Continues a journal with this tail.
     pub fn resumed(sink: S, tail: &Tail, redactor: Redactor) -> Self {
         let mut writer = Self::empty(sink, redactor);
         writer.written_bytes = tail.good_bytes;
@@ -197,36 +197,36 @@ impl<S: Sink> JournalWriter<S> {
         }
     }
 
-    /// Another limit than [`BACKLOG_LIMIT_BYTES`].
+    /// Sets another limit than [`BACKLOG_LIMIT_BYTES`].
     #[must_use]
     pub fn with_backlog_limit_bytes(mut self, limit: usize) -> Self {
         self.backlog_limit_bytes = limit;
         self
     }
 
-    /// The redactor, to register another credential.
+    /// The redactor, for registering another credential.
     pub fn redactor_mut(&mut self) -> &mut Redactor {
         &mut self.redactor
     }
 
-    /// The number that the next entry gets.
+    /// The number of the next entry.
     #[must_use]
     pub fn next_n(&self) -> u64 {
         self.next_n
     }
 
-    /// How many bytes of entries are not handed to the system yet.
+    /// How many bytes of entries are not written yet.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending.len() + self.pending_blob_bytes
     }
 
-    /// Adds an input; gives its number.
+    /// Adds an input; returns its number.
     pub fn input(&mut self, now: Tick, input: &impl JournalInput) -> u64 {
         self.entry(now, "in", input.kind(), input)
     }
 
-    /// Adds an action; gives its number. `Show` is not journalled: a replay makes it again.
+    /// Adds an action; returns its number. `Show` is not journalled, because a replay produces it again.
     pub fn action(&mut self, now: Tick, action: &impl JournalAction) -> Option<u64> {
         action.is_recorded().then(|| self.entry(now, "act", action.kind(), action))
     }
@@ -252,7 +252,7 @@ impl<S: Sink> JournalWriter<S> {
             let blob =
                 BlobRef { sha256: sha256_hex(&self.scratch), bytes: self.scratch.len() as u64, kind: kind.to_owned() };
             self.pending.extend_from_slice(b"_blob\":");
-            // A struct of two strings and a number always serialises, and a Vec takes all of it.
+            // A struct of two strings and a number always serializes, and writing to a Vec cannot fail.
             let _ = serde_json::to_writer(&mut self.pending, &blob);
             self.pending_blob_bytes += self.scratch.len();
             self.pending_blobs.push((blob.sha256, std::mem::take(&mut self.scratch)));
@@ -264,8 +264,8 @@ impl<S: Sink> JournalWriter<S> {
         n
     }
 
-    /// Hands everything added so far to the system. Cheap when there is nothing. In trouble the disk is tried at most
-    /// every [`TRY_AGAIN_MS`] of the run's time.
+    /// Writes everything added so far. Cheap when there is nothing. After a failure the disk is tried again at most every
+    /// [`TRY_AGAIN_MS`] of the run's time.
     pub fn commit(&mut self) -> Option<JournalNews> {
         let nothing = self.pending.is_empty() && self.header.is_none();
         if nothing && self.trouble.is_none() {
@@ -290,7 +290,7 @@ impl<S: Sink> JournalWriter<S> {
             }
             Err(error) => {
                 let is_silent = error.kind() == io::ErrorKind::TimedOut;
-                // A disk that keeps silent is asked again at once: until it has answered, that costs nothing.
+                // A disk that has not responded is tried again at once, because this costs nothing until it has responded.
                 let try_again_at = self.last_tick.plus_ms(if is_silent { 0 } else { TRY_AGAIN_MS });
                 let trouble = self.trouble.get_or_insert_with(|| Trouble {
                     first_error: error.to_string(),
@@ -308,7 +308,7 @@ impl<S: Sink> JournalWriter<S> {
         }
     }
 
-    /// Gives up what exceeds the limit, and says what is new about the trouble.
+    /// Drops entries beyond the limit; returns the news for the user.
     fn shed(&mut self) -> Option<JournalNews> {
         let kept = self.pending_bytes();
         let trouble = self.trouble.as_mut()?;
@@ -347,7 +347,7 @@ impl<S: Sink> JournalWriter<S> {
             self.sink.truncate(self.written_bytes)?;
             self.half_written = false;
         }
-        // Before the lines that name them.
+        // Write payloads before the lines that name them.
         while let Some((sha256, bytes)) = self.pending_blobs.last() {
             self.sink.put_blob(sha256, bytes)?;
             self.pending_blob_bytes -= bytes.len();
@@ -379,7 +379,7 @@ impl<S: Sink> JournalWriter<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // What is written after all is cut off before the next try.
+                    // The bytes may still be written later; they are then truncated before the next try.
                     self.half_written |= error.kind() == io::ErrorKind::TimedOut;
                     return Err(error);
                 }
@@ -394,7 +394,13 @@ impl<S: Sink> JournalWriter<S> {
         Ok(())
     }
 
-    /// Entries given up since the trouble began; `None` while the journal is whole so far.
+    /// Why the latest entries are not written; `None` when they are written, or the disk is only slow.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_ref().filter(|trouble| !trouble.is_brief).map(|trouble| trouble.first_error.as_str())
+    }
+
+    /// The entries dropped since the first failure; `None` while the journal is complete.
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {
         let trouble = self.trouble.as_ref()?;
@@ -402,14 +408,14 @@ impl<S: Sink> JournalWriter<S> {
         Some(Lost { since_n: gap.from, entries: gap.to - gap.from + 1, first_error: trouble.first_error.clone() })
     }
 
-    /// Asks that what was committed reaches the disk soon; does not wait. What is given back can be waited for, by a
-    /// thread that may; `None` where nothing is to be waited for, above all while the disk takes nothing.
+    /// Requests a sync of everything committed, without waiting. The returned value lets another thread wait for it; `None`
+    /// when there is nothing to wait for, for example while the disk accepts nothing.
     pub fn sync_soon(&mut self) -> Option<Durable> {
         let durable = self.sink.sync_soon(self.pending_from - 1);
         durable.filter(|_| self.trouble.is_none())
     }
 
-    /// [`JournalWriter::sync_soon`], unless all that was committed was asked for already.
+    /// [`JournalWriter::sync_soon`], unless a sync was already requested for everything committed.
     pub fn sync_news_soon(&mut self) {
         if self.pending_from > self.asked_from {
             self.asked_from = self.pending_from;
@@ -417,21 +423,21 @@ impl<S: Sink> JournalWriter<S> {
         }
     }
 
-    /// Asks that a file beside the journal is replaced as a whole, once what was committed has reached the disk. False:
-    /// it cannot be done so, and is to be done at once.
+    /// Requests the atomic replacement of a file beside the journal, after everything committed has reached the disk. False if
+    /// that is not possible; the caller must then replace it.
     pub fn replace_soon(&mut self, path: &Path, bytes: &[u8]) -> bool {
         let is_asked = self.sink.replace_soon(path, bytes);
         self.has_replaced |= is_asked;
         is_asked
     }
 
-    /// Whether [`JournalWriter::replace_soon`] has been of use.
+    /// Whether [`JournalWriter::replace_soon`] has replaced a file.
     pub(super) fn has_replaced(&self) -> bool {
         self.has_replaced
     }
 
-    /// Commits what is left (also in trouble, without waiting for the next try) and waits a moment until it has
-    /// reached the disk. Gives what the user should hear.
+    /// Commits the rest (even after a failure, without the pause) and waits briefly until it has reached the disk. Returns the
+    /// news for the user.
     pub fn close(mut self) -> Option<JournalNews> {
         let news = if self.pending.is_empty() && self.header.is_none() && self.trouble.is_none() {
             self.sync_news()
@@ -444,7 +450,7 @@ impl<S: Sink> JournalWriter<S> {
     }
 }
 
-/// A line end inside a JSON document is only ever white space between its tokens: make it a blank.
+/// Replaces line ends in a JSON document by blanks. They can only be white space between tokens.
 fn one_line(json: &mut [u8]) {
     while let Some(at) = memchr::memchr(b'\n', json) {
         json[at] = b' ';

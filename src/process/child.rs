@@ -1,4 +1,4 @@
-//! A child of ours: an agent or a critic, with its threads.
+//! A child of ccc: an agent or a critic, with its threads.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,15 +7,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::WaitIdStatus;
-
 use super::error::{SpawnError, StdinError};
 use super::input::Input;
 use super::launch::{Order, Stdios, launch};
 use super::leftovers::LeftRunning;
 use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, SystemPtys};
-use super::registry::{self, Registered};
+use super::registry::{self, Ended, Registered};
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::{Wake, now};
@@ -23,25 +21,25 @@ use super::{pty, sweep};
 
 /// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
-/// While a child talks, what is below it is looked at this often at most, in milliseconds.
+/// The shortest time between two scans of a child's descendants while the child writes, in milliseconds.
 const OBSERVE_INTERVAL_MS: u64 = 250;
 
-/// Where a child's words and end go. The methods are called from this module's threads, one clone of the sink per thread, so calls for
-/// different streams may overlap. They must return soon: what they wait for, the child waits for.
+/// Receives a child's output and its end. The methods are called from this module's threads, one clone of the sink per thread,
+/// so calls for different streams may overlap. They must return soon, because the child blocks meanwhile.
 pub trait ChildSink: Send + Clone + 'static {
     /// Bytes of stdout, in order, at most 64 KiB at once.
     fn stdout(&self, chunk: &[u8]);
-    /// No more of stdout will come. Called once, before [`ChildSink::exited`].
+    /// stdout has ended. Called once, before [`ChildSink::exited`].
     fn stdout_closed(&self);
     /// Bytes of stderr, in order.
     fn stderr(&self, chunk: &[u8]);
-    /// Bytes that [`Child::write`] had accepted did not reach the child. Called once at most, before [`ChildSink::exited`].
+    /// Bytes that [`Child::write`] had accepted did not reach the child. Called at most once, before [`ChildSink::exited`].
     fn stdin_error(&self, error: StdinError);
     /// The child has ended, is reaped and swept. The last call, and there is always one.
     fn exited(&self, exit: Exit);
 }
 
-/// How a child ended and what it left behind.
+/// How a child ended, and how many processes it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
     /// The exit code, if it ended by itself.
@@ -55,30 +53,25 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// `status` is none when somebody outside this module took it; both numbers are then unknown.
-    pub(super) fn new(status: Option<&WaitIdStatus>, swept: sweep::Swept) -> Self {
-        Self {
-            code: status.and_then(WaitIdStatus::exit_status),
-            signal: status.and_then(WaitIdStatus::terminating_signal),
-            swept: swept.killed,
-            leaked: swept.leaked,
-        }
+    pub(super) fn new(ended: Ended, swept: sweep::Swept) -> Self {
+        Self { code: ended.code, signal: ended.signal, swept: swept.killed, leaked: swept.leaked }
     }
 }
 
-/// Looks at what a child has started.
+/// A view of the processes that a child has started.
 #[derive(Debug, Clone)]
 pub struct Below(Registered);
 
 impl Below {
-    /// What it has left running now; nothing when the child is gone.
+    /// The processes that the child has left running; none when it has ended.
     #[must_use]
     pub fn left_running(&self) -> LeftRunning {
         LeftRunning::of(&self.0.spawn_id)
     }
 }
 
-/// A running child. Dropping it closes its stdin after what is queued, and neither kills nor forgets it: the sink still hears of its end.
+/// A running child. Dropping it closes stdin after the queued bytes, but neither kills nor forgets the child: the sink still
+/// gets its end.
 #[derive(Debug)]
 pub struct Child {
     registered: Registered,
@@ -86,21 +79,22 @@ pub struct Child {
 }
 
 impl Child {
-    /// Its process id. Valid until the sink's `exited`.
+    /// The process id. Valid until the sink's `exited`.
     pub fn pid(&self) -> u32 {
         self.registered.number()
     }
 
-    /// Queues bytes for stdin and returns at once. What is lost later is told by [`ChildSink::stdin_error`].
+    /// Queues bytes for stdin and returns at once. [`ChildSink::stdin_error`] reports a later loss.
     ///
     /// # Errors
-    /// [`StdinError::QueueFull`] when the child does not read, [`StdinError::Closed`] after [`Child::close_stdin`], an error, or the end.
+    /// [`StdinError::QueueFull`] when the child does not read; [`StdinError::Closed`] after [`Child::close_stdin`], a write
+    /// error, or the child's end.
     pub fn write(&self, bytes: Vec<u8>) -> Result<(), StdinError> {
         self.input.push(bytes, None)
     }
 
-    /// [`Child::write`], but `wait` is called before the first byte is written, by the thread that writes: what comes after
-    /// waits too, and the caller does not. It must come back by itself within seconds.
+    /// As [`Child::write`], but the writer thread calls `wait` before the first byte. Later writes wait as well; the caller
+    /// does not. `wait` must return within seconds.
     ///
     /// # Errors
     /// As [`Child::write`].
@@ -108,36 +102,38 @@ impl Child {
         self.input.push(bytes, Some(Box::new(wait)))
     }
 
-    /// Closes stdin after what is queued. For most children this is the order to end, so what is below is remembered first.
+    /// Closes stdin after the queued bytes. For most children this is the request to end, so their descendants are recorded
+    /// first.
     pub fn close_stdin(&self) {
         self.observe();
         self.input.close();
     }
 
-    /// Sends a signal to the process, after remembering what is below it. Does nothing once it is reaped.
+    /// Sends a signal to the process, after recording its descendants. Does nothing once the child is reaped.
     pub fn signal(&self, signal: Signal) {
         registry::signal(&self.registered, signal, false);
     }
 
-    /// Sends a signal to the process group, after remembering what is below. Does nothing once the child is reaped.
+    /// Sends a signal to the process group, after recording the child's descendants. Does nothing once the child is reaped.
     pub fn signal_group(&self, signal: Signal) {
         registry::signal(&self.registered, signal, true);
     }
 
-    /// A view of what the child has started, usable from another thread.
+    /// A view of the child's descendants, usable from another thread.
     #[must_use]
     pub fn below(&self) -> Below {
         Below(self.registered.clone())
     }
 
-    /// Kills the process, its group and everything below. Returns at once; the sink's `exited` says that nothing is left.
-    /// A process that is stuck in the kernel cannot be killed and delays `exited` without limit: keep a deadline of your own.
+    /// Kills the process, its group and all descendants. Returns at once; the sink's `exited` reports that nothing is left. A
+    /// process that is stuck in the kernel cannot be killed and delays `exited` without limit, so the caller needs its own
+    /// deadline.
     pub fn kill_tree(&self) {
         sweep::kill_tree(&self.registered);
     }
 
-    /// Remembers what is below the child now, for the sweep at its end. Done by itself while the child talks and before every order to end;
-    /// useful when it is about to end by itself.
+    /// Records the child's present descendants for the sweep at its end. This happens automatically while the child writes and
+    /// before every request to end; call it when the child is about to end by itself.
     pub fn observe(&self) {
         registry::observe(&self.registered);
     }
@@ -157,7 +153,7 @@ pub fn spawn(spec: &ChildSpec, sink: impl ChildSink) -> Result<Child, SpawnError
     spawn_on(spec, sink, &SystemPtys)
 }
 
-/// Starts a child on a pipe if there is no PTY to be had. The second value is then why, and shall be told to the user.
+/// Starts a child, on a pipe if no PTY is available. The second value is then the reason, which the user must be told.
 ///
 /// # Errors
 /// See [`SpawnError`]; never [`SpawnError::NoPty`].
@@ -226,14 +222,14 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     }
 }
 
-/// Our ends of a child's descriptors.
+/// ccc's ends of a child's descriptors.
 struct Ends {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
-/// How `/proc/PID/fd` names this pipe, at both ends.
+/// The name of this pipe in `/proc/PID/fd`, the same for both ends.
 pub(super) fn pipe_mark(end: &impl AsFd) -> Option<std::ffi::OsString> {
     let inode = rustix::fs::fstat(end).ok()?.st_ino;
     Some(format!("pipe:[{inode}]").into())
@@ -263,28 +259,29 @@ fn start_threads(
     sink: impl ChildSink,
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
-    // The master stays open until the child is reaped, even after an end of file: closing it would hang the child up.
+    // The master stays open until the child is reaped, even after an end of file: closing it would send the child SIGHUP.
     let stdout_fd = Arc::new(ends.stdout);
-    // The end is heard last, but its thread is started first: it alone can fail without another one running already.
+    // The end is reported last, but its thread starts first, because no other thread is running yet that a failure would leave
+    // behind.
     let (hand_over, handles) = std::sync::mpsc::sync_channel::<Vec<JoinHandle<()>>>(1);
     {
         let (registered, input, ended, sink) =
             (registered.clone(), Arc::clone(input), Arc::clone(&ended), sink.clone());
         let stdout_fd = Arc::clone(&stdout_fd);
         thread_of("end of", &registered.clone(), move || {
-            // Nothing comes when a later thread could not be started: the caller cleans up.
+            // If a later thread could not be started, no handles come, and the caller cleans up.
             let Ok(handles) = handles.recv() else { return };
             let status = registry::wait_unreaped(&registered);
             let swept = sweep::sweep_child(&registered);
             ended.wake();
             input.abandon();
             for handle in handles {
-                // A panic in the sink has ended that thread; the end is reported all the same.
+                // A panic in the sink may have ended that thread; the child's end is reported nevertheless.
                 let _ = handle.join();
             }
             registry::reap(&registered);
             drop(stdout_fd);
-            sink.exited(Exit::new(status.as_ref(), swept));
+            sink.exited(Exit::new(status, swept));
         })?;
     }
     let mut handles = Vec::with_capacity(3);
@@ -314,17 +311,17 @@ fn start_threads(
     hand_over.send(handles).map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::CHILD.raw_os_error()))
 }
 
-/// stdout's reader: hands on, and looks at what is below the child while it talks.
+/// The reader of stdout: passes the bytes on, and scans the child's descendants while the child writes.
 struct Stdout<'a, S> {
     registered: &'a Registered,
     sink: &'a S,
     observed: Option<Instant>,
-    /// Something was said since.
+    /// Something was written since the last scan.
     stale: bool,
 }
 
 impl<S: ChildSink> Stdout<'_, S> {
-    /// How long until the next look is due; none when nothing was said since the last one.
+    /// The time until the next scan; `None` when nothing was written since the last one.
     fn due(&self) -> Option<Duration> {
         let interval = Duration::from_millis(OBSERVE_INTERVAL_MS);
         self.stale.then(|| self.observed.map_or(Duration::ZERO, |at| interval.saturating_sub(now().duration_since(at))))
@@ -341,13 +338,13 @@ impl<S: ChildSink> Stdout<'_, S> {
 
 impl<S: ChildSink> Reader for Stdout<'_, S> {
     fn chunk(&mut self, bytes: &[u8]) {
-        // Look first: when the sink is told of a tool, the tool is already in the table.
+        // Scan first, so that a tool is in the table before the sink is told of it.
         self.stale = true;
         self.observe_if_due();
         self.sink.stdout(bytes);
     }
 
-    // The agent says that it starts a tool before it does: the look that matters is the one after the last word.
+    // The agent announces a tool before it starts it, so the scan after the last output is the one that finds it.
     fn patience(&self) -> Option<Duration> {
         self.due()
     }
@@ -357,7 +354,7 @@ impl<S: ChildSink> Reader for Stdout<'_, S> {
     }
 }
 
-/// stderr's reader.
+/// The reader of stderr.
 struct Stderr<'a, S>(&'a S);
 
 impl<S: ChildSink> Reader for Stderr<'_, S> {

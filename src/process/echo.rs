@@ -1,4 +1,4 @@
-//! Switches off the echo of the user's terminal while nothing reads the keys.
+//! Switches off the echo of the user's terminal while nothing reads it.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -10,11 +10,11 @@ use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
-/// The terminal that keys come from. Dropping it gives the user's modes back, also by a panic.
+/// The terminal that keys come from. Dropping it restores the user's modes, also in a panic.
 #[derive(Debug)]
 pub struct TypedEcho {
     keys: Option<OwnedFd>,
-    /// The user's modes, while nothing is shown.
+    /// The user's modes, while the echo is off.
     saved: Mutex<Option<Termios>>,
 }
 
@@ -43,8 +43,7 @@ impl TypedEcho {
         TypedEcho { keys: Some(keys), saved: Mutex::new(None) }
     }
 
-    /// From now on nothing of what is typed is shown. Ctrl-C and Ctrl-Z go on being signals. While the terminal is another
-    /// job's, nothing is changed.
+    /// Switches off the echo. Ctrl-C and Ctrl-Z still raise signals. Changes nothing while the terminal belongs to another job.
     pub fn quiet(&self) {
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(keys) = self.keys.as_ref().filter(|_| saved.is_none()).filter(|keys| is_ours(keys)) else { return };
@@ -56,7 +55,7 @@ impl TypedEcho {
         }
     }
 
-    /// Gives the user's modes back. What was typed unseen is dropped: it was meant for nobody who comes next.
+    /// Restores the user's modes. Keys typed without echo are discarded, because they were not meant for the next program.
     pub fn restore(&self) {
         let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(modes), Some(keys)) = (saved, self.keys.as_ref().filter(|keys| is_ours(keys))) {
@@ -72,7 +71,7 @@ impl Drop for TypedEcho {
     }
 }
 
-/// Whether the shell has given the terminal to our job.
+/// Whether the shell has given the terminal to ccc's job.
 fn is_ours(keys: &OwnedFd) -> bool {
     tcgetpgrp(keys).map_or(true, |group| group == rustix::process::getpgrp())
 }

@@ -1,38 +1,40 @@
-//! Why a child could not be started or spoken to.
+//! Why a child could not be started or written to.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Why nothing was started. The variant decides about a restart: only [`SpawnError::Other`] may pass by itself.
+/// Why nothing was started. The variant decides about a restart, because only the cause of [`SpawnError::Other`] may go away
+/// without a change.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpawnError {
-    /// There is no such program, neither at the path nor in the `PATH` of the child's environment (or the script's interpreter is missing).
+    /// There is no such program, neither at the path nor in the `PATH` of the child's environment (or the script's interpreter
+    /// is missing).
     #[error("there is no program `{}`", program.display())]
     NotFound {
         /// The program as it was given.
         program: PathBuf,
     },
-    /// The program exists and may not be executed.
+    /// The program exists but may not be executed.
     #[error("`{}` may not be executed", program.display())]
     PermissionDenied {
         /// The program as it was given.
         program: PathBuf,
     },
-    /// The working directory does not exist, is none, or may not be entered.
+    /// The working directory does not exist, is not a directory, or may not be entered.
     #[error("`{}` cannot be the working directory", path.display())]
     BadCwd {
         /// The directory as it was given.
         path: PathBuf,
     },
-    /// The system has no PTY for us; the caller may use [`super::Transport::Pipe`].
+    /// The system has no PTY left; the caller may use [`super::Transport::Pipe`].
     #[error("no PTY can be had: {reason}")]
     NoPty {
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// Anything else, by its number: no memory, too many processes, too long an argument list.
+    /// Any other error number: no memory, too many processes, too long an argument list.
     #[error("`{}` could not be started: {}", program.display(), io::Error::from_raw_os_error(*errno))]
     Other {
         /// The program as it was given.
@@ -43,7 +45,7 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
-    /// The system gave no descriptors or threads for this program.
+    /// The system provided no descriptors or threads for this program.
     pub(super) fn of(program: &Path, error: &io::Error) -> SpawnError {
         SpawnError::Other { program: program.to_owned(), errno: error.raw_os_error().unwrap_or_default() }
     }
@@ -52,12 +54,12 @@ impl SpawnError {
 /// Why bytes did not reach the child's stdin.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StdinError {
-    /// The child does not read and the queue is full; nothing of this write was taken.
+    /// The child does not read and the queue is full; nothing of this write was accepted.
     #[error(
         "the child does not read its stdin: {queued_bytes} bytes wait, {refused_bytes} more exceed STDIN_QUEUE_LIMIT_BYTES ({limit_bytes})"
     )]
     QueueFull {
-        /// Bytes that wait already.
+        /// Bytes in the queue.
         queued_bytes: usize,
         /// Bytes of the write that was refused.
         refused_bytes: usize,
@@ -67,10 +69,10 @@ pub enum StdinError {
     /// The child closed its stdin, or ended, before it had read everything.
     #[error("the child closed its stdin with {unwritten_bytes} bytes unread")]
     Broken {
-        /// Bytes that were accepted by us and not taken by the child's pipe. Bytes inside the pipe are not counted.
+        /// Bytes that were queued but not written to the child's pipe. Bytes inside the pipe are not counted.
         unwritten_bytes: usize,
     },
-    /// stdin was closed before this write: by us, by the child, or by its end.
+    /// stdin was closed before this write: by ccc, by the child, or by the child's end.
     #[error("the child's stdin is closed")]
     Closed,
 }

@@ -1,4 +1,4 @@
-//! Writes to a child's stdin without ever making the caller wait.
+//! Writes to a child's stdin; the caller never waits.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::error::StdinError;
 use super::wake::{Wake, poll};
 
-/// How much may wait for a child that does not read its stdin, in bytes. One message with several images fits; a second night's worth does not.
+/// How many bytes may be queued for a child that does not read its stdin. One message with several images fits.
 pub const STDIN_QUEUE_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
 /// What the writer thread calls before it writes a chunk.
@@ -44,7 +44,7 @@ struct State {
     queued_bytes: usize,
     /// Close once `chunks` is empty.
     closing: bool,
-    /// The pipe is gone, or shall go at once.
+    /// The pipe is closed, or must be closed at once.
     closed: bool,
 }
 
@@ -83,7 +83,7 @@ impl Input {
         Ok(())
     }
 
-    /// Closes the pipe after what is queued.
+    /// Closes the pipe after the queued bytes.
     pub(super) fn close(&self) {
         self.state().closing = true;
         self.wake.wake();
@@ -107,9 +107,10 @@ impl Input {
         }
     }
 
-    /// The writer thread's whole life. The error says how much the child did not take.
+    /// The body of the writer thread. The error holds how many bytes the child did not read.
     pub(super) fn write_all(&self, stdin: &OwnedFd) -> Result<(), StdinError> {
-        // Without it a child that does not read, but whose descendant holds the pipe, would keep this thread for ever.
+        // Without NONBLOCK this thread could block forever on a pipe that the child does not read while a descendant holds it
+        // open.
         if fcntl_setfl(stdin, OFlags::NONBLOCK).is_ok() {
             while self.step(stdin) {}
         }
@@ -122,7 +123,7 @@ impl Input {
         }
     }
 
-    /// Does one chunk, or waits for one. False: nothing more can or shall be written.
+    /// Writes one chunk, or waits for one. False when nothing more can or must be written.
     fn step(&self, stdin: &OwnedFd) -> bool {
         match self.next() {
             Next::Write(Chunk { bytes, before }) => {
@@ -159,7 +160,7 @@ impl Input {
                         return false;
                     }
                 }
-                // EPIPE: the child has closed its stdin. We live on, since SIGPIPE is ignored in us.
+                // EPIPE: the child has closed its stdin. It does not end ccc, which ignores SIGPIPE.
                 Err(_) => return false,
             }
         }

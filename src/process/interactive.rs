@@ -1,5 +1,5 @@
-//! A program that behaves as if it had been started directly: on its own terminal with the modes of the user's, or with the
-//! descriptors that ccc was given.
+//! A program that behaves as if it had been started directly: on a separate terminal with the modes of the user's terminal, or
+//! with the descriptors of ccc.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,9 +26,9 @@ use super::{sweep, system};
 /// The byte that a terminal sends for Ctrl-C.
 pub const CTRL_C: u8 = 0x03;
 
-/// Where the program's words and end go; see [`super::ChildSink`] for what holds of the calls.
+/// Receives the program's output and its end; see [`super::ChildSink`] for the rules of the calls.
 pub trait InteractiveSink: Send + Clone + 'static {
-    /// What the program wrote to its terminal, in order. Never called without a terminal of its own.
+    /// Output of the program to its terminal, in order. Never called without a separate terminal.
     fn output(&self, chunk: &[u8]);
     /// The program was stopped by this signal.
     fn stopped(&self, signal: i32);
@@ -36,7 +36,7 @@ pub trait InteractiveSink: Send + Clone + 'static {
     fn exited(&self, exit: Exit);
 }
 
-/// How a terminal that is made for the program looks.
+/// The properties of the terminal that is created for the program.
 #[derive(Debug, Clone)]
 pub struct Likeness {
     /// Its modes.
@@ -55,18 +55,23 @@ pub struct InteractiveChild {
     held: Mutex<Held>,
 }
 
-/// Our side of the program's terminal.
+/// ccc's side of the program's terminal.
 #[derive(Debug, Clone)]
 pub struct InteractiveTerminal(pub(super) Arc<OwnedFd>);
 
 impl InteractiveTerminal {
-    /// Gives it another size; the program hears of it by SIGWINCH.
+    /// Changes the size; the program gets SIGWINCH.
     pub fn resize(&self, size: Winsize) {
-        // Fails for a terminal that is gone only.
+        // Fails only for a terminal that no longer exists.
         let _ = tcsetwinsize(&*self.0, size);
     }
 
-    /// Whether Ctrl-C is a signal to the program now, and not just a key.
+    /// Types these keys, as far as the program's terminal accepts them now.
+    pub fn type_in(&self, keys: &[u8]) {
+        let _ = rustix::io::write(&*self.0, keys);
+    }
+
+    /// Whether Ctrl-C raises a signal in the program now, or is only a key.
     #[must_use]
     pub fn ctrl_c_is_a_signal(&self) -> bool {
         self.modes().is_some_and(|modes| {
@@ -74,26 +79,26 @@ impl InteractiveTerminal {
         })
     }
 
-    /// Whether the program reads lines, which it does not while it paints a screen.
+    /// Whether the program reads whole lines. It does not while it draws a screen.
     #[must_use]
     pub fn reads_lines(&self) -> bool {
         self.modes().is_none_or(|modes| modes.local_modes.contains(LocalModes::ICANON))
     }
 
-    /// On Linux a master tells its slave's modes; elsewhere nothing is known.
+    /// The slave's modes. On Linux the master reports them; elsewhere they are unknown.
     fn modes(&self) -> Option<Termios> {
         tcgetattr(&*self.0).ok()
     }
 }
 
 impl InteractiveChild {
-    /// Its process id: that of the session's leader, which ends as the program does.
+    /// The process id of the session's leader, which ends as the program does.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.registered.number()
     }
 
-    /// Our side of its terminal, when it has one of its own.
+    /// ccc's side of the program's terminal, if it has a separate one.
     #[must_use]
     pub fn terminal(&self) -> Option<&InteractiveTerminal> {
         self.terminal.as_ref()
@@ -103,7 +108,8 @@ impl InteractiveChild {
     pub fn signal(&self, signal: Signal) {
         registry::observe(&self.registered);
         let Some(program) = *lock(&self.program) else { return };
-        // A pid that is another's now is not in the program's session. Without a process table it is not asked.
+        // A pid that was reused by another process is not in the program's session. Without a process table this is not
+        // checked.
         let gone = system::look_up(program).is_none_or(|process| process.session != self.registered.number());
         if system::HAS_TABLE && gone {
             return;
@@ -113,7 +119,7 @@ impl InteractiveChild {
         }
     }
 
-    /// Makes the program and all that it has started stand still, until [`InteractiveChild::let_go`].
+    /// Stops the program and all its descendants, until [`InteractiveChild::let_go`].
     pub fn hold(&self) {
         if !system::HAS_TABLE {
             self.signal(Signal::Stop);
@@ -122,7 +128,7 @@ impl InteractiveChild {
         lock(&self.held).absorb(held);
     }
 
-    /// Lets go on what [`InteractiveChild::hold`] has stopped.
+    /// Continues what [`InteractiveChild::hold`] has stopped.
     pub fn let_go(&self) {
         lock(&self.held).let_go();
         if !system::HAS_TABLE {
@@ -130,7 +136,7 @@ impl InteractiveChild {
         }
     }
 
-    /// Kills the program and everything below it. Returns at once; see [`super::Child::kill_tree`].
+    /// Kills the program and all its descendants. Returns at once; see [`super::Child::kill_tree`].
     pub fn kill_tree(&self) {
         sweep::kill_tree(&self.registered);
     }
@@ -140,8 +146,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the program. With a likeness it gets a terminal of its own in place of each of our three descriptors that is a
-/// terminal, and ours for the others; without one it gets ours.
+/// Starts the program. With a likeness, a separate terminal replaces each of ccc's three descriptors that is a terminal; the
+/// other descriptors, or all without a likeness, are inherited.
 ///
 /// # Errors
 /// See [`SpawnError`]. Nothing is running then, and the sink is not called.
@@ -161,7 +167,7 @@ pub fn spawn_interactive(
     };
     let stdios = Stdios {
         stdin: stream(isatty(rustix::stdio::stdin())).map_err(no_descriptors)?,
-        // By this one the terminal becomes the session's.
+        // This descriptor makes the terminal the session's controlling one.
         stdout: stream(true).map_err(no_descriptors)?,
         stderr: stream(isatty(rustix::stdio::stderr())).map_err(no_descriptors)?,
         controlling: pair.is_some(),
@@ -175,7 +181,7 @@ pub fn spawn_interactive(
     let terminal = pair.map(|pair| InteractiveTerminal(Arc::new(pair.master)));
     let program = Arc::new(Mutex::new(None));
     let reports: OwnedFd = reports.into();
-    // The first report is there before the program executes, or a moment later: nobody shall signal it before we know it.
+    // Wait for the first report, which names the pid, so that no signal is sent before the pid is known.
     if let Some(Report::Started(pid)) = Report::read(&reports) {
         *lock(&program) = Some(pid);
     }
@@ -197,14 +203,14 @@ fn start_threads(
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
     if let Some(terminal) = terminal {
-        // Keys are written to it by a thread that must never wait for the program.
+        // The thread that writes keys to it must never wait for the program.
         fcntl_setfl(&*terminal.0, OFlags::NONBLOCK)?;
     }
-    // As with a child: the end is heard last, but its thread is started first.
+    // As with a child, the end is reported last, but its thread is started first.
     let (hand_over, handles) = std::sync::mpsc::sync_channel::<Vec<JoinHandle<()>>>(1);
     {
         let (registered, ended, sink) = (registered.clone(), Arc::clone(&ended), sink.clone());
-        // The master stays open until the program is reaped: closing it would hang the program up.
+        // The master stays open until the program is reaped: closing it would send the program SIGHUP.
         let terminal = terminal.cloned();
         thread_of("end of", &registered.clone(), move || {
             let Ok(handles) = handles.recv() else { return };
@@ -216,7 +222,7 @@ fn start_threads(
             }
             registry::reap(&registered);
             drop(terminal);
-            sink.exited(Exit::new(status.as_ref(), swept));
+            sink.exited(Exit::new(status, swept));
         })?;
     }
     let mut handles = Vec::with_capacity(2);
@@ -228,7 +234,7 @@ fn start_threads(
         })?);
     }
     handles.push(thread_of("job of", registered, move || {
-        // Ends with the monitor, which alone has the other end.
+        // The loop ends with the monitor, which alone holds the other end.
         while let Some(report) = Report::read(&reports) {
             match report {
                 Report::Stopped(signal) => sink.stopped(signal),

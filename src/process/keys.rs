@@ -1,4 +1,4 @@
-//! Reads the user's keys and hands them to the program, or to ccc while it has a question or a wait of its own.
+//! Reads the user's keys and passes them to the program, or to ccc during a question or a wait.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,23 +14,22 @@ use super::interactive::{CTRL_C, InteractiveTerminal};
 use super::user_terminal::UserTerminal;
 use super::wake::{Wake, poll};
 
-/// How much may wait for a program that does not read, in bytes; then the terminal's own buffer fills, as it does for any
-/// program that does not read.
+/// How many bytes may be queued for a program that does not read. Beyond that the terminal's own buffer fills, as without ccc.
 const QUEUE_LIMIT_BYTES: usize = 64 * 1024;
-/// How much is read at once.
+/// How many bytes are read at once.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where keys go that are not the program's.
+/// Receives the keys that do not go to the program.
 pub trait KeySink: Send + 'static {
-    /// The user typed this while keys were ccc's.
+    /// The user typed this while keys went to ccc.
     fn typed(&self, keys: &[u8]);
-    /// Ctrl-C was handed to the program; `as_signal` when its terminal makes a signal of it.
+    /// Ctrl-C was passed to the program; `as_signal` if its terminal turns it into a signal.
     fn passed_ctrl_c(&self, as_signal: bool);
     /// The terminal is gone.
     fn closed(&self);
 }
 
-/// The thread that reads keys. Dropping it ends it.
+/// The thread that reads keys. Dropping this ends the thread.
 #[derive(Debug)]
 pub struct Keys {
     shared: Arc<Shared>,
@@ -51,17 +50,17 @@ struct State {
 
 #[derive(Debug, Clone)]
 enum To {
-    /// Nobody: they stay where they are.
+    /// Nowhere: keys stay unread.
     Nobody,
     InteractiveChild(InteractiveTerminal),
     Ourselves,
 }
 
 impl Keys {
-    /// Starts reading; at first keys go to nobody.
+    /// Starts the thread, which reads no keys yet.
     ///
     /// # Errors
-    /// When the system gives no thread or no descriptors.
+    /// When the system provides no thread or no descriptors.
     pub fn of(terminal: &UserTerminal, sink: impl KeySink) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::new(State { to: To::Nobody, over: false }), wake: Wake::new()? });
         let (theirs, terminal) = (Arc::clone(&shared), terminal.clone());
@@ -72,17 +71,17 @@ impl Keys {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// From now on keys are the program's.
+    /// From now on keys go to the program.
     pub fn to_guest(&self, terminal: &InteractiveTerminal) {
         self.turn(To::InteractiveChild(terminal.clone()));
     }
 
-    /// From now on keys are ccc's.
+    /// From now on keys go to ccc.
     pub fn to_ourselves(&self) {
         self.turn(To::Ourselves);
     }
 
-    /// From now on keys are left alone: the terminal is another job's.
+    /// From now on keys stay unread, because the terminal belongs to another job.
     pub fn to_nobody(&self) {
         self.turn(To::Nobody);
     }
@@ -111,7 +110,7 @@ impl Shared {
 
 struct Reading {
     shared: Arc<Shared>,
-    /// Keys that wait for the program.
+    /// Keys queued for the program.
     queue: VecDeque<u8>,
 }
 
@@ -130,7 +129,7 @@ impl Reading {
             if let To::InteractiveChild(now) = &to
                 && child.as_ref().is_none_or(|before| !Arc::ptr_eq(&before.0, &now.0))
             {
-                // What waited for another one is not for this one.
+                // Keys queued for an earlier program must not reach this one.
                 self.queue.clear();
                 child = Some(now.clone());
             }
@@ -147,7 +146,7 @@ impl Reading {
                 [Some((self.shared.wake.fd(), PollFlags::IN)), reads.then(|| (keys.as_fd(), PollFlags::IN)), writes];
             let Ok([woken, readable, writable]) = poll(wanted, None) else { return };
             if woken {
-                // It may all be different now.
+                // Everything may have changed, so start again.
                 self.shared.wake.drain();
                 continue;
             }
@@ -181,14 +180,14 @@ impl Reading {
         }
     }
 
-    /// Writes what the program's terminal takes now.
+    /// Writes as much as the program's terminal accepts now.
     fn write(&mut self, terminal: &InteractiveTerminal) {
         while !self.queue.is_empty() {
             match rustix::io::write(&*terminal.0, self.queue.as_slices().0) {
                 Ok(0) | Err(Errno::AGAIN) => return,
                 Ok(count) => drop(self.queue.drain(..count)),
                 Err(Errno::INTR) => {}
-                // The program's terminal is gone, so nobody can read these keys.
+                // The program's terminal is gone, so these keys cannot be delivered.
                 Err(_) => self.queue.clear(),
             }
         }

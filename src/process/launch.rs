@@ -1,6 +1,6 @@
-//! Forks and executes. A child inherits nothing of ours but its three descriptors.
+//! Forks and executes. A child inherits nothing from ccc but its three descriptors.
 
-use std::ffi::{OsStr, OsString, c_int};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::Access;
 
+use super::descriptors::close_others_on_exec;
 use super::error::SpawnError;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::{monitor, system};
 
-/// What a child is made of, besides its descriptors.
+/// What to start, apart from the descriptors.
 pub(super) struct Order<'a> {
     pub(super) program: &'a Path,
     pub(super) args: &'a [OsString],
@@ -31,17 +32,18 @@ pub(super) struct Stdios {
     pub(super) stderr: Stdio,
     /// stdout is a terminal and becomes the controlling one.
     pub(super) controlling: bool,
-    /// The writing end for a monitor's reports, when there shall be a monitor between us and the program.
+    /// The write end for the monitor's reports, if a monitor process runs between ccc and the program.
     pub(super) reports: Option<OwnedFd>,
-    /// A keeper shall be between us and the program, which ends it when we are killed.
+    /// Whether a keeper process runs between ccc and the program, which ends the program when ccc is killed.
     pub(super) kept: bool,
-    /// How `/proc/PID/fd` names our ends' counterparts: who holds one of them belongs to this child.
+    /// The names of the child's ends in `/proc/PID/fd`: a process that holds one of them belongs to this child.
     pub(super) marks: Vec<OsString>,
 }
 
-/// Starts the child in a session of its own and registers it, so that no sweep takes it for an orphan.
+/// Starts the child in its own session and registers it, so that no sweep treats it as an orphan.
 pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, SpawnError> {
-    // Asked beforehand, since the child reports a missing directory and a missing program with the same number.
+    // Check the directory first, because the child reports a missing directory and a missing program with the same error
+    // number.
     if !order.cwd.is_dir() || rustix::fs::access(order.cwd, Access::EXEC_OK).is_err() {
         return Err(SpawnError::BadCwd { path: order.cwd.to_owned() });
     }
@@ -58,7 +60,7 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
     let keeper_of = stdios.kept.then(std::process::id);
-    // Stays open until the child has its copy.
+    // Keep it open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
     #[allow(unsafe_code, reason = "a session and a controlling terminal must be made inside the child")]
@@ -96,36 +98,8 @@ fn classify(program: &Path, error: &io::Error) -> SpawnError {
         Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => SpawnError::PermissionDenied { program },
         other => SpawnError::Other {
             program,
-            // Arguments with a NUL byte are refused by the standard library without a number.
+            // The standard library rejects arguments with a NUL byte without an error number.
             errno: other.unwrap_or(rustix::io::Errno::INVAL).raw_os_error(),
         },
-    }
-}
-
-/// How far the fallback looks where `close_range` is missing: the usual soft limit of open files.
-const FALLBACK_DESCRIPTORS: c_int = 1024;
-
-/// Closes everything from this descriptor on. Async-signal-safe.
-#[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
-pub(super) fn close_from(first: c_int) {
-    if system::close_range(first) {
-        return;
-    }
-    for fd in first..FALLBACK_DESCRIPTORS {
-        // SAFETY: an integer; the caller uses none of these descriptors any more, and a closed one is refused.
-        unsafe { libc::close(fd) };
-    }
-}
-
-/// Marks everything from descriptor 3 on close-on-exec: ours are so already, but what our own parent leaked to us, and what another thread
-/// (or portable-pty, between its two calls) has just opened, is not.
-#[allow(unsafe_code, reason = "numbers that may be closed cannot be borrowed")]
-fn close_others_on_exec() {
-    if system::close_range_on_exec(3) {
-        return;
-    }
-    for fd in 3..FALLBACK_DESCRIPTORS {
-        // SAFETY: F_SETFD takes one integer; on a closed descriptor it fails and changes nothing.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

@@ -1,4 +1,4 @@
-//! Which processes a child has left running. This module only decides; [`super::sweep`] kills.
+//! Finds the processes that a child has left running. This module only decides; [`super::sweep`] kills.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use super::registry::{self, Entry, Registry};
 use super::spec::{RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::system::{self, Environment, Process, Table};
 
-/// How many processes are told in words.
+/// How many processes are listed in a message.
 const NAMED_PROCESSES: usize = 5;
 
-/// Us, in the table.
+/// ccc itself in the process table.
 struct Ourselves {
     pid: u32,
     session: u32,
@@ -22,18 +22,18 @@ impl Ourselves {
         Some(Self { pid: us.pid, session: us.session })
     }
 
-    /// Nothing in our own session is ever a remainder: every child of this module has left it.
+    /// A process in ccc's own session is never left over, because every child of this module has its own session.
     fn may_be_leftover(&self, process: &Process) -> bool {
         process.pid != self.pid && process.session != self.session && process.pid > 1
     }
 }
 
-/// What one look found.
+/// The result of one scan.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// What is left, zombies included.
+    /// The processes left, including zombies.
     pub(super) processes: Vec<Process>,
-    /// No process could hide from this look, neither by a fork nor by an exec.
+    /// Whether the scan is complete: no process could have been missed because of a fork or an exec.
     pub(super) sure: bool,
 }
 
@@ -43,7 +43,7 @@ impl Found {
     }
 }
 
-/// What is left of the registered child `spawn_id`, zombies included, the child itself excluded.
+/// The processes left of the registered child `spawn_id`, including zombies, excluding the child itself.
 pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Found {
     let Some(us) = Ourselves::find(table) else {
         return Found::nothing();
@@ -78,13 +78,13 @@ pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Fo
     Found { processes: pick(table, &ours), sure }
 }
 
-/// What a child has started outside its own session and left running, as the tools of an agent do, at one moment; and how
-/// much each of them had written by then. What the child keeps in its own session for itself is not in it.
+/// The processes that a child has left running outside its own session, such as tools of an agent, at one moment, and how much
+/// each had written by then. Processes in the child's own session are excluded.
 #[derive(Debug, Clone, Default)]
 pub struct LeftRunning(Vec<(Process, Option<u64>)>);
 
 impl LeftRunning {
-    /// Of the child `spawn_id`.
+    /// The ones of the child `spawn_id`.
     pub(super) fn of(spawn_id: &str) -> LeftRunning {
         let mut registry = registry::lock();
         let Some(entry) = registry.entry(spawn_id) else { return LeftRunning::default() };
@@ -99,20 +99,20 @@ impl LeftRunning {
         LeftRunning(running.map(|process| (process, system::written_bytes(process.pid))).collect())
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// In words, at most as many as one sentence names: those that may have written something since `earlier`, and those
-    /// that have not. Where the system does not say what one has written, it may have.
+    /// Descriptions of the processes, limited to what fits a sentence: first those that may have written since `earlier`, then
+    /// the others. A process counts as possibly writing if the system does not report how much it has written.
     #[must_use]
     pub fn written_since(&self, earlier: &LeftRunning) -> (Vec<String>, Vec<String>) {
         let before = |process: &Process| {
             let same =
                 |(other, _): &&(Process, _)| (other.pid, other.start_ticks) == (process.pid, process.start_ticks);
-            // One that was started since had written nothing.
+            // A process that started since then had written nothing.
             earlier.0.iter().find(same).map_or(Some(0), |(_, written)| *written)
         };
         let has_written = |(process, written): &&(Process, Option<u64>)| {
@@ -130,8 +130,8 @@ fn was_seen(child: &Entry, process: &Process) -> bool {
     child.seen.get(&process.pid) == Some(&process.start_ticks)
 }
 
-/// What the cookie says: this child's, another living child's, or nothing of either. A process that is about to execute a program has no
-/// environment for a moment: then `sure` becomes false.
+/// Whether the cookie names this child (true), another living child (false), or neither. A process caught mid-exec has an empty
+/// environment, so `sure` becomes false.
 fn by_environment(process: &Process, child: &Entry, others: &[&Entry], sure: &mut bool) -> Option<bool> {
     if process.zombie {
         return None;
@@ -151,15 +151,15 @@ fn by_environment(process: &Process, child: &Entry, others: &[&Entry], sure: &mu
     }
 }
 
-/// An orphan that came to us with nothing that tells whose it was: this child's if it still holds the child's PTY or pipe, or if no other
-/// child was there that could have started it.
+/// For an orphan without other evidence: it belongs to this child if it still holds the child's PTY or pipe, or if no other
+/// child could have started it.
 fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&Entry]) -> bool {
     process.parent == us.pid
         && (system::holds(process.pid, &child.marks)
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 
-/// What is left of a dead run: what carries its id in the environment, and what is below.
+/// The processes left of a dead run: those that have its id in their environment, and their descendants.
 pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
     of_dead_run(registry, table, |process| {
         Environment::of(process.pid)
@@ -167,13 +167,14 @@ pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found 
     })
 }
 
-/// What is left of a dead run by its record: what was seen below its children, and what is below that now.
+/// The processes left of a dead run according to its record: the recorded descendants of its children, and their present
+/// descendants.
 pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
     of_dead_run(registry, table, |process| names.contains(&(process.pid, process.start_ticks)))
 }
 
-/// What is a dead run's, with what is below it. Ourselves, our ancestors (a terminal multiplexer that an agent had started may
-/// be one) and what belongs to a living child of ours are left out.
+/// The processes of a dead run with their descendants. Excludes ccc itself, its ancestors (an agent may have started the
+/// terminal multiplexer that ccc runs in), and the processes of living children.
 fn of_dead_run(registry: &Registry, table: &Table, is_its: impl Fn(&Process) -> bool) -> Found {
     let Some(us) = Ourselves::find(table) else {
         return Found::nothing();
@@ -185,11 +186,11 @@ fn of_dead_run(registry: &Registry, table: &Table, is_its: impl Fn(&Process) -> 
         .map(|p| p.pid)
         .collect();
     close_over(table, &us, &mut found, &foreign);
-    // Once per start: here a second look costs nothing that matters.
+    // This happens once per start, so a second scan is cheap enough.
     Found { processes: pick(table, &found), sure: false }
 }
 
-/// Our ancestors, and what belongs to a living child of ours.
+/// ccc's ancestors, and the processes of living children.
 fn not_a_dead_runs(registry: &Registry, us: &Ourselves, table: &Table) -> BTreeSet<u32> {
     let mut foreign = ancestors(table, us.pid);
     for entry in &registry.entries {
@@ -219,7 +220,7 @@ fn ancestors(table: &Table, pid: u32) -> BTreeSet<u32> {
     found
 }
 
-/// Adds to `set` everything that descends from it or lives in a session that one of it leads, except for `barred`.
+/// Adds to `set` all descendants of its members, and all processes in sessions that a member leads, except `barred`.
 fn close_over(table: &Table, us: &Ourselves, set: &mut BTreeSet<u32>, barred: &BTreeSet<u32>) {
     loop {
         let before = set.len();

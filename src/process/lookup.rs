@@ -1,19 +1,19 @@
-//! Where a program is, and whether a command line names one that is not there.
+//! Finds programs, and reports missing ones that a command line names.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What begins a command of the shell's own, so that no program of this name is needed.
+/// Words that begin a builtin of the shell, so no program of this name is needed.
 const BUILTINS: &[&str] = &[
     ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "done", "echo", "esac", "eval", "exec",
     "exit", "export", "false", "fc", "fg", "fi", "for", "getopts", "hash", "jobs", "kill", "local", "printf", "pwd",
     "read", "readonly", "return", "select", "set", "shift", "source", "test", "times", "trap", "true", "type",
     "ulimit", "umask", "unalias", "unset", "wait", "}",
 ];
-/// Words of the shell's after which a command follows.
+/// Shell words that a command follows.
 const BEFORE_A_COMMAND: &[&str] = &["!", "do", "elif", "else", "if", "then", "time", "until", "while", "{"];
-/// What makes that only the first word of a line can be told without reading it as a shell does.
+/// Characters that only a shell can interpret.
 const NOT_PLAIN: &[char] = &['\'', '"', '`', '\\', '$', '(', ')', '#', '<'];
 
 /// The first executable file of this name in the directories of `path`; relative ones are below `cwd`.
@@ -22,14 +22,14 @@ pub fn on_path(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
     std::env::split_paths(path).map(|dir| cwd.join(dir).join(name)).find(|path| is_executable(path))
 }
 
-/// Whether this is a file that may be executed.
+/// Whether this is an executable file.
 #[must_use]
 pub fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The program that a line for the shell names and that is not there. A program in `cwd`, or one
-/// that may appear there, does not count: the agent can make it. A doubtful case does not count either.
+/// A missing program that a shell line names. A program in `cwd`, or one that may appear there, does not count, because the
+/// agent can create it. Doubtful cases do not count either.
 #[must_use]
 pub fn missing_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
     let separators: &[char] = &['|', ';', '\n'];
@@ -39,7 +39,7 @@ pub fn missing_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
     commands.take(seen).filter_map(program).find(|program| is_missing(program, path, cwd)).map(str::to_owned)
 }
 
-/// The program of a simple command; `None` also where that cannot be told.
+/// The program of a simple command; `None` if there is none or it cannot be determined.
 fn program(command: &str) -> Option<&str> {
     let name = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let assigns = |word: &str| word.split_once('=').is_some_and(|(before, _)| !before.is_empty() && name(before));

@@ -1,9 +1,9 @@
-//! The process between ccc and the program: the leader of the program's session, which does what a shell does for its jobs.
+//! The process between ccc and the program. It leads the program's session and does the job control of a shell.
 //!
-//! A program that is itself the leader of a session cannot be stopped by Ctrl-Z: its process group is orphaned, and the
-//! kernel discards SIGTSTP there. So the session's leader is a copy of ccc that executes nothing, has closed all files and
-//! only waits: it puts the program into a group of its own, in the foreground of the terminal, tells ccc of its stops
-//! ([`Report`]), and ends with the program's own status, so that others see the program's end.
+//! Ctrl-Z cannot stop a program that leads a session, because its process group is orphaned and the kernel discards SIGTSTP
+//! there. So the session's leader is a fork of ccc that executes nothing, has closed all files and only waits. It puts the
+//! program into its own group, in the foreground of the terminal, reports its stops to ccc ([`Report`]), and ends with the
+//! program's status.
 
 use std::ffi::c_int;
 use std::io;
@@ -12,18 +12,18 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal as RawSignal, WaitId, WaitIdOptions, waitid};
 
-use super::launch::close_from;
+use super::descriptors::close_from;
 use super::signal::{ignore, reset_disposition};
 use super::system::end_with_parent;
 
-/// Length of one report, in bytes: two numbers. Below `PIPE_BUF`, so none is ever torn.
+/// Length of one report, in bytes: two numbers. Below `PIPE_BUF`, so writes are atomic.
 const REPORT_BYTES: usize = 8;
 const STARTED: i32 = 1;
 const STOPPED: i32 = 2;
-/// The one descriptor that the monitor keeps.
+/// The only descriptor that the monitor keeps.
 const KEPT: RawFd = 3;
 
-/// What the monitor tells.
+/// A report of the monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Report {
     /// The program's process id, which is also its group's.
@@ -33,7 +33,7 @@ pub(super) enum Report {
 }
 
 impl Report {
-    /// Reads the next one; none when the monitor is gone.
+    /// Reads the next report; `None` when the monitor has ended.
     pub(super) fn read(from: &OwnedFd) -> Option<Self> {
         loop {
             let mut bytes = [0; REPORT_BYTES];
@@ -57,16 +57,17 @@ impl Report {
     }
 }
 
-/// Called between fork and exec, in the leader of a new session: returns in a new child of it, which goes on to execute the
-/// program; the leader itself stays here for ever. `terminal` says that descriptor 1 is the session's terminal.
+/// Called between fork and exec, in the leader of a new session. It returns in a new child of the leader, which then executes
+/// the program; the leader itself never returns. `terminal`: descriptor 1 is the session's terminal.
 ///
 /// # Errors
-/// When the system gives no further process; then nothing was split.
+/// When no further process can be created; there is then no monitor.
 pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
     if let Some(program) = split_off()? {
         monitor(program, reports)
     }
-    // A background process that asks for the foreground gets SIGTTOU, which would stop it; ignored, the call succeeds.
+    // A background process that takes the foreground gets SIGTTOU, which would stop it. With the signal ignored the call
+    // succeeds.
     rustix::process::setpgid(None, None)?;
     if terminal {
         ignore(RawSignal::TTOU.as_raw());
@@ -76,12 +77,12 @@ pub(super) fn split(reports: RawFd, terminal: bool) -> io::Result<()> {
         rustix::termios::tcsetpgrp(stdout, rustix::process::getpid())?;
         reset_disposition(RawSignal::TTOU.as_raw());
     }
-    // Without it, a program that has no terminal would not hear of the death of ccc.
+    // Without this, a program without a terminal would outlive ccc.
     end_with_parent();
     Ok(())
 }
 
-/// Forks in a process that was itself just forked: the child's pid, and none in the child.
+/// Forks in a process that was itself just forked. Returns the child's pid, and `None` in the child.
 pub(super) fn split_off() -> io::Result<Option<Pid>> {
     #[allow(unsafe_code, reason = "rustix wraps no fork")]
     // SAFETY: we are the only thread of a process that was just forked; both sides make system calls only.
@@ -92,9 +93,9 @@ pub(super) fn split_off() -> io::Result<Option<Pid>> {
     Ok(Pid::from_raw(child))
 }
 
-/// The monitor's whole life.
+/// The body of the monitor.
 fn monitor(program: Pid, reports: RawFd) -> ! {
-    // The program does the same; the first of the two calls counts. So nobody sees the program in our group.
+    // Both processes make this call, and the first one takes effect, so the program is never in the monitor's group.
     let _ = rustix::process::setpgid(Some(program), Some(program));
     end_with_parent();
     keep_only(reports);
@@ -116,7 +117,8 @@ fn monitor(program: Pid, reports: RawFd) -> ! {
     }
 }
 
-/// Closes everything but this descriptor: a reader that waits for the end of the program's output must not wait for us.
+/// Closes everything but this descriptor, because a reader that waits for the end of the program's output must not wait for the
+/// monitor.
 fn keep_only(reports: RawFd) {
     #[allow(unsafe_code, reason = "descriptors known by their numbers only")]
     // SAFETY: nothing in this process uses any of them any more.
@@ -134,13 +136,13 @@ fn report(kind: i32, value: i32) {
     bytes[..4].copy_from_slice(&kind.to_ne_bytes());
     bytes[4..].copy_from_slice(&value.to_ne_bytes());
     #[allow(unsafe_code, reason = "a descriptor known by its number only")]
-    // SAFETY: it was put there by `keep_only`.
+    // SAFETY: `keep_only` has put it there.
     let to = unsafe { BorrowedFd::borrow_raw(KEPT) };
-    // A ccc that is gone hears nothing, and its end is ours.
+    // If ccc has ended, the write fails, and the monitor ends as well.
     let _ = rustix::io::write(to, &bytes);
 }
 
-/// Ends as the program did, without a second core dump.
+/// Ends by the same signal, without a second core dump.
 pub(super) fn die_by(signal: i32) -> ! {
     reset_disposition(signal);
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });

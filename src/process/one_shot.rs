@@ -25,13 +25,14 @@ use super::spec::{Cookie, Names};
 use super::sweep;
 use super::wake::{Wake, now, poll};
 
-/// How long a command that was told to end has before it is killed, unless the spec says otherwise, in milliseconds.
+/// The default grace period from SIGTERM to SIGKILL, in milliseconds.
 const GRACE_MS: u64 = 5_000;
-/// How long a killed command is waited for, in milliseconds. One that is stuck in the kernel is then reported as leaked.
+/// How long to wait for a killed command, in milliseconds. After that a command that is stuck in the kernel is reported as
+/// leaked.
 const KILL_WAIT_MS: u64 = 5_000;
-/// How much of the output is kept unless the spec says otherwise, in bytes.
+/// The default amount of output that is kept, from its end, in bytes.
 const OUTPUT_TAIL_LIMIT_BYTES: usize = 64 * 1024;
-/// How long a command may run unless the spec says otherwise, in milliseconds.
+/// The default timeout of a command, in milliseconds.
 const TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// Size of the buffer for a command's output, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -39,27 +40,28 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Where a command's stderr goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandErrors {
-    /// Into the same stream as stdout, in the order in which they were written.
+    /// Into the same stream as stdout, in the order of writing.
     WithOutput,
-    /// Into a stream of its own, of which this much is kept from its end.
+    /// Into a separate stream, whose end is kept.
     Apart {
         /// In bytes.
         tail_limit_bytes: usize,
     },
 }
 
-/// A command with a time limit. stdin is empty, stdout and stderr are one stream unless told otherwise, and it has a session of its own without a terminal.
+/// A command with a timeout. Its stdin is empty, stdout and stderr are one stream by default, and it has its own session
+/// without a terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommandSpec {
     /// See [`super::ChildSpec::program`].
     pub program: PathBuf,
     /// Arguments without the program's own name.
     pub args: Vec<OsString>,
-    /// The whole environment but for the cookies.
+    /// The whole environment except for the cookies.
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// From the start until the command is told to end. Stands still while the machine sleeps.
+    /// From the start to SIGTERM. The time in which the machine sleeps does not count.
     pub timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
@@ -67,12 +69,12 @@ pub struct CommandSpec {
     pub output_tail_limit_bytes: usize,
     /// Where its stderr goes.
     pub errors: CommandErrors,
-    /// Marks all that the command starts.
+    /// Marks the command and all its descendants.
     pub cookie: Cookie,
 }
 
 impl CommandSpec {
-    /// A line for `/bin/sh -c`, with an empty environment, 15 minutes, 5 s of grace and the last 64 KiB of output.
+    /// A line for `/bin/sh -c`, with an empty environment, a timeout of 15 minutes, 5 s of grace and the last 64 KiB of output.
     pub fn shell(line: &str, cwd: PathBuf) -> Self {
         Self {
             program: "/bin/sh".into(),
@@ -89,7 +91,7 @@ impl CommandSpec {
 }
 
 impl fmt::Debug for CommandSpec {
-    /// The environment's values are left out: credentials live there.
+    /// The environment's values are left out, because they hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandSpec")
             .field("program", &self.program)
@@ -116,30 +118,30 @@ pub enum CommandEnding {
     Cancelled,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandResult {
-    /// Code or signal, and what was left behind. Both numbers are none only for a process that not even SIGKILL ended.
+    /// Code or signal, and how many processes were left. Both are `None` only if not even SIGKILL ended the process.
     pub exit: Exit,
     /// Why it ended.
     pub ending: CommandEnding,
     /// From the start to the end of the sweep, in milliseconds.
     pub duration_ms: u64,
-    /// The end of stdout, and of stderr unless that went apart, as they came.
+    /// The end of stdout, and of stderr unless that is a separate stream, in the order of writing.
     pub tail: Vec<u8>,
-    /// How much stood before `tail`, in bytes.
+    /// How many bytes came before `tail`.
     pub truncated_bytes: u64,
-    /// The end of stderr where it went apart.
+    /// The end of stderr if it is a separate stream.
     pub errors: Vec<u8>,
 }
 
-/// Ends commands from another thread. One may serve many commands; clones are the same.
+/// Ends commands from another thread. One value may serve many commands; clones share its state.
 #[derive(Debug, Clone)]
 pub struct Cancel {
     shared: Arc<Orders>,
 }
 
-/// What the commands of one [`Cancel`] were told. The pipes are never drained, so that every command sees it.
+/// The orders to the commands of one [`Cancel`]. The pipes are never drained, so that every command sees an order.
 #[derive(Debug)]
 struct Orders {
     told: AtomicBool,
@@ -148,7 +150,7 @@ struct Orders {
 }
 
 impl Cancel {
-    /// A fresh one.
+    /// A value without orders.
     ///
     /// # Errors
     /// When the process has no descriptors left.
@@ -157,25 +159,25 @@ impl Cancel {
         Ok(Self { shared: Arc::new(orders) })
     }
 
-    /// Tells all commands that were given this to end, with their grace. Those started later end at once, too.
+    /// Ends all commands with this value, with their grace period. Commands started later end at once as well.
     pub fn cancel(&self) {
         self.shared.told.store(true, Ordering::Release);
         self.shared.end.wake();
     }
 
-    /// Kills all commands that were given this, without any grace. Those started later are killed at once, too.
+    /// Kills all commands with this value, without grace. Commands started later are killed at once as well.
     pub fn kill(&self) {
         self.cancel();
         self.shared.kill.wake();
     }
 
-    /// Was it called?
+    /// Whether [`Cancel::cancel`] or [`Cancel::kill`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.shared.told.load(Ordering::Acquire)
     }
 }
 
-/// Runs a command and returns when it, and everything that it started, is gone. Blocks: call it in a thread of its own.
+/// Runs a command and returns when it and all its descendants have ended. Blocks, so call it on a separate thread.
 ///
 /// # Errors
 /// See [`SpawnError`]; never [`SpawnError::NoPty`].
@@ -233,16 +235,16 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             if let Some(errors) = &mut errors {
                 errors.drain();
             }
-            let status = waiter.join().ok().flatten();
+            let status = waiter.join().unwrap_or_default();
             registry::reap(&registered);
-            Exit::new(status.as_ref(), swept)
+            Exit::new(status, swept)
         }
         Over::Unkillable => {
             let mut swept = sweep::sweep_child(&registered);
             swept.leaked += 1;
-            // Should it ever end, it is reaped as an orphan.
+            // If it ends later, it is reaped as an orphan.
             registry::lock().forget(&registered.spawn_id);
-            Exit::new(None, swept)
+            Exit::new(registry::Ended::default(), swept)
         }
     };
     let elapsed = now().duration_since(started).as_millis();
@@ -261,7 +263,7 @@ enum Over {
     Unkillable,
 }
 
-/// How far the ending has come; each stage has its deadline, none when it is beyond what the clock can say.
+/// The stage of ending a command, with its deadline; `None` for a deadline beyond the range of the clock.
 #[derive(Clone, Copy)]
 enum Stage {
     Running(Option<Instant>),
@@ -283,7 +285,7 @@ impl Stage {
         }
     }
 
-    /// The same, so much later.
+    /// The same stage with a later deadline.
     fn later(self, by: Duration) -> Self {
         let later = |at: Option<Instant>| at.and_then(|at| at.checked_add(by));
         match self {
@@ -299,12 +301,12 @@ struct Watch<'a> {
     grace: Duration,
     stage: Stage,
     ending: CommandEnding,
-    /// How much of the time in which all children stood still is in the deadline.
+    /// How much of the time in which all children were stopped has been added to the deadline.
     paused: Duration,
 }
 
 impl Watch<'_> {
-    /// Reads the output until the command has exited, ending it when its time is up.
+    /// Reads the output until the command has exited, and ends the command at its deadlines.
     fn until_over(
         &mut self,
         output: &mut Heard,
@@ -366,7 +368,7 @@ impl Watch<'_> {
     }
 }
 
-/// A stream of the command's, and its last bytes.
+/// A stream of the command, and its last bytes.
 struct Heard {
     pipe: PipeReader,
     open: bool,
@@ -396,7 +398,7 @@ impl Heard {
         self.open.then(|| (self.pipe.as_fd(), PollFlags::IN))
     }
 
-    /// Reads once; zero when there is nothing now, or nothing more.
+    /// Reads once; zero when nothing is available or the stream has ended.
     fn read(&mut self) -> usize {
         match rustix::io::read(&self.pipe, &mut self.buffer) {
             Ok(count) if count > 0 => {
@@ -414,7 +416,7 @@ impl Heard {
         }
     }
 
-    /// Reads what is buffered, without waiting for a process that still holds the pipe.
+    /// Reads the buffered bytes, without waiting for a process that still holds the pipe.
     fn drain(&mut self) {
         let mut drained_bytes = 0;
         while self.open && drained_bytes < DRAIN_LIMIT_BYTES {

@@ -12,25 +12,26 @@ use super::wake::{Wake, now, poll};
 pub(super) const STDOUT_BUFFER_BYTES: usize = 64 * 1024;
 /// Size of the buffer for stderr, in bytes.
 pub(super) const STDERR_BUFFER_BYTES: usize = 8 * 1024;
-/// After the child's end and the sweep, a stream that somebody still holds open is closed after this much silence, in milliseconds.
+/// After the child's end and the sweep, a stream that another process still holds open is closed after this time without
+/// output, in milliseconds.
 pub const DRAIN_QUIET_MS: u64 = 200;
-/// After the child's end and the sweep, at most this much is read from a stream that somebody still holds open, in bytes.
-/// More than any pipe or PTY buffers, so nothing that the child itself wrote is lost.
+/// After the child's end and the sweep, at most this many bytes are read from a stream that another process still holds open.
+/// It is more than any pipe or PTY buffers, so no output of the child itself is lost.
 pub const DRAIN_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// From this many reads a second on, small pieces are gathered.
+/// At this many reads per second or more, small reads are batched.
 const TRICKLE_BEGINS_PER_S: u64 = 250;
-/// Below this many they are not any more. Gathering itself makes reads rarer, so it is the lower one.
+/// Below this many reads per second, batching stops. This bound is lower because batching itself makes reads rarer.
 const TRICKLE_ENDS_PER_S: u64 = 100;
-/// The time over which reads are counted, at least, in milliseconds.
+/// The shortest time over which reads are counted, in milliseconds.
 const TRICKLE_WINDOW_MS: u64 = 100;
-/// How long small pieces are gathered, in milliseconds: this much later we hear of the last one.
+/// How long small reads are batched, in milliseconds. It delays the last one by this time.
 const GATHER_MS: u64 = 5;
-/// After a read of this many bytes or more nothing is gathered for the next [`TRICKLE_WINDOW_MS`]: that writer is fast, and would wait for us,
-/// since a PTY holds 4 KiB only.
+/// After a read of this many bytes or more nothing is batched for the next [`TRICKLE_WINDOW_MS`]: a fast writer would have to
+/// wait for ccc, because a PTY holds only 4 KiB.
 const FAST_READ_BYTES: usize = 3 * 1024;
 
-/// Tells a stream of many small pieces, such as an answer's deltas, each of which would wake us for itself.
+/// Detects a stream of many small parts, such as the deltas of an answer, each of which would wake ccc.
 #[derive(Debug)]
 struct Trickle {
     since: Instant,
@@ -43,7 +44,7 @@ impl Trickle {
         Self { since, reads: 0, gathering: false }
     }
 
-    /// How long to wait after a read of so many bytes, so that the next one finds more.
+    /// How long to wait after a read of this many bytes, so that the next read finds more.
     fn pause(&mut self, at: Instant, bytes: usize) -> Option<Duration> {
         self.reads += 1;
         let elapsed_ms = u64::try_from(at.duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
@@ -60,11 +61,11 @@ impl Trickle {
     }
 }
 
-/// Who gets what was read.
+/// Receives what was read.
 pub(super) trait Reader {
     /// Bytes, in order.
     fn chunk(&mut self, bytes: &[u8]);
-    /// How long to wait for more before [`Reader::idle`] is called; none for as long as it takes.
+    /// How long to wait for more before [`Reader::idle`] is called; `None` for no limit.
     fn patience(&self) -> Option<Duration> {
         None
     }
@@ -72,7 +73,7 @@ pub(super) trait Reader {
     fn idle(&mut self) {}
 }
 
-/// Hands everything that comes from `fd` to `reader` until it ends, or, once `ended` was woken, until nothing more is to be expected.
+/// Passes everything from `fd` to `reader`, until its end or, once `ended` was woken, until the drain is complete.
 pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: &mut impl Reader) {
     let mut finishing = false;
     let mut drained_bytes = 0;
@@ -85,7 +86,7 @@ pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: 
         };
         if readable {
             match rustix::io::read(fd, &mut *buffer) {
-                // EIO: no slave of the PTY is open any more, which is how a terminal says end of file.
+                // EIO: no slave of the PTY is open any more, which is the end of file of a terminal.
                 Ok(0) | Err(Errno::IO) => return,
                 Ok(count) => {
                     if finishing {
@@ -98,7 +99,7 @@ pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: 
                         && !woken
                         && let pause @ Some(_) = trickle.pause(now(), count)
                     {
-                        // Our child's end cuts it short.
+                        // The child's end cuts the pause short.
                         let Ok([ended]) = poll([Some((ended.fd(), PollFlags::IN))], pause) else { return };
                         finishing = ended;
                     }
@@ -119,7 +120,7 @@ pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: 
 mod tests {
     use super::*;
 
-    /// Reads of `bytes`, one every `every_ms`, for half a second; how many were followed by a pause.
+    /// Reads of `bytes`, one every `every_ms`, for half a second; returns how many were followed by a pause.
     fn pauses(trickle: &mut Trickle, from: Instant, every_ms: u64, bytes: usize) -> usize {
         (1..=500 / every_ms)
             .filter(|number| trickle.pause(from + Duration::from_millis(number * every_ms), bytes).is_some())

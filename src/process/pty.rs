@@ -1,4 +1,4 @@
-//! A PTY pair whose slave is ready to be a child's stdout.
+//! A PTY pair whose slave can be a child's stdout.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,12 +12,12 @@ use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr};
 
 use super::error::SpawnError;
 
-/// Where PTYs come from. A parameter, so that a machine without any can be tried out on one that has them.
+/// The source of PTYs. It is a parameter, so that a test can simulate a machine without PTYs.
 pub trait Ptys {
     /// Opens a pair of this size.
     ///
     /// # Errors
-    /// What the system says when there is none to be had.
+    /// The system's error when there is none.
     fn open(&self, size: PtySize) -> Result<PtyPair, String>;
 }
 
@@ -36,12 +36,12 @@ impl Ptys for SystemPtys {
 pub(super) struct Pair {
     pub(super) master: OwnedFd,
     pub(super) slave: OwnedFd,
-    /// The slave's name, by which a process that still holds it is recognised.
+    /// The slave's name, which identifies a process that still holds it.
     pub(super) name: PathBuf,
 }
 
-/// Opens a pair through `system`, sets its size and puts it into raw mode, so that lines arrive byte for byte (no `\r`, no echo, no signals
-/// from control characters).
+/// Opens a pair through `system`, sets its size and puts it into raw mode, so that lines arrive unchanged (no `\r`, no echo, no
+/// signals from control characters).
 pub(super) fn open(system: &dyn Ptys, cols: u16, rows: u16) -> Result<Pair, SpawnError> {
     let pair = open_pair(system, PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })?;
     match make_raw(&pair.slave) {
@@ -50,7 +50,7 @@ pub(super) fn open(system: &dyn Ptys, cols: u16, rows: u16) -> Result<Pair, Spaw
     }
 }
 
-/// Opens a pair through `system` that looks to a program like the terminal with these modes and this size.
+/// Opens a pair through `system` with these modes and this size.
 pub(super) fn open_like(system: &dyn Ptys, modes: &Termios, size: Winsize) -> Result<Pair, SpawnError> {
     let size =
         PtySize { rows: size.ws_row, cols: size.ws_col, pixel_width: size.ws_xpixel, pixel_height: size.ws_ypixel };
@@ -66,7 +66,7 @@ fn open_pair(system: &dyn Ptys, size: PtySize) -> Result<Pair, SpawnError> {
     let pair = system.open(size).map_err(no_pty)?;
     let name = pair.master.tty_name().ok_or_else(|| no_pty("the slave has no name".to_owned()))?;
     let master = own_master(pair.master.as_ref()).map_err(|error| no_pty(error.to_string()))?;
-    // NOCTTY: the terminal shall control the child, not us.
+    // NOCTTY: the terminal must become the child's controlling terminal, not ccc's.
     let slave: OwnedFd = OpenOptions::new()
         .read(true)
         .write(true)
@@ -84,7 +84,7 @@ fn make_raw(slave: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A descriptor of our own for the master: portable-pty's reader and writer hide what a `poll` needs.
+/// A separate descriptor for the master: portable-pty's reader and writer hide what `poll` needs.
 fn own_master(master: &(dyn portable_pty::MasterPty + Send)) -> io::Result<OwnedFd> {
     let raw = master.as_raw_fd().ok_or_else(|| io::Error::other("the master has no descriptor"))?;
     #[allow(unsafe_code, reason = "portable-pty gives the master only as a number")]

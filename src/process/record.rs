@@ -1,9 +1,8 @@
-//! Which processes were seen below the children of a run, written down, so that another ccc knows them after this one was
-//! killed.
+//! Records the descendants of a run's children, so that a later ccc can find them after this one was killed.
 //!
-//! A pid and a start time identify a process until the next boot, within one pid namespace. The record needs no sync: whatever
-//! loses the page cache ends the processes, too. A record is text: a line for the boot
-//! and the namespace, then one line per process.
+//! A pid and a start time identify a process until the next boot, within one pid namespace. The record needs no sync, because
+//! an event that loses the page cache also ends the processes. The record is text: a line for the boot and the namespace, then
+//! one line per process.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,10 +13,10 @@ use rustix::process::getuid;
 
 use super::system::{self, Process};
 
-/// How many processes a record holds before those that are gone are taken out. A line has 40 bytes at most.
+/// Beyond this many processes, ended ones are removed from the record. A line has at most 40 bytes.
 const KEPT_LIMIT: usize = 4_096;
 
-/// pid and start.
+/// pid and start time.
 pub(super) type Names = HashSet<(u32, u64)>;
 
 /// The record that this ccc writes.
@@ -25,19 +24,19 @@ pub(super) type Names = HashSet<(u32, u64)>;
 pub(super) struct Record {
     file: File,
     kept: Names,
-    /// What is written of them, in bytes.
+    /// How many bytes are written.
     written: u64,
 }
 
 impl Record {
-    /// Begins it, with what of the earlier ones still lives.
+    /// Begins the record with those of the earlier processes that are still alive.
     pub(super) fn begin(file: File, earlier: &str) -> io::Result<Self> {
         let mut record = Self { file, kept: living(earlier), written: 0 };
         record.rewrite()?;
         Ok(record)
     }
 
-    /// Adds what is not in it yet. What cannot be written is lost: a later ccc then knows less.
+    /// Adds new processes. One that cannot be written is lost: a later ccc will not find it.
     pub(super) fn add(&mut self, seen: &[Process]) {
         let fresh: Vec<(u32, u64)> =
             seen.iter().map(|p| (p.pid, p.start_ticks)).filter(|name| self.kept.insert(*name)).collect();
@@ -65,7 +64,7 @@ impl Record {
     }
 }
 
-/// The point makes half a line recognizable.
+/// The full stop at the end makes a torn line recognizable.
 fn lines(names: impl IntoIterator<Item = (u32, u64)>) -> String {
     names.into_iter().map(|(pid, start)| format!("pid {pid} start {start}.\n")).collect()
 }
@@ -75,7 +74,7 @@ fn line(line: &str) -> Option<(u32, u64)> {
     Some((pid.parse().ok()?, start.parse().ok()?))
 }
 
-/// Those of a record that may live. None of another boot or namespace.
+/// The processes of a record that may be alive; none if the record is of another boot or namespace.
 pub(super) fn named(record: &str) -> Names {
     let mut lines = record.lines();
     if lines.next() != Some(system::here().as_str()) {
@@ -99,9 +98,9 @@ pub struct Survivor {
     pub name: String,
     /// When it started, unix milliseconds.
     pub since_unix_ms: Option<i64>,
-    /// It was ended.
+    /// Whether it was ended.
     pub ended: bool,
-    /// It belongs to another user.
+    /// Whether it belongs to another user.
     pub of_another_user: bool,
 }
 
@@ -123,7 +122,7 @@ impl Survivor {
         format!("{sudo}kill -9 {}", self.pid)
     }
 
-    /// Whether this process, of which it was made, still lives.
+    /// Whether this process, from which the value was made, is still alive.
     pub(super) fn lives(&self, process: &Process) -> bool {
         system::look_up(self.pid).is_some_and(|now| now.start_ticks == process.start_ticks && !now.zombie)
     }

@@ -1,4 +1,4 @@
-//! Our live children. A search for orphans looks here first.
+//! ccc's live children, which a search for orphans must exclude.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -7,13 +7,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::record::Record;
 use super::signal::Signal;
 use super::system::{self, Process};
 
-/// How many processes are remembered per child as seen below it. Past it those that are gone are forgotten.
+/// How many descendants are recorded per child. Beyond that, ended ones are dropped.
 const SEEN_LIMIT: usize = 4096;
 
 /// A child from its start until it is reaped.
@@ -28,13 +28,13 @@ pub(super) struct Entry {
     pub(super) start_ticks: u64,
     /// See [`super::launch::Stdios::marks`].
     pub(super) marks: Vec<OsString>,
-    /// pid and start of what was seen below the child.
+    /// pid and start time of the descendants seen.
     pub(super) seen: HashMap<u32, u64>,
 }
 
 impl Entry {
-    /// Remembers what is below the child now, so that it is known for the child's when it has become an orphan with a clean environment.
-    /// Gives what that is.
+    /// Records and returns the child's present descendants, so that each can still be attributed to the child after it has
+    /// become an orphan with a clean environment.
     pub(super) fn observe(&mut self) -> Vec<Process> {
         let below = system::descendants(self.pid, SEEN_LIMIT);
         if self.seen.len() + below.len() > SEEN_LIMIT {
@@ -45,14 +45,14 @@ impl Entry {
     }
 }
 
-/// All of them.
+/// All live children.
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) entries: Vec<Entry>,
     starts: u64,
-    /// Where what was seen below the children of a run is written down, by the run's id.
+    /// The records of descendants, by the run's id.
     records: BTreeMap<String, Arc<Mutex<Record>>>,
-    /// Since when the children stand still with ccc, and for how long they had before.
+    /// When the children were stopped together with ccc, and for how long they were stopped before.
     still_since: Option<Instant>,
     paused: Duration,
 }
@@ -65,12 +65,12 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     paused: Duration::ZERO,
 });
 
-/// Locks the registry. While it is locked, no child is started or reaped: pids in it stay valid.
+/// Locks the registry. While it is locked, no child is started or reaped, so its pids stay valid.
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The children stand still from now on, or go on.
+/// Notes that the children were stopped or continued.
 #[allow(clippy::disallowed_methods, reason = "process/ is an edge: the time of the real world")]
 pub(super) fn stands_still(still: bool) {
     let mut registry = lock();
@@ -79,12 +79,12 @@ pub(super) fn stands_still(still: bool) {
     registry.still_since = still.then(Instant::now);
 }
 
-/// For how long the children have stood still so far: time that counts for no limit of theirs.
+/// How long the children have been stopped in total. No timeout of theirs counts this time.
 pub(super) fn paused() -> Duration {
     lock().paused
 }
 
-/// Names a registered child: the start's id, since a pid comes again.
+/// A handle of a registered child. It includes the start's id, because a pid can be reused.
 #[derive(Debug, Clone)]
 pub(super) struct Registered {
     pub(super) pid: Pid,
@@ -98,8 +98,8 @@ impl Registered {
     }
 }
 
-/// Starts a child of the run `run_id` by `start`, which is given the start's id and returns the pid, under the registry's lock: a sweep in another thread either
-/// does not see the child or knows it.
+/// Starts a child of the run `run_id` with `start`, which gets the start's id and returns the pid. The registry stays locked
+/// meanwhile, so a concurrent sweep either sees no child yet or finds it registered.
 pub(super) fn register(
     run_id: &str,
     marks: Vec<OsString>,
@@ -127,12 +127,12 @@ pub(super) fn register(
 }
 
 impl Registry {
-    /// The entry of this start, unless it was reaped.
+    /// The entry of this start, unless its process was reaped.
     pub(super) fn entry(&mut self, spawn_id: &str) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.spawn_id == spawn_id)
     }
 
-    /// The names of all.
+    /// Handles of all children.
     pub(super) fn children(&self) -> Vec<Registered> {
         let named = |entry: &Entry| {
             let pid = i32::try_from(entry.pid).ok().and_then(Pid::from_raw)?;
@@ -141,12 +141,12 @@ impl Registry {
         self.entries.iter().filter_map(named).collect()
     }
 
-    /// Is this pid a registered child's?
+    /// Whether this pid belongs to a registered child.
     pub(super) fn knows(&self, pid: u32) -> bool {
         self.entries.iter().any(|entry| entry.pid == pid)
     }
 
-    /// The orphans that came to us and live, with all that is below them.
+    /// The live orphans that became ccc's children, with their descendants.
     fn orphans(&self) -> Vec<Process> {
         let mut found = self.adopted();
         found.retain(|process| !process.zombie);
@@ -155,13 +155,13 @@ impl Registry {
         found
     }
 
-    /// The orphans that came to us, those among them that have exited.
+    /// The orphans that became ccc's children, including zombies.
     pub(super) fn adopted(&self) -> Vec<Process> {
         let us = std::process::id();
         self.orphans_among(system::adopted(us).unwrap_or_else(|| system::children(us)))
     }
 
-    /// Those that are neither registered nor in our own session.
+    /// Of these children, those that are neither registered nor in ccc's own session.
     pub(super) fn orphans_among(&self, mut children: Vec<u32>) -> Vec<Process> {
         children.retain(|pid| !self.knows(*pid));
         if children.is_empty() {
@@ -173,34 +173,41 @@ impl Registry {
         children.into_iter().filter_map(system::look_up).filter(|process| process.session != session).collect()
     }
 
-    /// No orphan that came to us lives, and every orphan below us comes to us. Then nothing that a child started outlives it, and
-    /// of a living child all that it started is below it. A look at the whole table costs some three system calls for each
-    /// process of the machine, this costs four. While the registry is locked nobody reaps, so the list misses none.
+    /// Whether every orphan below ccc becomes its child and none is alive. Then nothing that a child started outlives it, and
+    /// everything that a live child started is its descendant. Reading the whole table costs some three system calls per
+    /// process of the machine; this check costs four. Nothing is reaped while the registry is locked, so the list is complete.
     pub(super) fn is_without_orphans(&self) -> bool {
         let live = |children| self.orphans_among(children).iter().any(|process| !process.zombie);
         system::is_subreaper() && system::adopted(std::process::id()).is_some_and(|children| !live(children))
     }
 
-    /// Forgets the child without reaping it; [`super::reap_orphans`] does that.
+    /// Removes the child without reaping it; [`super::reap_orphans`] reaps it.
     pub(super) fn forget(&mut self, spawn_id: &str) {
         self.entries.retain(|entry| entry.spawn_id != spawn_id);
     }
 }
 
-/// Waits until the child has exited and leaves it unreaped, so that its pid stays its own.
-pub(super) fn wait_unreaped(child: &Registered) -> Option<WaitIdStatus> {
+/// The exit code or the signal; neither when code outside this module has reaped the child.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) signal: Option<i32>,
+}
+
+/// Waits until the child has exited, and leaves it unreaped, so that its pid is not reused.
+pub(super) fn wait_unreaped(child: &Registered) -> Ended {
     loop {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(child.pid), options) {
-            Ok(status) => return status,
+            Ok(Some(status)) => return Ended { code: status.exit_status(), signal: status.terminating_signal() },
             Err(rustix::io::Errno::INTR) => {}
-            // Somebody else reaped it: its status is lost.
-            Err(_) => return None,
+            // Other code has reaped it, so its status is lost.
+            Ok(None) | Err(_) => return Ended::default(),
         }
     }
 }
 
-/// Reaps an exited child and forgets it.
+/// Reaps an exited child and removes it.
 pub(super) fn reap(child: &Registered) {
     let mut registry = lock();
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
@@ -208,14 +215,14 @@ pub(super) fn reap(child: &Registered) {
     registry.forget(&child.spawn_id);
 }
 
-/// Looks at what is below the child, see [`Entry::observe`].
+/// Scans the child's descendants, see [`Entry::observe`].
 pub(super) fn observe(child: &Registered) {
     let run_id = lock().entry(&child.spawn_id).map(|entry| entry.run_id.clone()).unwrap_or_default();
     observe_where(&run_id, |entry| entry.spawn_id == child.spawn_id);
 }
 
-/// Looks at what is below every child of a run, and at the orphans that came to us. Meant to be called now and then: a child
-/// that is silent is not looked at otherwise.
+/// Scans the descendants of every child of a run, and the orphans that became ccc's children. Call it regularly, because a
+/// silent child is not scanned otherwise.
 pub fn observe_run(run_id: &str) {
     observe_where(run_id, |entry| entry.run_id == run_id);
 }
@@ -225,16 +232,16 @@ fn observe_where(run_id: &str, is_meant: impl Fn(&Entry) -> bool) {
     let mut seen: Vec<Process> =
         registry.entries.iter_mut().filter(|entry| is_meant(entry)).flat_map(Entry::observe).collect();
     let Some(record) = registry.records.get(run_id).cloned() else { return };
-    // Whose an orphan is nobody can tell where several runs start processes.
+    // If several runs start processes, an orphan cannot be attributed to one of them.
     if registry.records.len() == 1 {
         seen.extend(registry.orphans());
     }
-    // A disk that hangs must not keep children from being started and reaped.
+    // Unlock first, so that a disk that hangs does not block the start and the reaping of children.
     drop(registry);
     record.lock().unwrap_or_else(PoisonError::into_inner).add(&seen);
 }
 
-/// What is seen below the children of a run is written down as long as this lives.
+/// The descendants of a run's children are recorded until this is dropped.
 #[derive(Debug)]
 #[must_use = "nothing is written down any more when it is dropped"]
 pub struct Recording(String);
@@ -245,8 +252,8 @@ impl Drop for Recording {
     }
 }
 
-/// From now on what is seen below the children of the run is written into this file, after what of `earlier`, the text of an
-/// earlier record, still lives. See [`super::end_recorded`].
+/// Starts to record the descendants of the run's children in this file. It begins with those processes of `earlier`, the text
+/// of an earlier record, that are still alive. See [`super::end_recorded`].
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -256,8 +263,8 @@ pub fn record_descendants(run_id: &str, file: File, earlier: &str) -> io::Result
     Ok(Recording(run_id.to_owned()))
 }
 
-/// Sends a signal to the child, or to its process group, unless it was reaped; what is below it is remembered first, since a
-/// signal may be the end of it.
+/// Sends a signal to the child, or to its process group, unless it was reaped. Its descendants are recorded first, because the
+/// signal may end it.
 pub(super) fn signal(child: &Registered, signal: Signal, to_group: bool) {
     let mut registry = lock();
     if let Some(entry) = registry.entry(&child.spawn_id) {
@@ -266,9 +273,9 @@ pub(super) fn signal(child: &Registered, signal: Signal, to_group: bool) {
     }
 }
 
-/// Sends a signal to a child that is registered, while the registry is locked.
+/// Sends a signal to a registered child, while the registry is locked.
 pub(super) fn send(child: &Registered, signal: Signal, to_group: bool) {
-    // A failure means that it has exited already: there is nothing to tell anybody.
+    // A failure means that the child has exited already, so there is nothing to report.
     let _ = if to_group {
         rustix::process::kill_process_group(child.pid, signal.raw())
     } else {

@@ -6,12 +6,12 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr, tc
 
 use super::signal::ignore;
 
-/// The terminal's modes from before. Dropping it gives them back, also by a panic.
+/// The terminal's earlier modes. Dropping it restores them, even in a panic.
 #[derive(Debug)]
 pub struct SavedModes(Option<(OwnedFd, Termios)>);
 
 impl SavedModes {
-    /// That of stdin; without one there is nothing to give back.
+    /// The modes of stdin's terminal. Without one there is nothing to restore.
     #[must_use]
     pub fn of_stdin() -> SavedModes {
         let keys = isatty(rustix::stdio::stdin()).then(|| rustix::stdio::stdin().try_clone_to_owned().ok()).flatten();
@@ -22,8 +22,7 @@ impl SavedModes {
 impl Drop for SavedModes {
     fn drop(&mut self) {
         let Some((keys, modes)) = &self.0 else { return };
-        // The program may have made another process group the terminal's foreground:
-        // then these calls raise SIGTTOU.
+        // The program may have put another process group into the foreground; these calls then raise SIGTTOU.
         ignore(rustix::process::Signal::TTOU.as_raw());
         let _ = tcsetpgrp(keys, rustix::process::getpgrp());
         let _ = tcsetattr(keys, OptionalActions::Drain, modes);

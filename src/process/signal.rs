@@ -1,4 +1,4 @@
-//! Signals by name, and a clean set of them for a new child.
+//! Signals by name, and default signal dispositions for a new child.
 
 use std::ffi::c_int;
 
@@ -7,19 +7,19 @@ use libc::{SIG_DFL, SIG_IGN};
 /// The signals that ccc sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
-    /// SIGINT: stop what you do.
+    /// SIGINT: interrupt the work.
     Interrupt,
-    /// SIGTERM: end, please.
+    /// SIGTERM: a request to end.
     Terminate,
-    /// SIGKILL: cannot be refused.
+    /// SIGKILL: cannot be ignored.
     Kill,
-    /// SIGSTOP: stand still, cannot be refused.
+    /// SIGSTOP: stop; cannot be ignored.
     Stop,
-    /// SIGCONT: go on.
+    /// SIGCONT: continue.
     Continue,
-    /// SIGTSTP: stand still, as by Ctrl-Z.
+    /// SIGTSTP: stop, as by Ctrl-Z.
     TerminalStop,
-    /// SIGWINCH: look at your terminal's size, and draw anew.
+    /// SIGWINCH: the terminal's size has changed.
     WindowChange,
 }
 
@@ -43,7 +43,7 @@ impl Signal {
     }
 }
 
-/// The highest signal number of Linux; macOS has fewer, and refuses the others harmlessly.
+/// The highest signal number of Linux; macOS has fewer and rejects the others harmlessly.
 const HIGHEST_SIGNAL: c_int = 64;
 
 #[allow(unsafe_code, reason = "rustix wraps no signal(2)")]
@@ -53,12 +53,12 @@ fn set_disposition(number: c_int, handler: libc::sighandler_t) {
     unsafe { libc::signal(number, handler) };
 }
 
-/// Gives every signal its default action again. Handlers vanish at `exec` by themselves, but what *we* ignore (the Rust runtime ignores
-/// SIGPIPE, a `nohup` above us SIGHUP) would stay ignored in the agent and all its tools: they would survive our hangup, and loop on EPIPE.
-/// Async-signal-safe, meant for the time between `fork` and `exec`. The mask is emptied by the standard library.
+/// Resets every signal to its default action. `exec` removes handlers, but a signal that *ccc* ignores (the Rust runtime
+/// ignores SIGPIPE, a `nohup` above ccc SIGHUP) would stay ignored in the agent and all its tools: they would survive a hangup,
+/// and loop on EPIPE. Async-signal-safe, for the time between `fork` and `exec`. The standard library clears the signal mask.
 pub(super) fn reset_dispositions() {
     for number in 1..=HIGHEST_SIGNAL {
-        // Fails for SIGKILL and SIGSTOP, which cannot be ignored, and for the C library's own two, which it sets itself.
+        // This fails for SIGKILL and SIGSTOP, which cannot be ignored, and for the two signals that the C library reserves.
         set_disposition(number, SIG_DFL);
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn ignore(number: c_int) {
     set_disposition(number, SIG_IGN);
 }
 
-/// Gives one signal its default action again. Async-signal-safe.
+/// Resets one signal to its default action. Async-signal-safe.
 pub(super) fn reset_disposition(number: c_int) {
     set_disposition(number, SIG_DFL);
 }
@@ -94,7 +94,7 @@ mod tests {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             u64::from_str_radix(line.trim(), 16).unwrap()
         };
-        // From 32 on there are the C library's own, which it lets nobody touch.
+        // Signals from 32 on include those that the C library reserves.
         let standard = (1 << 31) - 1;
         assert_eq!(set("SigIgn:") & standard, 0, "{text}");
         assert_eq!(set("SigBlk:"), 0, "{text}");

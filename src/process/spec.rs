@@ -1,18 +1,18 @@
-//! What to start.
+//! Specifications of the processes to start.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Environment variable that names the run a process belongs to; [`super::sweep_run`] looks for it.
+/// Environment variable with the id of the run that a process belongs to; [`super::sweep_run`] searches for it.
 pub const RUN_ID_VARIABLE: &str = "CCC_RUN_ID";
 /// Environment variable with the number of the attempt.
 pub const ATTEMPT_VARIABLE: &str = "CCC_ATTEMPT";
-/// Environment variable with a value that no other start has, so that the agent's tools and the critic's can be told apart although
-/// both belong to the same run and attempt.
+/// Environment variable with a value unique to each start, so that the tools of the agent and of the critic can be told apart
+/// although both belong to the same run and attempt.
 pub const SPAWN_VARIABLE: &str = "CCC_SPAWN";
 
-/// Marks every descendant of a child through the environment that it inherits.
+/// Marks every descendant of a child through the inherited environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cookie {
     /// The run's id, the value of [`RUN_ID_VARIABLE`].
@@ -21,7 +21,7 @@ pub struct Cookie {
     pub attempt: u32,
 }
 
-/// How the child's stdout reaches us. stdin and stderr are pipes in either case: the real CLI refuses a terminal on stdin.
+/// How ccc reads the child's stdout. stdin and stderr are pipes in either case: the real CLI refuses a terminal on stdin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// The slave of a PTY in raw mode, which is the child's controlling terminal.
@@ -31,29 +31,29 @@ pub enum Transport {
         /// Height, in lines.
         rows: u16,
     },
-    /// A pipe. Our death closes stdin but sends no signal.
+    /// A pipe. When ccc dies, stdin is closed, but no signal is sent.
     Pipe,
 }
 
 /// What to start, and where.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChildSpec {
-    /// The program: a path, relative ones counted from `cwd`, or a bare name that is looked up in the `PATH` of `env`.
+    /// The program: a path (a relative one is resolved in `cwd`), or a bare name that is looked up in the `PATH` of `env`.
     pub program: PathBuf,
     /// Arguments without the program's own name.
     pub args: Vec<OsString>,
-    /// The child's whole environment but for the cookies; nothing is inherited from us.
+    /// The child's whole environment except for the cookies; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// How stdout reaches us.
+    /// How ccc reads stdout.
     pub transport: Transport,
-    /// Set as [`RUN_ID_VARIABLE`] and [`ATTEMPT_VARIABLE`], over what `env` says.
+    /// Set as [`RUN_ID_VARIABLE`] and [`ATTEMPT_VARIABLE`]; takes precedence over `env`.
     pub cookie: Cookie,
 }
 
 impl fmt::Debug for ChildSpec {
-    /// The environment's values are left out: credentials live there.
+    /// Omits the values of the environment, which hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChildSpec")
             .field("program", &self.program)
@@ -66,23 +66,23 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-/// An interactive program to start: the user works with it, not ccc.
+/// An interactive program to start. The user controls it, not ccc.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InteractiveSpec {
     /// See [`ChildSpec::program`].
     pub program: PathBuf,
     /// Arguments without the program's own name.
     pub args: Vec<OsString>,
-    /// The whole environment but for the cookies.
+    /// The whole environment except for the cookies.
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// Marks all that the program starts.
+    /// Marks the program and all its descendants.
     pub cookie: Cookie,
 }
 
 impl fmt::Debug for InteractiveSpec {
-    /// The environment's values are left out: credentials live there.
+    /// Omits the values of the environment, which hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuestSpec")
             .field("program", &self.program)

@@ -1,4 +1,4 @@
-//! Stops everything that belongs to a child, and continues it.
+//! Stops all processes of a child, and continues them.
 
 use rustix::process::{Pid, Signal as RawSignal};
 
@@ -7,17 +7,17 @@ use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::system::{self, Process, Table};
 
-/// How many scans one stop makes. Processes can fork during a scan, so it is repeated until nothing new is found; what
-/// forks faster than that is left running.
+/// How many scans one stop makes. Processes can fork during a scan, so it is repeated until it finds nothing new. A process
+/// tree that forks faster is left running.
 const PASSES_LIMIT: u32 = 20;
 
-/// The processes that were stopped, parents before their children. A process that was stopped before is not
-/// among them: what stopped it continues it.
+/// The processes that were stopped, parents before their children. Processes that had been stopped before are not included,
+/// because whatever stopped them will continue them.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<Process>);
 
-/// Stops all that belongs to the child but the child itself: every session and group of it. Parents first, so that no shell
-/// sees its job stopped.
+/// Stops all processes of the child except the child itself, in every session and group. Parents are stopped first, so that no
+/// shell notices that its job stopped.
 pub(super) fn hold(child: &Registered) -> Held {
     let mut held = Held::default();
     for _ in 0..PASSES_LIMIT {
@@ -45,14 +45,14 @@ pub(super) fn hold(child: &Registered) -> Held {
 }
 
 impl Held {
-    /// Lets them go on, children before their parents.
+    /// Continues them, children before their parents.
     pub(super) fn let_go(&mut self) {
         for process in self.0.drain(..).rev() {
             signal(&process, RawSignal::CONT);
         }
     }
 
-    /// Adds those of another stop.
+    /// Adds the processes of another stop.
     pub(super) fn absorb(&mut self, later: Held) {
         self.0.extend(later.0);
     }
@@ -62,7 +62,7 @@ impl Held {
     }
 }
 
-/// All children of this ccc with everything below them, stopped.
+/// All children of this ccc with their descendants, stopped.
 #[derive(Debug, Default)]
 #[must_use = "they are stopped until they are let go"]
 pub struct Stopped {
@@ -70,8 +70,8 @@ pub struct Stopped {
     held: Held,
 }
 
-/// Stops all children: agents and critics, checks and helpers, whatever session their processes are in. Parents
-/// first, so that none sees the stop of what it has started.
+/// Stops all children with their descendants, in every session: agents and critics, checks and helpers. Parents are stopped
+/// first, so that none notices the stop of a child.
 pub fn stop_children() -> Stopped {
     let mut stopped = Stopped { children: registry::lock().children(), held: Held::default() };
     registry::stands_still(true);
@@ -83,7 +83,7 @@ pub fn stop_children() -> Stopped {
 }
 
 impl Stopped {
-    /// Lets all of them go on, what was started below a child before the child.
+    /// Continues all of them, the descendants of a child before the child.
     pub fn let_go(&mut self) {
         self.held.let_go();
         for child in self.children.drain(..) {
@@ -99,12 +99,12 @@ impl Drop for Stopped {
     }
 }
 
-/// How far below the first process it is.
+/// The depth of the process below init.
 fn depth(process: &Process, table: &Table) -> usize {
     let mut depth = 0;
     let mut parent = process.parent;
     while let Some(above) = table.processes.get(&parent) {
-        // A tree of processes has no cycle, but a table that was read while pids were used again may.
+        // A process tree has no cycle, but a table that was read while pids were reused may have one.
         if above.pid <= 1 || depth > table.processes.len() {
             break;
         }
@@ -114,7 +114,7 @@ fn depth(process: &Process, table: &Table) -> usize {
     depth
 }
 
-/// Whether exactly this process was sent the signal.
+/// Sends the signal unless the pid was reused; returns whether it was sent.
 fn signal(process: &Process, signal: RawSignal) -> bool {
     let same = system::look_up(process.pid).is_some_and(|now| now.start_ticks == process.start_ticks);
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);

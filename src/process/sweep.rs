@@ -1,4 +1,4 @@
-//! Kills what is left of a child or of a run, and reaps orphans.
+//! Kills the processes left of a child or of a run, and reaps orphans.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,32 +15,33 @@ use super::signal::Signal;
 use super::system::{self, Process, Table};
 use super::wake::poll;
 
-/// How often one sweep looks for survivors at most. A sweep ends when two looks in a row find none.
+/// The most scans of one sweep. A sweep ends when two scans in a row find no process.
 pub const SWEEP_PASSES_LIMIT: u32 = 200;
-/// How long one sweep takes at most, in milliseconds; what then lives is reported as leaked.
+/// The longest time of one sweep, in milliseconds. Processes that are still alive then are reported as leaked.
 pub const SWEEP_LIMIT_MS: u64 = 3_000;
-/// How long one look waits for one killed process to be gone, in milliseconds.
+/// How long one scan waits for the end of one killed process, in milliseconds.
 const DEATH_WAIT_MS: u64 = 100;
-/// Looks that must find nothing before a sweep believes it, unless one is sure by itself: a process may fork while the table is read.
+/// How many scans in a row must find nothing before a sweep ends, because a process may fork while the table is read. One
+/// complete scan is enough.
 const QUIET_PASSES: u32 = 2;
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// Processes that were killed.
     pub killed: u32,
-    /// Processes that still lived at the end: not ours to kill, stuck in the kernel, or forking faster than the limits allow.
+    /// Processes alive at the end: not permitted to kill, stuck in the kernel, or forking faster than the limits allow.
     pub leaked: u32,
 }
 
-/// Makes orphaned descendants come to us instead of init, so that sweeps find them whatever their environment.
-/// Call once, early. Without it (and on other systems than Linux) orphans are still found by cookie, session and descriptors.
+/// Makes orphaned descendants children of ccc instead of init, so that sweeps find them whatever their environment is. Call it
+/// once, early. Without it (and outside Linux) orphans are still found by cookie, session and descriptors.
 pub fn become_subreaper() {
     system::become_subreaper();
 }
 
-/// Reaps every orphan that came to us and has exited. Meant to be called at every SIGCHLD.
-/// Takes neither a registered child's status nor that of a process in our own session (a plain `std::process::Command`). Returns how many.
+/// Reaps every orphan that became ccc's child and has exited, and returns how many. Call it at every SIGCHLD. It reaps neither
+/// registered children nor processes in ccc's own session (a plain `std::process::Command`).
 pub fn reap_orphans() -> u32 {
     let registry = registry::lock();
     reap(&registry.adopted())
@@ -57,18 +58,19 @@ fn reap(orphans: &[Process]) -> u32 {
     reaped
 }
 
-/// Kills what a dead run has left behind, found by its id in the environment ([`super::RUN_ID_VARIABLE`]), with all that is below.
-/// Meant for start-up, under the run's lock: nobody may be supervising that run. An empty id matches nothing.
+/// Kills the processes left of a dead run, found by its id in their environment ([`super::RUN_ID_VARIABLE`]), with their
+/// descendants. Call it at start-up, under the run's lock, so that no other ccc supervises the run. An empty id matches
+/// nothing.
 pub fn sweep_run(run_id: &str) -> Swept {
     if run_id.is_empty() {
         return Swept::default();
     }
-    // No group kills: such a variable may also stand in a shell that the user shares with others.
+    // Do not kill groups: a shell may carry the variable and share its group with other processes of the user.
     sweep(|registry, table| leftovers::of_run(registry, run_id, table), Reach::Process)
 }
 
-/// Kills what is left of a run by its record ([`super::record_descendants`]): what was seen below its children and is the
-/// same process still, by pid and start, with all that is below. Gives what was found, and whether it was ended.
+/// Kills the processes left of a run according to its record ([`super::record_descendants`]): those whose pid and start time
+/// still match, with their descendants. Returns the processes found, each with whether it was ended.
 pub fn end_recorded(record: &str) -> Vec<Survivor> {
     let names = record::named(record);
     if names.is_empty() {
@@ -86,7 +88,7 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
     survivors.into_iter().map(|(survivor, _)| survivor).collect()
 }
 
-/// Kills what an exited, unreaped child has left running.
+/// Kills the processes that an exited, unreaped child has left running.
 pub(super) fn sweep_child(child: &Registered) -> Swept {
     {
         let registry = registry::lock();
@@ -98,8 +100,8 @@ pub(super) fn sweep_child(child: &Registered) -> Swept {
     sweep(
         |registry, table| {
             let found = leftovers::of_child(registry, &child.spawn_id, table);
-            // After the look, so that they are counted. The zombie pins its pid, hence its group: race-free, and all there is on systems
-            // without a process table.
+            // Kill the group after the scan, so that its processes are counted. The zombie keeps its pid, and therefore its
+            // group, from being reused, so this is free of races. Without a process table it is the only kill.
             let _ = rustix::process::kill_process_group(child.pid, RawSignal::KILL);
             found
         },
@@ -107,9 +109,9 @@ pub(super) fn sweep_child(child: &Registered) -> Swept {
     )
 }
 
-/// Kills a child with everything below it. Returns at once; the rest is the sweep's after the child's exit.
+/// Kills a child with its descendants. Returns at once; the sweep after the child's exit does the rest.
 pub(super) fn kill_tree(child: &Registered) {
-    // A process that is stopped starts nothing while we look.
+    // Stop the group first, so that it cannot fork during the scan.
     registry::signal(child, Signal::Stop, true);
     let mut registry = registry::lock();
     let Some(entry) = registry.entry(&child.spawn_id) else { return };
@@ -124,11 +126,11 @@ pub(super) fn kill_tree(child: &Registered) {
     registry::send(child, Signal::Kill, false);
 }
 
-/// Whom a kill takes along.
+/// What a kill includes apart from the process itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Process,
-    /// Also the process group, in one step that no fork can slip through.
+    /// The process group as well, in one step that no fork can escape.
     Group,
 }
 
@@ -178,7 +180,7 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
             let _ = poll([Some((pidfd.as_fd(), PollFlags::IN))], Some(Duration::from_millis(DEATH_WAIT_MS)));
         }
     }
-    // What another thread of ours has started outside this module is left over, too.
+    // A process that another thread of ccc has put into its own session outside this module is treated as an orphan, too.
     let registry = registry::lock();
     reap(&registry.orphans_among(system::children(std::process::id())));
     drop(registry);
@@ -196,15 +198,16 @@ fn to_pid(number: u32) -> Option<Pid> {
 }
 
 enum Killed {
-    /// The signal was sent; the descriptor, where the system has one, tells when it is gone.
+    /// The signal was sent. The descriptor, if the system has one, becomes readable when the process has exited.
     Dying(Option<OwnedFd>),
-    /// It was gone already, or its pid is another's now.
+    /// It had ended already, or its pid was reused.
     Gone,
-    /// Not ours to kill.
+    /// ccc is not permitted to kill it.
     Refused,
 }
 
-/// Sends SIGKILL to exactly this process: the descriptor is taken first, then the start is compared, so a pid that was used again is spared.
+/// Sends SIGKILL to exactly this process. The descriptor is opened first and the start time compared afterwards, so a process
+/// that reused the pid is spared.
 fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> Killed {
     let Some(pid) = to_pid(process.pid) else {
         return Killed::Gone;
@@ -217,7 +220,7 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
         return Killed::Gone;
     }
     if reach == Reach::Group && group_is_alien_free(process, table, registry) {
-        // Verified a moment ago as the group of a living process, which keeps the number from being used again.
+        // The group belongs to a process verified as alive, so its number cannot be reused.
         if let Some(group) = to_pid(process.group) {
             let _ = rustix::process::kill_process_group(group, RawSignal::KILL);
         }
@@ -229,13 +232,13 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
     match sent {
         Ok(()) => Killed::Dying(pidfd),
         Err(Errno::PERM) => Killed::Refused,
-        // ESRCH: the group kill, or somebody else, was faster.
+        // ESRCH: the process has ended already, for example by the group kill.
         Err(_) => Killed::Dying(pidfd),
     }
 }
 
-/// No registered child is in the process's group, so the whole group may go: a group lies within one session, and sessions outside ours are
-/// made by children of this module only.
+/// Whether the process's group contains no registered child, so that the whole group may be killed. A group lies within one
+/// session, and only children of this module create sessions other than ccc's.
 fn group_is_alien_free(process: &Process, table: &Table, registry: &Registry) -> bool {
     process.group > 1
         && !table.iter().any(|other| other.group == process.group && !other.zombie && registry.knows(other.pid))

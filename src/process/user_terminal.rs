@@ -1,4 +1,4 @@
-//! The user's terminal in raw mode for an interactive program. Its modes are restored on every way out.
+//! The user's terminal in raw mode for an interactive program. Its modes are restored on every exit path.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -16,7 +16,7 @@ use super::signal::ignore;
 use super::system;
 use super::wake::poll;
 
-/// The terminal that ccc was started on. Clones are the same.
+/// The terminal on which ccc was started. Clones share it.
 #[derive(Debug, Clone)]
 pub struct UserTerminal(Arc<Shared>);
 
@@ -24,17 +24,17 @@ pub struct UserTerminal(Arc<Shared>);
 struct Shared {
     keys: OwnedFd,
     screen: OwnedFd,
-    /// The user's modes, while ours are in force.
+    /// The user's modes, while ccc's modes are set.
     saved: Mutex<Option<Termios>>,
 }
 
-/// Gives the terminal back when it is dropped, also by a panic.
+/// Restores the terminal when it is dropped, even in a panic.
 #[derive(Debug)]
 pub struct TerminalGuard(UserTerminal);
 
 impl UserTerminal {
-    /// The terminal that is our stdout, when keys can be read there, too; in a pipeline (`cat x | ccc …`) they come from
-    /// the controlling terminal. None when stdout is no terminal.
+    /// The terminal of stdout, if it can also be read. In a pipeline (`cat x | ccc …`) keys come from the controlling terminal.
+    /// `None` when stdout is not a terminal.
     #[must_use]
     pub fn find() -> Option<Self> {
         if !isatty(rustix::stdio::stdout()) {
@@ -50,39 +50,54 @@ impl UserTerminal {
         Some(Self(Arc::new(Shared { keys, screen, saved: Mutex::new(None) })))
     }
 
+    /// A separate terminal for a test, with a reader of its output and a function that formats its modes.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> (Self, std::fs::File, impl Fn() -> String) {
+        let pair = super::pty::open(&super::pty::SystemPtys, 80, 24).expect("a terminal");
+        let screen = pair.slave.try_clone().expect("a descriptor");
+        let shared = Arc::new(Shared { keys: pair.slave, screen, saved: Mutex::new(None) });
+        let mut modes = tcgetattr(&shared.keys).expect("its modes");
+        modes.local_modes.insert(rustix::termios::LocalModes::ECHO | rustix::termios::LocalModes::ICANON);
+        tcsetattr(&shared.keys, OptionalActions::Now, &modes).expect("a user's modes");
+        let master = pair.master.try_clone().expect("a descriptor");
+        (Self(shared), std::fs::File::from(pair.master), move || {
+            format!("{:?}", tcgetattr(&master).expect("its modes"))
+        })
+    }
+
     fn saved(&self) -> MutexGuard<'_, Option<Termios>> {
         self.0.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where keys come from.
+    /// The descriptor that keys are read from.
     pub(super) fn keys(&self) -> &OwnedFd {
         &self.0.keys
     }
 
-    /// Whether it is ours to read from and to set: the shell gives it to one job at a time. A terminal that does not say,
-    /// since it is not our controlling one, has no jobs.
+    /// Whether ccc may read from the terminal and set it, because the shell gives a terminal to one job at a time. A terminal
+    /// that is not ccc's controlling one has no jobs, so ccc may.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         tcgetpgrp(&self.0.keys).map_or(true, |group| group == rustix::process::getpgrp())
     }
 
-    /// Its size.
+    /// The size.
     #[must_use]
     pub fn size(&self) -> Option<Winsize> {
         tcgetwinsize(&self.0.screen).ok()
     }
 
-    /// What the program's terminal must look like to be like this one.
+    /// The properties for a program's terminal that behaves like this one.
     #[must_use]
     pub fn likeness(&self) -> Option<Likeness> {
         let modes = self.saved().clone().or_else(|| tcgetattr(&self.0.keys).ok())?;
         Some(Likeness { modes, size: self.size()? })
     }
 
-    /// Passes every key on as it is, and every byte to the screen. Does nothing while the terminal is another job's.
+    /// Switches to raw mode: keys and output pass unchanged. Does nothing while the terminal belongs to another job.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn make_raw(&self) -> io::Result<()> {
         let mut saved = self.saved();
         if saved.is_some() || !self.is_ours() {
@@ -91,19 +106,19 @@ impl UserTerminal {
         let modes = tcgetattr(&self.0.keys)?;
         let mut raw = modes.clone();
         raw.make_raw();
-        // What was typed before we came is for the program: nothing is flushed.
+        // Do not flush: keys that were typed before are meant for the program.
         tcsetattr(&self.0.keys, OptionalActions::Now, &raw)?;
         *saved = Some(modes);
         Ok(())
     }
 
-    /// Whether [`UserTerminal::make_raw`] is in force.
+    /// Whether raw mode is set.
     #[must_use]
     pub fn is_raw(&self) -> bool {
         self.saved().is_some()
     }
 
-    /// Gives the user's modes back. While the terminal is another job's, its modes are that one's affair.
+    /// Restores the user's modes, unless the terminal belongs to another job.
     pub fn restore(&self) {
         if let Some(modes) = self.saved().take()
             && self.is_ours()
@@ -112,7 +127,7 @@ impl UserTerminal {
         }
     }
 
-    /// Writes to the screen, all of it. Waits for a screen that is slow, as any program does.
+    /// Writes everything to the screen; blocks on a slow screen.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -132,8 +147,8 @@ impl UserTerminal {
         Ok(())
     }
 
-    /// A guard that restores the terminal when it is dropped. From now on ccc is not stopped
-    /// for setting or writing to a terminal that is another job's at the moment.
+    /// A guard that restores the terminal when it is dropped. From now on ccc is not stopped when it sets or writes to a
+    /// terminal that belongs to another job.
     #[must_use]
     pub fn guard(&self) -> TerminalGuard {
         ignore(rustix::process::Signal::TTOU.as_raw());
@@ -147,30 +162,31 @@ impl Drop for TerminalGuard {
     }
 }
 
-/// Stops ccc and the rest of its job, as Ctrl-Z does; returns when it goes on, or a moment before it is stopped. False,
-/// and nothing is stopped, when there is nobody who could let it go on: the kernel discards a Ctrl-Z then, too.
+/// Stops ccc and the rest of its job, as Ctrl-Z does. Returns when the job is continued, or a moment before it is stopped. If
+/// no process could continue it, returns false and stops nothing; the kernel discards a Ctrl-Z in that case as well.
 #[must_use]
 pub fn stop_own_job() -> bool {
     own_job_can_stop() && rustix::process::kill_current_process_group(rustix::process::Signal::STOP).is_ok()
 }
 
-/// Whether there is somebody who could let ccc go on after a stop: a shell with job control, so a terminal, too. Without one
-/// (cron, CI, a script's `timeout`) the stop would last for ever, and would stop what watches over ccc in its group.
+/// Whether a process could continue ccc after a stop: a shell with job control, which needs a terminal. Without one (cron, CI,
+/// a script's `timeout`) the stop would last forever, and would also stop a program in the same group that supervises ccc.
 #[must_use]
 pub fn own_job_can_stop() -> bool {
     has_controlling_terminal() && !is_orphaned()
 }
 
-/// `/dev/tty` is there for every process, and opens only where the session has a terminal (`tty(4)`).
+/// `/dev/tty` exists for every process, but can be opened only if the session has a terminal (`tty(4)`).
 fn has_controlling_terminal() -> bool {
     rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).is_ok()
 }
 
-/// Whether no process of our group has a parent outside of it in our session: a shell that would notice its job's stop.
+/// Whether no process of ccc's group has a parent outside the group in the same session, such as a shell that would notice the
+/// stop of its job.
 fn is_orphaned() -> bool {
     let table = system::read_table();
     let Some(us) = table.processes.get(&std::process::id()) else {
-        // Without a process table the parent alone is asked.
+        // Without a process table only the parent can be checked.
         let parent = rustix::process::getppid();
         let session = |pid| rustix::process::getsid(pid).ok();
         return parent.is_none_or(|parent| session(Some(parent)) != session(None));

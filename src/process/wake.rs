@@ -1,4 +1,4 @@
-//! A pipe that ends a `poll`.
+//! A pipe that interrupts a `poll`.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{OFlags, fcntl_setfl};
 
-/// Wakes one thread, or all that poll it when it is never drained.
+/// Wakes one thread, or every thread that polls it if it is never drained.
 #[derive(Debug)]
 pub(super) struct Wake {
     reader: PipeReader,
@@ -22,12 +22,12 @@ impl Wake {
         Ok(Self { reader, writer })
     }
 
-    /// Makes the reader's side readable. A full pipe means that it is so already.
+    /// Makes the read end readable. If the pipe is full, it is readable already.
     pub(super) fn wake(&self) {
         let _ = (&self.writer).write(&[1]);
     }
 
-    /// Forgets all wakes so far.
+    /// Discards all wakes so far.
     pub(super) fn drain(&self) {
         let mut buffer = [0; 64];
         while rustix::io::read(&self.reader, &mut buffer).is_ok_and(|n| n > 0) {}
@@ -38,7 +38,7 @@ impl Wake {
     }
 }
 
-/// `poll` that goes on after a signal. Returns which descriptors have something to say, a hangup included; none when the time is up.
+/// `poll` that reports no event after a signal. Returns which descriptors have an event, including a hangup; none on timeout.
 pub(super) fn poll<const N: usize>(
     wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     timeout: Option<Duration>,
@@ -58,7 +58,7 @@ pub(super) fn poll<const N: usize>(
     Ok(wanted.map(|fd| fd.is_some() && answers.next().unwrap_or(false)))
 }
 
-/// The time, for the limits and pauses of real processes and streams.
+/// The present time, for the timeouts of real processes and streams.
 #[allow(clippy::disallowed_methods, reason = "process/ is an edge")]
 pub(super) fn now() -> Instant {
     Instant::now()

@@ -1,11 +1,11 @@
-//! What the settings files of the agent's CLI say about credentials.
+//! Credentials in the settings files of the agent's CLI.
 //!
-//! ccc gives its agent exactly one token by the environment, so it looks at these files before it starts anything. They are
-//! only read. Measured on 2.1.197 and 2.1.329, which do the same (K is sent as `x-api-key`, B as bearer):
+//! ccc gives its agent exactly one token in the environment, so it reads these files before it starts anything. It
+//! never writes them. Measured on 2.1.197 and 2.1.329, which behave the same (K is sent as `x-api-key`, B as bearer):
 //!
 //! | in the environment | in the settings | sent |
 //! |---|---|---|
-//! | a variable | the same in `env`, of the user, the project, `settings.local.json`, `--settings` (file or JSON), or managed | the settings' value |
+//! | a variable | the same in `env` of a file (user, project, local, managed), `--settings` (file, JSON) | the settings' value |
 //! | a variable | the same in `env`, empty | nothing: "Not logged in", exit 1 |
 //! | OAuth token | API key in `env` | K of the settings |
 //! | API key | bearer token in `env` | K of the environment and B of the settings |
@@ -16,9 +16,9 @@
 //! | bearer token | `apiKeyHelper` | K of the helper and B of the environment |
 //! | OAuth token, or login | `apiKeyHelper` | K and B of the helper |
 //!
-//! Of several files `settings.local.json` stands over the project's, and that over the user's. Where they lie and how they
-//! are read stands in `settings_files.rs`. Of two `--settings` the last one counts alone.
-//! `--setting-sources` leaves files out, but not `--settings`.
+//! `settings.local.json` overrides the project's file, and that overrides the user's. `settings_files.rs` describes
+//! where the files are and how they are read. Of two `--settings` only the last one counts. `--setting-sources`
+//! excludes files, but not `--settings`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,43 +26,44 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::credential::{CREDENTIAL_VARIABLES, Credential, CredentialKind, variables};
+use super::credential::{Credential, CredentialKind};
+use super::offers::{CREDENTIAL_VARIABLES, all_variables, variables};
 use super::settings_files::{OddFile, SettingsFault, SettingsPlaces, read_settings};
 use super::sources::same;
 use crate::config::Provider;
 use crate::files::ReadFault;
 
-/// The settings that the agent's CLI will read, as far as credentials are concerned.
+/// The settings that the agent's CLI will read, as far as they concern credentials.
 #[derive(Debug, Clone, Default)]
 pub struct AgentSettings {
     sources: Vec<SettingsSource>,
-    /// Files that could not be read or understood.
+    /// Files that could not be read or parsed.
     pub warnings: Vec<String>,
-    /// The first that is no regular file, or too large: the agent's CLI would wait for it, or fill its memory.
+    /// The first file that is not regular, or too large: the agent's CLI would block on it or exhaust its memory.
     pub odd: Option<OddFile>,
 }
 
-/// One file of settings, or the argument.
+/// One settings file, or the argument.
 #[derive(Debug, Clone)]
 struct SettingsSource {
     place: String,
     helper: bool,
     /// The permission mode in which a session begins.
     default_mode: Option<String>,
-    /// Empty values are kept: they take the variable's place as well.
+    /// Empty values are kept, because they also override the variable.
     env: Vec<(&'static str, SecretString)>,
 }
 
-/// A setting that would take the place of the token that ccc gives.
+/// A setting that would override the token that ccc gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The file, or the argument.
     pub place: String,
-    /// What in it.
+    /// The setting in it.
     pub setting: ConflictingSetting,
 }
 
-/// What in a settings file takes a token's place.
+/// A setting that overrides a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictingSetting {
     /// This variable in its `env`.
@@ -71,17 +72,25 @@ pub enum ConflictingSetting {
     Helper,
 }
 
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.setting {
-            ConflictingSetting::Variable(name) => write!(f, "`env.{name}` in {}", self.place),
-            ConflictingSetting::Helper => write!(f, "`apiKeyHelper` in {}", self.place),
+impl ConflictingSetting {
+    /// Its path in the file.
+    #[must_use]
+    pub fn key(self) -> String {
+        match self {
+            ConflictingSetting::Variable(name) => format!("env.{name}"),
+            ConflictingSetting::Helper => "apiKeyHelper".to_owned(),
         }
     }
 }
 
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` in {}", self.setting.key(), self.place)
+    }
+}
+
 impl AgentSettings {
-    /// Reads them, the strongest first. A file that is not there says nothing; one that cannot be understood is a warning.
+    /// Reads them, the strongest first. A missing file is ignored; an invalid one is a warning.
     #[must_use]
     pub fn read(places: SettingsPlaces<'_>) -> Self {
         let mut settings = Self::default();
@@ -115,7 +124,7 @@ impl AgentSettings {
         if !text.starts_with('{') {
             self.file(&cwd.join(PathBuf::from(text)));
         } else if let Ok(value) = serde_json::from_str(text) {
-            // What is no JSON is refused by the CLI itself.
+            // The CLI itself refuses invalid JSON.
             self.add("the agent's argument --settings".to_owned(), &value);
         }
     }
@@ -136,14 +145,14 @@ impl AgentSettings {
         self.sources.push(SettingsSource { place, helper, default_mode, env: env.collect() });
     }
 
-    /// The helper command, by which the CLI finds a key for itself.
+    /// The helper command with which the CLI gets a key by itself.
     pub(super) fn helper(&self) -> Option<Credential> {
         let source = self.sources.iter().find(|source| source.helper)?;
         let label = format!("apiKeyHelper of {}", source.place);
         Some(Credential::found_by_agent(label, CredentialKind::Helper, "helper", None))
     }
 
-    /// The permission mode in which a session begins, and where that is said.
+    /// The permission mode in which a session begins, and the file that sets it.
     #[must_use]
     pub fn default_mode(&self) -> Option<(&str, &str)> {
         self.sources.iter().find_map(|source| Some((source.default_mode.as_deref()?, source.place.as_str())))
@@ -161,22 +170,20 @@ impl AgentSettings {
             .filter_map(|name| self.sources.iter().find_map(|source| Some((source, name, source.value(name)?))))
     }
 
-    /// The one credential that the settings' `env` gives, when it gives one and there is no helper beside it.
+    /// The only credential in the settings' `env`, if there is exactly one and no helper.
     pub(super) fn only_credential(&self) -> Option<Credential> {
         if self.helper().is_some() {
             return None;
         }
         let mut given = self.in_force().filter(|(_, _, value)| !is_empty(value));
         let (Some((source, name, value)), None) = (given.next(), given.next()) else { return None };
-        let kind = [CredentialKind::ApiKey, CredentialKind::AuthToken, CredentialKind::OAuth]
-            .into_iter()
-            .find(|kind| variables(Provider::Anthropic, *kind).contains(&name))?;
+        let (kind, _) = all_variables(Provider::Anthropic).find(|(_, variable)| *variable == name)?;
         let label = format!("{name} in {}", source.place);
         Some(Credential::held(label, kind, Provider::Anthropic, value.clone()))
     }
 
-    /// What would take the place of one of these credentials, or stand beside it. A variable that says what the only
-    /// credential says anyway does not, nor does an empty one that none of them uses.
+    /// The settings that would override one of these credentials or be sent with it. A variable with the value of the
+    /// only credential is no conflict, nor is an empty one that none of them uses.
     pub(super) fn conflicts(&self, credentials: &[Credential]) -> Vec<Conflict> {
         let uses =
             |credential: &Credential, name: &str| variables(credential.provider, credential.kind).contains(&name);
@@ -188,7 +195,7 @@ impl AgentSettings {
         };
         let mut conflicts = Vec::new();
         for (_, name, _) in self.in_force().filter(|(_, name, value)| in_the_way(name, value)) {
-            // Those below it would be next.
+            // The weaker sources would take effect next.
             let sources = self.sources.iter().filter(|source| source.value(name).is_some());
             let setting = ConflictingSetting::Variable(name);
             conflicts.extend(sources.map(|source| Conflict { place: source.place.clone(), setting }));
@@ -225,7 +232,7 @@ mod tests {
     const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
     const OAUTH: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
-    /// A home with a project in it, and these files.
+    /// A home directory with a project and these files.
     fn home(files: &[(&str, Value)]) -> tempfile::TempDir {
         let home = tempfile::tempdir().expect("tempdir");
         for (name, value) in files {
@@ -289,7 +296,7 @@ mod tests {
         };
         let login = || vec![Credential::found_by_agent("login", CredentialKind::Login, "login", None)];
         let env = |name: &str, value: &str| json!({"env": {name: value}});
-        // the user's settings, the tokens, how many settings are in the way
+        // The user's settings, the tokens, the number of conflicting settings
         for (settings, credentials, expected) in [
             (env(KEY, "other"), ours(&[KEY]), 1),
             (env(KEY, "other"), ours(&[OAUTH]), 1),

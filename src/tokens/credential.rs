@@ -1,88 +1,89 @@
-//! A credential's value and kind: the only place that holds a secret, and how it gets into a child's environment.
+//! A credential's value and kind: the only place that holds a secret, and how it reaches a child's environment.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fetch::{FetchCommand, FetchError};
 use super::fingerprint::Fingerprint;
-use super::hosts::Service;
+use super::hosts::{BaseUrl, HostError};
+use super::offers::{self, Service, UsageEndpoint, variables};
+use super::variables::is_credential;
 use crate::agent::Say;
 use crate::config::Provider;
 use crate::core::TokenId;
 use crate::process::Cancel;
 use redaction::Redactor;
 
-/// What kind of credential it is; the core's word for it.
+/// The kind of a credential, as the core names it.
 pub use crate::core::TokenKind as CredentialKind;
 
-/// An API key.
-pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
-/// A bearer token.
-pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
-/// An OAuth token.
-pub const CLAUDE_CODE_OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
-
-/// The variables that compete in an agent's environment.
-pub const CREDENTIAL_VARIABLES: [&str; 3] = [ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN];
-
-/// The variables by which a program is given a credential of this kind; none when the program finds it by itself.
-/// Where a provider's programs look for two names, both are set, to the same value.
-#[must_use]
-pub fn variables(provider: Provider, kind: CredentialKind) -> &'static [&'static str] {
-    match (provider, kind) {
-        (Provider::Anthropic, CredentialKind::ApiKey) => &[ANTHROPIC_API_KEY],
-        (Provider::Anthropic, CredentialKind::AuthToken) => &[ANTHROPIC_AUTH_TOKEN],
-        (Provider::Anthropic, CredentialKind::OAuth) => &[CLAUDE_CODE_OAUTH_TOKEN],
-        (_, CredentialKind::Helper | CredentialKind::Login) => &[],
-        (Provider::OpenAi, _) => &["OPENAI_API_KEY"],
-        (Provider::Google, _) => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        (Provider::Cohere, _) => &["COHERE_API_KEY", "CO_API_KEY"],
-    }
-}
-
-/// Where a credential's value is. Its `Debug` never shows the value.
+/// Where a credential's value comes from. Its `Debug` never shows the value.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// We hold it.
+    /// ccc holds it.
     Held(SecretString),
-    /// A command prints it when it is needed.
+    /// A command prints it on demand.
     Command(FetchCommand),
-    /// The agent's CLI finds it by itself; this is the value that it has now, where that can be seen.
+    /// The agent's CLI finds it by itself; this is its current value, if visible.
     Agent(Option<SeenValue>),
 }
 
-/// The value of a credential that the agent's CLI keeps and exchanges by itself. It is never given to anybody: it serves
-/// to ask the provider about the credential.
+/// The value of a credential that the agent's CLI keeps and refreshes by itself. No process is given it: it is only
+/// used to query the provider about the credential.
 #[derive(Debug, Clone)]
 pub struct SeenValue {
     /// The value.
     pub value: SecretString,
-    /// When the CLI has to exchange it, unix milliseconds.
+    /// When the CLI has to refresh it, unix milliseconds.
     pub expires_at_unix_ms: Option<i64>,
 }
 
 /// One credential. Its `Debug` and `Display` never show the value.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    /// Where it was found: a variable's or a file's name, or what the configuration calls it.
+    /// Its source: the name of a variable or a file, or its name in the configuration.
     pub label: String,
     /// Its kind.
     pub kind: CredentialKind,
-    /// Whose it is.
+    /// Its provider.
     pub provider: Provider,
-    /// By what its value is recognised. `None` where the value is not known beforehand: a command's, a helper's, and a
-    /// login whose value is not to be seen. A login's is that of the moment; the agent's CLI exchanges it.
+    /// The fingerprint of its value. `None` if the value is not known beforehand: a command's, a helper's, and a
+    /// login whose value is not visible. A login's fingerprint is only current: the agent's CLI refreshes the value.
     pub fingerprint: Option<Fingerprint>,
-    /// Where its value is.
+    /// Where its value comes from.
     pub source: Source,
+    /// The configured provider that it belongs to, if any.
+    pub route: Option<Arc<Route>>,
     id: TokenId,
 }
 
+/// Where requests with a credential go, if a configured provider sets it.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The provider's name.
+    pub name: String,
+    /// The base URL of the agent's requests; `None` for the default.
+    pub base: Option<Result<BaseUrl, HostError>>,
+    /// The model in use.
+    pub model: Option<String>,
+    /// The provider's other variables in the agent's environment.
+    pub(super) env: Vec<(String, SecretString)>,
+}
+
+impl Route {
+    /// The secrets in its environment.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.env.iter().filter(|(name, _)| is_credential(name)).map(|(_, value)| value)
+    }
+}
+
 impl Credential {
-    /// A credential whose value we hold.
+    /// A credential whose value ccc holds.
     #[must_use]
     pub fn held(label: impl Into<String>, kind: CredentialKind, provider: Provider, secret: SecretString) -> Self {
         let fingerprint = Fingerprint::of(&secret);
@@ -93,6 +94,7 @@ impl Credential {
             id: TokenId(fingerprint.as_str().to_owned()),
             fingerprint: Some(fingerprint),
             source: Source::Held(secret),
+            route: None,
         }
     }
 
@@ -106,11 +108,12 @@ impl Credential {
             id: TokenId(format!("command-{}", command.hash())),
             fingerprint: None,
             source: Source::Command(command),
+            route: None,
         }
     }
 
-    /// A credential that the agent's CLI finds by itself, under this id (`login`, `helper`). `seen` is the value that it
-    /// has at this moment, where that can be seen.
+    /// A credential that the agent's CLI finds by itself, with this id (`login`, `helper`). `seen` is its current
+    /// value, if visible.
     #[must_use]
     pub fn found_by_agent(
         label: impl Into<String>,
@@ -125,17 +128,31 @@ impl Credential {
             id: TokenId(id.into()),
             fingerprint: seen.as_ref().map(|seen| Fingerprint::of(&seen.value)),
             source: Source::Agent(seen),
+            route: None,
         }
     }
 
-    /// Its handle: the fingerprint of a value that we hold, `command-…` for a command, `login` or `helper` for what the
-    /// agent's CLI finds. The same in every ccc process of the user.
+    /// The same as the credential of a configured provider: what is known about it there does not apply to the same
+    /// value elsewhere.
+    #[must_use]
+    pub fn routed(self, route: Route) -> Self {
+        let id = TokenId(format!("{}@{}", self.id.0, route.name));
+        Self { id, route: Some(Arc::new(route)), ..self }
+    }
+
+    /// Its base URL, if its configured provider sets one.
+    pub(super) fn base(&self) -> Option<&Result<BaseUrl, HostError>> {
+        self.route.as_ref()?.base.as_ref()
+    }
+
+    /// Its handle: the fingerprint of a value that ccc holds, `command-…` for a command, `login` or `helper` for one
+    /// that the agent's CLI finds. It is the same in every ccc process of the user.
     #[must_use]
     pub fn id(&self) -> TokenId {
         self.id.clone()
     }
 
-    /// The value, where we hold it without fetching.
+    /// The value, if ccc holds it without fetching.
     #[must_use]
     pub fn held_value(&self) -> Option<&SecretString> {
         match &self.source {
@@ -144,8 +161,8 @@ impl Credential {
         }
     }
 
-    /// The value; `None` for one that the agent's CLI finds by itself. Runs a command where there is one, within its
-    /// time limit: call it in a thread of its own then.
+    /// The value; `None` for one that the agent's CLI finds by itself. A command runs within its timeout, so call
+    /// this in a thread of its own then.
     ///
     /// # Errors
     /// When the command fails, takes too long or prints no token.
@@ -155,7 +172,7 @@ impl Credential {
         self.value_unless(&Cancel::new().map_err(not_started)?)
     }
 
-    /// The same, until `cancel` says that nobody waits for it any more: then a command is ended, or not even started.
+    /// The same, until `cancel` says that nobody waits for it any more: then a command is ended, or not started.
     ///
     /// # Errors
     /// When the command fails, takes too long, prints no token or is given up.
@@ -167,39 +184,55 @@ impl Credential {
         }
     }
 
-    /// The variables by which a program is given it; `fetched` is what a command's token was fetched as. None when the value is not
-    /// at hand, or the program finds it by itself. What belongs beside a token, such as a base URL, is added here.
-    pub(super) fn environment(&self, fetched: Option<&SecretString>) -> Vec<(&'static str, SecretString)> {
+    /// The variables that hold it; `fetched` is the fetched value of a command's token. Empty when the value is not
+    /// available, or the program finds it by itself.
+    fn holding(&self, fetched: Option<&SecretString>) -> Vec<(&'static str, SecretString)> {
         let Some(value) = self.held_value().or(fetched) else { return Vec::new() };
         variables(self.provider, self.kind).iter().map(|name| (*name, value.clone())).collect()
     }
 
-    /// Where its provider is asked about it.
+    /// The variables that give it to a program: those that hold it, and those of its route, such as a base URL.
+    pub(super) fn environment(&self, fetched: Option<&SecretString>) -> Vec<(Cow<'static, str>, SecretString)> {
+        let holding = self.holding(fetched);
+        let beside = self.route.iter().filter(|_| !holding.is_empty()).flat_map(|route| &route.env);
+        let beside = beside.map(|(name, value)| (Cow::Owned(name.clone()), value.clone()));
+        holding.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).chain(beside).collect()
+    }
+
+    /// The API that is queried about it.
     pub(super) fn service(&self) -> Service {
         Service::Api(self.provider)
     }
 
-    /// Which others can take its place in a live process; see [`crate::core::TokenFact::hot_group`].
-    pub(super) fn hot_group(&self) -> String {
-        self.provider.name().to_owned()
+    /// The endpoint that reports its usage for free. It reports on the provider's own account, so a credential for
+    /// another host has none.
+    pub(super) fn usage_endpoint(&self) -> Option<&'static UsageEndpoint> {
+        offers::kind(self.provider, self.kind).filter(|_| self.base().is_none())?.account.as_ref()
     }
 
-    /// The line that gives this token to a live process of the agent's CLI, which `encode` puts in the words of that process;
-    /// `fetched` is what a command's token was fetched as. `None` when the value is not at hand. The value leaves this module here, on its
-    /// way into the child's stdin.
+    /// The group of tokens that can replace each other in a live process; see [`crate::core::TokenFact::hot_group`].
+    pub(super) fn hot_group(&self) -> String {
+        match &self.route {
+            None => self.provider.name().to_owned(),
+            Some(route) => format!("{}@{}", self.provider.name(), route.name),
+        }
+    }
+
+    /// The line that gives this token to a live process of the agent's CLI; `encode` writes it in the protocol of
+    /// that process, and `fetched` is the fetched value of a command's token. `None` when the value is not available.
+    /// The value leaves this module here, for the child's stdin.
     #[must_use]
     pub fn exchange_line(
         &self,
         fetched: Option<&SecretString>,
         encode: impl FnOnce(&Say<'_>) -> Option<Vec<u8>>,
     ) -> Option<Vec<u8>> {
-        let pairs = self.environment(fetched);
+        let pairs = self.holding(fetched);
         let variables: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
         if variables.is_empty() { None } else { encode(&Say::Credential { variables: &variables }) }
     }
 
-    /// What the user should know of a credential that no redactor hides, without its value; `value` is what it was found
-    /// or fetched as.
+    /// A warning about a credential that cannot be redacted, without its value; `value` is what was found or fetched.
     #[must_use]
     pub fn unhidden(&self, value: &SecretString) -> Option<String> {
         let why = Redactor::cannot_hide(value.expose_secret())?;
@@ -210,7 +243,7 @@ impl Credential {
         ))
     }
 
-    /// The value as far as it is seen without fetching: also the agent's own.
+    /// The value as far as it is visible without fetching, including the agent's own.
     pub(super) fn seen_value(&self) -> Option<&SecretString> {
         match &self.source {
             Source::Held(secret) => Some(secret),
@@ -219,7 +252,7 @@ impl Credential {
         }
     }
 
-    /// Whether we hold its value, or can fetch it.
+    /// Whether ccc holds its value or can fetch it.
     pub(super) fn is_ours(&self) -> bool {
         match self.source {
             Source::Held(_) | Source::Command(_) => true,
@@ -227,7 +260,7 @@ impl Credential {
         }
     }
 
-    /// Whether its value is known only once a command has run.
+    /// Whether its value is known only after a command has run.
     #[must_use]
     pub fn needs_fetching(&self) -> bool {
         matches!(self.source, Source::Command(_))
@@ -251,21 +284,22 @@ impl fmt::Display for Credential {
 #[derive(Debug, Clone, Default)]
 pub struct ChildEnv {
     /// Variables to set.
-    pub set: Vec<(&'static str, SecretString)>,
-    /// Variables to take away.
+    pub set: Vec<(Cow<'static, str>, SecretString)>,
+    /// Variables to remove.
     pub unset: Vec<String>,
 }
 
 impl ChildEnv {
-    /// The variables of a child that starts from `base`: without those taken away, with those set. The values leave
-    /// this module here, on their way into a child's environment.
+    /// The environment of a child that starts from `base`: without the removed variables, with the set ones. The
+    /// values leave this module here, for a child's environment.
     pub fn apply(&self, base: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
         let replaced = |name: &OsStr| {
             self.unset.iter().any(|unset| name == OsStr::new(unset))
-                || self.set.iter().any(|(set, _)| name == OsStr::new(set))
+                || self.set.iter().any(|(set, _)| name == OsStr::new(set.as_ref()))
         };
         let kept = base.into_iter().filter(|(name, _)| !replaced(name));
-        let set = self.set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value.expose_secret())));
+        let set =
+            self.set.iter().map(|(name, value)| (OsString::from(name.as_ref()), OsString::from(value.expose_secret())));
         kept.chain(set).collect()
     }
 }

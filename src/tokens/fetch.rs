@@ -1,4 +1,4 @@
-//! A token that a command prints, such as a password manager's.
+//! Tokens that a command prints, for example a password manager.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,18 +12,19 @@ use super::fingerprint::short_hash;
 use crate::config::Span;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
 
-/// How long a command may take unless the configuration says otherwise.
+/// The default timeout of a command.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a command that was told to end has before it is killed.
+/// How long a command may take to exit after it was told to, before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
-/// How much a command may print, in bytes.
+/// The largest output of a command, in bytes.
 const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
-/// How much of what a failed command wrote to stderr is looked at, in bytes.
+/// How many bytes of a failed command's stderr are examined.
 const ERRORS_LIMIT_BYTES: usize = 4 * 1024;
-/// How much of it is shown, in characters.
+/// How many characters of it are shown.
 const SHOWN_CHARS: usize = 200;
 
-/// A command whose stdout is a token. `Debug` shows neither the line, which may hold a secret, nor the environment.
+/// A command whose stdout is a token. `Debug` shows neither the line, which may contain a secret, nor the
+/// environment.
 #[derive(Clone)]
 pub struct FetchCommand {
     line: String,
@@ -41,7 +42,7 @@ impl fmt::Debug for FetchCommand {
     }
 }
 
-/// Why a command gave no token. No message holds anything that could be one.
+/// Why a command gave no token. No message contains anything that could be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// It could not be started.
@@ -52,12 +53,12 @@ pub enum FetchError {
         /// Why.
         error: String,
     },
-    /// It ran too long and was ended, with everything that it had started.
+    /// It ran too long and was ended together with its descendants.
     #[error("the command of the token {label} did not answer within {timeout_ms} ms and was ended")]
     TimedOut {
         /// The token.
         label: String,
-        /// Its limit, in milliseconds.
+        /// Its timeout, in milliseconds.
         timeout_ms: u128,
     },
     /// Nobody waits for it any more.
@@ -73,10 +74,10 @@ pub enum FetchError {
         label: String,
         /// Its exit code or signal.
         how: String,
-        /// What it said, without anything that could be a token.
+        /// Its stderr, without anything that could be a token.
         stderr: String,
     },
-    /// Its output is no token.
+    /// Its output is not a token.
     #[error("the command of the token {label} printed {what} instead of a token")]
     NoToken {
         /// The token.
@@ -91,20 +92,20 @@ fn said(stderr: &str) -> String {
 }
 
 impl FetchCommand {
-    /// A line for `/bin/sh -c`, with the directory and the environment that it runs in.
+    /// A line for `/bin/sh -c`, with its working directory and environment.
     #[must_use]
     pub fn new(line: String, timeout: Option<Span>, cwd: PathBuf, env: Arc<Vec<(OsString, OsString)>>) -> Self {
         Self { line, timeout: timeout.map_or(TIMEOUT, Span::as_duration), cwd, env }
     }
 
-    /// What the line is recognised by.
+    /// Identifies the line.
     #[must_use]
     pub fn hash(&self) -> String {
         short_hash(b"ccc token command 1\0", &self.line)
     }
 
-    /// Runs it and takes its stdout, without white space around it, for the token called `label`. Given up when `cancel`
-    /// says so: then it is ended, or not even started.
+    /// Runs it and returns its trimmed stdout, for the token called `label`. If `cancel` says so, it is ended, or not
+    /// started.
     pub(super) fn run(&self, label: &str, cancel: &Cancel) -> Result<SecretString, FetchError> {
         let label = label.to_owned();
         if cancel.is_cancelled() {
@@ -153,8 +154,8 @@ impl FetchCommand {
     }
 }
 
-/// The last line of what a failed command wrote to stderr, as far as it cannot hold a secret: only words of letters,
-/// short enough for a language, are left.
+/// The last line of a failed command's stderr, reduced to words that cannot be a secret: letters only, and no longer
+/// than words of a language.
 fn harmless(errors: &[u8]) -> String {
     const WORD_CHARS: usize = 18;
     let text = String::from_utf8_lossy(errors);
@@ -214,11 +215,11 @@ mod tests {
         let fifo = dir.path().join("held");
         let kind = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
-        // Both wait for a writer that never comes; one that is left over would be a reader.
+        // Both wait for a writer that never comes; a process that is left over would be a reader.
         let line = format!("(sh -c 'read -r x < {0}') & read -r y < {0}", fifo.display());
         let error = fetch(&line, Some("300ms")).expect_err("it cannot end");
         assert_eq!(error, FetchError::TimedOut { label: "work".to_owned(), timeout_ms: 300 });
-        // Nobody reads from it any more: opening it for writing without waiting fails.
+        // If no reader is left, opening it for writing without blocking fails.
         let open = rustix::fs::open(
             &fifo,
             rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK,
@@ -231,7 +232,7 @@ mod tests {
     fn a_command_that_is_given_up_beforehand_is_not_even_started() {
         let cancel = Cancel::new().expect("a cancel");
         cancel.cancel();
-        // It could not even be started here, and that would be said.
+        // Here it could not even be started, which would be a different error.
         let command = FetchCommand::new("true".to_owned(), None, "/nonexistent".into(), Arc::default());
         let error = command.run("work", &cancel).expect_err("it is given up");
         assert_eq!(error, FetchError::GivenUp { label: "work".to_owned() });

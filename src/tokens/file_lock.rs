@@ -8,16 +8,16 @@ use rustix::fs::OFlags;
 
 use crate::files::open_private;
 
-/// How often a lock that others hold is asked for. It is held for a few milliseconds.
+/// The retry interval while others hold the lock. It is held for a few milliseconds.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
-/// A lock that all processes of the user respect, held for as long as this lives. The system lets go of it when the
-/// process dies.
+/// A lock between all processes of the user, held while this value lives. The system releases it when the process
+/// dies.
 #[derive(Debug)]
 pub(super) struct FileLock(File);
 
 impl FileLock {
-    /// Takes the lock of this file, whose directory is there; `None` when others held it for longer than `wait`.
+    /// Takes the lock of this file, whose directory must exist; `None` when others held it for longer than `wait`.
     ///
     /// # Errors
     /// When the file cannot be used.
@@ -29,7 +29,7 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Asked again and again: a thread that waited in the kernel would wait for as long as the holder is stopped.
+        // Polled, because a thread that blocked in the kernel would wait for as long as the holder is stopped.
         let deadline = now() + wait;
         loop {
             thread::park_timeout(ASK_AGAIN.min(deadline.saturating_duration_since(now())));

@@ -1,12 +1,12 @@
-//! By what secrets are told apart without being shown.
+//! Identifies secrets without showing them.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// By what a secret is recognised without being shown: the first 8 hex digits of a SHA-256 under a prefix of our own,
-/// so that it cannot be looked up in a table of plain hashes.
+/// Identifies a secret without showing it: the first 8 hex digits of a SHA-256 with ccc's own prefix, so that it
+/// cannot be looked up in a table of plain hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(String);
 
@@ -17,7 +17,7 @@ impl Fingerprint {
         Self(short_hash(b"ccc token fingerprint 1\0", secret.expose_secret()))
     }
 
-    /// The digits.
+    /// The hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,36 +1,19 @@
-//! The hosts at which each provider is asked: those that the user has chosen, and no other.
+//! The hosts to which each provider's requests go: only those that the user has chosen.
 //!
-//! A token goes to the host that the agent itself would send it to. That is the provider's own, or the one that the
-//! user's variable or the user's own settings of the agent name. A file of the project
-//! never chooses a host, because cloning a repository is no consent to send a token where its files say.
+//! A token goes only to the host to which the agent itself would send it: the provider's own, or the one that the
+//! user's variable or the user's own settings of the agent name. A project's file never chooses a host, because
+//! cloning a repository is no consent to send a token to a host that its files name.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::offers::{ANTHROPIC_BASE_URL, OFFERS, Service, offer};
 use super::settings_files::{SettingsPlaces, read_settings};
 use crate::config::{Dirs, Env, Project, Provider};
 
-/// Where the agent's CLI asks Anthropic, when not at the official host. Honoured by the CLI as well.
-pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
-
-const ANTHROPIC: &str = "https://api.anthropic.com";
-const OPENAI: &str = "https://api.openai.com/v1";
-const GOOGLE: &str = "https://generativelanguage.googleapis.com";
-const COHERE: &str = "https://api.cohere.com";
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
-    /// A provider's API.
-    Api(Provider),
-    /// Anthropic's account of what a subscription has used. The agent's CLI asks it at the official host, whatever
-    /// `ANTHROPIC_BASE_URL` says (facts §9).
-    Usage,
-}
-
-/// An `https` URL below which a service is asked, or an `http` one on this machine.
+/// The base URL of a service: `https`, or `http` on this machine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
@@ -38,30 +21,30 @@ pub struct BaseUrl {
     loopback: bool,
 }
 
-/// What is wrong with a base URL. Nothing of it is quoted: it may hold a password.
+/// What is wrong with a base URL. No message quotes it, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
-    /// It is no URL with a host.
+    /// It is not a URL with a host.
     #[error("is no URL such as https://api.example.com")]
     NotAUrl,
     /// Its scheme is neither `https` nor `http`.
     #[error("begins with another scheme than https")]
     OtherScheme,
-    /// `http` to another machine: every machine in between can read the token.
+    /// `http` to another machine: every machine in between could read the token.
     #[error("is plain http to another machine, where anybody in between could read the token; use https")]
     PlainHttp,
-    /// It holds a user or a password.
+    /// It contains a user name or a password.
     #[error("holds a user name or password, which do not belong there")]
     UserInfo,
-    /// It has a query or a fragment, below which nothing can be asked.
+    /// It has a query or a fragment, to which no path can be appended.
     #[error("has a ? or #, below which nothing can be asked")]
     Query,
 }
 
-/// Why a service is not asked.
+/// Why no request is sent to a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// The base URL makes no sense.
+    /// The base URL is invalid.
     #[error("{named_by} {fault}")]
     Url {
         /// The variable, key or file that names it.
@@ -78,28 +61,28 @@ pub enum HostError {
         /// The file.
         file: String,
     },
-    /// `ANTHROPIC_BASE_URL` leads elsewhere, so the official host is not meant.
+    /// `ANTHROPIC_BASE_URL` names another host, so the official one is not used.
     #[error(
         "requests go to {gateway} instead of Anthropic, so the usage endpoint is not asked; set `usage.base_url` or \
          CCC_USAGE_BASE_URL to ask it all the same"
     )]
     Gateway {
-        /// The host that is meant.
+        /// The host that is used instead.
         gateway: String,
     },
 }
 
-/// The base URLs of all services. One that makes no sense is an error only when it is asked.
+/// The base URLs of all services. An invalid one is an error only when it is used.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     bases: BTreeMap<Service, Result<BaseUrl, HostError>>,
 }
 
 impl BaseUrl {
-    /// Reads a base URL.
+    /// Parses a base URL.
     ///
     /// # Errors
-    /// When it is none, or the token would go over the network unencrypted.
+    /// When it is invalid, or the token would go over the network unencrypted.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
         let text = text.trim().trim_end_matches('/');
         if text.contains(['?', '#']) {
@@ -128,7 +111,7 @@ impl BaseUrl {
         Ok(Self { text: text.to_owned(), host: authority.as_str().to_ascii_lowercase(), loopback })
     }
 
-    /// The host, with its port where one is given.
+    /// The host, with its port if given.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -147,7 +130,7 @@ impl BaseUrl {
     }
 
     fn official(url: &'static str) -> Result<Self, HostError> {
-        named(url, || "the official host".to_owned())
+        base_named(url, || "the official host".to_owned())
     }
 }
 
@@ -163,56 +146,54 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-fn named(text: &str, named_by: impl FnOnce() -> String) -> Result<BaseUrl, HostError> {
+/// A base URL with the name of its source.
+pub(super) fn base_named(text: &str, named_by: impl FnOnce() -> String) -> Result<BaseUrl, HostError> {
     BaseUrl::parse(text).map_err(|fault| HostError::Url { named_by: named_by(), fault })
 }
 
 impl Hosts {
-    /// The hosts that the user means. `usage_base` is the setting `usage.base_url`, which no project's file can give;
-    /// `managed` the administrator's settings of the agent's CLI.
+    /// The hosts that the user has chosen. `usage_base` is the setting `usage.base_url`, which no project's file can
+    /// set; `managed` is the administrator's settings file of the agent's CLI.
     ///
-    /// What the agent's settings say about `ANTHROPIC_BASE_URL` stands over the variable, as it does for the agent's CLI.
+    /// `ANTHROPIC_BASE_URL` in the agent's settings overrides the variable, as in the agent's CLI.
     #[must_use]
     pub fn read(env: &Env, dirs: &Dirs, project: &Project, managed: &Path, usage_base: Option<&str>) -> Self {
         let anthropic = anthropic(env, dirs, project, managed);
+        let official = offer(Provider::Anthropic).official;
         let usage = match (usage_base, &anthropic) {
-            (Some(text), _) => named(text, || "usage.base_url".to_owned()),
+            (Some(text), _) => base_named(text, || "usage.base_url".to_owned()),
             (None, Err(error)) => Err(error.clone()),
-            (None, Ok(base)) if base.text == ANTHROPIC => BaseUrl::official(ANTHROPIC),
+            (None, Ok(base)) if base.text == official => BaseUrl::official(official),
             (None, Ok(base)) => Err(HostError::Gateway { gateway: base.host.clone() }),
         };
-        let first = |names: &[&'static str], official| {
-            let set = names.iter().find_map(|name| Some((*name, env.get(name)?)));
-            set.map_or_else(
-                || BaseUrl::official(official),
-                |(name, value)| named(&value.to_string_lossy(), || name.to_owned()),
-            )
-        };
-        let bases = [
-            (Service::Api(Provider::Anthropic), anthropic),
-            (Service::Usage, usage),
-            (Service::Api(Provider::OpenAi), first(&["OPENAI_BASE_URL"], OPENAI)),
-            (Service::Api(Provider::Google), first(&["GOOGLE_GEMINI_BASE_URL", "GEMINI_BASE_URL"], GOOGLE)),
-            (Service::Api(Provider::Cohere), first(&["CO_API_URL", "COHERE_BASE_URL"], COHERE)),
-        ];
-        Self { bases: BTreeMap::from(bases) }
+        let mut bases = BTreeMap::from([(Service::Api(Provider::Anthropic), anthropic), (Service::Usage, usage)]);
+        for offer in &OFFERS {
+            bases.entry(Service::Api(offer.provider)).or_insert_with(|| {
+                let set = offer.base_variables.iter().find_map(|name| Some((*name, env.get(name)?)));
+                set.map_or_else(
+                    || BaseUrl::official(offer.official),
+                    |(name, value)| base_named(&value.to_string_lossy(), || name.to_owned()),
+                )
+            });
+        }
+        Self { bases }
     }
 
-    /// Where a service is asked.
+    /// The base URL of a service.
     ///
     /// # Errors
-    /// When no host is meant, or the one that is named makes no sense.
+    /// When no host is chosen, or the chosen one is invalid.
     pub fn base(&self, service: Service) -> Result<&BaseUrl, HostError> {
         match self.bases.get(&service) {
             Some(Ok(base)) => Ok(base),
             Some(Err(error)) => Err(error.clone()),
-            // Every service is in the map; what is not has no host that anybody meant.
+            // Every service is in the map, so this does not happen.
             None => Err(HostError::Url { named_by: "the host".to_owned(), fault: UrlFault::NotAUrl }),
         }
     }
 }
 
-/// Where Anthropic's API is asked.
+/// The base URL of Anthropic's API.
 fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Result<BaseUrl, HostError> {
     let users_file = dirs.claude.join("settings.json");
     let own = base_in(managed).map(|text| (managed.display().to_string(), text));
@@ -221,7 +202,10 @@ fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Resul
         let value = env.get(ANTHROPIC_BASE_URL)?;
         Some((ANTHROPIC_BASE_URL.to_owned(), value.to_string_lossy().into_owned()))
     });
-    let meant = own.map_or_else(|| BaseUrl::official(ANTHROPIC), |(named_by, text)| named(&text, || named_by))?;
+    let meant = own.map_or_else(
+        || BaseUrl::official(offer(Provider::Anthropic).official),
+        |(named_by, text)| base_named(&text, || named_by),
+    )?;
     let places = SettingsPlaces { dirs, cwd: &project.cwd, argument: None, sources: None, managed };
     for file in places.project_files() {
         if let Some(text) = base_in(&file)
@@ -233,8 +217,8 @@ fn anthropic(env: &Env, dirs: &Dirs, project: &Project, managed: &Path) -> Resul
     Ok(meant)
 }
 
-/// What a settings file of the agent says the base URL is. A file that cannot be read says nothing here: it is a warning
-/// where the credentials are looked for.
+/// The base URL in a settings file of the agent. An unreadable file is ignored here: it is reported as a warning when
+/// credentials are searched.
 fn base_in(settings: &Path) -> Option<String> {
     let value = read_settings(settings).ok()??;
     let text = value.pointer("/env/ANTHROPIC_BASE_URL")?.as_str()?.trim().to_owned();
@@ -244,6 +228,8 @@ fn base_in(settings: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ANTHROPIC: &str = "https://api.anthropic.com";
 
     #[test]
     fn only_https_and_this_machine_are_asked() {

@@ -1,7 +1,8 @@
-//! A small blocking HTTP client: one question, one bounded answer, everything within one time limit.
+//! A small blocking HTTP client: one request, one bounded answer, one timeout for everything.
 //!
-//! It runs in whatever thread asks. A secret goes into one header, marked as such, and never into a URL; no redirect is
-//! followed, since it would carry that header elsewhere; and no error quotes what was sent or received.
+//! It runs in the calling thread. A secret goes into one header, which is marked sensitive, and never into a URL.
+//! Redirects are not followed, because they would send that header elsewhere. No error quotes what was sent or
+//! received.
 
 use std::fmt;
 use std::io;
@@ -13,36 +14,37 @@ use ureq::http::{Request, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy};
 
-use super::hosts::{BaseUrl, HostError, Hosts, Service};
+use super::hosts::{BaseUrl, HostError, Hosts};
+use super::offers::{Sent, Service};
 use crate::config::Env;
 use crate::files::{self, CERTIFICATES};
 
-/// How long everything together may take: the name's look-up, the connection, TLS, the question and the answer.
+/// The timeout for everything together: DNS lookup, connection, TLS, request and answer.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of an answer's body is read, in bytes.
+/// How many bytes of an answer's body are read.
 pub const BODY_LIMIT_BYTES: u64 = 256 * 1024;
-/// How much an answer's headers may take, in bytes.
+/// The largest size of an answer's headers, in bytes.
 const HEADERS_LIMIT_BYTES: usize = 64 * 1024;
-/// How ccc calls itself. It names ccc and never passes for another program.
+/// The user agent. It names ccc and never imitates another program.
 const USER_AGENT: &str = concat!("ccc/", env!("CARGO_PKG_VERSION"));
 
-/// Variables that name a proxy for `https`, the first that is set counts. Nothing on this machine is asked by a proxy.
+/// Variables that name a proxy for `https`; the first one that is set counts. Requests to this machine use no proxy.
 const PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-/// Variables with hosts that are asked without a proxy.
+/// Variables that list hosts without a proxy.
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
-/// Names a PEM file of the certificates to trust, instead of Mozilla's: for networks that look into TLS.
+/// Names a PEM file with the certificates to trust instead of Mozilla's, for networks that intercept TLS.
 const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
-/// Asks the providers.
+/// The client for requests to providers.
 #[derive(Clone)]
 pub struct Http {
     hosts: Hosts,
     near: Agent,
-    /// What could not be set up is an error of a question across the network only.
+    /// A setup error affects only requests over the network.
     far: Result<Far, HttpFault>,
 }
 
-/// What asks across the network.
+/// The agent for requests over the network.
 #[derive(Clone)]
 struct Far {
     agent: Agent,
@@ -50,36 +52,30 @@ struct Far {
     proxy: Option<&'static str>,
 }
 
-/// A question.
+/// A request.
 #[derive(Debug, Clone)]
 pub(super) struct Question<'a> {
     pub(super) service: Service,
-    /// Below the service's base URL, with its query.
+    /// Overrides the service's usual base URL.
+    pub(super) base: Option<&'a Result<BaseUrl, HostError>>,
+    /// Relative to the base URL, including the query.
     pub(super) path: &'a str,
-    /// Sent by POST, as JSON; without one it is a GET.
+    /// If present, it is sent by POST, as JSON; otherwise the request is a GET.
     pub(super) body: Option<&'a str>,
     pub(super) headers: &'a [(&'static str, &'static str)],
-    pub(super) key: Key<'a>,
-}
-
-/// How a secret is sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Key<'a> {
-    /// As `Authorization: Bearer`.
-    Bearer(&'a SecretString),
-    /// As the value of this header.
-    Header(&'static str, &'a SecretString),
+    pub(super) secret: &'a SecretString,
+    pub(super) sent: Sent,
 }
 
 /// An answer, whatever its status. `Debug` shows no header and no body.
 pub(super) struct Answer {
     pub(super) status: u16,
     headers: Vec<(String, String)>,
-    /// `None` when it was too large or did not come in time.
+    /// `None` when it was too large or came too late.
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// Why a connection failed, where the system gives it a kind: most faults of name servers have none.
+/// Why a connection failed, if the system's error has a kind; most DNS errors have none.
 fn why_not_connected(kind: io::ErrorKind) -> String {
     match kind.to_string().as_str() {
         "uncategorized error" | "other error" => "its name cannot be resolved, or the network is down".to_owned(),
@@ -87,61 +83,61 @@ fn why_not_connected(kind: io::ErrorKind) -> String {
     }
 }
 
-/// Why there is no answer. No message holds anything of a token.
+/// Why there is no answer. No message contains any part of a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFault {
-    /// Nobody is asked.
+    /// No request was sent.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The whole of it took too long.
+    /// The timeout passed.
     #[error("{host} did not answer within {}s", TIMEOUT.as_secs())]
     Timeout {
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
     },
     /// There is no such host, or no name server.
     #[error("the name {host} cannot be looked up")]
     NoSuchHost {
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
     },
     /// No connection, or it broke.
     #[error("no connection to {host}: {}", why_not_connected(*.kind))]
     Connection {
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
-        /// What the system said.
+        /// The system's error.
         kind: io::ErrorKind,
     },
-    /// The host could not show that it is the one.
+    /// The TLS connection failed.
     #[error("no secure connection to {host}: {why}")]
     Tls {
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
-        /// What TLS said.
+        /// The TLS error.
         why: String,
     },
-    /// The answer is no HTTP, or its headers are too large.
+    /// The answer is not HTTP, or its headers are too large.
     #[error("{host} answered something that is no HTTP")]
     Protocol {
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
     },
-    /// The proxy did not let us through.
+    /// The proxy refused the connection.
     #[error("the proxy of {variable} gives no connection to {host}")]
     ProxyRefused {
         /// The variable that names it.
         variable: &'static str,
-        /// Who was asked.
+        /// The host that was asked.
         host: String,
     },
-    /// The proxy's URL makes no sense.
+    /// The proxy's URL is invalid.
     #[error("{variable} names no usable proxy; correct it or unset it")]
     Proxy {
         /// The variable.
         variable: &'static str,
     },
-    /// The file of certificates cannot be used.
+    /// The certificate file cannot be used.
     #[error("{SSL_CERT_FILE} names {path}, which {why}")]
     Certificates {
         /// The file.
@@ -149,14 +145,14 @@ pub enum HttpFault {
         /// What is wrong with it.
         why: String,
     },
-    /// The token cannot stand in a header.
+    /// The token contains characters that a header cannot hold.
     #[error("the token has characters that no token has")]
     NoToken,
 }
 
 impl Http {
-    /// A client for these hosts, with the proxy and the certificates that the environment names. Opens nothing but the
-    /// file of certificates, where one is named.
+    /// A client for these hosts, with the environment's proxy and certificates. It opens nothing except a named
+    /// certificate file.
     #[must_use]
     pub fn new(hosts: Hosts, env: &Env) -> Self {
         let roots = roots(env);
@@ -172,15 +168,18 @@ impl Http {
         Self { hosts, near, far }
     }
 
-    /// Where questions go.
+    /// The hosts of the requests.
     #[must_use]
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
     }
 
-    /// Asks, and waits for the answer within [`TIMEOUT`].
+    /// Sends a request, and waits for the answer within [`TIMEOUT`].
     pub(super) fn ask(&self, question: &Question<'_>) -> Result<Answer, HttpFault> {
-        let base = self.hosts.base(question.service)?;
+        let base = match question.base {
+            Some(base) => base.as_ref().map_err(Clone::clone)?,
+            None => self.hosts.base(question.service)?,
+        };
         let (agent, proxy) = if base.is_loopback() {
             (&self.near, None)
         } else {
@@ -188,7 +187,7 @@ impl Http {
         };
         let url = base.join(question.path);
         let fault = |error| fault(error, base, proxy);
-        let (key, value) = question.key.header()?;
+        let (key, value) = question.sent.header(question.secret)?;
         let mut request = Request::builder().uri(url).header(key, value);
         for (name, value) in question.headers {
             request = request.header(*name, *value);
@@ -208,19 +207,19 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The agents' proxy may have a password.
+        // The proxy agent may contain a password.
         f.debug_struct("Http").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 
-impl Key<'_> {
-    fn header(self) -> Result<(HeaderName, HeaderValue), HttpFault> {
+impl Sent {
+    fn header(self, secret: &SecretString) -> Result<(HeaderName, HeaderValue), HttpFault> {
         let (name, value) = match self {
-            Key::Bearer(secret) => {
+            Sent::Bearer => {
                 let text = SecretString::from(format!("Bearer {}", secret.expose_secret()));
                 (ureq::http::header::AUTHORIZATION, HeaderValue::from_str(text.expose_secret()))
             }
-            Key::Header(name, secret) => (HeaderName::from_static(name), HeaderValue::from_str(secret.expose_secret())),
+            Sent::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(secret.expose_secret())),
         };
         let mut value = value.map_err(|_| HttpFault::NoToken)?;
         value.set_sensitive(true);
@@ -232,7 +231,7 @@ impl Answer {
     fn read(response: Response<Body>) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().iter().filter_map(|(name, value)| {
-            // What is no text is no header that anybody here reads.
+            // No code here reads a header that is not text.
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
         let headers = headers.collect();
@@ -240,7 +239,7 @@ impl Answer {
         Self { status, headers, body }
     }
 
-    /// All headers, their names in lower case.
+    /// All headers, with their names in lower case.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
@@ -290,7 +289,7 @@ fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
     builder.build().map(|proxy| Some((variable, proxy))).map_err(|_| unusable)
 }
 
-/// Mozilla's certificates, which are in the program, unless the user names others.
+/// Mozilla's certificates, which are built in, unless the user names others.
 fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
     let Some(path) = env.get(SSL_CERT_FILE) else { return Ok(RootCerts::WebPki) };
     let unusable = |why: String| HttpFault::Certificates { path: path.to_string_lossy().into_owned(), why };
@@ -299,7 +298,7 @@ fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
     for item in parse_pem(&pem) {
         match item {
             Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            // Keys, and what a later version may tell apart.
+            // Keys, and item kinds that a later version of the crate may add.
             Ok(_) => {}
             Err(_) => return Err(unusable("is no valid PEM".to_owned())),
         }
@@ -310,7 +309,7 @@ fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
     Ok(RootCerts::from(certificates))
 }
 
-/// What a failure means, without the texts that could quote.
+/// The meaning of an error, without texts that could quote a secret.
 #[allow(clippy::wildcard_enum_match_arm, reason = "the client's list of errors is open")]
 fn fault(error: ureq::Error, base: &BaseUrl, proxy: Option<&'static str>) -> HttpFault {
     let host = base.host().to_owned();
@@ -319,7 +318,7 @@ fn fault(error: ureq::Error, base: &BaseUrl, proxy: Option<&'static str>) -> Htt
         ureq::Error::HostNotFound => HttpFault::NoSuchHost { host },
         ureq::Error::Io(error) => match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => HttpFault::Timeout { host },
-            // TLS wraps its alerts and refusals of certificates so.
+            // TLS alerts and certificate errors arrive with this kind.
             io::ErrorKind::InvalidData => HttpFault::Tls { host, why: error.to_string() },
             kind => HttpFault::Connection { host, kind },
         },
@@ -379,9 +378,9 @@ mod tests {
     #[test]
     fn a_token_that_no_header_can_hold_is_refused_without_being_quoted() {
         let secret = SecretString::from("sk-made\nup");
-        let error = Key::Bearer(&secret).header().expect_err("no header");
+        let error = Sent::Bearer.header(&secret).expect_err("no header");
         assert_eq!(error, HttpFault::NoToken);
-        let (_, value) = Key::Bearer(&SecretString::from("sk-made-up")).header().expect("a header");
+        let (_, value) = Sent::Bearer.header(&SecretString::from("sk-made-up")).expect("a header");
         assert!(value.is_sensitive());
         assert!(!format!("{value:?}").contains("made-up"));
     }

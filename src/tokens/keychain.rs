@@ -1,4 +1,4 @@
-//! The agent's login in the Keychain of macOS, by the system's `security` command. It is only read.
+//! The agent's login in the macOS Keychain, read with the system's `security` command. It is only read.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, Comman
 
 /// The command on macOS.
 pub const SECURITY: &str = "/usr/bin/security";
-/// The name under which the agent's CLI keeps its login.
+/// The name under which the agent's CLI stores its login.
 const SERVICE: &str = "Claude Code-credentials";
-/// How long the command may take: it may show a dialog that somebody has to answer.
+/// The command's timeout: it may show a dialog that the user has to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it has to end when told to.
+/// How long the command may take to exit after it was told to.
 const GRACE: Duration = Duration::from_secs(1);
-/// How large a login may be, in bytes.
+/// The largest login, in bytes.
 const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
-/// What it needs to find the user's Keychain.
+/// The variables that the command needs to find the user's Keychain.
 const VARIABLES: [&str; 3] = ["HOME", "USER", "LOGNAME"];
 
-/// Its exit code for an item that is not there: the last byte of errSecItemNotFound (-25300).
+/// Its exit code for a missing item: the last byte of errSecItemNotFound (-25300).
 const NOT_FOUND: i32 = 44;
-/// Those for a Keychain that may not be opened now: errSecInteractionNotAllowed (-25308), errSecAuthFailed (-25293) and
-/// userCanceledErr (-128).
+/// Its exit codes for a Keychain that cannot be opened now: errSecInteractionNotAllowed (-25308), errSecAuthFailed
+/// (-25293) and userCanceledErr (-128).
 const LOCKED: [i32; 3] = [36, 51, 128];
 
 /// Reads one item of the Keychain.
@@ -37,7 +37,7 @@ pub struct Keychain {
     timeout: Duration,
 }
 
-/// Why there is no item. No message holds anything of it.
+/// Why there is no item. No message contains any of its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainFault {
     /// It is locked, or access was denied.
@@ -46,7 +46,7 @@ pub enum KeychainFault {
     /// Nobody answered its dialog, or the command hangs.
     #[error("the Keychain did not answer within {}s; it may be asking for a password on the screen", timeout.as_secs_f32())]
     TimedOut {
-        /// Its limit.
+        /// The timeout.
         timeout: Duration,
     },
     /// The command cannot be run, or failed in another way.
@@ -54,16 +54,16 @@ pub enum KeychainFault {
     Failed {
         /// The command.
         program: PathBuf,
-        /// How.
+        /// How it failed.
         how: String,
     },
 }
 
 impl Keychain {
-    /// The Keychain of macOS; elsewhere only a program that is named counts as one.
+    /// The macOS Keychain; on other systems only an explicitly named program counts as one.
     #[must_use]
     pub fn of_user(env: &Env) -> Option<Keychain> {
-        // Which item belongs to another directory of the agent's CLI is not known.
+        // It is not known which item belongs to another directory of the agent's CLI.
         if env.get(CLAUDE_CONFIG_DIR).is_some() {
             return None;
         }
@@ -79,13 +79,13 @@ impl Keychain {
         Self { program: program.to_owned(), env: set.collect(), timeout: TIMEOUT }
     }
 
-    /// The same with another time limit.
+    /// The same with another timeout.
     #[must_use]
     pub fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// The agent's login as the JSON that its CLI has put there; `None` when there is no such item.
+    /// The agent's login as the JSON that its CLI stored; `None` when there is no such item.
     ///
     /// # Errors
     /// When the Keychain cannot be read.
@@ -97,7 +97,7 @@ impl Keychain {
         }
     }
 
-    /// Whether there is a login. Its value is not asked for, so nobody is asked to allow that.
+    /// Whether there is a login. Its value is not requested, so the user is not asked for permission.
     ///
     /// # Errors
     /// When the Keychain cannot be read.
@@ -109,7 +109,7 @@ impl Keychain {
         KeychainFault::Failed { program: self.program.clone(), how }
     }
 
-    /// What the command says about the item; `None` when it is not there.
+    /// The command's output about the item; `None` when it is missing.
     fn find(&self, more: &[&str]) -> Result<Option<CommandResult>, KeychainFault> {
         let mut spec = CommandSpec::shell("", PathBuf::from("/"));
         spec.program.clone_from(&self.program);
@@ -134,7 +134,7 @@ impl Keychain {
     }
 }
 
-/// The item's text. `security` prints in hexadecimal what has characters that it does not print.
+/// The item's text. `security` prints it in hexadecimal when it has unprintable characters.
 fn text(printed: &[u8]) -> Option<SecretString> {
     let text = std::str::from_utf8(printed).ok()?.trim();
     let is_hex = !text.is_empty() && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());

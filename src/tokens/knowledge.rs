@@ -1,4 +1,5 @@
-//! What one run knows about its tokens: what all ccc processes of the user share, and what this run could not share yet.
+//! What one run knows about its tokens: what all ccc processes of the user share, and reports that this run could not
+//! share yet.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -7,32 +8,33 @@ use super::pool::Pool;
 use super::shared::{SharedTokens, TokenStates};
 use crate::core::{TokenFact, TokenId, TokenReport};
 
-/// How long a run waits for the lock of the shared state, which is held for some milliseconds.
+/// How long a run waits for the lock of the shared state, which is held for a few milliseconds.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
-/// If the lock could not be taken, its holder may be stopped, so no run waits for it again for this long, in milliseconds.
+/// If the lock could not be taken, its holder may be stopped, so the run does not wait for it again for this long, in
+/// milliseconds.
 const STOPPED_FOR_MS: i64 = 30_000;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Knowledge {
     shared: SharedTokens,
-    /// What was known last: used as it is when the shared file cannot be had.
+    /// The last known state: used unchanged when the shared file cannot be read.
     states: TokenStates,
-    /// What could not be told to the others: it holds for this run, and is told with the next report that gets through. Of
-    /// each token the last report of each kind.
+    /// Reports that could not be shared: they apply to this run, and are sent with the next report that succeeds. For each
+    /// token the last report of each kind is kept.
     untold: Vec<(TokenId, TokenReport)>,
-    /// Until then the lock is asked for and not waited for, unix milliseconds.
+    /// Until then the lock is tried but not waited for, unix milliseconds.
     no_wait_until_ms: i64,
 }
 
 impl Knowledge {
-    /// Nothing was read or told yet.
+    /// A state in which nothing was read or reported yet.
     #[must_use]
     pub fn new(shared: SharedTokens) -> Knowledge {
         Knowledge { shared, states: TokenStates::default(), untold: Vec::new(), no_wait_until_ms: i64::MIN }
     }
 
-    /// All tokens of the pool with what is known by now.
+    /// All tokens of the pool with what is known now.
     pub fn read(&mut self, pool: &Pool) -> Vec<TokenFact> {
         match self.shared.read() {
             Ok(states) => self.states = states,
@@ -41,8 +43,8 @@ impl Knowledge {
         self.facts(pool)
     }
 
-    /// Tells all ccc processes of the user about a token of the pool; gives what is known then. What cannot be told is
-    /// known to this run all the same.
+    /// Shares a report about a token of the pool with all ccc processes of the user; returns what is known then. A
+    /// report that cannot be shared still applies to this run.
     pub fn report(&mut self, pool: &Pool, id: &TokenId, reports: &[TokenReport], now_unix_ms: i64) -> Vec<TokenFact> {
         let Some(credential) = pool.get(id) else { return self.read(pool) };
         let waiting = self.no_wait_until_ms.saturating_sub(now_unix_ms);
@@ -150,7 +152,7 @@ mod tests {
             let (mut known, pool, id) = one_token(dir.path());
             known.report(&pool, &id, &first, NOW);
             if !writable {
-                // In the place of the file that is written first stands a directory.
+                // A directory at the path of the new file makes writing fail.
                 fs::create_dir_all(dir.path().join("tokens.json.new/full")).expect("mkdir");
             }
             known.report(&pool, &id, &second, NOW);

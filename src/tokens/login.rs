@@ -11,7 +11,7 @@ use super::sources::Found;
 use crate::config::Dirs;
 use crate::files::{self, AGENT_SETTINGS, ReadFault};
 
-/// The agent's own login, when there is one. Its values are only kept so that they are never shown.
+/// The agent's own login, if there is one. Its values are kept only for redaction.
 pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
     let claude_dir = &dirs.claude;
     let file = claude_dir.join(".credentials.json");
@@ -41,7 +41,8 @@ pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
     Some(credential)
 }
 
-/// `login` for the usual directory of the agent's CLI; one that `CLAUDE_CONFIG_DIR` names has an account of its own.
+/// `login` for the default directory of the agent's CLI; a directory that `CLAUDE_CONFIG_DIR` names has its own
+/// account and id.
 fn id(claude_dir: &Path) -> String {
     if claude_dir.ends_with(".claude") {
         "login".to_owned()
@@ -50,8 +51,8 @@ fn id(claude_dir: &Path) -> String {
     }
 }
 
-/// A missing file is nothing to speak of, one that is no JSON a warning. The parser's message is
-/// left out: it may quote.
+/// A missing file is no fault; invalid JSON is a warning. The parser's message is left out, because it may quote the
+/// content.
 fn read_json(file: &Path, warnings: &mut Vec<String>) -> Result<Option<Value>, ReadFault> {
     let Some(bytes) = files::read_if_there(file, AGENT_SETTINGS)? else { return Ok(None) };
     let value = serde_json::from_slice(&bytes)

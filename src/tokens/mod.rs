@@ -1,11 +1,11 @@
-//! Credentials: where they come from, what is known about them, and which one the agent gets.
+//! Credentials: their sources, what is known about them, and which one the agent gets.
 //!
-//! [`Pool::gather`] looks at the configuration, the environment and the files of the agent's CLI, which are only read:
-//! refresh tokens are single-use, and a copied or rewritten credential file locks accounts out. [`Pool::child_env`]
-//! leaves a child exactly one token; [`AgentSettings`] finds settings of the CLI that would put another in its place.
-//! [`SharedTokens`] is what all ccc processes of the user know about limits and refusals.
+//! [`Pool::gather`] reads the configuration, the environment and the files of the agent's CLI. It never writes those
+//! files: refresh tokens are single-use, and a copied or rewritten credential file locks accounts out.
+//! [`Pool::child_env`] leaves a child exactly one token; [`AgentSettings`] finds settings of the CLI that would
+//! replace it. [`SharedTokens`] holds what all ccc processes of the user know about limits and refusals.
 //!
-//! A value never leaves this module except as a [`secrecy::SecretString`] for a child's environment: people see label,
+//! A value leaves this module only as a [`secrecy::SecretString`] for a child's environment: the user sees label,
 //! kind and [`Fingerprint`].
 
 mod agent_settings;
@@ -18,31 +18,37 @@ mod http;
 mod keychain;
 mod knowledge;
 mod login;
+mod offers;
 mod pool;
 mod probe;
 mod project_settings;
+mod provided;
 mod rate_headers;
 mod settings_files;
 mod shared;
 mod sources;
 pub mod usage;
+mod variables;
 
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting};
-pub use credential::{
-    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES, ChildEnv, Credential,
-    CredentialKind, SeenValue, Source, variables,
-};
+pub use credential::{ChildEnv, Credential, CredentialKind, Route, SeenValue, Source};
 pub use fetch::{FetchCommand, FetchError};
 pub use fingerprint::Fingerprint;
-pub use hosts::{ANTHROPIC_BASE_URL, BaseUrl, HostError, Hosts, Service, UrlFault};
+pub use hosts::{BaseUrl, HostError, Hosts, UrlFault};
 pub use http::{BODY_LIMIT_BYTES, Http, HttpFault, TIMEOUT as HTTP_TIMEOUT};
 pub use keychain::{Keychain, KeychainFault, SECURITY};
 pub use knowledge::Knowledge;
+pub use offers::{
+    ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, CLAUDE_CODE_OAUTH_TOKEN, CREDENTIAL_VARIABLES,
+    Service, all_variables, provider_of_program, variables,
+};
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use project_settings::{ProjectWishes, wishes_of_project};
+pub use provided::{Around, EnvConflict, InTheWay, Provided, ProvidedFault};
 pub use settings_files::{MANAGED_SETTINGS, OddFile, SettingsPlaces};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
-pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, variable_of, without_credentials};
+pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, without_credentials};
+pub use variables::variable_of;
 
 pub use crate::config::Provider;

@@ -1,4 +1,4 @@
-//! All tokens that one agent may be given, in the order in which they are tried.
+//! All tokens that one agent may be given, in the order of preference.
 
 use std::fmt;
 
@@ -7,13 +7,15 @@ use secrecy::{ExposeSecret, SecretString};
 use super::agent_settings::{AgentSettings, Conflict};
 use super::credential::{ChildEnv, Credential, CredentialKind};
 use super::login;
+use super::offers::{all_variables, offer};
+use super::provided::Provided;
 use super::shared::TokenStates;
 use super::sources::{self, Base, Found, PoolError};
 use crate::config::{Dirs, Env, Project, Provider, TokenEntry};
 use crate::core::{TokenFact, TokenId};
 use redaction::Redactor;
 
-/// Where tokens are looked for.
+/// The sources of tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
     /// The environment.
@@ -27,37 +29,85 @@ pub struct Places<'a> {
 /// The tokens of one provider.
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
+    provider: Provider,
     credentials: Vec<Credential>,
     taken_away: Vec<String>,
     hidden: Vec<SecretString>,
 }
 
-/// A pool, and what there is to say about it.
+/// A pool, with warnings and conflicts.
 #[derive(Debug, Clone, Default)]
 pub struct Gathered {
     /// The tokens.
     pub pool: Pool,
-    /// What the user should know, without values.
+    /// Warnings for the user, without values.
     pub warnings: Vec<String>,
-    /// Settings of the agent's CLI that would take the place of the token it is given: no run may begin with them.
+    /// Settings of the agent's CLI that would replace the token that it is given: no run may begin with them.
     pub conflicts: Vec<Conflict>,
 }
 
-/// No credential was found. The agent may still have a way of its own, so this ends no run by itself.
+/// No credential of this provider was found. The agent may have another way to authenticate, so this alone does not
+/// end a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("none found: no ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN, and no login of the agent")]
-pub struct NoCredential;
+pub struct NoCredential(pub Provider);
 
-impl Pool {
-    /// Looks for tokens. `agent` is what the settings of the agent's CLI say, when it is that CLI which gets the token:
-    /// then its login and its helper count, too. Other programs find none of these.
-    ///
-    /// The entries of the user's configuration come first, in their order; those of a project's file come last. Between them the CLI's own order (facts §9): API keys, bearer
-    /// tokens, helper, OAuth tokens, login; the first of all is what a run starts with as long as nothing is known. A
-    /// value that is found twice counts once, under the first label.
+impl fmt::Display for NoCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = all_variables(self.0).map(|(_, name)| name).collect();
+        let login = if self.0 == Provider::Anthropic { ", and no login of the agent" } else { "" };
+        match names.as_slice() {
+            [] => f.write_str("none found")?,
+            [one] => write!(f, "none found: no {one}")?,
+            [first @ .., last] => write!(f, "none found: no {} or {last}", first.join(", "))?,
+        }
+        f.write_str(login)
+    }
+}
+
+impl Gathered {
+    /// Only the tokens with these names, in their order. A name is that of a provider, a token's label, or the handle
+    /// of a credential that the agent's CLI finds by itself (`login`, `helper`).
     ///
     /// # Errors
-    /// When a file of tokens that is named is not there or cannot be read. Other faults are warnings.
+    /// When a name is none of these.
+    pub fn in_order(
+        mut self,
+        names: &[String],
+        provided: &[Provided],
+        agent: &AgentSettings,
+    ) -> Result<Self, PoolError> {
+        let found = std::mem::take(&mut self.pool.credentials);
+        self.pool.taken_away.extend(provided.iter().flat_map(|provided| provided.sources().map(str::to_owned)));
+        for name in names {
+            let routed = provided.iter().find(|provided| provided.name() == name).and_then(Provided::credential);
+            let labelled = found.iter().filter(|token| token.label == *name || token.id().0 == *name).cloned();
+            let mut meant = routed.map_or_else(|| labelled.collect(), |routed| vec![routed]);
+            if meant.is_empty() {
+                let known = found.iter().map(|token| token.label.clone()).collect();
+                return Err(PoolError::NotThere { name: name.clone(), known });
+            }
+            self.pool.credentials.append(&mut meant);
+        }
+        // No process gets them, but they must not be shown either.
+        self.pool.hidden.extend(found.iter().filter_map(Credential::held_value).cloned());
+        self.conflicts = agent.conflicts(&self.pool.credentials);
+        let unhidden = self.pool.credentials.iter().filter(|token| token.route.is_some());
+        self.warnings.extend(unhidden.filter_map(|token| token.unhidden(token.held_value()?)));
+        Ok(self)
+    }
+}
+
+impl Pool {
+    /// Gathers the tokens. `agent` holds the settings of the agent's CLI if that CLI gets the token: then its login
+    /// and its helper count too. Other programs do not find these.
+    ///
+    /// The entries of the user's configuration come first, in their order; those of a project's file come last. In
+    /// between, the CLI's own order applies (facts §9): API keys, bearer tokens, helper, OAuth tokens, login. A run
+    /// starts with the first of all while nothing is known about them. A value that is found twice counts once, with
+    /// its first label.
+    ///
+    /// # Errors
+    /// When a named token file is missing or cannot be read. Other faults are warnings.
     pub fn gather(
         places: Places<'_>,
         entries: &[TokenEntry],
@@ -69,67 +119,68 @@ impl Pool {
         let mut found = Found { hidden: sources::foreign_values(env, provider), ..Found::default() };
         sources::from_entries(base, entries, provider, false, &mut found)?;
         let configured = !found.credentials.is_empty();
-        sources::from_variables(base, provider, CredentialKind::ApiKey, &mut found)?;
-        sources::from_variables(base, provider, CredentialKind::AuthToken, &mut found)?;
-        if let Some(helper) = agent.and_then(AgentSettings::helper) {
-            found.add(helper)?;
+        for kind in offer(provider).kinds {
+            sources::from_variables(base, provider, kind.kind, &mut found)?;
+            if let Some(helper) = agent.and_then(AgentSettings::helper).filter(|helper| helper.kind == kind.kind) {
+                found.add(helper)?;
+            }
         }
-        sources::from_variables(base, provider, CredentialKind::OAuth, &mut found)?;
         if let Some(agent) = agent {
             found.warnings.extend(agent.warnings.iter().cloned());
             found.hidden.extend(agent.values().cloned());
             let login = login::read(dirs, &mut found);
-            // The CLI looks for its login only when nothing else is there (facts §9).
+            // The CLI uses its login only when it finds nothing else (facts §9).
             if let Some(only) = agent.only_credential().filter(|_| found.credentials.is_empty()) {
                 found.add(only)?;
             } else if let Some(login) = login.filter(|_| agent.helper().is_none()) {
                 found.add(login)?;
             }
         }
-        // Whatever the user has comes before what a project brings.
+        // The user's tokens come before those of a project.
         sources::from_entries(base, entries, provider, true, &mut found)?;
         let conflicts = agent.map(|agent| agent.conflicts(&found.credentials)).unwrap_or_default();
         if !configured && let Some(warning) = billed(&found.credentials) {
             found.warnings.push(warning);
         }
-        // Ours to tell: such a value stands in the records, and nothing else would show that it does.
+        // ccc must report this: such a value is written to the records unredacted, and nothing else would tell the
+        // user.
         let unhidden = found.credentials.iter().filter_map(|found| found.unhidden(found.seen_value()?));
         let unhidden: Vec<String> = unhidden.collect();
         found.warnings.extend(unhidden);
         let taken_away = sources::taken_away(env, entries, provider);
         let Found { credentials, warnings, hidden } = found;
-        Ok(Gathered { pool: Self { credentials, taken_away, hidden }, warnings, conflicts })
+        Ok(Gathered { pool: Self { provider, credentials, taken_away, hidden }, warnings, conflicts })
     }
 
-    /// A pool of these tokens and no others, which takes the provider's variables away from a child all the same.
+    /// A pool of only these tokens, which still removes the provider's variables from a child.
     #[must_use]
     pub fn of(credentials: Vec<Credential>, env: &Env, provider: Provider) -> Self {
         let taken_away = sources::taken_away(env, &[], provider);
-        Self { credentials, taken_away, hidden: Vec::new() }
+        Self { provider, credentials, taken_away, hidden: Vec::new() }
     }
 
-    /// The tokens, the first to be tried first.
+    /// The tokens in the order of preference.
     #[must_use]
     pub fn credentials(&self) -> &[Credential] {
         &self.credentials
     }
 
-    /// What a run starts with as long as nothing is known about any of them.
+    /// The token that a run starts with while nothing is known about any of them.
     ///
     /// # Errors
     /// When there is none.
     pub fn first(&self) -> Result<&Credential, NoCredential> {
-        self.credentials.first().ok_or(NoCredential)
+        self.credentials.first().ok_or(NoCredential(self.provider))
     }
 
-    /// The token of this handle.
+    /// The token with this handle.
     #[must_use]
     pub fn get(&self, id: &TokenId) -> Option<&Credential> {
         self.credentials.iter().find(|credential| credential.id() == *id)
     }
 
-    /// What is known about each token, in the pool's order. Whether a reset has passed is not judged here but by the
-    /// choice among the tokens, with one clock ([`crate::core::policy`]). A refusal counts for the very value that was refused.
+    /// What is known about each token, in the pool's order. The choice among the tokens decides with one clock
+    /// whether a reset has passed ([`crate::core::policy`]). A refusal counts only for the value that was refused.
     #[must_use]
     pub fn facts(&self, states: &TokenStates) -> Vec<TokenFact> {
         let facts = self.credentials.iter().map(|credential| {
@@ -139,6 +190,7 @@ impl Pool {
                 label: credential.label.clone(),
                 kind: credential.kind,
                 hot_group: Some(credential.hot_group()),
+                model: credential.route.as_ref().and_then(|route| route.model.clone()),
                 windows: state.map(|state| state.windows.clone()).unwrap_or_default(),
                 limited_until_unix_ms: state.and_then(|state| state.limited_until_unix_ms),
                 refused: state.is_some_and(|state| state.is_refused(credential.fingerprint.as_ref())),
@@ -148,42 +200,44 @@ impl Pool {
         facts.collect()
     }
 
-    /// What a child's environment must be so that it uses this token and no other. `value` is what a command's token was
-    /// fetched as; a value that we hold needs none. With an unknown handle, or a token that the child finds by itself,
-    /// all variables of its provider are taken away and none is set.
+    /// The changes to a child's environment so that it uses this token and no other. `value` is the fetched value of
+    /// a command's token; other tokens need none. For an unknown handle, or a token that the child finds by itself,
+    /// all variables of the provider are removed and none is set.
     #[must_use]
     pub fn child_env(&self, id: &TokenId, value: Option<&SecretString>) -> ChildEnv {
         let Some(credential) = self.get(id) else { return self.child_env_without() };
         let set = credential.environment(value);
-        let unset = self.taken_away.iter().filter(|name| !set.iter().any(|(set, _)| set == name));
+        let unset = self.taken_away.iter().filter(|name| !set.iter().any(|(set, _)| set.as_ref() == name.as_str()));
         ChildEnv { unset: unset.cloned().collect(), set }
     }
 
-    /// What the environment of a child must be that is to have no token at all.
+    /// The changes to the environment of a child that must have no token.
     #[must_use]
     pub fn child_env_without(&self) -> ChildEnv {
         ChildEnv { set: Vec::new(), unset: self.taken_away.clone() }
     }
 
-    /// A redactor that knows all values that were seen, whatever their shape. One that a command prints later has to be
-    /// registered with it then, or given here.
+    /// A redactor for all known values, whatever their shape. The value that a command prints later must be
+    /// registered with it then, or passed to `redactor_with`.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.redactor_with(None)
     }
 
-    /// The same, and it knows these values, too.
+    /// The same, with these additional values.
     #[must_use]
     pub fn redactor_with<'a>(&'a self, fetched: impl IntoIterator<Item = &'a SecretString>) -> Redactor {
         let held = self.credentials.iter().filter_map(Credential::held_value);
+        let routes = self.credentials.iter().filter_map(|credential| credential.route.as_ref());
+        let held = held.chain(routes.flat_map(|route| route.secrets()));
         Redactor::with_values(held.chain(&self.hidden).chain(fetched).map(ExposeSecret::expose_secret))
     }
 
-    /// Says which token is used and which others there are, by label, kind and fingerprint.
+    /// Describes the token in use and the others, by label, kind and fingerprint.
     #[must_use]
     pub fn sentence(&self, used: Option<&TokenId>) -> String {
         match used.and_then(|used| self.get(used)) {
-            None => format!("{NoCredential}; the agent may know another way"),
+            None => format!("{}; the agent may know another way", NoCredential(self.provider)),
             Some(credential) => {
                 let others = Labels(self.credentials.iter().filter(|other| other.id() != credential.id()).collect());
                 if others.0.is_empty() { credential.to_string() } else { format!("{credential}; in reserve: {others}") }
@@ -192,7 +246,7 @@ impl Pool {
     }
 }
 
-/// Labels, cut where they become too many for a line.
+/// Labels, truncated when they are too many for a line.
 struct Labels<'a>(Vec<&'a Credential>);
 
 impl fmt::Display for Labels<'_> {
@@ -208,7 +262,7 @@ impl fmt::Display for Labels<'_> {
     }
 }
 
-/// An API key of the environment is used before a subscription, as the CLI does it; not everybody means that.
+/// An API key in the environment is used before a subscription, as in the CLI, which not every user intends.
 fn billed(credentials: &[Credential]) -> Option<String> {
     let first = credentials.first().filter(|first| first.kind == CredentialKind::ApiKey)?;
     let other = credentials.iter().find(|other| other.kind != CredentialKind::ApiKey)?;
@@ -269,13 +323,13 @@ mod tests {
     }
 
     fn names(child: &ChildEnv) -> Vec<&str> {
-        child.set.iter().map(|(name, _)| *name).collect()
+        child.set.iter().map(|(name, _)| name.as_ref()).collect()
     }
 
     #[test]
     fn the_credential_used_first_is_the_one_the_cli_would_take_and_the_child_gets_no_other() {
         use CredentialKind::{ApiKey, AuthToken, Helper, Login, OAuth};
-        // api key, bearer, oauth, helper, login → used (facts §9)
+        // API key, bearer, OAuth, helper, login → used (facts §9)
         let table = [
             ((true, false, false, false, false), ApiKey),
             ((false, true, false, false, false), AuthToken),
@@ -306,7 +360,7 @@ mod tests {
             let Gathered { pool, conflicts, .. } = gather(home.path(), &pairs, "[]");
             assert_eq!(pool.first().expect("one").kind, expected);
             assert_eq!(!conflicts.is_empty(), helper && (key || bearer || oauth));
-            // A login beside a helper is never used by the CLI, so there is no changing over to it.
+            // The CLI never uses a login when there is a helper, so ccc cannot rotate to it.
             let has_both = helper && has_login;
             let count = [key, bearer, oauth, helper, has_login && !has_both].iter().filter(|there| **there).count();
             assert_eq!(pool.credentials().len(), count);
@@ -445,7 +499,7 @@ mod tests {
             ("ANTHROPIC_API_KEYS_FILE", ""),
         ];
         let pool = gather(home.path(), &empty, "[]").pool;
-        assert_eq!(pool.first().err(), Some(NoCredential));
+        assert_eq!(pool.first().err(), Some(NoCredential(Provider::Anthropic)));
         let unset = pool.child_env_without().unset;
         assert!(
             CREDENTIAL_VARIABLES
@@ -521,7 +575,7 @@ mod tests {
         let expected: Vec<_> =
             ids.into_iter().zip(expected).map(|(id, (until, refused))| (id, until, refused)).collect();
         assert_eq!(shorts, expected);
-        // Who logs in again has another value, and is not refused.
+        // A new login has another value, which was not refused.
         login(home.path(), "made-up-new-login");
         let facts = gather(home.path(), &pairs, "[]").pool.facts(&states);
         assert!(!facts[3].refused);

@@ -1,54 +1,51 @@
-//! Asks a provider whether a token is good, by one cheap question.
+//! Checks with one cheap request whether a provider accepts a token.
 //!
-//! - An OAuth token that may read its usage is asked about that; it costs nothing and begins no window.
-//! - Other tokens of Anthropic send a message of one token to the cheapest model. `count_tokens` would cost nothing, but
-//!   has limits of its own: its answer says nothing about those of messages, which are what a run needs. When the model
-//!   is not known there (a gateway), the list of models says at least whether the token is accepted.
+//! - For an OAuth token that may read its usage, the usage endpoint is queried; that is free and starts no window.
+//! - Other Anthropic tokens send a message of one token to the cheapest model. `count_tokens` would be free, but has
+//!   its own limits: its answer says nothing about the message limits, which a run needs. If the host does not know
+//!   the model (a gateway), the list of models at least says whether the token is accepted.
 //! - The other providers are asked for their list of models.
 //!
-//! Only status, headers and structured fields count, never an answer's text. No question is repeated.
+//! Only status, headers and structured fields count, never an answer's text. No request is repeated.
 
 use std::fmt;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Credential;
-use super::credential::CredentialKind;
-use super::hosts::Service;
-use super::http::{Answer, Http, HttpFault, Key, Question};
+use super::http::{Answer, Http, HttpFault, Question};
+use super::offers::{self, Asked};
 use super::rate_headers::{self, RateHeaders, Unified};
-use super::usage::{self, Account, FIVE_HOUR, OAUTH_BETA, SEVEN_DAY, Said};
-use crate::config::Provider;
+use super::usage::{self, Account, FIVE_HOUR, SEVEN_DAY, Said};
 use crate::core::policy::announced_reset;
 use crate::core::{TokenReport, WindowFact};
 
-/// From this wait on a 429 is a spent quota and no momentary throttle, in milliseconds. The buckets of requests and
-/// tokens a minute are full again within one; what takes longer is a window of hours, or a spending limit, and another
-/// token helps where waiting does not.
+/// From this wait on a 429 means a reached limit and not throttling, in milliseconds. Buckets of requests and tokens
+/// per minute refill within a minute; a longer wait means a window of hours or a spending limit, for which another
+/// token helps and waiting does not.
 pub const QUOTA_RETRY_AFTER_MS: u64 = 60_000;
 
-/// The cheapest model of messages.
+/// The cheapest model for messages.
 const PROBE_MODEL: &str = "claude-haiku-4-5";
-const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-/// What a provider says about a token.
+/// A provider's verdict on a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum ProbeVerdict {
-    /// It was answered.
+    /// It is accepted.
     Valid,
-    /// It is spent.
+    /// It is limited.
     Limited {
-        /// Until then, unix milliseconds, when that is known.
+        /// Until then, unix milliseconds, if known.
         until_unix_ms: Option<i64>,
-        /// The window that is spent, when known.
+        /// The window whose limit is reached, if known.
         window: Option<String>,
     },
-    /// Too much at this moment; it is not spent.
+    /// Too many requests at this moment; its limit is not reached.
     Throttled {
-        /// For this long, in milliseconds, when that is known.
+        /// For this long, in milliseconds, if known.
         retry_after_ms: Option<u64>,
     },
     /// It is not accepted.
@@ -56,34 +53,34 @@ pub enum ProbeVerdict {
         /// The HTTP status.
         status: u16,
     },
-    /// There was no answer, or the provider has trouble of its own.
+    /// There was no answer, or the provider failed.
     Unreachable {
         /// Why, for the user.
         why: String,
     },
-    /// An answer that says nothing about the token.
+    /// The answer says nothing about the token.
     Unknown {
         /// Why, for the user.
         why: String,
     },
 }
 
-/// What was learnt about a token.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Probed {
-    /// Whether it is good.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: ProbeVerdict,
-    /// Its windows, as far as the answer told them.
+    /// Its windows, as far as the answer reported them.
     pub windows: Vec<WindowFact>,
-    /// What was asked would have been rejected had the token been spent. Not so for a list of models, nor for an account
-    /// that tells of no window: there *valid* means that the token is accepted, and no more.
+    /// A limited token would have been rejected. That does not hold for a list of models, or for an account that
+    /// reports no window: for those, *valid* only means that the token is accepted.
     #[serde(skip)]
     pub tells_of_limits: bool,
 }
 
 impl fmt::Display for ProbeVerdict {
-    /// In words, without times: those are shown by the caller, which knows the time zone.
+    /// As text, without times: the caller adds those, because it knows the time zone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProbeVerdict::Valid => f.write_str("ready"),
@@ -97,7 +94,7 @@ impl fmt::Display for ProbeVerdict {
 }
 
 impl Probed {
-    /// The same of an answer that would have come from a spent token, too.
+    /// The same for an answer that a limited token would also have got.
     fn of_acceptance(self) -> Self {
         Self { tells_of_limits: false, ..self }
     }
@@ -106,7 +103,7 @@ impl Probed {
         Self { verdict, windows: Vec::new(), tells_of_limits: true }
     }
 
-    /// Whether the provider calls the token spent; `None` when it says neither that nor the contrary.
+    /// Whether the provider says that the token is limited; `None` when it says neither.
     #[must_use]
     pub fn says_spent(&self) -> Option<bool> {
         match &self.verdict {
@@ -119,8 +116,8 @@ impl Probed {
         }
     }
 
-    /// What all ccc processes should know of it. Windows that are over within a minute are left out: they tell of a
-    /// momentary throttle, which is no reason to rotate, and are over before anybody reads of them.
+    /// What to share with all ccc processes. Windows that reset within a minute are left out: they only reflect
+    /// throttling, which is no reason to rotate, and are over before anybody reads them.
     #[must_use]
     pub fn reports(&self, now_unix_ms: i64) -> Vec<TokenReport> {
         let lasting = |window: &&WindowFact| {
@@ -131,13 +128,14 @@ impl Probed {
         };
         let windows: Vec<WindowFact> = self.windows.iter().filter(lasting).cloned().collect();
         let verdict = match &self.verdict {
-            // An account may be good for most models and spent for the one that was refused to us.
+            // An account may be usable for most models and limited for the one that was probed.
             ProbeVerdict::Valid => {
                 let is_spent = |window: &WindowFact| window.utilization.is_some_and(|used| used >= 1.0);
                 let report = if self.tells_of_limits { TokenReport::Works } else { TokenReport::Accepted };
                 (!windows.iter().any(is_spent)).then_some(report)
             }
-            // Nobody is told a reset that was not announced: how long such a token is left alone is each run's own guess.
+            // A reset that was not announced is not shared: each run estimates by itself how long it avoids such a
+            // token.
             ProbeVerdict::Limited { until_unix_ms, window } => {
                 announced_reset(until_unix_ms.map(|at| at.div_euclid(1_000)), now_unix_ms)
                     .map(|until_unix_ms| TokenReport::Limited { until_unix_ms, window: window.clone() })
@@ -150,59 +148,48 @@ impl Probed {
     }
 }
 
-/// Asks about a token whose value is `secret`. Blocks for at most a few times [`super::HTTP_TIMEOUT`].
+/// Probes a token whose value is `secret`. Blocks for at most a few times [`super::HTTP_TIMEOUT`].
 ///
-/// For an OAuth token or the agent's login this asks the usage endpoint, whose budget is small: who asks often goes
-/// through [`super::usage`].
+/// For an OAuth token or the agent's login this queries the usage endpoint, whose request budget is small: frequent
+/// callers use [`super::usage`].
 #[must_use]
 pub fn probe(http: &Http, credential: &Credential, secret: &SecretString, now_unix_ms: i64) -> Probed {
-    let service = credential.service();
-    match (credential.provider, credential.kind) {
-        (Provider::Anthropic, CredentialKind::OAuth | CredentialKind::Login) => {
-            match usage::ask(http, secret, now_unix_ms) {
-                Ok(Said::Usage(account)) => of_account(&account, now_unix_ms),
-                Ok(Said::Refused) => Probed::bare(ProbeVerdict::Refused { status: 401 }),
-                // What the endpoint does not tell, an answer's headers do.
-                Ok(Said::Forbidden | Said::TooOften | Said::Failed(_)) | Err(HttpFault::Host(_)) => {
-                    by_message(http, credential, secret, now_unix_ms)
-                }
+    let asked_by_answer = || by_answer(http, credential, secret, now_unix_ms);
+    let Some(endpoint) = credential.usage_endpoint() else { return asked_by_answer() };
+    match usage::ask(http, endpoint, secret, now_unix_ms) {
+        Ok(Said::Usage(account)) => of_account(&account, now_unix_ms),
+        Ok(Said::Refused) => Probed::bare(ProbeVerdict::Refused { status: 401 }),
+        // If the endpoint does not tell, an answer's headers do.
+        Ok(Said::Forbidden | Said::TooOften | Said::Failed(_)) | Err(HttpFault::Host(_)) => asked_by_answer(),
+        Err(fault) => unreachable_by(&fault),
+    }
+}
+
+/// Probes with the provider's cheapest request.
+pub(super) fn by_answer(http: &Http, credential: &Credential, secret: &SecretString, now_unix_ms: i64) -> Probed {
+    let Some(row) = offers::kind(credential.provider, credential.kind) else {
+        let why = format!("{} has no tokens of the kind {}", credential.provider, credential.kind);
+        return Probed::bare(ProbeVerdict::Unknown { why });
+    };
+    let (service, base) = (credential.service(), credential.base());
+    let ask =
+        |path, body| http.ask(&Question { service, base, path, body, headers: row.headers, secret, sent: row.sent });
+    let by_models = |path| {
+        let models = ask(path, None);
+        models.map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
+    };
+    match offers::offer(credential.provider).asked {
+        Asked::Models(path) => by_models(path),
+        Asked::Message => {
+            let model = credential.route.as_ref().and_then(|route| route.model.as_deref()).unwrap_or(PROBE_MODEL);
+            let message = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "."}]});
+            match ask("/v1/messages", Some(&message.to_string())) {
                 Err(fault) => unreachable_by(&fault),
+                Ok(answer) if answer.status == 404 => by_models("/v1/models?limit=1"),
+                Ok(answer) => judge(&answer, now_unix_ms),
             }
         }
-        (Provider::Anthropic, _) => by_message(http, credential, secret, now_unix_ms),
-        (Provider::OpenAi, _) => by_models(http, service, "/models", Key::Bearer(secret), now_unix_ms),
-        (Provider::Google, _) => {
-            by_models(http, service, "/v1beta/models?pageSize=1", Key::Header("x-goog-api-key", secret), now_unix_ms)
-        }
-        (Provider::Cohere, _) => by_models(http, service, "/v1/models?page_size=1", Key::Bearer(secret), now_unix_ms),
     }
-}
-
-/// Asks by a message of one token, whose answer's headers tell the limits.
-pub(super) fn by_message(http: &Http, credential: &Credential, secret: &SecretString, now_unix_ms: i64) -> Probed {
-    let body = format!(r#"{{"model":"{PROBE_MODEL}","max_tokens":1,"messages":[{{"role":"user","content":"."}}]}}"#);
-    let oauth = [VERSION, OAUTH_BETA];
-    let (key, headers): (Key<'_>, &[_]) = match credential.kind {
-        CredentialKind::ApiKey | CredentialKind::Helper => (Key::Header("x-api-key", secret), &[VERSION]),
-        CredentialKind::AuthToken => (Key::Bearer(secret), &[VERSION]),
-        CredentialKind::OAuth | CredentialKind::Login => (Key::Bearer(secret), &oauth),
-    };
-    let service = credential.service();
-    let asked = http.ask(&Question { service, path: "/v1/messages", body: Some(&body), headers, key });
-    match asked {
-        Err(fault) => unreachable_by(&fault),
-        Ok(answer) if answer.status == 404 => {
-            let models = http.ask(&Question { service, path: "/v1/models?limit=1", body: None, headers, key });
-            models.map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
-        }
-        Ok(answer) => judge(&answer, now_unix_ms),
-    }
-}
-
-fn by_models(http: &Http, service: Service, path: &str, key: Key<'_>, now_unix_ms: i64) -> Probed {
-    let question = Question { service, path, body: None, headers: &[], key };
-    http.ask(&question)
-        .map_or_else(|fault| unreachable_by(&fault), |answer| judge(&answer, now_unix_ms).of_acceptance())
 }
 
 pub(super) fn unreachable_by(fault: &HttpFault) -> Probed {
@@ -220,11 +207,11 @@ pub(super) fn unreachable_by(fault: &HttpFault) -> Probed {
     })
 }
 
-/// What an account of usage means for the token.
+/// The verdict that follows from an account's usage.
 pub(super) fn of_account(account: &Account, now_unix_ms: i64) -> Probed {
     let pays_on =
         account.extra.as_ref().is_some_and(|extra| extra.is_enabled && extra.utilization.is_none_or(|p| p < 100.0));
-    // Those of single models leave the others free.
+    // Windows of single models do not affect the other models.
     let spent = account
         .windows
         .iter()
@@ -244,14 +231,14 @@ pub(super) fn of_account(account: &Account, now_unix_ms: i64) -> Probed {
     Probed { verdict, windows, tells_of_limits }
 }
 
-/// What an answer means for the token.
+/// The verdict that follows from an answer.
 fn judge(answer: &Answer, now_unix_ms: i64) -> Probed {
     let limits = rate_headers::read(answer.headers(), now_unix_ms);
     let verdict = match answer.status {
         200..=299 => ProbeVerdict::Valid,
         429 => limited(&limits, field(answer, "/error/code"), now_unix_ms),
         401..=403 => ProbeVerdict::Refused { status: answer.status },
-        // Google calls a key that it does not know a bad request.
+        // Google reports an unknown key as a bad request.
         400 if field(answer, "/error/details/0/reason").as_deref() == Some("API_KEY_INVALID") => {
             ProbeVerdict::Refused { status: 400 }
         }
@@ -263,13 +250,13 @@ fn judge(answer: &Answer, now_unix_ms: i64) -> Probed {
     Probed { verdict, windows: limits.windows, tells_of_limits: true }
 }
 
-/// A field of an error's body, when it is text.
+/// A text field of an error's body.
 fn field(answer: &Answer, pointer: &str) -> Option<String> {
     let body: Value = serde_json::from_slice(answer.body.as_deref()?).ok()?;
     Some(body.pointer(pointer)?.as_str()?.to_owned())
 }
 
-/// What a 429 means: spent, or too much at this moment.
+/// The meaning of a 429: limited, or throttled.
 fn limited(limits: &RateHeaders, code: Option<String>, now_unix_ms: i64) -> ProbeVerdict {
     let after = |ms: u64| i64::try_from(ms).ok().and_then(|ms| now_unix_ms.checked_add(ms));
     if let Some(Unified { rejected: true, resets_at_unix_ms, claim }) = &limits.unified {
@@ -301,7 +288,7 @@ fn limited(limits: &RateHeaders, code: Option<String>, now_unix_ms: i64) -> Prob
     }
 }
 
-/// The window that is spent, when one is.
+/// The window whose limit is reached, if any.
 fn fullest(windows: &[WindowFact]) -> Option<String> {
     let spent = windows.iter().filter(|window| window.utilization.is_some_and(|used| used >= 1.0));
     spent.max_by_key(|window| window.resets_at_unix_s).map(|window| window.name.clone())

@@ -1,28 +1,29 @@
-//! What the project's settings files of the agent's CLI make it do with credentials, and which of it needs the user's
-//! agreement.
+//! What the agent's CLI would do with credentials because of the project's settings files, and which of these
+//! settings need the user's agreement.
 //!
-//! A list of what is dangerous is never complete: each version of the CLI knows new variables. So of `env` everything needs
-//! agreement that is not known as harmless.
+//! A list of dangerous variables is never complete, because each CLI version adds some. Therefore every variable in
+//! `env` needs agreement unless it is known to be harmless.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::credential::CREDENTIAL_VARIABLES;
+use super::offers::CREDENTIAL_VARIABLES;
 use super::settings_files::{OddFile, SettingsPlaces, read_settings};
 use crate::config::{Env, Wish};
 
-/// What the project's settings of the agent ask for.
+/// The project's settings of the agent that concern credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProjectWishes {
-    /// What needs the user's agreement.
+    /// The settings that need the user's agreement.
     pub wishes: Vec<Wish>,
-    /// Files that may ask for anything: ccc cannot read them with certainty. There is nothing that could be agreed to.
+    /// Files that ccc cannot read with certainty, so they may request anything. The user cannot agree to their
+    /// content.
     pub unreadable: Vec<OddFile>,
 }
 
-/// Variables that decide how the CLI and usual tools work, and neither where anything is sent nor what is run.
+/// Variables that affect how the CLI and common tools work, but neither where data is sent nor what is run.
 const HARMLESS: [&str; 62] = [
     "ANTHROPIC_DEFAULT_FABLE_MODEL",
     "ANTHROPIC_DEFAULT_HAIKU_MODEL",
@@ -88,9 +89,9 @@ const HARMLESS: [&str; 62] = [
     "SLASH_COMMAND_TOOL_CHAR_BUDGET",
 ];
 
-/// Parts of the names of variables that hold credentials. Their values are not shown.
+/// Substrings of the names of variables that hold credentials. Their values are not shown.
 const CREDENTIAL_PARTS: [&str; 7] = ["TOKEN", "API_KEY", "ACCESS_KEY", "SECRET", "PASSWORD", "CREDENTIAL", "HEADERS"];
-/// Parts of the names of variables that decide where something is sent, or what is believed there.
+/// Substrings of the names of variables that decide where data is sent, or which hosts are trusted.
 const DESTINATION_PARTS: [&str; 14] = [
     "URL",
     "URI",
@@ -108,7 +109,7 @@ const DESTINATION_PARTS: [&str; 14] = [
     "SSL_",
 ];
 
-/// Settings in nested objects that hand out credentials or decide where traffic goes.
+/// Nested settings that give out credentials or decide where traffic goes.
 const NESTED: [&str; 4] = [
     "sandbox.credentials",
     "sandbox.network.httpProxyPort",
@@ -121,7 +122,7 @@ const DESTINATION: &str = "decides where the agent sends its token";
 const HELPER: &str = "is run by the agent to get a credential";
 const VARIABLE: &str = "is set for the agent and all that it starts";
 
-/// What a variable does; `None` when that is harmless.
+/// The effect of a variable; `None` when it is harmless.
 fn effect_of_variable(name: &str) -> Option<&'static str> {
     let upper = name.to_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| upper.contains(part));
@@ -136,8 +137,8 @@ fn effect_of_variable(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What a setting beside `env` does with credentials; `None` when nothing. The names are of a kind: `apiKeyHelper`,
-/// `proxyAuthHelper`, `awsAuthRefresh`, `awsCredentialExport`, `forceLoginGatewayUrl`.
+/// The effect on credentials of a setting besides `env`; `None` when it has none. Such settings share name patterns:
+/// `apiKeyHelper`, `proxyAuthHelper`, `awsAuthRefresh`, `awsCredentialExport`, `forceLoginGatewayUrl`.
 fn effect_of_setting(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
     let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
@@ -150,9 +151,9 @@ fn effect_of_setting(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What the project's settings files of the agent's CLI make it do with credentials: where it sends the token that ccc gives
-/// it, where it takes one from, and what else they put into its environment. What the user says as well, by the environment
-/// or by settings of their own, is left out. Hooks, permissions, plugins and MCP servers are between the user and that CLI.
+/// The project's settings that concern credentials: where the CLI sends the token that ccc gives it, where it takes
+/// one from, and what else they put into its environment. Settings that the user's environment or settings also make
+/// are left out. Hooks, permissions, plugins and MCP servers are left to the CLI's own consent.
 #[must_use]
 pub fn wishes_of_project(places: SettingsPlaces<'_>, root: &Path, env: &Env) -> ProjectWishes {
     let own = [places.users_file(), places.managed.to_owned()];
@@ -183,7 +184,7 @@ fn wishes_in(settings: &Value, root: &Path, file: &Path, own: &[Value], env: &En
                 let set = env.get(name);
                 let says_the_same =
                     users.contains(&value) || set.is_some_and(|set| value.as_str().map(OsStr::new) == Some(set));
-                // An empty value takes away what the user says, and nothing where the user says nothing.
+                // An empty value removes the user's value; without one it has no effect.
                 let says_nothing = value.as_str() == Some("") && users.is_empty() && set.is_none();
                 if !says_the_same && !says_nothing {
                     let wish = wish(&format!("env.{name}"), effect, value);
@@ -225,7 +226,7 @@ mod tests {
 
     const PROJECT: &str = "project/.claude/settings.json";
 
-    /// What a project asks for whose file holds this, below a user's settings and environment.
+    /// The wishes of a project whose file has this content, with these user settings and environment.
     fn found(
         user: &Value,
         file: &str,
@@ -322,7 +323,7 @@ mod tests {
         for name in HARMLESS {
             assert_eq!(alone(&value_of(name)), Vec::<String>::new(), "{name}");
         }
-        // The CLI takes the text of what is no string.
+        // For a value that is no string the CLI uses its text.
         for value in [json!(0), json!(["https://evil.example"]), json!({"a": 1}), json!(false), json!(null)] {
             assert_eq!(alone(&json!({"env": {"ANTHROPIC_BASE_URL": value}})).len(), 1, "{value}");
         }

@@ -1,8 +1,9 @@
-//! What the headers of a provider's answer say about limits. Pure: time is an argument.
+//! Parses the limits in the headers of a provider's answer. Pure: time is an argument.
 //!
-//! Anthropic tells the windows of a subscription (`anthropic-ratelimit-unified-5h-utilization`, facts §9) or those of an
-//! API key (`anthropic-ratelimit-tokens-remaining`); others have `x-ratelimit-remaining-tokens`. Times come in five forms
-//! and in seconds and milliseconds. A time that no window can have is dropped, because a run would wait for it.
+//! Anthropic reports the windows of a subscription (`anthropic-ratelimit-unified-5h-utilization`, facts §9) or those
+//! of an API key (`anthropic-ratelimit-tokens-remaining`); other providers send `x-ratelimit-remaining-tokens`. Times
+//! come in five formats, in seconds and in milliseconds. An implausible time is dropped, because a run would wait for
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -10,44 +11,44 @@ use jiff::Timestamp;
 
 use crate::core::WindowFact;
 
-/// How far away a reset may be, in milliseconds: windows last a week, spending limits a month.
+/// The latest plausible reset from now, in milliseconds: windows last a week, spending limits a month.
 const FARTHEST_MS: i64 = 40 * 24 * 3_600 * 1_000;
-/// How long ago a reset may be, in milliseconds: clocks differ, and a window that nobody used says when it ended.
+/// The oldest plausible reset before now, in milliseconds: clocks differ, and an unused window reports when it ended.
 const OLDEST_MS: i64 = 24 * 3_600 * 1_000;
-/// Numbers from here on are times and no spans, in seconds: 2001.
+/// Numbers from here on are times, not durations, in seconds: 2001.
 const FIRST_EPOCH_S: f64 = 1e9;
 /// Numbers from here on are milliseconds: as seconds they would be the year 5138.
 const FIRST_EPOCH_MS: f64 = 1e11;
 /// How many windows of one answer are kept.
 const WINDOWS_LIMIT: usize = 16;
-/// How much may be used of a window: some pass their end, none a hundred times.
+/// The largest plausible utilization: some windows are exceeded, none a hundredfold.
 const UTILIZATION_LIMIT: f64 = 100.0;
 
 const UNIFIED: &str = "anthropic-ratelimit-unified-";
 
-/// What the headers say.
+/// The parsed headers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct RateHeaders {
     /// The windows, by name.
     pub(super) windows: Vec<WindowFact>,
-    /// The subscription's state, when the answer tells one.
+    /// The subscription's state, if reported.
     pub(super) unified: Option<Unified>,
-    /// How long to wait, in milliseconds.
+    /// The time to wait, in milliseconds.
     pub(super) retry_after_ms: Option<u64>,
 }
 
 /// The state of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Unified {
-    /// Nothing more is answered until the reset.
+    /// Requests are rejected until the reset.
     pub(super) rejected: bool,
-    /// When, unix milliseconds.
+    /// The reset, unix milliseconds.
     pub(super) resets_at_unix_ms: Option<i64>,
-    /// The window that decided.
+    /// The window that decides.
     pub(super) claim: Option<String>,
 }
 
-/// Reads an answer's headers, whose names are in lower case.
+/// Parses an answer's headers, whose names are in lower case.
 pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, now_unix_ms: i64) -> RateHeaders {
     let all: BTreeMap<&str, &str> = headers.collect();
     let unified = all.get("anthropic-ratelimit-unified-status").map(|status| Unified {
@@ -82,8 +83,7 @@ fn subscription_windows(all: &BTreeMap<&str, &str>, now_unix_ms: i64) -> Vec<Win
     windows.collect()
 }
 
-/// The name that a window has in the stream and at the usage endpoint: `5h` is `five_hour`, `7d_opus` is
-/// `seven_day_opus`.
+/// The window's name in the stream and at the usage endpoint: `5h` is `five_hour`, `7d_opus` is `seven_day_opus`.
 fn window_name(short: &str) -> String {
     let short = short.replace('-', "_");
     match short.strip_prefix("5h") {
@@ -92,7 +92,7 @@ fn window_name(short: &str) -> String {
     }
 }
 
-/// The buckets of an API key: how many requests and tokens are left until they are filled up again.
+/// The buckets of an API key: how many requests and tokens are left until they are refilled.
 fn bucket_windows(all: &BTreeMap<&str, &str>, now_unix_ms: i64) -> Vec<WindowFact> {
     let windows = all.iter().filter_map(|(name, value)| {
         // `anthropic-ratelimit-tokens-limit` or `x-ratelimit-limit-tokens`.
@@ -123,7 +123,7 @@ fn retry_after_ms(text: &str, now_unix_ms: i64) -> Option<u64> {
     let text = text.trim();
     match text.parse::<f64>() {
         Ok(seconds) => {
-            // Seconds, unless nobody would say so: then they were milliseconds.
+            // Seconds, unless that is implausible: then milliseconds.
             let as_seconds = span_ms(seconds * 1_000.0);
             as_seconds.or_else(|| span_ms(seconds))
         }
@@ -134,12 +134,12 @@ fn retry_after_ms(text: &str, now_unix_ms: i64) -> Option<u64> {
     }
 }
 
-/// A span in milliseconds that somebody may mean.
+/// A plausible duration in milliseconds.
 fn span_ms(ms: f64) -> Option<u64> {
     (ms.is_finite() && (0.0..=FARTHEST_MS as f64).contains(&ms)).then_some(ms as u64)
 }
 
-/// When a window begins anew, unix milliseconds: RFC 3339, seconds or milliseconds of the epoch, or a span from now
+/// When a window resets, unix milliseconds: RFC 3339, seconds or milliseconds since the epoch, or a duration from now
 /// (`30`, `1m30.5s`).
 pub(super) fn reset_unix_ms(text: &str, now_unix_ms: i64) -> Option<i64> {
     let text = text.trim();
@@ -162,7 +162,7 @@ pub(super) fn reset_unix_ms(text: &str, now_unix_ms: i64) -> Option<i64> {
     plausible(at, now_unix_ms)
 }
 
-/// A time that a reset may have, in unix milliseconds.
+/// The time of a reset if it is plausible, in unix milliseconds.
 pub(super) fn plausible(at_unix_ms: i64, now_unix_ms: i64) -> Option<i64> {
     let from_now = at_unix_ms.checked_sub(now_unix_ms)?;
     (-OLDEST_MS..=FARTHEST_MS).contains(&from_now).then_some(at_unix_ms)
@@ -174,7 +174,7 @@ fn parts_ms(text: &str) -> Option<i64> {
         [("ms", 1.0), ("d", 86_400_000.0), ("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0)];
     let mut rest = text;
     let mut total = 0.0;
-    // Each round takes at least a digit and a unit.
+    // Each round consumes at least a digit and a unit.
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(digits);
@@ -208,7 +208,7 @@ mod tests {
             ("20ms", Some(20)),
             ("1d", Some(86_400_000)),
             ("1799999990", Some(-10_000)),
-            // 56 years from now, or 1970: seconds and milliseconds were mistaken for each other somewhere.
+            // 56 years from now, or 1970: somewhere seconds and milliseconds were confused.
             ("3600000000", None),
             ("1000000000", None),
             ("99999999999999", None),
@@ -237,7 +237,7 @@ mod tests {
             ("Fri, 15 Jan 2027 08:01:00 GMT", Some(60_000)),
             ("Fri, 15 Jan 2027 07:00:00 GMT", Some(0)),
             ("Fri, 15 Jan 2083 07:00:00 GMT", None),
-            // As seconds this would be 115 days: it was milliseconds.
+            // As seconds this would be 115 days, so it means milliseconds.
             ("10000000", Some(10_000_000)),
             ("99999999999", None),
             ("-1", None),

@@ -1,17 +1,17 @@
-//! Where the agent's CLI finds its settings, and how it reads such a file.
+//! Where the settings files of the agent's CLI are, and how the CLI reads them.
 //!
-//! Measured on 2.1.197 and 2.1.332, which do the same but for the last row:
+//! Measured on 2.1.197 and 2.1.332, which behave the same except for the last row:
 //!
 //! | the file | the CLI |
 //! |---|---|
 //! | begins with a byte order mark | reads it |
 //! | is UTF-16 (with its mark), is not quite UTF-8, is nested 400 deep, has half a surrogate pair or `1e999` in it | reads it |
-//! | has a comment, a comma too many, a raw tab in a string, two byte order marks, something behind the object | passes it over |
-//! | has a key twice | takes the last one |
-//! | has a value in `env` that is no string | takes its text, of a list of one its item |
-//! | is a link, or lies behind one, wherever it leads | reads it |
-//! | lies in a directory between the one that the CLI starts in and the repository's top | does not look at it |
-//! | is the `settings.local.json` of the repository's top, of a worktree that of the main one | 2.1.332 reads it, 2.1.197 does not |
+//! | has a comment, a surplus comma, a raw tab in a string, two byte order marks, text after the object | ignores it |
+//! | has a duplicate key | uses the last one |
+//! | has a value in `env` that is no string | uses its text; for a list of one, the item's |
+//! | is a link, or is reached through one, whatever its target | reads it |
+//! | is in a directory between the one that the CLI starts in and the repository's top | does not read it |
+//! | is the `settings.local.json` of the repository's top (of a worktree: of the main one) | 2.1.332 reads it, 2.1.197 does not |
 
 use std::path::{Path, PathBuf};
 
@@ -20,26 +20,26 @@ use serde_json::Value;
 use crate::config::{Dirs, GitDirs, Project};
 use crate::files::{self, AGENT_SETTINGS, ReadFault};
 
-/// Where the system's administrator keeps settings of the agent's CLI.
+/// The administrator's settings of the agent's CLI.
 #[cfg(not(target_os = "macos"))]
 pub const MANAGED_SETTINGS: &str = "/etc/claude-code/managed-settings.json";
-/// Where the system's administrator keeps settings of the agent's CLI.
+/// The administrator's settings of the agent's CLI.
 #[cfg(target_os = "macos")]
 pub const MANAGED_SETTINGS: &str = "/Library/Application Support/ClaudeCode/managed-settings.json";
 
-/// The mark that an editor may put before UTF-8 text.
+/// The byte order mark that an editor may write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What to read.
+/// Where the settings are.
 #[derive(Debug, Clone, Copy)]
 pub struct SettingsPlaces<'a> {
     /// The user's directories.
     pub dirs: &'a Dirs,
-    /// The directory that the agent is started in.
+    /// The agent's start directory.
     pub cwd: &'a Path,
-    /// What the user's arguments for the agent give by `--settings`: a file or JSON.
+    /// The value of `--settings` in the user's arguments: a file or JSON.
     pub argument: Option<&'a str>,
-    /// What they give by `--setting-sources`: which of the files `user`, `project` and `local` are read; all without it.
+    /// The value of `--setting-sources`: which of the files `user`, `project` and `local` are read; without it all.
     pub sources: Option<&'a [String]>,
     /// The administrator's file, usually [`MANAGED_SETTINGS`].
     pub managed: &'a Path,
@@ -50,13 +50,13 @@ impl SettingsPlaces<'_> {
         self.dirs.claude.join("settings.json")
     }
 
-    /// Whether the CLI reads the files of this name: `user`, `project` or `local`.
+    /// Whether the CLI reads the files of this source: `user`, `project` or `local`.
     pub(super) fn reads(&self, source: &str) -> bool {
         self.sources.is_none_or(|read| read.iter().any(|named| named == source))
     }
 
-    /// The project's files that the CLI reads, the strongest first. In the home directory one of them is the user's, and
-    /// is left out.
+    /// The project's files that the CLI reads, the strongest first. When the project is the home directory, one of
+    /// them is the user's file, which is left out.
     pub(super) fn project_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         if self.reads("local") {
@@ -77,8 +77,8 @@ fn in_project(root: &Path, name: &str) -> PathBuf {
     root.join(".claude").join(name)
 }
 
-/// The directories whose `settings.local.json` the CLI reads, the strongest first. One that it may pass over, such as the
-/// top of a worktree, is among them: to ask once too often does no harm.
+/// The directories whose `settings.local.json` the CLI reads, the strongest first. Directories that it may ignore,
+/// such as the top of a worktree, are included: asking once too often does no harm.
 fn local_roots(cwd: &Path, home: &Path) -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = Vec::new();
     if let Some(top) = Project::find(cwd).git_root {
@@ -87,19 +87,19 @@ fn local_roots(cwd: &Path, home: &Path) -> Vec<PathBuf> {
             && let Ok(common) = dirs.common.canonicalize()
         {
             roots.extend(common.parent().map(Path::to_path_buf));
-            // Of a repository without a working tree.
+            // For a repository without a working tree.
             roots.push(common);
         }
         roots.push(top);
     }
-    // The CLI leaves the home directory to the user's settings.
+    // In the home directory the CLI reads only the user's settings.
     let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
     roots.retain(|root| root != cwd && root.canonicalize().is_ok_and(|real| real != home));
     roots.push(cwd.to_owned());
     roots
 }
 
-/// A file that the agent's CLI must not meet, or that says nothing certain.
+/// A file that the agent's CLI must not read, or that cannot be interpreted with certainty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OddFile {
     /// The file.
@@ -110,7 +110,7 @@ pub struct OddFile {
     pub advice: &'static str,
 }
 
-/// Why a settings file says nothing certain. `Display` goes on after the file's name and quotes nothing of it.
+/// Why a settings file cannot be interpreted with certainty. `Display` follows the file's name and quotes no content.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsFault {
     #[error(transparent)]
@@ -138,8 +138,8 @@ impl SettingsFault {
     }
 }
 
-/// Reads a settings file; `None` when there is none. What the CLI reads in another way than ccc would, or ccc not at all,
-/// is a fault.
+/// Reads a settings file; `None` when there is none. A file that the CLI reads differently from ccc, or that ccc
+/// cannot read, is a fault.
 pub(super) fn read_settings(file: &Path) -> Result<Option<Value>, SettingsFault> {
     files::read_if_there(file, AGENT_SETTINGS)?.map(|bytes| parse(&bytes)).transpose()
 }
@@ -233,7 +233,7 @@ mod tests {
         write("repo/.git/worktrees/w/commondir", "../..\n");
         write("wt/.git", &format!("gitdir: {}\n", root.join("repo/.git/worktrees/w").display()));
         assert_eq!(read("wt/s", "home", None), of(&["repo", "repo/.git", "wt", "wt/s"], "wt/s"), "the main tree's");
-        // A repository's own files can say that it were a worktree.
+        // A repository's own files can make it look like a worktree.
         write("fake/main/.git/worktrees/w/commondir", "../..\n");
         write("fake/.git", "gitdir: main/.git/worktrees/w\n");
         assert_eq!(read("fake", "home", None), of(&["fake/main", "fake/main/.git", "fake"], "fake"));

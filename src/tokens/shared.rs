@@ -16,12 +16,12 @@
 //! }
 //! ```
 //!
-//! The keys are handles ([`TokenId`]); there are no values. What a newer minor adds is passed over and kept when the file
-//! is written again; a newer major, and a file that cannot be read, are moved aside and replaced by an empty one:
-//! the knowledge can be learnt again, and no run fails for it.
+//! The keys are handles ([`TokenId`]); the file contains no token values. Additions of a newer minor are ignored, and
+//! kept when the file is rewritten. A file of a newer major or an unreadable one is moved aside and replaced by an
+//! empty one: its content can be learnt again, and no run fails for it.
 //!
-//! To change the file, a process takes `tokens.lock`, reads, writes a new file and renames it over the old one. So a reader needs
-//! no lock and never sees half a file, and no change of another process is lost.
+//! To change the file, a process takes `tokens.lock`, reads, writes a new file and renames it over the old one.
+//! Therefore a reader needs no lock and never sees a partial file, and no change of another process is lost.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,41 +42,41 @@ use crate::core::policy::merge_windows;
 use crate::core::{TokenId, TokenReport, WindowFact};
 use crate::files::{SHARED_STATE, make_private_dir, open_private};
 
-/// The version that this ccc writes. A reader takes every minor of its major.
+/// The version that this ccc writes. It reads every minor of that major.
 pub const TOKENS_VERSION: (u64, u64) = (1, 0);
-/// How long to wait for the lock. It is held while a small file is read and written.
+/// How long to wait for the lock, which is held while a small file is read and written.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
-/// How long a token without reports is remembered, in milliseconds.
+/// How long a token without reports is kept, in milliseconds.
 pub const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
-/// How long after its end a wait because of too many requests is still shared, in milliseconds. Within that time the next request
-/// is answered or announces the next wait.
+/// How long after its end a throttling wait is still shared, in milliseconds. Within that time the next request
+/// succeeds or announces the next wait.
 const THROTTLE_TOLD_MS: i64 = 15_000;
 
 /// What is known about one token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenState {
-    /// Where it was found by the last who reported about it.
+    /// Its source, as of the last report.
     pub label: String,
     /// Its kind.
     pub kind: CredentialKind,
-    /// Whose it is.
+    /// Its provider.
     pub provider: Provider,
-    /// Its windows, as last heard.
+    /// Its windows, as last reported.
     #[serde(default)]
     pub windows: Vec<WindowFact>,
-    /// It is spent until then, unix milliseconds; may be past.
+    /// It is limited until then, unix milliseconds; may be past.
     #[serde(default)]
     pub limited_until_unix_ms: Option<i64>,
-    /// The window that is spent, when known.
+    /// The window whose limit is reached, if known.
     #[serde(default)]
     pub limited_window: Option<String>,
-    /// Too many requests at that moment: a run that uses it waits until then, unix milliseconds; may be past.
+    /// It is throttled: a run that uses it waits until then, unix milliseconds; may be past.
     #[serde(default)]
     pub throttled_until_unix_ms: Option<i64>,
     /// The fingerprint of the value that was refused (401, 403).
     #[serde(default)]
     pub refused_value: Option<String>,
-    /// When something was last reported about it, unix milliseconds.
+    /// The time of the last report about it, unix milliseconds.
     pub seen_unix_ms: i64,
 }
 
@@ -95,7 +95,7 @@ impl TokenState {
         }
     }
 
-    /// Its windows at a time: of one whose reset is past nobody has said how much is used since.
+    /// Its windows at this time: after its reset a window's usage is unknown.
     #[must_use]
     pub fn windows_at(&self, now_unix_ms: i64) -> Vec<WindowFact> {
         let now_unix_s = now_unix_ms.div_euclid(1_000);
@@ -108,20 +108,20 @@ impl TokenState {
         windows.collect()
     }
 
-    /// Until when it is spent, unix milliseconds; `None` when that time is past.
+    /// Until when it is limited, unix milliseconds; `None` when that time is past.
     #[must_use]
     pub fn limited_at(&self, now_unix_ms: i64) -> Option<i64> {
         self.limited_until_unix_ms.filter(|until| *until > now_unix_ms)
     }
 
-    /// Until when a run waits because of too many requests, unix milliseconds; `None` when that time is past.
+    /// Until when a run waits because of throttling, unix milliseconds; `None` when that time is past.
     #[must_use]
     pub fn throttled_at(&self, now_unix_ms: i64) -> Option<i64> {
         self.throttled_until_unix_ms.filter(|until| until.saturating_add(THROTTLE_TOLD_MS) > now_unix_ms)
     }
 
-    /// Whether a credential with this fingerprint was refused. Without one, its value may have changed since: then a
-    /// refusal says nothing.
+    /// Whether a credential with this fingerprint was refused. Without a fingerprint the value may have changed
+    /// since, so a refusal does not count.
     #[must_use]
     pub fn is_refused(&self, fingerprint: Option<&Fingerprint>) -> bool {
         fingerprint.is_some() && fingerprint.map(Fingerprint::as_str) == self.refused_value.as_deref()
@@ -132,7 +132,7 @@ impl TokenState {
             TokenReport::Windows(windows) => merge_windows(&mut self.windows, windows),
             TokenReport::Limited { until_unix_ms, window } => {
                 let another_window = matches!((&self.limited_window, window), (Some(old), Some(new)) if old != new);
-                // Of two spent windows the later reset counts; about one window the last word does.
+                // Of two different windows the later reset counts; for one window the last report counts.
                 if another_window && self.limited_until_unix_ms.is_some_and(|old| old > *until_unix_ms) {
                     return;
                 }
@@ -159,12 +159,12 @@ impl TokenState {
 pub struct TokenStates {
     /// By handle.
     pub tokens: BTreeMap<TokenId, TokenState>,
-    /// The file could not be used and was moved aside, or would have been.
+    /// The file was unusable and was moved aside, or could not be moved.
     pub set_aside: Option<SetAside>,
 }
 
 impl TokenStates {
-    /// Changes what is known about a token by a report, as [`SharedTokens::report`] would.
+    /// Applies a report about a token, as [`SharedTokens::report`] would.
     pub fn learn(&mut self, credential: &Credential, report: &TokenReport) {
         let state = self.tokens.entry(credential.id()).or_insert_with(|| TokenState::new(credential, 0));
         state.learn(credential, report);
@@ -177,7 +177,7 @@ impl TokenStates {
     }
 }
 
-/// A `tokens.json` that could not be used. It fails nothing; the user is told.
+/// A `tokens.json` that could not be used. Nothing fails because of it; the user is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
     /// The file.
@@ -198,23 +198,23 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// Why the shared state cannot be used. A run goes on without it.
+/// Why the shared state cannot be used. A run continues without it.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedError {
     /// A file or directory cannot be used.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// Another process has held the lock for too long.
+    /// Another process holds the lock for too long.
     #[error("{} has been held by another process for more than {}s", path.display(), waited.as_secs_f32())]
     Busy {
         /// The lock's file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long ccc waited.
         waited: Duration,
     },
 }
@@ -227,13 +227,13 @@ pub struct SharedTokens {
 }
 
 impl SharedTokens {
-    /// The state in this directory. Nothing is opened or made yet.
+    /// The state in this directory. Nothing is opened or created yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         Self { dir: state_dir.to_owned(), wait: LOCK_WAIT }
     }
 
-    /// The same, with another limit for waiting than [`LOCK_WAIT`].
+    /// The same with another time limit than [`LOCK_WAIT`].
     #[must_use]
     pub fn waiting_at_most(self, wait: Duration) -> Self {
         Self { wait, ..self }
@@ -245,10 +245,10 @@ impl SharedTokens {
         self.dir.join("tokens.json")
     }
 
-    /// What is known now. Takes the lock only to move a file aside that cannot be used.
+    /// What is known now. Takes the lock only to move an unusable file aside.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists and cannot be read.
     pub fn read(&self) -> Result<TokenStates, SharedError> {
         match self.load()? {
             Loaded::Document(document) => Ok(document.states(None)),
@@ -265,14 +265,14 @@ impl SharedTokens {
         }
     }
 
-    /// Adds what was learnt about a token, and says what is known then. Blocks while another process writes, at most for
+    /// Adds reports about a token, and returns what is known then. Blocks while another process writes, at most for
     /// [`LOCK_WAIT`].
     ///
-    /// A refusal is remembered for the value that was refused; for a credential without a fingerprint (a command's, a
-    /// helper's) it is not remembered, since its value may be another one the next time.
+    /// A refusal is stored for the value that was refused. For a credential without a fingerprint (a command's, a
+    /// helper's) it is not stored, because its value may differ the next time.
     ///
     /// # Errors
-    /// When the lock cannot be had in time, or the file cannot be read or replaced; the old one is there then.
+    /// When the lock was not available in time, or the file cannot be read or replaced; then the old file remains.
     pub fn report(
         &self,
         credential: &Credential,
@@ -313,7 +313,7 @@ impl SharedTokens {
         Ok(Document::parse(&bytes))
     }
 
-    /// With the lock held: the document, or an empty one after the file was moved aside.
+    /// Requires the lock: the document, or an empty one after the file was moved aside.
     fn load_or_set_aside(&self) -> Result<(Document, Option<SetAside>), SharedError> {
         match self.load()? {
             Loaded::Document(document) => Ok((document, None)),
@@ -325,12 +325,12 @@ impl SharedTokens {
         }
     }
 
-    /// With the lock held, so that nobody else writes to the new file.
+    /// Requires the lock, so that no other process writes to the new file.
     fn write(&self, document: &Document) -> Result<(), SharedError> {
         let new = self.dir.join("tokens.json.new");
         let write = || -> io::Result<()> {
             let json = document.encode()?;
-            // What a process that died here has left is not written into: its mode could be another.
+            // A file left over from a dead process is not reused, because its mode may differ.
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -346,16 +346,16 @@ enum Loaded {
     Document(Document),
     Unusable {
         why: String,
-        /// The name that it gets.
+        /// Its new name.
         aside: &'static str,
     },
 }
 
-/// The file as JSON, so that what this ccc does not know stays in it.
+/// The file as JSON, so that unknown content is kept.
 #[derive(Default)]
 struct Document {
     tokens: Map<String, Value>,
-    /// Everything else in it.
+    /// All other content.
     rest: Map<String, Value>,
 }
 
@@ -423,7 +423,7 @@ impl Document {
         }
     }
 
-    /// Drops what nobody has reported about for long. An entry without a time is left: a newer ccc wrote it.
+    /// Drops tokens without recent reports. An entry without a time is kept, because a newer ccc wrote it.
     fn forget(&mut self, now_unix_ms: i64) {
         self.tokens.retain(|_, entry| {
             let seen = entry.get("seen_unix_ms").and_then(Value::as_i64);
@@ -479,7 +479,7 @@ mod tests {
             for reporter in 0..REPORTERS {
                 let dir = dir.path();
                 scope.spawn(move || {
-                    // Each has its own descriptors, as a process has.
+                    // Each has its own descriptors, like a process.
                     let shared = SharedTokens::new(dir).waiting_at_most(Duration::from_secs(60));
                     for number in 0..REPORTS {
                         let credential = token(&format!("made-up-{reporter}-{number}"));
@@ -519,7 +519,7 @@ mod tests {
     #[test]
     fn each_report_changes_what_it_is_about_and_nothing_else() {
         let old = |name: &str| window(name, Some(0.5), Some(2_000_000_000));
-        // reports, and then: limited (hours from now), its window, refused, windows
+        // Reports, and then: limited (hours from now), its window, refused, windows
         type Row<'a> = (Vec<TokenReport>, Option<i64>, Option<&'a str>, bool, Vec<WindowFact>);
         let table: Vec<Row<'_>> = vec![
             (vec![TokenReport::Works], None, None, false, vec![]),
@@ -675,7 +675,7 @@ mod tests {
         let busy = short.report(&token("made-up"), &[TokenReport::Refused], NOW_MS).expect_err("it is held");
         assert!(matches!(busy, SharedError::Busy { .. }), "{busy}");
         assert!(!state(dir.path(), &token("made-up")).is_refused(token("made-up").fingerprint.as_ref()));
-        // A reader needs no lock, and the one that came too late does not keep it.
+        // A reader needs no lock, and the report that timed out does not keep it.
         thread::scope(|scope| {
             let waiting = scope.spawn(|| shared.report(&token("other"), &[TokenReport::Works], NOW_MS));
             held.unlock().expect("unlocked");

@@ -1,4 +1,4 @@
-//! Where tokens are written down: variables, files of one a line, and entries of the configuration.
+//! The sources of tokens: variables, files with one token per line, and entries of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -9,72 +9,18 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::credential::{Credential, CredentialKind};
 use super::fetch::FetchCommand;
-use crate::config::{Env, Provider, TokenEntry, TokenEntryKind, TokenPlace};
+use super::offers::all_variables;
+use super::variables::{Form, families, family_of, is_credential, variable_of};
+use crate::config::{Env, Provider, TokenEntry, TokenPlace};
 use crate::files::{self, ReadFault, TOKENS};
 
-/// How many tokens a pool may hold.
+/// The maximum number of tokens in a pool.
 pub const POOL_LIMIT: usize = 512;
 
-/// The variables of one kind of token: `BASE`, `BASE_2` and so on, `BASES`, `BASES_FILE`.
-struct Family {
-    provider: Provider,
-    kind: CredentialKind,
-    base: &'static str,
-}
-
-const fn family(provider: Provider, kind: CredentialKind, base: &'static str) -> Family {
-    Family { provider, kind, base }
-}
-
-const FAMILIES: [Family; 8] = [
-    family(Provider::Anthropic, CredentialKind::ApiKey, super::ANTHROPIC_API_KEY),
-    family(Provider::Anthropic, CredentialKind::AuthToken, super::ANTHROPIC_AUTH_TOKEN),
-    family(Provider::Anthropic, CredentialKind::OAuth, super::CLAUDE_CODE_OAUTH_TOKEN),
-    family(Provider::OpenAi, CredentialKind::ApiKey, "OPENAI_API_KEY"),
-    family(Provider::Google, CredentialKind::ApiKey, "GEMINI_API_KEY"),
-    family(Provider::Google, CredentialKind::ApiKey, "GOOGLE_API_KEY"),
-    family(Provider::Cohere, CredentialKind::ApiKey, "COHERE_API_KEY"),
-    family(Provider::Cohere, CredentialKind::ApiKey, "CO_API_KEY"),
-];
-
-/// How a variable holds tokens. The order is the one in which the forms are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Form {
-    /// `BASE`.
-    Single,
-    /// `BASE_2`, `BASE_3`, …
-    Numbered(u64),
-    /// `BASES`, separated by commas.
-    List,
-    /// `BASES_FILE`, which names a file.
-    File,
-}
-
-impl Family {
-    fn form(&self, name: &str) -> Option<Form> {
-        match name.strip_prefix(self.base)? {
-            "" => Some(Form::Single),
-            "S" => Some(Form::List),
-            "S_FILE" => Some(Form::File),
-            rest => {
-                let digits = rest.strip_prefix('_')?;
-                let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-                all.then(|| Form::Numbered(digits.parse().unwrap_or(u64::MAX)))
-            }
-        }
-    }
-}
-
-/// Whose token a variable of this name holds or names, in any of the forms.
-#[must_use]
-pub fn variable_of(name: &str) -> Option<Provider> {
-    FAMILIES.iter().find(|family| family.form(name).is_some()).map(|family| family.provider)
-}
-
-/// Why the tokens could not be gathered. No message holds a value.
+/// Why the tokens could not be gathered. No message contains a value.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// A file of tokens is named and cannot be used.
+    /// A token file cannot be used.
     #[error("{named_by} names the file of tokens {}, which {fault}", path.display())]
     File {
         /// The variable, or the place in the configuration.
@@ -85,39 +31,51 @@ pub enum PoolError {
         #[source]
         fault: TokenFileFault,
     },
-    /// There are too many.
+    /// The configured order of the pool names an unknown token.
+    #[error("`pool` names {name}, which is no provider and no token that there is{}", there_is(.known))]
+    NotThere {
+        /// The name.
+        name: String,
+        /// The labels of the known tokens.
+        known: Vec<String>,
+    },
+    /// There are too many tokens.
     #[error("there are more than {POOL_LIMIT} tokens, the last of them from {last}")]
     TooMany {
-        /// Where the one too many was found.
+        /// The source of the first token over the limit.
         last: String,
     },
 }
 
-/// What is wrong with a file of tokens.
+fn there_is(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) }
+}
+
+/// What is wrong with a token file.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileFault {
-    /// It is not there, no regular file, too large, or not to be read.
+    /// It is missing, not a regular file, too large, or unreadable.
     #[error("{0}")]
     Unreadable(#[source] ReadFault),
-    /// It is no text.
+    /// It is not text.
     #[error("is not valid UTF-8 in line {line}")]
     NotUtf8 {
-        /// Counted from 1.
+        /// From 1.
         line: usize,
     },
 }
 
-/// What was found so far.
+/// The tokens found so far.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) credentials: Vec<Credential>,
     pub(super) warnings: Vec<String>,
-    /// Values that are never given to anybody by us, but must not be shown either.
+    /// Values that ccc gives to no process, but that must not be shown either.
     pub(super) hidden: Vec<SecretString>,
 }
 
 impl Found {
-    /// Adds a credential unless its value is there already: the first label stays.
+    /// Adds a credential unless its value is known already: the first label counts.
     ///
     /// # Errors
     /// When there are too many.
@@ -132,7 +90,7 @@ impl Found {
         Ok(())
     }
 
-    /// Adds what was written at a place, if it is anything. White space around a value is left out.
+    /// Adds a written value unless it is empty. Surrounding white space is removed.
     fn add_written(
         &mut self,
         label: String,
@@ -153,7 +111,7 @@ impl Found {
     }
 }
 
-/// Where names are taken from.
+/// The base for variable names and relative paths.
 #[derive(Clone, Copy)]
 pub(super) struct Base<'a> {
     pub(super) env: &'a Env,
@@ -161,14 +119,14 @@ pub(super) struct Base<'a> {
     pub(super) cwd: &'a Path,
 }
 
-/// The tokens of the variables of one provider and kind: `BASE`, `BASE_2`…, `BASES`, `BASES_FILE`.
+/// The tokens in the variables of one provider and kind: `BASE`, `BASE_2`…, `BASES`, `BASES_FILE`.
 pub(super) fn from_variables(
     base: Base<'_>,
     provider: Provider,
     kind: CredentialKind,
     found: &mut Found,
 ) -> Result<(), PoolError> {
-    for family in FAMILIES.iter().filter(|family| family.provider == provider && family.kind == kind) {
+    for family in families(provider).filter(|family| family.kind == kind) {
         let mut set: Vec<(Form, &str)> = base
             .env
             .names()
@@ -202,7 +160,7 @@ pub(super) fn from_variables(
     Ok(())
 }
 
-/// A variable's text; one that is empty is none, one that is no text is a warning.
+/// A variable's text. One that is not UTF-8 is a warning.
 fn read_variable<'a>(env: &'a Env, name: &str, warnings: &mut Vec<String>) -> Option<&'a str> {
     let value = env.get(name)?;
     let text = value.to_str();
@@ -213,10 +171,15 @@ fn read_variable<'a>(env: &'a Env, name: &str, warnings: &mut Vec<String>) -> Op
 }
 
 fn located(base: Base<'_>, text: &str) -> PathBuf {
-    text.strip_prefix("~/").map_or_else(|| base.cwd.join(text), |rest| base.home.join(rest))
+    located_in(base.cwd, base.home, text)
 }
 
-/// The tokens of a file, one a line. `#` begins a comment, at the start of a line or after white space.
+/// The path that this text denotes, relative to this directory.
+pub(super) fn located_in(cwd: &Path, home: &Path, text: &str) -> PathBuf {
+    text.strip_prefix("~/").map_or_else(|| cwd.join(text), |rest| home.join(rest))
+}
+
+/// The tokens of a file, one per line. `#` begins a comment, at the start of a line or after white space.
 fn from_file(
     named_by: &str,
     path: &Path,
@@ -273,10 +236,10 @@ fn without_comment(line: &str) -> &str {
     line.get(..comment.map_or(line.len(), |(at, _)| at)).unwrap_or_default().trim()
 }
 
-/// The tokens that the configuration names, in its order: those of the user, or those of a file of the project.
+/// The tokens in the configuration's entries, in order: those of the user, or those of a project's file.
 ///
-/// A command that a project names is run without any credential of the user's. The user's own command keeps them: it may be
-/// what exchanges one for another.
+/// A command that a project names runs without any of the user's credentials. The user's own command keeps them,
+/// because it may exchange one credential for another.
 pub(super) fn from_entries(
     base: Base<'_>,
     entries: &[TokenEntry],
@@ -289,14 +252,10 @@ pub(super) fn from_entries(
     for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| meant(entry)) {
         let place = format!("tokens[{index}]");
         let label = entry.label.clone();
-        let kind = match entry.kind {
-            TokenEntryKind::ApiKey => CredentialKind::ApiKey,
-            TokenEntryKind::OAuth => CredentialKind::OAuth,
-            TokenEntryKind::AuthToken => CredentialKind::AuthToken,
-        };
+        let kind = entry.kind.into();
         match &entry.place {
             TokenPlace::Env(name) => match read_variable(base.env, name, &mut found.warnings) {
-                // Its name is left out: somebody may have written the value there.
+                // The variable's name is left out, because the user may have written the value there.
                 None => found.warnings.push(format!(
                     "{} of the configuration is not used: the variable that it names is not set",
                     label.unwrap_or(place)
@@ -320,11 +279,10 @@ pub(super) fn from_entries(
     Ok(())
 }
 
-/// The variables that a child of this provider's must not see: those that programs look for, those of all forms that are
-/// set, and those that entries of the configuration name. What belongs to another provider alone is left.
+/// The variables that a child of this provider must not see: those that programs read, those that are set in any
+/// form, and those that configuration entries name. Variables of other providers are kept.
 pub(super) fn taken_away(env: &Env, entries: &[TokenEntry], provider: Provider) -> Vec<String> {
-    let own = FAMILIES.iter().filter(|family| family.provider == provider);
-    let mut names: BTreeSet<String> = own.map(|family| family.base.to_owned()).collect();
+    let mut names: BTreeSet<String> = all_variables(provider).map(|(_, name)| name.to_owned()).collect();
     let set = env.names().filter_map(|name| name.to_str());
     names.extend(set.filter(|name| variable_of(name) == Some(provider)).map(str::to_owned));
     for entry in entries {
@@ -337,18 +295,8 @@ pub(super) fn taken_away(env: &Env, entries: &[TokenEntry], provider: Provider) 
     names.into_iter().collect()
 }
 
-/// Variables besides those of [`FAMILIES`] that hold a credential of the agent's CLI.
-const OTHER_CREDENTIALS: [&str; 6] = [
-    "ANTHROPIC_CUSTOM_HEADERS",
-    "ANTHROPIC_FOUNDRY_API_KEY",
-    "ANTHROPIC_IDENTITY_TOKEN",
-    "AWS_BEARER_TOKEN_BEDROCK",
-    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
-    "CLAUDE_CODE_SESSION_ACCESS_TOKEN",
-];
-
-/// The environment without any credential that ccc knows of, of every provider: for whatever is started that no credential is
-/// meant for. `entries` are the tokens of the configuration, whose variables count as well.
+/// The environment without any credential that ccc knows of, for all providers: for processes that need no
+/// credential. `entries` are the configuration's tokens, whose variables are removed too.
 #[must_use]
 pub fn without_credentials(env: &Env, entries: &[TokenEntry]) -> Env {
     let named = |name: &str| {
@@ -359,7 +307,7 @@ pub fn without_credentials(env: &Env, entries: &[TokenEntry]) -> Env {
     };
     let kept = env.pairs().filter(|(name, _)| {
         let Some(name) = name.to_str() else { return true };
-        variable_of(name).is_none() && !OTHER_CREDENTIALS.contains(&name) && !named(name)
+        !is_credential(name) && !named(name)
     });
     Env::from_pairs(kept)
 }
@@ -368,9 +316,9 @@ pub fn without_credentials(env: &Env, entries: &[TokenEntry]) -> Env {
 pub(super) fn foreign_values(env: &Env, provider: Provider) -> Vec<SecretString> {
     let foreign = env.pairs().filter_map(|(name, value)| {
         let name = name.to_str()?;
-        let family = FAMILIES.iter().find(|family| family.provider != provider && family.form(name).is_some())?;
+        let (_, form) = family_of(name).filter(|(family, _)| family.provider != provider)?;
         let value = value.to_str()?;
-        match family.form(name)? {
+        match form {
             Form::Single | Form::Numbered(_) | Form::List => Some(value),
             Form::File => None,
         }
@@ -411,7 +359,7 @@ mod tests {
         Ok(found)
     }
 
-    /// Label and value of each.
+    /// Label and value of each credential.
     fn rows(found: &Found) -> Vec<(String, String)> {
         let row = |credential: &Credential| {
             let value = credential.held_value().map_or("(fetched)", |value| value.expose_secret());

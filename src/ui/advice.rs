@@ -1,47 +1,49 @@
-//! The command that goes on with a run. It is typed as it stands, so it is complete: the run's name, and what the run needs.
-//! What only the user can say is a word in capitals, which no command takes.
+//! The command that continues a run. Users copy it as it is, so it is complete: the run's id and what the run needs. A
+//! word in capitals stands for what only the user can say; no command accepts it unchanged.
 
 use super::format::bound;
 use crate::core::shell::words;
-use crate::core::{Amount, Finish, Needs, Outcome, Plan, SpentBound};
+use crate::core::{Amount, Finish, GoesOn, Needs, Plan, SpentBound};
 
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;
-/// How much longer than up to a reset a wait may take: a fleet does not start in step.
+/// How much longer than to the reset a wait may last, because runs add jitter so that they do not all start at once.
 const AFTER_RESET_MS: u64 = MINUTE_MS;
 
-/// What `ccc resume` is given besides the run; empty when nothing is needed.
+/// The arguments of `ccc resume` after the run's id; empty when nothing is needed.
 pub(super) fn more(finish: &Finish, plan: &Plan, elapsed_ms: u64) -> String {
-    let (says, gives) = match (finish.outcome, &finish.needs) {
-        (Outcome::NeedsUser, Some(Needs::Checks { commands })) => ("", checks(plan, commands)),
-        (Outcome::NeedsUser, Some(Needs::Agreement)) => ("", String::new()),
-        (Outcome::Stuck, Some(Needs::Permission { .. })) => ("", String::new()),
-        (Outcome::NeedsUser | Outcome::Stuck, _) => (" -p \"TEXT\"", String::new()),
-        (Outcome::Budget, _) => ("", finish.spent.map_or_else(String::new, raised)),
-        (Outcome::Limits, needs) => ("", past_limit(needs.as_ref(), plan, elapsed_ms)),
-        (Outcome::Completed | Outcome::Failed | Outcome::Interrupted, _) => ("", String::new()),
+    let row = finish.outcome.row();
+    let says = match (row.goes_on, &finish.needs) {
+        (GoesOn::WithWords, Some(Needs::Checks { commands })) => checks(plan, commands),
+        (GoesOn::WithWords, Some(Needs::Agreement)) => String::new(),
+        (GoesOn::WithWords, Some(Needs::Permission { .. })) if row.goes_on_by_permission() => String::new(),
+        (GoesOn::WithWords, _) => " -p \"TEXT\"".to_owned(),
+        (GoesOn::WithMore, _) => finish.spent.map_or_else(String::new, raised),
+        (GoesOn::PastLimit, needs) => past_limit(needs.as_ref(), plan, elapsed_ms),
+        (GoesOn::AsItIs, _) => String::new(),
     };
     let arguments = finish.needs.as_ref().map(|needs| arguments(needs, plan, &finish.reason));
-    format!("{says}{gives}{}", arguments.unwrap_or_default())
+    format!("{says}{}", arguments.unwrap_or_default())
 }
 
-/// The option of the bound that is spent, with a value that leaves room: twice as much.
-fn raised(spent: SpentBound) -> String {
+/// The option of the spent bound, with twice its value.
+#[must_use]
+pub fn raised(spent: SpentBound) -> String {
     let value = match (spent.used, spent.limit) {
         (Amount::Count(used), Amount::Count(limit)) => used.max(limit).saturating_mul(2).max(1).to_string(),
-        // In whole hours, and at least one beyond what has passed.
+        // Whole hours, at least one more than what has passed.
         (Amount::Ms(used), Amount::Ms(limit)) => {
             let hours = limit.saturating_mul(2).div_ceil(HOUR_MS).max(used.div_ceil(HOUR_MS).saturating_add(1));
             bound(hours.saturating_mul(HOUR_MS))
         }
-        // In whole dollars.
+        // Whole dollars.
         (Amount::Usd(used), Amount::Usd(limit)) => (2.0 * used.max(limit)).ceil().max(1.0).to_string(),
         (Amount::Count(_) | Amount::Ms(_) | Amount::Usd(_) | Amount::UnixMs(_), _) => "+8h".to_owned(),
     };
     format!(" {} {value}", spent.bound.row().option)
 }
 
-/// The options with which the run waits for the reset, and has time for work after it.
+/// The options that let the run wait for the reset and have time for work after it.
 fn past_limit(needs: Option<&Needs>, plan: &Plan, elapsed_ms: u64) -> String {
     let budgets = &plan.budgets;
     let mut options = String::new();
@@ -66,7 +68,7 @@ fn past_limit(needs: Option<&Needs>, plan: &Plan, elapsed_ms: u64) -> String {
     options
 }
 
-/// The run's checks, with a word in the place of each that cannot be run.
+/// The run's checks, with a placeholder for each that cannot be run.
 fn checks(plan: &Plan, missing: &[String]) -> String {
     let mut options = String::new();
     for check in &plan.checks {
@@ -80,7 +82,7 @@ fn checks(plan: &Plan, missing: &[String]) -> String {
     options
 }
 
-/// What goes to the agent; always the last.
+/// The arguments for the agent, which always come last.
 fn arguments(needs: &Needs, plan: &Plan, complaint: &str) -> String {
     match needs {
         Needs::Permission { arguments } => format!(" --{}", words(arguments)),
@@ -97,7 +99,7 @@ fn arguments(needs: &Needs, plan: &Plan, complaint: &str) -> String {
     }
 }
 
-/// Whether the arguments that a complaint is about stand in the configuration: there they are to be corrected.
+/// Whether the refused arguments come from the configuration, so that they must be corrected there.
 pub(super) fn refused_in_configuration(plan: &Plan, complaint: &str) -> bool {
     let configured = plan.configured_agent_args();
     let refused = plan.agent.amended_args(&plan.agent_args, &[], complaint).refused;
@@ -115,7 +117,7 @@ mod tests {
     const HOUR: u64 = 60 * MINUTE;
     const NOW: i64 = 1_800_000_000_000;
 
-    /// That of a recorded run; each test says what of it matters.
+    /// The plan of a recorded run. Each test sets what matters to it.
     fn plan() -> Plan {
         let journal = include_str!("../../fixtures/runs/demo/journal.jsonl");
         let header: Header = serde_json::from_str(journal.lines().next().expect("a header")).expect("a header");
@@ -160,7 +162,7 @@ mod tests {
         let duration = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
         let until = |ms: u64| Budgets { until_unix_ms: Some(NOW + ms as i64), ..BUDGETS };
         let rows = [
-            // The bounds, what has passed, what is left up to the reset.
+            // The bounds, the time that has passed, the time to the reset, and the options expected.
             (wait(10 * MINUTE), 0, 119 * MINUTE, " --max-wait 2h"),
             (wait(10 * MINUTE), 0, 120 * MINUTE, " --max-wait 3h"),
             (wait(10 * MINUTE), 0, 25 * MINUTE, " --max-wait 30m"),
@@ -210,7 +212,8 @@ mod tests {
     fn arguments_that_were_refused_are_spelt_out_as_they_are_to_be_given() {
         let unknown = "the agent's CLI refused its arguments: error: unknown option '--permision-mode'";
         let rows = [
-            // All, those given on the command line, those that are proven; and whether a plain resume falls back on them.
+            // All arguments, how many come from the command line, the proven ones, and whether a plain resume falls
+            // back on those.
             ("--permision-mode acceptEdits", 2, "", false, unknown, " -- --permission-mode acceptEdits"),
             (
                 "--model m --permision-mode acceptEdits",

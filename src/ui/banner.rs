@@ -5,31 +5,31 @@ use super::rows::labelled;
 use super::style::{Ink, Style};
 use crate::core::{Bound, Budgets};
 
-/// What is said at the start: the bounds in force, and whose credential is used. A bound is always shown, because an
-/// unattended run without one has cost people money.
+/// What is printed at the start: the bounds in force, and the credential in use. Each bound is shown, because
+/// unattended runs without one have cost people money.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Banner {
     /// The run's name.
     pub run_id: String,
-    /// What a run that is gone on with was about, in one line; a new one's task is said as its first turn.
+    /// The task of a resumed run, in one line. A new run's task is printed as its first turn.
     pub resumed_task: Option<String>,
     /// The run's directory.
     pub run_dir: String,
     /// The directory the agent works in.
     pub cwd: String,
-    /// The agent's session, when it is known already.
+    /// The agent's session, if it is known already.
     pub session_id: Option<String>,
     /// The agent's program.
     pub agent_path: String,
-    /// The version it gave for itself, empty when unknown.
+    /// The version that it reports; empty when unknown.
     pub agent_version: String,
     /// Label, kind and fingerprint of the credential in use; never its value.
     pub credential: String,
     /// The bounds.
     pub budgets: Budgets,
-    /// How long the model may be silent.
+    /// How long the model may make no progress.
     pub stall_timeout_ms: u64,
-    /// How long a tool may run that names no time of its own.
+    /// How long a tool without a timeout of its own may run.
     pub tool_timeout_ms: u64,
     /// The commands run at each stop.
     pub checks: Vec<String>,
@@ -37,11 +37,11 @@ pub struct Banner {
     pub prompt_origin: String,
 }
 
-/// Characters of one value of the banner.
+/// How many characters of a value the banner shows.
 const VALUE_CHARS: usize = 500;
 
 impl Banner {
-    /// The banner as lines. `now_unix_ms`: the wall clock, where it is known.
+    /// The banner as lines. `now_unix_ms` is the wall clock, if it is known.
     pub(super) fn text(&self, style: Style, now_unix_ms: Option<i64>, zone: &TimeZone) -> String {
         let mut out = style.paint(Ink::Bold, "Supervisor mode enabled");
         out.push('\n');

@@ -1,25 +1,26 @@
-//! Makes text that nobody vouches for harmless to show.
+//! Makes untrusted text safe to show on a terminal.
 //!
-//! Escape sequences of the form `ESC [ … letter` (colours, cursor movements) carry no text and are taken out. Every
-//! other control character is *shown* instead of obeyed (`ESC` as `␛`), so that nothing can be hidden: a window title
-//! set by an agent appears as the text it is. Bidirectional controls, which reorder what a reader sees, become `�`.
+//! Escape sequences of the form `ESC [ … letter` (colours, cursor movements) carry no text, so they are removed. Every
+//! other control character is *shown* instead of obeyed (`ESC` as `␛`), so that nothing is hidden: a window title set
+//! by an agent appears as text. Bidirectional controls, which reorder what a reader sees, become `�`.
 //!
-//! What takes no room (zero-width and tag characters, fillers, soft hyphens, variation selectors) can carry a text that
-//! nobody sees, so a run of it becomes one `�`. It stays where it shapes what is seen and can carry next to nothing: a
-//! joiner between two pictographs or two letters of a script that joins, a selector directly behind a pictograph, a key
-//! cap's base or an ideograph. Tag characters never stay: a flag made of them loses its country.
+//! Invisible characters (zero-width and tag characters, fillers, soft hyphens, variation selectors) can carry a hidden
+//! text, so a sequence of them becomes one `�`. One of them stays where it shapes visible text and can hide next to
+//! nothing: a joiner between two pictographs or between two letters of a script that joins, or a selector directly
+//! after a pictograph, the base of a key cap, or an ideograph. Tag characters never stay, so a flag made of them loses
+//! its country.
 
-/// Parameters of a control sequence beyond which it is not taken for one.
+/// A control sequence with more parameter bytes than this is not treated as one.
 const SEQUENCE_MAX: usize = 64;
 
-/// What stands for a line end where a text is folded into one line.
+/// Replaces a line end when a text becomes one line.
 const FOLD: &str = " ⏎ ";
 
-/// Columns that a tab takes; fixed, because a stop's place depends on what stands before it.
+/// Replaces a tab. The width is fixed, because the position of a tab stop depends on the text before it.
 pub(super) const TAB: &str = "    ";
 
-/// `text` with its line ends kept and everything else that a terminal obeys taken out or shown. Tabs become spaces.
-/// After it, the only control character left is `\n`.
+/// Removes from `text`, or shows, everything that a terminal obeys, except line ends. Tabs become spaces. The only
+/// control character left is `\n`.
 #[must_use]
 pub fn lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -33,7 +34,7 @@ pub fn lines(text: &str) -> String {
     out
 }
 
-/// Like [`lines`], but tabs are kept: for the result on stdout, which is data and may be indented by them.
+/// As [`lines`], but keeps tabs, because the result on stdout is data that may be indented with them.
 #[must_use]
 pub fn data(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -47,14 +48,14 @@ pub fn data(text: &str) -> String {
     out
 }
 
-/// `text` as one line of at most about `max_chars` characters: line ends become ` ⏎ `, a cut is marked by `…`.
-/// After it no control character is left. Only as much of `text` is read as is shown.
+/// `text` as one line of at most about `max_chars` characters. Line ends become ` ⏎ `, and `…` marks a cut. No control
+/// character is left. Only as much of `text` is read as is shown.
 #[must_use]
 pub fn one_line(text: &str, max_chars: usize) -> String {
     folded(text.trim(), max_chars, " ")
 }
 
-/// Like [`one_line`], with the spaces around `text` kept and this for a tab.
+/// As [`one_line`], but keeps the spaces around `text` and writes `tab` for a tab.
 #[must_use]
 pub(super) fn folded(text: &str, max_chars: usize, tab: &str) -> String {
     let mut out = String::new();
@@ -72,14 +73,13 @@ pub(super) fn folded(text: &str, max_chars: usize, tab: &str) -> String {
     out
 }
 
-/// Whether a reader of data, who sees no shape, should get `c` as an escape.
+/// Whether data should have `c` as an escape, because its readers cannot see it.
 #[must_use]
 pub(crate) fn needs_escape(c: char) -> bool {
     acts(c) || is_invisible(c)
 }
 
-/// Characters that take no room: what Unicode calls default-ignorable, and the controls of hieroglyphs, of music and of
-/// shorthand.
+/// Invisible characters: Unicode's default-ignorable ones, and the controls of hieroglyphs, music and shorthand.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -96,7 +96,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Signs that are drawn as pictures, or can be.
+/// Characters that are drawn as pictures, or can be.
 fn is_pictograph(c: char) -> bool {
     matches!(c,
         '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'
@@ -114,14 +114,14 @@ fn is_ideograph(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Letters and marks of scripts in which joiners are part of the spelling: Arabic to Sinhala, Myanmar, Khmer, Mongolian.
+/// Letters and marks of scripts whose spelling uses joiners: Arabic to Sinhala, Myanmar, Khmer, Mongolian.
 fn joins(c: char) -> bool {
     matches!(c,
         '\u{620}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17b3}' | '\u{17b6}'..='\u{17ff}'
         | '\u{1820}'..='\u{18aa}')
 }
 
-/// Whether a terminal, or a reader's eye, could be led astray by `c` wherever it stands.
+/// Whether `c` acts on a terminal, or can mislead a reader, anywhere in a text.
 #[must_use]
 pub(super) fn acts(c: char) -> bool {
     c.is_control()
@@ -141,19 +141,19 @@ enum Shown {
 /// The text as a sequence of harmless parts.
 struct Pieces<'a> {
     rest: &'a str,
-    /// What was shown last.
+    /// The last character shown.
     last: Option<char>,
-    /// What was shown last and takes room.
+    /// The last visible character shown.
     base: Option<char>,
 }
 
 impl<'a> Pieces<'a> {
     fn new(text: &'a str) -> Pieces<'a> {
-        // A mark of byte order says nothing at the beginning.
+        // A byte order mark at the beginning has no meaning.
         Pieces { rest: text.strip_prefix('\u{feff}').unwrap_or(text), last: None, base: None }
     }
 
-    /// Whether an invisible character shapes what stands around it.
+    /// Whether an invisible character shapes the text around it.
     fn shapes(&self, c: char, after: &str) -> bool {
         let next = after.chars().next();
         let directly = self.last == self.base;
@@ -213,7 +213,7 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// What follows the control sequence that `first` opens, when it opens one and that one is whole.
+/// The text after the control sequence that begins with `first`; `None` unless there is a complete one.
 fn after_sequence(first: char, after: &str) -> Option<&str> {
     let body = match first {
         '\u{1b}' => after.strip_prefix('[')?,
@@ -225,7 +225,7 @@ fn after_sequence(first: char, after: &str) -> Option<&str> {
     if (0x40..=0x7e).contains(&last) { body.get(parameters + 1..) } else { None }
 }
 
-/// The visible sign for a character that acts.
+/// The visible sign for a character that acts on a terminal.
 fn picture(c: char) -> char {
     match u32::from(c) {
         code @ 0..=0x1f => char::from_u32(0x2400 + code).unwrap_or('\u{fffd}'),

@@ -1,25 +1,27 @@
-//! How many columns text takes on a terminal, and breaking and cutting by columns.
+//! Measures the width of text in terminal columns, and breaks and cuts text by columns.
 //!
-//! Counted character by character, not by grapheme: a joined emoji counts as its parts. Terminals differ there, and
-//! counting too many only leaves a little room, while counting too few breaks a line.
+//! Widths are counted by character, not by grapheme, so a joined emoji counts as its parts. Terminals differ there.
+//! Counting too many columns only leaves some room, while counting too few breaks a line.
+
+use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
-/// Makes the character before it an emoji, which many terminals then show two columns wide.
+/// Turns the character before it into an emoji, which many terminals show two columns wide.
 const EMOJI_SELECTOR: char = '\u{fe0f}';
 
-/// Columns of one character.
+/// The width of a character.
 fn of_char(c: char) -> usize {
     if c == EMOJI_SELECTOR { 1 } else { c.width().unwrap_or(0) }
 }
 
-/// Columns of `text`, which must be one clean line without colours.
+/// The width of `text`, which must be one clean line without colours.
 pub(crate) fn of(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
 
-/// The longest beginning of `text` that takes at most `columns`, as a byte offset.
-fn fit(text: &str, columns: usize) -> usize {
+/// The byte offset at which the longest beginning of `text` that fits into `columns` ends.
+pub(super) fn fit(text: &str, columns: usize) -> usize {
     let mut used = 0;
     for (at, c) in text.char_indices() {
         used += of_char(c);
@@ -30,7 +32,7 @@ fn fit(text: &str, columns: usize) -> usize {
     text.len()
 }
 
-/// `text` in at most `columns`, a cut marked by `…`. One clean line without colours.
+/// The beginning of `text` in at most `columns`; `…` marks a cut. `text` must be one clean line without colours.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if fit(text, columns) == text.len() {
         return text.to_owned();
@@ -42,7 +44,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
-/// The end of `text` in at most `columns`, a cut marked by `…`. One clean line without colours.
+/// The end of `text` in at most `columns`; `…` marks a cut. `text` must be one clean line without colours.
 pub(crate) fn cut_front(text: &str, columns: usize) -> String {
     let mut used = of(text);
     if used <= columns {
@@ -59,10 +61,10 @@ pub(crate) fn cut_front(text: &str, columns: usize) -> String {
     if columns == 0 { String::new() } else { format!("…{}", text.get(at..).unwrap_or_default()) }
 }
 
-/// Breaks one clean line into rows of at most `columns`, at spaces and beside wide characters. What cannot be broken and is
-/// wider stands whole on a row of its own: a path or a command that the terminal breaks can be copied, one that was broken
-/// here cannot. What stands in backticks is kept together.
-/// Rows after the first keep the line's own indentation when it leaves half of the room, and that room for a wide character.
+/// Breaks one clean line into rows of at most `columns`, at spaces and beside wide characters. A wider part that cannot be broken
+/// gets a row of its own and stays whole: a path or command that the terminal breaks can be copied, but not one that is broken
+/// here. Text in backticks is kept together. Later rows keep the line's indentation if that leaves half of the columns, and room
+/// for a wide character.
 pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let text = line.trim_end();
@@ -96,10 +98,40 @@ pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// The longest text in backticks, in bytes, that is kept together.
+/// Where one clean line is broken into rows: the first of at most `first` columns, the others of at most `later`. Spaces between
+/// two rows belong to neither. A wider part that cannot be broken gets a row of its own.
+pub(super) fn breaks(line: &str, first: usize, later: usize) -> Vec<Range<usize>> {
+    let mut rows = Vec::new();
+    let (mut from, mut to, mut used, mut at) = (0, 0, 0, 0);
+    for unit in units(line) {
+        let start = at;
+        at += unit.len();
+        if unit.starts_with(' ') {
+            // Spaces at the beginning of the line are its indentation.
+            if start == 0 {
+                (to, used) = (at, unit.len());
+            }
+            continue;
+        }
+        let gap = start - to;
+        let width = of(unit);
+        let room = if rows.is_empty() { first } else { later };
+        if to > from && used + gap + width > room {
+            rows.push(from..to);
+            (from, used) = (start, width);
+        } else {
+            used += gap + width;
+        }
+        to = at;
+    }
+    rows.push(from..to);
+    rows
+}
+
+/// The longest text in backticks that is kept together, in bytes.
 const KEPT_TOGETHER: usize = 200;
 
-/// The parts of a line between which it may be broken: runs of spaces, words, wide characters, and what stands in backticks.
+/// Splits a line into the parts between which it may be broken: spaces, words, wide characters, and text in backticks.
 fn units(mut rest: &str) -> Vec<&str> {
     let mut units = Vec::new();
     while let Some(first) = rest.chars().next() {
@@ -114,7 +146,7 @@ fn end_of_unit(first: char, text: &str) -> usize {
     if first == ' ' {
         return text.find(|c| c != ' ').unwrap_or(text.len());
     }
-    // What has no width belongs to the character before it.
+    // A character without width belongs to the one before it.
     let after_first = first.len_utf8();
     let joined = |from: usize| {
         let rest = text.get(from..).unwrap_or_default();

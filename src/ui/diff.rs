@@ -1,4 +1,4 @@
-//! An edit as the lines that it removes and adds.
+//! Shows an edit as the lines that it removes and adds.
 
 use similar::TextDiff;
 
@@ -8,19 +8,19 @@ use super::format::count;
 use super::style::{Ink, Style};
 use crate::agent::Edit;
 
-/// Unchanged lines around each change.
+/// How many unchanged lines are shown around each change.
 const CONTEXT: usize = 3;
 
-/// Rows of a diff that are shown.
+/// How many rows of a diff are shown.
 const ROWS_MAX: usize = 40;
 
-/// Lines of either side up to which a diff is worked out: the time grows with their product.
+/// The most lines of either side for which a diff is computed, because the time grows with the product of the two.
 const LINES_MAX: usize = 2_000;
 
-/// Bytes of either side up to which a diff is worked out.
+/// The most bytes of either side for which a diff is computed.
 const SIDE_BYTES_MAX: usize = 256 * 1024;
 
-/// Lines taken away and put in.
+/// How many lines are removed and added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     added: usize,
@@ -33,9 +33,9 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// A change worked out, within the bounds.
+/// A change, compared if it is within the bounds.
 pub(super) enum Change<'a> {
-    /// Nothing stood there before.
+    /// There was no text before.
     New(&'a str),
     /// Too big to compare.
     Big(&'a Edit),
@@ -55,7 +55,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// How many lines change; for what is too big, how many there were and will be.
+    /// How many lines change. If the change is too big to compare, how many lines there were and will be.
     pub(super) fn size(&self) -> Size {
         match self {
             Change::New(text) => Size { added: text.lines().count(), removed: 0 },
@@ -73,69 +73,75 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The change as rows of a unified diff, each cut to the terminal, the rest counted.
-    pub(super) fn text(&self, style: Style) -> String {
-        let mut rows = Rows { style, shown: 0, out: String::new() };
-        let mut left = 0;
+    /// All lines of a unified diff, clean and uncut, for the user to read before allowing the edit.
+    pub(super) fn all_lines(&self) -> (Vec<(char, String)>, usize) {
+        let side = |sign: char, text: &str| text.lines().map(|line| (sign, clean::lines(line))).collect::<Vec<_>>();
         match self {
-            Change::New(text) => {
-                for line in text.lines() {
-                    left += usize::from(!rows.push('+', line));
-                }
+            Change::New(text) => (side('+', text), 0),
+            Change::Big(edit) => ([side('-', &edit.old), side('+', &edit.new)].concat(), 0),
+            Change::Compared(_) => self.first_lines(usize::MAX, usize::MAX),
+        }
+    }
+
+    /// The first lines of a unified diff, each with its sign (`@` for a hunk's head, a space for an unchanged line), and how many
+    /// lines follow. A line is clean, and no longer than `columns` can show.
+    pub(super) fn lines(&self, columns: usize) -> (Vec<(char, String)>, usize) {
+        self.first_lines(ROWS_MAX, columns)
+    }
+
+    fn first_lines(&self, most: usize, columns: usize) -> (Vec<(char, String)>, usize) {
+        let mut lines = Vec::new();
+        let mut left = 0;
+        let mut push = |sign: char, line: &str| {
+            if lines.len() == most {
+                left += 1;
+                return;
             }
-            Change::Big(_) => {
-                rows.push(' ', "too big to compare here; the journal has it whole");
-            }
+            // No more of the line is read than could be seen if each character took one column.
+            let line = clean::folded(line.trim_end(), columns, clean::TAB);
+            lines.push((sign, line.trim_end().to_owned()));
+        };
+        match self {
+            Change::New(text) => text.lines().for_each(|line| push('+', line)),
+            Change::Big(_) => push(' ', "too big to compare here; the journal has it whole"),
             Change::Compared(diff) => {
                 for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
-                    left += usize::from(!rows.push('@', &hunk.header().to_string()));
+                    push('@', &hunk.header().to_string());
                     for change in hunk.iter_changes() {
                         let sign = match change.tag() {
                             similar::ChangeTag::Equal => ' ',
                             similar::ChangeTag::Delete => '-',
                             similar::ChangeTag::Insert => '+',
                         };
-                        left += usize::from(!rows.push(sign, change.value()));
+                        push(sign, change.value());
                     }
                 }
             }
         }
+        (lines, left)
+    }
+
+    /// The change as rows of a unified diff, each cut to the terminal's width; further rows are counted.
+    pub(super) fn text(&self, style: Style) -> String {
+        let columns = usize::from(style.columns);
+        let (lines, left) = self.lines(columns);
+        let mut out = String::new();
+        for (sign, line) in lines {
+            let (text, ink) = match sign {
+                '+' => (format!("    +{line}"), Some(Ink::Good)),
+                '-' => (format!("    -{line}"), Some(Ink::Bad)),
+                '@' => (format!("    {line}"), Some(Ink::Dim)),
+                _ => (format!("     {line}"), None),
+            };
+            let text = columns::cut(text.trim_end(), columns);
+            out.push_str(&ink.map_or_else(|| text.clone(), |ink| style.paint(ink, &text)));
+            out.push('\n');
+        }
         if left > 0 {
             let more = format!("    … {}", count(left, "more line"));
-            rows.out.push_str(&style.paint(Ink::Dim, &more));
-            rows.out.push('\n');
+            out.push_str(&style.paint(Ink::Dim, &more));
+            out.push('\n');
         }
-        rows.out
-    }
-}
-
-struct Rows {
-    style: Style,
-    shown: usize,
-    out: String,
-}
-
-impl Rows {
-    /// Adds a row; `false` when there is no room left.
-    fn push(&mut self, sign: char, line: &str) -> bool {
-        if self.shown == ROWS_MAX {
-            return false;
-        }
-        self.shown += 1;
-        // No more of the line is read than could be seen if each character took one column.
-        let line = clean::folded(line.trim_end(), usize::from(self.style.columns), clean::TAB);
-        let (text, ink) = match sign {
-            '+' => (format!("    +{line}"), Some(Ink::Good)),
-            '-' => (format!("    -{line}"), Some(Ink::Bad)),
-            '@' => (format!("    {line}"), Some(Ink::Dim)),
-            _ => (format!("     {line}"), None),
-        };
-        let text = columns::cut(text.trim_end(), usize::from(self.style.columns));
-        match ink {
-            Some(ink) => self.out.push_str(&self.style.paint(ink, &text)),
-            None => self.out.push_str(&text),
-        }
-        self.out.push('\n');
-        true
+        out
     }
 }

@@ -1,4 +1,4 @@
-//! What is said at a run's end: the outcome, why, and what to do next.
+//! What is printed at a run's end: the outcome, the reason, and what to do next.
 
 use jiff::tz::TimeZone;
 
@@ -10,26 +10,26 @@ use super::style::{Ink, Style};
 use crate::core::shell::{quoted, words};
 use crate::core::{Finish, Needs, Outcome, Plan, Tick, Tone};
 
-/// What is said at the end.
+/// What is printed at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
-    /// What the core said.
+    /// The core's account of the end.
     pub finish: &'a Finish,
-    /// The plan that the run went by at last: its name, directory and bounds, and the user's own arguments for the agent.
+    /// The run's last plan, with its id, directory and bounds, and the user's arguments for the agent.
     pub plan: &'a Plan,
     /// The run's directory.
     pub run_dir: &'a str,
-    /// The agent's program as a person would type it, for example `claude`; empty when no program can take the session up.
+    /// The agent's program as a person types it, for example `claude`; empty when no program can continue the session.
     pub agent: &'a str,
-    /// Options for the agent that the plan leaves out here, because they hold a secret.
+    /// Options for the agent that are missing in the plan given here, because they hold a secret.
     pub left_out: &'a [String],
-    /// The report's path, when there is one.
+    /// The report's path, if there is one.
     pub report: Option<&'a str>,
 }
 
 impl Ending<'_> {
-    /// The shell command that goes on with the work: of a completed run its session, else the run itself; `None` where it
-    /// failed before a session was begun, and other arguments would not help.
+    /// The shell command that continues the work: a completed run's session, else the run itself. `None` when the run
+    /// failed before a session began and other arguments would not help.
     pub(crate) fn resume(&self, tick: Tick) -> Option<String> {
         let refused = matches!(self.finish.needs, Some(Needs::Arguments { .. }));
         if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted && !refused {
@@ -38,7 +38,7 @@ impl Ending<'_> {
         self.go_on(tick).or_else(|| self.session())
     }
 
-    /// The command that goes on with the run; `None` when it is completed or the provider rejects its session.
+    /// The command that continues the run; `None` when it is completed or the provider rejects its session.
     fn go_on(&self, tick: Tick) -> Option<String> {
         let finish = self.finish;
         let more = advice::more(finish, self.plan, tick.as_ms());
@@ -46,11 +46,11 @@ impl Ending<'_> {
             .then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
     }
 
-    /// The command that takes up the agent's session by hand. The session belongs to its directory.
+    /// The command that continues the agent's session without ccc, in the session's directory.
     fn session(&self) -> Option<String> {
         let session =
             self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
-        // What its CLI has refused, its interface refuses, too.
+        // The CLI's interface would refuse these arguments too.
         let (agent, given) = (self.plan.agent, &self.plan.agent_args);
         let given = match &self.finish.needs {
             Some(Needs::Arguments { proven, .. }) => agent.amended_args(given, proven, &self.finish.reason).kept,
@@ -62,7 +62,7 @@ impl Ending<'_> {
         Some(format!("cd {} && {}{}", quoted(&self.plan.cwd), quoted(self.agent), words(&args)))
     }
 
-    /// Why it ended; of a limit also when it is over.
+    /// Why the run ended; after a limit, also when the reset is.
     fn reason(&self, zone: &TimeZone) -> String {
         let reason = &self.finish.reason;
         match self.finish.needs {
@@ -142,10 +142,10 @@ impl Ending<'_> {
     }
 }
 
-/// `Failed: why`, in rows of which the later ones are indented.
+/// A sentence such as `Failed: why`, in rows; later rows are indented.
 fn sentence(style: Style, words: &str, ink: Ink, text: &str) -> String {
     let (lead, rest) = (format!("{words}: "), "  ");
-    // The first row has what stands before it in its width, and not in its ink.
+    // The lead takes part in the wrapping of the first row, but only its words are coloured.
     let whole = rows(style, rest.len(), &format!("{lead}{text}"), REASON_CHARS).join(&format!("\n{rest}"));
     match whole.strip_prefix(words) {
         Some(after) => format!("{}{after}\n", style.paint(ink, words)),
@@ -153,10 +153,10 @@ fn sentence(style: Style, words: &str, ink: Ink, text: &str) -> String {
     }
 }
 
-/// Characters of the reason.
+/// How many characters of the reason are shown.
 const REASON_CHARS: usize = 4_000;
 
-/// Characters of a labelled value.
+/// How many characters of a labelled value are shown.
 const VALUE_CHARS: usize = 500;
 
 fn ink_of(outcome: Outcome) -> Ink {

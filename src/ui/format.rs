@@ -12,8 +12,8 @@
 //! | when something will happen, or did not long ago | [`moment`] | `14:05`, `Sat 14:05`, `2026-11-27 14:05` |
 //! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)`; within a minute `14:05:20 (in 20s)` |
 //!
-//! Times are told in the zone that is handed in, which is the user's (`cli/zone.rs`), read at the edge, so that `TZ`
-//! counts. Nothing here reads a clock or the environment.
+//! Times are written in the zone that is passed in: the user's zone, which `cli/zone.rs` reads. Nothing here reads a
+//! clock or the environment.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -33,7 +33,7 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
-/// A span in whole seconds, for something that counts on or down: `12s`, `12m 05s`, `1h 02m`, `3d 04h`.
+/// A span in whole seconds, for a value that counts up or down: `12s`, `12m 05s`, `1h 02m`, `3d 04h`.
 pub(crate) fn seconds(ms: u64) -> String {
     let s = ms / 1_000;
     let (days, hours, minutes) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
@@ -45,7 +45,7 @@ pub(crate) fn seconds(ms: u64) -> String {
     }
 }
 
-/// How far `unix_ms` lies from `now_unix_ms`, in [`seconds`]; what is past is `0s` away.
+/// How far `unix_ms` is in the future, in [`seconds`]; a past time is `0s` away.
 pub(crate) fn away(unix_ms: i64, now_unix_ms: i64) -> String {
     seconds(u64::try_from(unix_ms.saturating_sub(now_unix_ms)).unwrap_or(0))
 }
@@ -71,7 +71,7 @@ pub(crate) fn date_and_time(unix_ms: i64, zone: &TimeZone) -> String {
     told(unix_ms, zone, "%Y-%m-%d %H:%M")
 }
 
-/// A time as it is told now: `14:05`; with the day of the week when it is another day, with the date when it is a week away.
+/// A time relative to now: `14:05`; on another day with the day of the week, and a week away with the date.
 pub(crate) fn moment(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     const WEEK_MS: i64 = 6 * 24 * 3_600_000;
     let zoned = |ms| Timestamp::from_millisecond(ms).ok().map(|time| time.to_zoned(zone.clone()));
@@ -85,7 +85,7 @@ pub(crate) fn moment(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String 
     }
 }
 
-/// A [`moment`] to come and how far away it is: `14:05 (in 2h 15m)`. Within a minute it has its seconds, since the minute
+/// A future [`moment`] and how far away it is: `14:05 (in 2h 15m)`. Within a minute it has seconds, because the minute
 /// alone may be the present one: `14:05:20 (in 20s)`.
 pub(crate) fn due(unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     let away = away(unix_ms, now_unix_ms);
@@ -102,7 +102,7 @@ fn told(unix_ms: i64, zone: &TimeZone, form: &str) -> String {
         .map_or_else(|_| "an unknown time".to_owned(), |time| time.to_zoned(zone.clone()).strftime(form).to_string())
 }
 
-/// So much of what a bound counts; a moment also says how far away it is, where the wall clock is known.
+/// An amount of what a bound counts. A moment also says how far away it is, if the wall clock is known.
 pub(crate) fn amount(amount: Amount, noun: &str, now_unix_ms: Option<i64>, zone: &TimeZone) -> String {
     match amount {
         Amount::Count(n) => count(usize::try_from(n).unwrap_or(usize::MAX), noun),
@@ -113,12 +113,12 @@ pub(crate) fn amount(amount: Amount, noun: &str, now_unix_ms: Option<i64>, zone:
     }
 }
 
-/// Dollars; `unknown` rather than nothing spent.
+/// An amount in dollars; `unknown` when it is not known.
 pub(crate) fn money(usd: Option<f64>) -> String {
     usd.map_or_else(|| "unknown".to_owned(), dollars)
 }
 
-/// `word` in the plural unless there is one of it, after its number.
+/// A number and `word`, in the plural unless the number is 1.
 pub(crate) fn count(n: usize, word: &str) -> String {
     match (n, word.ends_with('s')) {
         (1, _) => format!("1 {word}"),
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn times_are_told_in_the_users_zone() {
-        // The zone comes with the program, so this fails where it cannot be found.
+        // The zones are compiled into the program, so this fails if they are missing.
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         assert_eq!(time_of_day(NOW_MS, &berlin), "19:06:57");
         assert_eq!(date_and_time(NOW_MS, &berlin), "2026-11-20 19:06");

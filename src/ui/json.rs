@@ -2,12 +2,13 @@
 
 use super::object::Object;
 use super::{Banner, Ending, ScreenOutput};
+use crate::agent::Role;
 use crate::core::{Bound, Show, Tick};
 
-/// The version of the `stream-json` format; a change that a reader could notice, other than an addition, raises it.
+/// The version of the `stream-json` format. Any change except an addition raises it.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// `--output-format json`: nothing but one object at the end.
+/// `--output-format json`: one object at the end, and nothing else.
 #[derive(Debug, Clone, Default)]
 pub struct Json;
 
@@ -27,7 +28,7 @@ pub struct StreamJson {
 }
 
 impl StreamJson {
-    /// The wall clock shows this at this tick.
+    /// Sets the wall clock at a tick.
     pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
         self.wall = Some((tick, unix_ms));
     }
@@ -64,6 +65,14 @@ impl StreamJson {
         ScreenOutput::data(object.line())
     }
 
+    /// A part of a text or thought in progress. The complete text follows as an event.
+    #[must_use]
+    pub fn words(&self, tick: Tick, role: Role, kind: &str, text: &str) -> ScreenOutput {
+        ScreenOutput::data(
+            self.opened("words", tick).field("role", &role).field("kind", kind).field("text", text).line(),
+        )
+    }
+
     /// One event.
     #[must_use]
     pub fn render(&self, tick: Tick, show: &Show) -> ScreenOutput {
@@ -78,19 +87,45 @@ impl StreamJson {
                 .field("agent_version", agent_version)
                 .field("permission_mode", permission_mode),
             Show::Turn { kind, text } => self.opened("turn", tick).field("kind", kind).field("text", text),
-            Show::Text { role, text, sub_agent } => {
-                self.opened("text", tick).field("role", role).field("sub_agent", sub_agent).field("text", text)
+            Show::Text { role, text, sub_agent, under } => self
+                .opened("text", tick)
+                .field("role", role)
+                .field("sub_agent", sub_agent)
+                .field("text", text)
+                .field_if("under", under.as_ref()),
+            Show::Thinking { role, text, under } => {
+                self.opened("thinking", tick).field("role", role).field("text", text).field_if("under", under.as_ref())
             }
-            Show::Tool { role, id, name, target, edit } => self
+            Show::Tool { role, id, name, target, edit, under } => self
                 .opened("tool", tick)
                 .field("role", role)
                 .field("id", id)
                 .field("name", name)
                 .field("target", target)
-                .field("edit", edit),
-            Show::ToolEnded { role, id, failed, error: _ } => {
-                self.opened("tool_ended", tick).field("role", role).field("id", id).field("failed", failed)
+                .field("edit", edit)
+                .field_if("under", under.as_ref()),
+            Show::ToolEnded { role, id, failed, error: _, output } => self
+                .opened("tool_ended", tick)
+                .field("role", role)
+                .field("id", id)
+                .field("failed", failed)
+                .field_if("output", output.as_ref()),
+            Show::Asked { ask } => self.opened("asked", tick).fields(&**ask),
+            Show::Settled { ask, how, words } => {
+                self.opened("settled", tick).field("id", ask).field("how", how).field("words", words)
             }
+            Show::Queue { turns } => self.opened("queue", tick).field("turns", turns),
+            Show::Todo { items } => self.opened("todo", tick).field("items", items),
+            Show::Offers { offers } => self.opened("offers", tick).fields(&**offers),
+            Show::Attended { clients } => self.opened("attended", tick).field("clients", clients),
+            Show::Rests { why, outcome, reason } => {
+                self.opened("rests", tick).field("why", why).field("outcome", outcome).field("reason", reason)
+            }
+            Show::Windows { label, five_hour, seven_day } => self
+                .opened("windows", tick)
+                .field("label", label)
+                .field("five_hour", five_hour)
+                .field("seven_day", seven_day),
             Show::Denied { role, tool, target } => {
                 self.opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
             }

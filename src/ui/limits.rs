@@ -1,4 +1,4 @@
-//! Limits in words: which token is free again when.
+//! Limits in words: when each token is ready again.
 
 use jiff::tz::TimeZone;
 
@@ -6,7 +6,7 @@ use super::format::due;
 use super::token_state::{READY, REFUSED, limited};
 use crate::core::SpentToken;
 
-/// Every token with its reset, and when the run goes on by itself, if it does.
+/// Every token with its reset, and when the run continues by itself or can be continued.
 pub(super) fn spent(
     tokens_known: &[SpentToken],
     until_unix_ms: i64,
@@ -22,7 +22,7 @@ pub(super) fn spent(
     let tokens: Vec<String> = tokens_known.iter().map(state).collect();
     let at = due(until_unix_ms, now_unix_ms, zone);
     let has_ready = tokens_known.iter().any(|token| !token.refused && !token.held && token.until_unix_ms.is_none());
-    // The user chose to wait although there was another one.
+    // A ready token means that the user chose to wait.
     let why = if has_ready { "waiting for the reset" } else { "no token can be used now" };
     let then = if waits { "the run continues by itself" } else { "the run can continue" };
     format!("{why}; {then}: {at}\n{}", tokens.join("\n"))

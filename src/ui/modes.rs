@@ -1,23 +1,23 @@
-//! What a program has switched on in a terminal, so that it can be switched off when the program is gone without having
-//! done so: the alternate screen, a hidden cursor, mouse reports and the like.
+//! Follows what a program switches on in a terminal (the alternate screen, a hidden cursor, mouse reports and the
+//! like), so that ccc can switch it off when the program has ended without doing so.
 //!
-//! Only switches are followed; what the screen shows is not looked at.
+//! Only these modes are followed, not the content of the screen.
 
 use std::collections::BTreeSet;
 
-/// A control sequence longer than this is none that switches anything.
+/// A longer control sequence switches no mode.
 const SEQUENCE_LIMIT_BYTES: usize = 64;
-/// `CSI ? n h` switches these on and `l` off; off is how a terminal starts. The alternate screen is the last to go, so that
-/// what else is undone is undone where it was done.
+/// Modes that are off when a terminal starts; `CSI ? n h` switches them on and `l` off. The alternate screen is left
+/// last, so that the other modes are undone on the screen on which they were switched on.
 const OFF_AT_FIRST: [u16; 16] = [1, 5, 9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, 2031, 2048];
-/// The names of the alternate screen.
+/// The modes of the alternate screen.
 const ALTERNATE: [u16; 3] = [47, 1047, 1049];
-/// These are on at first: automatic wrapping, and the cursor.
+/// Modes that are on when a terminal starts: automatic wrapping and the cursor.
 const ON_AT_FIRST: [u16; 2] = [7, 25];
-/// Nested keyboard modes are undone up to this depth.
+/// How many nested keyboard modes are undone.
 const KEYBOARD_DEPTH_LIMIT: u16 = 32;
 
-/// Follows a program's output.
+/// The modes that a program's output has changed.
 #[derive(Debug, Clone, Default)]
 pub struct ScreenModes {
     state: State,
@@ -39,7 +39,7 @@ enum State {
 }
 
 impl ScreenModes {
-    /// The program wrote this.
+    /// Reads output of the program.
     pub fn follow(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
@@ -114,8 +114,8 @@ impl ScreenModes {
         }
     }
 
-    /// What switches off all that an interface may have left on when nobody has followed it. On a terminal in order it
-    /// does nothing; 1047 leaves the alternate screen without moving the cursor, which 1049 does.
+    /// Switches off everything that an interface may have left on, for output that was not followed. It changes nothing on a
+    /// terminal in its normal state. It uses 1047, which leaves the alternate screen without moving the cursor as 1049 does.
     pub const ALL_OFF: &'static str = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?2026l\x1b[>4m\x1b[<u\x1b[?1047l\x1b[?7h\x1b[?25h\x1b[0m";
 
     /// Whether the program paints on the alternate screen.
@@ -130,7 +130,7 @@ impl ScreenModes {
         self.changed.contains(&25)
     }
 
-    /// What brings the terminal back to how it was; empty after a program that has tidied up itself. Forgets everything.
+    /// The sequences that restore the terminal; empty if the program has done so itself. Resets the recorded state.
     pub fn undo(&mut self) -> String {
         let mut undo = String::new();
         if self.modify_other_keys {

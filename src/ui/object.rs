@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::clean::needs_escape;
 
-/// One JSON object on one line, its fields in the order in which they are given.
+/// One JSON object on one line, with its fields in the order in which they are added.
 #[derive(Debug)]
 pub(super) struct Object {
     text: String,
@@ -15,7 +15,7 @@ impl Object {
         Object { text: "{".to_owned() }
     }
 
-    /// Adds a field. What JSON cannot say (a number that is none) becomes `null`.
+    /// Adds a field. A value that JSON cannot hold (such as NaN) becomes `null`.
     pub(super) fn field<T: Serialize + ?Sized>(mut self, name: &str, value: &T) -> Object {
         if self.text.len() > 1 {
             self.text.push(',');
@@ -28,7 +28,15 @@ impl Object {
         self
     }
 
-    /// Adds the fields of something that is an object itself, in its order.
+    /// Adds a field where there is a value.
+    pub(super) fn field_if<T: Serialize>(self, name: &str, value: Option<&T>) -> Object {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds the fields of a value that is an object itself, in its order.
     pub(super) fn fields<T: Serialize>(mut self, value: &T) -> Object {
         let json = serde_json::to_string(value).unwrap_or_default();
         if let Some(fields) = json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).filter(|it| !it.is_empty())
@@ -48,7 +56,7 @@ impl Object {
     }
 }
 
-/// A JSON text that shows all that is in it and that no terminal obeys.
+/// Makes a JSON text safe to show: everything in it is visible, and no terminal obeys it.
 #[must_use]
 pub fn harmless_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
@@ -56,9 +64,9 @@ pub fn harmless_json(json: &str) -> String {
     out
 }
 
-/// JSON leaves DEL, C1, bidirectional controls and invisible characters as they are inside strings; a terminal would obey
-/// them, and a reader would not see them. They stand as escapes instead, which mean the same. Outside of strings JSON has
-/// no such characters but the line ends of a pretty form.
+/// Writes DEL, C1, bidirectional controls and invisible characters as escapes, which mean the same. JSON allows them
+/// inside strings, where a terminal would obey them and a reader would not see them. Outside strings JSON has no such
+/// characters except the line ends of a pretty form.
 fn push_harmless(out: &mut String, json: &str) {
     let needs_escape = |c: char| c != '\n' && needs_escape(c);
     if !json.contains(needs_escape) {

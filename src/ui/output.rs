@@ -1,5 +1,6 @@
-/// To the first column, then everything from there on erased. The cursor is parked in the first column of the status
-/// line, so this holds also after a terminal has grown narrower and broken that line into several.
+/// Moves the cursor to the first column and erases everything from there on. This also works after a terminal has
+/// become narrower and has broken the status line into several rows, because the cursor stays in the first column of
+/// that line.
 pub const ERASE: &str = "\r\x1b[J";
 
 /// Where an output goes.
@@ -7,18 +8,18 @@ pub const ERASE: &str = "\r\x1b[J";
 pub enum Stream {
     /// stdout: data.
     Out,
-    /// stderr: talk.
+    /// stderr: messages.
     Err,
 }
 
-/// How much an output matters when the reader cannot keep up.
+/// What happens to an output when the reader cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputKind {
     /// Must arrive: the final result, JSON.
     Data,
     /// Progress: dropped and counted when the queue is full.
     Talk,
-    /// The status line by itself: dropped when anything is still waiting to be written.
+    /// The status line alone: dropped when anything else is waiting to be written.
     Status,
 }
 
@@ -27,9 +28,9 @@ pub enum OutputKind {
 pub struct ScreenOutput {
     /// Where it goes.
     pub stream: Stream,
-    /// How much it matters.
+    /// What happens to it when the reader cannot keep up.
     pub kind: OutputKind,
-    /// What is written; empty when an event has nothing to show.
+    /// The text; empty when an event has nothing to show.
     pub text: String,
 }
 
@@ -40,7 +41,7 @@ impl ScreenOutput {
         ScreenOutput { stream: Stream::Out, kind: OutputKind::Data, text }
     }
 
-    /// Talk for stderr.
+    /// A message for stderr.
     #[must_use]
     pub fn talk(text: String) -> ScreenOutput {
         ScreenOutput { stream: Stream::Err, kind: OutputKind::Talk, text }

@@ -1,4 +1,4 @@
-//! Text for people: what happens, one line or a few for each thing. Pure: the time is an argument.
+//! The text for people: one line or a few for each event. Pure: the time is an argument.
 
 use jiff::tz::TimeZone;
 
@@ -9,62 +9,64 @@ use super::format::{count, due, seconds, span, time_of_day};
 use super::limits;
 use super::output::ERASE;
 use super::question;
+use super::requests;
 use super::rows::wrapped;
 use super::status::{Standing, Status};
 use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
 use crate::agent::{Edit, Role, TurnKind};
-use crate::core::{Outcome, Show, Then, Tick};
+use crate::core::{AfterWait, Outcome, Show, Tick};
 
-/// What is waited for, since when, until when, and what comes then.
-fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: Then, alive: bool) -> String {
+/// What the run waits for, since when, until when, and what happens then.
+fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: AfterWait, alive: bool) -> String {
     let whose = match role {
         Role::Agent => "",
         Role::Critic => "the critic: ",
     };
     let so_far = match (then, for_ms) {
-        (Then::Judged, 0) => String::new(),
-        (Then::Judged | Then::GoesOn, _) => format!(" for {}", seconds(for_ms)),
-        (Then::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", seconds(for_ms)),
-        (Then::Hung, _) => format!(" for {}; nothing else was heard", seconds(for_ms)),
+        (AfterWait::Judged, 0) => String::new(),
+        (AfterWait::Judged | AfterWait::GoesOn, _) => format!(" for {}", seconds(for_ms)),
+        (AfterWait::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", seconds(for_ms)),
+        (AfterWait::Hung, _) => format!(" for {}; nothing else was heard", seconds(for_ms)),
     };
     let left = seconds(left_ms);
     let then = match then {
-        Then::Hung => format!("restart in {left}"),
-        Then::Judged => format!("judged without it in {left} (--background-timeout)"),
-        Then::GoesOn => format!("{left} left"),
+        AfterWait::Hung => format!("restart in {left}"),
+        AfterWait::Judged => format!("judged without it in {left} (--background-timeout)"),
+        AfterWait::GoesOn => format!("{left} left"),
     };
     format!("waiting for {whose}{what}{so_far}; {then}")
 }
 
-/// Characters of one text where there is no terminal; the journal has the whole.
+/// How many characters of a text are shown without a terminal. The journal has all of it.
 const PIPED_CHARS: usize = 4_000;
 
-/// Columns of the time of day before a line, and how wide a terminal must be to have room for it.
+/// The width of the time of day before a line; `TIME_COLUMNS_MIN` is the terminal width from which it is shown.
 const TIME_COLUMNS: u16 = 9;
 const TIME_COLUMNS_MIN: u16 = 60;
 
-/// How far the rows of a text stand in where its lead is a word.
+/// The indentation of a text's rows after a lead that is a word.
 const TEXT_INDENT: usize = 4;
 
-/// Rows of one text on a terminal; the journal has the whole.
+/// How many rows of a text are shown on a terminal. The journal has all of it.
 const TEXT_ROWS: usize = 200;
 
-/// Bytes of one text that are looked at on a terminal.
+/// How many bytes of a text are read for a terminal.
 const TEXT_BYTES: usize = 64 * 1024;
 
-/// Rows of a failed check's output on a terminal.
+/// How many rows of a failed check's output are shown on a terminal.
 const TAIL_ROWS: usize = 20;
 
-/// Bytes of a failed check's output that are looked at.
+/// How many bytes of a failed check's output are read.
 const TAIL_BYTES: usize = 16 * 1024;
 
-/// The form for people: talk on stderr, the agent's final result on stdout.
+/// The form for people: messages on stderr, the agent's final result on stdout.
 ///
-/// Each event begins with the local time of day; its further rows are indented. On a terminal, text is wrapped, edits are
-/// shown as diffs, and a status line stands at the bottom. Every output for a terminal begins with [`ERASE`] and ends with
-/// the status line, so a lost output leaves no trace. Elsewhere lines are as long as they are, and there is no status line.
+/// Each event begins with the local time of day, and its later rows are indented. On a terminal, text is wrapped, edits
+/// are shown as diffs, and a status line stands at the bottom. Every output for a terminal begins with [`ERASE`] and
+/// ends with the status line, so a lost output leaves no trace. Without a terminal, lines are not wrapped and there is
+/// no status line.
 #[derive(Debug, Clone)]
 pub struct Plain {
     style: Style,
@@ -74,16 +76,20 @@ pub struct Plain {
     wall: Option<(Tick, i64)>,
     /// The directory the agent works in, with a `/` at its end; empty while unknown.
     directory: String,
-    /// What the critic said last: a verdict that repeats it is not shown twice.
+    /// The critic's last text, so that a verdict with the same text does not show it twice.
     critic_said: String,
-    /// What was shown last is the head of a phase.
+    /// Whether the last thing shown was the heading of a phase.
     below_head: bool,
-    /// In which the times of resets are told.
+    /// The time zone of all times shown.
     zone: TimeZone,
+    /// Whether thoughts, to-do lists and usage windows are shown too.
+    in_detail: bool,
+    /// Whether a text is shown line by line while it arrives, also without a terminal.
+    line_by_line: bool,
 }
 
 impl Plain {
-    /// Nothing shown yet.
+    /// A printer that has shown nothing yet.
     #[must_use]
     pub fn new(style: Style) -> Plain {
         Plain {
@@ -95,7 +101,19 @@ impl Plain {
             critic_said: String::new(),
             below_head: false,
             zone: TimeZone::UTC,
+            in_detail: false,
+            line_by_line: false,
         }
+    }
+
+    /// Also shows thoughts, to-do lists and usage windows, one row each.
+    pub fn in_detail(&mut self) {
+        self.in_detail = true;
+    }
+
+    /// Shows a text line by line while it arrives, also without a terminal.
+    pub fn line_by_line(&mut self) {
+        self.line_by_line = true;
     }
 
     /// The banner.
@@ -107,12 +125,12 @@ impl Plain {
         ScreenOutput::talk(banner.text(self.style, now_unix_ms, &self.zone))
     }
 
-    /// Paths below this directory are shown without it.
+    /// Shortens paths below this directory.
     pub fn in_directory(&mut self, cwd: &str) {
         self.directory = format!("{}/", cwd.trim_end_matches('/'));
     }
 
-    /// The times of resets are told in this zone; in UTC unless this is called.
+    /// Sets the time zone of all times shown; UTC by default.
     pub fn in_zone(&mut self, zone: TimeZone) {
         self.zone = zone;
     }
@@ -122,21 +140,21 @@ impl Plain {
         self.style.live
     }
 
-    /// The wall clock shows this at this tick. Before the first time no line says when it happened.
+    /// Sets the wall clock at a tick. Before the first call, lines have no time of day.
     pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
         self.wall = Some((tick, unix_ms));
     }
 
-    /// What the run waits for now; the status line tells it.
+    /// Sets what the run waits for now, which the status line shows.
     pub fn standing(&mut self, standing: Option<Standing>) {
         self.status.standing = standing;
     }
 
-    /// What is said of an event.
+    /// The output for an event.
     pub fn render(&mut self, tick: Tick, show: &Show) -> ScreenOutput {
         let over = matches!(show, Show::Finished { .. });
-        // The end of a text whose beginning stands there with its time.
-        let goes_on = if let Show::Text { role, text, sub_agent: false } = show {
+        // The beginning of the text is on the screen already, with its time.
+        let goes_on = if let Show::Text { role, text, sub_agent: false, .. } = show {
             self.streamed.has_begun(*role, text)
         } else {
             false
@@ -149,14 +167,16 @@ impl Plain {
         self.drawn(tick, body, over)
     }
 
-    /// A part of a text that is being said; rows that are complete are shown at once, on a terminal.
+    /// A part of a text in progress. On a terminal, complete rows are shown at once.
     pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> ScreenOutput {
-        if !self.style.live {
+        if !self.style.live && !self.line_by_line {
             return ScreenOutput::talk(String::new());
         }
         let begun = self.streamed.is_begun(role);
         let (lead, hang) = text_lead(role, false);
-        let rows = self.streamed.add(role, text, self.room(hang.max(columns::of(lead))));
+        // Without a terminal, lines are not wrapped.
+        let room = if self.style.live { self.room(hang.max(columns::of(lead))) } else { usize::MAX };
+        let rows = self.streamed.add(role, text, room);
         let body = self.text_rows(lead, &rows, begun);
         let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
         self.status.typing = self.streamed.tail();
@@ -164,7 +184,7 @@ impl Plain {
         self.drawn(tick, body, false)
     }
 
-    /// The output for a body of whole lines: on a terminal with the status line below it.
+    /// The output for a body of whole lines; on a terminal with the status line below.
     fn drawn(&mut self, tick: Tick, body: String, over: bool) -> ScreenOutput {
         if !self.style.live || (body.is_empty() && !over) {
             return ScreenOutput::talk(body);
@@ -183,14 +203,14 @@ impl Plain {
             .then(|| ScreenOutput::status(self.status.draw(tick, self.style)))
     }
 
-    /// The terminal has another width now.
+    /// Sets the terminal's new width.
     pub fn resize(&mut self, columns: u16) {
         if columns > 0 {
             self.style.columns = columns;
         }
     }
 
-    /// The result on stdout and the final block on stderr. The status line is gone before either.
+    /// The result on stdout and the final block on stderr. The status line is erased before both.
     pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<ScreenOutput> {
         self.status.phase = None;
         let must_arrive = |text| ScreenOutput { stream: Stream::Err, kind: OutputKind::Data, text };
@@ -211,7 +231,7 @@ impl Plain {
         outputs
     }
 
-    /// The columns that an event's rows may take.
+    /// The width available for an event's rows.
     fn columns(&self) -> u16 {
         self.style.columns.saturating_sub(self.time_columns())
     }
@@ -220,7 +240,7 @@ impl Plain {
         usize::from(self.columns()).saturating_sub(taken)
     }
 
-    /// The style of what stands beside the time.
+    /// The style for text beside the time of day.
     fn inner_style(&self) -> Style {
         Style { columns: self.columns(), ..self.style }
     }
@@ -245,7 +265,7 @@ impl Plain {
         }
     }
 
-    /// Rows that stand under one that has the time before it.
+    /// Indents rows so that they align under a row with the time before it.
     fn indented(&self, rows: &str) -> String {
         let indent = usize::from(self.time_columns());
         rows.split_inclusive('\n')
@@ -254,7 +274,7 @@ impl Plain {
     }
 
     fn body(&mut self, tick: Tick, show: &Show) -> String {
-        if let Show::Text { role, text, sub_agent: false } = show {
+        if let Show::Text { role, text, sub_agent: false, .. } = show {
             return self.whole_text(*role, text);
         }
         match show {
@@ -269,8 +289,8 @@ impl Plain {
                 self.said("  ", Ink::Dim, &text)
             }
             Show::Turn { kind, text } => self.turn(*kind, text),
-            Show::Text { role, text, sub_agent } => self.text(*role, text, *sub_agent),
-            Show::Tool { role, id, name, target, edit } => {
+            Show::Text { role, text, sub_agent, under: _ } => self.text(*role, text, *sub_agent),
+            Show::Tool { role, id, name, target, edit, under: _ } => {
                 self.status.tools.started(id, name, tick);
                 self.tool(*role, name, target, edit.as_ref())
             }
@@ -303,6 +323,34 @@ impl Plain {
                 let text = question::asked(question, *now_unix_ms, &self.zone);
                 self.said("? ", Ink::Bold, &text)
             }
+            Show::Thinking { text, .. } => self.detail("thinking: ", text),
+            Show::Todo { items } => {
+                let done = items.iter().filter(|item| item.state == "completed").count();
+                let now = items.iter().find(|item| item.state == "in_progress").map_or("", |item| item.text.as_str());
+                self.detail("todo: ", &format!("{done} of {} done {now}", items.len()))
+            }
+            Show::Windows { label, five_hour, seven_day } => {
+                let percent =
+                    |share: &Option<f64>| share.map_or("?".to_owned(), |share| format!("{:.0}%", share * 100.0));
+                self.detail(
+                    "",
+                    &format!("{label}: {} of 5 h, {} of 7 days used", percent(five_hour), percent(seven_day)),
+                )
+            }
+            Show::Offers { offers: _ } => String::new(),
+            Show::Asked { ask } => self.row("? ", Ink::Bold, &requests::asked(ask)),
+            Show::Settled { ask, how, words } => {
+                let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+                self.row("  ", Ink::Dim, &format!("request {ask}: {}{words}", how.in_words()))
+            }
+            Show::Queue { turns } => match turns.as_slice() {
+                [] => String::new(),
+                [one] => self.row("  ", Ink::Dim, &format!("queued: {}", one.text)),
+                [.., last] => self.row("  ", Ink::Dim, &format!("{} queued, the last: {}", turns.len(), last.text)),
+            },
+            Show::Attended { clients } => self.row("  ", Ink::Dim, &format!("attended by {clients}")),
+            Show::Rests { reason, .. } if reason.is_empty() => String::new(),
+            Show::Rests { reason, .. } => self.said("  ", Ink::Dim, reason),
             Show::Finished { .. } => {
                 self.status.phase = None;
                 String::new()
@@ -310,7 +358,12 @@ impl Plain {
         }
     }
 
-    /// Enters a phase; true when it is another one than before.
+    /// A row of additional detail; empty unless `in_detail`.
+    fn detail(&self, lead: &str, text: &str) -> String {
+        if self.in_detail { self.row("  ", Ink::Dim, &format!("{lead}{text}")) } else { String::new() }
+    }
+
+    /// Enters a phase; true when it differs from the one before.
     fn enters(&mut self, phase: &str, detail: &str, iteration: u32) -> bool {
         let status = &mut self.status;
         let entered = status.phase.as_deref() != Some(phase) || status.iteration != iteration;
@@ -325,7 +378,7 @@ impl Plain {
         entered
     }
 
-    /// A wait: until when, which stays on the screen and in a log, and below it why.
+    /// A wait: its end, which stays on the screen and in a log, and in the rows below the reason.
     fn waits(&mut self, tick: Tick, phase: &str, detail: &str, iteration: u32, ms: u64) -> String {
         let phase = clean::one_line(phase, PIPED_CHARS);
         let entered = self.enters(&phase, &clean::one_line(detail, PIPED_CHARS), iteration);
@@ -349,7 +402,7 @@ impl Plain {
         let detail = clean::one_line(detail, PIPED_CHARS);
         let changed = self.status.detail != detail;
         let entered = self.enters(&phase, &detail, iteration);
-        // On a terminal the status line follows the detail by itself.
+        // On a terminal the status line shows a changed detail.
         if !(entered || (!self.style.live && changed)) {
             return String::new();
         }
@@ -366,7 +419,7 @@ impl Plain {
         format!("{}{row}", self.gap())
     }
 
-    /// A blank row sets a phase off from what was said in the one before.
+    /// A blank row that separates a phase from the output before it.
     fn gap(&self) -> &'static str {
         if self.style.live && !self.below_head { "\n" } else { "" }
     }
@@ -375,10 +428,10 @@ impl Plain {
         match kind {
             TurnKind::Task => self.said("task: ", Ink::Bold, text),
             TurnKind::Operator => self.said("you: ", Ink::Bold, text),
-            // Written by ccc: on a terminal its beginning is enough.
+            // ccc wrote this text, so a terminal shows only its beginning.
             TurnKind::Continue if self.style.live => self.row("→ continue: ", Ink::Dim, text),
             TurnKind::Continue => self.said("→ continue: ", Ink::Dim, text),
-            // The text of these has just been shown: with the verdict, with the checks.
+            // The text of these turns was shown just before, with the verdict or the checks.
             TurnKind::Feedback => self.row("→ ", Ink::Dim, "the agent is given the critic's feedback"),
             TurnKind::CheckFailure => self.row("→ ", Ink::Dim, "the agent is given the output of the checks"),
             TurnKind::Compact => self.row("→ ", Ink::Dim, "the session is compacted"),
@@ -394,7 +447,7 @@ impl Plain {
         self.said_hanging(lead, Ink::Dim, text, hang)
     }
 
-    /// A text that is complete: what of it was not shown yet while it was said.
+    /// A complete text: shows the part that was not streamed.
     fn whole_text(&mut self, role: Role, text: &str) -> String {
         self.status.typing = String::new();
         if role == Role::Critic {
@@ -406,7 +459,10 @@ impl Plain {
                 let (lead, hang) = text_lead(role, false);
                 let rows: Vec<String> = clean::lines(beginning(rest.trim_end(), TEXT_BYTES))
                     .split('\n')
-                    .flat_map(|line| columns::wrap(line, self.room(hang.max(columns::of(lead)))))
+                    .flat_map(|line| {
+                        let room = self.room(hang.max(columns::of(lead)));
+                        if self.style.live { columns::wrap(line, room) } else { vec![line.to_owned()] }
+                    })
                     .take(TEXT_ROWS)
                     .collect();
                 if rest.trim().is_empty() { String::new() } else { self.text_rows(lead, &rows, true) }
@@ -414,7 +470,7 @@ impl Plain {
         }
     }
 
-    /// Rows of a text; the first has its lead unless the text was begun before.
+    /// The rows of a text. The first has the lead, unless the text's beginning was shown before.
     fn text_rows(&self, lead: &str, rows: &[String], begun: bool) -> String {
         let hang = columns::of(lead);
         let mut out = String::new();
@@ -498,13 +554,13 @@ impl Plain {
         out
     }
 
-    /// One line whatever the text; `lead` alone is painted.
+    /// The text in exactly one line; only `lead` is coloured.
     fn row(&self, lead: &str, ink: Ink, text: &str) -> String {
         let text = self.fitted(lead, text);
         format!("{}{text}\n", self.style.paint(ink, lead))
     }
 
-    /// One line whatever the text, all of it painted.
+    /// The text in exactly one line, all of it coloured.
     fn painted_row(&self, lead: &str, text: &str, ink: Ink) -> String {
         let text = self.fitted(lead, text);
         format!("{}\n", self.style.paint(ink, &format!("{lead}{text}")))
@@ -519,12 +575,12 @@ impl Plain {
         }
     }
 
-    /// A text in its own lines, wrapped on a terminal. Later rows stand under the first.
+    /// A text in its own lines, wrapped on a terminal. Later rows are aligned under the first.
     fn said(&self, lead: &str, ink: Ink, text: &str) -> String {
         self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT))
     }
 
-    /// The same; later rows stand in by `hang`.
+    /// As [`Plain::said`], with later rows indented by `hang`.
     fn said_hanging(&self, lead: &str, ink: Ink, text: &str, hang: usize) -> String {
         let room = self.room(hang.max(columns::of(lead)));
         let text = text.trim_matches(['\n', '\r']).trim_end();
@@ -558,7 +614,7 @@ impl Plain {
     }
 }
 
-/// What stands before the text of a role, and how far its later rows stand in.
+/// The lead before a role's text, and the indentation of later rows.
 fn text_lead(role: Role, sub_agent: bool) -> (&'static str, usize) {
     match (role, sub_agent) {
         (Role::Agent, false) => ("", 0),

@@ -2,7 +2,7 @@ use super::{Banner, Ending, Json, Plain, ScreenOutput, Standing, Stream, StreamJ
 use crate::agent::Role;
 use crate::core::{Show, Tick};
 
-/// What the user asked for with `--output-format`.
+/// The choices of `--output-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// For people.
@@ -13,19 +13,19 @@ pub enum Form {
     StreamJson,
 }
 
-/// Turns what happens into text. Pure: the same calls give the same outputs.
+/// Turns events into text. Pure: the same calls give the same outputs.
 #[derive(Debug, Clone)]
 pub enum Printer {
     /// For people.
     Plain(Plain),
-    /// One object at the end; the talk of the form for people on stderr.
+    /// One object at the end; on stderr the messages of the form for people.
     Json(Json, Plain),
-    /// One object per event; the bounds in force on stderr.
+    /// One object per event; on stderr the bounds in force.
     StreamJson(StreamJson, Plain),
 }
 
 impl Printer {
-    /// A printer of this form. `style` is that of the talk on stderr.
+    /// A printer of this form. `style` is the style of the messages on stderr.
     #[must_use]
     pub fn new(form: Form, style: Style) -> Printer {
         match form {
@@ -35,7 +35,7 @@ impl Printer {
         }
     }
 
-    /// What is said before anything happens; may be empty.
+    /// The output before the first event; may be empty.
     pub fn start(&mut self, tick: Tick, banner: &Banner) -> Vec<ScreenOutput> {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => vec![plain.start(tick, banner)],
@@ -43,7 +43,7 @@ impl Printer {
         }
     }
 
-    /// Paths below this directory are shown without it. [`Printer::start`] says so itself; a replay has no banner.
+    /// Shortens paths below this directory. [`Printer::start`] calls this too; a replay must, because it has no banner.
     pub fn in_directory(&mut self, cwd: &str) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.in_directory(cwd),
@@ -51,14 +51,22 @@ impl Printer {
         }
     }
 
-    /// The times of resets are told in this zone; in UTC unless this is called.
+    /// Shows a text line by line while it arrives, also without a terminal.
+    pub fn line_by_line(&mut self) {
+        match self {
+            Printer::Plain(plain) | Printer::Json(_, plain) => plain.line_by_line(),
+            Printer::StreamJson(..) => {}
+        }
+    }
+
+    /// Sets the time zone of all times shown; UTC by default.
     pub fn in_zone(&mut self, zone: jiff::tz::TimeZone) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) | Printer::StreamJson(_, plain) => plain.in_zone(zone),
         }
     }
 
-    /// The wall clock shows this at this tick: from now on events are told with the time of day.
+    /// Sets the wall clock at a tick. From then on events have the time of day.
     pub fn clock(&mut self, tick: Tick, unix_ms: i64) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.clock(tick, unix_ms),
@@ -66,7 +74,7 @@ impl Printer {
         }
     }
 
-    /// What the run waits for now; the status line tells it.
+    /// Sets what the run waits for now, which the status line shows.
     pub fn standing(&mut self, standing: Option<Standing>) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.standing(standing),
@@ -74,7 +82,7 @@ impl Printer {
         }
     }
 
-    /// Whether parts of a text are shown while it is said.
+    /// Whether a text in progress is shown in parts.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
@@ -83,13 +91,13 @@ impl Printer {
         }
     }
 
-    /// What takes the status line away; empty where there is none.
+    /// The sequence that erases the status line; empty if there is none.
     #[must_use]
     pub fn erased(&self) -> String {
         if self.is_live() { super::ERASE.to_owned() } else { String::new() }
     }
 
-    /// A part of a text that is being said; the whole of it follows as an event.
+    /// A part of a text in progress. The whole text follows as an event.
     pub fn partial(&mut self, tick: Tick, role: Role, text: &str) -> ScreenOutput {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.partial(tick, role, text),
@@ -97,7 +105,7 @@ impl Printer {
         }
     }
 
-    /// What is said of an event; may be empty.
+    /// The output for an event; may be empty.
     pub fn render(&mut self, tick: Tick, show: &Show) -> ScreenOutput {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.render(tick, show),
@@ -105,7 +113,7 @@ impl Printer {
         }
     }
 
-    /// The status line as of now, where there is one. To be called at most once a second.
+    /// The present status line, if there is one. Call this at most once a second.
     pub fn status(&mut self, tick: Tick) -> Option<ScreenOutput> {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.status(tick),
@@ -113,7 +121,7 @@ impl Printer {
         }
     }
 
-    /// The terminal has another width now. The next output is made for it; [`Printer::status`] gives one at once.
+    /// Sets the terminal's new width for the next output; [`Printer::status`] gives one at once.
     pub fn resize(&mut self, columns: u16) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.resize(columns),
@@ -121,7 +129,7 @@ impl Printer {
         }
     }
 
-    /// What is said at the end, in this order.
+    /// The outputs at the end, in this order.
     pub fn finish(&mut self, tick: Tick, ending: &Ending<'_>) -> Vec<ScreenOutput> {
         match self {
             Printer::Plain(plain) => plain.finish(tick, ending),

@@ -1,4 +1,4 @@
-//! A question to the user in words, whatever it is about.
+//! Writes any question to the user in words.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::format::{bound, due};
 use crate::core::Question;
 
-/// The question with its choices, numbered.
+/// The question with its numbered choices.
 pub(super) fn asked(question: &Question, now_unix_ms: i64, zone: &TimeZone) -> String {
     let mut text = question.text();
     for (number, choice) in (1..).zip(question.choices()) {

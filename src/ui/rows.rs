@@ -5,12 +5,12 @@ use super::columns;
 use super::style::{Ink, Style};
 use crate::agent::AgentKind;
 
-/// Columns of a label with its indentation.
+/// The width of a label with its indentation.
 const LABEL: usize = 13;
-/// By how much a command on a line of its own is indented.
+/// The indentation of a command on a line of its own.
 const COMMAND_INDENT: usize = 4;
 
-/// What a command to be copied begins with, besides an agent's program. It stands at the end of a line, after a colon.
+/// How a command to be copied begins, besides an agent's program. Such a command ends a line, after a colon.
 const PROGRAMS: [&str; 7] = ["ccc ", "cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 fn is_command(text: &str) -> bool {
@@ -19,8 +19,8 @@ fn is_command(text: &str) -> bool {
         || AgentKind::all().any(|kind| first == Some(kind.program()))
 }
 
-/// One clean line in rows of at most `columns`. A command at its end that does not fit beside the words before it stands
-/// whole on a row of its own.
+/// Breaks one clean line into rows of at most `columns`. If a command at its end does not fit into the row, it gets a
+/// row of its own, whole.
 pub(crate) fn wrapped(line: &str, columns: usize) -> Vec<String> {
     let text = line.trim_end();
     let command =
@@ -36,22 +36,22 @@ pub(crate) fn wrapped(line: &str, columns: usize) -> Vec<String> {
     }
 }
 
-/// A message of ccc's own behind a lead of so many columns, as rows without the lead: wrapped to a terminal of `columns`,
-/// as it is where there is none. Later rows stand under the first.
+/// A message of ccc after a lead of this width, as rows without the lead. They are wrapped to a terminal of `columns`,
+/// and not wrapped without one. Later rows are aligned under the first.
 pub(crate) fn message(text: &str, lead: usize, columns: Option<u16>) -> Vec<String> {
     let Some(columns) = columns else { return text.split('\n').map(str::to_owned).collect() };
     let room = usize::from(columns).saturating_sub(lead);
     let rows = text.split('\n').flat_map(|line| wrapped(line, room));
     rows.enumerate()
         .map(|(at, row)| {
-            // A word that is too long for its place is worth more whole than in line with the others.
+            // A word that is too long for the indented row is not indented, so that more of it stays on one row.
             let indent = if at == 0 || row.is_empty() || columns::of(&row) > room { 0 } else { lead };
             format!("{:indent$}{row}", "")
         })
         .collect()
 }
 
-/// A text in its own lines, on a terminal wrapped to what is left beside `hang` columns; at most so many characters.
+/// A text of at most `max_chars` characters in its own lines, wrapped on a terminal so that `hang` columns stay free.
 pub(super) fn rows(style: Style, hang: usize, text: &str, max_chars: usize) -> Vec<String> {
     let text = text.trim_matches(['\n', '\r']).trim_end();
     let cut = text.char_indices().nth(max_chars).map_or(text.len(), |(at, _)| at);
@@ -66,7 +66,7 @@ pub(super) fn rows(style: Style, hang: usize, text: &str, max_chars: usize) -> V
         .collect()
 }
 
-/// A label and its value; later rows of the value stand under the first.
+/// A label and its value. Later rows of the value are aligned under the first.
 pub(super) fn labelled(style: Style, label: &str, value: &str, max_chars: usize) -> String {
     let mut out = style.paint(Ink::Dim, &format!("  {label:<11}"));
     for (at, row) in rows(style, LABEL, value, max_chars).iter().enumerate() {
@@ -79,7 +79,7 @@ pub(super) fn labelled(style: Style, label: &str, value: &str, max_chars: usize)
     out
 }
 
-/// A label and a command. A command that does not fit beside its label stands whole on a line of its own.
+/// A label and a command. If the command does not fit beside the label, it gets a line of its own, whole.
 pub(super) fn command(style: Style, label: &str, command: &str) -> String {
     let command = clean::one_line(command, usize::MAX);
     if !style.live || LABEL + columns::of(&command) <= usize::from(style.columns) {

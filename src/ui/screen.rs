@@ -1,4 +1,4 @@
-//! The thread that writes to stdout and stderr, so that a slow terminal never holds the loop up.
+//! Writes to stdout and stderr in a thread of its own, so that a slow terminal never delays the loop.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,28 +12,28 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{ERASE, OutputKind, ScreenOutput, Stream};
 
-/// How much may wait to be written.
+/// How much may be queued for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes waiting beyond which progress is dropped and counted.
+    /// With more queued bytes than this, progress is dropped and counted.
     pub talk_bytes: usize,
-    /// Bytes waiting beyond which even data is refused, with [`ScreenError::Backlog`].
+    /// With more queued bytes than this, data is refused too, with [`ScreenError::Backlog`].
     pub data_bytes: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB of progress: some ten thousand lines, and little enough for the memory that ccc allows itself.
-    /// 16 MiB with data: a result is smaller than the longest line an agent may write.
+    /// 1 MiB of progress: some ten thousand lines, which fit into the memory that ccc allows itself. 16 MiB with data,
+    /// because a result is smaller than the longest line that an agent may write.
     fn default() -> Limits {
         Limits { talk_bytes: 1024 * 1024, data_bytes: 16 * 1024 * 1024 }
     }
 }
 
-/// Outputs for the same stream are gathered into chunks of about this size, one `write(2)` each: many small outputs
-/// would cost far more memory than their bytes.
+/// Outputs for the same stream are joined into chunks of about this size, one `write(2)` each, because many small
+/// outputs would need far more memory than their bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The writer's stack; it calls nothing deep.
+/// The stack of the writer's thread. It can be small, because the calls are not deep.
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Why data cannot reach stdout.
@@ -45,35 +45,35 @@ pub enum ScreenError {
     /// Writing to stdout failed otherwise.
     #[error("cannot write to stdout: {0}")]
     OutFailed(io::ErrorKind),
-    /// The reader of stdout is alive but takes nothing.
+    /// The reader of stdout is alive but reads nothing.
     #[error("{waiting_bytes} bytes wait for a reader of the output that takes none; the limit is {limit_bytes}")]
     Backlog {
-        /// Bytes waiting, the refused ones among them.
+        /// Queued bytes, including the refused ones.
         waiting_bytes: usize,
         /// The limit.
         limit_bytes: usize,
     },
 }
 
-/// What [`Screen::finish`] achieved.
+/// The result of [`Screen::finish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flushed {
-    /// Everything accepted has been written, or its stream is dead.
+    /// Whether everything accepted has been written, or its stream is dead.
     pub complete: bool,
     /// Lines of progress that were never shown.
     pub lines_not_shown: usize,
-    /// Bytes still waiting when the deadline passed.
+    /// Bytes still queued when the deadline passed.
     pub bytes_left: usize,
-    /// Why data did not reach stdout, if so; the last write is known only now.
+    /// Why data did not reach stdout, if it did not. Only now is the result of the last write known.
     pub out_fault: Option<ScreenError>,
 }
 
 /// Owns stdout and stderr and writes to them from a thread of its own.
 ///
 /// [`Screen::put`] never waits for a terminal or a pipe. The thread sleeps until there is something to write, and then
-/// writes what has gathered for a stream at once. A dead stderr makes the run silent, nothing more; a dead stdout is
-/// told by [`Screen::out_fault`]. Dropping it unfinished lets the thread write what it can for as long as the process
-/// lives.
+/// writes everything queued for a stream at once. A dead stderr only makes the run silent; [`Screen::out_fault`]
+/// reports a dead stdout. If the screen is dropped without [`Screen::finish`], the thread writes what it can while the
+/// process lives.
 #[derive(Debug)]
 pub struct Screen {
     shared: Arc<Shared>,
@@ -90,13 +90,13 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<(Stream, String)>,
-    /// Bytes waiting, those being written among them.
+    /// Queued bytes, including those being written.
     waiting_bytes: usize,
     lines_dropped: usize,
     lines_dropped_in_all: usize,
     err_dead: bool,
     out_fault: Option<ScreenError>,
-    /// The writer sleeps: without that, it is not woken, since that is a system call for each output.
+    /// Whether the writer sleeps. It is woken only then, because waking costs a system call.
     sleeping: bool,
     ending: bool,
     ended: bool,
@@ -106,17 +106,17 @@ impl Screen {
     /// A screen on this process's stdout and stderr.
     ///
     /// # Errors
-    /// When a descriptor cannot be duplicated (one of them is closed) or no thread can be had.
+    /// When a descriptor cannot be duplicated (one of them is closed) or no thread can be started.
     pub fn on_stdio(limits: Limits) -> io::Result<Screen> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         let err = io::stderr().as_fd().try_clone_to_owned()?;
         Screen::new(out, err, limits)
     }
 
-    /// A screen on these two.
+    /// A screen on these two descriptors.
     ///
     /// # Errors
-    /// When no thread can be had.
+    /// When no thread can be started.
     pub fn new(out: OwnedFd, err: OwnedFd, limits: Limits) -> io::Result<Screen> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), limits });
         let writer = Writer { shared: Arc::clone(&shared), out: File::from(out), err: File::from(err) };
@@ -124,20 +124,21 @@ impl Screen {
         Ok(Screen { shared })
     }
 
-    /// Takes an output to be written; never waits.
+    /// Queues an output; never waits.
     ///
     /// # Errors
-    /// For data only: stdout is dead, or too much waits already. Progress is dropped silently instead, and counted.
+    /// For data only: stdout is dead, or too much is queued. Progress is dropped and counted instead.
     pub fn put(&self, output: ScreenOutput) -> Result<(), ScreenError> {
         self.gather(output)?;
         self.wake();
         Ok(())
     }
 
-    /// Like [`Screen::put`], but what it takes may stay unwritten until [`Screen::wake`]: more outputs follow at once.
+    /// As [`Screen::put`], but the output may stay unwritten until [`Screen::wake`], because more outputs follow at
+    /// once.
     ///
     /// # Errors
-    /// Those of [`Screen::put`].
+    /// As [`Screen::put`].
     pub fn gather(&self, output: ScreenOutput) -> Result<(), ScreenError> {
         if output.is_empty() {
             return Ok(());
@@ -173,7 +174,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Has what was gathered written.
+    /// Wakes the writer, so that it writes what was gathered.
     pub fn wake(&self) {
         let mut state = self.shared.lock();
         if state.sleeping && !state.waiting.is_empty() {
@@ -183,14 +184,14 @@ impl Screen {
         }
     }
 
-    /// Why data does not reach stdout any more, if so. Worth asking after each [`Screen::put`] of data; at the end
-    /// [`Flushed`] tells it.
+    /// Why data no longer reaches stdout, if so. Check it after each [`Screen::put`] of data; at the end [`Flushed`]
+    /// has it.
     #[must_use]
     pub fn out_fault(&self) -> Option<ScreenError> {
         self.shared.lock().out_fault.clone()
     }
 
-    /// Waits until all is written, at most for `deadline`. Then the writer is left behind; the process's end ends it.
+    /// Waits until everything is written, at most `deadline`. After that the writer runs until the process ends.
     #[must_use]
     pub fn finish(self, deadline: Duration) -> Flushed {
         let mut state = self.shared.lock();
@@ -222,7 +223,7 @@ impl Drop for Screen {
 }
 
 impl Shared {
-    /// The state is plain counters and text: a panic elsewhere cannot have left it half-changed.
+    /// Ignores poisoning, because the state is plain counters and text, which no panic leaves half-changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -239,7 +240,7 @@ impl State {
         }
     }
 
-    /// Says how much is missing before the first output that gets through again.
+    /// Writes how many lines are missing, before the first output that is accepted again.
     fn tell_of_a_gap(&mut self, next: &ScreenOutput) {
         if self.lines_dropped == 0 {
             return;
@@ -249,7 +250,7 @@ impl State {
         self.push(Stream::Err, gap(lines, erase));
     }
 
-    /// Forgets what waits for a stream that is dead.
+    /// Drops what is queued for a dead stream.
     fn forget(&mut self, dead: Stream) {
         self.waiting.retain(|(stream, _)| *stream != dead);
         self.waiting_bytes = self.waiting.iter().map(|(_, text)| text.len()).sum();
@@ -292,7 +293,7 @@ impl Writer {
         self.shared.changed.notify_all();
     }
 
-    /// Sleeps until there is something to write; `None` when nothing will be.
+    /// Waits for something to write; `None` at the end.
     fn wait(&self) -> Option<(Stream, String)> {
         let state = self.shared.lock();
         let nothing = |state: &mut State| {
@@ -304,7 +305,8 @@ impl Writer {
     }
 }
 
-/// Writes all of it. A terminal shared with a program that made it non-blocking says "not now": then it waits for room.
+/// Writes all bytes. If another program has made the shared terminal non-blocking, a full terminal returns an error,
+/// and this waits until there is room.
 fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes) {

@@ -5,57 +5,57 @@ use super::format::{money, seconds};
 use super::output::ERASE;
 use super::style::{Ink, Style};
 use super::tools::Tools;
-use crate::core::{Then, Tick};
+use crate::core::{AfterWait, Tick};
 
 /// What the run waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Nothing has moved on since then.
+    /// Since when there has been no progress.
     pub since: Tick,
-    /// What then comes is due at this tick, when that is known.
+    /// When the next step is due, if that is known.
     pub until: Option<Tick>,
-    /// What comes then.
-    pub then: Then,
+    /// What happens then.
+    pub then: AfterWait,
 }
 
-/// The line kept at the bottom of a terminal: what the run is at and how far it is, the tool that runs, how long nothing was
-/// heard, when a wait is over, for how long and how much, and how much time is left.
+/// The line at the bottom of a terminal: phase and iteration, the running tool, the length of the silence, the end of a wait, the
+/// time and money used, and the time left.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Status {
     /// The phase, clean; `None` before the first and after the end, when there is no line.
     pub(super) phase: Option<String>,
-    /// More about the phase, clean.
+    /// Details of the phase, clean.
     pub(super) detail: String,
-    /// Which iteration; 0 before the first.
+    /// The iteration; 0 before the first.
     pub(super) iteration: u32,
-    /// Of how many.
+    /// The bound on iterations.
     pub(super) max_iterations: Option<u32>,
-    /// Working time at most.
+    /// The bound on working time.
     pub(super) max_duration_ms: Option<u64>,
-    /// Money spent, when known.
+    /// The cost, if known.
     pub(super) cost_usd: Option<f64>,
-    /// The tools that run.
+    /// The running tools.
     pub(super) tools: Tools,
     /// What the run waits for.
     pub(super) standing: Option<Standing>,
-    /// The end of what is being said, clean.
+    /// The end of the text in progress, clean.
     pub(super) typing: String,
 }
 
-/// A silence shorter than this is none.
+/// A shorter silence is not shown.
 const SILENCE_MS: u64 = 10_000;
 
-/// Columns below which a terminal is too narrow for any status line.
+/// A narrower terminal has no status line.
 const COLUMNS_MIN: usize = 8;
 
-/// Columns that must be left for the detail to be worth showing.
+/// With fewer columns left, the detail is not shown.
 const DETAIL_MIN: usize = 10;
 
 const BETWEEN: &str = " · ";
 
 impl Status {
-    /// Erases the old line and draws the new one, the cursor parked in its first column. Only the erasing while there
-    /// is nothing to draw.
+    /// Erases the old line and draws the new one, with the cursor in its first column. Only erases when there is
+    /// nothing to draw.
     pub(super) fn draw(&self, tick: Tick, style: Style) -> String {
         match self.row(tick, usize::from(style.columns)) {
             Some(row) => format!("{ERASE}{}\r", style.paint(Ink::Dim, &row)),
@@ -63,7 +63,7 @@ impl Status {
         }
     }
 
-    /// The line itself. The last column stays free: a terminal that breaks there would scroll.
+    /// The line. The last column stays free, because some terminals break a line there and scroll.
     fn row(&self, tick: Tick, columns: usize) -> Option<String> {
         let phase = self.phase.as_deref()?;
         if columns < COLUMNS_MIN {
@@ -73,14 +73,14 @@ impl Status {
         let more = if self.typing.is_empty() { &self.detail } else { &self.typing };
         let mut parts = self.parts(phase, tick);
         if !more.is_empty() {
-            // What happens is worth more than a word for the time.
+            // The detail needs the room more than the word beside the time.
             parts.iter_mut().filter(|part| part.rank == WORD_ONLY).for_each(Part::shorten);
         }
         let width = |parts: &[Part]| {
             let text: usize = parts.iter().map(|part| columns::of(&part.text)).sum();
             text + BETWEEN.chars().count() * parts.len().saturating_sub(1)
         };
-        // What matters least goes first; the phase stays, shortened if it must be.
+        // The least important parts are shortened or removed first. The phase stays, cut if necessary.
         while parts.len() > 1 && width(&parts) > room {
             let least = (0..parts.len()).max_by_key(|&at| parts.get(at).map_or(0, |part| part.rank)).unwrap_or(0);
             let Some(part) = parts.get_mut(least) else { break };
@@ -119,19 +119,20 @@ impl Status {
             let silent_ms = tick.ms_since(standing.since);
             let left = standing.until.map(|until| seconds(until.ms_since(tick)));
             match left {
-                // What was due and has not come is a silence.
+                // An overdue step is shown as a silence.
                 Some(left)
-                    if standing.then == Then::GoesOn && (standing.until > Some(tick) || silent_ms < SILENCE_MS) =>
+                    if standing.then == AfterWait::GoesOn
+                        && (standing.until > Some(tick) || silent_ms < SILENCE_MS) =>
                 {
                     parts.push(Part::new(1, format!("continues in {left}")));
                 }
                 Some(_) | None if silent_ms >= SILENCE_MS => {
                     let shorter = format!("silent {}", seconds(silent_ms));
                     let then = match standing.then {
-                        Then::Judged => "judged",
-                        Then::Hung | Then::GoesOn => "restart",
+                        AfterWait::Judged => "judged",
+                        AfterWait::Hung | AfterWait::GoesOn => "restart",
                     };
-                    let left = left.filter(|_| standing.then != Then::GoesOn);
+                    let left = left.filter(|_| standing.then != AfterWait::GoesOn);
                     let text = left.map_or_else(|| shorter.clone(), |left| format!("{shorter} ({then} in {left})"));
                     parts.push(Part { text, rank: 7, shorter: Some(shorter), rank_when_shorter: 4 });
                 }
@@ -161,7 +162,7 @@ impl Status {
     }
 }
 
-/// A part of the line; the one with the highest rank is the first to be shortened or left out.
+/// A part of the line. The part with the highest rank is shortened or removed first.
 struct Part {
     text: String,
     rank: u8,
@@ -187,7 +188,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::{Standing, Status};
-    use crate::core::{Then, Tick};
+    use crate::core::{AfterWait, Tick};
 
     #[test]
     fn the_line_names_the_tool_its_age_the_silence_and_what_is_left() {
@@ -203,7 +204,7 @@ mod tests {
         let row = |status: &Status, columns| status.row(at(100), columns).unwrap_or_default();
         assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s elapsed · 7h 58m left · $0.42");
         status.tools.started("a", "Bash", at(28));
-        status.standing = Some(Standing { since: at(60), until: Some(at(928)), then: Then::Hung });
+        status.standing = Some(Standing { since: at(60), until: Some(at(928)), then: AfterWait::Hung });
         assert_eq!(
             row(&status, 120),
             "working · iteration 2 of 20 · Bash 1m 12s · silent 40s (restart in 13m 48s) · 1m 40s elapsed · 7h 58m left · $0.42"
@@ -214,7 +215,7 @@ mod tests {
         status.tools.started("b", "Read", at(90));
         assert!(row(&status, 120).contains("Bash and 1 more 1m 12s"), "{}", row(&status, 120));
         status.tools.forget();
-        status.standing = Some(Standing { since: at(60), until: Some(at(160)), then: Then::GoesOn });
+        status.standing = Some(Standing { since: at(60), until: Some(at(160)), then: AfterWait::GoesOn });
         assert_eq!(row(&status, 50), "working · 2/20 · continues in 1m 00s · 1m 40s");
         status.standing = None;
         status.typing = "I look at the failing test first".to_owned();

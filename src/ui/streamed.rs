@@ -2,34 +2,34 @@ use super::clean;
 use super::columns;
 use crate::agent::Role;
 
-/// The longest text that is shown while it is said, in bytes; what is longer is shown when it is complete.
+/// The longest text that is shown while it arrives, in bytes. What exceeds this is shown when the text is complete.
 const STREAMED_BYTES: usize = 16 * 1024;
 
-/// A text that is being said on a terminal: how much of it stands there already.
+/// A text that arrives in parts on a terminal, and how much of it is on the screen.
 ///
-/// Rows are shown when they are complete, since a row may still be broken elsewhere while its last word grows. The rest
-/// of the text follows with the whole of it.
+/// A row is shown when it is complete, because it may still break elsewhere while its last word grows. The rest is
+/// shown when the whole text has arrived.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Streamed {
     role: Option<Role>,
     text: String,
-    /// Bytes of `text` that stand on the screen, with the white space after them.
+    /// How many bytes of `text` are on the screen, including the white space after them.
     shown: usize,
 }
 
 impl Streamed {
-    /// Whether a part of what this role says stands on the screen.
+    /// Whether a part of this role's text is on the screen.
     pub(super) fn is_begun(&self, role: Role) -> bool {
         self.role == Some(role) && self.shown > 0
     }
 
-    /// Whether the beginning of this text stands on the screen.
+    /// Whether the beginning of this text is on the screen.
     pub(super) fn has_begun(&self, role: Role, text: &str) -> bool {
         let shown = self.text.get(..self.shown).unwrap_or_default();
         self.is_begun(role) && text.starts_with(shown)
     }
 
-    /// Adds a part; gives the rows that are complete now.
+    /// Adds a part, and returns the rows that are complete now.
     pub(super) fn add(&mut self, role: Role, part: &str, room: usize) -> Vec<String> {
         if self.role != Some(role) {
             *self = Streamed { role: Some(role), ..Streamed::default() };
@@ -52,8 +52,8 @@ impl Streamed {
                 rows.append(&mut wrapped);
                 shown += line.len();
             } else if cleaned == line {
-                // Of a line that goes on, all rows but the last are complete. Only where cleaning has changed nothing is it known
-                // how much of the text they are.
+                // All rows of an unfinished line but the last are complete. How much of the text they are is known only
+                // if cleaning has changed nothing.
                 wrapped.pop();
                 shown += length_of(&wrapped, line);
                 rows.append(&mut wrapped);
@@ -65,12 +65,12 @@ impl Streamed {
         rows
     }
 
-    /// What of the text does not stand on the screen, on one line; empty when there is nothing.
+    /// The part of the text that is not on the screen yet, in one line; may be empty.
     pub(super) fn tail(&self) -> String {
         clean::one_line(self.text.get(self.shown..).unwrap_or_default(), 200)
     }
 
-    /// The text is complete: the rest of it, when its beginning stands on the screen. `None` when nothing of it does.
+    /// The text is complete: returns the part that is not on the screen; `None` when nothing of the text is.
     pub(super) fn rest_of<'t>(&mut self, role: Role, text: &'t str) -> Option<&'t str> {
         let streamed = std::mem::take(self);
         let shown = streamed.text.get(..streamed.shown).unwrap_or_default();
@@ -81,7 +81,7 @@ impl Streamed {
     }
 }
 
-/// How many bytes of the line these first rows of it are, with the spaces after them.
+/// How many bytes of the line its first rows cover, including the spaces after them.
 fn length_of(rows: &[String], line: &str) -> usize {
     let mut at = 0;
     for row in rows {
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// Says the text in these parts; gives the rows shown on the way and those shown at the end.
+    /// Adds the text in parts; returns the rows shown while it arrives and those shown at the end.
     fn said(text: &str, parts: usize, room: usize) -> Vec<String> {
         let mut streamed = Streamed::default();
         let mut rows = Vec::new();
@@ -137,7 +137,7 @@ mod tests {
         fn a_streamed_text_looks_like_one_that_came_whole(
             text in "[a-z日` \n]{0,120}", parts in 1usize..9, room in 10usize..40,
         ) {
-            // Where a row breaks may differ: what is shown early does not know what follows.
+            // Rows may break at other places, because an early row is broken before the next part arrives.
             let all = |rows: Vec<String>| rows.concat().split_whitespace().collect::<String>();
             let whole = clean::lines(text.trim_end()).split('\n').flat_map(|line| columns::wrap(line, room)).collect();
             prop_assert_eq!(all(said(&text, parts, room)), all(whole));

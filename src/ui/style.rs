@@ -1,15 +1,15 @@
-/// What the printers must know of the place they write to. Decided once, at the edge; see [`Style::decide`].
+/// The properties of the output that printers need. [`Style::decide`] decides them once, outside the printers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     /// Colours may be used.
     pub colour: bool,
-    /// stderr is a terminal whose cursor can be moved: text is wrapped, and a status line kept at the bottom.
+    /// Whether stderr is a terminal with a movable cursor, so that text is wrapped and a status line is at the bottom.
     pub live: bool,
-    /// Columns of that terminal.
+    /// The width of that terminal.
     pub columns: u16,
 }
 
-/// Columns assumed when a terminal does not say.
+/// The width of a terminal that does not report one.
 const DEFAULT_COLUMNS: u16 = 80;
 
 impl Style {
@@ -30,13 +30,13 @@ impl Style {
         }
     }
 
-    /// `text` in `ink`, when colours may be used. `text` must be free of colours.
+    /// `text` in `ink`, if colours may be used. `text` must have no colours.
     pub(super) fn paint(self, ink: Ink, text: &str) -> String {
         if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", ink.code()) } else { text.to_owned() }
     }
 }
 
-/// The few inks in use.
+/// The colours in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     Bold,

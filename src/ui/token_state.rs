@@ -9,13 +9,13 @@ use super::format::due;
 pub(crate) const READY: &str = "ready";
 /// The provider does not accept the token.
 pub(crate) const REFUSED: &str = "refused";
-/// Nothing is known of the token.
+/// Nothing is known about the token.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// Characters of a window's name.
+/// How many characters of a window's name are shown.
 const NAME_CHARS: usize = 60;
 
-/// The provider rejects requests with the token until its usage window resets; `None`: it has not said when that is.
+/// The provider rejects requests with the token until its usage window resets; `None` when the reset is unknown.
 pub(crate) fn limited(until_unix_ms: Option<i64>, now_unix_ms: i64, zone: &TimeZone) -> String {
     match until_unix_ms {
         Some(at) => format!("limited until {}", due(at, now_unix_ms, zone)),
@@ -23,7 +23,7 @@ pub(crate) fn limited(until_unix_ms: Option<i64>, now_unix_ms: i64, zone: &TimeZ
     }
 }
 
-/// A run waits before its next request with the token, because it sent too many.
+/// A run waits before its next request with the token, because the provider got too many requests.
 pub(crate) fn throttled(until_unix_ms: i64, now_unix_ms: i64, zone: &TimeZone) -> String {
     if until_unix_ms <= now_unix_ms {
         return "throttled: a run is asking again (status 429)".to_owned();

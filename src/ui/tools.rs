@@ -3,13 +3,13 @@ use std::collections::VecDeque;
 use super::clean;
 use crate::core::Tick;
 
-/// Tools that may be open at once and still be named; the oldest is forgotten first.
+/// How many open tools are remembered. When there are more, the oldest is forgotten.
 const OPEN_TOOLS: usize = 64;
 
-/// Characters of a tool's name.
+/// How many characters of a tool's name are shown.
 const NAME_CHARS: usize = 60;
 
-/// The tools that run.
+/// The running tools.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tools(VecDeque<Tool>);
 
@@ -28,18 +28,18 @@ impl Tools {
         self.0.push_back(Tool { id: id.to_owned(), name: clean::one_line(name, NAME_CHARS), since: now });
     }
 
-    /// The name of the one that ended, when its start is known.
+    /// Removes a tool that ended, and returns its name if its start was seen.
     pub(super) fn ended(&mut self, id: &str) -> Option<String> {
         let at = self.0.iter().position(|tool| tool.id == id)?;
         self.0.remove(at).map(|tool| tool.name)
     }
 
-    /// The process that ran them is gone, or another one is looked at.
+    /// Forgets all tools, because their process has ended or another one is shown.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// The one that has run for longest, since when, and how many there are.
+    /// The tool that has run for the longest time, its start, and how many are running.
     pub(super) fn oldest(&self) -> Option<(&str, Tick, usize)> {
         self.0.front().map(|tool| (tool.name.as_str(), tool.since, self.0.len()))
     }

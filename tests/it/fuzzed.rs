@@ -6,14 +6,22 @@ use std::path::{Path, PathBuf};
 
 #[path = "../../fuzz/bodies/bytes.rs"]
 mod bytes;
+#[path = "../../fuzz/bodies/composer.rs"]
+mod composer;
 #[path = "../../fuzz/bodies/config.rs"]
 mod config;
+#[path = "../../fuzz/bodies/control.rs"]
+mod control;
 #[path = "../../fuzz/bodies/core.rs"]
 mod core;
 #[path = "../../fuzz/bodies/frames.rs"]
 mod frames;
 #[path = "../../fuzz/bodies/journal.rs"]
 mod journal;
+#[path = "../../fuzz/bodies/keys.rs"]
+mod keys;
+#[path = "../../fuzz/bodies/markdown.rs"]
+mod markdown;
 #[path = "../../fuzz/bodies/messages.rs"]
 mod messages;
 #[path = "../../fuzz/bodies/redactor.rs"]
@@ -78,6 +86,13 @@ fn frames_are_the_same_in_any_chunking_and_add_up_to_the_lines() {
 }
 
 #[test]
+fn lines_of_the_control_socket_are_the_same_in_any_chunking_and_are_read_or_refused() {
+    for input in inputs("control").iter().chain(&fixtures("control", ".jsonl", &[255, 100])) {
+        with_damage(control::check, input);
+    }
+}
+
+#[test]
 fn every_line_is_understood_or_passed_over_and_each_turn_ends_once() {
     for input in inputs("messages").iter().chain(&fixtures("streams", ".jsonl", b"!0\n")) {
         with_damage(messages::check, input);
@@ -126,5 +141,26 @@ fn a_verdict_is_what_a_second_reading_of_the_rule_says() {
 fn the_core_takes_inputs_in_any_order_and_its_deadlines_lead_somewhere() {
     for input in inputs("core") {
         with_damage(core::check, &input);
+    }
+}
+
+#[test]
+fn keys_are_the_same_in_any_chunking() {
+    for input in inputs("keys") {
+        with_damage(keys::check, &input);
+    }
+}
+
+#[test]
+fn a_draft_is_drawn_whatever_is_typed_and_can_be_undone() {
+    for input in inputs("composer").iter().chain(&inputs("keys")) {
+        with_damage(composer::check, input);
+    }
+}
+
+#[test]
+fn markdown_is_the_same_in_any_chunking() {
+    for input in inputs("markdown") {
+        with_damage(markdown::check, &input);
     }
 }

@@ -10,14 +10,19 @@
 )]
 
 mod cli;
+mod control;
+mod conversation;
 mod fuzzed;
+mod import_graph;
 mod journal;
 mod supervise;
 #[macro_use]
 mod whole_runs;
+mod native;
 mod openspec;
 mod ownfaults;
 mod process;
+mod providers;
 mod purity;
 mod real_cli;
 mod recordings;

@@ -1,6 +1,6 @@
-//! Takes secrets out of text and JSON before anything is written or shown: known token shapes, and exact values that are
-//! registered at run time. A crate of its own, so that what the promise rests on is small, depends on little and can be
-//! mutation-tested in minutes (benches/README.md).
+//! Removes secrets from text and JSON before anything is written or shown: known token shapes, and exact values that
+//! are registered at run time. It is a separate crate, so that the code behind this promise is small, has few
+//! dependencies and can be mutation-tested in minutes (benches/README.md).
 
 mod marks;
 mod redactor;
@@ -13,7 +13,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
-pub use marks::mark_in;
-pub use redactor::{MIN_VALUE_BYTES, Redactor};
+pub use marks::{MIN_VALUE_BYTES, mark_in};
+pub use redactor::Redactor;
 pub use shapes::begins_a_word;
 pub use shared::SharedRedactor;

@@ -1,15 +1,17 @@
-//! The marks that stand where a secret was, and how a registered value is kept apart from them.
+//! The marks that replace secrets, and how registered values are kept distinct from them.
 
-use crate::MIN_VALUE_BYTES;
 use crate::shapes::{STARTS, Shape};
 
-/// A mark that stands in this text in the place of a secret, for example `[redacted:github]`.
+/// The shortest exact value that [`crate::Redactor::register`] accepts; shorter ones would also match ordinary text.
+pub const MIN_VALUE_BYTES: usize = 8;
+
+/// The first mark in this text, for example `[redacted:github]`.
 #[must_use]
 pub fn mark_in(text: &str) -> Option<String> {
     marks().find(|mark| text.contains(mark.as_str()))
 }
 
-/// Every mark that this module writes.
+/// Every mark that this crate writes.
 fn marks() -> impl Iterator<Item = String> {
     let kinds = STARTS.iter().map(|(_, shape)| match shape {
         Shape::Run { kind, .. } => kind,
@@ -21,14 +23,14 @@ fn marks() -> impl Iterator<Item = String> {
     kinds.chain(["openai", "value"]).map(|kind| format!("[redacted:{kind}]"))
 }
 
-/// A value inside our own mark would be replaced again and again.
+/// Whether the value is a part of a mark; such a value would be replaced again and again.
 pub(crate) fn is_piece_of_a_mark(value: &str) -> bool {
     marks().any(|mark| mark.contains(value))
 }
 
-/// The value without a beginning that ends a mark, or an end that begins one: beside a mark it would be found again, made
-/// of the mark and of what is no secret. What is left out is known to everybody. A value of which too little would be
-/// left is kept whole.
+/// The value without a beginning that ends a mark, or an end that begins one. Next to a mark the whole value would be
+/// found again, composed of the mark and of text that is not secret. The removed part is public. A value is kept
+/// whole if too little would be left.
 pub(crate) fn apart_from_marks(value: &str) -> &str {
     let marks: Vec<String> = marks().collect();
     let mut apart = value;

@@ -5,33 +5,30 @@ use std::fmt;
 
 use aho_corasick::{AhoCorasick, Input as Haystack, MatchKind};
 
-use crate::marks::{apart_from_marks, is_piece_of_a_mark};
+use crate::marks::{MIN_VALUE_BYTES, apart_from_marks, is_piece_of_a_mark};
 use crate::shapes::{DashedRun, Found, STARTS, shape_at};
 use crate::spelling::spelt_out;
 use crate::strings::StringScan;
 
-/// The shortest exact value that [`Redactor::register`] takes: a shorter one would tear ordinary text apart.
-pub const MIN_VALUE_BYTES: usize = 8;
-
-/// Takes secrets out of text and JSON: known token shapes, and exact values registered at run time.
+/// Removes secrets from text and JSON: known token shapes, and exact values registered at run time.
 ///
-/// A secret becomes `[redacted:KIND]`. The work is one pass with a multi-pattern search for the beginnings of
-/// secrets, so text without any costs little more than being read. The same input always gives the same output,
-/// and doing it twice gives the same as once: replay compares redacted actions.
+/// A secret becomes `[redacted:KIND]`. The work is one pass with a multi-pattern search for the prefixes of secrets,
+/// so text without any costs little more than reading it. The output depends only on the input, and redaction is
+/// idempotent: replay compares redacted actions.
 ///
-/// Escapes of JSON (`\u0041`, `\/`, surrogate pairs) hide nothing, also where JSON stands in JSON: what is
-/// a secret once it is decoded is replaced, and the text around it then stands with its escapes spelt out.
+/// JSON escapes (`\u0041`, `\/`, surrogate pairs) hide nothing, even in JSON inside JSON: a secret in the decoded
+/// text is replaced, and the text around it then has its escapes decoded.
 ///
-/// Not found: a secret cut in two (by a line end or by truncation before redaction), or written in an encoding of
-/// its own (base64). Shapes ask for a minimal length, so that prose about tokens stays readable.
+/// Not found: a secret that is split (by a line end or by truncation before redaction), or in another encoding
+/// (base64). Shapes need a minimum length, so that prose about tokens stays readable.
 #[derive(Clone)]
 pub struct Redactor {
-    /// Without it every position is tried: slow, but nothing gets through.
+    /// `None` means that every position is tried: slow, but complete.
     starts: Option<AhoCorasick>,
     values: Vec<Value>,
 }
 
-/// A registered secret, and how it looks inside a JSON string.
+/// A registered secret, and its forms inside a JSON string.
 #[derive(Clone)]
 struct Value {
     raw: Vec<u8>,
@@ -74,15 +71,16 @@ impl Redactor {
         redactor
     }
 
-    /// Registers one more exact value; gives whether it will be redacted. Values shorter than [`MIN_VALUE_BYTES`],
-    /// and those that are a piece of our own mark, are not taken.
+    /// Registers another exact value, and returns whether it will be redacted. Values shorter than [`MIN_VALUE_BYTES`],
+    /// and those that are a part of a mark, are not accepted.
     pub fn register(&mut self, value: &str) -> bool {
         let known = self.add(value);
         self.starts = automaton(&self.values);
         known
     }
 
-    /// Why [`Redactor::register`] does not take this value, for the user and without quoting it; `None` when it does.
+    /// Why [`Redactor::register`] does not accept this value, as text for the user that does not quote it; `None`
+    /// when it does.
     #[must_use]
     pub fn cannot_hide(value: &str) -> Option<String> {
         let value = apart_from_marks(value.trim());
@@ -106,7 +104,7 @@ impl Redactor {
         true
     }
 
-    /// Takes secrets out of plain text (a log line, a message).
+    /// Removes secrets from plain text (a log line, a message).
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.replace(text.as_bytes(), Mode::Text) {
@@ -115,9 +113,9 @@ impl Redactor {
         }
     }
 
-    /// The text of the last bytes of a stream, without secrets. What was cut off in front of a tail may have been the
-    /// beginning of one, of which nobody can tell the rest: a cut tail begins with its first whole line, or with its
-    /// first whole word when it is all of one line.
+    /// The last bytes of a stream as text, without secrets. The cut may have removed the beginning of a secret, whose
+    /// rest cannot be recognized. A cut tail therefore begins with its first whole line, or with its first whole word
+    /// if it is a single line.
     #[must_use]
     pub fn tail(&self, tail: &[u8], is_cut: bool) -> String {
         let whole = match (is_cut, memchr::memchr(b'\n', tail)) {
@@ -131,8 +129,8 @@ impl Redactor {
         self.text(&String::from_utf8_lossy(whole)).into_owned()
     }
 
-    /// Takes secrets out of a JSON document, or of lines of them, and leaves valid JSON valid: only the inside of
-    /// strings is touched. Gives whether anything was replaced.
+    /// Removes secrets from a JSON document, or from lines of documents. Valid JSON stays valid, because only the
+    /// inside of strings changes. Returns whether anything was replaced.
     pub fn json(&self, json: &mut Vec<u8>) -> bool {
         match self.replace(json, Mode::Json) {
             None => false,
@@ -152,7 +150,7 @@ impl Redactor {
         }
     }
 
-    /// `None` when there is nothing to replace.
+    /// The bytes with their secrets replaced; `None` when there are none.
     fn replace(&self, bytes: &[u8], mode: Mode) -> Option<Vec<u8>> {
         let plain = self.replace_as_written(bytes, mode);
         let spelt = spelt_out(plain.as_deref().unwrap_or(bytes));
@@ -163,7 +161,7 @@ impl Redactor {
         let mut out: Option<Vec<u8>> = None;
         let mut strings = StringScan::default();
         let mut dashed = DashedRun::default();
-        // Everything before `copied` is in `out`; a secret may not begin before it.
+        // Everything before `copied` is in `out`; no later secret may begin before it.
         let mut copied = 0;
         let mut look_from = 0;
         while let Some(at) = self.next_start(bytes, look_from) {
@@ -190,8 +188,9 @@ impl Redactor {
         })
     }
 
-    /// A registered value that begins in what was found and goes on behind it would leave its end: all of it goes.
-    /// Looked for only where such a value can begin, and each place once, so that the time stays linear.
+    /// Extends the match to a registered value that begins inside it and ends after it, because otherwise the value's
+    /// end would remain. Only positions at which such a value can begin are checked, each once, so the time stays
+    /// linear.
     fn widen(&self, bytes: &[u8], at: usize, found: &mut Found, strings: &mut StringScan, mode: Mode) {
         let longest = self.values.iter().map(Value::longest).max().unwrap_or_default();
         let mut here = at + 1;
@@ -216,7 +215,7 @@ impl Redactor {
         }
     }
 
-    /// The secret that begins at `at`, when one does: the longest of a shape and the values.
+    /// The secret that begins at `at`, if any: the longer of a shape and a registered value.
     fn secret_at(&self, bytes: &[u8], at: usize, floor: usize, dashed: &mut DashedRun, mode: Mode) -> Option<Found> {
         let shape = STARTS
             .iter()
@@ -230,7 +229,7 @@ impl Redactor {
         }
     }
 
-    /// The length of the longest registered value that stands at `at`.
+    /// The length of the longest registered value at `at`.
     fn value_at(&self, bytes: &[u8], at: usize, mode: Mode) -> Option<usize> {
         self.values.iter().filter_map(|value| value.match_len(&bytes[at..], mode)).max()
     }
@@ -242,13 +241,13 @@ impl Value {
     }
 
     fn match_len(&self, bytes: &[u8], mode: Mode) -> Option<usize> {
-        // A document that was cut off is text, too, with the value as it stands in JSON.
+        // A document that was cut off is text, but contains the value in its JSON form.
         let raw = (mode == Mode::Text && bytes.starts_with(&self.raw)).then_some(self.raw.len());
         raw.or_else(|| self.escaped.iter().find(|form| bytes.starts_with(form)).map(Vec::len))
     }
 }
 
-/// Finds the beginnings of secrets; `None` when megabytes of registered values exceed the automaton's limits.
+/// The automaton that finds the prefixes of secrets; `None` when megabytes of registered values exceed its limits.
 fn automaton(values: &[Value]) -> Option<AhoCorasick> {
     let fixed = STARTS.iter().map(|(start, _)| start.as_bytes());
     let own = values.iter().flat_map(|value| std::iter::once(&value.raw).chain(&value.escaped)).map(Vec::as_slice);

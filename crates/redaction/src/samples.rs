@@ -1,4 +1,4 @@
-/// Secrets of every known shape: made-up, and put together here so that no scanner takes them for real ones.
+/// Invented secrets of every known shape. They are put together here, so that no scanner reports them as real ones.
 pub(crate) fn samples() -> Vec<(&'static str, String)> {
     let word = "0123456789abcdefABCDEF0123456789abcdef";
     vec![

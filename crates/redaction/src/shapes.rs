@@ -1,6 +1,6 @@
-//! The known kinds of secrets: how each begins, and how far it goes.
+//! The known kinds of secrets: their prefixes and lengths.
 
-/// How a known kind of secret begins. Everything after is decided by [`shape_at`].
+/// The prefixes of the known kinds of secrets. [`shape_at`] checks the rest.
 pub(crate) const STARTS: [(&str, Shape); 23] = [
     ("sk-", Shape::Sk),
     ("sk_live_", Shape::run("stripe", 8, 16, Alphabet::Word)),
@@ -33,11 +33,11 @@ pub(crate) enum Shape {
     Run { kind: &'static str, prefix: usize, min: usize, alphabet: Alphabet },
     /// `sk-ant-…`, `sk-proj-…`, `sk-…`.
     Sk,
-    /// `Bearer TOKEN`; only the token goes.
+    /// `Bearer TOKEN`; only the token is replaced.
     Bearer,
     /// Two base64 JSON objects and a signature.
     Jwt,
-    /// A PEM block, as far as it goes.
+    /// A PEM block, complete or cut off.
     PrivateKey,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Alphabet {
     Word,
     /// Letters, digits, `_`, `-`.
     Dashed,
-    /// What RFC 6750 allows in a bearer token.
+    /// The characters that RFC 6750 allows in a bearer token.
     Bearer,
 }
 
@@ -74,7 +74,7 @@ impl Alphabet {
     }
 }
 
-/// The length of a bearer token, also of one inside JSON whose slashes are escaped.
+/// The length of a bearer token, including escaped slashes inside JSON.
 fn bearer_run(bytes: &[u8]) -> usize {
     let mut len = Alphabet::Bearer.run(bytes);
     while bytes[len..].starts_with(b"\\/") {
@@ -84,8 +84,8 @@ fn bearer_run(bytes: &[u8]) -> usize {
     len
 }
 
-/// How far into a token is looked for a digit before it is taken for a name. Bounded, so that a long run full of
-/// beginnings of tokens does not take quadratic time.
+/// A token must have a digit within this many bytes; without one it counts as a name. The bound prevents quadratic
+/// time in a long run with many prefixes.
 const DIGIT_WITHIN_BYTES: usize = 128;
 
 impl Alphabet {
@@ -95,11 +95,11 @@ impl Alphabet {
     }
 }
 
-/// The end of the last run of [`Alphabet::Dashed`] that was measured: every later beginning in it has the same end.
+/// The end of the last measured run of [`Alphabet::Dashed`]: every later position in it has the same end.
 #[derive(Default)]
 pub(crate) struct DashedRun {
     to: usize,
-    /// Up to here the run was looked through, and had no digit.
+    /// The run has no digit up to here.
     digitless_to: usize,
 }
 
@@ -111,7 +111,7 @@ impl DashedRun {
         self.to
     }
 
-    /// [`Alphabet::has_digit`] of the run that `at` stands in, each place looked at once.
+    /// Whether the run at `at` has a digit near its beginning; each byte is checked once.
     fn has_digit_from(&mut self, bytes: &[u8], at: usize) -> bool {
         let within = bytes.len().min(at + DIGIT_WITHIN_BYTES);
         let from = at.max(self.digitless_to);
@@ -143,7 +143,7 @@ pub(crate) fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dash
         }
         Shape::Sk => {
             let body = &rest[3..];
-            // Unmistakable, so also in the middle of a word.
+            // This prefix is unmistakable, so it also counts in the middle of a word.
             if body.starts_with(b"ant-") && Alphabet::Dashed.has_at_least(14, body) {
                 return found(0, 3 + Alphabet::Dashed.run(body), "anthropic");
             }
@@ -181,15 +181,15 @@ pub(crate) fn shape_at(shape: Shape, bytes: &[u8], at: usize, floor: usize, dash
     }
 }
 
-/// The length of a PEM private key that begins here. Its lines may be joined by real line ends or by escaped ones,
-/// once or more often; a key cut off in the middle counts as far as it goes.
+/// The length of a PEM private key that begins here. Its lines may be separated by real line ends or by (repeatedly)
+/// escaped ones; a key that is cut off counts as far as it goes.
 fn private_key_len(rest: &[u8]) -> Option<usize> {
     const TITLE: &[u8] = b"PRIVATE KEY-----";
     const END: &[u8] = b"-----END ";
     let start = b"-----BEGIN ".len();
     let title = rest[start..].iter().take(32).position(|&byte| !(byte.is_ascii_uppercase() || byte == b' '))?;
     let header = start + title;
-    // The dashes are not in the run above, so the title's words end where it ends.
+    // The run above excludes dashes, so the title ends where the run ends.
     if !rest[..header].ends_with(b"PRIVATE KEY") || !rest[header..].starts_with(b"-----") {
         return None;
     }
@@ -223,8 +223,8 @@ fn private_key_len(rest: &[u8]) -> Option<usize> {
     (key_characters >= 32).then_some(at)
 }
 
-/// Whether the character before `at` cannot belong to the same word. An escape such as `\n` before it ends a word,
-/// although its last byte is a letter; so does a mark that we just put there (`floor`).
+/// Whether a word begins at `at`. An escape such as `\n` before it ends the previous word although its last byte is a
+/// letter; so does a mark that was just written (`floor`).
 pub fn begins_a_word(bytes: &[u8], at: usize, floor: usize) -> bool {
     let before = &bytes[floor..at];
     match before {
@@ -232,5 +232,19 @@ pub fn begins_a_word(bytes: &[u8], at: usize, floor: usize) -> bool {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => true,
         [.., last] => !(last.is_ascii_alphanumeric() || *last == b'_'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer_run;
+
+    #[test]
+    fn a_bearer_token_goes_on_behind_each_escaped_slash() {
+        for (bytes, len) in
+            [(&br"abc def"[..], 3), (br"abc\/d ef", 6), (br"abcdef\/g\/hij\/ k", 16), (br"\/abc", 5), (br"abc\n", 3)]
+        {
+            assert_eq!(bearer_run(bytes), len, "{}", String::from_utf8_lossy(bytes));
+        }
     }
 }

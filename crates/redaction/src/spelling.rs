@@ -1,15 +1,15 @@
-//! JSON's escapes written as what they mean, so that a search for secrets meets the decoded text.
+//! Decodes JSON escapes, so that the search for secrets sees the decoded text.
 
 use memchr::memmem;
 
-/// The most backslashes in front of one escape that are read: JSON in JSON in JSON.
+/// The most backslashes of an escape that is decoded: three levels of JSON in JSON.
 const BACKSLASHES_MAX: usize = 4;
-/// How often the text is gone through: an escape may spell out the backslash of another one.
+/// How many passes are made: a decoded escape may be the backslash of another one.
 const ROUNDS_MAX: usize = 8;
 
-/// The text with `\u0041` as `A`, `\/` as `/` and pairs of surrogates as their character, at each depth of JSON in JSON;
-/// it means the same at that depth. Control characters stay escaped, quotes and backslashes become their short escapes.
-/// `None` when there is none of it.
+/// The text with `\u0041` as `A`, `\/` as `/` and surrogate pairs as their character, at each level of JSON in JSON;
+/// its meaning at that level is unchanged. Control characters stay escaped, quotes and backslashes become their short
+/// escapes. `None` when there is no such escape.
 pub(crate) fn spelt_out(text: &[u8]) -> Option<Vec<u8>> {
     if memmem::find(text, b"\\u").is_none() && memmem::find(text, b"\\/").is_none() {
         return None;
@@ -49,9 +49,9 @@ fn once(text: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(out)
 }
 
-/// What an escape means that these backslashes begin, and how much of `after` belongs to it.
+/// The meaning of the escape that begins with these backslashes, and how many bytes of `after` belong to it.
 fn meaning(lead: &[u8], after: &[u8]) -> Option<(char, usize)> {
-    // At the depth of n documents an escape has 2^(n-1) backslashes; other numbers are an escaped backslash and a word.
+    // At nesting level n an escape has 2^(n-1) backslashes; other counts are an escaped backslash and a word.
     if !lead.len().is_power_of_two() || lead.len() > BACKSLASHES_MAX {
         return None;
     }
@@ -103,7 +103,7 @@ mod tests {
             (r#""{\"k\":\"\\u0041\\/\\ud83d\\ude00\"}""#, r#""{\"k\":\"A/😀\"}""#),
             (r#""\\\\u0041""#, r#""A""#),
             (r#""\u0022 \u005c \\u0022 \\u005c""#, r#""\" \\ \\\" \\\\""#),
-            // Controls, lone surrogates, escaped backslashes before a word, and what is no escape.
+            // Controls, lone surrogates, escaped backslashes before a word, and text that is no escape.
             (
                 r#""\u001b \u000a \ud83d x \ude00 \\\u0041 \u00 \n""#,
                 r#""\u001b \u000a \ud83d x \ude00 \\\u0041 \u00 \n""#,

@@ -1,4 +1,4 @@
-/// Follows the strings of a JSON text, only as far as it is asked.
+/// Tracks the strings of a JSON text, as far as needed.
 #[derive(Default)]
 pub(crate) struct StringScan {
     at: usize,
@@ -6,7 +6,8 @@ pub(crate) struct StringScan {
 }
 
 impl StringScan {
-    /// Whether a character of a string begins at `at` (and not the middle of an escape). Calls go forward only.
+    /// Whether a character of a string (not the middle of an escape) begins at `at`. Positions must not decrease
+    /// between calls.
     pub(crate) fn is_inside(&mut self, bytes: &[u8], at: usize) -> bool {
         while self.at < at {
             let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[self.at..at]) else {
@@ -25,8 +26,33 @@ impl StringScan {
         self.inside && self.at == at
     }
 
-    /// Goes on after a secret, which never holds the end of a string.
+    /// Continues after a secret, which never contains the end of a string.
     pub(crate) fn skip_to(&mut self, at: usize) {
         self.at = self.at.max(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StringScan;
+
+    #[test]
+    fn where_a_character_of_a_string_begins() {
+        let text = br#"{"a\u0041b":"\"c"}"#;
+        let begins: Vec<usize> = {
+            let mut scan = StringScan::default();
+            (0..text.len()).filter(|at| scan.is_inside(text, *at)).collect()
+        };
+        let letters: Vec<char> = begins.iter().map(|at| char::from(text[*at])).collect();
+        assert_eq!(begins, [2, 3, 9, 10, 13, 15, 16], "{letters:?}");
+    }
+
+    #[test]
+    fn what_a_secret_holds_ends_no_string() {
+        let mut scan = StringScan::default();
+        let text = br#""ab"cd"#;
+        assert!(scan.is_inside(text, 1));
+        scan.skip_to(5);
+        assert!(scan.is_inside(text, 5), "the mark in its middle was passed over");
     }
 }

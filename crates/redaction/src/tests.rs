@@ -15,10 +15,10 @@ fn each_known_shape_is_replaced_in_text_and_in_json() {
         let text = format!("key={secret} end");
         assert_eq!(redactor.text(&text), expected);
         assert_eq!(redactor.json_str(&json_of(&text)), json_of(&expected));
-        // Behind an escaped line end, whose letter must not hide the word's beginning.
+        // After an escaped line end, whose letter must not hide the word boundary.
         let json = json_of(&format!("\n{secret}\t\n"));
         assert_eq!(redactor.json_str(&json), json_of(&format!("\n[redacted:{kind}]\t\n")));
-        // JSON inside JSON, as tool results have it.
+        // JSON inside JSON, as in tool results.
         let nested = json_of(&json_of(&text));
         assert_eq!(redactor.json_str(&nested), json_of(&json_of(&expected)));
         assert_eq!(redactor.text(&secret), format!("[redacted:{kind}]"));
@@ -112,7 +112,7 @@ fn a_redactor_does_not_show_its_values() {
     assert_eq!(format!("{redactor:?}"), "Redactor { values: 1, .. }");
 }
 
-/// Pieces from which texts full of secrets, near-secrets and escapes are put together.
+/// Parts of texts with many secrets, near-secrets and escapes.
 fn piece() -> impl Strategy<Value = String> {
     let secrets: Vec<String> = samples().into_iter().map(|(_, secret)| secret).collect();
     prop_oneof![
@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// Found by the fuzz target `redactor`: what began inside another secret left its end.
+/// Found by the fuzz target `redactor`: the end of a secret that began inside another one remained.
 #[test]
 fn secrets_that_overlap_go_together() {
     let redactor = Redactor::with_values(["0123/hidden-part", "part-of-another/one"]);
@@ -207,7 +207,7 @@ fn secrets_that_overlap_go_together() {
     assert_eq!(redactor.text("Bearer 0123456789abcdef"), "Bea[redacted:bearer]");
 }
 
-/// Found by the fuzz target `redactor`: a document that was cut off is no JSON any more, but is written as such.
+/// Found by the fuzz target `redactor`: a document that was cut off is no longer JSON, but has its escapes.
 #[test]
 fn a_value_is_found_in_a_document_that_was_cut_off() {
     let redactor = Redactor::with_values(["va\"l/ue\\x-y"]);
@@ -215,7 +215,7 @@ fn a_value_is_found_in_a_document_that_was_cut_off() {
     assert_eq!(redactor.text(&document[..document.len() - 1]), "\"is [redacted:value]");
 }
 
-/// Two megabytes of near-secrets in one line: in quadratic time it would take hours, and the runner ends a test that
+/// Two megabytes of near-secrets in one line. Quadratic time would take hours, and the test runner ends a test that
 /// hangs.
 #[test]
 fn a_long_hostile_line_is_redacted_in_linear_time() {
@@ -277,7 +277,7 @@ fn a_mark_is_found_whatever_kind_it_is_of() {
     assert_eq!(mark_in("[redacted] and [redacted:other]"), None);
 }
 
-/// Beside a mark, such a value would be found again, made of the mark and of what is no secret.
+/// Next to a mark such a value would be found again, composed of the mark and of text that is not secret.
 #[test]
 fn a_value_is_known_without_the_piece_of_a_mark_at_its_ends_where_enough_is_left() {
     for (value, known) in [
@@ -326,7 +326,8 @@ fn secrets_side_by_side_are_two() {
     assert_eq!(redactor.text("a pa/ss\"wörd\\1 b"), "a [redacted:value] b", "as it stands in plain text");
 }
 
-/// The shortest secret of each kind goes, and what is a character shorter stays: it may be an ordinary word.
+/// The shortest secret of each kind is replaced. A text that is one character shorter stays, because it may be an
+/// ordinary word.
 #[test]
 fn each_kind_has_a_least_length() {
     let redactor = Redactor::new();
@@ -393,7 +394,7 @@ fn a_key_without_a_digit_near_its_beginning_is_a_name() {
     assert_eq!(redactor.text("bearer abcdefghijklmn-7"), "bearer [redacted:bearer]", "16 characters");
     assert_eq!(redactor.text("bearer abcdefghijklm-7"), "bearer abcdefghijklm-7", "15 characters");
     assert_eq!(redactor.text("xbearer abcdefghijklmn-7"), "xbearer abcdefghijklmn-7", "not in a word");
-    // Each of many beginnings in one long run is looked at by itself.
+    // Each of many prefixes in one long run is checked separately.
     let run = format!("{}sk-{}7", "sk-a-".repeat(40), "a".repeat(20));
     assert!(redactor.text(&run).contains("[redacted:openai]"));
 }

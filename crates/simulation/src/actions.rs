@@ -1,4 +1,4 @@
-//! What the core asks for, done to the simulated world.
+//! Performs the core's actions on the simulated world.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,27 +9,29 @@ use super::world::{Event, World};
 use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};
 use supervision::agent::{Role, Say};
 use supervision::core::{
-    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, Signal, Spawn, SpawnFault, Timeouts,
-    TokenReport, TreeFact, derive_uuid,
+    Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, SettledHow, Show, Signal, Spawn, SpawnFault,
+    Timeouts, TokenReport, TreeFact, derive_uuid,
 };
 
-/// What the core says when it takes an agent for hung.
+/// The core's decision when it considers an agent hung.
 const HUNG: &str = "end the agent's process";
-/// What it says when it ends a process that has done nothing wrong.
+/// The core's reason for ending an agent that does not end the turn that the user interrupted.
+const NOT_STOPPED: &str = "it did not end its turn when it was interrupted";
+/// The core's decisions that end a process without a fault of its own.
 const LEAVES: [&str; 4] = [
     "restart the agent with the other token",
     "wait for the reset",
     "begin a new session",
     "end the agent's process while its work is judged",
 ];
-/// What it says when it gives up judging because the agent goes on by itself.
+/// The core's decision when it abandons a review because the agent continues by itself.
 const ABANDONED: &str = "judge again later";
-/// Why it takes another token when a request was called invalid.
+/// The core's reason for changing the token after the provider called a request invalid.
 const REJECTED: &str = "the request was rejected";
-/// A process that was killed in vain is gone at last after this time, if ever, in milliseconds.
+/// A process that survived its kill ends within this time, in milliseconds, or never.
 const THAWS_WITHIN_MS: u64 = 600_000;
 
-/// Which step of the ladders against rejections a decision is.
+/// Which step of the response to a rejection a decision is.
 fn rung(decision: &Decision) -> Option<&'static str> {
     let rejected = decision.why.starts_with("the provider rejected the request") || decision.why.starts_with(REJECTED);
     match decision.what.as_str() {
@@ -54,12 +56,18 @@ impl World {
             Action::Send(send) => return self.send(&send, at_once),
             Action::Interrupt { .. }
             | Action::AllowTool { .. }
+            | Action::FillForm { .. }
+            | Action::SetModel { .. }
+            | Action::LetGo { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }
             | Action::AskCost { .. }
             | Action::SetPermissionMode { .. } => {
-                if let Action::Interrupt { proc } = action {
+                self.answers_request(&action)?;
+                if let Action::Interrupt { proc } = action
+                    && !self.laws.steering.stops()
+                {
                     self.is_ended(proc);
                 }
                 if let Some((proc, say)) = action.says()
@@ -86,6 +94,7 @@ impl World {
             }
             Action::RunCheck { check, timeout_ms, .. } => {
                 self.agent_rests()?;
+                self.laws.steering.checks()?;
                 if let Some(running) = self.running_check.replace(check) {
                     return Err(Law::JudgedAtRest.broken(format!("check {check:?} is started while {running:?} runs")));
                 }
@@ -117,19 +126,86 @@ impl World {
             Action::Ask(question) => self.ask(&question),
             Action::Decide(decision) => return self.decided(&decision),
             Action::Finish(finish) => return self.finished(finish),
-            Action::Note(_) | Action::Show(_) => {}
+            Action::Show(show) => return self.sees(&show),
+            Action::Note(_) => {}
         }
         Ok(())
     }
 
+    /// Records what the user is shown.
+    fn sees(&mut self, show: &Show) -> Result<(), Broken> {
+        match show {
+            Show::Asked { ask } => {
+                self.counts.add("request shown");
+                self.is_shown(ask)
+            }
+            Show::Settled { ask, how, .. } => {
+                if *how == SettledHow::Policy {
+                    self.counts.add("request that nobody answers");
+                }
+                self.laws.steering.settled(*ask, *how)
+            }
+            Show::Rests { why, .. } => {
+                self.counts.add("rest");
+                self.laws.steering.rests(*why);
+                Ok(())
+            }
+            Show::Denied { role: Role::Agent, .. } => {
+                self.laws.denied();
+                Ok(())
+            }
+            Show::Phase { .. }
+            | Show::Session { .. }
+            | Show::Turn { .. }
+            | Show::Text { .. }
+            | Show::Tool { .. }
+            | Show::ToolEnded { .. }
+            | Show::Denied { .. }
+            | Show::Check { .. }
+            | Show::Verdict { .. }
+            | Show::Cost { .. }
+            | Show::Notice { .. }
+            | Show::Information { .. }
+            | Show::Awaited { .. }
+            | Show::Rotation { .. }
+            | Show::Spent { .. }
+            | Show::Question { .. }
+            | Show::Thinking { .. }
+            | Show::Queue { .. }
+            | Show::Todo { .. }
+            | Show::Offers { .. }
+            | Show::Attended { .. }
+            | Show::Windows { .. }
+            | Show::Finished { .. } => Ok(()),
+        }
+    }
+
+    /// Records the answer to a request of the CLI. The time that the process waited for it does not count as silence.
+    fn answers_request(&mut self, action: &Action) -> Result<(), Broken> {
+        let (Action::AllowTool { proc, request_id, .. }
+        | Action::FillForm { proc, request_id, .. }
+        | Action::DenyTool { proc, request_id, .. }
+        | Action::CancelForm { proc, request_id }
+        | Action::Refuse { proc, request_id, .. }) = action
+        else {
+            return Ok(());
+        };
+        let now_us = self.now_us;
+        if let Some(process) = self.processes.get_mut(proc) {
+            (process.moved_us, process.stirred_us) = (now_us, now_us);
+        }
+        self.laws.steering.answers(*proc, request_id)
+    }
+
     fn finished(&mut self, finish: Finish) -> Result<(), Broken> {
-        self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000)?;
+        let patience_ms = self.core.plan().conversation_patience_ms;
+        self.laws.finish(&finish, &self.plan.budgets, self.plan.no_wait, self.now_us / 1_000, patience_ms)?;
         let stood_ms = self.waited_us / 1_000;
         if finish.waited_ms < stood_ms {
             return Err(Law::Waited
                 .broken(format!("{} ms are told, and the run stood waiting for {stood_ms} ms", finish.waited_ms)));
         }
-        // A process that survives its kill has been given up.
+        // The core gave up a process that survived its kill, so that process does not count.
         if let Some((proc, _)) = self.processes.iter().find(|(_, process)| process.acts()) {
             return Err(Law::NothingLeft.broken(format!("process {proc} lives on")));
         }
@@ -140,8 +216,12 @@ impl World {
         Ok(())
     }
 
-    /// Decisions are words, and decide nothing here; but of two it can be said when they are wrong.
+    /// A decision only gives a reason; the actions change the world. Two decisions are checked, because the world knows when they
+    /// are wrong: an abandoned review and a kill for hanging.
     fn decided(&mut self, decision: &Decision) -> Result<(), Broken> {
+        if decision.what.starts_with("end as ") {
+            self.laws.steering.ends(self.core.plan().conversation_patience_ms);
+        }
         if LEAVES.contains(&decision.what.as_str()) {
             self.leaving = true;
         }
@@ -154,6 +234,13 @@ impl World {
         }
         if decision.what != HUNG {
             return Ok(());
+        }
+        if decision.why == NOT_STOPPED {
+            self.counts.add("interruption without effect");
+            for process in self.processes.values_mut().filter(|process| process.role == Role::Agent) {
+                (process.ending, process.leaves) = (true, true);
+            }
+            return self.laws.steering.ended_for_stop(self.plan.timeouts.grace_ms);
         }
         self.counts.add("taken for hung");
         if self.rates.bad_step == 0 {
@@ -173,7 +260,7 @@ impl World {
         }
     }
 
-    /// The core wants the process to end.
+    /// Handles the core's request to end the process.
     fn is_ended(&mut self, proc: ProcId) {
         if self.fetching.remove(&proc).is_some() {
             self.schedule(1, Event::NotStarted(proc));
@@ -203,13 +290,14 @@ impl World {
         }
     }
 
-    /// Starts a process, at once or when the value of its token is at hand.
+    /// Starts a process, at once or as soon as the value of its token has been fetched.
     fn spawn(&mut self, spawn: Spawn) -> Result<Option<Input>, Broken> {
         let agent = spawn.role == Role::Agent;
         let running = self.processes.values().filter(|process| process.acts() && process.role == Role::Agent);
         let coming = self.fetching.values().filter(|spawn| spawn.role == Role::Agent);
         let live = running.count() + coming.count();
         self.laws.spawn(agent, live, self.plan.budgets.max_restarts)?;
+        self.laws.steering.spawns(spawn.role)?;
         self.laws.uses(spawn.token.as_ref())?;
         if !agent {
             self.agent_rests()?;
@@ -285,7 +373,7 @@ impl World {
         Some(self.dice.choose(of, SpawnFault::Exhausted))
     }
 
-    /// A stop is judged while the agent is idle, as far as it has said.
+    /// Checks the law that a stop is judged only while the agent is idle, by the output of the agent that has been delivered.
     fn agent_rests(&self) -> Result<(), Broken> {
         let works = |process: &Process| {
             process.role == Role::Agent && process.acts() && process.agent.is_busy() && process.in_transit == 0
@@ -317,13 +405,14 @@ impl World {
         (process.asked, process.lost_line) = (true, false);
         (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);
+        self.laws.steering.sends(role, send.kind, &send.text)?;
         self.laws.uses(process.given.as_ref())?;
         self.laws.asks(process.given.as_ref(), self.plan.budgets.max_restarts)?;
         if role == Role::Agent {
             self.laws.send(send)?;
         }
         if alive {
-            let say = Say::Turn { turn: &send.turn, kind: send.kind, text: &send.text };
+            let say = Say::Turn { turn: &send.turn, kind: send.kind, text: &send.text, images: &send.images };
             if let Some(bytes) = self.core.encode(send.proc, &say) {
                 self.write(send.proc, bytes, true);
             }
@@ -340,7 +429,7 @@ impl World {
         self.on_its_way(proc, Event::Input(proc, bytes, turn));
     }
 
-    /// What is written to a process arrives in order.
+    /// Schedules the arrival of what is written to a process. The order of arrivals is kept.
     pub(super) fn on_its_way(&mut self, proc: ProcId, event: Event) {
         let us = self.dice.between(10, 3_000);
         if let Some(process) = self.processes.get_mut(&proc) {

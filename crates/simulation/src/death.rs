@@ -1,11 +1,11 @@
-//! How ccc ends and comes back: its death at any moment, and a finished run that the user wants more of.
+//! The end and restart of ccc: ccc dies at any moment, or the user continues a finished run.
 
 use super::laws::{Broken, Law};
 use super::world::{Event, World};
 use supervision::core::{Action, Budgets, Finish, Input, OperatorInput, Outcome};
 
 impl World {
-    /// ccc dies: all processes are swept, and another one builds the core anew from the journal.
+    /// ccc dies: all its processes end, and the next ccc rebuilds the core from the journal.
     pub(super) fn die(&mut self, torn: bool) -> Result<(), Broken> {
         self.deaths += 1;
         self.counts.add("death of ccc");
@@ -24,7 +24,7 @@ impl World {
         self.come_back(whole, false)
     }
 
-    /// The user goes on with a run that has ended.
+    /// The user continues a run that has ended.
     pub(super) fn go_on(&mut self) -> Result<(), Broken> {
         self.counts.add("finished run gone on with");
         if self.journal.behind {
@@ -54,7 +54,7 @@ impl World {
             }
         })?;
         let Some(rebuilt) = rebuilt else {
-            // Refused, as the user had been told it would be.
+            // Entries are missing, and the user was told so before, so resuming is refused.
             self.unresumable = true;
             return Ok(());
         };
@@ -64,18 +64,19 @@ impl World {
         let completed = last.as_ref().is_some_and(|finish| finish.outcome == Outcome::Completed);
         let stands = rebuilt.core.is_finished() && rebuilt.finish_recorded;
         if !whole {
-            // Bounds that stand nowhere are forgotten.
+            // New bounds that did not reach the journal are lost.
             self.plan.budgets.clone_from(&rebuilt.core.plan().budgets);
         }
         self.core = rebuilt.core;
         if stands && completed && !with_words {
-            // There is nothing to go on with.
+            // A completed run has nothing to continue.
             self.finish = last;
             return Ok(());
         }
         self.finish = None;
         self.laws.resumed(self.core.phase());
-        // What the user gives comes first, as in the real world.
+        self.user_comes();
+        // The user's words and bounds come before `Began`, as in the real program.
         if with_words || self.dice.percent(10) {
             self.speak()?;
         }

@@ -1,14 +1,14 @@
-/// Rates are counted per so many occasions.
+/// A rate counts the faults per this many occasions.
 pub(super) const OCCASIONS: u64 = 100_000;
 
-/// A reproducible source of chance (SplitMix64): the same seed gives the same night on every machine and in every
-/// release, which a general crate does not promise.
+/// A reproducible random source (SplitMix64). The same seed gives the same night on every machine and in every release, which a
+/// general crate does not promise.
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Dice {
-        // Neighbouring seeds shall not give neighbouring nights.
+        // Mix the bits, so that neighbouring seeds do not give similar nights.
         let mut dice = Dice(seed ^ 0x5851_f42d_4c95_7f2d);
         dice.next();
         dice
@@ -28,23 +28,23 @@ impl Dice {
         from + if span == 0 { self.next() } else { self.next() % span }
     }
 
-    /// The same for numbers that may be negative.
+    /// As [`Dice::between`], for numbers that may be negative.
     pub(super) fn between_signed(&mut self, from: i64, to: i64) -> i64 {
         let span = u64::try_from(to.saturating_sub(from)).unwrap_or(0);
         from.saturating_add(i64::try_from(self.between(0, span)).unwrap_or(0))
     }
 
-    /// True in so many of [`OCCASIONS`] cases.
+    /// True in `rate` of [`OCCASIONS`] cases.
     pub(super) fn chance(&mut self, rate: u64) -> bool {
         self.next() % OCCASIONS < rate
     }
 
-    /// True in so many of 100 cases.
+    /// True in `times` of 100 cases.
     pub(super) fn percent(&mut self, times: u64) -> bool {
         self.chance(times * OCCASIONS / 100)
     }
 
-    /// A rate: absent in half of all nights, so that faults are met alone as well as together.
+    /// Draws a rate. It is 0 in half of all nights, so that faults also occur alone.
     pub(super) fn rate(&mut self, most: u64) -> u64 {
         if self.percent(50) { 0 } else { self.between(1, most.max(1)) }
     }

@@ -1,4 +1,4 @@
-//! The journal of a simulated night: the real writer and reader, on a disk that is a piece of memory.
+//! The journal of a simulated night: the real writer and reader on a disk in memory.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,13 +11,13 @@ use ccc::journal::{Header, JournalNews, JournalReader, JournalWriter, Sink};
 use redaction::Redactor;
 use supervision::core::{Action, Core, Input, Plan, Tick};
 
-/// The journal's name in messages; there is no such file.
+/// The journal's name in messages; the file does not exist.
 const NAME: &str = "simulated/journal.jsonl";
 
 #[derive(Debug, Default)]
 struct Disk {
     bytes: Vec<u8>,
-    /// How many bytes more it takes; `None` when there is room enough.
+    /// How many more bytes fit; `None` when the disk is not full.
     room: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ impl Sink for DiskSink {
     }
 
     fn put_blob(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
-        // No line of a simulated night is that long; should one be, its loss breaks the replay and so is seen.
+        // No line of a simulated night is long enough for a blob. If one were, the replay would fail.
         Ok(())
     }
 
@@ -61,18 +61,18 @@ impl Sink for DiskSink {
     fn close(self) {}
 }
 
-/// See the module.
+/// The journal on the simulated disk.
 #[derive(Debug)]
 pub(super) struct Journal {
     disk: Rc<RefCell<Disk>>,
     writer: JournalWriter<DiskSink>,
     redactor: Redactor,
     backlog_limit_bytes: usize,
-    /// Where the last commit began.
+    /// The offset at which the last commit began, in bytes.
     committed_from: usize,
-    /// The user knows that the disk takes nothing at the moment.
+    /// Whether the user has been told that the disk accepts nothing at present.
     pub(super) behind: bool,
-    /// The user knows that entries are lost.
+    /// Whether the user has been told that entries are lost.
     told_lost: bool,
 }
 
@@ -101,7 +101,7 @@ impl Journal {
         self.writer.action(now, action);
     }
 
-    /// What stands in the journal from now on can be read again, unless the user hears otherwise.
+    /// Commits, and checks the law that committed entries can be read again unless the user is told otherwise.
     pub(super) fn commit(&mut self) -> Result<Option<JournalNews>, Broken> {
         self.committed_from = self.disk.borrow().bytes.len();
         let news = self.writer.commit();
@@ -111,7 +111,7 @@ impl Journal {
             Some(JournalNews::Recovered { .. }) => self.behind = false,
             Some(JournalNews::NotSynced { .. }) | None => {}
         }
-        // What a full disk took of a line is cut off when it has room again: the journal may be shorter then.
+        // Once the disk has room again, the writer cuts off a half-written line, so the journal may shrink.
         let grows = self.disk.borrow().bytes.len() > self.committed_from;
         if !self.behind && !grows && news.is_none() {
             return Err(Law::LossTold.broken("the journal does not grow, and nobody is told".to_owned()));
@@ -119,13 +119,13 @@ impl Journal {
         Ok(news)
     }
 
-    /// The disk takes so many bytes more, or as many as there are.
+    /// Sets how many more bytes fit on the disk; `None` for any number.
     pub(super) fn set_room(&mut self, room: Option<usize>) {
         self.disk.borrow_mut().room = room;
     }
 
-    /// ccc died while it wrote the last commit: only so many of its bytes are there. What was written before stays, the header
-    /// too: a run without one has not begun.
+    /// Tears the last commit, during which ccc died: only this part of it is on the disk. Everything written before stays. The
+    /// header always stays, because a run without a header has not begun.
     pub(super) fn tear(&mut self, part_percent: u64) {
         if self.committed_from == 0 {
             return;
@@ -138,8 +138,8 @@ impl Journal {
         disk.bytes.truncate(left.min(bytes.saturating_sub(1)).max(committed_from));
     }
 
-    /// Another ccc reads the journal and goes on with it, as `ccc resume` does. `None`: it refuses, for entries are
-    /// missing, as the user had been told.
+    /// Reads and continues the journal, as `ccc resume` does. `None` if resuming is refused because entries are missing and the
+    /// user was told so before.
     pub(super) fn resume(&mut self, on_action: impl FnMut(Tick, &Action)) -> Result<Option<Rebuilt>, Broken> {
         let rebuilt = {
             let disk = self.disk.borrow();
@@ -152,7 +152,7 @@ impl Journal {
             Err(ReplayError::Gap { .. }) if self.told_lost => return Ok(None),
             Err(error) => return Err(Law::Replay.broken(error.to_string())),
         };
-        // What was kept in memory died with it.
+        // Entries that were still in memory are lost with the dead ccc.
         let bytes = usize::try_from(rebuilt.tail.good_bytes).unwrap_or(usize::MAX);
         self.disk.borrow_mut().bytes.truncate(bytes);
         self.writer = JournalWriter::resumed(DiskSink(Rc::clone(&self.disk)), &rebuilt.tail, self.redactor.clone())
@@ -161,7 +161,7 @@ impl Journal {
         Ok(Some(rebuilt))
     }
 
-    /// The journal's inputs, given to a fresh core, lead to the journal's actions: `ccc replay --check`.
+    /// Checks what `ccc replay --check` checks: a fresh core with the journal's inputs asks for the journal's actions.
     pub(super) fn replay(&self) -> Result<(), Broken> {
         let disk = self.disk.borrow();
         let reader = JournalReader::from_reader(Path::new(NAME), disk.bytes.as_slice());
@@ -188,7 +188,7 @@ impl Journal {
     }
 }
 
-/// Two cores that are to be the same, as far as can be seen from outside.
+/// The first visible difference between two cores that must be equal.
 pub(super) fn differ(one: &Core, other: &Core) -> Option<String> {
     let seen = |core: &Core| {
         (core.phase(), core.poll_timeout(), core.iteration(), core.restarts(), core.rotations(), core.token().cloned())

@@ -1,27 +1,29 @@
-//! What must hold, seen from outside: from what was done to the agents and what reached the model.
+//! The laws that each night must keep, checked from outside the core by the actions on the agents and by the requests to the
+//! model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::steering::Steering;
 use supervision::agent::TurnKind;
 use supervision::core::policy::LONGEST_RESET_MS;
 use supervision::core::{Budgets, Finish, Outcome, Send, TokenFact, TokenId, words_before_continue};
 
-/// A limit that ends later than this is not believed: some clock is wrong.
+/// A limit that ends later than this is ignored, because some clock must be wrong.
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
-/// Restarts are counted within this time.
+/// The window in which restarts are counted.
 const RESTART_WINDOW_MS: i64 = 3_600_000;
-/// So often something may be asked at once of a model that does not answer.
+/// How many consecutive requests may be sent without a pause while the model does not answer.
 const ASKED_AT_ONCE: usize = 3;
-/// So often in a row the judging may be given up because the agent goes on by itself.
+/// How many consecutive reviews may be abandoned because the agent continues by itself.
 const MOST_ABANDONED: u32 = 2;
-/// So often it may be asked in all.
+/// How many consecutive requests may be sent in all while the model does not answer.
 const MOST_ASKED: usize = 16;
-/// The pause after those that may come at once; doubled with each further one, up to the longest.
+/// The pause after [`ASKED_AT_ONCE`] requests; each further request doubles it, up to [`LONGEST_PAUSE_MS`].
 const FIRST_PAUSE_MS: i64 = 2_000;
 const LONGEST_PAUSE_MS: i64 = 3_600_000;
 
-/// What must hold in every night (design §4), by name.
+/// The laws of every night (design §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each one's sentence says what it means")]
 pub enum Law {
@@ -47,12 +49,17 @@ pub enum Law {
     Hang,
     JudgedAtRest,
     JudgedSoon,
+    AskedOnce,
+    UserFirst,
+    NobodyDenies,
+    RestsForSomebody,
+    Paused,
     Sense,
     NoPanic,
 }
 
 impl Law {
-    /// What it says.
+    /// The law in one sentence.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
@@ -80,6 +87,13 @@ impl Law {
             Law::JudgedSoon => {
                 "the judging of a stop is given up a few times at most, whatever the agent begins by itself"
             }
+            Law::AskedOnce => "what the agent asks is answered once, or taken back, or its process is gone",
+            Law::UserFirst => "what the user says goes, in its order, before feedback that is not sent",
+            Law::NobodyDenies => {
+                "a request is open for as long as somebody attends, and then no longer than the rule says"
+            }
+            Law::RestsForSomebody => "a run rests only while somebody attends, or within its patience",
+            Law::Paused => "nothing begins while the run is paused",
             Law::Sense => "an action is about something that is there",
             Law::NoPanic => "no input makes ccc panic",
         }
@@ -96,92 +110,101 @@ impl fmt::Display for Law {
     }
 }
 
-/// A law that does not hold, and how that shows.
+/// A broken law, and the observation that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Broken {
     pub(super) law: Law,
     pub(super) what: String,
 }
 
-/// A wait lasts so much longer than to the reset, at most, milliseconds.
+/// How much longer than to the reset a wait may last, in milliseconds.
 const JITTER_MS: i64 = 30_000;
 
 /// What the core was told about a token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Told {
-    /// It is spent until then, unix milliseconds.
+struct KnownOfToken {
+    /// The token is limited until this time, unix milliseconds.
     until_ms: Option<i64>,
-    /// A rejection named this reset, unix milliseconds, in a turn that may not count as ended.
+    /// The reset that a rejection named, unix milliseconds; its turn may still be open.
     named_ms: Option<i64>,
-    /// The reset as it was announced, whether it has passed or not.
+    /// The announced reset; kept after it has passed.
     announced_ms: Option<i64>,
-    /// When that time has passed by the run's own clock, milliseconds.
+    /// When the announced reset is due on the run's own clock, milliseconds.
     due_ms: i64,
     refused: bool,
-    /// The run itself met the refusal.
+    /// Whether the provider refused the token to this run.
     by_us: bool,
-    /// The user said to use it all the same.
+    /// Whether the user chose to use the token despite its limit.
     kept: bool,
 }
 
-/// How often in a row something was asked and not answered.
+/// How many consecutive requests were not answered: now, and at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct InVain {
     now: usize,
     most: usize,
 }
 
-/// The bookkeeping of the laws.
+/// The state of the laws in a night.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Laws {
-    /// All tokens were refused when this life of the run began: then they are tried once more.
+    /// Whether all tokens were refused when this life of the run began, so that each may be tried once more.
     tries_refused: bool,
-    /// How often each uuid reached the model, and in which session.
+    /// How often each turn's uuid reached the model, and in which session.
     taken: BTreeMap<String, (u32, String)>,
-    /// The journal lost something: a run that goes on by what is left may give a uuid again, to an earlier session.
+    /// Whether the journal lost entries. The run may then use a uuid again, in an earlier session.
     journal_lost: bool,
-    /// The turns whose good result was written.
+    /// The turns that the agent answered with a good result.
     answered: BTreeSet<String>,
-    /// The turn that the agent is in, or was in last.
+    /// The agent's present or last turn.
     in_turn: Option<String>,
-    /// What was sent to the agent last: its uuid and its words.
+    /// The last turn sent to the agent: its uuid and its text.
     sent: Option<(String, String)>,
-    /// Under which uuid the user's words were sent.
+    /// The user's messages, each with the uuid with which they were sent.
     words: BTreeMap<String, String>,
-    /// What was said to go on with: to a new session also what the user had said in the one before.
+    /// The texts of turns that tell the agent to continue. In a new session they repeat the user's messages of the lost session.
     retold: BTreeSet<String>,
-    /// Turns before which the user's words came.
+    /// Turns that did not reach the model because the user's messages were sent first; they must still be sent.
     owed: BTreeSet<String>,
-    /// What the user said during the run.
+    /// The user's messages during the run.
     said: Vec<String>,
-    /// When the agent ended while it was needed since its last good result, milliseconds of the run.
+    /// The deaths of the agent while it was needed, since its last good result, in milliseconds of the run.
     deaths_ms: Vec<i64>,
     /// The run's time, milliseconds.
     now_ms: i64,
     interrupted: bool,
     chose_to_end: bool,
-    /// The user chose to wait at a question about tokens, perhaps for a window that is only near its limit.
+    /// Whether the user answered a question about tokens with "wait", perhaps for a window that is only near its limit.
     chose_to_wait: bool,
     approved: bool,
     needs_user: bool,
-    /// By token; without a name where the CLI finds one by itself.
-    told: BTreeMap<Option<TokenId>, Told>,
-    /// When something was asked with each token since it last brought progress, milliseconds of the run.
+    /// How many denials of the agent's tools the user was shown.
+    denied: u32,
+    /// What the core was told, by token; `None` is the credential that the CLI finds by itself.
+    told: BTreeMap<Option<TokenId>, KnownOfToken>,
+    /// When each token was used since its last progress, in milliseconds of the run.
     asked_ms: BTreeMap<Option<TokenId>, Vec<i64>>,
-    /// How often in a row each was asked in vain, over all lives of ccc that the run counts on through; and how often at the most.
+    /// How many consecutive unanswered requests each token has sent. A resumed run that keeps its count does not reset this one.
     in_vain: BTreeMap<Option<TokenId>, InVain>,
-    /// How often in a row the judging was given up because the agent went on by itself.
+    /// How many consecutive reviews were abandoned because the agent continued by itself.
     abandoned: u32,
     /// Background tasks of the session that have not ended.
     open_tasks: u32,
     /// The core's wall clock, unix milliseconds.
     now_unix_ms: i64,
-    /// The wall clock at tick zero, as the core was told.
+    /// The wall clock at tick zero, as told to the core.
     wall_zero_ms: i64,
+    /// The state of the user's actions during the run.
+    pub(super) steering: Steering,
 }
 
 impl Laws {
-    /// A user turn reached the model.
+    /// The laws of a night with this user.
+    pub(super) fn of(steering: Steering) -> Laws {
+        Laws { steering, ..Laws::default() }
+    }
+
+    /// Records that a user turn reached the model.
     pub(super) fn reached_the_model(&mut self, uuid: &str, session: &str) -> Result<(), Broken> {
         self.approved = false;
         self.needs_user = false;
@@ -198,24 +221,29 @@ impl Laws {
         Ok(())
     }
 
-    /// The agent wrote a good result.
+    /// Records that the agent wrote a good result.
     pub(super) fn answered(&mut self) {
         self.answered.extend(self.in_turn.clone());
     }
 
-    /// A critic said this at last. An approval counts only of one that has changed nothing: only that can be bought.
+    /// Records that the agent was denied a tool.
+    pub(super) fn denied(&mut self) {
+        self.denied += 1;
+    }
+
+    /// Records the final text of a critic. Its approval counts only if it has not changed the tree (`innocent`).
     pub(super) fn critic_said(&mut self, text: &str, innocent: bool) {
         let last = text.trim_end().lines().next_back().unwrap_or_default().trim_matches('*');
         self.approved |= innocent && last == "[TASK_COMPLETED]";
         self.needs_user |= last == "[NEEDS_USER]";
     }
 
-    /// The project's files asked for what was not agreed to.
+    /// Records that the user's agreement to the project's files was missing.
     pub(super) fn consent_was_missing(&mut self) {
         self.needs_user = true;
     }
 
-    /// The judging was given up because the agent went on by itself.
+    /// Records that the core abandoned a review because the agent continued by itself.
     pub(super) fn abandoned(&mut self) -> Result<(), Broken> {
         self.abandoned += 1;
         match self.abandoned > MOST_ABANDONED {
@@ -224,7 +252,8 @@ impl Laws {
         }
     }
 
-    /// The core heard a rejection name this reset, whatever it could make of it. False when it cannot be one.
+    /// Records that the core read a rejection that names this reset, whether the core could use it or not. Returns false if the
+    /// time cannot be a reset.
     pub(super) fn named(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) -> bool {
         let may_be = (1..=LONGEST_RESET_MS).contains(&resets_at_unix_ms.saturating_sub(self.now_unix_ms));
         if may_be {
@@ -233,18 +262,18 @@ impl Laws {
         may_be
     }
 
-    /// The core heard a process end its turn because its token is spent until then.
+    /// Records that the core read the end of a turn because its token is limited until then.
     pub(super) fn spent(&mut self, token: Option<&TokenId>, resets_at_unix_ms: i64) {
-        // What is past, or further away than the longest window, is no reset: what was known before stays, with its end.
+        // A time in the past, or further away than the longest window, is not a reset: the earlier limit stays.
         if !self.named(token, resets_at_unix_ms) {
             return;
         }
-        // With a background task open the turn is not over, and the adapter keeps what it came to until its end: a
-        // process that dies before it takes the limit with it, and the next request is one too many.
+        // While a background task is open the turn is not over, and the adapter holds its result back. If the process dies
+        // before, the limit is lost too, and the core rightly sends one more request.
         if self.open_tasks > 0 {
             return;
         }
-        // What a provider says now counts from now on, also where it has said the same before.
+        // The provider has just confirmed the limit, so the limit starts now, even if the same reset was announced before.
         self.told.entry(token.cloned()).or_default().announced_ms = None;
         self.limited(token.cloned(), Some(resets_at_unix_ms));
     }
@@ -259,7 +288,7 @@ impl Laws {
         }
     }
 
-    /// The core heard what is known about the tokens. What is known of one without a name stays.
+    /// Records what the core was told about the tokens. They do not include the credential that the CLI finds by itself.
     pub(super) fn tokens_told(&mut self, tokens: &[TokenFact], anew: bool) {
         if anew {
             self.tries_refused = tokens.iter().all(|token| token.refused);
@@ -274,34 +303,35 @@ impl Laws {
         }
     }
 
-    /// The run met the refusal of a token; whatever others say of it, it has seen so.
+    /// Records that the provider refused a token to this run. Reports of other ccc processes do not change that.
     pub(super) fn refused(&mut self, token: &TokenId) {
         let told = self.told.entry(Some(token.clone())).or_default();
         (told.by_us, told.refused) = (true, true);
     }
 
-    /// The user said to go on with this token, whatever its limit.
+    /// Records that the user chose to continue with this token despite its limit.
     pub(super) fn kept(&mut self, token: Option<&TokenId>) {
         self.told.entry(token.cloned()).or_default().kept = true;
     }
 
-    /// A background task began, or ended.
+    /// Records that a background task of the agent began or ended.
     pub(super) fn task(&mut self, began: bool) {
         self.open_tasks = if began { self.open_tasks + 1 } else { self.open_tasks.saturating_sub(1) };
     }
 
-    /// Whether something that the agent began may still be at work.
+    /// Whether a background task of the agent may still be running.
     pub(super) fn has_open_tasks(&self) -> bool {
         self.open_tasks > 0
     }
 
-    /// The core is at this tick, and perhaps was told the time: by its clock, as far as it knows it, a reset may have
-    /// passed, and has passed for good even if the clock is set back later.
+    /// Sets the core's tick, and its wall clock if the core was told one. A reset that has passed by that clock stays passed,
+    /// even if the clock is set back later.
     pub(super) fn time(&mut self, tick_ms: i64, told_unix_ms: Option<i64>) {
         if let Some(unix_ms) = told_unix_ms {
             self.wall_zero_ms = unix_ms - tick_ms;
         }
         self.now_ms = tick_ms;
+        self.steering.time(u64::try_from(tick_ms).unwrap_or(0));
         let now_unix_ms = self.wall_zero_ms + tick_ms;
         self.now_unix_ms = now_unix_ms;
         for told in self.told.values_mut() {
@@ -310,7 +340,7 @@ impl Laws {
         }
     }
 
-    /// Something is asked of the provider with this token.
+    /// Checks that the provider may get a request with this token.
     pub(super) fn uses(&self, token: Option<&TokenId>) -> Result<(), Broken> {
         let Some(told) = self.told.get(&token.cloned()) else { return Ok(()) };
         let name = token.map_or("the CLI's own credential", |token| token.0.as_str());
@@ -332,7 +362,7 @@ impl Laws {
         }
     }
 
-    /// Something is asked of the model with this token, whatever came of what was asked before.
+    /// Counts a request to the model with this token, and checks the pauses between unanswered requests.
     pub(super) fn asks(&mut self, token: Option<&TokenId>, max_restarts: u32) -> Result<(), Broken> {
         let now_ms = self.now_ms;
         let asked_ms = self.asked_ms.entry(token.cloned()).or_default();
@@ -356,15 +386,15 @@ impl Laws {
         }
     }
 
-    /// The core heard the model answer, if only in part.
+    /// Records that the core read an answer of the model, perhaps only a part of one.
     pub(super) fn progress(&mut self, token: Option<&TokenId>) {
         self.asked_ms.remove(&token.cloned());
         self.in_vain.entry(token.cloned()).or_default().now = 0;
     }
 
-    /// A turn is sent to the agent.
+    /// Records and checks a turn that is sent to the agent.
     pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
-        // A stop was judged, or there is something else to do.
+        // A turn follows a judged stop or other work, so it ends a sequence of abandoned reviews.
         self.abandoned = 0;
         let uuid = &send.turn.0;
         let words = words_before_continue(&send.text);
@@ -372,8 +402,8 @@ impl Laws {
             && before != *uuid
         {
             if !self.taken.contains_key(&before) && send.kind == TurnKind::Operator {
-                // The user's words come first; what was to be said comes after them: in the same turn where it is a word to go
-                // on, else as the next one.
+                // The user's messages go first. The unsent turn follows: in the same turn if it only tells the agent to continue,
+                // else as the next turn.
                 if words.is_none() || !send.text.ends_with(&text) {
                     self.owed.insert(before);
                 }
@@ -401,26 +431,42 @@ impl Laws {
         Ok(())
     }
 
-    /// The user said something that the run has to pass on.
+    /// Records a message of the user that the run must pass on to the agent.
     pub(super) fn said(&mut self, text: String) {
         self.said.push(text);
     }
 
-    /// The agent ended while it was needed.
+    /// Records that the user took back a message that was not sent.
+    pub(super) fn unsaid(&mut self, text: &str) {
+        self.said.retain(|said| said != text);
+    }
+
+    /// Records that the user interrupted the turn: the last sent turn needs no answer, and ccc drops what it was about to send
+    /// itself.
+    pub(super) fn turn_stopped(&mut self) {
+        if let Some((uuid, text)) = self.sent.take() {
+            self.said.retain(|said| !text.contains(said.as_str()));
+            self.answered.insert(uuid);
+        }
+        self.owed.clear();
+        self.steering.stops_turn();
+    }
+
+    /// Records that the agent ended while it was needed.
     pub(super) fn agent_died(&mut self) {
         self.deaths_ms.push(self.now_ms);
     }
 
-    /// A good result reached the core.
+    /// Records that the core read a good result.
     pub(super) fn result_came(&mut self, token: Option<&TokenId>, of_agent: bool) {
         if of_agent {
             self.deaths_ms.clear();
         }
-        // An account that answers takes requests.
+        // An account that answers is neither limited nor refused.
         self.told.remove(&token.cloned());
     }
 
-    /// A process is started.
+    /// Records and checks the start of a process.
     pub(super) fn spawn(&mut self, agent: bool, live_agents: usize, max_restarts: u32) -> Result<(), Broken> {
         if self.interrupted {
             return Err(Law::Shutdown.broken("a process is started after the user asked for the end"));
@@ -436,24 +482,24 @@ impl Laws {
         Ok(())
     }
 
-    /// The user asked for the end.
+    /// Records that the user asked for the end.
     pub(super) fn interrupted(&mut self) {
         self.interrupted = true;
     }
 
-    /// The user chose to end at a limit.
+    /// Records that the user chose to end at a limit.
     pub(super) fn chose_to_end(&mut self) {
         self.chose_to_end = true;
     }
 
-    /// The user chose to wait at a limit.
+    /// Records that the user chose to wait at a limit.
     pub(super) fn chose_to_wait(&mut self) {
         self.chose_to_wait = true;
     }
 
-    /// ccc died or had ended, and goes on: the user wants the run again. When it had come to its end, the user
-    /// may have logged in to another account: what the CLI finds by itself is tried once more. One that waits, or whose stop is
-    /// judged, counts on.
+    /// Records that the user resumes the run, because ccc died or the run had ended. After an end the user may have logged in to
+    /// another account, so the credential that the CLI finds by itself may be tried again. A run that was waiting, or whose stop
+    /// was being judged, keeps its count of unanswered requests.
     pub(super) fn resumed(&mut self, phase: &str) {
         if matches!(phase, "ending" | "finished") {
             self.told.remove(&None);
@@ -462,18 +508,20 @@ impl Laws {
             self.in_vain.clear();
         }
         self.interrupted = false;
+        self.steering.begins();
         (self.chose_to_end, self.chose_to_wait) = (false, false);
         self.deaths_ms.clear();
         self.asked_ms.clear();
     }
 
-    /// What was last told stands nowhere, for the disk was full: nobody can know of it any more.
+    /// Forgets what no journal contains: the disk was full, so the last entries were never written.
     pub(super) fn forget(&mut self) {
         self.journal_lost = true;
-        // Also a turn that had made a verdict stale: the run stands where it was judged.
+        // A turn that made a verdict stale may be lost too; the resumed run then still has that verdict.
         self.approved = true;
         self.needs_user = true;
         self.sent = None;
+        self.steering.forget();
         self.words.clear();
         self.retold.clear();
         self.owed.clear();
@@ -485,26 +533,34 @@ impl Laws {
         }
     }
 
-    /// Some token was asked in vain as often as may be.
+    /// Whether some token has sent as many unanswered requests as are allowed.
     fn gives_up(&self) -> bool {
         self.in_vain.values().any(|in_vain| in_vain.now >= MOST_ASKED)
     }
 
-    /// A token that is spent is free again only past the bound on the run's time: such a wait is not begun.
+    /// Whether a limited token is ready again only after the run's time bound, so that no wait may begin.
     fn waits_past(&self, budgets: &Budgets) -> bool {
         let Some(most_ms) = budgets.max_duration_ms.and_then(|ms| i64::try_from(ms).ok()) else { return false };
-        // By the clock as it was when the limit was told, or as it is now.
-        let due_ms =
-            |told: &Told, until_ms: i64| told.due_ms.max(self.now_ms.saturating_add(until_ms - self.now_unix_ms));
-        let passes = |told: &Told| {
+        // By the clock at the time when the limit was told, or by the present clock, whichever is later.
+        let due_ms = |told: &KnownOfToken, until_ms: i64| {
+            told.due_ms.max(self.now_ms.saturating_add(until_ms - self.now_unix_ms))
+        };
+        let passes = |told: &KnownOfToken| {
             let mut resets_ms = told.until_ms.into_iter().chain(told.named_ms);
             resets_ms.any(|reset_ms| due_ms(told, reset_ms) + JITTER_MS >= most_ms)
         };
         self.chose_to_wait || self.told.values().any(passes)
     }
 
-    /// The run is over.
-    pub(super) fn finish(&self, finish: &Finish, budgets: &Budgets, no_wait: bool, run_ms: u64) -> Result<(), Broken> {
+    /// Checks the end of the run.
+    pub(super) fn finish(
+        &self,
+        finish: &Finish,
+        budgets: &Budgets,
+        no_wait: bool,
+        run_ms: u64,
+        patience_ms: u64,
+    ) -> Result<(), Broken> {
         if finish.reason.trim().is_empty() {
             return Err(Law::HonestOutcome.broken(format!("{} without a reason", finish.outcome.as_str())));
         }
@@ -514,14 +570,14 @@ impl Laws {
         let honest = match finish.outcome {
             Outcome::Completed => self.approved,
             Outcome::NeedsUser => self.needs_user,
-            Outcome::Interrupted => self.interrupted,
+            Outcome::Interrupted => self.interrupted || self.steering.rested_out(patience_ms),
             Outcome::Limits => no_wait || self.chose_to_end || self.gives_up() || self.waits_past(budgets),
             Outcome::Budget => {
                 finish.iterations >= budgets.max_iterations
                     || budgets.max_duration_ms.is_some_and(|ms| run_ms >= ms)
                     || budgets.max_cost_usd.zip(finish.cost_usd).is_some_and(|(most, spent)| spent >= most)
             }
-            Outcome::Stuck => finish.iterations > budgets.max_repeats,
+            Outcome::Stuck => finish.iterations > budgets.max_repeats || self.denied > 1,
             Outcome::Failed => true,
         };
         if !honest {
@@ -537,7 +593,7 @@ impl Laws {
         if let Some(owed) = self.owed.iter().find(|owed| !self.taken.contains_key(*owed)) {
             return Err(Law::ExactlyOnce.broken(format!("the run completed, and turn {owed} never reached the model")));
         }
-        // Words that were said in a session that was lost are said again with what else was said there.
+        // After a lost session, its messages are repeated in one text, together with everything else that was said there.
         let told = self.words.keys().chain(&self.retold);
         let heard = |text: &String| told.clone().any(|words| words.contains(text.as_str()));
         match self.said.iter().find(|text| !heard(text)) {
@@ -558,7 +614,13 @@ mod tests {
     const BUDGETS: Budgets = Budgets { max_iterations: 5, max_restarts: 1, ..Budgets::DEFAULT };
 
     fn send(uuid: &str, kind: TurnKind) -> Send {
-        Send { proc: ProcId(1), turn: TurnId(uuid.to_owned()), kind, text: format!("text of {uuid}") }
+        Send {
+            proc: ProcId(1),
+            turn: TurnId(uuid.to_owned()),
+            kind,
+            text: format!("text of {uuid}"),
+            images: Vec::new(),
+        }
     }
 
     fn ended(outcome: Outcome) -> Finish {
@@ -566,7 +628,7 @@ mod tests {
     }
 
     fn finish(laws: &Laws, outcome: Outcome) -> Result<(), Broken> {
-        laws.finish(&ended(outcome), &BUDGETS, false, 1_000)
+        laws.finish(&ended(outcome), &BUDGETS, false, 1_000, 0)
     }
 
     fn law(broken: Result<(), Broken>) -> Option<Law> {
@@ -606,7 +668,7 @@ mod tests {
         }
     }
 
-    /// A word to go on, as the core says it, after these words.
+    /// The core's text that tells the agent to continue, after these words of the user.
     fn words_before_continue_of(words: &str) -> String {
         let go_on = "The session in which this work was begun cannot be continued; this is a new one. The work that was done \
                      in it is on disk. Look at what is there first, and do not begin anew.\n\nGo on with the work.";
@@ -643,9 +705,9 @@ mod tests {
         limited.time(0, Some(4_000_000));
         limited.spent(None, 5_000_000);
         let bounded = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
-        let waited = |ms| law(limited.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000));
+        let waited = |ms| law(limited.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000, 0));
         assert_eq!((waited(900_000), waited(2_000_000)), (None, Some(Law::HonestOutcome)), "the reset is in 1,000 s");
-        let told = |finish| law(laws.finish(&finish, &BUDGETS, false, 1_000));
+        let told = |finish| law(laws.finish(&finish, &BUDGETS, false, 1_000, 0));
         assert_eq!(told(Finish { iterations: 5, ..ended(Outcome::Budget) }), None);
         assert_eq!(told(Finish { reason: " ".to_owned(), ..ended(Outcome::Failed) }), Some(Law::HonestOutcome));
         assert_eq!(told(Finish { waited_ms: 1_001, ..ended(Outcome::Failed) }), Some(Law::Waited));
@@ -683,7 +745,7 @@ mod tests {
                 laws.time(now_ms + pause_ms - 1, None);
                 assert_eq!(law(laws.clone().asks(Some(&id), 5)), Some(Law::AskedAgain), "too soon, {times}");
                 now_ms += pause_ms;
-                // The wall clock may say what it likes.
+                // The wall clock jumps by hours; only the run's own clock must be used.
                 laws.time(now_ms, Some(if times % 2 == 0 { now_ms + 21_600_000 } else { now_ms - 21_600_000 }));
             }
         }
@@ -722,7 +784,7 @@ mod tests {
         laws.named(None, 3_000_000);
         laws.named(None, 5_000_000 + super::LONGEST_RESET_MS);
         let bounded = |ms| Budgets { max_duration_ms: Some(ms), ..BUDGETS };
-        let ends = |laws: &Laws, ms| law(laws.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000));
+        let ends = |laws: &Laws, ms| law(laws.finish(&ended(Outcome::Limits), &bounded(ms), false, 1_000, 0));
         assert_eq!((ends(&laws, 900_000), ends(&laws, 2_000_000)), (None, Some(Law::HonestOutcome)));
         laws.time(0, Some(6_000_000));
         assert_eq!(ends(&laws, 900_000), Some(Law::HonestOutcome), "it has passed");
@@ -759,6 +821,7 @@ mod tests {
             label: "A".to_owned(),
             kind: TokenKind::OAuth,
             hot_group: None,
+            model: None,
             windows: Vec::new(),
             limited_until_unix_ms,
             refused,

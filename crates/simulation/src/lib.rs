@@ -1,13 +1,12 @@
-//! The simulated world: agents, critics, checks, trees, tokens, disks, clocks and deaths that a seed makes up (design §9).
+//! The simulated world: agents, critics, checks, trees, tokens, disks, clocks and deaths, all drawn from a seed (design §9).
 //!
-//! [`Simulator::simulate`] plays one whole night in milliseconds. The seed draws the *rates* of the faults, then every fault; time
-//! is virtual. The agents are the machines of [`ccc::demo::scripted`], launched by the adapter's arguments and spoken
-//! to in its bytes, and the journal is the real one on a disk of memory, so that core, adapter, codec and journal are
-//! what a real night has. After each transition the [laws](Law) are looked at; at some moment the faults stop, and from
-//! then on the run must come to its end.
-//! A violation names its seed, and the seed is all it takes to see the same night again.
+//! A *night* is one simulated run from its start to its outcome. [`Simulator::simulate`] plays one in milliseconds, because time
+//! is virtual. The seed first draws the *rates* of the faults, then each fault. Core, adapter, codec and journal are those of a
+//! real run: the agents are the machines of [`ccc::demo::scripted`], started with the adapter's arguments and addressed in its
+//! bytes, and the journal's disk is memory. The [laws](Law) are checked after each transition. At some moment the faults stop,
+//! and the run must then come to its end. A violation names its seed; the seed alone is enough to play the same night again.
 //!
-//! What this must not do: read a clock, touch a file, start a process, or use chance that does not come from the seed.
+//! This crate must not read a clock, touch a file, start a process, or use randomness that does not come from the seed.
 
 mod actions;
 mod counts;
@@ -15,12 +14,14 @@ mod death;
 mod dice;
 mod journal;
 mod laws;
+mod operator;
 mod output;
 mod process;
 mod provider;
 mod rates;
 mod rejections;
 mod script;
+mod steering;
 mod tokens;
 mod trace;
 mod world;
@@ -44,48 +45,48 @@ use world::World;
 pub use counts::Counts;
 pub use laws::Law;
 
-/// How many in 100,000 nights have work for eight hours; the others are over sooner, with more faults for their time.
+/// How many of 100,000 nights have work for eight hours. The others are shorter, with more faults per hour.
 const LONG_NIGHTS: u64 = 1_500;
-/// So that this draw and the night's own have nothing in common.
+/// Separates this draw from those of the night itself.
 const LONG_SALT: u64 = 0x6c6f_6e67;
 
-/// How a simulated night went.
+/// The result of a simulated night.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// Its seed.
     pub seed: u64,
-    /// How the run ended; `None` when ccc died and its journal cannot be gone on with, as the user had been told.
+    /// The outcome of the run; `None` if ccc died and its journal lacks entries, as the user had been told.
     pub outcome: Option<Outcome>,
-    /// One sentence that says why.
+    /// The reason, in one sentence.
     pub reason: String,
     /// Transitions of the core.
     pub steps: u64,
-    /// Virtual time it took, in milliseconds.
+    /// The virtual duration, in milliseconds.
     pub virtual_ms: u64,
     /// Agents and critics started.
     pub processes: u32,
-    /// Times that ccc itself died.
+    /// How often ccc itself died.
     pub deaths: u32,
     /// Stops judged.
     pub iterations: u32,
-    /// Times the agent was started again.
+    /// How often the agent was restarted.
     pub restarts: u32,
-    /// Times another token was taken.
+    /// How often another token was taken.
     pub rotations: u32,
-    /// What befell it, by kind.
+    /// The faults and events that occurred, by kind.
     pub faults: Counts,
 }
 
 /// A law that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct Violation {
-    /// The night in which it happens, each time.
+    /// The seed of the night. The violation occurs each time this night is played.
     pub seed: u64,
     /// The law.
     pub law: Law,
-    /// How it shows.
+    /// The observation that shows the violation.
     pub what: String,
-    /// One line for each transition: number, time, phase, iteration, what came in, what was asked for.
+    /// One line for each transition: number, time, phase, iteration, input, actions.
     pub trace: Vec<String>,
 }
 
@@ -99,17 +100,25 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Plays nights. It holds what all nights share.
+/// Plays nights, and holds their shared state.
 #[derive(Debug, Clone, Default)]
 pub struct Simulator {
     redactor: Redactor,
+    alone: bool,
 }
 
 impl Simulator {
-    /// One that has played no night yet.
+    /// A simulator that has played no night yet.
     #[must_use]
     pub fn new() -> Simulator {
-        Simulator { redactor: Redactor::new() }
+        Simulator { redactor: Redactor::new(), alone: false }
+    }
+
+    /// Plays nights without a user during the run and without requests of the agent. Such a night is the same as before these
+    /// features existed.
+    #[must_use]
+    pub fn alone(self) -> Simulator {
+        Simulator { alone: true, ..self }
     }
 
     /// Plays the night of this seed.
@@ -120,7 +129,7 @@ impl Simulator {
         watched(seed, |trace| self.play(seed, trace))
     }
 
-    /// Plays the night of this seed and gives its trace, whether all holds or not.
+    /// Plays the night of this seed and returns its trace, whether or not a law was broken.
     #[must_use]
     pub fn trace(&self, seed: u64) -> Vec<String> {
         let trace = SharedTrace::default();
@@ -134,20 +143,20 @@ impl Simulator {
     }
 
     fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<Scenario, Broken> {
-        guarded(|| World::new(seed, &self.redactor, trace)?.play())
+        guarded(|| World::new(seed, self.alone, &self.redactor, trace)?.play())
     }
 }
 
 /// The trace of a night that is being played.
 type SharedTrace = Rc<RefCell<Trace>>;
 
-/// What comes of a night; of a broken one, with its trace.
+/// Plays a night. If it breaks a law, plays it again to get its trace.
 fn watched(
     seed: u64,
     play: impl Fn(Option<SharedTrace>) -> Result<Scenario, Broken>,
 ) -> Result<Scenario, Box<Violation>> {
     play(None).map_err(|_| {
-        // Traces are costly to write, so the night is played again for one.
+        // Traces are costly, so they are written only for a broken night.
         let trace = SharedTrace::default();
         let Broken { law, what } = match play(Some(Rc::clone(&trace))) {
             Ok(_) => Law::Replay.broken("the night goes well when it is watched"),
@@ -158,7 +167,7 @@ fn watched(
     })
 }
 
-/// A panic breaks a law like anything else.
+/// Turns a panic into a broken law.
 fn guarded(play: impl FnOnce() -> Result<Scenario, Broken>) -> Result<Scenario, Broken> {
     catch_unwind(AssertUnwindSafe(play))
         .unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))

@@ -1,4 +1,4 @@
-//! `simulate`: nights that seeds make up, as many as one likes.
+//! `simulate`: plays any number of nights, each drawn from its seed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,11 +13,11 @@ use ccc::cli::{CliError, Context, ErrorKind, ExitCode};
 use clap::Parser;
 use simulation::{Counts, Law, Scenario, Simulator, Violation, is_long};
 
-/// How many nights a thread plays before it tells.
+/// How many nights a thread plays before it reports.
 const CHUNK: u64 = 64;
-/// How often the progress is told.
+/// How often the progress is printed.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
-/// How many broken nights are named.
+/// How many broken nights are listed.
 const NAMED: usize = 20;
 /// A night of eight hours has at least this virtual time, in milliseconds.
 const EIGHT_HOURS_MS: u64 = 8 * 3_600_000;
@@ -54,7 +54,7 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("there is no seed in this range".to_owned()) } else { Ok(range) }
 }
 
-/// What many nights add up to; in whatever order they were played.
+/// Sums over many nights; the order in which they were played does not matter.
 #[derive(Debug, Clone, Default)]
 struct Totals {
     nights: u64,
@@ -69,7 +69,7 @@ struct Totals {
     outcomes: Counts,
     faults: Counts,
     broken: u64,
-    /// The first of them.
+    /// The first broken nights, by seed.
     named: BTreeMap<u64, (Law, String)>,
 }
 
@@ -141,13 +141,13 @@ impl Totals {
         ];
         let mut text = String::new();
         for (head, value) in rows {
-            // A String takes all that is written to it.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "{head:<16} {value}");
         }
         text
     }
 
-    /// The broken nights by name, and what to do about them.
+    /// The list of broken nights, and the command that shows a night.
     fn breaches(&self) -> String {
         let mut text = String::new();
         for (seed, (law, what)) in &self.named {
@@ -171,7 +171,7 @@ fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code.as_u8())
 }
 
-/// Plays. It is an error when a law is broken, after all nights have been played.
+/// Plays all nights, and fails afterwards if a law was broken.
 fn run(args: SimulateArgs, context: &Context) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
     let simulator = Simulator::new();
@@ -255,7 +255,7 @@ fn play_all(simulator: &Simulator, args: &SimulateArgs, jobs: usize, context: &C
     (totals, began.elapsed())
 }
 
-/// A number with its thousands set apart.
+/// A number with its thousands separated.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

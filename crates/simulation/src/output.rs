@@ -1,4 +1,4 @@
-//! What processes do, and how it reaches the core.
+//! The output of processes, and its way to the core.
 
 use super::laws::{Broken, Law};
 use super::process::{Heard, Process, Proves};
@@ -8,12 +8,12 @@ use ccc::demo::scripted::{Effect, Moment, Row};
 use supervision::agent::Role;
 use supervision::core::{Input, LineFact, ProcId};
 
-/// A killed process and its descendants are gone within this time, in milliseconds; shorter than the grace period.
+/// A killed process and its descendants end within this time, in milliseconds; shorter than the grace period.
 const SWEPT_WITHIN_MS: u64 = 2_000;
-/// Unix times above this are milliseconds, as the adapter reads them.
+/// Unix times above this are milliseconds, as in the adapter.
 const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
 
-/// What proves nothing but a live process.
+/// Lines that prove only that the process is alive.
 const SIGNS_OF_LIFE: &[&str] = &[
     r#"{"type":"keep_alive"}"#,
     r#"{"type":"tool_progress","tool_use_id":"t-heartbeat-0","tool_name":"Bash","elapsed_time_seconds":30,"heartbeat":true}"#,
@@ -24,7 +24,7 @@ const SIGNS_OF_LIFE: &[&str] = &[
 ];
 
 impl World {
-    /// Lets something happen to a live process, and does what it wants done.
+    /// Applies `act` to a live process, then performs the effects.
     pub(super) fn with_process(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
         let now = Moment { ms: self.now_us / 1_000, unix_ms: self.true_ms() };
         let Some(process) = self.processes.get_mut(&proc).filter(|process| process.acts()) else { return Ok(()) };
@@ -32,7 +32,7 @@ impl World {
         self.pump(proc)
     }
 
-    /// The same for what may lead it to ask something of its provider.
+    /// As [`World::with_process`], for an `act` in which the process may send a request to its provider.
     pub(super) fn with_provider(&mut self, proc: ProcId, act: impl FnOnce(&mut Process, Moment)) -> Result<(), Broken> {
         let before = self.processes.get(&proc).map_or(0, |process| process.tries);
         let (steps, rejected) = self.provider_says(proc);
@@ -43,7 +43,7 @@ impl World {
             act(process, now);
             played = asked > 0 && process.agent.interposed() < asked;
             if asked > 0 && !played {
-                // Nothing was asked of the provider after all.
+                // The process sent no request after all.
                 process.tries = before;
             }
             process.agent.interpose(Vec::new());
@@ -117,7 +117,7 @@ impl World {
         Ok(())
     }
 
-    /// A line as it is written, before anybody reads it.
+    /// Inspects a line when it is written, before ccc reads it.
     fn see_line(&mut self, proc: ProcId, line: &str) {
         if !line.contains(r#""type":"result""#) || !is_good_result(line) || line.contains(r#""origin":"#) {
             return;
@@ -128,11 +128,12 @@ impl World {
             Role::Critic => {
                 let result = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
                 let text = result.get("result").and_then(serde_json::Value::as_str).unwrap_or_default();
-                // A turn of its own: the job that its session has is no verdict.
+                // The text comes from a scheduled job that the fork inherited, so it is not a verdict.
                 if text == JOB_SAYS {
                     return;
                 }
-                // Where the tree cannot be measured, or not in time, nobody can tell; nor beside work of the agent's own.
+                // It is unknown who changed the tree if the tree is not measured in time, or while background work of the agent
+                // runs.
                 let tells = self.rates.unmeasured == 0 && self.rates.late == 0 && !self.laws.has_open_tasks();
                 let innocent = !process.changed_the_tree || !tells;
                 self.laws.critic_said(text, innocent);
@@ -160,7 +161,7 @@ impl World {
         }
     }
 
-    /// A process writes what proves nothing but that it lives, and will again; also while it hangs.
+    /// Writes a line that proves only that the process is alive, even if it hangs, and schedules the next.
     pub(super) fn chatter(&mut self, proc: ProcId) {
         if !self.processes.get(&proc).is_some_and(Process::acts) {
             return;
@@ -173,7 +174,7 @@ impl World {
         self.schedule(ms, Event::Chatter(proc));
     }
 
-    /// Output arrives in order, in one chunk or cut anywhere in two.
+    /// Schedules the arrival of output: in order, in one or two chunks, cut anywhere.
     fn put_out(&mut self, proc: ProcId, bytes: Vec<u8>) {
         if bytes.is_empty() {
             return;
@@ -195,7 +196,7 @@ impl World {
         }
     }
 
-    /// The process is no more; its exit is known when its output is read and what it left behind is swept.
+    /// Ends a process. ccc learns of the exit after the output has arrived and the descendants have been ended.
     pub(super) fn end_process(&mut self, proc: ProcId, code: Option<i32>, signal: Option<i32>) {
         let late = self.fault(self.rates.late);
         let ms = self.dice.between(0, if late { SWEPT_WITHIN_MS } else { 20 });
@@ -214,7 +215,7 @@ impl World {
         let heard = process.hear(kind, now_us, chunk);
         process.in_transit += heard.len();
         for heard in heard {
-            // ccc may die over any line; the rest is lost with its pipes.
+            // ccc may die while it handles a line; the remaining lines are then lost with its pipes.
             let Some(process) = self.processes.get_mut(&proc).filter(|_| self.lives == lives) else { return Ok(()) };
             process.in_transit -= 1;
             match heard {
@@ -225,44 +226,47 @@ impl World {
         Ok(())
     }
 
-    /// What the core learns from an input, for the laws.
+    /// Informs the laws of what the core learns from an input.
     pub(super) fn core_hears(&mut self, input: &Input) {
-        match input {
-            Input::Line { proc, line } | Input::Noise { proc, sample: line, .. } => {
-                let now_us = self.now_us;
-                let Some(process) = self.processes.get_mut(proc) else { return };
-                let proves = Proves::of(line);
-                if proves == Proves::Progress {
-                    process.moved_us = now_us;
-                }
-                if proves != Proves::Life {
-                    process.stirred_us = now_us;
-                    process.spoke = true;
-                }
-                match line {
-                    LineFact::Json(json) => self.core_hears_line(*proc, json.get()),
-                    LineFact::Noise(text) => process.lost_line |= text.starts_with('{'),
-                    LineFact::TooLong(_) => {}
-                }
+        if let Input::Line { proc, line } | Input::Noise { proc, sample: line, .. } = input {
+            let now_us = self.now_us;
+            let Some(process) = self.processes.get_mut(proc) else { return };
+            let proves = Proves::of(line);
+            if proves == Proves::Progress {
+                process.moved_us = now_us;
             }
-            Input::Progress { proc } => {
-                let now_us = self.now_us;
-                if let Some(process) = self.processes.get_mut(proc) {
-                    (process.moved_us, process.stirred_us) = (now_us, now_us);
-                    process.spoke = true;
-                }
+            if proves != Proves::Life {
+                process.stirred_us = now_us;
+                process.spoke = true;
             }
-            Input::Tokens { tokens, .. } => self.laws.tokens_told(tokens, false),
-            Input::Began { tokens, .. } => self.laws.tokens_told(tokens, true),
-            Input::Spawned { .. }
-            | Input::SpawnFailed { .. }
-            | Input::WriteFailed { .. }
-            | Input::Exited { .. }
-            | Input::CheckFinished { .. }
-            | Input::TreeMeasured { .. }
-            | Input::Operator(_)
-            | Input::Elapsed { .. } => {}
+            match line {
+                LineFact::Json(json) => self.core_hears_line(*proc, json.get()),
+                LineFact::Noise(text) => process.lost_line |= text.starts_with('{'),
+                LineFact::TooLong(_) => {}
+            }
+        } else if let Input::Progress { proc } = input {
+            let now_us = self.now_us;
+            if let Some(process) = self.processes.get_mut(proc) {
+                (process.moved_us, process.stirred_us) = (now_us, now_us);
+                process.spoke = true;
+            }
+        } else if let Input::Tokens { tokens, .. } = input {
+            self.laws.tokens_told(tokens, false);
+        } else if let Input::Began { tokens, .. } = input {
+            self.laws.tokens_told(tokens, true);
         }
+    }
+
+    /// Records that the core read a request of the CLI, or its withdrawal.
+    fn core_hears_request(&mut self, proc: ProcId, json: &str) {
+        let (asks, takes_back) =
+            (json.contains(r#""type":"control_request""#), json.contains(r#""type":"control_cancel_request""#));
+        if !asks && !takes_back {
+            return;
+        }
+        let request = serde_json::from_str::<serde_json::Value>(json).unwrap_or_default();
+        let id = request.get("request_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+        if asks { self.laws.steering.asked(proc, id) } else { self.laws.steering.withdrawn(proc, id) }
     }
 
     fn core_hears_line(&mut self, proc: ProcId, json: &str) {
@@ -275,6 +279,7 @@ impl World {
         {
             self.laws.progress(process.given.as_ref());
         }
+        self.core_hears_request(proc, json);
         if !result && !ends && !rejected {
             return;
         }
@@ -291,8 +296,12 @@ impl World {
         }
         if ends {
             process.asked = false;
-            // What fails after an exchange may be about the token before; and of one that has not read what it was asked
-            // nobody can say what it has answered, nor where the line is lost that would have said so.
+            if process.role == Role::Agent {
+                self.laws.steering.turn_is_over();
+            }
+            // A limit is uncertain in three cases: after an exchange of the credential, the failure may be about the token
+            // before; a process that has stopped reading may be answering an earlier request; and a lost line may have said what
+            // the failure was about.
             let is_clear = !process.unproven && process.reading && !process.lost_line;
             match process.spent_ms.take() {
                 Some(resets_at_unix_ms) if is_clear => self.laws.spent(process.given.as_ref(), resets_at_unix_ms),
@@ -311,17 +320,28 @@ impl World {
         let mut exit = process.exit.clone();
         let (role, leaves) = (process.role, process.leaves);
         exit.turn_recorded = self.turn_recorded();
-        // The end of one that had survived its kill was counted when it was given up.
+        // The core counted this end when it gave up the process after the kill.
         let given_up = process.frozen;
-        if role == Role::Agent && !leaves && !given_up && matches!(self.core.phase(), "starting" | "working") {
+        // An end after the user has interrupted the turn does not count.
+        let stopped = role == Role::Agent && self.laws.steering.stops();
+        if role == Role::Agent && !leaves && !given_up && !stopped && needs_agent(self.core.phase()) {
             self.laws.agent_died();
         }
+        if stopped {
+            self.laws.steering.turn_is_over();
+        }
+        self.laws.steering.gone(proc);
         self.feed_maybe_twice(Input::Exited { proc, exit })?;
         if self.lives == lives {
             self.processes.remove(&proc);
         }
         Ok(())
     }
+}
+
+/// Whether the agent is needed in this phase.
+fn needs_agent(phase: &str) -> bool {
+    matches!(phase, "starting" | "working" | "asking")
 }
 
 fn is_good_result(line: &str) -> bool {

@@ -7,7 +7,7 @@ use supervision::stream::{Frame, FrameDecoder, LineLimit, parse_envelope};
 
 /// The line limit of a simulated night: small, so that long lines are cheap.
 const LINE_LIMIT: LineLimit = LineLimit::bytes(32 * 1024);
-/// Partial output is told once in this time.
+/// Progress by partial output is reported at most once per this time.
 const PROGRESS_INTERVAL_US: u64 = 1_000_000;
 
 /// A simulated process and its pipes.
@@ -15,65 +15,65 @@ const PROGRESS_INTERVAL_US: u64 = 1_000_000;
 pub(super) struct Process {
     pub(super) role: Role,
     pub(super) agent: ScriptedAgent,
-    /// The session that it is in; of a fork, the one that it was forked from.
+    /// Its session; for a fork, the session that it was forked from.
     pub(super) session: String,
-    /// It was asked to make the history shorter.
+    /// Whether its turn is `/compact`.
     pub(super) compacts: bool,
-    /// It has not exited, died or been killed.
+    /// Whether it has not exited, died or been killed.
     pub(super) alive: bool,
-    /// It was killed and is not gone: it does nothing any more.
+    /// Whether it survived its kill: it still exists, but does nothing.
     pub(super) frozen: bool,
     pub(super) reading: bool,
-    /// How it ended, once it is no longer alive; its stderr so far.
+    /// How it ended; before its end, its stderr so far.
     pub(super) exit: ExitFact,
     pub(super) frames: FrameDecoder,
-    /// Everything it wrote arrives in order: nothing arrives before this time, in microseconds.
+    /// The time before which no further output arrives, in microseconds; it keeps the output in order.
     pub(super) out_us: u64,
-    /// The same for what is written to it.
+    /// The same for what is written to the process.
     pub(super) in_us: u64,
-    /// Chunks and lines that are on their way to the core.
+    /// How many chunks and lines are on their way to the core.
     pub(super) in_transit: usize,
-    /// Turns that are on their way to it.
+    /// How many turns are on their way to the process.
     pub(super) turns_in_transit: usize,
-    /// When it is woken next.
+    /// When its next wake-up is due.
     pub(super) wake_us: Option<u64>,
-    /// It changed the tree.
+    /// Whether it changed the tree.
     pub(super) changed_the_tree: bool,
-    /// The token that it has.
+    /// The token that the process uses.
     pub(super) has: Option<TokenId>,
-    /// The token that the core has given it.
+    /// The token that the core has given to the process.
     pub(super) given: Option<TokenId>,
-    /// It was given that one while it ran, and has not been answered since.
+    /// Whether it got that token while it ran, and the provider has not answered since.
     pub(super) unproven: bool,
-    /// Tries of its present request that have failed.
+    /// How many tries of its present request have failed.
     pub(super) tries: usize,
-    /// The core heard that its token is spent until then, unix milliseconds, in a turn that has not ended yet.
+    /// Until when its token is limited, unix milliseconds, as the core read in a turn that has not ended.
     pub(super) spent_ms: Option<i64>,
-    /// The core asked it something and has not heard the end of it.
+    /// Whether the core has sent it a turn and has not read the turn's end.
     pub(super) asked: bool,
-    /// A line of its protocol was broken since: what its other lines are about, nobody can say.
+    /// Whether a line of its output was damaged since the last turn was sent. The other lines may then be about something else.
     pub(super) lost_line: bool,
-    /// The core asked it to end.
+    /// Whether the core asked it to end.
     pub(super) ending: bool,
-    /// It is ended for another token's sake.
+    /// Whether the core ends it without a fault of its own, for example to change the token.
     pub(super) leaves: bool,
-    /// When the core last asked it or heard what surely proves progress.
+    /// When the core last sent it a turn or read certain proof of progress, in microseconds.
     pub(super) moved_us: u64,
-    /// The same for what may prove it.
+    /// When the core last sent it a turn or read possible proof of progress, in microseconds.
     pub(super) stirred_us: u64,
-    /// It has said something of its protocol that is no mere sign of life.
+    /// Whether it has written a protocol line that is more than a sign of life.
     pub(super) spoke: bool,
     progress_us: Option<u64>,
 }
 
-/// What a line proves, judged apart from the adapter and so more coarsely.
+/// What a line proves. Judged independently of the adapter, and therefore more coarsely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proves {
-    /// That the process lives.
+    /// The process is alive.
     Life,
-    /// Perhaps that it makes progress: by what was said before.
+    /// The process may be making progress; that depends on earlier lines.
     Perhaps,
-    /// That it makes progress.
+    /// The process makes progress.
     Progress,
 }
 
@@ -82,7 +82,7 @@ impl Proves {
         let LineFact::Json(json) = line else { return Proves::Life };
         let Some(envelope) = parse_envelope(json.get()) else { return Proves::Life };
         match envelope.kind.as_deref() {
-            // A block of text that begins or ends says nothing: there may be any number of empty ones.
+            // The begin or the end of a block proves little, because any number of blocks may be empty.
             Some("stream_event") if json.get().contains(r#""type":"content_block_"#) => Proves::Perhaps,
             Some("assistant" | "user" | "result" | "stream_event") if envelope.parent_tool_use_id.is_none() => {
                 Proves::Progress
@@ -96,7 +96,7 @@ impl Proves {
     }
 }
 
-/// What a chunk of output comes to.
+/// What the core learns from a chunk of output.
 #[derive(Debug)]
 pub(super) enum Heard {
     Line(LineFact),
@@ -143,12 +143,12 @@ impl Process {
         }
     }
 
-    /// It runs and can do something.
+    /// Whether it runs and can act.
     pub(super) fn acts(&self) -> bool {
         self.alive && !self.frozen
     }
 
-    /// Takes in a chunk of its output, or with `None` its end.
+    /// Reads a chunk of its output; `None` is the end of the output.
     pub(super) fn hear(&mut self, kind: AgentKind, now_us: u64, chunk: Option<&[u8]>) -> Vec<Heard> {
         let mut heard = Vec::new();
         let progress_us = &mut self.progress_us;

@@ -1,7 +1,7 @@
-//! The provider behind the agents: whether a request passes, and what a CLI makes of one that does not.
+//! The provider behind the agents: whether it accepts a request, and how the CLI reacts to a rejection.
 //!
-//! The truth is here; what the core believes it has from the CLI's lines and from what the user's ccc processes tell
-//! each other ([`Provider::known`]).
+//! The real state of the accounts is here. The core knows only what the CLI's lines say and what the user's ccc processes share
+//! ([`Provider::known`]).
 
 use super::dice::Dice;
 use super::rates::Rates;
@@ -9,21 +9,21 @@ use ccc::demo::scripted::{ApiError, CliVersion, Limit, LimitWarning, Retry, Step
 use supervision::core::policy;
 use supervision::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
-/// The pauses of the CLI's own retries, in milliseconds (facts §8).
+/// The pauses between the CLI's own retries, in milliseconds (facts §8).
 const RETRY_PAUSES_MS: [u64; 10] = [500, 1_000, 2_000, 4_000, 9_000, 18_000, 35_000, 35_000, 35_000, 33_000];
-/// The window that fills up.
+/// The usage window that fills up.
 const WINDOW: &str = "five_hour";
 
 /// All accounts of the night.
 #[derive(Debug)]
 pub(super) struct Provider {
-    /// The tokens' accounts; or one without a name, when the CLI finds its credential by itself.
+    /// One account for each token, or one without a name when the CLI finds its credential by itself.
     accounts: Vec<Account>,
-    /// What all ccc processes of the user know.
+    /// What the user's ccc processes know together.
     pub(super) known: Vec<TokenFact>,
-    /// It answers nobody until then, unix milliseconds.
+    /// Until when the provider answers no request, unix milliseconds.
     down_until_ms: i64,
-    /// How often the CLI tries again meanwhile.
+    /// How often the CLI retries during that time.
     down_retries: usize,
 }
 
@@ -37,14 +37,14 @@ struct Account {
 #[derive(Debug, Clone, Copy)]
 struct Trouble {
     class: Class,
-    /// Over at this time, unix milliseconds.
+    /// When the trouble ends, unix milliseconds.
     until_ms: i64,
     announced: Announced,
-    /// How often the CLI tries again before it gives up.
+    /// How often the CLI retries before it gives up.
     retries: usize,
 }
 
-/// Why requests of an account do not pass.
+/// Why the provider rejects an account's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Quota,
@@ -54,12 +54,12 @@ enum Class {
     NoCredit,
 }
 
-/// What is said about when a spent window begins anew.
+/// What the provider says about the reset of a limited token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Announced {
     Truth,
     Nothing,
-    /// So many seconds ago.
+    /// A reset this many seconds ago.
     Past(i64),
     /// In milliseconds instead of seconds.
     Milliseconds,
@@ -67,12 +67,12 @@ enum Announced {
     Implausible,
 }
 
-/// What a request comes to.
+/// The result of a request.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// What the CLI does instead of, or before, its next step.
+    /// What the CLI does before its next step or instead of it.
     pub(super) steps: Vec<Step>,
-    /// It is one more try of a request that has failed.
+    /// Whether the CLI retries the request.
     pub(super) tries_again: bool,
 }
 
@@ -99,6 +99,7 @@ impl Provider {
                 label: format!("T{at}"),
                 kind: if same { first } else { dice.choose(&kinds, first) },
                 hot_group: None,
+                model: None,
                 windows: Vec::new(),
                 limited_until_unix_ms: None,
                 refused: false,
@@ -112,7 +113,7 @@ impl Provider {
         Provider { accounts, known, down_until_ms: i64::MIN, down_retries: 0 }
     }
 
-    /// A request with this token; `tries` have failed before.
+    /// The answer to a request with this token, after `tries` failed tries.
     #[allow(clippy::too_many_arguments, reason = "a request is all of this, and nobody else makes one")]
     pub(super) fn answer(
         &mut self,
@@ -185,7 +186,7 @@ impl Provider {
                 match dice.between(0, 9) {
                     0..=3 => minutes(dice, 0, 3),
                     4..=8 => minutes(dice, 3, 300),
-                    // A weekly window.
+                    // A window of seven days.
                     _ => minutes(dice, 300, 7 * 24 * 60),
                 }
             }
@@ -204,7 +205,7 @@ impl Provider {
         self.accounts[at].trouble = Some(trouble);
     }
 
-    /// What a question about this token, which costs nothing, is answered.
+    /// Answers a usage request about this token. Such a request costs nothing.
     pub(super) fn probed(&mut self, token: &TokenId, now_ms: i64) {
         let Some(account) = self.accounts.iter().find(|account| account.id.as_ref() == Some(token)) else { return };
         let spent = account.trouble.filter(|trouble| trouble.class == Class::Quota && trouble.until_ms > now_ms);
@@ -213,14 +214,14 @@ impl Provider {
         }
     }
 
-    /// A ccc process tells the others.
+    /// Shares what a ccc process has learnt about a token with the others.
     pub(super) fn learn(&mut self, token: &TokenId, report: &TokenReport) {
         if let Some(fact) = self.known.iter_mut().find(|fact| fact.id == *token) {
             policy::learn(fact, report);
         }
     }
 
-    /// Another ccc of the user meets something, and tells.
+    /// Another ccc of the user learns something about a token and shares it.
     pub(super) fn elsewhere(&mut self, dice: &mut Dice, now_ms: i64) {
         if self.known.is_empty() {
             return;
@@ -249,17 +250,14 @@ impl Provider {
     }
 }
 
-/// How often the CLI tries again: mostly less often than it really does, or there would be little else to see.
+/// How often the CLI retries. Mostly less often than the real CLI, or retries would fill the night.
 fn retries(dice: &mut Dice) -> usize {
     if dice.percent(15) { RETRY_PAUSES_MS.len() } else { usize::try_from(dice.between(0, 3)).unwrap_or(0) }
 }
 
-/// What the CLI does about a request that is refused.
+/// How the CLI reacts to a rejected request.
 fn refusal(account: &Account, trouble: Trouble, version: CliVersion, tries: usize, now_ms: i64) -> Answer {
-    let subscription = match account.kind {
-        TokenKind::OAuth | TokenKind::Login => true,
-        TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper => false,
-    };
+    let subscription = account.kind.is_subscription();
     let status = match trouble.class {
         Class::Quota | Class::Throttle => Some(429),
         Class::Refused => Some(401),
@@ -280,7 +278,7 @@ fn refusal(account: &Account, trouble: Trouble, version: CliVersion, tries: usiz
                 Announced::Milliseconds => Some((now_s + left_s) * 1_000 - now_s),
                 Announced::Implausible => Some(10 * 365 * 24 * 3_600),
             };
-            // Without a window and a reset it is no usage limit; the newest version says at least which.
+            // Without a window and a reset the failure is not a usage limit. The newest version always names the window.
             let nameless = resets_in_s.is_none() && version < CliVersion::V332;
             if nameless {
                 return Answer::failure(status, "");

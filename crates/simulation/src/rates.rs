@@ -1,17 +1,17 @@
-//! What the seed draws before the night begins: how often what goes wrong, which CLI it is, and the run's settings.
+//! What the seed draws before the night: the rates of the faults, the version of the CLI, and the run's settings.
 
 use super::dice::Dice;
 use ccc::demo::scripted::CliVersion;
-use supervision::core::{Budgets, CheckPlan, CriticPlan, Plan, SessionStart, derive_uuid};
+use supervision::core::{Budgets, CheckPlan, CriticLimits, CriticPlan, Plan, SessionStart, derive_uuid};
 
-/// How often things go wrong, per [`OCCASIONS`](super::dice::OCCASIONS).
+/// How often each fault occurs, per [`OCCASIONS`](super::dice::OCCASIONS).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rates {
     /// A step of a script is a fault.
     pub(super) bad_step: u64,
-    /// A step of a script begins something of the CLI's own: a schedule, a task in the background, a sub-agent.
+    /// A step of a script starts a schedule, a background task or a sub-agent of the CLI.
     pub(super) own_step: u64,
-    /// A critic's turn has a fault.
+    /// A critic's turn contains a fault.
     pub(super) bad_review: u64,
     /// A critic changes the tree.
     pub(super) bad_critic: u64,
@@ -21,42 +21,42 @@ pub(super) struct Rates {
     pub(super) unkillable: u64,
     /// A process cannot be started.
     pub(super) spawn_fails: u64,
-    /// The command that gives a credential fails.
+    /// The command that prints a credential fails.
     pub(super) no_credential: u64,
-    /// The value of a token has to be fetched before a process can be started with it.
+    /// The value of a token must be fetched before a process can start with it.
     pub(super) fetched: u64,
-    /// A completion comes twice.
+    /// A completion arrives twice.
     pub(super) doubled: u64,
-    /// A completion comes late.
+    /// A completion arrives late.
     pub(super) late: u64,
-    /// The timer comes late, as on a loaded machine.
+    /// The timer fires late, as on a loaded machine.
     pub(super) late_timer: u64,
     /// A check fails.
     pub(super) check_fails: u64,
     /// A tree cannot be measured.
     pub(super) unmeasured: u64,
-    /// A request meets a provider that is in trouble from now on.
+    /// The provider gets into trouble when a request arrives.
     pub(super) trouble: u64,
-    /// A spent window says something odd about its reset.
+    /// A rejection names an odd reset, or none.
     pub(super) odd_reset: u64,
-    /// A request is answered with the news that a window is nearly spent.
+    /// An answer warns that a usage window is nearly full.
     pub(super) crowded: u64,
-    /// A process does not take an exchanged credential.
+    /// A process refuses an exchange of its credential.
     pub(super) exchange_refused: u64,
-    /// A process says that it took an exchanged credential, and did not.
+    /// A process reports that it accepted an exchange of its credential, but keeps the old one.
     pub(super) exchange_lies: u64,
-    /// Nobody answers a question.
+    /// The user does not answer a question.
     pub(super) unanswered: u64,
     /// A death of ccc tears the journal's last lines.
     pub(super) torn: u64,
-    /// A finished run is gone on with.
+    /// The user continues a finished run.
     pub(super) goes_on: u64,
-    /// How many transitions there are between two of these at most.
+    /// The most transitions between two occurrences of each event.
     pub(super) every: Every,
 }
 
-/// The most transitions between two occurrences of what may befall at any of them; 0 for never. Counted and not rolled
-/// for each transition, so that a long night has no more of them than a short one has time for.
+/// The most transitions between two occurrences of an event that can occur at any transition; 0 for never. The next occurrence is
+/// drawn in advance instead of at each transition, so that a long night does not collect too many.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Every {
     /// ccc dies.
@@ -65,7 +65,7 @@ pub(super) struct Every {
     pub(super) jump: u64,
     /// The machine sleeps.
     pub(super) sleep: u64,
-    /// The user says something.
+    /// The user sends a message.
     pub(super) words: u64,
     /// The user asks for the end.
     pub(super) interrupt: u64,
@@ -124,7 +124,7 @@ impl Every {
     }
 }
 
-/// What kind of CLI this night has.
+/// The CLI of this night.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cli {
     pub(super) version: CliVersion,
@@ -153,7 +153,11 @@ pub(super) fn plan(seed: u64, cli: Cli, long: bool, dice: &mut Dice) -> Plan {
         run_id: "simulated".to_owned(),
         agent_version: cli.version.number().to_owned(),
         checks,
-        critic: CriticPlan { timeout_ms: 900_000, watch_ms: 250, without_hooks: true, ..CriticPlan::new("Judge.") },
+        critic: CriticPlan {
+            limits: CriticLimits { timeout_ms: 900_000, watch_ms: 250, ..CriticLimits::DEFAULT },
+            without_hooks: true,
+            ..CriticPlan::new("Judge.")
+        },
         budgets: Budgets {
             max_iterations: u32::try_from(max_iterations).unwrap_or(1),
             max_duration_ms: dice.percent(if long { 5 } else { 20 }).then(|| dice.between(60_000, 20_000_000)),

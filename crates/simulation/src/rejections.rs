@@ -1,8 +1,9 @@
-//! What trying the same again does not help against: requests that the provider calls invalid, credentials that it refuses
-//! or that lack a permission, and networks that let nothing through.
+//! Faults that a plain retry does not resolve: requests that the provider calls invalid, credentials that it refuses or that lack
+//! a permission, and networks that block requests.
 //!
-//! Each trouble belongs to a session (its history), to an account, or to everything (the task's words, the network), lasts
-//! for a time, and some end with `/compact`. Its dice are its own, so that nights without it are the same as before.
+//! Each trouble belongs to a session (its history), to an account, or to everything (the task's text, the network), and lasts for
+//! some time. `/compact` ends some of them. This module has its own dice, so that nights without such a trouble are the same as
+//! before it existed.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use super::dice::Dice;
 use ccc::demo::scripted::{ApiError, CliVersion};
 use supervision::core::TokenId;
 
-/// Sets these dice apart from the night's own.
+/// Separates these dice from the night's own.
 const DICE: u64 = 0x7265_6a65_6374;
 const MINUTE_MS: i64 = 60_000;
 
@@ -18,17 +19,17 @@ const MINUTE_MS: i64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Rejections {
     dice: Dice,
-    /// How often a request gets into trouble, per [`OCCASIONS`](super::dice::OCCASIONS).
+    /// How often a trouble begins at a request, per [`OCCASIONS`](super::dice::OCCASIONS).
     rate: u64,
     troubles: Vec<Trouble>,
 }
 
-/// A request, as far as it may be rejected.
+/// The facts about a request that decide whether it is rejected.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) session: &'a str,
     pub(super) token: Option<&'a TokenId>,
-    /// It makes the history shorter.
+    /// Whether it is `/compact`.
     pub(super) compacts: bool,
     pub(super) version: CliVersion,
     pub(super) now_ms: i64,
@@ -38,9 +39,9 @@ pub(super) struct Request<'a> {
 struct Trouble {
     kind: Kind,
     of: Of,
-    /// Over at this time, unix milliseconds.
+    /// When the trouble ends, unix milliseconds.
     until_ms: i64,
-    /// A shorter history is accepted.
+    /// Whether `/compact` ends the trouble.
     heals_by_compaction: bool,
 }
 
@@ -53,20 +54,20 @@ enum Of {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A filter blocks an answer, and soon another one passes.
+    /// A filter blocks an answer; a later answer passes.
     Filter,
     TooLong,
-    /// Something in the history is rejected.
+    /// The provider rejects something in the history.
     History,
-    /// What the task says is rejected, in every session.
+    /// The provider rejects the task's text, in every session.
     Task,
     SpendLimit,
     CreditsRequired,
-    /// The API refuses the credential a permission.
+    /// The API denies a permission to the credential.
     NotPermitted,
-    /// A login that another process is just refreshing.
+    /// The login is refused briefly, while another process refreshes it.
     Refreshing,
-    /// A proxy or a web filter answers in the API's place.
+    /// A proxy or a web filter answers instead of the API.
     Network(u16),
 }
 
@@ -86,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// What the CLI says, in each version's own fields.
+    /// The CLI's error, in the fields of its version.
     fn error(self, version: CliVersion) -> ApiError {
         let newest = version >= CliVersion::V332;
         let of_the_api = |status, api_type: &str| ApiError {
@@ -124,7 +125,7 @@ impl Rejections {
         Rejections { dice, rate, troubles: Vec::new() }
     }
 
-    /// What becomes of a request that is rejected, and the name of its trouble.
+    /// The error of a rejected request and the name of its trouble; `None` when the request passes.
     pub(super) fn answer(&mut self, request: Request<'_>) -> Option<(ApiError, &'static str)> {
         self.troubles.retain(|trouble| trouble.until_ms > request.now_ms);
         let at = match self.troubles.iter().position(|trouble| trouble.hits(request)) {
@@ -176,7 +177,7 @@ impl Rejections {
         }
     }
 
-    /// The history of a session was made shorter.
+    /// Ends the troubles that the compaction of a session resolves.
     pub(super) fn compacted(&mut self, session: &str) {
         self.troubles
             .retain(|trouble| !trouble.heals_by_compaction || !matches!(&trouble.of, Of::Session(of) if of == session));

@@ -1,4 +1,4 @@
-//! What agent and critics do in this night, drawn from the seed.
+//! Draws the script of the agent and the critics from the seed.
 
 use serde_json::{Map, Value};
 
@@ -6,13 +6,14 @@ use super::dice::Dice;
 use super::rates::{Cli, Rates};
 use ccc::demo::scripted::{Background, CliVersion, Crash, Deny, Orphan, Schedule, Script, Step, Tool};
 
-/// How long the work of a long night takes at least, were nothing to go wrong.
+/// The minimum duration of the work of a long night without faults.
 const LONG_WORK_MS: u64 = 8 * 3_600_000;
 
-/// Draws what agent and critics do.
+/// Draws the script of the agent and the critics.
 ///
-/// The older CLI does not say whose a result is: an idle one has read all that it was sent. One that has stopped reading
-/// and yet takes a turn of its own would make that untrue, and nobody has seen one, so there are none.
+/// The older CLI does not say which turn a result belongs to, so ccc assumes that an idle CLI has read everything sent to it. A
+/// CLI that has stopped reading and still begins turns of its own would break that assumption. None has been observed, so the
+/// scripts of the older CLI never stop reading.
 pub(super) fn script(dice: &mut Dice, rates: &Rates, cli: Cli, long: bool) -> Script {
     let mut script = draw(dice, rates, long);
     if cli.version == CliVersion::V197 {
@@ -42,7 +43,7 @@ fn draw(dice: &mut Dice, rates: &Rates, long: bool) -> Script {
     Script { agent, critic }
 }
 
-/// The same script without its faults: what the night ends with.
+/// The script without its faults, played after the faults have stopped.
 pub(super) fn mended(script: &Script) -> Script {
     let mend = |turns: &[Vec<Step>]| {
         turns.iter().map(|steps| steps.iter().filter(|step| is_good(step)).cloned().collect()).collect()
@@ -53,10 +54,14 @@ pub(super) fn mended(script: &Script) -> Script {
 fn is_good(step: &Step) -> bool {
     match step {
         Step::Say(_) | Step::Think(_) | Step::CostUsd(_) | Step::UnknownMessage | Step::SubAgent(_) => true,
-        // A turn or a review that takes longer than anybody waits is a fault.
+        // A pause of more than two minutes may be mistaken for a stall, so it is a fault.
         Step::SleepMs(ms) => *ms <= 120_000,
         Step::Tool(tool) => !tool.open && !tool.unchecked,
         Step::Deny(_)
+        | Step::Ask(_)
+        | Step::Questions(_)
+        | Step::Plan(_)
+        | Step::Form(_)
         | Step::Crash(_)
         | Step::Stall
         | Step::StopReading
@@ -107,7 +112,7 @@ fn step(dice: &mut Dice, rates: &Rates, steps: &mut Vec<Step>) {
         steps.push(own_step(dice));
     } else {
         let step = good_step(dice);
-        // What says nothing must not make a silence of several pauses in a row: that would be a stall.
+        // Consecutive steps without output would add up to a stall, so a silent step is followed by output.
         let silent = matches!(step, Step::CostUsd(_) | Step::UnknownMessage);
         steps.push(step);
         if silent {
@@ -126,11 +131,11 @@ fn critic_turn(dice: &mut Dice, rates: &Rates, review: u64, reviews: u64, long: 
     if dice.chance(rates.bad_critic) {
         steps.push(Step::Tool(Tool { unchecked: true, ..write(dice) }));
     }
-    // A long night is not ended by a critic's whim in its first hour.
+    // A long night has no verdict except the last, which ends it, so that its work takes eight hours.
     let verdict = match dice.between(if long && !last { 2 } else { 0 }, 11) {
         0 => "Which one do you want?\n\n[NEEDS_USER]".to_owned(),
         1 => "I would say [TASK_COMPLETED] if it were done.".to_owned(),
-        // A count that moves is progress, so a critic that finds no progress repeats its words.
+        // A changing number in the feedback counts as progress, so a critic that sees no progress repeats its text exactly.
         2 | 5 | 7 | 9 => "The same as always is missing, in the same words, every time.".to_owned(),
         3 => " \n".to_owned(),
         _ if last => "All is there.\n\n**[TASK_COMPLETED]**".to_owned(),
@@ -156,10 +161,10 @@ fn good_step(dice: &mut Dice) -> Step {
     }
 }
 
-/// What a job says that the agent has scheduled: taken for a verdict, it approves.
+/// The text of the agent's scheduled job. If it were mistaken for a verdict, it would be an approval.
 pub(super) const JOB_SAYS: &str = "The job is done.\n\n[TASK_COMPLETED]";
 
-/// What the CLI does beside the turn, or by itself after it.
+/// An activity of the CLI beside the turn, or by itself after the turn.
 fn own_step(dice: &mut Dice) -> Step {
     match dice.between(0, 3) {
         0 => Step::Background(Background { ms: dice.between(1, 3_000_000), ..Background::default() }),

@@ -1,5 +1,5 @@
-//! The simulator itself: that a seed is all there is to a night, and that a broken law is seen. A world that is told to do
-//! what no core may do stands in for a core with a fault.
+//! Tests of the simulator: the seed alone determines a night, and a broken law is found. A faulty core is imitated by giving the
+//! world actions that no core may ask for.
 
 use std::collections::VecDeque;
 
@@ -8,18 +8,21 @@ use super::process::Process;
 use super::world::{Event, World};
 use super::{Scenario, SharedTrace, Simulator, guarded, is_long, watched};
 use redaction::Redactor;
+use serde_json::value::RawValue;
 use supervision::agent::TurnKind;
-use supervision::core::{Action, CheckId, Decision, Finish, Input, Note, Outcome, ProcId, Send, Tick, TurnId};
+use supervision::core::{
+    Action, CheckId, Decision, Finish, Input, LineFact, Note, Outcome, ProcId, Send, Tick, TurnId,
+};
 
-/// How many seeds are looked through.
+/// How many seeds are searched.
 const SEEDS: u64 = 500;
 const EIGHT_HOURS_MS: u64 = 8 * 3_600_000;
 
 fn world(seed: u64, trace: Option<SharedTrace>) -> World {
-    World::new(seed, &Redactor::new(), trace).expect("a journal's header")
+    World::new(seed, true, &Redactor::new(), trace).expect("a journal's header")
 }
 
-/// A night without faults whose first agent has been started.
+/// A night without faults, just after the start of its first agent.
 fn begun() -> (World, ProcId) {
     let begin = |seed| {
         let mut world = world(seed, None);
@@ -40,7 +43,7 @@ fn asked(world: &mut World, action: Action) -> Option<Law> {
 
 fn turn(proc: ProcId) -> Action {
     let turn = TurnId("00000000-0000-4000-8000-000000000001".to_owned());
-    Action::Send(Send { proc, turn, kind: TurnKind::Task, text: "work".to_owned() })
+    Action::Send(Send { proc, turn, kind: TurnKind::Task, text: "work".to_owned(), images: Vec::new() })
 }
 
 fn failed() -> Finish {
@@ -67,8 +70,9 @@ fn a_seed_gives_the_same_night_and_the_same_trace_twice() {
 fn a_long_night_has_work_for_eight_hours_of_virtual_time() {
     let nights = (0..SEEDS)
         .filter(|&seed| is_long(seed))
-        .map(|seed| Simulator::new().simulate(seed).unwrap_or_else(|broken| panic!("{broken}")));
-    // Any other end may come sooner; and a turn that is rejected is not worked on.
+        .map(|seed| Simulator::new().alone().simulate(seed).unwrap_or_else(|broken| panic!("{broken}")));
+    // Count only completed nights, because any other outcome may come sooner, and only nights without rejected turns, because the
+    // agent does not work on a rejected turn.
     let whole = |night: &Scenario| night.faults.of("rejected request tried again") == 0;
     let completed = nights.filter(|night| night.outcome == Some(Outcome::Completed) && whole(night));
     let completed: Vec<Scenario> = completed.collect();
@@ -83,7 +87,7 @@ fn a_violation_names_its_seed_its_law_and_the_night_so_far() {
     let seed = 11;
     let broken = watched(seed, |trace| {
         let mut world = world(seed, trace);
-        // The user asks for the end and the core hears nothing of it.
+        // The user asks for the end, but the core is not told.
         world.laws.interrupted();
         world.play()
     });
@@ -123,6 +127,20 @@ fn what_is_asked_for_is_held_against_what_is_there() {
 
     assert_eq!(asked(&mut world, check(1)), None);
     assert_eq!(asked(&mut world, check(2)), Some(Law::JudgedAtRest), "one check at a time");
+}
+
+#[test]
+fn an_answer_to_what_was_not_asked_is_seen() {
+    let (mut world, proc) = begun();
+    let deny = || Action::DenyTool { proc, request_id: "r".to_owned(), denial: "no".to_owned() };
+    assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "nobody asked");
+    let line = r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool"}}"#;
+    let line = LineFact::Json(RawValue::from_string(line.to_owned()).expect("JSON"));
+    world.core_hears(&Input::Line { proc, line });
+    assert_eq!(asked(&mut world, deny()), None);
+    assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "twice");
+    world.laws.steering.paused(true);
+    assert_eq!(asked(&mut world, check(1)), Some(Law::Paused));
 }
 
 #[test]

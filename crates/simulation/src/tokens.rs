@@ -1,5 +1,5 @@
-//! Tokens in the simulated world: what the provider does to requests, what the processes of the user tell each other,
-//! exchanges of credentials, and the user who is asked at a limit.
+//! Tokens in the simulated world: the provider's answers, the reports between the user's ccc processes, exchanges of credentials,
+//! and the user's answers to questions at a limit.
 
 use std::collections::VecDeque;
 
@@ -11,13 +11,13 @@ use ccc::demo::scripted::Step;
 use supervision::agent::Say;
 use supervision::core::{Answer as UserAnswer, Input, OperatorInput, ProcId, Question, TokenId};
 
-/// By which an OAuth token is given to a process.
+/// The variable that gives a process an OAuth token.
 const OAUTH_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
-/// A variable that the CLI does not take from outside.
+/// A variable that the CLI does not accept from outside.
 const ODD_VARIABLE: &str = "LD_PRELOAD";
 
 impl World {
-    /// What the provider makes of the next request of this process; and how it is called when it is rejected.
+    /// The provider's answer to the next request of this process, and the name of the trouble if the request is rejected.
     pub(super) fn provider_says(&mut self, proc: ProcId) -> (Vec<Step>, Option<&'static str>) {
         let now_ms = self.true_ms();
         let Some(process) = self.processes.get(&proc).filter(|process| process.acts() && !process.agent.hangs()) else {
@@ -46,7 +46,7 @@ impl World {
         (answer.steps, None)
     }
 
-    /// The answer to a report or a look; it may come late, and twice.
+    /// Answers a report about tokens or a query of their state. The answer may come late, and twice.
     pub(super) fn tell_tokens(&mut self, request: u32, at_once: &mut VecDeque<Input>) {
         if self.fault(self.rates.late) {
             self.counts.add("late completion");
@@ -96,7 +96,7 @@ impl World {
         self.counts.add("question answered");
         let choices: Vec<UserAnswer> = question.choices().into_iter().map(|choice| choice.answer).collect();
         let choice = self.dice.choose(&choices, question.default);
-        // Now and then too late.
+        // The answer may come after the question's timeout.
         let ms = self.dice.between(200, question.timeout_ms + question.timeout_ms / 10);
         self.schedule(ms, Event::Answered(question.number, choice));
         if self.fault(self.rates.doubled) {
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// The user answers; whether the question is still open is the core's matter.
+    /// The user answers. The core decides whether the question is still open.
     pub(super) fn answered(&mut self, number: u32, choice: UserAnswer) -> Result<(), Broken> {
         if self.core.is_asking() {
             match choice {

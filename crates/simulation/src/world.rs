@@ -1,4 +1,4 @@
-//! The night itself: what happens next, and what must hold after it.
+//! One night: plays the next event, then checks the laws.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,82 +9,86 @@ use super::counts::Counts;
 use super::dice::Dice;
 use super::journal::Journal;
 use super::laws::{Broken, Law, Laws};
+use super::operator::Operator;
 use super::process::Process;
 use super::provider::Provider;
 use super::rates::{Cli, Every, Rates, plan};
 use super::rejections::Rejections;
 use super::script::{mended, script};
+use super::steering::Steering;
 use super::trace::Trace;
 use super::{Scenario, is_long};
 use ccc::demo::scripted::{Script, Signalled, Transcript};
-use ccc::journal::JournalInput;
 use redaction::Redactor;
 use supervision::core::{
-    Action, Answer, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LineFact, MeasureId, OperatorInput,
-    Plan, ProcId, Spawn, Tick, TokenId, TreeFact,
+    Action, Answer, Approvals, AskId, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LineFact,
+    MeasureId, OperatorInput, Plan, ProcId, Ruling, Spawn, Taken, Tick, TokenId, TreeFact,
 };
 
-/// Wall clock at the beginning of every night, unix milliseconds.
+/// The wall clock at the beginning of every night, unix milliseconds.
 const EPOCH_UNIX_MS: i64 = 1_795_000_000_000;
-/// How long a long night has faults.
+/// How long the faults of a long night last.
 const LONG_NIGHT_MS: u64 = 8 * 3_600_000;
-/// How long any other has them at most.
+/// The longest time that the faults of any other night last.
 const SHORT_NIGHT_MS: u64 = 3 * 3_600_000;
-/// Once the faults have stopped, the run must end within this virtual time: a reset may be a week away.
+/// The virtual time within which the run must end once the faults have stopped. A reset may be a week away.
 const MUST_END_WITHIN_US: u64 = 12 * 24 * 3_600 * 1_000_000;
-/// More transitions than any night that comes to an end has.
+/// A night with more transitions than this counts as one that does not end.
 const MAX_STEPS: u64 = 150_000;
-/// The deadline may lie in the past for so many timer events in a row.
+/// How many timer events in a row may leave the core's deadline in the past.
 const MAX_IDLE_TIMERS: u32 = 8;
-/// So many timer events may come in one second.
+/// How many timer events may occur in one second.
 const MAX_TIMERS_A_SECOND: u32 = 50;
-/// So often ccc dies in one night at most: each time the whole journal is read.
+/// How often ccc may die in one night. The limit keeps nights fast, because each death reads the whole journal.
 const MAX_DEATHS: u32 = 40;
 /// How late the timer may come, in microseconds.
 const LATEST_TIMER_US: u64 = 3_000_000;
-/// Sets the dice of the signs of life apart from the night's own.
+/// Separates the dice of the signs of life from the night's own.
 const CHATTER: u64 = 0x6c69_6665;
-/// How much longer than a tool's own time a silent process is left alone at most: the slack of the watch, and a timer
-/// that comes late.
+/// How long a process may be silent beyond a tool's own time: the tolerance of the watch and a late timer.
 const SILENCE_SLACK_MS: u64 = 40_000;
-/// How long the end may take after the user has asked for it: every step of the shutdown, each time with a late timer.
+/// The longest shutdown after the user has asked for the end: all its steps, each with a late timer.
 const SHUTDOWN_WITHIN_US: u64 = 60 * 1_000_000;
-/// By this a turn that makes the history shorter is known.
+/// The text that marks a turn as `/compact`.
 const COMPACTS: &str = r#""/compact""#;
-/// What the journal keeps while the disk is full, in bytes: little, so that losses are seen.
+/// How much the journal keeps in memory while the disk is full, in bytes. The bounds are small, so that losses occur.
 const BACKLOG_BYTES: (u64, u64) = (2_048, 128 * 1_024);
 
-/// Something that will happen.
+/// A scheduled event.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     Output(ProcId, Vec<u8>),
     Exited(ProcId),
     Input(ProcId, Vec<u8>, bool),
-    /// An exchange of its credential; what the process has afterwards, when it takes it.
+    /// The process reads an exchange of its credential. The token is the one that it uses afterwards if it accepts.
     Credential(ProcId, Vec<u8>, Option<TokenId>),
     InputEnded(ProcId),
     Signalled(ProcId, Signalled),
     Wake(ProcId),
-    /// It writes a sign of life.
+    /// The process writes a sign of life.
     Chatter(ProcId),
     CommandEnds(ProcId),
     Killed(ProcId),
-    /// A process that had survived its kill is gone.
+    /// A process that had survived its kill ends.
     Thaws(ProcId),
-    /// The value of its token is at hand: the process is started.
+    /// The value of a token has been fetched, so the process starts.
     Fetched(ProcId),
-    /// The end of a process that was given up before it was started.
+    /// A process was asked to end before it had started.
     NotStarted(ProcId),
     CheckEnds(CheckId, CheckEnd),
     TreeMeasured(MeasureId, TreeFact),
     Tokens(Option<u32>),
     Probed(TokenId),
     Answered(u32, Answer),
+    /// The user performs an act.
+    Operates,
+    /// The user answers a request, with this key.
+    Rules(AskId, Ruling, Option<String>),
     DiskHasRoom,
     FaultsStop,
 }
 
-/// At which transition what befalls next.
+/// The transition at which each event occurs next.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     death: u64,
@@ -96,17 +100,17 @@ struct Due {
     other_ccc: u64,
 }
 
-/// Whether ccc lives through a transition.
+/// Whether ccc survives a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Lives,
-    /// It dies while the journal is written: nothing is done.
+    /// ccc dies while it writes the journal, before any action is performed.
     DiesWriting,
-    /// It dies when so many percent of the actions are done.
+    /// ccc dies after this percentage of the actions has been performed.
     DiesDoing(u64),
 }
 
-/// A whole night.
+/// The state of a night.
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) dice: Dice,
@@ -117,27 +121,27 @@ pub(super) struct World {
     pub(super) core: Core,
     pub(super) journal: Journal,
     pub(super) now_us: u64,
-    /// True time beyond the ticks: ccc was dead, or the machine slept.
+    /// True time that the ticks do not include, because ccc was dead or the machine slept.
     pub(super) away_ms: i64,
-    /// By how much the wall clock is wrong.
+    /// The error of the wall clock, in milliseconds.
     wrong_ms: i64,
     pub(super) events: BTreeMap<(u64, u64), Event>,
     next_event: u64,
-    /// The timer does not fire before this.
+    /// The time before which the timer does not fire.
     pub(super) timer_held_us: u64,
-    /// Timer events in the present second.
+    /// The present second, and the number of timer events in it.
     timers: (u64, u32),
     pub(super) processes: BTreeMap<ProcId, Process>,
     pub(super) started: u32,
-    /// Processes that wait for the value of their token.
+    /// Processes that start when the value of their token has been fetched.
     pub(super) fetching: BTreeMap<ProcId, Spawn>,
-    /// Processes write signs of life all night long; of what kind and how often, these dice say.
+    /// The dice that draw the signs of life; `None` if the processes of this night write none.
     pub(super) chatter: Option<Dice>,
-    /// The machine wakes ccc at a wall time.
+    /// Whether the machine can wake ccc at a wall-clock time.
     alarm: bool,
-    /// A kill from outside comes within this time.
+    /// The time within which a kill from outside comes, in milliseconds.
     pub(super) kills_within_ms: u64,
-    /// What stands in each session's record.
+    /// Each session's transcript.
     pub(super) transcripts: BTreeMap<String, Transcript>,
     pub(super) critics_ended: usize,
     pub(super) tree: u64,
@@ -145,37 +149,49 @@ pub(super) struct World {
     pub(super) running_check: Option<CheckId>,
     pub(super) provider: Provider,
     pub(super) rejections: Rejections,
+    pub(super) operator: Operator,
+    /// The result of the user's last input.
+    pub(super) taken: Option<Taken>,
     pub(super) faults_on: bool,
     faults_stopped_us: u64,
     due: Due,
     pub(super) laws: Laws,
     pub(super) counts: Counts,
-    /// The present actions end processes for another token's sake.
+    /// Whether the present actions end processes without a fault of their own, for example to change the token.
     pub(super) leaving: bool,
     /// When the user asked for the end.
     pub(super) interrupted_us: Option<u64>,
-    /// Since when the run has stood waiting.
+    /// When the present wait began.
     waiting_since_us: Option<u64>,
-    /// How long it has stood waiting at least.
+    /// The minimum time that the run has waited.
     pub(super) waited_us: u64,
     pub(super) finish: Option<Finish>,
-    /// ccc died, and its journal cannot be gone on with.
+    /// Whether the run cannot be resumed, because ccc died and its journal lacks entries.
     pub(super) unresumable: bool,
     pub(super) steps: u64,
     pub(super) deaths: u32,
-    /// How many ccc there have been.
+    /// How many ccc processes have worked on the run.
     pub(super) lives: u32,
     trace: Option<Rc<RefCell<Trace>>>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, redactor: &Redactor, trace: Option<Rc<RefCell<Trace>>>) -> Result<World, Broken> {
+    /// `alone`: without a user during the run.
+    pub(super) fn new(
+        seed: u64,
+        alone: bool,
+        redactor: &Redactor,
+        trace: Option<Rc<RefCell<Trace>>>,
+    ) -> Result<World, Broken> {
         let long = is_long(seed);
         let mut dice = Dice::new(seed);
         let rates = Rates::draw(&mut dice, long);
         let cli = Cli::draw(&mut dice);
-        let script = Arc::new(script(&mut dice, &rates, cli, long));
-        let plan = plan(seed, cli, long, &mut dice);
+        let mut script = script(&mut dice, &rates, cli, long);
+        let mut plan = plan(seed, cli, long, &mut dice);
+        let mut operator = Operator::draw(seed, long, alone);
+        operator.shape(&mut plan, &mut script, long, alone);
+        let steering = Steering::of(plan.conversation);
         let provider = Provider::draw(&mut dice);
         let backlog_bytes = usize::try_from(dice.between(BACKLOG_BYTES.0, BACKLOG_BYTES.1)).unwrap_or(0);
         let due = Due::draw(&mut dice, &rates.every);
@@ -183,7 +199,7 @@ impl World {
             seed,
             rates,
             cli,
-            script,
+            script: Arc::new(script),
             core: Core::new(plan.clone()),
             journal: Journal::begin(&plan, redactor.clone(), backlog_bytes)?,
             plan,
@@ -208,10 +224,12 @@ impl World {
             running_check: None,
             provider,
             rejections: Rejections::draw(seed, long),
+            operator,
+            taken: None,
             faults_on: true,
             faults_stopped_us: 0,
             due,
-            laws: Laws::default(),
+            laws: Laws::of(steering),
             counts: Counts::default(),
             leaving: false,
             interrupted_us: None,
@@ -248,6 +266,7 @@ impl World {
     fn night(&mut self) -> Result<(), Broken> {
         let stop_ms = if is_long(self.seed) { LONG_NIGHT_MS } else { self.dice.between(0, SHORT_NIGHT_MS) };
         self.schedule(stop_ms, Event::FaultsStop);
+        self.user_comes();
         let tokens = self.provider.known.clone();
         self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None, tokens })?;
         loop {
@@ -283,7 +302,7 @@ impl World {
         Ok(())
     }
 
-    /// The next thing that happens: the timer, or an event.
+    /// Handles the next timer or event.
     fn advance(&mut self) -> Result<(), Broken> {
         let event_us = self.events.keys().next().map(|(us, _)| *us);
         let timer_us = self.core.poll_timeout().map(|tick| tick.0).into_iter().chain(self.alarm_us()).min();
@@ -311,11 +330,11 @@ impl World {
         }
     }
 
-    /// When the wall clock shows the time at which ccc wants to be woken.
+    /// The tick at which the wall clock reaches the time for which ccc wants a wake-up.
     fn alarm_us(&self) -> Option<u64> {
         let at_ms = self.core.poll_wall_timeout().filter(|_| self.alarm)?;
         let left_ms = u64::try_from(at_ms.saturating_sub(self.wall_ms())).unwrap_or(0);
-        // The wall clock shows whole milliseconds, and so does the alarm.
+        // The wall clock has whole milliseconds, and so does the alarm.
         Some(self.now_us.saturating_add(left_ms.saturating_mul(1_000)))
     }
 
@@ -337,8 +356,14 @@ impl World {
 
     pub(super) fn nobody_hangs(&self) -> Result<(), Broken> {
         let patience_us = (self.plan.timeouts.tool_ms + SILENCE_SLACK_MS) * 1_000;
+        // The time while the user is asked does not count.
+        let is_asked = self.core.asks().next().is_some();
         let left_alone = |process: &Process| {
-            process.acts() && process.asked && !process.ending && self.now_us > process.stirred_us + patience_us
+            !is_asked
+                && process.acts()
+                && process.asked
+                && !process.ending
+                && self.now_us > process.stirred_us + patience_us
         };
         match self.processes.iter().find(|(_, process)| left_alone(process)) {
             Some((proc, process)) => {
@@ -432,6 +457,14 @@ impl World {
                 self.feed(Input::Tokens { request: None, tokens, unix_ms: Some(self.wall_ms()) })
             }
             Event::Answered(number, choice) => self.answered(number, choice),
+            Event::Operates => {
+                if !self.operator.is_there() {
+                    return Ok(());
+                }
+                self.user_comes();
+                self.operates()
+            }
+            Event::Rules(ask, ruling, key) => self.rules(ask, ruling, key),
             Event::DiskHasRoom => {
                 self.mark("the disk has room again");
                 self.journal.set_room(None);
@@ -443,15 +476,23 @@ impl World {
                 self.faults_stopped_us = self.now_us;
                 self.script = Arc::new(mended(&self.script));
                 self.journal.set_room(None);
-                Ok(())
+                self.user_goes_home()
             }
+        }
+    }
+
+    /// Schedules the user's next act by the clock.
+    pub(super) fn user_comes(&mut self) {
+        if self.operator.is_there() {
+            let ms = self.operator.pause_ms();
+            self.schedule(ms, Event::Operates);
         }
     }
 
     pub(super) fn feed_maybe_twice(&mut self, input: Input) -> Result<(), Broken> {
         let lives = self.lives;
         self.feed(input.clone())?;
-        // Nobody else hears it a second time when ccc died of the first.
+        // If ccc died at the first one, the next ccc must not get the second.
         if self.lives == lives && self.finish.is_none() && self.fault(self.rates.doubled) {
             self.counts.add("doubled completion");
             self.feed(input)?;
@@ -459,8 +500,16 @@ impl World {
         Ok(())
     }
 
-    /// A fact and all that follows from it at once; then whatever befalls ccc, its user and its machine.
+    /// Feeds an input and everything that follows from it at once, then lets faults and events of the world occur.
     pub(super) fn feed(&mut self, input: Input) -> Result<(), Broken> {
+        let lives = self.lives;
+        self.feed_once(input)?;
+        // A new ccc has already had its own events.
+        if self.lives == lives { self.befall() } else { Ok(()) }
+    }
+
+    /// As [`World::feed`], but without the faults and events that follow. ccc may still die.
+    pub(super) fn feed_once(&mut self, input: Input) -> Result<(), Broken> {
         let mut next = Some(input);
         let mut at_once = VecDeque::new();
         while let Some(input) = next {
@@ -477,17 +526,20 @@ impl World {
             for action in actions.into_iter().take(done) {
                 self.perform(action, &mut at_once)?;
             }
-            // Once the end has been told, nobody misses ccc.
+            // The death of ccc after the end of the run changes nothing.
             if fate != Fate::Lives && self.finish.is_none() {
-                return self.die(fate == Fate::DiesWriting);
+                let back = self.die(fate == Fate::DiesWriting);
+                // The caller waits for an answer that will not come.
+                self.taken = None;
+                return back;
             }
             self.send_of_protocols();
             next = at_once.pop_front();
         }
-        self.befall()
+        Ok(())
     }
 
-    /// The same when nothing befalls anyone, so that misfortunes do not breed.
+    /// As [`World::feed`] without faults and events, so that one fault does not cause another.
     pub(super) fn feed_plainly(&mut self, input: Input) -> Result<(), Broken> {
         let mut at_once = VecDeque::from([input]);
         while let Some(input) = at_once.pop_front() {
@@ -499,7 +551,7 @@ impl World {
         Ok(())
     }
 
-    /// What the protocols say by themselves, such as a handshake; it is no decision.
+    /// Writes what the protocols send by themselves, such as a handshake; the core does not decide on it.
     fn send_of_protocols(&mut self) {
         while let Some((proc, bytes)) = self.core.poll_send() {
             self.write(proc, bytes, false);
@@ -514,13 +566,15 @@ impl World {
         if self.fault(self.rates.torn) { Fate::DiesWriting } else { Fate::DiesDoing(self.dice.between(0, 100)) }
     }
 
-    /// One transition: journal, handle, journal, commit.
+    /// One transition: journal the input, handle it, journal the actions, commit.
     fn transition(&mut self, input: Input, fate: Fate) -> Result<Vec<Action>, Broken> {
         let told_unix_ms = input.unix_ms();
         self.laws.time(i64::try_from(self.now_us / 1_000).unwrap_or(i64::MAX), told_unix_ms);
+        self.nobody_waits_too_long()?;
         if fate != Fate::DiesWriting {
             self.core_hears(&input);
         }
+        let operator = if let Input::Operator(operator) = &input { Some(operator.clone()) } else { None };
         self.steps += 1;
         self.leaving = false;
         let now = Tick(self.now_us);
@@ -531,6 +585,14 @@ impl World {
         });
         self.journal.input(now, &input);
         self.core.handle(now, input);
+        if let Some(operator) = operator {
+            self.taken = Some(self.core.taken().clone());
+            if fate == Fate::DiesWriting {
+                self.operator_may_have_done(&operator);
+            } else {
+                self.operator_did(&operator)?;
+            }
+        }
         let mut actions = Vec::new();
         while let Some(action) = self.core.poll_action() {
             self.journal.action(now, &action);
@@ -547,9 +609,10 @@ impl World {
         Ok(actions)
     }
 
-    /// How long the run stands waiting, seen from outside. While somebody is asked this cannot be seen.
+    /// Adds up the time that the run waits, as seen from outside. A wait during a question to the user is not visible from
+    /// outside.
     fn count_wait(&mut self) {
-        let waits = self.core.phase() == "waiting" && !self.core.is_asking();
+        let waits = self.core.phase() == "waiting" && !self.core.is_asking() && !self.rests();
         match self.waiting_since_us {
             Some(since_us) if !waits => {
                 self.waited_us += self.now_us - since_us;
@@ -560,7 +623,23 @@ impl World {
         }
     }
 
-    /// What the user, the clock, the disk and others do by themselves.
+    /// Whether the run rests for its user: it neither works nor waits for anything that ends.
+    fn rests(&self) -> bool {
+        match self.core.phase() {
+            "paused" | "completed" | "needs_user" => true,
+            "waiting" => !self.core.is_asking() && self.core.awaited().is_none(),
+            _ => false,
+        }
+    }
+
+    /// Checks the laws about unattended requests and rests.
+    fn nobody_waits_too_long(&self) -> Result<(), Broken> {
+        let plan = self.core.plan();
+        let unattended = if let Approvals::Ask { unattended } = plan.approvals { Some(unattended) } else { None };
+        self.laws.steering.passes(unattended, self.rests(), plan.conversation_patience_ms)
+    }
+
+    /// Performs the due events of the user, the clock, the disk and other ccc processes.
     fn befall(&mut self) -> Result<(), Broken> {
         if !self.faults_on || self.finish.is_some() || self.unresumable {
             return Ok(());
@@ -595,6 +674,12 @@ impl World {
             let now_ms = self.true_ms();
             self.provider.elsewhere(&mut self.dice, now_ms);
         }
+        if self.operator.is_due(steps) {
+            self.operates()?;
+        }
+        if self.finish.is_some() || self.unresumable {
+            return Ok(());
+        }
         if steps >= self.due.words {
             self.due.words = next(&mut self.dice, steps, every.words);
             return self.speak();
@@ -609,7 +694,7 @@ impl World {
         Ok(())
     }
 
-    /// The user says something.
+    /// Sends a message of the user.
     pub(super) fn speak(&mut self) -> Result<(), Broken> {
         self.counts.add("words of the user");
         let text = format!("the user's word number {}.", self.steps);
@@ -619,7 +704,7 @@ impl World {
         self.feed_plainly(Input::Operator(OperatorInput::Turn { text }))
     }
 
-    /// What the session's record says of an unanswered turn; in every other night there is no record to look into.
+    /// Whether the session's record contains the unanswered turn. In half of the nights no record can be read.
     pub(super) fn turn_recorded(&self) -> Option<bool> {
         let (session, turn) = self.core.unanswered_turn()?;
         let transcript = self.transcripts.get(session);
@@ -627,7 +712,7 @@ impl World {
         transcript.filter(|_| readable).map(|transcript| transcript.has_turn(&turn.0))
     }
 
-    /// A finished run asks for nothing, whatever still comes in.
+    /// Checks the law that a finished run asks for no action, whatever input arrives.
     fn nothing_follows(&self) -> Result<(), Broken> {
         let mut core = self.core.clone();
         let (proc, check, measure) = (ProcId(self.started), CheckId(1), MeasureId(1));
@@ -651,6 +736,17 @@ impl World {
             Input::Tokens { request: Some(1), tokens: self.provider.known.clone(), unix_ms: Some(self.wall_ms()) },
             Input::Operator(OperatorInput::Answer { number: 1, choice: Answer::Wait }),
             Input::Operator(OperatorInput::Interrupt { reason: "late".to_owned() }),
+            Input::Operator(OperatorInput::Say { key: None, text: "late".to_owned(), images: Vec::new() }),
+            Input::Operator(OperatorInput::Rule {
+                ask: AskId(1),
+                key: None,
+                ruling: Ruling::Deny { reason: String::new() },
+            }),
+            Input::Operator(OperatorInput::StopTurn),
+            Input::Operator(OperatorInput::Pause),
+            Input::Operator(OperatorInput::Judge),
+            Input::Operator(OperatorInput::Attended { clients: 7, why: None }),
+            Input::Operator(OperatorInput::Attended { clients: 0, why: None }),
             Input::Elapsed { unix_ms: self.wall_ms() },
         ];
         for input in late {
@@ -679,17 +775,17 @@ impl World {
         self.events.insert((us, self.next_event), event);
     }
 
-    /// The time that servers and agents have.
+    /// The time on the clock of the provider and the agents.
     pub(super) fn true_ms(&self) -> i64 {
         EPOCH_UNIX_MS + self.away_ms + i64::try_from(self.now_us / 1_000).unwrap_or(i64::MAX)
     }
 
-    /// The time that ccc is told.
+    /// The time on the clock of ccc's machine.
     pub(super) fn wall_ms(&self) -> i64 {
         self.true_ms() + self.wrong_ms
     }
 
-    /// What ccc does not see, for the trace.
+    /// Writes an event that ccc does not see into the trace.
     pub(super) fn mark(&mut self, what: &str) {
         let now = Tick(self.now_us);
         if let Some(trace) = &self.trace {
@@ -697,7 +793,7 @@ impl World {
         }
     }
 
-    /// What is known of waits stands in a journal that is not whole.
+    /// Resets the waited time, because the journal that records waits has lost entries.
     pub(super) fn forget_waits(&mut self) {
         self.waited_us = 0;
         self.waiting_since_us = None;
@@ -718,7 +814,7 @@ impl Due {
     }
 }
 
-/// At which transition something happens again that happens at least once in `every`.
+/// Draws the transition of the next occurrence, at most `every` transitions ahead.
 fn next(dice: &mut Dice, steps: u64, every: u64) -> u64 {
     if every == 0 { u64::MAX } else { steps + dice.between(1, every) }
 }

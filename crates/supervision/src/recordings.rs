@@ -1,4 +1,4 @@
-//! Files of the repository, recordings of real runs above all, for the tests of rooms that open no file themselves.
+//! Files of the repository, mainly recordings of real runs, for the tests of modules that open no file themselves.
 
 #![allow(clippy::disallowed_methods, reason = "a test's room: it reads the repository's recordings")]
 
@@ -9,11 +9,11 @@ use std::path::Path;
 pub(crate) struct Recording {
     /// Its path in the repository.
     pub(crate) name: String,
-    /// Its lines.
+    /// Its content.
     pub(crate) text: String,
 }
 
-/// All below this directory of the repository whose names end so, in the order of their paths.
+/// All files below this directory of the repository whose names have this suffix, sorted by path.
 pub(crate) fn recordings(dir: &str, suffix: &str) -> Vec<Recording> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let mut found = Vec::new();

@@ -1,10 +1,10 @@
-//! The nouns that the core and the adapters share: below both, so that neither has to know the other for them.
+//! The types that the core and the adapters share. They are below both, so that neither has to know the other.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One process of this run, agent or critic; numbered from 1 in the order of their spawns.
+/// One process of this run, agent or critic, numbered from 1 in spawn order.
 ///
 /// It is also the value of `CCC_ATTEMPT` in that process's environment, by which its descendants are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +15,26 @@ impl fmt::Display for ProcId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
+}
+
+/// A request of the agent to its user, or a question of ccc; numbered from 1 in the order of asking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AskId(pub u32);
+
+impl fmt::Display for AskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// An image sent with a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// For example `image/png`.
+    pub media_type: String,
+    /// Its bytes in base64.
+    pub data: String,
 }
 
 /// The uuid under which a user turn is sent: the key by which the agent's CLI delivers it exactly once (facts §5).
@@ -28,30 +48,49 @@ impl fmt::Display for TurnId {
     }
 }
 
-/// What kind of credential it is; it decides how it is billed, limited and exchanged.
+/// The kind of a credential; it decides how it is billed, limited and exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// An API key, sent as `x-api-key`.
     ApiKey,
-    /// A bearer token, mostly for a gateway.
+    /// A bearer token, usually for a gateway.
     AuthToken,
     /// An OAuth token of a subscription; it can be exchanged in a live process (facts §0.1).
     #[serde(rename = "oauth")]
     OAuth,
     /// A command in the agent's settings that prints a key.
     Helper,
-    /// The agent's own login; its CLI reads and refreshes it by itself.
+    /// The agent's own login; its CLI reads and refreshes it.
     Login,
 }
 
 impl TokenKind {
-    /// It belongs to a subscription, whose limits the provider names as such: another rejection is a crowd.
+    /// It belongs to a subscription. The provider reports a subscription's limits explicitly, so any other rejection is
+    /// throttling.
     #[must_use]
     pub fn is_subscription(self) -> bool {
         match self {
             TokenKind::OAuth | TokenKind::Login => true,
             TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::Helper => false,
+        }
+    }
+
+    /// A key or a bearer token: nothing refreshes it, and a rejection may mean that its limit is reached.
+    #[must_use]
+    pub fn is_key(self) -> bool {
+        match self {
+            TokenKind::ApiKey | TokenKind::AuthToken => true,
+            TokenKind::OAuth | TokenKind::Helper | TokenKind::Login => false,
+        }
+    }
+
+    /// The agent's CLI finds and refreshes it by itself.
+    #[must_use]
+    pub fn is_found_by_agent(self) -> bool {
+        match self {
+            TokenKind::Helper | TokenKind::Login => true,
+            TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth => false,
         }
     }
 }
@@ -68,11 +107,11 @@ impl fmt::Display for TokenKind {
     }
 }
 
-/// Whose service a token is for.
+/// The company whose service a token is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// Anthropic, or a gateway that speaks its API.
+    /// Anthropic, or a gateway with the same API.
     #[default]
     Anthropic,
     /// OpenAI.
@@ -84,16 +123,16 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// All, in the order in which they are looked at.
+    /// All providers, in the order in which they are searched.
     pub const ALL: [Provider; 4] = [Provider::Anthropic, Provider::OpenAi, Provider::Google, Provider::Cohere];
 
-    /// The one of this name.
+    /// The provider with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Provider> {
         Provider::ALL.into_iter().find(|provider| provider.name() == name)
     }
 
-    /// The name in settings and options.
+    /// Its name in settings and options.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -120,22 +159,22 @@ impl fmt::Display for Provider {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStart {
-    /// A new session under this id, chosen by us.
+    /// A new session with this id, chosen by ccc.
     New(String),
     /// The user's arguments name an existing session: it is resumed.
     Resume(String),
-    /// The user's arguments ask for the latest session (`--continue`): its id is learnt from the agent.
+    /// The user's arguments ask for the latest session (`--continue`): the agent reports its id.
     Latest,
 }
 
-/// What to start, without the secrets: those the driver adds.
+/// What to start, without secrets: the driver adds those.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Launch {
     /// Arguments after the program.
     pub args: Vec<String>,
     /// Environment variables to set.
     pub env_set: Vec<(String, String)>,
-    /// Environment variables to take away.
+    /// Environment variables to remove.
     pub env_unset: Vec<String>,
     /// The working directory.
     pub cwd: String,
@@ -152,18 +191,20 @@ pub struct ExitFact {
     pub stderr_tail: String,
     /// Descendants that had to be killed after it.
     pub swept: u32,
-    /// Whether the turn that it had not answered stands in the session's own record; `None` when there was no such turn,
-    /// or no record to look into.
+    /// Whether the session's own record contains the turn that it had not answered; `None` when there was no such turn,
+    /// or no readable record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_recorded: Option<bool>,
-    /// Lines that it wrote after it was told to end and that were not handed on, because there were so many.
+    /// Lines that it wrote after it was told to end and that were dropped, because there were too many.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped_lines: u64,
+    /// Descendants that could not be killed: ccc lacks permission, or they hang in the kernel.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leaked: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// How a check ended.
@@ -178,22 +219,22 @@ pub enum CheckEnd {
     TimedOut,
     /// It could not be started.
     NotStarted(String),
-    /// It was cancelled by us.
+    /// ccc cancelled it.
     Cancelled,
 }
 
-/// What a check showed.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// How it ended.
     pub end: CheckEnd,
     /// How long it ran.
     pub duration_ms: u64,
-    /// The end of its output, stdout and stderr as they came, invalid UTF-8 replaced.
+    /// The end of its output, stdout and stderr interleaved as they arrived, invalid UTF-8 replaced.
     pub tail: String,
-    /// Bytes of output before the tail that are not shown.
+    /// Bytes of output before the tail, which are not kept.
     pub omitted_bytes: u64,
-    /// The program that its command names and that is not there, where the agent could not make it either.
+    /// The program of its command, when it is missing and the agent could not create it either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Step::{Again, CancelForm, Interrupt, Kill, OnDisk, Over, Raw, Say, Turn, Until};
+use super::Step::{Again, Answer, Interrupt, Kill, OnDisk, Over, Raw, Say, Turn, Until};
 use super::{DO_ALL, IDLE, RESUME, Scene, agent, bash, bash_in_background, done, scene};
 use crate::scripted_api::{Block, Message, Reply, Script, Usage, When};
 
@@ -172,10 +172,12 @@ pub(super) fn tools() -> Vec<Scene> {
     ]
 }
 
-/// What takes longer than the 30 s between two heartbeats, and a question of an MCP server.
+/// An MCP server that asks for a form.
+pub(super) const FORMS: &str = r#"{"mcpServers":{"forms":{"command":"sh","args":["forms.sh"]}}}"#;
+
+/// A wait that is longer than the 30 s between two heartbeats, and a question of an MCP server.
 pub(super) fn waits() -> Vec<Scene> {
     const SLOW_HOOK: &str = r#"{"hooks":{"PreToolUse":[{"matcher":"Bash","hooks":[{"type":"command","command":"timeout 33 tail -f /dev/null; exit 0"}]}]}}"#;
-    const FORMS: &str = r#"{"mcpServers":{"forms":{"command":"sh","args":["forms.sh"]}}}"#;
     let slow = Reply::tool(
         "Bash",
         json!({"command": "timeout 33 tail -f /dev/null; echo over", "description": "Is slow", "timeout": 60_000}),
@@ -208,7 +210,7 @@ pub(super) fn waits() -> Vec<Scene> {
             "elicitation",
             "a tool of an MCP server asks for a form, which is cancelled",
             Script::new().then(Reply::tool("mcp__forms__ask", json!({}))).always(Reply::text("done")),
-            vec![Say("ask me"), Until("control_request", "elicitation"), CancelForm, Over],
+            vec![Say("ask me"), Until("control_request", "elicitation"), Answer(|_| json!({"action": "cancel"})), Over],
         )
         .file("mcp.json", FORMS)
         .file("forms.sh", include_str!("../../../tests/it/whole_runs/forms.sh"))

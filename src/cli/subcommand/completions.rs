@@ -1,9 +1,9 @@
 //! `ccc completions SHELL`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::{Cli, CliError, Context, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 
 /// Print a completion script for a shell.
 ///
@@ -15,13 +15,13 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script; `root` is the definition of all commands.
 ///
 /// # Errors
 /// None at present.
-pub fn run(args: CompletionsArgs, context: &Context) -> Result<ExitCode, CliError> {
+pub fn run(args: CompletionsArgs, mut root: Command, context: &Context) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ccc", &mut script);
+    clap_complete::generate(args.shell, &mut root, "ccc", &mut script);
     context.printer.bytes(&script);
     Ok(ExitCode::COMPLETED)
 }

@@ -8,8 +8,8 @@ use crate::config::{Flags, Resolved, schema};
 
 /// Show the configuration, its files or its schema.
 ///
-/// Flags stand over `CCC_*` variables, these over `.ccc.json` of the project, this over `ccc.json` in your configuration
-/// directory, this over `~/.claude/ccc.json`, and that over the defaults.
+/// Flags override `CCC_*` variables. These override, in this order, the project's `.ccc.json`, `ccc.json` in your
+/// configuration directory, `~/.claude/ccc.json`, and the defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ConfigArgs {
     /// What to show; `show` unless given.
@@ -20,7 +20,7 @@ pub struct ConfigArgs {
 /// What `ccc config` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
-    /// Each setting with its value and where that came from.
+    /// Each setting with its value and its origin.
     Show {
         /// Print one JSON object instead.
         #[arg(long)]
@@ -36,7 +36,7 @@ pub enum ConfigCommand {
     Schema,
 }
 
-/// Shows it.
+/// Shows the configuration.
 ///
 /// # Errors
 /// When the configuration cannot be understood.
@@ -83,7 +83,7 @@ fn show(json: bool, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Longer values do not widen the column for all others.
+/// Values longer than this do not widen the column.
 const MAX_VALUE_WIDTH: usize = 40;
 
 fn as_json(resolved: &Resolved) -> Value {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::run::{PlanParts, plan};
 use crate::cli::credentials::RunTokens;
+use crate::cli::presentation::Presentation;
 use crate::cli::start::{RunRequest, begin};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::BUILT_IN;
@@ -17,7 +18,8 @@ use crate::demo::scenario;
 use crate::guard::SettingsOfAgent;
 use crate::tokens::{Credential, CredentialKind, Pool};
 
-/// How long the scripted agent may make no progress: it hangs once, and nobody wants to watch that for three minutes.
+/// The stall timeout of the demonstration. The scripted agent hangs once, and the default of three minutes would be too
+/// long to watch.
 const STALL_TIMEOUT: Span = Span::from_secs(3);
 
 /// Watch a run with a scripted agent: no login, no cost, nothing of yours is touched.
@@ -46,7 +48,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         CliError::new(ErrorKind::Io, error.to_string()).hint("git is needed, and a writable TMPDIR")
     })?;
     let program = std::env::current_exe().map_err(io)?;
-    // The user's own configuration is not meant for this project.
+    // The user's own configuration must not affect the demonstration's project.
     let layer = Layer {
         checks: Some(scenario.checks.iter().cloned().map(CheckEntry::Command).collect()),
         output_format: args.output_format,
@@ -67,6 +69,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         agent_dir: &nobody.of_agent(settings.agent.kind.0, &Env::default()),
         settings: &settings,
         given: None,
+        conversation: false,
+        native: false,
     })?;
     let made_up = ["made-up token A", "made-up token B"].map(|label| {
         Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())
@@ -78,8 +82,11 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         None,
     );
     let request = RunRequest {
-        form: settings.output_format,
-        transport: Transport::Pty,
+        presentation: Presentation {
+            transport: Transport::Pty,
+            hand_over: false,
+            ..Presentation::of(&settings, &Layer::default())
+        },
         tokens: &tokens,
         credential_sentence: "two made-up tokens, A and B; the agent is scripted, and nothing leaves this machine"
             .to_owned(),
@@ -89,7 +96,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             .into_iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)))
             .collect(),
-        hand_over: false,
+        hosted: false,
+        interface: None,
         share_tree: false,
         settings_of_agent: SettingsOfAgent::new(
             settings.agent.kind.0,

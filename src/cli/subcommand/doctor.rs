@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::agent::AgentKind;
 use crate::cli::context::state_fault;
-use crate::cli::{CliError, Context, ExitCode, Paint, Printer};
+use crate::cli::{CliError, Context, ExitCode, Paint, Printer, logout};
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
-use crate::config::{Dirs, Flags, Project, Resolved, Settings, TokenEntry, prompt, resolve};
+use crate::config::{Dirs, Flags, Project, Resolved, Settings, prompt, resolve};
 use crate::driver::unix_ms;
 use crate::guard::named;
 use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
@@ -24,11 +24,11 @@ use crate::ui::format::away;
 use crate::ui::token_state::READY;
 use crate::ui::{clean, token_state};
 
-/// How long git may take to say where it is.
+/// How long git may take to answer.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that everything a run needs is there: the agent and its version, a token, a pseudo-terminal, the
-/// configuration, the critic's prompt, the directories, git. The provider is asked whether it takes the tokens: one cheap
+/// configuration, the critic's prompt, the directories, git. The provider is asked whether it accepts the tokens: one cheap
 /// request each, unless the same host has said it within two minutes.
 ///
 /// The exit code is 0 when nothing failed, else 1; warnings do not count.
@@ -43,7 +43,7 @@ pub struct DoctorArgs {
     pub offline: bool,
 }
 
-/// How one thing is.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
@@ -52,13 +52,13 @@ enum State {
     Fail,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
     subject: &'static str,
     state: State,
     text: String,
-    /// What to do about it; none when all is well.
+    /// What to do; `None` if nothing is wrong.
     advice: Option<String>,
 }
 
@@ -75,16 +75,16 @@ impl Finding {
         Self { subject, state: State::Fail, text: text.into(), advice: Some(advice.into()) }
     }
 
-    /// A failure whose words an error already has.
+    /// A failure with the message and the hint of an error.
     fn error(subject: &'static str, error: CliError) -> Self {
         Self { subject, state: State::Fail, text: error.message, advice: error.hint }
     }
 }
 
-/// Looks at everything and says how it is.
+/// Checks everything and prints the findings.
 ///
 /// # Errors
-/// When there is no home or current directory: then nothing can be looked at.
+/// When there is no home or current directory, because nothing can be checked without them.
 pub fn run(args: DoctorArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dirs = context.dirs()?;
     let project = context.project()?;
@@ -116,15 +116,11 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     let consents = context.consents().unwrap_or_default();
     let resolved = resolve(dirs, project, &context.env, &consents, Flags::default());
     let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
+    let defaults = Settings::default();
+    let in_force = settings.unwrap_or(&defaults);
     let mut findings = vec![
         agent(resolved.as_ref().ok(), context, dirs, project),
-        credential(
-            settings.map_or(&[], |settings| &settings.tokens),
-            settings.map(|settings| settings.agent.kind.0).unwrap_or_default(),
-            settings.map_or(&[], |settings| &settings.agent.args),
-            context,
-            project,
-        ),
+        credential(in_force, in_force.agent.kind.0, &in_force.agent.args, context, project),
     ];
     if let Some(settings) = settings.filter(|_| !offline) {
         findings.extend(provider(settings, context, project));
@@ -141,6 +137,10 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     findings.push(critic_prompt(named_prompt.as_ref(), dirs, project));
     findings.push(state_directory(&dirs.state));
     findings.push(writable("config directory", &dirs.config));
+    findings.extend(logout::ends_runs(context).map(|file| {
+        let text = format!("systemd ends runs in the background at logout (KillUserProcesses in {})", file.display());
+        Finding::warn("background", text, logout::ADVICE)
+    }));
     findings.push(git(context, project));
     findings
 }
@@ -189,14 +189,14 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
 }
 
 fn credential(
-    entries: &[TokenEntry],
+    settings: &Settings,
     kind: AgentKind,
     agent_args: &[String],
     context: &Context,
     project: &Project,
 ) -> Finding {
     const SUBJECT: &str = "token";
-    let gathered = match credentials::gather(context, project, entries, kind, agent_args) {
+    let gathered = match credentials::gather(context, project, settings, kind, agent_args) {
         Ok(gathered) => gathered,
         Err(error) => return Finding::error(SUBJECT, error),
     };
@@ -237,11 +237,11 @@ fn credential(
     }
 }
 
-/// Asks the provider about each token that a run would have. What cannot be asked is said by the finding on credentials.
+/// Asks the provider about each token that a run would have. A token that cannot be asked about is in the finding on credentials.
 fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Finding> {
     const SUBJECT: &str = "provider";
     let kind = settings.agent.kind.0;
-    let gathered = credentials::gather(context, project, &settings.tokens, kind, &settings.agent.args);
+    let gathered = credentials::gather(context, project, settings, kind, &settings.agent.args);
     let (Ok(gathered), Ok(dirs)) = (gathered, context.dirs()) else { return Vec::new() };
     let shared = SharedTokens::new(&dirs.state);
     let Ok(usage) = credentials::usage(&settings.usage, shared, context) else { return Vec::new() };
@@ -256,12 +256,12 @@ fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Fi
     told.into_iter().map(|(label, asked)| asked.finding(SUBJECT, &label, kind, works)).collect()
 }
 
-/// Characters of a token's label.
+/// How many characters of a token's label are shown.
 const LABEL_CHARS: usize = 60;
 
-/// What became of asking about a token.
+/// The result of asking about a token.
 enum Asked {
-    /// With how long ago that was learnt, unless it was asked just now.
+    /// The token works. The text says how old the answer is; `None` when it was asked just now.
     Works(Option<String>),
     Limited(String),
     Refused(String),
@@ -290,7 +290,7 @@ impl Asked {
         }
     }
 
-    /// In people's words; `other_works` when another token can be used.
+    /// The finding in plain words. `other_works` says that another token can be used.
     fn finding(self, subject: &'static str, label: &str, agent: AgentKind, other_works: bool) -> Finding {
         match self {
             Asked::Works(None) => Finding::ok(subject, format!("{label} is {READY}")),
@@ -331,7 +331,7 @@ fn pty(open: impl FnOnce() -> Result<(), String>) -> Finding {
     }
 }
 
-/// Opens a pair and closes it again.
+/// Opens a pseudo-terminal and closes it again.
 fn open_pty() -> Result<(), String> {
     portable_pty::native_pty_system()
         .openpty(portable_pty::PtySize::default())
@@ -351,7 +351,7 @@ fn configuration(resolved: &Resolved) -> Finding {
     }
 }
 
-/// What the project's files ask for, when they ask for something that needs the user's agreement.
+/// The finding about what the project's files ask for; `None` if they need no agreement of the user.
 fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Option<Finding> {
     const SUBJECT: &str = "trust";
     let wishes = match trust::of_project(resolved, project, context) {
@@ -384,8 +384,8 @@ fn state_directory(dir: &Path) -> Finding {
     }
 }
 
-/// Whether a file can be made in a directory or, where it is not there yet, in the nearest one above that is. The
-/// temporary file is removed again and no directory is made.
+/// Whether a file can be created in a directory, or in its nearest existing ancestor. The temporary file is removed again, and no
+/// directory is created.
 fn writable(subject: &'static str, dir: &Path) -> Finding {
     let place = dir.ancestors().find(|place| fs::symlink_metadata(place).is_ok()).unwrap_or(dir);
     let tried = tempfile::Builder::new().prefix(".ccc-doctor").tempfile_in(place);

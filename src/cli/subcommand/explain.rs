@@ -9,7 +9,7 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode, Printer};
 use crate::journal::{JournalInput, JournalReader, RunKind, decisions, run_kind};
 use crate::ui::{clean, columns, format};
 
-/// How much of a reason one line shows, in characters.
+/// How many characters of a reason one line shows.
 const WHY_CHARS: usize = 400;
 
 /// Tell, decision by decision, what happened in a run and why.
@@ -18,8 +18,8 @@ const WHY_CHARS: usize = 400;
 /// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
-    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`. Without it,
-    /// the newest run.
+    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`). Without it,
+    /// the run that was active last.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }
@@ -80,7 +80,7 @@ fn tell<R: BufRead, I: JournalInput>(
     Ok(ExitCode::COMPLETED)
 }
 
-/// A text after `lead`, on a terminal broken between words into rows that stand below one another.
+/// Prints a text after `lead`. On a terminal it is wrapped between words, and later rows are aligned under the first.
 fn rows(printer: &Printer, lead: &str, text: &str) {
     let Some(room) = printer.columns().map(|columns| usize::from(columns).saturating_sub(lead.len())) else {
         return printer.line(format_args!("{lead}{text}"));
@@ -95,13 +95,13 @@ fn rows(printer: &Printer, lead: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::seen::Seen;
+    use crate::cli::captured::Captured;
 
     #[test]
     fn an_explanation_fits_the_width_of_the_terminal() {
         let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/runs/demo");
         let told = |columns: Option<u16>| {
-            let seen = Seen::default();
+            let seen = Captured::default();
             let args = ExplainArgs { run: Some(demo.to_owned()) };
             run(args, &seen.context(std::path::Path::new("/"), columns)).expect("explained");
             seen.text()

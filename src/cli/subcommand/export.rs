@@ -19,15 +19,15 @@ use crate::ui::{Style, clean};
 const COLUMNS: u16 = 100;
 /// See [`COLUMNS`].
 const ROWS: u16 = 30;
-/// Players shorten longer pauses to this: a night has hours of them.
+/// Players shorten longer pauses to this, because a run may have hours of them.
 const IDLE_LIMIT_S: u32 = 2;
-/// How much of the task is the recording's title, in characters.
+/// How many characters of the task are in the recording's title.
 const TITLE_CHARS: usize = 80;
 
 /// Turn a recorded run into a terminal recording, or into a copy that others may see and `ccc replay --check` can test.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
+    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -35,11 +35,11 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value_t = ExportFormat::Asciicast)]
     pub format: ExportFormat,
 
-    /// Where to write; stdout unless given. A fixture is a directory and needs it.
+    /// Where to write, instead of stdout. A fixture is a directory and needs this option.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Write over a recording that is there already.
+    /// Overwrite an existing recording.
     #[arg(long, requires = "output")]
     pub force: bool,
 
@@ -54,8 +54,8 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// A terminal recording (asciicast v3).
     Asciicast,
-    /// The run as a test, without its texts. Placeholders of the same length and shape take their places, so that all is
-    /// decided as it was; numbers in fields, times, error classes and the words of the agent's protocol stay.
+    /// The run as a test, without its texts. Placeholders of the same length and shape replace them, so that every
+    /// decision stays the same; numbers in fields, times, error classes and the words of the agent's protocol are kept.
     Fixture,
 }
 
@@ -112,7 +112,8 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
     Ok(ExitCode::COMPLETED)
 }
 
-/// What is there already is another recording, or something else of the user's.
+/// Writes the file. An existing file is replaced only with `force`, because it may be another recording or another file of the
+/// user.
 fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     if force {
@@ -123,7 +124,7 @@ fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io
     options.open(into)?.write_all(bytes)
 }
 
-/// Writes the copy and proves that it replays the same.
+/// Writes the copy, and checks that it replays with the same decisions.
 fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let Some(output) = &args.output else {
         return Err(CliError::new(ErrorKind::Usage, "a fixture is a directory")
@@ -138,7 +139,7 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
     if fs::symlink_metadata(&into).is_ok() {
         return Err(io(std::io::ErrorKind::AlreadyExists.into()));
     }
-    // Made beside its place and moved there when it is whole and proven.
+    // The copy is made in a temporary directory beside the target, and moved to the target when it is complete and checked.
     let beside =
         into.parent().filter(|parent| parent.is_dir()).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
     let making = tempfile::Builder::new().prefix(".ccc-export-").tempdir_in(beside).map_err(io)?;
@@ -181,7 +182,7 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
     Ok(ExitCode::COMPLETED)
 }
 
-/// The names of this machine.
+/// The names of the user, the machine and the directories that must not appear in the copy.
 fn private(context: &Context) -> Result<Private, CliError> {
     let variable = |name: &str| context.env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
     Ok(Private {

@@ -22,7 +22,7 @@ pub struct InitArgs {
     pub force: bool,
 }
 
-/// What a new `.ccc.json` holds: the defaults that a project is most likely to change.
+/// The content of a new `.ccc.json`: the defaults that a project is most likely to change.
 const EXAMPLE: &str = r#"{
   "checks": [],
   "critic": {
@@ -39,7 +39,7 @@ const EXAMPLE: &str = r#"{
 /// Writes the files.
 ///
 /// # Errors
-/// When one exists and `--force` is not given (nothing is written then), or cannot be written.
+/// When a file exists and `--force` is not given (then nothing is written), or a file cannot be written.
 pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
     let project = context.project()?;
     let files = [
@@ -67,16 +67,16 @@ pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
     Ok(ExitCode::COMPLETED)
 }
 
-/// A dangling link counts: writing through it would create a file elsewhere.
+/// Whether the path exists. A dangling link counts, because writing through it would create a file elsewhere.
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Without `force` the file must be new even if somebody makes it at this moment.
+/// Writes the file. Without `force` it must be new, even if another process creates it at the same moment.
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     if force {
-        // Neither through a link nor into something that is no file, where it could wait for a reader.
+        // Write neither through a link nor into a FIFO or device, where the write could wait for a reader.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         options.write(true).create(true).truncate(true).custom_flags(flags.bits().cast_signed());
     } else {

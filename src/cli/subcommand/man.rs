@@ -1,8 +1,8 @@
 //! `ccc man`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::cli::{Cli, CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 
 /// Print the manual page: `ccc man | man -l -`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -12,12 +12,11 @@ pub struct ManArgs {
     pub command: Option<String>,
 }
 
-/// Prints the page.
+/// Prints the page; `root` is the definition of all commands.
 ///
 /// # Errors
 /// When there is no such command.
-pub fn run(args: ManArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let mut root = Cli::command();
+pub fn run(args: ManArgs, mut root: Command, context: &Context) -> Result<ExitCode, CliError> {
     root.build();
     let command = match &args.command {
         None => root,

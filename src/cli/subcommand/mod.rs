@@ -1,19 +1,28 @@
-//! One file per command: its arguments (their doc comments are the manual) and what it does.
+//! One file for each command: its arguments, whose doc comments are the manual, and its code.
 
+pub mod answer;
+pub mod attach;
 pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+pub mod follow;
+pub mod go_on;
 pub mod init;
+pub mod interrupt;
 pub mod man;
+pub mod pause;
 pub mod prompt;
+pub mod providers;
 pub mod replay;
 pub mod resume;
 pub mod run;
 pub mod runs;
 pub mod scripted_agent;
+pub mod send;
+pub mod stop;
 pub mod supervise;
 pub mod tokens;
 pub mod trust;

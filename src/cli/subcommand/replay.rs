@@ -21,7 +21,7 @@ use redaction::Redactor;
 /// No agent is started and nothing is sent anywhere: a journal holds all that a run was decided by.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayArgs {
-    /// `last`, a run's id, the beginning of an id, or a path: with a slash in it, or ending in `.jsonl`.
+    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
 
@@ -34,7 +34,7 @@ pub struct ReplayArgs {
     #[arg(long, conflicts_with = "speed")]
     pub bless: bool,
 
-    /// How many times faster than it happened; at once unless given.
+    /// How many times faster than it happened, instead of at once.
     #[arg(long, value_name = "X", value_parser = speed)]
     pub speed: Option<f64>,
 }
@@ -83,14 +83,14 @@ fn unreadable(error: &ReplayError) -> CliError {
     CliError::new(ErrorKind::Failed, error.to_string()).hint("`ccc runs` lists the runs that are recorded here")
 }
 
-/// Rows of a difference around a change, and in all; and the columns of a row.
+/// The rows around a change in a difference, the rows in all, and the columns of a row.
 const CONTEXT_ROWS: usize = 2;
 /// See [`CONTEXT_ROWS`].
 const DIFF_ROWS: usize = 40;
 /// See [`CONTEXT_ROWS`].
 const DIFF_COLUMNS: usize = 76;
 
-/// Long texts of an action in rows that can be compared: broken where they have their own line ends, and between words.
+/// Breaks the long texts of an action into rows that can be compared: at their own line ends, and between words.
 fn broken(json: &str) -> String {
     let rows = json.lines().flat_map(|line| {
         let lines: Vec<String> =
@@ -110,7 +110,7 @@ fn describe(path: &str, difference: &Difference) -> String {
     let raw = |text: Option<&String>| format!("{}\n", text.map_or("(nothing more)", String::as_str));
     let (recorded, replayed) = (difference.recorded.as_ref(), difference.replayed.as_ref());
     let (recorded, replayed) = match (pretty(recorded), pretty(replayed)) {
-        // They differ in how they are written only, for example in the last digit of a number.
+        // They differ only in spelling, for example in the last digit of a number.
         (one, other) if one == other => (raw(recorded), raw(replayed)),
         different => different,
     };
@@ -131,7 +131,7 @@ fn describe(path: &str, difference: &Difference) -> String {
     )
 }
 
-/// Prints what the user saw.
+/// Prints what the user saw during the run.
 fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), CliError> {
     let style = context.style(&io::stdout());
     let mut shown = Tick::ZERO;
@@ -145,20 +145,20 @@ fn show(journal: &Path, speed: Option<f64>, context: &Context) -> Result<(), Cli
         context.printer.data(&output.text);
     })
     .map_err(|error| unreadable(&error))?;
-    // A run that has not ended leaves its status line there.
+    // A run that has not ended leaves its status line on the screen.
     if is_live {
         context.printer.data(ERASE);
     }
     Ok(())
 }
 
-/// The pause is the feature: a night is shown at the speed at which it happened.
+/// Sleeps, because `--speed` shows a run at a multiple of its speed.
 fn pause(duration: Duration) {
     let (_never, silent) = std::sync::mpsc::channel::<()>();
     let _ = silent.recv_timeout(duration);
 }
 
-/// What a run's printer wrote, made again from the journal.
+/// The output of the run's printer, reproduced from the journal.
 pub(in crate::cli) fn outputs(
     journal: &Path,
     style: Style,
@@ -167,8 +167,8 @@ pub(in crate::cli) fn outputs(
     let mut printer = Printer::new(Form::Text, style);
     printer.in_zone(crate::cli::zone::of_process());
     if run_kind(journal)? == RunKind::Command {
-        // What the command itself showed is not recorded, only what ccc said.
-        return driver::retell_command(journal, |core, tick, action| {
+        // The output of the command itself is not recorded, only what ccc printed.
+        return driver::retell_command(journal, |core, _, tick, action| {
             if let CommandAction::Show(show) = action {
                 tell(&mut printer, core.wall_ms(), tick, show, &mut each);
             }
@@ -177,12 +177,12 @@ pub(in crate::cli) fn outputs(
     let run_dir = journal.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
     let plan = crate::journal::JournalReader::open(journal)?.plan()?;
     printer.in_directory(&plan.cwd);
-    driver::retell(journal, |core, tick, action| {
+    driver::retell(journal, |core, _, tick, action| {
         if let Some(show) = action.as_show() {
             tell(&mut printer, core.wall_ms(), tick, show, &mut each);
         }
         if let Some(finish) = action.as_finish() {
-            let (told, left_out) = driver::told(core.plan(), &Redactor::new());
+            let (told, left_out) = driver::shown_plan(core.plan(), &Redactor::new());
             let ending = Ending {
                 finish,
                 plan: &told,

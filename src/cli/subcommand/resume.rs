@@ -1,34 +1,44 @@
 //! `ccc resume [RUN]`.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
 use rustix::fs::OFlags;
 
+use super::attach::{self, Seating};
 use super::run::{self, PlanParts};
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
-use crate::cli::gaps::{Gaps, has_gap};
 use crate::cli::options::Options;
+use crate::cli::presentation::Presentation;
+use crate::cli::redacted_texts::{RedactedTexts, is_redacted};
 use crate::cli::settled::overlaid;
-use crate::cli::start::{Continuation, RunRequest, go_on, keep_critic_settings, keep_prompt, lock_error, state_error};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
+use crate::cli::start::{
+    Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
+    state_error,
+};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, steer, trust};
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
-use crate::core::{Action, AgentArguments, CheckPlan, Core, Finish, Needs, OperatorInput, Outcome, Plan, shell};
+use crate::core::{
+    Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
+};
 use crate::driver;
 use crate::files::open_private;
-use crate::journal::{RunDir, RunKind, RunSummary, run_kind};
+use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
+use crate::ui::raised;
 use redaction::Redactor;
 
-/// Go on with a run that was interrupted.
+/// Continue a run that has ended or was interrupted.
 ///
-/// The run is rebuilt from its journal and goes on in its own directory, on the agent's same session, with the settings it
-/// was started with and those given here. When SUPERVISOR.md or the configuration has changed since, that is said, and
-/// --reload takes it. This is also how ccc survives its own death and a reboot.
+/// The run is rebuilt from its journal and continues in its own directory, in the agent's same session, with the
+/// settings that it was started with and those given here. When SUPERVISOR.md or the configuration has changed since,
+/// ccc says so, and --reload applies the change. This is also how a run continues after the death of ccc and after a
+/// reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
-    /// The run's id, the beginning of it, `last` for the newest of all, or its directory. Without it, the newest
+    /// The run's id, the beginning of it, `last` for the one that was active last, or its directory. Without it, the newest
     /// unfinished run of this directory, unless a newer one here is completed.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -37,15 +47,31 @@ pub struct ResumeArgs {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
 
-    /// Wait for a reset, also when the run was started with --no-wait; --max-wait says so, too.
+    /// Wait for a reset, even if the run was started with --no-wait; --max-wait implies this.
     #[arg(long, overrides_with = "no_wait")]
     pub wait: bool,
 
-    /// Take SUPERVISOR.md and the configuration as they are now; what was given on the command line stays.
+    /// Use the present SUPERVISOR.md and configuration; what was given on the command line stays.
     #[arg(long)]
     pub reload: bool,
 
-    /// Go on although another run works in the run's directory or repository.
+    /// Continue in the background, print the run's id and return.
+    #[arg(long)]
+    pub detach: bool,
+
+    /// Hold a conversation line by line, without cursor movement.
+    #[arg(long)]
+    pub plain: bool,
+
+    /// This process is to outlive the terminal.
+    #[arg(long, hide = true)]
+    pub hosted: bool,
+
+    /// The conversation goes on with the next message.
+    #[arg(long, hide = true)]
+    pub conversation: bool,
+
+    /// Continue although another run works in the run's directory or repository.
     #[arg(long)]
     pub share_tree: bool,
 
@@ -57,8 +83,8 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub settings: Options<true>,
 
-    /// Arguments for the agent, besides those that it was started with; of an option given twice the later counts. Those
-    /// that its CLI has refused are left out.
+    /// More arguments for the agent. If an option is given twice, the later value counts. Arguments that its CLI has
+    /// refused are left out.
     #[arg(last = true, value_name = "AGENT ARGS")]
     pub agent_args: Vec<String>,
 }
@@ -70,35 +96,55 @@ impl ResumeArgs {
         if self.wait || layer.budgets.max_wait.is_some() {
             layer.no_wait = layer.no_wait.or(Some(false));
         }
-        // How it is shown and transported is said anew each time.
-        (layer.output_format, layer.transport, layer.hand_over) = (None, None, None);
+        // Presentation and transport are set anew each time.
+        Presentation::leave_out(&mut layer);
         Flags { layer, agent_args: self.agent_args.clone() }
     }
 
-    /// Whether checks are given in the place of the run's.
+    /// How a conversation that continues here is shown; `None` without a terminal, or if an argument is given that belongs to a
+    /// run without one.
+    fn conversation_at(&self, context: &Context) -> Option<Seating> {
+        let has_words = self.prompt.is_some() || !context.stdin.is_terminal();
+        let is_other = self.detach || self.hosted || self.settings.0.output_format.is_some();
+        if has_words || is_other { None } else { Seating::of(self.plain, context) }
+    }
+
+    /// The checks given now, which replace the run's.
     fn checks(&self) -> &[CheckEntry] {
         self.settings.0.checks.as_deref().unwrap_or_default()
     }
 }
 
 impl ResumeArgs {
-    /// The arguments given for the agent, now that these are given.
+    /// The agent's arguments from the command line: those before, merged with those given now.
     fn agent_args_after(&self, agent: AgentKind, before: &[String]) -> Vec<String> {
-        if self.replace_args { self.agent_args.clone() } else { agent.merged_args(before, &self.agent_args, &has_gap) }
+        if self.replace_args {
+            self.agent_args.clone()
+        } else {
+            agent.merged_args(before, &self.agent_args, &is_redacted)
+        }
     }
 }
 
-/// Goes on with a run.
+/// Continues a run.
 ///
 /// # Errors
-/// When there is no such run, it is in use, is done, or its journal is damaged.
-pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
+/// When there is no such run, it is in use or completed, or its journal is damaged.
+pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+    if args.detach && !args.hosted {
+        return detach::start(typed, Some("resume"), args.settings.0.output_format, context);
+    }
     run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
+    let seating = args.conversation_at(context);
+    let converses = args.conversation || seating.is_some();
     let run_dir = match args.run.as_deref() {
         Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
-        None => newest_unfinished(state, context)?,
+        None => newest_unfinished(state, converses, context)?,
     };
+    if let Some(seating) = seating.filter(|_| steer::is_conversation(&run_dir)) {
+        return attach::converse(typed, Some("resume"), seating, args.flags(), context);
+    }
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
         return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
@@ -138,6 +184,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         && finish.outcome == Outcome::Completed
         && rebuilt.finish_recorded
         && words.is_none()
+        && !args.conversation
     {
         mend_summary(&run_dir, finish);
         return Err(CliError::new(
@@ -165,7 +212,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if let Some(refusal) = gaps(&plan, &args).and_said(unsaid).refusal(run_dir.id()) {
         return Err(refusal);
     }
-    // The agent starts in the run's directory, so the settings there are the ones that count.
+    // The agent starts in the run's directory, so the settings of that directory are used.
     let project = Project::find(Path::new(&plan.cwd));
     let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
     for warning in &present.warnings {
@@ -175,7 +222,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
     let settings = present.settings;
     let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
-    let gathered = credentials::gather(context, &project, &settings.tokens, plan.agent, &agent_args)?;
+    let gathered = credentials::gather(context, &project, &settings, plan.agent, &agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
@@ -184,12 +231,13 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.warn(warning);
     }
     let ask = credentials::ask(context, &project, &settings.usage)?;
-    lifted::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
+    limit_check::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
     let real = Path::new(&plan.cwd).canonicalize().unwrap_or_default();
     if context.cwd()?.canonicalize().unwrap_or_default() != real {
         context.printer.talk(format_args!("continuing in {}, where the run belongs", plan.cwd));
     }
+    let interface = if native::is_native(&plan) { Some(native::at_terminal()?) } else { None };
     let mut first_inputs = Vec::new();
     if real != Path::new(&plan.cwd) {
         first_inputs.push(OperatorInput::Moved { real: real.display().to_string() });
@@ -197,8 +245,6 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if let Some(changed) = changed {
         first_inputs.push(OperatorInput::Plan(Box::new(changed)));
     }
-    // A run was given its task with -p, and nobody has asked for more since: the same as when it began.
-    let hand_over = args.settings.0.hand_over.or(settings.hand_over).unwrap_or(false);
     match words {
         Some(text) if lost.is_empty() => first_inputs.push(OperatorInput::Turn { text }),
         Some(text) => {
@@ -210,14 +256,25 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
         None => {}
     }
+    if args.conversation {
+        first_inputs.push(OperatorInput::TakeUp);
+        // Each message gets all iterations. Any other bound stays spent until the user raises it.
+        let spent = last_finish.as_ref().and_then(|finish| Some((finish.spent?, &finish.reason)));
+        if let Some((spent, reason)) = spent.filter(|(spent, _)| spent.bound != Bound::Iterations) {
+            let more = raised(spent);
+            context
+                .printer
+                .talk(format_args!("{reason}; to raise the bound: /budget, or: ccc resume {}{more}", run_dir.id()));
+        }
+    }
     let request = RunRequest {
-        form: args.settings.0.output_format.unwrap_or(settings.output_format),
-        transport: args.settings.0.transport.unwrap_or(settings.transport),
+        presentation: Presentation::of(&settings, &args.settings.0).of_interface(interface.is_some()),
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
         prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
         extra_env: Vec::new(),
-        hand_over,
+        hosted: args.hosted,
+        interface,
         share_tree: args.share_tree,
         settings_of_agent,
     };
@@ -226,7 +283,7 @@ pub fn run(args: ResumeArgs, context: &Context) -> Result<ExitCode, CliError> {
     go_on(continuation, run_dir, run_lock, &request, context)
 }
 
-/// What the user has said and the agent is still to hear, where the journal has a mark in the place of a secret.
+/// Messages of the user that the agent has not received yet, and in which the journal has a mark in place of a secret.
 fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
     let record = match core.session_id() {
         Some(id) => {
@@ -236,29 +293,29 @@ fn lost_words(core: &Core, context: &Context) -> Result<Vec<String>, CliError> {
         None => None,
     };
     let unanswered = core.unanswered_turn().zip(record.as_ref());
-    let recorded = unanswered.map(|((_, turn), record)| core.plan().agent.has_turn(record, turn));
+    let recorded = unanswered.and_then(|((_, turn), record)| core.plan().agent.has_turn(record, turn));
     let words = core.user_words_to_say(recorded, record.is_some()).into_iter();
-    Ok(words.filter(|text| has_gap(text)).map(str::to_owned).collect())
+    Ok(words.filter(|text| is_redacted(text)).map(str::to_owned).collect())
 }
 
-/// What of the plan's settings the run would go on with although the journal has a mark in the place of a secret.
-fn gaps(plan: &Plan, args: &ResumeArgs) -> Gaps {
+/// The settings with which the run would continue, and in which the journal has a mark in place of a secret.
+fn gaps(plan: &Plan, args: &ResumeArgs) -> RedactedTexts {
     let before = given_before(plan);
     let given = args.agent_args_after(plan.agent, &plan.given_agent_args());
     let checks_given = !args.checks().is_empty() || before.as_ref().is_some_and(|given| given.layer.checks.is_some());
     let reloaded = args.reload && before.is_some();
     if args.checks().is_empty() {
-        return Gaps::of(plan, &given, !reloaded, checks_given);
+        return RedactedTexts::of(plan, &given, !reloaded, checks_given);
     }
     let checks = given_checks(args, 0);
-    Gaps::of(&Plan { checks, ..plan.clone() }, &given, !reloaded, checks_given)
+    RedactedTexts::of(&Plan { checks, ..plan.clone() }, &given, !reloaded, checks_given)
 }
 
-/// The longest answer that is taken from a terminal, in bytes; a longer one is given with -p.
+/// The longest answer read from a terminal, in bytes. A longer one can be given with -p.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
-/// What the user says to the run: that of -p. A run that ended with a question is not gone on with without an answer: at a
-/// terminal it is asked for.
+/// The user's message to the run: the text of -p. A run that ended with a question does not continue without an answer, so the
+/// user is asked at a terminal.
 fn words(
     args: &ResumeArgs,
     run_dir: &RunDir,
@@ -268,7 +325,11 @@ fn words(
     if let Some(text) = args.prompt.clone().filter(|text| !text.trim().is_empty()) {
         return Ok(Some(text));
     }
-    // Where a check cannot be run, or an agreement is missing, that is what is to be mended; nobody is asked anything.
+    // The message is sent in the conversation.
+    if args.conversation {
+        return Ok(None);
+    }
+    // A check that cannot be run or a missing agreement must be fixed instead; there is no question to answer.
     let asks = |finish: &&Finish| {
         finish.outcome == Outcome::NeedsUser && !matches!(finish.needs, Some(Needs::Checks { .. } | Needs::Agreement))
     };
@@ -285,18 +346,19 @@ fn words(
         .hint(format!("give it: ccc resume {} -p \"TEXT\"", run_dir.id())))
 }
 
-/// The configuration and the critic's prompt as they are now, under what was given on the command line.
+/// The present configuration and critic's prompt, overridden by what was given on the command line.
 struct Present {
     settings: Settings,
     prompt: String,
     prompt_origin: String,
-    /// What was given, when the journal says it.
+    /// What was given on the command line, if the journal has it.
     given: Option<Flags>,
     warnings: Vec<Warning>,
 }
 
 impl Present {
-    /// With `all` the whole configuration is to count, and needs the user's agreement where it asks for it; else its tokens.
+    /// With `all` the whole configuration is used, and its requests need the user's agreement. Otherwise only its tokens are
+    /// used.
     fn find(
         plan: &Plan,
         given: Option<Flags>,
@@ -305,8 +367,8 @@ impl Present {
         context: &Context,
     ) -> Result<Present, CliError> {
         let mut flags = given.clone().unwrap_or_default();
-        // How it is shown and transported is said anew each time.
-        (flags.layer.output_format, flags.layer.transport, flags.layer.hand_over) = (None, None, None);
+        // Presentation and transport are set anew each time.
+        Presentation::leave_out(&mut flags.layer);
         let dirs = context.dirs()?;
         let read = |flags| resolve(dirs, project, &context.env, &context.consents()?, flags).map_err(CliError::from);
         let mut resolved = read(flags.clone())?;
@@ -335,22 +397,25 @@ impl Present {
             agent_dir: &context.dirs()?.of_agent(plan.agent, &context.env),
             settings: &self.settings,
             given: self.given.clone(),
+            conversation: plan.conversation,
+            native: native::is_native(plan),
         })?;
         let mut now = plan.changed_to(now);
         if now.critic.prompt_as == plan.critic.prompt_as {
             now.critic.prompt_file.clone_from(&plan.critic.prompt_file);
         }
+        now.interface_settings.clone_from(&plan.interface_settings);
         now.critic.settings_file.clone_from(&plan.critic.settings_file);
         Ok(now)
     }
 }
 
-/// What was given on the command line when the run began and in the resumptions since, as far as the journal says.
+/// The command-line settings from the start of the run and from its resumptions, if the journal has them.
 fn given_before(plan: &Plan) -> Option<Flags> {
     plan.given.clone().and_then(|given| serde_json::from_value(given).ok())
 }
 
-/// The same with what is given now.
+/// These settings with those given now added.
 fn given_now(before: Option<&Flags>, args: &ResumeArgs, agent: AgentKind) -> Option<Flags> {
     let (before, now) = (before?, args.flags());
     Some(Flags {
@@ -359,8 +424,8 @@ fn given_now(before: Option<&Flags>, args: &ResumeArgs, agent: AgentKind) -> Opt
     })
 }
 
-/// The run's plan without the arguments that the agent's CLI has refused: with those that it took before, or, where others
-/// are given now, with none from the command line.
+/// The run's plan without the arguments that the agent's CLI has refused. It keeps the arguments that the CLI accepted before; if
+/// there are none and others are given now, it has none from the command line.
 fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
     let mut plan = core.plan().clone();
     if !core.arguments_are_refused() {
@@ -386,7 +451,7 @@ fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
     plan
 }
 
-/// The words that stand in advice for what only the user knows. Typed as they stand they were copied and not replaced.
+/// Refuses the placeholders of ccc's hints (TEXT, CMD, VALUE), which a user may copy without replacing them.
 fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
     let says = args.prompt.as_deref().map(str::trim) == Some("TEXT");
     let checks = args.checks().iter().any(|check| check.command().trim() == "CMD");
@@ -401,8 +466,8 @@ fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
         .hint(format!("type the same command with your own words in the place of {word}")))
 }
 
-/// The run's plan with what is given now, and with --reload under the present configuration; `None` when nothing
-/// changes. Without --reload it is said when the configuration has changed.
+/// The run's plan with what is given now and, with --reload, with the present configuration; `None` if nothing changes. Without
+/// --reload it informs the user of a changed configuration.
 fn changed_plan(
     plan: &Plan,
     args: &ResumeArgs,
@@ -415,13 +480,14 @@ fn changed_plan(
         return Err(CliError::new(ErrorKind::Usage, "a run continues its own session")
             .hint("leave out --resume, --continue and --session-id; another session is another run"));
     }
-    let present_plan = present.plan(plan, context)?;
     let mut changed = if args.reload {
         let given = given_now(present.given.as_ref(), args, plan.agent);
         let project = Project::find(Path::new(&plan.cwd));
         Present::find(plan, given, true, &project, context)?.plan(plan, context)?
     } else {
-        let news = differences(plan, &present_plan, present.given.is_some());
+        // A change that the user made during the run is not a change of the files.
+        let began = as_given(&run_dir.journal()).unwrap_or_else(|| plan.clone());
+        let news = differences(&began, &present.plan(&began, context)?, present.given.is_some());
         if !news.is_empty() {
             context.printer.talk(format_args!(
                 "changed since this run began: {}\nthe run keeps what it began with; to take the new one:\n    ccc resume {} --reload",
@@ -446,15 +512,46 @@ fn changed_plan(
         keep_prompt(&mut changed, run_dir)?;
     }
     keep_critic_settings(&mut changed, run_dir)?;
+    keep_interface_settings(&mut changed, run_dir)?;
     Ok((changed != *plan).then_some(changed))
 }
 
-/// The checks that are given, each with this timeout.
+/// The plan of a run as given at its start and when it was resumed, without what the user has set during the run.
+fn as_given(journal: &Path) -> Option<Plan> {
+    let reader = JournalReader::open(journal).ok()?;
+    let mut given = reader.plan().ok()?;
+    let mut present = given.clone();
+    for entry in reader {
+        let EntryKind::In(Input::Operator(operator)) = entry.ok()?.kind else { continue };
+        let next = operator.applied_to(&present);
+        if !matches!(operator, OperatorInput::Set(_)) {
+            // A plan that was given after a setting also contains that setting.
+            let mut next = next.clone();
+            if next.budgets == present.budgets {
+                next.budgets = given.budgets;
+            }
+            if next.critic.model == present.critic.model {
+                next.critic.model = given.critic.model;
+            }
+            if next.supervised == present.supervised {
+                next.supervised = given.supervised;
+            }
+            if next.approvals == present.approvals {
+                next.approvals = given.approvals;
+            }
+            given = next;
+        }
+        present = next;
+    }
+    Some(given)
+}
+
+/// The checks given now, each with this timeout.
 fn given_checks(args: &ResumeArgs, timeout_ms: u64) -> Vec<CheckPlan> {
     args.checks().iter().map(|check| CheckPlan { command: check.command().to_owned(), timeout_ms }).collect()
 }
 
-/// Sets what is given now.
+/// Applies what is given now to the plan.
 fn set_given(plan: &mut Plan, flags: &Flags) {
     plan.budgets = overlaid(&plan.budgets, &flags.layer.budgets);
     if let Some(model) = &flags.layer.critic.model {
@@ -462,7 +559,7 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     }
     plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
     if let Some(tool_ms) = flags.layer.tool_timeout.map(Span::as_ms) {
-        // A check without a time of its own has that of a tool.
+        // A check without a timeout of its own has the timeout of a tool.
         for check in plan.checks.iter_mut().filter(|check| check.timeout_ms == plan.timeouts.tool_ms) {
             check.timeout_ms = tool_ms;
         }
@@ -471,8 +568,8 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     plan.no_wait = flags.layer.no_wait.unwrap_or(plan.no_wait);
 }
 
-/// What differs between the settings that a run began with and the present ones. Where it is not known what was given on
-/// the command line, only the critic's prompt can be told.
+/// The differences between the settings with which a run began and the present ones. If the command line is unknown, only the
+/// critic's prompt can be compared.
 fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String> {
     let mut differs = Vec::new();
     if plan.critic.prompt != present.critic.prompt {
@@ -485,7 +582,7 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
         let mut plan = plan.clone();
         (plan.given, plan.critic.prompt, plan.critic.prompt_file) = (None, String::new(), None);
         plan.critic.settings_file = None;
-        // `+8h` means another moment each time that it is read.
+        // `+8h` is another moment each time it is read.
         plan.budgets.until_unix_ms = None;
         serde_json::to_value(plan).unwrap_or_default()
     };
@@ -502,32 +599,38 @@ fn differences(plan: &Plan, present: &Plan, given_is_known: bool) -> Vec<String>
     differs
 }
 
-/// The newest run of this directory that is not completed.
-fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError> {
+/// The newest run of this directory that is not completed. If the user `converses`, a newer completed conversation is preferred.
+fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(state).map_err(|error| state_error(&error))?;
     let is_completed = |run: &RunSummary| run.outcome.as_ref().is_some_and(|outcome| outcome.is(&Outcome::Completed));
-    // A directory that was moved and is reached under its name again is the same one.
+    // A directory that was moved and has its old name again, for example by a link, counts as the same directory.
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let completed = |(_, run): &&(RunDir, RunSummary)| is_completed(run) && run.kind.is_none() && is_here(&run.cwd);
-    let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.id().to_owned());
+    let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.clone());
     let told = list
         .runs
         .into_iter()
         .filter(|(_, run)| !is_completed(run) && run.kind.as_ref().is_none_or(|kind| kind.is(&RunKind::Agent)));
     let mut unfinished: Vec<(RunDir, String)> = told.map(|(dir, run)| (dir, run.cwd)).collect();
-    // Where a summary is damaged (a power cut), the journal itself says whether there is something to go on with.
+    // If a power cut has damaged a summary, the journal itself tells whether the run can continue.
     unfinished.extend(list.damaged.into_iter().filter_map(|(dir, _)| {
         let cwd = unfinished_by_journal(&dir)?;
         Some((dir, cwd))
     }));
     unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
+    if let Some(newest) = newest_completed.as_ref().filter(|_| converses)
+        && unfinished.iter().find(|(_, cwd)| is_here(cwd)).is_none_or(|(dir, _)| dir.id() < newest.id())
+        && steer::is_conversation(newest)
+    {
+        return Ok(newest.clone());
+    }
     if let Some((dir, _)) = unfinished.iter().find(|(_, cwd)| is_here(cwd)) {
-        // `ccc resume` alone means the last thing that happened here.
-        if let Some(newer) = newest_completed.filter(|newer| newer.as_str() > dir.id()) {
+        // `ccc resume` without a name means the newest run in this directory.
+        if let Some(newer) = newest_completed.filter(|newer| newer.id() > dir.id()) {
             return Err(CliError::new(
                 ErrorKind::Usage,
-                format!("the newest run here, {newer}, is completed; {} before it is not", dir.id()),
+                format!("the newest run here, {}, is completed; {} before it is not", newer.id(), dir.id()),
             )
             .hint(format!("to continue the older one: ccc resume {}", dir.id())));
         }
@@ -542,7 +645,8 @@ fn newest_unfinished(state: &Path, context: &Context) -> Result<RunDir, CliError
     })
 }
 
-/// The directory of a run that its journal shows as not completed; `None` also when it cannot be read.
+/// The directory of a run that is not completed according to its journal; `None` if it is completed or the journal cannot be
+/// read.
 fn unfinished_by_journal(run: &RunDir) -> Option<String> {
     let mut completed = false;
     let rebuilt = driver::rebuild(&run.journal(), |_, action| {
@@ -554,8 +658,8 @@ fn unfinished_by_journal(run: &RunDir) -> Option<String> {
     (!(completed && rebuilt.core.is_finished())).then(|| rebuilt.core.plan().cwd.clone())
 }
 
-/// A ccc that was killed between the journal's last entry and the summary left one that shows the run as going on.
-/// That it cannot be written is no matter here: the journal is what counts.
+/// Corrects the summary of a completed run whose ccc was killed after the journal's last entry, before it wrote the summary. A
+/// failure is only logged, because the journal is authoritative.
 fn mend_summary(run: &RunDir, finish: &Finish) {
     let Ok(mut summary) = RunSummary::read(&run.summary()) else { return };
     if summary.outcome.is_some() {

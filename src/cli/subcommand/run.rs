@@ -1,5 +1,6 @@
 //! `ccc --supervisor`: a supervised run.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,16 +8,18 @@ use clap::Args;
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
+use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
 use crate::cli::start::{RunRequest, begin};
+use crate::cli::subcommand::attach::{self, Seating};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, lifted, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
-use crate::config::{Dirs, Flags, Project, Resolved, Span, Until};
+use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
 use crate::core::shell::words;
-use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, derive_uuid};
+use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, Unattended, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
@@ -39,9 +42,33 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompt_file: Option<PathBuf>,
 
+    /// Start the agent under this provider of the configuration.
+    #[arg(long, value_name = "NAME", display_order = 5)]
+    pub provider: Option<String>,
+
     /// The settings.
     #[command(flatten)]
     pub settings: Options<false>,
+
+    /// Supervise the agent's own interface on this terminal instead of a conversation of ccc's; -p gives its first prompt.
+    #[arg(long, display_order = 880)]
+    pub native: bool,
+
+    /// Hold the conversation line by line, without cursor movement: for screen readers. CCC_PLAIN=1 does so always.
+    #[arg(long, display_order = 885)]
+    pub plain: bool,
+
+    /// Start the run in the background, print its id and return. It outlives this terminal; `ccc attach` brings it back.
+    #[arg(long, display_order = 890)]
+    pub detach: bool,
+
+    /// This process is to outlive the terminal.
+    #[arg(long, hide = true)]
+    pub hosted: bool,
+
+    /// The run begins without a task: the first message of its conversation is one.
+    #[arg(long, hide = true)]
+    pub conversation: bool,
 
     /// Start although another run works in this directory or repository.
     #[arg(long, display_order = 900)]
@@ -53,17 +80,49 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// These arguments as the topmost layer of the configuration.
+    /// How the conversation that opens here is shown; `None` without a terminal, or if an argument is given that belongs to a run
+    /// without one.
+    fn conversation_at(&self, context: &Context) -> Option<Seating> {
+        let has_task = self.prompt.is_some() || self.prompt_file.is_some() || !context.stdin.is_terminal();
+        let is_other = self.native || self.detach || self.hosted || self.settings.0.output_format.is_some();
+        if has_task || is_other { None } else { Seating::of(self.plain, context) }
+    }
+
+    /// These arguments as the layer of the configuration with the highest priority.
     #[must_use]
     pub fn flags(&self) -> Flags {
         Flags { layer: (*self.settings.0).clone(), agent_args: self.agent_args.clone() }
     }
+
+    /// Whether they start the agent without supervision: no option of a supervised run is given.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self {
+            supervisor,
+            prompt,
+            prompt_file,
+            provider: _,
+            settings,
+            native,
+            plain,
+            detach,
+            hosted,
+            conversation,
+            share_tree,
+            agent_args: _,
+        } = self;
+        let switches = [supervisor, native, plain, detach, hosted, conversation, share_tree];
+        !switches.into_iter().any(|given| *given)
+            && prompt.is_none()
+            && prompt_file.is_none()
+            && *settings.0 == Layer::default()
+    }
 }
 
-/// Everything that is settled before a run begins.
+/// Everything that is determined before a run begins.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What the user wants done.
+    /// The task.
     pub task: String,
     /// The settings with their origins.
     pub resolved: Resolved,
@@ -71,25 +130,27 @@ pub struct Prepared {
     pub prompt: Prompt,
     /// The agent's program.
     pub agent: AgentProgram,
-    /// The tokens that the agent may get.
+    /// The tokens for the agent.
     pub tokens: Gathered,
-    /// The project's settings of the agent, under the user's agreement.
+    /// The project's settings for the agent, as far as the user has agreed to them.
     pub settings_of_agent: SettingsOfAgent,
     /// The project.
     pub project: Project,
 }
 
-/// Settles everything that a run needs, and starts nothing but `agent --version`. Cheap faults come first: the task,
-/// then the configuration, the prompt, the agent.
+/// Determines everything that a run needs, and starts nothing but `agent --version`. Cheap checks come first: the task, then the
+/// configuration, the prompt, the agent.
 ///
 /// # Errors
-/// When anything of it is missing or wrong; nothing was started then.
+/// When anything is missing or wrong. Then no run was started.
 pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> {
-    let task = task::read(
-        &TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref() },
-        context.cwd()?,
-        &context.stdin,
-    )?;
+    let begins_without_task = args.conversation || (args.native && args.prompt.is_none() && args.prompt_file.is_none());
+    let task = if begins_without_task {
+        String::new()
+    } else {
+        let source = TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref() };
+        task::read(&source, context.cwd()?, &context.stdin)?
+    };
     let mut resolved = context.settings(args.flags())?;
     refuse_past(resolved.settings.budgets.until)?;
     let project = context.project()?;
@@ -100,24 +161,30 @@ pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> 
     let settings = &resolved.settings;
     let prompt = prompt::find(resolved.named_prompt.as_ref(), &project, dirs)?;
     let kind = settings.agent.kind.0;
+    let kind = if args.native { native::kind(kind)? } else { native::kind_without(kind)? };
+    if args.native {
+        native::refuse_long(&task)?;
+    }
     let bare = without_credentials(&context.env, &settings.tokens);
     let agent = agent::find(kind, settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
-    let tokens = credentials::gather(context, &project, &settings.tokens, kind, &settings.agent.args)?;
+    let tokens = credentials::gather(context, &project, settings, kind, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
     }
     let settings_of_agent = trust::require_agent_settings(kind, &settings.agent.args, &project, context)?;
-    refuse_plan_mode(settings, &project, dirs)?;
+    if !args.conversation && !args.native {
+        refuse_plan_mode(settings, &project, dirs)?;
+    }
     Ok(Prepared { task, resolved, prompt, agent, tokens, project, settings_of_agent })
 }
 
-/// In plan mode the agent may change nothing until somebody approves its plan, and nobody is there: every iteration would
-/// be spent on a plan.
+/// Refuses plan mode: in it the agent may change nothing until a user approves its plan, so every iteration would only produce a
+/// plan.
 fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
     let agent = settings.agent.kind.0;
     let given = agent.read_user_args(&settings.agent.args)?;
     let (mode, place) = match given.permission_mode {
-        Some(mode) => (mode, agent.args_to_work().swap_remove(0)),
+        Some(mode) => (mode, agent.args_to_work().into_iter().next().unwrap_or_else(|| "its arguments".to_owned())),
         None if given.skips_permissions || !agent.installation().settings_files => return Ok(()),
         None => {
             let read = AgentSettings::read(SettingsPlaces {
@@ -131,33 +198,53 @@ fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Resu
             (mode.to_owned(), format!("`permissions.defaultMode` in {place}"))
         }
     };
-    if !agent.only_plans_in(&mode) {
-        return Ok(());
-    }
-    Err(CliError::new(
+    if agent.only_plans_in(&mode) { Err(plan_mode_refusal(agent, &place, &mode)) } else { Ok(()) }
+}
+
+fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
+    let works = agent.args_to_work();
+    let example = if works.is_empty() { String::new() } else { format!(": ccc --supervisor … --{}", words(&works)) };
+    CliError::new(
         ErrorKind::Usage,
-        format!("the agent would only plan ({place} is plan): it may change nothing, and an unattended run has nobody to approve its plan"),
+        format!("the agent would only plan ({place} is {mode}): it may change nothing, and an unattended run has nobody to approve its plan"),
     )
-    .hint(format!("give a mode in which it may work: ccc --supervisor … --{}", words(&agent.args_to_work()))))
+    .hint(format!("give a mode in which it may work{example}"))
 }
 
 /// Runs a task under supervision.
 ///
 /// # Errors
 /// When the run cannot begin.
-pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
+pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     if !args.supervisor {
         return Err(CliError::new(ErrorKind::Usage, "these options belong to a supervised run")
             .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
     }
-    // Before the agent is asked for its version: what that leaves running is then found without a look at all processes.
+    if let Some(name) = &args.provider {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            "a supervised run takes its tokens from the pool, and no provider",
+        )
+        .hint(format!(
+            "to take it into the pool, write in ccc.json: \"pool\": [\"login\", \"{name}\"]; without supervision: ccc {name} -- ARGS"
+        )));
+    }
+    let interface = native::terminal(args.native, args.detach, &args.settings.0)?;
+    if let Some(seating) = args.conversation_at(context) {
+        return attach::converse(typed, None, seating, args.flags(), context);
+    }
+    if args.detach && !args.hosted {
+        return detach::start(typed, None, args.settings.0.output_format, context);
+    }
+    // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
+    // all processes.
     process::become_subreaper();
     let prepared = prepare(&args, context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
     let ask = credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?;
-    lifted::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
+    limit_check::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
     let tokens = RunTokens::new(
         prepared.tokens.pool,
         &context.dirs()?.state,
@@ -176,16 +263,17 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
         agent_dir: &context.dirs()?.of_agent(settings.agent.kind.0, &context.env),
         settings,
         given: Some(args.flags()),
+        conversation: args.conversation || args.native,
+        native: args.native,
     })?;
     let request = RunRequest {
-        form: settings.output_format,
-        transport: settings.transport,
+        presentation: Presentation::of(settings, &Layer::default()).of_interface(args.native),
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
         prompt_origin: prepared.prompt.origin.place(),
         extra_env: Vec::new(),
-        // In a script the command after this one must come to its turn.
-        hand_over: settings.hand_over.unwrap_or(false),
+        hosted: args.hosted,
+        interface,
         share_tree: args.share_tree,
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
@@ -193,8 +281,8 @@ pub fn run(args: RunArgs, context: &Context) -> Result<ExitCode, CliError> {
     begin(plan, &request, context)
 }
 
-/// Names a critic's prompt of the project that is not the one of the last run here: a change of it changes what
-/// *done* means.
+/// Tells the user when the project's critic's prompt differs from that of the last run here, because the prompt defines
+/// what *done* means.
 fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
     let seen = SeenPrompt::new(&context.dirs()?.state, project.root());
     let file = prompt.origin.place();
@@ -213,7 +301,7 @@ fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Resu
     Ok(())
 }
 
-/// The current directory without symbolic links: agents report theirs so, and a session belongs to it.
+/// The current directory without symbolic links. Agents report it in this form, and a session belongs to it.
 pub(in crate::cli) fn canonical(context: &Context) -> Result<String, CliError> {
     let cwd = context.cwd()?;
     let real = cwd.canonicalize().map_err(|error| {
@@ -226,7 +314,7 @@ pub(in crate::cli) fn canonical(context: &Context) -> Result<String, CliError> {
     })
 }
 
-/// What a plan is made of, besides chance.
+/// The parts of a plan, except the random seed.
 pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) task: String,
     pub(in crate::cli) cwd: String,
@@ -234,14 +322,18 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) first_args: Vec<String>,
     pub(in crate::cli) agent_version: String,
     pub(in crate::cli) prompt: String,
-    /// The agent's own directory, which holds the records of its sessions.
+    /// The agent's own directory, with the records of its sessions.
     pub(in crate::cli) agent_dir: &'a Path,
     pub(in crate::cli) settings: &'a Settings,
-    /// What the user gave on the command line; `None` where that cannot be told.
+    /// What the user gave on the command line; `None` if that is unknown.
     pub(in crate::cli) given: Option<Flags>,
+    /// Whether it is a conversation: then a user decides what the agent asks for.
+    pub(in crate::cli) conversation: bool,
+    /// Whether the agent is its own interface.
+    pub(in crate::cli) native: bool,
 }
 
-/// Refuses a moment that has passed: the run would end at once, as if its time had been spent.
+/// Refuses a moment in the past, because the run would end at once with its time spent.
 pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> {
     let now_unix_ms = driver::unix_ms();
     match until {
@@ -254,13 +346,13 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
     }
 }
 
-/// Settles the plan of a new run. Here is the one place where chance comes in: the seed.
+/// Makes the plan of a new run. Its seed is the only random part.
 ///
 /// # Errors
 /// When the user's arguments for the agent cannot be used.
 pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
     let settings = parts.settings;
-    let agent = settings.agent.kind.0;
+    let agent = if parts.native { native::kind(settings.agent.kind.0)? } else { settings.agent.kind.0 };
     let user_args = agent.read_user_args(&settings.agent.args)?;
     let chance = uuid::Uuid::new_v4();
     let seed = chance.simple().to_string();
@@ -299,17 +391,78 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         share_prompt_prefix: settings.share_prompt_prefix,
         no_wait: settings.no_wait,
         rotate_at: settings.rotate_at.share(),
-        interactive: settings.interactive,
+        interactive: settings.interactive && !parts.native,
         answer_timeout_ms: settings.answer_timeout.as_ms(),
-        approvals: Approvals::Deny,
+        approvals: if settings.approvals.ask {
+            let timeout = settings.approvals.unattended.wait();
+            let wait = |span: Span| Unattended::Wait { timeout_ms: span.as_ms() };
+            Approvals::Ask { unattended: timeout.map_or(Unattended::Deny, wait) }
+        } else {
+            Approvals::Off
+        },
+        conversation: parts.conversation,
+        supervised: true,
+        conversation_patience_ms: 24 * 3_600_000,
+        interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),
         seed,
     })
 }
 
-/// What the user has said in the session that the run is to resume. The critic's brief lists it with the task. A record
-/// that cannot be found or read gives nothing: the agent decides whether there is such a session.
+/// The user's messages in the session that the run resumes. The critic's brief lists them with the task. If the record cannot be
+/// found or read, there is nothing to list; the agent decides whether the session exists.
 fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, agent_dir: &Path) -> Vec<String> {
     let Some(SessionStart::Resume(id)) = session else { return Vec::new() };
     driver::session_record(agent, agent_dir, id).map(|record| agent.user_turns(&record)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plan_mode_refusal;
+    use crate::agent::{Adapter, AgentKind, Caps, ExitCause, Installation, LaunchRequest, Protocol};
+    use crate::core::{ExitFact, Launch};
+    use crate::words::Provider;
+
+    /// A CLI without an option for a mode in which it may work.
+    #[derive(Debug)]
+    struct Bare;
+
+    impl Adapter for Bare {
+        fn name(&self) -> &'static str {
+            "bare"
+        }
+        fn caps(&self, version: &str) -> Caps {
+            AgentKind::CLAUDE_CODE.caps(version)
+        }
+        fn program(&self) -> &'static str {
+            "bare"
+        }
+        fn installation(&self) -> Installation {
+            AgentKind::CLAUDE_CODE.installation()
+        }
+        fn provider(&self) -> Provider {
+            Provider::OpenAi
+        }
+        fn launch(&self, request: &LaunchRequest<'_>) -> Launch {
+            AgentKind::CLAUDE_CODE.launch(request)
+        }
+        fn protocol(&self, request: &LaunchRequest<'_>) -> Box<dyn Protocol> {
+            AgentKind::CLAUDE_CODE.protocol(request)
+        }
+        fn exit_cause(&self, exit: &ExitFact, session_begun: bool) -> ExitCause {
+            AgentKind::CLAUDE_CODE.exit_cause(exit, session_begun)
+        }
+    }
+
+    #[test]
+    fn a_run_in_plan_mode_is_refused_for_a_cli_without_an_option_to_work_too() {
+        let claude = plan_mode_refusal(AgentKind::CLAUDE_CODE, "--permission-mode", "plan");
+        assert_eq!(
+            claude.hint.as_deref(),
+            Some("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits")
+        );
+        let bare = plan_mode_refusal(AgentKind::of(&Bare), "its arguments", "read-only");
+        assert!(bare.message.contains("(its arguments is read-only)"), "{}", bare.message);
+        assert_eq!(bare.hint.as_deref(), Some("give a mode in which it may work"));
+    }
 }

@@ -1,17 +1,29 @@
 //! `ccc runs`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
+use crate::cli::answering::Open;
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::journal::{FileLock, RunDir, RunKind, RunSummary, Word};
+use crate::control::Client;
+use crate::control::protocol::Hello;
+use crate::journal::{FileLock, RunDir, RunKind, RunList, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
-/// How much of a task one line shows, in characters.
+/// How many characters of a task are shown.
 const TASK_CHARS: usize = 60;
+/// How many characters of an open item are shown.
+const ABOUT_CHARS: usize = 40;
+/// How long a run may take to answer.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How many runs are asked at the same time.
+const ASKED_AT_MOST: usize = 64;
 
 /// List the runs, the newest first: id, state or outcome, start, iterations, cost, directory and task.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -19,6 +31,10 @@ pub struct RunsArgs {
     /// Print one JSON array instead.
     #[arg(long)]
     pub json: bool,
+
+    /// Only the runs that are going on, asked how they stand: whether they can be reached, and what they ask.
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Lists the runs.
@@ -26,22 +42,30 @@ pub struct RunsArgs {
 /// # Errors
 /// When the state directory cannot be read.
 pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let list = RunDir::list(&context.dirs()?.state).map_err(|error| state_error(&error))?;
+    let mut list = RunDir::list(&context.dirs()?.state).map_err(|error| state_error(&error))?;
     for (_, error) in &list.damaged {
         context.printer.warn(error);
     }
+    if args.live {
+        list.runs.retain(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
+    }
+    let mut standing = if args.live { ask_all(&list) } else { BTreeMap::new() };
     if args.json {
-        let summaries: Vec<&RunSummary> = list.runs.iter().map(|(_, summary)| summary).collect();
-        let text = serde_json::to_string_pretty(&summaries)
+        let listed: Vec<Listed<'_>> =
+            list.runs.iter().map(|(dir, summary)| Listed { summary, live: standing.remove(dir.id()) }).collect();
+        let text = serde_json::to_string_pretty(&listed)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
         context.printer.json(text);
         return Ok(ExitCode::COMPLETED);
     }
-    if list.runs.is_empty() {
+    if list.runs.is_empty() && args.live {
+        context.printer.talk("no run is going on");
+    } else if list.runs.is_empty() {
         context.printer.talk("no runs yet; begin one: ccc --supervisor -p \"TASK\"");
     }
     let zone = crate::cli::zone::of_process();
-    let rows: Vec<Row> = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone)).collect();
+    let rows = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone).standing(standing.get(dir.id())));
+    let rows: Vec<Row> = rows.collect();
     if !rows.is_empty() {
         for line in table(&rows, context.printer.columns()) {
             context.printer.line(line);
@@ -50,10 +74,71 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
     Ok(ExitCode::COMPLETED)
 }
 
-/// From this width on a terminal has room for the local time of the start, which the id tells in UTC.
+/// A terminal of at least this width has room for the local time of the start. The id has the time in UTC.
 const STARTED_COLUMNS_MIN: u16 = 110;
 
-/// What is said of one run.
+/// One run in JSON: its summary, and the state that the run reports.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    summary: &'a RunSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live>,
+}
+
+/// The state that a running run reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct Live {
+    /// Whether it answers at its control socket.
+    reachable: bool,
+    /// How many clients are attached.
+    attending: u32,
+    /// The numbers of its open items.
+    asks: Vec<u32>,
+    /// The open items with their subjects.
+    open: Vec<OpenRequest>,
+}
+
+/// An open item of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct OpenRequest {
+    /// Its number.
+    number: u32,
+    /// Its subject: the tool and its target, or the question.
+    about: String,
+}
+
+/// Asks all running runs at the same time, so that one that does not answer delays no other.
+fn ask_all(list: &RunList) -> BTreeMap<String, Live> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = list
+            .runs
+            .iter()
+            .take(ASKED_AT_MOST)
+            .map(|(dir, _)| (dir.id().to_owned(), scope.spawn(move || ask(dir))))
+            .collect();
+        asked.into_iter().map(|(id, live)| (id, live.join().unwrap_or_default())).collect()
+    })
+}
+
+fn ask(dir: &RunDir) -> Live {
+    match Client::connect_within(dir, &Hello::new("runs", false), ANSWER) {
+        Ok(client) => {
+            let open = Open::all(client.welcome());
+            let about =
+                |open: &Open| OpenRequest { number: open.number(), about: clean::one_line(&open.about(), ABOUT_CHARS) };
+            Live {
+                reachable: true,
+                attending: client.welcome().attending,
+                asks: open.iter().map(Open::number).collect(),
+                open: open.iter().map(about).collect(),
+            }
+        }
+        Err(_) => Live::default(),
+    }
+}
+
+/// One run in the list.
 struct Row {
     id: String,
     state: String,
@@ -71,7 +156,7 @@ impl Row {
             Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
             Some(Word::Other(outcome)) => outcome.clone(),
             None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
-            // Nobody holds it: its ccc died.
+            // No process holds the run's lock, so its ccc died.
             None => "died".to_owned(),
         };
         Row {
@@ -91,7 +176,22 @@ impl Row {
         }
     }
 
-    /// The directory and the task: a pipe gets the whole directory, a terminal its name.
+    /// The row with the state that the run itself reports.
+    fn standing(mut self, live: Option<&Live>) -> Row {
+        let said = match live {
+            None => return self,
+            Some(live) if !live.reachable => "unreachable".to_owned(),
+            Some(live) if live.open.is_empty() => return self,
+            Some(live) => {
+                let asks = live.open.iter().map(|open| format!("{}: {}", open.number, open.about));
+                format!("asks {}", asks.collect::<Vec<_>>().join("; "))
+            }
+        };
+        self.state = format!("{}, {said}", self.state);
+        self
+    }
+
+    /// The directory and the task. A pipe gets the full path, a terminal the directory's name.
     fn what(&self, columns: Option<u16>) -> String {
         let Row { mark, cwd, task, .. } = self;
         if columns.is_none() {
@@ -102,7 +202,8 @@ impl Row {
     }
 }
 
-/// The heading and a line each. Columns are as wide as what stands in them, so that directory and task have the rest.
+/// The heading and one line for each run. Columns are as wide as their widest value, and directory and task get the
+/// rest.
 fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
     let with_start = columns.is_none_or(|columns| columns >= STARTED_COLUMNS_MIN);
     let widest = |heading: &str, of: fn(&Row) -> &str| {
@@ -129,7 +230,7 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::seen::Seen;
+    use crate::cli::captured::Captured;
 
     #[test]
     fn the_list_has_a_heading_marks_what_is_no_agents_task_and_fits_the_terminal() {
@@ -146,15 +247,15 @@ mod tests {
         of("20261120-191822-aaaa", "");
         of("20261121-191822-bbbb", r#","demo":true"#);
         of("20261122-191822-cccc", r#","kind":"command""#);
-        // A newer ccc's.
+        // A run of a newer ccc.
         of("20261119-191822-dddd", r#","kind":"fleet","outcome":"dreamt","mood":[1]"#);
         let told = |columns: Option<u16>| {
-            let seen = Seen::default();
-            run(RunsArgs { json: false }, &seen.context(state.path(), columns)).expect("listed");
+            let seen = Captured::default();
+            run(RunsArgs { json: false, live: false }, &seen.context(state.path(), columns)).expect("listed");
             seen.text().lines().map(str::to_owned).collect::<Vec<_>>()
         };
         for (columns, shown) in [(Some(80), told(Some(80))), (Some(120), told(Some(120))), (None, told(None))] {
-            // The id tells the start too: a narrow terminal has no room for it twice.
+            // A narrow terminal has no room for the start, which the id has too.
             let tells_start = columns.is_none_or(|columns: u16| columns > 80);
             assert!(shown[0].starts_with("RUN ") && shown[0].contains("STARTED") == tells_start, "{shown:#?}");
             let what = shown[3].split_once("shop").expect("the directory").1;

@@ -1,4 +1,4 @@
-//! `ccc scripted-agent …`, hidden: what `ccc demo` and tests start in the agent's place.
+//! `ccc scripted-agent …`, a hidden command that `ccc demo` and tests start instead of a real agent.
 
 use std::ffi::OsString;
 
@@ -7,11 +7,11 @@ use clap::Args;
 use crate::cli::ExitCode;
 use crate::demo;
 
-/// The arguments are the scripted agent's own, `--help` and `--version` among them: they are passed on unread.
+/// The arguments belong to the scripted agent, also `--help` and `--version`, so they are passed on unread.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(disable_help_flag = true, disable_version_flag = true)]
 pub struct ScriptedAgentArgs {
-    /// All of them.
+    /// All arguments.
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<OsString>,
 }

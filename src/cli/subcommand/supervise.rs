@@ -13,16 +13,17 @@ use clap::{Args, ValueEnum};
 use super::run::canonical;
 use crate::cli::command_tokens::{CommandTokens, agent_of, provider_of};
 use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, stdio_screen};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, serving, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
+use crate::control::{Hub, Served};
 use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
-use crate::core::{Finish, Told};
-use crate::driver::{self, CommandEnd, CommandSetup, TokenSupply};
+use crate::core::{EndWords, Finish};
+use crate::driver::{self, CommandEnd, CommandSetup, CommandWorkers, TokenSupply};
 use crate::journal::{self, Header, RunDir};
 use crate::process::{self, UserTerminal};
 use crate::ui::{Form, Printer, Style};
 
-/// The heartbeat file that is watched without being named, when it is there.
+/// The heartbeat file that is watched by default if it exists.
 const HEARTBEAT_FILE: &str = "logs/heartbeat.json";
 const HEARTBEAT_TIMEOUT_MS: u64 = 30_000;
 const HEARTBEAT_INTERVAL_MS: u64 = 2_000;
@@ -30,7 +31,7 @@ const HEARTBEAT_GRACE_MS: u64 = 60_000;
 const RESTART_DELAY_MS: u64 = 5_000;
 const MAX_RESTARTS: u32 = 3;
 const MONITOR_INTERVAL_MS: u64 = 60_000;
-/// How long the last words may take to reach a pipe.
+/// How long printing the end of the run may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
@@ -98,7 +99,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub restart: Option<Restart>,
 
-    /// How long to wait before a restart, at least [5s]; up to about a minute when one follows another.
+    /// How long to wait before a restart, at least [5s]; restarts in a row wait up to about a minute.
     #[arg(long, value_name = "TIME")]
     pub restart_delay: Option<Span>,
 
@@ -140,7 +141,7 @@ impl From<Restart> for RestartOn {
 /// Supervises a command.
 ///
 /// # Errors
-/// When it cannot be started, or has failed for good.
+/// When the command cannot be started, or has failed finally.
 pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError> {
     let resolved = context.settings(Flags::default())?;
     let project = context.project()?;
@@ -152,9 +153,9 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let provider = match (args.no_tokens, args.provider) {
         (true, _) => None,
         (false, Some(named)) => Some(named),
-        (false, None) => Some(provider_of(program, &settings.tokens, &project, context)?),
+        (false, None) => Some(provider_of(program, &settings, &project, context)?),
     };
-    // A program that reads those settings sends the token where they say.
+    // A program that reads the agent's settings sends its token where the settings say, so they need the user's agreement.
     let settings_of_agent = provider
         .and_then(agent_of)
         .map(|agent| trust::require_agent_settings(agent, &[], &project, context))
@@ -175,8 +176,14 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let journal = new_journal(&run_dir, Header::of_command(&plan, env!("CARGO_PKG_VERSION")), redactor.clone())?;
     process::become_subreaper();
     let talk_on_terminal = terminal.is_some() && std::io::stderr().is_terminal();
+    let hub = Hub::new(0);
+    let served = Served {
+        caps: ["status", "follow", "away", "back", "choose", "stop"].to_vec(),
+        ..serving::served(&run_dir, "command", &plan.cwd, started_unix_ms, context)?
+    };
     let setup = CommandSetup {
         core: CommandCore::new(plan),
+        hub: Some(hub.clone()),
         run_dir: run_dir.clone(),
         journal,
         redactor,
@@ -189,11 +196,18 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         talk_on_terminal,
         printer: printer(context),
         screen: stdio_screen()?,
+        workers: CommandWorkers::default(),
     };
-    let end = driver::run_command(setup).map_err(|error| no_event_loop(&error))?;
+    let mut server = None;
+    let end = driver::run_command(setup, |run| server = serving::serve(served, hub, run, context));
+    let end = end.map_err(|error| no_event_loop(&error))?;
+    let finish = end.finish.clone();
     let code = last_words(end, &run_dir, context);
-    // Held to here: the run's last words are its own.
+    // Release the lock only now, after the end of the run has been printed.
     drop(run_lock);
+    if let Some(server) = server {
+        server.end(finish);
+    }
     code
 }
 
@@ -208,7 +222,7 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
     }
     let Some(Finish { outcome, reason, .. }) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if let Some(code) = code_to_pass_on {
-        // As after any program that is done, there is nothing to be said.
+        // As with any program, a command that is done needs no message.
         return Ok(ExitCode::of_command(code));
     }
     let error = |kind| {
@@ -219,9 +233,9 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
         })
     };
     match outcome.row().told_of_command {
-        Told::Nothing => Ok(ExitCode::from(outcome)),
-        Told::Error => Err(error(ErrorKind::Failed)),
-        Told::Reason => {
+        EndWords::Nothing => Ok(ExitCode::from(outcome)),
+        EndWords::Error => Err(error(ErrorKind::Failed)),
+        EndWords::Reason => {
             context.printer.talk(format_args!("ccc ! {reason}"));
             Ok(ExitCode::from(outcome))
         }
@@ -229,14 +243,14 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
 }
 
 fn printer(context: &Context) -> Printer {
-    // Plain lines: a status line and its erasing belong to a screen that is ccc's own.
+    // Print plain lines: a status line erases rows, and ccc shares the screen with the command.
     let style = Style::decide(false, context.env.get("NO_COLOR").and_then(|value| value.to_str()), None, None);
     let mut printer = Printer::new(Form::Text, style);
     printer.in_zone(crate::cli::zone::of_process());
     printer
 }
 
-/// Asked before anything is started, for a clear answer.
+/// Finds the program before anything is started, so that the error is clear.
 fn find(program: &Path, context: &Context) -> Result<(), CliError> {
     let cwd = context.cwd()?;
     let error = |message: String| CliError::new(ErrorKind::Environment, message);

@@ -1,7 +1,5 @@
 //! `ccc tokens`.
 
-use std::thread;
-
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -17,10 +15,10 @@ use crate::tokens::{
 use crate::ui::format::{away, due};
 use crate::ui::{clean, token_state};
 
-/// How much of a label a line shows, in characters.
+/// How many characters of a label a line shows.
 const LABEL_CHARS: usize = 60;
 
-/// How several tokens are given.
+/// The help on configuring several tokens.
 const SEVERAL_TOKENS: &str = r#"Several tokens:
   In variables, for one kind of token:
       export CLAUDE_CODE_OAUTH_TOKENS=FIRST,SECOND
@@ -59,35 +57,36 @@ pub struct TokensArgs {
 /// What `ccc tokens` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum TokensCommand {
-    /// Each token with its kind, provider, fingerprint, state, windows and resets, as all ccc processes last heard. `throttled`
-    /// is one with which a run waits because of too many requests. Nobody is asked: `ccc tokens check` asks.
+    /// Each token with its kind, provider, fingerprint, state, windows and resets, as last known to all ccc processes.
+    /// With a `throttled` token a run waits because of too many requests. No provider is asked; `ccc tokens check`
+    /// asks.
     List,
-    /// Ask each provider about its tokens: ready, limited until when, refused, or not reached. What is learnt is known to
-    /// all ccc processes then. The exit code is 0 when at least one token can be used, else 1.
+    /// Ask each provider about its tokens: ready, limited until when, refused, or not reached. The answers are shared
+    /// with all ccc processes. The exit code is 0 when at least one token can be used, else 1.
     ///
-    /// This costs next to nothing: usage is asked where a token may read it, else one message of one token is sent, or a
-    /// list of models asked for. Commands of the configuration are run. What was learnt within two minutes, by this
-    /// command or another ccc, is said with its age instead of being asked again.
+    /// This costs next to nothing: ccc asks for the usage if a token may read it, else it sends a message of one token
+    /// or asks for the list of models. Commands of the configuration are run. An answer that this command or another
+    /// ccc got within the last two minutes is shown with its age instead of asking again.
     Check,
 }
 
-/// How a token is, as far as it is known.
+/// The state of a token, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// The last that was heard of it was good.
+    /// The last answer about it was good.
     Ready,
-    /// The provider rejects it until a usage window resets.
+    /// The provider rejects requests with it until a usage window resets.
     Limited,
-    /// Too many requests at this moment: a run that uses it waits.
+    /// The provider gets too many requests at present, so a run with it waits.
     Throttled,
-    /// It was refused.
+    /// The provider does not accept it.
     Refused,
-    /// Nothing was heard of it.
+    /// Nothing is known about it.
     Unknown,
 }
 
-/// What is said of one token.
+/// One token in the list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     id: TokenId,
@@ -98,10 +97,10 @@ struct Row {
     state: State,
     limited_until_unix_ms: Option<i64>,
     limited_window: Option<String>,
-    /// A run that uses it waits until then because of too many requests.
+    /// A run with it waits until then, because of too many requests.
     throttled_until_unix_ms: Option<i64>,
     windows: Vec<WindowFact>,
-    /// When something was last heard of it.
+    /// When information about it last arrived.
     seen_unix_ms: Option<i64>,
 }
 
@@ -133,7 +132,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     if rows.is_empty() {
-        context.printer.talk(NoCredential);
+        context.printer.talk(NoCredential(settings.agent.kind.0.provider()));
     }
     let zone = crate::cli::zone::of_process();
     let lines = rows.iter().map(|row| (row, row.windows.as_slice(), row.state_in_words(now_unix_ms, &zone)));
@@ -141,19 +140,16 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     Ok(ExitCode::COMPLETED)
 }
 
-/// How many providers are asked at the same time.
-const ASKED_AT_ONCE: usize = 8;
-
-/// What came of asking about one token.
+/// The result of asking about one token.
 #[derive(Debug, Clone, Serialize)]
 struct Checked {
     #[serde(flatten)]
     row: Row,
-    /// What the provider said; `null` when it could not be asked.
+    /// The provider's answer; `null` if it could not be asked.
     answer: Option<Probed>,
-    /// When it was asked, unix milliseconds.
+    /// When it was answered, unix milliseconds.
     answered_unix_ms: Option<i64>,
-    /// It was asked by another command, not long ago.
+    /// Whether the answer comes from an earlier command or another ccc.
     kept: bool,
     /// Why it could not be asked.
     not_asked: Option<String>,
@@ -165,7 +161,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let credentials: Vec<&Credential> = pools.iter().flat_map(Pool::credentials).collect();
     let shared = SharedTokens::new(&context.dirs()?.state);
     let usage = credentials::usage(&settings.usage, shared.clone(), context)?;
-    // A damaged file is set aside here and told once.
+    // A damaged file is set aside here, with one warning.
     let before = shared.read();
     if let Some(set_aside) = before.as_ref().ok().and_then(|states| states.set_aside.as_ref()) {
         context.printer.warn(set_aside);
@@ -198,7 +194,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.json(format_args!("{:#}", serde_json::json!({ "usable": usable, "tokens": all })));
     } else {
         if all.is_empty() {
-            context.printer.talk(NoCredential);
+            context.printer.talk(NoCredential(settings.agent.kind.0.provider()));
         }
         let zone = crate::cli::zone::of_process();
         let lines = all.iter().map(|checked| {
@@ -210,24 +206,11 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     Ok(if usable { ExitCode::COMPLETED } else { ExitCode::FAILED })
 }
 
-/// Asks about all of them, several at the same time; the answers are in the order of the credentials.
+/// Asks about all credentials, several at the same time. The answers are in the order of the credentials.
 pub(in crate::cli) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
-    let answers = at_once(credentials, |credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms));
+    let answers = credentials::at_once(credentials, |credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms));
     let failed = || Judged::Failed("asking failed inside ccc; please report it".to_owned());
     answers.into_iter().map(|answer| answer.unwrap_or_else(failed)).collect()
-}
-
-/// The answers about all, in their order, some at a time; `None` where asking failed inside ccc.
-pub(super) fn at_once<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
-    let ask = &ask;
-    let answers = all.chunks(ASKED_AT_ONCE).flat_map(|some| {
-        thread::scope(|scope| {
-            let spawn = |one| thread::Builder::new().spawn_scoped(scope, move || ask(one));
-            let asked: Vec<_> = some.iter().map(spawn).collect();
-            asked.into_iter().map(|thread| thread.ok()?.join().ok()).collect::<Vec<_>>()
-        })
-    });
-    answers.collect()
 }
 
 impl Checked {
@@ -257,12 +240,12 @@ impl Checked {
     }
 }
 
-/// The tokens for the agent, and those for programs of other providers.
+/// The tokens for the agent and those for programs of other providers, one pool each.
 fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> {
     let project = context.project()?;
     let mut pools = Vec::new();
     let agent = settings.agent.kind.0;
-    let agents = credentials::gather(context, &project, &settings.tokens, agent, &settings.agent.args)?;
+    let agents = credentials::gather(context, &project, settings, agent, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&agents.conflicts) {
         context.printer.warn(refusal);
     }
@@ -330,7 +313,7 @@ impl Row {
     }
 }
 
-/// One line a token with its state, and one a window below it.
+/// Prints one line for each token with its state, and below it one line for each usage window.
 fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, context: &Context) {
     let zone = crate::cli::zone::of_process();
     let printer = &context.printer;

@@ -11,20 +11,21 @@ use crate::tokens::OddFile;
 
 /// Show what this project's files make ccc run, or do with tokens, and agree to it.
 ///
-/// A repository's files may say freely what is wanted. What makes ccc run a program (checks, the agent, its arguments, what
-/// the critic may run), take a token (`tokens`), or send one elsewhere (base URLs in .claude/settings.json) counts only
-/// after you have agreed. The agreement is to the very content, for this directory, and is kept in ccc's state directory:
-/// when the content changes you are asked again. What you type as an option needs no agreement.
+/// A repository's files may set anything harmless. A setting that makes ccc run a program (checks, the agent, its
+/// arguments, what the critic may run), take a token (`tokens`), or send one elsewhere (base URLs in
+/// .claude/settings.json) counts only after you have agreed. The agreement covers exactly this content, for this
+/// directory, and is kept in ccc's state directory. When the content changes, you are asked again. What you type as an
+/// option needs no agreement.
 ///
-/// The exit code is 0 when all is agreed to, 1 when you say no, and 2 when nobody is there to ask, or when a settings file of
-/// the agent cannot be read: it may ask for anything, so nobody can agree to it.
+/// The exit code is 0 when you have agreed to everything, 1 when you say no, and 2 when there is no terminal to ask at,
+/// or when a settings file of the agent cannot be read: it may ask for anything, so nobody can agree to it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct TrustArgs {
     /// Agree without being asked.
     #[arg(long, conflicts_with_all = ["list", "revoke"])]
     pub yes: bool,
 
-    /// List the projects that you have agreed to something in.
+    /// List the projects in which you have agreed to something.
     #[arg(long, conflicts_with = "revoke")]
     pub list: bool,
 
@@ -37,10 +38,10 @@ pub struct TrustArgs {
     pub json: bool,
 }
 
-/// Shows, asks, lists or takes back.
+/// Shows what the files ask for, asks for agreement, lists agreements or revokes them.
 ///
 /// # Errors
-/// When the configuration cannot be understood, the agreement cannot be kept, or nobody is there to ask.
+/// When the configuration cannot be understood, the agreement cannot be stored, or there is no terminal to ask at.
 pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.list {
         return list(args.json, context);
@@ -89,7 +90,7 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
     readable(&wishes, &project)
 }
 
-/// Agreement to the rest does not cover a file that may ask for anything.
+/// Fails when a settings file cannot be read: it may ask for anything, so an agreement to the rest does not cover it.
 fn readable(asked: &AskedFor, project: &Project) -> Result<ExitCode, CliError> {
     trust::refuse_unreadable(&asked.unreadable, project).map(|()| ExitCode::COMPLETED)
 }

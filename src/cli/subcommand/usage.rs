@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::tokens::at_once;
-use crate::cli::credentials::{self, gather, in_keychain};
+use crate::cli::credentials::{self, at_once, gather, in_keychain};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
 use crate::config::UsageSettings;
 use crate::core::policy::{Choice, choose};
@@ -18,28 +17,28 @@ use crate::tokens::usage::{
     Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache, UsageFile,
     UsageWindow,
 };
-use crate::tokens::{Credential, CredentialKind, NoCredential, Pool, SharedTokens, TokenStates};
+use crate::tokens::{Credential, NoCredential, Pool, SharedTokens, TokenStates};
 use crate::ui::format::{away, due, moment};
 use crate::ui::{clean, token_state};
 
 /// How many cells a bar has.
 const BAR_CELLS: usize = 20;
-/// How much of a label or a reason is shown, in characters.
+/// How many characters of a label or a reason are shown.
 const SHOWN_CHARS: usize = 200;
 
 /// Show how much of each subscription's usage windows is used, and when they reset.
 ///
-/// Logins and OAuth tokens are asked for at most once in two minutes for all ccc together; what is known is kept in
-/// usage-cache.json in the state directory. Of other tokens the answers to them tell, once there was one. Nothing is
-/// changed at the login. The exit code is 1 when nothing is known about any token.
+/// All ccc processes together ask about a login or an OAuth token at most once in two minutes. The answers are kept in
+/// usage-cache.json in the state directory. The usage of other tokens is known from the provider's answers to them,
+/// once there has been one. The login is not changed. The exit code is 1 when nothing is known about any token.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct UsageArgs {
     /// Print one JSON object instead.
     #[arg(long)]
     pub json: bool,
 
-    /// Ask about all tokens that may be asked again: those that may not read their usage send a message of one token, and
-    /// commands that print a token are run.
+    /// Ask about every token that may be asked about again. A token that may not read its usage sends a message of one
+    /// token, and commands that print a token are run.
     #[arg(long)]
     pub refresh: bool,
 }
@@ -53,7 +52,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     let project = context.project()?;
     let settings = trust::settings_told(context)?;
     let agent = settings.agent.kind.0;
-    let gathered = gather(context, &project, &settings.tokens, agent, &[])?;
+    let gathered = gather(context, &project, &settings, agent, &[])?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
@@ -67,8 +66,11 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     });
     credentials.extend(in_keychain);
     if credentials.is_empty() {
-        return Err(CliError::new(ErrorKind::Environment, format!("there is no token to ask about: {NoCredential}"))
-            .hint(format!("{}, or set one of the variables", agent.log_in())));
+        return Err(CliError::new(
+            ErrorKind::Environment,
+            format!("there is no token to ask about: {}", NoCredential(agent.provider())),
+        )
+        .hint(format!("{}, or set one of the variables", agent.log_in())));
     }
     let usage = credentials::usage(&settings.usage, tokens.clone(), context)?;
     let ask = Ask { thorough: args.refresh, wait: OTHERS_WAIT };
@@ -102,7 +104,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     Ok(if any { ExitCode::COMPLETED } else { ExitCode::FAILED })
 }
 
-/// One identity, and what came of asking about it.
+/// An account, and the result of asking about it.
 #[derive(Debug, Clone)]
 struct Seen {
     name: String,
@@ -111,14 +113,14 @@ struct Seen {
     note: Option<String>,
 }
 
-/// Asks about all of them, some at once.
+/// Asks about all credentials, several at the same time.
 fn refresh(usage: &Usage, credentials: &[Credential], ask: Ask, now_unix_ms: i64) -> Vec<Refreshed> {
     let refresh = |credential: &Credential| usage.refresh_if_due(credential, ask, now_unix_ms);
     let answers = at_once(credentials, refresh).into_iter().zip(credentials);
     answers.map(|(answer, credential)| answer.unwrap_or_else(|| refresh(credential))).collect()
 }
 
-/// The identity that a run would use now.
+/// The account that a run would use now.
 fn in_use(pool: &Pool, states: &TokenStates, rotate_at: f64, now_unix_ms: i64) -> Option<TokenId> {
     let facts: Vec<TokenFact> = pool.facts(states);
     match choose(&facts, None, rotate_at, now_unix_ms) {
@@ -127,20 +129,20 @@ fn in_use(pool: &Pool, states: &TokenStates, rotate_at: f64, now_unix_ms: i64) -
     }
 }
 
-/// Puts the identity in use at the top of the cache, unless it stands there already.
+/// Moves the account in use to the top of the cache.
 fn put_on_top(cache: &UsageCache, file: UsageFile, seen: &[Seen]) -> UsageFile {
     let Some(used) = seen.iter().find(|seen| seen.in_use) else { return file };
     let Identity { id, checked_unix_ms, windows, .. } = &used.identity;
     let mut wanted = file.clone();
     wanted.show(id.clone(), *checked_unix_ms, windows);
     if wanted != file {
-        // Where it cannot be written, it has been said why nothing is asked; what is known is shown all the same.
+        // If the cache cannot be written, a message has already said why nothing was asked. The known usage is shown anyway.
         let _ = cache.update(|file| file.show(id.clone(), *checked_unix_ms, windows));
     }
     wanted
 }
 
-/// What there is to say about the asking.
+/// A note about the request, if needed.
 fn note(refreshed: &Refreshed, entry: Option<&Entry>, asked_for: bool, now_unix_ms: i64) -> Option<String> {
     let again = |at: i64| format!("may be asked again in {}", away(at, now_unix_ms));
     let fault = entry.and_then(|entry| entry.fault.as_deref());
@@ -155,7 +157,7 @@ fn note(refreshed: &Refreshed, entry: Option<&Entry>, asked_for: bool, now_unix_
     }
 }
 
-/// How grave it is.
+/// The severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Unknown,
@@ -251,9 +253,9 @@ fn as_text(
     out
 }
 
-/// Why it is not known how much of a window is used.
+/// Why the usage of a window is unknown.
 fn unknown_use(identity: &Identity, window: &UsageWindow) -> &'static str {
-    // One that was heard of has begun anew since.
+    // The window is known, so it has been reset since the last answer.
     if identity.windows.iter().any(|known| known.name == window.name) {
         "unknown until the next answer"
     } else {
@@ -261,9 +263,9 @@ fn unknown_use(identity: &Identity, window: &UsageWindow) -> &'static str {
     }
 }
 
-/// The windows of an identity; a subscription has two even when nobody has told of them yet.
+/// The windows of an account. A subscription has two, even before the first answer about them.
 fn shown_windows(identity: &Identity) -> Vec<UsageWindow> {
-    let subscription = matches!(identity.kind, CredentialKind::OAuth | CredentialKind::Login);
+    let subscription = identity.kind.is_subscription();
     if identity.windows.is_empty() && !subscription {
         return vec![UsageWindow::new("usage".to_owned(), None, None)];
     }
@@ -285,7 +287,7 @@ fn bar(percent: f64) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(BAR_CELLS - full))
 }
 
-/// With a decimal unless it is whole, so that 79.6 is not shown as the 80 that would be a warning.
+/// The percentage, with a decimal unless it is whole: 79.6 must not be shown as 80, where the warning begins.
 fn percentage(percent: f64) -> String {
     let tenths = (percent * 10.0).floor() / 10.0;
     if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
@@ -361,6 +363,7 @@ mod tests {
 
     use super::*;
     use crate::config::Percent;
+    use crate::tokens::CredentialKind;
 
     /// 2027-01-15 08:00:00 UTC, a Friday.
     const NOW: i64 = 1_800_000_000_000;
@@ -454,7 +457,7 @@ ANTHROPIC_API_KEY (API key): unknown
         ] {
             assert_eq!(State::of(percent, &thresholds()).word(), expected, "{percent:?}");
         }
-        // What is shown and what is said agree.
+        // The value shown must agree with the warning.
         assert_eq!([79.99, 80.0, 0.04, 33.333, 100.0].map(percentage), ["79.9 %", "80 %", "0 %", "33.3 %", "100 %"]);
     }
 

@@ -1,6 +1,6 @@
-//! The agent itself: what comes in, what goes out, and the turn it is in.
+//! The scripted agent as a state machine: input, effects, and its present turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,12 +11,12 @@ use super::script::{Schedule, Script, Step};
 use super::transcript::{Row, Transcript};
 use super::turn::{Blocked, Cause, OpenTool, Task, Turn};
 
-/// What a request of the model costs.
+/// The cost of a request to the model, in dollars.
 const REQUEST_USD: f64 = 0.01;
 /// How long `/compact` takes.
 const COMPACTION_MS: u64 = 1_000;
 
-/// Something to be done for the agent.
+/// Something that the host performs for the agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Write this line, with a line end, to stdout.
@@ -27,39 +27,39 @@ pub enum Effect {
     Stderr(String),
     /// Append this row to the session's transcript.
     Append(Row),
-    /// One more turn of a critic has ended: add one to the session's count.
+    /// A critic's turn has ended: add one to the session's count.
     CountCritic,
     /// Write a file.
     WriteFile {
-        /// Where.
+        /// The path.
         path: String,
-        /// What.
+        /// The content.
         content: String,
     },
     /// Replace the first `old` in a file by `new`.
     EditFile {
-        /// Where.
+        /// The path.
         path: String,
-        /// What stands there.
+        /// The present text.
         old: String,
-        /// What shall stand there.
+        /// The new text.
         new: String,
     },
-    /// Run a command by the shell and report its end by [`ScriptedAgent::command_finished`].
+    /// Run a command in the shell, and report its end with [`ScriptedAgent::command_finished`].
     Run {
         /// The command line.
         command: String,
     },
-    /// Stop the command that runs.
+    /// Stop the running command.
     StopCommand,
-    /// Leave a process behind.
+    /// Start a process that outlives the agent.
     Orphan {
         /// How long it lives.
         ms: u64,
-        /// It holds our stdout open.
+        /// Whether the process keeps the agent's stdout open.
         holds_stdout: bool,
     },
-    /// Read nothing any more.
+    /// Stop reading stdin.
     StopReading,
     /// Exit. Nothing follows.
     Exit(u8),
@@ -96,14 +96,16 @@ pub struct ScriptedAgent {
     pub(super) turn: Option<Turn>,
     queue: VecDeque<Message>,
     pub(super) background: Vec<Task>,
-    /// Turns of its own that are due at their time.
+    /// Scheduled turns, each with its due time.
     pub(super) scheduled: Vec<(u64, Schedule)>,
-    /// Steps that come before those of the script.
+    /// Steps that are played before those of the script.
     pub(super) interposed: VecDeque<Step>,
-    /// The oddities that were played and not asked for yet.
+    /// The oddities played since [`ScriptedAgent::take_oddities`] was called last.
     pub(super) oddities: Vec<&'static str>,
     input_ended: bool,
     pub(super) ignores_signals: bool,
+    /// Tools that need no further permission.
+    pub(super) allowed_for_session: BTreeSet<String>,
     last_failed: bool,
     pub(super) cost_usd: f64,
     cost_told_usd: f64,
@@ -112,10 +114,10 @@ pub struct ScriptedAgent {
 }
 
 impl ScriptedAgent {
-    /// A process that has not begun; [`ScriptedAgent::begin`] begins it.
+    /// A process that has not begun; [`ScriptedAgent::begin`] starts it.
     ///
-    /// `transcript` is that of the session named by the options ([`Options::open`]), `None` when there is none;
-    /// `critics_ended` counts the turns of critics of that session that have ended.
+    /// `transcript` belongs to the session that the options name ([`Options::open`]); `None` if that session has none.
+    /// `critics_ended` is the number of ended turns of that session's critics.
     #[must_use]
     pub fn new(
         script: Arc<Script>,
@@ -150,6 +152,7 @@ impl ScriptedAgent {
             oddities: Vec::new(),
             input_ended: false,
             ignores_signals: false,
+            allowed_for_session: BTreeSet::new(),
             last_failed: false,
             cost_usd: 0.0,
             cost_told_usd: 0.0,
@@ -167,7 +170,7 @@ impl ScriptedAgent {
         &self.writer.session_id
     }
 
-    /// The process runs from now on.
+    /// Starts the process.
     pub fn begin(&mut self, now: Moment) {
         self.writer.now = now;
         if !self.writer.newest() {
@@ -181,7 +184,7 @@ impl ScriptedAgent {
         self.run();
     }
 
-    /// A line was read from stdin, without its line end.
+    /// Takes a line of stdin, without its line end.
     pub fn line(&mut self, now: Moment, line: &str) {
         self.writer.now = now;
         if self.writer.ended {
@@ -199,14 +202,15 @@ impl ScriptedAgent {
         self.run();
     }
 
-    /// stdin was closed.
+    /// Handles the end of stdin.
     pub fn input_ended(&mut self, now: Moment) {
         self.writer.now = now;
         self.input_ended = true;
+        self.answer_cannot_come();
         self.run();
     }
 
-    /// A command that was asked for has ended with this output.
+    /// Takes the end of a command that [`Effect::Run`] started, with its output.
     pub fn command_finished(&mut self, now: Moment, output: &str, code: Option<i32>) {
         self.writer.now = now;
         if let Some(turn) = &mut self.turn
@@ -225,14 +229,14 @@ impl ScriptedAgent {
         self.run();
     }
 
-    /// Time has come to `now`.
+    /// Advances the time to `now`; see [`ScriptedAgent::wake_at`].
     pub fn wake(&mut self, now: Moment) {
         self.writer.now = now;
         self.run();
     }
 
-    /// Puts these steps before the next one of the script, in place of earlier ones that have not been played: what the
-    /// world does to the agent and no script knows, such as a provider's failure. They wait for a turn that has a step left.
+    /// Puts these steps before the next step of the script. They replace earlier interposed steps that have not been played. They
+    /// stand for external events that no script knows, such as a provider's failure, and wait for a turn that has a step left.
     pub fn interpose(&mut self, steps: Vec<Step>) {
         if let Some(turn) = &mut self.turn {
             turn.give_up_retry();
@@ -240,18 +244,18 @@ impl ScriptedAgent {
         self.interposed = steps.into();
     }
 
-    /// How many interposed steps have not been played.
+    /// The number of interposed steps that have not been played.
     #[must_use]
     pub fn interposed(&self) -> usize {
         self.interposed.len()
     }
 
-    /// The oddities ([`Step::oddity`]) that were played since this was asked last, for those who count them.
+    /// The oddities ([`Step::oddity`]) played since the last call, for counting.
     pub fn take_oddities(&mut self) -> Vec<&'static str> {
         std::mem::take(&mut self.oddities)
     }
 
-    /// When [`ScriptedAgent::wake`] is due, on the clock of [`Moment::ms`]; `None` when only input can move it.
+    /// When to call [`ScriptedAgent::wake`], on the clock of [`Moment::ms`]; `None` if the agent only waits for input.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
         if self.writer.ended {
@@ -259,6 +263,7 @@ impl ScriptedAgent {
         }
         let turn = self.turn.as_ref().and_then(|turn| match turn.blocked {
             Blocked::Until(ms) => Some(ms),
+            Blocked::Answer(withdrawn_at) => withdrawn_at,
             Blocked::No | Blocked::Command | Blocked::Forever => None,
         });
         let hangs = self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever);
@@ -267,24 +272,24 @@ impl ScriptedAgent {
         turn.into_iter().chain(task).chain(scheduled).min()
     }
 
-    /// The next thing to do for it.
+    /// The next effect to perform.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.writer.effects.pop_front()
     }
 
-    /// Whether it answers nothing and finishes nothing any more.
+    /// Whether the agent hangs: it answers nothing and finishes nothing.
     #[must_use]
     pub fn hangs(&self) -> bool {
         self.turn.as_ref().is_some_and(|turn| turn.blocked == Blocked::Forever)
     }
 
-    /// Whether it is in a turn.
+    /// Whether the agent is in a turn.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.turn.is_some()
     }
 
-    /// A signal arrives (facts §3).
+    /// Handles a signal (facts §3).
     pub fn signal(&mut self, now: Moment, signal: Signalled) {
         self.writer.now = now;
         if self.writer.ended || self.ignores_signals {
@@ -299,7 +304,7 @@ impl ScriptedAgent {
                 self.exit(0);
             }
             Signalled::Terminate | Signalled::HangUp => {
-                // The newest version ends its tools and says so; the older one leaves them behind.
+                // The newest version ends its running tool and writes the tool's result; the older one leaves the tool running.
                 if newest && let Some(tool) = self.turn.as_ref().and_then(|turn| turn.open_tool.clone()) {
                     self.act(Effect::StopCommand);
                     self.writer.tool_result(&tool.id, "Exit code 137", true, &Value::Null);
@@ -328,7 +333,7 @@ impl ScriptedAgent {
             }
             (Open::New(_) | Open::Unnamed, None) | (Open::Latest, None) => {}
             (Open::Resume(_) | Open::Fork(_) | Open::Latest | Open::Unnamed, Some(transcript)) => {
-                // The newest version counts on from the session's cost, on a fork too; the older one begins anew.
+                // The newest version continues the session's cost, also in a fork; the older one starts at zero.
                 if self.writer.newest() {
                     self.cost_usd = transcript.cost_usd;
                     self.cost_told_usd = transcript.cost_usd;
@@ -361,8 +366,14 @@ impl ScriptedAgent {
         match text_of("type") {
             Some("user") => self.user_message(message),
             Some("control_request") => {
-                let request = message.get("request").and_then(|request| request.get("subtype")).and_then(Value::as_str);
-                self.control(text_of("request_id").unwrap_or_default(), request.unwrap_or_default());
+                let request = message.get("request").unwrap_or(&Value::Null);
+                self.control(text_of("request_id").unwrap_or_default(), request);
+            }
+            Some("control_response") => {
+                if self.options.replay {
+                    self.writer.echo(message);
+                }
+                self.answered(message.get("response").unwrap_or(&Value::Null));
             }
             Some("update_environment_variables") => {
                 let applied =
@@ -378,8 +389,9 @@ impl ScriptedAgent {
         }
     }
 
-    fn control(&mut self, request_id: &str, subtype: &str) {
-        match subtype {
+    fn control(&mut self, request_id: &str, request: &Value) {
+        let text_of = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text_of("subtype") {
             "interrupt" => {
                 let response = (self.writer.newest()).then_some(r#"{"still_queued":[]}"#);
                 self.writer.control_response(request_id, response);
@@ -395,9 +407,23 @@ impl ScriptedAgent {
                 let response = serde_json::json!({ "text": text }).to_string();
                 self.writer.control_response(request_id, Some(&response));
             }
-            "initialize" | "set_model" | "set_permission_mode" | "stop_task" => {
+            "initialize" => {
+                let offers = serde_json::json!({
+                    "commands": [{"name": "compact", "description": "Shortens the history", "argumentHint": "[focus]"}],
+                    "models": [{"value": "default"}, {"value": "opus"}],
+                });
+                self.writer.control_response(request_id, Some(&offers.to_string()));
+            }
+            "set_permission_mode" => {
+                let mode = text_of("mode").to_owned();
+                self.writer.control_response(request_id, Some("{}"));
+                self.works_in(&mode);
+            }
+            "set_model" => {
+                text_of("model").clone_into(&mut self.writer.model);
                 self.writer.control_response(request_id, Some("{}"));
             }
+            "stop_task" => self.writer.control_response(request_id, Some("{}")),
             unknown => {
                 let error = format!("Unsupported control request subtype: {unknown}");
                 self.writer.control_error(request_id, &error);
@@ -449,7 +475,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// A resumed process tells first what became of background tasks that its predecessor left (facts §4).
+    /// A resumed process first reports the background tasks that the process before it left unfinished (facts §4).
     fn tell_lost_tasks(&mut self) {
         if std::mem::replace(&mut self.lost_tasks_told, true) || self.is_critic() {
             return;
@@ -471,7 +497,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// Goes on until something has to be waited for.
+    /// Plays steps until it must wait.
     fn run(&mut self) {
         while !self.writer.ended {
             if self.turn.is_some() {
@@ -499,8 +525,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// Takes all that waits into one turn: the first message alone when it is the first, else all of them, merged,
-    /// under the last one's uuid (facts §5).
+    /// Merges all waiting messages into one turn with the last message's uuid (facts §5).
     fn begin_turn(&mut self) {
         let waiting: Vec<Message> = self.queue.drain(..).collect();
         let Some((last, earlier)) = waiting.split_last() else { return };
@@ -541,7 +566,7 @@ impl ScriptedAgent {
         self.turn = Some(Turn::new(Cause::Task { run: task.id }, steps, self.writer.now));
     }
 
-    /// A turn that nothing on the wire explains: `result.origin` is absent (facts §1).
+    /// Begins a scheduled turn. No message announces it, and `result.origin` is absent (facts §1).
     fn begin_scheduled(&mut self, steps: Vec<Step>) {
         self.tell_state("running");
         let uuid = self.writer.uuid();
@@ -568,7 +593,8 @@ impl ScriptedAgent {
 
     /// Ends the turn as interrupted.
     fn interrupt_turn(&mut self) {
-        let Some(turn) = self.turn.take() else { return };
+        let Some(mut turn) = self.turn.take() else { return };
+        self.cancel_request(&mut turn);
         let in_tool = turn.open_tool.is_some();
         if let Some(OpenTool { id, .. }) = &turn.open_tool {
             self.act(Effect::StopCommand);
@@ -591,7 +617,7 @@ impl ScriptedAgent {
         self.close_turn(&turn, true);
     }
 
-    /// What follows a result.
+    /// Writes the messages that follow a result.
     pub(super) fn close_turn(&mut self, turn: &Turn, failed: bool) {
         self.last_failed = failed;
         self.tell_lifecycle(
@@ -603,7 +629,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// The turn of the script is over, whether it was answered or ended the process: the next one follows it.
+    /// Counts a turn of the script as ended, by a result or by the end of the process, so that the next turn plays the next list.
     pub(super) fn count_turn(&mut self) {
         if self.is_critic() {
             self.critics_ended += 1;
@@ -630,7 +656,7 @@ impl ScriptedAgent {
         matches!(self.options.open, Open::Fork(_))
     }
 
-    fn tell_state(&mut self, state: &str) {
+    pub(super) fn tell_state(&mut self, state: &str) {
         if self.options.session_states {
             self.writer.state(state);
         }

@@ -1,5 +1,5 @@
-//! The lines of the real CLI, in both versions' shapes, with what follows from them left out where nobody reads it.
-//! Taken from recordings of the real CLI; keys stand in its order.
+//! The output lines of the real CLI, in the forms of both versions. They are taken from recordings, with the keys in the CLI's
+//! order. Fields that no reader uses are omitted.
 
 use std::collections::VecDeque;
 
@@ -9,16 +9,16 @@ use serde_json::Value;
 use super::machine::Effect;
 use super::options::CliVersion;
 
-/// A moment, as the caller sees it.
+/// The present time, given by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
-    /// Milliseconds on a clock that only goes forward.
+    /// Monotonic clock, milliseconds.
     pub ms: u64,
     /// Wall clock, unix milliseconds.
     pub unix_ms: i64,
 }
 
-/// A JSON object, written key by key.
+/// A JSON object that is written key by key.
 #[derive(Debug, Clone)]
 pub(super) struct Object(String);
 
@@ -35,13 +35,13 @@ impl Object {
         Object::of("system").put("subtype", subtype)
     }
 
-    /// What the user's side says: `block` is JSON.
+    /// A message with the role `user`; `block` is JSON.
     fn spoken(block: &str) -> Object {
         Object::empty().put("role", "user").raw("content", &format!("[{block}]"))
     }
 
     pub(super) fn put<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Object {
-        // Serialising text, numbers and `Value`s into memory cannot fail; a null would show if it did.
+        // Serializing text, numbers and `Value`s into memory cannot fail. A failure would appear as null.
         let value = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
         self.raw(key, &value)
     }
@@ -74,7 +74,7 @@ impl Object {
     }
 }
 
-/// Gives a process's messages their uuids and knows what stands in all of them.
+/// Writes a process's messages, each with its uuid and the common fields.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     pub(super) version: CliVersion,
@@ -82,18 +82,18 @@ pub(super) struct Writer {
     pub(super) cwd: String,
     pub(super) model: String,
     pub(super) permission_mode: String,
-    /// Twelve hexadecimal digits that set this process's uuids apart.
+    /// Twelve hexadecimal digits that distinguish this process's uuids.
     nonce: String,
     next: u32,
-    /// The moment at which it speaks.
+    /// The present time.
     pub(super) now: Moment,
-    /// What the process has yet to do.
+    /// The effects that are still to be performed.
     pub(super) effects: VecDeque<Effect>,
-    /// Whether it has exited or died: it does nothing any more.
+    /// Whether the process has exited or died, so that no effect follows.
     pub(super) ended: bool,
 }
 
-/// What a `result` says.
+/// The facts in a `result`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResultFacts<'a> {
     pub(super) subtype: &'static str,
@@ -107,11 +107,11 @@ pub(super) struct ResultFacts<'a> {
     pub(super) num_turns: u32,
     pub(super) duration_ms: u64,
     pub(super) cost_usd: f64,
-    /// Of that, since the last result.
+    /// The part of `cost_usd` since the last result.
     pub(super) since_usd: f64,
     pub(super) denials: &'a [Value],
     pub(super) answered: &'a [String],
-    /// The background task whose end began this turn.
+    /// The background task whose end began the turn.
     pub(super) origin: Option<&'a str>,
     pub(super) index: u32,
 }
@@ -147,13 +147,13 @@ impl Writer {
         format!("{:08x}-0000-4000-8000-{}", self.next, self.nonce)
     }
 
-    /// An id with this prefix, for messages, tools, tasks and requests.
+    /// A new id with this prefix, for messages, tools, tasks and requests.
     pub(super) fn id(&mut self, prefix: &str) -> String {
         self.next += 1;
         format!("{prefix}{}{:04}", &self.nonce[..8], self.next)
     }
 
-    /// Something for the process to do, unless it has ended.
+    /// Adds an effect, unless the process has ended.
     pub(super) fn act(&mut self, effect: Effect) {
         if !self.ended {
             self.effects.push_back(effect);
@@ -168,12 +168,12 @@ impl Writer {
         self.version >= CliVersion::V332
     }
 
-    /// What only the newest version has.
+    /// The value in the newest version; `None` in the older one.
     fn new_only<T>(&self, value: T) -> Option<T> {
         self.newest().then_some(value)
     }
 
-    /// The user messages that a line answers, where it names them.
+    /// The user messages that a line answers; `None` in the version that does not name them.
     fn answered<'a>(&self, uuids: &'a [String]) -> Option<&'a [String]> {
         self.new_only(uuids).filter(|uuids| !uuids.is_empty())
     }
@@ -192,7 +192,7 @@ impl Writer {
         self.say_with_ids(Object::system("session_state_changed").put("state", state));
     }
 
-    /// Nothing where the version has no such message.
+    /// Writes nothing in the version that has no such message.
     pub(super) fn lifecycle(&mut self, uuid: &str, state: &str) {
         if self.newest() {
             self.say_with_ids(Object::of("command_lifecycle").put("command_uuid", uuid).put("state", state));
@@ -229,7 +229,7 @@ impl Writer {
         self.say(object);
     }
 
-    /// The acknowledgement of a user message; one that repeats an earlier one has no time.
+    /// The acknowledgement of a user message; the repetition of an earlier one has no time.
     pub(super) fn replay(&mut self, text: &str, uuid: Option<&str>, repeats: bool) {
         let own = self.uuid();
         let object = Object::of("user")
@@ -280,7 +280,7 @@ impl Writer {
         self.stream_event(Object::of("message_stop"));
     }
 
-    /// A message of the model with these blocks.
+    /// The model's message with these blocks.
     fn model_message(&self, id: &str, blocks: &str) -> Object {
         Object::empty()
             .raw("content", &format!("[{blocks}]"))
@@ -289,7 +289,7 @@ impl Writer {
             .raw("role", r#""assistant","stop_reason":null,"stop_sequence":null,"type":"message""#)
     }
 
-    /// A message of the model or to it; `parent` is the tool call of the sub-agent that it belongs to.
+    /// A message from or to the model. `parent` is the tool call of the sub-agent to which it belongs.
     fn turn_message(&mut self, kind: &str, message: Object, parent: Option<&str>) -> Object {
         let uuid = self.uuid();
         Object::of(kind)
@@ -299,7 +299,7 @@ impl Writer {
             .put("uuid", &uuid)
     }
 
-    /// One whole block of a message.
+    /// One complete block of a message.
     pub(super) fn assistant(&mut self, message_id: &str, block: &str, answered: &[String]) {
         let message = self.model_message(message_id, block).raw(
             "usage",
@@ -312,7 +312,7 @@ impl Writer {
         self.say(object);
     }
 
-    /// What stands in the model's place when the provider fails.
+    /// The message that the CLI writes in place of the model's when the provider fails.
     pub(super) fn synthetic(&mut self, text: &str, error: &str, status: Option<u16>, api_type: &str) {
         let id = self.uuid();
         let message = Object::empty()
@@ -328,7 +328,7 @@ impl Writer {
             .put_if("is_api_error_message", self.new_only(true))
             .put_if("api_error_status", self.new_only(status))
             .put_if("api_error_type", api_type.filter(|_| self.newest()))
-            // The older version passes the API's name of the error on to nobody, but the request's.
+            // The older version writes the request's id instead of the API's name of the error.
             .put_if("request_id", api_type.filter(|_| !self.newest()).map(|_| "req_scripted"));
         self.say(object);
     }
@@ -338,7 +338,7 @@ impl Writer {
         self.say(object);
     }
 
-    /// What a sub-agent's tool gave.
+    /// The result of a sub-agent's tool.
     pub(super) fn nested_tool_result(&mut self, parent: &str, tool: &str, content: &str) {
         let object = self.tool_returned(tool, content, false, Some(parent));
         self.say(object);
@@ -361,7 +361,7 @@ impl Writer {
         self.say(object);
     }
 
-    /// Nothing where the version has no such message.
+    /// Writes nothing in the version that has no such message.
     pub(super) fn permission_denied(&mut self, name: &str, tool: &str, why: &str) {
         if self.newest() {
             let object = Object::system("permission_denied").put("tool_name", name).put("tool_use_id", tool);
@@ -369,7 +369,7 @@ impl Writer {
         }
     }
 
-    /// A command was started in the background (`local_bash`), or a sub-agent in the foreground (`local_agent`).
+    /// Reports a command that was started in the background (`local_bash`), or a sub-agent in the foreground (`local_agent`).
     pub(super) fn task_started(&mut self, task: &str, tool: &str, description: &str, kind: &str) {
         let object = Object::system("task_started")
             .put("task_id", task)
@@ -380,7 +380,7 @@ impl Writer {
         self.say_with_ids(object);
     }
 
-    /// One whole block of a sub-agent's message; `parent` is the tool call that it works for.
+    /// One complete block of a sub-agent's message; `parent` is the tool call that started the sub-agent.
     pub(super) fn nested_assistant(&mut self, parent: &str, block: &str) {
         let (id, timestamp) = (self.id("msg_"), self.timestamp());
         let message = self.model_message(&id, block);
@@ -403,7 +403,7 @@ impl Writer {
         self.say_with_ids(object);
     }
 
-    /// Ids and descriptions of what runs. Nothing where the version has no such message.
+    /// Lists the ids and descriptions of the running tasks. Writes nothing in the version that has no such message.
     pub(super) fn background_tasks(&mut self, tasks: &[(&str, &str)]) {
         if self.newest() {
             let list = tasks.iter().map(|(task, description)| {
@@ -450,7 +450,7 @@ impl Writer {
         self.say(object);
     }
 
-    /// The first half of a line, without its end.
+    /// Writes the first half of a line.
     pub(super) fn half_line(&mut self) {
         let line = self.unknown_message().end();
         self.act(Effect::Raw(line.as_bytes()[..line.len() / 2].to_vec()));
@@ -475,9 +475,35 @@ impl Writer {
         self.say(Object::of("control_response").object("response", body));
     }
 
+    /// A control request of the CLI.
+    pub(super) fn control_request(&mut self, request_id: &str, request: &Value) {
+        self.say(Object::of("control_request").put("request_id", request_id).put("request", request));
+    }
+
+    /// The CLI cancels its request.
+    pub(super) fn control_cancel(&mut self, request_id: &str) {
+        self.say(Object::of("control_cancel_request").put("request_id", request_id));
+    }
+
+    /// The CLI's repetition of our answer to its request, where user messages are replayed.
+    pub(super) fn echo(&mut self, message: &Value) {
+        let line = message.to_string();
+        self.act(Effect::Line(line));
+    }
+
+    pub(super) fn permission_mode_changed(&mut self) {
+        let uuid = self.uuid();
+        let object = Object::system("status")
+            .raw("status", "null")
+            .put("permissionMode", &self.permission_mode)
+            .put("session_id", &self.session_id)
+            .put("uuid", &uuid);
+        self.say(object);
+    }
+
     pub(super) fn result(&mut self, facts: &ResultFacts<'_>) {
         let uuid = self.uuid();
-        // The newest version does not put the type first.
+        // In the newest version the type is not the first key.
         let mut object = if self.newest() { Object::empty() } else { Object::of("result") };
         object = object
             .put("duration_api_ms", &facts.duration_ms)
@@ -532,7 +558,7 @@ impl Writer {
         Object::empty().object(&self.model, cost)
     }
 
-    /// The time as the CLI writes it.
+    /// The time in the CLI's form.
     fn timestamp(&self) -> String {
         let time = jiff::Timestamp::from_millisecond(self.now.unix_ms);
         time.map_or_else(|_| String::new(), |time| format!("{time:.3}"))
@@ -543,7 +569,7 @@ fn text_block(text: &str) -> String {
     Value::from_iter([("type", "text"), ("text", text)]).to_string()
 }
 
-/// The word in an `error` field for a status.
+/// The value of an `error` field for this status.
 pub(super) fn error_word(status: u16) -> &'static str {
     match status {
         401 | 403 => "authentication_failed",

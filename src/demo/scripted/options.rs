@@ -1,6 +1,7 @@
-//! What the command line asks for. The list of options is the CLI's own (both versions), so that a wrong one is refused as there.
+//! Reads the command line. The options are those of the real CLI (both versions), so that an unknown option is refused in the
+//! same way.
 
-/// Which version's shapes are spoken.
+/// The imitated version of the CLI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum CliVersion {
     /// 2.1.197.
@@ -11,7 +12,7 @@ pub enum CliVersion {
 }
 
 impl CliVersion {
-    /// The version as the CLI says it.
+    /// The version in the CLI's form.
     #[must_use]
     pub fn number(self) -> &'static str {
         match self {
@@ -20,7 +21,7 @@ impl CliVersion {
         }
     }
 
-    /// The version of this number; the newest for any other.
+    /// The version with this number; the newest for any other number.
     #[must_use]
     pub fn of(number: &str) -> CliVersion {
         if number == CliVersion::V197.number() { CliVersion::V197 } else { CliVersion::V332 }
@@ -37,58 +38,60 @@ impl CliVersion {
 /// How the session is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Open {
-    /// A new one; under this id when one was given.
+    /// A new session; the caller chooses its id.
     #[default]
     Unnamed,
-    /// A new one under this id.
+    /// A new session with this id.
     New(String),
-    /// This one goes on.
+    /// Continues this session.
     Resume(String),
-    /// The directory's latest one goes on.
+    /// Continues the directory's latest session.
     Latest,
-    /// A copy of this one.
+    /// A copy of this session.
     Fork(String),
 }
 
-/// What the command line and the environment ask for.
+/// The options of the command line and the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// How the session is opened.
     pub open: Open,
-    /// The id of a new or forked session, chosen by the caller of the machine when the command line gives none.
+    /// The id of a new or forked session; the machine's caller chooses it if the command line has none.
     pub session_id: String,
-    /// Nothing is written to a transcript.
+    /// Whether the session is kept without a transcript.
     pub ephemeral: bool,
-    /// The model asked for.
+    /// The requested model.
     pub model: Option<String>,
-    /// Partial messages are wanted.
+    /// Whether partial messages are written.
     pub partial: bool,
-    /// User messages are replayed.
+    /// Whether user messages are replayed.
     pub replay: bool,
     /// The permission mode.
     pub permission_mode: String,
-    /// Tools allowed besides.
+    /// Additionally allowed tools.
     pub allowed_tools: Vec<String>,
-    /// Session states are told (an environment variable asks for them).
+    /// Whether session states are written (a variable of the environment switches them on).
     pub session_states: bool,
+    /// Whether permissions are asked for over the protocol.
+    pub asks: bool,
     /// The working directory.
     pub cwd: String,
-    /// From which the process's own uuids derive: must differ between two processes.
+    /// The process's uuids derive from this, so it must differ between two processes.
     pub nonce: String,
-    /// The version spoken.
+    /// The imitated version.
     pub version: CliVersion,
-    /// A prompt on the command line.
+    /// The prompt on the command line.
     pub prompt: Option<String>,
 }
 
-/// What the command line means.
+/// The result of reading the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// Speak.
+    /// Run the agent.
     Run(Box<Options>),
-    /// Print this on stdout and exit with 0.
+    /// Print this to stdout and exit with 0.
     Tell(String),
-    /// Print this on stderr and exit with 1.
+    /// Print this to stderr and exit with 1.
     Refuse(String),
 }
 
@@ -195,6 +198,7 @@ impl Options {
                         "-r" | "--resume" => resume = Some(value),
                         "--model" => options.model = Some(value),
                         "--permission-mode" => options.permission_mode = value,
+                        "--permission-prompt-tool" => options.asks = value == "stdio",
                         _ => {}
                     }
                 }
@@ -234,7 +238,7 @@ impl Options {
     }
 }
 
-/// `Bash(git log:*),Read Edit` → its patterns; commas and spaces inside parentheses belong to the pattern.
+/// Splits a list such as `Bash(git log:*),Read Edit` into patterns. Commas and spaces inside parentheses do not split.
 fn split_tools(list: &str) -> Vec<String> {
     let (mut patterns, mut pattern, mut depth) = (Vec::new(), String::new(), 0u32);
     for c in list.chars() {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What the agent and its critics do, turn by turn.
+/// The behaviour of the agent and its critics in each turn.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -23,7 +23,7 @@ impl Script {
     }
 }
 
-/// One thing that happens in a turn.
+/// One event of a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -35,52 +35,60 @@ pub enum Step {
     Tool(Tool),
     /// The model tries a tool that is denied, whatever the permission mode.
     Deny(Deny),
-    /// Nothing happens for so many milliseconds.
+    /// A pause of this many milliseconds.
     SleepMs(u64),
-    /// The process ends on the spot.
+    /// The model uses a tool after the user was asked.
+    Ask(AskedTool),
+    /// The model asks the user these questions, in the form of the CLI's tool.
+    Questions(Vec<Value>),
+    /// The model makes this plan and asks for approval.
+    Plan(String),
+    /// An MCP server asks the user to fill in a form.
+    Form(Form),
+    /// The process ends at once.
     Crash(Crash),
-    /// The process lives, answers nothing and finishes nothing any more.
+    /// The process hangs: it lives, but answers nothing and finishes nothing.
     Stall,
-    /// The process reads nothing any more; the turn goes on.
+    /// The process stops reading stdin; the turn continues.
     StopReading,
-    /// SIGINT, SIGTERM and SIGHUP have no effect any more.
+    /// SIGINT, SIGTERM and SIGHUP have no effect from now on.
     IgnoreSignals,
     /// A line that is not JSON.
     Garbage(String),
     /// The first half of a message, without a line end.
     HalfLine,
-    /// One line of so many bytes: a text message that the model did not mean so long.
+    /// One line with a text of this many bytes.
     HugeLine(usize),
-    /// A message of a type that nobody knows.
+    /// A message of an unknown type.
     UnknownMessage,
-    /// Words on stderr.
+    /// A line on stderr.
     Stderr(String),
-    /// The provider fails, the CLI tries again, and it works.
+    /// The provider fails, and the CLI's retry succeeds.
     Retry(Retry),
-    /// The provider fails and the turn with it.
+    /// The provider fails, and so does the turn.
     ApiError(ApiError),
-    /// A usage window is spent: the turn fails.
+    /// The token is limited: the turn fails.
     Limit(Limit),
-    /// A usage window is nearly spent.
+    /// A usage window is nearly full.
     LimitWarning(LimitWarning),
-    /// A command is started in the background; when it ends, the CLI begins a turn of its own about it.
+    /// A command starts in the background. When it ends, the CLI begins a turn about it.
     Background(Background),
-    /// A sub-agent works for so many milliseconds, with a tool of its own.
+    /// A sub-agent works for this many milliseconds, with a tool of its own.
     SubAgent(u64),
-    /// The CLI is to begin a turn of its own after so many milliseconds, once it is idle.
+    /// The CLI begins a turn of its own after a time, once it is idle.
     Schedule(Schedule),
     /// The model refuses to answer: the turn fails.
     Refuse,
-    /// The context is compacted, which takes so many milliseconds.
+    /// The context is compacted, which takes this many milliseconds.
     CompactMs(u64),
-    /// The turn costs so much more.
+    /// The cost grows by this many dollars.
     CostUsd(f64),
-    /// A process is left behind that outlives the agent.
+    /// A process starts that outlives the agent.
     Orphan(Orphan),
 }
 
 impl Step {
-    /// What kind of fault or of oddity it is; `None` for ordinary work.
+    /// The name of the fault or oddity; `None` for ordinary work.
     #[must_use]
     pub fn oddity(&self) -> Option<&'static str> {
         match self {
@@ -89,6 +97,10 @@ impl Step {
             Step::Tool(tool) if tool.unchecked => Some("forbidden tool"),
             Step::Tool(_) => None,
             Step::Deny(_) => Some("denied tool"),
+            Step::Ask(_) => Some("permission asked for"),
+            Step::Questions(_) => Some("questions"),
+            Step::Plan(_) => Some("plan"),
+            Step::Form(_) => Some("form"),
             Step::Crash(_) => Some("crash"),
             Step::Stall => Some("stall"),
             Step::StopReading => Some("stdin not read"),
@@ -117,25 +129,25 @@ impl Step {
 pub struct Tool {
     /// Its name, for example `Bash`.
     pub name: String,
-    /// Its input. A relative `file_path` is meant in the working directory.
+    /// Its input. A relative `file_path` is relative to the working directory.
     #[serde(default)]
     pub input: Map<String, Value>,
-    /// What it gave.
+    /// Its result.
     #[serde(default)]
     pub result: String,
-    /// It failed.
+    /// Whether it failed.
     #[serde(default)]
     pub failed: bool,
     /// How long it takes, in milliseconds.
     #[serde(default)]
     pub ms: u64,
-    /// Do it really: `Write` writes, `Edit` edits, `Bash` runs its command and gives that command's output.
+    /// Whether the tool really acts: `Write` writes, `Edit` edits, `Bash` runs its command and returns the output.
     #[serde(default)]
     pub real: bool,
-    /// It never ends: the turn goes on to the next step (a crash, say) while it is running.
+    /// Whether the call never ends: the turn continues with the next step (for example a crash) while the tool runs.
     #[serde(default)]
     pub open: bool,
-    /// Do it although the permission mode forbids it.
+    /// Whether the tool acts although the permission mode forbids it.
     #[serde(default)]
     pub unchecked: bool,
 }
@@ -151,6 +163,36 @@ pub struct Deny {
     pub input: Map<String, Value>,
 }
 
+/// A tool call that the user is asked about.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskedTool {
+    /// The call.
+    pub tool: Tool,
+    /// What may be allowed beyond this call, in the CLI's own form (`permission_suggestions`).
+    #[serde(default)]
+    pub suggestions: Vec<Value>,
+    /// Why the user is asked.
+    #[serde(default)]
+    pub reason: String,
+    /// After how many milliseconds a hook allows the call and the request is withdrawn.
+    #[serde(default)]
+    pub withdrawn_ms: Option<u64>,
+}
+
+/// A form of an MCP server.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// The server's name.
+    pub server: String,
+    /// The server's message.
+    pub message: String,
+    /// The schema of the form (JSON Schema).
+    #[serde(default)]
+    pub schema: Value,
+}
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,13 +203,13 @@ pub enum Crash {
     Code(u8),
 }
 
-/// Failures that pass.
+/// Failures after which a retry of the CLI succeeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// How many.
     pub attempts: u32,
-    /// The status of each; `None` when nobody answered.
+    /// The status of each; `None` when there was no answer.
     pub status: Option<u16>,
     /// The pause after each, in milliseconds.
     pub delay_ms: u64,
@@ -177,18 +219,18 @@ pub struct Retry {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiError {
-    /// The status; `None` when nobody answered.
+    /// The status; `None` when there was no answer.
     pub status: Option<u16>,
-    /// The word of the `error` field; guessed from the status when empty.
+    /// The word of the `error` field. When empty, it follows from the status.
     #[serde(default)]
     pub error: String,
-    /// The text shown; a plain one when empty.
+    /// The text shown; a standard text when empty.
     #[serde(default)]
     pub message: String,
-    /// The newest version's own name of the error (`api_error`); none when empty.
+    /// The newest version's name of the error (`api_error`); none when empty.
     #[serde(default)]
     pub api_error: String,
-    /// The API's name of the error. Without one nobody can tell that it was the API that answered.
+    /// The API's name of the error. Without it the answer may come from something other than the API.
     #[serde(default)]
     pub api_type: String,
     /// Why the turn ended (`terminal_reason`); the usual reason when empty.
@@ -196,24 +238,24 @@ pub struct ApiError {
     pub terminal_reason: String,
 }
 
-/// A spent usage window.
+/// A usage limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// When it begins anew, in seconds from now; `None` when nobody says.
+    /// The time to its reset, in seconds; `None` when the rejection names no reset.
     pub resets_in_s: Option<i64>,
     /// Which window; `five_hour` when empty.
     #[serde(default)]
     pub window: String,
 }
 
-/// A nearly spent usage window.
+/// A usage window that is nearly full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitWarning {
-    /// How much is used, 0 to 1.
+    /// The used part, 0 to 1.
     pub utilization: f64,
-    /// When it begins anew, in seconds from now.
+    /// The time to its reset, in seconds.
     pub resets_in_s: i64,
 }
 
@@ -226,7 +268,7 @@ pub struct Background {
     /// The command shown.
     #[serde(default)]
     pub command: String,
-    /// What the turn does that follows its end; one sentence when empty.
+    /// The steps of the turn that follows its end; one sentence when empty.
     #[serde(default)]
     pub then: Vec<Step>,
 }
@@ -235,24 +277,24 @@ pub struct Background {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// After so many milliseconds.
+    /// The time until the turn, in milliseconds.
     pub ms: u64,
-    /// It comes again and again, each time so much later. A process of the older version that resumes or forks the session has
-    /// it, too (measured).
+    /// Whether the turn repeats, each time after this many milliseconds. In the older version a process that resumes or
+    /// forks the session has the schedule too (measured).
     #[serde(default)]
     pub every: bool,
-    /// What it does; one sentence when empty.
+    /// Its steps; one sentence when empty.
     #[serde(default)]
     pub then: Vec<Step>,
 }
 
-/// A process that is left behind.
+/// A process that outlives the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orphan {
     /// How long it lives, in milliseconds.
     pub ms: u64,
-    /// It holds the agent's stdout open.
+    /// Whether it keeps the agent's stdout open.
     #[serde(default)]
     pub holds_stdout: bool,
 }
@@ -265,15 +307,16 @@ mod tests {
     fn every_kind_of_step_can_be_written_by_hand() {
         let text = r#"{"agent":[[
             {"say":"hello"}, {"think":"hm"}, {"tool":{"name":"Bash","input":{"command":"ls"},"result":"a"}},
-            {"deny":{"name":"Write"}}, {"sleep_ms":5}, {"crash":{"signal":9}}, {"crash":{"code":1}}, "stall",
+            {"deny":{"name":"Write"}}, {"ask":{"tool":{"name":"Bash"},"withdrawn_ms":5}}, {"plan":"Plan"},
+            {"questions":[{"question":"Which?"}]}, {"form":{"server":"t","message":"Name?"}}, {"sleep_ms":5}, {"crash":{"signal":9}}, {"crash":{"code":1}}, "stall",
             "stop_reading", "ignore_signals", {"garbage":"%%"}, "half_line", {"huge_line":100}, "unknown_message",
             {"stderr":"oops"}, {"retry":{"attempts":2,"status":529,"delay_ms":600}}, {"api_error":{"status":500}},
             {"limit":{"resets_in_s":60}}, {"limit_warning":{"utilization":0.92,"resets_in_s":60}},
             {"background":{"ms":10}}, {"sub_agent":5}, {"schedule":{"ms":10}}, "refuse", {"compact_ms":5}, {"cost_usd":0.5}, {"orphan":{"ms":1000}}
         ]],"critic":[[{"say":"[TASK_COMPLETED]"}]]}"#;
         let script = Script::read(text).expect("a script");
-        assert_eq!(script.agent[0].len(), 26);
-        assert_eq!(script.agent[0][5], Step::Crash(Crash::Signal(9)));
+        assert_eq!(script.agent[0].len(), 30);
+        assert_eq!(script.agent[0][9], Step::Crash(Crash::Signal(9)));
         let again = Script::read(&serde_json::to_string(&script).expect("JSON")).expect("a script");
         assert_eq!(again, script);
     }

@@ -4,30 +4,30 @@ use serde::{Deserialize, Serialize};
 
 use super::script::{Schedule, Step};
 
-/// One row of a session's transcript. The real CLI keeps richer rows; what a resume, a fork and the deduplication
-/// of uuids need is the same (facts §4, §5).
+/// One row of a session's transcript. The real CLI's rows hold more; the data for a resume, a fork and the deduplication of uuids
+/// are the same (facts §4, §5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Row {
-    /// A user turn that reached the model, written before the request is sent.
+    /// A user turn that reached the model; the row is written before the request is sent.
     User {
-        /// The uuids under which it came: several when waiting messages were merged; the last one counts.
+        /// Its uuid; for merged messages, the uuid of the last.
         uuid: Option<String>,
-        /// What was said.
+        /// Its text.
         text: String,
-        /// The model it was put to.
+        /// The model that received it.
         model: String,
     },
-    /// A whole block that the model said.
+    /// A complete block of the model's text.
     Assistant {
         /// Its text.
         text: String,
     },
-    /// A turn of the script has ended: answered, failed, or by a scripted end of the process.
+    /// A turn of the script has ended: answered, failed, or by a crash or hang of its own script.
     TurnEnded,
-    /// The history was made shorter.
+    /// The session was compacted.
     Compacted,
-    /// What the session has cost up to here.
+    /// The session's cost so far.
     Cost {
         /// In dollars.
         usd: f64,
@@ -39,21 +39,21 @@ pub enum Row {
         /// The tool call that started it.
         tool: String,
     },
-    /// A turn of the CLI's own was scheduled that comes again and again.
+    /// A repeating turn was scheduled.
     Scheduled {
-        /// Each time so many milliseconds later.
+        /// The time between two repetitions, in milliseconds.
         ms: u64,
-        /// What it does.
+        /// Its steps.
         then: Vec<Step>,
     },
-    /// It ended, or its loss was reported.
+    /// A background command ended, or its loss was reported.
     TaskEnded {
         /// The task.
         task: String,
     },
 }
 
-/// What a transcript says to a process that resumes or forks the session.
+/// The data that a process needs to resume or fork the session.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transcript {
     pub(super) uuids: BTreeSet<String>,
@@ -65,7 +65,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Reads JSON lines. A line that cannot be read is passed over: a killed process leaves a torn one.
+    /// Reads JSON lines. A killed process may leave a torn line, so unreadable lines are skipped.
     #[must_use]
     pub fn read(text: &str) -> Transcript {
         let mut transcript = Transcript::default();
@@ -75,7 +75,7 @@ impl Transcript {
         transcript
     }
 
-    /// Takes in one more row.
+    /// Adds a row.
     pub fn add(&mut self, row: &Row) {
         match row {
             Row::User { uuid, model, .. } => {
@@ -93,7 +93,7 @@ impl Transcript {
         }
     }
 
-    /// Whether the user turn of this uuid stands in it.
+    /// Whether it contains the user turn with this uuid.
     #[must_use]
     pub fn has_turn(&self, uuid: &str) -> bool {
         self.uuids.contains(uuid)

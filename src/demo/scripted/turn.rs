@@ -1,4 +1,4 @@
-//! One turn: its steps, one after the other, until one has to be waited for.
+//! Plays one turn: its steps in order, until it must wait.
 
 use std::collections::VecDeque;
 
@@ -7,29 +7,30 @@ use serde_json::{Map, Value, json};
 use super::machine::{Effect, ScriptedAgent};
 use super::messages::{Moment, Object, ResultFacts, error_word};
 use super::options::CliVersion;
+use super::requests::Asked;
 use super::script::{ApiError, Background, Crash, Deny, Limit, LimitWarning, Retry, Step, Tool};
 use super::transcript::Row;
 
 const DENIED: &str = "Permission to use this tool has been denied because Claude Code is running in don't ask mode.";
-/// Commands that the permission mode `dontAsk` lets pass.
+/// Commands that the permission mode `dontAsk` allows.
 const HARMLESS: &[&str] = &["cat", "git", "grep", "head", "ls", "pwd", "tail", "wc"];
 
-/// Who began a turn.
+/// The cause of a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The user did, with these messages.
+    /// The user, with these messages.
     User { text: String, uuids: Vec<String> },
-    /// A background task did, by its end.
+    /// The end of a background task.
     Task { run: String },
-    /// A schedule did.
+    /// A schedule.
     Schedule,
 }
 
-/// The user's command that makes the history shorter.
+/// The user's command that compacts the history.
 const COMPACT: &str = "/compact";
 
 impl Cause {
-    /// Whether the history is to be made shorter: no request of the script is played.
+    /// Whether the turn is `/compact`, which plays no steps of the script.
     pub(super) fn compacts(&self) -> bool {
         matches!(self, Cause::User { text, .. } if text == COMPACT)
     }
@@ -47,30 +48,39 @@ impl Cause {
 pub(super) enum Blocked {
     /// Nothing.
     No,
-    /// This time, on the clock of [`Moment::ms`].
+    /// A time on the clock of [`Moment::ms`].
     Until(u64),
     /// The end of a command.
     Command,
-    /// Nothing that will ever come.
+    /// The answer to a request; at most until this time, when the request is withdrawn.
+    Answer(Option<u64>),
+    /// Forever: the agent hangs.
     Forever,
 }
 
-/// A tool that runs.
+/// A running tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OpenTool {
     pub(super) id: String,
     task_told: bool,
 }
 
-/// A sub-agent that works.
+impl OpenTool {
+    /// A tool that runs this call.
+    pub(super) fn of(call: &str) -> OpenTool {
+        OpenTool { id: call.to_owned(), task_told: false }
+    }
+}
+
+/// A working sub-agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SubAgent {
     task: String,
-    /// The tool that it uses.
+    /// The tool call of the sub-agent itself.
     tool: String,
 }
 
-/// A command in the background.
+/// A background command.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Task {
     pub(super) id: String,
@@ -80,7 +90,7 @@ pub(super) struct Task {
     pub(super) then: Vec<Step>,
 }
 
-/// The turn that the agent is in.
+/// The agent's present turn.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     pub(super) cause: Cause,
@@ -89,10 +99,11 @@ pub(super) struct Turn {
     pub(super) running_tool: Option<Step>,
     pub(super) open_tool: Option<OpenTool>,
     sub_agent: Option<SubAgent>,
+    pub(super) asked: Option<Asked>,
     pub(super) denials: Vec<Value>,
     pub(super) requests: u32,
     pub(super) began_ms: u64,
-    /// The model's message that is being written: its id and its blocks so far.
+    /// The model's message in progress: its id and its blocks so far.
     message: Option<(String, u32)>,
     acknowledged: bool,
     failure: Option<Failure>,
@@ -101,7 +112,7 @@ pub(super) struct Turn {
     compacting: bool,
 }
 
-/// How a turn fails.
+/// The failure of a turn.
 #[derive(Debug, Clone, Default)]
 struct Failure {
     status: Option<u16>,
@@ -120,6 +131,7 @@ impl Turn {
             running_tool: None,
             open_tool: None,
             sub_agent: None,
+            asked: None,
             denials: Vec::new(),
             requests: 0,
             began_ms: now.ms,
@@ -132,7 +144,7 @@ impl Turn {
         }
     }
 
-    /// Whether the request is tried again is for somebody else to say.
+    /// Drops the rest of a retry, because the host decides whether the request is retried.
     pub(super) fn give_up_retry(&mut self) {
         if matches!(self.steps.front(), Some(Step::Retry(_))) {
             self.steps.pop_front();
@@ -142,13 +154,29 @@ impl Turn {
 }
 
 impl ScriptedAgent {
-    /// Does the next step of the turn; false when it has to be waited for.
+    /// Plays the next step of the turn; `false` if the turn must wait.
     pub(super) fn step(&mut self) -> bool {
         let Some(mut turn) = self.turn.take() else { return false };
         match turn.blocked {
-            Blocked::Forever | Blocked::Command => {
+            Blocked::Forever => {
                 self.turn = Some(turn);
                 return false;
+            }
+            Blocked::Command | Blocked::Answer(None) => {
+                self.end_tasks_in_turn();
+                self.turn = Some(turn);
+                return false;
+            }
+            Blocked::Answer(Some(ms)) if ms > self.writer.now.ms => {
+                self.end_tasks_in_turn();
+                self.turn = Some(turn);
+                return false;
+            }
+            Blocked::Answer(Some(_)) => {
+                turn.blocked = Blocked::No;
+                self.withdraw(&mut turn);
+                self.turn = Some(turn);
+                return true;
             }
             Blocked::Until(ms) if ms > self.writer.now.ms => {
                 self.end_tasks_in_turn();
@@ -186,7 +214,7 @@ impl ScriptedAgent {
         Blocked::Until(self.writer.now.ms.saturating_add(ms))
     }
 
-    /// A task that ends while a turn runs is told in that turn, and brings none of its own.
+    /// Reports tasks that end during a turn within that turn, so that they begin no turn of their own.
     fn end_tasks_in_turn(&mut self) {
         while let Some(at) = self.background.iter().position(|task| task.ends_ms <= self.writer.now.ms) {
             let task = self.background.remove(at);
@@ -205,6 +233,10 @@ impl ScriptedAgent {
                 let id = self.call_tool(turn, &name, &input);
                 self.deny(turn, &name, &id, &input);
             }
+            Step::Ask(asked) => self.ask_for_tool(turn, asked),
+            Step::Questions(questions) => self.ask_questions(turn, questions),
+            Step::Plan(plan) => self.ask_for_plan(turn, plan),
+            Step::Form(form) => self.ask_with_form(turn, form),
             Step::SleepMs(ms) => turn.blocked = self.blocked_for(ms),
             Step::Crash(crash) => {
                 self.count_turn();
@@ -253,7 +285,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// The request is on its way; the older version acknowledges the user's message only when the answer begins.
+    /// Sends a request. The older version acknowledges the user's message only when the answer begins.
     fn request(&mut self, turn: &mut Turn) {
         turn.requests += 1;
         self.pay_request();
@@ -274,7 +306,7 @@ impl ScriptedAgent {
         }
     }
 
-    /// One whole block of the model, with its partial messages around it.
+    /// One complete block of the model, with its partial messages.
     fn block(&mut self, turn: &mut Turn, block: &str, empty: &str, deltas: (&str, &str, &str)) {
         let (id, index) = match turn.message.take() {
             Some(message) => message,
@@ -321,7 +353,7 @@ impl ScriptedAgent {
         self.block(turn, &block, empty, ("thinking_delta", "thinking", text));
     }
 
-    fn call_tool(&mut self, turn: &mut Turn, name: &str, input: &Map<String, Value>) -> String {
+    pub(super) fn call_tool(&mut self, turn: &mut Turn, name: &str, input: &Map<String, Value>) -> String {
         let id = self.writer.id("toolu_");
         let block = Object::empty().put("id", &id).put("input", input).put("name", name).put("type", "tool_use").end();
         let empty = Object::empty().put("id", &id).raw("input", "{}").put("name", name).put("type", "tool_use").end();
@@ -338,7 +370,12 @@ impl ScriptedAgent {
             self.deny(turn, &tool.name, &id, &tool.input);
             return;
         }
-        turn.open_tool = Some(OpenTool { id, task_told: false });
+        self.use_tool(turn, &id, tool);
+    }
+
+    /// Runs an allowed call.
+    pub(super) fn use_tool(&mut self, turn: &mut Turn, call: &str, mut tool: Tool) {
+        turn.open_tool = Some(OpenTool::of(call));
         if tool.open {
             return;
         }
@@ -380,14 +417,14 @@ impl ScriptedAgent {
         self.writer.tool_result(&id, &tool.result, tool.failed, &details);
     }
 
-    fn deny(&mut self, turn: &mut Turn, name: &str, id: &str, input: &Map<String, Value>) {
+    pub(super) fn deny(&mut self, turn: &mut Turn, name: &str, id: &str, input: &Map<String, Value>) {
         self.writer.permission_denied(name, id, DENIED);
         let details = Value::String(format!("Error: {DENIED}"));
         self.writer.tool_result(id, DENIED, true, &details);
         turn.denials.push(json!({"tool_name": name, "tool_use_id": id, "tool_input": input}));
     }
 
-    /// The table of facts §7 for `dontAsk`; every other mode lets pass what the script does.
+    /// Whether the tool is allowed: in the mode `dontAsk` by the table of facts §7; every other mode allows what the script does.
     fn is_allowed(&self, tool: &Tool) -> bool {
         if self.options.permission_mode != "dontAsk" {
             return true;
@@ -408,7 +445,7 @@ impl ScriptedAgent {
             }
     }
 
-    fn absolute(&self, mut input: Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn absolute(&self, mut input: Map<String, Value>) -> Map<String, Value> {
         if let Some(Value::String(path)) = input.get_mut("file_path")
             && !path.starts_with('/')
         {
@@ -441,7 +478,7 @@ impl ScriptedAgent {
         self.writer.tool_result(&tool, &text, false, &details);
     }
 
-    /// A sub-agent in the foreground: a tool that takes its time, whose own tool is told under its name (facts §1).
+    /// Starts a sub-agent in the foreground: a lasting tool call, with a nested tool call under its id (facts §1).
     fn start_sub_agent(&mut self, turn: &mut Turn, ms: u64) {
         let prompt = Map::from_iter([
             ("description".to_owned(), Value::String("Looks around".to_owned())),
@@ -579,7 +616,7 @@ impl ScriptedAgent {
     }
 }
 
-/// A text in parts as a model streams them: about a dozen characters each, at most a hundred parts.
+/// Splits a text into parts as a model streams it: about a dozen characters each, at most a hundred parts.
 fn parts(text: &str) -> Vec<&str> {
     let size = (text.len() / 100).max(12);
     let mut parts = Vec::new();

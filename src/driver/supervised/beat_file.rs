@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::core::supervised::BeatReading;
 use crate::files::{self, HEARTBEAT};
 
-/// What the file says, at this time.
+/// Reads the file; the age is counted to `now_unix_ms`.
 pub(super) fn read(path: &Path, now_unix_ms: i64) -> BeatReading {
     match files::read_if_there(path, HEARTBEAT) {
         Ok(None) => BeatReading::Missing,
@@ -23,13 +23,13 @@ fn parse(text: &str, now_unix_ms: i64) -> BeatReading {
     let malformed = |why: &str| BeatReading::Malformed(why.to_owned());
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        // The parser's own message may quote.
+        // The parser's own message may quote the file.
         Err(error) => return malformed(&format!("line {}, column {}: not JSON", error.line(), error.column())),
     };
     let Some(seconds) = value.get("unix_ts").and_then(Value::as_f64) else {
         return malformed("it has no number `unix_ts`");
     };
-    // Later than the year 9000 it is no time in seconds.
+    // Beyond the year 9000 the number is not in seconds.
     if !(0.0..=2.5e11).contains(&seconds) {
         return malformed("its `unix_ts` is no time in seconds");
     }

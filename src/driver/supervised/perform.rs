@@ -1,8 +1,8 @@
-//! How the real world performs what the core of a command asks for.
+//! Performs the actions of a command's core in the real world.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -11,21 +11,27 @@ use super::world::{Event, OutputReader, World};
 use crate::core::supervised::{BeatReading, CommandAction, CommandExit, CommandInput, CommandSignal};
 use crate::core::{SpawnFault, Tick, TokenId};
 use crate::driver::control::Request;
-
+use crate::driver::engine::feed;
 use crate::driver::perform::fault_of;
+use crate::driver::worker::Worker;
 use crate::guard::SettingsOfAgent;
 use crate::process::{
     Cookie, InteractiveChild, InteractiveSpec, InteractiveTerminal, Signal, SystemPtys, UserTerminal, own_job_can_stop,
     spawn_interactive,
 };
 
-/// Stack of the threads that ask for tokens: TLS is done on them.
+/// Stack of the thread that asks about a token; TLS runs on it.
 const STACK_BYTES: usize = 1024 * 1024;
+/// How many reads of the heartbeat file may be queued at its worker: one in progress, and one of a new life.
+const UNREAD_LIMIT: usize = 2;
 
 impl World {
     pub(super) fn perform_action(&mut self, now: Tick, action: CommandAction, at_once: &mut VecDeque<CommandInput>) {
         match action {
-            CommandAction::Spawn { life, token } => self.spawn(life, token, at_once),
+            CommandAction::Spawn { life, token } => {
+                self.to_start = Some((life, token));
+                self.prepare(life);
+            }
             CommandAction::Signal { life, signal } => {
                 match signal {
                     CommandSignal::Int => self.give_up_start(life, Signal::Interrupt, at_once),
@@ -38,15 +44,10 @@ impl World {
                     CommandSignal::Tstp => Signal::TerminalStop,
                     CommandSignal::Cont => Signal::Continue,
                 };
-                if let Some(child) = self.living(life) {
-                    child.signal(signal);
-                }
+                self.order(life, move |child| child.signal(signal));
             }
             CommandAction::Hold { life } => {
-                // Done when the core goes on: a stop that is reported later is the program's own.
-                if let Some(child) = self.living(life) {
-                    child.hold();
-                }
+                self.order(life, InteractiveChild::hold);
                 self.open_page();
             }
             CommandAction::LetGo { life } => {
@@ -54,27 +55,31 @@ impl World {
                 if let Some(console) = &self.console {
                     console.close_page();
                 }
-                if let Some(child) = self.living(life) {
+                self.order(life, move |child| {
                     child.let_go();
                     if alternate {
-                        // Our page took the place of what it had painted.
+                        // ccc's page has replaced the program's screen: a resize makes it repaint.
                         child.signal(Signal::WindowChange);
                     }
-                }
+                });
             }
             CommandAction::KillTree { life } => {
                 self.give_up_start(life, Signal::Kill, at_once);
-                if let Some(child) = self.living(life) {
-                    child.kill_tree();
-                }
+                self.order(life, InteractiveChild::kill_tree);
             }
             CommandAction::Suspend => {
-                // Where nobody could let ccc go on, the program goes on at once, and the terminal keeps its modes: what is
-                // typed meanwhile is the program's.
+                // If no shell could continue ccc, the program continues at once, and the terminal keeps its modes, because keys
+                // typed meanwhile belong to the program.
                 if own_job_can_stop() {
                     self.give_terminal();
-                    self.suspended = self.host.ask(Request::StopJob);
-                    if !self.suspended {
+                    self.suspended = self.host.is_there();
+                    if self.suspended {
+                        // Earlier orders are carried out before ccc stops.
+                        let host = self.host.clone();
+                        self.workers.processes.give(move || {
+                            let _ = host.ask(Request::StopJob);
+                        });
+                    } else {
                         self.take_terminal();
                     }
                 }
@@ -82,29 +87,51 @@ impl World {
                     at_once.push_back(CommandInput::Resumed { unix_ms: self.run.clock.unix_ms() });
                 }
             }
-            CommandAction::ReadBeat { life } => {
-                let reading = match &self.run.core.plan().heartbeat {
-                    Some(plan) => beat_file::read(Path::new(&plan.file), self.run.clock.unix_ms()),
-                    None => BeatReading::Missing,
-                };
-                at_once.push_back(CommandInput::Beat { life, reading });
-            }
+            CommandAction::ReadBeat { life } => self.read_beat(life),
             CommandAction::LookAtToken { request, token } => self.look_at_token(request, token),
             CommandAction::Ask(question) => self.question = Some(question),
             CommandAction::AskNoMore { number } => {
-                self.question.take_if(|question| question.number == number);
+                if let (Some(_), Some(hub)) = (self.question.take_if(|question| question.number == number), &self.hub) {
+                    hub.nothing_is_asked();
+                }
             }
             CommandAction::Decide(_) | CommandAction::Note(_) => {}
-            CommandAction::Show(show) => self.show(now, &show),
+            CommandAction::Show(show) => self.show_of_fact(now, &show),
             CommandAction::Finish(finish) => self.run.finish = Some(finish),
         }
     }
 
-    fn living(&self, life: u32) -> Option<&InteractiveChild> {
-        self.child.as_ref().filter(|(number, _)| *number == life).map(|(_, child)| child)
+    /// Queues an order to the program, behind earlier ones.
+    pub(super) fn order(&self, life: u32, order: impl FnOnce(&InteractiveChild) + Send + 'static) {
+        if let Some((_, child)) = self.child.as_ref().filter(|(number, _)| *number == life) {
+            let child = Arc::clone(child);
+            self.workers.processes.give(move || order(&child));
+        }
     }
 
-    /// What a painted screen would be spoilt by is said on a page of its own.
+    fn read_beat(&mut self, life: u32) {
+        self.beats.ask(life, (), self.run.clock.instant_now());
+        // On a disk that hangs the worker gets no further jobs; the read then becomes overdue.
+        if self.unread >= UNREAD_LIMIT {
+            return;
+        }
+        let file = self.run.core.plan().heartbeat.as_ref().map(|plan| PathBuf::from(&plan.file));
+        let (clock, inbox) = (self.run.clock, self.inbox.clone());
+        self.unread += 1;
+        self.workers.heartbeat.give(move || {
+            let read = |file: PathBuf| beat_file::read(&file, clock.unix_ms());
+            let reading = file.map_or(BeatReading::Missing, read);
+            let _ = inbox.send(Event::BeatRead { life, reading });
+        });
+    }
+
+    /// The heartbeat file was read, or the read failed.
+    pub(super) fn beat_read(&mut self, life: u32, reading: BeatReading) {
+        feed(self, CommandInput::Beat { life, reading });
+        self.prepare(life);
+    }
+
+    /// Opens a page if ccc's messages would damage the program's screen.
     fn open_page(&self) {
         let paints = self.guest_terminal().is_some_and(|terminal| !InteractiveTerminal::reads_lines(terminal));
         if let Some(console) = &self.console
@@ -114,30 +141,26 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, life: u32, token: Option<TokenId>, at_once: &mut VecDeque<CommandInput>) {
-        if !token.as_ref().is_some_and(|token| self.tokens.is_slow(token)) {
-            let environment = self.tokens.environment(token.as_ref());
-            at_once.push_back(self.spawn_with(life, environment));
+    /// Prepares the start of this life, if one is due. The heartbeat file is read first, because its old content is no
+    /// heartbeat of this life.
+    fn prepare(&mut self, life: u32) {
+        if self.beats.is_asked(&life) {
             return;
         }
-        let (tokens, inbox) = (Arc::clone(&self.tokens), self.inbox.clone());
-        let body = move || {
+        let Some((_, token)) = self.to_start.clone().filter(|(waiting, _)| *waiting == life) else { return };
+        let (tokens, settings, inbox) = (Arc::clone(&self.tokens), self.settings.clone(), self.inbox.clone());
+        self.preparing += 1;
+        // A separate thread for each start: a password manager that hangs must not block the next one.
+        Worker::new("start").give(move || {
             let environment = tokens.environment(token.as_ref());
-            let _ = inbox.send(Event::Environment { life, environment });
-        };
-        self.to_start = Some(life);
-        self.fetching += 1;
-        if let Err(error) = thread::Builder::new().name("token".to_owned()).stack_size(STACK_BYTES).spawn(body) {
-            self.to_start = None;
-            self.fetching -= 1;
-            let (fault, message) = (SpawnFault::Exhausted, error.to_string());
-            at_once.push_back(CommandInput::SpawnFailed { life, fault, message });
-        }
+            let objection = settings.as_ref().and_then(SettingsOfAgent::objection);
+            let _ = inbox.send(Event::Prepared { life, environment, objection });
+        });
     }
 
-    /// A program that still waits for its token's value need not be started any more: the signal is its end.
+    /// Cancels the start of a program; it counts as ended by the signal.
     fn give_up_start(&mut self, life: u32, signal: Signal, at_once: &mut VecDeque<CommandInput>) {
-        if self.to_start.take_if(|waiting| *waiting == life).is_some() {
+        if self.to_start.take_if(|(waiting, _)| *waiting == life).is_some() {
             let exit = CommandExit { signal: Some(signal.number()), ..CommandExit::default() };
             at_once.push_back(CommandInput::Exited { life, exit });
         }
@@ -147,12 +170,13 @@ impl World {
         &mut self,
         life: u32,
         environment: Result<Vec<(OsString, OsString)>, String>,
+        objection: Option<String>,
     ) -> CommandInput {
         let env = match environment {
             Ok(env) => env,
             Err(message) => return CommandInput::SpawnFailed { life, fault: SpawnFault::NoCredential, message },
         };
-        if let Some(message) = self.settings.as_ref().and_then(SettingsOfAgent::objection) {
+        if let Some(message) = objection {
             return CommandInput::SpawnFailed { life, fault: SpawnFault::NotAgreed, message };
         }
         let spec = InteractiveSpec {
@@ -172,7 +196,7 @@ impl World {
         match spawn_interactive(&spec, likeness.as_ref(), reader, &SystemPtys) {
             Ok(child) => {
                 let pid = child.pid();
-                self.child = Some((life, child));
+                self.child = Some((life, Arc::new(child)));
                 CommandInput::Spawned { life, pid }
             }
             Err(error) => CommandInput::SpawnFailed { life, fault: fault_of(&error), message: error.to_string() },
@@ -185,7 +209,7 @@ impl World {
             let looked = tokens.look(&token);
             let _ = inbox.send(Event::TokensKnown { request, looked });
         };
-        // Without a thread there is no answer, and the core does not wait for ever for one.
+        // Without a thread there is no answer; the core has a timeout for it.
         if let Err(error) = thread::Builder::new().name("token".to_owned()).stack_size(STACK_BYTES).spawn(body) {
             tracing::warn!(%error, "the provider could not be asked");
         }

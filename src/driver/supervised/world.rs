@@ -8,15 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::console::Console;
-use crate::core::supervised::{CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor};
+use crate::control::protocol::{Code, Fault, Reply};
+use crate::control::{Hub, Order};
+use crate::core::supervised::{
+    BeatReading, CommandAction, CommandCore, CommandExit, CommandInput, CommandOperator, KeysFor,
+};
 use crate::core::{Finish, Question, Show, Tick, TokenFact, TokenId};
 use crate::driver::clock::Clock;
-use crate::driver::control::{Control, Controls, HostLink};
-use crate::driver::engine::{self, Steps, Then, drive, feed, write_summary};
+use crate::driver::console::Console;
+use crate::driver::control::{Control, Controller, Controls, HostLink};
+use crate::driver::engine::{self, Engine, Reaction, drive, feed, write_summary};
 use crate::driver::host::in_foreground;
-use crate::driver::journal_news;
+use crate::driver::pending::Pending;
+use crate::driver::{CommandWorkers, journal_news};
 use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, RunDir, RunKind, RunSummary};
 use crate::process::{
@@ -26,40 +32,38 @@ use crate::process::{
 use crate::ui::{Printer, Screen, ScreenOutput};
 use redaction::Redactor;
 
-/// How long ccc, leaving, waits for the end of what it has killed.
+/// How long ccc waits, before it exits, for killed processes to end.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
-/// How long the last words may take to reach the screen.
+/// The timeout for the final output to reach the screen.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// The bytes of Ctrl-Z and Ctrl-\, where keys are ccc's.
+/// The bytes of Ctrl-Z and Ctrl-\, while ccc reads the keys.
 const CTRL_Z: u8 = 0x1a;
 const CTRL_BACKSLASH: u8 = 0x1c;
 const ESCAPE: u8 = 0x1b;
 
-/// Where tokens come from. Values pass through it on their way into the program's environment only.
+/// The source of the tokens. Their values pass through it only into the program's environment.
 pub trait TokenSupply: Debug + Send + Sync {
-    /// What is known about all tokens.
+    /// The state of all tokens.
     fn facts(&self) -> Vec<TokenFact>;
-    /// Whether [`TokenSupply::environment`] may take its time.
-    fn is_slow(&self, token: &TokenId) -> bool;
-    /// The environment of a program with this token and no other, made of ours. May block.
+    /// The environment of a program with this token and no other, based on that of ccc. May block.
     ///
     /// # Errors
-    /// Why the token's value cannot be had, without any value.
+    /// Why the token's value is not available, without any value.
     fn environment(&self, token: Option<&TokenId>) -> Result<Vec<(OsString, OsString)>, String>;
-    /// A redactor of all values that are known by now.
+    /// A redactor of all values known so far.
     fn redactor(&self) -> Redactor;
-    /// The run is over: calls that still block for a token return, and what was started for them is ended.
+    /// The run is over: pending calls for a token return, and their processes are ended.
     fn give_up(&self);
-    /// Asks the provider about the token, tells the other ccc processes, and gives what is known then. Blocks.
+    /// Asks the provider about the token, informs the other ccc processes, and returns the state afterwards. Blocks.
     fn look(&self, token: &TokenId) -> Looked;
 }
 
-/// What is known after the provider was asked about a token.
+/// The result of asking the provider about a token.
 #[derive(Debug, Clone, Default)]
 pub struct Looked {
-    /// What is known about all tokens.
+    /// The state of all tokens.
     pub tokens: Vec<TokenFact>,
-    /// Whether the provider has just called that token spent; `None` when it said nothing about it.
+    /// Whether the provider just reported that token as limited; `None` when it did not say.
     pub spent: Option<bool>,
 }
 
@@ -72,44 +76,48 @@ pub struct CommandSetup {
     pub run_dir: RunDir,
     /// The journal.
     pub journal: JournalWriter,
-    /// For the summary.
+    /// Applied to the summary.
     pub redactor: Redactor,
     /// When the run began, unix milliseconds.
     pub started_unix_ms: i64,
-    /// The program: a path.
+    /// The path of the program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
     /// Its tokens.
     pub tokens: Arc<dyn TokenSupply>,
-    /// The project's settings of the agent, when the program may read them.
+    /// The project's settings of the agent, if the program may read them.
     pub settings: Option<SettingsOfAgent>,
-    /// The user's terminal, when stdout is one.
+    /// The user's terminal, if stdout is one.
     pub terminal: Option<UserTerminal>,
-    /// Whether what ccc says belongs on that terminal: stderr is one, too.
+    /// Whether ccc's messages go to that terminal: stderr is a terminal, too.
     pub talk_on_terminal: bool,
-    /// What renders what ccc says.
+    /// Renders ccc's messages.
     pub printer: Printer,
-    /// Where it is said when not on the program's terminal.
+    /// Writes ccc's messages when they do not go to the program's terminal.
     pub screen: Screen,
+    /// The worker threads for jobs that the loop does not wait for.
+    pub workers: CommandWorkers,
+    /// Publishes the run to clients of the control socket.
+    pub hub: Option<Hub>,
 }
 
-/// How it ended.
+/// How a command's run ended.
 #[derive(Debug)]
 pub struct CommandEnd {
-    /// The outcome; `None` when the user left without waiting for one.
+    /// The outcome; `None` when the user left before there was one.
     pub finish: Option<Finish>,
-    /// The program's own exit code at its last end.
+    /// The program's own exit code at its last exit.
     pub own_code: Option<u8>,
-    /// The exit code that ccc passes on for the program.
+    /// The program's exit code that ccc exits with.
     pub code_to_pass_on: Option<u8>,
-    /// What the user should hear of the journal at last.
+    /// The last news about the journal for the user.
     pub journal_news: Option<JournalNews>,
-    /// For the last words; what was said before has been written.
+    /// For the final output; earlier output has been written.
     pub screen: Screen,
 }
 
-/// Something happened.
+/// What a thread reports to the run.
 #[derive(Debug)]
 pub(super) enum Event {
     Stopped {
@@ -124,27 +132,37 @@ pub(super) enum Event {
         as_signal: bool,
     },
     Typed(Vec<u8>),
-    /// The program writes although the terminal was another job's when we looked.
+    /// The program writes, although the terminal belonged to another job at the last check.
     TerminalIsOurs,
     TokensKnown {
         request: u32,
         looked: Looked,
     },
-    Environment {
+    /// The program's environment, and why it must not start, if so.
+    Prepared {
         life: u32,
         environment: Result<Vec<(OsString, OsString)>, String>,
+        objection: Option<String>,
+    },
+    BeatRead {
+        life: u32,
+        reading: BeatReading,
     },
 }
 
-/// Hosts the run of a command in the foreground until the core has finished.
+/// Hosts the run of a command in the foreground until the core has finished. `sources` gets the controller, so that other
+/// sources than the signals of the process can control the run.
 ///
 /// # Errors
-/// When the system gives no event loop, no signal handlers, or no threads.
-pub fn run_command(setup: CommandSetup) -> std::io::Result<CommandEnd> {
-    in_foreground(|_, controls| Ok(CommandRun::new(setup)?.drive(controls)))
+/// When the system provides no event loop, no signal handlers, or no threads.
+pub fn run_command(setup: CommandSetup, sources: impl FnOnce(&Controller)) -> std::io::Result<CommandEnd> {
+    in_foreground(|controller, controls| {
+        sources(controller);
+        Ok(CommandRun::new(setup)?.drive(controls))
+    })
 }
 
-/// The run of a command that waits for a host.
+/// The run of a command that is prepared, and not yet driven by a host.
 #[derive(Debug)]
 pub struct CommandRun {
     setup: CommandSetup,
@@ -156,13 +174,13 @@ pub struct CommandRun {
 }
 
 impl CommandRun {
-    /// Prepares it: the user's terminal is listened to, nothing is started.
+    /// Prepares the run: starts to read the user's terminal, but no program.
     ///
     /// # Errors
-    /// When the system gives no threads.
+    /// When the system provides no threads.
     pub fn new(setup: CommandSetup) -> std::io::Result<Self> {
         let (inbox, events) = mpsc::unbounded_channel();
-        // Given back however the run ends.
+        // Restores the terminal however the run ends.
         let terminal_guard = setup.terminal.as_ref().map(UserTerminal::guard);
         let console = setup.terminal.clone().map(Console::on).transpose()?;
         let keys =
@@ -175,7 +193,7 @@ impl CommandRun {
         let Self { setup, inbox, mut events, terminal_guard, console, keys } = self;
         let clock = Clock::starting_at(Tick::ZERO, controls.wall_clock());
         let mut world = World {
-            run: Steps::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
+            run: Engine::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             host: controls.host(),
             redactor: Arc::new(setup.redactor),
             program: setup.program,
@@ -190,10 +208,14 @@ impl CommandRun {
             terminal_guard,
             printer: setup.printer,
             screen: setup.screen,
+            hub: setup.hub,
             inbox,
             child: None,
             to_start: None,
-            fetching: 0,
+            preparing: 0,
+            beats: Pending::new(setup.workers.heartbeat_patience),
+            unread: 0,
+            workers: setup.workers,
             question: None,
             suspended: false,
             ends: 0,
@@ -206,7 +228,7 @@ impl CommandRun {
     }
 }
 
-/// What the program and the user let us hear.
+/// Posts the events of the program and of the keyboard.
 #[derive(Debug, Clone)]
 pub(super) struct OutputReader {
     pub(super) inbox: mpsc::UnboundedSender<Event>,
@@ -221,7 +243,7 @@ impl OutputReader {
     }
 
     fn post(&self, event: Event) {
-        // Nobody listens any more once the run is over.
+        // Nobody receives it once the run is over.
         let _ = self.inbox.send(event);
     }
 }
@@ -231,7 +253,7 @@ impl InteractiveSink for OutputReader {
         if let Some(console) = &self.console {
             console.program_wrote(chunk);
         }
-        // A shell that brings a running job to the foreground says so to nobody.
+        // Nothing announces that a shell has brought a running job to the foreground.
         if self.terminal.as_ref().is_some_and(|terminal| !terminal.is_raw() && terminal.is_ours()) {
             self.post(Event::TerminalIsOurs);
         }
@@ -242,7 +264,7 @@ impl InteractiveSink for OutputReader {
     }
 
     fn exited(&self, exit: Exit) {
-        // All that it wrote has been shown, and the next one has not begun.
+        // All its output has been shown, and the next program has not begun.
         if let Some(console) = &self.console {
             console.tidy();
         }
@@ -260,11 +282,11 @@ impl KeySink for OutputReader {
     }
 
     fn closed(&self) {
-        // SIGHUP comes with it.
+        // SIGHUP follows.
     }
 }
 
-/// Whose keys are read.
+/// Who gets the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeysTo {
     Nobody,
@@ -274,7 +296,7 @@ enum KeysTo {
 
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) run: Steps<CommandCore>,
+    pub(super) run: Engine<CommandCore>,
     pub(super) host: HostLink,
     redactor: Arc<Redactor>,
     pub(super) program: PathBuf,
@@ -289,35 +311,41 @@ pub(super) struct World {
     terminal_guard: Option<TerminalGuard>,
     printer: Printer,
     screen: Screen,
+    pub(super) hub: Option<Hub>,
     pub(super) inbox: mpsc::UnboundedSender<Event>,
     /// The program and the number of its life.
-    pub(super) child: Option<(u32, InteractiveChild)>,
-    /// The life that is started when the value of its token is at hand.
-    pub(super) to_start: Option<u32>,
-    /// How many threads wait for such a value.
-    pub(super) fetching: usize,
+    pub(super) child: Option<(u32, Arc<InteractiveChild>)>,
+    /// The life to start once its preparation is done, and its token.
+    pub(super) to_start: Option<(u32, Option<TokenId>)>,
+    /// How many threads are preparing a start.
+    pub(super) preparing: usize,
+    /// Lives whose heartbeat file is being read.
+    pub(super) beats: Pending<u32, ()>,
+    /// Reads that the worker has not finished.
+    pub(super) unread: usize,
+    pub(super) workers: CommandWorkers,
     pub(super) question: Option<Question>,
-    /// The core has ordered a stop of ccc itself and has not heard of its end.
+    /// The core has ordered a stop of ccc itself, and has not been told of its end.
     pub(super) suspended: bool,
-    /// How often the end was asked for.
+    /// How often the user or the system has asked for the end.
     ends: u32,
 }
 
 impl World {
-    /// Ends what still runs, gives the terminal back, and only then lets go.
+    /// Ends what still runs and restores the terminal, then releases everything.
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
         write_summary(&mut self, "finished");
         self.tokens.give_up();
-        if let Some((_, child)) = &self.child {
-            child.kill_tree();
+        if let Some((_, child)) = self.child.clone() {
+            self.workers.processes.give(move || child.kill_tree());
         }
-        if self.child.is_some() || self.fetching > 0 {
+        if self.child.is_some() || self.preparing > 0 {
             let deadline = self.run.clock.after(KILL_PATIENCE);
-            while self.child.is_some() || self.fetching > 0 {
+            while self.child.is_some() || self.preparing > 0 {
                 tokio::select! {
                     event = events.recv() => match event {
                         Some(Event::Exited { .. }) => self.child = None,
-                        Some(Event::Environment { .. }) => self.fetching = self.fetching.saturating_sub(1),
+                        Some(Event::Prepared { .. }) => self.preparing = self.preparing.saturating_sub(1),
                         None => break,
                         Some(_) => {}
                     },
@@ -339,9 +367,9 @@ impl World {
         feed(self, CommandInput::Operator(operator));
     }
 
-    /// Keys that are ccc's: the control keys, and the answer to a question.
+    /// Handles keys that ccc reads: the control keys, and the answer to a question.
     fn typed(&mut self, keys: &[u8]) {
-        // Arrow keys and reports of the mouse hold letters and digits that nobody typed.
+        // Escape sequences of arrow keys and the mouse contain letters and digits that nobody typed.
         if keys.first() == Some(&ESCAPE) {
             return;
         }
@@ -362,7 +390,7 @@ impl World {
         }
     }
 
-    /// SIGCONT: the end of a stop that the core has ordered, or of one that somebody else has caused.
+    /// SIGCONT: the end of a stop that the core ordered, or of one from outside.
     fn continued(&mut self) {
         self.take_terminal();
         self.resize();
@@ -377,9 +405,9 @@ impl World {
         if let (Some(size), Some(terminal)) = (size, self.guest_terminal()) {
             terminal.resize(size);
         }
-        // In a pipeline the program's descriptors may be the terminal itself, whose signals come to us only.
-        if let (None, Some((_, child))) = (&self.terminal, &self.child) {
-            child.signal(Signal::WindowChange);
+        // In a pipeline the program may use the terminal itself, but only ccc gets its signals.
+        if let (None, Some((life, _))) = (&self.terminal, &self.child) {
+            self.order(*life, |child| child.signal(Signal::WindowChange));
         }
     }
 
@@ -395,7 +423,7 @@ impl World {
         }
     }
 
-    /// Gives the terminal back for a while.
+    /// Restores the terminal for the time of a stop.
     pub(super) fn give_terminal(&mut self) {
         if let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) {
             keys.to_nobody();
@@ -407,7 +435,15 @@ impl World {
         }
     }
 
-    /// Sees to it that keys go where the core has them.
+    /// Leaves typed keys in the terminal until [`World::route_keys`] has decided who gets them.
+    fn hold_keys(&mut self) {
+        if let Some(keys) = &self.keys {
+            keys.to_nobody();
+            self.keys_to = KeysTo::Nobody;
+        }
+    }
+
+    /// Routes the keys as the core has decided.
     fn route_keys(&mut self) {
         let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) else { return };
         let to = match (&self.child, self.run.core.keys()) {
@@ -427,8 +463,30 @@ impl World {
         }
     }
 
-    pub(super) fn show(&mut self, now: Tick, show: &Show) {
-        // How it ended is the last word of the command, and not in the program's way.
+    /// Shows what the core decided to show.
+    pub(super) fn show_of_fact(&mut self, now: Tick, show: &Show) {
+        let i = self.run.fact.1;
+        self.run.fact.1 += 1;
+        self.tell_clients(now, show, Some(i));
+        self.say(now, show);
+    }
+
+    /// Shows a remark of ccc's own, which is not part of the run.
+    fn remark(&mut self, now: Tick, text: String) {
+        let show = Show::Notice { text };
+        self.tell_clients(now, &show, None);
+        self.say(now, &show);
+    }
+
+    fn tell_clients(&self, now: Tick, show: &Show, i: Option<u32>) {
+        if let Some(hub) = &self.hub {
+            hub.show(self.run.fact.0, i, now, self.run.clock.unix_ms(), show.clone());
+            hub.release();
+        }
+    }
+
+    fn say(&mut self, now: Tick, show: &Show) {
+        // The command prints the outcome at its end, where it does not disturb the program's screen.
         if matches!(show, Show::Finished { .. }) {
             return;
         }
@@ -449,20 +507,20 @@ impl engine::World for World {
     type Machine = CommandCore;
     type Event = Event;
 
-    fn run(&self) -> &Steps<CommandCore> {
+    fn run(&self) -> &Engine<CommandCore> {
         &self.run
     }
 
-    fn run_mut(&mut self) -> &mut Steps<CommandCore> {
+    fn run_mut(&mut self) -> &mut Engine<CommandCore> {
         &mut self.run
     }
 
-    fn control(&mut self, control: Control) -> Then {
+    fn control(&mut self, control: Control) -> Reaction {
         match control {
             Control::End(reason) => {
                 self.ends += 1;
                 if self.ends >= 3 {
-                    return Then::Leave;
+                    return Reaction::Leave;
                 }
                 self.operator(CommandOperator::End { reason });
             }
@@ -475,12 +533,30 @@ impl engine::World for World {
                     self.operator(operator);
                 }
             }
+            Control::Order(Order { input, done }) => {
+                let reply = match CommandOperator::of(input) {
+                    Some(operator) => {
+                        self.operator(operator);
+                        Reply::Done
+                    }
+                    None => {
+                        Reply::Fault(Fault::new(Code::Refused, "this is the run of a command, which takes no words"))
+                    }
+                };
+                // A client that is gone does not receive it.
+                let _ = done.send(reply);
+            }
+            Control::Attending(_) | Control::Hook(_) => {}
+            Control::Remark(text) => {
+                let now = self.run.clock.now();
+                self.remark(now, text);
+            }
         }
-        Then::GoOn
+        Reaction::GoOn
     }
 
     fn decided(&mut self, _: &mut VecDeque<CommandInput>) {
-        // Before anything is shown: who answers at once shall be heard.
+        // Before anything is shown, so that an immediate answer is read.
         self.route_keys();
     }
 
@@ -494,7 +570,7 @@ impl engine::World for World {
 
     fn tell(&mut self, news: &JournalNews) {
         let now = self.run.clock.now();
-        self.show(now, &Show::Notice { text: journal_news(news) });
+        self.remark(now, journal_news(news));
     }
 
     fn summary(&self, base: RunSummary) -> RunSummary {
@@ -516,6 +592,16 @@ impl engine::World for World {
     fn beat(&mut self) {
         let unix_ms = self.run.clock.unix_ms();
         self.run.heart.beat(&self.run.phase_written, None, unix_ms);
+    }
+
+    fn overdue_at(&self) -> Option<Instant> {
+        self.beats.due()
+    }
+
+    fn answer_overdue(&mut self) {
+        for (life, ()) in self.beats.overdue(self.run.clock.instant_now()) {
+            self.beat_read(life, BeatReading::Malformed("it could not be read in time".to_owned()));
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -544,17 +630,27 @@ impl engine::World for World {
                 let unix_ms = self.run.clock.unix_ms();
                 feed(self, CommandInput::Tokens { request, tokens, unix_ms, spent });
             }
-            Event::Environment { life, environment } => {
-                self.fetching = self.fetching.saturating_sub(1);
-                // Before the program can say what a command has given.
+            Event::BeatRead { life, reading } => {
+                self.unread = self.unread.saturating_sub(1);
+                if self.beats.answered(&life).is_some() {
+                    self.beat_read(life, reading);
+                }
+            }
+            Event::Prepared { life, environment, objection } => {
+                self.preparing = self.preparing.saturating_sub(1);
+                // The redactor must know a fetched value before the program can print it.
                 let redactor = self.tokens.redactor();
                 *self.run.journal.redactor_mut() = redactor.clone();
                 self.redactor = Arc::new(redactor);
-                // Given up meanwhile.
-                if self.to_start.take_if(|waiting| *waiting == life).is_none() {
+                // Cancelled meanwhile.
+                if self.to_start.take_if(|(waiting, _)| *waiting == life).is_none() {
                     return;
                 }
-                let input = self.spawn_with(life, environment);
+                // The program's first output may be visible before its start is known: keys typed in answer belong to it.
+                self.hold_keys();
+                let input = self.spawn_with(life, environment, objection);
+                // Before its entry is written, because its first output may be answered at once.
+                self.route_keys();
                 feed(self, input);
             }
         }

@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
-/// A larger file is known by what `lstat` says.
+/// A larger file is compared by its `lstat` data only.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// Contents are read up to this sum in one measurement; beyond it what `lstat` says must do.
+/// The most content that one measurement reads; files beyond it are compared by their `lstat` data.
 const MAX_READ_BYTES: u64 = 512 * 1024 * 1024;
-/// A larger file that git ignores is known by its size.
+/// A larger ignored file is compared by its size only.
 pub(super) const MAX_ROUGH_BYTES: u64 = 16 * 1024;
-/// A file whose last change is less than this ago may change again without its times showing it.
+/// A file whose last change is more recent than this may change again without new timestamps.
 const RACY_NS: i128 = 20_000_000;
 
-/// What `lstat` says, hashed. 0: there is none.
+/// Hash of the `lstat` data. 0: the path does not exist.
 pub(super) type Stat = u64;
-/// What a file holds: its kind, whether it may be executed, and its content, hashed.
+/// Hash of the kind, the executable bit and the content.
 pub(super) type Identity = u128;
 
 /// One path of a tree.
@@ -29,17 +29,17 @@ pub(super) type Identity = u128;
 pub(super) struct File {
     pub(super) stat: Stat,
     pub(super) identity: Identity,
-    /// It had changed so shortly before it was looked at that `stat` may not show a later change.
+    /// It had changed so shortly before the measurement that a later change may leave `stat` equal.
     pub(super) racy: bool,
 }
 
-/// The files whose contents are known, so that none is read twice without need.
+/// Files whose content hash is known, to avoid reading them again.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     known: HashMap<PathBuf, File>,
 }
 
-/// Looks at files, one measurement long.
+/// Reads files during one measurement.
 pub(super) struct Reader<'m> {
     memory: &'m mut Memory,
     seen: HashMap<PathBuf, File>,
@@ -54,7 +54,7 @@ impl Memory {
 }
 
 impl Reader<'_> {
-    /// What this path is now.
+    /// The present state of this path.
     pub(super) fn look(&mut self, path: &Path) -> File {
         let meta = fs::symlink_metadata(path).ok();
         let stat = meta.as_ref().map_or(0, stat_of);
@@ -96,18 +96,18 @@ impl Reader<'_> {
         short(&hasher.finalize())
     }
 
-    /// Keeps what was seen for the next measurement, and nothing else.
+    /// Keeps only what this measurement saw, for the next one.
     pub(super) fn remember(self) {
         self.memory.known = self.seen;
     }
 }
 
-/// The first half of a hash.
+/// The first 16 bytes of a hash.
 pub(super) fn short(hash: &[u8]) -> u128 {
     hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
 }
 
-/// Only a regular file is read: whatever takes its place meanwhile is neither waited for nor followed.
+/// Reads only a regular file. If something else has taken its place, the open neither blocks nor follows a link.
 fn hash_content(path: &Path, hasher: &mut Sha256) -> Option<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
@@ -125,18 +125,18 @@ fn hash_content(path: &Path, hasher: &mut Sha256) -> Option<()> {
     Some(())
 }
 
-/// Adds the content of a file, as far as it can be read.
+/// Adds the content of a file, as far as it is readable.
 pub(super) fn rough(path: &Path, hasher: &mut Sha256) {
     let _ = hash_content(path, hasher);
 }
 
-/// A small file of git's own.
+/// Reads a small file from `.git`.
 pub(super) fn read_small(path: &Path) -> Option<String> {
     let bytes = crate::files::read(path, crate::files::GIT_STATE).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What `lstat` says of this path now.
+/// The hash of the present `lstat` data of this path.
 pub(super) fn stat(path: &Path) -> Stat {
     fs::symlink_metadata(path).map_or(0, |meta| stat_of(&meta))
 }

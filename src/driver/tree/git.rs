@@ -1,9 +1,9 @@
-//! Running git to look at a repository, which may be a hostile one.
+//! Runs git on a repository that may be hostile.
 //!
-//! A repository's configuration and attributes name programs: filters, text conversions, an external diff, hooks, a file
-//! system monitor, a pager, aliases, ssh and credential helpers. None of them is run: only commands are used that need no
-//! filter and no diff (`ls-files`, `rev-parse`), what these could start is switched off, and no transport is allowed. A
-//! git that hangs (a network file system, a FIFO where a file should be) is ended with all that it has started.
+//! A repository's configuration and attributes name programs: filters, text conversions, an external diff, hooks, a file system
+//! monitor, a pager, aliases, ssh and credential helpers. None of them is run: only commands that need no filter and no diff
+//! are used (`ls-files`, `rev-parse`), everything that these could start is switched off, and no transport is allowed. A git
+//! that hangs (a network file system, a FIFO in place of a file) is killed with all its descendants.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -15,18 +15,18 @@ use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Cookie, 
 
 use super::super::child_env::ChildEnv;
 
-/// How long one look of git's may take. A listing of 300,000 files on a cold disk is well below.
+/// The timeout of one git command. A listing of 300,000 files on a cold disk takes far less.
 const LIMIT: Duration = Duration::from_secs(20);
-/// How long it may take when one has hung before in this run.
+/// The timeout after a git command has hung in this run.
 const LIMIT_AFTER_HANG: Duration = Duration::from_secs(3);
-/// From SIGTERM to SIGKILL.
+/// The time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
-/// The most that a listing may hold, in bytes.
+/// The largest listing, in bytes.
 const OUTPUT_LIMIT_BYTES: usize = 256 * 1024 * 1024;
 /// How much of git's stderr is kept, in bytes.
 const ERRORS_LIMIT_BYTES: usize = 1024;
 
-/// Options that switch off what git could start, and what would make its output depend on the user's taste.
+/// Options that switch off what git could start, and the user's settings that change its output.
 const OPTIONS: &[&str] = &[
     "--no-pager",
     "-c",
@@ -44,7 +44,7 @@ const OPTIONS: &[&str] = &[
     "-c",
     "core.quotePath=false",
 ];
-/// Variables that keep git from taking locks, from fetching objects that are missing, and from asking anybody.
+/// Variables that keep git from taking locks, fetching missing objects, and prompting.
 const SETTINGS: &[(&str, &str)] = &[
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("GIT_NO_LAZY_FETCH", "1"),
@@ -52,10 +52,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("GIT_TERMINAL_PROMPT", "0"),
     ("LC_ALL", "C"),
 ];
-/// The variables of git's own that are passed on; the others could point it to another repository or make it run programs.
+/// The `GIT_` variables that are passed on; the others could point git to another repository or make it run programs.
 const PASSED_ON: &[&str] = &["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH"];
 
-/// Why git did not say what it was asked.
+/// Why a git command gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) fault: TreeFault,
@@ -72,7 +72,7 @@ impl Trouble {
     }
 }
 
-/// The git of one run: its environment, its patience, and what ends it.
+/// How one run calls git: environment, timeouts, cancellation.
 #[derive(Debug)]
 pub(super) struct Git {
     env: Vec<(OsString, OsString)>,
@@ -83,7 +83,7 @@ pub(super) struct Git {
 }
 
 impl Git {
-    /// With this environment; `give_up` ends what runs.
+    /// Uses this environment; `give_up` kills a running git.
     pub(super) fn new(env: &ChildEnv, run_id: &str, give_up: Cancel) -> Self {
         let is_passed_on = |name: &OsStr| {
             PASSED_ON.iter().any(|passed| name == *passed) || !name.as_encoded_bytes().starts_with(b"GIT_")
@@ -95,15 +95,15 @@ impl Git {
         Self { env, cookie, give_up, has_hung: AtomicBool::new(false), limit: LIMIT }
     }
 
-    /// With another limit; for tests of what hangs.
+    /// Sets another timeout; for tests of a git that hangs.
     #[cfg(test)]
     pub(super) fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// What git prints about the repository whose working tree has its top at `root`. That it looks at this one and no other
-    /// is said to it: a configuration may name another working tree, and a broken repository would make it look further up.
+    /// The output of git for the repository whose working tree is `root`. Both directories are set explicitly: a configuration
+    /// may name another working tree, and from a broken repository git would search upwards.
     pub(super) fn output(&self, root: &Path, args: &[&str]) -> Result<Vec<u8>, Trouble> {
         let command = args.first().copied().unwrap_or_default();
         let limit = if self.has_hung.load(Ordering::Relaxed) { LIMIT_AFTER_HANG.min(self.limit) } else { self.limit };

@@ -1,5 +1,5 @@
-//! A rough state of the files and folders that git ignores, enough to see work in them. No verdict depends on it, because the
-//! cache of a build or a test may change there at any time.
+//! A rough state of the files that git ignores, enough to detect work in them. No verdict depends on it, because the cache of a
+//! build or a test may change there at any time.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Ours;
+use super::TreeObserver;
 use super::files::{MAX_ROUGH_BYTES, rough};
 use super::git::Git;
 use super::listing::{bytes_path, records};
 
-/// The most ignored files and folders that are looked at.
+/// The most ignored files and folders that are examined.
 const MAX_ROOTS: usize = 256;
-/// The most entries that are looked at in one ignored folder.
+/// The most entries of one ignored folder that are examined.
 const MAX_ENTRIES: usize = 1_000;
-/// Contents are read up to this sum.
+/// The most content that is read.
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A hash over names, sizes, and the contents of small files; times do not count, since a test that is run again touches
-/// its cache. `None` where git does not say what it ignores.
-pub(super) fn state(top: &Path, git: Option<&Git>, ours: &Ours) -> Option<String> {
+/// A hash over names, sizes, and the contents of small files. Timestamps are left out, since a repeated test touches its cache.
+/// `None` when git does not list the ignored files.
+pub(super) fn state(top: &Path, git: Option<&Git>, ours: &TreeObserver) -> Option<String> {
     let args = ["ls-files", "-o", "-i", "-z", "--directory", "--exclude-standard"];
     let roots = git.filter(|_| super::listing::is_repository(top))?.output(top, &args).ok()?;
     let mut whole = Sha256::new();

@@ -1,10 +1,10 @@
-//! What a tree consists of: its files, as git names them or as they lie in the directory, and the repositories in it.
+//! Lists a tree: its files, from git or from the directory itself, and the repositories in it.
 //!
-//! A repository is known by its head, its index, its references and the files that say how git works in it ([`own`]); which
-//! files it has, git says (tracked ones and those that are neither tracked nor ignored). A submodule, and a repository that
-//! lies in another, are looked at like the outer one: a gitlink alone would not show what changes in them.
+//! A repository is identified by its head, its index, its references and its configuration files ([`own`]). Git lists its
+//! files: the tracked ones, and the untracked ones that are not ignored. Submodules and nested repositories are listed like the
+//! outer one: a gitlink alone would not show changes in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,38 +13,24 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use super::Ours;
+use super::TreeObserver;
 use super::files::{read_small, short};
 use super::git::{Git, Trouble};
+use super::listed::Listing;
 use super::own;
 use crate::config::GitDirs;
 
-/// The most files of a tree that git lists.
+/// The most files of a tree with git.
 const MAX_FILES: usize = 300_000;
-/// The most files of a directory that no repository covers.
+/// The most files of a tree without a repository.
 const MAX_PLAIN_FILES: usize = 50_000;
 /// The most repositories in one tree.
 const MAX_REPOSITORIES: usize = 200;
-/// Stack of a thread that waits for one git.
+/// Stack of a thread that waits for a git command.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What a tree consists of. Paths are relative to its top.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Every file.
-    pub(super) files: BTreeSet<PathBuf>,
-    /// Directories in which a new file would show.
-    pub(super) directories: BTreeSet<PathBuf>,
-    /// The repositories, each with a hash over its head and its index.
-    pub(super) repositories: BTreeMap<PathBuf, u128>,
-    /// What the references of the repositories name, loose ones and packed ones, by the path of the loose file.
-    pub(super) references: BTreeMap<PathBuf, String>,
-    /// Files of git's that move when a head, an index or a reference does; absolute where they lie elsewhere.
-    pub(super) state: BTreeSet<PathBuf>,
-}
-
 /// Lists the tree with its top at `top`.
-pub(super) fn list(top: &Path, git: Option<&Git>, ours: &Ours) -> Result<Listing, Trouble> {
+pub(super) fn list(top: &Path, git: Option<&Git>, ours: &TreeObserver) -> Result<Listing, Trouble> {
     let mut listing = Listing::default();
     listing.directories.insert(PathBuf::new());
     let mut open = vec![PathBuf::new()];
@@ -64,12 +50,12 @@ pub(super) fn list(top: &Path, git: Option<&Git>, ours: &Ours) -> Result<Listing
     Ok(listing)
 }
 
-/// Whether a repository has its top here.
+/// Whether this directory is the top of a repository.
 pub(super) fn is_repository(dir: &Path) -> bool {
     fs::symlink_metadata(dir.join(".git")).is_ok()
 }
 
-/// What git says about one repository.
+/// Lists one repository with git.
 fn repository(
     top: &Path,
     place: &Path,
@@ -87,7 +73,7 @@ fn repository(
     let (files, directories) = (files?, directories?);
     let head = match head {
         Ok(head) => head,
-        // Without a commit there is no head; what git could not read, the listing has told already.
+        // Without a commit there is no head. Other failures have already been reported by the listing.
         Err(trouble) if trouble.fault == crate::core::TreeFault::Failed && has_no_commit(&root) => Vec::new(),
         Err(trouble) => return Err(trouble),
     };
@@ -99,7 +85,7 @@ fn repository(
             file_or_repository(top, place, rest, listing, open);
             continue;
         }
-        // MODE, object and stage stand before a tab.
+        // Mode, object and stage come before a tab.
         state.update(entry);
         state.update([0]);
         let Some(tab) = memchr::memchr(b'\t', rest) else { continue };
@@ -121,7 +107,7 @@ fn repository(
     own::add(top, place, &GitDirs::of(&root), listing)
 }
 
-/// An untracked path; one with a slash at its end is a repository of its own.
+/// Adds an untracked path; one with a trailing slash is a nested repository.
 fn file_or_repository(top: &Path, place: &Path, name: &[u8], listing: &mut Listing, open: &mut Vec<PathBuf>) {
     let path = place.join(bytes_path(name));
     if name.ends_with(b"/") && top.join(&path).is_dir() {
@@ -131,7 +117,7 @@ fn file_or_repository(top: &Path, place: &Path, name: &[u8], listing: &mut Listi
     }
 }
 
-/// Runs the three side by side: most of their time is their start.
+/// Runs the three commands in parallel: most of their time is their start.
 fn side_by_side(git: &Git, root: &Path, asked: [&[&str]; 3]) -> [Result<Vec<u8>, Trouble>; 3] {
     thread::scope(|scope| {
         let running = asked.map(|args| {
@@ -145,7 +131,7 @@ fn side_by_side(git: &Git, root: &Path, asked: [&[&str]; 3]) -> [Result<Vec<u8>,
     })
 }
 
-/// Whether the head names a branch that has no commit yet.
+/// Whether HEAD names a branch that has no commit yet.
 fn has_no_commit(root: &Path) -> bool {
     let dirs = GitDirs::of(root);
     let Some(branch) = head_branch(&dirs) else { return false };
@@ -153,7 +139,7 @@ fn has_no_commit(root: &Path) -> bool {
         && read_small(&dirs.common.join("packed-refs")).is_none_or(|packed| !packed.contains(&branch))
 }
 
-/// The file of the branch that the head names.
+/// The file of the branch that HEAD names.
 fn head_branch(dirs: &GitDirs) -> Option<String> {
     let head = read_small(&dirs.own.join("HEAD"))?;
     let branch = head.trim().strip_prefix("ref:")?.trim().to_owned();
@@ -161,12 +147,12 @@ fn head_branch(dirs: &GitDirs) -> Option<String> {
     names_no_path.then_some(branch)
 }
 
-/// All that lies in a directory of which no repository says what belongs to it.
+/// Lists all files of a directory without a repository.
 fn plain(
     top: &Path,
     place: &Path,
     nested: bool,
-    ours: &Ours,
+    ours: &TreeObserver,
     listing: &mut Listing,
     open: &mut Vec<PathBuf>,
 ) -> Result<(), Trouble> {
@@ -196,7 +182,7 @@ fn plain(
     Ok(())
 }
 
-/// The directories that lead to the files: a new file shows in its directory.
+/// Adds the parent directories of the files: a new file appears in its directory.
 fn add_parents(place: &Path, listing: &mut Listing) {
     let mut parents = BTreeSet::new();
     for file in listing.files.range(place.to_owned()..).take_while(|file| file.starts_with(place)) {
@@ -210,7 +196,7 @@ fn add_parents(place: &Path, listing: &mut Listing) {
     listing.directories.insert(place.to_owned());
 }
 
-/// The directory and all directories below it.
+/// Adds the directory and all directories below it.
 fn add_directories(top: &Path, dir: PathBuf, directories: &mut BTreeSet<PathBuf>) {
     let mut open = vec![dir];
     while let Some(dir) = open.pop() {
@@ -229,7 +215,7 @@ pub(super) fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     output.split(|byte| *byte == 0).filter(|record| !record.is_empty())
 }
 
-/// The path that git names, without a slash at its end.
+/// The path in git's output, without a trailing slash.
 pub(super) fn bytes_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"/").unwrap_or(bytes)))
 }

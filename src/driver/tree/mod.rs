@@ -1,13 +1,14 @@
-//! The working tree, measured around a critic that must not change it, and compared between stops.
+//! Measures the working tree, around a critic that must not change it and between stops.
 //!
-//! A full measurement lists the tree ([`listing`]), with git in a repository, and compares each file by its content ([`files`]),
-//! also git's own references, configuration and hooks ([`own`]). A later measurement first checks only `lstat` data (a write
-//! always changes `ctime`) and measures in full only after a change, because a feedback waits for it. No program that a
-//! repository names is ever run ([`git`]).
+//! A full measurement lists the tree ([`listing`]), with git in a repository, and compares each file by its content
+//! ([`files`]), including git's own references, configuration and hooks ([`own`]). A later measurement first checks only
+//! `lstat` data (a write always changes `ctime`), and measures in full only after a change, because feedback to the agent waits
+//! for it. No program that a repository names is ever run ([`git`]).
 
 mod files;
 mod git;
 mod ignored;
+mod listed;
 mod listing;
 mod own;
 mod visible;
@@ -28,30 +29,31 @@ use super::child_env::ChildEnv;
 use crate::core::{HEAD_OR_INDEX, TreeFact};
 use crate::process::Cancel;
 
-/// How many changed paths are told.
+/// How many changed paths are reported.
 const TOLD_PATHS: usize = 200;
 
-/// What ccc itself brings to the tree: files that it writes there while it runs (what its output goes to when the user logs
-/// it there, and its state directory) are nobody's change. And what it looks with: git, and what it knows of the files.
+/// Measures the tree with git and a cache of file contents. It excludes files that ccc itself writes there during the run: its
+/// redirected output, and its state directory.
 #[derive(Debug)]
-pub struct Ours {
+pub struct TreeObserver {
     files: Vec<(u64, u64)>,
     state_dir: PathBuf,
     git: Option<Git>,
     memory: Mutex<Memory>,
 }
 
-impl Ours {
-    /// Those of this process. `give_up` ends a git that runs.
+impl TreeObserver {
+    /// The observer of this process. `give_up` kills a running git.
     #[must_use]
-    pub fn of_process(state_dir: &Path, env: &ChildEnv, run_id: &str, give_up: Cancel) -> Ours {
-        let streams = [rustix::fs::fstat(rustix::stdio::stdout()), rustix::fs::fstat(rustix::stdio::stderr())];
-        let regular = |mode| rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::RegularFile;
-        let logs = streams.into_iter().flatten().filter(|stat| regular(stat.st_mode));
-        let files = logs.map(|stat| (stat.st_dev, stat.st_ino)).collect();
+    pub fn of_process(state_dir: &Path, env: &ChildEnv, run_id: &str, give_up: Cancel) -> TreeObserver {
+        let logs = [rustix::stdio::stdout(), rustix::stdio::stderr()].into_iter().filter_map(|stream| {
+            let meta = fs::File::from(stream.try_clone_to_owned().ok()?).metadata().ok()?;
+            meta.is_file().then(|| (meta.dev(), meta.ino()))
+        });
+        let files = logs.collect();
         let state_dir = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
         let git = Some(Git::new(env, run_id, give_up));
-        Ours { files, state_dir, git, memory: Mutex::default() }
+        TreeObserver { files, state_dir, git, memory: Mutex::default() }
     }
 
     fn has(&self, path: &Path) -> bool {
@@ -66,16 +68,16 @@ impl Ours {
 pub struct Snapshot {
     top: PathBuf,
     tree: Result<Tree, Trouble>,
-    /// What git ignores, see [`ignored`].
+    /// The state of ignored files, see [`ignored`].
     ignored: Option<String>,
-    ours: Arc<Ours>,
+    ours: Arc<TreeObserver>,
 }
 
 #[derive(Debug, Default)]
 struct Tree {
-    /// Every file; a reference of git's that has none stands here too.
+    /// Every file, and every git reference even without a file.
     files: BTreeMap<PathBuf, File>,
-    /// What `lstat` said of the directories, and of git's own files.
+    /// The `lstat` data of the directories and of git's own files.
     around: BTreeMap<PathBuf, Stat>,
     /// The repositories, each with a hash over its head and its index.
     repositories: BTreeMap<PathBuf, u128>,
@@ -84,15 +86,15 @@ struct Tree {
 impl Snapshot {
     /// Measures the tree that `dir` belongs to.
     #[must_use]
-    pub fn take(dir: &Path, ours: &Arc<Ours>) -> Snapshot {
+    pub fn take(dir: &Path, ours: &Arc<TreeObserver>) -> Snapshot {
         let top = git_root(dir).unwrap_or_else(|| dir.to_owned());
         let tree = measure(&top, ours);
-        // A git that failed or hung once is not waited for a second time.
+        // If git failed or hung, it is not called a second time.
         let ignored = tree.is_ok().then(|| ignored::state(&top, ours.git.as_ref(), ours)).flatten();
         Snapshot { top, tree, ignored, ours: Arc::clone(ours) }
     }
 
-    /// What the core is told of a measurement. What is `moving` by itself is left out.
+    /// The fact for the core. Files in `moving`, which change by themselves, are left out.
     #[must_use]
     pub fn fact(&self, moving: &BTreeSet<String>) -> TreeFact {
         match &self.tree {
@@ -107,7 +109,7 @@ impl Snapshot {
         }
     }
 
-    /// Measures again, unless nothing moved.
+    /// Measures again, unless the `lstat` data show no change.
     #[must_use]
     pub fn again(self: &Arc<Self>, moving: &BTreeSet<String>) -> Arc<Snapshot> {
         match &self.tree {
@@ -131,7 +133,20 @@ impl Snapshot {
     }
 }
 
-fn measure(top: &Path, ours: &Ours) -> Result<Tree, Trouble> {
+/// The names of the files of `dir`'s project, relative to `dir`, as git lists them, `most` at most. Empty if they cannot be
+/// listed.
+#[must_use]
+pub fn file_names(dir: &Path, ours: &TreeObserver, most: usize) -> Vec<String> {
+    let top = git_root(dir).unwrap_or_else(|| dir.to_owned());
+    let below = dir.strip_prefix(&top).unwrap_or(Path::new(""));
+    let Ok(listing) = listing::list(&top, ours.git.as_ref(), ours) else { return Vec::new() };
+    let names = listing.files.iter().filter_map(|path| path.strip_prefix(below).ok());
+    // Before the first commit all files are listed, including those in `.git`, which are not the project's.
+    let names = names.filter(|path| !path.components().any(|part| part.as_os_str() == ".git"));
+    names.take(most).map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+fn measure(top: &Path, ours: &TreeObserver) -> Result<Tree, Trouble> {
     let listing = listing::list(top, ours.git.as_ref(), ours)?;
     let around = listing.directories.iter().chain(&listing.state);
     let around = around.map(|path| (path.clone(), stat(&top.join(path)))).collect();
@@ -142,7 +157,7 @@ fn measure(top: &Path, ours: &Ours) -> Result<Tree, Trouble> {
         (path, file)
     });
     let mut files: BTreeMap<PathBuf, File> = files.collect();
-    // A reference is what it names, wherever git keeps it.
+    // A reference is compared by its target, whether it is loose or packed.
     files.extend(listing.references.into_iter().map(|(path, value)| {
         let file = File { identity: short(&Sha256::digest(value)), ..reader.look(&top.join(&path)) };
         (path, file)
@@ -167,7 +182,7 @@ impl Tree {
         whole.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Nothing has moved since, as far as `lstat` tells.
+    /// Whether the `lstat` data show no change.
     fn stands_still(&self, top: &Path, moving: &BTreeSet<String>) -> bool {
         let file_stands = |(path, file): (&PathBuf, &File)| {
             is_moving(path, moving) || (!file.racy && stat(&top.join(path)) == file.stat)
@@ -189,7 +204,7 @@ fn differing(before: &Tree, after: &Tree, moving: &BTreeSet<String>) -> Vec<Stri
     paths.sort();
     let places: BTreeSet<&PathBuf> = before.repositories.keys().chain(after.repositories.keys()).collect();
     let moved = places.into_iter().filter(|place| before.repositories.get(*place) != after.repositories.get(*place));
-    // A repository whose files changed is named by them.
+    // A repository with changed files is named by those files.
     let moved: Vec<String> = moved
         .filter(|place| !paths.iter().any(|path| path.starts_with(place)))
         .map(|place| match place.to_string_lossy() {

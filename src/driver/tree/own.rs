@@ -1,4 +1,4 @@
-//! git's own files of a repository, as far as they are part of the work: its references, and the files that configure git.
+//! The git files of a repository that count as part of the work: its references, and the files that configure git.
 //!
 //! A reference is compared by the commit that it names, because `git gc`, which git starts by itself, moves references into
 //! `packed-refs` without changing them.
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 
 use super::files::read_small;
 use super::git::Trouble;
-use super::listing::Listing;
+use super::listed::Listing;
 use crate::config::GitDirs;
 
 /// The most references of a tree.
 const MAX_REFERENCES: usize = 50_000;
-/// The most files in each of the folders that say how git works.
+/// The most files in each configuration folder.
 const MAX_FILES: usize = 1_000;
-/// Files that say how git works, and the folders with such files, in the directory that all trees of a repository share.
+/// The configuration files, and the folders with such files, in the directory that all worktrees of a repository share.
 const RULES: [&str; 2] = ["config", "reftable/tables.list"];
 const FOLDERS_OF_RULES: [&str; 2] = ["hooks", "info"];
 
-/// Adds what is git's own in the repository at `place`.
+/// Adds the git files of the repository at `place`.
 pub(super) fn add(top: &Path, place: &Path, dirs: &GitDirs, listing: &mut Listing) -> Result<(), Trouble> {
     let named = |path: PathBuf| path.strip_prefix(top).map_or_else(|_| path.clone(), Path::to_owned);
     listing.state.insert(place.join(".git"));
@@ -28,7 +28,7 @@ pub(super) fn add(top: &Path, place: &Path, dirs: &GitDirs, listing: &mut Listin
     let own = ["HEAD", "config.worktree", "info/sparse-checkout"].map(|name| dirs.own.join(name));
     let files = own.into_iter().chain(RULES.map(|name| dirs.common.join(name)));
     listing.files.extend(files.filter(|path| exists(path)).map(named));
-    // A file that is not there yet shows in its directory.
+    // A file that does not exist yet will appear in its directory.
     listing.directories.extend([named(dirs.own.clone()), named(dirs.common.clone()), named(dirs.own.join("info"))]);
     for folder in FOLDERS_OF_RULES.map(|name| dirs.common.join(name)) {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(MAX_FILES);
@@ -51,12 +51,12 @@ fn exists(path: &Path) -> bool {
 fn packed(dirs: &GitDirs, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBuf) -> Result<(), Trouble> {
     let path = dirs.common.join("packed-refs");
     let Some(lines) = read_small(&path) else {
-        // One that cannot be read is known as a file.
+        // If it cannot be read, it is compared as a file.
         listing.files.extend(exists(&path).then(|| named(path)));
         return Ok(());
     };
     for line in lines.lines() {
-        // `^` says to what the tag in the line before leads.
+        // A `^` line gives the target of the tag in the line before.
         if let Some((object, name)) = line.split_once(' ').filter(|_| !line.starts_with(['#', '^'])) {
             listing.references.insert(named(dirs.common.join(name)), object.to_owned());
         }
@@ -64,7 +64,7 @@ fn packed(dirs: &GitDirs, listing: &mut Listing, named: &dyn Fn(PathBuf) -> Path
     bounded(listing.references.len())
 }
 
-/// A reference with a file of its own: that counts, and not what is packed.
+/// Adds loose references; they take precedence over packed ones.
 fn loose(root: PathBuf, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBuf) -> Result<(), Trouble> {
     let mut open = vec![root];
     let mut seen = 0;
@@ -77,7 +77,7 @@ fn loose(root: PathBuf, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBu
             let path = entry.path();
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => open.push(path),
-                // One that is being written.
+                // A lock file of a reference that is being written.
                 Ok(_) | Err(_) if path.extension().is_some_and(|end| end == "lock") => {}
                 Ok(_) | Err(_) => {
                     let value = read_small(&path).unwrap_or_default().trim_end().to_owned();

@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::git::Git;
-use super::{Ours, Snapshot};
+use super::{Snapshot, TreeObserver};
 use crate::core::{TreeFact, TreeFault};
 use crate::driver::child_env::ChildEnv;
 use crate::process::Cancel;
 
-/// Longer than any git takes here.
+/// Longer than any git command here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Nothing of ccc's lies in the tree; a git that takes longer than this hangs.
-fn ours(limit: Duration) -> Ours {
+/// An observer that excludes no files; a git command that takes longer than `limit` hangs.
+fn ours(limit: Duration) -> TreeObserver {
     let env = ChildEnv(std::env::vars_os().collect());
     let git = Git::new(&env, "run", Cancel::new().expect("a descriptor")).with_limit(limit);
-    Ours { files: Vec::new(), state_dir: "".into(), git: Some(git), memory: Mutex::default() }
+    TreeObserver { files: Vec::new(), state_dir: "".into(), git: Some(git), memory: Mutex::default() }
 }
 
-fn nobody() -> Arc<Ours> {
+fn nobody() -> Arc<TreeObserver> {
     Arc::new(ours(DEADLINE))
 }
 
@@ -30,7 +30,7 @@ fn still() -> BTreeSet<String> {
     BTreeSet::new()
 }
 
-fn take(dir: &Path, ours: &Arc<Ours>) -> Arc<Snapshot> {
+fn take(dir: &Path, ours: &Arc<TreeObserver>) -> Arc<Snapshot> {
     Arc::new(Snapshot::take(dir, ours))
 }
 
@@ -72,10 +72,10 @@ fn an_untouched_repository_is_unchanged_and_has_a_stable_fingerprint() {
     assert_eq!(take(dir.path(), &nobody()).fact(&still()), first.fact(&still()));
 }
 
-/// The branch of a repository as it is made here.
+/// The branch of the test repository.
 const BRANCH: &str = ".git/refs/heads/main";
 
-/// The object of the file in it.
+/// The object id of its file.
 fn blob(dir: &Path) -> String {
     let found = Command::new("git").args(["rev-parse", "HEAD:src/a.rs"]).current_dir(dir).output().expect("git runs");
     String::from_utf8(found.stdout).expect("a name").trim().to_owned()
@@ -148,7 +148,7 @@ fn references_that_git_packs_are_no_change() {
     run_git(dir.path(), &["pack-refs", "--all"]);
     assert!(!dir.path().join(BRANCH).exists());
     assert_eq!(before.looked_at_again(), before.fact(&still()));
-    // What a loose reference says counts, and not what is packed beside it.
+    // The loose reference takes precedence over the packed one.
     run_git(dir.path(), &["commit", "-q", "--allow-empty", "-m", "second"]);
     assert_eq!(before.looked_at_again().changed, [BRANCH]);
 }
@@ -283,7 +283,11 @@ fn what_ccc_itself_writes_is_nobodys_change() {
         fs::write(&log, "Supervisor").expect("write");
         fs::create_dir(&state).expect("mkdir");
         let meta = fs::metadata(&log).expect("stat");
-        let ours = Arc::new(Ours { files: vec![(meta.dev(), meta.ino())], state_dir: state.clone(), ..ours(DEADLINE) });
+        let ours = Arc::new(TreeObserver {
+            files: vec![(meta.dev(), meta.ino())],
+            state_dir: state.clone(),
+            ..ours(DEADLINE)
+        });
         let before = take(dir.path(), &ours);
         fs::write(&log, "Supervisor mode enabled").expect("write");
         fs::write(state.join("journal.jsonl"), "{}").expect("write");
@@ -296,7 +300,7 @@ fn what_ccc_itself_writes_is_nobodys_change() {
     }
 }
 
-/// A repository `lib` as a submodule of another, or just lying in it.
+/// A repository `lib` in another, as a submodule or as a plain nested repository.
 fn nested(submodule: bool) -> tempfile::TempDir {
     let (outer, inner) = (repository(), repository());
     if submodule {
@@ -380,7 +384,7 @@ fn a_change_right_after_the_measurement_is_seen() {
     }
 }
 
-/// Every program that git lets a repository name, each of which would leave a file.
+/// Every program that git lets a repository name; each would leave a file.
 #[test]
 fn no_program_that_the_repository_names_is_run() {
     use std::os::unix::fs::PermissionsExt;
@@ -427,7 +431,7 @@ fn no_program_that_the_repository_names_is_run() {
     for root in [dir.path().to_owned(), dir.path().join("lib")] {
         for key in keys {
             let value = program(key);
-            // Of these git itself takes `!` for "a command".
+            // For these keys git takes a value with `!` as a command.
             let value =
                 if key.starts_with("alias") || *key == "submodule.lib.update" { format!("!{value}") } else { value };
             run_git(&root, &["config", key, &value]);
@@ -440,7 +444,7 @@ fn no_program_that_the_repository_names_is_run() {
         run_git(&root, &["config", "remote.origin.url", "ssh://nowhere.invalid/x"]);
         run_git(&root, &["config", "remote.origin.uploadpack", &program("uploadpack")]);
         fs::write(root.join(".gitattributes"), "* filter=evil diff=evil merge=evil\n").expect("write");
-        // Of the same size as before: git would have to filter it to know whether it changed.
+        // Same size as before, so git would have to filter it to detect the change.
         fs::write(root.join("src/a.rs"), "two").expect("write");
     }
     let left = || fs::read_dir(&traces).expect("list").flatten().map(|trace| trace.file_name()).collect::<Vec<_>>();
@@ -455,7 +459,7 @@ fn no_program_that_the_repository_names_is_run() {
     let fact = before.looked_at_again();
     assert_eq!(fact.changed, ["lib/src/a.rs", "src/a.rs"]);
     assert_eq!(left(), Vec::<std::ffi::OsString>::new());
-    // The premise: a plain git does run some of them.
+    // The premise: a plain `git status` does run some of them.
     let plain = Command::new("git").args(["status", "--porcelain"]).current_dir(dir.path()).output().expect("git runs");
     assert!(!left().is_empty(), "{plain:?}");
 }
@@ -481,7 +485,7 @@ fn a_git_that_hangs_is_ended_and_its_kind_is_told() {
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
         let ours = Arc::new(ours(Duration::from_millis(300)));
         let fact = take(dir.path(), &ours).fact(&still());
-        // Newer versions of git refuse some of them instead of waiting.
+        // Newer versions of git reject some of these files instead of hanging.
         if file == ".git/HEAD" {
             assert_eq!((fact.fingerprint.clone(), fact.fault), (None, Some(TreeFault::Hung)), "{file}: {fact:?}");
             assert!(fact.trouble.is_some_and(|trouble| trouble.contains("did not end within")), "{file}");

@@ -1,4 +1,4 @@
-//! Whether git shows any of a project's files.
+//! Whether git lists any of a project's files.
 
 use std::fs;
 use std::path::Path;
@@ -10,19 +10,19 @@ use crate::driver::ChildEnv;
 use crate::files;
 use crate::process::Cancel;
 
-/// What ccc can see of changes in a directory.
+/// Which changes in a directory ccc can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
     /// The files that git tracks or does not ignore.
     Repository,
-    /// Every file: no repository holds the directory.
+    /// All files: the directory is in no repository.
     EveryFile,
-    /// Nothing: the repository tracks no file and ignores all that there are.
+    /// None: the repository tracks no file and ignores all of them.
     Nothing,
 }
 
 impl Visibility {
-    /// That of `dir`. git is asked only where its index is empty, so the start of an ordinary run waits for nothing.
+    /// The visibility of `dir`. Git is called only if the index is empty, so an ordinary run starts without delay.
     #[must_use]
     pub fn of(dir: &Path, env: &ChildEnv, run_id: &str) -> Self {
         let Some(top) = git_root(dir) else { return Self::EveryFile };
@@ -43,13 +43,13 @@ fn has_files(top: &Path) -> bool {
     names.into_iter().any(|name| name != ".git" && name != ".gitignore")
 }
 
-/// How many entries git's index has, by its header; none where there is no index yet.
+/// The number of entries in the header of git's index; 0 without an index.
 fn tracked_files(top: &Path) -> u32 {
     let index = GitDirs::of(top).own.join("index");
     match files::read_if_there(&index, files::GIT_STATE) {
         Ok(None) => 0,
         Ok(Some(bytes)) => bytes.get(8..12).and_then(|count| count.try_into().ok()).map_or(0, u32::from_be_bytes),
-        // One that is too large to be read is not empty.
+        // An index that is too large to read is not empty.
         Err(_) => u32::MAX,
     }
 }

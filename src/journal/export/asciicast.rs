@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::core::Tick;
 
-/// What a player needs to know beforehand.
+/// The header for a player.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CastHeader {
     /// Width of the terminal.
@@ -17,11 +17,11 @@ pub struct CastHeader {
     pub timestamp_unix_s: Option<i64>,
     /// The recording's title.
     pub title: Option<String>,
-    /// Players shorten longer pauses to this: a night has hours of them.
+    /// Players cut longer pauses to this, because a run may have pauses of hours.
     pub idle_time_limit_s: Option<u32>,
 }
 
-/// Writes a recording of what appeared on the screen; `exit_code` ends it. Pieces out of order are shown without a pause.
+/// Writes a recording of the screen output, with `exit_code` at its end. Pieces out of order are shown without a pause.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -56,7 +56,7 @@ pub fn write_asciicast<'a>(
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")?;
-    // Intervals are rounded to the format's milliseconds from absolute times, so that the errors do not add up.
+    // Round absolute times, not intervals, so that rounding errors do not accumulate.
     let mut shown_ms = 0;
     for (tick, text) in pieces {
         let at_ms = tick.as_ms().max(shown_ms);

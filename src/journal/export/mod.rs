@@ -1,4 +1,4 @@
-//! Ways out of a journal: a terminal recording, and a copy that may be shown to others.
+//! Exports of a journal: a terminal recording, and a copy that can be shown to others.
 
 pub mod asciicast;
 mod names;
@@ -12,20 +12,20 @@ use crate::journal::RunSummary;
 pub use names::{Names, Private};
 pub use scrub::Scrubber;
 
-/// What becomes of the texts in a copy of a run.
+/// What happens to the texts in a copy of a run.
 #[derive(Debug)]
 pub enum Texts {
-    /// Placeholders take their places.
+    /// They are replaced by placeholders.
     Scrubbed(Box<Scrubber>),
-    /// They are kept; only the names of user, machine and directories are replaced.
+    /// They are kept; only the names of the user, the host and directories are replaced.
     Kept(Names),
 }
 
 impl Texts {
-    /// An agent's plan.
+    /// Replaces the texts of an agent's plan.
     ///
     /// # Errors
-    /// When it does not mean the same any more.
+    /// When the result cannot be decoded.
     pub fn plan(&mut self, plan: &Plan) -> Result<Plan, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => Ok(scrubber.plan(plan.clone())),
@@ -33,10 +33,10 @@ impl Texts {
         }
     }
 
-    /// An agent's input.
+    /// Replaces the texts of an agent's input.
     ///
     /// # Errors
-    /// When it does not mean the same any more.
+    /// When the result cannot be decoded.
     pub fn input(&mut self, input: Input) -> Result<Input, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => scrubber.input(input),
@@ -44,10 +44,10 @@ impl Texts {
         }
     }
 
-    /// A command's plan.
+    /// Replaces the texts of a command's plan.
     ///
     /// # Errors
-    /// When it does not mean the same any more.
+    /// When the result cannot be decoded.
     pub fn command_plan(&mut self, plan: &CommandPlan) -> Result<CommandPlan, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => Ok(scrubber.command_plan(plan.clone())),
@@ -55,10 +55,10 @@ impl Texts {
         }
     }
 
-    /// A command's input.
+    /// Replaces the texts of a command's input.
     ///
     /// # Errors
-    /// When it does not mean the same any more.
+    /// When the result cannot be decoded.
     pub fn command_input(&mut self, input: CommandInput) -> Result<CommandInput, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => Ok(scrubber.command_input(input)),
@@ -66,7 +66,7 @@ impl Texts {
         }
     }
 
-    /// A run's summary; `ended` is what the copy ended with.
+    /// Replaces the texts of a run's summary; `ended` is the end of the copy.
     #[must_use]
     pub fn summary(&mut self, summary: &RunSummary, ended: Option<&Finish>) -> RunSummary {
         match self {

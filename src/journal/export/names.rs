@@ -1,7 +1,7 @@
-//! The private names of a machine, replaced in a run whose texts are kept: those of the user and the host, and the
-//! directories of project and home. The same name is replaced by the same, in the plan and in the inputs.
+//! Replaces the private names of a machine in a run whose texts are kept: the user, the host, and the directories of the
+//! project and the home. The same name always gets the same replacement, in the plan and in the inputs.
 //!
-//! Kept: all texts, session ids and uuids, times. A text that is cut at some length can be cut elsewhere.
+//! All other text, session ids, uuids and times are kept. A text that is truncated may be cut at another place.
 
 use std::path::Path;
 
@@ -13,10 +13,9 @@ use crate::core::Plan;
 use crate::journal::RunSummary;
 use redaction::begins_a_word;
 
-/// The shortest user or host name that is replaced: shorter ones stand inside too many other words.
+/// The shortest user or host name that is replaced; shorter ones occur in too many other words.
 const MIN_NAME_BYTES: usize = 3;
-/// Words of the protocols and of everyday output. A user of that name is not told by it, and replacing it would break the
-/// messages themselves.
+/// Words of the protocols and of everyday output. They identify no user, and replacing them would break messages.
 const PUBLIC_WORDS: [&str; 24] = [
     "agent",
     "assistant",
@@ -44,7 +43,7 @@ const PUBLIC_WORDS: [&str; 24] = [
     "user",
 ];
 
-/// What is private about the machine of a run.
+/// The private names of a run's machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Private {
     /// The user's home directory.
@@ -55,7 +54,7 @@ pub struct Private {
     pub hosts: Vec<String>,
 }
 
-/// Replaces private names; the same name always by the same.
+/// Replaces private names consistently.
 #[derive(Debug)]
 pub struct Names {
     finder: Option<AhoCorasick>,
@@ -69,19 +68,19 @@ struct Rule {
     whole: Whole,
 }
 
-/// What must not stand beside a name.
+/// The delimiters that a match needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whole {
-    /// A path: no more of the same component after it.
+    /// A path: the component must end here.
     Path,
-    /// A path written with `-` for `/`, as Claude Code names its project directories: no letter or digit after it.
+    /// A path with `-` for `/`, as Claude Code names its project directories: no letter or digit may follow.
     Slug,
     /// A name: no word character on either side.
     Word,
 }
 
 impl Names {
-    /// Of a run in `cwd` on this machine.
+    /// For a run in `cwd` on this machine.
     #[must_use]
     pub fn new(cwd: &str, private: &Private) -> Names {
         let mut rules = Vec::new();
@@ -95,7 +94,7 @@ impl Names {
         for (index, host) in private.hosts.iter().enumerate() {
             name_rule(&mut rules, host, &format!("host{}", index + 1));
         }
-        // Of two names at one place the longer one counts: the project before the home it lies in.
+        // If two names match at one place the longer one wins, so that the project is found before the home that contains it.
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.from.len()));
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
@@ -117,7 +116,7 @@ impl Names {
         while let Some(hit) = finder.find(Haystack::new(bytes).range(look_from..)) {
             let at = hit.start();
             look_from = at + 1;
-            // The longest may not fit (`/home/a/shopping`) where a shorter one does (`/home/a`).
+            // The longest match may not fit (`/home/a/shopping`) where a shorter one does (`/home/a`).
             let fits = |rule: &&Rule| {
                 bytes[at..].starts_with(rule.from.as_bytes()) && rule.fits(bytes, at, at + rule.from.len())
             };
@@ -135,7 +134,7 @@ impl Names {
     /// Replaces the names in all texts of a value.
     ///
     /// # Errors
-    /// When it does not mean the same any more once names are replaced.
+    /// When the value cannot be decoded after its names were replaced.
     pub fn value<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.text(&serde_json::to_string(value)?))
     }
@@ -146,7 +145,7 @@ impl Names {
     /// As [`Names::value`].
     pub fn plan(&self, plan: &Plan) -> Result<Plan, serde_json::Error> {
         let mut plan = self.value(plan)?;
-        // Where programs are installed says much about a machine, and no decision depends on it.
+        // An installation path reveals much about a machine, and no decision depends on it.
         if let Some(name) = Path::new(&plan.agent_program).file_name() {
             plan.agent_program = name.to_string_lossy().into_owned();
         }
@@ -176,7 +175,7 @@ impl Rule {
             Whole::Path => !word(after) && after != b'-',
             Whole::Slug => !word(after),
             Whole::Word => {
-                // `\n` before `ame` is an escape of JSON and not the name `name`.
+                // `\n` before `ame` is a JSON escape and not the name `name`.
                 let in_escape = start > 0 && bytes[start - 1] == b'\\';
                 !word(after) && !in_escape && begins_a_word(bytes, start, 0)
             }
@@ -194,7 +193,7 @@ fn path_rules(rules: &mut Vec<Rule>, path: &str, to: &str) {
             rules.push(Rule { from, to, whole });
         }
     };
-    // As it stands in a JSON string; the same for all but odd paths.
+    // The form in a JSON string, which differs only for unusual paths.
     let quoted = serde_json::Value::String(path.to_owned()).to_string();
     add(quoted[1..quoted.len() - 1].to_owned(), to.to_owned(), Whole::Path);
     let slug =

@@ -1,33 +1,33 @@
 use std::collections::{HashMap, HashSet};
 
-/// Lower-case letters in the order in which placeholders use them: rare ones first, so that a placeholder looks like one.
+/// Lower-case letters in the order in which placeholders use them: rare ones first, so that placeholders are recognizable.
 const LOWER: &str = "qzjkvwypfgbhmcuxldrstnioae";
-/// The most characters of a kind beyond ASCII that placeholders use. Only a run with more words of a single such character
-/// would see two words share one.
+/// How many characters of a non-ASCII kind placeholders use. Only a run with more words of one such character would give two
+/// words the same placeholder.
 const ALPHABET_MAX: usize = 4_096;
-/// How the uuids begin that stand for others; the rest counts them.
+/// The prefix of replacement uuids; the rest is a counter.
 const UUID_HEAD: &str = "00000000-0000-4000-8000-";
 /// The length of a uuid.
 pub(super) const UUID_BYTES: usize = 36;
 
-/// Placeholders for words. The same word always gets the same one, different words get different ones, and a placeholder
-/// has the length of its word in characters and bytes, and letters, digits and capitals where the word has them. Which one
-/// a word gets depends on nothing but the words that came before: nobody can look a guess up.
+/// Placeholders for words. The same word always gets the same placeholder, different words get different ones. A placeholder
+/// has the length of its word in characters and bytes, with letters, digits and capitals in the same places. It depends only on
+/// the words before it in the run, so it cannot be used to verify a guess.
 #[derive(Debug, Default)]
 pub(super) struct Placeholders {
     given: HashMap<String, String>,
     uuids: HashMap<String, String>,
-    /// By shape: how many candidates were looked at.
+    /// By shape: how many candidates were tried.
     looked_at: HashMap<String, u128>,
-    /// By shape: candidates that were passed over, for when there is no other one.
+    /// By shape: candidates that were skipped, used when no others are left.
     passed_over: HashMap<String, Vec<String>>,
     alphabets: HashMap<char, Vec<char>>,
-    /// Words that mean something by themselves, in lower case.
+    /// Words with a special meaning, in lower case.
     reserved: HashSet<String>,
 }
 
 impl Placeholders {
-    /// Placeholders among which none of these words is.
+    /// Placeholders that avoid these words.
     pub(super) fn without(reserved: HashSet<String>) -> Placeholders {
         Placeholders { reserved, ..Placeholders::default() }
     }
@@ -42,12 +42,12 @@ impl Placeholders {
         placeholder
     }
 
-    /// The placeholder that a word has got.
+    /// The placeholder that a word already has.
     pub(super) fn given(&self, word: &str) -> Option<&str> {
         self.given.get(word).map(String::as_str)
     }
 
-    /// The uuid that stands for another one.
+    /// The replacement of a uuid.
     pub(super) fn of_uuid(&mut self, uuid: &str) -> String {
         let next = self.uuids.len() + 1;
         self.uuids.entry(uuid.to_owned()).or_insert_with(|| format!("{UUID_HEAD}{next:012x}")).clone()
@@ -92,7 +92,7 @@ impl Placeholders {
     }
 }
 
-/// Whether a uuid is one that stands for another.
+/// Whether a uuid is a replacement.
 pub(super) fn stands_for_a_uuid(uuid: &str) -> bool {
     uuid.starts_with(UUID_HEAD)
 }
@@ -106,12 +106,12 @@ pub(super) fn begins_with_uuid(text: &str) -> bool {
     }) && !text.get(UUID_BYTES..).unwrap_or_default().starts_with(char::is_alphanumeric)
 }
 
-/// Of which kind each character of a word is.
+/// The kind of each character of a word.
 pub(super) fn shape(word: &str) -> String {
     word.chars().map(class).collect()
 }
 
-/// What a decision can see of a character: its length, and whether it is a letter, a digit or neither.
+/// The class of a character that a decision may depend on: its length, and whether it is a letter, a digit or neither.
 fn class(char: char) -> char {
     match char {
         'a'..='z' => 'a',
@@ -130,7 +130,7 @@ fn class(char: char) -> char {
     }
 }
 
-/// Characters of a kind: of ASCII all, of others as many as are needed.
+/// The characters of a class: all for ASCII, as many as needed for others.
 fn alphabet(of: char) -> Vec<char> {
     match of {
         'a' => LOWER.chars().collect(),

@@ -1,12 +1,13 @@
-//! The texts of a run replaced by placeholders, so that the run is decided as it was and nobody's words are in it.
+//! Replaces the texts of a run by placeholders, so that every decision stays the same and the copy holds no private text.
 //!
-//! A text is replaced word by word ([`Placeholders`]): what stands between words (white space, line ends, punctuation of
-//! ASCII, terminal sequences) stays, so a text keeps its length, its lines and its likeness to others. What also stays,
-//! because decisions depend on it and it belongs to nobody: the words of the agent's protocol ([`Vocabulary`]), the amount
-//! in its line about the cost, the marks of a verdict, numbers up to twelve and number words, units of time, times of day,
-//! versions, and the ids that ccc makes from the run's seed. Numbers in fields stay; other numbers within texts do not.
+//! A text is replaced word by word ([`Placeholders`]). Everything between words (white space, line ends, ASCII punctuation,
+//! escape sequences) stays, so a text keeps its length, its lines and its similarity to others. Other parts stay because
+//! decisions depend on them and they are not private: the words of the agent's protocol ([`Vocabulary`]), the amount in its
+//! line about the cost, the markers of a verdict, numbers up to twelve and number words, units of time, times of day, versions,
+//! and the ids that ccc makes from the run's seed. Numbers in fields stay; other numbers in texts do not.
 //!
-//! Plans and inputs are destructured field by field, so the compiler reports a new field that is not handled here.
+//! Plans are destructured field by field, so the compiler reports a new field that is not handled here. Inputs enumerate their
+//! own texts ([`TextEditor`]), and a critic's numbers are in a separate struct.
 
 use std::collections::HashSet;
 
@@ -15,26 +16,25 @@ use serde_json::value::RawValue;
 
 use super::placeholder::{Placeholders, UUID_BYTES, begins_with_uuid, shape, stands_for_a_uuid};
 use crate::agent::{AgentKind, Vocabulary};
-use crate::core::supervised::{BeatPlan, BeatReading, CommandInput, CommandOperator, CommandPlan};
+use crate::core::supervised::{BeatPlan, CommandInput, CommandPlan};
 use crate::core::{
-    COMPLETED_MARKER, CheckEnd, CheckPlan, CheckResult, CriticPlan, ExitFact, Finish, Input, LINE_ENDS, LineFact,
-    NEEDS_USER_MARKER, NUMBER_WORDS, OperatorInput, Plan, SessionStart, TIME_UNITS, TokenFact, TreeFact, WindowFact,
-    spells_a_marker,
+    COMPLETED_MARKER, CheckPlan, CriticPlan, Finish, Input, LINE_ENDS, NEEDS_USER_MARKER, NUMBER_WORDS, Plan,
+    SessionStart, TIME_UNITS, TextEditor, spells_a_marker,
 };
 use crate::journal::RunSummary;
 use crate::stream::Raw;
 
-/// JSON in strings of JSON is taken apart this deep; below, it is text.
+/// JSON in strings of JSON is parsed to this depth; deeper JSON is treated as text.
 const NESTED_MAX: u32 = 4;
-/// Numbers up to this one also have words, and the two mean the same.
+/// Numbers up to this one can also be written as words, with the same meaning.
 const SMALL_NUMBER: u32 = 12;
-/// What ccc itself writes into fields of its own.
+/// Values that ccc itself writes into fields.
 const OWN_VALUES: [&str; 10] =
     ["pty", "pipe", "pipes", "Ctrl-C", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "claude", "anthropic"];
-/// A ticked box, next to which a verdict may stand.
+/// A ticked box, which may precede a verdict.
 const TICK: &str = "x";
 
-/// Replaces texts; the same text always by the same.
+/// Replaces texts consistently.
 #[derive(Debug)]
 pub struct Scrubber {
     vocabulary: Vocabulary,
@@ -42,12 +42,14 @@ pub struct Scrubber {
     values: HashSet<&'static str>,
     words: HashSet<&'static str>,
     tools: HashSet<&'static str>,
-    /// The text is one of the agent's arguments.
+    /// The present text is one of the agent's arguments.
     in_argument: bool,
     phrases: Option<AhoCorasick>,
     placeholders: Placeholders,
-    /// Ids that follow from the run's seed.
+    /// Ids derived from the run's seed.
     own_ids: HashSet<String>,
+    /// Why a document of the present input is not valid JSON any more.
+    fault: Option<serde_json::Error>,
 }
 
 impl Scrubber {
@@ -70,11 +72,22 @@ impl Scrubber {
         let phrases = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(phrases).ok();
         let placeholders = Placeholders::without(reserved);
         let own_ids = HashSet::new();
-        Scrubber { vocabulary, members, values, words, tools, in_argument: false, phrases, placeholders, own_ids }
+        Scrubber {
+            vocabulary,
+            members,
+            values,
+            words,
+            tools,
+            in_argument: false,
+            phrases,
+            placeholders,
+            own_ids,
+            fault: None,
+        }
     }
 
-    /// Takes note of the ids that the core has made: the agent will say them again. `action` is an action of the
-    /// scrubbed run, as JSON.
+    /// Notes the ids that the core has made, because the agent will repeat them. `action` is an action of the scrubbed run, as
+    /// JSON.
     pub fn saw(&mut self, action: &str) {
         for at in memchr::memchr_iter(b'-', action.as_bytes()) {
             let begin = at.checked_sub(8).and_then(|begin| action.get(begin..));
@@ -86,8 +99,7 @@ impl Scrubber {
         }
     }
 
-    /// Whether `scrubbed` is what came of `original`, as far as that can be told of a text that ccc has put together from
-    /// its own words and others'.
+    /// Whether `scrubbed` can be the scrubbed form of `original`, a text that ccc has composed of its own words and others.
     #[must_use]
     pub fn came_of(&mut self, original: &str, scrubbed: &str) -> bool {
         let mut with_uuids = String::with_capacity(original.len());
@@ -108,7 +120,7 @@ impl Scrubber {
                 (Some(one), Some(other)) if one == other => {}
                 (Some(one), Some(other)) => match self.placeholders.given(one) {
                     Some(placeholder) if placeholder == other => {}
-                    // A word that was cut where the text was.
+                    // A word that was truncated together with its text.
                     None if shape(one) == shape(other) => {}
                     Some(_) | None => return false,
                 },
@@ -191,7 +203,7 @@ impl Scrubber {
         }
     }
 
-    /// Where phrases stand that are kept, with nothing beside them that would make them parts of other words.
+    /// The positions of phrases that are kept, unless they are parts of other words.
     fn phrases_in(&self, line: &str) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
         let mut from = 0;
@@ -227,8 +239,8 @@ impl Scrubber {
         self.placeholders.of(word)
     }
 
-    /// Replaces the texts of a JSON document; everything else stays byte for byte, but numbers of members that are not
-    /// the protocol's.
+    /// Replaces the texts of a JSON document, and the numbers of members that the protocol does not define. Everything else
+    /// stays byte for byte.
     fn json(&mut self, json: &str, depth: u32) -> String {
         let bytes = json.as_bytes();
         let mut out = String::with_capacity(json.len());
@@ -291,7 +303,7 @@ impl Scrubber {
         out
     }
 
-    /// Replaces an argument of the agent's command line; the names of its options stay.
+    /// Replaces an argument of the agent's command line; option names stay.
     fn argument(&mut self, argument: &str) -> String {
         let is_option = |text: &str| self.vocabulary.is_option.is_some_and(|known| known(text));
         if is_option(argument) {
@@ -341,12 +353,17 @@ impl Scrubber {
             interactive: _,
             answer_timeout_ms: _,
             approvals: _,
+            conversation: _,
+            supervised: _,
+            conversation_patience_ms: _,
+            interface_settings,
             given,
         } = &mut plan;
+        self.replace_all(interface_settings.as_mut_slice());
         self.replace(task);
         self.replace_all(earlier_turns);
         self.replace(cwd);
-        // Where programs are installed says much about a machine, and no decision depends on it.
+        // An installation path reveals much about a machine, and no decision depends on it.
         if !agent_program.is_empty() {
             agent.program().clone_into(agent_program);
         }
@@ -361,24 +378,14 @@ impl Scrubber {
             self.replace(command);
         }
         self.critic(critic);
-        // It holds what the user typed, and no decision depends on it.
+        // It holds the user's own arguments, and no decision depends on it.
         *given = None;
         plan
     }
 
     fn critic(&mut self, critic: &mut CriticPlan) {
-        let CriticPlan {
-            prompt,
-            prompt_as: _,
-            prompt_file,
-            model,
-            allow,
-            max_failures: _,
-            timeout_ms: _,
-            watch_ms: _,
-            without_hooks: _,
-            settings_file,
-        } = critic;
+        let CriticPlan { prompt, prompt_as: _, prompt_file, model, allow, limits: _, without_hooks: _, settings_file } =
+            critic;
         self.replace(prompt);
         self.replace_all(prompt_file.as_mut_slice());
         self.replace_all(model.as_mut_slice());
@@ -389,74 +396,10 @@ impl Scrubber {
     /// Replaces the texts of an input.
     ///
     /// # Errors
-    /// When a scrubbed line is no JSON any more.
+    /// When a scrubbed line is not valid JSON any more.
     pub fn input(&mut self, mut input: Input) -> Result<Input, serde_json::Error> {
-        match &mut input {
-            Input::Began { unix_ms: _, resumed: _, turn_recorded: _, tokens }
-            | Input::Tokens { request: _, tokens, unix_ms: _ } => self.tokens(tokens),
-            Input::Spawned { proc: _, pid: _, transport: text }
-            | Input::SpawnFailed { proc: _, fault: _, message: text }
-            | Input::WriteFailed { proc: _, message: text } => self.replace(text),
-            Input::Line { proc: _, line } | Input::Noise { proc: _, lines: _, bytes: _, sample: line } => {
-                self.said(line)?;
-            }
-            Input::Exited { proc: _, exit } => {
-                let ExitFact { code: _, signal: _, stderr_tail, swept: _, turn_recorded: _, dropped_lines: _ } = exit;
-                self.replace(stderr_tail);
-            }
-            Input::CheckFinished { check: _, result } => {
-                let CheckResult { end, duration_ms: _, tail, omitted_bytes: _, missing } = result;
-                match end {
-                    CheckEnd::NotStarted(why) => self.replace(why),
-                    CheckEnd::Exited(_) | CheckEnd::Signalled(_) | CheckEnd::TimedOut | CheckEnd::Cancelled => {}
-                }
-                self.replace_all(missing.as_mut_slice());
-                self.replace(tail);
-            }
-            Input::TreeMeasured { measure: _, tree } => {
-                let TreeFact { fingerprint, changed, trouble, fault: _, ignored, running, idle, not_agreed } = tree;
-                self.replace_all(fingerprint.as_mut_slice());
-                self.replace_all(changed);
-                self.replace_all(trouble.as_mut_slice());
-                self.replace_all(ignored.as_mut_slice());
-                self.replace_all(running);
-                self.replace_all(idle);
-                self.replace_all(not_agreed.as_mut_slice());
-            }
-            Input::Operator(operator) => match operator {
-                OperatorInput::Interrupt { reason: text }
-                | OperatorInput::Turn { text }
-                | OperatorInput::Moved { real: text } => self.replace(text),
-                OperatorInput::Restate { text, instead_of } => {
-                    self.replace(text);
-                    self.replace_all(instead_of);
-                }
-                OperatorInput::Plan(plan) => **plan = self.plan((**plan).clone()),
-                OperatorInput::Budgets(_) | OperatorInput::Answer { number: _, choice: _ } => {}
-            },
-            Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
-        }
-        Ok(input)
-    }
-
-    fn said(&mut self, line: &mut LineFact) -> Result<(), serde_json::Error> {
-        match line {
-            LineFact::Json(json) => *json = RawValue::from_string(self.json(json.get(), 0))?,
-            LineFact::Noise(text) => self.replace(text),
-            LineFact::TooLong(_) => {}
-        }
-        Ok(())
-    }
-
-    fn tokens(&mut self, tokens: &mut [TokenFact]) {
-        for TokenFact { id, label, kind: _, hot_group, windows, limited_until_unix_ms: _, refused: _ } in tokens {
-            for WindowFact { name, utilization: _, resets_at_unix_s: _ } in windows {
-                self.replace(name);
-            }
-            self.replace_all(hot_group.as_mut_slice());
-            self.replace(&mut id.0);
-            self.replace(label);
-        }
+        input.edit_texts(self);
+        self.fault.take().map_or(Ok(input), Err)
     }
 
     /// Replaces the texts of a command's plan.
@@ -491,32 +434,11 @@ impl Scrubber {
     /// Replaces the texts of an input of a command's run.
     #[must_use]
     pub fn command_input(&mut self, mut input: CommandInput) -> CommandInput {
-        match &mut input {
-            CommandInput::Began { unix_ms: _, tokens }
-            | CommandInput::Tokens { request: _, tokens, unix_ms: _, spent: _ } => self.tokens(tokens),
-            CommandInput::SpawnFailed { life: _, fault: _, message: text }
-            | CommandInput::Beat { life: _, reading: BeatReading::Malformed(text) }
-            | CommandInput::Operator(CommandOperator::End { reason: text }) => self.replace(text),
-            CommandInput::Spawned { life: _, pid: _ }
-            | CommandInput::Exited { life: _, exit: _ }
-            | CommandInput::Stopped { life: _, signal: _ }
-            | CommandInput::CtrlC { as_signal: _ }
-            | CommandInput::Beat {
-                life: _,
-                reading: BeatReading::At { unix_ms: _, age_ms: _ } | BeatReading::Missing,
-            }
-            | CommandInput::Operator(
-                CommandOperator::Interrupt
-                | CommandOperator::Suspend
-                | CommandOperator::Answer { number: _, choice: _ },
-            )
-            | CommandInput::Resumed { unix_ms: _ }
-            | CommandInput::Elapsed { unix_ms: _ } => {}
-        }
+        input.edit_texts(self);
         input
     }
 
-    /// Replaces the texts of a run's summary. What the scrubbed run ended with is known from it.
+    /// Replaces the texts of a run's summary. `ended` is the end of the scrubbed run.
     #[must_use]
     pub fn summary(&mut self, mut summary: RunSummary, ended: Option<&Finish>) -> RunSummary {
         let RunSummary {
@@ -530,7 +452,7 @@ impl Scrubber {
             started_unix_ms: _,
             updated_unix_ms: _,
             ended_unix_ms: _,
-            // ccc's own word.
+            // A word of ccc's own.
             phase: _,
             iteration: _,
             outcome: _,
@@ -555,7 +477,32 @@ impl Scrubber {
     }
 }
 
-/// Words, and each character between them.
+impl TextEditor for Scrubber {
+    fn text(&mut self, text: &mut String) {
+        self.replace(text);
+    }
+
+    fn json(&mut self, text: &mut String) {
+        if Raw::parse(text).is_some() {
+            *text = Scrubber::json(self, text, 0);
+        } else {
+            self.replace(text);
+        }
+    }
+
+    fn raw_json(&mut self, json: &mut Box<RawValue>) {
+        match RawValue::from_string(Scrubber::json(self, json.get(), 0)) {
+            Ok(scrubbed) => *json = scrubbed,
+            Err(fault) => self.fault = Some(fault),
+        }
+    }
+
+    fn plan(&mut self, plan: &mut Plan) {
+        *plan = Scrubber::plan(self, plan.clone());
+    }
+}
+
+/// Splits a text into words and single characters between them.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -570,7 +517,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The length of the terminal sequence `ESC [ … letter` that the text begins with.
+/// The length of the escape sequence `ESC [ … letter` at the beginning of the text.
 fn sequence_bytes(text: &str) -> Option<usize> {
     let inner = text.strip_prefix("\u{1b}[")?;
     let parameters = inner.bytes().take_while(|byte| byte.is_ascii_digit() || b";:<=>?".contains(byte)).count();
@@ -578,13 +525,13 @@ fn sequence_bytes(text: &str) -> Option<usize> {
     last.is_ascii_alphabetic().then_some(2 + parameters + 1)
 }
 
-/// Whether a text ends with a control sequence of a terminal: its last letter belongs to no word.
+/// Whether a text ends with an escape sequence, whose last letter belongs to no word.
 fn ends_with_sequence(text: &str) -> bool {
     let last = text.rfind("\u{1b}[").and_then(|at| text.get(at..));
     last.is_some_and(|last| sequence_bytes(last) == Some(last.len()))
 }
 
-/// Where the string ends that begins at the quote `at`.
+/// The end of the string that begins at the quote `at`.
 fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while let Some(&byte) = bytes.get(end) {
@@ -597,14 +544,14 @@ fn string_end(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
-/// Whether a text is a moment and nothing else, such as `2026-11-20T19:18:22.123Z`.
+/// Whether a text is only a timestamp, such as `2026-11-20T19:18:22.123Z`.
 fn is_time(text: &str) -> bool {
     text.len() <= 40
         && text.bytes().all(|byte| byte.is_ascii_digit() || b"TZ:+-.".contains(&byte))
         && text.parse::<jiff::Timestamp>().is_ok()
 }
 
-/// Whether a text is the version of a program and nothing else: `2.1.332`, `2.1.332 (Claude Code)`.
+/// Whether a text is only the version of a program: `2.1.332`, `2.1.332 (Claude Code)`.
 fn is_version(text: &str) -> bool {
     let number = text.strip_suffix(" (Claude Code)").unwrap_or(text);
     let parts: Vec<&str> = number.split('.').collect();
@@ -716,7 +663,7 @@ mod tests {
         );
     }
 
-    /// Pieces of which critics' answers are made.
+    /// Parts of critics' answers.
     fn answer() -> impl Strategy<Value = String> {
         let pieces = vec![
             COMPLETED_MARKER,
@@ -757,7 +704,7 @@ mod tests {
         prop::collection::vec(prop::sample::select(pieces), 0..14).prop_map(|pieces| pieces.concat())
     }
 
-    /// Sentences with counts, times and names in them.
+    /// Sentences with counts, times and names.
     fn feedback() -> impl Strategy<Value = String> {
         let words = vec![
             "only",

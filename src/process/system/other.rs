@@ -1,14 +1,15 @@
-//! A system of which ccc knows nothing: no table of processes, and what Linux adds to POSIX is missing. A command's processes are
-//! then reached by their group, orphans go to init, and nothing is found that outlived a run.
+//! Fallback for other systems: there is no process table, and Linux's additions to POSIX are missing. A command's processes are
+//! reached through their group, orphans go to init, and processes that outlived a run are not found.
 
 use std::ffi::{OsString, c_int};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::{Process, Table};
+use super::table::{Process, Table};
 
 pub(in crate::process) const HAS_TABLE: bool = false;
 
@@ -56,7 +57,10 @@ pub(in crate::process) fn holds(_: u32, _: &[OsString]) -> bool {
     false
 }
 
-/// The system does not say.
+/// Only glibc gives each thread its own heap.
+pub fn use_one_heap() {}
+
+/// Not reported by the system.
 pub fn is_ignored(_: i32) -> bool {
     false
 }
@@ -85,7 +89,15 @@ pub(in crate::process) fn close_range_on_exec(_: c_int) -> bool {
     false
 }
 
-/// A command is on its own when ccc is killed.
+/// There is no keeper: a command keeps running when ccc is killed.
 pub(in crate::process) fn split(_: u32) -> io::Result<()> {
     Ok(())
+}
+
+/// Not supported here.
+///
+/// # Errors
+/// Always.
+pub fn watch_names(_: &[&Path]) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
 }

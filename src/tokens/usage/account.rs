@@ -1,4 +1,4 @@
-//! The value of the agent's login, and what it may be asked.
+//! The value of the agent's login, and what it may query.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::super::keychain::{Keychain, KeychainFault};
 use crate::config::{Dirs, Env};
 use crate::files::{self, AGENT_SETTINGS};
 
-/// What the usage endpoint asks of a login.
+/// The scope that the usage endpoint requires of a login.
 const SCOPE: &str = "user:profile";
 
 /// Where the agent's login is.
@@ -17,21 +17,22 @@ const SCOPE: &str = "user:profile";
 pub struct LoginPlace {
     /// `.credentials.json`.
     pub file: PathBuf,
-    /// Looked into when there is no file.
+    /// Used when the file does not exist.
     pub keychain: Option<Keychain>,
 }
 
-/// The agent's login, as far as it matters here. Its refresh token is not kept: it can be used once, by the agent's CLI.
+/// The agent's login, as far as it is needed here. Its refresh token is not kept: it is single-use and belongs to the
+/// agent's CLI.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
     pub(super) token: SecretString,
     /// Unix milliseconds.
     pub(super) expires_at_unix_ms: Option<i64>,
-    /// Whether it may read its usage; `None` when it does not say its scopes.
+    /// Whether it may read its usage; `None` when it does not list its scopes.
     pub(super) reads_usage: Option<bool>,
 }
 
-/// Why there is no login to ask with. No message holds anything of it.
+/// Why there is no usable login. No message contains any of its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginFault {
     /// There is none.
@@ -40,16 +41,16 @@ pub enum LoginFault {
     /// Its file or item cannot be read.
     #[error("{0}")]
     Unreadable(String),
-    /// The Keychain does not give it.
+    /// The Keychain does not provide it.
     #[error(transparent)]
     Keychain(#[from] KeychainFault),
-    /// It has expired. Only the agent's CLI may exchange it: its refresh token can be used once.
+    /// It has expired. Only the agent's CLI may refresh it, because its refresh token is single-use.
     #[error("the login has expired; run `claude`, which renews it")]
     Expired,
 }
 
 impl LoginPlace {
-    /// Where these directories and this environment say.
+    /// The login's place according to these directories and this environment.
     #[must_use]
     pub fn find(dirs: &Dirs, env: &Env) -> Self {
         Self { file: dirs.claude.join(".credentials.json"), keychain: Keychain::of_user(env) }
@@ -74,10 +75,10 @@ impl LoginPlace {
         parse(&text).ok_or_else(|| LoginFault::Unreadable("the agent's login is not what was expected".to_owned()))?
     }
 
-    /// Whether the Keychain has a login where there is no file. Its value is not read.
+    /// Whether the Keychain has a login when there is no file. Its value is not read.
     ///
     /// # Errors
-    /// When it cannot be looked into.
+    /// When the Keychain cannot be searched.
     pub fn in_keychain(&self) -> Result<bool, KeychainFault> {
         if self.file.exists() {
             return Ok(false);
@@ -86,7 +87,7 @@ impl LoginPlace {
     }
 }
 
-/// `None` for what is no login file; a login without a token is none.
+/// `None` when this is no login file; a login without a token counts as none.
 fn parse(text: &[u8]) -> Option<Result<Login, LoginFault>> {
     let value: Value = serde_json::from_slice(text).ok()?;
     value.as_object()?;

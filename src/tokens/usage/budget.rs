@@ -1,30 +1,30 @@
-//! How often a token's usage may be asked for. Pure.
+//! How often a token's usage may be queried. Pure.
 //!
 //! The endpoint gives about 28 to 30 answers an hour for one identity, and its `Retry-After: 0` is false
-//! (docs/lessons.md): the interval and the back-off are ours.
+//! (docs/lessons.md), so the interval and the backoff are ccc's own.
 
 use super::cache::Entry;
 
-/// From one question to the next, in milliseconds: at most 30 an hour. So long an answer counts as fresh.
+/// The interval between requests, in milliseconds: at most 30 an hour. An answer counts as fresh for this long.
 pub const INTERVAL_MS: i64 = 120_000;
-/// The first pause after a 429, in milliseconds; each further one is twice as long.
+/// The first backoff after a 429, in milliseconds; it doubles each time.
 pub const FIRST_BACKOFF_MS: i64 = 300_000;
-/// The longest such pause, in milliseconds.
+/// The longest backoff, in milliseconds.
 pub const LONGEST_BACKOFF_MS: i64 = 3_600_000;
 
-/// When a token may be asked about again, unix milliseconds; `None` is now. A time that no pause could lead to comes from
-/// a clock that was set back since, and does not count.
+/// When a token may be queried again, unix milliseconds; `None` is now. A time beyond the longest backoff results
+/// from a clock that was set back since, and does not count.
 pub(super) fn again_at(entry: &Entry, now_unix_ms: i64) -> Option<i64> {
     entry.next_unix_ms.filter(|next| (1..=LONGEST_BACKOFF_MS).contains(&next.saturating_sub(now_unix_ms)))
 }
 
-/// Notes that a question is about to be sent: even when its answer never comes, the next has to wait.
+/// Records that a request is about to be sent: even if its answer never comes, the next request must wait.
 pub(super) fn asking(entry: &mut Entry, now_unix_ms: i64) {
     entry.next_unix_ms = Some(now_unix_ms.saturating_add(INTERVAL_MS));
     entry.asking = true;
 }
 
-/// Notes that it was asked too often.
+/// Records a 429.
 pub(super) fn too_often(entry: &mut Entry, now_unix_ms: i64) {
     let pause_ms = entry
         .backoff_ms
@@ -33,7 +33,7 @@ pub(super) fn too_often(entry: &mut Entry, now_unix_ms: i64) {
     entry.next_unix_ms = Some(now_unix_ms.saturating_add(pause_ms));
 }
 
-/// Notes that it was answered.
+/// Records an answer.
 pub(super) fn answered(entry: &mut Entry, now_unix_ms: i64) {
     entry.backoff_ms = None;
     entry.fetched_unix_ms = Some(now_unix_ms);

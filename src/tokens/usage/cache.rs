@@ -1,4 +1,4 @@
-//! `usage-cache.json` in the state directory: what each identity had used when it was last asked.
+//! `usage-cache.json` in the state directory: the last known usage of each identity.
 //!
 //! # Format 1.0
 //!
@@ -13,9 +13,9 @@
 //! }
 //! ```
 //!
-//! The keys at the top tell of the identity in use, for status lines and the like; what is unknown there is `null`. The
-//! keys of `identities` are handles; there are no values of tokens. A newer major, and a file that cannot be understood,
-//! are taken for none and replaced: everything in it can be asked for again.
+//! The top-level keys describe the identity in use, for status lines and the like; an unknown value is `null`. The
+//! keys of `identities` are handles; the file contains no token values. A file of a newer major or an invalid one is
+//! ignored and replaced: everything in it can be queried again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,50 +34,50 @@ use crate::files::{self, SHARED_STATE, make_private_dir};
 
 /// The version that this ccc writes.
 const VERSION: Version = Version { major: 1, minor: 0 };
-/// How many identities are kept; of more, those not asked for longest go.
+/// How many identities are kept; beyond that, those with the oldest queries are dropped.
 const IDENTITIES_LIMIT: usize = 512;
-/// How long the file's lock is waited for. It is held for as long as a small file takes to be read and written.
+/// How long to wait for the file's lock, which is held while a small file is read and written.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// What is known about one identity.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entry {
-    /// Where the token was found.
+    /// The token's source.
     pub label: String,
     /// Its kind.
     pub kind: Option<CredentialKind>,
     /// When it was last answered, unix milliseconds.
     pub fetched_unix_ms: Option<i64>,
-    /// Its windows then.
+    /// Its windows at that time.
     pub windows: Vec<UsageWindow>,
     /// Usage beyond the subscription.
     pub extra_usage: Option<ExtraUsage>,
-    /// A question was sent whose answer does not stand here. The process that sent it may have died since.
+    /// A request was sent whose answer is not recorded here. The process that sent it may have died since.
     pub asking: bool,
-    /// Not before this may it be asked again, unix milliseconds.
+    /// The earliest time of the next request, unix milliseconds.
     pub next_unix_ms: Option<i64>,
-    /// The last pause after it was asked too often, in milliseconds.
+    /// The last backoff after a 429, in milliseconds.
     pub backoff_ms: Option<i64>,
     /// The fingerprint of the value that may not read its usage.
     pub forbidden_value: Option<String>,
-    /// Why the last question had no answer, for the user.
+    /// Why the last request had no answer, for the user.
     pub fault: Option<String>,
-    /// The last verdict on it; none when a newer ccc wrote one that this one does not know.
+    /// The last verdict on it; `None` also when a newer ccc wrote one that this one does not know.
     #[serde(deserialize_with = "known_verdict")]
     pub verdict: Option<LastVerdict>,
 }
 
-/// What was last said about a token.
+/// The last verdict on a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastVerdict {
-    /// It.
+    /// The verdict.
     pub said: ProbeVerdict,
-    /// When the provider was asked, unix milliseconds.
+    /// When the provider was queried, unix milliseconds.
     pub at_unix_ms: i64,
-    /// The fingerprint of the value that was asked about.
+    /// The fingerprint of the value that was checked.
     pub value: String,
-    /// Where it was asked; another host may say something else.
+    /// The hosts that were queried; another host may answer differently.
     #[serde(default)]
     pub hosts: String,
 }
@@ -94,7 +94,7 @@ pub struct UsageFile {
     version: Version,
     /// The identity in use.
     pub identity: Option<TokenId>,
-    /// When its usage was learnt, RFC 3339.
+    /// When its usage was reported, RFC 3339.
     pub fetched_at: Option<String>,
     /// The same in unix seconds.
     pub fetched_at_epoch: Option<i64>,
@@ -112,7 +112,7 @@ struct Version {
     minor: u64,
 }
 
-/// A window at the top of the file, where its name is the key.
+/// A window at the top level of the file, where its name is the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopWindow {
     /// In percent.
@@ -124,7 +124,7 @@ pub struct TopWindow {
 }
 
 impl UsageFile {
-    /// Puts an identity's state at the top.
+    /// Writes an identity's state to the top-level keys.
     pub fn show(&mut self, identity: TokenId, fetched_unix_ms: Option<i64>, windows: &[UsageWindow]) {
         let top = |name: &str| {
             windows.iter().find(|window| window.name == name).map(|window| TopWindow {
@@ -155,14 +155,14 @@ impl UsageFile {
     }
 }
 
-/// The file in a state directory.
+/// The cache file in a state directory.
 #[derive(Debug, Clone)]
 pub struct UsageCache {
     dir: PathBuf,
 }
 
 impl UsageCache {
-    /// The cache in this directory. Nothing is opened or made yet.
+    /// The cache in this directory. Nothing is opened or created yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         Self { dir: state_dir.to_owned() }
@@ -174,17 +174,17 @@ impl UsageCache {
         self.dir.join("usage-cache.json")
     }
 
-    /// What stands in it; nothing when it is not there or cannot be used.
+    /// Its content; empty when the file is missing or unusable.
     #[must_use]
     pub fn read(&self) -> UsageFile {
         let read = files::read_private(&self.path(), SHARED_STATE).ok().flatten();
         read.and_then(|bytes| UsageFile::parse(&bytes)).unwrap_or_default()
     }
 
-    /// Changes it: reads, changes and replaces it as a whole, while no other process does.
+    /// Changes it under a lock: reads it, applies the change and replaces the whole file.
     ///
     /// # Errors
-    /// When it cannot be locked or replaced; the old one is there then.
+    /// When it cannot be locked or replaced; then the old file remains.
     pub fn update(&self, change: impl FnOnce(&mut UsageFile)) -> io::Result<()> {
         make_private_dir(&self.dir)?;
         let lock = FileLock::take(&self.dir.join("usage-cache.lock"), LOCK_WAIT)?;
@@ -201,14 +201,15 @@ impl UsageCache {
         files::replace_json(&self.path(), &new, false)
     }
 
-    /// One poller per identity on the machine; `None` when another is asking for longer than `wait`.
+    /// The lock of the one process that queries this identity; `None` when another process holds it for longer than
+    /// `wait`.
     ///
     /// # Errors
     /// When the lock's file cannot be used.
     pub(super) fn poll_lock(&self, id: &TokenId, wait: Duration) -> io::Result<Option<FileLock>> {
         let dir = self.dir.join("usage");
         make_private_dir(&dir)?;
-        // Handles are hexadecimal digits and words, but nobody's file names depend on that.
+        // Handles are hexadecimal digits and words, but file names must not depend on that.
         let name: String = id.0.chars().take(64).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         FileLock::take(&dir.join(format!("{name}.lock")), wait)
     }

@@ -1,4 +1,4 @@
-//! Asks for usage when a process needs to know it: one process at a time, within the budget.
+//! Queries usage on demand: one process at a time, within the budget.
 
 use std::fmt;
 use std::io;
@@ -9,100 +9,101 @@ use secrecy::SecretString;
 use super::super::credential::{Credential, CredentialKind, Source};
 use super::super::fetch::FetchError;
 use super::super::fingerprint::Fingerprint;
-use super::super::hosts::{HostError, Service};
+use super::super::hosts::HostError;
 use super::super::http::{Http, TIMEOUT};
+use super::super::offers::UsageEndpoint;
 use super::super::probe::{self, ProbeVerdict, Probed};
 use super::super::shared::SharedTokens;
 use super::account::{LoginFault, LoginPlace};
+use super::budget;
 use super::cache::{Entry, LastVerdict, UsageCache};
 use super::endpoint::{self, Said};
+use super::statement::Account;
 use super::window::UsageWindow;
-use super::{budget, endpoint::Account};
-use crate::config::Provider;
 use crate::core::{TokenId, TokenReport};
 
-/// How long another process's question is waited for: as long as it may take (usage, a message, a list of models), and a
-/// little.
+/// How long to wait for another process's query: as long as it may take (usage, a message, a list of models), and a
+/// little more.
 pub const OTHERS_WAIT: Duration = Duration::from_secs(3 * TIMEOUT.as_secs() + 2);
 
-/// How far a question may go.
+/// What a query may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
-    /// Also what costs something: a token that may not read its usage sends a message of one token, and a token's command
-    /// is run.
+    /// It may have a cost: a token that may not read its usage sends a message of one token, and a token's command is
+    /// run.
     pub thorough: bool,
-    /// How long to wait when another process is asking about the same token.
+    /// How long to wait while another process queries the same token.
     pub wait: Duration,
 }
 
-/// What came of it.
+/// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Refreshed {
-    /// There was an answer. It stands in the cache and in `tokens.json`.
+    /// There was an answer. It is stored in the cache and in `tokens.json`.
     Learnt(Probed),
-    /// It was asked not long ago, by this process or another. What was learnt then stands in the cache.
+    /// This or another process queried it recently. The result is in the cache.
     NotDue {
-        /// Unix milliseconds.
+        /// When it may be queried again, unix milliseconds.
         again_unix_ms: i64,
     },
-    /// Another process is asking just now.
+    /// Another process is querying it now.
     ByAnother,
-    /// Nobody is to be asked.
+    /// It must not be queried.
     NotAsked(NotAsked),
-    /// There was no answer, or none that says anything.
+    /// There was no answer, or no meaningful one.
     Failed {
         /// Why, for the user.
         why: String,
-        /// When it may be asked again, unix milliseconds.
+        /// When it may be queried again, unix milliseconds.
         again_unix_ms: Option<i64>,
     },
 }
 
-/// What is known of a token now that a verdict was wanted.
+/// The result of a request for a verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judged {
     /// There is a verdict.
     Verdict {
-        /// It, with the token's windows.
+        /// The verdict, with the token's windows.
         probed: Probed,
-        /// When the provider was asked, unix milliseconds.
+        /// When the provider was queried, unix milliseconds.
         at_unix_ms: i64,
-        /// It was asked before this call, by this process or another.
+        /// The query was made before this call, by this process or another.
         kept: bool,
     },
-    /// Another process is asking just now, and takes long.
+    /// Another process is querying it now and has not finished in time.
     ByAnother,
-    /// Nobody is to be asked.
+    /// It must not be queried.
     NotAsked(NotAsked),
-    /// It could not be asked, for the user.
+    /// It could not be queried; why, for the user.
     Failed(String),
 }
 
-/// How far one question goes.
+/// The depth of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Depth {
-    /// Nothing that costs something.
+    /// Nothing that has a cost.
     Free,
     /// A token that may not read its usage sends a message.
     Thorough,
-    /// Whatever the endpoint does not say, a message says.
+    /// A message is sent whenever the endpoint does not answer the question.
     Verdict,
 }
 
-/// Why nobody is asked about a token.
+/// Why a token is not queried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAsked {
     /// The agent's CLI runs the helper, not ccc.
     Helper,
-    /// Only the headers of answers tell, or the agent's events.
+    /// Only answers' headers or the agent's events report its usage.
     OnlyAnswersTell,
-    /// The endpoint has refused to tell: the token may not read its usage.
+    /// The endpoint has refused: the token may not read its usage.
     Forbidden,
-    /// The user means another host.
+    /// No host is chosen, or it is invalid.
     Host(HostError),
-    /// There is no login to ask with.
+    /// There is no usable login.
     Login(LoginFault),
-    /// The token's command gave none.
+    /// The token's command printed none.
     Fetch(FetchError),
 }
 
@@ -122,7 +123,7 @@ impl fmt::Display for NotAsked {
     }
 }
 
-/// Asks for usage and remembers it for all ccc processes of the user.
+/// Queries usage and stores it for all ccc processes of the user.
 #[derive(Debug, Clone)]
 pub struct Usage {
     http: Http,
@@ -131,13 +132,13 @@ pub struct Usage {
     login: LoginPlace,
 }
 
-/// A token's value, and whether it may read its usage as far as it says so itself.
+/// A token's value, and whether it may read its usage, if it says so itself.
 struct Value {
     token: SecretString,
     reads_usage: Option<bool>,
 }
 
-/// What is asked now, with the token's value at hand.
+/// The current query, with the token's value.
 #[derive(Clone, Copy)]
 struct Question<'a> {
     credential: &'a Credential,
@@ -147,32 +148,32 @@ struct Question<'a> {
 }
 
 impl Usage {
-    /// Keeps what it learns in these two files.
+    /// Stores its results in these two files.
     #[must_use]
     pub fn new(http: Http, cache: UsageCache, tokens: SharedTokens, login: LoginPlace) -> Self {
         Self { http, cache, tokens, login }
     }
 
-    /// What asks the providers.
+    /// The HTTP client.
     #[must_use]
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// Asks about a token unless it was asked not long ago. Blocks for as long as the answer and `ask.wait` take, so a
-    /// loop calls it in a thread; nothing happens between calls.
+    /// Queries a token unless it was queried recently. Blocks until the answer comes, and for `ask.wait`, so a loop
+    /// calls it in a thread; nothing happens between calls.
     ///
-    /// What is learnt stands in the cache and in `tokens.json` afterwards. A question is written down before it is sent,
-    /// so that one who dies while asking uses up the budget all the same.
+    /// The result is stored in the cache and in `tokens.json`. A request is recorded before it is sent, so a process
+    /// that dies while asking still uses up the budget.
     #[must_use]
     pub fn refresh_if_due(&self, credential: &Credential, ask: Ask, now_unix_ms: i64) -> Refreshed {
-        if !ask.thorough && (!has_account(credential) || credential.needs_fetching()) {
+        if !ask.thorough && (credential.usage_endpoint().is_none() || credential.needs_fetching()) {
             return Refreshed::NotAsked(NotAsked::OnlyAnswersTell);
         }
         let id = credential.id();
         let mut known = self.entry(&id);
         if let Some(again_unix_ms) = budget::again_at(&known, now_unix_ms) {
-            // The answer is worth waiting for. When who asked has died, its lock is free.
+            // It is worth waiting for the answer. If the asking process has died, its lock is free.
             return match known.asking.then(|| self.cache.poll_lock(&id, ask.wait)) {
                 Some(Ok(None)) => Refreshed::ByAnother,
                 Some(Ok(Some(_)) | Err(_)) | None => Refreshed::NotDue { again_unix_ms },
@@ -183,7 +184,7 @@ impl Usage {
             Ok(None) => return Refreshed::ByAnother,
             Err(error) => return self.unrecorded(&error),
         };
-        // The process that had the lock may have asked.
+        // The process that held the lock may have sent a query.
         known = self.entry(&id);
         if let Some(again_unix_ms) = budget::again_at(&known, now_unix_ms) {
             return Refreshed::NotDue { again_unix_ms };
@@ -192,9 +193,9 @@ impl Usage {
         self.ask(credential, known, depth, now_unix_ms)
     }
 
-    /// Says whether a token can be used: by what was learnt about it not long ago, else by asking. The usage endpoint is
-    /// asked only when that is due; what it does not say, a message of one token does. Blocks like
-    /// [`Usage::refresh_if_due`], and keeps what it learns as that does.
+    /// Says whether a token can be used: from a recent result if there is one, otherwise by a query. The usage
+    /// endpoint is queried only when due; if it does not answer the question, a message of one token does. Blocks
+    /// like [`Usage::refresh_if_due`], and stores its results likewise.
     #[must_use]
     pub fn verdict(&self, credential: &Credential, wait: Duration, now_unix_ms: i64) -> Judged {
         if let Source::Agent(seen) = &credential.source {
@@ -211,7 +212,7 @@ impl Usage {
             lock => (lock, false),
         };
         let known = self.entry(&id);
-        // What another has said while it was waited for is an answer, even when it says little.
+        // If another process was waited for, its verdict is used even when it says little.
         let kept = known.verdict.as_ref().filter(|last| self.still_holds(last, credential, waited, now_unix_ms));
         if let Some(last) = kept {
             let windows = known.windows.iter().map(|window| window.at(now_unix_ms).fact()).collect();
@@ -231,23 +232,23 @@ impl Usage {
         }
     }
 
-    /// Whether a verdict can be said again instead of asking.
+    /// Whether a stored verdict can be used instead of a query.
     fn still_holds(&self, last: &LastVerdict, credential: &Credential, waited: bool, now_unix_ms: i64) -> bool {
         let age_ms = now_unix_ms.saturating_sub(last.at_unix_ms);
-        // Who was waited for began when it liked; and a clock may have been set back.
+        // The other process may have begun at any time, and a clock may have been set back.
         let is_recent = age_ms.saturating_abs() < budget::INTERVAL_MS;
         let says_something = match &last.said {
             ProbeVerdict::Valid | ProbeVerdict::Refused { .. } | ProbeVerdict::Limited { until_unix_ms: None, .. } => {
                 true
             }
             ProbeVerdict::Limited { until_unix_ms: Some(until), .. } => *until > now_unix_ms,
-            // The next moment may be better.
+            // These may change at any moment.
             ProbeVerdict::Throttled { .. } | ProbeVerdict::Unreachable { .. } | ProbeVerdict::Unknown { .. } => waited,
         };
-        // A command's value is not known before the command has run, and is taken for the same.
+        // A command's value is not known before the command has run, and counts as unchanged.
         let same_value = credential.fingerprint.as_ref().is_none_or(|print| print.as_str() == last.value);
         let same_hosts = last.hosts == self.asked_at(credential);
-        // A run may have heard the contrary since.
+        // A run may have received the opposite since.
         let states = self.tokens.read().unwrap_or_default();
         let contradicted = states.get(&credential.id()).is_some_and(|state| {
             state.seen_unix_ms > last.at_unix_ms
@@ -257,15 +258,15 @@ impl Usage {
         is_recent && says_something && same_value && same_hosts && !contradicted
     }
 
-    /// Where a token is asked about. A base URL holds no secret: one with a password or a query is refused.
+    /// The base URLs of a token's queries. They contain no secret: a URL with a password or a query is refused.
     fn asked_at(&self, credential: &Credential) -> String {
         let hosts = self.http.hosts();
         let url = |service| hosts.base(service).map_or_else(|_| String::new(), |base| base.join(""));
         let api = url(credential.service());
-        if has_account(credential) { format!("{api} {}", url(Service::Usage)) } else { api }
+        credential.usage_endpoint().map_or_else(|| api.clone(), |usage| format!("{api} {}", url(usage.service)))
     }
 
-    /// Asks about a token, with its lock held.
+    /// Queries a token. Requires its lock.
     fn ask(&self, credential: &Credential, mut known: Entry, depth: Depth, now_unix_ms: i64) -> Refreshed {
         let id = credential.id();
         let value = match self.value(credential, now_unix_ms) {
@@ -274,12 +275,12 @@ impl Usage {
         };
         let print = Fingerprint::of(&value.token);
         let again_unix_ms = budget::again_at(&known, now_unix_ms);
-        let endpoint = if !has_account(credential) {
-            Err(NotAsked::OnlyAnswersTell)
-        } else if value.reads_usage == Some(false) || known.forbidden_value.as_deref() == Some(print.as_str()) {
-            Err(NotAsked::Forbidden)
-        } else {
-            self.http.hosts().base(Service::Usage).map(drop).map_err(NotAsked::Host)
+        let endpoint = match credential.usage_endpoint() {
+            None => Err(NotAsked::OnlyAnswersTell),
+            Some(_) if value.reads_usage == Some(false) || known.forbidden_value.as_deref() == Some(print.as_str()) => {
+                Err(NotAsked::Forbidden)
+            }
+            Some(endpoint) => self.http.hosts().base(endpoint.service).map(|_| endpoint).map_err(NotAsked::Host),
         };
         if let (Err(not_asked), Depth::Free) = (&endpoint, depth) {
             return Refreshed::NotAsked(not_asked.clone());
@@ -289,16 +290,15 @@ impl Usage {
         if again_unix_ms.is_none() {
             budget::asking(&mut known, now_unix_ms);
         }
-        // A pause of the endpoint stays as it is while something else is asked.
+        // The endpoint's backoff does not change when only a message is sent.
         known.asking = true;
         if let Err(error) = self.store(&id, &known) {
             return self.unrecorded(&error);
         }
         let question = Question { credential, token: &value.token, depth, now_unix_ms };
-        let refreshed = if endpoint.is_ok() && again_unix_ms.is_none() {
-            self.by_endpoint(question, &mut known)
-        } else {
-            self.by_answer(question, &mut known)
+        let refreshed = match endpoint {
+            Ok(endpoint) if again_unix_ms.is_none() => self.by_endpoint(endpoint, question, &mut known),
+            Ok(_) | Err(_) => self.by_answer(question, &mut known),
         };
         known.asking = false;
         if let Refreshed::Learnt(probed) = &refreshed {
@@ -309,7 +309,7 @@ impl Usage {
                 hosts: self.asked_at(credential),
             });
         }
-        // What cannot be written is still told; the question itself is on record.
+        // The result is returned even if it cannot be stored; the request itself is on record.
         let _ = self.store(&id, &known);
         if let Refreshed::Learnt(probed) = &refreshed {
             let reports = reports_of(credential, probed, now_unix_ms);
@@ -320,9 +320,9 @@ impl Usage {
         refreshed
     }
 
-    fn by_endpoint(&self, question: Question<'_>, known: &mut Entry) -> Refreshed {
+    fn by_endpoint(&self, usage_endpoint: &UsageEndpoint, question: Question<'_>, known: &mut Entry) -> Refreshed {
         let Question { credential, token, depth, now_unix_ms } = question;
-        let said = match endpoint::ask(&self.http, token, now_unix_ms) {
+        let said = match endpoint::ask(&self.http, usage_endpoint, token, now_unix_ms) {
             Ok(said) => said,
             Err(fault) if depth == Depth::Verdict => {
                 known.fault = Some(fault.to_string());
@@ -349,7 +349,7 @@ impl Usage {
                 }
                 Refreshed::NotAsked(NotAsked::Forbidden)
             }
-            // Its CLI renews a login when it uses it, so it is not spoilt.
+            // The CLI renews a login when it uses it, so the login is not permanently refused.
             Said::Refused if credential.kind == CredentialKind::Login && depth != Depth::Verdict => {
                 failed(known, "the login is not accepted; run `claude`, which renews it".to_owned())
             }
@@ -370,7 +370,7 @@ impl Usage {
         }
     }
 
-    /// The endpoint said nothing of use: where a verdict is wanted, a message tells.
+    /// The endpoint gave no useful answer: if a verdict is needed, a message is sent.
     fn unsaid(&self, question: Question<'_>, known: &mut Entry, why: String) -> Refreshed {
         if question.depth != Depth::Verdict {
             return failed(known, why);
@@ -380,14 +380,10 @@ impl Usage {
         refreshed
     }
 
-    /// Asks by a question whose answer's headers tell.
+    /// Sends a request whose answer's headers report the limits.
     fn by_answer(&self, question: Question<'_>, known: &mut Entry) -> Refreshed {
         let Question { credential, token, now_unix_ms, depth: _ } = question;
-        let probed = if credential.provider == Provider::Anthropic {
-            probe::by_message(&self.http, credential, token, now_unix_ms)
-        } else {
-            probe::probe(&self.http, credential, token, now_unix_ms)
-        };
+        let probed = probe::by_answer(&self.http, credential, token, now_unix_ms);
         match &probed.verdict {
             ProbeVerdict::Valid | ProbeVerdict::Limited { .. } | ProbeVerdict::Throttled { .. } => {
                 known.fetched_unix_ms = Some(now_unix_ms);
@@ -431,7 +427,7 @@ impl Usage {
         })
     }
 
-    /// Without a record of its questions, ten processes would each ask for themselves.
+    /// Without a record of its requests, ten processes would each send their own.
     fn unrecorded(&self, error: &io::Error) -> Refreshed {
         Refreshed::Failed { why: self.unwritable(error), again_unix_ms: None }
     }
@@ -441,13 +437,7 @@ impl Usage {
     }
 }
 
-/// Whether the usage endpoint knows tokens of this kind.
-fn has_account(credential: &Credential) -> bool {
-    credential.provider == Provider::Anthropic
-        && matches!(credential.kind, CredentialKind::OAuth | CredentialKind::Login)
-}
-
-/// What all ccc should know. A login that is refused is exchanged by the agent's CLI, so its refusal says nothing about
+/// What to share with all ccc processes. The agent's CLI refreshes a refused login, so its refusal says nothing about
 /// the next time.
 #[must_use]
 pub fn reports_of(credential: &Credential, probed: &Probed, now_unix_ms: i64) -> Vec<TokenReport> {

@@ -1,4 +1,4 @@
-//! What is known about the usage of each identity, from the cache and from the answers that runs have seen.
+//! The known usage of each identity, from the cache and from the answers that runs have received.
 
 use super::super::credential::{Credential, CredentialKind};
 use super::super::shared::TokenState;
@@ -6,12 +6,12 @@ use super::cache::Entry;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
 
-/// What is known about one identity.
+/// The known usage of one identity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Its handle.
     pub id: TokenId,
-    /// Where the token was found.
+    /// The token's source.
     pub label: String,
     /// Its kind.
     pub kind: CredentialKind,
@@ -19,19 +19,19 @@ pub struct Identity {
     pub windows: Vec<UsageWindow>,
     /// Usage beyond the subscription.
     pub extra_usage: Option<ExtraUsage>,
-    /// When that was learnt, unix milliseconds.
+    /// When that was reported, unix milliseconds.
     pub checked_unix_ms: Option<i64>,
-    /// It is spent until then, unix milliseconds.
+    /// It is limited until then, unix milliseconds.
     pub limited_until_unix_ms: Option<i64>,
-    /// Too many requests at this moment: a run that uses it waits until then, unix milliseconds.
+    /// It is throttled: a run that uses it waits until then, unix milliseconds.
     pub throttled_until_unix_ms: Option<i64>,
     /// It was refused.
     pub refused: bool,
 }
 
 impl Identity {
-    /// Puts together what is known. Runs hear more than the endpoint says: where they have heard of a window later, that
-    /// counts.
+    /// Merges what is known. Runs receive more reports than the endpoint gives: for a window with a later report from
+    /// a run, that report counts.
     #[must_use]
     pub fn new(credential: &Credential, entry: Option<&Entry>, state: Option<&TokenState>, now_unix_ms: i64) -> Self {
         let fetched = entry.and_then(|entry| entry.fetched_unix_ms);
@@ -71,7 +71,7 @@ impl Identity {
         self.windows.iter().any(|window| window.utilization.is_some())
     }
 
-    /// How much is used of its fullest window, in percent.
+    /// The usage of its fullest window, in percent.
     #[must_use]
     pub fn fullest(&self) -> Option<f64> {
         self.windows.iter().filter_map(|window| window.utilization).max_by(f64::total_cmp)

@@ -1,52 +1,52 @@
-//! The names of usage windows, and what a report says of them.
+//! The names of usage windows, and their reported state.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::WindowFact;
 
-/// The window that is spent first, mostly.
+/// The window whose limit is usually reached first.
 pub const FIVE_HOUR: &str = "five_hour";
-/// The week's.
+/// The weekly window.
 pub const SEVEN_DAY: &str = "seven_day";
 
-/// A usage window as people and the cache file have it.
+/// A usage window as users and the cache file see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageWindow {
     /// Its name, for example `five_hour`.
     pub name: String,
-    /// How much of it is used, in percent; it may pass 100. `None` is unknown, which is not 0.
+    /// The usage in percent; it may exceed 100. `None` is unknown, which is not 0.
     pub utilization: Option<f64>,
-    /// When it begins anew, RFC 3339.
+    /// When it resets, RFC 3339.
     pub resets_at: Option<String>,
     /// The same in unix seconds.
     pub resets_at_epoch: Option<i64>,
 }
 
-/// Usage beyond the subscription, which is paid for apart.
+/// Usage beyond the subscription, which is paid for separately.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExtraUsage {
     /// Whether the account allows it.
     pub is_enabled: bool,
-    /// What it may cost a month, in the endpoint's unit; `None` without a bound.
+    /// The monthly limit, in the endpoint's unit; `None` when there is none.
     pub monthly_limit: Option<f64>,
-    /// What it has cost this month, in the same unit.
+    /// The cost of this month, in the same unit.
     pub used_credits: Option<f64>,
-    /// How much of the limit that is, in percent.
+    /// The used part of the limit, in percent.
     pub utilization: Option<f64>,
     /// The currency's code.
     pub currency: Option<String>,
 }
 
 impl UsageWindow {
-    /// A window; its reset is told in both forms.
+    /// A window, with its reset in both forms.
     #[must_use]
     pub fn new(name: String, utilization: Option<f64>, resets_at_unix_s: Option<i64>) -> Self {
         let resets_at = resets_at_unix_s.and_then(|at| Timestamp::from_second(at).ok()).map(|at| at.to_string());
         Self { name, utilization, resets_at, resets_at_epoch: resets_at_unix_s }
     }
 
-    /// What the core knows of it.
+    /// The core's form of it.
     #[must_use]
     pub fn fact(&self) -> WindowFact {
         WindowFact {
@@ -56,7 +56,7 @@ impl UsageWindow {
         }
     }
 
-    /// The window as it is at a time: once its reset is past, nobody has said how much of the new one is used.
+    /// The window at this time: after its reset the usage of the new one is unknown.
     #[must_use]
     pub fn at(&self, now_unix_ms: i64) -> Self {
         match self.resets_at_epoch {
@@ -68,7 +68,7 @@ impl UsageWindow {
 
 impl From<&WindowFact> for UsageWindow {
     fn from(fact: &WindowFact) -> Self {
-        // To a thousandth of a percent: 0.29 is 29 %, whatever the processor makes of it.
+        // Rounded to a thousandth of a percent, so that 0.29 is exactly 29 %.
         let percent = fact.utilization.map(|used| (used * 100_000.0).round() / 1_000.0);
         Self::new(fact.name.clone(), percent, fact.resets_at_unix_s)
     }

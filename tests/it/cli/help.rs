@@ -41,8 +41,12 @@ fn colour_is_for_terminals_and_not_with_no_color() {
 }
 
 #[test]
-fn at_a_terminal_a_run_without_a_task_asks_for_one() {
+fn without_a_task_a_terminal_is_a_conversation_and_everything_else_is_told_to_give_one() {
+    // A terminal that says nothing of itself gets the conversation in lines; it goes as far as looking for an agent.
     let shown = on_a_terminal(&Sandbox::new(), &["--supervisor"], &[("NO_COLOR", "1")]);
+    assert!(shown.contains("error: no agent found") && !shown.contains("there is no task"), "{shown}");
+    // What runs in the background has nobody who could say the task.
+    let shown = on_a_terminal(&Sandbox::new(), &["--supervisor", "--detach"], &[("NO_COLOR", "1")]);
     assert!(shown.contains("error: there is no task"), "{shown}");
 }
 
@@ -74,6 +78,14 @@ fn every_command_has_its_help() {
     let sandbox = Sandbox::new();
     let all: Vec<String> = [
         "resume",
+        "attach",
+        "follow",
+        "send",
+        "interrupt",
+        "pause",
+        "continue",
+        "answer",
+        "stop",
         "runs",
         "replay",
         "export",

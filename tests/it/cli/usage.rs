@@ -228,6 +228,8 @@ fn a_projects_file_does_not_decide_where_tokens_are_sent() {
     let shown = sandbox.seen(command);
     assert!(shown.starts_with("exit code 2\n"), "{shown}");
     assert!(shown.contains("a project's file does not decide where your tokens are sent"), "{shown}");
+    assert!(shown.contains("hint: move `usage.base_url` into "), "{shown}");
+    assert!(shown.contains("ccc.json, or set CCC_USAGE_BASE_URL"), "{shown}");
     assert_eq!(provider.asked().len(), 0);
 
     fs::remove_file(sandbox.path("project/.ccc.json")).expect("removed");

@@ -238,3 +238,16 @@ fn a_summary_comes_back_without_secrets_and_with_fields_of_the_future() {
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "no temporary file is left: {left:?}");
 }
+
+#[test]
+fn the_last_run_is_the_one_that_was_active_last() {
+    let state = tempfile::tempdir().unwrap();
+    let second = |unix_s: u64| std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(unix_s);
+    for (id, written) in [("20261120-191822-aaaa", 200), ("20261121-191822-bbbb", 300), ("20261122-191822-cccc", 100)] {
+        let dir = run(state.path(), id);
+        std::fs::File::create(dir.journal()).unwrap().set_modified(second(written)).unwrap();
+    }
+    for wanted in [None, Some("last")] {
+        assert_eq!(RunDir::resolve(state.path(), wanted).unwrap().id(), "20261121-191822-bbbb");
+    }
+}

@@ -11,3 +11,4 @@ mod redaction;
 mod round_trip;
 pub(crate) mod samples;
 mod scrubbed;
+mod steered;

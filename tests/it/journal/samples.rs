@@ -11,10 +11,11 @@ use ccc::core::supervised::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal,
 };
 use ccc::core::{
-    About, Action, Amount, Answer, AtLimit, Bound, Budgets, CheckEnd, CheckId, CheckPlan, CheckResult, CriticPlan,
-    CriticPrompt, Decision, ExitFact, Finish, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome,
-    Plan, ProcId, Question, Send, SessionStart, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId,
-    TokenKind, TokenReport, TreeFact, TreeFault, TurnId, WindowFact,
+    About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
+    CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish, Image, Input, Launch, LineFact, MeasureId,
+    Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling, Send, SessionStart, Signal, Spawn, SpawnFault,
+    SpentBound, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId, Unattended,
+    WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 
 pub(crate) fn plan() -> Plan {
     Plan {
+        interface_settings: Some("/runs/run/interface-settings.json".to_owned()),
         seed: "5eed".to_owned(),
         run_id: "20261120-191822-k3f9".to_owned(),
         task: "Make the tests pass.".to_owned(),
@@ -40,9 +42,7 @@ pub(crate) fn plan() -> Plan {
             prompt_file: None,
             model: None,
             allow: vec![],
-            max_failures: 3,
-            timeout_ms: 600_000,
-            watch_ms: 250,
+            limits: CriticLimits { max_failures: 3, timeout_ms: 600_000, watch_ms: 250 },
             without_hooks: true,
             settings_file: Some("/state/run/critic-settings.json".to_owned()),
         },
@@ -67,7 +67,10 @@ pub(crate) fn plan() -> Plan {
         rotate_at: 0.95,
         interactive: false,
         answer_timeout_ms: 60_000,
-        approvals: ccc::core::Approvals::Deny,
+        approvals: ccc::core::Approvals::Ask { unattended: Unattended::Wait { timeout_ms: 600_000 } },
+        conversation: true,
+        supervised: false,
+        conversation_patience_ms: 3_600_000,
         given: None,
     }
 }
@@ -76,7 +79,7 @@ pub(super) fn header() -> Header {
     Header::new(&plan(), "0.1.0").unwrap()
 }
 
-pub(super) fn command_plan() -> CommandPlan {
+pub(crate) fn command_plan() -> CommandPlan {
     CommandPlan {
         seed: "5eed".to_owned(),
         run_id: "20261121-101822-c0de".to_owned(),
@@ -175,13 +178,22 @@ fn window() -> impl Strategy<Value = WindowFact> {
 fn token() -> impl Strategy<Value = TokenFact> {
     let kinds = [TokenKind::ApiKey, TokenKind::AuthToken, TokenKind::OAuth, TokenKind::Helper, TokenKind::Login];
     let windows = proptest::collection::vec(window(), 0..3);
-    let group = proptest::option::of(text());
-    (token_id(), text(), proptest::sample::select(kinds.to_vec()), group, windows, any::<Option<i64>>(), any::<bool>())
-        .prop_map(|(id, label, kind, hot_group, windows, limited_until_unix_ms, refused)| TokenFact {
+    let service = (proptest::option::of(text()), proptest::option::of(text()));
+    (
+        token_id(),
+        text(),
+        proptest::sample::select(kinds.to_vec()),
+        service,
+        windows,
+        any::<Option<i64>>(),
+        any::<bool>(),
+    )
+        .prop_map(|(id, label, kind, (hot_group, model), windows, limited_until_unix_ms, refused)| TokenFact {
             id,
             label,
             kind,
             hot_group,
+            model,
             windows,
             limited_until_unix_ms,
             refused,
@@ -212,6 +224,48 @@ fn answer() -> impl Strategy<Value = Answer> {
         Answer::Allow,
         Answer::Deny,
     ])
+}
+
+/// What the user does in mid-run.
+fn steering() -> impl Strategy<Value = OperatorInput> {
+    let key = || proptest::option::of(text());
+    let image = (text(), text()).prop_map(|(media_type, data)| Image { media_type, data });
+    let answers = || proptest::collection::btree_map(text(), text(), 0..3);
+    let ruling = prop_oneof![
+        (any::<bool>(), key()).prop_map(|(for_session, input)| Ruling::Allow { for_session, input }),
+        text().prop_map(|reason| Ruling::Deny { reason }),
+        (answers(), answers()).prop_map(|(answers, notes)| Ruling::Answers { answers, notes }),
+        text().prop_map(|content| Ruling::Fill { content }),
+    ];
+    let change = prop_oneof![
+        any::<bool>().prop_map(Change::Supervisor),
+        text().prop_map(Change::Model),
+        key().prop_map(Change::CriticModel),
+        Just(Change::Budgets(Budgets::DEFAULT)),
+        Just(Change::Unattended(Unattended::Deny)),
+        any::<u32>().prop_map(|ms| Change::Unattended(Unattended::Wait { timeout_ms: ms.into() })),
+    ];
+    prop_oneof![
+        (key(), text(), proptest::collection::vec(image, 0..2)).prop_map(|(key, text, images)| OperatorInput::Say {
+            key,
+            text,
+            images
+        }),
+        text().prop_map(|key| OperatorInput::TakeBack { key }),
+        Just(OperatorInput::StopTurn),
+        Just(OperatorInput::Pause),
+        Just(OperatorInput::Continue),
+        (any::<u32>(), key(), ruling).prop_map(|(ask, key, ruling)| OperatorInput::Rule {
+            ask: AskId(ask),
+            key,
+            ruling
+        }),
+        Just(OperatorInput::Judge),
+        Just(OperatorInput::TakeUp),
+        proptest::option::of(token_id()).prop_map(|to| OperatorInput::Rotate { to }),
+        change.prop_map(OperatorInput::Set),
+        (any::<u32>(), key()).prop_map(|(clients, why)| OperatorInput::Attended { clients, why }),
+    ]
 }
 
 /// Every kind of input.
@@ -247,6 +301,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                     swept,
                     turn_recorded: code.map(|code| code == 0),
                     dropped_lines: u64::from(swept),
+                    leaked: swept % 3,
                 },
             }
         ),
@@ -277,6 +332,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (text(), proptest::collection::vec(text(), 0..3))
             .prop_map(|(text, instead_of)| Input::Operator(OperatorInput::Restate { text, instead_of })),
         text().prop_map(|real| Input::Operator(OperatorInput::Moved { real })),
+        steering().prop_map(Input::Operator),
         text().prop_map(|text| {
             let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));
             Input::Operator(OperatorInput::Plan(Box::new(Plan { agent_args: vec![text], given, ..plan() })))
@@ -323,6 +379,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             proc,
             turn: TurnId(turn),
             kind,
+            images: vec![Image { media_type: "image/png".to_owned(), data: text.clone() }],
             text
         })),
         proc().prop_map(|proc| Action::Interrupt { proc }),
@@ -350,7 +407,11 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             let about = About::Permission(ToolRequest { tool, target, input });
             Action::Ask(Question { number, about, default, timeout_ms: 60_000 })
         }),
-        (proc(), text()).prop_map(|(proc, request_id)| Action::AllowTool { proc, request_id }),
+        (proc(), text(), proptest::option::of(text()), proptest::collection::vec(text(), 0..2))
+            .prop_map(|(proc, request_id, input, updates)| Action::AllowTool { proc, request_id, input, updates }),
+        (proc(), text(), text()).prop_map(|(proc, request_id, content)| Action::FillForm { proc, request_id, content }),
+        (proc(), text()).prop_map(|(proc, model)| Action::SetModel { proc, model }),
+        proc().prop_map(|proc| Action::LetGo { proc }),
         (proc(), any::<bool>())
             .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
         proc().prop_map(|proc| Action::KillTree { proc }),

@@ -16,7 +16,7 @@ fn wordy() -> Value {
 }
 
 /// The same command, begun by a line of shell that ends in `exec "$@"`.
-fn through_shell(world: &World, shell: &str, plain: &Command) -> Command {
+pub(crate) fn through_shell(world: &World, shell: &str, plain: &Command) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", shell, "sh"]).arg(plain.get_program()).args(plain.get_args()).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(world.ground.project());

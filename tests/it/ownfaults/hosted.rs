@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use ccc::config::{Dirs, Env, Project};
 use ccc::core::{Core, OperatorInput, Outcome, Plan, SessionStart, Tick};
-use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup};
+use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup, Workers};
 use ccc::guard::SettingsOfAgent;
 use ccc::journal::{FileSink, Header, JournalWriter, RunDir};
 use ccc::process::{Transport, TypedEcho};
@@ -22,18 +22,20 @@ use crate::process::observer::alone;
 use crate::whole_runs::harness::{Ground, input, look_until};
 
 /// A run in a thread of this process.
-struct Hosted {
-    host: Controller,
-    run: JoinHandle<End>,
+pub(super) struct Hosted {
+    pub(super) host: Controller,
+    pub(super) run: JoinHandle<End>,
 }
 
 impl Hosted {
     /// Starts a run in this world, with a journal on this disk.
     fn start(world: &World, number: u32, open: impl FnOnce(&Path, &Path) -> FileSink) -> Hosted {
         let plan = Plan { agent_program: world.agent.display().to_string(), ..plan(&world.ground, number) };
-        let key =
-            Credential::held("a key", CredentialKind::ApiKey, Provider::Anthropic, "sk-ant-made-up".to_owned().into());
-        let setup = setup(&world.ground, plan, vec![key], open);
+        Self::of(setup(&world.ground, plan, vec![key("a")], open))
+    }
+
+    /// Starts this run.
+    pub(super) fn of(setup: Setup) -> Hosted {
         let (host, controls, _) = driver::controls(driver::unix_ms);
         let run = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -42,10 +44,16 @@ impl Hosted {
         Hosted { host, run }
     }
 
-    fn end(self) -> Outcome {
+    pub(super) fn end(self) -> Outcome {
         let end = self.run.join().expect("the run does not panic");
         end.finish.expect("it has an outcome").outcome
     }
+}
+
+/// A made-up key.
+pub(super) fn key(label: &str) -> Credential {
+    let value = format!("sk-ant-made-up-{label}");
+    Credential::held(label, CredentialKind::ApiKey, Provider::Anthropic, value.into())
 }
 
 /// The plan of a run on this ground, whose agent is still to be named.
@@ -61,6 +69,10 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         critic: ccc::core::CriticPlan { settings_file: None, ..sample.critic.clone() },
         budgets: ccc::core::Budgets { until_unix_ms: None, max_wait_ms: None, ..sample.budgets.clone() },
         timeouts: ccc::core::Timeouts { grace_ms: 500, ..sample.timeouts },
+        // It ends with its verdict, and asks nobody.
+        conversation: false,
+        supervised: true,
+        approvals: ccc::core::Approvals::Off,
         ..sample
     }
 }
@@ -105,12 +117,16 @@ pub(crate) fn setup(
         screen: Screen::new(null(), null(), Limits::default()).expect("a screen"),
         typing: TypedEcho::none(),
         keyboard: None,
+        interface: None,
+        hub: None,
+        workers: Workers::default(),
+        log: None,
         core: Core::new(plan),
         run_dir,
     }
 }
 
-fn on_the_disk(journal: &Path, blobs: &Path) -> FileSink {
+pub(super) fn on_the_disk(journal: &Path, blobs: &Path) -> FileSink {
     FileSink::open(journal, blobs).expect("a journal")
 }
 

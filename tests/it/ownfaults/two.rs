@@ -1,11 +1,12 @@
 //! Two ccc on one session: the second is refused, and the first does not notice.
 
+use std::cell::RefCell;
 use std::fs;
 
 use serde_json::json;
 
 use super::world::{FEEDBACK, TASK, World, two_turns};
-use crate::whole_runs::harness::Running;
+use crate::whole_runs::harness::{Running, look_until};
 
 const SESSION: &str = "3f2b8c1e-0000-4000-8000-000000000001";
 
@@ -25,7 +26,13 @@ fn first<'w>(world: &'w World, args: &[&str]) -> Running<'w> {
 #[track_caller]
 fn second_is_refused(world: &World, first: &Running<'_>, args: &[&str]) {
     let run = world.run_id();
-    let alive = processes(world);
+    // A process that a shell has just made looks like the shell: two looks must agree.
+    let last = RefCell::new(Vec::new());
+    let alive = look_until("the processes of the first", || {
+        let before = last.replace(processes(world));
+        let now = last.borrow();
+        (!now.is_empty() && *now == before).then_some(before)
+    });
     let all: Vec<&str> = ["--"].iter().chain(args).copied().collect();
     let refused = world.start(&all).wait();
     assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
@@ -67,6 +74,66 @@ fn a_session_can_be_gone_on_with_by_one_ccc_only() {
     assert_eq!(ended.result()["session_id"], SESSION);
 }
 
+/// Has the scripted agent's sessions lie where the CLI keeps those of the project.
+fn link_records(world: &World) {
+    let named = world.ground.project().display().to_string();
+    let named: String = named.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    let projects = world.ground.home().join(".claude/projects");
+    fs::create_dir_all(&projects).expect("a folder");
+    std::os::unix::fs::symlink(world.ground.home().join("scripted"), projects.join(named)).expect("a link");
+}
+
+/// A session that has ended, whose run is forgotten.
+fn ended_session(world: &World) {
+    world.start(&["--", "--session-id", SESSION]).end().assert_code(0);
+    fs::remove_dir_all(world.run_dir()).expect("rm");
+}
+
+#[test]
+fn the_latest_session_can_be_gone_on_with_by_one_ccc_only_before_its_id_is_told() {
+    let world = World::new(&json!({"agent": [], "critic": []}));
+    ended_session(&world);
+    link_records(&world);
+    // The first agent is started and says nothing: nobody knows its session from it.
+    world.hold("agent");
+    let running = world.start(&["--", "--continue"]);
+    world.until_file("held");
+    let refused = world.start(&["--share-tree", "--", "--continue"]).wait();
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    for word in [SESSION, "in use", &running.pid().to_string(), "hint:"] {
+        assert!(refused.stderr.contains(word), "no {word:?} in {}", refused.stderr);
+    }
+    assert_eq!(world.ground.runs().len(), 1, "a half-made run was left");
+    second_is_refused_sharing(&world, &running, &["--resume", SESSION]);
+    running.signal(rustix::process::Signal::TERM);
+    running.wait();
+}
+
+#[track_caller]
+fn second_is_refused_sharing(world: &World, first: &Running<'_>, args: &[&str]) {
+    let all: Vec<&str> = ["--share-tree", "--"].iter().chain(args).copied().collect();
+    let refused = world.start(&all).wait();
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&first.pid().to_string()), "{}", refused.stderr);
+}
+
+#[test]
+fn a_session_that_the_agent_names_and_another_ccc_has_ends_the_run_and_not_the_other() {
+    let world = World::new(&json!({"agent": [], "critic": []}));
+    ended_session(&world);
+    let running = first(&world, &["--resume", SESSION]);
+    let run = world.run_id();
+    // Without records in the usual place the latest session cannot be told beforehand.
+    let second = world.start(&["--share-tree", "--", "--continue"]).wait();
+    assert_eq!(second.status.code(), Some(130), "{}", second.stderr);
+    let said = format!("{}{}", second.stdout, second.stderr);
+    for word in ["the session cannot be taken", SESSION, "in use", &run] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+    world.ground.write("../home/go", "");
+    running.end().assert_code(0);
+}
+
 #[test]
 fn a_second_run_in_the_same_tree_is_refused_and_names_the_first() {
     let world = World::new(&two_turns());
@@ -92,7 +159,14 @@ fn a_second_run_in_the_same_tree_is_refused_and_names_the_first() {
     for (what, mut second) in seconds {
         let refused = Running::spawn(&world.ground, &mut second).wait();
         assert_eq!(refused.status.code(), Some(2), "{what}: {}", refused.stderr);
-        for word in [root.to_str().expect("UTF-8"), "in use", &pid, &id, "--share-tree"] {
+        for word in [
+            root.to_str().expect("UTF-8"),
+            "in use",
+            &pid,
+            &format!("ccc attach {id}"),
+            &format!("ccc stop {id}"),
+            "--share-tree",
+        ] {
             assert!(refused.stderr.contains(word), "{what}: no {word:?} in {}", refused.stderr);
         }
         assert_eq!(world.ground.runs().len(), 1, "{what}: a half-made run was left");

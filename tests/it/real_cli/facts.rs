@@ -172,3 +172,29 @@ fn odd_settings_files_are_read_or_passed_over() {
         assert_eq!(local, cli.label != "previous", "{cli:?}: the local settings of the repository's top");
     }
 }
+
+#[test]
+fn the_latest_session_is_the_one_whose_record_was_written_last_and_can_be_foreseen() {
+    for cli in RealCli::all() {
+        let home = CleanHome::new().unwrap();
+        let api = ScriptedApi::start(Script::new().always(Reply::text("ok"))).unwrap();
+        let session = |arguments: &[&str]| {
+            let mut command = home.command(&cli, &api.base_url());
+            command.args(["-p", "hello", "--output-format", "json"]).args(arguments).stdin(std::process::Stdio::null());
+            let output = command.output().unwrap();
+            let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+            result["session_id"].as_str().unwrap().to_owned()
+        };
+        let cwd = home.project().canonicalize().unwrap().display().to_string();
+        let claude = home.home().join(".claude");
+        let foreseen = || ccc::driver::latest_session(ccc::agent::AgentKind::CLAUDE_CODE, &claude, &cwd);
+        let (first, second) = (session(&[]), session(&[]));
+        assert_eq!(foreseen().as_ref(), Some(&second), "{cli:?}");
+        assert_eq!(session(&["--continue"]), second, "{cli:?}");
+        let folder = std::fs::read_dir(claude.join("projects")).unwrap().flatten().next().unwrap().path();
+        let record = std::fs::File::options().append(true).open(folder.join(format!("{first}.jsonl"))).unwrap();
+        record.set_modified(std::time::SystemTime::now() + Duration::from_secs(10)).unwrap();
+        assert_eq!(foreseen().as_ref(), Some(&first), "{cli:?}");
+        assert_eq!(session(&["--continue"]), first, "{cli:?}");
+    }
+}

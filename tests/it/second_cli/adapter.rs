@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use ccc::agent::{
-    Adapter, AgentEvent, Ask, Caps, ExitCause, FailureCause, Installation, LaunchRequest, Protocol, Role, Say,
-    SessionOpen, StartedBy, TokenCount, ToolRequest, TurnEnd, TurnOutcome,
+    Adapter, AgentEvent, Ask, Asked, Caps, ExitCause, FailureCause, Installation, LaunchRequest, Protocol, Role, Say,
+    SessionOpen, StartedBy, TokenCount, TurnEnd, TurnOutcome,
 };
 use ccc::core::{ExitFact, Launch, TokenKind, TurnId};
 use ccc::words::Provider;
@@ -30,6 +30,7 @@ impl Adapter for SecondCli {
             hot_tokens: &[TokenKind::ApiKey],
             limit_events: false,
             prompt_snapshot: false,
+            own_interface: false,
         }
     }
 
@@ -154,7 +155,7 @@ impl Connection {
                     target: text(&item["command"]),
                     timeout_ms: None,
                     edit: None,
-                    sub_agent: false,
+                    under: None,
                     in_background: false,
                 });
             }
@@ -162,10 +163,11 @@ impl Connection {
                 id: text(&item["id"]),
                 failed: item["exitCode"] != 0,
                 error: String::new(),
+                output: None,
             }),
             ("item/completed", Some("agentMessage")) => {
                 self.said = text(&item["text"]);
-                out.push(AgentEvent::Text { text: self.said.clone(), sub_agent: false });
+                out.push(AgentEvent::Text { text: self.said.clone(), under: None });
             }
             ("thread/tokenUsage/updated", _) => {
                 let of = |name: &str| params["tokenUsage"]["last"][name].as_u64().unwrap_or_default();
@@ -234,11 +236,17 @@ impl Protocol for Connection {
             Say::Credential { variables } => json!({"id": "login", "method": "account/login/start", "params": {
                 "type": "apiKey", "apiKey": variables.iter().map(|(_, value)| *value).next()
             }}),
-            Say::Permission { request_id } => answer(request_id, "result", json!({"decision": "accept"})),
+            Say::Permission { request_id, .. } => answer(request_id, "result", json!({"decision": "accept"})),
             Say::Denial { request_id, .. } => answer(request_id, "result", json!({"decision": "decline"})),
             Say::Cancel { request_id } => answer(request_id, "result", Value::Null),
             Say::Refusal { request_id, why } => answer(request_id, "error", json!({"code": -32601, "message": why})),
-            Say::CostQuestion { .. } | Say::PermissionMode { .. } => return None,
+            Say::LetGo
+            | Say::CostQuestion { .. }
+            | Say::PermissionMode { .. }
+            | Say::Model { .. }
+            | Say::Filled { .. } => {
+                return None;
+            }
         };
         Some(line(&message))
     }
@@ -255,11 +263,11 @@ impl Protocol for Connection {
                 request_id: id.to_string(),
                 subtype: method.to_owned(),
                 ask: match method {
-                    "item/commandExecution/requestApproval" => Ask::Permission(ToolRequest {
+                    "item/commandExecution/requestApproval" => Ask::ForUser(Box::new(Asked {
                         tool: "command".to_owned(),
                         target: text(&message["params"]["command"]),
-                        ..ToolRequest::default()
-                    }),
+                        ..Asked::default()
+                    })),
                     _ => Ask::Unknown,
                 },
             }),

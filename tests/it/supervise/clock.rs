@@ -1,10 +1,10 @@
 //! The wall clock of ccc alone is set while a command runs and while it waits.
 
 use super::provider::{Provider, State, unix_s};
-use super::{supervise, until_lines};
+use super::{state_of, supervise, until_lines};
 use crate::real_cli::CleanHome;
 use crate::whole_runs::clock::{STEP_S, SteppedClock, assert_replays};
-use crate::whole_runs::harness::Ground;
+use crate::whole_runs::harness::{Ground, look_until};
 
 const FIRST: &str = CleanHome::KEY;
 const SECOND: &str = "sk-ant-api03-second-key-that-nobody-may-see-000000000000000000000000000000000";
@@ -33,12 +33,14 @@ fn a_step_of_the_clock_makes_a_wait_neither_longer_nor_shorter() {
     for step_s in [STEP_S, -STEP_S] {
         let provider = Provider::start();
         let (ground, clock) = SteppedClock::on(Ground::without_git());
-        let script = "echo begun > begun; while [ ! -e free ]; do sleep 0.05; done; exit 0";
+        let script = "echo $$ > pid; while [ ! -e free ]; do sleep 0.05; done; exit 0";
         let mut running = supervise(&ground, &provider.url, &OPTIONS, script);
-        until_lines(&ground.project().join("begun"), 1);
+        let program = until_lines(&ground.project().join("pid"), 1)[0].parse().expect("a process");
         let reset = unix_s() + 6;
         provider.set(FIRST, State::RejectedUntil(reset));
         running.until_stderr("limited until");
+        // The stop is on its way when the limit is told: a program that may end before it arrives does not wait.
+        look_until("the program to stand still", || (state_of(program) == Some('T')).then_some(()));
         clock.set(step_s);
         let asked = provider.asked_about(FIRST);
         ground.write("free", "");

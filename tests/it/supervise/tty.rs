@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -17,6 +18,8 @@ pub(crate) struct Tty {
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     chunks: Receiver<Vec<u8>>,
+    /// Locked for each read of the terminal.
+    reading: Arc<Mutex<()>>,
     pub(crate) seen: Vec<u8>,
     /// How much of `seen` was looked at by [`Tty::until`].
     looked_at: usize,
@@ -40,16 +43,24 @@ impl Tty {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().expect("a reader");
         let (sender, chunks) = channel();
+        let reading = Arc::new(Mutex::new(()));
+        let may_read = Arc::clone(&reading);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                drop(may_read.lock());
                 if sender.send(buffer[..count].to_vec()).is_err() {
                     return;
                 }
             }
         });
         let keys = pair.master.take_writer().expect("a writer");
-        Self { master: pair.master, keys, child, chunks, seen: Vec::new(), looked_at: 0 }
+        Self { master: pair.master, keys, child, chunks, reading, seen: Vec::new(), looked_at: 0 }
+    }
+
+    /// While this is locked, nothing is read from the terminal.
+    pub(crate) fn reading(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.reading)
     }
 
     pub(crate) fn pid(&self) -> u32 {

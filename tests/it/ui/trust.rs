@@ -31,16 +31,16 @@ fn events(evil: &str) -> Vec<Show> {
     }
     for role in [Role::Agent, Role::Critic] {
         for sub_agent in [false, true] {
-            shows.push(Show::Text { role, text: evil(), sub_agent });
+            shows.push(Show::Text { role, text: evil(), sub_agent, under: None });
         }
         for edit in [
             None,
             Some(Edit { path: evil(), old: String::new(), new: evil() }),
             Some(Edit { path: evil(), old: evil() + "\nx", new: "y\n".to_owned() + &evil() }),
         ] {
-            shows.push(Show::Tool { role, id: "1".into(), name: evil(), target: evil(), edit });
+            shows.push(Show::Tool { role, id: "1".into(), name: evil(), target: evil(), edit, under: None });
         }
-        shows.push(Show::ToolEnded { role, id: "1".into(), failed: true, error: evil() });
+        shows.push(Show::ToolEnded { role, id: "1".into(), failed: true, error: evil(), output: None });
         shows.push(Show::Denied { role, tool: evil(), target: evil() });
     }
     shows.push(Show::Finished { outcome: Outcome::Failed, reason: evil() });

@@ -36,16 +36,16 @@ fn waits(detail: &str, goes_on_in_ms: u64, iteration: u32) -> Show {
 }
 
 pub(super) fn said(role: Role, text: &str) -> Show {
-    Show::Text { role, text: text.into(), sub_agent: false }
+    Show::Text { role, text: text.into(), sub_agent: false, under: None }
 }
 
 pub(super) fn tool(role: Role, id: &str, name: &str, target: &str) -> Show {
-    Show::Tool { role, id: id.into(), name: name.into(), target: target.into(), edit: None }
+    Show::Tool { role, id: id.into(), name: name.into(), target: target.into(), edit: None, under: None }
 }
 
 fn ended(role: Role, id: &str, failed: bool) -> Show {
     let error = if failed { "Exit code 101: test sum ... FAILED" } else { "" };
-    Show::ToolEnded { role, id: id.into(), failed, error: error.into() }
+    Show::ToolEnded { role, id: id.into(), failed, error: error.into(), output: None }
 }
 
 pub(super) fn edit(path: &str, old: &str, new: &str) -> Show {
@@ -55,6 +55,7 @@ pub(super) fn edit(path: &str, old: &str, new: &str) -> Show {
         name: "Edit".into(),
         target: path.into(),
         edit: Some(Edit { path: path.into(), old: old.into(), new: new.into() }),
+        under: None,
     }
 }
 
@@ -96,7 +97,12 @@ pub(super) fn night() -> Vec<(u64, Show)> {
         ),
         (16_100, ended(Role::Agent, "t2", false)),
         (17_000, Show::Denied { role: Role::Agent, tool: "Bash".into(), target: "git push --force".into() }),
-        (18_000, Show::Text { role: Role::Agent, text: "Searching 日本語 🦀 names".into(), sub_agent: true }),
+        (
+            18_000,
+            Show::Text {
+                role: Role::Agent, text: "Searching 日本語 🦀 names".into(), sub_agent: true, under: None
+            },
+        ),
         (20_000, said(Role::Agent, "Done. All tests pass.")),
         (20_100, Show::Cost { usd: Some(0.417) }),
         (20_200, phase("checking", "cargo test", 1)),

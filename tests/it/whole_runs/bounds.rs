@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::harness::{BRIEF, Ground, approval, bash, script, text};
-use super::seen::{agents, user_texts};
+use super::requests::{agents, user_texts};
 use crate::scripted_api::{Block, Ending, Message, Reply, Script, ScriptedApi, Usage, When};
 
 fn said(text: &str) -> Reply {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::harness::{BRIEF, Ground, approval, bash, script, text};
-use super::seen::{agents, brief_of, critics, is_critic, user_texts};
+use super::requests::{agents, brief_of, critics, is_critic, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi, When};
 
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];

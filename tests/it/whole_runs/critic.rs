@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::harness::{BRIEF, DEADLINE, Ground, Running, approval, bash, script, send, text};
-use super::seen::{brief_of, critics, system_text, tool_results, user_texts};
+use super::requests::{brief_of, critics, system_text, tool_results, user_texts};
 use crate::scripted_api::{Ending, Message, Reply, Script, ScriptedApi, When};
 
 const DANGEROUS: &str = "--dangerously-skip-permissions";

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::harness::{DEADLINE, Ended, Ground, approval, bash, is_alive, journal, look_until, script, send, text};
-use super::seen::{agents, transcripts, user_texts};
+use super::requests::{agents, transcripts, user_texts};
+use crate::real_cli::RealCli;
 use crate::scripted_api::{Ending, Message, Reply, ScriptedApi};
 
 const TASK: &str = "Count to three in numbers.txt";
@@ -52,6 +53,28 @@ fn assert_gone_on(ended: &Ended<'_>, api: &ScriptedApi, restarts: u64, turns: &[
     assert_eq!(texts.iter().filter(|said| said.contains(TASK)).count(), 1, "the task stands once: {texts:#?}");
 }
 
+/// A completed run whose agent was killed in its second answer; this shell command ran before its session was resumed.
+#[track_caller]
+fn killed_and_its_session_changed<'g>(ground: &'g Ground, cli: &RealCli, change: &str) -> (ScriptedApi, Ended<'g>) {
+    let agent = cli.path.display();
+    let wrapper = ground.script(
+        "wrapper",
+        &format!("case \"$*\" in *--fork-session*) ;; *--resume*) {change} ;; esac\nexec '{agent}' \"$@\""),
+    );
+    let api = ScriptedApi::start(script(
+        vec![bash("echo one > numbers.txt"), half_an_answer(), said("Done.")],
+        vec![approval()],
+    ))
+    .unwrap();
+    let running = ground.supervise(&api.base_url(), &wrapper, &ARGS);
+    api.wait_for_requests(2, DEADLINE).unwrap();
+    until_acknowledged(ground);
+    send(running.child_pid("agent"), KILL);
+    let ended = running.end();
+    ended.assert_code(0);
+    (api, ended)
+}
+
 on_both! {
     fn killed_before_its_first_word_it_begins_again(cli) {
         let ground = Ground::new();
@@ -86,27 +109,21 @@ on_both! {
         assert_gone_on(&running.end(), &api, 1, &["task", "continue"]);
     }
 
+    fn killed_when_its_session_had_a_record_and_no_conversation_it_begins_a_new_one(cli) {
+        let ground = Ground::new();
+        // What a CLI has written before the first message: it neither resumes such a session nor begins it.
+        let change = "for record in \"$HOME\"/.claude/projects/*/*.jsonl; do sed -i '/\"uuid\":/d' \"$record\"; \
+                      echo '{\"type\":\"mode\",\"mode\":\"normal\"}' >> \"$record\"; done";
+        let (_api, ended) = killed_and_its_session_changed(&ground, cli, change);
+        let decided = ended.decisions();
+        assert!(decided.iter().any(|line| line.starts_with("begin a new session: ")), "{decided:#?}");
+        ground.assert_sound();
+    }
+
     fn killed_before_its_session_was_saved_the_task_is_said_again(cli) {
         let ground = Ground::new();
-        // The session is lost on disk between the two lives, as when the CLI had not yet written it.
-        let wrapper = ground.script(
-            "wrapper",
-            &format!(
-                "case \"$*\" in *--fork-session*) ;; *--resume*) rm -rf \"$HOME/.claude/projects\" ;; esac\nexec '{}' \"$@\"",
-                cli.path.display()
-            ),
-        );
-        let api = ScriptedApi::start(script(
-            vec![bash("echo one > numbers.txt"), half_an_answer(), said("Done.")],
-            vec![approval()],
-        ))
-        .unwrap();
-        let running = ground.supervise(&api.base_url(), &wrapper, &ARGS);
-        api.wait_for_requests(2, DEADLINE).unwrap();
-        until_acknowledged(&ground);
-        send(running.child_pid("agent"), KILL);
-        let ended = running.end();
-        ended.assert_code(0);
+        // The session is lost on disk between the two processes, as when the CLI had not yet written it.
+        let (api, _) = killed_and_its_session_changed(&ground, cli, "rm -rf \"$HOME/.claude/projects\"");
         let requests = api.requests();
         let texts = user_texts(&agents(&requests)[2].body);
         assert_eq!(texts.iter().filter(|said| said.contains(TASK)).count(), 1, "the task stands once: {texts:#?}");

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::harness::{Ground, Running, approval, bash, script, text};
-use super::seen::{agents, assert_result_fields, brief_of, critics, is_critic, user_texts};
+use super::requests::{agents, assert_result_fields, brief_of, critics, is_critic, user_texts};
 use crate::scripted_api::{Reply, Script, ScriptedApi};
 
 const NOWHERE: &str = "http://127.0.0.1:9";

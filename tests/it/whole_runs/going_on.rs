@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::harness::{Ended, Ground, Running, action, approval, bash, script, text};
-use super::seen::{agents, brief_of, critics, user_texts};
+use super::requests::{agents, brief_of, critics, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi};
 
 fn said(text: &str) -> Reply {

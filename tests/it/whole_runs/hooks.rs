@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{BRIEF, Ground, approval, bash, script};
-use super::seen::{agents, critics};
+use super::requests::{agents, critics};
 use crate::scripted_api::{Reply, Rule, Script, ScriptedApi, Times, When};
 
 const DANGEROUS: &str = "--dangerously-skip-permissions";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{BRIEF, Ended, Ground, approval, bash, cli, files, journal, look_until, script, text};
-use super::seen::{agents, is_critic, user_texts};
+use super::requests::{agents, is_critic, user_texts};
 use crate::scripted_api::{Limit, Message, Recorded, Reply, Rule, Script, ScriptedApi, Times, When, Window};
 
 const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
@@ -14,7 +14,7 @@ pub(super) const KEYS: [&str; 3] =
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];
 
 /// A ground with so many OAuth tokens and nothing else.
-pub(super) fn with_oauth(ground: Ground, tokens: usize) -> Ground {
+pub(crate) fn with_oauth(ground: Ground, tokens: usize) -> Ground {
     ground.env(ANTHROPIC_API_KEY, "").env("CLAUDE_CODE_OAUTH_TOKENS", OAUTHS[..tokens].join(","))
 }
 
@@ -29,7 +29,7 @@ pub(super) fn when(when: When, times: Times, reply: Reply) -> Rule {
 }
 
 /// The 429 of a spent window, with and without the time of its reset.
-pub(super) fn rejected(reset_in_s: Option<u64>) -> Reply {
+pub(crate) fn rejected(reset_in_s: Option<u64>) -> Reply {
     if let Some(reset_in_s) = reset_in_s {
         return Reply::limit_reached("five_hour", reset_in_s);
     }
@@ -68,7 +68,7 @@ fn with_window(text: &str, utilization: f64, reset_in_s: u64) -> Reply {
     Reply::Message(Message { limit: Some(limit), ..Message::paced(text, 1, 0) })
 }
 
-pub(super) fn bearer(token: &str) -> When {
+pub(crate) fn bearer(token: &str) -> When {
     When::header("authorization", &format!("Bearer {token}"))
 }
 
@@ -77,7 +77,7 @@ pub(super) fn key(key: &str) -> When {
 }
 
 /// With which credential each conversational request came, by its place in the lists above.
-pub(super) fn used(requests: &[Recorded]) -> Vec<usize> {
+pub(crate) fn used(requests: &[Recorded]) -> Vec<usize> {
     let place = |request: &Recorded| {
         let sent = request.headers.get("x-api-key").or(request.headers.get("authorization")).map_or("", String::as_str);
         let sent = sent.trim_start_matches("Bearer ");

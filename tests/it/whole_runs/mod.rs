@@ -26,7 +26,9 @@ macro_rules! on_both {
         }
     )*};
 }
+pub(crate) use on_both;
 
+mod answered;
 mod bounds;
 mod checks;
 pub(crate) mod clock;
@@ -37,15 +39,15 @@ mod given;
 mod going_on;
 pub(crate) mod harness;
 mod hooks;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod onlooker;
 mod own_turns;
 mod permissions;
 mod progress;
 mod provider;
 mod question;
+pub(crate) mod requests;
 mod secrets;
-mod seen;
 mod stalls;
 mod trouble;
 mod trust;

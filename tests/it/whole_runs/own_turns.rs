@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::harness::{BRIEF, Ended, Ground, approval, script, text};
-use super::seen::{agents, brief_of, critics, user_texts};
+use super::requests::{agents, brief_of, critics, user_texts};
 use crate::scripted_api::{Block, Message, Reply, Rule, Script, ScriptedApi, Times, When};
 
 const DANGEROUS: &str = "--dangerously-skip-permissions";

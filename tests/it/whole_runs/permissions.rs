@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::harness::{Ground, Running, action, approval, bash, script, text};
-use super::seen::{agents, critics, messages, user_texts};
+use super::requests::{agents, critics, messages, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi};
 
 const EDITS: [&str; 3] = ["--", "--permission-mode", "acceptEdits"];

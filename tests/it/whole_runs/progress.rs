@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::harness::{Ended, Ground, action, approval, bash, input, look_until, script, text};
-use super::seen::agents;
+use super::requests::agents;
 use crate::real_cli::RealCli;
 use crate::scripted_api::{Reply, Rule, Script, ScriptedApi, Times, When};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{BRIEF, Ground, approval, bash, script, text};
 use super::limits::{KEYS, key, rotations, used, when, with_keys, with_oauth};
-use super::seen::{agents, user_texts};
+use super::requests::{agents, user_texts};
 use crate::real_cli::RealCli;
 use crate::scripted_api::{Block, Message, Reply, Script, ScriptedApi, Times, When};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::harness::{BRIEF, Ended, Ground, approval, bash, look_until};
 use super::limits::when;
 use super::onlooker::{Onlooker, Process, Sighting};
-use super::seen::is_critic;
+use super::requests::is_critic;
 use crate::real_cli::RealCli;
 use crate::scripted_api::{Recorded, Reply, Script, ScriptedApi, Times, When};
 

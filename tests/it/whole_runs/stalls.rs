@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::harness::{
     Ended, Ground, Running, action, approval, bash, input, is_alive, journal, look_until, script, send, text,
 };
-use super::seen::{agents, user_texts};
+use super::requests::{agents, user_texts};
 use crate::scripted_api::{Block, Ending, Message, Reply, ScriptedApi};
 
 const TASK: &str = "Write a haiku about patience";

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::harness::{BRIEF, Ground, Running, approval, bash, script, text};
-use super::seen::{agents, critics, is_critic, user_texts};
+use super::requests::{agents, critics, is_critic, user_texts};
 use crate::scripted_api::{Block, Ending, Message, Reply, Script, ScriptedApi};
 
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::harness::{Ground, approval, bash, script};
-use super::seen::critics;
+use super::requests::critics;
 use crate::scripted_api::{Message, Reply, ScriptedApi};
 
 /// Everything is permitted, as it is where nobody is there.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::harness::{Ground, approval, bash, script, text};
-use super::seen::{assert_result_fields, brief_of, is_critic, messages, tool_results, transcripts, user_texts};
+use super::requests::{assert_result_fields, brief_of, is_critic, messages, tool_results, transcripts, user_texts};
 use crate::scripted_api::{Reply, ScriptedApi};
 
 const TASK: &str = "Write two into answer.txt";

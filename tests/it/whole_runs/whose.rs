@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 
 use super::harness::{Ended, Ground, approval, bash, input, look_until, script, text};
-use super::seen::{agents, critics, messages, tool_results};
+use super::requests::{agents, critics, messages, tool_results};
 use crate::scripted_api::{Reply, ScriptedApi};
 
 const DANGEROUS: [&str; 4] = ["-p", "do it", "--", "--dangerously-skip-permissions"];

@@ -1,4 +1,4 @@
-//! `simulate`, through the built program.
+//! The built program `simulate`.
 
 use std::process::{Command, Output};
 
@@ -10,7 +10,7 @@ fn simulate(args: &[&str]) -> Output {
         .expect("the program runs")
 }
 
-/// What it says of the nights; how long they took differs.
+/// The summary of the nights without the line that says how long they took.
 fn summary(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().filter(|line| !line.starts_with("speed ")).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Two thousand nights, each from its seed.
+//! Plays two thousand nights, each from its seed.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -14,10 +14,10 @@ use std::collections::BTreeSet;
 
 use simulation::{Counts, Scenario, Simulator, is_long};
 
-/// How many seeds are played with every test run; more by `cargo run --release -p simulation`.
+/// How many seeds each test run plays. To play more: `cargo run --release -p simulation`.
 const SEEDS: u64 = 2_000;
 
-/// What befalls in two thousand nights: a simulation in which nothing happens shows nothing.
+/// Faults and events that must occur in two thousand nights, because nights without them would test nothing.
 const FAULTS: &[&str] = &[
     "announced retry",
     "background task",
@@ -31,6 +31,7 @@ const FAULTS: &[&str] = &[
     "death with a full disk",
     "denied tool",
     "doubled completion",
+    "end of a pause",
     "exchange refused",
     "exchange without effect",
     "failed check",
@@ -38,13 +39,17 @@ const FAULTS: &[&str] = &[
     "filtered answer",
     "finished run gone on with",
     "forbidden tool",
+    "form",
     "full disk",
     "garbage",
     "half line",
     "history made shorter",
     "huge line",
+    "interruption without effect",
+    "judging asked for",
     "kill from outside",
     "late completion",
+    "late ruling",
     "late timer",
     "machine sleep",
     "missing permission",
@@ -53,16 +58,29 @@ const FAULTS: &[&str] = &[
     "network answers 407",
     "news of another ccc",
     "news of the journal",
+    "nobody attends",
     "orphan",
+    "pause",
+    "permission asked for",
+    "plan",
     "prompt too long",
     "question answered",
     "question not answered",
+    "questions",
     "refusal that heals",
     "rejected history",
     "rejected task",
     "request for the end",
+    "request shown",
+    "request that nobody answers",
+    "rest",
+    "ruling",
+    "ruling of what is not open",
+    "ruling that does not fit",
     "scheduled turn",
+    "setting changed in mid-run",
     "signals ignored",
+    "somebody attends",
     "spawn failed",
     "spend limit",
     "spent window",
@@ -70,15 +88,20 @@ const FAULTS: &[&str] = &[
     "stdin not read",
     "sub-agent",
     "taken for hung",
+    "token asked for",
     "tool without an end",
     "torn journal",
     "tree not measured",
+    "turn interrupted",
     "unkillable process",
     "unknown message",
+    "words in mid-run",
     "words of the user",
+    "words repeated under their key",
+    "words taken back",
 ];
 
-/// The steps of the ladders against a request or a credential that is rejected; each is to be taken.
+/// The steps of the response to a rejected request or credential. Each must occur.
 const RUNGS: &[&str] = &[
     "refused credential tried once more",
     "rejected request tried again",

@@ -1,92 +1,128 @@
-//! What an adapter has to say: one [`Adapter`] for each CLI family, one [`Protocol`] for each of its processes.
+//! The traits of an adapter: one [`Adapter`] per CLI family, one [`Protocol`] per process.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    AgentEvent, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, TurnEnd, TurnKind, UserArgs,
-    Vocabulary,
+    AgentEvent, AgentKind, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs,
+    LaunchRequest, TurnEnd, TurnKind, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
-use crate::words::{ExitFact, Launch, Provider, TurnId};
+use crate::words::{ExitFact, Image, Launch, Provider, TurnId};
 
-/// One CLI family: what it can do, how it is started, what its end means. It keeps nothing between two calls.
+/// One CLI family: what it can do, how it is started, what its exit means. It has no state between two calls.
 ///
-/// The methods with a body are for what not every CLI has.
+/// Methods with a default body are for features that not every CLI has.
 pub trait Adapter: fmt::Debug + Sync {
-    /// The family's name in the journal: lower-case letters and `_`. It never changes.
+    /// The family's name in the journal: lower-case letters and `_`. It must never change.
     fn name(&self) -> &'static str;
 
-    /// What the CLI can do in this version (as it names itself; empty when unknown).
+    /// What the CLI can do in this version (its own version string; empty when unknown).
     fn caps(&self, agent_version: &str) -> Caps;
 
     /// The program to start, unless the user names another path.
     fn program(&self) -> &'static str;
 
-    /// Where the CLI and what it keeps are found.
+    /// Where the CLI and its files are.
     fn installation(&self) -> Installation;
 
-    /// Whose tokens it is given.
+    /// The provider of the tokens that it gets.
     fn provider(&self) -> Provider;
 
-    /// Whether a file of this name, in the place that [`Installation::records`] says, is the record of this session.
+    /// Whether a file with this name, in the folder of [`Installation::records`], is the record of this session.
     fn is_record(&self, file_name: &str, session_id: &str) -> bool {
         file_name.strip_suffix(".jsonl") == Some(session_id)
     }
 
-    /// Arguments, environment and directory of a process. Credentials are not part of it.
+    /// The subfolder of [`Installation::records`] that holds the records of the sessions of this directory.
+    fn records_of(&self, cwd: &str) -> Option<String> {
+        let _ = cwd;
+        None
+    }
+
+    /// Arguments, environment and directory of a process, without credentials.
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch;
 
     /// Follows the process that is started for this request.
     fn protocol(&self, request: &LaunchRequest<'_>) -> Box<dyn Protocol>;
 
-    /// What the end of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in this
-    /// process or an earlier one.
+    /// What the exit of a process means. `session_begun`: its session had begun ([`AgentEvent::SessionKnown`]), in
+    /// this process or an earlier one.
     fn exit_cause(&self, exit: &ExitFact, session_begun: bool) -> ExitCause;
 
-    /// The words that are the CLI's own and nobody's: what a run is decided by, besides numbers and likeness.
+    /// The words of the CLI itself, which carry no user data and on which a run's decisions depend (with numbers and
+    /// text similarity).
     fn vocabulary(&self) -> Vocabulary {
         Vocabulary::default()
     }
 
-    /// What the user's own arguments for the agent mean; asked once, before the run begins.
+    /// What the user's own arguments for the agent mean; called once, before the run begins.
     ///
     /// # Errors
-    /// An argument is one that ccc owns, that cannot be supervised, or that is no option; the message says what to do.
+    /// An argument is one that ccc sets itself, that cannot be supervised, or that is not an option; the message says
+    /// what to do.
     fn read_user_args(&self, args: &[String]) -> Result<UserArgs, ArgsProblem> {
         let _ = args;
         Ok(UserArgs::default())
     }
 
-    /// The text of a settings file of the user's, changed so that none of its hooks runs.
+    /// A settings file of the user, changed so that none of its hooks runs.
     ///
     /// # Errors
-    /// In words, when the text holds no settings.
+    /// A message, when the text holds no settings.
     fn hookless_settings(&self, text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     }
 
-    /// The user's arguments given first and those given later, in one line; of an option that takes one value the later counts, and
-    /// of one with an argument that is spoilt.
+    /// A settings file of the user, with the hooks that report to ccc what happens in the CLI's own interface
+    /// ([`Caps::own_interface`]); everything of the user's is kept.
+    ///
+    /// # Errors
+    /// A message, when the text holds no settings.
+    fn settings_with_hooks(&self, text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+
+    /// The user's earlier and later arguments in one command line. The later one wins for an option that takes one value,
+    /// and for an option with an argument for which `is_spoilt` holds.
     fn merged_args(&self, before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
         before.iter().filter(|arg| !is_spoilt(arg)).chain(later).cloned().collect()
     }
 
-    /// The user's arguments without the options that have such an argument, and the names of those.
+    /// The user's arguments without the options that have an argument matching `is_such`, and the names of those
+    /// options.
     fn args_apart(&self, args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
         (args.iter().filter(|arg| !is_such(arg)).cloned().collect(), Vec::new())
     }
 
-    /// What of the user's arguments remains after a complaint of the CLI about them; `proven` have been taken before.
+    /// The user's arguments without those that the CLI's complaint is about; the CLI has accepted `proven` before.
     fn amended_args(&self, args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
         let _ = (proven, complaint);
         AmendedArgs { kept: args.to_vec(), ..AmendedArgs::default() }
     }
 
-    /// The arguments with which the agent's own interface goes on with this session: its own, and those of the user's that the
-    /// interface takes. `None` where there is no such interface.
+    /// The arguments with which the agent's own interface resumes this session: its own, and those of the user's that
+    /// the interface accepts. `None` when there is no such interface.
     fn interface_args(&self, session_id: &str, args: &[String]) -> Option<Vec<String>> {
         let _ = (session_id, args);
         None
+    }
+
+    /// The family that supervises the CLI's own interface ([`Caps::own_interface`]); `None` when it has none.
+    fn interface(&self) -> Option<AgentKind> {
+        None
+    }
+
+    /// The user's arguments for the agent's own interface, parsed for a start without supervision.
+    fn read_interface_args(&self, args: &[String]) -> InterfaceArgs {
+        InterfaceArgs { rest: args.to_vec(), ..InterfaceArgs::default() }
+    }
+
+    /// The arguments that set these settings, as JSON or as a file, and this model. Empty when the CLI accepts
+    /// neither.
+    fn args_of_provider(&self, settings: Option<&str>, model: Option<&str>) -> Vec<String> {
+        let _ = (settings, model);
+        Vec::new()
     }
 
     /// How the user logs in, as a clause of a hint.
@@ -94,24 +130,24 @@ pub trait Adapter: fmt::Debug + Sync {
         format!("run `{}` and log in", self.program())
     }
 
-    /// The folders, below the directory that it is started in, in which the CLI makes working trees of its own.
+    /// The folders, below its start directory, in which the CLI creates working trees of its own.
     fn own_trees(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The arguments that allow this command and others with it; `None` where exactly this one can be allowed.
+    /// The arguments that allow this command and others with it; `None` when exactly this command can be allowed.
     fn allowing_more(&self, command: &str) -> Option<Vec<String>> {
         let _ = command;
         None
     }
 
-    /// The arguments that allow every command, also those for which the CLI has no rule.
+    /// The arguments that allow every command, including those that no rule of the CLI can match.
     fn allowing_all_commands(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The arguments of a permission mode in which the agent may change files: the option, then the mode. None where the CLI has no
-    /// such modes.
+    /// The arguments of a permission mode in which the agent may change files: the option, then the mode. Empty when
+    /// the CLI has no such modes.
     fn args_to_work(&self) -> Vec<String> {
         Vec::new()
     }
@@ -122,86 +158,119 @@ pub trait Adapter: fmt::Debug + Sync {
         false
     }
 
-    /// Whether this turn stands in a session's record.
-    fn has_turn(&self, transcript: &str, turn: &TurnId) -> bool {
-        transcript.contains(&turn.0)
+    /// The tool input (JSON) with which a request is allowed once the user has answered its questions. `None` when
+    /// the answers can only be given as text.
+    fn answered_input(
+        &self,
+        asked: &Asked,
+        answers: &BTreeMap<String, String>,
+        notes: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        let _ = (asked, answers, notes);
+        None
     }
 
-    /// What the user has said in a session, from the CLI's own record of it.
+    /// Whether a session's record contains this turn; `None` when a record does not name the turns.
+    fn has_turn(&self, transcript: &str, turn: &TurnId) -> Option<bool> {
+        Some(transcript.contains(&turn.0))
+    }
+
+    /// The user's messages in a session, from the CLI's own record of it.
     fn user_turns(&self, transcript: &str) -> Vec<String> {
         let _ = transcript;
         Vec::new()
     }
 
-    /// Whether the line is a piece of a message that follows whole later: at most progress, and nothing more.
+    /// Whether the line is a fragment of a message that follows whole later; such a line proves progress at most.
     fn is_partial(&self, line: &Envelope<'_>) -> bool {
         let _ = line;
         false
     }
 
-    /// Whether a partial line carries something, and so is progress.
+    /// Whether a partial line has content, and so proves progress.
     fn partial_is_progress(&self, line: &Envelope<'_>) -> bool {
         self.is_partial(line)
     }
 
-    /// The text that such a piece adds to what the agent itself (and not a sub-agent) is saying.
+    /// The text that such a fragment adds to the agent's own answer (not a sub-agent's).
     fn partial_text(&self, line: &Envelope<'_>) -> Option<String> {
         let _ = line;
         None
     }
 
-    /// Whether the line says nothing about what the agent does, and proves no progress. One such line may stand for many.
+    /// The text that such a fragment adds to the agent's own thinking.
+    fn partial_thought(&self, line: &Envelope<'_>) -> Option<String> {
+        let _ = line;
+        None
+    }
+
+    /// Whether the line says nothing about the agent's work and proves no progress. One such line may stand for many.
     fn says_nothing(&self, line: &Envelope<'_>) -> bool {
         let _ = line;
         false
     }
 }
 
-/// Follows one process: what its lines mean, given what was sent to it, and the bytes of what is said to it. The core owns it,
-/// and it is copied with the core.
+/// Follows one process: what its lines mean, given what was sent to it, and how messages to it are encoded. The core
+/// owns it and copies it with itself.
 ///
-/// Bytes reach the process's stdin in two ways. What the core decides to say, the driver asks for by [`Protocol::encode`] when
-/// it performs the decision. What the protocol itself needs (a handshake, opening a session) waits in
-/// [`Protocol::poll_send`], is no decision and is not recorded: the same lines lead to the same bytes.
+/// Bytes reach the process's stdin in two ways. Messages that the core decides on are encoded by [`Protocol::encode`]
+/// when the driver performs the decision. Bytes that the protocol itself needs (a handshake, opening a session) come
+/// from [`Protocol::poll_send`]. They are not decisions and are not recorded: the same lines produce the same bytes.
 pub trait Protocol: fmt::Debug + Send + Sync {
-    /// A copy that goes on by itself.
+    /// An independent copy.
     fn copied(&self) -> Box<dyn Protocol>;
 
     /// The process runs: bytes may be sent from now on.
     fn started(&mut self) {}
 
-    /// Bytes that the protocol has to send by itself, in order; asked for until `None` after each fact.
+    /// The next bytes that the protocol itself has to send; called until `None` after each fact.
     fn poll_send(&mut self) -> Option<Vec<u8>> {
         None
     }
 
-    /// What is said to the process as bytes for its stdin, with their end; `None` where the CLI has no such message.
+    /// The message as bytes for the process's stdin, with its line end; `None` when the CLI has no such message.
     fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>>;
 
-    /// We wrote this turn to its stdin.
+    /// This turn was written to the process's stdin. In the CLI's own interface ([`Caps::own_interface`]) it was
+    /// instead given at the start of the process, or as the answer to a held stop, or it is the id of what the user
+    /// has just said ([`AgentEvent::UserSaid`]).
     fn turn_sent(&mut self, turn: &TurnId);
 
-    /// We say to it whether the tool of this question may be used. What was denied so, unless it has been told already.
+    /// The held stop is over: the process was told so ([`Say::LetGo`]).
+    fn let_go(&mut self) {}
+
+    /// Records the answer to a permission question. Returns the denial if it was denied and not reported yet.
     fn tool_answered(&mut self, _request_id: &str, _is_allowed: bool) -> Option<super::Denial> {
         None
     }
 
-    /// One JSON line of its stdout. At least one event is added to `out`.
+    /// One JSON line of its stdout. It adds at least one event to `out`.
     fn line(&mut self, json: &str, out: &mut Vec<AgentEvent>);
 
-    /// The core's limit for [`AgentEvent::Waiting`] has passed: the end of the answered turn as it stands, with what is still
-    /// open given up. `None` when no answered turn waits.
+    /// The core's limit for [`AgentEvent::Waiting`] has passed: the answered turn ends as it is, and its open tasks
+    /// are given up. `None` when no answered turn waits.
     fn settle(&mut self) -> Option<TurnEnd> {
         None
     }
 
-    /// Whether a turn may be sent: the session is open, no turn is under way, and the CLI is not running one of its own.
+    /// Whether a turn may be sent: the session is open, no turn is running, and the CLI is not running one of its
+    /// own.
     fn is_idle(&self) -> bool;
 
-    /// Whether the process has said a line of its protocol at all: else it may be no agent.
+    /// The turn was interrupted by a key, which the process does not report ([`Caps::own_interface`]).
+    fn interrupted(&mut self) {}
+
+    /// Whether an idle process can receive a turn now. The CLI's own interface can only while it holds a stop for
+    /// ccc.
+    fn takes_turn(&self) -> bool {
+        self.is_idle()
+    }
+
+    /// Whether the process has written any line of its protocol; otherwise it may not be an agent.
     fn has_spoken(&self) -> bool;
 
-    /// Whether it has run a command, or another tool that can write a file; one that was denied did not run.
+    /// Whether it has run a command or another tool that can write a file. A denied tool did not run.
     fn could_write(&self) -> bool;
 
     /// Background tasks that the turn waits for, or would wait for.
@@ -209,12 +278,12 @@ pub trait Protocol: fmt::Debug + Send + Sync {
         0
     }
 
-    /// What those are, in the words of the calls that began them, and what else the turn waits for.
+    /// Names of those tasks, from the calls that started them, and of anything else the turn waits for.
     fn open_task_names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What the agent has scheduled for itself and is still to come; it ends with the process.
+    /// What the agent has scheduled for itself and is still due; it ends with the process.
     fn scheduled_names(&self) -> Vec<String> {
         Vec::new()
     }
@@ -226,28 +295,35 @@ impl Clone for Box<dyn Protocol> {
     }
 }
 
-/// What is said to a process.
+/// A message to a process.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Say<'a> {
-    /// A user turn. Only what the user says may be a command of the CLI's own.
-    Turn { turn: &'a TurnId, kind: TurnKind, text: &'a str },
+    /// A user turn. Only the user's own text may be a command of the CLI.
+    Turn { turn: &'a TurnId, kind: TurnKind, text: &'a str, images: &'a [Image] },
     /// Interrupt the running turn.
     Interrupt,
-    /// Use another credential from now on: names and values of the variables by which a new process would be given it. Answered by
-    /// [`AgentEvent::CredentialAnswered`].
+    /// No message: the held stop is accepted, and the user has control again ([`Caps::own_interface`]).
+    LetGo,
+    /// Use another credential from now on: names and values of the variables through which a new process would get
+    /// it. Answered by [`AgentEvent::CredentialAnswered`].
     Credential { variables: &'a [(&'a str, &'a str)] },
-    /// What has the process cost so far? The first question to a process has the number 1 and comes before its first turn.
-    /// Answered by [`AgentEvent::CostAnswered`].
+    /// Ask what the process has cost so far. The first question to a process has number 1 and precedes its first
+    /// turn. Answered by [`AgentEvent::CostAnswered`].
     CostQuestion { number: u32 },
-    /// Work in another permission mode from now on. When it is so, [`AgentEvent::PermissionMode`] tells.
+    /// Use another permission mode from now on. [`AgentEvent::PermissionMode`] confirms it.
     PermissionMode { mode: &'a str },
-    /// The answer to a question whether a tool may be used ([`super::Ask::Permission`]): yes, this once.
-    Permission { request_id: &'a str },
-    /// The answer to a question whether a tool may be used ([`AgentEvent::Question`]): no. The model reads `words`.
+    /// Use another model from now on.
+    Model { model: &'a str },
+    /// Allow a tool ([`AgentEvent::Question`]). `input`: a JSON object that replaces the tool's own input. `updates`:
+    /// further permissions to grant ([`super::Asked::updates`]).
+    Permission { request_id: &'a str, input: Option<&'a str>, updates: &'a [String] },
+    /// The answer to a form ([`super::AskedKind::Form`]): a JSON object.
+    Filled { request_id: &'a str, content: &'a str },
+    /// Deny a tool ([`AgentEvent::Question`]). The model reads `words`.
     Denial { request_id: &'a str, words: &'a str },
-    /// The answer to a question that wants something filled in ([`super::Ask::Form`]): cancelled.
+    /// Cancel a form ([`super::AskedKind::Form`]).
     Cancel { request_id: &'a str },
-    /// The answer to any other question: an error, which says why.
+    /// The answer to any other question: an error with its reason.
     Refusal { request_id: &'a str, why: &'a str },
 }

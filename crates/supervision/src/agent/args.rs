@@ -2,20 +2,20 @@ use thiserror::Error;
 
 use crate::words::SessionStart;
 
-/// What the user's own arguments for the agent (those after `--`) mean to ccc. The arguments themselves are passed on
-/// by [`Adapter::launch`](super::Adapter::launch).
+/// The meaning to ccc of the user's own arguments for the agent (those after `--`).
+/// [`Adapter::launch`](super::Adapter::launch) passes the arguments themselves on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserArgs {
-    /// The session that they name: `New` when they choose the id of a new one, `Resume` or `Latest` when they go on with
-    /// one. `None`: the run chooses an id itself.
+    /// The session that they name: `New` when they choose the id of a new one, `Resume` or `Latest` when they
+    /// continue one. `None`: the run chooses an id itself.
     pub session: Option<SessionStart>,
-    /// The model that they ask for.
+    /// The model that they select.
     pub model: Option<String>,
-    /// The permission mode that they ask for, in the CLI's own words.
+    /// The permission mode that they select, in the CLI's own words.
     pub permission_mode: Option<String>,
-    /// Settings of their own: a file, or JSON.
+    /// The settings that they give: a file, or JSON.
     pub settings: Option<String>,
-    /// The file that holds them, as it was written, when it is a file.
+    /// The settings file's path as the user wrote it, when the settings are a file.
     pub settings_file: Option<String>,
     /// Which of the CLI's settings files are read, in its own words; all unless given.
     pub setting_sources: Option<Vec<String>>,
@@ -23,14 +23,28 @@ pub struct UserArgs {
     pub skips_permissions: bool,
 }
 
-/// The user's arguments for the agent after its CLI has complained about them.
+/// The user's arguments for the agent's own interface when ccc starts it without supervision. All of them are passed
+/// on unchanged except those that give settings, because the CLI uses only one of two such options.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InterfaceArgs {
+    /// All arguments except those that give settings.
+    pub rest: Vec<String>,
+    /// The settings that the arguments give, as JSON or as a file.
+    pub settings: Option<String>,
+    /// Which of the CLI's settings files are read, in its own words; all unless given.
+    pub setting_sources: Option<Vec<String>>,
+    /// Whether they choose the model.
+    pub choose_model: bool,
+}
+
+/// The user's arguments for the agent after its CLI has rejected some of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AmendedArgs {
-    /// Those that the complaint is about; none when that cannot be told.
+    /// The arguments that the complaint is about; empty when that cannot be told.
     pub refused: Vec<String>,
-    /// All without those, and with what a mistyped option was meant to be.
+    /// All other arguments, with mistyped options corrected.
     pub kept: Vec<String>,
-    /// Of these the ones that are not proven.
+    /// Those of `kept` that the CLI has not accepted yet.
     pub instead: Vec<String>,
 }
 

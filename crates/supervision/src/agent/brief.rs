@@ -1,52 +1,52 @@
-//! The critic's brief and the feedback of failing checks: texts that follow from facts alone.
+//! The critic's brief and the feedback for failing checks: texts that are built from facts alone.
 //!
-//! By default the whole brief is the fork's last user message, which keeps everything before it identical to the
-//! agent's own requests (facts §7). What the brief tells is bounded; the conversation above it holds the rest.
+//! By default the whole brief is the last user message of the fork, so everything before it stays identical to the
+//! agent's own requests (facts §7). The brief is bounded; the conversation above it holds the rest.
 
 use std::fmt::Write as _;
 
 use super::{Denial, TurnKind};
 use crate::words::{CheckEnd, CheckResult};
 
-/// How much of one user turn is quoted, in bytes. A longer one stands in full in the conversation.
+/// How many bytes of one user turn are quoted. The conversation holds a longer one in full.
 const QUOTED_TURN_BYTES: usize = 16 * 1024;
-/// How much of the last feedback is quoted, in bytes.
+/// How many bytes of the last feedback are quoted.
 const QUOTED_FEEDBACK_BYTES: usize = 8 * 1024;
-/// How much of the end of an unusable answer is quoted, in bytes.
+/// How many bytes at the end of an unusable answer are quoted.
 const QUOTED_ANSWER_BYTES: usize = 1_024;
-/// How many denied tools are named.
+/// How many denied tools are listed.
 const NAMED_DENIALS: usize = 10;
-/// How many files that a critic may have changed are named.
+/// How many files that a critic may have changed are listed.
 const NAMED_ALTERED: usize = 50;
 
 /// The facts of one review.
 #[derive(Debug, Clone)]
 pub struct Brief<'a> {
-    /// The text of SUPERVISOR.md when it goes with the message; `None` when it is the system prompt.
+    /// The text of SUPERVISOR.md when it is part of the message; `None` when it is the system prompt.
     pub prompt: Option<&'a str>,
-    /// All that the user and the critic have said to the agent.
+    /// All that the user and the critic have told the agent.
     pub said: &'a [(TurnKind, String)],
-    /// The agent's last answer, for a critic that does not see the conversation because its CLI forks no session.
+    /// The agent's last answer, for a critic that cannot see the conversation because its CLI cannot fork a session.
     pub last_answer: Option<&'a str>,
-    /// The checks of this stop and what they showed.
+    /// The checks of this stop and their results.
     pub checks: &'a [(String, CheckResult)],
-    /// Which stop this is, from 1, and how many there may be.
+    /// The number of this stop, from 1.
     pub iteration: u32,
     /// How many stops may be judged.
     pub max_iterations: u32,
-    /// The feedback given at the stop before.
+    /// The feedback of the previous stop.
     pub last_feedback: Option<&'a str>,
-    /// Tools denied to the agent since the last review.
+    /// Tools denied to the agent since the last review, with counts.
     pub denials: &'a [(Denial, u32)],
     /// Background tasks of the agent that were still running when its turn was taken as ended.
     pub left_open: usize,
-    /// The answer of the critic before this one at the same stop, and why it could not be used.
+    /// The previous critic's answer at this stop, and why it could not be used.
     pub unusable: Option<(&'a str, &'a str)>,
-    /// The critic before this one at the same stop wrote more than one answer may hold.
+    /// The previous critic's answer at this stop exceeded the length limit.
     pub too_long: bool,
-    /// What the agent has scheduled for itself and is still to come.
+    /// What the agent has scheduled for itself and is still due.
     pub scheduled: &'a [String],
-    /// Files that changed while an earlier critic ran commands, and that may be as it left them.
+    /// Files that changed while an earlier critic ran commands, and that may still be as that critic left them.
     pub altered: &'a [String],
 }
 
@@ -198,7 +198,7 @@ pub fn summary(result: &CheckResult) -> String {
     }
 }
 
-/// What became of a check, in words that follow its command.
+/// The end of a check, in words that follow its command.
 #[must_use]
 pub fn how_it_ended(end: &CheckEnd) -> String {
     match end {
@@ -211,7 +211,7 @@ pub fn how_it_ended(end: &CheckEnd) -> String {
     }
 }
 
-/// How a check ended, without how long it took.
+/// How a check ended, without its duration.
 #[must_use]
 pub fn ended(end: &CheckEnd) -> String {
     match end {

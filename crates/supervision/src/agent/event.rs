@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Asked, Edit};
 use crate::words::{TokenKind, TurnId};
 
-/// What a process is for.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -14,7 +15,7 @@ pub enum Role {
     Critic,
 }
 
-/// What a user turn is.
+/// The kind of a user turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnKind {
@@ -26,97 +27,118 @@ pub enum TurnKind {
     Feedback,
     /// The output of failing checks.
     CheckFailure,
-    /// Go on after a restart or a passing failure of the provider.
+    /// Continue after a restart or a temporary provider failure.
     Continue,
-    /// The command of the CLI that shortens the session's history.
+    /// The CLI's command that compacts the session's history.
     Compact,
-    /// The critic's brief (said to a critic, never to the agent).
+    /// The critic's brief (sent to a critic, never to the agent).
     Brief,
 }
 
-/// What an agent's CLI can do; where it cannot, the core takes a fallback.
+/// What an agent's CLI can do; the core has a fallback for each missing capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
-    /// A session can be forked. Else the critic begins a session of its own, and its brief quotes the conversation.
+    /// A session can be forked. Otherwise the critic begins a session of its own, and its brief quotes the
+    /// conversation.
     pub fork: bool,
-    /// A critic can be kept from changing anything. Else each is taken for one that could, and its approval counts only when the
-    /// tree is the same after it.
+    /// A critic can be prevented from changing anything. Otherwise each critic may have changed files, and its
+    /// approval counts only when the tree is the same after it.
     pub read_only_critic: bool,
-    /// A turn can be interrupted by a message. Else its process is signalled at once.
+    /// A turn can be interrupted by a message. Otherwise its process is signalled at once.
     pub interrupt: bool,
-    /// The kinds of token that a live process can exchange for another of the same group (`TokenFact::hot_group`). Else it is
-    /// restarted with the other.
+    /// The kinds of token that a live process can exchange for another of the same group (`TokenFact::hot_group`).
+    /// For others the process is restarted with the new token.
     pub hot_tokens: &'static [TokenKind],
-    /// Limits are reported as structured events. Else a rejected request may be a spent window, and another token is taken.
+    /// Limits are reported as structured events. Otherwise a rejected request may mean a reached limit, and another
+    /// token is used.
     pub limit_events: bool,
     /// The system prompt is recorded with the session and repeated on every resume or fork (facts 2.1.329, A).
     pub prompt_snapshot: bool,
+    /// The user works in the CLI's own interface and begins turns there. ccc can send a turn only at the start of a
+    /// process ([`LaunchRequest::words`](super::LaunchRequest::words)) or at a stop that the CLI holds for it
+    /// ([`Protocol::takes_turn`](super::Protocol::takes_turn)). At any other time the process is restarted
+    /// with the turn.
+    pub own_interface: bool,
 }
 
-/// What a line, or the exit, of an agent's process means.
+/// The meaning of a line, or of the exit, of an agent's process.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum AgentEvent {
-    /// The process is alive, and no more: a heartbeat, a keep-alive, a state that is said again, a line that the adapter does not
-    /// know, or one of a sub-agent in the background. Nothing that judges progress is renewed by it.
+    /// The process is alive, and no more: a heartbeat, a keep-alive, a repeated state, a line that the adapter does
+    /// not know, or one of a sub-agent in the background. It resets no progress timer.
     Alive,
-    /// The line proves that what was asked goes on: words, calls and results of tools, a changed state.
+    /// The line proves progress: text, tool calls and results, a changed state.
     Progress,
     /// The session is known, or known under a new id.
     SessionKnown { session_id: String, model: String, agent_version: String, permission_mode: String, cwd: String },
-    /// A turn of ours was taken in. `duplicate`: it stood in the session already, and no answer will follow.
+    /// The user has said this in the CLI's own interface ([`Caps::own_interface`]): its next turn. The turn's later
+    /// events carry the id given with [`Protocol::turn_sent`](super::Protocol::turn_sent).
+    UserSaid { text: String },
+    /// The user cancelled a stop that the CLI held for ccc: ccc can send nothing now, and the user has control.
+    StopAbandoned,
+    /// The user leaves the CLI's own interface.
+    UserLeaves { reason: String },
+    /// The CLI accepted a turn of ccc. `duplicate`: the session contained it already, and no answer will follow.
     TurnAccepted { turn: TurnId, duplicate: bool },
-    /// The agent began a turn; by itself when `started_by` says so.
+    /// The agent began a turn; `started_by` says whether the CLI began it by itself.
     TurnStarted { started_by: StartedBy },
-    /// It said something (whole messages, not deltas).
-    Text { text: String, sub_agent: bool },
-    /// It started a tool. `timeout_ms` is what the tool call itself declares.
+    /// It said something (whole messages, not deltas). `under`: the call that started the sub-agent that said it.
+    Text { text: String, under: Option<String> },
+    /// Its thinking (whole, as far as the provider shows it).
+    Thinking { text: String, under: Option<String> },
+    /// Its to-do list has changed.
+    Todo(Vec<TodoItem>),
+    /// What it offers at its start: its own commands, models.
+    Offers(Box<Offers>),
+    /// It started a tool. `timeout_ms` is the timeout that the call itself declares.
     ToolStarted {
         id: String,
         name: String,
         target: String,
         timeout_ms: Option<u64>,
         edit: Option<Edit>,
-        sub_agent: bool,
-        /// A sub-agent in the background called it: the turn does not wait for it.
+        /// The call that started the sub-agent that called the tool.
+        under: Option<String>,
+        /// A background sub-agent called the tool: the turn does not wait for it.
         in_background: bool,
     },
-    /// A tool ended.
-    /// `error`: the first words of a failure, on one line.
-    ToolEnded { id: String, failed: bool, error: String },
-    /// A hook of the user's began.
+    /// A tool ended. `error`: the beginning of a failure's message, on one line.
+    ToolEnded { id: String, failed: bool, error: String, output: Option<ToolOutput> },
+    /// A user's hook began.
     HookStarted { id: String, name: String },
-    /// A hook of the user's ended.
+    /// A user's hook ended.
     HookEnded { id: String },
-    /// A hook of the user's has sent it back to work when it wanted to end its turn. `said` is what the model reads.
+    /// A user's hook blocked the end of the turn, so the agent continues. `said` is what the model reads.
     SentBack { hook: String, said: String },
-    /// The answer was cut at the output limit, and the CLI itself lets the model go on.
+    /// The answer was cut at the output limit, and the CLI itself lets the model continue.
     CutShort,
-    /// The permission mode has changed in the middle of the session.
+    /// The permission mode has changed during the session.
     PermissionMode(String),
     /// A tool was denied.
     Denied(Denial),
-    /// A question over the protocol that somebody must answer: the CLI waits for it without a limit of its own.
+    /// A protocol question that somebody must answer: the CLI waits for it without a limit of its own.
     Question { request_id: String, subtype: String, ask: Ask },
-    /// It needs no answer to that question any more.
+    /// That question needs no answer any more.
     QuestionWithdrawn { request_id: String },
-    /// It waits until somebody acts, for example gives a permission (`true`), or goes on (`false`). Who is asked is not said.
+    /// It waits for somebody to act, for example to give a permission (`true`), or continues (`false`). It does not
+    /// say who must act.
     ActionRequired(bool),
-    /// A usage window's state.
+    /// The state of a usage window.
     Limit(LimitReport),
-    /// The answer to an exchange of the credential; `applied` is what the CLI says, the next answer proves it.
+    /// The answer to a credential exchange; `applied` is the CLI's claim, which the next model answer proves.
     CredentialAnswered { applied: bool },
     /// The provider failed and the CLI itself will try again.
     RetryAnnounced { attempt: u32, max_attempts: u32, delay_ms: u64, status: Option<u16> },
     /// It is compacting its context (`true`) or has finished doing so.
     Compacting(bool),
-    /// Cost of this process so far, told with the result of a turn.
+    /// The cost of this process so far, reported with the result of a turn.
     Cost { process_usd: f64 },
-    /// The answer to a question about the cost of this process so far, rounded to cents; `None` when it tells none.
+    /// The answer to a question about the cost of this process so far, rounded to cents; `None` when it names none.
     CostAnswered { process_usd: Option<f64> },
     /// The tokens that this process has used so far.
     Usage(TokenCount),
-    /// The turn was answered, but something is still armed.
+    /// The turn was answered, but something is still pending.
     Waiting(WaitingFor),
     /// The turn is over and the agent is idle: a stop.
     TurnEnded(TurnEnd),
@@ -125,34 +147,34 @@ pub enum AgentEvent {
 /// A number of tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCount {
-    /// Read, and not from the cache.
+    /// Input, not from the cache.
     pub input: u64,
-    /// Read from the cache.
+    /// Input from the cache.
     pub cached: u64,
-    /// Written.
+    /// Output.
     pub output: u64,
 }
 
 impl TokenCount {
-    /// All of them.
+    /// The sum of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.input.saturating_add(self.cached).saturating_add(self.output)
     }
 
-    /// The sum of each kind.
+    /// The sum per kind.
     #[must_use]
     pub fn plus(self, other: TokenCount) -> TokenCount {
         self.each(other, u64::saturating_add)
     }
 
-    /// What is left of each kind.
+    /// The difference per kind.
     #[must_use]
     pub fn less(self, other: TokenCount) -> TokenCount {
         self.each(other, u64::saturating_sub)
     }
 
-    /// The larger number of each kind.
+    /// The maximum per kind.
     #[must_use]
     pub fn most(self, other: TokenCount) -> TokenCount {
         self.each(other, u64::max)
@@ -170,7 +192,7 @@ impl TokenCount {
 /// Who began a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartedBy {
-    /// We did, with this turn.
+    /// ccc did, with this turn.
     Us(TurnId),
     /// The CLI did: a background task ended, a schedule fired.
     Itself,
@@ -180,14 +202,15 @@ pub enum StartedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum WaitingFor {
-    /// So many background tasks. `longest_ms`: the most time that the CLI itself gives one of them, where it is known.
+    /// Background tasks: how many are open. `longest_ms`: the longest time limit that the CLI gives to one of them,
+    /// when known.
     Background { open: usize, longest_ms: Option<u64> },
-    /// So many turns that the agent has scheduled for itself, once each. `first_in_ms`: how far the first one is away, where that
-    /// is said.
+    /// One-time turns that the agent has scheduled for itself: how many. `first_in_ms`: the time until the first one,
+    /// when known.
     Scheduled { open: usize, first_in_ms: Option<u64> },
     /// The turn that the CLI begins by itself after a background task ended.
     FollowUp,
-    /// For nothing that it names: the CLI has yet to say that it is idle. So many tasks are open meanwhile.
+    /// For nothing named: the CLI has yet to report that it is idle. `open` tasks are open meanwhile.
     Idle { open: usize },
 }
 
@@ -200,15 +223,15 @@ pub struct TurnEnd {
     pub started_by: StartedBy,
     /// The final answer: all text of the model's last message.
     pub text: String,
-    /// Where the last text block of that message begins in it.
+    /// The offset in `text` at which that message's last text block begins.
     pub last_block: usize,
     /// What was denied in it.
     pub denials: Vec<Denial>,
-    /// Background tasks that were still open when the end was taken by `settle`.
+    /// Background tasks that were still open when `settle` ended the turn.
     pub left_open: usize,
     /// No request reached the model: the text is the CLI's own or a hook's.
     pub unasked: bool,
-    /// The CLI took the turn into one that it had begun by itself: the answer is one to both.
+    /// The CLI merged the turn into one that it had begun by itself: the answer is to both.
     pub mixed: bool,
 }
 
@@ -224,24 +247,24 @@ pub enum TurnOutcome {
     Failed { cause: FailureCause, message: String },
 }
 
-/// Why a turn failed; from status fields only, never from text (lessons, "Limits").
+/// Why a turn failed; derived from status fields only, never from text (lessons, "Limits").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum FailureCause {
-    /// A usage window is spent, until a time when known (unix seconds).
+    /// A usage window's limit is reached, until a time when known (unix seconds).
     Quota { resets_at_unix_s: Option<i64> },
     /// Too many requests at this moment.
     Throttled { retry_after_ms: Option<u64> },
     /// The credential was refused (401, a 403 of the API itself, not logged in).
     Refused,
-    /// The provider failed or cannot be reached, or a network on the way to it does not let the request pass.
+    /// The provider failed or cannot be reached, or a network on the way blocks the request.
     Unavailable,
     /// The account has no credit.
     Billing,
     /// The request is too long for the model.
     PromptTooLong,
-    /// The model does not exist, or may not be used.
+    /// The model does not exist or may not be used.
     ModelNotFound,
     /// The provider called the request invalid.
     InvalidRequest,
@@ -251,26 +274,19 @@ pub enum FailureCause {
     ModelRefusal,
     /// The answer was cut at the output limit.
     MaxOutput,
-    /// A hook of the user's kept the turn from the model.
+    /// A user's hook blocked the turn before it reached the model.
     Blocked { hook: String },
-    /// A limit the user gave to the CLI itself (turns, budget) was reached.
+    /// A limit that the user gave to the CLI itself (turns, budget) was reached.
     CliLimit { which: String },
     /// None of the above.
     Unknown,
 }
 
-/// What a question is about, and so how nobody answers it.
+/// What a question is about, which decides who answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Whether a tool may be used.
-    Permission(ToolRequest),
-    /// Something for a person to fill in or look at; it can be cancelled.
-    Form {
-        /// Who wants it, for example the name of an MCP server.
-        from: String,
-        /// What it says.
-        text: String,
-    },
+    /// Something that the user decides or answers.
+    ForUser(Box<Asked>),
     /// Anything else.
     Unknown,
 }
@@ -280,15 +296,10 @@ pub enum Ask {
 pub struct ToolRequest {
     /// The tool's name.
     pub tool: String,
-    /// What it is to work on: a path, the beginning of a command.
+    /// What it would work on: a path, the beginning of a command.
     pub target: String,
-    /// Its input, as the CLI gives it: JSON, cut after [`ToolRequest::MAX_INPUT_BYTES`].
+    /// Its input as the CLI gives it: JSON, cut after [`Asked::MAX_INPUT_BYTES`].
     pub input: String,
-}
-
-impl ToolRequest {
-    /// How much of an input is kept.
-    pub const MAX_INPUT_BYTES: usize = 16 * 1024;
 }
 
 /// A denied tool.
@@ -296,18 +307,18 @@ impl ToolRequest {
 pub struct Denial {
     /// The tool's name.
     pub tool: String,
-    /// What it was to work on: a path, the beginning of a command.
+    /// What it would have worked on: a path, the beginning of a command.
     pub target: String,
-    /// What is alike in calls of one kind: the program of a command, the folder of a path.
+    /// What calls of one kind have in common: the program of a command, the folder of a path.
     pub class: String,
-    /// How the user allows such a call to the agent.
+    /// How the user can allow such a call.
     pub allowed_by: AllowedBy,
 }
 
-/// What allows a call of a tool that was denied.
+/// What would allow a denied tool call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AllowedBy {
-    /// No rule does.
+    /// No rule or mode.
     #[default]
     Nothing,
     /// All of these rules, given after this option.
@@ -326,25 +337,75 @@ pub enum AllowedBy {
     },
 }
 
-/// A change of a file that a tool is about to make, for showing it as a diff.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edit {
-    /// The file.
-    pub path: String,
-    /// What stood there; empty for a new file.
-    pub old: String,
-    /// What shall stand there.
-    pub new: String,
+/// A tool's output for display: its beginning and its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolOutput {
+    /// All of the output, or its beginning when some is left out.
+    pub head: String,
+    /// Its end, when some is left out.
+    pub tail: String,
+    /// The total number of lines.
+    pub lines: u64,
+}
+
+impl ToolOutput {
+    /// How many bytes of the beginning, and of the end, of a longer output are kept.
+    pub const PART_BYTES: usize = 8 * 1024;
+
+    /// The kept parts of this text.
+    #[must_use]
+    pub fn of(text: &str) -> ToolOutput {
+        let lines = text.lines().count() as u64;
+        if text.len() <= 2 * ToolOutput::PART_BYTES {
+            return ToolOutput { head: text.to_owned(), tail: String::new(), lines };
+        }
+        let head = &text[..text.floor_char_boundary(ToolOutput::PART_BYTES)];
+        let tail = &text[text.ceil_char_boundary(text.len() - ToolOutput::PART_BYTES)..];
+        ToolOutput { head: head.to_owned(), tail: tail.to_owned(), lines }
+    }
+}
+
+/// An item of the agent's to-do list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TodoItem {
+    /// What is to be done.
+    pub text: String,
+    /// `pending`, `in_progress` or `completed`.
+    pub state: String,
+}
+
+/// What an agent's CLI offers, for completing user input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Offers {
+    /// Its own commands, without the `/`.
+    pub commands: Vec<OfferedCommand>,
+    /// The models that can be selected.
+    pub models: Vec<String>,
+}
+
+/// A command of an agent's CLI.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OfferedCommand {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// A hint for its arguments.
+    pub argument_hint: String,
 }
 
 /// The state of a usage window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitReport {
-    /// Allowed, near the limit, rejected.
+    /// Allowed, near the limit, or rejected.
     pub status: LimitStatus,
     /// Which window, for example `five_hour`.
     pub window: Option<String>,
-    /// When it begins anew, unix seconds.
+    /// When it resets, unix seconds.
     pub resets_at_unix_s: Option<i64>,
     /// How much of it is used, 0 to 1.
     pub utilization: Option<f64>,
@@ -352,7 +413,7 @@ pub struct LimitReport {
     pub others: Vec<(String, Option<f64>, Option<i64>)>,
 }
 
-/// Allowed, near the limit, rejected.
+/// Allowed, near the limit, or rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitStatus {
@@ -364,21 +425,21 @@ pub enum LimitStatus {
     Rejected,
 }
 
-/// What the end of a process means, from its exit status, whether the session had begun, and the end of its stderr.
+/// The meaning of a process's exit, from its exit status, whether the session had begun, and the end of its stderr.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum ExitCause {
-    /// It ended in good order, as asked.
+    /// It ended normally, as requested.
     Clean,
     /// It crashed or was killed.
     Crash,
-    /// The session id is in use already: the session exists, resume it.
+    /// The session id is in use: the session exists, so resume it.
     SessionInUse,
     /// The session to resume does not exist: begin it.
     SessionUnknown,
-    /// It does not know an option, or was used wrongly: never restarted.
+    /// It does not know an option, or was called wrongly: never restarted.
     BadUsage { message: String },
-    /// It refused to start for a reason of its own that a restart will not mend.
+    /// It refused to start for a reason that a restart does not fix.
     RefusedToStart { message: String },
 }

@@ -1,4 +1,4 @@
-//! Which CLI families there are, by their names. To add one: its folder in `agent/`, and a line in [`BUILT_IN`].
+//! The CLI families by name. To add one: its folder in `agent/`, and a line in [`BUILT_IN`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,14 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Adapter;
 use super::claude::Claude;
+use super::claude_native::ClaudeNative;
 
-/// The families that ccc drives; the first is the default of the setting `agent.kind`.
-const BUILT_IN: [AgentKind; 1] = [AgentKind::CLAUDE_CODE];
+/// The built-in families; the first is the default of the setting `agent.kind`.
+const BUILT_IN: [AgentKind; 2] = [AgentKind::CLAUDE_CODE, AgentKind::CLAUDE_NATIVE];
 
 /// Families that the embedding program has registered.
 static REGISTERED: OnceLock<&'static [&'static dyn Adapter]> = OnceLock::new();
 
-/// Which CLI family does the work: its [`Adapter`], and in settings and journals its name.
+/// A CLI family: its [`Adapter`], represented by its name in settings and journals.
 #[derive(Clone, Copy)]
 pub struct AgentKind(&'static dyn Adapter);
 
@@ -24,14 +25,17 @@ impl AgentKind {
     /// Claude Code.
     pub const CLAUDE_CODE: AgentKind = AgentKind(&Claude);
 
-    /// The family of this adapter. Its name is read from a journal or a setting only after [`AgentKind::register`].
+    /// Claude Code's own interface, on the user's terminal.
+    pub const CLAUDE_NATIVE: AgentKind = AgentKind(&ClaudeNative);
+
+    /// The family of this adapter. Journals and settings can name it only after [`AgentKind::register`].
     #[must_use]
     pub const fn of(adapter: &'static dyn Adapter) -> AgentKind {
         AgentKind(adapter)
     }
 
-    /// Makes further families known by their names, for a program that embeds this one: once, before a journal or a setting is
-    /// read. Later calls change nothing.
+    /// Registers further families by name, for a program that embeds this one. Call it once, before a journal or a
+    /// setting is read; later calls have no effect.
     pub fn register(adapters: &'static [&'static dyn Adapter]) {
         REGISTERED.get_or_init(|| adapters);
     }
@@ -40,6 +44,12 @@ impl AgentKind {
     pub fn all() -> impl Iterator<Item = AgentKind> {
         let registered = REGISTERED.get().copied().unwrap_or_default();
         BUILT_IN.into_iter().chain(registered.iter().map(|adapter| AgentKind(*adapter)))
+    }
+
+    /// Those that a setting may name. A CLI's own interface is not an agent of its own but another way to run one, so
+    /// it is left out.
+    pub fn choosable() -> impl Iterator<Item = AgentKind> {
+        AgentKind::all().filter(|kind| !kind.caps("").own_interface)
     }
 
     /// The family of this name.

@@ -1,49 +1,65 @@
-//! What the core decides. The driver performs actions in order; what comes of them comes back as inputs (`input.rs`).
+//! The core's decisions. The driver performs actions in order and reports their results as inputs (`input.rs`).
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
-use super::{CheckId, MeasureId, Needs, Outcome, Question, SpentBound, Then, TokenId, TokenReport};
-use crate::agent::{Edit, Role, Say, TurnKind};
-use crate::words::{Launch, ProcId, TurnId};
+use super::{AfterWait, CheckId, MeasureId, Needs, Outcome, Question, SpentBound, SpentToken, TokenId, TokenReport};
+use crate::agent::{Asked, Edit, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
+use crate::words::{AskId, Image, Launch, ProcId, TurnId};
 
-/// What is to be done. The driver performs actions in order and reports what came of them as inputs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A decision of the core. The driver performs actions in order and reports their results as inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Action {
     /// Start a process; answered by `Spawned` or `SpawnFailed`, later by `Exited`.
     Spawn(Spawn),
-    /// Say a user turn to an idle agent or critic.
+    /// Send a user turn to an idle agent or critic.
     Send(Send),
     /// Ask the process, in its own protocol, to interrupt its turn.
     Interrupt { proc: ProcId },
-    /// Answer the CLI's question whether a tool may be used: no. The model reads `denial`.
+    /// Deny the CLI's permission request for a tool. The model reads `denial`.
     #[serde(rename = "answer")]
+    #[strum(serialize = "answer")]
     DenyTool { proc: ProcId, request_id: String, denial: String },
-    /// Answer the CLI's question whether a tool may be used: yes, this once.
-    AllowTool { proc: ProcId, request_id: String },
-    /// Answer a question that wants something filled in: cancelled.
+    /// Grant the CLI's permission request for a tool. `input`: a JSON object that replaces the tool's own input. `updates`:
+    /// permission rules to add, in the CLI's own format.
+    AllowTool {
+        proc: ProcId,
+        request_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        updates: Vec<String>,
+    },
+    /// Answer a form with this content, a JSON object.
+    FillForm { proc: ProcId, request_id: String, content: String },
+    /// Cancel a form.
     CancelForm { proc: ProcId, request_id: String },
-    /// Answer a question that ccc does not know: with an error that says why.
+    /// Answer a request of an unknown kind with an error that says why.
     Refuse { proc: ProcId, request_id: String, why: String },
-    /// Ask the process what it has cost so far; it answers in its own protocol. The first question of a process has the number 1.
+    /// Ask the process for its cost so far; it answers in its own protocol. `number` counts the process's cost requests from 1.
     AskCost { proc: ProcId, number: u32 },
     /// Change the permission mode of the process.
     SetPermissionMode { proc: ProcId, mode: String },
-    /// Close its stdin: an idle agent exits by itself.
+    /// Use another model from now on.
+    SetModel { proc: ProcId, model: String },
+    /// Release a stop that the CLI's interface holds, without sending a message.
+    LetGo { proc: ProcId },
+    /// Close the stdin of the process. An idle agent then exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.
     Signal { proc: ProcId, signal: Signal },
-    /// Kill the process and every descendant of it.
+    /// Kill the process and all its descendants.
     KillTree { proc: ProcId },
-    /// Exchange the credential of the live process for this one; the process itself says whether it took it.
+    /// Replace the credential of the live process by this one; the process reports whether it accepted it.
     SetCredential { proc: ProcId, token: TokenId },
     /// Tell all ccc processes of the user about a token; answered by `Tokens` under the same number.
     ReportToken { request: u32, token: TokenId, report: TokenReport },
-    /// Look what is known about the tokens by now; answered by `Tokens` under the same number.
+    /// Read the shared state of the tokens; answered by `Tokens` under the same number.
     ReadTokens { request: u32 },
-    /// Ask the provider about a token, where it can be asked; answered by `Tokens` without a number when it has said
-    /// something.
+    /// Ask the provider about a token, if the provider offers that; a result comes as `Tokens` without a number.
     ProbeToken { token: TokenId },
     /// Ask the user; answered by `OperatorInput::Answer`, or not at all.
     Ask(Question),
@@ -51,46 +67,53 @@ pub enum Action {
     RunCheck { check: CheckId, command: String, timeout_ms: u64 },
     /// Stop a running check.
     CancelCheck { check: CheckId },
-    /// Measure the working tree; answered by `TreeMeasured`. With `since`, say which paths changed since that one. What is
-    /// `moving` by itself is left out.
+    /// Measure the working tree; answered by `TreeMeasured`. With `since`, list the paths that changed since that measurement.
+    /// Paths in `moving` change by themselves and are left out.
     MeasureTree {
         measure: MeasureId,
         since: Option<MeasureId>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         moving: Vec<String>,
     },
-    /// Something was decided, and why: what `ccc explain` tells.
+    /// A decision and its reason, for `ccc explain`.
     Decide(Decision),
-    /// Something was ignored or is worth knowing.
+    /// A remark, for example that an input was ignored.
     Note(Note),
-    /// Show something to the user. Not journalled: a replay makes it again.
+    /// Show something to the user. Not journalled, because a replay produces it again.
     Show(Show),
     /// The run is over. No action follows.
     Finish(Finish),
 }
 
 impl Action {
-    /// What is only shown by this.
+    /// The content of [`Action::Show`].
     #[must_use]
     pub fn as_show(&self) -> Option<&Show> {
         if let Action::Show(show) = self { Some(show) } else { None }
     }
 
-    /// How the run ends by this.
+    /// The content of [`Action::Finish`].
     #[must_use]
     pub fn as_finish(&self) -> Option<&Finish> {
         if let Action::Finish(finish) = self { Some(finish) } else { None }
     }
 
-    /// What is said to a process in its protocol by this, and to which; [`Core::encode`](super::Core::encode) gives its bytes.
-    /// A credential is not among it: only the driver knows its value.
+    /// The protocol message that this action sends, and its process; [`Core::encode`](super::Core::encode) gives its bytes. A
+    /// credential is not one of them, because only the driver knows its value.
     #[must_use]
     pub fn says(&self) -> Option<(ProcId, Say<'_>)> {
         Some(match self {
-            Action::Send(Send { proc, turn, kind, text }) => (*proc, Say::Turn { turn, kind: *kind, text }),
+            Action::Send(Send { proc, turn, kind, text, images }) => {
+                (*proc, Say::Turn { turn, kind: *kind, text, images })
+            }
             Action::Interrupt { proc } => (*proc, Say::Interrupt),
             Action::DenyTool { proc, request_id, denial } => (*proc, Say::Denial { request_id, words: denial }),
-            Action::AllowTool { proc, request_id } => (*proc, Say::Permission { request_id }),
+            Action::AllowTool { proc, request_id, input, updates } => {
+                (*proc, Say::Permission { request_id, input: input.as_deref(), updates })
+            }
+            Action::FillForm { proc, request_id, content } => (*proc, Say::Filled { request_id, content }),
+            Action::SetModel { proc, model } => (*proc, Say::Model { model }),
+            Action::LetGo { proc } => (*proc, Say::LetGo),
             Action::CancelForm { proc, request_id } => (*proc, Say::Cancel { request_id }),
             Action::Refuse { proc, request_id, why } => (*proc, Say::Refusal { request_id, why }),
             Action::AskCost { proc, number } => (*proc, Say::CostQuestion { number: *number }),
@@ -118,28 +141,31 @@ impl Action {
 /// A process to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spawn {
-    /// Its number.
+    /// The process number.
     pub proc: ProcId,
     /// Agent or critic.
     pub role: Role,
     /// What to start.
     pub launch: Launch,
-    /// With which token; `None` leaves it to the CLI.
+    /// The token to use; `None` leaves the choice to the CLI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenId>,
 }
 
-/// A user turn to say.
+/// A user turn to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send {
-    /// To whom.
+    /// The receiving process.
     pub proc: ProcId,
-    /// Under which uuid.
+    /// The uuid of the turn.
     pub turn: TurnId,
     /// What kind of turn it is.
     pub kind: TurnKind,
-    /// What is said.
+    /// The message.
     pub text: String,
+    /// Images sent with the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
 }
 
 /// Signals the core may ask for.
@@ -157,7 +183,7 @@ pub enum Signal {
 pub struct Decision {
     /// What was decided, in a few words.
     pub what: String,
-    /// Because of what.
+    /// The reason.
     pub why: String,
 }
 
@@ -170,61 +196,238 @@ pub struct Note {
     pub text: String,
 }
 
-/// Something for the user's eyes. It carries no decisions.
+/// An event for the user. It carries no decisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Show {
-    /// The run enters a phase: starting, working, checking, reviewing, waiting, restarting, ending.
-    /// `goes_on_in_ms`: how long it waits, where that is known.
+    /// The run enters a phase: starting, working, asking, checking, reviewing, waiting, paused, resting, restarting, ending.
+    /// `goes_on_in_ms`: the length of the wait, if known.
     Phase { phase: String, detail: String, iteration: u32, goes_on_in_ms: Option<u64> },
     /// The agent's session is known.
     Session { session_id: String, model: String, agent_version: String, permission_mode: String },
     /// A turn was given to the agent.
     Turn { kind: TurnKind, text: String },
-    /// Agent or critic said something.
-    Text { role: Role, text: String, sub_agent: bool },
-    /// A tool was started.
-    Tool { role: Role, id: String, name: String, target: String, edit: Option<Edit> },
-    /// A tool ended.
-    /// `error`: the first words of a failure.
-    ToolEnded { role: Role, id: String, failed: bool, error: String },
+    /// Text of the agent or the critic. `under`: the tool call that began the sub-agent that wrote it.
+    Text {
+        role: Role,
+        text: String,
+        sub_agent: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        under: Option<String>,
+    },
+    /// A tool was started. `under`: the tool call that began the sub-agent that started it.
+    Tool {
+        role: Role,
+        id: String,
+        name: String,
+        target: String,
+        edit: Option<Edit>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        under: Option<String>,
+    },
+    /// A tool ended. `error`: the first words of a failure. `output`: what the tool returned.
+    ToolEnded {
+        role: Role,
+        id: String,
+        failed: bool,
+        error: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<ToolOutput>,
+    },
     /// A tool was denied by the permissions in force.
     Denied { role: Role, tool: String, target: String },
     /// A check ended.
     Check { command: String, passed: bool, summary: String, duration_ms: u64, tail: String },
     /// The critic's verdict: completed, feedback, needs_user or unusable.
     Verdict { verdict: String, text: String, iteration: u32 },
-    /// Money spent so far by all processes of the run; `None` while unknown.
+    /// The cost so far of all processes of the run; `None` while unknown.
     Cost { usd: Option<f64> },
-    /// Something the user should know, or do something about.
+    /// A message that the user should know of or act on.
     Notice { text: String },
-    /// News of what works as intended; nothing to do about it.
+    /// A message about normal operation; the user need not act.
     Information { text: String },
-    /// There was no progress for `for_ms`, because `what` is waited for; after `left_ms` more, `then` follows. `alive`: the process
-    /// wrote something meanwhile that proves no progress.
-    Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: Then, alive: bool },
-    /// Another token is used from now on; by their labels.
+    /// No progress for `for_ms`, because the run waits for `what`; `then` follows after another `left_ms`. `alive`: meanwhile
+    /// the process wrote output that does not count as progress.
+    Awaited { role: Role, what: String, for_ms: u64, left_ms: u64, then: AfterWait, alive: bool },
+    /// The run changes to another token. `from` and `to` are labels.
     Rotation { from: String, to: String, why: String },
-    /// No token may be used now; the first is free again at `until_unix_ms`, for which the run `waits` or not.
+    /// No token may be used now; the first is ready again at `until_unix_ms`. `waits`: whether the run waits for that.
     Spent { tokens: Vec<SpentToken>, until_unix_ms: i64, waits: bool, now_unix_ms: i64 },
     /// A question that the user may answer.
     Question { question: Question, now_unix_ms: i64 },
+    /// Thinking of the agent or the critic. `under`: the tool call that began its sub-agent.
+    Thinking {
+        role: Role,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        under: Option<String>,
+    },
+    /// The agent asks the user something. The request is open until `Settled` names it.
+    Asked { ask: Box<Asked> },
+    /// A request of the agent is settled. `how`: the way; `words`: the text given to the agent.
+    Settled { ask: AskId, how: SettledHow, words: String },
+    /// The user's messages that are not sent yet, each with the key that withdraws it.
+    Queue { turns: Vec<QueuedTurn> },
+    /// The agent's to-do list.
+    Todo { items: Vec<TodoItem> },
+    /// What the agent's CLI offers.
+    Offers { offers: Box<Offers> },
+    /// The number of attached clients.
+    Attended { clients: u32 },
+    /// The run rests until the user's next message. `outcome`: the outcome that the run would end with now, if there is one.
+    Rests { why: RestKind, outcome: Option<Outcome>, reason: String },
+    /// The used part of a token's usage windows, 0 to 1; `None` while unknown.
+    Windows { label: String, five_hour: Option<f64>, seven_day: Option<f64> },
     /// The run is over.
     Finished { outcome: Outcome, reason: String },
 }
 
-/// A token that may not be used now.
+impl Show {
+    /// A copy without the secrets that the user's messages and commands may hold. `None` if it holds neither: text of the agent
+    /// arrives without secrets.
+    #[must_use]
+    pub fn redacted(&self, redact: &dyn Fn(&str) -> String) -> Option<Show> {
+        Some(match self {
+            Show::Turn { kind, text } => Show::Turn { kind: *kind, text: redact(text) },
+            Show::Settled { ask, how, words } => Show::Settled { ask: *ask, how: *how, words: redact(words) },
+            Show::Check { command, passed, summary, duration_ms, tail } => Show::Check {
+                command: redact(command),
+                passed: *passed,
+                summary: summary.clone(),
+                duration_ms: *duration_ms,
+                tail: tail.clone(),
+            },
+            Show::Queue { turns } => {
+                let turn = |turn: &QueuedTurn| QueuedTurn { key: turn.key.clone(), text: redact(&turn.text) };
+                Show::Queue { turns: turns.iter().map(turn).collect() }
+            }
+            Show::Phase { .. }
+            | Show::Session { .. }
+            | Show::Text { .. }
+            | Show::Tool { .. }
+            | Show::ToolEnded { .. }
+            | Show::Denied { .. }
+            | Show::Verdict { .. }
+            | Show::Cost { .. }
+            | Show::Notice { .. }
+            | Show::Information { .. }
+            | Show::Awaited { .. }
+            | Show::Rotation { .. }
+            | Show::Spent { .. }
+            | Show::Question { .. }
+            | Show::Thinking { .. }
+            | Show::Asked { .. }
+            | Show::Todo { .. }
+            | Show::Offers { .. }
+            | Show::Attended { .. }
+            | Show::Rests { .. }
+            | Show::Windows { .. }
+            | Show::Finished { .. } => return None,
+        })
+    }
+}
+
+/// How a request of the agent was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettledHow {
+    /// Allowed once.
+    Allowed,
+    /// Allowed together with the offered rules, for the lifetime of the agent's process.
+    AllowedForSession,
+    /// Denied by the user.
+    Denied,
+    /// Answered, or the form was filled in.
+    Answered,
+    /// Withdrawn by the agent's CLI.
+    Withdrawn,
+    /// The process that asked has ended.
+    Gone,
+    /// Denied, because no client was attached.
+    Policy,
+}
+
+impl SettledHow {
+    /// The words for the user.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            SettledHow::Allowed => "allowed",
+            SettledHow::AllowedForSession => "allowed for this session",
+            SettledHow::Denied => "denied",
+            SettledHow::Answered => "answered",
+            SettledHow::Withdrawn => "withdrawn by the agent",
+            SettledHow::Gone => "gone with the agent's process",
+            SettledHow::Policy => "denied, because nobody attends",
+        }
+    }
+}
+
+/// A message of the user that is not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpentToken {
-    /// Its label.
-    pub label: String,
-    /// When it is free again, unix milliseconds; `None` when it was refused.
-    pub until_unix_ms: Option<i64>,
-    /// It was refused.
-    pub refused: bool,
-    /// It is left alone for a while by this run: it was rejected, and no reset that lies ahead was announced.
-    pub held: bool,
+pub struct QueuedTurn {
+    /// The key that withdraws it.
+    pub key: String,
+    /// The message.
+    pub text: String,
+}
+
+/// Why a run rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestKind {
+    /// There is no message of the user yet.
+    NoTask,
+    /// The user has interrupted the turn.
+    Interrupted,
+    /// The critic has given a verdict.
+    Judged,
+    /// The agent has stopped, and nothing judges its work.
+    Unsupervised,
+    /// The user has paused the run.
+    Paused,
+    /// The user has reopened a conversation that had ended.
+    TakenUp,
+}
+
+/// What happens to a run when its last client detaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenLeft {
+    /// It continues.
+    GoesOn,
+    /// It waits a minute for the next message and then ends; it can be resumed.
+    Ends,
+    /// It has no message: it ends after a minute and is deleted.
+    LeavesNothing,
+}
+
+impl RestKind {
+    /// What happens to a run in this phase when the last client detaches. `phase` and `detail` are as in [`Show::Phase`].
+    #[must_use]
+    pub fn when_left(phase: &str, detail: &str) -> WhenLeft {
+        let is = |kind: RestKind| phase == "waiting" && detail == kind.in_words();
+        if is(RestKind::NoTask) {
+            WhenLeft::LeavesNothing
+        } else if Outcome::named(phase).is_some() || is(RestKind::TakenUp) {
+            WhenLeft::Ends
+        } else {
+            WhenLeft::GoesOn
+        }
+    }
+
+    /// The words for the user.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RestKind::NoTask => "waits for its task",
+            RestKind::Interrupted => "interrupted; waits for your next message",
+            RestKind::Judged => "judged; waits for your next message",
+            RestKind::Unsupervised => "the agent has stopped; nothing is judged",
+            RestKind::Paused => "paused",
+            RestKind::TakenUp => "taken up; waits for your next message",
+        }
+    }
 }
 
 /// How the run ended.
@@ -236,34 +439,34 @@ pub struct Finish {
     pub reason: String,
     /// The last answer of the agent.
     pub result: String,
-    /// The agent's session, when it was ever known.
+    /// The agent's session, if known.
     pub session_id: Option<String>,
-    /// Stops judged.
+    /// Judged stops.
     pub iterations: u32,
-    /// Times the agent was started again.
+    /// Number of restarts of the agent.
     pub restarts: u32,
-    /// Times another token was taken.
+    /// Number of changes to another token.
     pub rotations: u32,
-    /// Time spent waiting for limits.
+    /// Time spent waiting for limits to reset.
     pub waited_ms: u64,
-    /// Money spent, when the agent said so.
+    /// Cost, if the agent reported it.
     pub cost_usd: Option<f64>,
-    /// The provider rejects the session: to go on with it cannot help.
+    /// The provider rejects the session, so resuming it cannot help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub session_rejected: bool,
-    /// Tokens used, where they were bounded.
+    /// Tokens used, if they were bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
-    /// What it needs to go on, when that is known.
+    /// What the run needs to continue, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
-    /// The bound that ended it, as far as one of the run's own did. Journals before say nothing of it.
+    /// The bound that ended the run, if one did. Older journals lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<SpentBound>,
 }
 
 impl Finish {
-    /// An end of which nothing else is known.
+    /// An end of which only outcome and reason are known.
     #[must_use]
     pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
         Self {

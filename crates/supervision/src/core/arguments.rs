@@ -1,5 +1,5 @@
-//! Which of the user's arguments for the agent its CLI accepts. Arguments with which the CLI exits at once, before the first
-//! line of its protocol, are dropped if earlier arguments have worked.
+//! Which of the user's arguments the agent's CLI accepts. Arguments with which the CLI exits before the first line of its
+//! protocol are dropped if earlier arguments have worked.
 
 use super::restart::Death;
 use super::{Core, Needs, Outcome};
@@ -7,42 +7,42 @@ use super::{Core, Needs, Outcome};
 /// The user's arguments for the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentArguments {
-    /// All, in their order.
+    /// All of them, in order.
     pub all: Vec<String>,
-    /// Those of them that were given on the command line.
+    /// Those from the command line.
     pub given: Vec<String>,
 }
 
-/// What became of the arguments so far.
+/// What is known of the arguments so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tried {
-    /// The last with which an agent has spoken.
+    /// The last arguments with which an agent wrote a line of its protocol.
     accepted: Option<AgentArguments>,
-    /// An agent has spoken with the present ones.
+    /// An agent wrote a line with the present arguments.
     taken: bool,
-    /// An agent has ended with the present ones without a word.
+    /// An agent ended with the present arguments without writing a line.
     refused: bool,
 }
 
 impl Tried {
-    /// An agent speaks with the present ones. `present` gives them, where that is news.
+    /// An agent writes with the present arguments. `present` is called only the first time.
     fn taken(&mut self, present: impl FnOnce() -> AgentArguments) {
         if !self.taken {
             *self = Tried { accepted: Some(present()), taken: true, refused: false };
         }
     }
 
-    /// There are others now.
+    /// The arguments have changed.
     fn changed(&mut self) {
         (self.taken, self.refused) = (false, false);
     }
 
-    /// The agent has ended for good; false when it has spoken with the present ones, so that they are not why.
+    /// Whether the arguments may explain the agent's end: no agent has written a line with them.
     fn may_be_why(&self) -> bool {
         !self.taken
     }
 
-    /// They may be why. Gives the last ones with which an agent has spoken.
+    /// Records that the arguments may explain the end. Gives the last accepted ones.
     fn refused(&mut self) -> Option<&[String]> {
         self.refused = true;
         self.accepted.as_ref().map(|accepted| accepted.all.as_slice())
@@ -50,30 +50,31 @@ impl Tried {
 }
 
 impl Core {
-    /// The agent's CLI has ended with the present arguments without a word.
+    /// Whether the agent's CLI ended with the present arguments without writing a line.
     #[must_use]
     pub fn arguments_are_refused(&self) -> bool {
         self.tried.refused
     }
 
-    /// The last arguments with which an agent has spoken.
+    /// The last arguments with which an agent wrote a line of its protocol.
     #[must_use]
     pub fn accepted_arguments(&self) -> Option<&AgentArguments> {
         self.tried.accepted.as_ref()
     }
 
-    /// An agent speaks.
+    /// An agent has written a line of its protocol.
     pub(super) fn arguments_are_taken(&mut self) {
         let plan = &self.plan;
         self.tried.taken(|| AgentArguments { all: plan.agent_args.clone(), given: plan.given_agent_args() });
     }
 
-    /// There are others now.
+    /// The arguments have changed.
     pub(super) fn arguments_changed(&mut self) {
         self.tried.changed();
     }
 
-    /// The agent's process is gone for good. Where it has never said a word with the present arguments, they may be why.
+    /// Ends the run because the agent is not started again. If no agent has written a line with the present arguments, they may
+    /// be the cause.
     pub(super) fn close_as_given_up(&mut self, death: &Death, reason: &str) {
         let ended = match death {
             Death::Exited(_) | Death::NoAgent => true,

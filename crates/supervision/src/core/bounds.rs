@@ -1,7 +1,7 @@
-//! The bounds of a run: what each is called and counts, which is spent, which moment ends the run, and which waits are known
-//! to pass one. All that is said of a bound stands in its row; the banner, JSON and the advice are made from the rows.
+//! The bounds of a run: the name and the unit of each, which is spent, which moment ends the run, and which waits would pass
+//! one. All texts of a bound stand in its row; the banner, JSON and the advice are made from the rows.
 //!
-//! A completion always counts before a spent bound. A wait for a reset that would pass a bound is not begun, because the run
+//! A completion takes precedence over a spent bound. A wait for a reset that would pass a bound is not begun, because the run
 //! would end at that bound without having done anything.
 
 use std::fmt;
@@ -11,21 +11,21 @@ use serde::{Deserialize, Serialize};
 use super::policy::Pause;
 use super::{Core, Tick};
 
-/// When enough is enough. `None` is no bound; iterations always have one.
+/// The bounds that the user sets. `None` is no bound; iterations are always bounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budgets {
-    /// Stops judged.
+    /// Judged stops.
     pub max_iterations: u32,
-    /// Time in which ccc runs: waits are in it, time in which ccc or the machine is stopped is not.
+    /// Time in which ccc runs. Waits count; time in which ccc or the machine is stopped does not.
     pub max_duration_ms: Option<u64>,
     /// Money, as the agent reports it.
     pub max_cost_usd: Option<f64>,
-    /// Tokens read and written, from the cache or not, by agent and critics.
+    /// Input and output tokens of agent and critics, cached ones included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Starts of the agent in a row without a finished turn, within an hour.
+    /// Consecutive starts of the agent without a finished turn, within an hour.
     pub max_restarts: u32,
-    /// Repeated feedback on an unchanged tree before the run is `stuck`.
+    /// Repetitions of a feedback on an unchanged tree before the run is `stuck`.
     pub max_repeats: u32,
     /// The longest wait for a reset. A wait that is known to be longer ends the run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// Those of a run for which the user gives none.
+    /// The defaults.
     pub const DEFAULT: Budgets = Budgets {
         max_iterations: 20,
         max_duration_ms: None,
@@ -55,7 +55,7 @@ impl Default for Budgets {
     }
 }
 
-/// So much of what a bound counts.
+/// An amount of what a bound counts.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Amount {
@@ -81,54 +81,54 @@ impl fmt::Display for Amount {
 }
 
 /// A bound of [`Budgets`] that is shown at the start of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// Stops judged.
+    /// Judged stops.
     Iterations,
     /// Time in which ccc runs.
     Duration,
-    /// The wall time.
+    /// Wall time.
     Until,
-    /// The time of one wait for a reset. A longer one is not begun.
+    /// The length of one wait for a reset. A longer wait is not begun.
     Wait,
     /// Money.
     Cost,
     /// Tokens.
     Tokens,
-    /// Starts of the agent in a row. More of them are a failure.
+    /// Consecutive starts of the agent. Exceeding the bound is a failure.
     Restarts,
 }
 
-/// What is known of a bound.
+/// The description of a bound.
 #[derive(Debug, Clone, Copy)]
 pub struct BoundRow {
-    /// The option that gives it.
+    /// The option that sets it.
     pub option: &'static str,
     /// Its name among the fields of [`Budgets`], and in JSON.
     pub key: &'static str,
     /// How much may be used; `None` is no bound.
     pub limit: fn(&Budgets) -> Option<Amount>,
-    /// What is counted, in the singular; empty for time and money.
+    /// The unit, in the singular; empty for time and money.
     pub noun: &'static str,
-    /// How it is shown at the start, with `{}` in the place of the limit.
+    /// The text at the start of a run; `{}` stands for the limit.
     pub shown: &'static str,
-    /// What is shown where there is none.
+    /// The text at the start if there is no bound.
     pub without: fn(&Budgets) -> Option<&'static str>,
-    /// How it is said that it is spent, with `{used}` and `{limit}`; empty where something else ends the run.
+    /// The reason when it is spent, with `{used}` and `{limit}`; empty if this bound does not end the run.
     spent: &'static str,
 }
 
-/// What most bounds have in common.
+/// The defaults of a row.
 const ROW: BoundRow =
     BoundRow { option: "", key: "", limit: |_| None, noun: "", shown: "{}", without: |_| None, spent: "" };
 
 impl Bound {
-    /// All of them, in the order in which they are shown.
+    /// All bounds, in the order in which they are shown.
     pub const ALL: [Bound; 7] =
         [Bound::Iterations, Bound::Duration, Bound::Until, Bound::Wait, Bound::Cost, Bound::Tokens, Bound::Restarts];
 
-    /// All that is said of it.
+    /// Its description.
     #[must_use]
     pub const fn row(self) -> BoundRow {
         match self {
@@ -194,14 +194,14 @@ impl Bound {
     }
 }
 
-/// A bound, and how much of it is used.
+/// A bound and the used amount.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SpentBound {
     /// The bound.
     pub bound: Bound,
-    /// How much is used.
+    /// The used amount.
     pub used: Amount,
-    /// How much might be used.
+    /// The allowed amount.
     pub limit: Amount,
 }
 
@@ -216,22 +216,27 @@ impl SpentBound {
 }
 
 impl Core {
-    /// The tick at which time ends the run: `max_duration_ms` of its own time, or the wall time `until_unix_ms`.
+    /// The tick at which a bound on time ends the run: `max_duration_ms` of running time, or the wall time `until_unix_ms`.
     pub(super) fn time_deadline(&self) -> Option<Tick> {
         let budgets = &self.plan.budgets;
-        let duration = budgets.max_duration_ms.map(|ms| Tick::ZERO.plus_ms(ms));
+        let duration = budgets.max_duration_ms.map(|ms| self.working_time(ms));
         let until = budgets.until_unix_ms.map(|until| self.now().plus_ms(self.ms_until(until)));
         duration.into_iter().chain(until).min()
     }
 
-    /// Which bound on time is spent, and the words for it.
+    /// The tick at which the run has worked for `ms`. Rests do not count.
+    fn working_time(&self, ms: u64) -> Tick {
+        Tick::ZERO.plus_ms(ms.saturating_add(self.tally.rested_ms()))
+    }
+
+    /// The bound on time that is spent, and the reason in words.
     pub(super) fn time_spent(&self) -> (Bound, String) {
         let is_duration = self.plan.budgets.max_duration_ms.is_some() && !self.is_spent(Bound::Until);
         let bound = if is_duration { Bound::Duration } else { Bound::Until };
         (bound, self.of_bound(bound).map(|spent| spent.in_words()).unwrap_or_default())
     }
 
-    /// What was going on at a stop that was not judged.
+    /// How far an unjudged stop had got.
     pub(super) fn unjudged(&self) -> String {
         match self.running_check() {
             Some(command) => format!("while the check `{command}` was running"),
@@ -239,19 +244,21 @@ impl Core {
         }
     }
 
-    /// How much of what a bound counts is used; `None` where it is not known, or something else ends the run.
+    /// The used amount of a bound; `None` if it is unknown, or this bound does not end the run. Counters are in
+    /// [`super::tally::Tally::counted`].
     fn used(&self, bound: Bound) -> Option<Amount> {
         match bound {
             Bound::Iterations => Some(Amount::Count(self.iteration().into())),
-            Bound::Duration => Some(Amount::Ms(self.now().as_ms())),
+            Bound::Duration => Some(Amount::Ms(self.now().as_ms().saturating_sub(self.tally.rested_ms()))),
             Bound::Until => Some(Amount::UnixMs(self.unix_ms())),
             Bound::Cost => self.tally.cost_usd().map(Amount::Usd),
             Bound::Tokens => Some(Amount::Count(self.tokens_used().total())),
+            // Only consecutive restarts count, and too many of them are a failure.
             Bound::Wait | Bound::Restarts => None,
         }
     }
 
-    /// A bound that the user has set, and how much of it is used.
+    /// A bound and its used amount; `None` if the bound is not set.
     pub(super) fn of_bound(&self, bound: Bound) -> Option<SpentBound> {
         Some(SpentBound { bound, used: self.used(bound)?, limit: (bound.row().limit)(&self.plan.budgets)? })
     }
@@ -260,10 +267,10 @@ impl Core {
         self.of_bound(bound).is_some_and(|of| of.used >= of.limit)
     }
 
-    /// The bound that is spent, when one is, and the words for it. Looked at only after a verdict: a completion always comes first.
-    /// Time, and the cost of a turn that is under way ([`super::spending`]), are checked elsewhere, too.
+    /// The spent bound, if any, and the reason in words. Called only after a verdict, because a completion takes precedence.
+    /// Time, and the cost of a running turn ([`super::spending`]), are also checked elsewhere.
     pub(super) fn spent_budget(&self) -> Option<(Bound, String)> {
-        // The wall time is named where nothing else is spent.
+        // Name the wall time only if no other bound is spent.
         let bound =
             Bound::ALL.into_iter().filter(|bound| self.is_spent(*bound)).min_by_key(|bound| *bound == Bound::Until)?;
         if bound == Bound::Duration {
@@ -272,9 +279,9 @@ impl Core {
         Some((bound, self.of_bound(bound)?.in_words()))
     }
 
-    /// Why the run ends instead of waiting for a token; `None` when it may wait. A pause after a failure of the provider is
-    /// not such a wait, because it is short and has no known end. Only a wait for an announced reset is compared with the end
-    /// of the run.
+    /// Why the run ends instead of waiting for a token; `None` if it may wait. A pause after a failure of the provider is not
+    /// compared with the bounds, because it is short and has no known end. Only a wait for an announced reset is compared with
+    /// the end of the run.
     pub(super) fn passes_a_bound(&self, pause: &Pause) -> Option<String> {
         let announced = pause.until_unix_ms().is_some();
         if !pause.is_for_limit() && !announced {
@@ -287,7 +294,7 @@ impl Core {
             && budgets.until_unix_ms.is_some_and(|until| self.ms_until(until) <= wake.ms_since(self.now()))
         {
             "past the time given by --until"
-        } else if announced && budgets.max_duration_ms.is_some_and(|ms| wake >= Tick::ZERO.plus_ms(ms)) {
+        } else if announced && budgets.max_duration_ms.is_some_and(|ms| wake >= self.working_time(ms)) {
             "past the time that --max-duration leaves"
         } else {
             return None;
@@ -311,7 +318,7 @@ pub fn bound_in_words(ms: u64) -> String {
     }
 }
 
-/// Money to the cent. A sum below a cent is not nothing: it has as many digits as it needs.
+/// Money to the cent. A sum below a cent has as many digits as it needs, so that it does not read as zero.
 pub fn dollars(usd: f64) -> String {
     if usd <= 0.0 || usd >= 0.01 {
         return format!("${usd:.2}");

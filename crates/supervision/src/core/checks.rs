@@ -1,4 +1,4 @@
-//! The checks of a stop: which runs, what they said, and which of them could never be run.
+//! The checks of a stop: which one runs, their results, and which could never be run.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use super::{CheckEnd, CheckId, CheckResult, MeasureId, TreeFact};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Checks {
     begun: u32,
-    /// Those whose programs were there once.
+    /// The commands whose program was found at least once.
     runnable: BTreeSet<String>,
 }
 
 impl Checks {
-    /// A check begins, under this number.
+    /// Begins a check; gives its number.
     pub(super) fn begin(&mut self) -> CheckId {
         self.begun += 1;
         CheckId(self.begun)
     }
 
-    /// All checks of a stop are over. Gives those whose programs have never been there, each with its program: what is wrong is the
-    /// command, and not the work.
+    /// All checks of a stop have ended. Gives those whose program was never found, each with the program: there the command is
+    /// wrong, not the work.
     pub(super) fn never_runnable<'a>(&mut self, results: &'a [(String, CheckResult)]) -> Vec<(&'a str, &'a str)> {
         let found = results.iter().filter(|(_, result)| result.missing.is_none());
         self.runnable.extend(found.map(|(command, _)| command.clone()));
@@ -32,7 +32,7 @@ impl Checks {
     }
 }
 
-/// The checks of one stop, which run one after the other.
+/// The checks of one stop, which run in sequence.
 #[derive(Debug, Clone)]
 pub(super) struct Checking {
     running: CheckId,
@@ -43,27 +43,27 @@ pub(super) struct Checking {
 }
 
 impl Checking {
-    /// The first one runs, and the tree is measured beside it.
+    /// The first check runs while the tree is measured.
     pub(super) fn new(running: CheckId, measure: MeasureId) -> Checking {
         Checking { running, at: 0, results: Vec::new(), measure, tree: None }
     }
 
-    /// The check that runs, or ran last.
+    /// The check that runs or ran last.
     pub(super) fn running(&self) -> CheckId {
         self.running
     }
 
-    /// The place of that check in the plan.
+    /// The index of that check in the plan.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// Whether this check's end is still to come. The last one may be over while the tree is still being measured.
+    /// Whether this check has not ended. The last one may have ended while the tree is still being measured.
     pub(super) fn awaits(&self, check: CheckId) -> bool {
         self.running == check && !self.is_done()
     }
 
-    /// The check that runs is over, and `next` has begun.
+    /// The running check has ended, and `next` has begun.
     pub(super) fn ended(&mut self, command: String, result: CheckResult, next: Option<CheckId>) {
         self.results.push((command, result));
         if let Some(next) = next {
@@ -81,12 +81,12 @@ impl Checking {
         self.tree = Some(tree);
     }
 
-    /// Whether all are over.
+    /// Whether all checks have ended.
     pub(super) fn is_done(&self) -> bool {
         self.results.len() > self.at
     }
 
-    /// What they said so far.
+    /// The results so far.
     pub(super) fn results(&self) -> &[(String, CheckResult)] {
         &self.results
     }
@@ -97,7 +97,7 @@ impl Checking {
     }
 }
 
-/// Those that did not pass.
+/// The checks that did not pass.
 pub(super) fn failing(results: &[(String, CheckResult)]) -> Vec<&(String, CheckResult)> {
     results.iter().filter(|(_, result)| result.end != CheckEnd::Exited(0)).collect()
 }

@@ -1,14 +1,14 @@
-//! When feedback stops helping: the same words again while nothing changed.
+//! Detects feedback that no longer helps: the same text again while nothing changed.
 
 use super::likeness::same;
 
-/// How much of a feedback is compared, in bytes: likeness is quadratic in the worst case.
+/// The compared length of a feedback, in bytes: the comparison is quadratic in the worst case.
 const COMPARED_BYTES: usize = 8 * 1024;
-/// How many earlier feedbacks are kept to compare with.
+/// The number of earlier feedbacks to compare with.
 const KEPT: usize = 16;
 
-/// The tree at a stop, as far as it could be measured: when the agent stopped, and when the verdict was there. What a
-/// critic or a check leaves in it lies between the two and is no progress of the agent's.
+/// The fingerprints of the tree when the agent stopped and when the verdict came, as far as they could be measured. A change
+/// between the two was made by a critic or a check and is no progress of the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Trees<'a> {
     pub(super) before: Option<&'a str>,
@@ -30,17 +30,16 @@ struct Given {
 }
 
 impl Given {
-    /// Whether the agent came from this stop to one with the tree `now` without changing anything.
+    /// Whether the agent reached the tree `now` from this stop without changing anything.
     fn stands_still(&self, now: &str) -> bool {
         [&self.before, &self.after].into_iter().any(|tree| tree.as_deref() == Some(now))
     }
 }
 
 impl Convergence {
-    /// Notes a feedback and the trees of its stop; gives how often in a row the same was said while nothing moved (0 for
-    /// something new). A tree that could not be measured never counts as still: honest work must not be ended by a
-    /// heuristic that knows nothing (lessons, "Loops"). `progressed`: the agent has done something since the last stop
-    /// that the tree may not show.
+    /// Records a feedback and the trees of its stop. Gives how often in a row the same was said without progress; 0 for a new
+    /// feedback. A tree that could not be measured counts as changed, because a heuristic without data must not end honest work
+    /// (lessons, "Loops"). `progressed`: since the last stop the agent did something that the tree may not show.
     pub(super) fn note(&mut self, feedback: &str, trees: Trees<'_>, progressed: bool) -> u32 {
         let text = head(feedback);
         let still = |now| self.given.iter().any(|earlier| earlier.stands_still(now) && same(&earlier.text, text));
@@ -54,7 +53,7 @@ impl Convergence {
         self.repeats
     }
 
-    /// Forgets all: the user has said something new.
+    /// Clears the record after a new message of the user.
     pub(super) fn forget(&mut self) {
         self.given.clear();
         self.repeats = 0;

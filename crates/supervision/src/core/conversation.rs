@@ -1,41 +1,58 @@
-//! The user turns of the session and how far the present one has been delivered (design §5, "Exactly-once turns").
+//! The user turns of the session and the delivery of the current one (design §5, "Exactly-once turns").
 
 use std::collections::VecDeque;
 
-use super::{ProcId, TurnId, derive_uuid};
+use super::{ProcId, QueuedTurn, Refused, Taken, TurnId, derive_uuid};
 use crate::agent::TurnKind;
+use crate::words::Image;
 
-/// How far a turn has got.
+/// The most messages of the user that may be queued.
+const MAX_QUEUED: usize = 64;
+/// The longest text of a message, in bytes.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// The largest image, in bytes of base64: 5 MiB of image.
+const MAX_IMAGE_BASE64: usize = 5 * 1024 * 1024 / 3 * 4;
+/// All images of a turn, in bytes of base64: 20 MiB of images.
+const MAX_IMAGES_BASE64: usize = 4 * MAX_IMAGE_BASE64;
+/// The most keys that are kept; beyond that the oldest is dropped.
+const MAX_KEYS: usize = 65_536;
+/// The longest key, in bytes, which bounds the memory.
+const MAX_KEY_BYTES: usize = 256;
+
+/// The delivery of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// Not written to any process, or to one that died before it acknowledged.
+    /// Not written, or written to a process that died before it acknowledged.
     Queued,
-    /// Written to this process, not acknowledged.
+    /// Written to this process but not acknowledged.
     Sent(ProcId),
-    /// Acknowledged by this process: it stands in the session.
+    /// Acknowledged by this process: the session has it.
     Accepted(ProcId),
 }
 
-/// A turn that is not answered yet.
+/// An unanswered turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) id: TurnId,
     pub(super) kind: TurnKind,
     pub(super) text: String,
+    pub(super) images: Vec<Image>,
+    /// The key of a message that the user sent while the run was going on.
+    key: Option<String>,
     pub(super) delivery: Delivery,
-    /// It was written to a process that is gone, so it may or may not be in the session.
+    /// It was written to a process that has ended, so the session may or may not have it.
     pub(super) is_doubtful: bool,
 }
 
 impl Turn {
-    /// It goes on with the turn before, which was broken off.
+    /// Whether it continues a turn that was cut off.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self.kind, TurnKind::Continue | TurnKind::Compact)
     }
 }
 
-/// Said when the present turn was cut off, by a restart or by a passing failure of the provider.
-/// The agent must not repeat what may have had its effects already (lessons, "Hangs": resumed agents repeat work).
+/// Sent when the current turn was cut off, by a restart or by a transient failure of the provider. The agent must not repeat
+/// commands that may have had their effects already (lessons, "Hangs": resumed agents repeat work).
 const CONTINUE_AFTER_RESTART: &str = "Your process ended before you had finished your last turn, and the session was \
 resumed. Go on with the work from where you were. The last command or edit before the interruption may already have \
 had its effects, wholly or in part, even if you see no result of it: check what is there first, and do not repeat it \
@@ -43,7 +60,7 @@ blindly.";
 const CONTINUE_AFTER_FAILURE: &str = "Your last turn was cut off because a request to the service was not answered (it \
 failed, was limited, or was refused for reasons of the account), not by anything you did. It is tried again now. Go on with the work from where you were; check first what of it is already done.";
 
-/// As it was said before it named a limit and a refusal.
+/// The wording of earlier versions, which did not name a limit or a refusal.
 const CONTINUED_AFTER_FAILURE: &str = "Your last turn was cut off by a failure of the service, not by anything you did. \
 It should work again now. Go on with the work from where you were; check first what of it is already done.";
 
@@ -51,10 +68,10 @@ const CONTINUE_IN_PARTS: &str = "Your last answer was cut off: it was longer tha
 is lost. Go on with the work from where you were, and write less at a time: one file or one part of a file in each tool \
 call, and short texts between them. Check first what of it is already done.";
 
-/// What the user says in a turn that also says to go on.
+/// The user's text in a turn that also says to continue.
 pub fn words_before_continue(text: &str) -> Option<&str> {
     let before = |words| text.strip_suffix(words).and_then(|text| text.strip_suffix("\n\n"));
-    // Sessions of earlier versions hold the third.
+    // Sessions of earlier versions contain the third.
     let known = [CONTINUE_AFTER_RESTART, CONTINUE_AFTER_FAILURE, CONTINUED_AFTER_FAILURE, CONTINUE_IN_PARTS];
     known.into_iter().find_map(before).or_else(|| {
         let (words, told) = text.split_once(IN_NEW_SESSION)?;
@@ -68,33 +85,37 @@ pub fn words_before_continue(text: &str) -> Option<&str> {
     })
 }
 
-/// How a new session begins that is told what was said in the one before, and how that ends.
+/// The start and the end of the first turn in a new session that replaces another.
 const IN_NEW_SESSION: &str = "The session in which this work was begun cannot be continued; this is a new one. The work that \
 was done in it is on disk. Look at what is there first, and do not begin anew.\n";
 const GO_ON: &str = "\nGo on with the work.";
 
-/// Why a turn has to be continued.
+/// Why a turn was cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutOff {
     /// The process ended.
     Restart,
     /// The provider failed.
     Failure,
-    /// The answer was longer than one may be.
+    /// The answer exceeded the maximum length.
     TooLong,
 }
 
-/// All that was said to the agent.
+/// The turns given to the agent.
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     seed: String,
     next: u32,
     current: Option<Turn>,
     queue: VecDeque<Turn>,
-    /// A turn before which the user had something to say. It is listed already.
+    /// A turn that a message of the user came before. It is in `said` already.
     postponed: Option<Turn>,
     said: Vec<(TurnKind, String)>,
-    /// What the run had cost when the present turn was first said, and which that is.
+    /// Keys of messages that the user sent while the run was going on, the oldest first.
+    keys: VecDeque<String>,
+    /// The queue has changed since it was shown.
+    queue_is_news: bool,
+    /// The cost of the run when the turn `costed` was first sent.
     cost_before: f64,
     costed: Option<TurnId>,
 }
@@ -108,36 +129,115 @@ impl Conversation {
             queue: VecDeque::new(),
             postponed: None,
             said: Vec::new(),
+            keys: VecDeque::new(),
+            queue_is_news: false,
             cost_before: 0.0,
             costed: None,
         }
     }
 
-    /// The same, in a session in which the user has said this before.
+    /// Adds messages that the user sent earlier in this session.
     pub(super) fn after(mut self, earlier: &[String]) -> Conversation {
         self.said.extend(earlier.iter().map(|text| (TurnKind::Operator, text.clone())));
         self
     }
 
-    /// Makes this the present turn. What the user and the critic said is listed for later briefs; *continue* is not.
+    /// Makes this the current turn. Turns of the user and the critic are listed for later briefs; *continue* is not.
     pub(super) fn begin(&mut self, kind: TurnKind, text: String) {
         let turn = self.make(kind, text);
         self.take_up(turn);
     }
 
-    /// Queues something the user said while a turn runs.
+    /// Queues a message of the user while a turn runs.
     pub(super) fn queue(&mut self, text: String) {
         let turn = self.make(TurnKind::Operator, text);
         self.queue.push_back(turn);
     }
 
-    /// Makes the next queued turn the present one; false when nothing is queued.
+    /// Queues a message that the user sent while the run was going on, once for each key.
+    pub(super) fn queue_said(
+        &mut self,
+        kind: TurnKind,
+        key: Option<String>,
+        text: String,
+        images: Vec<Image>,
+    ) -> Taken {
+        if key.as_ref().is_some_and(|key| self.keys.contains(key)) {
+            return Taken::Already;
+        }
+        if text.trim().is_empty() && images.is_empty() {
+            return Taken::Refused(Refused::Nothing);
+        }
+        let of_images: usize = images.iter().map(|image| image.data.len()).sum();
+        let too_large = images.iter().any(|image| image.data.len() > MAX_IMAGE_BASE64) || of_images > MAX_IMAGES_BASE64;
+        let long_key = key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES);
+        if long_key || self.queue.len() >= MAX_QUEUED || text.len() > MAX_TEXT_BYTES || too_large {
+            return Taken::Refused(Refused::TooMuch);
+        }
+        let mut turn = self.make(kind, text);
+        // Every message needs a key, so that it can be withdrawn.
+        let key = key.unwrap_or_else(|| turn.id.0.clone());
+        if self.keys.len() >= MAX_KEYS {
+            self.keys.pop_front();
+        }
+        self.keys.push_back(key.clone());
+        (turn.key, turn.images) = (Some(key), images);
+        let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        self.queue.push_back(turn);
+        self.queue_is_news = true;
+        Taken::Queued { ahead }
+    }
+
+    /// Withdraws the queued message with this key. Gives its kind; `None` if there is none.
+    pub(super) fn take_back(&mut self, key: &str) -> Option<TurnKind> {
+        let at = self.queue.iter().position(|turn| turn.key.as_deref() == Some(key))?;
+        self.queue_is_news = true;
+        self.queue.remove(at).map(|turn| turn.kind)
+    }
+
+    /// Removes the last message from the list: it was no task.
+    pub(super) fn forget_task(&mut self) {
+        self.said.pop();
+    }
+
+    /// Whether a message had this key.
+    pub(super) fn knows_key(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known == key)
+    }
+
+    /// The user's queued messages, if they have changed since the last call.
+    pub(super) fn queue_news(&mut self) -> Option<Vec<QueuedTurn>> {
+        std::mem::take(&mut self.queue_is_news).then(|| self.queued().collect())
+    }
+
+    /// The user's queued messages.
+    pub(super) fn queued(&self) -> impl Iterator<Item = QueuedTurn> {
+        self.queue.iter().filter_map(|turn| Some(QueuedTurn { key: turn.key.clone()?, text: turn.text.clone() }))
+    }
+
+    /// Puts the user's queued messages before an unsent turn that is not the user's.
+    pub(super) fn said_comes_first(&mut self) {
+        if self.queue.iter().any(|turn| turn.key.is_some()) {
+            self.user_first();
+        }
+    }
+
+    /// Drops the current turn if it is unsent and not the user's. True if it dropped one.
+    pub(super) fn give_up_unsaid(&mut self) -> bool {
+        let is_such = |turn: &mut Turn| {
+            let of_user = matches!(turn.kind, TurnKind::Task | TurnKind::Operator);
+            turn.delivery == Delivery::Queued && !of_user
+        };
+        self.current.take_if(is_such).is_some()
+    }
+
+    /// Makes the next queued turn the current one; false if nothing is queued. The user's messages go before a postponed turn.
     pub(super) fn begin_queued(&mut self) -> bool {
-        if let Some(turn) = self.postponed.take() {
+        if let Some(turn) = self.postponed.take_if(|_| self.queue.iter().all(|turn| turn.key.is_none())) {
             self.current = Some(turn);
             return true;
         }
-        match self.queue.pop_front() {
+        match self.pop_queued() {
             Some(turn) => {
                 self.take_up(turn);
                 true
@@ -146,7 +246,13 @@ impl Conversation {
         }
     }
 
-    /// Adds this to the present turn, where nobody has heard it yet.
+    fn pop_queued(&mut self) -> Option<Turn> {
+        let turn = self.queue.pop_front()?;
+        self.queue_is_news |= turn.key.is_some();
+        Some(turn)
+    }
+
+    /// Appends this to the current turn if it is certainly unsent.
     pub(super) fn add_to_unsaid(&mut self, text: &str) {
         if let Some(turn) = self.current.as_mut().filter(|turn| turn.delivery == Delivery::Queued && !turn.is_doubtful)
         {
@@ -163,12 +269,12 @@ impl Conversation {
         !self.queue.is_empty() || self.postponed.is_some()
     }
 
-    /// All turns that the user and the critic have said, in order.
+    /// All turns of the user and the critic, in order.
     pub(super) fn said(&self) -> &[(TurnKind, String)] {
         &self.said
     }
 
-    /// The present turn was written to this process, when the run had cost so much.
+    /// The current turn was written to this process; `spent_usd` is the cost of the run by then.
     pub(super) fn sent(&mut self, proc: ProcId, spent_usd: f64) {
         let Some(turn) = &mut self.current else { return };
         turn.delivery = Delivery::Sent(proc);
@@ -178,12 +284,32 @@ impl Conversation {
         }
     }
 
-    /// What the run had cost when the present turn, or the one that it goes on with, was first said.
+    /// The user sent this message directly to the process, when the run had cost `spent_usd`. Gives the turn's id. A running
+    /// turn becomes part of it: either it was interrupted, or the process adds the message to it; the process does not report
+    /// which.
+    pub(super) fn said_there(&mut self, kind: TurnKind, text: String, proc: ProcId, spent_usd: f64) -> TurnId {
+        // The user's message replaces a *continue*. Any other unsent turn follows it.
+        let unsaid = |turn: &Turn| turn.delivery == Delivery::Queued && !turn.goes_on();
+        if let Some(before) = self.current.take().filter(unsaid) {
+            match self.postponed {
+                None => self.postponed = Some(before),
+                Some(_) => self.queue.push_front(before),
+            }
+        }
+        let mut turn = self.make(kind, text);
+        turn.delivery = Delivery::Accepted(proc);
+        let id = turn.id.clone();
+        (self.cost_before, self.costed) = (spent_usd, Some(id.clone()));
+        self.take_up(turn);
+        id
+    }
+
+    /// The cost of the run when the current turn, or the turn that it continues, was first sent.
     pub(super) fn cost_before(&self) -> f64 {
         self.cost_before
     }
 
-    /// The present turn was acknowledged; false when it is not the present one.
+    /// The current turn was acknowledged; false if `id` is another turn.
     pub(super) fn accepted(&mut self, id: &TurnId, proc: ProcId) -> bool {
         match &mut self.current {
             Some(turn) if turn.id == *id => {
@@ -194,13 +320,13 @@ impl Conversation {
         }
     }
 
-    /// The present turn was answered.
+    /// The current turn was answered.
     pub(super) fn answered(&mut self) {
         self.current = None;
     }
 
-    /// The present turn stands in the session but will not be answered: say *continue* under a new uuid. What the user
-    /// has said meanwhile comes first, in the same turn: it may change what is to be continued.
+    /// The current turn is in the session but will not be answered: send *continue* under a new uuid. A queued message of the
+    /// user goes first, in the same turn, because it may change what is to be continued.
     pub(super) fn cut_off(&mut self, why: CutOff) {
         let text = match why {
             CutOff::Restart => CONTINUE_AFTER_RESTART,
@@ -213,20 +339,20 @@ impl Conversation {
         }
     }
 
-    /// Says what the user has said meanwhile and this after it, in one turn; false when the user has said nothing.
+    /// Makes one turn of the next queued message and this text; false if nothing is queued.
     fn words_before(&mut self, text: &str) -> bool {
-        let Some(mut turn) = self.queue.pop_front() else { return false };
+        let Some(mut turn) = self.pop_queued() else { return false };
         self.said.push((turn.kind, turn.text.clone()));
         turn.text = format!("{}\n\n{text}", turn.text);
         self.current = Some(turn);
         true
     }
 
-    /// The process to which the present turn was sent is gone: what does not stand in the session is said again under
-    /// the same uuid, what does is continued. True when there is something to deliver.
+    /// The process that the current turn was sent to has ended. A turn that is not in the session is sent again under the same
+    /// uuid; one that is there is continued. True if there is something to deliver.
     ///
-    /// `recorded` is what the session's own record says of the turn. It outweighs the acknowledgement: the CLI may die
-    /// between the two, in either order, and 2.1.329 does not recognise the uuid of a turn that stands there unanswered.
+    /// `recorded`: whether the transcript has the turn. It takes precedence over the acknowledgement, because the CLI may die
+    /// between the two, in either order, and 2.1.329 does not recognise the uuid of an unanswered turn in the transcript.
     pub(super) fn process_lost(&mut self, recorded: Option<bool>) -> bool {
         let Some(turn) = self.current.as_mut() else { return false };
         match (turn.delivery, recorded) {
@@ -243,20 +369,19 @@ impl Conversation {
         true
     }
 
-    /// What the user has said meanwhile comes before a turn that is still to be said, which keeps its uuid and comes
-    /// next. The task stays first: without it the agent would not know what the words are about. So does a turn that may
-    /// stand in the session unanswered.
+    /// Puts a queued message of the user before an unsent turn, which keeps its uuid and comes next. The task stays first,
+    /// because the message may refer to it. A turn that may be in the session unanswered stays first, too.
     fn user_first(&mut self) {
         let unsaid = |turn: &&Turn| turn.delivery == Delivery::Queued && !turn.is_doubtful;
         let Some(turn) = self.current.as_ref().filter(unsaid) else { return };
         match turn.kind {
             TurnKind::Continue => {
-                // Its own text is kept: to a new session it also says what the old one was told.
+                // Keep its text: in a new session it also repeats what the old one was told.
                 let text = turn.text.clone();
                 self.words_before(&text);
             }
             TurnKind::Feedback | TurnKind::CheckFailure => {
-                if let Some(words) = self.queue.pop_front() {
+                if let Some(words) = self.pop_queued() {
                     self.postponed = self.current.take();
                     self.take_up(words);
                 }
@@ -265,14 +390,13 @@ impl Conversation {
         }
     }
 
-    /// The present turn when it was given to a process and is not answered.
+    /// The current turn, if it was written to a process.
     pub(super) fn unanswered(&self) -> Option<&TurnId> {
         self.current.as_ref().filter(|turn| turn.delivery != Delivery::Queued).map(|turn| &turn.id)
     }
 
-    /// The session turned out not to exist any more (the CLI had not written it yet when it was killed): what was said
-    /// in it would be unknown to a new one, so it is said again. A *continue* alone would leave the new session without
-    /// the very turn that it is to continue.
+    /// The session does not exist (the CLI was killed before it wrote it). A new one does not know the earlier turns, so they
+    /// are sent again. A *continue* alone would lack the turn that it continues.
     pub(super) fn session_lost(&mut self) {
         let Some(turn) = &self.current else { return };
         let continued = matches!(turn.kind, TurnKind::Continue | TurnKind::Compact);
@@ -300,19 +424,21 @@ impl Conversation {
             text.push_str("\nFiles may have been changed already: look at what is there first. And now:\n");
             text.push_str(present);
         }
-        let turn = self.make(kind, text);
+        let mut turn = self.make(kind, text);
+        turn.images = self.current.take().map(|turn| turn.images).unwrap_or_default();
         self.current = Some(turn);
     }
 
-    /// The provider rejects the session: a new one is told what the user said, the last feedback, and that the work is on
-    /// disk. What the agent said in the old one is what may be rejected, so it is left there.
+    /// The provider rejects the session. A new one gets the user's messages, the last feedback, and the remark that the work is
+    /// on disk. The agent's messages are left out, because they may be what is rejected.
     pub(super) fn session_rejected(&mut self, last_feedback: Option<&str>) {
         let mut text = IN_NEW_SESSION.to_owned();
         for (_, said) in self.said.iter().filter(|(kind, _)| matches!(kind, TurnKind::Task | TurnKind::Operator)) {
             text.push_str(&format!("\nThe user said:\n{said}\n"));
         }
-        let unsaid = self.current.as_ref().filter(|turn| !matches!(turn.kind, TurnKind::Continue | TurnKind::Compact));
-        let feedback = unsaid
+        let feedback = self
+            .current
+            .as_ref()
             .filter(|turn| matches!(turn.kind, TurnKind::Feedback | TurnKind::CheckFailure))
             .map(|turn| turn.text.as_str())
             .or(last_feedback);
@@ -333,7 +459,7 @@ impl Conversation {
             Delivery::Accepted(_) => recorded == Some(false),
         };
         let said = self.said.iter().filter(|_| all).map(|(kind, text)| (*kind, text));
-        // A turn that goes on with another one may hold what the user said before.
+        // A *continue* may contain an earlier message of the user.
         let present = self.current.iter().filter(is_unsaid).map(|turn| {
             let kind = if turn.kind == TurnKind::Continue { TurnKind::Operator } else { turn.kind };
             (kind, &turn.text)
@@ -348,8 +474,7 @@ impl Conversation {
         words
     }
 
-    /// This counts instead of each of these texts. True when it takes the place of one that is still to be said, and so will be
-    /// said.
+    /// Replaces each of these texts by `text`. True if one of them is unsent, so that `text` will be sent.
     pub(super) fn restate(&mut self, text: &str, instead_of: &[String]) -> bool {
         let is_meant = |said: &String| instead_of.contains(said);
         let mut listed = false;
@@ -363,8 +488,8 @@ impl Conversation {
         let mut will_be_said = false;
         if let Some(turn) = self.current.take_if(|turn| is_meant(&turn.text)) {
             let kind = if turn.kind == TurnKind::Task { TurnKind::Task } else { TurnKind::Operator };
-            let turn = self.make(kind, text.to_owned());
-            self.current = Some(turn);
+            let again = self.make(kind, text.to_owned());
+            self.current = Some(Turn { images: turn.images, ..again });
             will_be_said = true;
         }
         let before = self.queue.len();
@@ -380,7 +505,7 @@ impl Conversation {
     fn make(&mut self, kind: TurnKind, text: String) -> Turn {
         let id = TurnId(derive_uuid(&self.seed, "turn", self.next));
         self.next += 1;
-        Turn { id, kind, text, delivery: Delivery::Queued, is_doubtful: false }
+        Turn { id, kind, text, images: Vec::new(), key: None, delivery: Delivery::Queued, is_doubtful: false }
     }
 
     fn take_up(&mut self, turn: Turn) {
@@ -446,6 +571,52 @@ mod tests {
             let next = turns.current().expect("a turn");
             assert_eq!((next.kind, next.delivery), (kind, Delivery::Queued), "{acknowledged} {recorded:?}");
             assert_eq!(next.id == id, kind == TurnKind::Task, "the same words go under the same uuid");
+        }
+    }
+
+    #[test]
+    fn a_rejected_session_hands_over_the_feedback_that_was_on_its_way() {
+        for (kind, expected) in [(TurnKind::Feedback, "rename it"), (TurnKind::Continue, "add tests")] {
+            let mut turns = Conversation::new("s");
+            turns.begin(kind, "rename it".to_owned());
+            turns.session_rejected(Some("add tests"));
+            let text = turns.current().map(|turn| turn.text.clone()).unwrap_or_default();
+            assert!(text.contains(&format!("The last review of the work said:\n{expected}\n")), "{kind:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_user_that_a_resumed_run_says() {
+        use TurnKind::{Continue, Feedback, Operator, Task};
+        let none: &[&str] = &[];
+        // The current turn, its delivery, what the transcript says of it, whether a new session is told everything.
+        for (kind, accepted, recorded, all, said) in [
+            (Task, None, None, false, &["now"][..]),
+            (Operator, Some(false), None, false, &["now"]),
+            (Operator, Some(false), Some(true), false, none),
+            (Operator, Some(false), Some(false), false, &["now"]),
+            (Operator, Some(true), None, false, none),
+            (Operator, Some(true), Some(true), false, none),
+            (Operator, Some(true), Some(false), false, &["now"]),
+            (Feedback, None, None, false, none),
+            (Feedback, None, None, true, &["before"]),
+            // A *continue* may contain an earlier message of the user.
+            (Continue, None, None, false, &["now"]),
+            (Operator, Some(true), Some(true), true, &["before", "now"]),
+        ] {
+            let mut turns = Conversation::new("s");
+            turns.begin(Task, "before".to_owned());
+            turns.sent(ProcId(1), 0.0);
+            let id = turns.current().expect("a turn").id.clone();
+            turns.accepted(&id, ProcId(1));
+            turns.answered();
+            turns.begin(kind, "now".to_owned());
+            if let Some(accepted) = accepted {
+                turns.sent(ProcId(2), 0.0);
+                let id = turns.current().expect("a turn").id.clone();
+                assert!(!accepted || turns.accepted(&id, ProcId(2)));
+            }
+            assert_eq!(turns.user_words_to_say(recorded, all), said, "{kind:?} {accepted:?} {recorded:?} {all}");
         }
     }
 
@@ -533,7 +704,7 @@ mod tests {
         assert_eq!(turns.said(), &[(TurnKind::Task, "do".to_owned()), (TurnKind::Operator, "Use tabs.".to_owned())]);
         assert!(!turns.has_queued());
 
-        // Feedback that was not given any more keeps its uuid and comes next.
+        // An unsent feedback keeps its uuid and comes next.
         turns.answered();
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         let feedback = turns.current().expect("a turn").id.clone();
@@ -546,7 +717,7 @@ mod tests {
         assert_eq!(turns.current().map(|turn| turn.id.clone()), Some(feedback));
         assert_eq!(turns.said().len(), 4, "it is listed once: {:?}", turns.said());
 
-        // A word to go on that was not said yet goes with the user's.
+        // An unsent *continue* is merged with the user's message.
         turns.answered();
         turns.cut_off(CutOff::Failure);
         turns.queue("Slowly.".to_owned());
@@ -644,10 +815,10 @@ mod tests {
         assert!(!turns.begin_queued());
         let said: Vec<&str> = turns.said().iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(said, ["both", "Use tabs."]);
-        // What was said and answered is listed anew, and not said by that.
+        // An answered message is replaced in the list and not sent again.
         assert!(!turns.restate("tabs", &["Use tabs.".to_owned()]));
         assert_eq!(turns.said().last().map(|(_, text)| text.as_str()), Some("tabs"));
-        // Words that wait are said in their place.
+        // A queued message keeps its place.
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         turns.queue("a mark".to_owned());
         assert!(turns.restate("clear", &["a mark".to_owned()]));
@@ -662,7 +833,7 @@ mod tests {
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 1.5);
         assert_eq!(turns.cost_before(), 1.5);
-        // The same words again, then a word to go on with them.
+        // The same turn again, then a *continue*.
         assert!(turns.process_lost(Some(false)));
         turns.sent(ProcId(2), 2.0);
         assert_eq!(turns.cost_before(), 1.5);

@@ -1,36 +1,36 @@
-//! What the two measurements around a critic say about its verdict.
+//! What the two measurements around a review say about its verdict.
 //!
-//! A critic may run tools but must change nothing. Only an approval is doubted: a critic that finds faults gains nothing by
-//! changing files. And only a critic that ran a tool which can write is suspected.
+//! A critic may run tools but must not change files. Only an approval is doubted, because a critic that finds faults gains
+//! nothing by changing files. Only a critic that ran a tool that can write is suspected.
 
 use std::collections::BTreeSet;
 
 use super::TreeFact;
 
-/// What stands in a measurement for a change of a repository's head or index.
+/// The path that represents a change of a repository's head or index.
 pub const HEAD_OR_INDEX: &str = "(the repository's head or index)";
-/// How many paths are named in a sentence.
+/// The most paths that a sentence names.
 const NAMED: usize = 5;
-/// How many paths that a critic may have changed are remembered.
+/// The most paths that are kept as possibly changed by a critic.
 const MAX_ALTERED: usize = 1_000;
 
-/// What changed during the reviews of this run, although a critic must change nothing. The approval of such a critic does not
-/// count, but its changes stay in the tree, where a later critic may approve them. Where another process could have written,
-/// too, the two cannot be told apart.
+/// What changed during the reviews of this run, although a critic must not change files. The approval of such a critic does not
+/// count, but its changes stay in the tree, where a later critic may approve them. If another process could have written, too,
+/// the two cannot be told apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Altered {
-    /// What only a critic can have changed.
+    /// Paths that only a critic can have changed.
     by_critics: BTreeSet<String>,
-    /// What may have been changed by something that the agent left running.
+    /// Paths that processes left running by the agent may have changed.
     with_others: BTreeSet<String>,
-    /// What that was.
+    /// Those processes.
     others: BTreeSet<String>,
-    /// The tree before the first of these critics: when it is the same again, everything was restored.
+    /// The tree before the first such review. When it is the same again, all changes were reverted.
     untouched: Option<String>,
 }
 
 impl Altered {
-    /// What changed around a critic that could write.
+    /// Records the changes around a critic that could write.
     pub(super) fn note(&mut self, around: &Around<'_>) {
         let measured = around.before.is_some_and(|tree| tree.fingerprint.is_some());
         if !measured || !around.could_write || around.after.changed.is_empty() {
@@ -46,19 +46,19 @@ impl Altered {
         self.others.extend(others.filter(|_| self.others.len() < MAX_ALTERED));
     }
 
-    /// The tree as it is measured now.
+    /// The current fingerprint of the tree.
     pub(super) fn measured(&mut self, fingerprint: Option<&str>) {
         if fingerprint.is_some() && self.untouched.as_deref() == fingerprint {
             *self = Self::default();
         }
     }
 
-    /// What only a critic can have changed, sorted.
+    /// Paths that only a critic can have changed, sorted.
     pub(super) fn paths(&self) -> Vec<String> {
         self.by_critics.iter().cloned().collect()
     }
 
-    /// What an outcome says of them; empty when there are none.
+    /// What the reason of an outcome adds about them; empty if there are none.
     pub(super) fn proviso(&self) -> String {
         let all = |texts: &BTreeSet<String>| named(&texts.iter().cloned().collect::<Vec<_>>());
         let mut text = String::new();
@@ -79,30 +79,30 @@ impl Altered {
     }
 }
 
-/// What was seen around a critic.
+/// The observations around a review.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) before: Option<&'a TreeFact>,
     pub(super) after: &'a TreeFact,
     /// The critic ran a command, or another tool that can write.
     pub(super) could_write: bool,
-    /// Tasks that the agent itself calls its background work are open.
+    /// The number of open background tasks that the agent reported.
     pub(super) open_tasks: usize,
-    /// Its answer says that the task is done.
+    /// The critic says that the task is done.
     pub(super) approves: bool,
 }
 
-/// What that means for the verdict.
+/// The conclusion for the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Nothing changed.
     Still,
-    /// Something changed, and the verdict counts; a remark that says why.
+    /// Something changed and the verdict counts; the text says why.
     Excused(String),
-    /// Something changed, and either the critic did it or what the agent left running: the verdict counts, and the sentence
-    /// has to reach the user.
+    /// Something changed, by the critic or by processes that the agent left running. The verdict counts, and the user must be
+    /// told the text.
     Shared(String),
-    /// Something changed and the critic may have done it: its approval does not count.
+    /// Something changed, and the critic may have done it: its approval does not count.
     Doubtful(Doubt),
     /// It is unknown whether something changed; the reason.
     Unmeasured(String),
@@ -112,12 +112,12 @@ pub(super) enum Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doubt {
     what: String,
-    /// Something of git's own changed, as a commit changes it. No .gitignore covers that.
+    /// Git's own files changed, as by a commit. A .gitignore does not cover them.
     of_git: bool,
 }
 
 impl Doubt {
-    /// For the journal. The words do not depend on what changed, so that recorded runs replay the same.
+    /// The text for the journal. The advice does not depend on what changed, so that recorded runs replay the same.
     pub(super) fn recorded(&self) -> String {
         let Doubt { what, .. } = self;
         format!(
@@ -125,7 +125,7 @@ impl Doubt {
         )
     }
 
-    /// For the user, with what to do about it.
+    /// The text for the user, with advice.
     pub(super) fn told(&self, run_id: &str) -> String {
         let Doubt { what, of_git } = self;
         if !of_git {
@@ -139,8 +139,8 @@ impl Doubt {
 }
 
 impl Around<'_> {
-    /// What else may have written: the agent's own background work, and what it left running and has written something
-    /// since. A process that only runs explains nothing.
+    /// Other possible writers: the agent's background work, and processes that it left running and that have written since. A
+    /// process that only runs explains nothing.
     fn other_writers(&self) -> Option<String> {
         if self.open_tasks > 0 {
             return Some("the agent's background work".to_owned());
@@ -183,13 +183,13 @@ impl Around<'_> {
     }
 }
 
-/// Whether a changed path is git's own: in a repository's directory, or what stands for its head or index.
+/// Whether a changed path is git's own: in a repository's directory, or [`HEAD_OR_INDEX`].
 fn is_of_git(path: &str) -> bool {
     path.split('/').any(|part| part == ".git") || path.ends_with(HEAD_OR_INDEX)
 }
 
 fn named(paths: &[String]) -> String {
-    // A line end in a name would make lines of their own out of the rest.
+    // A newline in a name would begin a new line of the message.
     let mut text = paths.iter().take(NAMED).map(|path| path.replace('\n', "\\n")).collect::<Vec<_>>().join(", ");
     if paths.len() > NAMED {
         text.push_str(&format!(" and {} more", paths.len() - NAMED));

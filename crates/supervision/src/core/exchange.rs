@@ -1,101 +1,18 @@
-//! Brings a live process to the token in use: *hot*, by exchanging its credential, if the CLI can do that; else *cold*, by
-//! ending it and resuming the session. Only the next answer of the model shows that a hot exchange has worked.
+//! Changes a live process to the current token: *hot*, by exchanging its credential, if the CLI supports that; else *cold*, by
+//! ending it and resuming the session. Only the model's next answer proves that a hot exchange worked.
 
+use super::credential::Proof;
 use super::process::Process;
 use super::{Action, Core, ProcId, Tick, TokenId};
 use crate::agent::{FailureCause, Role};
 
-/// How long the CLI may take to take an exchanged credential. It answers within a few milliseconds (measured).
-const SWAP_LIMIT_MS: u64 = 3_000;
-/// Two announcements of one window's reset differ by no more than this.
+/// The most that two announcements of one window's reset differ by.
 const SAME_RESET_MS: u64 = 2_000;
 
-/// The token of a process, and an exchange of it under way.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Credential {
-    /// `None` where the CLI finds one by itself.
-    token: Option<TokenId>,
-    /// The token that it was given while it runs, and until when its CLI may take to take it.
-    swap: Option<(TokenId, Tick)>,
-    proof: Proof,
-}
-
-/// Whether the process is known to use the token that it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Proof {
-    /// It was started with it, or has been answered since the exchange.
-    #[default]
-    Proven,
-    /// Exchanged while idle: the next answer tells. The token before is spent until then, unix milliseconds.
-    Awaited { before_unix_ms: Option<i64> },
-    /// Exchanged while at work: a failure may still be about the one before.
-    AwaitedAtWork { before_unix_ms: Option<i64> },
-}
-
-impl Credential {
-    pub(super) fn of(token: Option<TokenId>) -> Credential {
-        Credential { token, ..Credential::default() }
-    }
-
-    pub(super) fn token(&self) -> Option<&TokenId> {
-        self.token.as_ref()
-    }
-
-    /// An exchange is under way.
-    pub(super) fn is_exchanged(&self) -> bool {
-        self.swap.is_some()
-    }
-
-    /// The process is known to use it.
-    pub(super) fn is_proven(&self) -> bool {
-        self.proof == Proof::Proven
-    }
-
-    /// When the exchange is given up.
-    fn due(&self) -> Option<Tick> {
-        self.swap.as_ref().map(|(_, due)| *due)
-    }
-
-    fn exchange(&mut self, token: TokenId, now: Tick) {
-        self.swap = Some((token, now.plus_ms(SWAP_LIMIT_MS)));
-    }
-
-    fn give_up(&mut self) {
-        self.swap = None;
-    }
-
-    /// The CLI took the token that it was given, or did not; the one before is spent until then. False when none was given.
-    fn answered(&mut self, applied: bool, idle: bool, before_unix_ms: Option<i64>) -> bool {
-        let Some((token, _)) = self.swap.take() else { return false };
-        if applied {
-            self.proof = match idle {
-                true => Proof::Awaited { before_unix_ms },
-                false => Proof::AwaitedAtWork { before_unix_ms },
-            };
-            self.token = Some(token);
-        }
-        true
-    }
-
-    /// The model has answered. True when that shows that the exchange has worked.
-    fn borne_out(&mut self) -> bool {
-        let shows = !self.is_exchanged() && !self.is_proven();
-        if shows {
-            self.proof = Proof::Proven;
-        }
-        shows
-    }
-
-    /// A turn failed that may have been about the token before: the next one tells.
-    fn failed_at_work(&mut self, before_unix_ms: Option<i64>) {
-        self.proof = Proof::Awaited { before_unix_ms };
-    }
-}
-
 impl Core {
-    /// Brings an idle process to the token in use; true when it has it and may be asked.
+    /// Changes an idle process to the current token; true if it has that token and may get a turn.
     pub(super) fn has_token(&mut self, proc: ProcId) -> bool {
-        // Another ccc may have spent it meanwhile.
+        // Another ccc may have reached the limit of the token meanwhile.
         if !self.token_for_start() {
             return false;
         }
@@ -111,7 +28,7 @@ impl Core {
         false
     }
 
-    /// Brings a process to this token, hot or cold.
+    /// Changes a process to this token, hot or cold.
     pub(super) fn bring_to(&mut self, proc: ProcId, wanted: TokenId) {
         let hot = self.plan.agent.caps(&self.plan.agent_version).hot_tokens;
         let exchangeable = |id: Option<&TokenId>| self.tokens.fact(id).filter(|fact| hot.contains(&fact.kind));
@@ -131,7 +48,7 @@ impl Core {
         }
     }
 
-    /// Ends a process so that its successor has the token in use.
+    /// Ends a process, so that the next one starts with the current token.
     fn leave_for_token(&mut self, proc: ProcId, why: &str) {
         let Some(process) = self.process_mut(proc) else { return };
         match process.role {
@@ -144,7 +61,7 @@ impl Core {
         }
     }
 
-    /// The CLI said whether it took the exchanged credential.
+    /// The CLI reports whether it accepted the exchanged credential.
     pub(super) fn credential_answered(&mut self, proc: ProcId, applied: bool) {
         let before = self.token_of(proc);
         let before_unix_ms = self.tokens.fact(before.as_ref()).and_then(|token| token.limited_until_unix_ms);
@@ -157,7 +74,7 @@ impl Core {
         }
     }
 
-    /// The model has answered this process since the exchange, if only in part: it has worked.
+    /// The model has answered this process since the exchange, if only in part: the exchange worked.
     pub(super) fn exchange_bears_out(&mut self, proc: ProcId) {
         if self.process_mut(proc).is_some_and(|process| process.credential_mut().borne_out()) {
             let label = self.tokens.label(self.token_of(proc).as_ref());
@@ -165,12 +82,12 @@ impl Core {
         }
     }
 
-    /// When an exchange is given up.
+    /// The earliest timeout of an exchange.
     pub(super) fn exchange_deadline(&self) -> Option<Tick> {
         self.processes.iter().filter_map(|process| process.credential().due()).min()
     }
 
-    /// An exchange that the CLI does not answer is given up.
+    /// Ends an exchange that the CLI does not answer in time.
     pub(super) fn exchanges_elapsed(&mut self) {
         let now = self.now();
         let overdue = |process: &&Process| process.credential().due().is_some_and(|due| now >= due);
@@ -180,7 +97,7 @@ impl Core {
         }
     }
 
-    /// A turn failed; true when that may lie with an exchange that no answer has borne out yet, and has been dealt with so.
+    /// A turn failed. True if an unproven exchange may be the cause; then the failure has been handled.
     pub(super) fn failed_unproven(
         &mut self,
         proc: ProcId,
@@ -188,7 +105,7 @@ impl Core {
         about_token: bool,
         message: &str,
     ) -> bool {
-        let Some(proof) = self.processes.get(proc).map(|process| process.credential().proof) else { return false };
+        let Some(proof) = self.processes.get(proc).map(|process| process.credential().proof()) else { return false };
         match proof {
             Proof::AwaitedAtWork { before_unix_ms } if about_token => {
                 if let Some(process) = self.process_mut(proc) {
@@ -197,7 +114,7 @@ impl Core {
                 self.decide("say it again with the other token", "the failure may have been about the one before");
                 true
             }
-            // A window that begins anew at another time is another token's: the exchange has worked.
+            // A reset at another time belongs to another token's window: the exchange worked.
             Proof::Awaited { before_unix_ms: Some(before) }
                 if matches!(cause, FailureCause::Quota { resets_at_unix_s: Some(reset) }
                     if reset.saturating_mul(1_000).abs_diff(before) > SAME_RESET_MS) =>
@@ -205,7 +122,7 @@ impl Core {
                 false
             }
             Proof::Awaited { .. } if about_token => {
-                // Not the token's fault before a process of its own says so.
+                // The token is blamed only if a process that was started with it fails.
                 self.leave_for_token(proc, &format!("the exchange is not borne out by an answer: {message}"));
                 true
             }

@@ -1,35 +1,35 @@
-//! Failures in a row that may pass by themselves: how long to wait after each, and how many are too many.
+//! Consecutive transient failures: how long to wait after each, and how many are too many.
 
 use super::id::jitter_unit;
 
-/// Failures of the provider in a row, over and above the CLI's own retries, before the run ends as failed.
-/// With the pauses below that is about an hour and a half of trying.
+/// Consecutive failures of the provider, in addition to the CLI's own retries, before the run ends as failed. With the pauses
+/// below that is about an hour and a half of retries.
 const MAX_PROVIDER_FAILURES: u32 = 12;
 /// The first pause after a failure of the provider.
 const PROVIDER_PAUSE_MS: u64 = 10_000;
 /// The longest such pause.
 const PROVIDER_LONGEST_PAUSE_MS: u64 = 600_000;
-/// The pause after the first turn that failed for a reason of its own; doubled with each further one.
+/// The pause after the first turn that failed by itself; doubled with each further one.
 const TURN_FAILURE_PAUSE_MS: u64 = 1_000;
-/// Turns in a row that may fail for a reason of their own (refusal, output limit, unknown).
+/// Consecutive turns that may fail by themselves (refusal, output limit, unknown).
 const MAX_TURN_FAILURES: u32 = 3;
-/// The pause before a refused credential that has worked before is tried once more; and one that has not.
+/// The pause before the one retry of a refused credential: one that has worked before, and one that has not.
 const REFUSAL_PAUSE_MS: u64 = 20_000;
 const NEW_REFUSAL_PAUSE_MS: u64 = 2_000;
 
-/// The failures since the model last answered.
+/// The failures since the model's last answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Failures {
-    /// Of the provider, the agent's and the critic's together.
+    /// Failures of the provider, for agent and critic together.
     provider: u32,
-    /// Turns that failed for a reason of their own.
+    /// Turns that failed by themselves.
     turns: u32,
-    /// Refusals of the credential that were waited out.
+    /// Refusals of the credential after which it was retried.
     refusals: u32,
 }
 
 impl Failures {
-    /// The provider failed. Gives how long to wait; `None` when it failed too often.
+    /// The provider failed. Gives the pause; `None` after too many failures.
     pub(super) fn provider_failed(&mut self, retry_after_ms: Option<u64>, seed: &str) -> Option<u64> {
         self.provider += 1;
         if self.provider > MAX_PROVIDER_FAILURES {
@@ -40,12 +40,12 @@ impl Failures {
         Some(((doubled as f64 * jitter) as u64).max(retry_after_ms.unwrap_or(0)))
     }
 
-    /// Whether the provider has failed since the model last answered.
+    /// Whether the provider has failed since the model's last answer.
     pub(super) fn has_provider_failed(&self) -> bool {
         self.provider > 0
     }
 
-    /// A turn failed for a reason of its own. Gives how long to wait; how many did so in a row when these are too many.
+    /// A turn failed by itself. Gives the pause, or the number of consecutive failures if there are too many.
     pub(super) fn turn_failed(&mut self) -> Result<u64, u32> {
         self.turns += 1;
         if self.turns > MAX_TURN_FAILURES {
@@ -54,7 +54,7 @@ impl Failures {
         Ok(TURN_FAILURE_PAUSE_MS << (self.turns - 1).min(16))
     }
 
-    /// The only credential was refused. Gives how long to wait before it is tried once more; `None` when that was done.
+    /// The only credential was refused. Gives the pause before its one retry; `None` if it has been retried.
     pub(super) fn refused(&mut self, has_worked: bool) -> Option<u64> {
         if self.refusals > 0 {
             return None;
@@ -63,12 +63,12 @@ impl Failures {
         Some(if has_worked { REFUSAL_PAUSE_MS } else { NEW_REFUSAL_PAUSE_MS })
     }
 
-    /// A critic answered. What failed in the agent's own turns is not disproved by that.
+    /// A critic answered. Failures of the agent's turns still count.
     pub(super) fn critic_answered(&mut self) {
         (self.provider, self.refusals) = (0, 0);
     }
 
-    /// The agent answered, or the user wants the run again: the counts begin anew.
+    /// The agent answered, or the user resumed the run: resets all counts.
     pub(super) fn forget(&mut self) {
         *self = Failures::default();
     }

@@ -1,21 +1,21 @@
 //! Whether a process writes faster than it can be read.
 //!
-//! A process that floods does not read its stdin, so its end begins with a signal and not with a request.
+//! A process that floods does not read its stdin, so ending it begins with a signal and not with a request.
 
 use super::Tick;
 
-/// A process floods from this many lines within [`WINDOW_MS`]. The CLI's own bursts stay below a hundredth of it.
+/// A process floods from this many lines within [`WINDOW_MS`]. The CLI's bursts stay below a hundredth of it.
 const FLOOD_LINES: u64 = 10_000;
-/// A process also floods from this many bytes that say nothing.
+/// A process also floods from this many bytes of noise.
 const FLOOD_BYTES: u64 = 16 * 1024 * 1024;
 /// The time over which lines and bytes are counted.
 const WINDOW_MS: u64 = 1_000;
-/// How long a flood is remembered.
+/// How long a process counts as flooding after a flood.
 const REMEMBERED_MS: u64 = 5_000;
-/// How long a flooding process has to end after it was asked to by a signal, at most.
+/// The longest time that a flooding process has to end after a signal.
 pub(super) const FLOOD_GRACE_MS: u64 = 500;
 
-/// What one process writes, counted.
+/// Counts the output of one process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flood {
     since: Tick,
@@ -26,7 +26,7 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// Counts more lines, and bytes that say nothing.
+    /// Counts lines and bytes of noise.
     pub(super) fn heard(&mut self, now: Tick, lines: u64, bytes: u64) {
         if now.ms_since(self.since) >= WINDOW_MS {
             *self = Flood { since: now, lines: 0, bytes: 0, ..*self };
@@ -38,12 +38,12 @@ impl Flood {
         }
     }
 
-    /// Whether it floods and the user does not know that yet.
+    /// Whether it floods and the user has not been told.
     pub(super) fn is_news(&mut self) -> bool {
         self.seen.is_some() && !std::mem::replace(&mut self.told, true)
     }
 
-    /// Whether it floods, or did a moment ago.
+    /// Whether it floods or did recently.
     pub(super) fn is_on(&self, now: Tick) -> bool {
         self.seen.is_some_and(|seen| now.ms_since(seen) < REMEMBERED_MS)
     }

@@ -1,4 +1,4 @@
-//! The ids of what a run starts, derived from its seed, so that a replay makes the same ones.
+//! Ids derived from the seed of the run, so that a replay makes the same ones.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,8 +13,8 @@ pub struct CheckId(pub u32);
 #[serde(transparent)]
 pub struct MeasureId(pub u32);
 
-/// A uuid that follows from a run's seed, a purpose and a number: the core has no source of randomness,
-/// and a replay must name the same turns. Shaped as a version 8 (custom) uuid of RFC 9562.
+/// A uuid derived from a run's seed, a purpose and a number: the core has no random source, and a replay must name the same
+/// turns. It is a version 8 (custom) uuid of RFC 9562.
 #[must_use]
 pub fn derive_uuid(seed: &str, purpose: &str, number: u32) -> String {
     let mut hasher = Sha256::new();
@@ -30,7 +30,7 @@ pub fn derive_uuid(seed: &str, purpose: &str, number: u32) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// A number in `0..1` that follows from a run's seed: jitter without a source of randomness.
+/// A number in `0..1` derived from a run's seed: jitter without a random source.
 pub(super) fn jitter_unit(seed: &str, purpose: &str, number: u32) -> f64 {
     let mut hasher = Sha256::new();
     for part in [seed.as_bytes(), b"\0jitter\0", purpose.as_bytes(), b"\0", &number.to_be_bytes()] {

@@ -1,34 +1,36 @@
 //! The facts that reach the core, in the past tense. Each is journalled before it is handled.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use strum::{IntoStaticStr, VariantNames};
 
-use super::{Answer, CheckId, MeasureId, TokenFact};
-use crate::words::{CheckResult, ExitFact, ProcId};
+use super::{Answer, Approvals, Budgets, CheckId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact};
+use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Input {
-    /// The run begins, or goes on after ccc itself had died; `unix_ms` is the wall clock. `turn_recorded` as in
-    /// [`ExitFact`].
+    /// The run begins, or continues after ccc ended; `unix_ms` is the wall clock. `turn_recorded` as in [`ExitFact`].
     Began {
         unix_ms: i64,
         resumed: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         turn_recorded: Option<bool>,
-        /// The tokens that there are; none when the CLI is to find one by itself.
+        /// The available tokens; empty if the CLI is to find a credential by itself.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tokens: Vec<TokenFact>,
     },
-    /// What all ccc processes of the user know about the tokens by now: the answer to `ReportToken` and `ReadTokens` of
-    /// this number, or to `ProbeToken`.
+    /// The shared state of the tokens: the answer to `ReportToken` and `ReadTokens` of this number, or to `ProbeToken`.
     Tokens {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<u32>,
         tokens: Vec<TokenFact>,
-        /// The wall clock, by which the resets among them are judged; absent in journals before 1.2.
+        /// The wall clock that the resets are compared with; absent in journals before 1.2.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unix_ms: Option<i64>,
     },
@@ -38,24 +40,101 @@ pub enum Input {
     SpawnFailed { proc: ProcId, fault: SpawnFault, message: String },
     /// A process wrote one line to its stdout.
     Line { proc: ProcId, line: LineFact },
-    /// A process wrote lines that say nothing, or the same again, too many to be told one by one: how many, and how long they are together.
-    /// `sample` is the first and stands for all. At most one a second for each kind of them. No line: so many bytes were
-    /// dropped that are no whole line, of its stderr or of a line over the limit that goes on.
+    /// A process wrote `lines` lines of noise or of repetitions, `bytes` in all, too many to report each. `sample` is the first
+    /// of them. At most one a second for each kind. With no line, `bytes` were dropped that are no whole line: stderr, or a
+    /// part of a line over the limit.
     Noise { proc: ProcId, lines: u64, bytes: u64, sample: LineFact },
-    /// Partial output flowed since the last input from this process; at most one a second (design §9).
+    /// The process wrote partial output since its last input; at most one a second (design §9).
     Progress { proc: ProcId },
     /// A turn could not be written to the process's stdin.
     WriteFailed { proc: ProcId, message: String },
-    /// The process is gone, its output has been read to the end and no descendant of it is alive.
+    /// The process has ended, its output has been read to the end and no descendant of it is alive.
     Exited { proc: ProcId, exit: ExitFact },
     /// A check ended.
     CheckFinished { check: CheckId, result: CheckResult },
     /// The working tree was measured.
     TreeMeasured { measure: MeasureId, tree: TreeFact },
-    /// The user did something.
+    /// The user's input.
     Operator(OperatorInput),
     /// The deadline of `poll_timeout` has passed.
     Elapsed { unix_ms: i64 },
+}
+
+impl Input {
+    /// The wall clock in the input, if it has one, in unix milliseconds.
+    #[must_use]
+    pub fn unix_ms(&self) -> Option<i64> {
+        if let Input::Began { unix_ms, .. } | Input::Elapsed { unix_ms } = self {
+            Some(*unix_ms)
+        } else if let Input::Tokens { unix_ms, .. } = self {
+            *unix_ms
+        } else {
+            None
+        }
+    }
+
+    /// Passes each text that is not ccc's own to `editor`, which may change it: an export replaces them. Every field is named,
+    /// so that the compiler reports a new one.
+    pub fn edit_texts(&mut self, editor: &mut dyn TextEditor) {
+        match self {
+            Input::Began { unix_ms: _, resumed: _, turn_recorded: _, tokens }
+            | Input::Tokens { request: _, tokens, unix_ms: _ } => edit_tokens(tokens, editor),
+            Input::Spawned { proc: _, pid: _, transport: text }
+            | Input::SpawnFailed { proc: _, fault: _, message: text }
+            | Input::WriteFailed { proc: _, message: text } => editor.text(text),
+            Input::Line { proc: _, line } | Input::Noise { proc: _, lines: _, bytes: _, sample: line } => match line {
+                LineFact::Json(json) => editor.raw_json(json),
+                LineFact::Noise(text) => editor.text(text),
+                LineFact::TooLong(_) => {}
+            },
+            Input::Exited { proc: _, exit } => {
+                let ExitFact {
+                    code: _,
+                    signal: _,
+                    stderr_tail,
+                    swept: _,
+                    turn_recorded: _,
+                    dropped_lines: _,
+                    leaked: _,
+                } = exit;
+                editor.text(stderr_tail);
+            }
+            Input::CheckFinished { check: _, result } => {
+                let CheckResult { end, duration_ms: _, tail, omitted_bytes: _, missing } = result;
+                match end {
+                    CheckEnd::NotStarted(why) => editor.text(why),
+                    CheckEnd::Exited(_) | CheckEnd::Signalled(_) | CheckEnd::TimedOut | CheckEnd::Cancelled => {}
+                }
+                editor.texts(missing.as_mut_slice());
+                editor.text(tail);
+            }
+            Input::TreeMeasured { measure: _, tree } => {
+                let TreeFact { fingerprint, changed, trouble, fault: _, ignored, running, idle, not_agreed } = tree;
+                editor.texts(fingerprint.as_mut_slice());
+                editor.texts(changed);
+                editor.texts(trouble.as_mut_slice());
+                editor.texts(ignored.as_mut_slice());
+                editor.texts(running);
+                editor.texts(idle);
+                editor.texts(not_agreed.as_mut_slice());
+            }
+            Input::Operator(operator) => operator.edit_texts(editor),
+            Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
+        }
+    }
+}
+
+/// Passes the texts in these tokens to `editor`.
+pub(super) fn edit_tokens(tokens: &mut [TokenFact], editor: &mut dyn TextEditor) {
+    for TokenFact { id, label, kind: _, hot_group, model, windows, limited_until_unix_ms: _, refused: _ } in tokens {
+        for WindowFact { name, utilization: _, resets_at_unix_s: _ } in windows {
+            editor.text(name);
+        }
+        editor.texts(hot_group.as_mut_slice());
+        editor.texts(model.as_mut_slice());
+        editor.text(&mut id.0);
+        editor.text(label);
+    }
 }
 
 /// One line of a process's stdout, without its line end.
@@ -78,42 +157,42 @@ pub enum SpawnFault {
     NotFound,
     /// It may not be executed.
     NotExecutable,
-    /// The working directory is gone.
+    /// The working directory does not exist.
     BadDirectory,
-    /// The command that gives its credential failed.
+    /// The command that prints the credential failed.
     NoCredential,
-    /// The project's files make it run something, or send its credential somewhere, to which the user has not agreed; in
-    /// journals since 1.2.
+    /// The project's files make it run a program, or send its credential to a host, without the user's agreement; in journals
+    /// since 1.2.
     NotAgreed,
-    /// The system is out of something (processes, memory, descriptors): may pass.
+    /// The system lacks a resource (processes, memory, descriptors); may be transient.
     Exhausted,
     /// Anything else.
     Other,
 }
 
-/// What a measurement of the working tree found.
+/// The result of a measurement of the working tree.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TreeFact {
     /// A hash over head commit, index and files, of nested repositories too; `None` when the tree could not be measured.
     pub fingerprint: Option<String>,
-    /// Paths that differ from the measurement this one was compared with (at most 200); empty without one.
+    /// Paths that differ from the compared measurement (at most 200); empty without one.
     pub changed: Vec<String>,
-    /// Why it could not be measured, when it could not.
+    /// Why the measurement failed, if it did.
     pub trouble: Option<String>,
-    /// Of which kind that is.
+    /// The kind of that failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<TreeFault>,
-    /// A rough hash over what git ignores, at the stop. It only serves to tell whether the agent makes progress.
+    /// A rough hash over ignored files, at the stop. It only shows whether the agent makes progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
-    /// Processes that the agent had started, that still ran and that may have written something since the measurement that
-    /// this one was compared with; told only where something changed.
+    /// Processes of the agent that still ran and may have written since the compared measurement; listed only if something
+    /// changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<String>,
-    /// Processes that the agent had started and that still ran, but have written nothing since.
+    /// Processes of the agent that still ran but have not written since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle: Vec<String>,
-    /// What the project's settings of the agent ask for by now without the user's agreement, in a sentence.
+    /// What the project's settings of the agent now ask for without the user's agreement, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_agreed: Option<String>,
 }
@@ -122,49 +201,260 @@ pub struct TreeFact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TreeFault {
-    /// A program that looks at it did not come to an end within its limit, and was ended.
+    /// A program that measures it exceeded its timeout and was killed.
     Hung,
-    /// A program that looks at it failed, or could not be started.
+    /// A program that measures it failed or could not be started.
     Failed,
     /// It is larger than the limits allow.
     TooLarge,
 }
 
-/// What the user did.
+/// The user's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum OperatorInput {
-    /// Asked for the end: the first time in good order, the second time at once.
+    /// Ends the run: the first time cleanly, the second time at once.
     Interrupt { reason: String },
-    /// Said something to the agent: its next turn. While one runs, is checked or is judged, it is queued; it goes before the
-    /// critic's feedback.
+    /// A message to the agent: its next turn. While a turn runs, is checked or is judged, the message is queued; it precedes
+    /// the critic's feedback.
     Turn { text: String },
-    /// Said anew, when going on with a run, what the journal holds with marks in the place of secrets: `text` counts instead of
-    /// these texts, whether they are still to be said or have been.
+    /// On resume, replaces messages that the journal holds redacted: `text` replaces these texts, whether they are unsent or
+    /// sent.
     Restate { text: String, instead_of: Vec<String> },
-    /// Moved the run's directory and made it reachable under its name again: this is where it is.
+    /// The run's directory was moved and is reachable under its name again; `real` is its new place.
     Moved { real: String },
-    /// Gave other bounds when going on with a run; since 1.2 a plan says so.
-    Budgets(super::Budgets),
-    /// Gave other settings when going on with a run: of this plan counts what may change in mid-run
-    /// ([`super::Plan::changed_to`]).
-    Plan(Box<super::Plan>),
-    /// Answered the question of this number.
+    /// On resume, sets other bounds; since 1.2 `Plan` does.
+    Budgets(Budgets),
+    /// On resume, sets other settings: those of this plan that may change during a run ([`Plan::changed_to`]).
+    Plan(Box<Plan>),
+    /// Answers the question of this number.
     Answer { number: u32, choice: Answer },
+    /// A message to the agent during the run: its next turn, as soon as it can be sent; once for each `key`. Since 1.3, like
+    /// all that follow.
+    Say {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
+    },
+    /// Withdraws the unsent message with this key.
+    TakeBack { key: String },
+    /// Interrupts the agent, the checks or the critic; the run continues with the user's next message.
+    StopTurn,
+    /// Begins nothing new; what runs is finished.
+    Pause,
+    /// Continues after a pause.
+    Continue,
+    /// Settles a request of the agent.
+    Rule {
+        ask: AskId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        ruling: Ruling,
+    },
+    /// Has the work judged: now, or as soon as the agent stops.
+    Judge,
+    /// Changes to another token: this one (handle or label), or the best of the others.
+    Rotate {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<TokenId>,
+    },
+    /// Changes a setting of the run.
+    Set(Change),
+    /// Reopens a conversation before the run is resumed: the run rests until the user's next message instead of working.
+    TakeUp,
+    /// The number of attached clients, which could answer a request. None when a ccc begins.
+    Attended {
+        clients: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+}
+
+/// The user's decision about a request of the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each variant's text names its fields")]
+pub enum Ruling {
+    /// Yes. `for_session`: also allow the request's rules for the lifetime of the agent's process. `input`: a JSON object that
+    /// replaces the request's input.
+    Allow {
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        for_session: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
+    },
+    /// No. The agent reads the reason.
+    Deny {
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// The answers by the text of the question, and the user's notes to some of them.
+    Answers {
+        answers: BTreeMap<String, String>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        notes: BTreeMap<String, String>,
+    },
+    /// The content of a form: a JSON object.
+    Fill { content: String },
+}
+
+/// A setting that may change during the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Whether the agent's stops are judged.
+    Supervisor(bool),
+    /// The agent's model.
+    Model(String),
+    /// The critic's model; `None` is the agent's.
+    CriticModel(Option<String>),
+    /// The bounds.
+    Budgets(Budgets),
+    /// How requests are handled while no client is attached.
+    Unattended(Unattended),
 }
 
 impl OperatorInput {
-    /// Whether it may also be said to a run whose ccc has died, before that run is told so.
+    /// Whether a run whose ccc has ended takes this input before [`Input::Began`] resumes it.
     #[must_use]
     pub fn may_precede_a_life(&self) -> bool {
-        match self {
+        matches!(
+            self,
             OperatorInput::Turn { .. }
-            | OperatorInput::Restate { .. }
-            | OperatorInput::Moved { .. }
-            | OperatorInput::Budgets(_)
-            | OperatorInput::Plan(_) => true,
-            OperatorInput::Interrupt { .. } | OperatorInput::Answer { .. } => false,
+                | OperatorInput::Restate { .. }
+                | OperatorInput::Moved { .. }
+                | OperatorInput::Budgets(_)
+                | OperatorInput::Plan(_)
+                | OperatorInput::TakeUp
+        )
+    }
+
+    /// Whether a run that is ending takes it, too.
+    pub(super) fn is_heard_at_the_end(&self) -> bool {
+        let ends = matches!(self, OperatorInput::Interrupt { .. } | OperatorInput::Answer { .. });
+        ends || matches!(self, OperatorInput::Attended { .. }) || self.may_precede_a_life()
+    }
+
+    /// The plan after this input.
+    #[must_use]
+    pub fn applied_to(&self, plan: &Plan) -> Plan {
+        if let OperatorInput::Budgets(budgets) = self {
+            Plan { budgets: budgets.clone(), ..plan.clone() }
+        } else if let OperatorInput::Plan(other) = self {
+            plan.changed_to((**other).clone())
+        } else if let OperatorInput::Set(change) = self {
+            change.applied_to(plan)
+        } else if let OperatorInput::Restate { text, instead_of } = self
+            && instead_of.contains(&plan.task)
+        {
+            Plan { task: text.clone(), ..plan.clone() }
+        } else {
+            plan.clone()
         }
+    }
+
+    /// Passes each text of the user to `editor`, which may change it: an export replaces them.
+    pub fn edit_texts(&mut self, editor: &mut dyn TextEditor) {
+        match self {
+            OperatorInput::Interrupt { reason: text }
+            | OperatorInput::Turn { text }
+            | OperatorInput::Moved { real: text }
+            | OperatorInput::TakeBack { key: text } => editor.text(text),
+            OperatorInput::Restate { text, instead_of } => {
+                editor.text(text);
+                editor.texts(instead_of);
+            }
+            OperatorInput::Plan(plan) => editor.plan(plan),
+            OperatorInput::Say { key, text, images } => {
+                editor.texts(key.as_mut_slice());
+                editor.text(text);
+                for Image { media_type: _, data } in images {
+                    editor.text(data);
+                }
+            }
+            OperatorInput::Rule { ask: _, key, ruling } => {
+                editor.texts(key.as_mut_slice());
+                ruling.edit_texts(editor);
+            }
+            OperatorInput::Rotate { to } => to.iter_mut().for_each(|TokenId(id)| editor.text(id)),
+            OperatorInput::Set(change) => match change {
+                Change::Model(model) => editor.text(model),
+                Change::CriticModel(model) => editor.texts(model.as_mut_slice()),
+                Change::Supervisor(_) | Change::Budgets(_) | Change::Unattended(_) => {}
+            },
+            OperatorInput::Attended { clients: _, why } => editor.texts(why.as_mut_slice()),
+            OperatorInput::Budgets(_)
+            | OperatorInput::Answer { number: _, choice: _ }
+            | OperatorInput::StopTurn
+            | OperatorInput::Pause
+            | OperatorInput::Continue
+            | OperatorInput::Judge
+            | OperatorInput::TakeUp => {}
+        }
+    }
+}
+
+impl Change {
+    /// This plan with the setting changed. The agent's model is not part of the plan: the session holds it.
+    #[must_use]
+    pub fn applied_to(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        match self {
+            Change::Supervisor(supervised) => plan.supervised = *supervised,
+            Change::Model(_) => {}
+            Change::CriticModel(model) => plan.critic.model.clone_from(model),
+            Change::Budgets(budgets) => plan.budgets = budgets.clone(),
+            Change::Unattended(unattended) => {
+                if let Approvals::Ask { unattended: before } = &mut plan.approvals {
+                    *before = *unattended;
+                }
+            }
+        }
+        plan
+    }
+}
+
+impl Ruling {
+    fn edit_texts(&mut self, editor: &mut dyn TextEditor) {
+        match self {
+            Ruling::Allow { for_session: _, input } => input.iter_mut().for_each(|input| editor.json(input)),
+            Ruling::Fill { content } => editor.json(content),
+            Ruling::Deny { reason } => editor.text(reason),
+            Ruling::Answers { answers, notes } => {
+                for told in [answers, notes] {
+                    *told = std::mem::take(told)
+                        .into_iter()
+                        .map(|(mut question, mut answer)| {
+                            editor.text(&mut question);
+                            editor.text(&mut answer);
+                            (question, answer)
+                        })
+                        .collect();
+                }
+            }
+        }
+    }
+}
+
+/// Changes the texts of an input, one after the other ([`Input::edit_texts`]).
+pub trait TextEditor {
+    /// A text.
+    fn text(&mut self, text: &mut String);
+
+    /// A text that is JSON and must stay JSON.
+    fn json(&mut self, text: &mut String);
+
+    /// A JSON document from the agent.
+    fn raw_json(&mut self, json: &mut Box<RawValue>);
+
+    /// The texts of a whole plan.
+    fn plan(&mut self, plan: &mut Plan);
+
+    /// Several texts.
+    fn texts(&mut self, texts: &mut [String]) {
+        texts.iter_mut().for_each(|text| self.text(text));
     }
 }

@@ -1,13 +1,13 @@
-//! Whether two feedbacks say the same.
+//! Whether two feedbacks are equivalent.
 
 use similar::TextDiff;
 
-/// From this likeness on two feedbacks say the same (0 to 1, over words). Reworded findings score lower, a test
-/// run's differing times stay above it.
+/// Feedbacks with at least this similarity are equivalent (0 to 1, over words). Reworded findings score lower; test runs that
+/// differ only in times score higher.
 const SAME_FEEDBACK_RATIO: f32 = 0.85;
-/// Numbers from here on are no counts but process ids, ports and the like, which differ without meaning anything.
+/// Numbers from here on are not counts but process ids, ports and the like, whose differences mean nothing.
 const COUNTS_BELOW: u64 = 10_000;
-/// What follows a number that is a time: it differs from one test run to the next.
+/// Units that mark a number as a time, which differs between test runs.
 pub const TIME_UNITS: &[&str] = &[
     "ns",
     "us",
@@ -32,18 +32,18 @@ pub const TIME_UNITS: &[&str] = &[
     "microseconds",
     "nanoseconds",
 ];
-/// Counts are also written as words.
+/// Counts written as words.
 pub const NUMBER_WORDS: &[&str] =
     &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
-/// Whether they say the same: in nearly the same words, and with the same counts. "12 failed" and "11 failed" differ in one
-/// character and in all that matters.
+/// Whether two feedbacks have nearly the same words and the same counts. "12 failed" and "11 failed" differ in one character,
+/// but show progress.
 pub fn same(a: &str, b: &str) -> bool {
     a == b || (TextDiff::from_words(a, b).ratio() >= SAME_FEEDBACK_RATIO && counts(a) == counts(b))
 }
 
-/// The counts that a text names, in order: whole numbers that are neither times, nor parts of names, dates, versions and
-/// addresses, nor the numbering of a list.
+/// The counts in a text, in order: whole numbers that are neither times, nor parts of names, dates, versions and addresses, nor
+/// list numbers.
 fn counts(text: &str) -> Vec<u64> {
     let mut counts = Vec::new();
     for line in text.lines() {
@@ -59,7 +59,7 @@ fn counts(text: &str) -> Vec<u64> {
             if numbering || is_time {
                 continue;
             }
-            // "3/6" and "3 of 6" are both two counts; a date or a path has more than two parts or other ones.
+            // "3/6" and "3 of 6" are two counts each. A date or a path has more parts, or parts that are not numbers.
             let parts: Vec<&str> = bare.split('/').collect();
             let numbers: Option<Vec<u64>> = parts.iter().map(|part| number(part)).collect();
             if let Some(numbers) = numbers.filter(|numbers| numbers.len() <= 2) {

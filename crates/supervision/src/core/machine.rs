@@ -1,5 +1,5 @@
-//! The core itself: what it holds, how a fact enters, how the run begins, waits and ends.
-//! The agent's side of the work is in `work`, the judging of a stop in `review`.
+//! The core itself: its state, how inputs are handled, how the run begins, waits and ends. The agent's side of the work is in
+//! `work`, the review of a stop in `review`.
 
 use std::collections::VecDeque;
 
@@ -8,36 +8,39 @@ use super::asking::Asking;
 use super::checks::{Checking, Checks};
 use super::conversation::Conversation;
 use super::failures::Failures;
-use super::finish::Tally;
+use super::interface::Interface;
 use super::own_turns::OwnTurns;
 use super::policy::{Clock, Pause, RestartCount, Tokens};
 use super::process::Process;
 use super::processes::Processes;
 use super::remedy::Remedies;
-use super::reviewing::Reviewing;
+use super::resting::{Rest, Resting};
 use super::rotation::Rotation;
 use super::sent_back::SentBack;
 use super::session::Session;
+use super::steered::Steering;
+use super::stop_under_review::StopUnderReview;
 use super::stops::Stops;
+use super::tally::Tally;
+use super::tokens_used::Usage;
 use super::tree::Tree;
-use super::usage::Usage;
 use super::{
-    Action, Awaited, Bound, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Show,
-    Then, Tick, TokenId, TurnId,
+    Action, AfterWait, Awaited, Bound, Budgets, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome,
+    Plan, ProcId, RestKind, SettledHow, Show, Taken, Tick, TokenId, TurnId,
 };
 use crate::agent::{AgentEvent, Role, Say, TurnKind, WaitingFor};
 
-/// What is added to a turn that was not said yet when the user has changed what the agent may do.
+/// Added to an unsent turn after the user has changed what the agent may do.
 const PERMISSIONS_CHANGED: &str = "(The user has changed what you may do since: a tool or command that was denied before may be \
     allowed now. Try it again.)";
-/// How much of the agent's last answer the result carries, in bytes.
+/// The longest part of the agent's last answer in the result, in bytes.
 const RESULT_BYTES: usize = 64 * 1024;
 
 /// The state machine of one run. See the module's documentation.
 #[derive(Debug, Clone)]
 pub struct Core {
     pub(super) plan: Plan,
-    /// Where the plan's directory is, when that name of it leads elsewhere.
+    /// The real path of the plan's directory, if it was moved.
     pub(super) real_cwd: Option<String>,
     clock: Clock,
     out: VecDeque<Action>,
@@ -48,41 +51,51 @@ pub struct Core {
     pub(super) stops: Stops,
     pub(super) checks: Checks,
     pub(super) tree: Tree,
-    /// Ends of the agent in a row without a finished turn.
+    /// Consecutive ends of the agent without a finished turn.
     pub(super) agent_ends: RestartCount,
-    /// What failed since the model last answered, and may pass by itself.
+    /// Transient failures since the model's last answer.
     pub(super) failures: Failures,
     pub(super) tally: Tally,
     pub(super) usage: Usage,
     pub(super) sent_back: SentBack,
-    /// What the agent begins by itself.
+    /// Turns that the agent begins by itself.
     pub(super) own_turns: OwnTurns,
     pub(super) tokens: Tokens,
     pub(super) rotation: Rotation,
     pub(super) asking: Asking,
-    /// What was tried against requests that are called invalid.
+    /// Requests of the user during the run that are not done yet.
+    pub(super) steering: Steering,
+    /// The result of the last operator input.
+    pub(super) taken: Taken,
+    /// The agent's own interface, if the run uses it.
+    pub(super) interface: Interface,
+    /// Remedies that were tried after a request was rejected as invalid.
     pub(super) remedies: Remedies,
-    /// What became of the user's arguments for the agent.
+    /// Which of the user's arguments the agent's CLI accepts.
     pub(super) tried: Tried,
-    /// What the run needs to go on, now that it ends.
+    /// What the ending run needs to continue.
     needs: Option<Needs>,
-    /// The bound that ends the run.
+    /// The spent bound that ends the run.
     spent: Option<Bound>,
+    /// Outcome and reason of the ended run.
+    ended: Option<(Outcome, String)>,
 }
 
 /// What the run is doing.
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
     NotBegun,
-    /// A turn is to be delivered or is being worked on.
+    /// A turn is delivered or running.
     Working,
     /// The checks of a stop run.
     Checking(Checking),
     /// A critic judges a stop.
-    Reviewing(Reviewing),
-    /// Nothing is asked of anyone until a moment comes; then the present turn is said.
+    Reviewing(StopUnderReview),
+    /// Nothing is sent until a moment comes; then the current turn is.
     Waiting(Pause),
-    /// The outcome is known; what still runs is being ended.
+    /// At most an idle agent runs, until the user's next message.
+    Resting(Resting),
+    /// The outcome is known; running processes are being ended.
     Closing {
         outcome: Outcome,
         reason: String,
@@ -91,12 +104,12 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// The review under way.
-    pub(super) fn review(&self) -> Option<&Reviewing> {
+    /// The running review.
+    pub(super) fn review(&self) -> Option<&StopUnderReview> {
         if let Stage::Reviewing(review) = self { Some(review) } else { None }
     }
 
-    /// The wait under way: the run's, or the one before the next critic.
+    /// The current wait: of the run, or before the next critic.
     pub(super) fn pause(&self) -> Option<Pause> {
         if let Stage::Waiting(pause) = self { Some(*pause) } else { self.review()?.pause() }
     }
@@ -127,20 +140,24 @@ impl Core {
             tokens: Tokens::default(),
             rotation: Rotation::default(),
             asking: Asking::default(),
+            steering: Steering::default(),
+            taken: Taken::Done,
+            interface: Interface::default(),
             remedies: Remedies::default(),
             tried: Tried::default(),
             needs: None,
             spent: None,
+            ended: None,
         }
     }
 
-    /// Takes in a fact that became known at `now`. Total and synchronous: a fact that means nothing in the present
-    /// state becomes a [`Note`].
+    /// Handles a fact that became known at `now`. It never fails: a fact without a meaning in the current state becomes a
+    /// [`Note`].
     pub fn handle(&mut self, now: Tick, input: Input) {
         self.clock.advance(now);
         let seen = self.now();
-        // Taken up with the next fact. It may be said to a run whose ccc has died and that has yet to be told so: what were begun
-        // then would be a process that nobody ends. In mid-run nothing is lost by it: each stage that can go on has a next fact.
+        // Such an input takes effect with the next fact. It may reach a run whose ccc has ended, before `Began`, and a process
+        // started then would never be ended. During a run nothing is lost, because each stage that can advance has a next fact.
         let given = matches!(&input, Input::Operator(operator) if operator.may_precede_a_life());
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
@@ -149,8 +166,8 @@ impl Core {
                 self.began(resumed, turn_recorded);
             }
             Input::Tokens { request, tokens, unix_ms } => {
-                // What has been told and the time at which it was told belong together: a clock that was set meanwhile
-                // would let a reset be past for one side and ahead for the other.
+                // The facts and their time belong together: with a clock that was set meanwhile, a reset would be past on one
+                // side and ahead on the other.
                 if let Some(unix_ms) = unix_ms {
                     self.clock.see(unix_ms);
                 }
@@ -176,27 +193,32 @@ impl Core {
         if !given {
             self.advance();
         }
+        if let Some(turns) = self.turns.queue_news()
+            && !self.is_finished()
+        {
+            self.show(Show::Queue { turns });
+        }
     }
 
-    /// The next thing to do; `None` when nothing is left for now.
+    /// The next action; `None` if there is none for now.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.out.pop_front()
     }
 
-    /// The next bytes that the protocol of a process has to send by itself; `None` when nothing is left for now. They go before
-    /// the actions of the same fact, are no decision, and are not recorded.
+    /// The next bytes that the protocol of a process sends by itself; `None` if there are none for now. They precede the
+    /// actions of the same fact, are not decisions and are not recorded.
     pub fn poll_send(&mut self) -> Option<(ProcId, Vec<u8>)> {
         let mut processes = self.processes.iter_mut();
         processes.find_map(|process| Some((process.id, process.poll_send()?)))
     }
 
-    /// What is said to a process as bytes for its stdin; `None` when it is gone, or its CLI has no such message.
+    /// The bytes of a message for a process's stdin; `None` if the process has ended or its CLI has no such message.
     #[must_use]
     pub fn encode(&self, proc: ProcId, say: &Say<'_>) -> Option<Vec<u8>> {
         self.processes.get(proc)?.encode(say)
     }
 
-    /// The earliest moment at which [`Input::Elapsed`] is due; `None` when only facts can move the run.
+    /// The earliest moment at which [`Input::Elapsed`] is due; `None` if only facts can advance the run.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
         let mut deadlines: Vec<Tick> = self.processes.iter().filter_map(Process::deadline).collect();
@@ -206,7 +228,7 @@ impl Core {
         deadlines.extend(self.cost_deadline());
         match &self.stage {
             Stage::Working => {
-                if self.processes.agent().is_none() && !self.is_choosing() {
+                if self.processes.agent().is_none() && !self.is_choosing() && !self.is_paused() {
                     deadlines.push(self.processes.agent_not_before());
                 }
                 deadlines.extend(self.time_deadline());
@@ -220,18 +242,22 @@ impl Core {
                 deadlines.extend(self.time_deadline());
             }
             Stage::Checking(_) => deadlines.extend(self.time_deadline()),
+            Stage::Resting(_) => {
+                deadlines.extend(self.rest_deadline());
+                deadlines.extend(self.wants_interface().then(|| self.processes.agent_not_before()));
+            }
             Stage::NotBegun | Stage::Closing { .. } => {}
             Stage::Finished => return None,
         }
         deadlines.into_iter().min()
     }
 
-    /// The wall time (unix milliseconds) at which [`Input::Elapsed`] is due besides; `None` when no wait depends on the
-    /// wall clock. It comes also when the clock is set or the machine slept, of which ticks know nothing: a driver
-    /// that can be woken by the wall clock, and by its being set, should be.
+    /// The wall time (unix milliseconds) at which [`Input::Elapsed`] is also due; `None` if no wait depends on the wall clock.
+    /// Ticks do not show that the clock was set or that the machine slept. So the driver should be woken by the wall clock, and
+    /// when it is set, if it can.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
-        if matches!(self.stage, Stage::NotBegun) || self.is_closing() {
+        if matches!(self.stage, Stage::NotBegun | Stage::Resting(_)) || self.is_closing() {
             return None;
         }
         self.stage
@@ -242,13 +268,13 @@ impl Core {
             .min()
     }
 
-    /// The wall clock now, unix milliseconds, as far as the core was told.
+    /// The wall clock now, unix milliseconds, by the core's last reading.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
         self.unix_ms()
     }
 
-    /// Whether a process is the agent or a critic; `None` when it is gone.
+    /// Whether a process is the agent or a critic; `None` if it has ended.
     #[must_use]
     pub fn role(&self, proc: ProcId) -> Option<Role> {
         self.processes.get(proc).map(|process| process.role)
@@ -260,7 +286,7 @@ impl Core {
         matches!(self.stage, Stage::Finished)
     }
 
-    /// The plan the run goes by.
+    /// The plan of the run.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -272,8 +298,8 @@ impl Core {
         self.session.id()
     }
 
-    /// What of the user's words a run that goes on says again or for the first time; `recorded` as in [`super::ExitFact`]. All where
-    /// the session is to be begun anew, as it is when no record of it is there.
+    /// The user's messages that a resumed run sends, again or for the first time; `recorded` as in [`super::ExitFact`]. All of
+    /// them if a new session is needed, because there is no record of the old one.
     #[must_use]
     pub fn user_words_to_say(&self, recorded: Option<bool>, has_record: bool) -> Vec<&str> {
         if matches!(self.stage, Stage::NotBegun) {
@@ -282,32 +308,31 @@ impl Core {
         self.turns.user_words_to_say(recorded, !has_record || self.session.is_rejected())
     }
 
-    /// The agent's process, when there is one.
+    /// The agent's process, if there is one.
     #[must_use]
     pub fn agent_proc(&self) -> Option<ProcId> {
         self.processes.agent().map(|agent| agent.id)
     }
 
-    /// The session and the turn that a process was given and has not answered: what to look for in the session's record
-    /// when that process is gone.
+    /// The session and its unanswered turn: what to look for in the transcript when the process has ended.
     #[must_use]
     pub fn unanswered_turn(&self) -> Option<(&str, &TurnId)> {
         self.session.id().zip(self.turns.unanswered())
     }
 
-    /// Stops judged so far, the present one included.
+    /// Judged stops so far, the current one included; in a conversation, since the user's last message.
     #[must_use]
     pub fn iteration(&self) -> u32 {
         self.stops.judged()
     }
 
-    /// Times the agent was started again.
+    /// Number of restarts of the agent.
     #[must_use]
     pub fn restarts(&self) -> u32 {
-        self.tally.restarts()
+        self.tally.counted(Bound::Restarts)
     }
 
-    /// Times another token was taken.
+    /// Number of changes to another token.
     #[must_use]
     pub fn rotations(&self) -> u32 {
         self.tally.rotations()
@@ -323,6 +348,7 @@ impl Core {
     #[must_use]
     pub fn phase(&self) -> &'static str {
         match &self.stage {
+            Stage::Working if self.agent_is_asking() => "asking",
             Stage::Working | Stage::Reviewing(_) if self.is_asking() => "waiting",
             Stage::NotBegun => "starting",
             Stage::Working if self.processes.agent().is_none_or(|agent| agent.is_starting()) => "starting",
@@ -330,12 +356,13 @@ impl Core {
             Stage::Checking(_) => "checking",
             Stage::Reviewing(_) => "reviewing",
             Stage::Waiting(_) => "waiting",
+            Stage::Resting(resting) => resting.phase(),
             Stage::Closing { .. } => "ending",
             Stage::Finished => "finished",
         }
     }
 
-    /// What the run waits for at present, and until when; `None` while that is nothing with an end.
+    /// What the run waits for, and until when; `None` if it waits for nothing with a deadline.
     #[must_use]
     pub fn awaited(&self) -> Option<Awaited> {
         if let Some(pause) = self.stage.pause() {
@@ -345,13 +372,13 @@ impl Core {
                 "the provider, before it is asked again"
             };
             let until = pause.end(self.clock());
-            let then = Then::GoesOn;
+            let then = AfterWait::GoesOn;
             return Some(Awaited { what: what.to_owned(), since: pause.since(), until, then, alive: false });
         }
         match &self.stage {
             Stage::Working => {
                 let agent = || self.processes.agent().and_then(|agent| agent.awaited(self.now()));
-                self.awaited_permission().or_else(agent)
+                self.awaited_answer().or_else(agent)
             }
             Stage::Reviewing(review) => {
                 let critic = self.processes.get(review.critic()?)?;
@@ -359,11 +386,16 @@ impl Core {
                     .awaited(self.now())
                     .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
             }
-            Stage::NotBegun | Stage::Checking(_) | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => None,
+            Stage::NotBegun
+            | Stage::Checking(_)
+            | Stage::Waiting(_)
+            | Stage::Resting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => None,
         }
     }
 
-    /// Tells the user of what is waited for, where that is due.
+    /// Shows the user the waits that are due to be shown.
     fn tell_of_waits(&mut self) {
         let now = self.now();
         let lives = self.processes.iter_mut();
@@ -375,8 +407,14 @@ impl Core {
     }
 
     fn began(&mut self, resumed: bool, turn_recorded: Option<bool>) {
+        let is_taken_up = self.steering.is_taken_up();
+        if is_taken_up && resumed && !matches!(self.stage, Stage::NotBegun) && !self.turns.has_queued() {
+            return self.taken_up(turn_recorded);
+        }
+        self.leaves_rest();
         let stage = std::mem::replace(&mut self.stage, Stage::Working);
         match stage {
+            Stage::NotBegun if self.plan.conversation && self.plan.task.is_empty() => self.begin_without_task(),
             Stage::NotBegun => {
                 self.decide("begin", "the task is the first turn");
                 let task = self.plan.task.clone();
@@ -386,6 +424,7 @@ impl Core {
             | Stage::Waiting(_)
             | Stage::Checking(_)
             | Stage::Reviewing(_)
+            | Stage::Resting(_)
             | Stage::Closing { .. }
             | Stage::Finished
                 if !resumed =>
@@ -405,7 +444,7 @@ impl Core {
             }
             Stage::Waiting(pause) => {
                 self.lose_processes();
-                // A wait may have begun in the middle of a turn: it went with the process that worked on it.
+                // A wait may have begun during a turn, which ended with its process.
                 self.turns.process_lost(turn_recorded);
                 self.decide("go on waiting", "ccc itself had ended while the run was waiting");
                 self.stage = Stage::Waiting(pause);
@@ -423,7 +462,19 @@ impl Core {
                     self.decide("judge the stop again", "ccc itself had ended during the review");
                 }
             }
-            Stage::Working | Stage::Closing { .. } | Stage::Finished => {
+            Stage::Resting(resting)
+                if self.plan.conversation && !self.turns.has_queued() && !self.has_room_again(&resting) =>
+            {
+                self.lose_processes();
+                self.turns.process_lost(turn_recorded);
+                self.decide("go on resting", "ccc itself had ended while the run rested");
+                if resting.kind() == RestKind::NoTask {
+                    self.begin_without_task();
+                } else {
+                    self.rest(resting.rest().clone());
+                }
+            }
+            Stage::Working | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {
                 let why = match stage {
                     Stage::Finished => "the user resumed the run",
                     Stage::NotBegun
@@ -431,6 +482,7 @@ impl Core {
                     | Stage::Checking(_)
                     | Stage::Reviewing(_)
                     | Stage::Waiting(_)
+                    | Stage::Resting(_)
                     | Stage::Closing { .. } => "ccc itself had ended before the run did",
                 };
                 self.lose_processes();
@@ -440,7 +492,7 @@ impl Core {
                 self.remedies.forget();
                 self.failures.forget();
                 if let (Some((bound, spent)), false) = (self.spent_budget(), self.turns.has_queued()) {
-                    // To get more of a run, the user gives it a new bound or something new to do.
+                    // The user must raise the bound or send a new message.
                     self.close_spent(bound, &format!("{spent}; raise the bound to go on"));
                 } else if self.session.is_rejected() {
                     self.begin_new_session("the run had ended with that");
@@ -453,61 +505,122 @@ impl Core {
         }
     }
 
-    /// After ccc's own death nothing of before is alive: the driver has swept it.
+    /// Forgets all processes: after the end of ccc the driver has killed them.
     fn lose_processes(&mut self) {
-        self.processes.all_gone(self.now());
-        self.asking.stop();
+        let now = self.now();
+        self.processes.all_gone(now);
+        self.asks_begin();
+        self.steering.begin();
     }
 
-    fn operator(&mut self, operator: OperatorInput) {
-        match operator {
-            OperatorInput::Interrupt { reason } => match &self.stage {
-                Stage::Finished => self.ignored("an interruption of a finished run"),
-                Stage::Closing { .. } => {
-                    self.decide("kill what still runs", &reason);
-                    self.kill_all();
-                }
-                Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Reviewing(_) | Stage::Waiting(_) => {
-                    self.close(Outcome::Interrupted, &reason);
-                }
-            },
-            // Said to a run that has ended, or whose ccc died while it ended, it is what the run goes on with when it
-            // is resumed.
-            OperatorInput::Turn { text } => {
-                self.stops.starts_over();
-                self.turns.queue(text);
+    /// The user reopens a conversation, whatever its state: it rests until the next message. Without one it ends as it had
+    /// ended before. An interrupted turn is kept and continued after the user's message.
+    fn taken_up(&mut self, turn_recorded: Option<bool>) {
+        self.leaves_rest();
+        let (needs, spent) = (self.needs.take(), self.spent.take());
+        if let Some(pause) = self.stage.pause() {
+            self.end_wait(&pause);
+        }
+        if let Stage::Checking(_) | Stage::Reviewing(_) = self.stage {
+            self.leave_unjudged();
+        }
+        let rest = match std::mem::replace(&mut self.stage, Stage::Working) {
+            Stage::Resting(resting) => resting.rest().clone(),
+            Stage::Closing { outcome, reason } => Rest::taken_up(Some((outcome, reason))),
+            Stage::Finished => Rest::taken_up(self.ended.take()),
+            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Reviewing(_) | Stage::Waiting(_) => {
+                Rest::taken_up(None)
             }
-            OperatorInput::Budgets(_) => {
-                self.decide("take the new bounds", "the user gave them");
-                self.plan = self.plan.after(&operator);
-            }
-            OperatorInput::Plan(_) => {
-                self.decide("take the new settings", "the user gave them");
-                self.session.settings_changed();
-                let before = self.plan.clone();
-                self.plan = self.plan.after(&operator);
-                self.settings_changed(&before);
-            }
-            OperatorInput::Restate { text, instead_of } => {
-                self.decide(
-                    "take the user's new words",
-                    "the journal has marks in the place of secrets in the former ones",
-                );
-                self.stops.starts_over();
-                if instead_of.contains(&self.plan.task) {
-                    self.plan.task.clone_from(&text);
-                }
-                let is_begun = !matches!(self.stage, Stage::NotBegun);
-                if !self.turns.restate(&text, &instead_of) && is_begun {
-                    self.turns.queue(text);
-                }
-            }
-            OperatorInput::Moved { real } => self.real_cwd = Some(real),
-            OperatorInput::Answer { number, choice } => self.answered(number, choice),
+        };
+        self.lose_processes();
+        self.agent_ends.forget();
+        self.tokens.retries_mut().forget();
+        self.remedies.forget();
+        self.failures.forget();
+        self.decide("rest", "the user goes on with the conversation");
+        if self.session.is_rejected() {
+            self.begin_new_session("the run had ended with that");
+        } else {
+            self.turns.process_lost(turn_recorded);
+        }
+        self.rest(rest);
+        (self.needs, self.spent) = (needs, spent);
+    }
+
+    /// Begins a conversation without a task: the agent starts meanwhile.
+    fn begin_without_task(&mut self) {
+        self.decide("begin", "the first words of the user will be the task");
+        self.rest(Rest::of(RestKind::NoTask));
+        if self.token_for_start() {
+            self.spawn_agent();
         }
     }
 
-    /// What was held against the agent under other settings counts no more.
+    fn operator(&mut self, operator: OperatorInput) {
+        self.taken = self.take(operator);
+        if let Taken::Refused(refused) = &self.taken {
+            let why = refused.in_words();
+            self.note("refused", &why);
+        }
+    }
+
+    /// The user ends the run: cleanly the first time, at once the second time.
+    pub(super) fn interrupted(&mut self, reason: &str) {
+        match &self.stage {
+            Stage::Finished => self.ignored("an interruption of a finished run"),
+            Stage::Closing { .. } => {
+                self.decide("kill what still runs", reason);
+                self.kill_all();
+            }
+            // There is a verdict and no later message.
+            Stage::Resting(resting) if let Some((outcome, reason)) = resting.outcome() => {
+                self.close(outcome, &reason);
+            }
+            Stage::NotBegun
+            | Stage::Working
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Waiting(_)
+            | Stage::Resting(_) => self.close(Outcome::Interrupted, reason),
+        }
+    }
+
+    /// A message to an ended run, or to one whose ccc died while it ended: the run continues with it when it is resumed.
+    pub(super) fn told_a_turn(&mut self, text: String) {
+        self.stops.starts_over();
+        self.turns.queue(text);
+    }
+
+    pub(super) fn told_budgets(&mut self, budgets: Budgets) {
+        self.decide("take the new bounds", "the user gave them");
+        self.plan.budgets = budgets;
+    }
+
+    pub(super) fn told_a_plan(&mut self, plan: Plan) {
+        self.decide("take the new settings", "the user gave them");
+        self.session.settings_changed();
+        let before = self.plan.clone();
+        self.plan = before.changed_to(plan);
+        self.settings_changed(&before);
+    }
+
+    pub(super) fn told_anew(&mut self, text: String, instead_of: &[String]) {
+        self.decide("take the user's new words", "the journal has marks in the place of secrets in the former ones");
+        self.stops.starts_over();
+        if instead_of.contains(&self.plan.task) {
+            self.plan.task.clone_from(&text);
+        }
+        let is_begun = !matches!(self.stage, Stage::NotBegun);
+        if !self.turns.restate(&text, instead_of) && is_begun {
+            self.turns.queue(text);
+        }
+    }
+
+    pub(super) fn moved_to(&mut self, real: String) {
+        self.real_cwd = Some(real);
+    }
+
+    /// Resets the counts that depended on the old settings.
     fn settings_changed(&mut self, before: &Plan) {
         let other_arguments = self.plan.agent_args != before.agent_args;
         if other_arguments {
@@ -528,6 +641,7 @@ impl Core {
         self.measure_overdue();
         self.tokens_elapsed();
         self.ask_costs_due();
+        self.rest_elapsed();
         if self.time_deadline().is_some_and(|deadline| self.now() >= deadline) {
             let (bound, spent) = self.time_spent();
             match self.stage {
@@ -537,15 +651,16 @@ impl Core {
                     let why = format!("{spent}, {}", self.unjudged());
                     self.close_spent(bound, &why);
                 }
-                Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => {}
+                Stage::NotBegun | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {}
             }
         }
     }
 
-    /// Does what the present state allows. Called after every input; emits nothing when there is nothing to do.
+    /// Does what the current state allows. Called after every input; emits nothing if there is nothing to do.
     fn advance(&mut self) {
         self.advance_stage();
-        // Also when that was what decided the end: nothing more may come in.
+        self.let_interface_go();
+        // Also if the step above decided the end: no further input may come.
         if let Stage::Closing { outcome, reason } = &self.stage
             && self.processes.is_empty()
         {
@@ -569,6 +684,12 @@ impl Core {
                     }
                 }
             }
+            Stage::Resting(_) if self.rest_is_over() => {
+                self.decide("go on with what the user said", "the run rested");
+                self.enter(Stage::Working);
+                self.advance_work();
+            }
+            Stage::Resting(_) => self.bring_interface_back(),
             Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => {}
         }
     }
@@ -578,29 +699,39 @@ impl Core {
         &self.stage
     }
 
-    /// The checks of a stop that run.
+    /// The running checks of a stop.
     pub(super) fn checking_mut(&mut self) -> Option<&mut Checking> {
         if let Stage::Checking(checking) = &mut self.stage { Some(checking) } else { None }
     }
 
-    /// The review under way.
-    pub(super) fn review_mut(&mut self) -> Option<&mut Reviewing> {
+    /// The running review.
+    pub(super) fn review_mut(&mut self) -> Option<&mut StopUnderReview> {
         if let Stage::Reviewing(review) = &mut self.stage { Some(review) } else { None }
     }
 
-    /// The run does something else from now on. When its outcome is known there is nothing else.
+    /// Changes the stage, unless the outcome is known.
     pub(super) fn enter(&mut self, stage: Stage) {
         if !self.is_closing() {
+            self.leaves_rest();
+            self.spent = None;
             self.stage = stage;
         }
     }
 
-    /// Decides the outcome and begins to end what still runs.
+    /// Counts the rest so far.
+    fn leaves_rest(&mut self) {
+        if let Stage::Resting(resting) = &self.stage {
+            let since = resting.since();
+            self.tally.rested(since, self.now());
+        }
+    }
+
+    /// Decides the outcome and begins to end the running processes.
     pub(super) fn close(&mut self, outcome: Outcome, reason: &str) {
         self.close_with(outcome, reason, None);
     }
 
-    /// The same of a run of which this bound is spent.
+    /// Ends the run because this bound is spent.
     pub(super) fn close_spent(&mut self, bound: Bound, reason: &str) {
         if !self.is_closing() {
             self.spent = Some(bound);
@@ -608,7 +739,13 @@ impl Core {
         }
     }
 
-    /// The same of a run that needs this to go on.
+    /// Rests; without another message the run ends because this bound is spent.
+    pub(super) fn rest_spent(&mut self, bound: Bound, reason: &str) {
+        self.rest(Rest::judged(Outcome::Budget, reason));
+        self.spent = Some(bound);
+    }
+
+    /// Like [`Core::close`], with what the run needs to continue.
     pub(super) fn close_with(&mut self, outcome: Outcome, reason: &str, needs: Option<Needs>) {
         if self.is_closing() {
             return;
@@ -617,6 +754,7 @@ impl Core {
         self.needs = needs.or_else(|| self.needs_permission(outcome));
         if outcome.row().names_permissions
             && let Some(missing) = self.missing_permissions(outcome, self.needs.as_ref())
+            && !reason.ends_with(&missing)
         {
             reason = format!("{reason}; {missing}");
         }
@@ -634,18 +772,19 @@ impl Core {
         if let (Stage::Checking(_) | Stage::Reviewing(_), true) = (&self.stage, outcome.row().breaks_off) {
             self.leave_unjudged();
         }
+        self.leaves_rest();
         self.stage = Stage::Closing { outcome, reason };
         let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         self.out.extend(self.processes.end(now, grace_ms));
     }
 
-    /// The outcome is known already.
+    /// Whether the outcome is known.
     pub(super) fn is_closing(&self) -> bool {
         matches!(self.stage, Stage::Closing { .. } | Stage::Finished)
     }
 
-    /// What the project's files make a process run, or where they make it send its credential, is no more what the user has
-    /// agreed to. The present stop is not judged: a resumed run judges it.
+    /// The user has not agreed to what the project's files now make a process run, or to where they make it send its
+    /// credential. The current stop stays unjudged: a resumed run judges it.
     pub(super) fn agreement_is_missing(&mut self, message: &str) {
         if self.is_closing() {
             return;
@@ -665,6 +804,7 @@ impl Core {
 
     fn finish(&mut self, outcome: Outcome, reason: String) {
         self.stage = Stage::Finished;
+        self.ended = Some((outcome, reason.clone()));
         self.show(Show::Finished { outcome, reason: reason.clone() });
         let mut result = self.stops.last_answer().to_owned();
         result.truncate(result.floor_char_boundary(RESULT_BYTES));
@@ -673,8 +813,8 @@ impl Core {
             reason,
             result,
             session_id: self.session.id().filter(|_| self.session.exists()).map(str::to_owned),
-            iterations: self.iteration(),
-            restarts: self.tally.restarts(),
+            iterations: self.stops.judged_in_all(),
+            restarts: self.tally.counted(Bound::Restarts),
             rotations: self.tally.rotations(),
             waited_ms: self.tally.waited_ms(),
             cost_usd: self.tally.cost_usd(),
@@ -686,7 +826,7 @@ impl Core {
         self.act(Action::Finish(finish));
     }
 
-    /// Lines that say nothing, or nothing new: the sample is taken in as one of them, the rest only counts.
+    /// Lines of noise or of repetitions: the sample is handled like a line, the rest is only counted.
     fn noise(&mut self, proc: ProcId, lines: u64, bytes: u64, sample: &LineFact) {
         self.wrote(proc, lines, bytes);
         if let Some(process) = self.process_mut(proc)
@@ -723,7 +863,7 @@ impl Core {
         let now = self.now();
         let bytes = match line {
             LineFact::Noise(text) => text.len(),
-            // Of a line that is too long its length was told while it came.
+            // The length of a line over the limit was reported while it came.
             LineFact::Json(_) | LineFact::TooLong(_) => 0,
         };
         self.wrote(proc, 1, bytes as u64);
@@ -763,24 +903,34 @@ impl Core {
         }
     }
 
-    /// What agent and critic have in common.
+    /// Handles an event that agent and critic have in common.
     pub(super) fn common_event(&mut self, proc: ProcId, role: Role, event: &AgentEvent) {
         match event {
-            AgentEvent::Text { text, sub_agent } => {
+            AgentEvent::Text { text, under } => {
+                let sub_agent = under.is_some();
                 if let Some(process) = self.process_mut(proc) {
                     process.model_speaks();
                 }
                 self.brings_progress(proc);
-                // A sub-agent may have asked before the exchange, and have a model of its own.
+                // A sub-agent's request may precede the exchange, and its model may be another.
                 if !sub_agent {
                     self.exchange_bears_out(proc);
                     self.session.answers(role);
                 }
-                self.show(Show::Text { role, text: text.clone(), sub_agent: *sub_agent });
+                self.show(Show::Text { role, text: text.clone(), sub_agent, under: under.clone() });
             }
-            AgentEvent::ToolStarted { id, name, target, edit, sub_agent, .. } => {
+            AgentEvent::Thinking { text, under } => {
+                self.show(Show::Thinking { role, text: text.clone(), under: under.clone() });
+            }
+            AgentEvent::Todo(items) => {
+                if role == Role::Agent {
+                    self.show(Show::Todo { items: items.clone() });
+                }
+            }
+            AgentEvent::Offers(offers) => self.show(Show::Offers { offers: offers.clone() }),
+            AgentEvent::ToolStarted { id, name, target, edit, under, .. } => {
                 self.brings_progress(proc);
-                if !sub_agent {
+                if under.is_none() {
                     self.session.answers(role);
                 }
                 if let (Role::Agent, Some(edit)) = (role, edit) {
@@ -792,15 +942,17 @@ impl Core {
                     name: name.clone(),
                     target: target.clone(),
                     edit: edit.clone(),
+                    under: under.clone(),
                 });
                 self.cost_moves(proc);
                 self.end_turn_over_tokens(proc, role);
             }
-            AgentEvent::ToolEnded { id, failed, error } => {
+            AgentEvent::ToolEnded { id, failed, error, output } => {
                 if role == Role::Agent {
                     self.stops.call_ended(id, *failed);
                 }
-                self.show(Show::ToolEnded { role, id: id.clone(), failed: *failed, error: error.clone() });
+                let (id, error, output) = (id.clone(), error.clone(), output.clone());
+                self.show(Show::ToolEnded { role, id, failed: *failed, error, output });
                 self.cost_moves(proc);
             }
             AgentEvent::Denied(denial) => {
@@ -825,7 +977,7 @@ impl Core {
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::SentBack { .. } | AgentEvent::Compacting(false) => self.cost_moves(proc),
             AgentEvent::TurnEnded(_) | AgentEvent::Waiting(WaitingFor::FollowUp | WaitingFor::Idle { .. }) => {
-                self.asking.forget(proc);
+                self.asks_are_over(proc, SettledHow::Withdrawn);
                 self.cost_is_settled(proc);
             }
             AgentEvent::Waiting(WaitingFor::Background { .. } | WaitingFor::Scheduled { .. }) => {
@@ -844,12 +996,15 @@ impl Core {
             | AgentEvent::HookEnded { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
+            | AgentEvent::UserSaid { .. }
+            | AgentEvent::StopAbandoned
+            | AgentEvent::UserLeaves { .. }
             | AgentEvent::Compacting(true)
             | AgentEvent::ActionRequired(_) => {}
         }
     }
 
-    /// A wait for so long.
+    /// A wait of this length.
     pub(super) fn pause_of(&self, ms: u64) -> Pause {
         Pause::lasting(ms, self.clock())
     }
@@ -859,8 +1014,8 @@ impl Core {
         self.clock.ms_until(unix_ms)
     }
 
-    /// The run waits. A failure that passes does not cut short a wait for a reset: a turn that the agent begins by itself
-    /// meanwhile may bring one.
+    /// Begins a wait. A wait after a transient failure does not shorten a wait for a reset: a turn that the agent begins by
+    /// itself may cause one meanwhile.
     pub(super) fn begin_wait(&mut self, pause: Pause) {
         if let Stage::Waiting(before) = self.stage {
             if before.due() > pause.due() && (before.is_for_limit() || !pause.is_for_limit()) {
@@ -879,12 +1034,12 @@ impl Core {
         self.tally.waited(pause, self.now());
     }
 
-    /// Wall clock now, as far as the last sight of it and the ticks since tell.
+    /// The wall clock now, by its last reading and the ticks since.
     pub(super) fn unix_ms(&self) -> i64 {
         self.clock.unix_ms()
     }
 
-    /// The wall clock at a tick, if it is not set meanwhile.
+    /// The wall clock at a tick, unless it is set meanwhile.
     pub(super) fn unix_ms_at(&self, tick: Tick) -> i64 {
         self.clock.unix_ms_at(tick)
     }
@@ -894,7 +1049,7 @@ impl Core {
         self.clock.now()
     }
 
-    /// What time it is, by the ticks and by the wall clock.
+    /// The time in ticks and on the wall clock.
     pub(super) fn clock(&self) -> Clock {
         self.clock
     }
@@ -903,12 +1058,12 @@ impl Core {
         self.processes.get_mut(proc)
     }
 
-    /// The token that this process has.
+    /// The token of this process.
     pub(super) fn token_of(&self, proc: ProcId) -> Option<TokenId> {
         self.processes.get(proc)?.credential().token().cloned()
     }
 
-    /// Brings a process nearer to its end; what that takes now is done.
+    /// Advances the end of a process and emits the action for it.
     pub(super) fn order(&mut self, proc: ProcId, what: impl FnOnce(&mut Process, Tick, u64) -> Option<Action>) {
         let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         let action = self.process_mut(proc).and_then(|process| what(process, now, grace_ms));
@@ -923,7 +1078,7 @@ impl Core {
         self.out.push_back(Action::Show(show));
     }
 
-    /// The user is told this.
+    /// Shows a notice to the user.
     pub(super) fn tell_user(&mut self, text: impl Into<String>) {
         self.show(Show::Notice { text: text.into() });
     }
@@ -944,7 +1099,7 @@ impl Core {
         self.show_phase(phase, detail, None);
     }
 
-    /// The run waits for this pause.
+    /// The run waits for the end of this pause.
     pub(super) fn phase_waits(&mut self, why: &str, pause: &Pause) {
         let left_ms = pause.end(self.clock()).ms_since(self.now());
         self.show_phase("waiting", why, Some(left_ms));

@@ -1,13 +1,12 @@
-//! The state machine of one run: facts in, decisions out.
+//! The state machine of one run: it takes facts and gives decisions.
 //!
 //! [`Core::handle`] takes one [`Input`] (a fact, in the past tense) and the time at which it became known;
-//! [`Core::poll_action`] gives what is to be done about it, one [`Action`] (an imperative) at a time;
-//! [`Core::poll_timeout`] names the one earliest deadline at which the driver must come back with [`Input::Elapsed`].
-//! The same plan and the same inputs always give the same actions: so a recorded run can be replayed.
+//! [`Core::poll_action`] gives the decided [`Action`]s (imperatives) one at a time; [`Core::poll_timeout`] gives the earliest
+//! deadline, at which the driver must send [`Input::Elapsed`]. The same plan and inputs always give the same actions, so a
+//! recorded run can be replayed.
 //!
-//! Not here: clocks, files, processes, threads, environment, random numbers, sockets. The crate's dependencies and `clippy.toml`
-//! forbid them.
-//! A feature that seems to need one of them needs a new input and a new action instead.
+//! The core has no clocks, files, processes, threads, environment, random numbers or sockets: the crate's dependencies and
+//! `clippy.toml` forbid them. A feature that seems to need one of them needs a new input and a new action instead.
 
 mod action;
 mod arguments;
@@ -16,13 +15,14 @@ mod bounds;
 mod checks;
 mod convergence;
 mod conversation;
+mod credential;
 mod doubt;
 mod exchange;
 mod failures;
-mod finish;
 mod flood;
 mod id;
 mod input;
+mod interface;
 mod likeness;
 mod machine;
 mod needs;
@@ -36,21 +36,24 @@ mod processes;
 mod question;
 mod remedy;
 mod restart;
+mod resting;
 mod retry;
 mod review;
-mod reviewing;
 mod rotation;
 mod sent_back;
 mod session;
 pub mod shell;
 mod shutdown;
 mod spending;
+mod steered;
+mod stop_under_review;
 mod stops;
 pub mod supervised;
+mod tally;
 mod tick;
 mod token;
+mod tokens_used;
 mod tree;
-mod usage;
 mod verdict;
 mod watch;
 mod work;
@@ -59,24 +62,30 @@ mod writes;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use action::{Action, Decision, Finish, Note, Send, Show, Signal, Spawn, SpentToken};
+pub use action::{
+    Action, Decision, Finish, Note, QueuedTurn, RestKind, Send, SettledHow, Show, Signal, Spawn, WhenLeft,
+};
 pub use arguments::AgentArguments;
 pub use bounds::{Amount, Bound, BoundRow, Budgets, SpentBound, bound_in_words, dollars};
 pub use conversation::words_before_continue;
 pub use doubt::HEAD_OR_INDEX;
 pub use id::{CheckId, MeasureId, derive_uuid};
-pub use input::{Input, LineFact, OperatorInput, SpawnFault, TreeFact, TreeFault};
+pub use input::{Change, Input, LineFact, OperatorInput, Ruling, SpawnFault, TextEditor, TreeFact, TreeFault};
 pub use likeness::same as same_feedback;
 pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
-pub use outcome::{Outcome, OutcomeRow, Told, Tone};
-pub use plan::{Approvals, CheckPlan, CriticPlan, CriticPrompt, Plan, Timeouts};
+pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
+pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, Timeouts, Unattended};
 pub use question::{About, Answer, AtLimit, Choice, Question};
+pub use steered::{Refused, Taken};
+pub use strum::VariantNames;
 pub use tick::Tick;
-pub use token::{TokenFact, TokenId, TokenReport, WindowFact};
+pub use token::{SpentToken, TokenFact, TokenId, TokenReport, WindowFact};
 pub use verdict::{COMPLETED_MARKER, NEEDS_USER_MARKER, Verdict};
 pub use verdict::{LINE_ENDS, spells_a_marker};
-pub use watch::{Awaited, Then};
+pub use watch::{AfterWait, Awaited};
 
-pub use crate::words::{CheckEnd, CheckResult, ExitFact, Launch, ProcId, SessionStart, TokenKind, TurnId};
+pub use crate::words::{
+    AskId, CheckEnd, CheckResult, ExitFact, Image, Launch, ProcId, SessionStart, TokenKind, TurnId,
+};

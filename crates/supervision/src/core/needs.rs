@@ -1,4 +1,4 @@
-//! What an ended run needs before it can continue: the facts from which the `ccc resume` command is made.
+//! What an ended run needs before it can continue. The `ccc resume` command is made from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,35 +8,35 @@ use super::shell::words;
 use super::{Core, Outcome};
 use crate::agent::{AllowedBy, Denial};
 
-/// The most rules that one command gives.
+/// The most permission rules in one command.
 const MAX_RULES: usize = 8;
 
-/// What is needed, besides what an outcome always needs.
+/// What a run needs in addition to what its outcome always needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Needs {
-    /// Other arguments: the agent's CLI did not take those that it was given. `proven` need not be given again. `falls_back`: a
-    /// plain resume goes on with these, since the CLI has taken them before.
+    /// Other arguments: the agent's CLI rejected the present ones. `proven` need not be given again. `falls_back`: a plain
+    /// resume uses `proven`, since the CLI has accepted those before.
     Arguments { proven: Vec<String>, falls_back: bool },
-    /// A permission, which the agent is given by these arguments.
+    /// A permission, which these arguments of the agent give.
     Permission { arguments: Vec<String> },
-    /// A limit to be over: at `at_unix_ms` by the clock that showed `now_unix_ms` at the end. `announced`: the provider named
-    /// that moment, and it is not only when the run would have tried again.
+    /// The end of a limit, at `at_unix_ms` by the clock that showed `now_unix_ms` at the end of the run. `announced`: the
+    /// provider named that moment; otherwise it is when the run would have retried.
     Reset { at_unix_ms: i64, announced: bool, now_unix_ms: i64 },
-    /// A command that can be run in the place of each of these checks.
+    /// A command that can be run, in place of each of these checks.
     Checks { commands: Vec<String> },
     /// The user's agreement to what the project's files ask for (`ccc trust`).
     Agreement,
 }
 
 impl Core {
-    /// Ends the run, which needs this to go on.
+    /// Ends the run and records what it needs to continue.
     pub(super) fn close_needing(&mut self, outcome: Outcome, reason: &str, needs: Needs) {
         self.close_with(outcome, reason, Some(needs));
     }
 
-    /// Ends the run at a limit that is not waited for; `pause` is the wait that is not begun.
+    /// Ends the run at a limit instead of waiting; `pause` is the wait that is not begun.
     pub(super) fn close_at_limit(&mut self, pause: &Pause, reason: &str) {
         let now_unix_ms = self.unix_ms();
         let announced = pause.until_unix_ms().map(|until| until.saturating_sub(self.reset_jitter_ms()));
@@ -48,7 +48,7 @@ impl Core {
         );
     }
 
-    /// What was denied and may be what holds the work up.
+    /// The denied permissions that may block the work.
     pub(super) fn needs_permission(&self, outcome: Outcome) -> Option<Needs> {
         let arguments = match outcome.row().denied {
             Denied::Ever => self.permission_arguments(self.tally.denied_most_first()),
@@ -58,7 +58,7 @@ impl Core {
         (!arguments.is_empty()).then_some(Needs::Permission { arguments })
     }
 
-    /// The arguments that allow these calls, as far as they are not given.
+    /// The arguments that allow these calls, except those that are given already.
     fn permission_arguments<'a>(&self, denials: impl IntoIterator<Item = &'a Denial>) -> Vec<String> {
         let (mut mode, mut rules) = (Vec::new(), Vec::new());
         for denial in denials {
@@ -73,7 +73,7 @@ impl Core {
                     if rules.is_empty() {
                         rules.push(option.clone());
                     } else if rules.len() + new.len() > MAX_RULES + 1 {
-                        // A part of what a call needs would not let it pass.
+                        // A call needs all of its rules, so a part of them is useless.
                         continue;
                     }
                     rules.extend(new.into_iter().cloned());
@@ -83,7 +83,7 @@ impl Core {
         mode.into_iter().chain(rules).collect()
     }
 
-    /// Whether what would allow this call is given already.
+    /// Whether the rule or mode that would allow this call is given already.
     pub(super) fn is_in_force(&self, denial: &Denial) -> bool {
         let given = |argument: &String| self.plan.agent_args.iter().any(|given| given.contains(argument.as_str()));
         match &denial.allowed_by {
@@ -93,7 +93,7 @@ impl Core {
         }
     }
 
-    /// How the user allows what was denied; `None` when there is no way to.
+    /// How the user allows this call; `None` if no rule or mode does.
     pub(super) fn permission_advice(&self, denial: &Denial) -> Option<String> {
         let (option, values) = match &denial.allowed_by {
             AllowedBy::Nothing => return self.advice_without_rule(denial),
@@ -110,7 +110,7 @@ impl Core {
         Some(self.allow_by(std::iter::once(option).chain(values)))
     }
 
-    /// How the user goes on where no rule allows the command; `None` for a call that is no command.
+    /// How to continue when no rule allows the command; `None` if the call is not a command.
     fn advice_without_rule(&self, denial: &Denial) -> Option<String> {
         let every = self.plan.agent.allowing_all_commands();
         if denial.class.is_empty() || every.is_empty() {
@@ -132,12 +132,12 @@ impl Core {
         format!("allow it: ccc resume {} --{}", self.plan.run_id, words(arguments))
     }
 
-    /// What to add to a reason for not having completed, when permissions were missing.
+    /// What the reason of an outcome adds about missing permissions.
     pub(super) fn missing_permissions(&self, outcome: Outcome, needs: Option<&Needs>) -> Option<String> {
         let missing = self.tally.missing_permissions()?;
         let advice = match (needs, outcome.row().denied) {
             (Some(Needs::Permission { arguments }), Denied::Ever) => Some(self.allow_by(arguments)),
-            // The command that goes on needs more than the permission.
+            // The command that resumes the run needs more than the permission.
             (Some(Needs::Permission { arguments }), _) => {
                 Some(format!("what allows it, after `--` at `ccc resume`:{}", words(arguments)))
             }

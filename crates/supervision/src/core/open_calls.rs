@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Tick;
 
-/// Open calls that are followed one by one; no turn has nearly as many. Of further ones only the longest limit counts.
+/// The most open calls that are tracked one by one; no turn has nearly as many. Of further ones only the longest timeout counts.
 pub(super) const MAX_OPEN_CALLS: usize = 1_024;
 
 /// An open tool call.
@@ -20,9 +20,9 @@ pub(super) struct Call {
 #[derive(Debug, Clone, Default)]
 pub(super) struct OpenCalls {
     calls: BTreeMap<String, Call>,
-    /// How many of them have this limit.
+    /// The number of tracked calls for each timeout.
     limits_ms: BTreeMap<u64, u32>,
-    /// Open calls beyond [`MAX_OPEN_CALLS`], and the longest limit of them.
+    /// Open calls beyond [`MAX_OPEN_CALLS`], and their longest timeout.
     more: u64,
     more_limit_ms: u64,
 }
@@ -40,7 +40,7 @@ impl OpenCalls {
         self.calls.insert(id.to_owned(), call);
     }
 
-    /// A call ended. One that is not followed is taken for one of those beyond.
+    /// A call ended. An untracked one counts as one of those beyond.
     pub(super) fn ended(&mut self, id: &str) {
         if !self.forget(id) {
             self.more = self.more.saturating_sub(1);
@@ -55,13 +55,13 @@ impl OpenCalls {
         *self = OpenCalls::default();
     }
 
-    /// The longest that one of them may take.
+    /// The longest timeout of an open call.
     pub(super) fn longest_ms(&self) -> Option<u64> {
         let followed = self.limits_ms.last_key_value().map(|(limit_ms, _)| *limit_ms);
         followed.max((self.more > 0).then_some(self.more_limit_ms))
     }
 
-    /// The one that has been open for longest. Looked for only when somebody is to read of it.
+    /// The call that has been open longest. Linear, so called only to show it.
     pub(super) fn oldest(&self) -> Option<&Call> {
         self.calls.values().min_by_key(|call| call.since)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The one reason why a run ended. Its exit code is part of the command line's contract.
+/// Why a run ended. Its exit code is part of the contract of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -10,43 +10,56 @@ pub enum Outcome {
     Completed,
     /// Only the user can answer what the critic asks.
     NeedsUser,
-    /// Iterations, time or money are spent.
+    /// A bound on iterations, time, money or tokens is spent.
     Budget,
     /// The same feedback again and again while nothing changes.
     Stuck,
-    /// Every token is limited and waiting was not wanted.
+    /// Every token is limited, and the run does not wait.
     Limits,
-    /// The agent, the critic or the provider failed for good.
+    /// The agent, the critic or the provider failed permanently.
     Failed,
     /// The user, or the system, asked ccc to stop.
     Interrupted,
 }
 
-/// How an outcome reads to the user.
+/// How an outcome is presented to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// What was wanted.
+    /// Success.
     Good,
-    /// The user is to look at it.
+    /// The user should look at it.
     Warn,
     /// Something went wrong.
     Bad,
 }
 
-/// Which of the agent's denied calls may be what holds the work up.
+/// Which of the agent's denied calls may block the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
     /// None.
     Nothing,
-    /// What was denied before the last two stops. The run needs more than that to go on.
+    /// Calls denied before the last two stops. The run needs more than the permission to continue.
     Lately,
-    /// All that was ever denied: a permission alone lets the run go on.
+    /// All denied calls: the permission alone lets the run continue.
     Ever,
 }
 
-/// What is told at the end of a supervised command, besides its own output.
+/// What the command that resumes the run needs, in addition to what the run needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum GoesOn {
+    /// Nothing.
+    AsItIs,
+    /// A message of the user.
+    WithWords,
+    /// A higher value of the spent bound.
+    WithMore,
+    /// A wait until the limit has reset.
+    PastLimit,
+}
+
+/// What is printed at the end of a supervised command, after its own output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndWords {
     /// Nothing, as after any program.
     Nothing,
     /// The reason.
@@ -55,31 +68,40 @@ pub enum Told {
     Error,
 }
 
-/// All that the program knows of an outcome but who decides it, the hint for going on (`ui/advice.rs`) and the law that holds
-/// in the simulation.
+/// The description of an outcome, except for where it is decided and its law in the simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct OutcomeRow {
     /// The word in JSON and journals.
     word: &'static str,
-    /// The words for people, everywhere the same.
+    /// The words for the user.
     in_words: &'static str,
     /// The process exit code.
     exit_code: u8,
     /// What it means, for the manual.
     meaning: &'static str,
-    /// How it reads.
+    /// How it is presented.
     pub tone: Tone,
-    /// Which denied calls are allowed by the command that goes on.
+    /// Which denied calls the command that resumes the run allows.
     pub(super) denied: Denied,
-    /// The reason names the permissions that were missing.
+    /// The reason names the missing permissions.
     pub(super) names_permissions: bool,
-    /// It has nothing to do with the work: a stop whose judging it breaks off is judged when the run goes on.
+    /// It does not concern the work: an interrupted review of a stop is repeated when the run is resumed.
     pub(super) breaks_off: bool,
-    /// What a supervised command that ends so says.
-    pub told_of_command: Told,
+    /// What is printed for a supervised command.
+    pub told_of_command: EndWords,
+    /// What the command that resumes the run needs.
+    pub goes_on: GoesOn,
 }
 
-/// What most outcomes have in common.
+impl OutcomeRow {
+    /// Whether a permission alone lets the run continue.
+    #[must_use]
+    pub fn goes_on_by_permission(&self) -> bool {
+        self.denied == Denied::Ever
+    }
+}
+
+/// The defaults of a row.
 const ROW: OutcomeRow = OutcomeRow {
     word: "",
     in_words: "",
@@ -89,11 +111,12 @@ const ROW: OutcomeRow = OutcomeRow {
     denied: Denied::Nothing,
     names_permissions: false,
     breaks_off: false,
-    told_of_command: Told::Reason,
+    told_of_command: EndWords::Reason,
+    goes_on: GoesOn::AsItIs,
 };
 
 impl Outcome {
-    /// All of them, in the order of their exit codes.
+    /// All outcomes, in the order of their exit codes.
     pub const ALL: [Outcome; 7] = [
         Outcome::Completed,
         Outcome::Failed,
@@ -104,7 +127,7 @@ impl Outcome {
         Outcome::Interrupted,
     ];
 
-    /// All that is known of it.
+    /// Its description.
     #[must_use]
     pub const fn row(self) -> OutcomeRow {
         match self {
@@ -114,7 +137,7 @@ impl Outcome {
                 exit_code: 0,
                 meaning: "the critic agreed that the task is done",
                 tone: Tone::Good,
-                told_of_command: Told::Nothing,
+                told_of_command: EndWords::Nothing,
                 ..ROW
             },
             Outcome::Failed => OutcomeRow {
@@ -124,7 +147,7 @@ impl Outcome {
                 meaning: "the agent, the critic or the provider failed for good",
                 tone: Tone::Bad,
                 names_permissions: true,
-                told_of_command: Told::Error,
+                told_of_command: EndWords::Error,
                 ..ROW
             },
             Outcome::NeedsUser => OutcomeRow {
@@ -134,6 +157,7 @@ impl Outcome {
                 meaning: "only you can answer what the critic asks",
                 denied: Denied::Lately,
                 names_permissions: true,
+                goes_on: GoesOn::WithWords,
                 ..ROW
             },
             Outcome::Budget => OutcomeRow {
@@ -143,6 +167,7 @@ impl Outcome {
                 meaning: "iterations, time, money or tokens are spent",
                 denied: Denied::Lately,
                 names_permissions: true,
+                goes_on: GoesOn::WithMore,
                 ..ROW
             },
             Outcome::Stuck => OutcomeRow {
@@ -153,6 +178,7 @@ impl Outcome {
                 tone: Tone::Bad,
                 denied: Denied::Ever,
                 names_permissions: true,
+                goes_on: GoesOn::WithWords,
                 ..ROW
             },
             Outcome::Limits => OutcomeRow {
@@ -161,6 +187,7 @@ impl Outcome {
                 exit_code: 75,
                 meaning: "all tokens, and not waiting",
                 breaks_off: true,
+                goes_on: GoesOn::PastLimit,
                 ..ROW
             },
             Outcome::Interrupted => OutcomeRow {
@@ -169,19 +196,19 @@ impl Outcome {
                 exit_code: 130,
                 meaning: "you, or the system, asked ccc to stop",
                 breaks_off: true,
-                told_of_command: Told::Nothing,
+                told_of_command: EndWords::Nothing,
                 ..ROW
             },
         }
     }
 
-    /// The process exit code of a run that ended so.
+    /// The process exit code of a run with this outcome.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         self.row().exit_code
     }
 
-    /// The word that people read, everywhere the same.
+    /// The words for the user.
     #[must_use]
     pub const fn in_words(self) -> &'static str {
         self.row().in_words

@@ -1,33 +1,33 @@
-//! Turns that the agent begins by itself: a schedule of its own fires, late background work ends.
+//! Turns that the agent begins by itself, when its schedule fires or late background work ends.
 //!
 //! Such a turn changes the work while it is judged, so ccc abandons the review and starts another at the next stop. A job that
-//! fires more often than a review lasts would repeat that for ever. After [`MAX_ABANDONED`] times ccc therefore ends the agent's
+//! fires more often than a review lasts would repeat that forever. After [`MAX_ABANDONED`] times ccc therefore ends the agent's
 //! process for the time of the review.
 
-use super::Core;
 use super::machine::Stage;
 use super::policy::{Clock, Pause};
 use super::process::Process;
-use super::reviewing::Reviewing;
+use super::stop_under_review::StopUnderReview;
+use super::{Core, RestKind};
 
-/// How often in a row the judging is given up because the agent goes on by itself.
+/// The most consecutive reviews that are abandoned because the agent began a turn.
 const MAX_ABANDONED: u32 = 2;
 
-/// Scheduled turns that ended with their process and are named in the outcome.
+/// The most ended schedules that the outcome names.
 const MAX_ENDED: usize = 20;
 
-/// What is remembered of them.
+/// The state of such turns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnTurns {
-    /// How often in a row the judging was given up.
+    /// Consecutive abandoned reviews.
     abandoned: u32,
-    /// What was scheduled in a process that was ended to judge its work.
+    /// Schedules of processes that were ended for a review.
     ended_with_process: Vec<String>,
-    /// A wait for a reset that was broken off by such a turn. The first answer since then clears it: the wait is not needed.
+    /// A wait for a reset that such a turn interrupted. The next answer clears it, because it shows that the wait is not needed.
     broken_off: Option<Pause>,
-    /// The user knows that it is ended.
+    /// The user has been told that the process is ended.
     held_told: bool,
-    /// The user knows that the model's answers are cut at the output limit.
+    /// The user has been told that answers are cut at the output limit.
     cut_told: bool,
 }
 
@@ -37,28 +37,34 @@ impl OwnTurns {
         self.broken_off = None;
     }
 
-    /// The wait for a reset that was broken off and is not over.
+    /// This wait was interrupted.
+    pub(super) fn breaks_off(&mut self, pause: Pause) {
+        self.broken_off = Some(pause).filter(|pause| pause.until_unix_ms().is_some());
+    }
+
+    /// The interrupted wait for a reset, if it is not over.
     pub(super) fn take_broken_off(&mut self, clock: Clock) -> Option<Pause> {
         self.broken_off.take().filter(|reset| !reset.is_over(clock))
     }
 
-    /// The judging is given up because the agent goes on by itself. Gives how often that was so in a row.
+    /// A review was abandoned because the agent began a turn. Gives the consecutive number.
     fn judging_given_up(&mut self) -> u32 {
         self.abandoned += 1;
         self.abandoned
     }
 
-    /// Whether that was so too often.
+    /// Whether too many reviews were abandoned.
     fn is_too_often(&self) -> bool {
         self.abandoned >= MAX_ABANDONED
     }
 
-    /// A stop was judged with the agent's process alive. Where it had to be ended for that, the next stop is no different.
+    /// A stop was judged with the agent's process alive. Not called if the process was ended for it: the next stop will be the
+    /// same.
     fn judged_beside_agent(&mut self) {
         self.abandoned = 0;
     }
 
-    /// The agent's process is ended, and with it what it has scheduled. True when the user does not know that yet.
+    /// The agent's process is ended, and its schedules with it. True if the user must be told.
     fn ended(&mut self, scheduled: &[String]) -> bool {
         let known = &self.ended_with_process;
         let new: Vec<String> = scheduled.iter().filter(|name| !known.contains(*name)).cloned().collect();
@@ -68,7 +74,7 @@ impl OwnTurns {
         tells
     }
 
-    /// What to add to the reason of a completed run: this, which is scheduled still, and what had been, ends with it.
+    /// What the reason of a completed run adds: the open and the ended schedules.
     fn proviso(&self, mut scheduled: Vec<String>) -> String {
         for ended in &self.ended_with_process {
             if !scheduled.contains(ended) {
@@ -81,15 +87,23 @@ impl OwnTurns {
         }
     }
 
-    /// An answer was cut at the output limit. True when the user does not know yet that they are.
+    /// An answer was cut at the output limit. True if the user must be told.
     fn answer_cut(&mut self) -> bool {
         !std::mem::replace(&mut self.cut_told, true)
     }
 }
 
 impl Core {
-    /// The idle agent began a turn by itself: what is being judged is no longer what will be there.
+    /// The idle agent began a turn by itself, which invalidates the running review or the last verdict.
     pub(super) fn agent_woke(&mut self) {
+        if let Stage::Resting(resting) = self.stage() {
+            // A turn after a verdict invalidates it. After an interruption and in a pause, the user's next message decides.
+            if resting.kind() == RestKind::Judged {
+                self.decide("judge again later", "the agent began a turn by itself after the verdict");
+                self.enter(Stage::Working);
+            }
+            return;
+        }
         if !matches!(self.stage(), Stage::Checking(_) | Stage::Reviewing(_)) {
             return;
         }
@@ -100,17 +114,22 @@ impl Core {
                  most {MAX_ABANDONED} times in a row)",
                 why(&self.scheduled())
             ));
-        if let Some(pause) = self.stage().review().and_then(Reviewing::pause) {
-            self.end_wait(&pause);
-            self.own_turns.broken_off = Some(pause).filter(|pause| pause.until_unix_ms().is_some());
-        }
-        self.abandon_review();
-        // Not judged, and told so. How often that may be is bounded.
-        self.leave_unjudged();
+        // The stop stays unjudged and the user is told. The number of times is bounded.
+        self.give_up_judging();
         self.enter(Stage::Working);
     }
 
-    /// Ends the agent's process before its work is judged, when it has gone on by itself too often. True while that is to come.
+    /// Abandons the review of the current stop.
+    pub(super) fn give_up_judging(&mut self) {
+        if let Some(pause) = self.stage().review().and_then(StopUnderReview::pause) {
+            self.end_wait(&pause);
+            self.own_turns.breaks_off(pause);
+        }
+        self.abandon_review();
+        self.leave_unjudged();
+    }
+
+    /// Ends the agent's process before a review, if too many were abandoned. True while the process is ending.
     pub(super) fn holds_agent(&mut self) -> bool {
         if !self.own_turns.is_too_often() {
             return false;
@@ -136,22 +155,22 @@ impl Core {
         }
     }
 
-    /// The agent goes on by itself at this moment, so that nothing said of its work holds.
+    /// Whether the agent is working by itself, which would invalidate a verdict.
     pub(super) fn agent_goes_on(&self) -> bool {
         self.processes.agent().is_some_and(|agent| !agent.is_ending() && !agent.is_idle())
     }
 
-    /// What the agent has scheduled for itself and is still to come.
+    /// The agent's open schedules.
     pub(super) fn scheduled(&self) -> Vec<String> {
         self.processes.agent().map(Process::scheduled_names).unwrap_or_default()
     }
 
-    /// What to add to the reason of a completed run: what the agent had scheduled, which ends with it.
+    /// What the reason of a completed run adds: the agent's schedules, which end with it.
     pub(super) fn schedule_proviso(&self) -> String {
         self.own_turns.proviso(self.scheduled())
     }
 
-    /// The CLI lets the model go on after an answer that was cut.
+    /// The CLI lets the model continue an answer that was cut.
     pub(super) fn cut_short(&mut self) {
         if self.own_turns.answer_cut() {
             self.tell_user("an answer was cut at the output limit; the agent's CLI lets the model continue it");

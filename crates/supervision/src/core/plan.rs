@@ -1,35 +1,35 @@
-//! What is settled before a run begins: task, agent, bounds, checks, critic, tokens. It stands in the journal's header.
+//! The settings of a run: task, agent, bounds, checks, critic, tokens. They stand in the journal's header.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budgets, OperatorInput};
+use super::Budgets;
 use crate::agent::AgentKind;
 use crate::words::SessionStart;
 
-/// Everything that was settled before the run began. It stands in the journal's header: with it and the
-/// inputs, a run can be repeated. No secrets: the driver holds those.
+/// The settings of a run. They stand in the journal's header: with the plan and the inputs a run can be replayed. It has no
+/// secrets: the driver holds those.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// From which uuids and jitter are derived.
+    /// The seed of uuids and jitter.
     pub seed: String,
     /// The run's name.
     pub run_id: String,
-    /// What the user wants done.
+    /// The task.
     pub task: String,
-    /// What the user had said in the session before the run, when it resumes one.
+    /// The user's earlier messages in the session, if the run resumes one.
     #[serde(default)]
     pub earlier_turns: Vec<String>,
-    /// The directory the run belongs to, absolute.
+    /// The directory of the run, absolute.
     pub cwd: String,
-    /// Which CLI family does the work.
+    /// The agent's CLI family.
     pub agent: AgentKind,
     /// The agent's program, absolute; empty in recordings that need none.
     #[serde(default)]
     pub agent_program: String,
-    /// Arguments of the program before the adapter's; the demonstration's agent is a command of ccc itself.
+    /// Arguments before the adapter's: the agent of the demonstration is a subcommand of ccc.
     #[serde(default)]
     pub agent_first_args: Vec<String>,
-    /// The version the CLI gave for itself, empty when unknown.
+    /// The version that the CLI reports; empty if unknown.
     pub agent_version: String,
     /// The user's own arguments for the agent.
     pub agent_args: Vec<String>,
@@ -39,42 +39,55 @@ pub struct Plan {
     pub checks: Vec<CheckPlan>,
     /// The critic.
     pub critic: CriticPlan,
-    /// When enough is enough.
+    /// The bounds.
     pub budgets: Budgets,
-    /// How long things may take.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// Whether the agent is kept from moving into another working tree by itself, where neither checks nor critic would look.
+    /// Whether the agent is kept from changing to another working tree, where neither checks nor critic would look.
     #[serde(default)]
     pub one_tree: bool,
     /// Whether the agent may run the checks' commands without being asked.
     #[serde(default)]
     pub allow_checks: bool,
-    /// Whether agent and critic are kept from reading git's state into their prompt, which would cost the shared
-    /// prompt prefix after each change on CLIs without a prompt snapshot (facts §7).
+    /// Whether agent and critic are kept from reading git's state into their prompt. On CLIs without a prompt snapshot (facts
+    /// §7), each change of it costs the shared prompt prefix.
     pub share_prompt_prefix: bool,
     /// Do not wait for a reset: end with `limits`.
     pub no_wait: bool,
-    /// From which utilization of a window another token is taken at the next stop, 0 to 1.
+    /// The utilization of a window from which the next stop changes to another token, 0 to 1.
     #[serde(default = "rotate_at")]
     pub rotate_at: f64,
     /// Ask the user at a limit.
     #[serde(default)]
     pub interactive: bool,
-    /// How long an answer is waited for before the default is taken.
+    /// The timeout of a question, after which the default is taken.
     #[serde(default = "answer_timeout_ms")]
     pub answer_timeout_ms: u64,
-    /// What is done about a permission that the agent asks for.
+    /// How the agent's requests are handled.
     #[serde(default, skip_serializing_if = "Approvals::is_default")]
     pub approvals: Approvals,
-    /// What the user gave on the command line, as a layer of the configuration: `ccc resume --reload` settles it anew
-    /// over the files of then. The core reads of it only which of the agent's arguments were given so. `None` in journals before
-    /// 1.2.
+    /// Whether the run is a conversation: with an attached client it rests after a verdict instead of ending, and it may begin
+    /// without a task.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conversation: bool,
+    /// Whether the agent's stops are judged.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub supervised: bool,
+    /// How long a resting run without clients is kept.
+    #[serde(default = "default_patience_ms", skip_serializing_if = "is_default_patience")]
+    pub conversation_patience_ms: u64,
+    /// A settings file for the agent's interface, absolute: the content of the file that the user's arguments name, and the
+    /// hooks that report to ccc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_settings: Option<String>,
+    /// The command line's settings as a layer of the configuration: `ccc resume --reload` applies them again over the current
+    /// files. The core reads only which of the agent's arguments are among them. `None` in journals before 1.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<serde_json::Value>,
 }
 
 impl Plan {
-    /// A plan for this task in this directory, with the defaults of the program and nothing that the user gives besides.
+    /// A plan for this task in this directory, with the program's defaults.
     #[must_use]
     pub fn new(task: &str, cwd: &str, session: SessionStart) -> Plan {
         Plan {
@@ -100,35 +113,22 @@ impl Plan {
             rotate_at: rotate_at(),
             interactive: false,
             answer_timeout_ms: answer_timeout_ms(),
-            approvals: Approvals::Deny,
+            approvals: Approvals::Off,
+            conversation: false,
+            supervised: true,
+            conversation_patience_ms: default_patience_ms(),
+            interface_settings: None,
             given: None,
         }
     }
 
-    /// This plan after what the user has given a run that goes on.
-    #[must_use]
-    pub fn after(&self, given: &OperatorInput) -> Plan {
-        match given {
-            OperatorInput::Budgets(budgets) => Plan { budgets: budgets.clone(), ..self.clone() },
-            OperatorInput::Plan(plan) => self.changed_to((**plan).clone()),
-            OperatorInput::Restate { text, instead_of } if instead_of.contains(&self.task) => {
-                Plan { task: text.clone(), ..self.clone() }
-            }
-            OperatorInput::Interrupt { .. }
-            | OperatorInput::Turn { .. }
-            | OperatorInput::Restate { .. }
-            | OperatorInput::Moved { .. }
-            | OperatorInput::Answer { .. } => self.clone(),
-        }
-    }
-
-    /// Those of the agent's arguments that were given on the command line; all where that is not known.
+    /// The agent's arguments from the command line; all of them if that is unknown.
     #[must_use]
     pub fn given_agent_args(&self) -> Vec<String> {
         self.agent_args.get(self.configured_agent_args().len()..).unwrap_or_default().to_vec()
     }
 
-    /// Those of the agent's arguments that come from the configuration: they stand before the others.
+    /// The agent's arguments from the configuration, which come first.
     #[must_use]
     pub fn configured_agent_args(&self) -> &[String] {
         let given = self.given.as_ref().and_then(|given| given.get("agent_args")?.as_array());
@@ -138,8 +138,7 @@ impl Plan {
         if same { configured } else { &[] }
     }
 
-    /// This run under the settings of another plan. What the run is stays as it was: its name, task, directory, agent
-    /// and session.
+    /// This plan with the settings of another one. The identity of the run stays: its name, task, directory, agent and session.
     #[must_use]
     pub fn changed_to(&self, other: Plan) -> Plan {
         Plan {
@@ -153,32 +152,66 @@ impl Plan {
             agent_first_args: self.agent_first_args.clone(),
             agent_version: self.agent_version.clone(),
             session: self.session.clone(),
+            conversation: self.conversation,
+            interface_settings: self.interface_settings.clone(),
             ..other
         }
     }
 }
 
-/// What is done about a permission that the agent asks for.
+/// How the agent's requests are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approvals {
-    /// It is denied at once: nobody is there.
+    /// The agent's CLI is not told to ask. A request is denied at once. All runs before 1.3 have this.
     #[default]
-    Deny,
-    /// The user is asked, and it is denied when no answer comes in time.
-    Wait {
-        /// For how long an answer is waited for.
-        timeout_ms: u64,
+    Off,
+    /// The CLI asks, and the user decides.
+    Ask {
+        /// How requests are handled while no client is attached.
+        unattended: Unattended,
     },
 }
 
 impl Approvals {
     fn is_default(&self) -> bool {
-        *self == Approvals::Deny
+        *self == Approvals::Off
     }
 }
 
-/// That of journals before 1.1, which knew no rotation.
+/// How a request of the agent is handled while no client is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unattended {
+    /// It is denied at once.
+    #[default]
+    Deny,
+    /// It waits for a client, and is denied after the timeout.
+    Wait {
+        /// The timeout.
+        timeout_ms: u64,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
+}
+
+fn default_patience_ms() -> u64 {
+    24 * 3_600_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_default_patience(ms: &u64) -> bool {
+    *ms == default_patience_ms()
+}
+
+/// The value for journals before 1.1, which had no rotation.
 fn rotate_at() -> f64 {
     0.95
 }
@@ -192,7 +225,7 @@ fn answer_timeout_ms() -> u64 {
 pub struct CheckPlan {
     /// The command line, given to `/bin/sh -c`.
     pub command: String,
-    /// How long it may run.
+    /// The timeout of the check.
     pub timeout_ms: u64,
 }
 
@@ -201,32 +234,27 @@ pub struct CheckPlan {
 pub struct CriticPlan {
     /// The text of SUPERVISOR.md.
     pub prompt: String,
-    /// How that text reaches the critic.
+    /// How the critic gets that text.
     pub prompt_as: CriticPrompt,
     /// A file with the same text, absolute; needed for `CriticPrompt::System` only.
     pub prompt_file: Option<String>,
-    /// Another model than the agent's.
+    /// The critic's model, if it is not the agent's.
     pub model: Option<String>,
-    /// Tool patterns the critic may use besides the read-only ones, for example `Bash(cargo test:*)`.
+    /// Tool patterns that the critic may use in addition to the read-only ones, for example `Bash(cargo test:*)`.
     pub allow: Vec<String>,
-    /// Failures of the critic itself in a row before the run ends as `failed`.
-    pub max_failures: u32,
-    /// How long one critic may take in all.
-    pub timeout_ms: u64,
-    /// How long the tree is watched, before a critic is briefed, for files that change by themselves; 0 is not at all.
-    #[serde(default)]
-    pub watch_ms: u64,
-    /// A critic runs without the hooks of the user's settings.
+    /// Its limits.
+    #[serde(flatten)]
+    pub limits: CriticLimits,
+    /// Whether the critic runs without the hooks of the user's settings.
     #[serde(default)]
     pub without_hooks: bool,
-    /// A file, absolute, that takes the place of the settings file that the user's arguments name: the same settings without
-    /// hooks.
+    /// A settings file, absolute, that replaces the one that the user's arguments name: the same settings without hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings_file: Option<String>,
 }
 
 impl CriticPlan {
-    /// A critic with this prompt, on all else's defaults; the tree is not watched before its brief.
+    /// A critic with this prompt and the defaults; the tree is not watched before its brief.
     #[must_use]
     pub fn new(prompt: &str) -> CriticPlan {
         CriticPlan {
@@ -235,13 +263,28 @@ impl CriticPlan {
             prompt_file: None,
             model: None,
             allow: Vec::new(),
-            max_failures: 3,
-            timeout_ms: 1_800_000,
-            watch_ms: 0,
+            limits: CriticLimits::DEFAULT,
             without_hooks: false,
             settings_file: None,
         }
     }
+}
+
+/// The critic's limits. In JSON they are fields of [`CriticPlan`]. Numbers hold nothing private, so an export keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriticLimits {
+    /// Consecutive failures of the critic itself before the run ends as `failed`.
+    pub max_failures: u32,
+    /// The timeout of one critic.
+    pub timeout_ms: u64,
+    /// How long the tree is watched, before the critic's brief, for files that change by themselves; 0 disables it.
+    #[serde(default)]
+    pub watch_ms: u64,
+}
+
+impl CriticLimits {
+    /// The defaults; the tree is not watched.
+    pub const DEFAULT: CriticLimits = CriticLimits { max_failures: 3, timeout_ms: 1_800_000, watch_ms: 0 };
 }
 
 /// How the critic's prompt is passed.
@@ -250,39 +293,39 @@ impl CriticPlan {
 pub enum CriticPrompt {
     /// As the fork's last user message: the prompt prefix stays identical to the agent's.
     Message,
-    /// As an appended system prompt: the prefix is lost.
+    /// As an appended system prompt, which loses the shared prefix.
     System,
 }
 
-/// For runs that were recorded without it: a CLI starts in half a second, on a loaded machine in four (facts §2), and a session of
-/// 50 MB adds two.
+/// The value for runs that were recorded without it. A CLI starts in half a second, on a loaded machine in four (facts §2), and
+/// a session of 50 MB adds two.
 fn default_start_ms() -> u64 {
     60_000
 }
 
-/// How long things may take.
+/// The timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// From the first turn that a process is given to the first line that it says.
+    /// From the first turn of a process to its first line.
     #[serde(default = "default_start_ms")]
     pub start_ms: u64,
-    /// No progress from the model.
+    /// Without progress of the model.
     pub stall_ms: u64,
-    /// A tool that declared no timeout of its own, a hook, a sub-agent that says nothing, and background work after the turn.
+    /// A tool without a timeout of its own, a hook, a silent sub-agent, and background work after the turn.
     pub tool_ms: u64,
-    /// The user gave `tool_ms`: then it is the most that any tool has, whatever it declares, and any background work unless
-    /// `background_ms` is given.
+    /// The user set `tool_ms`: then it limits every tool, whatever timeout the tool declares, and background work unless
+    /// `background_ms` is set.
     #[serde(default)]
     pub tool_given: bool,
-    /// Background work after the turn, whatever the CLI itself gives it.
+    /// Background work after the turn, whatever the CLI's own timeout is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background_ms: Option<u64>,
-    /// Each step of ending a process: ask, SIGINT, SIGTERM; then it is killed.
+    /// Each step of ending a process: request, SIGINT, SIGTERM; then it is killed.
     pub grace_ms: u64,
 }
 
 impl Timeouts {
-    /// Those of a user who gives none.
+    /// The defaults.
     pub const DEFAULT: Timeouts = Timeouts {
         start_ms: 60_000,
         stall_ms: 180_000,

@@ -1,6 +1,6 @@
-//! One live process of the run, as the core sees it.
+//! One process of the run, as the core sees it.
 
-use super::exchange::Credential;
+use super::credential::Credential;
 use super::flood::{FLOOD_GRACE_MS, Flood};
 use super::shutdown::{Shutdown, ShutdownStep};
 use super::spending::CostQuestions;
@@ -8,10 +8,10 @@ use super::watch::{Awaited, Overdue, Watch};
 use super::{Action, ProcId, Show, Tick, Timeouts, TokenId, TurnId};
 use crate::agent::{AgentEvent, AgentKind, Denial, LaunchRequest, Protocol, Role, Say, TurnEnd};
 
-/// Where in its life a process is.
+/// The state of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
-    /// `Spawn` was emitted, nothing is known yet.
+    /// `Spawn` was emitted and is not answered yet.
     Starting,
     /// It runs.
     Running,
@@ -19,21 +19,21 @@ enum Life {
     Ending(Shutdown),
 }
 
-/// What a passed deadline of a process leads to.
+/// What follows a passed deadline of a process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Due {
     Nothing,
-    /// The next step of its end.
+    /// The next step of its shutdown.
     Act(Action),
-    /// It survives a kill: nothing of it is waited for any more.
+    /// It survived SIGKILL: do not wait for its exit.
     Abandon,
-    /// What its turn still waited for did not come: the turn is taken as ended.
+    /// What its turn still waited for did not come: the turn counts as ended.
     Settle,
-    /// It hangs. Says how.
+    /// It hangs; the text says how.
     Stalled(String),
 }
 
-/// A process that was asked for and is not known to be gone.
+/// A process from its `Spawn` until its `Exited`.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     pub(super) id: ProcId,
@@ -42,32 +42,38 @@ pub(super) struct Process {
     protocol: Box<dyn Protocol>,
     watch: Watch,
     credential: Credential,
-    /// Rejections with status 429 in a row that the CLI tries again after.
+    /// Consecutive rejections with status 429 that the CLI retries.
     throttles: u32,
-    /// Refusals with status 401 in a row that the CLI tries again after.
+    /// Consecutive refusals with status 401 that the CLI retries.
     refusals: u32,
-    /// It is being ended although it has not failed.
+    /// It is being ended without having failed.
     leaves: bool,
-    /// Why it was ended, when it hung.
+    /// How it hung, if it was ended for that.
     hung: Option<String>,
-    /// It has written something that is not of its protocol.
+    /// It has written a line that is not part of its protocol.
     noisy: bool,
-    /// How many lines it writes.
+    /// Counts its output.
     flood: Flood,
-    /// A message interrupts its turn.
+    /// Its CLI has a message that interrupts a turn.
     interrupts: bool,
-    /// What it was asked about its cost.
+    /// It is the agent's own interface.
+    is_interface: bool,
+    /// The user has interrupted its turn, which must end by then.
+    stops_until: Option<Tick>,
+    /// The questions about its cost.
     cost_questions: CostQuestions,
 }
 
 impl Process {
     pub(super) fn new(kind: AgentKind, request: &LaunchRequest<'_>, now: Tick, limits: Timeouts) -> Process {
+        let is_interface = kind.caps(request.agent_version).own_interface && request.role == Role::Agent;
+        let watch = Watch::new(now, limits);
         Process {
             id: request.proc,
             role: request.role,
             life: Life::Starting,
             protocol: kind.protocol(request),
-            watch: Watch::new(now, limits),
+            watch: if is_interface { watch.of_interface() } else { watch },
             credential: Credential::default(),
             throttles: 0,
             refusals: 0,
@@ -76,17 +82,19 @@ impl Process {
             noisy: false,
             flood: Flood::default(),
             interrupts: kind.caps(request.agent_version).interrupt,
+            is_interface,
+            stops_until: None,
             cost_questions: CostQuestions::default(),
         }
     }
 
-    /// With this token.
+    /// Sets its token.
     pub(super) fn with_token(mut self, token: Option<TokenId>) -> Process {
         self.credential = Credential::of(token);
         self
     }
 
-    /// The token that it has, and an exchange of it.
+    /// Its token and a pending exchange of it.
     pub(super) fn credential(&self) -> &Credential {
         &self.credential
     }
@@ -95,7 +103,7 @@ impl Process {
         &mut self.credential
     }
 
-    /// What it was asked about its cost.
+    /// The questions about its cost.
     pub(super) fn cost_questions(&self) -> &CostQuestions {
         &self.cost_questions
     }
@@ -104,49 +112,66 @@ impl Process {
         &mut self.cost_questions
     }
 
-    /// The question about its cost that is asked now.
+    /// Asks about its cost now.
     pub(super) fn ask_cost(&mut self, now: Tick) -> Action {
         Action::AskCost { proc: self.id, number: self.cost_questions.ask(now) }
     }
 
-    /// What its protocol has to send by itself.
+    /// Bytes that its protocol sends by itself.
     pub(super) fn poll_send(&mut self) -> Option<Vec<u8>> {
         self.protocol.poll_send()
     }
 
-    /// What is said to it as bytes; `None` where its CLI has no such message.
+    /// The bytes of a message to it; `None` if its CLI has no such message.
     pub(super) fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>> {
         self.protocol.encode(say)
     }
 
-    /// It wrote a line of JSON. Gives what that means; each of it is then [told to the watch](Process::heard).
+    /// It wrote a line of JSON. Gives the events in the line; each must then be passed to [`Process::heard`].
     pub(super) fn line(&mut self, json: &str) -> Vec<AgentEvent> {
         let mut events = Vec::new();
         self.protocol.line(json, &mut events);
         events
     }
 
-    /// The watch takes note of this event.
+    /// Updates the watch with this event.
     pub(super) fn heard(&mut self, event: &AgentEvent, now: Tick) {
         self.watch.event(now, event);
     }
 
-    /// It has said a line of its protocol.
+    /// Whether it has written a line of its protocol.
     pub(super) fn has_spoken(&self) -> bool {
         self.protocol.has_spoken()
     }
 
-    /// No turn of its own or ours is under way.
+    /// Whether no turn, of its own or of ccc, is running.
     pub(super) fn is_idle(&self) -> bool {
         self.protocol.is_idle()
     }
 
-    /// It has called a tool by which it may have written.
+    /// Whether it may get a turn now: it is idle, or it is an interface that holds a stop.
+    pub(super) fn takes_turn(&self) -> bool {
+        self.protocol.takes_turn()
+    }
+
+    /// The stop that it holds is released.
+    pub(super) fn let_go(&mut self) {
+        self.protocol.let_go();
+    }
+
+    /// Its turn was interrupted by a key, which it does not report.
+    pub(super) fn interrupted(&mut self) {
+        self.protocol.interrupted();
+        self.watch.rests();
+        self.stops_until = None;
+    }
+
+    /// Whether it has called a tool that can write.
     pub(super) fn could_write(&self) -> bool {
         self.protocol.could_write()
     }
 
-    /// What it has scheduled for itself and is still to come.
+    /// Its open schedules.
     pub(super) fn scheduled_names(&self) -> Vec<String> {
         self.protocol.scheduled_names()
     }
@@ -156,13 +181,13 @@ impl Process {
         self.watch.progress(now);
     }
 
-    /// It shows that it lives, and no more.
+    /// It wrote output that does not count as progress.
     pub(super) fn lives(&mut self, now: Tick) {
         self.watch.alive(now);
     }
 
-    /// What its turn still waited for did not come: the turn is taken as ended. `None` when it runs again, about that, and
-    /// has not said yet that a turn began: it has as long as a model.
+    /// What its turn still waited for did not come: the turn counts as ended. `None` if it is about to begin a turn about that;
+    /// then it has the timeout of a model's answer.
     pub(super) fn settle(&mut self, now: Tick) -> Option<TurnEnd> {
         let end = self.protocol.settle();
         match &end {
@@ -172,30 +197,38 @@ impl Process {
         end
     }
 
-    /// The CLI tries a request again that failed with this status. Gives how often in a row that was the status, where it is
-    /// one about the token.
+    /// If its turn is answered and only waits, for background work or a turn about it, the turn counts as ended. Otherwise
+    /// `None`, and nothing changes.
+    pub(super) fn stop_waiting(&mut self, now: Tick) -> Option<TurnEnd> {
+        let end = self.protocol.settle()?;
+        self.watch.event(now, &AgentEvent::TurnEnded(end.clone()));
+        Some(end)
+    }
+
+    /// The CLI retries a request that failed with this status. Gives the consecutive number of such failures, if the status
+    /// concerns the token.
     pub(super) fn tries_again(&mut self, status: Option<u16>) -> u32 {
         self.throttles = if status == Some(429) { self.throttles + 1 } else { 0 };
         self.refusals = if status == Some(401) { self.refusals + 1 } else { 0 };
         self.throttles.max(self.refusals)
     }
 
-    /// Its last request was rejected with status 429, and its CLI tries it again.
+    /// Whether its last request was rejected with status 429 and its CLI retries.
     pub(super) fn is_throttled(&self) -> bool {
         self.throttles > 0
     }
 
-    /// The model speaks.
+    /// The model has answered in part.
     pub(super) fn model_speaks(&mut self) {
         self.throttles = 0;
     }
 
-    /// A turn of its was answered.
+    /// A turn was answered.
     pub(super) fn turn_answered(&mut self) {
         (self.throttles, self.refusals) = (0, 0);
     }
 
-    /// The system has started it.
+    /// The system has started the process.
     pub(super) fn started(&mut self) {
         if self.life == Life::Starting {
             self.life = Life::Running;
@@ -203,26 +236,27 @@ impl Process {
         self.protocol.started();
     }
 
-    /// A turn was said to it.
+    /// A turn was sent to it.
     pub(super) fn asked(&mut self, turn: &TurnId, now: Tick) {
+        self.stops_until = None;
         self.protocol.turn_sent(turn);
         self.watch.asked(now);
     }
 
-    /// A question of its was answered, or taken back.
+    /// A request of it was answered or withdrawn.
     pub(super) fn question_answered(&mut self, now: Tick) {
         self.watch.answered(now);
     }
 
-    /// It is told whether the tool that it asked for may be used. What was denied so, unless it has been told already.
+    /// Its permission request is answered. Gives the denial, unless it was reported already.
     pub(super) fn tool_answered(&mut self, request_id: &str, is_allowed: bool) -> Option<Denial> {
         self.protocol.tool_answered(request_id, is_allowed)
     }
 
-    /// It wrote a line that is not of its protocol.
+    /// It wrote a line that is not part of its protocol.
     pub(super) fn wrote_noise(&mut self, now: Tick) {
         self.watch.alive(now);
-        // What the CLI leaves on its terminal when it is ended (2.1.197: a reset sequence) says nothing about what it is.
+        // Output during the shutdown (2.1.197: a reset sequence) does not show whether it is an agent.
         self.noisy |= !self.is_ending();
     }
 
@@ -238,18 +272,19 @@ impl Process {
         matches!(self.life, Life::Ending(_))
     }
 
-    /// It runs, nothing is asked of it, and it may be asked.
+    /// Whether it runs and is idle.
     pub(super) fn is_ready(&self) -> bool {
         self.life == Life::Running && self.protocol.is_idle()
     }
 
-    /// Begins its end; nothing when that has begun already. A process with background tasks is asked as a busy one:
-    /// on a closed stdin the newest CLI waits for them (facts 2.1.329, A).
+    /// Begins the shutdown; `None` if it has begun already. A process with background tasks is treated as busy: on a closed
+    /// stdin the newest CLI waits for them (facts 2.1.329, A).
     pub(super) fn begin_end(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
         if self.is_ending() {
             return None;
         }
-        let busy = !self.protocol.is_idle() || self.protocol.open_tasks() > 0;
+        // An interface exits cleanly at any moment, and a key would only interrupt its turn.
+        let busy = !self.is_interface && (!self.protocol.is_idle() || self.protocol.open_tasks() > 0);
         let (step, grace_ms) = match (self.flood.is_on(now), busy, self.interrupts) {
             (true, _, _) => (ShutdownStep::Terminated, grace_ms.min(FLOOD_GRACE_MS)),
             (false, false, _) => (ShutdownStep::Closed, grace_ms),
@@ -261,7 +296,19 @@ impl Process {
         Some(action)
     }
 
-    /// Ends it because the run goes on without it for a while: that is no failure of its own.
+    /// Interrupts its turn. Ends the process if its CLI has no message for that, or later if the turn does not end.
+    pub(super) fn stop_turn(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        if self.is_ending() {
+            return None;
+        }
+        if !self.interrupts {
+            return self.begin_end(now, grace_ms);
+        }
+        self.stops_until = Some(now.plus_ms(grace_ms));
+        Some(Action::Interrupt { proc: self.id })
+    }
+
+    /// Ends it because the run continues without it for a while; not a failure.
     pub(super) fn leave(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
         self.leaves = true;
         self.begin_end(now, grace_ms)
@@ -282,10 +329,14 @@ impl Process {
         self.hung.as_deref()
     }
 
-    /// What is due now that its deadline has passed.
+    /// What follows now that its deadline has passed.
     pub(super) fn due(&mut self, now: Tick, grace_ms: u64) -> Due {
         match &mut self.life {
             Life::Ending(shutdown) => shutdown.climb(self.id, now, grace_ms).map_or(Due::Abandon, Due::Act),
+            Life::Starting | Life::Running if self.stops_until.is_some_and(|until| now >= until) => {
+                self.stops_until = None;
+                Due::Stalled("it did not end its turn when it was interrupted".to_owned())
+            }
             Life::Starting | Life::Running => match self.watch.overdue(now) {
                 Some(Overdue::Settle) => Due::Settle,
                 Some(Overdue::Stalled(how)) => Due::Stalled(how),
@@ -294,12 +345,12 @@ impl Process {
         }
     }
 
-    /// Whether it floods and the user does not know that yet.
+    /// Whether it floods and the user has not been told.
     pub(super) fn flood_is_news(&mut self) -> bool {
         self.flood.is_news()
     }
 
-    /// Counts what it wrote. A process that floods while it is asked to end does not read the request, so it is signalled.
+    /// Counts its output. A process that floods during its shutdown does not read the request, so it gets a signal.
     pub(super) fn wrote(&mut self, now: Tick, lines: u64, bytes: u64, grace_ms: u64) -> Option<Action> {
         self.flood.heard(now, lines, bytes);
         match &mut self.life {
@@ -310,15 +361,16 @@ impl Process {
         }
     }
 
-    /// Its interrupted turn ended: it is idle and can be closed without waiting for the deadline.
+    /// Its interrupted turn ended: close its stdin without waiting for the deadline.
     pub(super) fn idle_while_ending(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
+        self.stops_until = None;
         match &mut self.life {
             Life::Ending(shutdown) if shutdown.step == ShutdownStep::Asked => shutdown.climb(self.id, now, grace_ms),
             Life::Ending(_) | Life::Starting | Life::Running => None,
         }
     }
 
-    /// Kills it without further asking.
+    /// Kills it at once.
     pub(super) fn kill(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
         match &mut self.life {
             Life::Ending(shutdown) => shutdown.kill(self.id, now, grace_ms),
@@ -331,33 +383,33 @@ impl Process {
         }
     }
 
-    /// What it is waited for, unless it is being ended.
+    /// What it waits for, unless it is being ended.
     pub(super) fn awaited(&self, now: Tick) -> Option<Awaited> {
         if self.is_ending() { None } else { self.watch.awaited(&self.protocol.open_task_names(), now) }
     }
 
-    /// The same as the user is shown it.
+    /// The same, for the user.
     pub(super) fn show_awaited(&self, now: Tick) -> Option<Show> {
         let Awaited { what, since, until, then, alive } = self.awaited(now)?;
         let (for_ms, left_ms) = (now.ms_since(since), until.ms_since(now));
         Some(Show::Awaited { role: self.role, what, for_ms, left_ms, then, alive })
     }
 
-    /// When the user is to be told of it next.
+    /// When to show that to the user next.
     pub(super) fn tell_at(&self) -> Option<Tick> {
         if self.is_ending() { None } else { self.watch.tell_at() }
     }
 
-    /// Whether that is now.
+    /// Whether to show it now.
     pub(super) fn tells(&mut self, now: Tick) -> bool {
         !self.is_ending() && self.watch.tells(now)
     }
 
-    /// The next moment at which something is due.
+    /// Its next deadline.
     pub(super) fn deadline(&self) -> Option<Tick> {
         match &self.life {
             Life::Ending(shutdown) => Some(shutdown.deadline),
-            Life::Starting | Life::Running => self.watch.deadline(),
+            Life::Starting | Life::Running => self.watch.deadline().into_iter().chain(self.stops_until).min(),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The processes of a run that are not known to be gone: the agent's, the critic's, and critics that are still ending.
+//! The processes of a run that have not exited: the agent, the critic, and critics that are still ending.
 
 use super::process::Process;
 use super::{Action, ProcId, Tick};
 use crate::agent::Role;
 
-/// At most one of the agent's, and critics, of which at most one is asked anything.
+/// At most one agent, and critics, of which at most one is in use.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Processes {
     begun: u32,
     agent: Option<Process>,
     critics: Vec<Process>,
-    /// One of them has said a line of the agent's protocol: the program is an agent.
+    /// One of them has written a line of the agent's protocol, so the program is an agent.
     has_spoken: bool,
-    /// The agent is not started before this.
+    /// The agent is not started before this tick.
     agent_not_before: Tick,
 }
 
@@ -22,7 +22,7 @@ impl Processes {
         ProcId(self.begun + 1)
     }
 
-    /// This process was asked for.
+    /// Adds a process that is being started.
     pub(super) fn begin(&mut self, process: Process) {
         self.begun = process.id.0;
         match process.role {
@@ -59,7 +59,7 @@ impl Processes {
         self.iter().next().is_none()
     }
 
-    /// This process is gone.
+    /// Removes a process that has ended.
     pub(super) fn gone(&mut self, proc: ProcId) -> Option<Process> {
         if let Some(agent) = self.agent.take_if(|agent| agent.id == proc) {
             return Some(agent);
@@ -68,14 +68,14 @@ impl Processes {
         Some(self.critics.remove(at))
     }
 
-    /// All are gone, and the agent may be started at once.
+    /// Removes all processes; the agent may be started at once.
     pub(super) fn all_gone(&mut self, now: Tick) {
         self.agent = None;
         self.critics.clear();
         self.agent_not_before = now;
     }
 
-    /// The agent is started no earlier than this.
+    /// Sets when the agent may be started.
     pub(super) fn hold_agent(&mut self, until: Tick) {
         self.agent_not_before = until;
     }
@@ -84,22 +84,22 @@ impl Processes {
         self.agent_not_before
     }
 
-    /// A process has said a line of the agent's protocol.
+    /// A process has written a line of the agent's protocol.
     pub(super) fn spoke(&mut self) {
         self.has_spoken = true;
     }
 
-    /// Whether any process of the run has ever said one.
+    /// Whether any process of the run has done that.
     pub(super) fn have_spoken(&self) -> bool {
         self.has_spoken
     }
 
-    /// Begins the end of all that still run.
+    /// Begins the shutdown of all processes.
     pub(super) fn end(&mut self, now: Tick, grace_ms: u64) -> Vec<Action> {
         self.iter_mut().filter_map(|process| process.begin_end(now, grace_ms)).collect()
     }
 
-    /// Kills all that still run.
+    /// Kills all processes.
     pub(super) fn kill(&mut self, now: Tick, grace_ms: u64) -> Vec<Action> {
         self.iter_mut().filter_map(|process| process.kill(now, grace_ms)).collect()
     }

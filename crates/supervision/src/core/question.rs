@@ -1,27 +1,27 @@
-//! What ccc asks its user: what it is about, the answers that it offers, and what the user's words mean.
+//! The questions of ccc to the user: their subject, the offered answers, and what the user's input means.
 //!
-//! Who is asked, for how long, and what follows an answer stands in `asking`. What carries a question or draws it (the keyboard, the
-//! journal, the printers) knows no kind of question.
+//! Who is asked, the timeout, and what follows an answer are in `asking`. The keyboard, the journal and the printers do not
+//! depend on the kind of question.
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::ToolRequest;
 
-/// An answer, by the name that stands in the journal and that a client may give.
+/// An answer. Its name stands in the journal, and a client may give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// At a limit: take another token and go on. The default where there is one.
+    /// At a limit: change to another token and continue. The default if there is one.
     Rotate,
-    /// At a limit: wait until the first token is free again. The default where there is no other.
+    /// At a limit: wait until the first token is ready again. The default if there is no other.
     Wait,
     /// At a limit: end the run; it can be resumed.
     Exit,
-    /// At a limit: go on with the token as it is.
+    /// At a limit: continue with the same token.
     KeepGoing,
-    /// The agent may use the tool, this once.
+    /// The agent may use the tool once.
     Allow,
-    /// It may not: the default.
+    /// The agent may not use the tool. The default.
     Deny,
 }
 
@@ -42,50 +42,50 @@ impl Answer {
     }
 }
 
-/// A question for the user, with what it takes to ask it.
+/// A question to the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Its number: an answer to an earlier one is stale.
+    /// Its number, which tells a late answer to an earlier question apart.
     pub number: u32,
-    /// What it is about. Its fields stand beside the others: so journals have had it since 1.0.
+    /// Its subject. Flattened, as in journals since 1.0.
     #[serde(flatten)]
     pub about: About,
-    /// What happens when nobody answers.
+    /// The answer that the timeout chooses.
     pub default: Answer,
-    /// For how long an answer is waited for.
+    /// The timeout.
     pub timeout_ms: u64,
 }
 
-/// What a question is about.
+/// The subject of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// Whether the agent may use a tool.
     Permission(ToolRequest),
-    /// What to do at a limit. The only one without a name of its own: there was no other before.
+    /// What to do at a limit. Untagged, because it was the only kind at first.
     #[serde(untagged)]
     Limit(AtLimit),
 }
 
-/// What a question at a limit (`--interactive`) tells.
+/// The facts of a question at a limit (`--interactive`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtLimit {
     /// The label of the token that is at its limit.
     pub token: String,
-    /// The label of the token that would be taken, when there is one.
+    /// The label of the next token, if there is one.
     pub next: Option<String>,
-    /// When the first token is free again, unix milliseconds.
+    /// When the first token is ready again, unix milliseconds.
     pub until_unix_ms: Option<i64>,
 }
 
-/// An answer as it is offered.
+/// An offered answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// The answer.
     pub answer: Answer,
-    /// What it leads to, for the user.
+    /// Its effect, for the user.
     pub text: String,
-    /// At which moment, where there is one: unix milliseconds.
+    /// The moment of the effect, if it has one, unix milliseconds.
     pub at_unix_ms: Option<i64>,
 }
 
@@ -111,7 +111,7 @@ impl Question {
         }
     }
 
-    /// The choices that make sense, in the order in which they are shown and numbered from 1.
+    /// The offered choices, in the order in which they are shown and numbered from 1.
     #[must_use]
     pub fn choices(&self) -> Vec<Choice> {
         let choice = |answer, text: &str, at_unix_ms| Choice { answer, text: text.to_owned(), at_unix_ms };
@@ -130,8 +130,8 @@ impl Question {
         }
     }
 
-    /// What the user's words mean: a choice's number, its name or the first letter of that, or nothing for the default; `None`
-    /// when they mean nothing.
+    /// The answer that the user typed: a choice's number, its name or the first letter of the name, or nothing for the default;
+    /// `None` if it is none of these.
     #[must_use]
     pub fn read(&self, typed: &str) -> Option<Answer> {
         let typed = typed.trim();

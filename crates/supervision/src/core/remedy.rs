@@ -1,15 +1,15 @@
-//! The steps when the provider calls a request invalid. The cause may be a filter that blocked the answer, the account, the
-//! length of the history, or the history itself, so the steps are tried in this order:
+//! The steps after the provider rejects a request as invalid. The cause may be a filter that blocked the answer, the account,
+//! the length of the history, or the history itself, so the steps are tried in this order:
 //!
 //! | step | helps against |
 //! |---|---|
-//! | a few tries, each after a longer pause | a filter that blocked one answer |
-//! | each other token that is ready, once | a spend limit, credits that an account does not have |
+//! | a few retries, each after a longer pause | a filter that blocked one answer |
+//! | each other token that is ready, once | a spend limit, missing credits of an account |
 //! | `/compact`, once | a request that is too long |
-//! | a new session, once: what the user said, the last feedback, and that the work is on disk | a history that is rejected |
-//! | the end | what is wrong is outside: the task's words, the agent's arguments, the account |
+//! | a new session, once: the user's messages, the last feedback, a remark that the work is on disk | a rejected history |
+//! | the end | a cause outside the session: the task's text, the agent's arguments, the account |
 //!
-//! For a model that the provider does not know, see [`Core::model_not_found`].
+//! For an unknown model, see `Core::model_not_found`.
 
 use std::collections::BTreeSet;
 
@@ -19,30 +19,30 @@ use super::process::Process;
 use super::{Core, Outcome, ProcId, TokenId};
 use crate::agent::{FailureCause, Role, StartedBy, TurnKind};
 
-/// Pauses before the same is tried again.
+/// Pauses before the retries.
 const PAUSES_MS: [u64; 3] = [1_000, 5_000, 15_000];
-/// How long a token is left alone with which a request was called invalid, while there are others.
+/// How long a token is not used after a request with it was rejected as invalid, while there are others.
 const TOKEN_ASIDE_MS: u64 = 3_600_000;
 /// The command of the CLI that shortens the history.
 const COMPACT: &str = "/compact";
 
-/// What was tried for the agent and for the critic.
+/// The steps taken for the agent and for the critic.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Remedies {
     agent: Tried,
     critic: Tried,
-    /// For whose request the session is being compacted.
+    /// The role whose request the session is being compacted for.
     compacts_for: Option<Role>,
 }
 
-/// What was tried since the model last answered.
+/// The steps taken since the model's last answer.
 #[derive(Debug, Clone, Default)]
 struct Tried {
     tries: usize,
     tokens: BTreeSet<TokenId>,
     compacted: bool,
     renewed: bool,
-    /// The model was not found although it has answered before, and that was waited out.
+    /// The model was not found although it has answered before, and the run has waited once for that.
     model_awaited: bool,
 }
 
@@ -57,8 +57,8 @@ enum Remedy {
 }
 
 impl Tried {
-    /// The next step; `other` is a token with which it was not tried. Nothing is remedied by saying the same once more
-    /// where the request is too long, and the history has nothing to do with credits.
+    /// The next step; `other` is an untried token. A request that is too long is retried only once, and not with another token.
+    /// The history does not affect credits, so it is not changed for them.
     fn next(&mut self, cause: &FailureCause, other: Option<TokenId>) -> Remedy {
         let too_long = *cause == FailureCause::PromptTooLong;
         let credits = *cause == FailureCause::CreditsRequired;
@@ -91,18 +91,18 @@ impl Remedies {
         }
     }
 
-    /// A request of this role was accepted: what had been tried for it counts no more.
+    /// A request of this role was accepted: resets its steps.
     pub(super) fn accepted(&mut self, role: Role) {
         *self.of(role) = Tried::default();
     }
 
-    /// The user wants the run again.
+    /// The user resumed the run: resets all steps.
     pub(super) fn forget(&mut self) {
         (self.agent, self.critic) = (Tried::default(), Tried::default());
     }
 
-    /// A request of this role was called invalid with the token `used`. Gives the next step; `usable` are the tokens that may be
-    /// used.
+    /// A request of this role with the token `used` was rejected as invalid. Gives the next step; `usable` are the tokens that
+    /// may be used.
     fn rejected(&mut self, role: Role, cause: &FailureCause, used: Option<&TokenId>, usable: &[TokenId]) -> Remedy {
         let other = self.untried(role, used, usable);
         let remedy = self.of(role).next(cause, other);
@@ -112,32 +112,32 @@ impl Remedies {
         remedy
     }
 
-    /// The model of this role was not found, though it has answered before; true when that is to be waited out.
+    /// The model of this role was not found, although it has answered before; true if the run should wait for that.
     fn model_is_awaited(&mut self, role: Role) -> bool {
         !std::mem::replace(&mut self.of(role).model_awaited, true)
     }
 
-    /// A request of this role was tried with the token `used`. Gives one with which it was not.
+    /// A request of this role was tried with the token `used`. Gives an untried token.
     fn untried(&mut self, role: Role, used: Option<&TokenId>, usable: &[TokenId]) -> Option<TokenId> {
         let tried = &mut self.of(role).tokens;
         tried.extend(used.cloned());
         usable.iter().find(|token| !tried.contains(token)).cloned()
     }
 
-    /// The turn that was to shorten the session is over. Gives for whose request that was.
+    /// The `/compact` turn has ended. Gives the role that it was for.
     fn compacted(&mut self) -> Option<Role> {
         self.compacts_for.take()
     }
 }
 
 impl Core {
-    /// The model has answered an agent or a critic: what had been tried for it counts no more.
+    /// The model has answered an agent or a critic: resets its steps.
     pub(super) fn request_is_accepted(&mut self, role: Role) {
         self.remedies.accepted(role);
         self.session.accepted();
     }
 
-    /// A request of this process was called invalid.
+    /// A request of this process was rejected as invalid.
     pub(super) fn request_rejected(
         &mut self,
         proc: ProcId,
@@ -169,7 +169,7 @@ impl Core {
                 self.tell_user(format!(
                     "the provider keeps rejecting the request ({message}); the session is compacted"
                 ));
-                // What was said stands in the session; the agent is told to go on with it afterwards.
+                // The session has the turn already; a *continue* follows the compaction.
                 self.turns.begin(TurnKind::Compact, COMPACT.to_owned());
             }
             Remedy::NewSession => {
@@ -192,9 +192,9 @@ impl Core {
         }
     }
 
-    /// The provider says that it does not know the model. Of one that has answered in this run that is hardly so: something on the
-    /// way, or the provider, fails for a while, and that is waited out. If it says so again, and of a model that has never
-    /// answered at once, each other token is asked once: accounts do not have the same models.
+    /// The provider does not know the model. If the model has answered in this run, the provider or something on the way is
+    /// probably failing for a while, so the run waits once. If the error comes again, or the model has never answered, each
+    /// other token is tried once: accounts do not have the same models.
     pub(super) fn model_not_found(&mut self, proc: ProcId, role: Role, started_by: &StartedBy) {
         let used = self.token_of(proc);
         let of_critic = role == Role::Critic && self.plan.critic.model.is_some();
@@ -223,7 +223,7 @@ impl Core {
         self.tokens.usable(self.clock()).map(|token| token.id.clone()).collect()
     }
 
-    /// Goes on with a token with which the request was not tried; the one before is left alone.
+    /// Changes to an untried token; the one before is not used for a while.
     fn take_untried(
         &mut self,
         role: Role,
@@ -244,7 +244,7 @@ impl Core {
         }
     }
 
-    /// The review, if one is under way, is given up: the stop is judged later.
+    /// Abandons a running review: the stop is judged later.
     fn back_to_work(&mut self) {
         if matches!(self.stage(), Stage::Reviewing(_)) {
             self.abandon_review();
@@ -253,7 +253,7 @@ impl Core {
         }
     }
 
-    /// The agent goes on in a new session.
+    /// Continues the work in a new session.
     pub(super) fn begin_new_session(&mut self, why: &str) {
         self.decide("begin a new session", &format!("the provider rejects this one: {why}"));
         self.tell_user(
@@ -267,13 +267,13 @@ impl Core {
         }
     }
 
-    /// The turn that was to shorten the session is over, however it went; true when it was that.
+    /// Handles the end of a `/compact` turn, whatever its outcome; true if the turn was one.
     pub(super) fn compacted(&mut self) -> bool {
         if self.turns.current().is_none_or(|turn| turn.kind != TurnKind::Compact) {
             return false;
         }
         match self.remedies.compacted() {
-            // The agent's own turn was answered: its stop is judged once more.
+            // The agent's turn was answered before: judge its stop again.
             Some(Role::Critic) => self.turns.answered(),
             Some(Role::Agent) | None => self.turns.cut_off(CutOff::Failure),
         }

@@ -1,63 +1,63 @@
-//! The restart policy: what to do when the agent's process has ended without having been asked to.
+//! The restart policy: what to do when the agent's process has ended without a request.
 //!
 //! | the end | within the limit | beyond it |
 //! |---|---|---|
-//! | clean, crash, hung, not started because something was missing | restart after a pause | give up |
+//! | clean, crash, hung, not started for lack of a resource | restart after a pause | give up |
 //! | the session is in use | resume it | give up |
-//! | the session is unknown, and it is ours | begin it | give up |
+//! | the session is unknown, and ccc chose its id | begin it | give up |
 //! | the session is unknown, and the user named it | give up | give up |
 //! | bad usage, refused to start, no program, no agent | give up | give up |
 //!
-//! The limit counts ends within an hour without a finished turn between them. A reached limit of the provider and a refused
-//! credential are not ends of a process but failures of a turn.
+//! The limit counts ends within an hour without a finished turn between them. A usage limit and a refused credential are not
+//! ends of a process but failures of a turn.
 
 use super::policy::WINDOW_MS;
 use crate::agent::ExitCause;
 
-/// Why the agent's process is gone.
+/// Why the agent's process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Death {
     /// It ended by itself.
     Exited(ExitCause),
     /// It hung and was ended for that.
     Hung,
-    /// The system had not the means to start it at this moment.
+    /// The system lacked the resources to start it.
     NotStarted,
-    /// It cannot be started at all: no such program, not executable, no such directory.
+    /// It cannot be started: no such program, not executable, no such directory.
     NoProgram,
-    /// It is a program, and no agent: it has not said one line of the protocol.
+    /// The program is not an agent: it never wrote a line of the protocol.
     NoAgent,
 }
 
-/// What to do then.
+/// What to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Restart {
     /// Start again.
     Again,
-    /// Start again; the session exists after all: resume it.
+    /// Start again and resume the session, which exists after all.
     Resuming,
-    /// Start again; the session does not exist after all: begin it.
+    /// Start again and begin the session, which does not exist after all.
     Beginning,
-    /// Never start this again.
+    /// Do not start again.
     GiveUp { reason: String },
 }
 
-/// What else the decision depends on.
+/// The other facts of the decision.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing<'a> {
     /// Ends within the window, this one included.
     pub(super) ends: u32,
-    /// How many of them are restarted after.
+    /// The most ends that lead to a restart.
     pub(super) max_restarts: u32,
-    /// We chose the session's id.
+    /// Whether ccc chose the session's id.
     pub(super) session_is_ours: bool,
     /// The agent's program, for messages.
     pub(super) program: &'a str,
-    /// What became of the process, in words that follow «it».
+    /// How the process ended, as a phrase that follows "it".
     pub(super) how: &'a str,
 }
 
-/// The table.
+/// Decides by the table of the module.
 pub(super) fn policy(death: &Death, standing: Standing<'_>) -> Restart {
     let Standing { ends, max_restarts, session_is_ours, program, how } = standing;
     let give_up = |reason: String| Restart::GiveUp { reason };
@@ -98,13 +98,13 @@ mod tests {
     use super::{Death, Restart, Standing, policy};
     use crate::agent::ExitCause;
 
-    /// What a cell of the table says.
+    /// A cell of the table.
     #[derive(Debug, PartialEq, Eq, Clone, Copy)]
     enum Cell {
         Again,
         Resume,
         Begin,
-        /// And its reason contains this.
+        /// With a reason that contains this.
         GiveUp(&'static str),
     }
     use Cell::{Again, Begin, GiveUp, Resume};
@@ -118,7 +118,7 @@ mod tests {
             "ended 6 times in a row without finishing a turn, all within 60 min, and --max-restarts is 5; the last time it ended so",
         );
         const NAMED: Cell = GiveUp("the session to resume does not exist");
-        // The end; within the limit with a session of ours and of the user's; beyond the limit, the same.
+        // The end; within the limit, with a session id chosen by ccc and by the user; beyond the limit, the same.
         let rows = [
             (exited(ExitCause::Clean), [Again, Again, BEYOND, BEYOND]),
             (exited(ExitCause::Crash), [Again, Again, BEYOND, BEYOND]),

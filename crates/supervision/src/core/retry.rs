@@ -1,9 +1,9 @@
-//! Repeats a request that was not answered (the policy says how often), and names the failure.
+//! Retries unanswered requests (the policy says how often), and names the failure.
 
 use super::policy::Again;
 use super::{Core, Outcome, ProcId};
 
-/// A failed request of the agent's, by the status of its answer: a refusal and a limit are no failures of the provider.
+/// Names a failed request of the agent by its status. A refusal and a limit are not failures of the provider.
 pub(super) fn what_failed(status: Option<u16>) -> String {
     match status {
         None => "the provider gives no answer".to_owned(),
@@ -18,7 +18,7 @@ pub(super) fn what_failed(status: Option<u16>) -> String {
 }
 
 impl Core {
-    /// Something is asked of the model by this process.
+    /// This process sends a request to the model.
     pub(super) fn is_asked(&mut self, proc: ProcId) {
         let now = self.now();
         let token = self.token_of(proc);
@@ -31,12 +31,12 @@ impl Core {
         self.tokens.retries_mut().progress(token.as_ref());
     }
 
-    /// Whether something may be asked with the token in use now.
+    /// Whether a request may be sent with the current token now.
     pub(super) fn may_ask_again(&self) -> Again {
         self.tokens.may_ask_again(self.plan.budgets.max_restarts, self.clock())
     }
 
-    /// The run ends: the model was asked too often and answered nothing.
+    /// Ends the run: the model did not answer after the last retry.
     pub(super) fn close_unanswered(&mut self) {
         let times = self.tokens.retries().times(self.tokens.current());
         let (by_limit, why) = self.tokens.retries().failure().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Judging a stop: the checks, then the critic, then what its verdict leads to (design §6).
+//! Judges a stop: the checks, then the critic, then what follows its verdict (design §6).
 
 use super::checks::{Checking, failing};
 use super::convergence::Trees;
@@ -6,19 +6,20 @@ use super::doubt::{Around, Finding};
 use super::machine::Stage;
 use super::policy::{Again, Pause};
 use super::process::Process;
-use super::reviewing::Reviewing;
+use super::resting::Rest;
+use super::stop_under_review::StopUnderReview;
 use super::tree::Tree;
 use super::work::describe_exit;
 use super::{
-    Action, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId, Send,
-    Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
+    Action, Bound, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId,
+    RestKind, Send, Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
 use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
 
-/// How much of a check's last line stands in a reason, in characters.
+/// The longest part of a check's last line in a reason, in characters.
 const SHORT_CHARS: usize = 200;
-/// How much of a check's output is shown to the user, in lines.
+/// The lines of a check's output that are shown to the user.
 const SHOWN_CHECK_LINES: usize = 20;
 
 impl Core {
@@ -27,13 +28,18 @@ impl Core {
             return;
         }
         if !self.session.exists() {
-            // The agent ended its turn before any session existed: nothing can be forked.
+            // Without a session there is nothing to fork.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
+            return;
+        }
+        if !self.plan.supervised && !self.steering.judges_next() {
+            self.rest(Rest::of(RestKind::Unsupervised));
             return;
         }
         if self.holds_agent() {
             return;
         }
+        self.steering.judges();
         self.stops.begin();
         if self.plan.checks.is_empty() {
             self.decide("ask the critic", "the agent has stopped");
@@ -65,13 +71,13 @@ impl Core {
         measure
     }
 
-    /// The measurement that is waited for, and until when.
+    /// The pending measurement and its timeout.
     pub(super) fn measure_deadline(&self) -> Option<(MeasureId, Tick)> {
         let awaited = matches!(self.stage(), Stage::Checking(_) | Stage::Reviewing(_));
         self.tree.awaited().filter(|_| awaited)
     }
 
-    /// The measurement takes too long: the stop is judged without it.
+    /// Judges the stop without a measurement that takes too long.
     pub(super) fn measure_overdue(&mut self) {
         let Some((measure, due)) = self.measure_deadline() else { return };
         if self.now() >= due {
@@ -98,6 +104,9 @@ impl Core {
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
         });
         let more = at + 1 < self.plan.checks.len();
+        if more && self.judging_is_paused() {
+            return;
+        }
         let next = more.then(|| self.run_check(at + 1));
         let Some(checking) = self.checking_mut() else { return };
         checking.ended(command, result, next);
@@ -119,7 +128,7 @@ impl Core {
         if self.close_at_missing_programs(&results) {
             return;
         }
-        // Convergence needs the tree of this stop; its measurement ran beside the checks.
+        // Convergence needs the tree of this stop, which is measured while the checks run.
         let Some(tree) = tree else { return };
         let names: Vec<String> =
             failing.iter().map(|(command, result)| format!("`{command}` {}", summary(result))).collect();
@@ -130,8 +139,8 @@ impl Core {
         self.feedback(TurnKind::CheckFailure, feedback, in_short, trees, tree.ignored.as_deref());
     }
 
-    /// A check whose program has never been there is the user's to correct: the agent would try for hours to mend what is
-    /// a typing mistake. True when the run ends for that.
+    /// Ends the run for checks whose program was never found: a typing mistake is the user's to correct, and the agent would
+    /// work on it for hours. True if the run ends.
     fn close_at_missing_programs(&mut self, results: &[(String, CheckResult)]) -> bool {
         let missing = self.checks.never_runnable(results);
         if missing.is_empty() {
@@ -160,7 +169,7 @@ impl Core {
                 format!("the working tree cannot be measured ({trouble}): a critic that changes it goes unnoticed");
             self.tell_user(text);
         }
-        // The critic may have read these settings, and its answer may come from a host that they name.
+        // The critic may have read these settings, and its answer may come from a host in them.
         if let (Stage::Reviewing(_), Some(message)) = (self.stage(), &tree.not_agreed) {
             self.agreement_is_missing(message);
             return;
@@ -177,14 +186,14 @@ impl Core {
         }
     }
 
-    /// The tree was measured before the critic is briefed.
+    /// The tree was measured before the critic's brief.
     fn looked_before(&mut self, tree: TreeFact) {
         self.tree.looked_at(&tree);
         let moved = tree.changed.clone();
         let Some(review) = self.review_mut() else { return };
         review.looked(tree);
         let critic = review.critic().and_then(|proc| self.processes.get(proc));
-        // A critic that has worked by itself may have changed them.
+        // A critic that began a turn by itself may have changed them.
         if !critic.is_some_and(Process::could_write) {
             self.moves_by_itself(moved);
         }
@@ -193,13 +202,13 @@ impl Core {
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
         self.phase_changes("reviewing", "");
         self.usage.asked();
-        self.enter(Stage::Reviewing(Reviewing::new(checks, self.spent_usd())));
+        self.enter(Stage::Reviewing(StopUnderReview::new(checks, self.spent_usd())));
         self.start_critic();
     }
 
-    /// Starts a critic for the present review, with the token in use.
+    /// Starts a critic for the current review, with the current token.
     fn start_critic(&mut self) {
-        if self.end_overspent_review() || !self.token_for_start() {
+        if self.judging_is_paused() || self.end_overspent_review() || !self.token_for_start() {
             return;
         }
         match self.may_ask_again() {
@@ -225,8 +234,8 @@ impl Core {
             SessionOpen::New(derive_uuid(&plan.seed, "critic", self.processes.next_id().0))
         };
         let model = plan.critic.model.as_deref().or(self.session.model()).map(str::to_owned);
-        let proc = self.start_process(Role::Critic, open, model.as_deref());
-        // Measured while the critic starts; it is not briefed, and so can do nothing, before that is done.
+        let proc = self.start_process(Role::Critic, open, model.as_deref(), None);
+        // Measured while the critic starts. The brief waits for it, so the critic can do nothing before.
         let before = self.measure(None);
         let now = self.now();
         if let Some(review) = self.review_mut() {
@@ -234,14 +243,14 @@ impl Core {
         }
     }
 
-    /// It is settled with which token the review goes on.
+    /// The token for the review is chosen.
     pub(super) fn review_with_token(&mut self) {
-        if self.stage().review().is_some_and(Reviewing::wants_critic) {
+        if self.stage().review().is_some_and(StopUnderReview::wants_critic) {
             self.start_critic();
         }
     }
 
-    /// The critic is asked again from the beginning, through no fault of its own.
+    /// Starts a new critic, without counting a failure.
     pub(super) fn ask_critic_anew(&mut self, why: &str) {
         self.decide("start the critic with the other token", why);
         if self.end_critic() {
@@ -249,7 +258,7 @@ impl Core {
         }
     }
 
-    /// The critic is asked again when this is over.
+    /// Starts a new critic after this pause.
     pub(super) fn pause_review(&mut self, pause: Pause) {
         if let Some(why) = self.passes_a_bound(&pause) {
             self.close_at_limit(&pause, &why);
@@ -321,11 +330,11 @@ impl Core {
             review.is_briefed();
         }
         self.is_asked(proc);
-        self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text }));
+        self.act(Action::Send(Send { proc, turn, kind: TurnKind::Brief, text, images: Vec::new() }));
     }
 
-    /// Before the brief the tree is looked at a second time: what changed meanwhile, the critic did not change. Gives
-    /// whether the brief has to wait for that.
+    /// Measures the tree a second time before the brief: what changed meanwhile, the critic did not change. True if the brief
+    /// has to wait for that.
     fn watch_tree(&mut self) -> bool {
         let Stage::Reviewing(review) = self.stage() else { return false };
         let Some((first, due)) = self.second_look(review) else { return false };
@@ -338,19 +347,18 @@ impl Core {
         true
     }
 
-    /// When the tree is looked at a second time; `None` when that was done, or what must come before it has yet to come: the
-    /// first look, and a critic that can be briefed.
-    fn second_look(&self, review: &Reviewing) -> Option<(MeasureId, Tick)> {
+    /// When the tree is measured a second time; `None` if it was, or if the first measurement or the critic is not ready.
+    fn second_look(&self, review: &StopUnderReview) -> Option<(MeasureId, Tick)> {
         let ready = review.critic().and_then(|proc| self.processes.get(proc)).is_some_and(Process::is_ready);
-        review.looks_again_at(self.plan.critic.watch_ms).filter(|_| ready)
+        review.looks_again_at(self.plan.critic.limits.watch_ms).filter(|_| ready)
     }
 
-    /// When something of the review is due: the second look, the end of a pause, the end of the critic's whole time.
-    pub(super) fn review_deadlines(&self, review: &Reviewing) -> impl Iterator<Item = Tick> {
+    /// The deadlines of the review: the second measurement, the end of a pause, the timeout of the critic.
+    pub(super) fn review_deadlines(&self, review: &StopUnderReview) -> impl Iterator<Item = Tick> {
         self.review_deadline(review).into_iter().chain(self.second_look(review).map(|(_, due)| due))
     }
 
-    /// These changed while no critic could have changed them; later they are left out.
+    /// These files changed while no critic could write; later measurements leave them out.
     fn moves_by_itself(&mut self, paths: Vec<String>) {
         if paths.is_empty() {
             return;
@@ -360,11 +368,11 @@ impl Core {
         self.tree.moves_by_itself(paths);
     }
 
-    /// When a wait or the critic's whole time is over; `None` while it is settled with which token it starts.
-    pub(super) fn review_deadline(&self, review: &Reviewing) -> Option<Tick> {
+    /// The end of a pause or the timeout of the critic; `None` while the token for it is being chosen.
+    pub(super) fn review_deadline(&self, review: &StopUnderReview) -> Option<Tick> {
         match review.pause() {
             Some(pause) => Some(pause.wake(self.clock())),
-            None => review.critic_deadline(self.plan.critic.timeout_ms),
+            None => review.critic_deadline(self.plan.critic.limits.timeout_ms),
         }
     }
 
@@ -375,18 +383,18 @@ impl Core {
         }
     }
 
-    /// The stop that is under review is not judged: it counts as an iteration when it is, later or by a resumed run.
+    /// Leaves the current stop unjudged: it counts as an iteration when it is judged later, perhaps by a resumed run.
     pub(super) fn leave_unjudged(&mut self) {
         self.stops.leave_unjudged();
     }
 
-    /// The turn with which a critic is asked.
+    /// The id of a critic's brief.
     fn brief_of(&self, proc: ProcId) -> TurnId {
         TurnId(derive_uuid(&self.plan.seed, "brief", proc.0))
     }
 
-    /// A turn of the critic's ended that nobody asked for: a job of the agent's session fired in it. It is no verdict, whatever
-    /// it says; the critic is asked after it.
+    /// A turn of the critic ended that ccc did not begin: a job of the agent's session fired in it. It is no verdict, whatever
+    /// its text; the brief follows.
     fn critic_worked_by_itself(&mut self) {
         let Some(review) = self.review_mut() else { return };
         if !review.worked_by_itself() {
@@ -401,6 +409,7 @@ impl Core {
     fn critic_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         if !self.is_briefed(proc) {
             self.order(proc, Process::idle_while_ending);
+            self.limit_outlives(proc, &end);
             return;
         }
         if end.started_by != StartedBy::Us(self.brief_of(proc)) {
@@ -411,7 +420,7 @@ impl Core {
             TurnOutcome::Done if end.mixed => {
                 self.critic_failed("its answer is also one to something that it began by itself (a scheduled job)");
             }
-            // What no model said is no verdict, whatever its last line is.
+            // Text that no model wrote is no verdict, whatever its last line is.
             TurnOutcome::Done if end.unasked => self.critic_failed("no request of its reached the model"),
             TurnOutcome::Done => {
                 self.order(proc, Process::begin_end);
@@ -419,7 +428,7 @@ impl Core {
                 self.request_is_accepted(Role::Critic);
                 self.brings_progress(proc);
                 self.token_works(proc);
-                let Some(before) = self.stage().review().map(Reviewing::before) else { return };
+                let Some(before) = self.stage().review().map(StopUnderReview::before) else { return };
                 let kept = self.plan.agent.caps(&self.plan.agent_version).read_only_critic;
                 let could_write = !kept || self.processes.get(proc).is_none_or(Process::could_write);
                 let after = self.measure(Some(before));
@@ -445,7 +454,7 @@ impl Core {
             if same && !self.is_choosing() {
                 self.ask_critic_anew(message);
             } else if same {
-                // Started again when it is settled with which token.
+                // A new one starts when the token is chosen.
                 self.end_critic();
             }
             return;
@@ -497,18 +506,19 @@ impl Core {
         }
     }
 
-    /// The critic itself failed: never a verdict. It is tried again, then the run ends with the session intact.
+    /// The critic itself failed, which is never a verdict. Another one is started; after too many failures the run ends with
+    /// the session intact.
     pub(super) fn critic_failed(&mut self, how: &str) {
         self.critic_failed_as(how, how);
     }
 
-    /// The same; `told` is what the user reads.
+    /// The same; `told` is the text for the user.
     fn critic_failed_as(&mut self, how: &str, told: &str) {
         self.end_critic();
-        let Some(failures) = self.review_mut().map(Reviewing::failed) else { return };
+        let Some(failures) = self.review_mut().map(StopUnderReview::failed) else { return };
         let iteration = self.iteration();
         self.show(Show::Verdict { verdict: "unusable".to_owned(), text: told.to_owned(), iteration });
-        if failures >= self.plan.critic.max_failures {
+        if failures >= self.plan.critic.limits.max_failures {
             self.close(Outcome::Failed, &format!("the critic failed {failures} times in a row: {told}"));
             return;
         }
@@ -519,7 +529,8 @@ impl Core {
         }
     }
 
-    /// The tree could not be measured around a critic that approves: another one is asked, once, in case it can be then.
+    /// The tree could not be measured around an approving critic: starts another one, once, in case the measurement succeeds
+    /// then.
     fn ask_again_unmeasured(&mut self, why: &str) {
         let text =
             format!("the working tree could not be measured ({why}), so nobody knows whether the critic changed it");
@@ -530,7 +541,7 @@ impl Core {
         self.start_critic();
     }
 
-    /// The critic of this review, if there is one, is ended and asked no more; false when there is no review.
+    /// Ends the critic of this review, if there is one; false if there is no review.
     fn end_critic(&mut self) -> bool {
         let Some(review) = self.review_mut() else { return false };
         let critic = review.critic();
@@ -541,7 +552,7 @@ impl Core {
         true
     }
 
-    /// Gives up the judging of this stop.
+    /// Abandons the checks or the review of this stop.
     pub(super) fn abandon_review(&mut self) {
         if let Stage::Checking(checking) = self.stage() {
             let check = checking.running();
@@ -551,9 +562,9 @@ impl Core {
     }
 
     fn judge(&mut self, after: &TreeFact) {
-        let Some(verdict) = self.stage().review().and_then(Reviewing::verdict) else { return };
+        let Some(verdict) = self.stage().review().and_then(StopUnderReview::verdict) else { return };
         if self.agent_goes_on() {
-            // It has begun by itself, and has not said yet that a turn began: nothing said of its work holds.
+            // A turn of the agent has begun that is not reported yet: no verdict holds.
             self.agent_woke();
             return;
         }
@@ -606,7 +617,8 @@ impl Core {
                     );
                     self.enter(Stage::Working);
                 } else {
-                    self.close(Outcome::Completed, &format!("the critic agrees that the task is done{proviso}"));
+                    let reason = format!("the critic agrees that the task is done{proviso}");
+                    self.ends_or_rests(Outcome::Completed, &reason);
                 }
             }
             Verdict::NeedsUser(text) => {
@@ -618,7 +630,7 @@ impl Core {
                     self.enter(Stage::Working);
                 } else {
                     self.stops.asks_user(&text);
-                    self.close(Outcome::NeedsUser, &format!("the critic asks: {}", gist(&text)));
+                    self.ends_or_rests(Outcome::NeedsUser, &format!("the critic asks: {}", gist(&text)));
                 }
             }
             Verdict::Feedback(text) => {
@@ -637,7 +649,7 @@ impl Core {
         }
     }
 
-    /// Gives feedback to the agent, unless a bound is spent or the same was said too often in vain.
+    /// Gives feedback to the agent, unless a bound is spent or the feedback was repeated too often.
     fn feedback(&mut self, kind: TurnKind, mut text: String, in_short: Short, trees: Trees<'_>, ignored: Option<&str>) {
         self.stop_is_judged();
         let repeats = self.stops.feedback(&text, trees, ignored);
@@ -650,7 +662,7 @@ impl Core {
                  does not work; if it cannot be done, say exactly why and what is needed.)",
             );
         }
-        // Without a bound it is stuck.
+        // If no bound is spent, the run is stuck.
         let end = match self.spent_budget() {
             Some((bound, spent)) => Some((Some(bound), spent)),
             None if repeats >= max_repeats => Some((None, in_short.repeated(repeats + 1))),
@@ -660,25 +672,31 @@ impl Core {
             }),
         };
         if let Some((bound, reason)) = end {
-            // Kept unsaid: a resumed run goes on with it instead of judging the same stop again.
-            self.turns.begin(kind, text);
+            let rests = self.rests_after_verdict();
+            // Keep the feedback as an unsent turn: a resumed run sends it instead of judging the same stop again, and a
+            // conversation sends it after the user's next message.
+            if bound.is_some() || !rests {
+                self.turns.begin(kind, text);
+            }
             match bound {
+                // The next message restores the iterations, but not time, money or tokens.
+                Some(bound @ Bound::Iterations) if rests => self.rest_spent(bound, &reason),
                 Some(bound) => self.close_spent(bound, &reason),
-                None => self.close(Outcome::Stuck, &reason),
+                None => self.ends_or_rests(Outcome::Stuck, &reason),
             }
             return;
         }
         self.enter(Stage::Working);
         if self.turns.has_queued() {
             self.decide("the user's words first", "the user has said something during the review");
-            // The feedback stays known to the next critic as the last one.
+            // The next critic still gets this feedback as the last one.
             self.turns.begin_queued();
             return;
         }
         self.turns.begin(kind, text);
     }
 
-    /// This critic's answer is what the review waits for.
+    /// Whether the review waits for the answer of this critic.
     pub(super) fn is_briefed(&self, proc: ProcId) -> bool {
         self.stage().review().is_some_and(|review| review.awaits_answer_of(proc))
     }
@@ -690,11 +708,11 @@ impl Core {
     }
 }
 
-/// A feedback in a few words, for the user.
+/// A feedback in short, for the user.
 enum Short {
-    /// The critic's.
+    /// The critic's feedback.
     Feedback(String),
-    /// Of failing checks: which failed and how; and what the last of them said at last.
+    /// Failing checks: which failed and how, and the last output of the last of them.
     Checks { failed: String, said: Option<String> },
 }
 
@@ -711,7 +729,7 @@ impl Short {
         Short::Checks { failed: failed.join("; "), said }
     }
 
-    /// This, said so often in vain.
+    /// The reason after this many repetitions.
     fn repeated(&self, times: u32) -> String {
         match self {
             Short::Feedback(gist) => {
@@ -725,7 +743,7 @@ impl Short {
     }
 }
 
-/// The first line that says something: no heading, fence or rule, unless there is nothing else.
+/// The first line of text that is not a heading, fence or rule; otherwise the first line.
 fn gist(text: &str) -> &str {
     let says = |line: &&str| has_words(line) && !line.starts_with(['#', '`']);
     let mut lines = text.lines().map(str::trim);

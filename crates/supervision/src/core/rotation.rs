@@ -1,55 +1,59 @@
-//! Which token the run uses next: what a limit, a refusal or a nearly used window leads to (design §7).
+//! Which token the run uses next, after a limit, a refusal or a nearly used window (design §7).
 //!
-//! The core chooses the token. A process with another one gets the chosen token before its next request ([`super::exchange`]),
-//! so agent and critic follow one rule and no turn is lost. With `--interactive` the user is asked first
+//! The core chooses the token. A process with another one changes to it before its next request ([`super::exchange`]), so agent
+//! and critic follow one rule and no turn is lost. With `--interactive` the user is asked first
 //! ([`super::asking`]).
 //!
-//! Before each choice the core asks what all ccc processes of the user know
-//! ([`Action::ReportToken`], [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
+//! Before each choice the core reads the state that all ccc processes of the user share ([`Action::ReportToken`],
+//! [`Action::ReadTokens`], answered by [`Input::Tokens`](super::Input::Tokens)).
 
 use super::machine::Stage;
 use super::policy::{Asked, Choice, SET_ASIDE_MS, reset_jitter_ms};
 use super::process::Process;
-use super::{Action, Core, Outcome, ProcId, Show, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
-use crate::agent::{FailureCause, LimitReport, Role};
+use super::{
+    Action, Core, Outcome, ProcId, Refused, Show, Taken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact,
+};
+use crate::agent::{FailureCause, LimitReport, Role, TurnEnd, TurnOutcome};
 
-/// So many rejections in a row, each after the CLI's own back-off, are no momentary crowd: the token counts as spent.
+/// From this many consecutive rejections, each after the CLI's own backoff, the token counts as limited rather than throttled.
 /// Reached after about 3.5 s (facts §8, retry schedule).
 const PERSISTENT_THROTTLES: u32 = 3;
-/// How long an account without credit is left alone while there are others.
+/// How long an account without credit is not used while there are others.
 const NO_CREDIT_MS: u64 = 3_600_000;
-/// So many refusals of a key that has never worked are enough.
+/// The refusals after which a key that has never worked counts as refused.
 const NEVER_WORKED_REFUSALS: u32 = 2;
-/// What is being settled about tokens.
+/// The state of the choice of a token.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rotation {
-    /// A choice that waits for what the world knows, or for the user.
+    /// A choice that waits for the shared state or for the user.
     choosing: Option<Choosing>,
-    /// Asked at this stop already.
+    /// The shared state was read at this stop already.
     looked_at_stop: bool,
     requests: u32,
+    /// The last shown state of a token's windows.
+    windows_shown: Option<Show>,
 }
 
 #[derive(Debug, Clone)]
 struct Choosing {
     occasion: Occasion,
     why: String,
-    /// The request whose answer it waits for.
+    /// The number of the request that it waits for.
     request: u32,
     asked: Option<Asked>,
 }
 
-/// When it is chosen.
+/// When a token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occasion {
     /// Between two requests.
     Idle,
-    /// While this process is at work with a token that will not do.
+    /// During a turn of this process, whose token is not usable.
     AtWork(ProcId),
 }
 
 impl Rotation {
-    /// Nothing is chosen any more, and the next stop is another one.
+    /// The run is started or resumed: drops a pending choice.
     fn begin(&mut self) {
         (self.choosing, self.looked_at_stop) = (None, false);
     }
@@ -59,7 +63,7 @@ impl Rotation {
         self.requests
     }
 
-    /// The choice waits for the user.
+    /// The choice waits for the user's answer.
     pub(super) fn ask(&mut self, asked: Asked) {
         if let Some(choosing) = &mut self.choosing {
             choosing.asked = Some(asked);
@@ -70,27 +74,27 @@ impl Rotation {
         self.choosing.as_ref()?.asked.as_ref()
     }
 
-    /// Nothing is chosen any more.
+    /// Drops a pending choice.
     pub(super) fn stop_choosing(&mut self) {
         self.choosing = None;
     }
 }
 
 impl Core {
-    /// The handle of the token in use, once there is one.
+    /// The id of the current token, once there is one.
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
         self.tokens.current()
     }
 
-    /// A life of the run begins with these.
+    /// The run is started or resumed with these tokens.
     pub(super) fn tokens_at_beginning(&mut self, known: Vec<TokenFact>) {
         let clock = self.clock();
         self.rotation.begin();
         self.tokens.begin(known, clock);
     }
 
-    /// What is known by now. It may be the answer that a choice waits for.
+    /// The shared state of the tokens. A pending choice may wait for it.
     pub(super) fn tokens_known(&mut self, request: Option<u32>, known: Vec<TokenFact>) {
         let clock = self.clock();
         self.tokens.know(known, clock);
@@ -101,12 +105,12 @@ impl Core {
         }
     }
 
-    /// News that nobody asked for: a probe's answer.
+    /// Handles an update without a pending choice: the answer to a probe.
     fn reconsider(&mut self) {
         let Some(current) = self.tokens.current_fact() else { return };
         let usable = self.tokens.is_usable(current, self.clock());
         match self.stage() {
-            // The wait was for a passing failure; it turns out that the token is spent.
+            // The wait was for a transient failure, but the token is limited.
             Stage::Waiting(pause) if !usable && !pause.is_for_limit() => {
                 let pause = *pause;
                 self.end_wait(&pause);
@@ -124,17 +128,45 @@ impl Core {
             | Stage::Waiting(_)
             | Stage::NotBegun
             | Stage::Checking(_)
+            | Stage::Resting(_)
             | Stage::Closing { .. }
             | Stage::Finished => {}
         }
     }
 
-    /// True while the token is not chosen: agent and critic get no request until then.
+    /// The user wants another token: the one with this id or label, or the first other usable one.
+    pub(super) fn rotate(&mut self, to: Option<&TokenId>) -> Taken {
+        let (clock, current) = (self.clock(), self.tokens.current());
+        let is_meant = |token: &&TokenFact| match to {
+            Some(name) => token.id == *name || token.label == name.0,
+            None => Some(&token.id) != current,
+        };
+        let Some(wanted) = self.tokens.usable(clock).find(is_meant).map(|token| token.id.clone()) else {
+            return Taken::Refused(Refused::NoSuchToken);
+        };
+        if Some(&wanted) == current {
+            return Taken::Already;
+        }
+        self.rotation.stop_choosing();
+        self.take_token(wanted, "the user wants it");
+        if let Stage::Waiting(pause) = self.stage()
+            && pause.is_for_limit()
+        {
+            let pause = *pause;
+            self.end_wait(&pause);
+            self.enter(Stage::Working);
+        }
+        let agent = self.processes.agent().filter(|agent| !agent.is_ready() && !agent.is_starting());
+        self.go_on_after_choice(agent.map_or(Occasion::Idle, |agent| Occasion::AtWork(agent.id)));
+        Taken::Done
+    }
+
+    /// Whether a choice is pending: agent and critic get no request until then.
     pub(super) fn is_choosing(&self) -> bool {
         self.rotation.choosing.is_some()
     }
 
-    /// When an unanswered question is settled by its default, or an exchange is given up.
+    /// The timeout of a question to the user or of an exchange.
     pub(super) fn token_deadline(&self) -> Option<Tick> {
         self.question_deadline().into_iter().chain(self.exchange_deadline()).min()
     }
@@ -144,8 +176,8 @@ impl Core {
         self.exchanges_elapsed();
     }
 
-    /// Whether a process may be started: there is a token that may be used, or none is known at all and the CLI finds one
-    /// by itself. Otherwise a wait, or the end, has begun.
+    /// Whether a process may be started: a token is usable, or no token is known and the CLI finds one by itself. Otherwise a
+    /// wait, or the end of the run, has begun.
     pub(super) fn token_for_start(&mut self) -> bool {
         if self.may_use_token() {
             return true;
@@ -164,12 +196,12 @@ impl Core {
         }
     }
 
-    /// Whether the token in use may be used now, or the user has said to use it all the same.
+    /// Whether the current token is usable, or the user has said to use it despite its limit.
     pub(super) fn may_use_token(&self) -> bool {
         self.tokens.is_empty() || self.tokens.may_use_current(self.clock())
     }
 
-    /// At a stop: asks whether another token is better. True when the answer has to be waited for.
+    /// At a stop: looks for a better token. True if the answer has to be waited for.
     pub(super) fn look_for_better_token(&mut self) -> bool {
         let crowded = self.tokens.is_crowded(self.plan.rotate_at, self.clock());
         if !crowded || self.tokens.is_kept() || self.tokens.all().len() < 2 || self.rotation.looked_at_stop {
@@ -181,7 +213,7 @@ impl Core {
         true
     }
 
-    /// After a wait for a reset: asks what is known by now. True when the answer has to be waited for.
+    /// After a wait for a reset: reads the shared state. True if the answer has to be waited for.
     pub(super) fn look_after_wait(&mut self) -> bool {
         if self.tokens.is_empty() {
             return false;
@@ -191,12 +223,12 @@ impl Core {
         true
     }
 
-    /// A turn is asked: the next stop is another one.
+    /// A turn was sent: the shared state is read again at the next stop.
     pub(super) fn turn_is_asked(&mut self) {
         self.rotation.looked_at_stop = false;
     }
 
-    /// A turn of this process was answered with its token.
+    /// A turn of this process was answered, so its token works.
     pub(super) fn token_works(&mut self, proc: ProcId) {
         self.exchange_bears_out(proc);
         self.own_turns.turn_answered();
@@ -210,16 +242,30 @@ impl Core {
         }
     }
 
-    /// The provider told the state of the windows of this process's token.
+    /// The provider reported the state of the windows of this process's token.
     pub(super) fn windows_told(&mut self, proc: ProcId, limit: &LimitReport) {
         let Some(id) = self.token_of(proc) else { return };
-        if let Some(report) = self.tokens.windows_told(&id, windows_of(limit)) {
+        let report = self.tokens.windows_told(&id, windows_of(limit));
+        self.show_windows(&id);
+        if let Some(report) = report {
             self.tell(id, report);
         }
     }
 
-    /// The provider failed and the CLI will try again by itself. It is not left alone with a token that will not do: it
-    /// would try for three minutes (facts §8).
+    /// Shows the used part of this token's windows, if it changed.
+    fn show_windows(&mut self, id: &TokenId) {
+        let Some(token) = self.tokens.fact(Some(id)) else { return };
+        let used = |name: &str| token.windows.iter().find(|window| window.name == name)?.utilization;
+        let label = token.label.clone();
+        let show = Show::Windows { label, five_hour: used("five_hour"), seven_day: used("seven_day") };
+        if self.rotation.windows_shown.as_ref() != Some(&show) {
+            self.rotation.windows_shown = Some(show.clone());
+            self.show(show);
+        }
+    }
+
+    /// The provider failed and the CLI will retry. Its token is changed if it is not usable, because the CLI would retry for
+    /// three minutes (facts §8).
     pub(super) fn retry_with_token(&mut self, proc: ProcId, status: Option<u16>, delay_ms: u64) {
         if self.is_choosing() {
             return;
@@ -233,37 +279,56 @@ impl Core {
         if status == Some(429) {
             self.tell_throttled(&id, self.now().plus_ms(delay_ms));
         }
-        match (status, kind) {
-            (Some(401), TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth) if others => {
+        match status {
+            Some(401) if others && !kind.is_found_by_agent() => {
                 self.report(&id, TokenReport::Refused);
                 self.choose_after_report(Occasion::AtWork(proc), "the credential was refused");
             }
-            // It would be tried for three minutes, and nobody refreshes a key.
-            (Some(401), TokenKind::ApiKey | TokenKind::AuthToken)
-                if times >= NEVER_WORKED_REFUSALS && !self.tokens.has_worked(Some(&id)) =>
-            {
+            // The CLI would retry for three minutes, and a key is never refreshed.
+            Some(401) if kind.is_key() && times >= NEVER_WORKED_REFUSALS && !self.tokens.has_worked(Some(&id)) => {
                 self.report(&id, TokenReport::Refused);
                 self.choose_after_report(
                     Occasion::AtWork(proc),
                     "it was refused twice and has never worked in this run",
                 );
             }
-            // Momentary for a subscription: its own limits are told otherwise (facts 2.1.329, A).
-            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if times >= PERSISTENT_THROTTLES && others => {
+            // A 429 of a subscription is transient: its limits are reported otherwise (facts 2.1.329, A).
+            Some(429) if kind.is_key() && times >= PERSISTENT_THROTTLES && others => {
                 self.hold_token(&id, SET_ASIDE_MS);
                 let why = format!("{times} requests in a row were rejected with status 429");
                 self.choose_after_reading(Occasion::AtWork(proc), why);
             }
-            (Some(429), TokenKind::ApiKey | TokenKind::AuthToken) if times == 1 => {
+            Some(429) if kind.is_key() && times == 1 => {
                 self.act(Action::ProbeToken { token: id });
             }
-            (_, TokenKind::ApiKey | TokenKind::AuthToken | TokenKind::OAuth | TokenKind::Helper | TokenKind::Login) => {
+            Some(_) | None => {}
+        }
+    }
+
+    /// A turn ended whose answer is not needed any more. If it failed at a limit, record the limit, because the next request
+    /// would meet it.
+    pub(super) fn limit_outlives(&mut self, proc: ProcId, end: &TurnEnd) {
+        let TurnOutcome::Failed { cause: FailureCause::Quota { resets_at_unix_s }, .. } = &end.outcome else { return };
+        let proven = self.processes.get(proc).is_some_and(|process| process.credential().is_proven());
+        if self.is_closing() || !proven {
+            return;
+        }
+        let clock = self.clock();
+        match self.token_of(proc).filter(|id| self.tokens.fact(Some(id)).is_some()) {
+            Some(id) => {
+                if let Some(until_unix_ms) = self.tokens.rejected(&id, *resets_at_unix_s, clock) {
+                    self.report(&id, TokenReport::Limited { until_unix_ms, window: None });
+                }
+            }
+            None => {
+                let pause = self.reset_pause(proc, *resets_at_unix_s);
+                self.own_turns.breaks_off(pause);
             }
         }
     }
 
-    /// A turn failed for a reason that lies with its token. False when it does not, or when there is nothing to choose
-    /// from: then the failure is to be dealt with as one of the provider. What the turn leaves to be said has been queued.
+    /// A turn failed because of its token. False if it did not, or if there is nothing to choose from: then the failure is
+    /// handled as one of the provider. Any turn to send again has been queued.
     pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
         let clock = self.clock();
         let Some(id) = self.token_of(proc) else { return false };
@@ -289,7 +354,8 @@ impl Core {
         }
         let others = self.has_other_than(Some(&id));
         let kind = self.tokens.kind(Some(&id));
-        // A CLI that reports no limits cannot tell a subscription's spent window from a crowd: its rejections are taken as a key's.
+        // A CLI that reports no limits cannot tell a subscription's limit from throttling, so its rejections are handled like
+        // those of a key.
         let has_events = self.plan.agent.caps(&self.plan.agent_version).limit_events;
         let names_limits = |kind: Option<TokenKind>| has_events && kind.is_some_and(TokenKind::is_subscription);
         match cause {
@@ -306,8 +372,8 @@ impl Core {
                 self.choose_after_reading(Occasion::Idle, message.to_owned());
                 return true;
             }
-            // A key that the CLI has given up on is spent (it does not even try again when the provider asks for a long
-            // pause, facts §8). A subscription's spent window is told otherwise: there it is a crowd, however long it lasts.
+            // A key counts as limited when the CLI stops retrying (it does not retry at all if the provider asks for a long
+            // pause, facts §8). A subscription's limit is reported otherwise, so its 429 is throttling, however long it lasts.
             FailureCause::Throttled { retry_after_ms } if others && !names_limits(kind) => {
                 self.hold_token(&id, retry_after_ms.unwrap_or(SET_ASIDE_MS));
                 self.choose_after_reading(Occasion::Idle, message.to_owned());
@@ -335,8 +401,8 @@ impl Core {
         true
     }
 
-    /// The command that gives a token failed, so that a process could not be started with it: another one is taken, or
-    /// else the run ends, since nobody is there to unlock a password manager.
+    /// The command that prints a token failed, so a process could not be started with it: changes to another token, or ends the
+    /// run, since nobody is there to unlock a password manager.
     pub(super) fn token_not_had(&mut self, process: &Process, message: &str) {
         if let Some(review) = self.review_mut()
             && review.critic() == Some(process.id)
@@ -358,8 +424,8 @@ impl Core {
         self.tell(id.clone(), report);
     }
 
-    /// Tells the others of a wait because of too many requests. They choose as before: a crowd is momentary, and another run may
-    /// get through.
+    /// Reports a wait because of throttling to the other ccc processes. It does not affect their choice: throttling is
+    /// transient, and another run may get through.
     pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
         let pause = self.stage().pause();
         let token = self.token_of(proc);
@@ -370,7 +436,7 @@ impl Core {
 
     fn tell_throttled(&mut self, token: &TokenId, until: Tick) {
         let until_unix_ms = self.unix_ms_at(until);
-        // Nothing is chosen by its answer, so it takes the number of the last request.
+        // No choice waits for its answer, so it reuses the last request's number.
         let request = self.rotation.requests;
         let report = TokenReport::Throttled { until_unix_ms };
         self.act(Action::ReportToken { request, token: token.clone(), report });
@@ -381,7 +447,7 @@ impl Core {
         self.act(Action::ReportToken { request, token, report });
     }
 
-    /// The choice waits for [`Input::Tokens`](super::Input::Tokens), which answers the last report.
+    /// The choice waits for [`Input::Tokens`](super::Input::Tokens), the answer to the last report.
     fn choose_after_report(&mut self, occasion: Occasion, why: &str) {
         let request = self.rotation.requests;
         self.rotation.choosing = Some(Choosing { occasion, why: why.to_owned(), request, asked: None });
@@ -447,7 +513,7 @@ impl Core {
 
     fn go_on_after_choice(&mut self, occasion: Occasion) {
         match occasion {
-            // An idle agent is brought to the token before it is asked; a critic is started with it.
+            // An idle agent changes to the token before its next turn; a critic is started with it.
             Occasion::Idle => self.review_with_token(),
             Occasion::AtWork(proc) => {
                 let Some(wanted) = self.tokens.current().cloned() else { return };
@@ -455,7 +521,7 @@ impl Core {
                 if self.processes.iter().any(|process| process.id == proc && !process.is_ending() && !has(process)) {
                     self.bring_to(proc, wanted);
                 }
-                // It may have been a critic that has failed meanwhile.
+                // `proc` may be a critic that has failed meanwhile.
                 self.review_with_token();
             }
         }
@@ -492,17 +558,17 @@ impl Core {
         self.begin_wait(pause);
     }
 
-    /// Whether a token may be used after all, now that a run which waited for one is resumed.
+    /// Whether a token is usable, when a run that waited for one is resumed.
     pub(super) fn has_usable_token(&self) -> bool {
         self.tokens.usable(self.clock()).next().is_some()
     }
 
-    /// Whether there is another token that may be used.
+    /// Whether another token is usable.
     pub(super) fn has_other_than(&self, id: Option<&TokenId>) -> bool {
         self.tokens.has_other_than(id, self.clock())
     }
 
-    /// Does not use a token for this long. Other runs are not affected.
+    /// Holds a token for this long. Other runs are not affected.
     pub(super) fn hold_token(&mut self, token: &TokenId, ms: u64) {
         let clock = self.clock();
         self.tokens.hold(token, ms, clock);

@@ -1,35 +1,35 @@
-//! A hook of the user's that sends the agent back whenever it wants to end its turn.
+//! A hook of the user that sends the agent back whenever it wants to end its turn.
 //!
-//! Such a hook may be useful: it can make the agent work on. But a hook that blocks whatever the agent does costs a request each
-//! time, ends a turn only at the CLI's own cap (the ninth block in a row, facts §14), and blocks again at the next stop. The
-//! two differ in whether the agent uses a tool between two blocks.
+//! Such a hook may be useful: it can make the agent work on. But a hook that always blocks costs a request each time, ends a
+//! turn only at the CLI's cap (the ninth consecutive block, facts §14), and blocks again at the next stop. The two differ in
+//! whether the agent uses a tool between two blocks.
 
-/// Blocks in a row without a tool call from which the user is told.
+/// Consecutive blocks without a tool call from which the user is told.
 const TOLD_FROM: u32 = 2;
-/// Blocks in a row without a tool call that make the turn one in vain: as many as the CLI lets pass.
+/// Consecutive blocks without a tool call that make a turn futile: as many as the CLI allows.
 const IN_VAIN: u32 = 8;
-/// Blocks in a row without a tool call that no cap of the CLI's has ended.
+/// Consecutive blocks without a tool call that show that the CLI has no cap.
 const ENDLESS: u32 = 16;
-/// Turns in vain, one after the other, before the run ends.
+/// Consecutive futile turns before the run ends.
 const TURNS_IN_VAIN: u32 = 2;
 
-/// What is to be done about a block.
+/// What to do about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Back {
     /// Nothing.
     GoOn,
     /// Tell the user.
     Tell,
-    /// It never ends: end the run.
+    /// End the run, because the blocks never end.
     Endless,
 }
 
-/// How often the agent was sent back in vain.
+/// Counts the blocks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SentBack {
     /// The hook.
     hook: String,
-    /// What it said last.
+    /// Its last message.
     said: String,
     idle_blocks: u32,
     turns_in_vain: u32,
@@ -50,17 +50,17 @@ impl SentBack {
         Back::GoOn
     }
 
-    /// What happens, in words: the hook, and what it said last.
+    /// What the hook does, in words, and its last message.
     pub(super) fn in_words(&self) -> (String, &str) {
         (format!("the hook {} sends the agent back each time it wants to stop", self.hook), &self.said)
     }
 
-    /// The agent used a tool: being sent back made it do something.
+    /// The agent used a tool, so the block had an effect.
     pub(super) fn tool_used(&mut self) {
         self.idle_blocks = 0;
     }
 
-    /// A turn has ended; true when the agent was sent back in vain in this one and in those before it.
+    /// A turn has ended; true if it was futile and so were those before it.
     pub(super) fn turn_ended(&mut self) -> bool {
         let in_vain = self.idle_blocks >= IN_VAIN;
         self.idle_blocks = 0;

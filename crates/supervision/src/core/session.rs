@@ -5,27 +5,31 @@ use std::collections::BTreeSet;
 use super::{SessionStart, derive_uuid};
 use crate::agent::{Role, SessionOpen};
 
-/// What is known about it.
+/// The state of the session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     id: Option<String>,
-    /// It exists on the CLI's side: resume it.
+    /// It exists on the CLI's side, so it is resumed.
     exists: bool,
-    /// We chose its id; a session that the user named is never invented.
+    /// The CLI reported that it does not exist, and has not opened it since.
+    missing: bool,
+    /// ccc chose its id. A session that the user named is never created.
     ours: bool,
     model: Option<String>,
+    /// The user chose the model during the run.
+    model_is_chosen: bool,
     /// The permission mode in which it works.
     permission_mode: Option<String>,
-    /// The provider rejects it, and all that was tried against that was in vain.
+    /// The provider rejects it, and no remedy helped.
     rejected: bool,
-    /// How often the work went on in a new session.
+    /// How often a new session replaced it.
     renewals: u32,
-    /// Whom the model has answered in this run, under the settings of now.
+    /// The roles that the model has answered in this run, with the current settings.
     answered: BTreeSet<Role>,
 }
 
 impl Session {
-    /// As the plan names it.
+    /// The session that the plan names.
     pub(super) fn new(start: &SessionStart) -> Session {
         match start.clone() {
             SessionStart::New(id) => Session { id: Some(id), ours: true, ..Session::default() },
@@ -38,7 +42,7 @@ impl Session {
         self.id.as_deref()
     }
 
-    /// It is known to exist on the CLI's side.
+    /// Whether it is known to exist on the CLI's side.
     pub(super) fn exists(&self) -> bool {
         self.exists
     }
@@ -51,6 +55,17 @@ impl Session {
         self.model.as_deref()
     }
 
+    /// Whether the user chose the model during the run; such a model overrides the user's arguments.
+    pub(super) fn model_is_chosen(&self) -> bool {
+        self.model_is_chosen
+    }
+
+    /// The user chose this model.
+    pub(super) fn uses(&mut self, model: &str) {
+        (self.model, self.model_is_chosen) = (Some(model.to_owned()), true);
+        self.answered.clear();
+    }
+
     pub(super) fn permission_mode(&self) -> Option<&str> {
         self.permission_mode.as_deref()
     }
@@ -59,12 +74,12 @@ impl Session {
         self.rejected
     }
 
-    /// Whether the model has answered in this role, under the settings of now.
+    /// Whether the model has answered in this role, with the current settings.
     pub(super) fn has_answered(&self, role: Role) -> bool {
         self.answered.contains(&role)
     }
 
-    /// How a process of the agent's opens it.
+    /// How a process of the agent opens it.
     pub(super) fn open(&self) -> SessionOpen {
         match (&self.id, self.exists) {
             (Some(id), true) => SessionOpen::Resume(id.clone()),
@@ -73,10 +88,10 @@ impl Session {
         }
     }
 
-    /// The agent named its session and its model. True when either was not known before.
+    /// The agent reported its session and its model. True if either is news.
     pub(super) fn named(&mut self, id: &str, model: &str) -> bool {
         let news = !self.exists || self.id.as_deref() != Some(id) || self.model.is_none();
-        self.exists = true;
+        (self.exists, self.missing) = (true, false);
         self.id = Some(id.to_owned());
         if !model.is_empty() {
             self.model = Some(model.to_owned());
@@ -84,14 +99,21 @@ impl Session {
         news
     }
 
-    /// The CLI says that it exists.
+    /// The CLI reports that it exists.
     pub(super) fn found(&mut self) {
         self.exists = true;
     }
 
-    /// The CLI says that it does not exist.
+    /// The CLI reports that it does not exist.
     pub(super) fn lost(&mut self) {
-        self.exists = false;
+        (self.exists, self.missing) = (false, true);
+    }
+
+    /// Whether the CLI has reported that it does not exist. If the CLI then refuses to begin it, because a record of it exists,
+    /// the session cannot be opened at all. A CLI leaves such a record if it is killed before it has written the first message
+    /// (measured on 2.1.197 and 2.1.332).
+    pub(super) fn is_missing(&self) -> bool {
+        self.missing
     }
 
     /// The agent works in this permission mode.
@@ -104,12 +126,12 @@ impl Session {
         self.answered.insert(role);
     }
 
-    /// The user gave other settings: the model may be another one.
+    /// The user changed the settings, perhaps the model.
     pub(super) fn settings_changed(&mut self) {
         self.answered.clear();
     }
 
-    /// The provider rejects it for good.
+    /// The provider rejects it permanently.
     pub(super) fn rejected(&mut self) {
         self.rejected = true;
     }
@@ -119,11 +141,11 @@ impl Session {
         self.rejected = false;
     }
 
-    /// The work goes on in a new one.
+    /// Replaces it by a new session.
     pub(super) fn renew(&mut self, seed: &str) {
         self.renewals += 1;
         self.id = Some(derive_uuid(seed, "session again", self.renewals));
-        (self.exists, self.ours, self.rejected) = (false, true, false);
+        (self.exists, self.missing, self.ours, self.rejected) = (false, false, true, false);
     }
 }
 
@@ -142,11 +164,13 @@ mod tests {
         assert_eq!((session.open(), session.model()), (SessionOpen::Resume("a".to_owned()), Some("m")));
         session.lost();
         assert_eq!(session.open(), SessionOpen::New("a".to_owned()), "it was lost before it was saved");
-        session.found();
+        assert!(session.is_missing());
+        session.named("a", "m");
+        assert!(!session.is_missing(), "it was begun again");
         session.rejected();
         session.renew("seed");
         let renewed = session.id().map(str::to_owned).expect("an id");
-        assert!(renewed != "a" && !session.is_rejected(), "{renewed}");
+        assert!(renewed != "a" && !session.is_rejected() && !session.is_missing(), "{renewed}");
         assert_eq!(session.open(), SessionOpen::New(renewed.clone()));
         session.renew("seed");
         assert_ne!(session.id(), Some(renewed.as_str()));

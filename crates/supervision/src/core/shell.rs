@@ -1,6 +1,6 @@
-//! Words of a command line that a person copies into a shell.
+//! Quotes the words of a command line that a user copies into a shell.
 
-/// One word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=~".contains(c);
     if !word.is_empty() && !word.starts_with('~') && word.chars().all(plain) {
@@ -12,7 +12,7 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Words with a space before each.
+/// Quotes words and puts a space before each.
 pub fn words<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
     words.into_iter().map(|word| format!(" {}", quoted(word))).collect()
 }

@@ -1,13 +1,13 @@
-//! Ending a process: ask, close, interrupt, terminate, kill; each step with a deadline (design §5).
+//! The shutdown of a process: ask, close stdin, SIGINT, SIGTERM, kill; each step with a deadline (design §5).
 
 use super::{Action, ProcId, Signal, Tick};
 
-/// How far the end of a process has got.
+/// The step of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ShutdownStep {
     /// Asked in its own protocol to interrupt its turn.
     Asked,
-    /// Its stdin is closed: an idle agent exits by itself.
+    /// Its stdin was closed, on which an idle agent exits.
     Closed,
     /// SIGINT was sent.
     Interrupted,
@@ -15,11 +15,11 @@ pub(super) enum ShutdownStep {
     Terminated,
     /// It and its descendants were killed.
     Killed,
-    /// Even that did not help: we go on without its end, and say so.
+    /// It survived the kill: the run continues without its exit and says so.
     Abandoned,
 }
 
-/// The end of one process in progress.
+/// The shutdown of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shutdown {
     pub(super) step: ShutdownStep,
@@ -45,7 +45,7 @@ impl Shutdown {
         (self.step != ShutdownStep::Abandoned).then(|| act(self.step, proc))
     }
 
-    /// Straight to SIGTERM; nothing when that was sent already.
+    /// Skips to SIGTERM; `None` if it was sent already.
     pub(super) fn terminate(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
         if self.step >= ShutdownStep::Terminated {
             return None;
@@ -55,7 +55,7 @@ impl Shutdown {
         Some(act(self.step, proc))
     }
 
-    /// Straight to the kill; nothing when that was done already.
+    /// Skips to the kill; `None` if it was done already.
     pub(super) fn kill(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
         if self.step >= ShutdownStep::Killed {
             return None;

@@ -1,19 +1,18 @@
-//! What the run has cost while a turn is under way, and the end of a turn that passes the bound.
+//! The cost of the run during a turn, and the end of a turn that passes the bound.
 //!
-//! The CLI reports a turn's cost only when the turn is over. A turn may last for ever, and a process that dies in a turn reports
-//! nothing. So if a bound on the cost is set, ccc asks each process: before its first turn, for the earlier cost of its session;
-//! and when a call begins or returns, when work is sent back, and after a compaction, because a request to the model has then
+//! The CLI reports a turn's cost only at its end. A turn may last forever, and a process that dies in a turn reports nothing.
+//! So if the cost is bounded, ccc asks each process: before its first turn, for the earlier cost of its session; and when a
+//! call begins or returns, when a hook sends the agent back, and after a compaction, because a request to the model has then
 //! been paid for. The last answer of each process is kept, so a death loses at most the cost after it.
 
 use super::machine::Stage;
 use super::{Action, Bound, Core, ProcId, Show, Tick};
 use crate::agent::Role;
 
-/// The shortest time between two questions to a process; an occasion in between is asked about at its end. So a death loses at
-/// most the cost of this time. An answer takes the CLI a few milliseconds.
+/// The shortest time between two questions to a process; an earlier occasion is delayed to its end. So a death loses at most
+/// the cost of this time. The CLI answers within a few milliseconds.
 const ASK_EVERY_MS: u64 = 500;
-/// After this long an answer is given up, and ccc asks again at the next occasion. Measured: 20 to 150 ms, and
-/// a CLI that is busy answers later.
+/// The timeout of an answer, after which ccc asks again at the next occasion. Measured: 20 to 150 ms, and later from a busy CLI.
 const ANSWER_MS: u64 = 30_000;
 
 /// The questions to one process.
@@ -21,19 +20,19 @@ const ANSWER_MS: u64 = 30_000;
 pub(super) struct CostQuestions {
     asked: u32,
     last: Option<Tick>,
-    /// The last one has no answer.
+    /// The last one is unanswered.
     open: bool,
-    /// Something has happened since that costs.
+    /// A cost has arisen since.
     owed: bool,
 }
 
 impl CostQuestions {
-    /// Something has happened that costs.
+    /// A cost has arisen.
     fn moved(&mut self) {
         self.owed = true;
     }
 
-    /// A result has told the cost.
+    /// A turn's result has reported the cost.
     fn settled(&mut self) {
         self.owed = false;
     }
@@ -49,7 +48,7 @@ impl CostQuestions {
         self.owed.then(|| self.last.map_or(Tick::ZERO, |last| last.plus_ms(wait_ms)))
     }
 
-    /// The number of the one that is asked now.
+    /// Begins a question; gives its number.
     pub(super) fn ask(&mut self, now: Tick) -> u32 {
         self.asked += 1;
         (self.last, self.open, self.owed) = (Some(now), true, false);
@@ -62,14 +61,14 @@ impl Core {
         self.plan.budgets.max_cost_usd.is_some()
     }
 
-    /// A process has begun: what its session had cost before is not this run's.
+    /// Asks a new process for the earlier cost of its session, which is not part of this run.
     pub(super) fn ask_first_cost(&mut self, proc: ProcId) {
         if self.bounds_cost() {
             self.order(proc, |process, now, _| Some(process.ask_cost(now)));
         }
     }
 
-    /// Something has happened in this process that costs.
+    /// A cost has arisen in this process.
     pub(super) fn cost_moves(&mut self, proc: ProcId) {
         if !self.bounds_cost() {
             return;
@@ -80,14 +79,14 @@ impl Core {
         self.ask_costs_due();
     }
 
-    /// A turn was answered, and its result has told the cost.
+    /// A turn's result has reported the cost.
     pub(super) fn cost_is_settled(&mut self, proc: ProcId) {
         if let Some(process) = self.process_mut(proc) {
             process.cost_questions_mut().settled();
         }
     }
 
-    /// When a process is to be asked.
+    /// When a question is due.
     pub(super) fn cost_deadline(&self) -> Option<Tick> {
         let lives = self.processes.iter().filter(|process| !process.is_ending());
         lives.filter_map(|process| process.cost_questions().due()).min()
@@ -103,7 +102,7 @@ impl Core {
         }
     }
 
-    /// The process has told what it has cost so far, or that it cannot tell.
+    /// The process has reported its cost so far, or that it cannot.
     pub(super) fn cost_answered(&mut self, proc: ProcId, process_usd: Option<f64>) {
         if let Some(process) = self.process_mut(proc) {
             process.cost_questions_mut().answered();
@@ -114,7 +113,7 @@ impl Core {
         }
     }
 
-    /// The sum of what a process has cost is known.
+    /// Records the total cost of a process.
     pub(super) fn cost_told(&mut self, proc: ProcId, process_usd: f64) {
         if self.tally.cost(proc, process_usd) {
             let usd = self.tally.cost_usd();
@@ -122,20 +121,20 @@ impl Core {
         }
     }
 
-    /// What the run has cost, as far as it is known.
+    /// The known cost of the run.
     pub(super) fn spent_usd(&self) -> f64 {
         self.tally.cost_usd().unwrap_or_default()
     }
 
-    /// The words for it where the bound on the cost has been passed by what began when the run had cost `from_usd`. Where it had been passed
-    /// before, and a verdict or words of the user's were to be had all the same, that may cost as much as the bound once more.
+    /// The reason if work that began at the cost `from_usd` has passed the bound. If the bound had been passed before, and a
+    /// verdict or an answer to the user was needed anyway, that work may cost as much as the bound once more.
     pub(super) fn overspent_since(&self, from_usd: f64) -> Option<(Bound, String)> {
         let (bound, spent) = (self.plan.budgets.max_cost_usd?, self.tally.cost_usd()?);
         let passed = spent >= bound && (from_usd < bound || spent - from_usd >= bound);
         passed.then(|| (Bound::Cost, format!("${spent:.2} of ${bound:.2} are spent")))
     }
 
-    /// Ends the run where the turn that is under way in this process has passed the bound.
+    /// Ends the run if the running turn of this process has passed the bound.
     fn end_overspent_turn(&mut self, proc: ProcId) {
         let Some(process) = self.process_mut(proc) else { return };
         if process.is_ending() || process.is_idle() {
@@ -152,7 +151,7 @@ impl Core {
         }
     }
 
-    /// Ends the run where the present review has passed the bound; true when it has.
+    /// Ends the run if the current review has passed the bound; true if it has.
     pub(super) fn end_overspent_review(&mut self) -> bool {
         let Stage::Reviewing(review) = self.stage() else { return false };
         let Some((bound, spent)) = self.overspent_since(review.cost_before()) else { return false };

@@ -1,40 +1,53 @@
-//! The stops of a run: how many were judged, what the agent had said and left running at the last one, the last feedback, and
+//! The stops of a run: how many were judged, what the agent said and left running at the last one, the last feedback, and
 //! whether the agent has made progress since.
 
 use super::convergence::{Convergence, Trees};
 use super::writes::Writes;
 use crate::agent::Edit;
 
-/// What is known of them.
+/// The state of the stops.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stops {
     judged: u32,
+    /// Stops judged before the current message of a conversation.
+    judged_before: u32,
     last_answer: String,
     /// Background tasks left running by the turn that ended last.
     left_open: usize,
     last_feedback: Option<String>,
     convergence: Convergence,
-    /// What the agent's own tools have written.
+    /// What the agent's tools have written.
     writes: Writes,
 }
 
 impl Stops {
-    /// How many were judged, with the one that is being judged.
+    /// The number of judged stops, the current one included; in a conversation, since the user's last message.
     pub(super) fn judged(&self) -> u32 {
         self.judged
     }
 
-    /// One is going to be judged.
+    /// The number of judged stops in the whole run.
+    pub(super) fn judged_in_all(&self) -> u32 {
+        self.judged_before + self.judged
+    }
+
+    /// A new message in a conversation: the count of iterations starts again.
+    pub(super) fn counts_anew(&mut self) {
+        self.judged_before += std::mem::take(&mut self.judged);
+    }
+
+    /// A stop is going to be judged.
     pub(super) fn begin(&mut self) {
         self.judged += 1;
     }
 
-    /// It is not judged: it counts when it is, later or by a resumed run.
+    /// The stop is not judged: it counts when it is judged later, perhaps by a resumed run.
     pub(super) fn leave_unjudged(&mut self) {
-        self.judged = self.judged.saturating_sub(1);
+        let of = if self.judged > 0 { &mut self.judged } else { &mut self.judged_before };
+        *of = of.saturating_sub(1);
     }
 
-    /// A turn of the agent's was answered.
+    /// A turn of the agent was answered.
     pub(super) fn answered(&mut self, text: String, left_open: usize) {
         self.left_open = left_open;
         if !text.trim().is_empty() {
@@ -55,17 +68,17 @@ impl Stops {
         self.left_open
     }
 
-    /// A call of the agent's began that makes this edit.
+    /// A call of the agent began that makes this edit.
     pub(super) fn edit_began(&mut self, call: &str, edit: &Edit) {
         self.writes.started(call, edit);
     }
 
-    /// A call of the agent's ended.
+    /// A call of the agent ended.
     pub(super) fn call_ended(&mut self, call: &str, failed: bool) {
         self.writes.ended(call, failed);
     }
 
-    /// Feedback was found for the stop with these trees. Gives how often in a row the same was said while nothing moved.
+    /// Records feedback for the stop with these trees. Gives how often in a row it was repeated without progress.
     pub(super) fn feedback(&mut self, text: &str, trees: Trees<'_>, ignored: Option<&str>) -> u32 {
         let progressed = self.writes.take_fresh(ignored);
         self.last_feedback = Some(text.to_owned());
@@ -76,7 +89,7 @@ impl Stops {
         self.last_feedback.as_deref()
     }
 
-    /// The user has said something new, or the agent may do more than before: what was said in vain may help now.
+    /// There is a new message, or the agent has more permissions: repeated feedback may help now.
     pub(super) fn starts_over(&mut self) {
         self.convergence.forget();
     }
@@ -98,6 +111,19 @@ mod tests {
         stops.leave_unjudged();
         stops.leave_unjudged();
         assert_eq!(stops.judged(), 0, "no fewer than none");
+    }
+
+    #[test]
+    fn each_message_of_a_conversation_has_all_iterations_and_a_stop_given_up_for_it_does_not_count() {
+        let mut stops = Stops::default();
+        stops.begin();
+        stops.begin();
+        stops.counts_anew();
+        assert_eq!((stops.judged(), stops.judged_in_all()), (0, 2));
+        stops.leave_unjudged();
+        assert_eq!((stops.judged(), stops.judged_in_all()), (0, 1), "the second was being judged when it was said");
+        stops.begin();
+        assert_eq!((stops.judged(), stops.judged_in_all()), (1, 2));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The run's own time, which no setting of a clock changes.
+//! The run's own time, which does not depend on the wall clock.
 
 use serde::{Deserialize, Serialize};
 
 /// A moment of the run: microseconds since it began, counted only while ccc is alive and the machine is awake.
 ///
-/// A resumed run goes on counting from the last tick of its journal, so deadlines and budgets mean working time.
+/// A resumed run continues from the last tick of its journal, so deadlines and budgets count running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tick(pub u64);
@@ -13,7 +13,7 @@ impl Tick {
     /// The beginning of the run.
     pub const ZERO: Tick = Tick(0);
 
-    /// The moment `ms` milliseconds after this one; saturates at the end of time.
+    /// The moment `ms` milliseconds after this one; saturates.
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Tick {
         Tick(self.0.saturating_add(ms.saturating_mul(1_000)))

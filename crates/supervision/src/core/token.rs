@@ -1,4 +1,4 @@
-//! What the core knows about tokens: handles and states, never values.
+//! What the core knows about tokens: ids and states, never values.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::TokenKind;
 
-/// Names a token: its fingerprint, or `login` and the like for one whose value the agent's CLI reads by itself.
-/// The same in every ccc process of the user and in every life of a run.
+/// The id of a token: its fingerprint, or a name such as `login` if the agent's CLI reads the value by itself. It is the same
+/// in every ccc process of the user and when a run is resumed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenId(pub String);
@@ -23,48 +23,64 @@ impl fmt::Display for TokenId {
 pub struct WindowFact {
     /// Its name, for example `five_hour`.
     pub name: String,
-    /// How much of it is used, 0 to 1; it may pass 1.
+    /// The used part, 0 to 1; it may exceed 1.
     pub utilization: Option<f64>,
-    /// When it begins anew, unix seconds.
+    /// When it resets, unix seconds.
     pub resets_at_unix_s: Option<i64>,
 }
 
-/// A token of the pool with what all ccc processes of the user know about it.
+/// A token as it is shown while no token is usable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentToken {
+    /// Its label.
+    pub label: String,
+    /// When its limit ends, unix milliseconds; `None` without a known future reset: it was refused or is usable.
+    pub until_unix_ms: Option<i64>,
+    /// It was refused.
+    pub refused: bool,
+    /// This run does not use it for a while: it was rejected without a future reset.
+    pub held: bool,
+}
+
+/// A token of the pool with the state that all ccc processes of the user share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenFact {
-    /// Its handle.
+    /// Its id.
     pub id: TokenId,
-    /// Where it was found, in the user's words: a variable's or a file's name.
+    /// Where it was found: the name of a variable or a file.
     pub label: String,
     /// Its kind.
     pub kind: TokenKind,
-    /// Only those of one group can take each other's place in a live process, where its CLI can exchange their kinds: they are for
-    /// the same service. Older journals name no group.
+    /// A live process can exchange tokens only within one group, which stands for one service, and only if its CLI can exchange
+    /// their kinds. Older journals have no group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_group: Option<String>,
-    /// Its windows, as last heard.
+    /// The model to use with it, if its service has its own models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Its windows, as last reported.
     pub windows: Vec<WindowFact>,
-    /// It is spent until then, unix milliseconds.
+    /// It is limited until then, unix milliseconds.
     pub limited_until_unix_ms: Option<i64>,
-    /// It was refused (401, 403) and is not tried again.
+    /// It was refused (401, 403) and is not used again.
     pub refused: bool,
 }
 
-/// What was learnt about a token, for all ccc processes of the user.
+/// A fact about a token, for all ccc processes of the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum TokenReport {
-    /// The state of some of its windows.
+    /// The state of some windows.
     Windows(Vec<WindowFact>),
-    /// It is spent until then; `window` names the window, when known.
+    /// It is limited until then; `window` names the window, if known.
     Limited { until_unix_ms: i64, window: Option<String> },
-    /// Too many requests at this moment: a run tries again then. No choice of a token goes by it.
+    /// It is throttled: a run retries then. This does not affect the choice of a token.
     Throttled { until_unix_ms: i64 },
     /// It was refused.
     Refused,
-    /// A request with it was answered: it is neither spent nor refused.
+    /// A request with it was answered: it is neither limited nor refused.
     Works,
-    /// It is accepted; whether it is spent was not told.
+    /// It is accepted; whether it is limited is unknown.
     Accepted,
 }

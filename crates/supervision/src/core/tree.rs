@@ -1,34 +1,34 @@
-//! The working tree during the reviews of a run: its measurements, which files change without agent or critic, and what critics
-//! may have changed.
+//! The working tree during the reviews of a run: its measurements, the files that change without agent or critic, and what
+//! critics may have changed.
 
 use std::collections::BTreeSet;
 
 use super::doubt::{Altered, Around};
 use super::{Action, MeasureId, Tick, TreeFact, TreeFault};
 
-/// How long a measurement of the tree may take; on a dead network file system git waits for ever.
+/// The timeout of a measurement: on a dead network file system git waits forever.
 const MEASURE_LIMIT_MS: u64 = 60_000;
-/// Files that move by themselves and are remembered; a project with more is one where everything moves.
+/// The most files that are kept as changing by themselves; in a project with more, everything changes.
 const MAX_MOVING: usize = 1_000;
 
-/// What is known of it.
+/// The state of the measurements.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tree {
     measured: u32,
-    /// The measurement that was asked for last, until it is told or overdue.
+    /// The pending measurement and its timeout.
     awaited: Option<(MeasureId, Tick)>,
-    /// The user knows that the tree cannot be measured.
+    /// The user has been told that the tree cannot be measured.
     trouble_told: bool,
-    /// Another critic was asked because the tree could not be measured around the first that approved.
+    /// Another critic was started because the tree could not be measured around the first approving one.
     asked_again: bool,
-    /// Files that changed while no critic could have changed them.
+    /// Files that changed while no critic could write.
     moving: BTreeSet<String>,
     /// What critics may have changed.
     altered: Altered,
 }
 
 impl Tree {
-    /// Measures it, and compares it with the measurement `since`.
+    /// Begins a measurement, to be compared with `since`.
     pub(super) fn measure(&mut self, since: Option<MeasureId>, now: Tick) -> (MeasureId, Action) {
         self.measured += 1;
         let measure = MeasureId(self.measured);
@@ -37,12 +37,12 @@ impl Tree {
         (measure, Action::MeasureTree { measure, since, moving })
     }
 
-    /// The measurement that is waited for, and until when.
+    /// The pending measurement and its timeout.
     pub(super) fn awaited(&self) -> Option<(MeasureId, Tick)> {
         self.awaited
     }
 
-    /// That measurement was told. Gives why the tree cannot be measured, where the user does not know that yet.
+    /// The pending measurement has ended. Gives why the tree cannot be measured, if the user has not been told.
     pub(super) fn told<'a>(&mut self, tree: &'a TreeFact) -> Option<&'a str> {
         self.awaited = None;
         let trouble = tree.trouble.as_deref().filter(|_| !self.trouble_told)?;
@@ -50,34 +50,34 @@ impl Tree {
         Some(trouble)
     }
 
-    /// These paths changed while no critic could have changed them; later they are left out.
+    /// These paths changed while no critic could write; later measurements leave them out.
     pub(super) fn moves_by_itself(&mut self, paths: Vec<String>) {
         let left = MAX_MOVING.saturating_sub(self.moving.len());
         self.moving.extend(paths.into_iter().take(left));
     }
 
-    /// It was measured before a critic could do anything.
+    /// A measurement before a critic could do anything.
     pub(super) fn looked_at(&mut self, tree: &TreeFact) {
         self.altered.measured(tree.fingerprint.as_deref());
     }
 
-    /// It was measured before and after a critic. Gives what an outcome has to say of critics that may have written.
+    /// The measurements around a critic. Gives what the outcome must say of critics that may have written.
     pub(super) fn reviewed(&mut self, around: &Around<'_>) -> String {
         self.altered.note(around);
         self.altered.proviso()
     }
 
-    /// What only a critic can have changed, sorted.
+    /// Paths that only a critic can have changed, sorted.
     pub(super) fn altered(&self) -> Vec<String> {
         self.altered.paths()
     }
 
-    /// It could not be measured around a critic that approves; true when another one is to be asked, in case it can be then.
+    /// The tree could not be measured around an approving critic; true if another one should be started.
     pub(super) fn is_worth_another_critic(&mut self) -> bool {
         !std::mem::replace(&mut self.asked_again, true)
     }
 
-    /// What stands for a measurement that has not come in its time.
+    /// The result of a measurement that timed out.
     pub(super) fn overdue() -> TreeFact {
         let seconds = MEASURE_LIMIT_MS / 1_000;
         TreeFact {

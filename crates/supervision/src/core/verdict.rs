@@ -1,15 +1,15 @@
-//! What the critic's final answer means (design §6).
+//! Reads the verdict from the critic's final answer (design §6).
 
 use serde::{Deserialize, Serialize};
 
-/// The marker with which a critic agrees that the task is done.
+/// The critic's marker for: the task is done.
 pub const COMPLETED_MARKER: &str = "[TASK_COMPLETED]";
-/// The marker with which a critic says that only the user can help.
+/// The critic's marker for: only the user can help.
 pub const NEEDS_USER_MARKER: &str = "[NEEDS_USER]";
-/// The most words of a label before a marker (`Final verdict: …`). More are a sentence.
+/// The most words of a label before a marker (`Final verdict: …`). More words are a sentence.
 const LABEL_WORDS: usize = 2;
 
-/// What a critic's final answer means.
+/// The meaning of a critic's final answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -26,17 +26,14 @@ pub enum Verdict {
 impl Verdict {
     /// Reads a critic's final answer.
     ///
-    /// A marker decides when it stands alone on the last non-empty line, ignoring markdown decoration around it. A marker
-    /// that stands alone anywhere else, or with punctuation around it, was meant to decide and does not: such an answer is
-    /// unusable, so that neither an approval nor a question reaches the agent as feedback. A marker within a sentence is
-    /// text: an echoed prompt or a quotation must not complete a run (lessons, "Done").
+    /// A marker decides if it stands alone on the last non-empty line, ignoring markdown decoration around it. A marker that
+    /// stands alone anywhere else, or with punctuation around it, was meant to decide but is ambiguous: such an answer is
+    /// unusable, so that neither an approval nor a question reaches the agent as feedback. A marker within a sentence is text:
+    /// an echoed prompt or a quotation must not complete a run (lessons, "Done").
     #[must_use]
     pub fn read(answer: &str) -> Verdict {
         let body = answer.trim_end();
-        let (above, last) = match body.rfind('\n') {
-            Some(at) => (&body[..at], &body[at + 1..]),
-            None => ("", body),
-        };
+        let (above, last) = body.rsplit_once('\n').unwrap_or(("", body));
         let bare = undecorated(last);
         let decided = [COMPLETED_MARKER, NEEDS_USER_MARKER].into_iter().find(|marker| bare == *marker);
         let Some(decided) = decided else {
@@ -56,9 +53,9 @@ impl Verdict {
         }
     }
 
-    /// Reads a critic's final answer of several text blocks, the last of which begins at `last_block`. The rule is that of
-    /// [`Verdict::read`], for the whole. But an approval that stands in a block of its own behind other text is unusable: it
-    /// approves whatever the text before it says, and those who wrote it may not have meant one answer.
+    /// Reads a critic's final answer of several text blocks, the last of which begins at `last_block`, by the rule of
+    /// [`Verdict::read`] for the whole. But an approval in a block of its own after other text is unusable: it approves
+    /// whatever the text before it says, and the blocks may not be meant as one answer.
     #[must_use]
     pub fn read_blocks(answer: &str, last_block: usize) -> Verdict {
         let verdict = Verdict::read(answer);
@@ -87,15 +84,15 @@ impl Verdict {
     }
 }
 
-/// The line without the markdown that models put around a word: emphasis, code, heading, quote and list marks.
+/// Strips the markdown that models put around a word: emphasis, code, heading, quote and list marks.
 fn undecorated(line: &str) -> &str {
     let decoration = |c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`' | '#' | '>' | '~');
     let inner = line.trim_matches(decoration);
-    // A list mark is decoration only in front, and only when it stands apart.
+    // A list mark is decoration only at the front and before a space.
     inner.strip_prefix("- ").map_or(inner, |rest| rest.trim_matches(decoration))
 }
 
-/// Why an answer whose last line is no marker was still meant to decide; `None` when it is ordinary text.
+/// Why an answer whose last line is no marker was still meant to decide; `None` if it is ordinary text.
 fn misplaced(body: &str) -> Option<String> {
     if let Some(marker) = lines(body).find_map(alone) {
         return Some(format!("{marker} does not stand alone on the last line"));
@@ -105,7 +102,7 @@ fn misplaced(body: &str) -> Option<String> {
     Some(format!("its last line is not exactly {marker}"))
 }
 
-/// The marker that stands on this line with nothing but punctuation, digits, a ticked box or a short label around it.
+/// The marker on this line, if nothing but punctuation, digits, a ticked box or a short label is around it.
 fn alone(line: &str) -> Option<&'static str> {
     [COMPLETED_MARKER, NEEDS_USER_MARKER].into_iter().find(|marker| {
         let Some((before, after)) = line.split_once(marker) else { return false };
@@ -116,14 +113,14 @@ fn alone(line: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether this is a word or two and a colon, such as `**Verdict:**`.
+/// Whether this is one or two words and a colon, such as `**Verdict:**`.
 fn is_label(before: &str) -> bool {
     let words = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
     let closed = before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`'));
     words <= LABEL_WORDS && closed.ends_with(':')
 }
 
-/// The marker that the letters of this line spell, in whatever case and with whatever between them.
+/// The marker that the letters of this line spell, ignoring case and other characters.
 fn misspelt(line: &str) -> Option<&'static str> {
     let letters: String = line.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect();
     match letters.as_str() {
@@ -133,7 +130,7 @@ fn misspelt(line: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether the letters of this line are those of a marker and nothing else.
+/// Whether the letters of this line spell a marker and nothing else.
 pub fn spells_a_marker(line: &str) -> bool {
     misspelt(line).is_some()
 }
@@ -141,7 +138,7 @@ pub fn spells_a_marker(line: &str) -> bool {
 /// What ends a line of a critic's answer.
 pub const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// The lines, whatever separates them.
+/// The lines, by any line separator.
 fn lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split(LINE_ENDS)
 }
@@ -182,7 +179,7 @@ mod tests {
             ("Fine.\n## [TASK_COMPLETED]", "completed"),
             ("Fine.\n- [TASK_COMPLETED]", "completed"),
             ("[TASK_COMPLETED]\n\n[TASK_COMPLETED]", "completed"),
-            // One thing too many.
+            // A marker with an addition.
             ("[TASK_COMPLETED].", "unusable"),
             ("Fine.\n[TASK_COMPLETED]!", "unusable"),
             ("\"[TASK_COMPLETED]\"", "unusable"),
@@ -253,8 +250,7 @@ mod tests {
         assert_eq!(why("Fine.\n[task completed]"), "its last line is not exactly [TASK_COMPLETED]");
     }
 
-    /// The rule once more, written in another way: the last line that is not blank, without the marks of markdown at its
-    /// ends, is the marker.
+    /// A second implementation of the rule: the last non-blank line, without markdown at its ends, is the marker.
     fn ends_with(marker: &str, answer: &str) -> bool {
         let last = answer.split('\n').rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         let marks: &[char] = &['*', '_', '`', '#', '>', '~', ' ', '\t', '\r', '\u{a0}', '\u{3000}'];
@@ -265,7 +261,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_096))]
 
-        /// Texts made of what answers are made of: only the exact rule approves, and a marker alone is never feedback.
+        /// Texts composed of parts of answers: only the exact rule approves, and a marker alone is never feedback.
         #[test]
         fn no_text_but_the_exact_rule_approves_or_asks(
             parts in prop::collection::vec(

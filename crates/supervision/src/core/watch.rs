@@ -1,28 +1,41 @@
-//! Progress of one process, judged by the state of the protocol and not by silence alone (design §8).
+//! Watches the progress of one process. The state of the protocol decides, not silence alone (design §8).
 //!
-//! The adapter tells progress from mere signs of life ([`AgentEvent::Progress`], [`AgentEvent::Alive`]): heartbeats, keep-alives,
-//! noise and unknown lines extend none of these limits.
+//! The adapter distinguishes progress from mere signs of life ([`AgentEvent::Progress`], [`AgentEvent::Alive`]): heartbeats,
+//! keep-alives, noise and unknown lines do not extend a limit. A process that passes its limit hangs; where the last column
+//! says *ended*, its turn counts as ended instead.
 //!
-//! | state | limit, counted from | what then |
-//! |---|---|---|
-//! | idle: nothing is asked of it | none | – |
-//! | starting: asked, and it has not said a line yet | `start_ms`, from the asking | it hangs |
-//! | it has spoken, and its first turn has not begun: the CLI starts MCP servers | `stall_ms`, never below `start_ms`, from the last progress | it hangs |
-//! | waiting for the model | `stall_ms`, from the last progress | it hangs |
-//! | a tool runs that declared its timeout | that and [`TOOL_SLACK_MS`], never below `stall_ms`, from the last progress; where the user gave `tool_ms`, that at most | it hangs |
-//! | a tool runs that declared none, a sub-agent works | `tool_ms`, from the last progress | it hangs |
-//! | a hook of the user's runs | `tool_ms`, never below what the state has without it, from the last progress | it hangs |
-//! | compacting | [`COMPACTING_FACTOR`] × `stall_ms`, from the last progress | it hangs |
-//! | the provider's retry is announced | `stall_ms`, from when it is due, at most [`LONGEST_RETRY_MS`] away | it hangs |
-//! | it waits for an answer of ours | none: the question has its own limit, and the time of the wait does not count | – |
-//! | it waits for somebody else's permission | [`PERMISSION_MS`], from the asking | it hangs |
-//! | after the result, not idle yet | `stall_ms`, with tasks open `tool_ms`, from the last progress; with tasks open and `background_ms` given, that at most, from the result | it hangs |
-//! | background work armed | `background_ms` where the user gave it, else `tool_ms` where that was given, else `tool_ms` or what the CLI itself gives that work and [`TOOL_SLACK_MS`]; from its being left | the turn is taken as ended |
-//! | a turn that the agent has scheduled is due | until then and [`SCHEDULE_SLACK_MS`]; where the user gave `background_ms`, or else `tool_ms`, that at most, and never above [`LONGEST_SCHEDULE_MS`] otherwise; one that comes later is not waited for | the turn is taken as ended |
-//! | the follow-up turn is due | [`FOLLOW_UP_MS`] | the turn is taken as ended |
+//! | state | limit | counted from | then |
+//! |---|---|---|---|
+//! | idle: no turn to answer | none | – | – |
+//! | starting: it got a turn and has not written a line | `start_ms` | the turn | hangs |
+//! | its first turn has not begun: the CLI starts MCP servers | `stall_ms`, at least `start_ms` | the last progress | hangs |
+//! | waiting for the model | `stall_ms` | the last progress | hangs |
+//! | a tool with a declared timeout runs | *tool* below | the last progress | hangs |
+//! | a tool without one, or a sub-agent, runs | `tool_ms` | the last progress | hangs |
+//! | a hook of the user runs | the state's own, at least `tool_ms` | the last progress | hangs |
+//! | compacting | [`COMPACTING_FACTOR`] × `stall_ms` | the last progress | hangs |
+//! | a retry is announced | `stall_ms` | when it is due, at most [`LONGEST_RETRY_MS`] ahead | hangs |
+//! | waiting for an answer of ccc | none: the question has its own timeout | – | – |
+//! | waiting for a permission from elsewhere | [`PERMISSION_MS`] | the request | hangs |
+//! | after the result, not idle yet | `stall_ms` | the last progress | hangs |
+//! | the same with tasks open | *open tasks* below | the last progress | hangs |
+//! | background work is open | *background* below | the end of the answer | ended |
+//! | a scheduled turn is to come | *schedule* below | the end of the answer | ended |
+//! | the follow-up turn is to come | [`FOLLOW_UP_MS`] | the end of the task | ended |
 //!
-//! Ticks stand still while the machine sleeps or the user has stopped ccc, and so do these limits. A run that waits
-//! for a reset asks nothing of anyone: its process is idle.
+//! - *tool*: the declared timeout plus [`TOOL_SLACK_MS`], at least `stall_ms`; at most a `tool_ms` that the user set.
+//! - *open tasks*: `tool_ms`, at least `stall_ms`; at most a `background_ms` that the user set, counted from the result.
+//! - *background*: the `background_ms` that the user set, else the `tool_ms` that the user set, else the longer of `tool_ms` and
+//!   the CLI's own timeout for the work plus [`TOOL_SLACK_MS`].
+//! - *schedule*: the time until the turn is due plus [`SCHEDULE_SLACK_MS`]; at most the `background_ms` that the user set, else
+//!   the `tool_ms` that the user set, else [`LONGEST_SCHEDULE_MS`], for all consecutive scheduled turns together. A turn that is
+//!   due later than that is not waited for.
+//!
+//! The agent's own interface (`--native`) has only the last three limits, because it does not report an interruption by the
+//! user or a pause in the user's input.
+//!
+//! Waiting for an answer of ccc does not count. Ticks stop while the machine sleeps or the user has stopped ccc, and so do
+//! these limits. During a wait for a reset the process is idle.
 
 use std::collections::BTreeMap;
 
@@ -32,85 +45,84 @@ use super::open_calls::{Call, OpenCalls};
 use super::{Tick, Timeouts};
 use crate::agent::{AgentEvent, WaitingFor};
 
-/// How much longer than a limit that the CLI itself enforces it may stay silent before it is taken for hung.
+/// How long after a timeout that the CLI enforces a silent process counts as hung.
 const TOOL_SLACK_MS: u64 = 30_000;
-/// Compacting a long context is one long silent request.
+/// Compacting a long context is one long request without output.
 const COMPACTING_FACTOR: u64 = 3;
-/// How long the CLI may take to begin the turn that follows a background task's end. Not measured above 0.1 s.
+/// The timeout for the turn that follows the end of a background task. Not measured above 0.1 s.
 const FOLLOW_UP_MS: u64 = 5_000;
-/// How long after its time a scheduled turn may begin.
+/// How late a scheduled turn may begin.
 const SCHEDULE_SLACK_MS: u64 = 30_000;
-/// A scheduled turn that is further away is not waited for, unless the user says so. The longest delay of a wake-up is an hour.
+/// A later scheduled turn is not waited for, unless the user says so. The longest delay of a wake-up is an hour.
 const LONGEST_SCHEDULE_MS: u64 = 2 * 3_600_000;
-/// An announced retry that is further away is not believed: the longest real one is the rest of a usage window of five hours.
+/// The longest credible retry delay: the rest of a usage window of five hours.
 const LONGEST_RETRY_MS: u64 = 6 * 3_600_000;
-/// How long the CLI may wait for a permission that somebody else is to give (a tool of the user's asks for it). A
-/// user who sleeps answers in the morning.
+/// The timeout of a permission that is given elsewhere (a tool of the user asks for it). A sleeping user answers in the morning.
 const PERMISSION_MS: u64 = 24 * 3_600_000;
-/// After this long without progress the user is told what the run waits for; then after twice as long, and so on.
+/// After this long without progress the user is told what the run waits for; again after twice as long, and so on.
 const TELL_AFTER_MS: u64 = 60_000;
-/// The same between the start and the first turn, for the process itself and the user's hooks.
+/// The same between the start and the first turn, and during the user's hooks.
 const TELL_EARLY_AFTER_MS: u64 = 15_000;
-/// A line that came this much later than the last progress shows that the process lives, which is told.
+/// A line this long after the last progress shows that the process is alive, which is shown to the user.
 const ALIVE_SINCE_MS: u64 = 1_000;
 
-/// Hooks followed at the same time; far more than users have.
+/// The most hooks tracked at the same time; far more than users have.
 const MAX_HOOKS: usize = 256;
 
-/// What the process is doing, as far as its protocol tells.
+/// What the process is doing, by its protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doing {
-    /// Nothing is asked of it.
+    /// It has no turn.
     Idle,
-    /// It was asked, and has not said a line since it was started.
+    /// It got a turn, and has not written a line since it was started.
     Starting { since: Tick },
-    /// The model is to answer, or tools run.
+    /// The model answers, or tools run.
     Model,
-    /// The provider failed and the CLI waits until then by its own plan.
+    /// The provider failed, and the CLI retries at `until`.
     Retrying { until: Tick },
     /// It compacts its context.
     Compacting,
     /// It waits for a permission.
     Permission { since: Tick },
-    /// Answered, and not idle yet.
+    /// The turn is answered, but the process is not idle.
     Answered { open: usize, since: Tick },
-    /// Answered and idle; this is still armed.
+    /// The turn is answered and the process is idle; it waits for this.
     Waiting { for_: WaitingFor, since: Tick },
 }
 
-/// What a passed deadline means.
+/// What follows a passed deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// No progress for longer than this state allows: it hangs. Says in which state.
+    /// No progress for longer than the state allows: it hangs. The text names the state.
     Stalled(String),
-    /// Background work outlived its limit, or the follow-up turn did not come: take the turn's end as it is.
+    /// Background work exceeded its limit, or the follow-up turn did not come: the turn counts as ended.
     Settle,
 }
 
-/// What is waited for at present.
+/// What a run or process waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Awaited {
-    /// In words for the user, for example `the tool Bash (cargo test)`.
+    /// The text for the user, for example `the tool Bash (cargo test)`.
     pub what: String,
-    /// Since then nothing has moved on.
+    /// The last progress.
     pub since: Tick,
-    /// Until then it is waited for.
+    /// The deadline.
     pub until: Tick,
-    /// What comes then if it does not end by itself.
-    pub then: Then,
-    /// Something came meanwhile that proves only that the process lives.
+    /// What follows at the deadline.
+    pub then: AfterWait,
+    /// There was output meanwhile that does not count as progress.
     pub alive: bool,
 }
 
-/// What follows a wait that does not end by itself.
+/// What follows the deadline of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
-    /// The process is taken for hung.
+pub enum AfterWait {
+    /// The process counts as hung.
     Hung,
-    /// The turn is taken as ended, and the stop is judged.
+    /// The turn counts as ended, and the stop is judged.
     Judged,
-    /// The run goes on.
+    /// The run continues.
     GoesOn,
 }
 
@@ -118,29 +130,31 @@ pub enum Then {
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     doing: Doing,
-    /// It has said a line of its protocol.
+    /// It has written a line of its protocol.
     spoke: bool,
     /// Its first turn has begun: the session is known.
     begun: bool,
     last_progress: Tick,
-    /// The last line, of whatever kind.
+    /// The last line of any kind.
     last_line: Tick,
-    /// When the turn was first left with a turn that the agent has scheduled. One may schedule the next, for ever.
+    /// When the process first waited for a scheduled turn. One such turn may schedule the next, forever.
     armed_since: Option<Tick>,
     /// Open tool calls that the turn waits for.
     tools: OpenCalls,
-    /// Questions of its that we have not answered, and since when there is one.
+    /// Open requests to ccc, and since when there is one.
     unanswered: u32,
     asked_us: Option<Tick>,
-    /// Hooks of the user's that run, by id: their names.
+    /// The names of the user's running hooks, by id.
     hooks: BTreeMap<String, String>,
-    /// How long nothing had moved on when the user was last told.
+    /// The time without progress when the user was last told.
     told_ms: u64,
     limits: Timeouts,
+    /// It is the agent's own interface, whose silence says nothing, because it does not report interruptions.
+    is_watched_by_user: bool,
 }
 
 impl Watch {
-    /// A watch over a process of which nothing is asked yet.
+    /// A watch over a process without a turn.
     pub(super) fn new(now: Tick, limits: Timeouts) -> Watch {
         Watch {
             doing: Doing::Idle,
@@ -155,7 +169,13 @@ impl Watch {
             hooks: BTreeMap::new(),
             told_ms: 0,
             limits,
+            is_watched_by_user: false,
         }
+    }
+
+    /// Makes it a watch over the agent's own interface: the user decides whether it hangs.
+    pub(super) fn of_interface(self) -> Watch {
+        Watch { is_watched_by_user: true, ..self }
     }
 
     /// A turn was written to it.
@@ -165,7 +185,7 @@ impl Watch {
         self.moved(now);
     }
 
-    /// A question of its was answered, or taken back. The time for which it waited for us is nobody's silence.
+    /// A request was answered or withdrawn. The time for which it was open does not count as silence.
     pub(super) fn answered(&mut self, now: Tick) {
         self.unanswered = self.unanswered.saturating_sub(1);
         if self.unanswered == 0
@@ -179,12 +199,19 @@ impl Watch {
         }
     }
 
-    /// Something came that proves no more than a live process.
+    /// There was output that does not count as progress.
     pub(super) fn alive(&mut self, now: Tick) {
         self.last_line = now;
     }
 
-    /// What was asked goes on.
+    /// Its turn has ended.
+    pub(super) fn rests(&mut self) {
+        self.doing = Doing::Idle;
+        self.tools.clear();
+        self.hooks.clear();
+    }
+
+    /// The turn has made progress.
     pub(super) fn progress(&mut self, now: Tick) {
         self.moved(now);
         self.spoke = true;
@@ -199,7 +226,7 @@ impl Watch {
         self.told_ms = 0;
     }
 
-    /// The protocol said something.
+    /// Handles an event of the protocol.
     pub(super) fn event(&mut self, now: Tick, event: &AgentEvent) {
         match event {
             AgentEvent::Progress => self.progress(now),
@@ -215,7 +242,7 @@ impl Watch {
                 self.doing = Doing::Model;
                 self.tools.clear();
             }
-            // What a sub-agent in the background does, the turn does not wait for.
+            // The turn does not wait for a sub-agent in the background.
             AgentEvent::ToolStarted { in_background: true, .. } => {}
             AgentEvent::ToolStarted { id, name, target, timeout_ms, .. } => {
                 let limit_ms = self.tool_limit_ms(*timeout_ms);
@@ -273,10 +300,22 @@ impl Watch {
                 self.tools.clear();
                 self.hooks.clear();
             }
+            // The answer to the handshake is a line of the protocol; the first turn has not begun.
+            AgentEvent::Offers(_) => {
+                self.spoke = true;
+                if let Doing::Starting { .. } = self.doing {
+                    self.doing = Doing::Model;
+                }
+            }
             AgentEvent::Text { .. }
+            | AgentEvent::Thinking { .. }
+            | AgentEvent::Todo(_)
             | AgentEvent::Denied(_)
             | AgentEvent::QuestionWithdrawn { .. }
             | AgentEvent::SentBack { .. }
+            | AgentEvent::UserSaid { .. }
+            | AgentEvent::StopAbandoned
+            | AgentEvent::UserLeaves { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
             | AgentEvent::Limit(_)
@@ -304,8 +343,8 @@ impl Watch {
         background_ms.unwrap_or(own_ms.max(tool_ms))
     }
 
-    /// How long a scheduled turn is waited for from then on. One that is known to come later than it would be is not waited for at
-    /// all. The limit is for all that come one after the other.
+    /// How long after `since` a scheduled turn is waited for; 0 if it is known to come too late. The limit holds for all
+    /// consecutive ones together.
     fn schedule_limit_ms(&self, since: Tick, first_in_ms: Option<u64>) -> u64 {
         let Timeouts { tool_ms, tool_given, background_ms, .. } = self.limits;
         let most_ms = background_ms.or(tool_given.then_some(tool_ms)).unwrap_or(LONGEST_SCHEDULE_MS);
@@ -317,15 +356,18 @@ impl Watch {
         }
     }
 
-    /// When the process is overdue; `None` while nothing is asked of it, and while it waits for us.
+    /// When the process is overdue; `None` without a turn and while it waits for ccc.
     pub(super) fn deadline(&self) -> Option<Tick> {
         if self.unanswered > 0 {
             return None;
         }
         let Timeouts { start_ms, stall_ms, tool_ms, background_ms, .. } = self.limits;
-        // How long a hook may take is not told; the CLI itself gives it ten minutes unless the user says otherwise.
+        // A hook's timeout is not reported; the CLI's default is ten minutes.
         let hook_ms = if self.hooks.is_empty() { 0 } else { tool_ms };
         let still_for = |limit_ms: u64| self.last_progress.plus_ms(limit_ms.max(hook_ms));
+        if self.is_watched_by_user && !matches!(self.doing, Doing::Waiting { .. }) {
+            return None;
+        }
         Some(match &self.doing {
             Doing::Idle => return None,
             Doing::Starting { since } => since.plus_ms(start_ms),
@@ -351,7 +393,7 @@ impl Watch {
         })
     }
 
-    /// What it means that the deadline has passed; `None` when it has not.
+    /// What follows if the deadline has passed; `None` if it has not.
     pub(super) fn overdue(&self, now: Tick) -> Option<Overdue> {
         if now < self.deadline()? {
             return None;
@@ -386,7 +428,7 @@ impl Watch {
         Some(Overdue::Stalled(format!("{sign} for {still_s} s {during}")))
     }
 
-    /// What is waited for at present; `None` while nothing is asked of it. `background` names the open tasks.
+    /// What the process waits for; `None` without a turn. `background` names the open tasks.
     pub(super) fn awaited(&self, background: &[String], now: Tick) -> Option<Awaited> {
         let mut until = self.deadline()?;
         let mut since = self.last_progress;
@@ -426,11 +468,11 @@ impl Watch {
             Doing::Compacting => "the compacted context".to_owned(),
         };
         let then = match &self.doing {
-            Doing::Waiting { .. } => Then::Judged,
-            // The CLI pauses by its own plan: that is no silence.
+            Doing::Waiting { .. } => AfterWait::Judged,
+            // A pause before a retry is not silence.
             Doing::Retrying { until: due } if now < *due => {
                 until = *due;
-                Then::GoesOn
+                AfterWait::GoesOn
             }
             Doing::Idle
             | Doing::Starting { .. }
@@ -438,17 +480,17 @@ impl Watch {
             | Doing::Retrying { .. }
             | Doing::Compacting
             | Doing::Permission { .. }
-            | Doing::Answered { .. } => Then::Hung,
+            | Doing::Answered { .. } => AfterWait::Hung,
         };
         Some(Awaited { what, since, until, then, alive: self.only_lives() })
     }
 
-    /// When the user is to be told what is waited for; `None` while that is nothing.
+    /// When to show the user what the process waits for; `None` if it waits for nothing.
     pub(super) fn tell_at(&self) -> Option<Tick> {
         self.telling().map(|(since, after_ms)| since.plus_ms(after_ms))
     }
 
-    /// Whether that moment has come; it is then told, and the next one is twice as far away.
+    /// Whether to show it now; then the next time is twice as far away.
     pub(super) fn tells(&mut self, now: Tick) -> bool {
         let Some((since, mut after_ms)) = self.telling() else { return false };
         if now < since.plus_ms(after_ms) {
@@ -461,9 +503,9 @@ impl Watch {
         true
     }
 
-    /// Since when nothing has moved on, and how long after that the user is told next.
+    /// The last progress, and how long after it the user is told next.
     fn telling(&self) -> Option<(Tick, u64)> {
-        if self.unanswered > 0 {
+        if self.unanswered > 0 || (self.is_watched_by_user && self.deadline().is_none()) {
             return None;
         }
         let (since, first_ms) = match &self.doing {
@@ -481,7 +523,7 @@ impl Watch {
         Some((since, if self.told_ms == 0 { first_ms } else { self.told_ms.saturating_mul(2) }))
     }
 
-    /// The last line came well after the last progress.
+    /// Whether the last line came well after the last progress.
     fn only_lives(&self) -> bool {
         self.last_line.ms_since(self.last_progress) >= ALIVE_SINCE_MS
     }
@@ -496,7 +538,7 @@ impl Watch {
     }
 }
 
-/// Background tasks in words: the first ones by name.
+/// Background tasks for the user: the first ones by name.
 fn background_work(open: usize, names: &[String]) -> String {
     const NAMED: usize = 3;
     let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
@@ -510,7 +552,7 @@ fn background_work(open: usize, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Overdue, Then, Watch};
+    use super::{AfterWait, Overdue, Watch};
     use crate::agent::{AgentEvent, Ask, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
     use crate::core::{Tick, Timeouts};
 
@@ -519,7 +561,7 @@ mod tests {
 
     #[test]
     fn a_scheduled_turn_is_waited_for_until_its_time_and_within_the_limit_for_background_work() {
-        // background_ms, tool_ms where the user gave it, how far away it is; how long it is waited for
+        // background_ms, tool_ms if the user set it, the time until the turn; how long it is waited for
         type Ms = Option<u64>;
         let table: &[(Ms, Ms, Ms, u64)] = &[
             (None, None, Some(600_000), 630_000),
@@ -546,7 +588,7 @@ mod tests {
             assert_eq!(watch.overdue(until), Some(Overdue::Settle));
             let awaited = watch.awaited(&["a wake-up (CI)".to_owned()], Tick::ZERO).expect("something is waited for");
             assert_eq!(awaited.what, "what the agent has scheduled for itself (a wake-up (CI))");
-            assert_eq!((awaited.since, awaited.then), (now, Then::Judged));
+            assert_eq!((awaited.since, awaited.then), (now, AfterWait::Judged));
         }
     }
 
@@ -576,7 +618,7 @@ mod tests {
             target: String::new(),
             timeout_ms,
             edit: None,
-            sub_agent: false,
+            under: None,
             in_background: false,
         }
     }
@@ -606,7 +648,7 @@ mod tests {
         })
     }
 
-    /// A process that was asked at tick zero and said this at once.
+    /// A process that got a turn at tick zero and produced these events at once.
     fn after(events: &[AgentEvent]) -> Watch {
         within(LIMITS, events)
     }
@@ -621,7 +663,7 @@ mod tests {
         watch
     }
 
-    /// An event, after the sign that a line with it carries.
+    /// An event, after the progress or sign of life of its line.
     fn say(watch: &mut Watch, now: Tick, event: &AgentEvent) {
         if *event != AgentEvent::Alive {
             watch.event(now, &AgentEvent::Progress);
@@ -634,7 +676,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_own_limit_and_its_own_words() {
-        let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false, error: String::new() };
+        let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false, error: String::new(), output: None };
         let background = |longest_ms| AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms });
         let rest = |open| AgentEvent::Waiting(WaitingFor::Idle { open });
         let action = AgentEvent::ActionRequired;
@@ -773,7 +815,7 @@ mod tests {
         for minute in 1..=300u64 {
             let now = Tick::ZERO.plus_ms(minute * 60_000);
             assert_eq!(watch.overdue(now), None, "minute {minute}");
-            say(&mut watch, now, &AgentEvent::Text { text: "I look".to_owned(), sub_agent: true });
+            say(&mut watch, now, &AgentEvent::Text { text: "I look".to_owned(), under: Some("t".to_owned()) });
         }
         let now = Tick::ZERO.plus_ms(300 * 60_000 + 900_000);
         assert!(matches!(watch.overdue(now), Some(Overdue::Stalled(_))));
@@ -881,8 +923,8 @@ mod tests {
     fn a_tool_of_a_sub_agent_in_the_background_gives_the_turn_no_more_time() {
         let mut watch = after(&[AgentEvent::Progress]);
         if let AgentEvent::ToolStarted { id, name, target, timeout_ms, edit, .. } = tool("b", Some(7_200_000)) {
-            let behind =
-                AgentEvent::ToolStarted { id, name, target, timeout_ms, edit, sub_agent: true, in_background: true };
+            let under = Some("t".to_owned());
+            let behind = AgentEvent::ToolStarted { id, name, target, timeout_ms, edit, under, in_background: true };
             watch.event(Tick::ZERO.plus_ms(1_000), &AgentEvent::Alive);
             watch.event(Tick::ZERO.plus_ms(1_000), &behind);
         }
@@ -897,24 +939,24 @@ mod tests {
             target: "make".to_owned(),
             timeout_ms: None,
             edit: None,
-            sub_agent: false,
+            under: None,
             in_background: false,
         };
         let background = |open| AgentEvent::Waiting(WaitingFor::Background { open, longest_ms: None });
         let names = ["npm run dev".to_owned(), "tail -f log".to_owned()];
-        let rows: Vec<(Vec<AgentEvent>, &str, u64, Then)> = vec![
+        let rows: Vec<(Vec<AgentEvent>, &str, u64, AfterWait)> = vec![
             (
                 vec![],
                 "the first line of its protocol (a SessionStart hook or an MCP server may hang)",
                 60_000,
-                Then::Hung,
+                AfterWait::Hung,
             ),
-            (vec![AgentEvent::Progress], "the model", 180_000, Then::Hung),
-            (vec![retry(40_000)], "the retry that the provider's failure led to", 40_000, Then::GoesOn),
-            (vec![named], "the tool Bash (make)", 900_000, Then::Hung),
-            (vec![hook("SessionStart:startup")], "the hook SessionStart:startup", 900_000, Then::Hung),
-            (vec![background(2)], "background work (npm run dev; tail -f log)", 900_000, Then::Judged),
-            (vec![background(5)], "background work (npm run dev; tail -f log and 3 more)", 900_000, Then::Judged),
+            (vec![AgentEvent::Progress], "the model", 180_000, AfterWait::Hung),
+            (vec![retry(40_000)], "the retry that the provider's failure led to", 40_000, AfterWait::GoesOn),
+            (vec![named], "the tool Bash (make)", 900_000, AfterWait::Hung),
+            (vec![hook("SessionStart:startup")], "the hook SessionStart:startup", 900_000, AfterWait::Hung),
+            (vec![background(2)], "background work (npm run dev; tail -f log)", 900_000, AfterWait::Judged),
+            (vec![background(5)], "background work (npm run dev; tail -f log and 3 more)", 900_000, AfterWait::Judged),
         ];
         for (events, what, until_ms, then) in rows {
             let mut watch = after(&events);

@@ -1,25 +1,34 @@
-//! The agent's side: starting it, saying turns to it, what its events, failures and ends lead to.
+//! The agent's side: its start, the delivery of turns, and what follows its events, failures and ends.
 
-use super::conversation::{CutOff, Delivery};
+use super::conversation::{CutOff, Delivery, Turn};
 use super::machine::Stage;
 use super::policy::{Again, Pause, announced_reset, pause_ms};
 use super::process::{Due, Process};
 use super::restart::{Death, Restart, Standing, policy};
-use super::reviewing::Reviewing;
+use super::resting::Rest;
 use super::sent_back::Back;
 use super::shell::words;
-use super::{Action, Core, CriticPrompt, ExitFact, Outcome, ProcId, Send, Show, Spawn, SpawnFault, TokenKind};
+use super::stop_under_review::StopUnderReview;
+use super::{
+    Action, Approvals, Bound, Core, CriticPrompt, ExitFact, Outcome, ProcId, RestKind, Send, SettledHow, Show, Spawn,
+    SpawnFault, TokenKind,
+};
 use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
-/// Exit codes from here on stand for signals (128 and the signal's number).
+/// Exit codes from here on stand for signals (128 plus the signal's number).
 const SIGNALLED_CODE: i32 = 128;
 
 impl Core {
     pub(super) fn advance_work(&mut self) {
         if self.is_choosing() {
             return;
+        }
+        self.turns.said_comes_first();
+        // The user's message does not wait for background work.
+        if !self.is_paused() && self.turns.queued().next().is_some() {
+            self.stop_waiting("the user has said something");
         }
         match self.processes.agent() {
             Some(agent) if !agent.is_ready() => {}
@@ -31,10 +40,29 @@ impl Core {
         }
     }
 
-    /// Says the present turn to the idle agent, starts an agent for it, or finds that this is a stop.
+    /// Sends the current turn to the idle agent, starts an agent for it, or begins a stop if there is no turn.
     fn say_or_stop(&mut self, idle: Option<ProcId>) {
+        if self.is_paused() {
+            self.rest(Rest::of(RestKind::Paused));
+            return;
+        }
+        if self.tokens.is_empty()
+            && let Some(reset) = self.own_turns.take_broken_off(self.clock())
+        {
+            let pause = reset.begun_now(self.clock());
+            let why = "the reset of the usage limit is still to come";
+            self.decide("go on waiting", why);
+            self.phase_waits(why, &pause);
+            self.begin_wait(pause);
+            return;
+        }
         if self.turns.current().is_none() && !self.turns.begin_queued() {
-            self.begin_stop();
+            // A wait for a token has ended before the first message.
+            if self.plan.conversation && self.turns.said().is_empty() {
+                self.rest(Rest::of(RestKind::NoTask));
+            } else {
+                self.begin_stop();
+            }
             return;
         }
         let Some(turn) = self.turns.current().cloned() else { return };
@@ -42,7 +70,7 @@ impl Core {
             return;
         }
         let goes_on = turn.goes_on();
-        // The turn before was broken off: no verdict comes between, after which the bound is looked at.
+        // The previous turn was cut off, so no verdict has checked the bound since.
         let spent = self.overspent_since(self.turns.cost_before());
         let spent = spent.or_else(|| self.usage.overspent(self.plan.budgets.max_tokens));
         if let Some((bound, spent)) = spent.filter(|_| goes_on) {
@@ -71,35 +99,57 @@ impl Core {
         }
         match idle {
             None => self.spawn_agent(),
+            Some(proc) if self.starts_again_with_words(proc) => {}
             Some(proc) => {
-                self.turn_is_asked();
-                self.is_asked(proc);
-                self.turns.sent(proc, self.spent_usd());
-                if !goes_on {
-                    self.usage.asked();
-                }
-                let now = self.now();
-                if let Some(agent) = self.processes.agent_mut() {
-                    agent.asked(&turn.id, now);
-                }
-                self.show(Show::Turn { kind: turn.kind, text: turn.text.clone() });
-                self.act(Action::Send(Send { proc, turn: turn.id, kind: turn.kind, text: turn.text }));
+                self.turn_is_said(proc, &turn);
+                let Turn { id: turn, kind, text, images, .. } = turn;
+                self.act(Action::Send(Send { proc, turn, kind, text, images }));
                 self.phase_changes("working", "");
             }
         }
     }
 
-    fn spawn_agent(&mut self) {
-        let open = self.session.open();
-        let resumes = matches!(open, SessionOpen::Resume(_));
-        let model = self.session.model().filter(|_| resumes).map(str::to_owned);
-        self.phase_changes("starting", if resumes { "resuming the session" } else { "a new session" });
-        self.start_process(Role::Agent, open, model.as_deref());
+    /// The current turn goes to this process.
+    fn turn_is_said(&mut self, proc: ProcId, turn: &Turn) {
+        self.turn_is_asked();
+        self.is_asked(proc);
+        self.turns.sent(proc, self.spent_usd());
+        self.steering.turn_sent();
+        if !turn.goes_on() {
+            self.usage.asked();
+        }
+        let now = self.now();
+        if let Some(agent) = self.processes.agent_mut() {
+            agent.asked(&turn.id, now);
+        }
+        self.show(Show::Turn { kind: turn.kind, text: turn.text.clone() });
     }
 
-    /// Orders the start of a process with the token in use.
-    pub(super) fn start_process(&mut self, role: Role, open: SessionOpen, model: Option<&str>) -> ProcId {
+    pub(super) fn spawn_agent(&mut self) {
+        let open = self.session.open();
+        let resumes = matches!(open, SessionOpen::Resume(_));
+        let model = self.session.model().filter(|_| resumes || self.session.model_is_chosen()).map(str::to_owned);
+        self.phase_changes("starting", if resumes { "resuming the session" } else { "a new session" });
+        // An interface gets the turn as its first prompt.
+        let words = self.words_at_start();
+        let proc = self.start_process(Role::Agent, open, model.as_deref(), words.as_deref());
+        if let Some(turn) = self.turns.current().filter(|_| words.is_some()).cloned() {
+            self.turn_is_said(proc, &turn);
+        }
+    }
+
+    /// Starts a process with the current token.
+    pub(super) fn start_process(
+        &mut self,
+        role: Role,
+        open: SessionOpen,
+        model: Option<&str>,
+        words: Option<&str>,
+    ) -> ProcId {
         let (plan, proc) = (&self.plan, self.processes.next_id());
+        // Another service has other models: use the token's model with the token, and not with another one.
+        let of_token = self.tokens.fact(self.tokens.current()).and_then(|fact| fact.model.as_deref());
+        let model = of_token.or(model.filter(|model| !self.tokens.is_model_of_a_token(model)));
         let critic = (role == Role::Critic).then_some(&plan.critic);
         let checks = plan.checks.iter().filter(|_| critic.is_none() && plan.allow_checks);
         let checks: Vec<String> = checks.map(|check| check.command.clone()).collect();
@@ -109,6 +159,8 @@ impl Core {
             role,
             open,
             model,
+            model_is_chosen: of_token.is_some() || self.session.model_is_chosen(),
+            asks: matches!(plan.approvals, Approvals::Ask { .. }),
             agent_version: &plan.agent_version,
             user_args: &plan.agent_args,
             share_prompt_prefix: plan.share_prompt_prefix,
@@ -120,6 +172,8 @@ impl Core {
             one_tree: plan.one_tree,
             without_hooks: critic.is_some_and(|critic| critic.without_hooks),
             hookless_settings: critic.and_then(|critic| critic.settings_file.as_deref()),
+            words,
+            interface_settings: plan.interface_settings.as_deref().filter(|_| critic.is_none()),
             cwd: &plan.cwd,
         };
         let launch = plan.agent.launch(&request);
@@ -172,12 +226,17 @@ impl Core {
         if exit.swept > 0 {
             self.note("swept", &format!("{} descendants of process {proc} were killed", exit.swept));
         }
+        if exit.leaked > 0 {
+            let text = format!("{} descendants of process {proc} could not be ended", exit.leaked);
+            self.note("leaked", &text);
+            self.tell_user(format!("{text}; what is left at the end of the run is named then"));
+        }
         if exit.dropped_lines > 0 {
             let text =
                 format!("{} lines that process {proc} wrote after it was told to end were dropped", exit.dropped_lines);
             self.note("lines dropped", &text);
         }
-        self.asking.forget(proc);
+        self.asks_are_over(proc, SettledHow::Gone);
         match process.role {
             Role::Agent => self.agent_exited(&process, exit),
             Role::Critic => self.critic_exited(proc, exit),
@@ -186,6 +245,11 @@ impl Core {
 
     fn agent_exited(&mut self, process: &Process, exit: &ExitFact) {
         let how = describe_exit(exit);
+        let by_itself = !process.is_ending() && process.hung().is_none();
+        if by_itself && self.interface_ended(process, exit, &how) {
+            return;
+        }
+        let stopped = matches!(self.stage(), Stage::Working) && self.steering.take_stop();
         match self.stage() {
             Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
                 self.note("exited", &format!("the agent's process {how}"))
@@ -199,6 +263,18 @@ impl Core {
             Stage::Waiting(_) => {
                 self.turns.process_lost(exit.turn_recorded);
                 self.note("exited", &format!("the agent's process {how} during a wait; it is started again after it"));
+            }
+            Stage::Resting(_) => {
+                self.turns.process_lost(exit.turn_recorded);
+                self.note(
+                    "exited",
+                    &format!("the agent's process {how} while the run rests; it is started again when it is needed"),
+                );
+            }
+            Stage::Working if stopped => {
+                self.note("exited", &format!("the agent's process {how} after its turn was interrupted"));
+                self.turns.answered();
+                self.turn_is_stopped();
             }
             Stage::Working if process.is_leaving() => {
                 self.turns.process_lost(exit.turn_recorded);
@@ -215,11 +291,11 @@ impl Core {
         }
     }
 
-    /// Why a process is gone that nobody wanted gone.
-    fn death(&self, process: &Process, exit: &ExitFact) -> Death {
-        // What no process of the run has ever said a line of the protocol, and now ends by itself or prints other things for as
-        // long as a start may take, is another program. A CLI that was killed at its start shows that by its signal, as
-        // such or in its code.
+    /// Why a process has ended that should not have.
+    pub(super) fn death(&self, process: &Process, exit: &ExitFact) -> Death {
+        // The program is no agent if no process of the run has ever written a line of the protocol, and it ends by itself or
+        // writes other output for the whole start timeout. A signal, or an exit code that stands for one, shows that a CLI was
+        // killed at its start instead.
         let by_itself = exit.signal.is_none() && exit.code.is_some_and(|code| code < SIGNALLED_CODE);
         if process.hung().is_some() {
             return if process.is_noisy() && !self.processes.have_spoken() { Death::NoAgent } else { Death::Hung };
@@ -238,7 +314,7 @@ impl Core {
         }
     }
 
-    fn restart_agent(&mut self, death: &Death, how: &str, turn_recorded: Option<bool>) {
+    pub(super) fn restart_agent(&mut self, death: &Death, how: &str, turn_recorded: Option<bool>) {
         self.turns.process_lost(turn_recorded);
         let ends = self.agent_ends.ended(self.now());
         let standing = Standing {
@@ -249,7 +325,7 @@ impl Core {
             how,
         };
         let restart = policy(death, standing);
-        // To learn whether the session exists is no failure to pause for.
+        // Learning whether the session exists is not a failure that needs a pause.
         let failures = if matches!(restart, Restart::Resuming | Restart::Beginning) { ends - 1 } else { ends };
         self.processes.hold_agent(self.now().plus_ms(pause_ms(failures, 0, &self.plan.seed)));
         match restart {
@@ -259,6 +335,10 @@ impl Core {
             }
             Restart::Again => {
                 self.decide("restart the agent", &format!("its process {how}"));
+            }
+            Restart::Resuming if self.session.is_missing() => {
+                self.session.renew(&self.plan.seed);
+                self.decide("begin a new session", "this one has a record, but no conversation in it");
             }
             Restart::Resuming => {
                 self.session.found();
@@ -270,7 +350,7 @@ impl Core {
                 self.decide("begin the session", "it does not exist yet, or was lost before it was saved");
             }
         }
-        self.tally.restarted();
+        self.tally.count(Bound::Restarts);
         self.phase_changes("restarting", how);
     }
 
@@ -289,7 +369,7 @@ impl Core {
                     }
                 }
                 self.permission_mode(proc, &permission_mode);
-                // A run that ends meanwhile has said its last word about the session.
+                // A run that is ending does not show the session any more.
                 if self.session.named(&session_id, &model) && !self.is_closing() {
                     self.show(Show::Session { session_id, model, agent_version, permission_mode });
                 }
@@ -298,6 +378,10 @@ impl Core {
                 self.session.found();
                 if !self.turns.accepted(&turn, proc) {
                     self.ignored(&format!("the acknowledgement of turn {turn}, which is not the present one"));
+                } else if duplicate && self.steering.take_stop() {
+                    self.order(proc, Process::idle_while_ending);
+                    self.turns.answered();
+                    self.turn_is_stopped();
                 } else if duplicate {
                     self.decide("say continue", "the turn stood in the session already and will not be answered again");
                     self.turns.cut_off(CutOff::Restart);
@@ -317,11 +401,17 @@ impl Core {
             AgentEvent::PermissionMode(mode) => self.permission_mode(proc, &mode),
             AgentEvent::SentBack { hook, said } => self.sent_back(hook, said),
             AgentEvent::CutShort => self.cut_short(),
+            AgentEvent::UserSaid { text } => self.user_said_there(proc, text),
+            AgentEvent::StopAbandoned => self.stop_abandoned(),
+            AgentEvent::UserLeaves { .. } => self.user_leaves(),
             AgentEvent::ToolStarted { .. } => self.sent_back.tool_used(),
             AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
             | AgentEvent::Alive
             | AgentEvent::Progress
             | AgentEvent::Text { .. }
+            | AgentEvent::Thinking { .. }
+            | AgentEvent::Todo(_)
+            | AgentEvent::Offers(_)
             | AgentEvent::ToolEnded { .. }
             | AgentEvent::Question { .. }
             | AgentEvent::QuestionWithdrawn { .. }
@@ -339,7 +429,7 @@ impl Core {
         }
     }
 
-    /// A hook keeps the agent from ending its turn. Whether that helps, its tool calls tell.
+    /// A hook keeps the agent from ending its turn. The tool calls in between show whether that helps.
     fn sent_back(&mut self, hook: String, said: String) {
         match self.sent_back.again(hook, said) {
             Back::GoOn => {}
@@ -361,11 +451,14 @@ impl Core {
         self.close(Outcome::Stuck, &reason);
     }
 
-    /// The mode in which the agent works. In one in which it may only plan, every turn would be spent on a plan that nobody
-    /// is there to approve: it is taken out again when it went there by itself, and else the run ends.
+    /// The agent's permission mode. In plan mode every turn would end with a plan that nobody approves. So ccc changes the mode
+    /// back if the agent entered it by itself, and otherwise ends the run.
     fn permission_mode(&mut self, proc: ProcId, mode: &str) {
         if !self.plan.agent.only_plans_in(mode) {
             self.session.works_in(mode);
+            return;
+        }
+        if self.may_plan() {
             return;
         }
         match self.session.permission_mode().map(str::to_owned) {
@@ -386,14 +479,35 @@ impl Core {
         }
     }
 
+    /// Nobody approves a plan: returns to the previous mode, if there was one.
+    pub(super) fn leave_plan_mode(&mut self, proc: ProcId) {
+        if let Some(mode) = self.session.permission_mode().map(str::to_owned) {
+            self.act(Action::SetPermissionMode { proc, mode });
+        }
+    }
+
     fn agent_turn_ended(&mut self, proc: ProcId, end: TurnEnd) {
         self.order(proc, Process::idle_while_ending);
         let ending = self.processes.agent().is_some_and(Process::is_ending);
         if !matches!(self.stage(), Stage::Working | Stage::Waiting(_)) {
             self.note("turn ended", "while the run is not waiting for it");
+            self.limit_outlives(proc, &end);
             return;
         }
+        // While the process is being ended, its exit handles the interruption.
+        let stopped = !ending && self.steering.take_stop();
+        if stopped {
+            self.limit_outlives(proc, &end);
+        }
         match end.outcome {
+            TurnOutcome::Interrupted | TurnOutcome::Failed { .. } if stopped => {
+                if let StartedBy::Us(turn) = &end.started_by
+                    && self.turns.current().is_some_and(|current| current.id == *turn)
+                {
+                    self.turns.answered();
+                }
+                self.turn_is_stopped();
+            }
             TurnOutcome::Done if self.compacted() => {}
             TurnOutcome::Done => {
                 self.request_is_accepted(Role::Agent);
@@ -411,8 +525,25 @@ impl Core {
                 {
                     self.turns.answered();
                 }
+                let before = self.steering.rest_before();
+                // The turn was answered before the interruption.
+                if stopped {
+                    self.turn_is_stopped();
+                } else if let Some(rest) = before.filter(|_| end.unasked && !self.turns.has_queued()) {
+                    // A command of the CLI, such as /context, changes nothing that could be judged.
+                    self.decide("judge nothing", "the agent's CLI answered by itself, and the model was not asked");
+                    if rest.kind() == RestKind::NoTask {
+                        self.plan.task.clear();
+                        self.turns.forget_task();
+                    }
+                    self.rest(rest);
+                }
             }
             TurnOutcome::Interrupted if ending => {}
+            TurnOutcome::Interrupted if self.has_interface() => {
+                self.turns.answered();
+                self.turn_is_stopped();
+            }
             TurnOutcome::Interrupted => {
                 self.decide("say continue", "the turn was interrupted, and not by ccc");
                 self.failed_turn("the turn was interrupted", &end.started_by);
@@ -468,7 +599,7 @@ impl Core {
             FailureCause::InvalidRequest | FailureCause::PromptTooLong | FailureCause::CreditsRequired => {
                 self.request_rejected(proc, Role::Agent, cause, message, started_by);
             }
-            // The same words would be blocked again.
+            // The same turn would be blocked again.
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the agent is told", message),
             FailureCause::MaxOutput => {
                 self.failed_turn(message, started_by);
@@ -480,7 +611,7 @@ impl Core {
         }
     }
 
-    /// The provider fails, and that passes: agent or critic goes on after a pause.
+    /// The provider fails transiently: agent or critic continues after a pause.
     pub(super) fn wait_for_provider(
         &mut self,
         role: Role,
@@ -514,7 +645,7 @@ impl Core {
         }
     }
 
-    /// The provider takes no credential. Where ccc has found none there may have been nothing to refuse.
+    /// The provider refuses the credential. If ccc has found none, the agent may have sent none.
     pub(super) fn close_as_refused(&mut self, message: &str) {
         let run = &self.plan.run_id;
         let reason = if self.tokens.is_empty() {
@@ -539,7 +670,7 @@ impl Core {
         self.close(Outcome::Failed, &reason);
     }
 
-    /// A turn failed for a reason of its own: it is continued a few times, then the run ends.
+    /// A turn failed by itself (refusal, output limit, unknown cause): it is continued a few times, then the run ends.
     fn failed_turn(&mut self, message: &str, started_by: &StartedBy) {
         let pause_ms = match self.failures.turn_failed() {
             Ok(pause_ms) => pause_ms,
@@ -553,11 +684,11 @@ impl Core {
         self.begin_wait(self.pause_of(pause_ms));
     }
 
-    /// A refused credential is tried once more after a pause where there is no other: logins are refreshed by other processes.
-    /// One that has never worked here is given only a moment.
+    /// The pause before the one retry of a refused credential, if there is no other: logins are refreshed by other processes.
+    /// The pause is short for one that has never worked here.
     pub(super) fn refusal_pause(&mut self, proc: ProcId, cause: &FailureCause) -> Option<Pause> {
         let token = self.token_of(proc);
-        // After an exchange that nothing has borne out it may be about the token before: that has a rule of its own.
+        // After an unproven exchange the failure may concern the previous token, which has its own rule.
         let proven = self.processes.get(proc).is_some_and(|process| process.credential().is_proven());
         let others = self.has_other_than(token.as_ref());
         if *cause != FailureCause::Refused || !proven || others {
@@ -570,7 +701,7 @@ impl Core {
     pub(super) fn cut_off(&mut self, started_by: &StartedBy) {
         match started_by {
             StartedBy::Us(_) => self.turns.cut_off(CutOff::Failure),
-            // A turn of the CLI's own is about something we did not ask for; what we asked for stays as it is.
+            // A turn that the CLI began does not affect the turn of ccc.
             StartedBy::Itself if self.turns.current().is_some() => {}
             StartedBy::Itself => self.turns.cut_off(CutOff::Failure),
         }
@@ -592,8 +723,7 @@ impl Core {
         self.begin_wait(pause);
     }
 
-    /// The wait for a reset. One that is past is as good as none: then, and when it is so near that the last one was as
-    /// near, it is waited longer each time.
+    /// The wait for a reset. If the reset is past or nearer than the backoff of repeated rejections, the wait is that backoff.
     pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
         let token = self.token_of(proc);
         let clock = self.clock();
@@ -605,15 +735,16 @@ impl Core {
         }
     }
 
-    /// The user does not want to wait, and what the CLI has given up on is no momentary crowd: of a key it is told so only
-    /// after its own tries, or at once when the provider asks for a long pause (facts §8); of a subscription at the second time.
+    /// Whether the run ends instead of waiting for throttling to end, because the user does not want to wait and the throttling
+    /// is not momentary. A key's is reported only after the CLI's own retries, or at once if the provider asks for a long pause
+    /// (facts §8); a subscription's counts from the second time.
     pub(super) fn does_not_wait_for_crowd(&mut self, proc: ProcId) -> bool {
         let token = self.token_of(proc);
         let oauth = self.tokens.kind(token.as_ref()) == Some(TokenKind::OAuth);
         self.plan.no_wait && (!oauth || self.failures.has_provider_failed())
     }
 
-    /// Ends the run where [`Core::does_not_wait_for_crowd`] says so.
+    /// Ends the run; see [`Core::does_not_wait_for_crowd`].
     pub(super) fn close_at_crowd(&mut self, message: &str) {
         let why = "the provider takes no more requests, and waiting was not wanted (--no-wait)";
         self.close(Outcome::Limits, &format!("{why}: {message}"));
@@ -640,12 +771,24 @@ impl Core {
                 Due::Nothing => {}
             }
         }
-        let overdue = |review: &&Reviewing| self.review_deadline(review).is_some_and(|due| now >= due);
-        let critic_overdue = self.stage().review().filter(overdue).and_then(Reviewing::critic);
+        let overdue = |review: &&StopUnderReview| self.review_deadline(review).is_some_and(|due| now >= due);
+        let critic_overdue = self.stage().review().filter(overdue).and_then(StopUnderReview::critic);
         if critic_overdue.is_some() {
-            let minutes = self.plan.critic.timeout_ms as f64 / 60_000.0;
+            let minutes = self.plan.critic.limits.timeout_ms as f64 / 60_000.0;
             self.critic_failed(&format!("it did not come to a verdict within {minutes:.1} min"));
         }
+    }
+
+    /// If the agent's turn is answered and only waits for background work, it counts as ended; the work continues. True if
+    /// there was such a turn.
+    pub(super) fn stop_waiting(&mut self, why: &str) -> bool {
+        let now = self.now();
+        let Some(agent) = self.processes.agent_mut().filter(|agent| !agent.is_ending()) else { return false };
+        let Some(end) = agent.stop_waiting(now) else { return false };
+        let proc = agent.id;
+        self.decide("wait for background work no longer", why);
+        self.agent_event(proc, AgentEvent::TurnEnded(end));
+        true
     }
 
     fn settle(&mut self, proc: ProcId) {
@@ -684,7 +827,7 @@ impl Core {
     }
 }
 
-/// Whether a directory is in another tree than the run's: outside of it, or in a worktree that the CLI made inside it.
+/// Whether a directory is in another tree than the run's: outside it, or in a worktree that the CLI made inside it.
 fn is_elsewhere(cwd: &str, of_run: &str, own_trees: &[&str]) -> bool {
     let inside = cwd.strip_prefix(of_run).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let is_in = |rest: &str, tree: &str| {

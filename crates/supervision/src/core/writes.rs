@@ -1,17 +1,17 @@
-//! Writes of the agent that the measured tree does not show: by its file tools outside the tree, and by any tool into files
-//! that git ignores.
+//! Writes of the agent that the measured tree does not show: by its file tools outside the tree, and by any tool into ignored
+//! files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Edit;
 
-/// Calls that are remembered while they run; more than any turn has at once.
+/// The most running calls that are kept; more than any turn has at once.
 const MAX_OPEN: usize = 4_096;
-/// Edits that are remembered. Beyond this number all are forgotten, so a repeated edit counts as new once more.
+/// The most edits that are kept. Beyond this number all are dropped, so a repeated edit counts as new once more.
 const MAX_SEEN: usize = 16_384;
 
-/// The edits of a run. An edit made twice counts as progress once, because an agent that writes the same file again and again
-/// makes none.
+/// The edits of a run. A repeated edit counts as progress only once, because an agent that writes the same content again and
+/// again makes none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writes {
     open: BTreeMap<String, u64>,
@@ -19,7 +19,7 @@ pub(super) struct Writes {
     fresh: bool,
     /// A call has succeeded since the last stop.
     acted: bool,
-    /// The states of what git ignores, at the stops so far.
+    /// The hashes over ignored files at the stops so far.
     ignored: BTreeSet<String>,
 }
 
@@ -44,8 +44,8 @@ impl Writes {
         }
     }
 
-    /// Whether the agent has done something new since this was asked last: an edit that was never made before, or, by a call
-    /// that succeeded, a state of what git ignores that no stop has had.
+    /// Whether the agent has done something new since the last call: a new edit, or a successful call and a new state of
+    /// ignored files.
     pub(super) fn take_fresh(&mut self, ignored: Option<&str>) -> bool {
         self.open.clear();
         if self.ignored.len() >= MAX_SEEN {
@@ -57,7 +57,7 @@ impl Writes {
     }
 }
 
-/// FNV-1a over the path and both texts, with their lengths between them.
+/// FNV-1a over the path and both texts, each with its length.
 fn fingerprint(edit: &Edit) -> u64 {
     let parts = [&edit.path, &edit.old, &edit.new];
     let bytes = parts.iter().flat_map(|part| part.len().to_be_bytes().into_iter().chain(part.bytes()));

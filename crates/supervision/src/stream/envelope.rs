@@ -1,16 +1,16 @@
-//! What every line says about itself.
+//! The common members of every line.
 
 use std::borrow::Cow;
 
 use super::raw::{Raw, unescape};
 use super::scan::{read_key, skip_value, skip_whitespace};
 
-/// The outside of one line, borrowed from it. A member that is missing, `null` or of another type is `None`.
+/// The common members of one line, borrowed from it. A member that is missing, `null` or of another type is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Envelope<'a> {
-    /// The whole line, valid JSON; unknown members are found here.
+    /// The whole line, valid JSON, including unknown members.
     pub line: &'a str,
-    /// `type`. `None` too when the line is JSON but no object.
+    /// `type`. `None` also when the line is JSON but no object.
     pub kind: Option<Cow<'a, str>>,
     /// `subtype`, of `system` and `result`.
     pub subtype: Option<Cow<'a, str>>,
@@ -18,7 +18,7 @@ pub struct Envelope<'a> {
     pub uuid: Option<Cow<'a, str>>,
     /// `session_id`.
     pub session_id: Option<Cow<'a, str>>,
-    /// `parent_tool_use_id`: the tool call whose sub-agent speaks; `None` on the main thread.
+    /// `parent_tool_use_id`: the tool call whose sub-agent wrote the line; `None` in the main conversation.
     pub parent_tool_use_id: Option<Cow<'a, str>>,
     /// `event` of `stream_event`.
     pub event: Option<Raw<'a>>,
@@ -39,8 +39,9 @@ impl<'a> Envelope<'a> {
         Raw::scanned(self.line.trim_matches([' ', '\t', '\r', '\n']))
     }
 
-    /// Whether this is a partial message, of which the whole follows later: a piece of a content block, or an estimate
-    /// of the thinking so far. The start and end of a message or block, and its stop reason, are not partial.
+    /// Whether this is a partial message, which is repeated later as a whole: a delta of a content block, or an
+    /// estimate of the thinking so far. The start and end of a message or block, and its stop reason, are not
+    /// partial.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         match self.kind.as_deref() {
@@ -67,7 +68,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// What `line` is; `None` when it is not one JSON value.
+/// The envelope of `line`; `None` when it is not exactly one JSON value.
 #[must_use]
 pub fn parse_envelope(line: &str) -> Option<Envelope<'_>> {
     let bytes = line.as_bytes();
@@ -96,7 +97,8 @@ pub fn parse_envelope(line: &str) -> Option<Envelope<'_>> {
     }
 }
 
-/// Whether `line` is a partial message; see [`Envelope::is_partial`]. Where the envelope is at hand, ask it instead.
+/// Whether `line` is a partial message; see [`Envelope::is_partial`], which is cheaper when the envelope exists
+/// already.
 #[must_use]
 pub fn is_partial(line: &str) -> bool {
     parse_envelope(line).is_some_and(|envelope| envelope.is_partial())

@@ -1,22 +1,22 @@
 //! Terminal escape sequences around the JSON of a line.
 //!
-//! With a PTY as stdout the CLI writes sequences that reset the terminal, without a line end (facts §6), so they may
-//! stand alone at the end of the stream, or before the first line of whatever writes next.
+//! When stdout is a PTY, the CLI writes sequences that reset the terminal, without a line end (facts §6). They may
+//! stand alone at the end of the stream, or before the first line of the next writer.
 //!
-//! Why not a terminal's parser (`vte`): it takes the text apart character by character, where the JSON must stay whole; only
-//! lines that are not JSON by themselves come here.
+//! A terminal parser (`vte`) would not do: it processes the text character by character, but the JSON must stay
+//! whole. Only lines that are not JSON as a whole are split here.
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 
-/// A part of a line that was no JSON as a whole.
+/// A part of a line that is not JSON as a whole.
 pub(super) enum Part<'a, T> {
     Json(T),
     Noise(&'a [u8]),
 }
 
-/// Cuts a line at its escape sequences; a stretch between them that `read_json` can read is handed out as such and all
-/// else as noise, nothing left out. Each stretch is tried once, so the cost is that of the line.
+/// Splits a line at its escape sequences. A stretch between them that `read_json` can read is passed on as JSON and
+/// all else as noise, with nothing left out. Each stretch is tried once, so the cost is linear in the line.
 pub(super) fn split<'a, T>(
     line: &'a [u8],
     read_json: impl Fn(&'a [u8]) -> Option<T>,
@@ -26,7 +26,7 @@ pub(super) fn split<'a, T>(
     let mut at = 0;
     while at < line.len() {
         let start = skip_sequences(line, at);
-        // No raw control character may stand in JSON, so the next sequence ends the stretch.
+        // JSON cannot contain a raw control character, so the next sequence ends the stretch.
         let end = find_escape(line, start);
         let stretch = line.get(start..end).unwrap_or_default();
         if stretch.starts_with(b"{")
@@ -63,7 +63,7 @@ fn skip_sequences(line: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Skips one sequence, of which the ESC stands before `at` (ECMA-48: CSI, command strings, escapes with intermediates).
+/// Skips one sequence whose ESC is before `at` (ECMA-48: CSI, command strings, escapes with intermediates).
 fn skip_sequence(line: &[u8], at: usize) -> usize {
     match line.get(at) {
         None => at,
@@ -72,7 +72,7 @@ fn skip_sequence(line: &[u8], at: usize) -> usize {
             skip_while_once(line, end, |byte| (0x40..0x7f).contains(&byte))
         }
         Some(b']' | b'P' | b'X' | b'^' | b'_') => {
-            // Ended by BEL or by ESC \; an ESC that begins something else ends it too.
+            // It ends with BEL or ESC \; an ESC that begins another sequence also ends it.
             let end = skip_while(line, at + 1, |byte| byte != BEL && byte != ESC);
             if line.get(end..).is_some_and(|rest| rest.starts_with(b"\x1b\\")) {
                 end + 2

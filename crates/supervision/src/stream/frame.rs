@@ -1,17 +1,18 @@
-//! Bytes, chunked in any way, to lines.
+//! Splits bytes, chunked in any way, into lines.
 //!
-//! Why not a `BufRead`: a line that is whole in its chunk is handed out without a copy, and a long one takes no more memory
-//! than its limit (`cargo bench --bench codec_memory`).
+//! A `BufRead` would not do: here a line that is whole in its chunk is passed on without a copy, and a long line
+//! takes no more memory than the limit (`cargo bench --bench codec_memory`).
 
 use super::envelope::{Envelope, parse_envelope};
 use super::escape::{Part, split};
 
-/// The longest line that is kept, in bytes before its `\n`. A longer one is dropped and only its length is reported.
+/// The longest line that is kept, in bytes before its `\n`. A longer line is dropped and only its length is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineLimit(usize);
 
 impl LineLimit {
-    /// 64 MiB. The CLI writes a whole tool result or answer on one line; 10 MB have been seen, and an image is 1.3 MB.
+    /// 64 MiB. The CLI writes a whole tool result or answer on one line; lines of 10 MB have been seen, and an image
+    /// takes 1.3 MB.
     pub const DEFAULT: Self = Self(64 << 20);
 
     /// A limit of this many bytes.
@@ -27,7 +28,7 @@ impl Default for LineLimit {
     }
 }
 
-/// One line of the stream, or a part of one that terminal sequences cut up. Blank lines yield none.
+/// One line of the stream, or a part of a line that terminal sequences split. Blank lines yield no frame.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
@@ -36,7 +37,7 @@ impl Default for LineLimit {
 pub enum Frame<'a> {
     /// JSON; the text is [`Envelope::line`].
     Json(Envelope<'a>),
-    /// Not JSON, or not UTF-8; without its line end.
+    /// Not JSON, or not UTF-8; without the line end.
     Noise(&'a [u8]),
     /// A line over the limit, dropped.
     TooLong {
@@ -45,20 +46,20 @@ pub enum Frame<'a> {
     },
 }
 
-/// Cuts a stream into [`Frame`]s.
+/// Splits a stream into [`Frame`]s.
 ///
-/// A line that lies wholly in one chunk is not copied. Of a line in several chunks the decoder holds the beginning, never
-/// more than the limit, and gives the memory of a big line back when it has ended.
+/// A line within one chunk is not copied. For a line in several chunks the decoder buffers the beginning, never more
+/// than the limit, and frees the memory of a long line when it ends.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     limit: LineLimit,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an unfinished line.
     pending: Vec<u8>,
-    /// Set while the rest of a line over the limit is dropped: how much of it has been, in bytes.
+    /// Set while the rest of a line over the limit is dropped: its length so far, in bytes.
     dropped_bytes: Option<u64>,
 }
 
-/// A buffer up to this size is kept for the next line that comes in pieces.
+/// A buffer up to this size is kept for the next line that is split over chunks.
 const RETAINED_BYTES: usize = 256 << 10;
 
 impl FrameDecoder {
@@ -68,7 +69,7 @@ impl FrameDecoder {
         Self { limit, pending: Vec::new(), dropped_bytes: None }
     }
 
-    /// Takes the next bytes and hands out the lines that they complete, in their order.
+    /// Takes the next bytes and passes on the lines that they complete, in order.
     pub fn push(&mut self, chunk: &[u8], mut on_frame: impl FnMut(Frame<'_>)) {
         let mut rest = chunk;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -86,24 +87,24 @@ impl FrameDecoder {
         }
     }
 
-    /// The stream has ended: hands out the last line if it had no end. The decoder is then as new.
+    /// The stream has ended: passes on an unfinished last line. The decoder is then in its initial state.
     pub fn finish(&mut self, mut on_frame: impl FnMut(Frame<'_>)) {
         self.end_line(&mut on_frame);
     }
 
-    /// How many bytes of a line that has not ended are held.
+    /// How many bytes of an unfinished line are buffered.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
 
-    /// How much has been dropped so far of a line over the limit that has not ended, in bytes; `None` while there is none.
+    /// The length so far of an unfinished line over the limit, in bytes; `None` when there is none.
     #[must_use]
     pub fn dropped_bytes(&self) -> Option<u64> {
         self.dropped_bytes
     }
 
-    /// How many bytes of memory the decoder holds.
+    /// The capacity of the decoder's buffer, in bytes.
     #[must_use]
     pub fn buffer_bytes(&self) -> usize {
         self.pending.capacity()
@@ -121,7 +122,7 @@ impl FrameDecoder {
             return;
         }
         if length > self.pending.capacity() {
-            // Doubled, so that a long line is copied a few times only, but never beyond the limit.
+            // Doubling limits the number of copies of a long line; the capacity never exceeds the limit.
             let capacity = (self.pending.capacity() * 2).clamp(length, self.limit.0);
             self.pending.reserve_exact(capacity - self.pending.len());
         }
@@ -161,7 +162,7 @@ impl FrameDecoder {
     }
 }
 
-/// A terminal that is not raw ends lines by `\r\n`.
+/// A terminal that is not raw ends lines with `\r\n`.
 fn without_carriage_returns(mut line: &[u8]) -> &[u8] {
     while let Some(shorter) = line.strip_suffix(b"\r") {
         line = shorter;
@@ -221,7 +222,7 @@ mod tests {
         );
     }
 
-    /// What 2.1.197 writes to a terminal at its end (facts §6).
+    /// The final output of 2.1.197 to a terminal (facts §6).
     const RESET: &str = "\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b(B\x0f\x1b[>4m\x1b[<u\x1b[?1004l\x1b[?2031l\
         \x1b[?2004l\x1b[?25h\x1b7\x1b[r\x1b8\x1b]0;\x07\x1b[?25h";
 
@@ -324,7 +325,7 @@ mod tests {
         assert_eq!((seen, decoder.buffer_bytes()), (2, 0));
     }
 
-    /// Streams made of what may come, whole and broken.
+    /// Streams built from valid and broken pieces.
     fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             Just(b"{\"type\":\"user\",\"text\":\"\xe8\xaa\x9e \\n\"}".to_vec()),

@@ -1,16 +1,16 @@
-//! One JSON value as it stands in the line, and lenient reading of it.
+//! One JSON value as received, and lenient reading of it.
 //!
-//! Reading never fails loudly: what is not of the asked type is absent. serde's derived readers would refuse a whole
-//! message for one unexpected field, for a key that comes twice, or for half a surrogate pair, which JavaScript writes
-//! (`"\ud83d"`) when a delta ends inside an emoji (`cargo nextest run half_a_character_does_not_lose_the_text` measures
-//! that serde_json refuses such a line).
+//! Reading never fails: a value of another type is absent. serde's derived readers would refuse a whole message for
+//! one unexpected field, for a duplicate key, or for half a surrogate pair, which JavaScript writes (`"\ud83d"`) when
+//! a delta ends inside an emoji (`cargo nextest run half_a_character_does_not_lose_the_text` proves that serde_json
+//! refuses such a line).
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::scan::{read_key, skip_value, skip_whitespace};
 
-/// The text of one JSON value, without whitespace around it. Made by this module only, so it is always valid.
+/// The text of one JSON value, without surrounding whitespace. Only this module creates it, so it is always valid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a>(&'a str);
 
@@ -21,7 +21,7 @@ impl fmt::Debug for Raw<'_> {
 }
 
 impl<'a> Raw<'a> {
-    /// The value in `text`, which may have whitespace around it; `None` when it is not exactly one JSON value.
+    /// The value in `text`, which may have surrounding whitespace; `None` when it is not exactly one JSON value.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -33,12 +33,12 @@ impl<'a> Raw<'a> {
         text.get(start..end).map(Self)
     }
 
-    /// A part of a line that the scanner has passed.
+    /// A part of a line that the scanner has validated.
     pub(super) fn scanned(text: &'a str) -> Self {
         Self(text)
     }
 
-    /// The JSON as it was sent.
+    /// The JSON as received.
     #[must_use]
     pub fn json(self) -> &'a str {
         self.0
@@ -50,7 +50,7 @@ impl<'a> Raw<'a> {
         self.0 == "null"
     }
 
-    /// The string, its escapes resolved; borrowed when there are none. Half a surrogate pair becomes U+FFFD.
+    /// The string with its escapes resolved; borrowed when it has none. Half a surrogate pair becomes U+FFFD.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
@@ -75,10 +75,10 @@ impl<'a> Raw<'a> {
         is_number.then(|| self.0.parse().ok()).flatten()
     }
 
-    /// The number, if it is a whole one that fits; `3.0` and `3e2` are whole.
+    /// The number, if it is an integer that fits; `3.0` and `3e2` are integers.
     #[must_use]
     pub fn i64(self) -> Option<i64> {
-        /// Whole numbers up to here are exact in a double.
+        /// Integers up to this one are exact in a double.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if let Ok(number) = self.0.parse() {
             return Some(number);
@@ -88,32 +88,32 @@ impl<'a> Raw<'a> {
         (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
     }
 
-    /// The members of an object, in their order; none when it is not an object.
+    /// The members of an object, in order; empty when it is not an object.
     #[must_use]
     pub fn members(self) -> Members<'a> {
         Members { text: self.0, at: opening(self.0, b'{') }
     }
 
-    /// The member of this name; of two, the last, as in JavaScript.
+    /// The member with this name; of duplicates the last, as in JavaScript.
     #[must_use]
     pub fn member(self, name: &str) -> Option<Raw<'a>> {
         self.members().filter(|(key, _)| key == name).last().map(|(_, value)| value)
     }
 
-    /// The items of an array, in their order; none when it is not an array.
+    /// The items of an array, in order; empty when it is not an array.
     #[must_use]
     pub fn items(self) -> Items<'a> {
         Items { text: self.0, at: opening(self.0, b'[') }
     }
 
-    /// Reads it as `T`; `None` when it is `null` or something else.
+    /// Reads it as `T`; `None` when it is `null` or of another type.
     #[must_use]
     pub fn read<T: FromRaw<'a>>(self) -> Option<T> {
         T::from_raw(self)
     }
 }
 
-/// Where the contents of a container begin; the end of the text when it is not such a container.
+/// Where the contents of a container begin; the end of the text when it is another value.
 fn opening(text: &str, bracket: u8) -> usize {
     let bytes = text.as_bytes();
     if bytes.first() == Some(&bracket) { skip_whitespace(bytes, 1) } else { bytes.len() }
@@ -136,7 +136,7 @@ impl<'a> Iterator for Members<'a> {
         let name = self.text.get(key.start..key.end)?;
         let name = if key.escaped { unescape(name) } else { Cow::Borrowed(name) };
         let value = Raw(self.text.get(key.value..end)?);
-        // After the last member stands the bracket; the next key after it is not found, which ends the iteration.
+        // Skips the comma. After the last member it skips the bracket, and the iteration ends because no key follows.
         self.at = skip_whitespace(bytes, end) + 1;
         Some((name, value))
     }
@@ -162,7 +162,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Resolves the escapes of a string's inside that the scanner has passed.
+/// Resolves the escapes in the inside of a validated string.
 pub(super) fn unescape(inner: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
         return Cow::Borrowed(inner);
@@ -181,7 +181,7 @@ pub(super) fn unescape(inner: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The character that an escape (without its backslash) stands for, and what follows it.
+/// The character of an escape (given without its backslash), and the rest of the text.
 fn resolve_escape(escape: &str) -> (char, &str) {
     let mut chars = escape.chars();
     let character = match chars.next() {
@@ -197,7 +197,7 @@ fn resolve_escape(escape: &str) -> (char, &str) {
     (character, chars.as_str())
 }
 
-/// The same for `\uXXXX`, from its digits on; a pair of surrogates is one character.
+/// The same for `\uXXXX`, given from its digits on; a surrogate pair is one character.
 fn resolve_unicode(digits: &str) -> (char, &str) {
     let unit = |text: &str| text.get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok());
     let Some(first) = unit(digits) else {
@@ -221,9 +221,9 @@ fn resolve_unicode(digits: &str) -> (char, &str) {
     }
 }
 
-/// A type that can be read from a JSON value, or not.
+/// A type that can be read from a JSON value.
 pub trait FromRaw<'a>: Sized {
-    /// `None` when the value is something else.
+    /// `None` when the value is of another type.
     fn from_raw(raw: Raw<'a>) -> Option<Self>;
 }
 
@@ -275,7 +275,7 @@ impl<'a, T: FromRaw<'a>> FromRaw<'a> for Vec<T> {
     }
 }
 
-/// An object used as a map: its members in their order. Members of another type are left out.
+/// An object used as a map: its members in order. Members of another type are skipped.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entries<'a, T>(pub Vec<(Cow<'a, str>, T)>);
 

@@ -1,16 +1,18 @@
-//! Finds the end of a JSON value, and so decides whether a text is JSON, without building anything.
+//! Finds the end of a JSON value and thereby validates it, without building anything.
 //!
-//! Why not serde_json alone: most lines of a stream are partial messages of which we need four short strings, and
-//! skipping the rest is where the time goes: 1.29 GB/s, against 0.29 GB/s of `serde_json::Value` on the same bytes
-//! (`cargo bench --bench codec`). serde_json's raw values would also refuse lines that the CLI writes; see `raw`. What is accepted is the grammar of RFC 8259 and nothing else; a property
-//! test holds it against serde_json. No recursion, so no input can exhaust the stack.
+//! serde_json alone would not do: most lines of a stream are partial messages of which ccc needs four short strings,
+//! and most of the time goes into skipping the rest: 1.29 GB/s, against 0.29 GB/s of `serde_json::Value` on the same
+//! bytes (`cargo bench --bench codec`). serde_json's raw values would also refuse lines that the CLI writes; see
+//! `raw`. The accepted grammar is exactly RFC 8259; a property test compares it with serde_json. There is no
+//! recursion, so no input can exhaust the stack.
 
-/// Which containers are open around a value; one bit each, so that a line of brackets costs an eighth of its length.
+/// The containers that are open around a value, one bit each, so that a line of brackets needs an eighth of its
+/// length.
 #[derive(Default)]
 struct Nesting {
-    /// The innermost 64; the lowest bit is the innermost one, set for an object.
+    /// The innermost 64; the lowest bit is the innermost, 1 for an object.
     near: u64,
-    /// The containers around those, 64 a word.
+    /// The outer containers, 64 per word.
     far: Vec<u64>,
     depth: usize,
 }
@@ -52,8 +54,8 @@ pub(super) fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Marks, by their highest bits, the bytes of a word that end or may not stand in a string: `"`, `\` and control
-/// characters. The lowest mark is exact; marks above it may be false, so only the lowest is used.
+/// Marks, by their highest bits, the bytes of a word that end a string or are not allowed in one: `"`, `\` and
+/// control characters. The lowest mark is exact; higher marks may be false, so only the lowest is used.
 #[inline]
 fn string_marks(word: u64) -> u64 {
     let quote = word ^ u64::from_le_bytes([b'"'; 8]);
@@ -69,7 +71,7 @@ pub(super) struct StringEnd {
     pub(super) escaped: bool,
 }
 
-/// Skips a string of which the opening quote stands before `at`.
+/// Skips a string whose opening quote is before `at`.
 #[inline]
 pub(super) fn skip_string(bytes: &[u8], mut at: usize) -> Option<StringEnd> {
     let mut escaped = false;
@@ -96,7 +98,7 @@ pub(super) fn skip_string(bytes: &[u8], mut at: usize) -> Option<StringEnd> {
     }
 }
 
-/// Skips an escape of which the backslash stands before `at`.
+/// Skips an escape whose backslash is before `at`.
 fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
@@ -115,7 +117,7 @@ fn skip_digits(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Like [`skip_digits`], but at least one is needed.
+/// Like [`skip_digits`], but at least one digit is required.
 fn skip_some_digits(bytes: &[u8], at: usize) -> Option<usize> {
     let end = skip_digits(bytes, at);
     (end > at).then_some(end)
@@ -149,16 +151,16 @@ fn skip_word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
 
 /// A key of an object.
 pub(super) struct Key {
-    /// Between the quotes.
+    /// After the opening quote.
     pub(super) start: usize,
-    /// Between the quotes.
+    /// At the closing quote.
     pub(super) end: usize,
     pub(super) escaped: bool,
     /// Where its value begins, after the colon and whitespace.
     pub(super) value: usize,
 }
 
-/// Reads a key and its colon; whitespace may stand before `at`.
+/// Reads a key and its colon from `at` on, after optional whitespace.
 #[inline]
 pub(super) fn read_key(bytes: &[u8], at: usize) -> Option<Key> {
     let quote = skip_whitespace(bytes, at);
@@ -173,7 +175,8 @@ pub(super) fn read_key(bytes: &[u8], at: usize) -> Option<Key> {
     Some(Key { start: quote + 1, end: after - 1, escaped, value: skip_whitespace(bytes, colon + 1) })
 }
 
-/// Skips the value that begins at `at` (no whitespace before it): the position after it, or `None` when there is none.
+/// Skips the value that begins at `at` (without leading whitespace): the position after it, or `None` when there is
+/// no valid value.
 pub(super) fn skip_value(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut nesting = Nesting::default();
     loop {
@@ -201,7 +204,7 @@ pub(super) fn skip_value(bytes: &[u8], mut at: usize) -> Option<usize> {
             b'n' => at = skip_word(bytes, at, b"null")?,
             _ => at = skip_number(bytes, at)?,
         }
-        // A value has ended; so may the containers around it.
+        // A value has ended, and perhaps the containers around it.
         loop {
             if nesting.depth == 0 {
                 return Some(at);

@@ -1,10 +1,10 @@
-//! The process between ccc and a command: it ends the command, with all that the command has started, when ccc is killed.
+//! The process between ccc and a command. It kills the command and all its descendants when ccc is killed.
 //!
-//! An agent gets a hang-up from its terminal when ccc dies. A check or a helper program has no terminal and would keep running
-//! until the run is resumed. So a forked copy of ccc stands between ccc and the command. It executes nothing, has closed all
+//! An agent gets SIGHUP from its terminal when ccc dies. A check or a helper program has no terminal and would keep running
+//! until the run is resumed. So a forked copy of ccc runs between ccc and the command. It executes nothing, has closed all
 //! files, and waits for the end of either. Orphans below it become its children, whatever their session or environment, so it
-//! only has to kill its own children until none is left. When the command ends, the keeper ends with the same status, so ccc
-//! sees the command's own end.
+//! only has to kill its own children until none is left. When the command ends, the keeper ends with the same status, which ccc
+//! then sees.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,24 +17,24 @@ use rustix::process::{
     set_child_subreaper, wait, waitpid,
 };
 
-use crate::process::launch::close_from;
+use crate::process::descriptors::close_from;
 use crate::process::monitor::{die_by, exit_at_once, split_off};
 use crate::process::signal::ignore;
 
 /// How often orphans that have exited are reaped.
 const REAP_EVERY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// Between two looks at what is still to be killed.
+/// The pause between two passes of killing.
 const KILL_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-/// How many looks there are at most; what lives then is stuck in the kernel.
+/// The most passes. A process that is still alive then is stuck in the kernel.
 const KILL_PASSES: u32 = 1_000;
-/// Signals that have a default action; SIGKILL and SIGSTOP cannot be ignored, and SIGCHLD must not be.
+/// The signals with a default action. SIGKILL and SIGSTOP cannot be ignored, and SIGCHLD must not be.
 const STANDARD_SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Called between fork and exec, in the leader of a new session: returns in a child of it, which goes on to execute the
-/// command; the leader itself stays here. It is in the command's group and ignores what is sent to that.
+/// Called between fork and exec, in the leader of a new session. It returns in a child of the leader, which then executes the
+/// command; the leader itself never returns. The leader is in the command's group and ignores signals to the group.
 ///
 /// # Errors
-/// When the system gives no further process; then nothing was split.
+/// When no further process can be created; there is then no keeper.
 pub(in crate::process) fn split(ccc: u32) -> io::Result<()> {
     set_child_subreaper(Some(getpid()))?;
     match split_off()? {
@@ -43,7 +43,7 @@ pub(in crate::process) fn split(ccc: u32) -> io::Result<()> {
     }
 }
 
-/// The keeper's whole life.
+/// The body of the keeper.
 fn keep(ccc: u32, command: Pid) -> ! {
     for number in STANDARD_SIGNALS.filter(|number| *number != RawSignal::CHILD.as_raw()) {
         ignore(number);
@@ -60,7 +60,7 @@ fn keep(ccc: u32, command: Pid) -> ! {
             }
         }
     }
-    // A kernel before 5.3: the command's end is all that can be waited for.
+    // On a kernel before 5.3 the keeper can wait only for the command's end.
     loop {
         match waitpid(Some(command), WaitOptions::empty()) {
             Ok(Some((_, status))) => end_like(status),
@@ -70,15 +70,16 @@ fn keep(ccc: u32, command: Pid) -> ! {
     }
 }
 
-/// Tells when ccc is gone; none when it is already, or the system cannot tell.
+/// A descriptor that becomes readable when ccc has ended; `None` if the system has none. If ccc has ended already, kills
+/// everything at once.
 fn watch(ccc: u32) -> Option<OwnedFd> {
     let ccc = Pid::from_raw(i32::try_from(ccc).ok()?)?;
     let fd = pidfd_open(ccc, PidfdFlags::empty()).ok()?;
-    // Still our parent, so the number is still its own.
+    // ccc is still the parent, so its pid cannot have been reused.
     if getppid() == Some(ccc) { Some(fd) } else { kill_all() }
 }
 
-/// Reaps what has exited, and ends when the command has.
+/// Reaps exited processes, and ends when the command has ended.
 fn reap(command: Pid) {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -90,7 +91,7 @@ fn reap(command: Pid) {
     }
 }
 
-/// ccc is gone: kills every child, and the orphans that become ours by that, until there is none.
+/// ccc has ended: kills every child, and the orphans that become children by that, until none is left.
 fn kill_all() -> ! {
     for _ in 0..KILL_PASSES {
         kill_children();
@@ -106,7 +107,7 @@ fn kill_all() -> ! {
     exit_at_once(i32::from(u8::MAX))
 }
 
-/// Allocates nothing: we are a copy of one thread of many.
+/// Kills all children. Allocates nothing, because the keeper was forked from one thread of many.
 fn kill_children() {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(list) = openat(CWD, c"/proc/thread-self/children", flags, Mode::empty()) else { return };
@@ -117,7 +118,7 @@ fn kill_children() {
         if byte.is_ascii_digit() {
             number = number.saturating_mul(10).saturating_add(i32::from(byte - b'0'));
         } else {
-            // Only what is followed by a blank is whole.
+            // Only a number followed by a blank is complete; the last one in the buffer may be cut off.
             if let Some(child) = Pid::from_raw(number) {
                 let _ = kill_process(child, RawSignal::KILL);
             }

@@ -1,17 +1,20 @@
-//! Claude Code as an [`Adapter`]: which function answers what.
+//! Claude Code as an [`Adapter`]: delegates each method to its module.
+
+use std::collections::BTreeMap;
 
 use super::protocol::{ClaudeProtocol, partial_is_progress};
 use super::{
-    OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, launch, noise, options, partial, rules, transcript, vocabulary,
+    OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, interface, launch, noise, options, partial, questions, rules,
+    transcript, vocabulary,
 };
 use crate::agent::{
-    Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, LaunchRequest, Protocol, Role, UserArgs,
-    Vocabulary,
+    Adapter, AgentKind, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
+    Protocol, Role, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Launch, Provider, TokenKind, TurnId};
 
-/// Where its own installer puts it.
+/// Where Claude Code's own installer puts the program.
 const INSTALLED_AT: &str = ".claude/local/claude";
 
 /// Claude Code.
@@ -31,6 +34,7 @@ impl Adapter for Claude {
             hot_tokens: &[TokenKind::OAuth],
             limit_events: true,
             prompt_snapshot: launch::has_prompt_snapshot(agent_version),
+            own_interface: false,
         }
     }
 
@@ -46,15 +50,25 @@ impl Adapter for Claude {
             tested: ["2.1.197", "2.1.332"],
             dir_variable: "CLAUDE_CONFIG_DIR",
             dir: ".claude",
-            // `projects/<directory>/<session>.jsonl` (facts §2). In any directory, because the newest CLI goes on in the record of
-            // the directory where the session began (facts 2.1.329, A).
+            // `projects/<directory>/<session>.jsonl` (facts §2). All directories are searched, because the newest CLI
+            // continues the record in the directory where the session began (facts 2.1.329, A).
             records: ("projects", 1),
             settings_files: true,
         }
     }
 
+    fn interface(&self) -> Option<AgentKind> {
+        Some(AgentKind::CLAUDE_NATIVE)
+    }
+
     fn provider(&self) -> Provider {
         Provider::Anthropic
+    }
+
+    fn records_of(&self, cwd: &str) -> Option<String> {
+        // Both versions. For a very long path the CLI shortens the name and appends a hash; such a folder is not
+        // found.
+        Some(cwd.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect())
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Launch {
@@ -63,7 +77,7 @@ impl Adapter for Claude {
 
     fn protocol(&self, request: &LaunchRequest<'_>) -> Box<dyn Protocol> {
         Box::new(match request.role {
-            Role::Agent => ClaudeProtocol::default(),
+            Role::Agent => ClaudeProtocol::of_agent(request.asks),
             Role::Critic => ClaudeProtocol::of_critic(),
         })
     }
@@ -101,6 +115,14 @@ impl Adapter for Claude {
         Some(resume.into_iter().chain(options::for_interface(args)).collect())
     }
 
+    fn read_interface_args(&self, args: &[String]) -> InterfaceArgs {
+        interface::read(args)
+    }
+
+    fn args_of_provider(&self, settings: Option<&str>, model: Option<&str>) -> Vec<String> {
+        interface::of_provider(settings, model)
+    }
+
     fn own_trees(&self) -> &'static [&'static str] {
         &OWN_TREES
     }
@@ -122,8 +144,17 @@ impl Adapter for Claude {
         permission_mode == PLAN_MODE
     }
 
-    fn has_turn(&self, transcript: &str, turn: &TurnId) -> bool {
-        transcript::has_turn(transcript, &turn.0)
+    fn answered_input(
+        &self,
+        asked: &Asked,
+        answers: &BTreeMap<String, String>,
+        notes: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        questions::answered_input(asked, answers, notes)
+    }
+
+    fn has_turn(&self, transcript: &str, turn: &TurnId) -> Option<bool> {
+        Some(transcript::has_turn(transcript, &turn.0))
     }
 
     fn user_turns(&self, transcript: &str) -> Vec<String> {
@@ -140,6 +171,10 @@ impl Adapter for Claude {
 
     fn partial_text(&self, line: &Envelope<'_>) -> Option<String> {
         partial::partial_text(line)
+    }
+
+    fn partial_thought(&self, line: &Envelope<'_>) -> Option<String> {
+        partial::partial_thought(line)
     }
 
     fn says_nothing(&self, line: &Envelope<'_>) -> bool {

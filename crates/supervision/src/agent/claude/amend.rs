@@ -1,17 +1,18 @@
-//! The user's arguments for the agent, given in several turns: which of them stay, and which the CLI has complained about.
+//! The user's arguments for the agent, given on several occasions: which of them stay, and which the CLI has
+//! rejected.
 
 use similar::TextDiff;
 
 use super::options::{Given, is_single, known_names, read};
 use crate::agent::AmendedArgs;
 
-/// From this likeness on an option is taken for a mistyped one.
+/// From this similarity on, an unknown option counts as a mistyped one.
 const ALIKE: f32 = 0.8;
-/// A shorter value says nothing where it is found in a complaint.
+/// Shorter values are not searched for in a complaint, because a match would prove nothing.
 const TELLING_VALUE_CHARS: usize = 4;
 
-/// The arguments given first and those given later, in one line: an option that takes one value is given once, with the later
-/// value. So is one with an argument that is spoilt.
+/// The earlier and the later arguments in one command line. An option that takes one value, or that has a spoilt
+/// argument, is replaced by a later one of the same name.
 pub(super) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
     let (Ok(first), Ok(second)) = (read(before), read(later)) else { return [before, later].concat() };
     let counts_once = |option: &Given<'_>| is_single(&option.name) || has(option, is_spoilt);
@@ -20,7 +21,7 @@ pub(super) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&st
     kept.chain(later).cloned().collect()
 }
 
-/// These arguments without the options that have such an argument, and the names of those.
+/// These arguments without the options that have a matching argument, and the names of those options.
 pub(super) fn apart(args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {
     let Ok(given) = read(args) else {
         let (such, others): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| is_such(arg));
@@ -35,8 +36,8 @@ fn has(option: &Given<'_>, is_such: &dyn Fn(&str) -> bool) -> bool {
     option.written.iter().any(|arg| is_such(arg))
 }
 
-/// Which of these arguments a complaint of the CLI is about; `proven` have been taken before. The complaint decides nothing:
-/// what is said of it is advice.
+/// Which of these arguments a complaint of the CLI is about; the CLI has accepted `proven` before. The result is
+/// advice only and decides nothing.
 pub(super) fn amended(args: &[String], proven: &[String], complaint: &str) -> AmendedArgs {
     let (given, proven) = (read(args).unwrap_or_default(), read(proven).unwrap_or_default());
     let mut amended = AmendedArgs::default();
@@ -57,14 +58,14 @@ pub(super) fn amended(args: &[String], proven: &[String], complaint: &str) -> Am
         }
     }
     if amended.refused.is_empty() {
-        // Nobody knows which it was.
+        // It is unknown which argument was rejected.
         amended.instead.clear();
         amended.kept = proven.iter().flat_map(|option| option.written.iter().cloned()).collect();
     }
     amended
 }
 
-/// Whether a complaint is about this option: by its name, or by a value of its.
+/// Whether a complaint names this option or one of its values.
 fn names(complaint: &str, option: &Given<'_>) -> bool {
     let has = |word: &str| {
         complaint.match_indices(word).any(|(at, _)| {
@@ -77,7 +78,7 @@ fn names(complaint: &str, option: &Given<'_>) -> bool {
     has(&option.name) || values.into_iter().any(|value| has(value))
 }
 
-/// The option that an unknown one was meant to be.
+/// The known option that an unknown one was probably meant to be.
 fn nearest(name: &str) -> Option<&'static str> {
     if known_names().any(|known| known == name) {
         return None;
@@ -104,7 +105,7 @@ mod tests {
             ("--permission-mode plan", "", "--permission-mode plan"),
             ("--new-option 1", "--new-option 2", "--new-option 2"),
             ("", "--model two", "--model two"),
-            // An argument that is spoilt does not stay beside a new one.
+            // A spoilt argument is replaced by a new one.
             (
                 "--mcp-config a --allowedTools [redacted:value]",
                 "--mcp-config b --allowedTools Edit",
@@ -120,7 +121,7 @@ mod tests {
     fn a_complaint_names_the_options_that_are_left_out_and_a_mistyped_one_is_corrected() {
         let unknown = "the agent's CLI refused its arguments: error: unknown option '--permision-mode'";
         let rows = [
-            // What is given, what was taken before; what to give instead.
+            // What is given, what was accepted before, the complaint; what to give instead.
             ("--permision-mode acceptEdits", "", unknown, "--permission-mode acceptEdits"),
             ("--permision-mode=acceptEdits", "", unknown, "--permission-mode=acceptEdits"),
             (

@@ -1,30 +1,31 @@
-//! The cost of one process: from its results, and within a turn from its answer to a question of ccc's.
+//! The cost of one process: from its results, and during a turn from its answer to a question of ccc.
 
 use crate::stream::message::TurnResult;
 
-/// How the ids of our questions about the cost begin; the number of the question follows.
+/// The id prefix of ccc's cost questions; the question's number follows.
 pub(super) const COST_REQUEST: &str = "cost-";
-/// The first question is asked before the process was given anything: its answer is what the session had cost before.
+/// The first question is sent before any turn: its answer is what the session had cost before this process.
 const FIRST_QUESTION: u32 = 1;
-/// The words before the amount are no longer than this, in bytes.
+/// The longest label before the amount, in bytes.
 const LEAD_BYTES: usize = 24;
 
-/// What one process has cost. CLIs since 2.1.329 count on from the session's cost on resume *and fork*, so neither their
-/// `total_cost_usd` nor their answer to a question is the process's (measured on 2.1.332): of results the sums since the last one
-/// are added up, and from an answer that to the first question is taken away. 2.1.197 begins at zero.
+/// The cost of one process. CLIs since 2.1.329 continue counting from the session's cost on resume *and fork*, so
+/// neither their `total_cost_usd` nor their answer to a question is the process's own (measured on 2.1.332). Therefore
+/// the costs since the last result are summed, and the answer to the first question is subtracted from later answers.
+/// 2.1.197 begins at zero.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
-    /// By the results.
+    /// From the results.
     settled_usd: f64,
     by_parts: bool,
-    /// What the session had cost when the process began.
+    /// The session's cost when the process began.
     before_usd: Option<f64>,
-    /// What was told last.
+    /// The last reported cost.
     told_usd: f64,
 }
 
 impl Cost {
-    /// A result came. Returns the new sum when it is another one.
+    /// A result came. Returns the new total if it increased.
     pub(super) fn count(&mut self, result: &TurnResult<'_>) -> Option<f64> {
         let before = self.settled_usd;
         if let Some(models) = &result.model_usage_since_last_result {
@@ -36,7 +37,7 @@ impl Cost {
         {
             self.settled_usd = total;
         }
-        // An answer is rounded, and so may have told a little more.
+        // An answer is rounded, so it may have reported slightly more.
         let changed = self.settled_usd > before;
         if changed {
             self.told_usd = self.settled_usd;
@@ -44,7 +45,8 @@ impl Cost {
         changed.then_some(self.settled_usd)
     }
 
-    /// The question of this number was answered with this text, if with any. Returns what the process has cost, when it tells.
+    /// The question with this number was answered with this text, if any. Returns the process's cost if the text
+    /// names it.
     pub(super) fn answered(&mut self, number: u32, text: Option<&str>) -> Option<f64> {
         let (_, session_usd) = amount(text?)?;
         if number == FIRST_QUESTION {
@@ -57,9 +59,9 @@ impl Cost {
     }
 }
 
-/// How much of the beginning of a text is the CLI's line about the cost (`Estimated cost:        $1.20`, on 2.1.197 `Total cost:`),
-/// in bytes, and its amount. The CLI has no field for it that costs nothing to ask for: `get_usage` has one, and reads a week of
-/// transcripts and asks the provider besides. It rounds to cents above half a dollar.
+/// The length in bytes of the CLI's cost line at the beginning of a text (`Estimated cost:        $1.20`, on 2.1.197
+/// `Total cost:`), and its amount. The text is parsed because no cheap structured field exists: `get_usage` has one,
+/// but reads a week of transcripts and queries the provider. The CLI rounds to cents above half a dollar.
 fn amount(text: &str) -> Option<(usize, f64)> {
     let (lead, figure) = text.split_once('$')?;
     let label = lead.strip_suffix("cost:").or_else(|| lead.trim_end_matches(' ').strip_suffix("cost:"))?;
@@ -72,7 +74,7 @@ fn amount(text: &str) -> Option<(usize, f64)> {
     usd.is_finite().then_some((lead.len() + 1 + length, usd))
 }
 
-/// How much of the beginning of a line is the CLI's about the cost, in bytes.
+/// The length in bytes of the CLI's cost line at the beginning of a line.
 pub(in crate::agent) fn cost_line_bytes(line: &str) -> usize {
     amount(line).map_or(0, |(bytes, _)| bytes)
 }

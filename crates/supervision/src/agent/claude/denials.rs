@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 
 use crate::agent::Denial;
 
-/// Denials that one turn's end lists; more are told as they happen only.
+/// How many denials the end of one turn lists; further ones are only reported as they happen.
 const MAX_DENIALS: usize = 1_024;
 
-/// What was denied in the turn. A denial is said when it happens (2.1.329) and again on the result (both): it counts once.
+/// The denials of a turn. A denial is reported when it happens (2.1.329) and again on the result (both), but counts
+/// once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Denials {
     denials: Vec<Denial>,
@@ -13,7 +14,7 @@ pub(super) struct Denials {
 }
 
 impl Denials {
-    /// Adds the denial of a tool call. `None` when it was said before.
+    /// Adds the denial of a tool call. `None` when it was reported before.
     pub(super) fn add(&mut self, call: Option<&str>, denial: Denial) -> Option<Denial> {
         if call.is_some_and(|call| self.calls.contains(call)) {
             return None;
@@ -25,7 +26,7 @@ impl Denials {
         Some(denial)
     }
 
-    /// The turn is over.
+    /// Takes all denials: the turn is over.
     pub(super) fn take(&mut self) -> Vec<Denial> {
         self.calls.clear();
         std::mem::take(&mut self.denials)

@@ -1,10 +1,11 @@
-//! What the end of the process means.
+//! The meaning of the process's exit.
 
 use crate::agent::ExitCause;
 use crate::words::ExitFact;
 
-/// How the complaints of a CLI that was used wrongly begin, after `Error: ` or not; the same command line fails again. The first are
-/// those of its option parser, the others its own (measured on 2.1.197 and 2.1.329, each with exit code 1).
+/// Prefixes of the error messages for wrong usage, after an optional `Error: `; the same command line would fail
+/// again. The first come from the option parser, the others from the CLI itself (measured on 2.1.197 and 2.1.329,
+/// each with exit code 1).
 pub(super) const BAD_USAGE: &[&str] = &[
     "error: unknown option",
     "error: option '",
@@ -21,23 +22,23 @@ pub(super) const BAD_USAGE: &[&str] = &[
     "Input must be provided either through stdin",
 ];
 
-/// A refusal that a restart does not mend: permissions switched off as root.
+/// A refusal that a restart does not fix: permission checks switched off as root.
 pub(super) const REFUSED: &str = "cannot be used with root/sudo privileges";
 
-/// What stands in front of a complaint, or not.
+/// The optional prefix of an error message.
 pub(super) const COMPLAINT: &str = "Error: ";
-/// The beginning and the end of the complaint that another process has the session.
+/// Beginning and end of the error that another process uses the session.
 pub(super) const SESSION_IN_USE: (&str, &str) = ("Session ID ", "is already in use.");
-/// The complaint that there is no such session.
+/// The error that the session does not exist.
 pub(super) const SESSION_UNKNOWN: &str = "No conversation found";
-/// The complaint about a message that could not be read.
+/// The error about an unreadable message.
 pub(super) const MESSAGE_UNREADABLE: &str = "Error parsing streaming input line";
 
 /// `session_begun`: the session had begun, in this process or in an earlier one.
 ///
-/// A complaint is one only at the beginning of a line of stderr and with the exit code that comes with it: tools and
-/// models do not write to the CLI's stderr, but they may be quoted there. Exit code 1 without a complaint is a good end once
-/// a session had begun: the CLI gives it when the last result was an error (facts §3). A message that it could not read is named
+/// An error message counts only at the beginning of a stderr line and with its exit code: tools and models do not
+/// write to the CLI's stderr, but may be quoted there. Exit code 1 without an error message is a clean exit once a
+/// session had begun: the CLI uses it when the last result was an error (facts §3). An unreadable message is reported
 /// on stderr and is a crash.
 pub(super) fn cause(exit: &ExitFact, session_begun: bool) -> ExitCause {
     if exit.signal.is_some() {
@@ -55,7 +56,7 @@ pub(super) fn cause(exit: &ExitFact, session_begun: bool) -> ExitCause {
 }
 
 fn complaint(line: &str) -> Option<ExitCause> {
-    // On a terminal (stdout is one) the CLI colours its complaints, also those on a stderr that is none.
+    // When stdout is a terminal, the CLI colours its messages, even on a stderr that is not a terminal.
     let plain = without_colours(line);
     let line = plain.trim();
     let said = line.strip_prefix(COMPLAINT).unwrap_or(line);

@@ -1,27 +1,28 @@
-//! Why a turn failed, from status fields only.
+//! Why a turn failed, derived from status fields only.
 //!
-//! 2.1.197 gives the HTTP status on the result and an error class on the synthetic message before it; 2.1.329 adds names of its
-//! own (`api_error`) and of the API (`api_error_type`). An API failure is `subtype: success` with `is_error` on both.
+//! 2.1.197 gives the HTTP status on the result and an error class on the synthetic message before it; 2.1.329 adds
+//! its own error names (`api_error`) and those of the API (`api_error_type`). On both, an API failure is
+//! `subtype: success` with `is_error`.
 
 use crate::agent::{FailureCause, LimitReport, LimitStatus, TurnOutcome};
 use crate::stream::message::{Assistant, RateLimitInfo, TurnResult};
 
-/// Characters of a failure's message that are kept.
+/// How many characters of a failure's message are kept.
 const MESSAGE_CHARS: usize = 500;
 
-/// What is said of a 404 that is not the API's.
+/// The message for a 404 that does not come from the API.
 const FOREIGN_404: &str =
     "status 404, and not from the provider's API: something on the way to it answers in its place";
 
-/// Unix times above this are milliseconds: as seconds it is the year 5138.
+/// Unix times above this are milliseconds: as seconds it would be the year 5138.
 const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
 
-/// What was said about failures since the last result.
+/// What was reported about failures since the last result.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
-    /// The error that the CLI reported in the model's place.
+    /// The error that the CLI reported instead of a model answer.
     error: Option<ApiError>,
-    /// The last state of the limits that was reported in this turn.
+    /// The last limit state that was reported in this turn.
     limit: Option<LimitReport>,
     /// The same of an earlier turn: the event comes only when the state changes.
     earlier_limit: Option<LimitReport>,
@@ -33,16 +34,16 @@ struct ApiError {
     status: Option<u16>,
     name: Option<String>,
     api_type: Option<String>,
-    /// The API gave the request a name: it has got there.
+    /// The API gave the request an id, so the request reached it.
     has_request_id: bool,
-    /// The limit that it names.
+    /// The limit that the error names.
     limit: Option<LimitReport>,
-    /// The CLI is one that names its errors.
+    /// This CLI version names its errors.
     names_errors: bool,
 }
 
 impl Evidence {
-    /// A synthetic `assistant` message with an error on the main thread.
+    /// A synthetic `assistant` message with an error in the main conversation.
     pub(super) fn api_error(&mut self, assistant: &Assistant<'_>) {
         let said = assistant;
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
@@ -73,8 +74,9 @@ impl Evidence {
     }
 }
 
-/// The state of a limit. `None` for a state that we do not know, and for a rejection that names neither window nor reset: that is
-/// how both versions report a passing 429 that is no usage limit (measured), and no token is spent by it.
+/// The state of a limit. `None` for an unknown state, and for a rejection that names neither window nor reset: both
+/// versions report a temporary 429 that is no usage limit in this way (measured), and it must not count as a reached
+/// limit.
 pub(super) fn limit_report(info: &RateLimitInfo<'_>) -> Option<LimitReport> {
     let status = match info.status.as_deref()? {
         "allowed" => LimitStatus::Allowed,
@@ -108,7 +110,7 @@ fn seconds(time: i64) -> i64 {
     if time > LATEST_PLAUSIBLE_UNIX_S { time / 1_000 } else { time }
 }
 
-/// How a turn ended, by its result. `stop_reason_is_null`: the result says so in words, not by leaving it out.
+/// How a turn ended, from its result. `stop_reason_is_null`: the field is present and null, not missing.
 pub(super) fn outcome(result: &TurnResult<'_>, stop_reason_is_null: bool, evidence: &Evidence) -> TurnOutcome {
     let ended_by = result.terminal_reason.as_deref();
     if ended_by.is_some_and(|reason| reason.starts_with("aborted_")) {
@@ -117,13 +119,13 @@ pub(super) fn outcome(result: &TurnResult<'_>, stop_reason_is_null: bool, eviden
     let succeeded = result.subtype.as_deref() == Some("success") && result.is_error != Some(true);
     if !succeeded {
         let cause = cause(result, evidence);
-        // The CLI takes every 404 for one about the model, and advises on that.
+        // The CLI reads every 404 as an unknown model and advises accordingly.
         let foreign_404 = cause == FailureCause::Unavailable && status(result, evidence) == Some(404);
         let message = if foreign_404 { FOREIGN_404.to_owned() } else { message(result) };
         return TurnOutcome::Failed { cause, message };
     }
-    // 2.1.197 takes an answer whose connection was cut after a whole block for a success, without a stop reason (facts §8; 2.1.329
-    // goes on by itself). Turns without a request (`num_turns` 0) have no stop reason either, and are fine.
+    // When the connection is cut after a complete block, 2.1.197 reports success without a stop reason (facts §8;
+    // 2.1.329 continues by itself). Turns without a request (`num_turns` 0) have no stop reason either, and are fine.
     if stop_reason_is_null && ended_by == Some("completed") && result.num_turns.is_some_and(|turns| turns > 0) {
         return TurnOutcome::Failed {
             cause: FailureCause::Unavailable,
@@ -188,16 +190,16 @@ fn cause(result: &TurnResult<'_>, evidence: &Evidence) -> FailureCause {
         None => match (error.class.as_deref(), api_type) {
             (_, Some("rate_limit_error")) => quota_or_throttle(error, evidence, false),
             (Some("invalid_request"), _) => FailureCause::InvalidRequest,
-            // An error of the API without a status is one without a response: refused, timed out, cut (facts §8).
+            // An API error without a status had no response: refused, timed out or cut (facts §8).
             (Some(_), _) => FailureCause::Unavailable,
             (None, _) => FailureCause::Unknown,
         },
     }
 }
 
-/// Whether a 403 is the API's own word about the credential, or a 404 about the model. A proxy, a VPN or a web filter on the way,
-/// and the network's edge (`forbidden`), give none of the API's names. 2.1.197 passes no name on; there the API's own answers
-/// carry a request's id.
+/// Whether a 403 is the API's own answer about the credential, or a 404 about the model. A proxy, a VPN, a web filter
+/// and the network's edge (`forbidden`) use none of the API's error names. 2.1.197 passes no name on; there the API's
+/// own answers carry a request id.
 fn is_of_the_api(api_type: Option<&str>, error: &ApiError) -> bool {
     match api_type {
         Some(name) => name.ends_with("_error"),
@@ -205,9 +207,9 @@ fn is_of_the_api(api_type: Option<&str>, error: &ApiError) -> bool {
     }
 }
 
-/// A spent window, or too many requests at this moment. The difference is whether a limit was named.
+/// A reached limit, or throttling: it is a reached limit if a limit was named.
 fn quota_or_throttle(error: &ApiError, evidence: &Evidence, certain: bool) -> FailureCause {
-    // The event of an earlier turn counts only where the error itself says nothing of the kind (2.1.197).
+    // The event of an earlier turn counts only when the CLI does not name its errors (2.1.197).
     let earlier = evidence.earlier_limit.as_ref().filter(|_| !error.names_errors);
     let limit = error.limit.as_ref().or(evidence.limit.as_ref()).or(earlier);
     match limit.filter(|limit| limit.status == LimitStatus::Rejected) {

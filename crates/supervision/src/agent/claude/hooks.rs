@@ -1,9 +1,11 @@
-//! What the user's hooks do to a turn: keep it from the model, or send the model back when it wants to end.
+//! The effect of the user's hooks on a turn: they can block a prompt, or block the end of a turn so that the model
+//! continues.
 //!
-//! Measured on 2.1.332 and 2.1.197: a `UserPromptSubmit` hook that blocks (exit 2, `decision: block`, `continue: false`)
-//! gives `system/informational` with `prevent_continuation`, then a result of no model turn that counts as a success. A
-//! `Stop` hook that blocks gives a synthetic user message and another request; the ninth in a row is overridden by the CLI.
-//! Only a command's hook has a `hook_response`; those that ask a model have the synthetic message alone.
+//! Measured on 2.1.332 and 2.1.197: when a `UserPromptSubmit` hook blocks (exit 2, `decision: block`,
+//! `continue: false`), the CLI sends `system/informational` with `prevent_continuation`, then a result without a model
+//! turn that counts as a success. When a `Stop` hook blocks, it sends a synthetic user message and makes another request; the
+//! CLI overrides the ninth block in a row. Only command hooks have a `hook_response`; for hooks that ask a model
+//! there is only the synthetic message.
 
 use crate::agent::{FailureCause, TurnOutcome};
 use crate::stream::Raw;
@@ -15,19 +17,19 @@ const PROMPT_EVENT: &str = "UserPromptSubmit";
 const STOP_EVENT: &str = "Stop";
 /// A command's exit code that blocks.
 const BLOCKING_EXIT_CODE: i64 = 2;
-/// Before the prompt that the CLI repeats after a hook's words.
+/// Precedes the prompt that the CLI repeats after a hook's message.
 pub(super) const REPEATED_PROMPT: &str = "\n\nOriginal prompt:";
-/// Characters of a hook's words that are kept.
+/// How many characters of a hook's message are kept.
 const SAID_CHARS: usize = 300;
 
-/// The hooks of the present turn.
+/// The hooks of the current turn.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hooks {
-    /// What the CLI said when a hook kept it from going on.
+    /// What the CLI said when a hook prevented it from continuing.
     stopped: Option<String>,
-    /// The hook that was told to have blocked last, by its name.
+    /// The name of the last hook that was reported to block.
     blocking: Option<String>,
-    /// The model's last message ended in words and not in a tool call: it wanted to end its turn.
+    /// The model's last message ended with text and not with a tool call, so it wanted to end its turn.
     wants_to_end: bool,
 }
 
@@ -45,7 +47,7 @@ impl Hooks {
         }
     }
 
-    /// A block of the model's own message.
+    /// A block of the model's own message; `words`: it is text or thinking.
     pub(super) fn model_said(&mut self, words: bool) {
         self.wants_to_end = words;
     }
@@ -55,14 +57,14 @@ impl Hooks {
         self.stopped = Some(shortened(said.split(REPEATED_PROMPT).next().unwrap_or_default()));
     }
 
-    /// How a turn without a request ended, when a hook kept it from the model.
+    /// The outcome of a turn without a request, if a hook blocked it.
     pub(super) fn blocked(&self) -> Option<TurnOutcome> {
         let message = self.stopped.clone()?;
         let hook = self.blocking.clone().unwrap_or_else(|| PROMPT_EVENT.to_owned());
         Some(TurnOutcome::Failed { cause: FailureCause::Blocked { hook }, message })
     }
 
-    /// A synthetic message of the user's: the hook that sent the model back, and what it said.
+    /// A synthetic user message: returns the hook that made the model continue, and its message.
     pub(super) fn sent_back(&mut self, user: &User<'_>) -> Option<(String, String)> {
         if !std::mem::take(&mut self.wants_to_end) {
             return None;
@@ -79,7 +81,7 @@ impl Hooks {
     }
 }
 
-/// Whether this hook says no, by its exit code or in the form for it.
+/// Whether this hook blocks, by its exit code or by its JSON output.
 fn blocks(hook: &Hook<'_>) -> bool {
     if hook.exit_code == Some(BLOCKING_EXIT_CODE) {
         return true;
@@ -90,7 +92,7 @@ fn blocks(hook: &Hook<'_>) -> bool {
     decided.as_deref() == Some("block") || said.member("continue").and_then(|go_on| go_on.read()) == Some(false)
 }
 
-/// On one line, and cut.
+/// One line, truncated.
 fn shortened(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAID_CHARS).collect()
 }

@@ -1,4 +1,4 @@
-//! How Claude Code is started, and what the user's own arguments mean.
+//! How Claude Code is started, and the meaning of the user's own arguments.
 
 use super::options::{Given, SessionOption, Treatment, read};
 use super::rules;
@@ -6,14 +6,14 @@ use crate::agent::{ArgsProblem, LaunchRequest, Role, SessionOpen, UserArgs};
 use crate::words::{Launch, SessionStart};
 use serde_json::{Map, Value};
 
-/// The first version known to record the system prompt with the session (facts 2.1.329, A). Where between it and 2.1.197
-/// that began was not measured; an unknown version is taken for one without.
+/// The first version known to record the system prompt with the session (facts 2.1.329, A). Which version after 2.1.197
+/// began that was not measured; an unknown version counts as one without it.
 const FIRST_WITH_SNAPSHOT: [u32; 3] = [2, 1, 329];
 
-/// Variables that must not come from the environment in which ccc was started. The first group leaks when ccc is run by
-/// an agent's own tool (read from the environment of the Bash tool of 2.1.197 and 2.1.329); the second makes the CLI act
-/// by itself: begin a turn on resume, or wait inside for a limit without a result.
-const ENV_UNSET: &[&str] = &[
+/// Variables that must not be inherited from ccc's environment. The first group leaks when an agent's own tool runs
+/// ccc (read from the environment of the Bash tool of 2.1.197 and 2.1.329). The second makes the CLI act by itself:
+/// begin a turn on resume, or wait inside for a limit without a result.
+pub(in crate::agent) const ENV_UNSET: &[&str] = &[
     "AI_AGENT",
     "CLAUDECODE",
     "CLAUDE_CODE_CHILD_NOTES_DIR",
@@ -30,8 +30,8 @@ const ENV_UNSET: &[&str] = &[
     "CLAUDE_CODE_RETRY_WATCHDOG",
 ];
 
-/// The options of every process of ours: agent and critic speak the same protocol, or their requests would differ
-/// (facts 2.1.329, A: `--output-format json` changes a request parameter).
+/// The options of every process: agent and critic use the same protocol, otherwise their requests would differ (facts
+/// 2.1.329, A: `--output-format json` changes a request parameter).
 const STREAM: &[&str] = &[
     "-p",
     "--input-format",
@@ -41,7 +41,8 @@ const STREAM: &[&str] = &[
     "--verbose",
     "--include-partial-messages",
     "--replay-user-messages",
-    // A hook of the user's may be silent for minutes; only with this does the CLI say that one runs (2.1.197 and 2.1.329).
+    // A user's hook may be silent for minutes; only with this option does the CLI report that one runs (2.1.197 and
+    // 2.1.329).
     "--include-hook-events",
 ];
 
@@ -58,20 +59,22 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
     Some(version)
 }
 
-/// The tools that write files, on any path.
+/// The tools that write files, for any path.
 const WRITING_TOOLS: [&str; 3] = ["Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
 
-/// The tool by which the agent would move into a worktree: the checks, the critic and the measuring of the tree would stay
-/// where the run belongs, and judge a tree in which nothing was done. Taken from the critic, too, or its tools would differ.
-const MOVING_TOOL: &str = "EnterWorktree";
+/// The tool by which the agent would move to a worktree. The checks, the critic and the tree measurement would stay
+/// in the run's directory and judge a tree in which nothing was done. The critic does not get it either, otherwise
+/// its tools would differ.
+pub(in crate::agent) const MOVING_TOOL: &str = "EnterWorktree";
 
-/// What to start for this request. User arguments that [`user_args`] would refuse are left out as a whole: the run's
-/// beginning has refused them already.
+/// What to start for this request. If [`user_args`] would refuse the user's arguments, all of them are left out: the
+/// start of the run has refused them already.
 pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     let critic = request.role == Role::Critic;
     let snapshot = has_prompt_snapshot(request.agent_version);
     let given = read(request.user_args).unwrap_or_default();
-    let user_model = given.iter().any(|option| option.name == "--model");
+    let gives = |name: &str| given.iter().any(|option| option.name == name);
+    let user_model = gives("--model");
     let mut args: Vec<String> = STREAM.iter().map(|&arg| arg.to_owned()).collect();
     let mut push = |parts: &[&str]| args.extend(parts.iter().map(|&part| part.to_owned()));
     match &request.open {
@@ -82,33 +85,40 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
             push(&["--resume", id, "--fork-session", "--no-session-persistence", "--permission-mode", "dontAsk"])
         }
     }
+    // With this option the CLI asks over the protocol and has the tools that ask; a user's own tool would answer in
+    // ccc's place. A fork repeats the agent's tools from the prompt snapshot; without a snapshot it needs the same
+    // option, but never asks in its permission mode.
+    if request.asks && !gives("--permission-prompt-tool") && (!critic || !snapshot) {
+        push(&["--permission-prompt-tool", "stdio"]);
+    }
     if let Some(model) = request.model
-        && (critic || !user_model)
+        && (critic || !user_model || request.model_is_chosen)
     {
         push(&["--model", model]);
     }
-    // The user's own settings take the place of these, without their hooks, further down.
+    // The user's own settings, without their hooks, replace these further down.
     if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
         push(&["--settings", &without_hooks(Map::new())]);
     }
     if critic {
-        // Patterns keep the prompt prefix whole, bare tool names would not (facts §7). Deny rules beat the allow rules
-        // of the user's settings files, which a fork has too; measured on both versions, they also stop `touch` and
-        // output redirections.
+        // Patterns keep the prompt prefix identical; bare tool names would not (facts §7). Deny rules override the
+        // allow rules of the user's settings files, which a fork also reads; measured on both versions, they also
+        // block `touch` and output redirections.
         push(&["--disallowedTools"]);
         push(&WRITING_TOOLS);
         if request.one_tree {
             push(&[MOVING_TOOL]);
         }
         if !request.critic_allow.is_empty() {
-            // Variadic: every argument after it that is no option is one of its values, so options must follow or nothing.
+            // The option is variadic: it takes every argument up to the next option as a value, so an option or
+            // nothing must follow.
             push(&["--allowedTools"]);
             push(&request.critic_allow.iter().map(String::as_str).collect::<Vec<_>>());
         }
         if let Some(file) = request.system_prompt_file {
             push(&["--append-system-prompt-file", file]);
             if snapshot {
-                // Without it the new text is silently ignored on a fork (facts 2.1.329, A).
+                // Without it a fork silently ignores the new text (facts 2.1.329, A).
                 push(&["--system-prompt-snapshot", "off"]);
             }
         }
@@ -117,8 +127,8 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
         push(&["--disallowedTools", MOVING_TOOL]);
     }
     if !critic {
-        // Rules of several `--allowedTools` add up, and a deny rule of the user's is stronger than any of them (measured on
-        // both versions). They change nothing in the prompt.
+        // Rules of several `--allowedTools` add up, and a user's deny rule overrides all of them (measured on both
+        // versions). They change nothing in the prompt.
         let mut rules: Vec<String> =
             request.allowed_commands.iter().flat_map(|command| rules::exact(command)).collect();
         rules.dedup();
@@ -129,7 +139,8 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     }
     let system_mode = critic && request.system_prompt_file.is_some();
     for option in &given {
-        if !is_passed_on(option, critic, system_mode, request.model.is_some()) {
+        let is_overruled = option.name == "--model" && request.model_is_chosen;
+        if is_overruled || !is_passed_on(option, critic, system_mode, request.model.is_some()) {
             continue;
         }
         let settings = option.values.first().filter(|_| option.name == "--settings" && critic && request.without_hooks);
@@ -150,7 +161,7 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     }
 }
 
-/// Settings that are written as JSON; `None` for the path of a file.
+/// Settings given as JSON; `None` for the path of a file.
 fn inline(text: &str) -> Option<Map<String, Value>> {
     match serde_json::from_str(text) {
         Ok(Value::Object(settings)) => Some(settings),
@@ -158,7 +169,7 @@ fn inline(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// The text of a settings file, with its hooks switched off; in words why it holds no settings.
+/// A settings file's text with its hooks disabled; an error message if it holds no settings.
 pub(super) fn hookless_settings(text: &str) -> Result<String, String> {
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(settings)) => Ok(without_hooks(settings)),
@@ -167,8 +178,9 @@ pub(super) fn hookless_settings(text: &str) -> Result<String, String> {
     }
 }
 
-/// Settings under which no hook of the user's runs: what a hook writes into the project would look like the critic's doing,
-/// and a hook that judges stops would judge the critic's. The request stays the same byte for byte (measured on both versions).
+/// Settings under which none of the user's hooks runs: a file that a hook writes into the project would look like a
+/// change by the critic, and a hook that judges stops would judge the critic's. The request stays identical byte for
+/// byte (measured on both versions).
 fn without_hooks(mut settings: Map<String, Value>) -> String {
     settings.insert("disableAllHooks".to_owned(), Value::Bool(true));
     Value::Object(settings).to_string()
@@ -181,15 +193,15 @@ fn is_passed_on(option: &Given<'_>, critic: bool, system_mode: bool, model_chose
         Treatment::Shape if !critic => true,
         Treatment::Shape => match option.name.as_str() {
             "--model" => !model_chosen,
-            // The CLI refuses two appended system prompts, and a snapshot would hide ours.
+            // The CLI refuses two appended system prompts, and a snapshot would hide ccc's prompt.
             "--append-system-prompt" | "--append-system-prompt-file" | "--system-prompt-snapshot" => !system_mode,
             _ => true,
         },
     }
 }
 
-/// `CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS` and the setting `includeGitInstructions` do the same (facts §7). The variable is
-/// used because a second `--settings` would take the place of the user's own.
+/// `CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS` and the setting `includeGitInstructions` do the same (facts §7). The
+/// variable is used because a second `--settings` would replace the user's own.
 fn env_set(request: &LaunchRequest<'_>, snapshot: bool) -> Vec<(String, String)> {
     let mut env = vec![
         ("CCC_RUN_ID".to_owned(), request.run_id.to_owned()),
@@ -202,7 +214,7 @@ fn env_set(request: &LaunchRequest<'_>, snapshot: bool) -> Vec<(String, String)>
     env
 }
 
-/// What the user's own arguments mean.
+/// The meaning of the user's own arguments.
 pub(super) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
     let mut meaning = UserArgs::default();
     let mut session: Option<(String, SessionStart)> = None;
@@ -226,7 +238,7 @@ pub(super) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
         match option.name.as_str() {
             "--model" => meaning.model = value,
             "--permission-mode" => meaning.permission_mode = value,
-            // Given twice, the last one holds.
+            // If given twice, the last one counts.
             "--settings" => {
                 meaning.settings_file = value.clone().filter(|text| !text.trim_start().starts_with('{'));
                 meaning.settings = value;

@@ -1,6 +1,6 @@
-//! Claude Code, driven as a subprocess over its stream-json protocol. What it does was measured on 2.1.197, 2.1.329 and 2.1.332 (the
-//! facts); where the two differ the code says so. Nothing here reads prose: what an answer or a tool says never decides
-//! anything, however much it looks like a limit or an error.
+//! Claude Code, driven as a subprocess over its stream-json protocol. Its behaviour was measured on 2.1.197, 2.1.329
+//! and 2.1.332 (the facts); where versions differ the code says so. Nothing here interprets prose: the text of an
+//! answer or a tool never decides anything, however much it looks like a limit or an error.
 
 mod adapter;
 mod amend;
@@ -9,11 +9,13 @@ mod denials;
 mod exit;
 mod failure;
 mod hooks;
+mod interface;
 mod launch;
 mod noise;
 mod options;
 mod partial;
 mod protocol;
+mod questions;
 mod rules;
 mod schedules;
 mod shell_syntax;
@@ -22,18 +24,23 @@ mod target;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod todo;
 mod transcript;
 mod usage;
 mod vocabulary;
 mod wording;
 
 pub(super) use adapter::Claude;
+pub(super) use launch::{ENV_UNSET, MOVING_TOOL};
+pub(super) use options::for_interface_without;
+pub(super) use rules::exact as exact_rules;
+pub(super) use target::{can_write, edit, error_of, first_line, output_of, target, timeout_ms};
 
 /// The program's name.
 const PROGRAM: &str = "claude";
 
-/// Where it makes working trees of its own, below the directory that it is started in.
+/// Where it creates its own working trees, below its start directory.
 const OWN_TREES: [&str; 1] = [".claude/worktrees"];
 
-/// The permission mode in which nothing may be changed. The tool that leaves it exists only where somebody can be asked.
+/// The permission mode in which nothing may be changed. The tool that leaves it exists only if somebody can be asked.
 const PLAN_MODE: &str = "plan";

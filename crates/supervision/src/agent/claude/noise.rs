@@ -1,10 +1,10 @@
 use crate::stream::{Envelope, Message, parse_message};
 
-/// Whether a line is no message, a `keep_alive`, or of a type that we do not know. None of them proves progress.
+/// Whether a line is no message, a `keep_alive`, or of an unknown type. None of these proves progress.
 pub(super) fn says_nothing(line: &Envelope<'_>) -> bool {
     match line.kind.as_deref() {
         None | Some("keep_alive") => true,
-        // The long ones: they are read once only, by the protocol.
+        // These can be long, so only the protocol parses them.
         Some("assistant" | "user" | "result" | "stream_event") => false,
         Some(_) => matches!(parse_message(line), Message::Other(_)),
     }

@@ -1,8 +1,8 @@
-//! The options of Claude Code's command line, as far as ccc must understand them.
+//! The options of Claude Code's command line, as far as ccc must interpret them.
 //!
-//! Names and arities are those of `claude --help` of 2.1.197 and 2.1.329, and of the options that the help hides but the
-//! two programs declare (`--max-turns`, `--append-system-prompt-file`, `--permission-prompt-tool`, …). What each may
-//! mean under ccc is decided here, once, so that launching and reading the user's arguments cannot disagree.
+//! Names and arities are those of `claude --help` of 2.1.197 and 2.1.329, and of hidden options that both programs
+//! declare (`--max-turns`, `--append-system-prompt-file`, `--permission-prompt-tool`, …). What each option means
+//! under ccc is defined only here, so that launching and reading the user's arguments cannot disagree.
 
 use Arity::{Flag, Many, Optional, Value};
 use Treatment::{Agent, Own, Refuse, Session, Shape};
@@ -18,27 +18,28 @@ pub(super) enum Arity {
     Value,
     /// One, unless the next argument is an option.
     Optional,
-    /// At least one, and on to the next option (such an option swallows a prompt that follows it).
+    /// At least one, up to the next option (such an option consumes a prompt that follows it).
     Many,
 }
 
-/// What ccc does with an option of the user's.
+/// What ccc does with a user's option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// It shapes the request: agent and critic get it, or their prompts would differ. `--settings` may carry permission rules
-    /// along, as the user's settings files do; the working tree's fingerprint is what catches a critic that used them.
+    /// It shapes the request: agent and critic both get it, otherwise their prompts would differ. `--settings` may
+    /// contain permission rules, as the user's settings files do; the working tree's fingerprint detects a critic
+    /// that used them.
     Shape,
-    /// The agent alone gets it: it grants something, bounds the work, or concerns one process only.
+    /// Only the agent gets it: it grants a permission, bounds the work, or concerns one process only.
     Agent,
-    /// It names the session; the launch says that in its own way.
+    /// It names the session; the launch names the session in its own way.
     Session(SessionOption),
-    /// ccc gives it already: taken away without a word.
+    /// ccc passes it already, so it is dropped silently.
     Own,
     /// It cannot be used under ccc, for this reason.
     Refuse(&'static str),
 }
 
-/// In which way an option names the session.
+/// How an option names the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SessionOption {
     /// `--session-id`.
@@ -72,12 +73,12 @@ const RULES: &[Rule] = &[
     rule(&["--session-id"], Value, Session(SessionOption::New)),
     rule(&["--resume", "-r"], Optional, Session(SessionOption::Resume)),
     rule(&["--continue", "-c"], Flag, Session(SessionOption::Latest)),
-    // Given by ccc.
+    // Passed by ccc.
     rule(&["--verbose"], Flag, Own),
     rule(&["--include-partial-messages"], Flag, Own),
     rule(&["--replay-user-messages"], Flag, Own),
     rule(&["--include-hook-events"], Flag, Own),
-    // Decided by ccc.
+    // Options that ccc controls.
     rule(&["--print", "-p"], Flag, Refuse("ccc gives it itself; the task goes to ccc, with `-p TASK` before `--`")),
     rule(&["--input-format"], Value, Refuse(STREAM)),
     rule(&["--output-format"], Value, Refuse(STREAM)),
@@ -95,7 +96,7 @@ const RULES: &[Rule] = &[
     rule(&["--tmux"], Flag, Refuse(SCREEN)),
     rule(&["--prefill"], Value, Refuse(SCREEN)),
     rule(&["--init-only", "--help", "-h", "--version", "-v"], Flag, Refuse(EXITS)),
-    // What shapes the request, the same for agent and critic.
+    // Options that shape the request, the same for agent and critic.
     rule(&["--model"], Value, Shape),
     rule(&["--fallback-model", "--effort", "--autocompact", "--thinking", "--thinking-display"], Value, Shape),
     rule(&["--max-thinking-tokens", "--task-budget", "--fast-mode", "--advisor"], Value, Shape),
@@ -113,7 +114,7 @@ const RULES: &[Rule] = &[
     rule(&["--bare", "--safe-mode", "--restricted", "--strict-mcp-config"], Flag, Shape),
     rule(&["--disable-slash-commands", "--exclude-dynamic-system-prompt-sections"], Flag, Shape),
     rule(&["--brief", "--chrome", "--no-chrome", "--ide"], Flag, Shape),
-    // What grants, bounds, or concerns the one process.
+    // Options that grant, bound, or concern one process.
     rule(&["--permission-mode", "--permission-prompts"], Value, Agent),
     rule(&["--allowedTools", "--allowed-tools"], Many, Agent),
     rule(
@@ -134,20 +135,20 @@ pub(super) struct Given<'a> {
     pub(super) name: String,
     /// Its values.
     pub(super) values: Vec<&'a str>,
-    /// The arguments as written, which are what is passed on.
+    /// The arguments as written, which are passed on.
     pub(super) written: &'a [String],
-    /// What is done with it.
+    /// What ccc does with it.
     pub(super) treatment: Treatment,
 }
 
 impl Given<'_> {
-    /// Whether this is the same option, perhaps by another of its names.
+    /// Whether this is the same option, perhaps under another of its names.
     pub(super) fn is_same_as(&self, other: &Given<'_>) -> bool {
         self.name == other.name || find(&self.name).is_some_and(|rule| rule.names.contains(&other.name.as_str()))
     }
 }
 
-/// Whether an option counts once, however often it is given.
+/// Whether an option has effect only once, however often it is given.
 pub(super) fn is_single(name: &str) -> bool {
     match find(name).map_or(Optional, |rule| rule.arity) {
         Flag | Value | Optional => true,
@@ -161,11 +162,11 @@ pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
     RULES.iter().filter(may_be_given).flat_map(|rule| rule.names.iter().copied())
 }
 
-/// Reads the user's arguments into options. An option that this table does not know passes to the agent alone, with one
+/// Parses the user's arguments into options. An option that is not in the table goes to the agent alone, with one
 /// value if one follows: a newer CLI may have it, and for the critic an unknown option could be a permission.
 ///
 /// # Errors
-/// An option is refused or lacks its value, or something is a prompt.
+/// An option is refused or lacks its value, or an argument is a prompt.
 pub(super) fn read(args: &[String]) -> Result<Vec<Given<'_>>, ArgsProblem> {
     let mut given = Vec::new();
     let mut rest = args;
@@ -204,8 +205,8 @@ pub(super) fn read(args: &[String]) -> Result<Vec<Given<'_>>, ArgsProblem> {
     Ok(given)
 }
 
-/// Name and attached value of an option: `--name`, `--name=value`, `-n`, `-nvalue`. `None`: it is no option. Flags in one
-/// word (`-cp`) are taken for a letter with a value, which [`read`] refuses for a flag.
+/// Name and attached value of an option: `--name`, `--name=value`, `-n`, `-nvalue`. `None`: it is not an option.
+/// Combined flags (`-cp`) are read as a letter with a value, which [`read`] refuses for a flag.
 fn split(arg: &str) -> Option<(&str, Option<&str>)> {
     if arg == "--" || arg == "-" || !arg.starts_with('-') {
         return None;
@@ -224,21 +225,28 @@ fn split(arg: &str) -> Option<(&str, Option<&str>)> {
     Some((name, Some(value).filter(|value| !value.is_empty())))
 }
 
-/// Options of the user's that mean nothing, or something else, in the agent's own interface.
+/// User options that have no effect, or another one, in the agent's own interface.
 const UNATTENDED_ONLY: &[&str] = &["--max-turns", "--max-budget-usd", "--json-schema", "--permission-prompt-tool"];
 
-/// The user's arguments for the agent's own interface on the same session: what names a session is said by who starts it.
+/// The user's arguments for the agent's own interface on the same session, without those that name a session; the
+/// caller adds that.
 pub(super) fn for_interface(args: &[String]) -> Vec<String> {
+    for_interface_without(args, &[])
+}
+
+/// The same, without options of these names.
+pub(in crate::agent) fn for_interface_without(args: &[String], names: &[&str]) -> Vec<String> {
     let given = read(args).unwrap_or_default();
     given
         .iter()
+        .filter(|option| !names.contains(&option.name.as_str()))
         .filter(|option| matches!(option.treatment, Shape | Agent))
         .filter(|option| !UNATTENDED_ONLY.contains(&option.name.as_str()))
         .flat_map(|option| option.written.iter().cloned())
         .collect()
 }
 
-/// Whether an option of this name stands in the table.
+/// Whether the table has an option with this name.
 pub(super) fn is_known(name: &str) -> bool {
     find(name).is_some()
 }

@@ -1,14 +1,15 @@
-//! What the lines of one process mean, given what was sent to it.
+//! The meaning of one process's lines, given what was sent to it.
 //!
-//! A turn of ours goes through *sent*, *accepted* (our uuid was replayed), *answered* (its result came) to *ended* (the CLI is
-//! idle and nothing is open). Which result is ours: 2.1.329 names the uuids that a result answers; on 2.1.197 it is the first
-//! one after our uuid was replayed that has no origin. Results before that belong to a turn of the CLI's own, for example
-//! about a task that an earlier process left behind, or one that a scheduled job began.
+//! A turn of ccc goes through *sent*, *accepted* (its uuid was replayed), *answered* (its result came) and *ended*
+//! (the CLI is idle and nothing is open). 2.1.329 names the uuids that a result answers. On 2.1.197 the turn's result
+//! is the first one without an origin after the uuid was replayed. Earlier results belong to a turn of the CLI's own,
+//! for example about a task that an earlier process left behind, or one that a scheduled job began.
 //!
-//! Only 2.1.197 takes some turns in without a replay (slash commands, a spent `--max-budget-usd`; measured). In none of
-//! them the model is heard: there, a result without origin before which it was not is ours when the CLI is idle after it.
+//! Only 2.1.197 accepts some turns without a replay (slash commands, an exceeded `--max-budget-usd`; measured). No
+//! such turn reaches the model: on 2.1.197 a result without an origin and without model output before it is ccc's if
+//! the CLI is idle after it.
 //!
-//! Without `session_state_changed` (an environment that takes our variable away) a result counts as idle.
+//! Without `session_state_changed` (an environment that removes ccc's variable) a result counts as idle.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +18,18 @@ use super::cost::{COST_REQUEST, Cost};
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
+use super::questions::{about_form, about_tool};
 use super::rules::of_call;
 use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
-use super::target::{background_ms, can_write, edit, error_of, first_line, target, timeout_ms};
+use super::target::{background_ms, can_write, edit, error_of, first_line, output_of, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
+use super::todo::Todo;
 use super::usage::UsedTokens;
 use super::wording::wording;
 use crate::agent::{
-    AgentEvent, AllowedBy, Ask, Denial, Protocol, Say, StartedBy, ToolRequest, TurnEnd, TurnOutcome, WaitingFor,
+    AgentEvent, AllowedBy, Ask, Denial, OfferedCommand, Offers, Protocol, Say, StartedBy, ToolOutput, TurnEnd,
+    TurnOutcome, WaitingFor,
 };
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
@@ -34,65 +38,76 @@ use crate::stream::message::{
 use crate::stream::{Envelope, Message, Raw, encode, parse_envelope, parse_message};
 use crate::words::TurnId;
 
-/// Open tool calls that are remembered; more than any turn has.
+/// How many open tool calls are remembered; more than any turn has.
 const MAX_OPEN_TOOLS: usize = 4_096;
-/// Tool calls that can write and are remembered; with more it is known that some ran.
+/// How many calls of writing tools are remembered; with more, it is certain that some ran.
 const MAX_WRITING_TOOLS: usize = 1_024;
-/// Permissions that were asked for and not answered; of more than that one is forgotten, and its denial is told by the result.
+/// How many unanswered permission requests are remembered; beyond that one is dropped, and the result reports its
+/// denial.
 const MAX_ASKED: usize = 64;
-/// How long 2.1.329 lets a command run in the background that declared no timeout (its tool's own text).
+/// How long 2.1.329 lets a background command run that declared no timeout (its tool's own text).
 const BACKGROUND_COMMAND_MS: u64 = 1_800_000;
 
-/// The model of a message that the CLI itself wrote.
+/// The model name in a message that the CLI itself wrote.
 const SYNTHETIC: &str = "<synthetic>";
-/// What a turn about the end of a background task is begun by.
+/// The origin of a turn about the end of a background task.
 const TASK_ORIGIN: &str = "task-notification";
 
-/// How the ids of our credential exchanges begin.
+/// The id prefix of ccc's credential exchanges.
 pub(super) const CREDENTIAL_REQUEST: &str = "credential-";
+/// The id of the question about what the CLI offers.
+const OFFERS_REQUEST: &str = "offers-1";
+/// How many commands and models of the answer are used; more than any CLI has.
+const MAX_OFFERS: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClaudeProtocol {
     state: State,
-    /// A turn that follows the answered one has begun and has no result yet, where the CLI's state is not said.
+    /// A turn that follows the answered one has begun and has no result yet; used when the CLI does not report its
+    /// state.
     follow_up_runs: bool,
     turn: Turn,
     session: Option<Session>,
     tasks: Tasks,
     schedules: Schedules,
+    todo: Todo,
     spoken: Spoken,
-    /// It judges: what it says in turns that it begins by itself is not its answer, and nothing that it schedules is waited for.
+    /// It is a critic: text in turns that it begins by itself is not its answer, and nothing that it schedules is
+    /// waited for.
     judges: bool,
-    /// The model answered since the last result, or its provider said why not.
+    /// Since the last result the model answered, or its provider reported an error.
     heard_model: bool,
-    /// The model spoke in a turn of the CLI's own, after ours was written and before it was taken in.
+    /// The model spoke in a turn of the CLI's own, after ccc's turn was written and before it was accepted.
     spoke_by_itself: bool,
-    /// Ours was taken into a turn of the CLI's own.
+    /// ccc's turn was merged into a turn of the CLI's own.
     mixed: bool,
     tools: BTreeMap<String, Tool>,
-    /// Calls of tools that can write, without those that were denied.
+    /// Calls of writing tools, without the denied ones.
     writing: BTreeSet<String>,
     evidence: Evidence,
     denials: Denials,
-    /// Calls whose permission was asked for and not answered, by the request: what their denial would be.
+    /// It is to be asked what it offers once it runs (`wants_offers`), or now (`asks_offers`).
+    wants_offers: bool,
+    asks_offers: bool,
+    /// Unanswered permission requests by request id: the call, and the denial to report if it is denied.
     asked: BTreeMap<String, (Option<String>, Denial)>,
     cost: Cost,
     used: UsedTokens,
     hooks: Hooks,
     compacting: bool,
-    /// A line of the protocol came.
+    /// Whether any line of the protocol came.
     spoke: bool,
     /// It waits for somebody to act.
     action_required: bool,
-    /// The CLI is one that names the user messages that a result answers.
+    /// This CLI version names the user messages that a result answers.
     names_answers: bool,
 }
 
-/// What the CLI says about itself.
+/// The state that the CLI reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
-    /// Nothing so far.
+    /// None reported yet.
     #[default]
     Unsaid,
     Running,
@@ -103,15 +118,15 @@ enum State {
 enum Turn {
     #[default]
     None,
-    /// Written; not taken in yet.
+    /// Written, not accepted yet.
     Sent {
         turn: TurnId,
-        /// The CLI said that it begins (2.1.329).
+        /// The CLI reported that it begins (2.1.329).
         started: bool,
-        /// A result that may be ours.
+        /// A result that may answer this turn.
         unclaimed: Option<Answer>,
     },
-    /// Under way, or answered.
+    /// Running, or answered.
     Open { started_by: StartedBy, answer: Option<Answer>, waiting: Option<WaitingFor> },
 }
 
@@ -133,12 +148,12 @@ struct Session {
 #[derive(Debug, Clone)]
 struct Tool {
     target: String,
-    /// What is alike in calls of this kind, and the arguments that allow it.
+    /// The class of such calls, and what allows them.
     permission: (String, AllowedBy),
     sub_agent: bool,
-    /// A sub-agent in the background called it.
+    /// A background sub-agent called it.
     in_background: bool,
-    /// How long the call may run in the background, where it says so.
+    /// The declared time limit of a background call.
     background_ms: Option<u64>,
 }
 
@@ -147,20 +162,34 @@ impl Protocol for ClaudeProtocol {
         Box::new(self.clone())
     }
 
-    /// Each message is one line. The ids of our requests come back in the replies.
+    /// Each message is one line. The replies carry the ids of ccc's requests.
     fn encode(&self, say: &Say<'_>) -> Option<Vec<u8>> {
         let line = match *say {
-            Say::Turn { turn, kind, text } => encode::user_turn(&turn.0, &wording(kind, text)),
+            Say::Turn { turn, kind, text, images } => {
+                let images = images.iter().map(|image| (image.media_type.as_str(), image.data.as_str()));
+                encode::user_turn(&turn.0, &wording(kind, text), images)
+            }
+            Say::LetGo => return None,
             Say::Interrupt => encode::interrupt("interrupt-1"),
             Say::Credential { variables } => encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variables),
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
             Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
-            Say::Permission { request_id } => encode::allow_tool(request_id),
+            Say::Model { model } => encode::set_model("model-1", model),
+            Say::Permission { request_id, input, updates } => encode::allow_tool(request_id, input, updates),
+            Say::Filled { request_id, content } => encode::fill_form(request_id, content),
             Say::Denial { request_id, words } => encode::deny_tool(request_id, words),
             Say::Cancel { request_id } => encode::cancel_form(request_id),
             Say::Refusal { request_id, why } => encode::control_error(request_id, why),
         };
         Some(line.into_bytes())
+    }
+
+    fn started(&mut self) {
+        self.asks_offers = std::mem::take(&mut self.wants_offers);
+    }
+
+    fn poll_send(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.asks_offers).then(|| encode::initialize(OFFERS_REQUEST).into_bytes())
     }
 
     fn turn_sent(&mut self, turn: &TurnId) {
@@ -182,7 +211,7 @@ impl Protocol for ClaudeProtocol {
         out.push(AgentEvent::Alive);
         let Some(envelope) = parse_envelope(json) else { return };
         self.spoke |= envelope.kind.is_some();
-        // Asked before the line is taken in: it may be what ends the call that it belongs to.
+        // Computed before the message is handled, which may end the call that the line belongs to.
         let is_turns = self.is_turns(envelope.parent_tool_use_id.as_deref());
         let is_progress = if envelope.is_partial() {
             partial_is_progress(&envelope)
@@ -233,7 +262,12 @@ impl Protocol for ClaudeProtocol {
 }
 
 impl ClaudeProtocol {
-    /// The protocol of a process that judges, and does no work.
+    /// The protocol of an agent; `wants_offers`: it is asked what it offers.
+    pub(super) fn of_agent(wants_offers: bool) -> Self {
+        Self { wants_offers, ..Self::default() }
+    }
+
+    /// The protocol of a critic.
     pub(super) fn of_critic() -> Self {
         Self { judges: true, ..Self::default() }
     }
@@ -247,8 +281,8 @@ impl ClaudeProtocol {
         self.spoke_by_itself = false;
     }
 
-    /// Whether the turn waits for the sub-agent that this call began. While the turn is unanswered, it does for its main thread
-    /// (`None`) and for the sub-agents in the foreground; afterwards for what runs in the background, too.
+    /// Whether the turn waits for the sub-agent that this call started. An unanswered turn waits for its main
+    /// conversation (`None`) and for foreground sub-agents; an answered one also for background sub-agents.
     fn is_turns(&self, sub_agent: Option<&str>) -> bool {
         match sub_agent {
             Some(call) => !self.is_in_background(call) || matches!(self.turn, Turn::Open { answer: Some(_), .. }),
@@ -256,7 +290,8 @@ impl ClaudeProtocol {
         }
     }
 
-    /// Whether a sub-agent that this call began works in the background: the call has returned, or belongs to such a one.
+    /// Whether a sub-agent that this call started works in the background: the call has returned, or is itself a
+    /// background one.
     fn is_in_background(&self, call: &str) -> bool {
         match self.tools.get(call) {
             Some(tool) => tool.in_background,
@@ -264,19 +299,23 @@ impl ClaudeProtocol {
         }
     }
 
-    /// Takes in a message. Returns whether it proves progress: it carries words, a call or a result, or changes what is known of
-    /// the turn. A timer of the CLI's proves none, nor does what is said again.
+    /// Handles a message. Returns whether it proves progress: it has text, a call or a result, or changes what is
+    /// known of the turn. A timer of the CLI and a repeated report prove none.
     fn message(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
         let before = out.len();
         let carries = self.take_in(envelope, out);
-        // A limit is told again with each reply of the provider's, whose pieces follow; the cost, because we have asked.
+        // Limits are repeated with each provider reply, whose content follows as other lines; the cost comes only
+        // because ccc asked.
         let proves = |event: &AgentEvent| {
-            !matches!(event, AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. } | AgentEvent::Usage(_))
+            !matches!(
+                event,
+                AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. } | AgentEvent::Usage(_) | AgentEvent::Offers(_)
+            )
         };
         carries || out.iter().skip(before).any(proves)
     }
 
-    /// Returns whether the message proves progress by itself; where it yields events, these do.
+    /// Returns whether the message itself proves progress; otherwise its events may.
     fn take_in(&mut self, envelope: &Envelope<'_>, out: &mut Vec<AgentEvent>) -> bool {
         let sub_agent = envelope.parent_tool_use_id.as_deref();
         match parse_message(envelope) {
@@ -321,7 +360,8 @@ impl ClaudeProtocol {
             }
             Message::TaskStarted(task) => {
                 self.task_started(&task, out);
-                // A command that has run for 3 s becomes a task: a timer of the CLI's says so, and the call is known.
+                // A command that has run for 3 s becomes a task: that is a timer of the CLI, and the call is known
+                // already.
                 return !task.tool_use_id.as_deref().is_some_and(|call| self.tools.contains_key(call));
             }
             Message::TaskProgress(task) => {
@@ -364,7 +404,7 @@ impl ClaudeProtocol {
                 }
                 match status.status.as_deref() {
                     Some("compacting") => self.set_compacting(true, out),
-                    // It has ended; `requesting` may also be said in the middle of it.
+                    // Compaction has ended. `requesting` may also be reported during it.
                     None => self.set_compacting(false, out),
                     Some(_) => {}
                 }
@@ -372,9 +412,12 @@ impl ClaudeProtocol {
             Message::CompactBoundary => self.set_compacting(false, out),
             Message::ControlResponse(response) => {
                 if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
-                    // 2.1.197 does not say what it took; then the next answer decides (facts §0.1).
+                    // 2.1.197 does not say what it accepted; then the next answer decides (facts §0.1).
                     let taken = response.applied().is_none_or(|applied| !applied.is_empty());
                     out.push(AgentEvent::CredentialAnswered { applied: response.is_success() && taken });
+                }
+                if response.request_id.as_deref() == Some(OFFERS_REQUEST) {
+                    out.extend(response.response.map(offers).map(AgentEvent::Offers));
                 }
                 let question =
                     response.request_id.as_deref().and_then(|id| id.strip_prefix(COST_REQUEST)?.parse().ok());
@@ -402,7 +445,7 @@ impl ClaudeProtocol {
                     out.push(AgentEvent::HookStarted { id: id.into_owned(), name });
                 }
             }
-            // Written when it has said more, and not by a timer alone.
+            // The hook has printed more; a timer alone also sends this message.
             Message::HookProgress(hook) => return hook.output.is_some_and(|output| !output.is_empty()),
             Message::HookResponse(hook) => {
                 self.hooks.ended(&hook);
@@ -429,7 +472,7 @@ impl ClaudeProtocol {
         false
     }
 
-    /// `init` comes before every turn, also before one that the CLI begins by itself.
+    /// `init` precedes every turn, including one that the CLI begins by itself.
     fn init(&mut self, envelope: &Envelope<'_>, init: &Init<'_>, out: &mut Vec<AgentEvent>) {
         let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
         if let Some(id) = envelope.session_id.as_deref() {
@@ -488,7 +531,8 @@ impl ClaudeProtocol {
             && envelope.uuid.as_deref() == Some(turn.0.as_str())
         {
             let turn = turn.clone();
-            // A duplicate has no timestamp and no turn. Merged messages have no timestamp either, but there a turn has begun.
+            // A duplicate has no timestamp and no turn. Merged messages have no timestamp either, but for them a turn
+            // has begun.
             let begun = *started || (self.state == State::Running && !self.names_answers);
             if user.timestamp.is_some() || begun {
                 self.accept(turn, None, out);
@@ -501,7 +545,7 @@ impl ClaudeProtocol {
             && envelope.parent_tool_use_id.is_none()
             && let Some((hook, said)) = self.hooks.sent_back(user)
         {
-            // Only an answer that the model ended itself meets a hook.
+            // Hooks run only after an answer that the model itself ended.
             out.push(if self.spoken.is_cut() { AgentEvent::CutShort } else { AgentEvent::SentBack { hook, said } });
         }
         if let Some(time) = user.timestamp.as_deref() {
@@ -515,15 +559,20 @@ impl ClaudeProtocol {
                 self.tasks.tool_returned(id);
                 let failed = result.is_error == Some(true);
                 self.schedules.returned(id, failed, user.tool_use_result);
+                if self.todo.returned(id, failed, user.tool_use_result) {
+                    out.push(AgentEvent::Todo(self.todo.items()));
+                }
                 let error = result.content.filter(|_| failed).map(error_of).unwrap_or_default();
-                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error });
+                let output = result.content.map(output_of).map(|text| ToolOutput::of(&text));
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error, output });
             }
         }
     }
 
-    /// `parent` is the call whose sub-agent speaks.
+    /// `parent`: the call whose sub-agent wrote the message.
     fn assistant(&mut self, assistant: &Assistant<'_>, parent: Option<&str>, out: &mut Vec<AgentEvent>) {
         let sub_agent = parent.is_some();
+        let under = || parent.map(str::to_owned);
         let in_background = parent.is_some_and(|call| self.is_in_background(call));
         if !sub_agent && self.state == State::Running && matches!(self.turn, Turn::None) {
             self.begin_own(out);
@@ -559,7 +608,7 @@ impl ClaudeProtocol {
                         self.spoken.text(text);
                     }
                     if !text.trim().is_empty() {
-                        out.push(AgentEvent::Text { text: text.clone().into_owned(), sub_agent });
+                        out.push(AgentEvent::Text { text: text.clone().into_owned(), under: under() });
                     }
                 }
                 Block::ToolUse(call) => {
@@ -579,10 +628,13 @@ impl ClaudeProtocol {
                         target: tool.target.clone(),
                         timeout_ms: timeout_ms(name, call.input),
                         edit: edit(name, call.input),
-                        sub_agent,
+                        under: under(),
                         in_background,
                     });
                     self.schedules.called(id, name, call.input, &tool.target);
+                    if !sub_agent && self.todo.called(id, name, call.input) {
+                        out.push(AgentEvent::Todo(self.todo.items()));
+                    }
                     if can_write(name) && self.writing.len() < MAX_WRITING_TOOLS {
                         self.writing.insert(id.to_owned());
                     }
@@ -590,7 +642,12 @@ impl ClaudeProtocol {
                         self.tools.insert(id.to_owned(), tool);
                     }
                 }
-                Block::Thinking(_) | Block::ToolResult(_) | Block::Other(_) => {}
+                Block::Thinking(text) => {
+                    if !text.trim().is_empty() {
+                        out.push(AgentEvent::Thinking { text: text.clone().into_owned(), under: under() });
+                    }
+                }
+                Block::ToolResult(_) | Block::Other(_) => {}
             }
         }
     }
@@ -620,14 +677,14 @@ impl ClaudeProtocol {
         let said_nothing = unasked && outcome == TurnOutcome::Done;
         let answer = Answer { outcome, said, unasked };
         let no_uuids = answers.is_empty() && !self.names_answers && result.origin.is_none();
-        // Ours would have been replayed before the model was heard.
+        // A turn of ccc would have been replayed before any model output.
         let may_be_unreplayed = unasked || !self.heard_model;
-        // About a background task of this process, which only what was asked of it can have begun.
+        // It is about a background task of this process, which only ccc's turns can have started.
         let about_task = result.origin.as_ref().and_then(|origin| origin.kind.as_deref()) == Some(TASK_ORIGIN);
         let spoke_by_itself = self.spoke_by_itself;
         self.next_turn();
         match &mut self.turn {
-            // About nothing, or that the session to resume does not exist.
+            // An empty result, or the report that the session to resume does not exist.
             Turn::None if result.num_turns == Some(0) => {}
             Turn::None => {
                 self.begin_own(out);
@@ -647,7 +704,7 @@ impl ClaudeProtocol {
                     self.answer(answer, false);
                 }
             }
-            // A job that fired before the CLI was idle: a turn of its own, which is no part of a verdict.
+            // A job that fired before the CLI was idle: a turn of its own, which is not part of a verdict.
             Turn::Open { started_by: StartedBy::Us(turn), .. }
                 if self.judges && !about_task && !answers.contains(&turn.0.as_str()) => {}
             Turn::Open { .. } => self.answer(answer, said_nothing),
@@ -658,9 +715,9 @@ impl ClaudeProtocol {
         self.end_or_wait(out);
     }
 
-    /// Takes an answer to the open turn. Of several (a turn about a background task follows its own), the last decides how the turn
-    /// ended, and the last that says something is its text.
-    /// A failure of what we asked for is not made good by a turn about a background task that went well.
+    /// Records an answer to the open turn. Of several answers (a turn about a background task may follow), the last
+    /// decides the outcome, and the last non-empty one is the text. A successful turn about a background task does
+    /// not replace the failure of ccc's own turn.
     fn answer(&mut self, new: Answer, said_nothing: bool) {
         if let Turn::Open { answer, started_by, .. } = &mut self.turn {
             match answer {
@@ -698,8 +755,8 @@ impl ClaudeProtocol {
         self.end_or_wait(out);
     }
 
-    /// Ends an answered turn when the CLI is idle with nothing open, or says what it waits for. An interrupted turn does not wait:
-    /// an interrupt asks for the end.
+    /// Ends an answered turn when the CLI is idle with nothing open, or reports what it waits for. An interrupted
+    /// turn does not wait: the interrupt asked for its end.
     fn end_or_wait(&mut self, out: &mut Vec<AgentEvent>) {
         if self.follow_up_runs {
             return;
@@ -713,7 +770,7 @@ impl ClaudeProtocol {
         };
         let now_waiting = match answer.outcome {
             _ if self.state == State::Running => Some(WaitingFor::Idle { open }),
-            // What failed is told at once: a spent limit must be known before anything else is asked of the provider.
+            // A failure is reported at once: a reached limit must be known before the next request to the provider.
             TurnOutcome::Interrupted | TurnOutcome::Failed { .. } => None,
             TurnOutcome::Done if open > 0 => Some(WaitingFor::Background { open, longest_ms: self.tasks.longest_ms() }),
             TurnOutcome::Done if owed => Some(WaitingFor::FollowUp),
@@ -759,7 +816,8 @@ impl ClaudeProtocol {
             let tool_use_id = task.tool_use_id.as_deref();
             let nested = tool_use_id.and_then(|call| self.tools.get(call)).is_some_and(|tool| tool.sub_agent);
             let declared_ms = tool_use_id.and_then(|call| self.tools.get(call)).and_then(|tool| tool.background_ms);
-            // Only a CLI that says where a task runs has a limit for all commands in the background (facts 2.1.329, A).
+            // Only a CLI that reports where a task runs has a time limit for all background commands (facts 2.1.329,
+            // A).
             let command = task.task_type.as_deref() == Some("local_bash");
             let default_ms = (command && task.is_backgrounded.is_some()).then_some(BACKGROUND_COMMAND_MS);
             let name = tool_use_id.and_then(|call| self.tools.get(call)).map(|tool| tool.target.as_str());
@@ -789,25 +847,26 @@ impl ClaudeProtocol {
         match subtype.as_str() {
             "can_use_tool" => {
                 let denial = called(asked.tool_name.as_deref().unwrap_or_default(), asked.input);
-                let input = asked.input.map(Raw::json).unwrap_or_default();
-                let request = ToolRequest {
-                    tool: denial.tool.clone(),
-                    target: denial.target.clone(),
-                    input: input[..input.floor_char_boundary(ToolRequest::MAX_INPUT_BYTES)].to_owned(),
-                };
-                if self.asked.len() >= MAX_ASKED {
-                    self.asked.pop_first();
-                }
-                self.asked.insert(request_id.clone(), (asked.tool_use_id.map(Cow::into_owned), denial));
-                out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Permission(request) });
+                let task = asked.agent_id.as_deref();
+                let under = task.map(|task| self.tasks.call_of(task).unwrap_or(task).to_owned());
+                let ask = Ask::ForUser(Box::new(about_tool(&asked, under)));
+                self.asks(&request_id, asked.tool_use_id.map(Cow::into_owned), denial);
+                out.push(AgentEvent::Question { request_id, subtype, ask });
             }
             "elicitation" => {
-                let text = |text: Option<std::borrow::Cow<'_, str>>| first_line(text.as_deref().unwrap_or_default());
-                let ask = Ask::Form { from: text(asked.mcp_server_name), text: text(asked.message) };
+                let ask = Ask::ForUser(Box::new(about_form(&asked)));
+                self.asks(&request_id, None, Denial::default());
                 out.push(AgentEvent::Question { request_id, subtype, ask });
             }
             _ => out.push(AgentEvent::Question { request_id, subtype, ask: Ask::Unknown }),
         }
+    }
+
+    fn asks(&mut self, request_id: &str, call: Option<String>, denial: Denial) {
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_first();
+        }
+        self.asked.insert(request_id.to_owned(), (call, denial));
     }
 
     fn action_required(&mut self, required: bool, out: &mut Vec<AgentEvent>) {
@@ -847,7 +906,7 @@ impl ClaudeProtocol {
     }
 }
 
-/// Whether a block holds anything.
+/// Whether a block has content.
 fn says_something(block: &Block<'_>) -> bool {
     match block {
         Block::Text(text) | Block::Thinking(text) => !text.is_empty(),
@@ -855,8 +914,9 @@ fn says_something(block: &Block<'_>) -> bool {
     }
 }
 
-/// Whether this is a step of an answer that the provider streams. A `ping` is none: it comes while nothing else does. Nor is a
-/// block that begins or ends: there may be any number of empty ones. A call has its name when it begins.
+/// Whether this is a step of a streamed answer. A `ping` is not: it comes while nothing else does. Nor is the start or
+/// end of a text or thinking block, because any number of empty ones may come. The start of a tool call names the tool,
+/// so it is a step.
 fn is_step(event: &StreamMessage<'_>) -> bool {
     match event.kind.as_deref() {
         Some("message_start" | "message_delta" | "message_stop") => true,
@@ -868,8 +928,8 @@ fn is_step(event: &StreamMessage<'_>) -> bool {
     }
 }
 
-/// Whether a partial line carries something: at least one character of a block, or more thinking than before. A piece of a kind
-/// that is not known is taken at its word; one that is known and empty is no more than a sign of life.
+/// Whether a partial line has content: at least one character of a block, or more thinking tokens than before. A
+/// delta of an unknown kind counts; an empty one of a known kind is only a sign of life.
 pub(super) fn partial_is_progress(line: &Envelope<'_>) -> bool {
     let message = parse_message(line);
     if let Message::StreamEvent(part) = &message {
@@ -890,6 +950,20 @@ fn carries_something(delta: &StreamDelta<'_>) -> bool {
         Some("citations_delta") => delta.citation.is_some_and(|citation| !citation.is_null()),
         Some(_) => true,
     }
+}
+
+/// The CLI's answer about what it offers.
+fn offers(answer: Raw<'_>) -> Box<Offers> {
+    let items = |name| answer.member(name).into_iter().flat_map(Raw::items).take(MAX_OFFERS);
+    let text =
+        |item: Raw<'_>, name| item.member(name).and_then(Raw::text).map(|text| first_line(&text)).unwrap_or_default();
+    let command = |item| OfferedCommand {
+        name: text(item, "name"),
+        description: text(item, "description"),
+        argument_hint: text(item, "argumentHint"),
+    };
+    let models = items("models").map(|item| text(item, "value")).filter(|model| !model.is_empty());
+    Box::new(Offers { commands: items("commands").map(command).collect(), models: models.collect() })
 }
 
 /// The denial of a call with this input.

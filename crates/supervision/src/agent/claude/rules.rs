@@ -1,41 +1,43 @@
-//! The CLI's permission rules: which one lets a call pass, and what is alike in calls of one kind.
+//! The CLI's permission rules: which rule allows a call, and the class that similar calls share.
 //!
-//! Measured on 2.1.332 and 2.1.197 with `--allowedTools "Bash(…)"`, alike on both:
-//! - A command without a pipe, with `&&`, `;`, quotes, substitutions, redirections and line ends in it, passes by a rule of exactly
-//!   that text. Backslash and parentheses are escaped by a backslash; white space around a command must not stand in the rule.
-//! - Of a pipeline each part between two `|` needs a rule, the whole none. A part with a redirection to a file before the last
-//!   `|` has no exact rule, and one with a substitution, a group or a keyword none at all. A `for` loop around it is one command.
-//! - A `*` makes a rule a pattern and has no escape.
-//! - The option's values are split at spaces and commas outside of parentheses, an escaped `)` closes them, and brackets do not
-//!   nest: a rule with a space or a comma behind a `)` is torn.
-//! - `Bash(PROGRAM:*)` for each command of a list allows what has no substitution, group or unquoted heredoc.
-//! - A subshell, a process substitution and `&` pass by no rule but `Bash`.
+//! Measured on 2.1.332 and 2.1.197 with `--allowedTools "Bash(…)"`, the same on both:
+//! - A command without a pipe, including one with `&&`, `;`, quotes, substitutions, redirections and line breaks, is
+//!   allowed by a rule of exactly its text. Backslash and parentheses are escaped by a backslash; the rule must not
+//!   contain the white space around the command.
+//! - In a pipeline each part between two `|` needs a rule; the whole needs none. A part with a redirection to a file
+//!   before the last `|` has no exact rule, and one with a substitution, a group or a keyword has no rule at all. A
+//!   `for` loop around the pipeline counts as one command.
+//! - A `*` makes a rule a pattern and cannot be escaped.
+//! - The option's values are split at spaces and commas outside of parentheses, an escaped `)` closes them, and
+//!   parentheses do not nest: a rule with a space or a comma after a `)` is split.
+//! - `Bash(PROGRAM:*)` for each command of a list allows whatever has no substitution, group or unquoted heredoc.
+//! - A subshell, a process substitution and `&` are allowed by no rule except `Bash`.
 
 use super::shell_syntax::{Segment, segments};
 use crate::agent::AllowedBy;
 use crate::stream::Raw;
 
-/// Programs whose first word after them says what they do.
+/// Programs whose next word says what they do.
 pub(super) const DO_MANY_THINGS: &[&str] = &[
     "bash", "bun", "cargo", "deno", "docker", "gh", "git", "go", "just", "kubectl", "make", "node", "npm", "npx",
     "pip", "pnpm", "poetry", "python", "python3", "ruby", "sh", "uv", "yarn",
 ];
 /// The option that takes rules.
 const ALLOWED_TOOLS: &str = "--allowedTools";
-/// The option and the mode in which files may be changed: a rule for one file does not let `Write` pass on either version.
+/// The option and mode in which files may be changed: on neither version does a rule for one file allow `Write`.
 pub(super) const ACCEPT_EDITS: (&str, &str) = ("--permission-mode", "acceptEdits");
-/// Words that begin or go on with a compound command, which is never judged by its parts.
+/// Words that begin or continue a compound command, which is never judged by its parts.
 const KEYWORDS: &[&str] = &[
     "!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "select", "then", "until",
     "while", "[[",
 ];
 
-/// The rules under which exactly this command may run; none where the CLI knows none.
-pub(super) fn exact(command: &str) -> Vec<String> {
+/// The rules that allow exactly this command; empty when the CLI has none.
+pub(in crate::agent) fn exact(command: &str) -> Vec<String> {
     exact_rules(command).unwrap_or_default()
 }
 
-/// The arguments that allow this command and others with it; `None` where rules allow exactly this one.
+/// The arguments that allow this command and others with it; `None` when rules can allow exactly this one.
 pub(super) fn allowing_more(command: &str) -> Option<Vec<String>> {
     match exact_rules(command) {
         Some(_) => None,
@@ -43,7 +45,7 @@ pub(super) fn allowing_more(command: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Passes what passes by no other rule, too.
+/// Also allows what no other rule allows.
 pub(super) fn allowing_all_commands() -> Vec<String> {
     allowing(vec!["Bash".to_owned()])
 }
@@ -65,7 +67,7 @@ fn exact_rules(command: &str) -> Option<Vec<String>> {
     if segments.iter().any(is_compound) || segments.iter().take(last).any(|segment| segment.holds.redirection) {
         return None;
     }
-    // The text between two pipes, with the other operators in it.
+    // The text between two pipes, including other operators.
     let ends = pipes.iter().copied().chain([segments.len()]);
     let mut begin = 0;
     let mut rules = Vec::new();
@@ -77,8 +79,8 @@ fn exact_rules(command: &str) -> Option<Vec<String>> {
     Some(rules)
 }
 
-/// Rules that can stand in one line, under which this command may run: for each command of a list one of exactly its text where
-/// there is one, else one for its program.
+/// Rules without line breaks that allow this command: for each command of a list its exact rule if there is one,
+/// otherwise a rule for its program.
 fn in_one_line(command: &str) -> Option<Vec<String>> {
     let is_line = |rules: &Vec<String>| !rules.iter().any(|rule| rule.contains('\n'));
     if let Some(rules) = exact_rules(command).filter(is_line) {
@@ -108,7 +110,8 @@ fn in_one_line(command: &str) -> Option<Vec<String>> {
     Some(rules)
 }
 
-/// The command before a heredoc with a quoted delimiter, whose text the shell leaves as it is, where nothing comes after it.
+/// The command before a heredoc with a quoted delimiter (whose text the shell does not expand), if nothing follows
+/// the heredoc.
 fn without_quoted_heredoc(command: &str) -> Option<&str> {
     let (line, body) = command.trim().split_once('\n')?;
     let (head, delimiter) = line.split_once("<<")?;
@@ -130,7 +133,7 @@ fn passes_by_no_rule(segment: &Segment<'_>) -> bool {
     segment.after == "&" || segment.holds.subshell
 }
 
-/// The rule of exactly this text; `None` where the CLI would read it as another.
+/// The rule of exactly this text; `None` when the CLI would parse it differently.
 fn rule(command: &str) -> Option<String> {
     if command.is_empty() || command.contains('*') {
         return None;
@@ -154,7 +157,7 @@ fn rule(command: &str) -> Option<String> {
     Some(content)
 }
 
-/// What a command begins with, up to its program and what that does; `None` where that is more than plain words.
+/// The beginning of a command up to its program and subcommand; `None` if that is more than plain words.
 fn prefix(command: &str) -> Option<String> {
     let program = program(command);
     let at = command.find(&program).filter(|_| !program.is_empty())?;
@@ -184,7 +187,7 @@ pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, AllowedBy)
             let rule = if host.is_empty() { tool.to_owned() } else { format!("WebFetch(domain:{host})") };
             (host.to_owned(), allowed_tools(vec![rule]))
         }
-        // Questions to somebody who is not there.
+        // Questions to a user who is absent.
         "AskUserQuestion" | "ExitPlanMode" | "EnterPlanMode" => (String::new(), AllowedBy::Nothing),
         _ => (String::new(), allowed_tools(vec![tool.to_owned()])),
     }
@@ -203,7 +206,7 @@ fn accept_edits() -> AllowedBy {
     AllowedBy::Mode { option: option.to_owned(), mode: mode.to_owned() }
 }
 
-/// The program that a command starts, with the word after it where that says what it does.
+/// The program of a command, with its next word if that says what it does.
 fn program(command: &str) -> String {
     let mut words =
         command.split_whitespace().skip_while(|word| word.split_once('=').is_some_and(|(name, _)| is_name(name)));
@@ -247,7 +250,7 @@ mod tests {
             ("if true; then sh t.sh; fi", &["Bash(if true; then sh t.sh; fi)"]),
             ("{ sh t.sh; sh t.sh b; }", &["Bash({ sh t.sh; sh t.sh b; })"]),
             ("test -f x || sh test.sh", &["Bash(test -f x || sh test.sh)"]),
-            // Pipelines, and what only looks like one.
+            // Pipelines, and commands that only look like one.
             ("sh test.sh | tail -5", &["Bash(sh test.sh)", "Bash(tail -5)"]),
             ("make all 2>&1 | tail -5", &["Bash(make all 2>&1)", "Bash(tail -5)"]),
             ("sh t.sh|&tail -1", &["Bash(sh t.sh)", "Bash(tail -1)"]),
@@ -266,12 +269,12 @@ mod tests {
             ("{ sh t.sh; } | tail", &[]),
             ("while true; do sh t.sh | tail; done", &[]),
             ("cat <<'EOF' | sh t.sh\na\nEOF", &[]),
-            // A rule that the option's reader would tear at a space or a comma behind a bracket.
+            // Rules that the option's parser would split at a space or a comma after a parenthesis.
             ("sh test.sh 'a (b)'", &[r"Bash(sh test.sh 'a \(b\)')"]),
             ("sh t.sh 'f(a) b'", &[]),
             ("sh t.sh \"f(a)\",b", &[]),
             (r#"sh -c 'test "$(echo a)" = a'"#, &[]),
-            // No rule at all.
+            // Commands without any rule.
             ("sh test.sh *.x", &[]),
             ("sh test.sh:*", &[]),
             ("(sh test.sh)", &[]),

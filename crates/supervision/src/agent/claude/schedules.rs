@@ -1,14 +1,15 @@
-//! What the agent has scheduled for itself: a wake-up, a job that runs once, a job that comes again and again.
+//! What the agent has scheduled for itself: a wake-up, a one-time job, a recurring job.
 //!
-//! Measured: 2.1.332 takes a `ScheduleWakeup` in and fires it in the idle process, at the next full minute after the delay;
-//! 2.1.197 refuses it (`scheduledFor` 0). `CronCreate` works on both; only 2.1.332 says when a job comes next. All of them die
-//! with the process, except that a process of 2.1.197 which resumes or forks the session has its jobs, too.
+//! Measured: 2.1.332 accepts a `ScheduleWakeup` and fires it in the idle process, at the next full minute after the
+//! delay; 2.1.197 refuses it (`scheduledFor` 0). `CronCreate` works on both; only 2.1.332 says when a job is next
+//! due. All schedules end with the process, except that a 2.1.197 process that resumes or forks the session also has
+//! its jobs.
 
 use std::collections::BTreeMap;
 
 use crate::stream::Raw;
 
-/// Calls that schedule something and have not returned, and jobs, that are remembered.
+/// How many open scheduling calls, and how many jobs, are remembered.
 const MAX_SCHEDULES: usize = 256;
 
 /// All that is scheduled.
@@ -17,11 +18,11 @@ pub(super) struct Schedules {
     /// Calls that have not returned, by id.
     calls: BTreeMap<String, Call>,
     wakeup: Option<Once>,
-    /// Jobs that run once, by the CLI's id.
+    /// One-time jobs, by the CLI's id.
     once: BTreeMap<String, Once>,
-    /// Jobs that come again and again, by the CLI's id: their names.
+    /// Recurring jobs, by the CLI's id: their names.
     recurring: BTreeMap<String, String>,
-    /// The latest time that the CLI has told, unix milliseconds.
+    /// The latest time in the CLI's lines, unix milliseconds.
     now_unix_ms: Option<i64>,
 }
 
@@ -36,14 +37,14 @@ enum Call {
 #[derive(Debug, Clone)]
 struct Once {
     name: String,
-    /// When, unix milliseconds, where that is said.
+    /// When it is due, unix milliseconds, if known.
     due_unix_ms: Option<i64>,
     /// No turn waits for it any more.
     given_up: bool,
 }
 
 impl Schedules {
-    /// A tool was called. `name` is for people.
+    /// A tool was called. `name` is for the user.
     pub(super) fn called(&mut self, id: &str, tool: &str, input: Option<Raw<'_>>, name: &str) {
         let text = |member: &str| input.and_then(|input| input.member(member)).and_then(Raw::text).unwrap_or_default();
         let call = match tool {
@@ -59,14 +60,14 @@ impl Schedules {
         }
     }
 
-    /// A call returned; `result` is the tool's own form of it.
+    /// A call returned; `result` is the tool's structured result.
     pub(super) fn returned(&mut self, id: &str, failed: bool, result: Option<Raw<'_>>) {
         let Some(call) = self.calls.remove(id).filter(|_| !failed) else { return };
         let Some(result) = result else { return };
         let due = |member: &str| result.member(member).and_then(Raw::f64).filter(|due| *due > 0.0).map(whole);
         match call {
             Call::Wakeup { name } => {
-                // A later one takes the place of the one before.
+                // A new wake-up replaces the previous one.
                 if let due_unix_ms @ Some(_) = due("scheduledFor") {
                     self.wakeup = Some(Once { name, due_unix_ms, given_up: false });
                 }
@@ -89,7 +90,7 @@ impl Schedules {
         }
     }
 
-    /// A line says when it was written, ISO 8601. What was due before has come.
+    /// The time at which a line was written, ISO 8601. Everything due before it has fired.
     pub(super) fn time(&mut self, iso: &str) {
         let Some(now) = unix_ms(iso) else { return };
         self.now_unix_ms = self.now_unix_ms.max(Some(now));
@@ -98,32 +99,32 @@ impl Schedules {
         self.once.retain(|_, once| !is_past(once));
     }
 
-    /// The CLI begins a turn by itself that is about no background task. Where it does not say which job that is, it is the one
-    /// that runs once, unless it may be one that comes again.
+    /// The CLI begins a turn by itself that is not about a background task. A single one-time job without a due time
+    /// counts as fired, unless a recurring job may have fired instead.
     pub(super) fn fired(&mut self) {
         if self.recurring.is_empty() && self.once.len() == 1 {
             self.once.retain(|_, once| once.due_unix_ms.is_some());
         }
     }
 
-    /// How many of them a turn waits for: those that happen once.
+    /// How many a turn waits for: the one-time ones.
     pub(super) fn open(&self) -> usize {
         self.awaited().count()
     }
 
-    /// In how long the first of those comes, milliseconds; `None` where that is not said.
+    /// The time until the first of those, milliseconds; `None` if unknown.
     pub(super) fn first_in_ms(&self) -> Option<u64> {
         let now = self.now_unix_ms?;
         let due = self.awaited().filter_map(|once| once.due_unix_ms).min()?;
         u64::try_from(due.saturating_sub(now)).ok()
     }
 
-    /// What those are.
+    /// The names of those.
     pub(super) fn open_names(&self) -> Vec<String> {
         self.awaited().map(|once| once.name.clone()).collect()
     }
 
-    /// All that is still to come.
+    /// The names of all that are still due.
     pub(super) fn names(&self) -> Vec<String> {
         self.wakeup
             .iter()
@@ -161,7 +162,7 @@ fn unix_ms(iso: &str) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(1970..=9_999).contains(&year) {
         return None;
     }
-    // Years are counted from March, so that the leap day is the last one.
+    // Years start in March, so that the leap day is the last day.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60_000 + whole(second * 1_000.0))

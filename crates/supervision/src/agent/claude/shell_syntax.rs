@@ -1,36 +1,36 @@
-//! A shell command taken apart as far as the CLI's permission rules need it: at its operators outside of quotes.
+//! Splits a shell command at its operators outside of quotes, as far as the CLI's permission rules need it.
 
 use std::ops::Range;
 
-/// How deep brackets and quotes may stand in one another.
+/// How deep brackets and quotes may be nested.
 const MAX_DEPTH: u32 = 16;
 
 /// A command between two operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Segment<'a> {
-    /// What stands there, without white space around it.
+    /// Its text, trimmed.
     pub(super) text: &'a str,
-    /// Where it begins.
+    /// Its offset in the command.
     pub(super) at: usize,
     /// The operator before it; empty for the first.
     pub(super) after: &'a str,
-    /// What else it holds.
+    /// The syntax that it contains.
     pub(super) holds: Holds,
 }
 
-/// What of a shell's syntax stands outside of single quotes in a command.
+/// The shell syntax that a command contains outside of single quotes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Holds {
     /// A substitution, an expansion in braces or a group.
     pub(super) nesting: bool,
     /// A redirection from or to a file.
     pub(super) redirection: bool,
-    /// A subshell or a substitution of a process.
+    /// A subshell or a process substitution.
     pub(super) subshell: bool,
 }
 
-/// Takes a command apart. `None` where that takes more than is read here: a heredoc, a quote or bracket that stays open, many
-/// in one another.
+/// Splits a command. `None` for what this parser does not support: a heredoc, an unclosed quote or bracket, deep
+/// nesting.
 pub(super) fn segments(command: &str) -> Option<Vec<Segment<'_>>> {
     let mut scan = Scan { text: command, at: 0, depth: 0 };
     let mut found = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn segments(command: &str) -> Option<Vec<Segment<'_>>> {
                     scan.next();
                 }
                 let segment = segment(command, begin..start, after, holds);
-                // A line end behind an operator only goes on with it.
+                // A line break after an operator only continues the command.
                 if char != '\n' || segment.is_some() {
                     after = &command[start..scan.at];
                 }
@@ -93,7 +93,7 @@ pub(super) fn segments(command: &str) -> Option<Vec<Segment<'_>>> {
     Some(found)
 }
 
-/// What stands in this range; nothing where that is white space. Behind a last `&` stands an empty one.
+/// The segment of this range; `None` if it is white space. After a final `&` an empty segment follows.
 fn segment<'a>(command: &'a str, range: Range<usize>, after: &'a str, holds: Holds) -> Option<Segment<'a>> {
     let raw = command.get(range.clone())?;
     let text = raw.trim();
@@ -118,13 +118,13 @@ impl<'a> Scan<'a> {
         Some(char)
     }
 
-    /// Goes behind the next `end`.
+    /// Moves past the next `end`.
     fn past(&mut self, end: char) -> Option<()> {
         self.at += self.rest().find(end)? + end.len_utf8();
         Some(())
     }
 
-    /// Goes behind a text in double quotes; true when a substitution or an expansion in braces stands in it.
+    /// Moves past a double-quoted text; true if it contains a substitution or an expansion in braces.
     fn past_double_quote(&mut self) -> Option<bool> {
         let mut is_nested = false;
         loop {
@@ -145,7 +145,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes behind the bracket that closes `open`.
+    /// Moves past the bracket that closes `open`.
     fn past_closing(&mut self, open: char) -> Option<()> {
         let close = if open == '(' { ')' } else { '}' };
         self.depth += 1;

@@ -1,14 +1,15 @@
-//! What the model says in its last message: all its text blocks, of which the CLI's `result` repeats only the last (measured on
-//! 2.1.332 and 2.1.197). A message that is cut at the output limit goes on in the next one, which the CLI asks for itself.
+//! The text of the model's last message: all its text blocks, of which the CLI's `result` repeats only the last
+//! (measured on 2.1.332 and 2.1.197). A message that is cut at the output limit continues in the next one, which the
+//! CLI requests itself.
 
-/// How a message ends that the model did not end itself, and that the CLI itself lets go on.
+/// Stop reasons of a message that the model did not end and that the CLI itself lets continue.
 const CUT: &[&str] = &["max_tokens", "model_context_window_exceeded", "pause_turn"];
 
-/// What a turn says at last.
+/// The final text of a turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FinalText {
     pub(super) text: String,
-    /// Where its last block begins.
+    /// The offset at which the last block begins.
     pub(super) last_block: usize,
 }
 
@@ -17,11 +18,11 @@ pub(super) struct FinalText {
 pub(super) struct Spoken {
     message_id: String,
     blocks: Vec<String>,
-    /// The last block as it came, without what it goes on from.
+    /// The last block as received, without the cut text that it continues.
     last: String,
-    /// The message was cut, and the next one goes on from there.
+    /// The message was cut, and the next one continues it.
     is_cut: bool,
-    /// The message that begins goes on from a cut one.
+    /// The current message continues a cut one.
     goes_on: bool,
 }
 
@@ -31,7 +32,7 @@ impl Spoken {
         *self = Self::default();
     }
 
-    /// A block of this message comes.
+    /// A block of the message with this id comes.
     pub(super) fn message(&mut self, id: &str) {
         if self.message_id == id && !id.is_empty() {
             return;
@@ -44,7 +45,7 @@ impl Spoken {
         }
     }
 
-    /// It is text.
+    /// The block is text.
     pub(super) fn text(&mut self, text: &str) {
         text.clone_into(&mut self.last);
         match self.blocks.last_mut() {
@@ -53,17 +54,18 @@ impl Spoken {
         }
     }
 
-    /// The message ended, and why.
+    /// The message ended for this reason.
     pub(super) fn ended(&mut self, stop_reason: &str) {
         self.is_cut = CUT.contains(&stop_reason);
     }
 
-    /// Whether the last message was cut, and not ended by the model.
+    /// Whether the last message was cut instead of ended by the model.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// The answer of a turn with this `result`: the whole last message, where that is what the result repeats the end of.
+    /// The answer of a turn with this `result`: the whole last message if the result repeats its end, otherwise the
+    /// result.
     pub(super) fn answer(&self, result: &str) -> FinalText {
         let told: Vec<&str> = self.blocks.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
         let Some((last, before)) = told.split_last().filter(|_| self.last.trim() == result.trim()) else {
@@ -72,7 +74,7 @@ impl Spoken {
         let mut text = String::new();
         for block in before {
             text.push_str(block);
-            // Blocks stand apart.
+            // Separates the blocks.
             if !block.ends_with('\n') {
                 text.push_str("\n\n");
             }
@@ -111,9 +113,9 @@ mod tests {
             (&[("a", &["one\n", "two"], "end_turn")], "two", "one\ntwo", "two"),
             (&[("a", &["one", " \n"], "end_turn")], " \n", "one", "one"),
             (&[("a", &["before"], "tool_use"), ("b", &["one", "two"], "end_turn")], "two", "one\n\ntwo", "two"),
-            // The last message holds no text.
+            // The last message has no text.
             (&[("a", &["before"], "tool_use")], "", "", ""),
-            // What the CLI says is not what the model said.
+            // Text of the CLI is not text of the model.
             (&[("a", &["one", "two"], "end_turn")], "no", "no", "no"),
             (&[], "said", "said", "said"),
         ];

@@ -1,14 +1,14 @@
-//! What a tool call works on, in one short line, how long it may take, and the edit that it is about to make.
+//! What a tool call works on, as one short line, its timeout, and the edit that it is about to make.
 
 use crate::agent::Edit;
 use crate::stream::Raw;
 use crate::stream::message::{Block, content_blocks};
 
-/// Characters of a target that are kept.
+/// How many characters of a target are kept.
 const TARGET_CHARS: usize = 120;
 
-/// What stands in a target for a call: the one input that says most, for known tools; else the first text.
-pub(super) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
+/// The target of a call: for known tools the most informative input, otherwise the first text.
+pub(in crate::agent) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
     let Some(input) = input else {
         return String::new();
     };
@@ -30,18 +30,28 @@ pub(super) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
     first_line(&text)
 }
 
-/// A first line of an error that is shorter says too little: `Exit code 1`.
+/// A shorter first line of an error says too little: `Exit code 1`.
 const TELLING_CHARS: usize = 24;
 
-/// The first words of a failed tool's result, on one line.
-pub(super) fn error_of(content: Raw<'_>) -> String {
-    let said: Vec<String> = content_blocks(content)
-        .iter()
+/// The text of a tool's result.
+pub(in crate::agent) fn output_of(content: Raw<'_>) -> String {
+    texts_of(content).join("\n")
+}
+
+fn texts_of(content: Raw<'_>) -> Vec<String> {
+    content_blocks(content)
+        .into_iter()
         .filter_map(|block| match block {
-            Block::Text(text) => Some(text.replace("<tool_use_error>", "").replace("</tool_use_error>", "")),
+            Block::Text(text) => Some(text.into_owned()),
             Block::Thinking(_) | Block::ToolUse(_) | Block::ToolResult(_) | Block::Other(_) => None,
         })
-        .collect();
+        .collect()
+}
+
+/// The beginning of a failed tool's result, on one line.
+pub(in crate::agent) fn error_of(content: Raw<'_>) -> String {
+    let unmarked = |text: String| text.replace("<tool_use_error>", "").replace("</tool_use_error>", "");
+    let said: Vec<String> = texts_of(content).into_iter().map(unmarked).collect();
     let mut lines = said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     match lines.next().filter(|_| first.chars().count() < TELLING_CHARS) {
@@ -50,8 +60,8 @@ pub(super) fn error_of(content: Raw<'_>) -> String {
     }
 }
 
-/// The first line, cut, without what could steer a terminal.
-pub(super) fn first_line(text: &str) -> String {
+/// The first line, truncated, without control characters that a terminal would execute.
+pub(in crate::agent) fn first_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let plain = |char: char| if char.is_control() { ' ' } else { char };
     let mut chars = line.chars().map(plain);
@@ -62,11 +72,11 @@ pub(super) fn first_line(text: &str) -> String {
     target
 }
 
-/// A longer timeout is not believed: it would keep a hung process from ever being noticed.
+/// Longer timeouts are capped, because they would keep a hung process from being noticed.
 const LONGEST_TIMEOUT_MS: u64 = 24 * 3_600_000;
 
 /// The timeout that the call declares, milliseconds.
-pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
+pub(in crate::agent) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     match tool {
         "Bash" | "PowerShell" => {
             let declared_ms: u64 = input?.member("timeout")?.read()?;
@@ -76,16 +86,16 @@ pub(super) fn timeout_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     }
 }
 
-/// The most that 2.1.329 gives a command in the background (its tool's own text).
+/// The longest time limit of a background command on 2.1.329 (its tool's own text).
 const LONGEST_BACKGROUND_MS: u64 = 7_200_000;
 
-/// The timeout that a call which runs in the background declares, milliseconds.
+/// The timeout that a background call declares, milliseconds.
 pub(super) fn background_ms(tool: &str, input: Option<Raw<'_>>) -> Option<u64> {
     let in_background: Option<bool> = input?.member("run_in_background")?.read();
     timeout_ms(tool, input).filter(|_| in_background == Some(true)).map(|ms| ms.min(LONGEST_BACKGROUND_MS))
 }
 
-/// Tools that write no file: they read, search, plan, or start sub-agents, whose own calls are told one by one.
+/// Tools that write no file: they read, search, plan, or start sub-agents, whose own calls are reported one by one.
 pub(super) const READING_TOOLS: &[&str] = &[
     "Read",
     "Glob",
@@ -110,13 +120,14 @@ pub(super) const READING_TOOLS: &[&str] = &[
     "ReadMcpResourceTool",
 ];
 
-/// Whether a tool of this name can write a file. One that is not known can: a server of the user's may do anything.
-pub(super) fn can_write(tool: &str) -> bool {
+/// Whether a tool with this name can write a file. Unknown tools can: a user's MCP server may do anything.
+pub(in crate::agent) fn can_write(tool: &str) -> bool {
     !READING_TOOLS.contains(&tool)
 }
 
-/// The change of a file that the call is about to make. `MultiEdit` is shown as the parts that it replaces, one after the other.
-pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
+/// The change that the call is about to make to a file. `MultiEdit` is shown as its replaced parts, one after the
+/// other.
+pub(in crate::agent) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
     let input = input?;
     let text = |name: &str| input.member(name).and_then(Raw::text).map(|text| text.into_owned());
     let (old, new) = match tool {
@@ -134,7 +145,7 @@ pub(super) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit> {
         "NotebookEdit" => {
             let cell = text("cell_id").unwrap_or_else(|| "first".to_owned());
             let mode = text("edit_mode").unwrap_or_else(|| "replace".to_owned());
-            // The call does not hold what stood in the cell; which cell it is tells one call from another.
+            // The call does not contain the cell's old text; the cell id distinguishes one call from another.
             let path = format!("{} (cell {cell}, {mode})", text("notebook_path")?);
             return Some(Edit { path, old: String::new(), new: text("new_source").unwrap_or_default() });
         }

@@ -1,19 +1,20 @@
-//! The CLI's tasks: what still runs after a turn was answered, and whether the CLI owes a turn about it.
+//! The CLI's tasks: what still runs after a turn was answered, and whether the CLI will begin a turn about it.
 //!
-//! A task is a sub-agent, a background command, or a command that has run for three seconds in the foreground. One that
-//! ends by itself in the background is reported to the model: in the running turn where there is one, else in a turn that the
-//! CLI begins (facts §1). The order differs: 2.1.197 says `task_updated`, begins the turn, then notifies; 2.1.329 notifies
-//! first. One that was stopped is not reported on either, nor is a sub-agent's own (both measured).
+//! A task is a sub-agent, a background command, or a command that has run for three seconds in the foreground. When a
+//! background task ends by itself, the CLI reports it to the model: in the running turn if there is one, otherwise in
+//! a turn that the CLI begins (facts §1). The order differs: 2.1.197 sends `task_updated`, begins the turn, then
+//! notifies; 2.1.329 notifies first. Neither version reports a stopped task, or a task of a sub-agent (both
+//! measured).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::stream::Raw;
 use crate::stream::message::{BackgroundTask, TaskProgress};
 
-/// Tasks that are followed at once; a CLI that opens more is not believed.
+/// How many tasks are followed at once; further ones are ignored.
 const MAX_TASKS: usize = 1_024;
 
-/// All tasks that are of interest still.
+/// All tasks that are still relevant.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tasks {
     tasks: BTreeMap<String, Task>,
@@ -23,34 +24,36 @@ pub(super) struct Tasks {
 struct Task {
     phase: Phase,
     tool_use_id: Option<String>,
-    /// Whether it runs in the background, where the CLI says so (2.1.329). On 2.1.197 it does when its tool call has returned.
+    /// Whether it runs in the background, if the CLI says so (2.1.329). On 2.1.197 it does once its tool call has
+    /// returned.
     in_background: Option<bool>,
-    /// A sub-agent started it, and hears of its end.
+    /// A sub-agent started it and is told of its end.
     nested: bool,
-    /// How long the CLI lets it run, where that is known.
+    /// Its time limit in the CLI, when known.
     limit_ms: Option<u64>,
-    /// What it is, in the words of the call.
+    /// Its name, from the call.
     name: String,
-    /// How far it has come, as last told.
+    /// Its last reported progress.
     step: Step,
 }
 
-/// How a task begins.
+/// The facts about a starting task.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Begun<'a> {
-    /// The call that began it.
+    /// The call that started it.
     pub(super) tool_use_id: Option<&'a str>,
-    /// Whether it runs in the background, where that is said.
+    /// Whether it runs in the background, when known.
     pub(super) in_background: Option<bool>,
-    /// A sub-agent began it.
+    /// A sub-agent started it.
     pub(super) nested: bool,
-    /// How long the CLI lets it run, where that is known.
+    /// Its time limit in the CLI, when known.
     pub(super) limit_ms: Option<u64>,
-    /// What it is, for people.
+    /// Its name for the user.
     pub(super) name: &'a str,
 }
 
-/// How far a sub-agent has come: what it has used, and its last tool. Its running time is left out: that goes on by itself.
+/// The progress of a sub-agent: its usage and its last tool. The running time is left out, because it always
+/// increases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Step {
     tokens: Option<u64>,
@@ -69,6 +72,13 @@ impl Step {
     }
 }
 
+impl Tasks {
+    /// The call that started this task, when known.
+    pub(super) fn call_of(&self, task: &str) -> Option<&str> {
+        self.tasks.get(task)?.tool_use_id.as_deref()
+    }
+}
+
 impl Task {
     fn in_foreground(&self, tool_is_open: impl Fn(&str) -> bool) -> bool {
         match self.in_background {
@@ -83,23 +93,23 @@ enum Phase {
     Open,
     /// Open, but no turn waits for it any more.
     GivenUp,
-    /// It ended, and the model has not heard of it.
+    /// It ended, and the model has not been told.
     Owed,
-    /// A result came after its end: at the next idle the model has heard of it.
+    /// A result came after its end: by the next idle the model has been told.
     Heard,
 }
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TaskEnd {
-    /// By itself, well or badly.
+    /// By itself, successfully or not.
     ByItself,
     /// Somebody stopped it.
     Stopped,
 }
 
 impl TaskEnd {
-    /// Of a status in `task_updated` or `task_notification`; `None` while it runs.
+    /// From a status in `task_updated` or `task_notification`; `None` while it runs.
     pub(super) fn of(status: Option<&str>) -> Option<TaskEnd> {
         match status {
             Some("completed" | "failed") => Some(TaskEnd::ByItself),
@@ -126,7 +136,7 @@ impl Tasks {
         }
     }
 
-    /// A task told how far it is. Returns whether it has come further since it last did.
+    /// A task reported its progress. Returns whether that has changed since its last report.
     pub(super) fn moved_on(&mut self, id: &str, step: Step) -> bool {
         match self.tasks.get_mut(id) {
             Some(task) if task.step != step => {
@@ -137,14 +147,14 @@ impl Tasks {
         }
     }
 
-    /// A task moved to the background or back.
+    /// A task moved to or from the background.
     pub(super) fn moved(&mut self, id: &str, in_background: bool) {
         if let Some(task) = self.tasks.get_mut(id) {
             task.in_background = Some(in_background);
         }
     }
 
-    /// A tool call returned: with it ended what it ran in the foreground.
+    /// A tool call returned, which ends its foreground task.
     pub(super) fn tool_returned(&mut self, tool_use_id: &str) {
         if self.tasks.is_empty() {
             return;
@@ -153,8 +163,9 @@ impl Tasks {
             .retain(|_, task| task.in_background != Some(false) || task.tool_use_id.as_deref() != Some(tool_use_id));
     }
 
-    /// A task ended. `tool_is_open`: whether this tool call has not returned yet, which makes it a foreground task, whose end the
-    /// model hears from the call. Unknown tasks belong to an earlier process (facts §4) and are nobody's.
+    /// A task ended. `tool_is_open`: whether this tool call has not returned yet; then the task runs in the
+    /// foreground, and the call's result tells the model of its end. Unknown tasks belong to an earlier process
+    /// (facts §4) and are ignored.
     pub(super) fn ended(&mut self, id: &str, end: TaskEnd, tool_is_open: impl Fn(&str) -> bool) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
@@ -164,7 +175,7 @@ impl Tasks {
             (TaskEnd::ByItself, Phase::Open) if !foreground && !task.nested => {
                 task.phase = Phase::Owed;
             }
-            // Said a second time, by the notification.
+            // Reported again, by the notification.
             (TaskEnd::ByItself, Phase::Owed | Phase::Heard) => {}
             (TaskEnd::ByItself, Phase::Open | Phase::GivenUp) | (TaskEnd::Stopped, _) => {
                 self.tasks.remove(id);
@@ -172,7 +183,8 @@ impl Tasks {
         }
     }
 
-    /// The whole list of background tasks (2.1.329). What is missing there is not open; tasks in the foreground are not listed.
+    /// The complete list of background tasks (2.1.329). Tasks missing from it are not open; foreground tasks are
+    /// never listed.
     pub(super) fn listed(&mut self, listed: &[BackgroundTask<'_>], tool_is_open: impl Fn(&str) -> bool) {
         let ids: BTreeSet<&str> = listed.iter().filter_map(|task| task.task_id.as_deref()).collect();
         let names = |id: &str| ids.contains(id);
@@ -190,7 +202,7 @@ impl Tasks {
         }
     }
 
-    /// A result came: what ended before it, the model has been told of, if the CLI is idle next.
+    /// A result came: it told the model of every task that ended before it, if the CLI is idle next.
     pub(super) fn result_came(&mut self) {
         for task in self.tasks.values_mut() {
             if task.phase == Phase::Owed {
@@ -199,22 +211,22 @@ impl Tasks {
         }
     }
 
-    /// The CLI has nothing to do.
+    /// The CLI is idle.
     pub(super) fn idle(&mut self) {
         self.tasks.retain(|_, task| task.phase != Phase::Heard);
     }
 
-    /// Tasks that a turn waits for.
+    /// How many tasks a turn waits for.
     pub(super) fn open(&self) -> usize {
         self.count(|phase| phase == Phase::Open)
     }
 
-    /// What those are.
+    /// The names of those tasks.
     pub(super) fn open_names(&self) -> Vec<String> {
         self.tasks.values().filter(|task| task.phase == Phase::Open).map(|task| task.name.clone()).collect()
     }
 
-    /// The most time that the CLI gives one of those.
+    /// The longest time limit of those tasks.
     pub(super) fn longest_ms(&self) -> Option<u64> {
         self.tasks.values().filter(|task| task.phase == Phase::Open).filter_map(|task| task.limit_ms).max()
     }
@@ -224,7 +236,7 @@ impl Tasks {
         self.count(|phase| matches!(phase, Phase::Owed | Phase::Heard)) > 0
     }
 
-    /// No turn waits any longer. Returns how many tasks are open.
+    /// No turn waits any longer. Returns how many tasks were open.
     pub(super) fn give_up(&mut self) -> usize {
         let open = self.open();
         self.tasks.retain(|_, task| matches!(task.phase, Phase::Open | Phase::GivenUp));

@@ -1,11 +1,12 @@
-//! What the user has said in a session that existed before the run: read from the CLI's transcript, one JSON row a line
-//! (facts §2, §4; the shapes of both versions were looked at). Only rows that are clearly a user's are taken; whatever
-//! is not understood is passed over, for the fork sees the whole conversation anyway.
+//! The user's messages in a session that existed before the run, read from the CLI's transcript, which has one JSON
+//! row per line (facts §2, §4; the formats of both versions were checked). Only rows that are clearly from the user
+//! are used. Unknown rows are skipped, because the fork sees the whole conversation anyway.
 
 use crate::stream::Raw;
 use crate::stream::message::{Block, content_blocks};
 
-/// Turns of the CLI's own making that stand as a user's: output of slash commands, interruptions, task notices.
+/// Prefixes of turns that the CLI generates but records as a user's: output of slash commands, interruptions, task
+/// notices.
 const NOT_THE_USERS: [&str; 6] = [
     "<command-name>",
     "<command-message>",
@@ -20,7 +21,7 @@ pub(super) fn user_turns(transcript: &str) -> Vec<String> {
     transcript.lines().filter_map(user_turn).collect()
 }
 
-/// Whether the user turn of this uuid stands in the transcript.
+/// Whether the transcript contains the user turn with this uuid.
 pub(super) fn has_turn(transcript: &str, uuid: &str) -> bool {
     transcript.lines().filter(|row| row.contains(uuid)).any(|row| {
         let Some(row) = Raw::parse(row) else { return false };
@@ -40,7 +41,7 @@ fn user_turn(row: &str) -> Option<String> {
     for block in content_blocks(content) {
         match block {
             Block::Text(text) => parts.push(text.into_owned()),
-            // A tool's result is no word of the user's.
+            // A tool result is not text of the user.
             Block::ToolResult(_) => return None,
             Block::Thinking(_) | Block::ToolUse(_) | Block::Other(_) => {}
         }

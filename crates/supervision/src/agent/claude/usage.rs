@@ -1,28 +1,28 @@
-//! The tokens that one process has used: within a turn from its messages, and at the end from the sums of each result.
+//! The tokens that one process has used: during a turn from its messages, at its end from the totals of each result.
 
 use std::collections::VecDeque;
 
 use crate::agent::TokenCount;
 use crate::stream::message::{Entries, ModelUsage, TurnResult, Usage};
 
-/// Messages whose counts are remembered. The blocks of one answer come as a line each, with the whole count in each; those of
-/// parallel sub-agents come between one another.
+/// How many messages are remembered with their counts. Each block of an answer is a line with the count of the whole
+/// answer, and lines of parallel sub-agents are interleaved.
 const REMEMBERED: usize = 16;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UsedTokens {
-    /// By the results.
+    /// From the results.
     settled: TokenCount,
-    /// By the messages since the last one.
+    /// From the messages since the last result.
     open: TokenCount,
     messages: VecDeque<(String, TokenCount)>,
-    /// The sums of the process so far in the last result (2.1.197).
+    /// The process's totals in the last result (2.1.197).
     process: TokenCount,
 }
 
 impl UsedTokens {
-    /// A line of a message with this id told its count. Returns the new sum when it is another one.
+    /// A line of the message with this id gave its count. Returns the new total if it changed.
     pub(super) fn message(&mut self, id: &str, usage: &Usage) -> Option<TokenCount> {
         let count = count(
             [usage.input_tokens, usage.cache_creation_input_tokens],
@@ -44,7 +44,8 @@ impl UsedTokens {
         (more != TokenCount::default()).then(|| self.sum())
     }
 
-    /// A result came. Its sums also hold what no message of the stream shows; an interrupted turn's are too small on 2.1.197.
+    /// A result came. Its totals include requests that no streamed message shows; for an interrupted turn 2.1.197
+    /// reports too little.
     pub(super) fn result(&mut self, result: &TurnResult<'_>) -> Option<TokenCount> {
         let before = self.sum();
         let since = match &result.model_usage_since_last_result {
@@ -86,7 +87,7 @@ mod tests {
     use crate::agent::{AgentEvent, AgentKind, LaunchRequest, Role, SessionOpen, TokenCount};
     use crate::recordings::recordings;
 
-    /// What the recorded process has used by its last word about it. The scripted model told 10 tokens in and 1 out each time.
+    /// The last reported usage of the recorded process. The scripted model reported 10 tokens in and 1 out each time.
     #[test]
     fn a_process_tells_what_its_messages_used_each_counted_once() {
         for (scene, requests) in [

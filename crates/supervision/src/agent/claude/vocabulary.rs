@@ -1,10 +1,10 @@
-//! The CLI's own words, as its messages of all known versions hold them (`fixtures/streams/`), and all that this adapter
-//! compares a text with.
+//! The CLI's own words, as they occur in its messages of all known versions (`fixtures/streams/`), and all texts that
+//! this adapter compares with.
 
 use super::{cost, exit, hooks, options, protocol, rules, target};
 use crate::agent::Vocabulary;
 
-/// Members of its messages, of its tools' inputs and of what a hook answers.
+/// Member names of its messages, of its tools' inputs and of hook answers.
 #[rustfmt::skip]
 const MEMBERS: &[&str] = &[
     "abandoned_blocks", "aborted", "action", "additional_directories", "agentId", "agentType", "agent_id", "agents",
@@ -59,9 +59,13 @@ const MEMBERS: &[&str] = &[
     "ultrathink_typed_raises", "unifiedWindows", "unset", "url", "usage", "user", "userModified",
     "user_message_uuid", "user_message_uuids", "utilization", "uuid", "uuids", "view_mode", "wakeup_source",
     "webSearchRequests", "web_fetch_requests", "web_search_requests", "wrong",
+    "decision_reason", "directories", "enum", "multiSelect", "options", "permission_suggestions", "plan", "questions", "rules", "suppress_always_allow_rule", "behavior", "ruleContent", "toolName", "header", "label", "question", "argumentHint", "value", "commands", "models", "destination", "annotations", "answers", "notes", "updatedInput", "subject", "task", "taskId", "todos",
+    // Of hook inputs.
+    "hook_event_name", "transcript_path", "permission_mode", "prompt_id", "last_assistant_message", "background_tasks", "session_crons",
+    "stop_hook_active", "tool_response", "error_details", "notification_type", "agent_type", "effort", "is_interrupt", "custom_instructions",
 ];
 
-/// Types, subtypes, states, classes of errors, reasons, modes and events.
+/// Types, subtypes, states, error classes, reasons, modes and events.
 #[rustfmt::skip]
 const VALUES: &[&str] = &[
     "<synthetic>", "aborted_streaming", "aborted_tools", "accept", "acceptEdits", "allowed", "allowed_warning",
@@ -92,6 +96,8 @@ const VALUES: &[&str] = &[
     "text_delta", "thinking", "thinking_delta", "thinking_tokens", "tool_progress", "tool_result", "tool_use",
     "trigger", "unknown", "unsupported_request", "update", "usage_limit_reached", "user", "user-rejected",
     "UserPromptSubmit", "warning",
+    "addRules", "addDirectories", "setMode", "allow", "localSettings", "session", "string", "integer", "number", "boolean", "object",
+    "HookGone", "StopFailure", "prompt_input_exit", "logout", "startup", "resume", "other", "permission_prompt",
 ];
 
 /// Its tools.
@@ -105,8 +111,9 @@ const TOOLS: &[&str] = &[
     "WebFetch", "WebSearch", "Write",
 ];
 
-/// Pieces that decide: how names of errors end and of interruptions begin, the rule for a host, the place of worktrees.
-const PIECES: &[&str] = &["_error", "error_", "aborted_", "(domain:", "/.claude/worktrees/"];
+/// Substrings that decisions depend on: endings of error names, beginnings of interruptions, the rule for a host, the
+/// folder of worktrees.
+const PIECES: &[&str] = &["_error", "error_", "aborted_", "(domain:", "/.claude/worktrees/", "<task-notification>"];
 
 /// See [`Vocabulary`].
 pub(super) fn vocabulary() -> Vocabulary {
@@ -137,7 +144,7 @@ mod tests {
     use super::{MEMBERS, VALUES};
     use crate::recordings::recordings;
 
-    /// What stands between quotes after `before`, in the code of a folder that is no test.
+    /// The quoted strings after `before` in a folder's code, without its tests.
     fn quoted(folder: &str, before: &[&str]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for file in recordings(&format!("crates/supervision/src/{folder}"), ".rs") {
@@ -170,7 +177,7 @@ mod tests {
         matched.retain(|word| word.chars().all(|char| char.is_ascii_lowercase() || char == '_'));
         matched.extend(quoted("agent/claude", &["Some(\"", "== Some(\"", "as_deref() == Some(\""]));
         assert!(matched.len() > 50, "{matched:?}");
-        // Of a tool's input, a member is chosen in the same form.
+        // The members of a tool's input are matched in the same form.
         let missing: Vec<&String> = matched
             .iter()
             .filter(|word| !VALUES.contains(&word.as_str()) && !MEMBERS.contains(&word.as_str()))

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::agent::TurnKind;
 
-/// Stands in front of words that the CLI would take for a command.
+/// Precedes text that the CLI would take for a command.
 const PREFACE: &str = "The words of the review:\n\n";
 
-/// The text to send. The CLI runs a message that begins with `/` as a slash command when it knows one of that name, and
-/// answers an unknown one by itself; the model sees neither (measured on 2.1.197 and 2.1.329 with `/compact`). A user may
-/// mean that; a critic, whose answer begins with a path or a route, does not, and could clear the session with it.
+/// The text to send. The CLI runs a message that begins with `/` as a slash command if it has one of that name, and
+/// answers an unknown one itself; the model sees neither (measured on 2.1.197 and 2.1.329 with `/compact`). A user
+/// may intend that. A critic whose answer begins with a path or a route does not, and the command could clear the session.
 pub(super) fn wording(kind: TurnKind, text: &str) -> Cow<'_, str> {
     match kind {
         TurnKind::Task | TurnKind::Operator | TurnKind::Compact => Cow::Borrowed(text),

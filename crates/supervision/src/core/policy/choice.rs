@@ -1,37 +1,37 @@
-//! The tokens of a run and the choice among them (design §7). Pure: what is known comes as facts, the time as an
-//! argument; the values are elsewhere.
+//! The choice among the tokens of a run (design §7). It is pure: the known facts and the time are arguments; the tokens' values
+//! are elsewhere.
 
 use crate::core::{TokenFact, TokenId, TokenReport, WindowFact};
 
-/// A reset further away than this is taken for a mistake: the longest window known is a week.
+/// A reset further away than this counts as an error: the longest known window is a week.
 pub const LONGEST_RESET_MS: i64 = 8 * 24 * 3_600 * 1_000;
-/// A limit that ends later than this was written by a clock that was wrong, or the clock is wrong now: it is not believed.
+/// A limit that ends later than this is ignored, because a clock was wrong when it was written or is wrong now.
 const BELIEVED_LIMIT_MS: i64 = LONGEST_RESET_MS + 3_600_000;
 
-/// Windows of one token that are followed; a provider has not nearly as many.
+/// The most windows of one token that are tracked; no provider has nearly as many.
 const MAX_WINDOWS: usize = 32;
 
-/// What to do about the token in use.
+/// What to do about the current token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// Go on with it.
+    /// Keep it.
     Stay,
-    /// Take this one instead.
+    /// Use this one instead.
     Take(TokenId),
-    /// All are spent; the first is free again at this time, unix milliseconds.
+    /// All are limited; the first is ready again at this time, unix milliseconds.
     Spent {
-        /// When the first is free again.
+        /// When the first is ready again.
         until_unix_ms: i64,
     },
     /// All were refused, or there is none.
     Nothing,
 }
 
-/// Chooses a token. `rotate_at` is the utilization from which another one is better, 0 to 1.
+/// Chooses a token. `rotate_at` is the utilization from which another one is preferred, 0 to 1.
 ///
-/// The one in use stays as long as it is good: a change costs the provider's cache. Among others those of the same kind
-/// come first, since another kind is billed elsewhere (at the beginning: of the kind of the first); then the one with most headroom, where unknown counts as
-/// unused; then the order in which they were found.
+/// The current token stays while it is usable and below `rotate_at`, because a change costs the provider's cache. Among the
+/// others, those of the same kind come first, since another kind is billed elsewhere (at the beginning: of the kind of the
+/// first token); then the one with most headroom, where unknown counts as unused; then the order in which they were found.
 #[must_use]
 pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, now_unix_ms: i64) -> Choice {
     let is_current = |token: &TokenFact| current == Some(&token.id);
@@ -41,7 +41,7 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
     if usable().any(|token| is_current(token) && !is_near(token)) {
         return Choice::Stay;
     }
-    // Near its limit, the one in use is as good as another one near it.
+    // If all are near their limits, the current one stays.
     let rank = |token: &TokenFact| (is_near(token), is_near(token) && !is_current(token), kind != Some(token.kind));
     let best = usable().min_by(|one, other| {
         let headroom = || utilization(one, now_unix_ms).total_cmp(&utilization(other, now_unix_ms));
@@ -57,19 +57,19 @@ pub fn choose(tokens: &[TokenFact], current: Option<&TokenId>, rotate_at: f64, n
     }
 }
 
-/// Whether requests with it should pass now.
+/// Whether requests with it should be accepted now.
 #[must_use]
 fn is_usable(token: &TokenFact, now_unix_ms: i64) -> bool {
     !token.refused && !is_limited(token.limited_until_unix_ms, now_unix_ms)
 }
 
-/// Whether a limit that lasts until then lasts now.
+/// Whether a limit until this time is in effect now.
 #[must_use]
 pub fn is_limited(until_unix_ms: Option<i64>, now_unix_ms: i64) -> bool {
     until_unix_ms.is_some_and(|until| (1..=BELIEVED_LIMIT_MS).contains(&until.saturating_sub(now_unix_ms)))
 }
 
-/// How much of its fullest window is used, 0 to 1; a window that has begun anew since counts as unused.
+/// The used part of its fullest window, 0 to 1; a window that has reset since counts as unused.
 #[must_use]
 pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
     let of = |window: &WindowFact| {
@@ -79,8 +79,9 @@ pub fn utilization(token: &TokenFact, now_unix_ms: i64) -> f64 {
     token.windows.iter().map(of).fold(0.0, f64::max)
 }
 
-/// The reset that was announced, unix milliseconds, when it lies ahead and no further than the longest window. Another one
-/// says nothing: some clock is wrong, or the number is no time. A wait that was cut to the longest window would be invented.
+/// The announced reset, unix milliseconds, if it lies ahead and no further than the longest window. Any other value shows that
+/// a clock is wrong or that the number is no time. It is not clamped to the longest window, because that wait would be
+/// invented.
 #[must_use]
 pub fn announced_reset(resets_at_unix_s: Option<i64>, now_unix_ms: i64) -> Option<i64> {
     let announced = resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
@@ -92,7 +93,7 @@ pub(super) fn is_reset(unix_ms: i64, now_unix_ms: i64) -> bool {
     (1..=LONGEST_RESET_MS).contains(&unix_ms.saturating_sub(now_unix_ms))
 }
 
-/// Changes what is known about a token by a report.
+/// Updates a token by a report.
 pub fn learn(token: &mut TokenFact, report: &TokenReport) {
     match report {
         TokenReport::Windows(windows) => merge_windows(&mut token.windows, windows),
@@ -107,8 +108,7 @@ pub fn learn(token: &mut TokenFact, report: &TokenReport) {
     }
 }
 
-/// Merges what was told about windows into what is known of them. What a report leaves open is still as it was, unless the
-/// window has begun anew.
+/// Merges reported windows into the known ones. A value that a report lacks stays, unless the window has reset.
 pub fn merge_windows(known: &mut Vec<WindowFact>, told: &[WindowFact]) {
     for new in told {
         let has_room = known.len() < MAX_WINDOWS;
@@ -129,7 +129,7 @@ pub fn merge_windows(known: &mut Vec<WindowFact>, told: &[WindowFact]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, announced_reset, choose, learn, utilization};
+    use super::{Choice, MAX_WINDOWS, announced_reset, choose, learn, merge_windows, utilization};
     use crate::core::{TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
     const NOW: i64 = 1_800_000_000_000;
@@ -142,6 +142,7 @@ mod tests {
             label: id.to_uppercase(),
             kind,
             hot_group: None,
+            model: None,
             windows: vec![window],
             limited_until_unix_ms: None,
             refused: false,
@@ -179,7 +180,20 @@ mod tests {
                 take("key"),
             ),
             ("all near: it stays until it is rejected", vec![full("a"), full("b")], Some("a"), Choice::Stay),
+            (
+                "all near, another with more headroom: it stays all the same",
+                vec![full("a"), token("b", OAuth, Some(0.955))],
+                Some("a"),
+                Choice::Stay,
+            ),
             ("rejected", vec![limited(a.clone(), 1), b.clone()], Some("a"), take("b")),
+            (
+                "a limit of eight days and an hour",
+                vec![limited(a.clone(), 694_800_000), b.clone()],
+                Some("a"),
+                take("b"),
+            ),
+            ("a longer one is not believed", vec![limited(a.clone(), 694_800_001), b.clone()], Some("a"), Choice::Stay),
             ("rejected, the other near", vec![limited(a.clone(), 1), full("b")], Some("a"), take("b")),
             ("its limit is over", vec![limited(a.clone(), 0), b.clone()], Some("a"), Choice::Stay),
             ("refused", vec![refused(a.clone()), b.clone()], Some("a"), take("b")),
@@ -224,6 +238,17 @@ mod tests {
         assert_eq!(announced_reset(Some(i64::MAX), NOW), None);
         let week = NOW / 1_000 + 7 * 24 * 3_600;
         assert_eq!(announced_reset(Some(week), NOW), Some(week * 1_000));
+    }
+
+    #[test]
+    fn so_many_windows_are_followed_and_those_that_are_known_still_change() {
+        let window =
+            |name: usize, used| WindowFact { name: name.to_string(), utilization: Some(used), resets_at_unix_s: None };
+        let mut known = Vec::new();
+        merge_windows(&mut known, &(0..=MAX_WINDOWS).map(|name| window(name, 0.1)).collect::<Vec<_>>());
+        assert_eq!(known, (0..MAX_WINDOWS).map(|name| window(name, 0.1)).collect::<Vec<_>>());
+        merge_windows(&mut known, &[window(MAX_WINDOWS - 1, 0.2), window(MAX_WINDOWS + 1, 0.3)]);
+        assert_eq!((known.len(), known.last()), (MAX_WINDOWS, Some(&window(MAX_WINDOWS - 1, 0.2))));
     }
 
     #[test]

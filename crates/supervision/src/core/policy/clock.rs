@@ -1,6 +1,6 @@
 use crate::core::Tick;
 
-/// What time it is: by the run's own ticks, which nobody can set, and by the wall clock as it was last told.
+/// The time: in ticks, which cannot be set, and on the wall clock by its last reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::core) struct Clock {
     now: Tick,
@@ -9,12 +9,12 @@ pub(in crate::core) struct Clock {
 }
 
 impl Clock {
-    /// The run's time goes on; it never goes back.
+    /// Advances the ticks, which never go back.
     pub(in crate::core) fn advance(&mut self, now: Tick) {
         self.now = self.now.max(now);
     }
 
-    /// The wall clock shows this now.
+    /// Records a reading of the wall clock.
     pub(in crate::core) fn see(&mut self, unix_ms: i64) {
         self.zero_unix_ms = unix_ms.saturating_sub(as_i64(self.now.as_ms()));
     }
@@ -28,12 +28,12 @@ impl Clock {
         self.unix_ms_at(self.now)
     }
 
-    /// The wall clock at a tick, if it is not set meanwhile.
+    /// The wall clock at a tick, unless it is set meanwhile.
     pub(in crate::core) fn unix_ms_at(self, tick: Tick) -> i64 {
         self.zero_unix_ms.saturating_add(as_i64(tick.as_ms()))
     }
 
-    /// Milliseconds up to this wall time; 0 when it has passed.
+    /// Milliseconds until this wall time; 0 if it has passed.
     pub(in crate::core) fn ms_until(self, unix_ms: i64) -> u64 {
         u64::try_from(unix_ms.saturating_sub(self.unix_ms())).unwrap_or(0)
     }

@@ -1,17 +1,17 @@
-//! When the limits of tokens end, by the run's own time as well as by the wall clock.
+//! When the limits of tokens end, by ticks and by the wall clock.
 //!
-//! The provider announces a reset as a wall time. If the wall clock is set back while the limit lasts, the limit would last that
-//! much longer. So a limit also ends after the time that it had left when it became known, counted in ticks, which do not follow
-//! the wall clock. If the earlier clock was the wrong one, this costs one request: its rejection names the reset again.
+//! The provider announces a reset as a wall time. If the wall clock is set back during the limit, the limit would last that
+//! much longer. So a limit also ends after the remaining time when it became known, counted in ticks. If the earlier clock was
+//! the wrong one, this costs one request: its rejection names the reset again.
 
 use std::collections::BTreeMap;
 
 use crate::core::{Tick, TokenFact, TokenId};
 
-/// The wall clock and the ticks may differ by this much: by rounding, and by a clock that is adjusted in small steps.
+/// How much the wall clock and the ticks may differ: by rounding, and by small adjustments of the clock.
 pub(in crate::core) const CLOCK_SLACK_MS: u64 = 5_000;
 
-/// The limits that are known, each with the tick at which it ends.
+/// The known limits, each with the tick at which it ends.
 #[derive(Debug, Clone, Default)]
 pub(in crate::core) struct LimitEnds(BTreeMap<TokenId, End>);
 
@@ -22,7 +22,7 @@ struct End {
 }
 
 impl LimitEnds {
-    /// These are the limits that are known now; one that is known already keeps its end.
+    /// Records the current limits; a known one keeps its end.
     pub(in crate::core) fn see(&mut self, tokens: &[TokenFact], now: Tick, now_unix_ms: i64) {
         for token in tokens {
             let Some(until_unix_ms) = token.limited_until_unix_ms else { continue };
@@ -35,12 +35,12 @@ impl LimitEnds {
         }
     }
 
-    /// The provider has just said that this token is spent: what is known of it next counts from then on.
+    /// The provider has just rejected this token: its next limit is counted from then on.
     pub(in crate::core) fn forget(&mut self, token: &TokenId) {
         self.0.remove(token);
     }
 
-    /// The wall time at which a token is free again: what was announced, or earlier where the wall clock was set back since.
+    /// The wall time at which a token is ready again: as announced, or earlier if the wall clock was set back since.
     pub(in crate::core) fn until(&self, token: &TokenFact, now: Tick, now_unix_ms: i64) -> Option<i64> {
         let until_unix_ms = token.limited_until_unix_ms?;
         let Some(end) = self.0.get(&token.id).filter(|end| end.until_unix_ms == until_unix_ms) else {
@@ -65,6 +65,7 @@ mod tests {
             label: "A".to_owned(),
             kind: TokenKind::OAuth,
             hot_group: None,
+            model: None,
             windows: Vec::new(),
             limited_until_unix_ms: Some(until_unix_ms),
             refused: false,
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(ends.until(&token, after(30), wall(30, 6 * HOUR_MS)), Some(NOW + HOUR_MS), "it has passed");
         let slack = i64::try_from(CLOCK_SLACK_MS).expect("a time");
         for minutes in [30_i64, 59, 61] {
-            // Read anew from the file that all ccc processes share, it is the same limit.
+            // Read again from the shared file, it is the same limit.
             let now = after(minutes.unsigned_abs());
             ends.see(std::slice::from_ref(&token), now, wall(minutes, -6 * HOUR_MS));
             let until = ends.until(&token, now, wall(minutes, -6 * HOUR_MS)).expect("a limit");

@@ -1,4 +1,4 @@
-//! The question to the user at a limit (`--interactive`), and what each answer leads to.
+//! The question to the user at a limit (`--interactive`), and the effect of each answer.
 
 use super::choice::Choice;
 use super::clock::Clock;
@@ -10,23 +10,23 @@ use crate::core::{About, Answer, AtLimit, Question, Tick};
 pub(in crate::core) struct Asked {
     question: Question,
     due: Tick,
-    /// What would be done without asking.
+    /// The default.
     choice: Choice,
 }
 
-/// What an answer leads to.
+/// The effect of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::core) enum Settled {
-    /// The run ends; the token is free again at this time, where that is known.
+    /// The run ends; the token is ready again at this time, if known.
     Exit { until_unix_ms: Option<i64> },
-    /// It goes on with the token as it is.
+    /// The run continues with the same token.
     KeepGoing,
-    /// This is done.
+    /// The run continues with this choice.
     Choose(Choice),
 }
 
 impl Asked {
-    /// Asks what to do; `choice` is what would be done without asking.
+    /// Asks what to do; `choice` is the default.
     pub(in crate::core) fn about(tokens: &Tokens, choice: Choice, number: u32, timeout_ms: u64, clock: Clock) -> Asked {
         let label = |id| tokens.fact(id).map(|token| token.label.clone());
         let (next, default) = match &choice {
@@ -50,17 +50,17 @@ impl Asked {
         &self.question
     }
 
-    /// When it is settled by its default.
+    /// When the timeout chooses the default.
     pub(in crate::core) fn due(&self) -> Tick {
         self.due
     }
 
-    /// The user has as long as at first: nobody could answer until now.
+    /// Starts the timeout again, because the user could not answer until now.
     pub(in crate::core) fn ask_on(&mut self, clock: Clock) {
         self.due = clock.now().plus_ms(self.question.timeout_ms);
     }
 
-    /// The user answered so, or nobody did in time. The tokens take note. `None` for what is no answer to this question.
+    /// Applies the user's answer or the default, and updates the tokens. `None` if it is no answer to this question.
     pub(in crate::core) fn settle(self, answer: Answer, tokens: &mut Tokens) -> Option<Settled> {
         let until_unix_ms = match &self.question.about {
             About::Limit(AtLimit { until_unix_ms, .. }) => *until_unix_ms,

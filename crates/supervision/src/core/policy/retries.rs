@@ -1,8 +1,8 @@
-//! Repeats a request that was not answered: how often, and after which pause.
+//! How often an unanswered request is retried, and after which pause.
 //!
-//! Each cause of a failed turn has its own rule. The bound here holds for all causes, also where such a rule is wrong: with
-//! one token a turn is repeated only a few times without progress, each time after a longer pause. Pauses are counted in
-//! ticks, so setting the wall clock does not shorten them.
+//! Each cause of a failed turn has its own rule. The bound here holds for all causes, even if such a rule is wrong: with one
+//! token a turn is retried only a few times without progress, each time after a longer pause. Pauses are counted in ticks, so
+//! setting the wall clock does not shorten them.
 //!
 //! A token whose rejection names no future reset is *held* for such a pause. A hold is this run's own guess, so it is neither
 //! shared with other ccc processes nor shown as a reset.
@@ -13,31 +13,32 @@ use super::clock::Clock;
 use super::wait::Pause;
 use crate::core::{Tick, TokenId};
 
-/// The first pause; doubled with each time.
+/// The first pause; doubled each time.
 const FIRST_PAUSE_MS: u64 = 2_000;
-/// The longest pause: a window of five hours is outlasted by [`MAX_ASKED`] requests.
+/// The longest pause. With it, [`MAX_ASKED`] requests span more than a window of five hours.
 const LONGEST_PAUSE_MS: u64 = 3_600_000;
-/// So many times a turn may be said at once: first, then continued after a restart or an exchange of the credential.
+/// How often a turn may be sent without a pause: the first time, and to continue it after a restart or an exchange of the
+/// credential.
 const AT_ONCE: u32 = 3;
-/// So many times in all. Failures of a known kind have lower limits of their own.
+/// How often a turn may be sent in all. Failures of a known kind have their own, lower limits.
 const MAX_ASKED: u32 = 16;
 
-/// What was asked with each token since it last brought progress, and which token is held.
+/// The requests with each token since its last progress, and the held tokens.
 #[derive(Debug, Clone, Default)]
 pub(in crate::core) struct Retries {
     asked: BTreeMap<Option<TokenId>, Asked>,
     held: BTreeMap<TokenId, Tick>,
-    /// How the last turn failed, and whether by a limit.
+    /// Whether the last turn failed by a limit, and its message.
     failure: Option<(bool, String)>,
 }
 
-/// Whether something may be asked of the model now.
+/// Whether a request may be sent to the model now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) enum Again {
     Now,
-    /// When this is over.
+    /// After this pause.
     After(Pause),
-    /// It was asked too often.
+    /// There were too many requests.
     Never,
 }
 
@@ -48,7 +49,7 @@ struct Asked {
 }
 
 impl Retries {
-    /// Something was asked with this token.
+    /// A request was sent with this token.
     pub(in crate::core) fn asked(&mut self, token: Option<&TokenId>, now: Tick) {
         let times = self.times(token).saturating_add(1);
         self.asked.insert(token.cloned(), Asked { times, last: now });
@@ -62,19 +63,19 @@ impl Retries {
         }
     }
 
-    /// How often something was asked since the last progress.
+    /// The number of requests since the last progress.
     pub(in crate::core) fn times(&self, token: Option<&TokenId>) -> u32 {
         self.asked.get(&token.cloned()).map_or(0, |asked| asked.times)
     }
 
-    /// Nothing may be asked before this tick.
+    /// No request may be sent before this tick.
     fn not_before(&self, token: Option<&TokenId>) -> Option<Tick> {
         let asked = self.asked.get(&token.cloned())?;
         let pauses = asked.times.checked_sub(AT_ONCE)?;
         Some(asked.last.plus_ms(pause_ms(pauses)))
     }
 
-    /// Whether something may be asked with this token now. Restarts that are allowed may each say a turn again.
+    /// Whether a request may be sent with this token now. Each allowed restart may send a turn again.
     pub(in crate::core) fn again(&self, token: Option<&TokenId>, max_restarts: u32, clock: Clock) -> Again {
         if self.times(token) >= MAX_ASKED.max(max_restarts.saturating_add(AT_ONCE)) {
             return Again::Never;
@@ -85,12 +86,12 @@ impl Retries {
         }
     }
 
-    /// The pause after a rejection with this token that names no reset: longer with each.
+    /// The pause after a rejection with this token that names no reset; it grows with each one.
     pub(in crate::core) fn rejection_pause_ms(&self, token: Option<&TokenId>) -> u64 {
         pause_ms(self.times(token).saturating_sub(1))
     }
 
-    /// How the last turn failed, and whether by a limit.
+    /// Whether the last turn failed by a limit, and its message.
     pub(in crate::core) fn failure(&self) -> Option<&(bool, String)> {
         self.failure.as_ref()
     }
@@ -100,17 +101,17 @@ impl Retries {
         self.failure = Some((by_limit, why.to_owned()));
     }
 
-    /// Leaves a token alone until then.
+    /// Holds a token until then.
     pub(in crate::core) fn hold(&mut self, token: TokenId, until: Tick) {
         self.held.insert(token, until);
     }
 
-    /// Until when a token is left alone.
+    /// Until when a token is held.
     pub(in crate::core) fn held(&self, token: &TokenId, now: Tick) -> Option<Tick> {
         self.held.get(token).copied().filter(|until| *until > now)
     }
 
-    /// The user wants the run again, perhaps with another account behind the same credential.
+    /// The user resumed the run, perhaps with another account behind the same credential: resets everything.
     pub(in crate::core) fn forget(&mut self) {
         *self = Retries::default();
     }
@@ -144,6 +145,18 @@ mod tests {
         assert_eq!(retries.not_before(None), None, "another credential is another matter");
         retries.progress(Some(&token));
         assert_eq!((retries.times(Some(&token)), retries.not_before(Some(&token))), (0, None));
+    }
+
+    #[test]
+    fn the_last_failure_is_told() {
+        let mut retries = Retries::default();
+        assert_eq!(retries.failure(), None);
+        retries.failed(true, "a limit");
+        retries.failed(false, "overloaded");
+        assert_eq!(retries.failure(), Some(&(false, "overloaded".to_owned())));
+        retries.asked(None, Tick::ZERO);
+        retries.forget();
+        assert_eq!((retries.failure(), retries.times(None)), (None, 0), "the user wants the run again");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The tokens of a run: what is known about each, which one is in use, which one is to be used, and how long to wait for one.
+//! The tokens of a run: the state of each, the current one, the choice of the next, and the wait for one.
 
 use std::collections::BTreeSet;
 
@@ -9,34 +9,35 @@ use super::retries::{Again, Retries};
 use super::wait::Pause;
 use crate::core::{SpentToken, Tick, TokenFact, TokenId, TokenKind, TokenReport, WindowFact};
 
-/// How long a token is left alone, while there are others, whose value cannot be had or that is rejected again and again.
+/// How long a token is not used, while there are others, if its value is not available or it is rejected again and again.
 pub(in crate::core) const SET_ASIDE_MS: u64 = 300_000;
-/// A window's change below this is not worth telling the other ccc processes.
+/// A smaller change of a window is not reported to the other ccc processes.
 const TOLD_UTILIZATION: f64 = 0.005;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(in crate::core) struct Tokens {
     known: Vec<TokenFact>,
-    /// When their limits end.
+    /// When the limits end.
     ends: LimitEnds,
     retries: Retries,
     current: Option<TokenId>,
-    /// Refused in this life of the run, whatever others say: a login has no fingerprint to be remembered by.
+    /// Refused since the run was started or resumed, whatever the shared state says: a login has no fingerprint under which the
+    /// refusal could be shared.
     refused: BTreeSet<TokenId>,
-    /// Refusals of other lives do not count in this one, since all tokens had been refused when it began.
+    /// Refusals in the shared state are ignored, since all tokens were refused when the run was started or resumed.
     tries_refused: bool,
-    /// The user said to go on with this one as it is.
+    /// The user said to continue with this one as it is.
     kept: Option<TokenId>,
-    /// It is used in spite of its limit, for the user said so; until it answers, and so is known to be free.
+    /// The user said to use this one despite its limit. Cleared by its next answer, which shows that it is ready.
     in_spite_of_limit: Option<TokenId>,
-    /// Those that have worked in this run; without a name the one that the agent's CLI finds by itself.
+    /// The tokens that have worked in this run; `None` is the one that the agent's CLI finds by itself.
     worked: BTreeSet<Option<TokenId>>,
 }
 
 impl Tokens {
-    /// A life of the run begins with these. When all were refused before, they are tried once more: a key may have been
-    /// allowed again since.
+    /// The run is started or resumed with these tokens. If all are refused, they are tried once more, because a key may have
+    /// been allowed again since.
     pub(in crate::core) fn begin(&mut self, known: Vec<TokenFact>, clock: Clock) {
         let Tokens { current, worked, ends, retries, .. } = std::mem::take(self);
         let current = current.filter(|current| known.iter().any(|token| token.id == *current));
@@ -45,7 +46,7 @@ impl Tokens {
         self.know(known, clock);
     }
 
-    /// This is known by now. Refusals of this life stay.
+    /// Takes the shared state. Refusals since the start or resume stay.
     pub(in crate::core) fn know(&mut self, known: Vec<TokenFact>, clock: Clock) {
         self.known = known;
         for token in &mut self.known {
@@ -55,7 +56,7 @@ impl Tokens {
         self.ends.see(&self.known, clock.now(), clock.unix_ms());
     }
 
-    /// Something was learnt about a token in this run.
+    /// Applies a report of this run about a token.
     pub(in crate::core) fn learn(&mut self, id: &TokenId, report: &TokenReport, clock: Clock) {
         if matches!(report, TokenReport::Refused) {
             self.refused.insert(id.clone());
@@ -69,7 +70,7 @@ impl Tokens {
         }
     }
 
-    /// A request with this token was answered. True when that is news for the other ccc processes.
+    /// A request with this token was answered. True if the other ccc processes should know.
     pub(in crate::core) fn works(&mut self, token: Option<&TokenId>) -> bool {
         self.worked.insert(token.cloned());
         let Some(id) = token else { return false };
@@ -86,7 +87,7 @@ impl Tokens {
         self.worked.contains(&token.cloned())
     }
 
-    /// The provider told the state of a token's windows. What of it the other ccc processes should know.
+    /// The provider reported a token's windows. Gives what the other ccc processes should know.
     pub(in crate::core) fn windows_told(&mut self, id: &TokenId, windows: Vec<WindowFact>) -> Option<TokenReport> {
         let token = self.known.iter_mut().find(|token| token.id == *id)?;
         let is_news = |window: &WindowFact| {
@@ -106,8 +107,8 @@ impl Tokens {
         Some(report)
     }
 
-    /// The provider has called this token spent. It is left alone for a pause that grows with each rejection, and until its
-    /// reset where one that lies ahead was announced: that one is given back.
+    /// The provider has rejected this token at a limit. Holds it for a pause that grows with each rejection; gives its
+    /// announced reset, if that lies ahead.
     pub(in crate::core) fn rejected(
         &mut self,
         id: &TokenId,
@@ -119,17 +120,17 @@ impl Tokens {
         announced_reset(resets_at_unix_s, clock.unix_ms())
     }
 
-    /// The provider has just said that this token is spent: a limit that is known of it counts from now on.
+    /// The provider has just rejected this token: its known limit is counted from now on.
     pub(in crate::core) fn limit_confirmed(&mut self, id: &TokenId) {
         self.ends.forget(id);
     }
 
-    /// Does not use a token for this long. Other runs are not affected.
+    /// Holds a token for this long. Other runs are not affected.
     pub(in crate::core) fn hold(&mut self, id: &TokenId, ms: u64, clock: Clock) {
         self.retries.hold(id.clone(), clock.now().plus_ms(ms));
     }
 
-    /// How often, and with which failures, something was asked with each token.
+    /// The requests and failures with each token.
     pub(in crate::core) fn retries(&self) -> &Retries {
         &self.retries
     }
@@ -138,12 +139,12 @@ impl Tokens {
         &mut self.retries
     }
 
-    /// Whether something may be asked with the token in use now.
+    /// Whether a request may be sent with the current token now.
     pub(in crate::core) fn may_ask_again(&self, max_restarts: u32, clock: Clock) -> Again {
         self.retries.again(self.current.as_ref(), max_restarts, clock)
     }
 
-    /// All, in the order in which they were found.
+    /// All tokens, in the order in which they were found.
     pub(in crate::core) fn all(&self) -> &[TokenFact] {
         &self.known
     }
@@ -152,9 +153,14 @@ impl Tokens {
         self.known.is_empty()
     }
 
-    /// The token in use.
+    /// The current token.
     pub(in crate::core) fn current(&self) -> Option<&TokenId> {
         self.current.as_ref()
+    }
+
+    /// Whether this is the model of a token's service.
+    pub(in crate::core) fn is_model_of_a_token(&self, model: &str) -> bool {
+        self.known.iter().any(|token| token.model.as_deref() == Some(model))
     }
 
     pub(in crate::core) fn fact(&self, id: Option<&TokenId>) -> Option<&TokenFact> {
@@ -169,7 +175,7 @@ impl Tokens {
         self.fact(id).map(|token| token.kind)
     }
 
-    /// A token's label, empty for one that is not known.
+    /// A token's label, empty for an unknown one.
     pub(in crate::core) fn label(&self, id: Option<&TokenId>) -> String {
         self.fact(id).map(|token| token.label.clone()).unwrap_or_default()
     }
@@ -193,37 +199,37 @@ impl Tokens {
         !token.refused && !is_limited(self.limited_until(token, clock), clock.unix_ms())
     }
 
-    /// The wall time at which a limited token is free again.
+    /// The wall time at which a limited token is ready again.
     fn limited_until(&self, token: &TokenFact, clock: Clock) -> Option<i64> {
         self.ends.until(token, clock.now(), clock.unix_ms())
     }
 
-    /// Those that may be used now.
+    /// The usable tokens.
     pub(in crate::core) fn usable(&self, clock: Clock) -> impl Iterator<Item = &TokenFact> {
         self.known.iter().filter(move |token| self.is_usable(token, clock))
     }
 
-    /// Whether there is another one that may be used.
+    /// Whether another token is usable.
     pub(in crate::core) fn has_other_than(&self, id: Option<&TokenId>, clock: Clock) -> bool {
         self.usable(clock).any(|token| Some(&token.id) != id)
     }
 
-    /// Whether the token in use may be used now, or the user has said to use it all the same.
+    /// Whether the current token is usable, or the user has said to use it despite its limit.
     pub(in crate::core) fn may_use_current(&self, clock: Clock) -> bool {
         self.is_used_in_spite_of_limit() || self.current_fact().is_some_and(|token| self.is_usable(token, clock))
     }
 
-    /// Whether the user has said to use the token in use in spite of its limit, and it has not answered since.
+    /// Whether the user has said to use the current token despite its limit, and it has not answered since.
     pub(in crate::core) fn is_used_in_spite_of_limit(&self) -> bool {
         self.in_spite_of_limit.is_some() && self.in_spite_of_limit == self.current
     }
 
-    /// Whether the user has said to go on with the token in use as it is.
+    /// Whether the user has said to continue with the current token as it is.
     pub(in crate::core) fn is_kept(&self) -> bool {
         self.kept.is_some() && self.kept == self.current
     }
 
-    /// Which one to go on with.
+    /// Chooses the next token.
     pub(in crate::core) fn choose(&self, rotate_at: f64, clock: Clock) -> Choice {
         let mut known = self.known.clone();
         for token in &mut known {
@@ -234,7 +240,7 @@ impl Tokens {
         choose(&known, self.current.as_ref(), rotate_at, clock.unix_ms())
     }
 
-    /// Takes this one from now on; gives the one before.
+    /// Changes to this token; gives the previous one.
     pub(in crate::core) fn take(&mut self, id: TokenId) -> Option<TokenId> {
         let before = self.current.replace(id);
         if before.is_some() {
@@ -243,7 +249,7 @@ impl Tokens {
         before
     }
 
-    /// The user says to go on with the token in use, in spite of its limit.
+    /// The user says to use the current token despite its limit.
     pub(in crate::core) fn keep_going(&mut self) {
         self.kept.clone_from(&self.current);
         self.in_spite_of_limit.clone_from(&self.current);
@@ -252,12 +258,12 @@ impl Tokens {
         }
     }
 
-    /// The user waits after all.
+    /// The user chose to wait.
     pub(in crate::core) fn respect_limit(&mut self) {
         self.in_spite_of_limit = None;
     }
 
-    /// The wait for the first of all, which is free again at this time by [`Tokens::choose`].
+    /// The wait for the first token, which is ready again at this time by [`Tokens::choose`].
     pub(in crate::core) fn wait(&self, until_unix_ms: i64, jitter_ms: i64, clock: Clock) -> Pause {
         match self.held_until(until_unix_ms, clock) {
             Some(due) => Pause::to(due, clock),
@@ -266,30 +272,30 @@ impl Tokens {
         .for_limit()
     }
 
-    /// When the time at which the first is free again is the end of a hold, and no announced reset: that end.
+    /// The end of the hold, if the first token is ready again by the end of a hold and not by a reset.
     pub(in crate::core) fn held_until(&self, until_unix_ms: i64, clock: Clock) -> Option<Tick> {
         let free = self.known.iter().filter(|token| self.is_free(token, clock));
         let until = free.filter_map(|token| self.held(token, clock)).min()?;
         (clock.unix_ms_at(until) <= until_unix_ms).then_some(until)
     }
 
-    /// When the token in use is ready again: the end of its rejection, or of its fullest window.
+    /// When the current token is ready again: the end of its limit, or the reset of its fullest window.
     pub(in crate::core) fn free_again(&self, clock: Clock) -> Option<i64> {
         let token = self.current_fact()?;
         let used = |window: &&WindowFact| window.utilization.filter(|used| used.is_finite()).unwrap_or(0.0);
         let fullest = || token.windows.iter().max_by(|one, other| used(one).total_cmp(&used(other)));
         let reset = || fullest()?.resets_at_unix_s.map(|reset| reset.saturating_mul(1_000));
         let until_unix_ms = token.limited_until_unix_ms.or_else(reset)?;
-        // What no window can have is no reset: to wait for it would be to wait for an invented time.
+        // A time that no window can have is no reset; waiting for it would be arbitrary.
         is_reset(until_unix_ms, clock.unix_ms()).then_some(until_unix_ms)
     }
 
-    /// Whether a window of the token in use has passed this utilization.
+    /// Whether a window of the current token has reached this utilization.
     pub(in crate::core) fn is_crowded(&self, rotate_at: f64, clock: Clock) -> bool {
         self.current_fact().is_some_and(|token| utilization(token, clock.unix_ms()) >= rotate_at)
     }
 
-    /// Each with the end of its limit: what the user is shown when all are spent.
+    /// All tokens with the ends of their limits, for the user when no token is usable.
     pub(in crate::core) fn spent(&self, clock: Clock) -> Vec<SpentToken> {
         let told = |token: &TokenFact| SpentToken {
             label: token.label.clone(),

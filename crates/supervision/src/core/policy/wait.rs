@@ -1,5 +1,5 @@
-//! A wait: for a duration, or until a wall time. The machine's sleep counts towards a wait for a reset, since a reset is a wall
-//! time. A wall clock that is set back does not make a wait longer.
+//! A wait: for a duration, or until a wall time. The machine's sleep counts towards a wait for a reset, which is a wall time.
+//! Setting the wall clock back does not make a wait longer.
 
 use super::choice::LONGEST_RESET_MS;
 use super::clock::Clock;
@@ -7,7 +7,7 @@ use super::limit_ends::CLOCK_SLACK_MS;
 use crate::core::Tick;
 use crate::core::id::jitter_unit;
 
-/// A wait for a wall time is looked at again this often even if nobody wakes the run at that time.
+/// How often a wait for a wall time is checked, even if nothing wakes the run at that time.
 const RECHECK_MS: u64 = 600_000;
 /// The most jitter after a reset.
 const RESET_JITTER_MS: f64 = 5_000.0;
@@ -16,7 +16,7 @@ const RESET_JITTER_MS: f64 = 5_000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::core) struct Pause {
     since: Tick,
-    /// Over at this tick, when `until_unix_ms` is not known or the clock cannot be right.
+    /// Over at this tick, if `until_unix_ms` is `None` or the clock cannot be right.
     due: Tick,
     /// Over at this wall time.
     until_unix_ms: Option<i64>,
@@ -24,7 +24,7 @@ pub(in crate::core) struct Pause {
 }
 
 impl Pause {
-    /// A wait for so long.
+    /// A wait of this length.
     pub(in crate::core) fn lasting(ms: u64, clock: Clock) -> Pause {
         Pause::to(clock.now().plus_ms(ms), clock)
     }
@@ -34,19 +34,19 @@ impl Pause {
         Pause { since: clock.now(), due, until_unix_ms: None, for_limit: false }
     }
 
-    /// A wait until this wall time. No reset is further away than the longest window: where the clock says otherwise, the
-    /// wait goes by the time that has passed.
+    /// A wait until this wall time, at most as long as the longest window: a longer one shows that the clock is wrong, so ticks
+    /// end the wait.
     pub(in crate::core) fn until(unix_ms: i64, clock: Clock) -> Pause {
         let left_ms = clock.ms_until(unix_ms).min(LONGEST_RESET_MS.unsigned_abs());
         Pause { until_unix_ms: Some(unix_ms), ..Pause::lasting(left_ms, clock) }
     }
 
-    /// The same, for a token to be free again: then it is chosen anew.
+    /// Makes it a wait for a token, after which a token is chosen again.
     pub(in crate::core) fn for_limit(self) -> Pause {
         Pause { for_limit: true, ..self }
     }
 
-    /// The same, begun now.
+    /// The same wait, begun now.
     pub(in crate::core) fn begun_now(self, clock: Clock) -> Pause {
         Pause { since: clock.now(), ..self }
     }
@@ -55,12 +55,12 @@ impl Pause {
         self.since
     }
 
-    /// The tick at which it is over, when the wall clock is not set meanwhile.
+    /// The tick at which it is over, unless the wall clock is set meanwhile.
     pub(in crate::core) fn due(&self) -> Tick {
         self.due
     }
 
-    /// The wall time at which it is over; `None` when it is for a time.
+    /// The wall time at which it is over; `None` for a duration.
     pub(in crate::core) fn until_unix_ms(&self) -> Option<i64> {
         self.until_unix_ms
     }
@@ -69,13 +69,13 @@ impl Pause {
         self.for_limit
     }
 
-    /// When it is over, by what is known now.
+    /// When it is over, by the present clock.
     pub(in crate::core) fn end(&self, clock: Clock) -> Tick {
         self.until_unix_ms.map_or(self.due, |until| clock.now().plus_ms(clock.ms_until(until)))
     }
 
-    /// The wall clock ends the wait of a machine that slept, or whose clock was behind; the time that the wait was to last
-    /// ends it where the clock was set back since.
+    /// Whether it is over. The wall clock ends it if the machine slept or the clock was behind; the ticks end it if the clock
+    /// was set back.
     pub(in crate::core) fn is_over(&self, clock: Clock) -> bool {
         match self.until_unix_ms {
             Some(until) => clock.ms_until(until) == 0 || clock.now() >= self.due.plus_ms(CLOCK_SLACK_MS),
@@ -83,7 +83,7 @@ impl Pause {
         }
     }
 
-    /// When it is looked at next.
+    /// When to check it next.
     pub(in crate::core) fn wake(&self, clock: Clock) -> Tick {
         match self.until_unix_ms {
             Some(_) => self.end(clock).min(clock.now().plus_ms(RECHECK_MS)).min(self.due.plus_ms(CLOCK_SLACK_MS)),
@@ -92,15 +92,14 @@ impl Pause {
     }
 }
 
-/// How long a run has waited. Kept in the clock's own unit: a run may have thousands of waits, and what is cut off each one
-/// would add up.
+/// How long a run has waited. Kept in microseconds, because rounding thousands of waits would add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::core) struct Waited {
     us: u64,
 }
 
 impl Waited {
-    /// This wait is over now.
+    /// Adds a wait that is over now.
     pub(in crate::core) fn add(&mut self, pause: &Pause, now: Tick) {
         self.us = self.us.saturating_add(now.us_since(pause.since));
     }
@@ -111,8 +110,8 @@ impl Waited {
     }
 }
 
-/// The delay after a reset before a run continues, so that many runs do not start at the same moment. `number` tells the waits
-/// of one run apart.
+/// The delay after a reset before a run continues, so that many runs do not start at the same moment. `number` distinguishes
+/// the waits of one run.
 pub(in crate::core) fn reset_jitter_ms(seed: &str, number: u32) -> i64 {
     (RESET_JITTER_MS * jitter_unit(seed, "reset", number)) as i64
 }

@@ -1,38 +1,40 @@
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::core::{Decision, Finish, Note, Question, Show, TokenId};
 
-/// What is to be done about a command. The driver performs actions in order and reports what came of them as inputs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A decision about a command. The driver performs actions in order and reports their results as inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum CommandAction {
     /// Start the program, with this token or none; answered by `Spawned` or `SpawnFailed`, later by `Exited`.
     Spawn { life: u32, token: Option<TokenId> },
     /// Send a signal to the program's process group.
     Signal { life: u32, signal: CommandSignal },
-    /// Make all that the program has started stand still.
+    /// Stop the program and all processes that it has started.
     Hold { life: u32 },
-    /// Let it go on.
+    /// Continue it.
     LetGo { life: u32 },
-    /// Kill the program and everything below it.
+    /// Kill the program and all its descendants.
     KillTree { life: u32 },
-    /// Stop ccc itself with its job; answered by `Resumed`.
+    /// Stop ccc's own job; answered by `Resumed`.
     Suspend,
-    /// Look at the heartbeat file; answered by `Beat`.
+    /// Read the heartbeat file; answered by `Beat`.
     ReadBeat { life: u32 },
-    /// Ask the provider about the token, tell the other ccc processes, and read what they know; answered by `Tokens` under
-    /// the same number.
+    /// Ask the provider about the token, report to the other ccc processes, and read the shared state; answered by `Tokens`
+    /// under the same number.
     LookAtToken { request: u32, token: TokenId },
     /// Ask the user; answered by `Answer`, or not at all.
     Ask(Question),
-    /// The question is settled.
+    /// Withdraw the question.
     AskNoMore { number: u32 },
-    /// Something was decided, and why: what `ccc explain` tells.
+    /// A decision and its reason, for `ccc explain`.
     Decide(Decision),
-    /// Something was ignored or is worth knowing.
+    /// A remark, for example that an input was ignored.
     Note(Note),
-    /// Show something to the user. Not journalled: a replay makes it again.
+    /// Show something to the user. Not journalled, because a replay produces it again.
     Show(Show),
     /// The run is over. No action follows.
     Finish(Finish),

@@ -1,33 +1,33 @@
-//! Whether a heartbeat file changes. A change is counted in the run's own time, so neither a jump of the wall clock nor the
+//! Whether a heartbeat file changes. The time between changes is counted in ticks, so neither a jump of the wall clock nor the
 //! machine's sleep makes a heartbeat stale.
 
 use super::{BeatPlan, BeatReading};
 use crate::core::Tick;
 
-/// The heartbeat of one life of the program.
+/// The heartbeat of one start of the program.
 #[derive(Debug, Clone)]
 pub(super) struct BeatWatch {
-    /// What stood in the file before this life; `None` until it was looked at.
+    /// The beat in the file before this start; `None` until the file was read.
     left: Option<Option<i64>>,
-    /// The latest beat of this life, unix milliseconds.
+    /// The latest beat since this start, unix milliseconds.
     latest: Option<i64>,
-    /// Since when the next one is waited for.
+    /// Since when the next beat is expected.
     since: Tick,
-    /// When the file is looked at next; `None` while a look is on its way.
+    /// When the file is read next; `None` while a read is pending.
     next_look: Option<Tick>,
 }
 
-/// What a reading means.
+/// The conclusion from a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pulse {
-    /// It beats, or may still.
+    /// It is not stale.
     Alive,
-    /// No beat for this long; `first` when there never was one.
+    /// No beat for this long; `first` if there was none since the start.
     Stale { for_ms: u64, first: bool },
 }
 
 impl BeatWatch {
-    /// At a start; the file is looked at at once, for what an earlier life has left.
+    /// The program is being started; the file is read at once to detect an old beat.
     pub(super) fn starting(now: Tick) -> Self {
         Self { left: None, latest: None, since: now, next_look: None }
     }
@@ -36,12 +36,12 @@ impl BeatWatch {
         self.next_look
     }
 
-    /// A look is on its way.
+    /// A read is pending.
     pub(super) fn looking(&mut self) {
         self.next_look = None;
     }
 
-    /// The program lives, or goes on after it stood still: its time begins anew.
+    /// The program has started or was continued: the timeout starts again.
     pub(super) fn restart(&mut self, now: Tick, plan: &BeatPlan) {
         self.since = now;
         self.next_look = Some(now.plus_ms(plan.interval_ms.min(self.limit_ms(plan))));
@@ -62,7 +62,7 @@ impl BeatWatch {
         };
         if beat.is_some() && beat != self.latest && (self.latest.is_some() || beat != left) {
             self.latest = beat;
-            // It was written between two looks.
+            // The beat was written between two reads.
             self.since = Tick(now.0.saturating_sub(age_ms.min(plan.interval_ms) * 1_000));
         }
         let for_ms = now.ms_since(self.since);
@@ -93,7 +93,7 @@ mod tests {
         Tick::ZERO.plus_ms(ms)
     }
 
-    /// A watch whose file held this before the start at 0.
+    /// A watch whose file had this content before the start at 0.
     fn watch(left: &BeatReading) -> BeatWatch {
         let mut watch = BeatWatch::starting(Tick::ZERO);
         assert_eq!(watch.read(Tick::ZERO, left, &plan()), Pulse::Alive);

@@ -1,55 +1,18 @@
-//! What a limit of the token leads to: another token, a wait, a question, the end. The policy chooses the token and the wait.
+//! What follows a limit of the token: another token, a wait, a question, the end. The policy chooses the token and the wait.
 
 use super::CommandAction;
 use super::machine::{After, CommandCore, Stage};
 use crate::core::policy::{Asked, Choice, Pause, SET_ASIDE_MS, Settled, reset_jitter_ms, utilization};
-use crate::core::{Answer, Outcome, Show, Tick, TokenFact, TokenId};
-
-/// How long the provider may take to answer; then what was known counts.
-const LOOK_LIMIT_MS: u64 = 45_000;
-
-/// The questions to the provider about the token in use, and to the user.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Looks {
-    /// When the provider is asked again.
-    next: Option<Tick>,
-    /// What is being asked, and until when an answer is waited for.
-    open: Option<(u32, Tick)>,
-    requests: u32,
-    questions: u32,
-    waits: u32,
-    told_refused: bool,
-}
-
-impl Looks {
-    /// Until when the answer to an open question is waited for.
-    pub(super) fn open_until(&self) -> Option<Tick> {
-        self.open.map(|(_, due)| due)
-    }
-
-    /// When something is due while the program runs. Nothing is asked twice at once.
-    pub(super) fn due(&self) -> Option<Tick> {
-        self.open_until().or(self.next)
-    }
-
-    /// Whether this is the answer that is waited for.
-    pub(super) fn answered(&mut self, request: u32) -> bool {
-        self.open.take_if(|(number, _)| *number == request).is_some()
-    }
-
-    pub(super) fn give_up(&mut self) {
-        self.open = None;
-    }
-}
+use crate::core::{Answer, Outcome, Show, TokenFact, TokenId};
 
 impl CommandCore {
-    /// The handle of the token in use.
+    /// The id of the current token.
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
         self.tokens.current()
     }
 
-    /// The provider has answered what was asked about the token in use. `spent` is what it has just said of it.
+    /// The provider has answered about the current token. `spent`: whether it calls the token limited.
     pub(super) fn learn_answer(&mut self, known: Vec<TokenFact>, spent: Option<bool>) {
         let (clock, current) = (self.clock, self.tokens.current().cloned());
         let was = |said| current.as_ref().filter(|_| spent == Some(said));
@@ -88,7 +51,7 @@ impl CommandCore {
         }
     }
 
-    /// The value of the token in use could not be had: another one is taken, or the run ends.
+    /// The command that prints the current token failed: changes to another token or ends the run.
     pub(super) fn token_not_had(&mut self, message: String) {
         let clock = self.clock;
         match self.tokens.current().cloned() {
@@ -101,7 +64,7 @@ impl CommandCore {
         }
     }
 
-    /// From the next start on the program has this token.
+    /// The next start uses this token.
     pub(super) fn take(&mut self, token: TokenId) {
         let to = self.tokens.label(Some(&token));
         let kind = self.tokens.kind(Some(&token)).map(|kind| format!("{kind}, ")).unwrap_or_default();
@@ -127,26 +90,24 @@ impl CommandCore {
         }
     }
 
-    /// Asks the provider about the token in use. False when there is nothing to ask, or it is being asked already.
+    /// Asks the provider about the current token. False if there is no token to ask about.
     pub(super) fn look_at_token(&mut self) -> bool {
-        self.looks.next = None;
+        self.looks.at(None);
         let Some(token) = self.tokens.current().cloned().filter(|_| !self.tokens.is_empty()) else { return false };
-        self.looks.requests += 1;
-        let request = self.looks.requests;
-        self.looks.open = Some((request, self.clock.now().plus_ms(LOOK_LIMIT_MS)));
-        self.looks.next = Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms));
+        let request = self.looks.ask(self.clock.now());
+        self.looks.at(Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms)));
         self.act(CommandAction::LookAtToken { request, token });
         true
     }
 
-    /// The same, where it is time for it.
+    /// The same, if it is due.
     pub(super) fn look_when_due(&mut self) {
-        if self.looks.open.is_none() && self.looks.next.is_some_and(|due| self.clock.now() >= due) {
+        if self.looks.is_due(self.clock.now()) {
             self.look_at_token();
         }
     }
 
-    /// What was asked is known.
+    /// The answer about the tokens has come.
     pub(super) fn tokens_known(&mut self) {
         match self.stage() {
             Stage::Running => self.consider(),
@@ -172,7 +133,7 @@ impl CommandCore {
         }
     }
 
-    /// Whether the running program should have another token. What the user has said of the one in use is kept to.
+    /// Whether the running program needs another token. A decision of the user about the current one is respected.
     fn consider(&mut self) {
         match self.choice() {
             Choice::Stay => {}
@@ -183,7 +144,7 @@ impl CommandCore {
                 }
             }
             Choice::Nothing => {
-                if !std::mem::replace(&mut self.looks.told_refused, true) {
+                if self.looks.tells_refusal() {
                     let label = self.tokens.label(self.tokens.current());
                     self.tell(format!(
                         "the provider refuses {label}, and there is no other token; the program keeps running with it"
@@ -193,7 +154,7 @@ impl CommandCore {
         }
     }
 
-    /// The token in use is at its limit; `choice` is what would be done without asking.
+    /// The current token is at its limit; `choice` is the default.
     fn limit_met(&mut self, choice: Choice) {
         if self.plan.interactive {
             self.ask(choice);
@@ -219,8 +180,7 @@ impl CommandCore {
 
     fn ask(&mut self, choice: Choice) {
         self.hold();
-        self.looks.questions += 1;
-        let (number, timeout_ms) = (self.looks.questions, self.plan.answer_timeout_ms);
+        let (number, timeout_ms) = (self.looks.question(), self.plan.answer_timeout_ms);
         let asked = Asked::about(&self.tokens, choice, number, timeout_ms, self.clock);
         let question = asked.question().clone();
         self.decide("ask the user", format!("{} is at its limit", question.about.subject()));
@@ -258,13 +218,12 @@ impl CommandCore {
         }
     }
 
-    /// Waits for a token; the program, if it lives, is stopped.
+    /// Waits for a token; a running program is stopped.
     fn wait(&mut self, until_unix_ms: i64) {
         self.hold();
-        self.looks.waits += 1;
         self.decide("wait for a reset", "every token is spent");
         self.show_spent(until_unix_ms);
-        let jitter_ms = reset_jitter_ms(&self.plan.seed, self.looks.waits);
+        let jitter_ms = reset_jitter_ms(&self.plan.seed, self.looks.wait());
         self.enter(Stage::Waiting(self.tokens.wait(until_unix_ms, jitter_ms, self.clock)));
     }
 
@@ -277,8 +236,8 @@ impl CommandCore {
         if look_overdue {
             self.looks.give_up();
             self.wait_is_over(pause);
-        } else if self.looks.open.is_none() && pause.is_over(self.clock) {
-            // The provider has the last word on whether the reset has come.
+        } else if self.looks.open_until().is_none() && pause.is_over(self.clock) {
+            // Ask the provider whether the reset has come.
             if !self.is_alive() || !self.look_at_token() {
                 self.wait_is_over(pause);
             }
@@ -299,9 +258,9 @@ impl CommandCore {
         self.chosen(choice);
     }
 
-    /// Continues the program after it was stopped.
+    /// Continues the stopped program.
     fn go_on(&mut self) {
         self.let_go();
-        self.looks.next = Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms));
+        self.looks.at(Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms)));
     }
 }

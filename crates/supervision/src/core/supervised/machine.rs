@@ -1,24 +1,24 @@
-//! The command's life: started, watched, ended, started again.
+//! The life cycle of the command: start, watch, end, restart.
 
 use std::collections::VecDeque;
 
 use super::beat::{BeatWatch, Pulse};
-use super::limit::Looks;
+use super::looks::Looks;
 use super::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
 };
 use crate::core::policy::{Asked, Clock, Pause, RestartCount, Tokens, WINDOW_MS, Waited, pause_ms};
 use crate::core::{Decision, Finish, Needs, Note, Outcome, Show, SpawnFault, Tick, TokenId};
 
-/// How long a killed program may take to be gone. One that is stuck in the kernel is then given up.
+/// The timeout of SIGKILL. A program that is stuck in the kernel is then given up.
 const KILL_LIMIT_MS: u64 = 15_000;
-/// How long after a Ctrl-C that was a signal an end is taken for the user's.
+/// How long after a Ctrl-C as a signal an end counts as the user's.
 const CTRL_C_SIGNAL_MS: u64 = 30_000;
-/// The same for one that was only a key: the program may have had its own thoughts.
+/// The same for a Ctrl-C as a key, which the program may interpret otherwise.
 const CTRL_C_KEY_MS: u64 = 3_000;
-/// SIGINT and SIGQUIT, by which a terminal ends a program.
+/// SIGINT and SIGQUIT, with which a terminal ends a program.
 const TERMINAL_SIGNALS: [i32; 2] = [2, 3];
-/// What a shell says of a program that may not be executed, or is not there.
+/// A shell's exit codes for a program that may not be executed, or does not exist.
 const NEVER_AGAIN: [(i32, &str); 2] =
     [(126, "something it needs may not be executed"), (127, "something it needs was not found")];
 
@@ -29,12 +29,12 @@ pub struct CommandCore {
     pub(super) clock: Clock,
     actions: VecDeque<CommandAction>,
     stage: Stage,
-    /// The run ends because the user has to agree to something first.
+    /// The run ends because the user's agreement is missing.
     needs_agreement: bool,
-    /// The program, from the order to start it to the news of its end.
+    /// The program, from `Spawn` to `Exited`.
     life: Option<Life>,
     lives: u32,
-    /// Its failures, as far as they count against the limit of restarts.
+    /// The failures that count against the limit of restarts.
     failures: RestartCount,
     restarts: u32,
     rotations: u32,
@@ -46,36 +46,36 @@ pub struct CommandCore {
     ctrl_c: Option<(Tick, bool)>,
     ends_asked: u32,
     told_malformed: bool,
-    /// How the program ended last by itself.
+    /// The program's last end by itself.
     own_end: Option<OwnEnd>,
-    /// That end is the run's.
+    /// The exit code of that end is passed on.
     passed_on: bool,
 }
 
-/// Who gets the keys that the user types.
+/// Who gets the user's key presses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeysFor {
     /// The program.
     Program,
-    /// ccc: no program runs that could take them, or it is held.
+    /// ccc, because no program runs or it is stopped.
     Ourselves,
-    /// Nobody: ccc is stopped or about to be. They stay in the terminal, for the shell or for the program later.
+    /// Nobody, because ccc is stopped or about to be. They stay in the terminal, for the shell or for the program later.
     Nobody,
 }
 
-/// An end of the program that nobody else brought about.
+/// An end of the program that ccc did not cause.
 #[derive(Debug, Clone, Copy)]
 struct OwnEnd {
-    /// Its exit code, or 128 and the signal's number, as shells have it.
+    /// Its exit code, or 128 plus the signal's number, as in shells.
     code: i32,
     signalled: bool,
 }
 
-/// What is going on.
+/// What the run is doing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
     NotBegun,
-    /// A start was ordered.
+    /// The program is being started.
     Starting,
     Running,
     /// The user is asked; the program is stopped.
@@ -92,25 +92,25 @@ pub(super) enum Stage {
     Judging {
         failure: String,
     },
-    /// The next start is due then.
+    /// The next start is due at this tick.
     Pausing {
         until: Tick,
     },
     Finished,
 }
 
-/// What follows the program's end.
+/// What follows the end of the program.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum After {
-    /// It failed so: it is started again, if it may be.
+    /// It failed for this reason: start it again, if allowed.
     Restart(String),
-    /// It is started again with this token.
+    /// Start it again with this token.
     Take(TokenId),
     /// The run is over.
     Finish(Outcome, String),
 }
 
-/// One life of the program.
+/// One start of the program.
 #[derive(Debug, Clone)]
 struct Life {
     number: u32,
@@ -146,13 +146,13 @@ impl CommandCore {
         }
     }
 
-    /// The program's own exit code at its last end; 128 and the signal's number after a signal.
+    /// The program's exit code at its last end; 128 plus the signal's number after a signal.
     #[must_use]
     pub fn own_code(&self) -> Option<u8> {
         self.own_end.and_then(|end| u8::try_from(end.code).ok())
     }
 
-    /// The exit code that ccc passes on for the program.
+    /// The exit code that ccc passes on from the program.
     #[must_use]
     pub fn code_to_pass_on(&self) -> Option<u8> {
         self.own_code().filter(|_| self.passed_on)
@@ -170,7 +170,7 @@ impl CommandCore {
         self.stage == Stage::Finished
     }
 
-    /// Who gets the keys that the user types.
+    /// Who gets the user's key presses.
     #[must_use]
     pub fn keys(&self) -> KeysFor {
         match &self.life {
@@ -180,13 +180,13 @@ impl CommandCore {
         }
     }
 
-    /// Times the program was started again after a failure.
+    /// Number of restarts after a failure.
     #[must_use]
     pub fn restarts(&self) -> u32 {
         self.restarts
     }
 
-    /// Times another token was taken.
+    /// Number of changes to another token.
     #[must_use]
     pub fn rotations(&self) -> u32 {
         self.rotations
@@ -207,12 +207,12 @@ impl CommandCore {
         }
     }
 
-    /// The next thing to do; none until the next input.
+    /// The next action; `None` if there is none for now.
     pub fn poll_action(&mut self) -> Option<CommandAction> {
         self.actions.pop_front()
     }
 
-    /// The earliest deadline, at which the driver comes back with `Elapsed`; none while only the world can change anything.
+    /// The earliest deadline, at which the driver must send `Elapsed`; `None` if only other inputs can advance the run.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
         if self.suspended {
@@ -230,15 +230,15 @@ impl CommandCore {
         }
     }
 
-    /// The wall time, unix milliseconds, at which the driver comes back with `Elapsed`: a reset is a time of the world's, however
-    /// long the machine sleeps until then. To come back earlier does no harm.
+    /// The wall time, unix milliseconds, at which the driver must send `Elapsed`, because a reset does not depend on the
+    /// machine's sleep. An earlier `Elapsed` does no harm.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
         let Stage::Waiting(pause) = &self.stage else { return None };
         pause.until_unix_ms().filter(|_| !self.suspended && self.looks.open_until().is_none())
     }
 
-    /// Takes a fact.
+    /// Handles a fact.
     pub fn handle(&mut self, now: Tick, input: CommandInput) {
         if self.stage == Stage::Finished {
             return;
@@ -281,7 +281,7 @@ impl CommandCore {
         }
     }
 
-    /// The wall clock now, unix milliseconds, as far as the core was told.
+    /// The wall clock now, unix milliseconds, by the core's last reading.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
         self.clock.unix_ms()
@@ -311,22 +311,22 @@ impl CommandCore {
         self.life.as_ref().is_some_and(|it| it.number == life)
     }
 
-    /// What is going on.
+    /// What the run is doing.
     pub(super) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// Something else goes on from now on.
+    /// Changes the stage.
     pub(super) fn enter(&mut self, stage: Stage) {
         self.stage = stage;
     }
 
-    /// Whether the program lives, or was ordered to start.
+    /// Whether the program runs or is being started.
     pub(super) fn is_alive(&self) -> bool {
         self.life.is_some()
     }
 
-    /// The program has another token from its next start on.
+    /// Counts a change to another token.
     pub(super) fn rotated(&mut self) {
         self.rotations += 1;
     }
@@ -336,7 +336,7 @@ impl CommandCore {
         self.waited.add(pause, self.clock.now());
     }
 
-    /// The program stands still from now on.
+    /// Stops the program.
     pub(super) fn hold(&mut self) {
         if let Some(life) = self.life.as_mut().filter(|life| !life.held) {
             life.held = true;
@@ -345,7 +345,7 @@ impl CommandCore {
         }
     }
 
-    /// The program runs again after it stood still.
+    /// Continues the stopped program.
     pub(super) fn let_go(&mut self) {
         if let Some(life) = self.life.as_mut().filter(|life| life.held) {
             life.held = false;
@@ -356,14 +356,14 @@ impl CommandCore {
         self.restart_beat();
     }
 
-    /// The program gets this signal, where it lives.
+    /// Sends a signal to the program, if there is one.
     fn signal(&mut self, signal: CommandSignal) {
         if let Some(life) = self.life.as_ref().map(|life| life.number) {
             self.act(CommandAction::Signal { life, signal });
         }
     }
 
-    /// The program is killed, with all its descendants.
+    /// Kills the program and all its descendants.
     fn kill(&mut self) {
         let Some(life) = self.life.as_ref().map(|life| life.number) else { return };
         if let Stage::Ending { due, killed, .. } = &mut self.stage {
@@ -372,14 +372,14 @@ impl CommandCore {
         self.act(CommandAction::KillTree { life });
     }
 
-    /// Orders a start with the token in use.
+    /// Starts the program with the current token.
     pub(super) fn spawn(&mut self) {
         self.lives += 1;
         let number = self.lives;
         let token = self.tokens.current().cloned();
         let beat = self.plan.heartbeat.as_ref().map(|_| BeatWatch::starting(self.clock.now()));
         if beat.is_some() {
-            // What stands in the file now was not written by the program that is to be started.
+            // Read the old content first, because the new program did not write it.
             self.act(CommandAction::ReadBeat { life: number });
         }
         self.ctrl_c = None;
@@ -457,7 +457,7 @@ impl CommandCore {
         }
     }
 
-    /// A question is not asked any more, and a wait is counted, since something else is going on now.
+    /// Withdraws an open question and counts a wait, since the stage changes.
     fn leave_stage(&mut self) {
         if let Stage::Asking(asked) = &self.stage {
             let number = asked.question().number;
@@ -504,7 +504,7 @@ impl CommandCore {
             })
     }
 
-    /// The program failed: it is started again after a pause, or the run is over.
+    /// The program failed: restarts it after a pause, or ends the run.
     pub(super) fn failed(&mut self, failure: &str) {
         let ends = match (self.plan.restart_on, self.own_end) {
             (RestartOn::Never, _) => true,
@@ -538,7 +538,7 @@ impl CommandCore {
         self.stage = Stage::Pausing { until: self.clock.now().plus_ms(pause_ms) };
     }
 
-    /// Ends the program, if there is one; then goes on as said.
+    /// Ends the program, if there is one; then does `after`.
     pub(super) fn end(&mut self, after: After) {
         let Some(life) = self.life.as_mut() else {
             self.proceed(after);
@@ -604,7 +604,7 @@ impl CommandCore {
         if let Stage::Asking(asked) = &mut self.stage {
             asked.ask_on(self.clock);
         }
-        // A program that is held for a reset was stopped by ccc, and stays stopped.
+        // A program that ccc stopped for a reset stays stopped.
         if self.life.as_ref().is_some_and(|life| !life.held) {
             self.restart_beat();
             self.signal(CommandSignal::Cont);
@@ -621,7 +621,7 @@ impl CommandCore {
                 None => self.end_asked("Ctrl-C".to_owned()),
             },
             CommandOperator::Suspend if self.suspended => self.ignored("a second Ctrl-Z"),
-            // It stops, and is heard of, or it does not mind Ctrl-Z.
+            // The program either stops, which is reported, or ignores SIGTSTP.
             CommandOperator::Suspend if self.is_alive() && matches!(self.stage, Stage::Running | Stage::Starting) => {
                 self.signal(CommandSignal::Tstp);
             }
@@ -672,7 +672,7 @@ impl CommandCore {
         }
         let Some(watch) = self.life.as_mut().and_then(|life| life.beat.as_mut()) else { return };
         let pulse = watch.read(now, reading, &plan);
-        // A stopped program writes no heartbeat, and for one that is ending it is too late.
+        // A stopped program writes no heartbeat, and an ending one needs none.
         if self.stage != Stage::Running || self.suspended {
             return;
         }
@@ -753,7 +753,7 @@ impl CommandCore {
     }
 }
 
-/// How it ended, as the end of a sentence about the program.
+/// How the program ended, as the end of a sentence.
 fn how(exit: &CommandExit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("ended with exit code {code}"),

@@ -1,14 +1,15 @@
-//! The state machine of one supervised command: facts in, decisions out, in the shape of [`super::Core`].
+//! The state machine of one supervised command, in the shape of [`super::Core`].
 //!
-//! A command has no turns, no critic and no protocol. Restarts, rotations and waits follow from four facts: whether it lives, how
-//! it ended, its heartbeat file, and what the provider says about its token.
+//! A command has no turns, no critic and no protocol. Restarts, rotations and waits follow from four facts: whether it runs,
+//! how it ended, its heartbeat file, and what the provider reports about its token.
 //!
-//! Not here, as in all of `core/`: clocks, files, processes, threads, environment, random numbers, sockets.
+//! Like all of `core/`, it has no clocks, files, processes, threads, environment, random numbers or sockets.
 
 mod action;
 mod beat;
 mod input;
 mod limit;
+mod looks;
 mod machine;
 mod plan;
 

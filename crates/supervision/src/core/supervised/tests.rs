@@ -1,4 +1,4 @@
-//! The state machine of a command, transition by transition.
+//! The transitions of the state machine of a command.
 
 use proptest::prelude::*;
 
@@ -42,6 +42,7 @@ fn token(id: &str) -> TokenFact {
         label: id.to_uppercase(),
         kind: TokenKind::ApiKey,
         hot_group: None,
+        model: None,
         windows: Vec::new(),
         limited_until_unix_ms: None,
         refused: false,
@@ -58,7 +59,7 @@ fn crowded(id: &str) -> TokenFact {
     TokenFact { windows: vec![window], ..token(id) }
 }
 
-/// A core with its time.
+/// A core with a clock.
 #[derive(Clone)]
 struct Run {
     core: CommandCore,
@@ -70,7 +71,7 @@ impl Run {
         Run { core: CommandCore::new(plan), ms: 0 }
     }
 
-    /// Feeds an input; what is to be done but for words.
+    /// Feeds an input; gives the actions, without texts.
     fn feed(&mut self, input: CommandInput) -> Vec<CommandAction> {
         self.all(input)
             .into_iter()
@@ -94,7 +95,7 @@ impl Run {
         self.feed(CommandInput::Began { unix_ms, tokens })
     }
 
-    /// So much later.
+    /// Advances the time.
     fn after(&mut self, ms: u64) -> Vec<CommandAction> {
         self.ms += ms;
         let unix_ms = self.unix_ms();
@@ -118,7 +119,7 @@ impl Run {
         self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent: None })
     }
 
-    /// The same where the provider has just said whether the token in use is spent.
+    /// The same, with the provider's report whether the current token is limited.
     fn told(&mut self, request: u32, tokens: Vec<TokenFact>, spent: bool) -> Vec<CommandAction> {
         let unix_ms = self.unix_ms();
         self.feed(CommandInput::Tokens { request, tokens, unix_ms, spent: Some(spent) })
@@ -133,7 +134,7 @@ impl Run {
     }
 }
 
-/// A run whose program lives, with these tokens, asked about once already.
+/// A run with a running program and these tokens, which have been asked about once.
 fn running(plan: CommandPlan, tokens: &[TokenFact]) -> Run {
     let mut run = Run::new(plan);
     run.begin(tokens.to_vec());
@@ -331,7 +332,7 @@ fn the_provider_is_asked_at_once_and_then_at_each_interval() {
     assert_eq!(run.tokens(2, vec![token("a")]), []);
 }
 
-/// A program on tokens that are all spent for an hour.
+/// A program whose tokens are all limited for an hour.
 fn waiting() -> Run {
     let mut run = running(plan(), &[token("a")]);
     run.ms = 60_000;
@@ -357,7 +358,7 @@ fn a_clock_that_is_set_back_makes_no_wait_longer_or_shorter() {
         assert_eq!(actions, [look(3, "a")], "{set_back_ms}");
         assert!((3_600_000..3_650_000).contains(&run.ms), "{set_back_ms}: {} ms", run.ms);
         let mut unreached = run.clone();
-        // What is known says still when the reset is by the clock that was right.
+        // The known reset is by the clock that was right.
         let (unix_ms, tokens) = (clock(&run), vec![limited("a", 3_600_000)]);
         let told = |spent| CommandInput::Tokens { request: 3, tokens: tokens.clone(), unix_ms, spent };
         assert_eq!(unreached.feed(told(None)), [CommandAction::LetGo { life: 1 }], "{set_back_ms}");
@@ -372,7 +373,7 @@ fn a_clock_that_is_set_forward_ends_the_wait_and_the_provider_says_whether_it_is
     for _ in 0..4 {
         let ahead_ms = i64::try_from(run.core.poll_timeout().expect("a deadline").as_ms()).expect("a time") - 60_000;
         assert!(ahead_ms > 0, "it waits for something");
-        // By the clock that steps forward the reset has passed already.
+        // By the clock that was set forward the reset has passed already.
         run.ms =
             if asked_ms.is_empty() { run.ms + 1_000 } else { run.core.poll_timeout().expect("a deadline").as_ms() };
         let (request, unix_ms) = (u32::try_from(asked_ms.len()).expect("few") + 3, run.unix_ms() + 6 * 3_600_000);
@@ -425,13 +426,13 @@ fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     let until = run.core.poll_wall_timeout().unwrap();
     assert!((NOW + 200_000..=NOW + 205_000).contains(&until), "{until}");
     assert_eq!(run.core.keys(), KeysFor::Ourselves);
-    // Its own token is still spent, the other one is free: a restart.
+    // Its token is still limited, the other one is ready: a restart.
     let mut other = run.clone();
     assert_eq!(other.after(143_000), [look(3, "a")]);
     let free = vec![limited("a", 300_000), token("b")];
     assert_eq!(other.tokens(3, free), [signal(1, CommandSignal::Term), CommandAction::LetGo { life: 1 }]);
     assert_eq!(other.signalled(1, 15), [spawn(2, Some("b"))]);
-    // Its own one is free again: it goes on where it stood.
+    // Its own token is ready again: it is continued.
     assert_eq!(run.after(143_000), [look(3, "a")]);
     assert_eq!(run.tokens(3, vec![token("a"), token("b")]), [CommandAction::LetGo { life: 1 }]);
     assert_eq!(run.core.keys(), KeysFor::Program);
@@ -445,7 +446,7 @@ fn a_start_while_all_are_spent_waits_and_then_starts() {
     let mut run = Run::new(plan());
     assert_eq!(run.begin(vec![limited("a", 10_000)]), []);
     assert_eq!(run.core.phase(), "waiting");
-    // The machine slept: the run's own time stood still, the world's did not.
+    // The machine slept: ticks stopped, the wall clock did not.
     let unix_ms = NOW + 3_600_000;
     assert_eq!(run.feed(CommandInput::Elapsed { unix_ms }), [spawn(1, Some("a"))]);
 }
@@ -525,7 +526,7 @@ fn going_on_in_spite_of_a_limit_lasts_until_the_provider_says_that_the_token_is_
     assert!(matches!(asked.last(), Some(CommandAction::Ask(question)) if question.number == 2), "{asked:?}");
 }
 
-/// A run that asks; the question stands, and the program stands still.
+/// A run with an open question and a stopped program.
 fn asking(next: bool) -> Run {
     let tokens: Vec<TokenFact> = if next { vec![token("a"), token("b")] } else { vec![token("a")] };
     let mut run = running(CommandPlan { interactive: true, ..plan() }, &tokens);
@@ -585,7 +586,7 @@ fn a_malformed_heartbeat_is_told_once() {
     assert_eq!(told(run.all(malformed())), 0);
 }
 
-/// One run in each stage.
+/// A run in each stage.
 fn stages() -> Vec<(&'static str, Run)> {
     let heart = CommandPlan { interactive: false, ..with_heart() };
     let mut starting = Run::new(heart.clone());
@@ -640,7 +641,7 @@ fn inputs() -> Vec<CommandInput> {
     ]
 }
 
-/// What must hold after any step; `lives` counts the programs that were ordered and have not ended.
+/// The invariants after any step; `lives` counts the starts that have not ended.
 fn check(core: &CommandCore, actions: &[CommandAction], was_finished: bool, what: &str) {
     assert!(!was_finished || actions.is_empty(), "{what}: {actions:?} after the end");
     let spawns = actions.iter().filter(|action| matches!(action, CommandAction::Spawn { .. })).count();
@@ -682,7 +683,7 @@ proptest! {
             run.ms += ms;
             let was_finished = run.core.is_finished();
             let mut input = inputs().swap_remove(at);
-            // Mostly about the program that there is.
+            // Mostly about the current program.
             match &mut input {
                 CommandInput::Spawned { life: it, .. } | CommandInput::Exited { life: it, .. }
                 | CommandInput::Stopped { life: it, .. } | CommandInput::Beat { life: it, .. }
@@ -740,7 +741,7 @@ fn which_ends_are_restarted_and_whose_code_is_passed_on() {
         assert_eq!(run.core.code_to_pass_on(), passed_on, "{restart_on:?} {end:?}");
         assert_eq!(run.core.is_finished(), passed_on.is_some(), "{restart_on:?} {end:?}");
     }
-    // What ccc itself has ended, for a heartbeat that stands still, has no code of its own.
+    // An end that ccc caused, for a stale heartbeat, has no exit code to pass on.
     let mut run = running(CommandPlan { restart_on: RestartOn::Never, ..with_heart() }, &[]);
     while run.core.phase() == "running" {
         run.after(60_000);

@@ -1,4 +1,4 @@
-//! Which of the user's arguments the agent's CLI takes, and what becomes of those that it does not.
+//! Which of the user's arguments the agent's CLI accepts, and what follows those that it rejects.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn a_new_run_whose_arguments_are_refused_needs_others() {
     assert_eq!(needs(&actions), arguments("", false));
     assert!(run.core.arguments_are_refused());
     assert_eq!(run.core.accepted_arguments(), None);
-    // Corrected, it goes on, and they are the ones to fall back on.
+    // With corrected arguments the run continues, and they become the ones to fall back on.
     let proc = resumed_with(&mut run, mended);
     assert!(!run.core.arguments_are_refused());
     let turn = sent(&run.spawned(proc)).expect("the task").turn.clone();
@@ -56,7 +56,7 @@ fn what_worked_before_a_resume_is_known_when_its_arguments_are_refused() {
     let actions = run.exited(proc, 1, REFUSED);
     assert_eq!(needs(&actions), arguments("--model m", true));
     assert_eq!(run.core.accepted_arguments().map(|args| args.all.clone()), Some(list("--model m")));
-    // The next ones, too.
+    // The next arguments are rejected as well.
     let proc = resumed_with(&mut run, "--model m --mcp-config nowhere.json");
     run.spawned(proc);
     let actions = run.exited(proc, 1, "Error: Invalid MCP configuration:\n");
@@ -74,7 +74,7 @@ fn what_the_configuration_gives_is_not_to_be_given_again() {
 
 #[test]
 fn a_death_that_says_nothing_about_the_arguments_refuses_none() {
-    // An agent that has spoken with them.
+    // An agent has written a line with them.
     let (mut run, turn) = working(with("--model m"));
     run.lines(1, &accepted(&turn));
     let mut actions = run.crashed(1);
@@ -91,7 +91,7 @@ fn a_death_that_says_nothing_about_the_arguments_refuses_none() {
     }
     assert_eq!(finish(&actions).map(|end| &end.needs), Some(&None), "{actions:?}");
     assert!(!run.core.arguments_are_refused());
-    // Without any there is nothing to refuse.
+    // Without arguments there is nothing to reject.
     let (mut run, _) = Run::begin(plan());
     run.spawned(1);
     let actions = run.exited(1, 1, "error: unknown option '--include-partial-messages'\n");

@@ -1,5 +1,5 @@
-//! One policy: the agent's run and the supervised command decide the same about tokens, waits and restarts. Each row is a
-//! thing in which the two machines once differed.
+//! One policy: the agent's run and the supervised command decide the same about tokens, waits and restarts. Each row is a case
+//! in which the two machines once differed.
 
 use super::*;
 use crate::core::supervised::{CommandAction, CommandCore, CommandExit, CommandInput, CommandPlan, RestartOn};
@@ -8,14 +8,14 @@ const BEGAN_MS: i64 = 1_800_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
 const MAX_RESTARTS: u32 = 3;
 
-/// What one machine has ordered by now.
+/// The actions of one machine so far.
 #[derive(Debug, Default)]
 struct Orders {
     spawns: Vec<Option<TokenId>>,
     end: Option<(Outcome, String)>,
 }
 
-/// Either machine, with the little that both are told alike.
+/// Either machine, with the inputs that both have in common.
 enum Machine {
     Agent(Box<Core>),
     Command(Box<CommandCore>),
@@ -24,13 +24,13 @@ enum Machine {
 struct Scene {
     machine: Machine,
     now: Tick,
-    /// How far the wall clock is from what it was set to at the beginning.
+    /// How far the wall clock was changed since the beginning.
     wrong_ms: i64,
     orders: Orders,
     deaths: usize,
 }
 
-/// Both, with these tokens.
+/// Both machines, with these tokens.
 fn both(tokens: &[TokenFact]) -> [Scene; 2] {
     let agent = Plan { budgets: Budgets { max_restarts: MAX_RESTARTS, ..plan().budgets }, ..plan() };
     let command = CommandPlan {
@@ -109,7 +109,7 @@ impl Scene {
         self.drain();
     }
 
-    /// Goes on to each deadline until the one that was killed last is started again.
+    /// Lets each deadline pass until the killed process is started again.
     fn until_spawn(&mut self) {
         for _ in 0..1_000 {
             if self.orders.spawns.len() > self.deaths || self.orders.end.is_some() {
@@ -132,7 +132,7 @@ impl Scene {
         }
     }
 
-    /// What runs is killed by somebody, and what follows at once.
+    /// The process is killed, and the immediate actions are handled.
     fn killed(&mut self) {
         self.deaths += 1;
         let (now, life) = (self.now, u32::try_from(self.deaths).expect("few"));
@@ -159,13 +159,14 @@ fn limited(id: &str, for_ms: u64) -> TokenFact {
         label: id.to_uppercase(),
         kind: TokenKind::OAuth,
         hot_group: None,
+        model: None,
         windows: Vec::new(),
         limited_until_unix_ms: Some(BEGAN_MS + i64::try_from(for_ms).expect("a time")),
         refused: false,
     }
 }
 
-/// The agent's run asks what is known by now before it goes on after a wait.
+/// The agent's run reads the shared state before it continues after a wait.
 fn answer_what_is_known(scene: &mut Scene, tokens: &[TokenFact]) {
     let (now, unix_ms) = (scene.now, scene.wall_ms());
     if let Machine::Agent(core) = &mut scene.machine {
@@ -210,7 +211,7 @@ fn a_wait_for_a_reset_is_as_long_whatever_the_clock_is_set_to_and_has_the_same_j
 fn time_in_which_ccc_stood_still_ends_a_wait_for_a_reset_and_no_other() {
     let tokens = [limited("a", HOUR_MS)];
     for mut scene in both(&tokens) {
-        // The run's own time stood still, the world's did not.
+        // Ticks stopped, the wall clock did not.
         scene.wrong_ms = i64::try_from(2 * HOUR_MS).expect("a time");
         scene.elapse();
         answer_what_is_known(&mut scene, &tokens);
@@ -230,7 +231,7 @@ fn time_in_which_ccc_stood_still_ends_a_wait_for_a_reset_and_no_other() {
 
 #[test]
 fn restarts_count_within_an_hour_and_back_off() {
-    // What lasts is started again for ever.
+    // A process that lasts is restarted forever.
     for mut scene in both(&[]) {
         for day in 0..10 {
             scene.killed();
@@ -239,7 +240,7 @@ fn restarts_count_within_an_hour_and_back_off() {
             scene.now = scene.now.plus_ms(24 * HOUR_MS);
         }
     }
-    // As many within an hour as there may be; the next one ends the run, and the first has lasted its hour by then or not.
+    // The most restarts within an hour; the next end ends the run unless the first is an hour ago.
     for (between_ms, ends) in [(0, true), (HOUR_MS / 4, true), (HOUR_MS / 3 + 1_000, false)] {
         let mut pauses = Vec::new();
         for mut scene in both(&[]) {

@@ -1,4 +1,4 @@
-//! What a CLI cannot do, the core does otherwise. The CLI here speaks like Claude Code and lacks one thing.
+//! How the core handles a missing capability of the CLI. The CLI here speaks like Claude Code and lacks one capability.
 
 use super::*;
 use crate::agent::{Adapter, Caps, ExitCause, Installation, LaunchRequest, Protocol};
@@ -16,6 +16,7 @@ const ALL: Caps = Caps {
     hot_tokens: &[TokenKind::OAuth],
     limit_events: true,
     prompt_snapshot: true,
+    own_interface: false,
 };
 static NO_FORK: Lacking = Lacking(Caps { fork: false, ..ALL });
 static NO_READ_ONLY: Lacking = Lacking(Caps { read_only_critic: false, ..ALL });
@@ -92,7 +93,7 @@ fn where_no_critic_can_be_kept_from_writing_an_approval_counts_only_on_an_unchan
         let brief = sent(&actions).expect("a brief").turn.clone();
         run.lines(2, &accepted(&brief));
         run.lines(2, &answered(&brief, "Seen.\n\n[TASK_COMPLETED]"));
-        // Another process has written meanwhile, or this critic has: where it cannot have been the critic, that is no matter.
+        // Another process has written meanwhile, or this critic has: the change is ignored only if the critic cannot write.
         let actions = run.measured(2, "t2", &["src/lib.rs"]);
         assert_eq!(decisions(&actions).contains(&"end as completed"), counts, "{actions:?}");
     }
@@ -121,6 +122,7 @@ fn crowded_in(plan: Plan, kind: TokenKind, groups: [Option<&str>; 2]) -> Vec<Act
         label: id.to_uppercase(),
         kind,
         hot_group: group.map(str::to_owned),
+        model: None,
         windows: Vec::new(),
         limited_until_unix_ms: None,
         refused: false,

@@ -1,23 +1,23 @@
-//! The wall clock is set in mid-run, or the provider's is another: resets are judged by one clock, and a turn that brings
-//! nothing is not said again and again.
+//! The wall clock is set during the run, or differs from the provider's: resets are compared with one clock, and a turn without
+//! an answer is not repeated again and again.
 
 use super::*;
 use crate::agent::Role;
 use crate::core::policy::learn;
 
 const HOUR_MS: i64 = 3_600_000;
-/// The true time at tick zero, unix milliseconds; the provider has it.
+/// The true time at tick zero, which is the provider's, unix milliseconds.
 const BEGAN_MS: i64 = 1_000_000_000;
 
-/// A run whose clock is wrong by so much, on tokens that are all rejected until a true time, and what it has said when.
+/// A run whose clock is wrong, with tokens that are all rejected until a true time, and the turns that it sent.
 struct Scene {
     core: Core,
     now: Tick,
     wrong_ms: i64,
     tokens: Vec<TokenFact>,
-    /// The token and the tick of each turn that was said.
+    /// The token and the tick of each sent turn.
     said: Vec<(String, Tick)>,
-    /// What the present process has.
+    /// The token of the current process.
     has: String,
     proc: u32,
 }
@@ -29,6 +29,7 @@ impl Scene {
             label: id.to_uppercase(),
             kind: TokenKind::OAuth,
             hot_group: None,
+            model: None,
             windows: Vec::new(),
             limited_until_unix_ms: None,
             refused: false,
@@ -54,7 +55,7 @@ impl Scene {
     }
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "the world does nothing else")]
-    /// A fact and all that the world does about it at once; gives how the run ended, when it did.
+    /// Feeds an input and the immediate answers to its actions; gives the finish, if the run ended.
     fn feed(&mut self, input: Input) -> Option<Finish> {
         let mut inputs = std::collections::VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -94,7 +95,7 @@ impl Scene {
         None
     }
 
-    /// The turn that was said last is rejected with a reset at this true time, when one is named.
+    /// Rejects the last turn, with a reset at this true time if one is given.
     fn is_rejected(&mut self, resets_unix_ms: Option<i64>) -> Option<Finish> {
         let turn = self.core.unanswered_turn().expect("a turn").1.clone();
         let mut lines = accepted(&turn);
@@ -113,7 +114,7 @@ impl Scene {
         self.feed(Input::Elapsed { unix_ms })
     }
 
-    /// Rejects whatever is said, and lets time pass, until the run ends or goes on for more than two days.
+    /// Rejects each turn and lets time pass, until the run ends or lasts more than two days.
     fn play_on(&mut self, resets_unix_ms: impl Fn(&Scene) -> Option<i64>) -> Finish {
         loop {
             let resets = resets_unix_ms(self);
@@ -142,7 +143,7 @@ fn a_clock_that_steps_forward_costs_one_more_request_and_then_the_other_token_is
     let mut scene = Scene::begin(plan(), &["a", "b"]);
     let resets = Some(BEGAN_MS + HOUR_MS);
     scene.wrong_ms = 6 * HOUR_MS;
-    // The core does not know of the step before it is told the time with what is known about the tokens.
+    // The core learns of the clock's step only with the next `Tokens`.
     assert_eq!(scene.is_rejected(resets), None);
     while scene.said.last().map(|(token, _)| token.as_str()) == Some("a") {
         let ended = if scene.core.unanswered_turn().is_some() { scene.is_rejected(resets) } else { scene.wait() };
@@ -202,7 +203,7 @@ fn a_reset_that_is_past_a_second_or_years_away_is_backed_off_from_by_seconds_and
 
 #[test]
 fn whatever_the_cause_a_turn_without_progress_is_not_said_more_than_a_few_times_at_once() {
-    // The agent dies over each turn without a word; the user allows a hundred restarts.
+    // The agent dies in each turn without output; the user allows a hundred restarts.
     let budgets = Budgets { max_restarts: 100, ..plan().budgets };
     let mut scene = Scene::begin(Plan { budgets, ..plan() }, &["a"]);
     for _ in 0..12 {

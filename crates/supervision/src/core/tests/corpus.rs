@@ -1,4 +1,4 @@
-//! The watch over everything that was ever recorded: a process that went on by itself must not have been taken for hung.
+//! Runs the watch over all recordings: a process that continued by itself must not count as hung.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::agent::{AgentEvent, LaunchRequest, Protocol, Role, SessionOpen};
 use crate::core::watch::{Overdue, Watch};
 use crate::recordings::{Recording, recordings};
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
     recordings: u32,
@@ -38,7 +38,7 @@ impl Process {
         self.watch.asked(now);
     }
 
-    /// It gave a sign of life at `now`: whatever was overdue before went on by itself.
+    /// It gave a sign of life at `now`: if it was overdue before, it has continued by itself.
     fn sign(&mut self, now: Tick, name: &str, count: &mut Count) {
         count.signs += 1;
         count.longest_silence_ms = count.longest_silence_ms.max(now.ms_since(self.last));
@@ -90,8 +90,8 @@ fn run(recording: &Recording, limits: Timeouts, count: &mut Count) {
     }
 }
 
-/// A stream, with the times that stand in its messages. A line without one counts with the last that is known, which
-/// makes silences longer than they were.
+/// A stream, with the times in its messages. A line without a time has the previous one's, which makes silences longer than
+/// they were.
 fn stream(recording: &Recording, limits: Timeouts, count: &mut Count) {
     count.recordings += 1;
     let Recording { name, text } = recording;
@@ -148,7 +148,7 @@ fn a_hang_behind_recorded_heartbeats_is_noticed() {
         for recording in recordings("fixtures/streams", &format!("{scene}.jsonl")) {
             let is_newest = recording.name.contains("2.1.332");
             assert_eq!(beats(&recording.text) > 0, is_newest, "{}", recording.name);
-            // All lines at once, but for each heartbeat 30 s later than the line before it.
+            // All lines at the same time, except that each heartbeat comes 30 s after the line before it.
             let mut watch = Watch::new(Tick::ZERO, plan().timeouts);
             let mut protocol = protocol(Role::Agent);
             protocol.turn_sent(&TurnId("00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa".to_owned()));

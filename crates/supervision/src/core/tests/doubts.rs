@@ -1,8 +1,8 @@
-//! Whose change is it? Whose progress? What the measured tree says about a verdict, and about an agent that stands still.
+//! What the measured tree says about a verdict and about the agent's progress: who changed it.
 
 use super::*;
 
-/// A Bash call, as the CLI tells it.
+/// A Bash call, as the CLI reports it.
 fn command(call: &str) -> String {
     format!(
         r#"{{"type":"assistant","message":{{"role":"assistant","content":[{{"type":"tool_use","id":"{call}","name":"Bash","input":{{"command":"make"}}}}]}},"session_id":"{SESSION}"}}"#
@@ -19,7 +19,7 @@ fn tool_result(call: &str, failed: bool) -> String {
     )
 }
 
-/// The critic, process 2, gets its brief and makes these calls before it answers; then the tree is looked at.
+/// The critic, process 2, gets its brief and makes these calls before it answers; then the tree is measured.
 fn judged(run: &mut Run, calls: &[String], answer: &str, after: TreeFact) -> Vec<Action> {
     let mut actions = run.spawned(2);
     actions.extend(run.measured(1, "t", &[]));
@@ -110,7 +110,10 @@ fn feedback_counts_whatever_the_critic_changed() {
 }
 
 fn watching() -> Plan {
-    Plan { critic: CriticPlan { watch_ms: 250, ..plan().critic }, ..plan() }
+    Plan {
+        critic: CriticPlan { limits: CriticLimits { watch_ms: 250, ..CriticLimits::DEFAULT }, ..plan().critic },
+        ..plan()
+    }
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn a_tree_that_cannot_be_measured_asks_another_critic_once_and_then_stands_in_th
     assert!(end.reason.contains("could not be measured (git hangs)"), "{}", end.reason);
 }
 
-/// The same feedback in each round; in each, the agent first makes what `calls` says. Gives how the run ended.
+/// Gives feedback in each round, after the agent has made `calls`. Gives how the run ended.
 fn rounds(calls: impl Fn(u32) -> Vec<String>, feedback: impl Fn(u32) -> String) -> Option<Outcome> {
     let (mut run, mut turn) = working(plan());
     let (mut critic, mut measure) = (2, 1);
@@ -182,7 +185,7 @@ fn rounds(calls: impl Fn(u32) -> Vec<String>, feedback: impl Fn(u32) -> String) 
     None
 }
 
-/// A Write call of the agent's that succeeds, or not.
+/// A Write call of the agent, with its result.
 fn write(path: &str, content: &str, failed: bool) -> Vec<String> {
     let call = command("w1")
         .replace("Bash", "Write")

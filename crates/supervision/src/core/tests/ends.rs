@@ -50,7 +50,7 @@ fn an_end_tells_which_bound_is_spent_and_how_much_of_it_is_used_by_then() {
     assert_eq!(of(Bound::Iterations, both), Amount::Count(1), "the moment is named where nothing else is spent");
 }
 
-/// How a run ends with these words of the critic's.
+/// How a run ends after this answer of the critic.
 fn of_outcome(run: &mut Run, words: &str) -> Finish {
     run.judge(2, 1, "t", words);
     ended(run, 2)
@@ -296,4 +296,15 @@ fn once_the_outcome_is_known_nothing_else_is_entered() {
     assert!(core.is_finished(), "nothing runs that would have to end");
     core.enter(Stage::Working);
     assert!(core.is_finished());
+}
+
+#[test]
+fn descendants_that_could_not_be_ended_are_told() {
+    let mut run = reviewing(plan());
+    let exit = ExitFact { code: Some(0), leaked: 2, ..ExitFact::default() };
+    let actions = run.feed(Input::Exited { proc: ProcId(2), exit });
+    let told = "2 descendants of process 2 could not be ended";
+    let noted = |action: &Action| matches!(action, Action::Note(note) if note.about == "leaked" && note.text == told);
+    assert!(actions.iter().any(noted), "{actions:?}");
+    assert!(run.notices().iter().any(|notice| notice.starts_with(told)), "{:?}", run.notices());
 }

@@ -1,4 +1,4 @@
-//! What keeps the agent from working: hooks, permissions, a mode in which it may only plan.
+//! What keeps the agent from working: hooks, permissions, plan mode.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn ended_with(actions: &[Action]) -> Option<&Decision> {
     None
 }
 
-/// A Bash call and its denial, by the result alone.
+/// A Bash call and its denial, which only the result shows.
 fn denied(turn: &TurnId, call: &str, command: &str) -> Vec<String> {
     vec![
         format!(
@@ -65,7 +65,7 @@ fn a_hooks_words_are_no_verdict_of_the_critics() {
     assert_eq!(end.what, "end as failed");
     assert!(end.why.contains("what the critic is told"), "{}", end.why);
 
-    // Without a word of a hook, too.
+    // The same without a message of the hook.
     let mut run = reviewing(plan());
     run.spawned(2);
     let brief = sent(&run.measured(1, "t", &[])).expect("the brief").turn.clone();
@@ -104,7 +104,7 @@ fn the_same_denial_before_two_stops_on_a_still_tree_ends_the_run_with_a_rule_tha
     assert!(ended_with(&actions).is_none(), "the tree moved: {actions:?}");
 }
 
-/// What is told when this command was denied twice under these arguments.
+/// What the user is told after this command was denied twice with these arguments.
 fn told_of_denials(command: &str, args: &[&str]) -> Vec<String> {
     let plan = Plan { agent_args: args.iter().map(|&arg| arg.to_owned()).collect(), ..plan() };
     let (mut run, turn) = working(plan);
@@ -127,7 +127,7 @@ fn a_rule_that_was_given_is_not_advised_again() {
     for (command, rules, given) in [
         ("sh test.sh", vec!["Bash(sh test.sh)"], "although Bash(sh test.sh) is given"),
         ("a 2>&1 | b", vec!["Bash(a 2>&1)", "Bash(b)"], "although Bash(a 2>&1) and Bash(b) are given"),
-        // The whole text of a pipeline is no rule for it.
+        // The whole text of a pipeline is not a rule that allows it.
         (
             "a 2>&1 | b",
             vec!["Bash(a 2>&1 | b)"],

@@ -1,5 +1,5 @@
-//! Table tests of the machine: a run is brought to an interesting point by facts, and what it asks for is compared.
-//! The lines are those of Claude Code 2.1.329, cut down to what decides.
+//! Table tests of the machine: inputs bring a run to a state, and its actions are compared. The lines are those of Claude Code
+//! 2.1.329, cut down to the relevant fields.
 
 mod arguments;
 mod asking;
@@ -10,12 +10,15 @@ mod corpus;
 mod doubts;
 mod ends;
 mod held;
+mod interface;
+mod interleaved;
 mod needs;
 mod own_turns;
 mod resumes;
 mod reviews;
 mod rotations;
 mod spending;
+mod steered;
 mod turns;
 mod usage;
 mod watched;
@@ -44,7 +47,7 @@ pub(crate) fn plan() -> Plan {
 pub(super) struct Run {
     pub(super) core: Core,
     pub(super) now: Tick,
-    /// What was shown since the last look.
+    /// What was shown since the last call.
     pub(super) shown: Vec<Show>,
 }
 
@@ -56,8 +59,8 @@ impl Run {
         (run, actions)
     }
 
-    /// Feeds a fact; gives the actions that change the world, and decisions. A question is shown when the terminal is listened to:
-    /// what was typed before that is dropped.
+    /// Feeds an input; gives its decisions and the actions with an effect. Asserts that a question is shown after the terminal
+    /// is read, because that discards earlier input.
     pub(super) fn feed(&mut self, input: Input) -> Vec<Action> {
         self.now = self.now.plus_ms(1);
         self.core.handle(self.now, input);
@@ -74,7 +77,7 @@ impl Run {
         actions
     }
 
-    /// The notices shown since the last look.
+    /// The notices shown since the last call.
     pub(super) fn notices(&self) -> Vec<&str> {
         let mut notices = Vec::new();
         for show in &self.shown {
@@ -117,7 +120,7 @@ impl Run {
         self.feed(Input::TreeMeasured { measure: MeasureId(measure), tree })
     }
 
-    /// Lets time pass up to the next deadline of the core. That the user is told what is waited for is passed over.
+    /// Lets time pass up to the next deadline of the core, skipping those that only show a wait.
     pub(super) fn wait(&mut self) -> Vec<Action> {
         loop {
             let shown = self.shown.len();
@@ -130,7 +133,7 @@ impl Run {
         }
     }
 
-    /// The same, whatever comes of it.
+    /// The same, without skipping.
     pub(super) fn wait_once(&mut self) -> Vec<Action> {
         let deadline = self.core.poll_timeout().expect("a deadline");
         self.now = self.now.max(deadline);
@@ -138,19 +141,19 @@ impl Run {
         self.feed(Input::Elapsed { unix_ms })
     }
 
-    /// What was shown about waits since the last look.
+    /// The waits shown since the last call.
     pub(super) fn awaited(&mut self) -> Vec<Show> {
         std::mem::take(&mut self.shown).into_iter().filter(|show| matches!(show, Show::Awaited { .. })).collect()
     }
 
-    /// The agent's first turn is taken in and answered.
+    /// The agent accepts a turn and answers it.
     pub(super) fn work(&mut self, proc: u32, turn: &TurnId, answer: &str) -> Vec<Action> {
         let mut lines = accepted(turn);
         lines.extend(answered(turn, answer));
         self.lines(proc, &lines)
     }
 
-    /// A critic gets its brief and answers; the tree stands still at `tree`.
+    /// A critic gets its brief and answers; the tree stays at `tree`.
     pub(super) fn judge(&mut self, proc: u32, before: u32, tree: &str, answer: &str) -> Vec<Action> {
         let mut actions = self.spawned(proc);
         actions.extend(self.measured(before, tree, &[]));

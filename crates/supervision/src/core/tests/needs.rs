@@ -1,10 +1,10 @@
-//! What a run that ended needs to go on, and what a change of its settings makes of what was held against it.
+//! What an ended run needs to continue, and which counts a change of its settings resets.
 
 use super::*;
 
 const WRITE: &str = r#"{"file_path":"/project/a.txt","content":"a"}"#;
 
-/// A call of the agent's that is denied, and its answer.
+/// A denied call of the agent, and its answer.
 fn denied(turn: &TurnId, call: &str, tool: &str, input: &str) -> Vec<String> {
     let mut lines = answered(turn, "I could not.");
     let list =
@@ -13,7 +13,7 @@ fn denied(turn: &TurnId, call: &str, tool: &str, input: &str) -> Vec<String> {
     accepted(turn).into_iter().chain(lines).collect()
 }
 
-/// The same of a writing call, in a process that was given the permission to edit.
+/// The same for a writing call, in a process with the permission to edit.
 fn denied_in_spite(turn: &TurnId, call: &str) -> Vec<String> {
     let lines = denied(turn, call, "Write", WRITE);
     let given = |line: &String| line.replace(r#""permissionMode":"default""#, r#""permissionMode":"acceptEdits""#);
@@ -26,7 +26,7 @@ fn last_sent(actions: &[Action]) -> (TurnId, String) {
     (send.turn, send.text)
 }
 
-/// A run that is stuck since writing was denied before two stops.
+/// A run that is stuck because writing was denied before two stops.
 fn stuck() -> (Run, Finish) {
     let (mut run, turn) = working(plan());
     run.lines(1, &denied(&turn, "t1", "Write", WRITE));
@@ -78,7 +78,7 @@ fn what_was_denied_under_other_arguments_is_not_held_against_the_present_ones() 
     assert_eq!((end.outcome, end.needs), (Outcome::NeedsUser, None));
     assert_eq!(end.reason, "the critic asks: Which name?");
 
-    // What is denied now, although it is given, is told so.
+    // A call that is denied despite the given permission is reported as such.
     let (turn, _) = last_sent(&run.judge(critic, 5, "u", "Write b.txt."));
     run.exited(critic, 0, "");
     let next = spawn(&run.lines(proc, &denied_in_spite(&turn, "t3"))).expect("a critic").proc.0;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A turn that nobody asked for, as 2.1.332 and 2.1.197 tell it.
+/// A turn that ccc did not begin, as 2.1.332 and 2.1.197 report it.
 fn by_itself(answer: &str) -> Vec<String> {
     let text = serde_json::to_string(answer).expect("JSON");
     vec![
@@ -50,7 +50,7 @@ fn what_a_critic_says_before_it_has_read_the_brief_is_no_verdict() {
         !actions.iter().any(|action| matches!(action, Action::MeasureTree { .. })),
         "it is not judged: {actions:?}"
     );
-    // 2.1.197 names no message in its results, and says nothing of the one that it has read.
+    // 2.1.197 names no message in its results, and does not report which one it has read.
     let nameless = |line: &String| {
         line.replace(&format!(r#","user_message_uuids":["{brief}"]"#), "").replace("command_lifecycle", "unheard_of")
     };
@@ -68,7 +68,7 @@ fn an_answer_to_more_than_the_brief_is_no_verdict() {
     run.spawned(2);
     let actions = run.measured(1, "t", &[]);
     let brief = sent(&actions).expect("the brief").turn.clone();
-    // A job's turn had begun, and the brief was taken into it.
+    // A job's turn had begun, and the brief became part of it.
     let mut lines = by_itself("looking")[..4].to_vec();
     lines.extend(accepted(&brief));
     lines.extend(answered(&brief, APPROVAL));
@@ -148,7 +148,7 @@ fn a_verdict_does_not_hold_when_the_agent_goes_on_before_it_is_used() {
     let mut lines = accepted(&brief);
     lines.extend(answered(&brief, APPROVAL));
     run.lines(2, &lines);
-    // It says that it runs, and not yet what.
+    // The CLI reports that a turn runs, but not yet which.
     run.lines(1, &by_itself("x")[..1]);
     let actions = run.measured(2, "t", &[]);
     assert_eq!(decisions(&actions), ["judge again later"]);
@@ -174,7 +174,7 @@ fn a_critic_over_the_output_limit_is_told_to_write_less() {
     assert!(sent(&actions).expect("the next brief").text.contains("Write less"));
 }
 
-/// The agent's turn in which it calls this tool.
+/// A turn in which the agent calls this tool.
 fn turn_with(turn: &TurnId, tool: &str, result: &str) -> Vec<String> {
     let mut lines = accepted(turn);
     lines.push(format!(

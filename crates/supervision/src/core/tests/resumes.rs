@@ -1,4 +1,4 @@
-//! ccc itself ends and goes on: the core is rebuilt from its inputs and told so.
+//! ccc itself ends and resumes: the core is rebuilt from its inputs and gets `Began`.
 
 use super::*;
 
@@ -151,7 +151,7 @@ fn what_the_user_gives_a_run_starts_nothing_before_it_is_told_that_ccc_had_ended
     }
 }
 
-/// What the journal of a run holds of a task with a token in it.
+/// How the journal of a run records a task that contains a token.
 const MARKED: &str = "Deploy with token [redacted:github]";
 
 fn restated(run: &mut Run, instead_of: &[&str]) {
@@ -186,7 +186,7 @@ fn a_run_that_had_not_begun_begins_with_the_words_said_anew() {
     let mut core = Core::new(Plan { task: MARKED.to_owned(), ..plan() });
     assert_eq!(core.user_words_to_say(None, false), [MARKED]);
     let given = OperatorInput::Restate { text: "Deploy".to_owned(), instead_of: vec![MARKED.to_owned()] };
-    assert_eq!(core.plan().after(&given).task, "Deploy");
+    assert_eq!(given.applied_to(core.plan()).task, "Deploy");
     core.handle(Tick(1), Input::Operator(given));
     assert_eq!(core.user_words_to_say(None, false), ["Deploy"]);
 }
@@ -205,4 +205,81 @@ fn the_runs_directory_under_another_path_is_no_other_directory() {
         let notices = run.notices();
         assert_eq!(notices.iter().any(|text| text.contains("do not see it")), told, "{real}: {notices:?}");
     }
+}
+
+fn says(run: &mut Run, text: &str) -> Vec<Action> {
+    run.feed(Input::Operator(OperatorInput::Say { key: None, text: text.to_owned(), images: Vec::new() }))
+}
+
+#[test]
+fn a_conversation_that_is_taken_up_rests_whatever_had_become_of_it_and_goes_on_with_the_next_message() {
+    let conversation = || Plan { conversation: true, ..plan() };
+    let at_work = || {
+        let (mut run, turn) = working(conversation());
+        run.lines(1, &accepted(&turn));
+        run
+    };
+    let ended = |mut run: Run| {
+        run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+        run.crashed(1);
+        run.crashed(2);
+        assert!(run.core.is_finished());
+        run
+    };
+    let judged = |answer: &str| {
+        let mut run = reviewing(conversation());
+        run.judge(2, 1, "t", answer);
+        run.exited(2, 0, "");
+        run.exited(1, 0, "");
+        assert!(run.core.is_finished(), "{answer}");
+        run
+    };
+    let waiting = || {
+        let (mut run, turn) = working(conversation());
+        run.lines(1, &accepted(&turn));
+        run.lines(1, &failed(&turn, 529, "overloaded"));
+        run
+    };
+    for (run, outcome, goes_on) in [
+        (at_work(), None, true),
+        (ended(at_work()), Some(Outcome::Interrupted), true),
+        (waiting(), None, true),
+        (reviewing(conversation()), None, false),
+        (judged("All is there.\n[TASK_COMPLETED]"), Some(Outcome::Completed), false),
+        (judged("Which database?\n[NEEDS_USER]"), Some(Outcome::NeedsUser), false),
+    ] {
+        let before = |run: &mut Run| {
+            run.feed(Input::Operator(OperatorInput::TakeUp));
+            let actions = resumed(run);
+            assert_eq!((spawn(&actions), sent(&actions)), (None, None), "{outcome:?}: nothing is begun");
+            let rests = run.shown.iter().rev().find_map(|show| {
+                if let Show::Rests { why, outcome, .. } = show { Some((*why, *outcome)) } else { None }
+            });
+            assert_eq!(rests, Some((RestKind::TakenUp, outcome)));
+        };
+        // Without a message it ends as it had ended before.
+        let mut left = Run { core: run.core.clone(), now: run.now, shown: Vec::new() };
+        before(&mut left);
+        let end = finish(&left.wait()).expect("the end").clone();
+        assert_eq!(end.outcome, outcome.unwrap_or(Outcome::Interrupted));
+        // With a message it continues, and the interrupted turn follows.
+        let mut run = run;
+        before(&mut run);
+        let mut actions = says(&mut run, "Use tabs.");
+        if let Some(agent) = spawn(&actions) {
+            actions = run.spawned(agent.proc.0);
+        }
+        let send = sent(&actions).expect("a turn");
+        assert_eq!(send.kind, TurnKind::Operator);
+        assert!(send.text.starts_with("Use tabs.") && (send.text != "Use tabs.") == goes_on, "{}", send.text);
+    }
+}
+
+#[test]
+fn only_a_conversation_is_taken_up() {
+    let (mut run, turn) = working(plan());
+    run.lines(1, &accepted(&turn));
+    run.feed(Input::Operator(OperatorInput::TakeUp));
+    assert!(matches!(run.core.taken(), Taken::Refused(Refused::NotForThisRun)), "{:?}", run.core.taken());
+    assert!(spawn(&resumed(&mut run)).is_some(), "it works on");
 }

@@ -1,4 +1,4 @@
-//! Judging a stop.
+//! The review of a stop.
 
 use super::*;
 
@@ -126,7 +126,7 @@ fn critics_that_fail_are_never_a_verdict_and_end_the_run_with_the_session_intact
 
 #[test]
 fn a_critic_that_never_ends_is_ended() {
-    let short = CriticPlan { timeout_ms: 60_000, ..plan().critic };
+    let short = CriticPlan { limits: CriticLimits { timeout_ms: 60_000, ..CriticLimits::DEFAULT }, ..plan().critic };
     let mut run = reviewing(Plan { critic: short, ..plan() });
     run.spawned(2);
     let actions = run.measured(1, "t", &[]);

@@ -1,4 +1,4 @@
-//! Which token the run goes on with: limits, refusals, crowded windows; agent and critic alike.
+//! The choice of the next token after limits, refusals and nearly used windows, for agent and critic.
 
 use super::*;
 use crate::core::policy::learn;
@@ -6,7 +6,7 @@ use crate::core::policy::learn;
 /// Wall time at tick zero in these tests, unix milliseconds.
 const BEGAN_MS: i64 = 1_000_000;
 
-/// A run, and the world that knows its tokens and answers what the core asks about them.
+/// A run, with answers to what the core asks about its tokens.
 struct Scene {
     run: Run,
     tokens: Vec<TokenFact>,
@@ -18,6 +18,7 @@ fn token(id: &str, kind: TokenKind) -> TokenFact {
         label: id.to_uppercase(),
         kind,
         hot_group: None,
+        model: None,
         windows: Vec::new(),
         limited_until_unix_ms: None,
         refused: false,
@@ -37,7 +38,7 @@ impl Scene {
         self.answer(actions)
     }
 
-    /// The world answers; at most a few times in turn.
+    /// Answers the core's questions about tokens; at most a few in a row.
     fn answer(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
         let mut at = 0;
         while let Some(action) = actions.get(at).cloned() {
@@ -86,7 +87,7 @@ impl Scene {
     }
 }
 
-/// The agent has been given the task, with the first of these tokens.
+/// A run whose agent has the task, with the first of these tokens.
 fn at_work(plan: Plan, tokens: Vec<TokenFact>) -> (Scene, TurnId) {
     let (mut scene, _) = Scene::begin(plan, tokens);
     let actions = scene.spawned(1);
@@ -95,7 +96,7 @@ fn at_work(plan: Plan, tokens: Vec<TokenFact>) -> (Scene, TurnId) {
     (scene, turn)
 }
 
-/// A spent window (facts §8, 2.1.329): the event, the synthetic message, the result, idle.
+/// A usage limit (facts §8, 2.1.329): the event, the synthetic message, the result, idle.
 fn spent(turn: &TurnId, resets_in_s: Option<i64>) -> Vec<String> {
     let resets = resets_in_s.map_or(String::new(), |s| format!(r#","resetsAt":{}"#, BEGAN_MS / 1_000 + s));
     let mut lines = vec![format!(
@@ -197,13 +198,33 @@ fn a_rejection_with_another_reset_is_about_the_other_token() {
 #[test]
 fn an_api_key_is_exchanged_by_a_restart() {
     let (mut scene, turn) = at_work(plan(), two(ApiKey));
-    // The CLI has given up at once: the provider asked for a long pause (facts §8).
+    // The CLI did not retry, because the provider asked for a long pause (facts §8).
     let actions = scene.lines(1, &failed(&turn, 429, "rate_limit"));
     assert_eq!(credentials(&actions), Vec::<&str>::new());
     assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
     let actions = scene.ends(1);
     assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")));
     assert_eq!(kinds(&scene.spawned(2)), [TurnKind::Continue]);
+}
+
+#[test]
+fn a_token_brings_the_model_of_its_service_with_it_and_takes_it_along_when_it_is_left() {
+    // The models of the two tokens, and the model after the rotation: "m-1" is the session's.
+    for (models, expected) in [
+        ([None, None], Some("m-1")),
+        ([None, Some("kimi-k2")], Some("kimi-k2")),
+        ([Some("m-1"), None], None),
+        ([Some("m-1"), Some("kimi-k2")], Some("kimi-k2")),
+    ] {
+        let of = |id: &str, model: Option<&str>| TokenFact { model: model.map(str::to_owned), ..token(id, ApiKey) };
+        let (mut scene, turn) = at_work(plan(), vec![of("a", models[0]), of("b", models[1])]);
+        scene.lines(1, &failed(&turn, 429, "rate_limit"));
+        let actions = scene.ends(1);
+        assert_eq!(spawned_with(&actions), Some((Role::Agent, "b")), "{models:?}");
+        let args = &spawn(&actions).expect("a start").launch.args;
+        let asked = args.iter().position(|arg| arg == "--model").map(|at| args[at + 1].as_str());
+        assert_eq!(asked, expected, "{models:?}");
+    }
 }
 
 #[test]
@@ -301,7 +322,7 @@ fn when_all_are_refused_the_run_ends_and_names_them() {
     let actions = scene.spawned(2);
     let turn = sent(&actions).expect("a turn").turn.clone();
     scene.lines(2, &accepted(&turn));
-    // The last one is tried once more: logins are refreshed by other processes.
+    // The last token is tried once more: logins are refreshed by other processes.
     let actions = scene.lines(2, &failed(&turn, 401, "authentication_failed"));
     assert_eq!(decisions(&actions), ["wait and try the credential once more"]);
     let turn = sent(&scene.wait()).expect("it is tried once more").turn.clone();
@@ -357,7 +378,7 @@ fn no_wait_ends_with_limits_when_all_are_spent_and_not_before() {
     assert_eq!((finish.outcome, finish.rotations, finish.iterations), (Outcome::Limits, 1, 0));
 }
 
-/// A plan with bounds on time, and how such a run ends at a reset in an hour, if it does at once.
+/// A plan with bounds on time, and how its run ends at a reset in an hour, if it ends at once.
 #[test]
 fn a_wait_that_is_known_to_pass_a_bound_ends_the_run_at_once() {
     let hour_ms = 3_600_000;
@@ -521,7 +542,7 @@ fn an_interactive_run_asks_and_takes_the_answer_or_the_default() {
     }
 }
 
-/// Found by the fuzz target `core`: a deadline that stays due keeps the driver from hearing the answer.
+/// Found by the fuzz target `core`: a deadline that stays due keeps the driver from reading the answer.
 #[test]
 fn while_a_token_is_chosen_no_deadline_of_those_who_wait_for_it_is_due() {
     let mut asking = plan();
@@ -533,7 +554,7 @@ fn while_a_token_is_chosen_no_deadline_of_those_who_wait_for_it_is_due() {
     let due = scene.run.core.poll_timeout().expect("the question's");
     assert_eq!(due.ms_since(scene.run.now), plan().answer_timeout_ms);
 
-    // The same for a critic that waits longer than a critic may take, when the tokens are read again.
+    // The same for a critic that waits longer than its timeout, when the tokens are read again.
     let (mut scene, turn) = at_work(plan(), vec![token("a", OAuth)]);
     scene.lines(1, &answered(&turn, "Done."));
     let mut actions = scene.spawned(2);
@@ -582,7 +603,7 @@ fn when_all_tokens_were_refused_before_they_are_tried_once_more() {
     assert!(!scene.tokens[1].refused, "the others hear that it works again");
 }
 
-/// A 404 of the API's own (2.1.329).
+/// A 404 from the API (2.1.329).
 fn unknown_model(turn: &TurnId) -> Vec<String> {
     let named = |line: String| {
         line.replace(r#""error":"#, r#""is_api_error_message":true,"error":"#)
@@ -712,7 +733,7 @@ fn a_critic_that_fails_while_another_token_is_chosen_is_asked_again_when_it_is_s
     let brief = sent(&scene.answer(actions)).expect("a brief").turn.clone();
     scene.lines(critic, &[retry(401)]);
     scene.applied(critic, r#""CLAUDE_CODE_OAUTH_TOKEN""#);
-    // The second one is refused as well, and the CLI gives up before the world has said what is known of the tokens.
+    // The second token is refused as well, and the CLI gives up before the shared state is read.
     let asks = scene.run.lines(critic, &[retry(401)]);
     assert!(asks.iter().any(|action| matches!(action, Action::ReportToken { .. })), "{asks:?}");
     scene.run.lines(critic, &failed(&brief, 401, "authentication_failed"));
@@ -736,7 +757,7 @@ fn going_on_in_spite_of_a_limit_ends_with_the_answer_that_proves_it_free() {
     let told = scene.lines(1, &answered(&again, "Done."));
     let works = |action: &Action| matches!(action, Action::ReportToken { report: TokenReport::Works, .. });
     assert!(told.iter().any(works), "the other ccc may use it, too: {told:?}");
-    // It is spent once more, as another ccc finds out while the critic fails.
+    // The token is limited again, as another ccc reports while the critic fails.
     let critic = spawn(&told).expect("a critic").proc.0;
     scene.spawned(critic);
     scene.tokens[0].limited_until_unix_ms = Some(BEGAN_MS + 7_200_000);
@@ -774,7 +795,7 @@ fn a_wait_for_a_reset_is_gone_on_with_after_a_turn_that_the_agent_began_by_itsel
     let waits = run.lines(critic, &spent(&brief, Some(36_000)));
     assert_eq!(decisions(&waits), ["wait for the reset"]);
     run.exited(critic, 1, "");
-    // A schedule fires; that the provider fails is no news.
+    // A schedule fires; the failure of the provider is known already.
     let own = TurnId("own".to_owned());
     let woke = run.lines(1, &accepted(&own)[1..3]);
     assert_eq!(decisions(&woke), ["judge again later"]);
@@ -801,4 +822,30 @@ fn who_does_not_want_to_wait_does_not_wait_for_a_key_that_the_cli_has_given_up_o
             assert!(end(&scene.lines(1, &failed(&again, 429, "rate_limit"))));
         }
     }
+}
+
+#[test]
+fn the_user_takes_another_token_by_its_name_or_the_next_that_may_be_used() {
+    let spent = TokenFact { limited_until_unix_ms: Some(BEGAN_MS + 600_000), ..token("c", TokenKind::ApiKey) };
+    let tokens = vec![token("a", TokenKind::ApiKey), token("b", TokenKind::ApiKey), spent];
+    let rotate = |scene: &mut Scene, to: Option<&str>| {
+        let to = to.map(|to| TokenId(to.to_owned()));
+        let actions = scene.feed(Input::Operator(OperatorInput::Rotate { to }));
+        let decided: Vec<String> = decisions(&actions).into_iter().map(str::to_owned).collect();
+        (scene.run.core.taken().clone(), decided)
+    };
+    let (mut scene, _) = Scene::begin(plan(), tokens);
+    let actions = scene.run.spawned(1);
+    let turn = sent(&actions).expect("the task").turn.clone();
+    scene.run.lines(1, &accepted(&turn));
+    let refused = (Taken::Refused(Refused::NoSuchToken), vec![]);
+    assert_eq!(rotate(&mut scene, Some("Z")), refused);
+    assert_eq!(rotate(&mut scene, Some("c")), refused, "it is spent");
+    assert_eq!(rotate(&mut scene, Some("A")), (Taken::Already, vec![]));
+    let (taken, decided) = rotate(&mut scene, Some("B"));
+    assert_eq!(taken, Taken::Done);
+    assert_eq!(decided, ["rotate from A to B", "restart the agent with the other token"]);
+    let actions = scene.run.crashed(1);
+    assert_eq!(spawn(&actions).and_then(|spawn| spawn.token.clone()), Some(TokenId("b".to_owned())));
+    assert_eq!(rotate(&mut scene, None).1[0], "rotate from B to A", "the next that may be used");
 }

@@ -1,4 +1,4 @@
-//! The cost of a run while its turns are under way.
+//! The cost of a run during its turns.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn asked(actions: &[Action]) -> Vec<(u32, u32)> {
     actions.iter().filter_map(of).collect()
 }
 
-/// An agent at work under this bound; the session had cost nothing before.
+/// A working agent with this bound; the session had no earlier cost.
 fn at_work(usd: f64) -> (Run, TurnId) {
     let (mut run, turn) = working(bounded(usd));
     run.lines(1, &accepted(&turn));
@@ -99,7 +99,7 @@ fn what_dead_processes_have_cost_counts_and_ends_the_run_in_the_turn_of_the_next
     assert_eq!(asked(&actions), [(2, 1)]);
     let again = sent(&actions).map_or(turn, |send| send.turn.clone());
     run.lines(2, &accepted(&again));
-    // The session goes on with what it has saved, and that is not the process's.
+    // The resumed session reports its saved cost, which is not the new process's.
     run.line(2, &session_costs(1, 0.7));
     run.now = run.now.plus_ms(10_000);
     run.line(2, &call("b"));

@@ -1,4 +1,4 @@
-//! Delivery of turns: once, whatever happens to the process.
+//! The delivery of turns: exactly once, whatever happens to the process.
 
 use super::*;
 use crate::agent::Say;
@@ -45,7 +45,7 @@ fn a_duplicate_acknowledgement_leads_to_continue() {
     let (mut run, turn) = working(plan());
     run.crashed(1);
     run.spawned(2);
-    // It stood in the session after all: replayed without a timestamp, then idle, and no result (facts 2.1.329, D).
+    // The session has the turn after all: replayed without a timestamp, then idle, and no result (facts 2.1.329, D).
     let lines = [
         format!(
             r#"{{"type":"user","message":{{"role":"user","content":"x"}},"uuid":"{turn}","isReplay":true,"session_id":"{SESSION}"}}"#
@@ -68,6 +68,28 @@ fn a_session_that_exists_is_resumed_and_one_that_does_not_is_begun() {
     let actions = run.exited(2, 1, &format!("No conversation found with session ID: {SESSION}\n"));
     let begun = spawn(&actions).expect("a restart");
     assert!(begun.launch.args.contains(&"--session-id".to_owned()));
+}
+
+#[test]
+fn a_session_that_can_be_neither_resumed_nor_begun_is_replaced_by_a_new_one() {
+    let (mut run, _) = working(plan());
+    // Up to two pauses may precede the restart.
+    let started = |actions: Vec<Action>, run: &mut Run| {
+        let paused = (0..2).fold(actions, |last, _| if spawn(&last).is_some() { last } else { run.wait() });
+        let process = spawn(&paused).unwrap_or_else(|| panic!("no restart in {paused:?}"));
+        let (proc, args) = (process.proc.0, process.launch.args.clone());
+        run.spawned(proc);
+        (proc, args)
+    };
+    let killed = run.crashed(1);
+    let (resumed, _) = started(killed, &mut run);
+    let unknown = run.exited(resumed, 1, &format!("No conversation found with session ID: {SESSION}\n"));
+    let (begun, args) = started(unknown, &mut run);
+    assert!(args.windows(2).any(|pair| pair == ["--session-id", SESSION]), "{args:?}");
+    let in_use = run.exited(begun, 1, &format!("Error: Session ID {SESSION} is already in use.\n"));
+    assert!(decisions(&in_use).contains(&"begin a new session"), "{in_use:?}");
+    let (_, args) = started(in_use, &mut run);
+    assert!(args.contains(&"--session-id".to_owned()) && !args.contains(&SESSION.to_owned()), "{args:?}");
 }
 
 #[test]
@@ -205,7 +227,7 @@ fn a_refused_credential_ends_the_run_and_says_what_to_do() {
     let actions = run.exited(1, 0, "");
     let end = finish(&actions).expect("the end");
     assert_eq!(end.outcome, Outcome::Failed);
-    // No token is known to ccc: there may have been nothing to refuse.
+    // No token is known to ccc: the agent may have sent none.
     assert!(end.reason.contains("has found no credential") && end.reason.contains("log in"), "{}", end.reason);
     assert!(!end.reason.contains("was refused"), "{}", end.reason);
 }
@@ -246,13 +268,13 @@ fn without_waiting_a_spent_limit_ends_as_limits() {
     assert_eq!(finish(&actions).map(|end| end.outcome), Some(Outcome::Limits));
 }
 
-/// Found by the fuzz target `core`: the run stood still, and its deadline stayed due for ever.
+/// Found by the fuzz target `core`: the run made no progress, and its deadline stayed due forever.
 #[test]
 fn an_agent_that_survives_its_kill_is_given_up_and_another_is_started() {
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn));
     let mut actions = Vec::new();
-    // It hangs, and the rungs of its end change nothing.
+    // The agent hangs, and no step of the shutdown ends it.
     while spawn(&actions).is_none() {
         actions = run.wait();
         assert!(run.now < Tick::ZERO.plus_ms(600_000), "nothing is done about it");
@@ -265,7 +287,7 @@ fn an_agent_that_survives_its_kill_is_given_up_and_another_is_started() {
     assert!(spawn(&late).is_none() && sent(&late).is_none(), "its late end changes nothing: {late:?}");
 }
 
-/// Found by the fuzz target `core`: the deadline of the wait stayed due, and the driver would have come back for ever.
+/// Found by the fuzz target `core`: the deadline of the wait stayed due, so the driver would have looped forever.
 #[test]
 fn an_agent_that_runs_again_when_its_wait_is_over_has_as_long_as_a_model() {
     let (mut run, turn) = working(plan());

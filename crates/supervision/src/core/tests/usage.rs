@@ -1,4 +1,4 @@
-//! The tokens of the run, and the bound on them.
+//! The token usage of the run, and the bound on it.
 
 use super::*;
 use crate::agent::TokenCount;
@@ -7,7 +7,7 @@ fn bounded(tokens: u64) -> Plan {
     Plan { budgets: Budgets { max_tokens: Some(tokens), ..plan().budgets }, ..plan() }
 }
 
-/// A message of the model's that calls a tool and tells what its request used.
+/// A message of the model that calls a tool and reports the usage of its request.
 fn call(id: &str, tokens: u64) -> String {
     format!(
         r#"{{"type":"assistant","message":{{"id":"{id}","model":"m-1","content":[{{"type":"tool_use","id":"call-{id}","name":"Read","input":{{}}}}],"usage":{{"input_tokens":{tokens},"output_tokens":0}}}},"session_id":"{SESSION}"}}"#

@@ -1,5 +1,5 @@
-//! The watch and the restart policy in the machine: what a silence, a question and an end lead to, and how waits for the
-//! wall clock end.
+//! The watch and the restart policy in the machine: what follows silence, a request and an end, and how waits for the wall
+//! clock end.
 
 use super::*;
 use crate::agent::Role;
@@ -31,7 +31,7 @@ fn a_permission_is_denied_at_once_counted_and_no_stall() {
     assert_eq!((proc, request_id), (ProcId(1), "r-1"));
     assert!(denial.contains("unattended"), "{denial}");
     assert!(run.core.tally.missing_permissions().is_some_and(|missing| missing.contains("Bash touch x (1x)")));
-    // On the result it is said again, and counts once.
+    // The result repeats the denial, which counts once.
     let mut lines = answered(&turn, "I could not.");
     lines[0] = lines[0].replace(
         r#""permission_denials":[]"#,
@@ -71,7 +71,7 @@ fn a_form_is_cancelled_at_once_and_shown_and_an_unknown_question_is_refused() {
     let (request_id, why) = refused.expect("an answer");
     assert_eq!(request_id, "r-3");
     assert!(why.contains("unattended") && why.contains("`news`"), "{why}");
-    // Neither lengthens what the model has.
+    // Neither extends the timeout of the model.
     let asked = run.now;
     while !ended_in(&run.wait()) {}
     assert_eq!(run.now.ms_since(asked) / 1_000, 180);
@@ -126,7 +126,10 @@ fn what_is_waited_for_is_shown_and_told_to_the_heart() {
     assert_eq!(run.now.ms_since(asked) / 1_000, 60, "a minute later the user hears of it");
     let shown = run.awaited();
     let [Show::Awaited { what, for_ms, left_ms, then, .. }] = shown.as_slice() else { panic!("{shown:?}") };
-    assert_eq!((what.as_str(), for_ms / 1_000, left_ms.div_ceil(1_000), *then), ("the model", 60, 120, Then::Hung));
+    assert_eq!(
+        (what.as_str(), for_ms / 1_000, left_ms.div_ceil(1_000), *then),
+        ("the model", 60, 120, AfterWait::Hung)
+    );
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn background_work_is_announced_with_its_name_and_its_limit() {
     run.lines(1, &answered(&turn, "It runs."));
     let shown = run.awaited();
     let [Show::Awaited { what, left_ms, then, .. }] = shown.as_slice() else { panic!("{shown:?}") };
-    assert_eq!((what.as_str(), *left_ms, *then), ("background work (npm run dev)", 600_000, Then::Judged));
+    assert_eq!((what.as_str(), *left_ms, *then), ("background work (npm run dev)", 600_000, AfterWait::Judged));
     let awaited = run.core.awaited().expect("it is waited for");
     assert_eq!((awaited.what.as_str(), awaited.until), ("background work (npm run dev)", run.now.plus_ms(600_000)));
     let mut actions = Vec::new();
@@ -204,7 +207,7 @@ fn ends_an_hour_apart_never_add_up() {
         let actions = if spawn(&actions).is_some() { actions } else { run.wait() };
         assert_eq!(spawn(&actions).map(|spawn| spawn.proc), Some(ProcId(proc + 1)));
         let actions = run.spawned(proc + 1);
-        // It works for an hour, and says so.
+        // The process works for an hour with output.
         if let Some(turn) = sent(&actions).map(|send| send.turn.clone()) {
             run.lines(proc + 1, &accepted(&turn));
         }
@@ -238,12 +241,12 @@ fn a_program_that_is_no_agent_is_given_up_at_its_first_start() {
 
 #[test]
 fn an_agent_that_dies_at_its_start_is_restarted() {
-    // By a signal, or by a signal that a wrapper tells in its code.
+    // By a signal, or by a signal in the exit code of a wrapper.
     let (mut run, _) = working(plan());
     assert!(spawn(&run.crashed(1)).is_some());
     let (mut run, _) = working(plan());
     assert!(spawn(&run.exited(1, 143, "")).is_some());
-    // Once it has spoken, it is an agent for good.
+    // A program that has written a line of the protocol stays an agent.
     let (mut run, turn) = working(plan());
     run.lines(1, &accepted(&turn)[..1]);
     assert!(spawn(&run.exited(1, 1, "")).is_some());
@@ -274,7 +277,7 @@ fn the_wall_time_of_a_reset_is_told_and_waking_there_ends_the_wait() {
     let mut run = limited(4_600);
     let wall = run.core.poll_wall_timeout().expect("a wall time");
     assert!((4_600_000..4_606_000).contains(&wall), "{wall}");
-    // The machine slept: by the ticks a second has passed, by the wall clock an hour.
+    // The machine slept: a second has passed in ticks, an hour on the wall clock.
     run.now = run.now.plus_ms(1_000);
     assert!(sent(&run.feed(Input::Elapsed { unix_ms: wall - 1 })).is_none());
     assert_eq!(kinds(&run.feed(Input::Elapsed { unix_ms: wall })), [TurnKind::Continue]);

@@ -1,8 +1,8 @@
-//! The messages of the CLI that we know, decoded on demand from an [`Envelope`].
+//! The known messages of the CLI, decoded on demand from an [`Envelope`].
 //!
-//! The field names are the CLI's. A field that is missing, `null` or of another type is `None`; whether that matters is the
-//! adapter's business. A list leaves out items of another type. Nothing here interprets: names of states, errors and windows
-//! stay strings, because the CLI adds to them. What is not listed here stays readable in [`Envelope::line`].
+//! The field names are the CLI's. A field that is missing, `null` or of another type is `None`; the adapter decides
+//! whether that matters. A list skips items of another type. Nothing here is interpreted: names of states, errors and
+//! windows stay strings, because the CLI adds new ones. Everything else remains readable in [`Envelope::line`].
 
 mod control;
 mod record;
@@ -27,7 +27,8 @@ use super::envelope::Envelope;
 pub use super::raw::Entries;
 use super::raw::{FromRaw, Raw};
 
-/// One message of the CLI. The common members (`uuid`, `session_id`, `parent_tool_use_id` ...) stand in the [`Envelope`].
+/// One message of the CLI. The common members (`uuid`, `session_id`, `parent_tool_use_id` ...) are in the
+/// [`Envelope`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message<'a> {
     /// `system/init`: before every turn.
@@ -80,7 +81,7 @@ pub enum Message<'a> {
     RateLimit(Box<RateLimit<'a>>),
     /// `control_request`.
     ControlRequest(ControlRequest<'a>),
-    /// `control_cancel_request`: the CLI takes a request back.
+    /// `control_cancel_request`: the CLI withdraws a request.
     ControlCancel(ControlCancel<'a>),
     /// `control_response`.
     ControlResponse(ControlResponse<'a>),
@@ -92,11 +93,11 @@ pub enum Message<'a> {
     Result(Box<TurnResult<'a>>),
     /// `keep_alive`.
     KeepAlive,
-    /// Anything else, whole.
+    /// Anything else, unparsed.
     Other(Raw<'a>),
 }
 
-/// Decodes the message in an envelope. Never fails: what is unknown is [`Message::Other`].
+/// Decodes the message in an envelope. Never fails: an unknown message is [`Message::Other`].
 #[must_use]
 pub fn parse_message<'a>(envelope: &Envelope<'a>) -> Message<'a> {
     read_known(envelope).unwrap_or_else(|| Message::Other(envelope.raw()))

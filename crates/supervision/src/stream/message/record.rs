@@ -1,7 +1,7 @@
-//! How the structs of messages are read: one member after the other, each leniently.
+//! How message structs are read: member by member, each leniently.
 
-/// Declares structs whose fields are all optional, and how they are read from an object: `field: Type = "member"`.
-/// A member that comes twice counts as its last, as in JavaScript.
+/// Declares structs whose fields are all optional, with the members that they are read from:
+/// `field: Type = "member"`. Of duplicate members the last one counts, as in JavaScript.
 macro_rules! records {
     ($(
         $(#[$doc:meta])*

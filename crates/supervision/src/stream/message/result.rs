@@ -1,4 +1,4 @@
-//! The end of a turn, what it cost, and the limits.
+//! The end of a turn, its cost, and the limits.
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ records! {
         subtype: Cow<'a, str> = "subtype",
         /// Whether it failed.
         is_error: bool = "is_error",
-        /// The HTTP status of an API failure; none also when there was no response.
+        /// The HTTP status of an API failure; absent also when there was no response.
         api_error_status: u16 = "api_error_status",
         /// The CLI's name of the failure: `usage_limit_reached`, `connection_failed`, `max_output_tokens` (2.1.329).
         api_error: Cow<'a, str> = "api_error",
-        /// The API's name of it: `rate_limit_error` (2.1.329).
+        /// The API's name of the failure: `rate_limit_error` (2.1.329).
         api_error_type: Cow<'a, str> = "api_error_type",
-        /// Model turns in it; 0 for a slash command, a duplicate, or a spurious result after a resume.
+        /// Model turns in the turn; 0 for a slash command, a duplicate, or a spurious result after a resume.
         num_turns: u64 = "num_turns",
         /// The final answer, or the text of the failure.
         result: Cow<'a, str> = "result",
@@ -29,23 +29,23 @@ records! {
         total_cost_usd: f64 = "total_cost_usd",
         /// Tokens and cost of this process so far, by model.
         model_usage: Entries<'a, ModelUsage> = "modelUsage",
-        /// The same since the last result, as sent (2.1.329).
+        /// The same since the last result (2.1.329).
         model_usage_since_last_result: Entries<'a, ModelUsage> = "model_usage_since_last_result",
-        /// What was denied in it.
+        /// The tool calls that were denied in the turn.
         permission_denials: Vec<Denial<'a>> = "permission_denials",
         /// `completed`, `api_error` (2.1.329), `aborted_streaming`, `aborted_tools`, `max_turns`, `prompt_too_long` ...
         terminal_reason: Cow<'a, str> = "terminal_reason",
-        /// What went wrong, of the `error_*` subtypes.
+        /// The errors, for the `error_*` subtypes.
         errors: Vec<Cow<'a, str>> = "errors",
-        /// What began the turn if not the host.
+        /// The origin of the turn if it was not the host.
         origin: Origin<'a> = "origin",
-        /// The user message that this answers (2.1.329).
+        /// The user message that this result answers (2.1.329).
         user_message_uuid: Cow<'a, str> = "user_message_uuid",
-        /// All user messages that this answers (2.1.329); absent for a turn that the CLI began.
+        /// All user messages that this result answers (2.1.329); absent for a turn that the CLI began.
         user_message_uuids: Vec<Cow<'a, str>> = "user_message_uuids",
     }
 
-    /// What began a turn that the host did not ask for.
+    /// The origin of a turn that the host did not begin.
     Origin<'a> {
         /// For example `task-notification`.
         kind: Cow<'a, str> = "kind",
@@ -57,33 +57,33 @@ records! {
         tool_name: Cow<'a, str> = "tool_name",
         /// The call.
         tool_use_id: Cow<'a, str> = "tool_use_id",
-        /// Its input, as sent.
+        /// Its input, as received.
         tool_input: Raw<'a> = "tool_input",
     }
 
     /// Tokens of an answer or turn.
     Usage {
-        /// Not from the cache.
+        /// Input, not from the cache.
         input_tokens: u64 = "input_tokens",
-        /// Written.
+        /// Output.
         output_tokens: u64 = "output_tokens",
-        /// Read from the cache.
+        /// Input from the cache.
         cache_read_input_tokens: u64 = "cache_read_input_tokens",
-        /// Written to the cache.
+        /// Input written to the cache.
         cache_creation_input_tokens: u64 = "cache_creation_input_tokens",
     }
 
-    /// Tokens and cost of a process so far, under one model.
+    /// Tokens and cost of a process so far, for one model.
     ModelUsage {
-        /// Not from the cache.
+        /// Input, not from the cache.
         input_tokens: u64 = "inputTokens",
-        /// Written.
+        /// Output.
         output_tokens: u64 = "outputTokens",
-        /// Read from the cache.
+        /// Input from the cache.
         cache_read_input_tokens: u64 = "cacheReadInputTokens",
-        /// Written to the cache.
+        /// Input written to the cache.
         cache_creation_input_tokens: u64 = "cacheCreationInputTokens",
-        /// What it cost.
+        /// The cost, US dollars.
         cost_usd: f64 = "costUSD",
     }
 
@@ -93,11 +93,11 @@ records! {
         rate_limit_info: RateLimitInfo<'a> = "rate_limit_info",
     }
 
-    /// The state of the limits, for the window that matters most now.
+    /// The state of the limits, for the currently most relevant window.
     RateLimitInfo<'a> {
         /// `allowed`, `allowed_warning`, `rejected`.
         status: Cow<'a, str> = "status",
-        /// When the window begins anew, unix seconds; absent when it was no usage limit.
+        /// When the window resets, unix seconds; absent when this is no usage limit.
         resets_at_unix_s: i64 = "resetsAt",
         /// Which window: `five_hour`, `seven_day` ...
         rate_limit_type: Cow<'a, str> = "rateLimitType",
@@ -111,7 +111,7 @@ records! {
     LimitWindow {
         /// How much is used, 0 to 1.
         utilization: f64 = "utilization",
-        /// When it begins anew, unix seconds.
+        /// When it resets, unix seconds.
         resets_at_unix_s: i64 = "resetsAt",
     }
 }

@@ -6,11 +6,11 @@ use super::record::records;
 use crate::stream::raw::Raw;
 
 records! {
-    /// `system/init`, before every turn, also before those that the CLI starts by itself.
+    /// `system/init`, before every turn, including those that the CLI starts by itself.
     Init<'a> {
         /// The working directory.
         cwd: Cow<'a, str> = "cwd",
-        /// The model. To resume or fork under the same, pass it on (facts §4).
+        /// The model. To resume or fork with the same one, pass it on (facts §4).
         model: Cow<'a, str> = "model",
         /// The permission mode.
         permission_mode: Cow<'a, str> = "permissionMode",
@@ -20,26 +20,27 @@ records! {
 
     /// `system/status`.
     Status<'a> {
-        /// `requesting` (with partial messages only), `compacting`; none when compacting has ended.
+        /// `requesting` (only with partial messages), `compacting`; absent when compacting has ended.
         status: Cow<'a, str> = "status",
-        /// The permission mode from now on, when it has changed.
+        /// The new permission mode, if it has changed.
         permission_mode: Cow<'a, str> = "permissionMode",
     }
 
     /// `system/api_retry`: a request failed and will be sent again.
     ApiRetry {
-        /// Which retry this is, from 1.
+        /// The number of this retry, from 1.
         attempt: u32 = "attempt",
-        /// How many there will be.
+        /// The maximum number of retries.
         max_retries: u32 = "max_retries",
-        /// The wait before it, milliseconds.
+        /// The delay before it, milliseconds.
         retry_delay_ms: f64 = "retry_delay_ms",
-        /// The HTTP status; none when there was no response.
+        /// The HTTP status; absent when there was no response.
         error_status: u16 = "error_status",
     }
 
-    /// `system/hook_started`, `system/hook_progress` (what it has said so far, when that has grown) and `system/hook_response`.
-    /// The first has no field from `output` on, only the last an exit code and an outcome.
+    /// `system/hook_started`, `system/hook_progress` (its output so far, when that has grown) and
+    /// `system/hook_response`. The first has no field from `output` on; only the last has an exit code and an
+    /// outcome.
     Hook<'a> {
         /// Its id.
         hook_id: Cow<'a, str> = "hook_id",
@@ -47,7 +48,7 @@ records! {
         hook_name: Cow<'a, str> = "hook_name",
         /// For example `SessionStart`.
         hook_event: Cow<'a, str> = "hook_event",
-        /// What it said.
+        /// Its output.
         output: Cow<'a, str> = "output",
         /// Its stdout.
         stdout: Cow<'a, str> = "stdout",
@@ -55,7 +56,7 @@ records! {
         exit_code: i64 = "exit_code",
     }
 
-    /// `system/task_started`: a sub-agent, a background command, or a command that runs for about 3 s already.
+    /// `system/task_started`: a sub-agent, a background command, or a command that has run for about 3 s.
     TaskStarted<'a> {
         /// Its id.
         task_id: Cow<'a, str> = "task_id",
@@ -77,7 +78,7 @@ records! {
         tool_use_id: Cow<'a, str> = "tool_use_id",
         /// The tool that it used last.
         last_tool_name: Cow<'a, str> = "last_tool_name",
-        /// What it has used, as sent.
+        /// Its usage, as received.
         usage: Raw<'a> = "usage",
     }
 
@@ -85,11 +86,11 @@ records! {
     TaskUpdated<'a> {
         /// Its id.
         task_id: Cow<'a, str> = "task_id",
-        /// What changed.
+        /// The changes.
         patch: TaskPatch<'a> = "patch",
     }
 
-    /// What changed in a task.
+    /// The changes of a task.
     TaskPatch<'a> {
         /// Its new state, for example `completed`.
         status: Cow<'a, str> = "status",
@@ -105,27 +106,27 @@ records! {
         status: Cow<'a, str> = "status",
     }
 
-    /// `system/thinking_tokens`: how much was thought so far (with partial messages).
+    /// `system/thinking_tokens`: the estimated thinking so far (with partial messages).
     ThinkingTokens {
         /// Tokens so far.
         estimated_tokens: u64 = "estimated_tokens",
-        /// Tokens since the last of these.
+        /// Tokens since the last such message.
         estimated_tokens_delta: u64 = "estimated_tokens_delta",
     }
 
-    /// `system/session_state_changed` (only when asked for by the environment).
+    /// `system/session_state_changed` (only if enabled by an environment variable).
     SessionState<'a> {
         /// `running`, `idle`, `requires_action`. `idle` also comes while a background command runs (facts §4).
         state: Cow<'a, str> = "state",
     }
 
-    /// `system/background_tasks_changed` (2.1.329): all that runs in the background from now on.
+    /// `system/background_tasks_changed` (2.1.329): everything that now runs in the background.
     BackgroundTasks<'a> {
-        /// The whole list; empty when there is nothing.
+        /// The complete list; empty when nothing runs.
         tasks: Vec<BackgroundTask<'a>> = "tasks",
     }
 
-    /// Something that runs in the background.
+    /// A background task.
     BackgroundTask<'a> {
         /// Its id.
         task_id: Cow<'a, str> = "task_id",
@@ -145,7 +146,7 @@ records! {
     Informational<'a> {
         /// The text.
         content: Cow<'a, str> = "content",
-        /// A hook keeps the CLI from going on with what it was asked.
+        /// A hook prevents the CLI from continuing.
         prevent_continuation: bool = "prevent_continuation",
     }
 }

@@ -250,7 +250,7 @@ fn ten_megabytes_of_wide_text_survive() {
 }
 
 proptest! {
-    /// Each value of a recorded line is replaced in turn by something else: the line is still the message that it was.
+    /// Each value of a recorded line is replaced by something else: the line must keep its message type.
     #[test]
     fn a_message_survives_any_value(
         line in prop::sample::select(TURN.lines().collect::<Vec<_>>()),

@@ -1,4 +1,4 @@
-//! What is said in a turn: `assistant`, `user`, their content, and the pieces in between.
+//! The messages of a turn: `assistant`, `user`, their content, and stream events.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ records! {
     AssistantBody<'a> {
         /// The same for all blocks of one answer.
         id: Cow<'a, str> = "id",
-        /// The model; `<synthetic>` when the CLI speaks itself.
+        /// The model; `<synthetic>` when the CLI itself wrote the message.
         model: Cow<'a, str> = "model",
         /// The content, usually one block.
         content: Blocks<'a> = "content",
@@ -19,13 +19,13 @@ records! {
         usage: Usage = "usage",
     }
 
-    /// An `assistant` message: one content block of an answer, or an error that the CLI reports in the model's place.
+    /// An `assistant` message: one content block of an answer, or an error that the CLI reports instead of one.
     Assistant<'a> {
-        /// The API's message; the blocks of one answer come in several lines with the same `id`.
+        /// The API's message; the blocks of one answer come as several lines with the same `id`.
         message: AssistantBody<'a> = "message",
-        /// Set when this is an error, for example `rate_limit`, `authentication_failed`, `billing_error`.
+        /// The error class if this is an error, for example `rate_limit`, `authentication_failed`, `billing_error`.
         error: Cow<'a, str> = "error",
-        /// The API's id of the request that failed, when the API gave it one.
+        /// The API's id of the failed request, if the API gave it one.
         request_id: Cow<'a, str> = "request_id",
         /// The text is an API error (2.1.329).
         is_api_error_message: bool = "is_api_error_message",
@@ -35,23 +35,23 @@ records! {
         api_error_type: Cow<'a, str> = "api_error_type",
         /// The CLI's name of that error, for example `usage_limit_reached` (2.1.329).
         api_error: Cow<'a, str> = "api_error",
-        /// What belongs to that error, for example `rate_limit_info` (2.1.329).
+        /// The parameters of that error, for example `rate_limit_info` (2.1.329).
         api_error_params: Raw<'a> = "api_error_params",
         /// When it was written, ISO 8601.
         timestamp: Cow<'a, str> = "timestamp",
     }
 
-    /// A `user` message: a tool's result, a replay of what we sent, or something that the CLI says to the model.
+    /// A `user` message: a tool result, a replay of a message from ccc, or a message of the CLI to the model.
     User<'a> {
         /// The API's message.
         message: UserBody<'a> = "message",
-        /// The CLI took in a message of ours: this is its acknowledgement.
+        /// This is the acknowledgement of a message from ccc.
         is_replay: bool = "isReplay",
         /// The CLI wrote it, not the user (Stop-hook feedback, continuations).
         is_synthetic: bool = "isSynthetic",
         /// ISO 8601. A replay without it is a duplicate, and no turn follows (facts §5).
         timestamp: Cow<'a, str> = "timestamp",
-        /// The tool's result in its own shape.
+        /// The tool's result in the tool's own format.
         tool_use_result: Raw<'a> = "tool_use_result",
     }
 
@@ -92,34 +92,35 @@ records! {
         /// `message_start`, `content_block_start`, `content_block_delta`, `content_block_stop`, `message_delta`,
         /// `message_stop`.
         kind: Cow<'a, str> = "type",
-        /// What is added.
+        /// The added part.
         delta: StreamDelta<'a> = "delta",
-        /// The block that begins, as sent.
+        /// The block that begins, as received.
         content_block: Raw<'a> = "content_block",
     }
 
-    /// A piece of a content block, or of a message's end.
+    /// A delta of a content block, or of a message's end.
     StreamDelta<'a> {
         /// `text_delta`, `thinking_delta`, `input_json_delta`, `signature_delta`.
         kind: Cow<'a, str> = "type",
         /// A piece of text.
         text: Cow<'a, str> = "text",
-        /// A piece of thought.
+        /// A piece of thinking.
         thinking: Cow<'a, str> = "thinking",
         /// A piece of a tool's input.
         partial_json: Cow<'a, str> = "partial_json",
-        /// A piece of the mark that proves a thought to be the model's.
+        /// A piece of the signature that proves that the thinking is the model's.
         signature: Cow<'a, str> = "signature",
-        /// A source that the text names, as sent.
+        /// A citation of the text, as received.
         citation: Raw<'a> = "citation",
         /// Why the message ended.
         stop_reason: Cow<'a, str> = "stop_reason",
     }
 
-    /// `tool_progress`: a timer of the CLI's, not the tool, says that a tool, a sub-agent or a hook still runs. 2.1.197 writes it
-    /// with `CLAUDE_CODE_REMOTE=1` only, CLIs since 2.1.329 every 30 s. With `subagent_retry` it tells a sub-agent's retry.
+    /// `tool_progress`: a timer in the CLI, not the tool, reports that a tool, a sub-agent or a hook still runs.
+    /// 2.1.197 writes it only with `CLAUDE_CODE_REMOTE=1`, CLIs since 2.1.329 every 30 s. With `subagent_retry` it
+    /// reports a sub-agent's retry.
     ToolProgress<'a> {
-        /// The provider failed a sub-agent, which tries again (2.1.332).
+        /// A sub-agent's request failed at the provider, and the sub-agent tries again (2.1.332).
         subagent_retry: Raw<'a> = "subagent_retry",
     }
 
@@ -146,13 +147,13 @@ impl<'a> User<'a> {
 pub enum Block<'a> {
     /// Text.
     Text(Cow<'a, str>),
-    /// A thought.
+    /// Thinking.
     Thinking(Cow<'a, str>),
     /// A tool is called.
     ToolUse(ToolUse<'a>),
     /// A tool has answered.
     ToolResult(ToolResult<'a>),
-    /// Anything else, whole.
+    /// Anything else, unparsed.
     Other(Raw<'a>),
 }
 
@@ -170,7 +171,7 @@ impl<'a> FromRaw<'a> for Block<'a> {
     }
 }
 
-/// Content as the API has it: a list of blocks, or a plain string, which is one text block.
+/// Content in the API's format: a list of blocks, or a plain string, which counts as one text block.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Blocks<'a>(pub Vec<Block<'a>>);
 
@@ -183,7 +184,7 @@ impl<'a> FromRaw<'a> for Blocks<'a> {
     }
 }
 
-/// The blocks of a content, for example of a [`ToolResult`].
+/// The blocks of a content value, for example of a [`ToolResult`].
 #[must_use]
 pub fn content_blocks(content: Raw<'_>) -> Vec<Block<'_>> {
     content.read::<Blocks<'_>>().map_or_else(Vec::new, |blocks| blocks.0)

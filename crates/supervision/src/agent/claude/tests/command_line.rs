@@ -182,7 +182,7 @@ fn the_users_arguments_are_read() {
             },
         ),
         ("--dangerously-skip-permissions", UserArgs { skips_permissions: true, ..UserArgs::default() }),
-        // A value may look like an option, a variadic option ends at one.
+        // A value may look like an option; a variadic option ends at one.
         (
             "--append-system-prompt --resume --allowedTools A B --model m",
             UserArgs { model: Some("m".to_owned()), ..UserArgs::default() },
@@ -243,7 +243,7 @@ fn the_end_of_a_process_says_why() {
     let exit =
         |code, stderr: &str| ExitFact { code: Some(code), stderr_tail: stderr.to_owned(), ..ExitFact::default() };
     let usage = |line: &str| ExitCause::BadUsage { message: line.to_owned() };
-    // Words of both versions; the session had not begun.
+    // Messages of both versions; the session had not begun.
     let complaints = [
         ("Error: Session ID 5d0c is already in use.", ExitCause::SessionInUse),
         ("No conversation found with session ID: 5d0c", ExitCause::SessionUnknown),
@@ -301,8 +301,10 @@ fn the_end_of_a_process_says_why() {
 fn what_is_said_is_one_line_of_json() {
     let turn = TurnId("u-1".to_owned());
     let protocol = CLAUDE.protocol(&request(SessionOpen::Latest));
-    let says =
-        [Say::Turn { turn: &turn, kind: TurnKind::Task, text: "two\nlines \"quoted\" \u{1b}[0m" }, Say::Interrupt];
+    let says = [
+        Say::Turn { turn: &turn, kind: TurnKind::Task, text: "two\nlines \"quoted\" \u{1b}[0m", images: &[] },
+        Say::Interrupt,
+    ];
     for say in says {
         let line = protocol.encode(&say).expect("it has such a message");
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);

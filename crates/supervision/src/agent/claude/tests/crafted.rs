@@ -1,6 +1,6 @@
 use super::{Replay, feed};
 use crate::agent::{
-    AgentEvent, AllowedBy, Ask, Denial, FailureCause, LimitStatus, Protocol, StartedBy, ToolRequest, TurnOutcome,
+    AgentEvent, AllowedBy, Ask, Asked, AskedKind, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome,
     WaitingFor,
 };
 use crate::words::TurnId;
@@ -177,7 +177,7 @@ fn words_calls_results_and_changes_prove_progress() {
     ] {
         assert_eq!(progress(&[line]), [true], "{line}");
     }
-    // What is said again changes nothing.
+    // Repeated reports change nothing.
     let queued = r#"{"type":"command_lifecycle","command_uuid":"u-7","state":"queued"}"#;
     let started = r#"{"type":"command_lifecycle","command_uuid":"u-7","state":"started"}"#;
     let story = [SENT, RUNNING, RUNNING, queued, queued, started, started, INIT, INIT, REPLAY, REPLAY];
@@ -235,7 +235,7 @@ fn an_answered_turn_is_settled_with_what_is_left_open() {
     assert!(replay.protocol.is_idle());
     assert_eq!(replay.protocol.settle(), None, "only once");
 
-    // What was given up does not hold the next turn, and its end brings a turn of the CLI's own.
+    // A given-up task does not hold up the next turn, and its end starts a turn of the CLI's own.
     let next = |line: &str| line.replace("u-7", "u-8");
     for line in [&next(SENT), RUNNING, INIT, &next(REPLAY), RESULT, IDLE, TASK_DONE, RUNNING, INIT, FOLLOW_UP, IDLE] {
         replay.step(line);
@@ -503,10 +503,11 @@ fn questions_retries_and_compaction_are_told() {
         class: "touch".to_owned(),
         allowed_by: AllowedBy::Rules { option: "--allowedTools".to_owned(), rules: vec!["Bash(touch x)".to_owned()] },
     };
-    let request = ToolRequest {
+    let request = Asked {
         tool: "Bash".to_owned(),
         target: "touch x".to_owned(),
         input: r#"{"command":"touch x"}"#.to_owned(),
+        ..Asked::default()
     };
     let retry = |attempt, delay_ms, status| AgentEvent::RetryAnnounced { attempt, max_attempts: 10, delay_ms, status };
     let question = |id: &str, subtype: &str, ask| AgentEvent::Question {
@@ -514,15 +515,17 @@ fn questions_retries_and_compaction_are_told() {
         subtype: subtype.to_owned(),
         ask,
     };
-    let form = Ask::Form { from: "forms".to_owned(), text: "Your name?".to_owned() };
+    let form =
+        Asked { kind: AskedKind::Form, tool: "forms".to_owned(), said: "Your name?".to_owned(), ..Asked::default() };
+    let for_user = |asked| Ask::ForUser(Box::new(asked));
     assert_eq!(
         replay.said(),
         [
             AgentEvent::ActionRequired(true),
-            question("r1", "can_use_tool", Ask::Permission(request)),
+            question("r1", "can_use_tool", for_user(request)),
             AgentEvent::Denied(denial),
             AgentEvent::ActionRequired(false),
-            question("r2", "elicitation", form),
+            question("r2", "elicitation", for_user(form)),
             question("r3", "hook_callback", Ask::Unknown),
             retry(2, 592, Some(529)),
             retry(3, 0, None),

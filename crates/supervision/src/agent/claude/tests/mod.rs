@@ -1,8 +1,8 @@
-//! Tests of what the CLI's lines mean: on streams recorded from two versions, and on crafted ones for what was not provoked.
-//! 2.1.332 says the same as 2.1.329; its recordings, whole, are those of `fixtures/streams/`.
+//! Tests of the meaning of the CLI's lines, on streams recorded from two versions and on crafted ones for cases that
+//! could not be provoked. 2.1.332 sends the same lines as 2.1.329; its full recordings are in `fixtures/streams/`.
 //!
-//! `streams/<case>.<version>.jsonl` are recordings of the real CLIs, shortened to the members that matter, with what the host did
-//! (`{"host": …}`) in between. The model was scripted; the lines are the CLI's.
+//! `streams/<case>.<version>.jsonl` are recordings of the real CLIs, reduced to the relevant members, interleaved
+//! with the host's actions (`{"host": …}`). The model was scripted; the lines are the CLI's.
 
 mod command_line;
 mod crafted;
@@ -13,19 +13,19 @@ mod tools;
 use std::fmt::Write as _;
 
 use super::protocol::ClaudeProtocol;
-use crate::agent::{AgentEvent, Ask, FailureCause, Protocol, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
+use crate::agent::{AgentEvent, Ask, AskedKind, FailureCause, Protocol, StartedBy, TurnEnd, TurnOutcome, WaitingFor};
 use crate::words::TurnId;
 
 /// The versions of the recordings.
 const RECORDED: &[&str] = &["2.1.197", "2.1.329"];
 
-/// A protocol fed with a recording, and what came of it.
+/// A protocol that replays a recording, and the events that result.
 struct Replay {
     protocol: ClaudeProtocol,
     events: Vec<AgentEvent>,
 }
 
-/// Names each recording once; that it exists is checked when this is compiled.
+/// The list of all recordings, embedded at compile time.
 macro_rules! recordings {
     ($($case:literal)*) => {
         fn recording(case: &str, version: &str) -> &'static str {
@@ -113,21 +113,24 @@ impl Replay {
                 let before = self.events.len();
                 self.protocol.line(line, &mut self.events);
                 assert!(self.events.len() > before, "no event for {line}");
-                // As an unattended run answers.
-                if let Some(AgentEvent::Question { request_id, ask: Ask::Permission(_), .. }) = self.events.last() {
-                    self.events.extend(self.protocol.tool_answered(request_id, false).map(AgentEvent::Denied));
+                // The answer of an unattended run.
+                if let Some(AgentEvent::Question { request_id, ask: Ask::ForUser(asked), .. }) = self.events.last()
+                    && asked.kind != AskedKind::Form
+                {
+                    let request_id = request_id.clone();
+                    self.events.extend(self.protocol.tool_answered(&request_id, false).map(AgentEvent::Denied));
                 }
             }
         }
     }
 
-    /// The events, without the signs of life and of progress.
+    /// The events without `Alive` and `Progress`.
     fn said(&self) -> Vec<AgentEvent> {
         let sign = |event: &&AgentEvent| matches!(event, AgentEvent::Alive | AgentEvent::Progress);
         self.events.iter().filter(|event| !sign(event)).cloned().collect()
     }
 
-    /// What matters of the events, one in a line.
+    /// The relevant events, one per line.
     fn story(&self) -> String {
         let mut story = String::new();
         for event in &self.events {
@@ -135,6 +138,9 @@ impl Replay {
                 AgentEvent::Alive
                 | AgentEvent::Progress
                 | AgentEvent::Text { .. }
+                | AgentEvent::Thinking { .. }
+                | AgentEvent::Todo(_)
+                | AgentEvent::Offers(_)
                 | AgentEvent::Cost { .. }
                 | AgentEvent::CostAnswered { .. }
                 | AgentEvent::Usage(_) => {}
@@ -166,12 +172,15 @@ impl Replay {
                 AgentEvent::Waiting(WaitingFor::Background { open, .. }) => {
                     writeln!(story, "waiting for {open}").unwrap()
                 }
-                // It follows every result; that the turn ended says as much.
+                // It follows every result, and the turn's end implies it.
                 AgentEvent::Waiting(WaitingFor::Idle { .. }) => {}
                 AgentEvent::ActionRequired(on) => writeln!(story, "action required {on}").unwrap(),
                 AgentEvent::Waiting(WaitingFor::Scheduled { open, first_in_ms }) => {
                     writeln!(story, "waiting for {open} scheduled, first in {first_in_ms:?}").unwrap();
                 }
+                AgentEvent::UserSaid { text } => writeln!(story, "the user said {text}").unwrap(),
+                AgentEvent::StopAbandoned => story.push_str("stop abandoned\n"),
+                AgentEvent::UserLeaves { reason } => writeln!(story, "the user leaves: {reason}").unwrap(),
                 AgentEvent::CutShort => story.push_str("cut short\n"),
                 AgentEvent::Waiting(WaitingFor::FollowUp) => story.push_str("waiting for the follow-up\n"),
                 AgentEvent::TurnEnded(end) => writeln!(story, "{}", ended(end)).unwrap(),

@@ -1,5 +1,5 @@
-//! Turns that the CLI begins by itself, and answers of several blocks. The lines are those of both versions (measured), cut down
-//! to what decides.
+//! Turns that the CLI begins by itself, and answers of several blocks. The lines are those of both versions
+//! (measured), reduced to the relevant members.
 
 use super::{ClaudeProtocol, Replay, feed, feed_to};
 use crate::agent::Protocol;
@@ -57,7 +57,7 @@ fn a_turn_that_a_job_began_before_ours_was_read_is_not_taken_for_ours() {
     }
     assert_eq!(replay.story(), "session\naccepted 7\nstarted by 7\nended 7 done: no\n");
     assert!(!replay.ends()[0].mixed);
-    // The same without an idle state between the two, and when the job's request failed.
+    // The same without an idle state in between, and with a failed request of the job.
     let failed = said.replace(r#""is_error":false"#, r#""is_error":true,"api_error_status":500"#);
     let error = r#"{"type":"assistant","message":{"model":"<synthetic>","content":[{"type":"text","text":"x"}]},"error":"server_error"}"#;
     for (job, said) in [(job.as_str(), &said), (error, &failed)] {
@@ -197,7 +197,7 @@ fn a_job_that_comes_again_and_again_is_named_and_not_waited_for() {
         let replay = told(&lines);
         assert_eq!(replay.ends().len(), ends, "{result_of_call}");
         assert_eq!(replay.protocol.scheduled_names(), ["the scheduled job * * * * *"]);
-        // Nobody waits for what a critic schedules.
+        // A critic's schedules are not waited for.
         assert_eq!(told_critic(&lines).ends().len(), 1, "{result_of_call}");
     }
 }

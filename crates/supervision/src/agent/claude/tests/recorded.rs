@@ -69,7 +69,7 @@ fn two_background_commands_keep_the_turn_open_until_the_last_turn_about_them() {
     let until_the_end = "session\naccepted 302\nstarted by 302\n\
          tool Bash sleep 3; echo a\ntool Bash sleep 3; echo b\ntool done\ntool done\n\
          waiting for 2\nwaiting for 1\nwaiting for the follow-up\nstarted by 302\nstarted by 302\n";
-    // 2.1.197 begins a turn for each; 2.1.329 one for both, after a result of no turns.
+    // 2.1.197 begins a turn for each task; 2.1.329 one for both, after a result without model turns.
     for (version, text) in [("2.1.197", "f2"), ("2.1.329", "f1")] {
         let story = replay("two_background_commands", version).story();
         assert_eq!(story, format!("{until_the_end}ended 302 done: {text}\n"));
@@ -183,13 +183,13 @@ fn failures_are_classed_by_their_fields_on_both_versions() {
             assert!(replay.protocol.is_idle(), "{case} on {version}: the process stays usable");
         }
     }
-    // The API's own name for it is passed on by the newer one only; without it, and without a request's id, a network on the
-    // way may have said it.
+    // Only the newer version passes the API's error name on; without it and without a request id, a network on the
+    // way may have sent the answer.
     assert_eq!(replay("fail_403", "2.1.329").last_cause(), Some(Refused));
     assert_eq!(replay("fail_403", "2.1.197").last_cause(), Some(Unavailable));
     assert_eq!(replay("fail_404", "2.1.329").last_cause(), Some(ModelNotFound));
     assert_eq!(replay("fail_404", "2.1.197").last_cause(), Some(Unavailable));
-    // Only the older one ends the turn on these; the newer one compacts, or tries the request again.
+    // Only the older version ends the turn on these; the newer one compacts, or retries the request.
     assert_eq!(replay("fail_long", "2.1.197").last_cause(), Some(PromptTooLong));
     assert_eq!(replay("fail_400", "2.1.197").last_cause(), Some(InvalidRequest));
 }

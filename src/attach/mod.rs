@@ -1,0 +1,21 @@
+//! An attached terminal: connects the run's socket, the keyboard and the screen to the conversation (`ui/conversation`), which
+//! decides what is shown and done.
+//!
+//! One loop (`client`) takes news and performs what the conversation wants. Whatever blocks has its own thread: the socket, the
+//! keyboard, the screen, reading the journal for history, the file search. The keyboard waits for none of them: a key takes
+//! effect even while a long history is read or the terminal accepts nothing.
+//!
+//! This room decides nothing about the run. It may touch the control socket, the user's terminal, the journal (reading), and
+//! `history.jsonl` in the state directory. The terminal is restored on every exit path.
+
+mod client;
+mod finder;
+mod heard;
+mod images;
+mod link;
+mod memory;
+mod past;
+mod preview;
+mod screen;
+
+pub use client::{Departure, Left, Seat, attach, span_ms};

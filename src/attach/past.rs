@@ -1,0 +1,50 @@
+//! The history of a run, reproduced from its journal.
+
+use std::path::Path;
+
+use tokio::sync::mpsc::Sender;
+
+use super::heard::Heard;
+use crate::control::protocol::Shown;
+use crate::driver::{self, ReplayError};
+use crate::journal::ReadError;
+
+/// The batch size.
+const BATCH: usize = 256;
+
+/// Sends everything shown by the facts with numbers above `after` and below `before`, and then [`Heard::PastOver`].
+pub(super) fn tell(journal: &Path, after: u64, before: u64, heard: &Sender<Heard>) {
+    let mut told = after;
+    let over = driver::catch_up(Some(before), || tell_after(&mut told, journal, before, heard));
+    let over = over.err().map(|error| format!("the beginning of the run cannot be shown: {error}"));
+    let _ = heard.blocking_send(Heard::PastOver(over));
+}
+
+/// Sends what the journal has after `told` and before `before`; returns the number of its last entry. Send errors are ignored:
+/// without a loop the process is ending.
+fn tell_after(told: &mut u64, journal: &Path, before: u64, heard: &Sender<Heard>) -> Result<u64, ReplayError> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let known = *told;
+    let mut place = (0, 0);
+    let read = driver::retell(journal, |_, n, tick, action| {
+        if n <= known || n >= before {
+            return;
+        }
+        *told = n;
+        if let Some(show) = action.as_show() {
+            place = if place.0 == n { (n, place.1 + 1) } else { (n, 0) };
+            batch.push(Shown { n, i: Some(place.1), t: tick.0, at: 0, show: show.clone() });
+        }
+        if batch.len() >= BATCH {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            let _ = heard.blocking_send(Heard::Past(full));
+        }
+    });
+    let _ = heard.blocking_send(Heard::Past(batch));
+    match read {
+        Ok(rebuilt) => Ok(rebuilt.tail.next_n.saturating_sub(1)),
+        // The run is just beginning: it has shown nothing yet.
+        Err(ReplayError::Read(ReadError::NoHeader { .. })) => Ok(0),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,213 @@
+//! Translates a typed answer into a request to the run.
+
+use std::collections::BTreeMap;
+
+use crate::agent::{Asked, AskedKind, AskedQuestion};
+use crate::control::protocol::{Request, Welcome};
+use crate::core::{Question, Ruling, Show};
+
+/// An open question or request of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Open {
+    /// A question of ccc.
+    Question(Question),
+    /// A request of the agent.
+    Asked(Box<Asked>),
+}
+
+impl Open {
+    /// The question or request in an event.
+    pub(super) fn of(show: Show) -> Option<Open> {
+        if let Show::Question { question, .. } = show {
+            return Some(Open::Question(question));
+        }
+        if let Show::Asked { ask } = show { Some(Open::Asked(ask)) } else { None }
+    }
+
+    /// All open questions and requests, the latest last.
+    pub(super) fn all(welcome: &Welcome) -> Vec<Open> {
+        welcome.standing().filter_map(Open::of).collect()
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        match self {
+            Open::Question(question) => question.number,
+            Open::Asked(ask) => ask.id.0,
+        }
+    }
+
+    /// Its subject: the tool and its target, or the question.
+    pub(super) fn about(&self) -> String {
+        match self {
+            Open::Question(question) => question.text(),
+            Open::Asked(ask) if ask.kind == AskedKind::Choices => {
+                ask.questions.first().map(|question| question.question.clone()).unwrap_or_default()
+            }
+            Open::Asked(ask) => format!("{} {}", ask.tool, ask.target).trim_end().to_owned(),
+        }
+    }
+
+    /// The control request that gives this answer; the error says which answers are possible.
+    ///
+    /// # Errors
+    /// When the text is not a valid answer.
+    pub(super) fn answered(&self, text: &str) -> Result<Request, String> {
+        let text = text.trim();
+        match self {
+            Open::Question(question) => match question.read(text) {
+                Some(choice) => Ok(Request::Choose { question: question.number, choice }),
+                None => {
+                    let names: Vec<&str> = question.choices().iter().map(|choice| choice.answer.name()).collect();
+                    Err(format!("{text:?} is none of the choices; answer one of: {}", names.join(", ")))
+                }
+            },
+            Open::Asked(ask) => Ok(Request::Answer { ask: ask.id, key: None, ruling: ruling(ask, text)? }),
+        }
+    }
+}
+
+fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
+    if let Some(ruling) = decided(ask, text) {
+        return Ok(ruling);
+    }
+    let expected = |what: &str| Err(format!("{text:?} is no answer to request {}; answer {what}", ask.id));
+    match ask.kind {
+        AskedKind::Permission | AskedKind::Plan if ask.rules.is_empty() => expected("allow, deny or `deny because …`"),
+        AskedKind::Permission | AskedKind::Plan => expected("allow, session, deny or `deny because …`"),
+        AskedKind::Choices => match ask.questions.as_slice() {
+            [one] => {
+                let answers = BTreeMap::from([(one.question.clone(), chosen(one, text))]);
+                Ok(Ruling::Answers { answers, notes: BTreeMap::new() })
+            }
+            several => match serde_json::from_str(text) {
+                Ok(answers) => Ok(Ruling::Answers { answers, notes: BTreeMap::new() }),
+                Err(_) => {
+                    let names: Vec<String> = several.iter().map(|one| format!("{:?}: \"…\"", one.question)).collect();
+                    expected(&format!("{{{}}}", names.join(", ")))
+                }
+            },
+        },
+        AskedKind::Form => match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text) {
+            Ok(_) => Ok(Ruling::Fill { content: text.to_owned() }),
+            Err(_) => {
+                let names: Vec<String> = ask.fields.iter().map(|field| format!("{:?}: …", field.name)).collect();
+                expected(&format!("{{{}}} or deny", names.join(", ")))
+            }
+        },
+    }
+}
+
+/// Whether the request can only be allowed or denied.
+pub(super) fn is_yes_or_no(ask: &Asked) -> bool {
+    matches!(ask.kind, AskedKind::Permission | AskedKind::Plan)
+}
+
+/// Yes or no, in words or by number. Questions can only be denied in words, because a number chooses an option.
+pub(super) fn decided(ask: &Asked, text: &str) -> Option<Ruling> {
+    let is_yes_or_no = is_yes_or_no(ask);
+    let allow = |for_session| Ruling::Allow { for_session, input: None };
+    let lower = text.to_lowercase();
+    match lower.as_str() {
+        "allow" | "yes" | "y" | "1" if is_yes_or_no => return Some(allow(false)),
+        "session" | "allow for session" | "2" if is_yes_or_no && !ask.rules.is_empty() => return Some(allow(true)),
+        "no" | "n" | "3" if is_yes_or_no => return Some(Ruling::Deny { reason: String::new() }),
+        "deny" => return Some(Ruling::Deny { reason: String::new() }),
+        _ => {}
+    }
+    let because = ["deny because ", "deny, because ", "deny: "].iter().find(|lead| lower.starts_with(*lead))?;
+    Some(Ruling::Deny { reason: text.get(because.len()..).unwrap_or_default().trim().to_owned() })
+}
+
+/// The options with the given numbers, or the text itself.
+fn chosen(question: &AskedQuestion, text: &str) -> String {
+    let by_number = |part: &str| {
+        let at = part.trim().parse::<usize>().ok()?.checked_sub(1)?;
+        question.options.get(at).map(|option| option.label.clone())
+    };
+    let parts: Vec<&str> = if question.multi { text.split(',').collect() } else { vec![text] };
+    let labels: Option<Vec<String>> = parts.into_iter().map(by_number).collect();
+    labels.map_or_else(|| text.to_owned(), |labels| labels.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{AskedField, AskedOption};
+    use crate::core::AskId;
+
+    fn asked(kind: AskedKind) -> Asked {
+        Asked { id: AskId(3), kind, ..Asked::default() }
+    }
+
+    fn deny(reason: &str) -> Ruling {
+        Ruling::Deny { reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn a_permission_is_allowed_denied_or_denied_with_a_reason() {
+        let with_rules = Asked { rules: vec!["Bash(touch:*)".to_owned()], ..asked(AskedKind::Permission) };
+        let allow = |for_session| Ruling::Allow { for_session, input: None };
+        for (typed, meant) in [
+            ("allow", Some(allow(false))),
+            (" 1\n", Some(allow(false))),
+            ("Yes", Some(allow(false))),
+            ("session", Some(allow(true))),
+            ("2", Some(allow(true))),
+            ("3", Some(deny(""))),
+            ("deny", Some(deny(""))),
+            ("deny because it is Friday", Some(deny("it is Friday"))),
+            ("Deny: ÄÖÜ", Some(deny("ÄÖÜ"))),
+            ("use tabs", None),
+            ("", None),
+        ] {
+            assert_eq!(ruling(&with_rules, typed.trim()).ok(), meant, "{typed:?}");
+        }
+        let without = asked(AskedKind::Plan);
+        assert_eq!(ruling(&without, "2").ok(), None, "nothing is offered for the session");
+        assert!(ruling(&without, "perhaps").expect_err("no answer").contains("allow, deny"));
+    }
+
+    #[test]
+    fn questions_are_answered_by_number_or_in_words_and_forms_by_an_object() {
+        let option = |label: &str| AskedOption { label: label.to_owned(), description: String::new() };
+        let question = |text: &str, multi| AskedQuestion {
+            question: text.to_owned(),
+            options: vec![option("Tabs"), option("Spaces")],
+            multi,
+            ..AskedQuestion::default()
+        };
+        let answer = |questions: &[AskedQuestion], typed: &str| match ruling(
+            &Asked { questions: questions.to_vec(), ..asked(AskedKind::Choices) },
+            typed,
+        ) {
+            Ok(Ruling::Answers { answers, .. }) => Ok(answers.into_values().collect::<Vec<_>>().join("|")),
+            Ok(Ruling::Deny { reason }) => Ok(format!("denied {reason}")),
+            Ok(Ruling::Allow { .. } | Ruling::Fill { .. }) => panic!("another ruling"),
+            Err(why) => Err(why),
+        };
+        let (one, many) = ([question("Which?", false)], [question("Which?", true)]);
+        for (typed, meant) in [
+            ("1", "Tabs"),
+            ("2", "Spaces"),
+            ("3", "3"),
+            ("Neither, use both", "Neither, use both"),
+            ("deny", "denied "),
+        ] {
+            assert_eq!(answer(&one, typed), Ok(meant.to_owned()), "{typed}");
+        }
+        assert_eq!(answer(&many, "1, 2"), Ok("Tabs, Spaces".to_owned()));
+        assert_eq!(answer(&many, "1, x"), Ok("1, x".to_owned()));
+        let both = [question("A?", false), question("B?", false)];
+        assert_eq!(answer(&both, r#"{"A?":"x","B?":"y"}"#), Ok("x|y".to_owned()));
+        assert!(answer(&both, "x").expect_err("one answer to two").contains("\"B?\""));
+        let field = AskedField { name: "branch".to_owned(), ..AskedField::default() };
+        let form = Asked { fields: vec![field], ..asked(AskedKind::Form) };
+        assert_eq!(
+            ruling(&form, r#"{"branch":"main"}"#),
+            Ok(Ruling::Fill { content: r#"{"branch":"main"}"#.to_owned() })
+        );
+        assert_eq!(ruling(&form, "deny"), Ok(deny("")));
+        assert!(ruling(&form, "main").expect_err("no object").contains("\"branch\""));
+    }
+}

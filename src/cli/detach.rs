@@ -1,0 +1,179 @@
+//! `--detach`: starts a run in a process of its own, which outlives this one.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use super::{CliError, Context, ErrorKind, ExitCode, logout};
+use crate::config::OutputFormat;
+use crate::core::Plan;
+use crate::files::open_private;
+use crate::journal::{RunDir, RunSummary, SUMMARY_VERSION};
+use crate::process::{self, Detached, Host};
+use crate::ui::{Limits, Screen};
+use redaction::Redactor;
+
+/// The message of a host when its run can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ready {
+    /// The run.
+    pub(super) run_id: String,
+    /// Whether it has a control socket.
+    pub(super) reachable: bool,
+}
+
+/// Starts the same command in a process of its own, prints the run's id and returns.
+///
+/// # Errors
+/// When the host cannot be started. A host that ends before its run begins has printed the reason.
+pub(super) fn start(
+    typed: &[OsString],
+    command: Option<&str>,
+    form: Option<OutputFormat>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let ready = match host(typed, command, false)? {
+        Ok(ready) => ready,
+        Err(code) => return Ok(code),
+    };
+    let id = &ready.run_id;
+    match form.unwrap_or(OutputFormat::Text) {
+        OutputFormat::Text => context.printer.line(id),
+        OutputFormat::Json | OutputFormat::StreamJson => {
+            context.printer.json(serde_json::json!({"run_id": id, "reachable": ready.reachable}));
+        }
+    }
+    context.printer.talk(format_args!(
+        "the run continues in the background; to see it: ccc attach {id}; to end it: ccc stop {id}"
+    ));
+    if let Some(file) = logout::ends_runs(context) {
+        context.printer.warn(format_args!(
+            "the run ends when you log out: systemd ends what a session has started (KillUserProcesses in {}); to have runs outlive \
+             it, {}",
+            file.display(),
+            logout::ADVICE
+        ));
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// Starts the same command in a process of its own, as a conversation or not. Returns its exit code if it ends before its run
+/// begins.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn host(
+    typed: &[OsString],
+    command: Option<&str>,
+    conversation: bool,
+) -> Result<Result<Ready, ExitCode>, CliError> {
+    let failed = |error: io::Error| {
+        CliError::new(ErrorKind::Failed, format!("the run cannot be started in the background: {error}"))
+            .hint("without --detach it runs in this terminal")
+    };
+    let said = Host::start(&as_host(typed, command, conversation)).and_then(Host::ready).map_err(failed)?;
+    match said {
+        Ok(line) => serde_json::from_str(&line).map(Ok).map_err(|error| failed(error.into())),
+        Err(code) => Ok(Err(ExitCode::of_command(u8::try_from(code).unwrap_or(1)))),
+    }
+}
+
+/// The typed arguments with the options that make the process a host. These are inserted before the agent's arguments.
+fn as_host(typed: &[OsString], command: Option<&str>, conversation: bool) -> Vec<OsString> {
+    let mut args: Vec<OsString> = typed.iter().skip(1).cloned().collect();
+    let at = command.and_then(|command| args.iter().position(|arg| arg == OsStr::new(command)));
+    let at = at.map_or(0, |at| at + 1);
+    let words = ["--hosted"].into_iter().chain(conversation.then_some("--conversation"));
+    args.splice(at..at, words.map(OsString::from));
+    args
+}
+
+/// Leaves the terminal. From here on errors go only to the log in the run's directory.
+pub(super) fn leave_terminal(run_dir: &RunDir) -> Result<Detached, CliError> {
+    let path = run_dir.path().join("host.log");
+    let log = open_private(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND);
+    log.and_then(|log| process::detach(&log)).map_err(|error| {
+        CliError::new(ErrorKind::Failed, format!("{}: the run cannot leave the terminal: {error}", path.display()))
+    })
+}
+
+/// A screen that shows nothing: the output of a detached run is in its journal and is sent to clients.
+///
+/// # Errors
+/// When its thread cannot be started.
+pub(super) fn no_screen() -> Result<Screen, CliError> {
+    // stdout has led nowhere since the process left the terminal.
+    let null = || io::stdout().as_fd().try_clone_to_owned();
+    let screen = null().and_then(|out| Screen::new(out, null()?, Limits::default()));
+    screen.map_err(|error| CliError::new(ErrorKind::Io, format!("no screen can be made: {error}")))
+}
+
+/// Writes a line to the run's `host.log`: stderr leads there after the process has left the terminal.
+pub(super) fn log(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Tells the starter that the run begins. The summary is written first, because clients look for the run at once, while its first
+/// step still starts a process.
+pub(super) fn ready(host: Detached, run_dir: &RunDir, reachable: bool, beginning: &RunSummary, redactor: &Redactor) {
+    let path = run_dir.summary();
+    if !path.exists()
+        && let Err(error) = beginning.write(&path, redactor)
+    {
+        tracing::warn!(%error, "the run's summary could not be written");
+    }
+    let ready = Ready { run_id: run_dir.id().to_owned(), reachable };
+    host.ready(&serde_json::to_string(&ready).unwrap_or_default());
+}
+
+/// The summary of a run before its first step.
+pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) -> RunSummary {
+    RunSummary {
+        version: SUMMARY_VERSION,
+        id: plan.run_id.clone(),
+        task: RunSummary::task_of(&plan.task, redactor),
+        cwd: plan.cwd.clone(),
+        session_id: None,
+        agent_version: Some(plan.agent_version.clone()).filter(|version| !version.is_empty()),
+        pid: std::process::id(),
+        started_unix_ms,
+        updated_unix_ms: started_unix_ms,
+        ended_unix_ms: None,
+        phase: "starting".to_owned(),
+        iteration: 0,
+        outcome: None,
+        reason: None,
+        restarts: 0,
+        rotations: 0,
+        waited_ms: 0,
+        cost_usd: None,
+        result: None,
+        resume: Some(format!("ccc resume {}", plan.run_id)),
+        kind: None,
+        demo: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::as_host;
+
+    #[test]
+    fn the_host_gets_what_was_typed_and_a_word_before_it() {
+        let typed = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let args = typed(&["ccc", "--supervisor", "-p", "resume", "--detach", "--", "--hosted"]);
+        assert_eq!(
+            as_host(&args, None, false),
+            typed(&["--hosted", "--supervisor", "-p", "resume", "--detach", "--", "--hosted"])
+        );
+        let args = typed(&["ccc", "resume", "last", "--detach"]);
+        assert_eq!(as_host(&args, Some("resume"), false), typed(&["resume", "--hosted", "last", "--detach"]));
+        let args = typed(&["ccc", "resume", "last"]);
+        assert_eq!(as_host(&args, Some("resume"), true), typed(&["resume", "--hosted", "--conversation", "last"]));
+    }
+}

@@ -1,0 +1,105 @@
+//! Shared code of the commands that control a run: finding it, connecting, and reporting the result of an order.
+
+use std::path::Path;
+
+use super::native::is_native;
+use super::start::state_error;
+use super::{CliError, Context, ErrorKind, ExitCode};
+use crate::control::protocol::{Hello, Reply, Request};
+use crate::control::{Client, ClientError};
+use crate::core::Plan;
+use crate::journal::{FileLock, JournalReader, RunDir};
+
+/// The run that is meant. `last` is the newest running one of this directory, else the one that was active last.
+///
+/// # Errors
+/// When there is no such run.
+pub(super) fn find(wanted: &str, context: &Context) -> Result<RunDir, CliError> {
+    if wanted == "last"
+        && let Ok(living) = newest_living("", context)
+    {
+        return Ok(living);
+    }
+    RunDir::resolve(&context.dirs()?.state, Some(wanted))
+        .map_err(|error| CliError::new(ErrorKind::Usage, error.to_string()).hint("`ccc runs` lists the runs"))
+}
+
+/// The newest running run of this directory.
+///
+/// # Errors
+/// When there is no such run.
+pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, CliError> {
+    let here = context.cwd()?.canonicalize().unwrap_or_default();
+    let list = RunDir::list(&context.dirs()?.state).map_err(|error| state_error(&error))?;
+    let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
+    let mut living = list.runs.into_iter().filter(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
+    living.find(|(_, run)| is_here(&run.cwd)).map(|(dir, _)| dir).ok_or_else(|| {
+        CliError::new(ErrorKind::Usage, "no run is going on in this directory")
+            .hint(format!("`ccc runs` lists the runs; name one: ccc {command} RUN"))
+    })
+}
+
+/// The plan with which a run began, if its journal has it.
+fn plan(run: &RunDir) -> Option<Plan> {
+    JournalReader::open(&run.journal()).ok()?.plan().ok()
+}
+
+/// Whether a run is a conversation of ccc, which continues with a message.
+pub(super) fn is_conversation(run: &RunDir) -> bool {
+    plan(run).is_some_and(|plan| plan.conversation && !is_native(&plan))
+}
+
+/// Connects to a run.
+///
+/// # Errors
+/// When it is not running, cannot be reached, or refuses.
+pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Client, CliError> {
+    Client::connect(run, &Hello::new(client, attends)).map_err(|error| unreachable(&error))
+}
+
+/// The error for a run that cannot be reached, with a hint.
+pub(super) fn unreachable(error: &ClientError) -> CliError {
+    match error {
+        ClientError::NotRunning { run } => CliError::new(ErrorKind::Usage, error.to_string())
+            .hint(format!("to continue it: ccc resume {run}; to see it again: ccc replay {run}")),
+        ClientError::Unreachable { pid, .. } => CliError::new(ErrorKind::Environment, error.to_string())
+            .hint(format!("if it was started by an older ccc, it has no socket; to end it in good order: kill {pid}")),
+        ClientError::Refused { fault, .. } => CliError::new(ErrorKind::Environment, fault.message.clone()),
+        ClientError::OtherVersion { .. } => CliError::new(ErrorKind::Environment, error.to_string())
+            .hint("the version of a program is told by `--version`"),
+        ClientError::Lost { run, .. } => CliError::new(ErrorKind::Failed, error.to_string())
+            .hint(format!("see whether it goes on: ccc runs; to continue it: ccc resume {run}")),
+    }
+}
+
+/// The error for a connection that ended before the run's last message.
+pub(super) fn died(run: &RunDir) -> CliError {
+    CliError::new(ErrorKind::Failed, format!("the ccc of run {} has ended without a word", run.id()))
+        .hint(format!("to continue it: ccc resume {}", run.id()))
+}
+
+/// Sends a run an order, and reports the result.
+///
+/// # Errors
+/// When the run cannot be reached, or refuses.
+pub(super) fn order(wanted: &str, command: &str, request: &Request, context: &Context) -> Result<ExitCode, CliError> {
+    let run = find(wanted, context)?;
+    let mut client = connect(&run, command, false)?;
+    let reply = client.call(request).map_err(|error| unreachable(&error))?;
+    said(&reply, context).map(|()| ExitCode::COMPLETED)
+}
+
+/// Reports the result of an order.
+///
+/// # Errors
+/// When the order was not carried out.
+pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
+    match reply {
+        Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) | Reply::Queued { ahead: 0 } => {}
+        Reply::Queued { ahead: 1 } => context.printer.talk("queued: one other turn is said before it"),
+        Reply::Queued { ahead } => context.printer.talk(format_args!("queued: {ahead} other turns are said before it")),
+        Reply::Already => context.printer.talk("this was said before under the same key; it is not said again"),
+        Reply::Fault(fault) => return Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
+    }
+    Ok(())
+}

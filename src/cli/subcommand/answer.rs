@@ -1,0 +1,148 @@
+//! `ccc answer RUN REQUEST ANSWER`.
+
+use clap::Args;
+
+use crate::cli::answering::{Open, is_yes_or_no};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::control::protocol::Request;
+use crate::core::Ruling;
+
+/// Answer what a run asks: a permission that its agent needs, a question, a plan, or what to do at a limit.
+///
+/// A permission takes `allow`, `deny`, or the reason of a no: `deny "REASON"`, or a text of several words. A question takes an
+/// option's number or a text. Several questions at once, and a form, are answered with a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AnswerArgs {
+    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The number of the request, or `last` for the latest.
+    #[arg(value_name = "REQUEST")]
+    pub request: String,
+
+    /// What to answer.
+    #[arg(value_name = "ANSWER", allow_hyphen_values = true)]
+    pub answer: String,
+
+    /// After `deny`: why. The agent reads it, as with --reason.
+    #[arg(value_name = "REASON", allow_hyphen_values = true)]
+    pub why: Option<String>,
+
+    /// Allow also what the request names as its rules, until the agent's session ends.
+    #[arg(long)]
+    pub session: bool,
+
+    /// Why it is denied; the agent reads it.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub reason: Option<String>,
+}
+
+/// Answers a question or request.
+///
+/// # Errors
+/// When the run cannot be reached, has no open item of that number, or refuses the answer.
+pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let run = steer::find(&args.run, context)?;
+    let mut client = steer::connect(&run, "answer", false)?;
+    let all = Open::all(client.welcome());
+    let wanted = all.iter().rfind(|open| args.request == "last" || open.number().to_string() == args.request);
+    let Some(open) = wanted else {
+        let message = match all.last() {
+            None => format!("run {} asks nothing now", run.id()),
+            Some(last) => format!("run {} has no open request {}; open is {}", run.id(), args.request, last.number()),
+        };
+        let hint = format!("see what it asks: ccc attach {}", run.id());
+        return Err(CliError::new(ErrorKind::Failed, message).hint(hint));
+    };
+    let request = request(open, &args)
+        .map_err(|why| CliError::new(ErrorKind::Usage, why).hint(format!("see all of it: ccc attach {}", run.id())))?;
+    let reply = client.call(&request).map_err(|error| steer::unreachable(&error))?;
+    steer::said(&reply, context).map(|()| ExitCode::COMPLETED)
+}
+
+fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
+    let answer = args.answer.trim();
+    if let Some(why) = &args.why {
+        let is_no = answer.eq_ignore_ascii_case("deny") || answer.eq_ignore_ascii_case("no");
+        if !is_no || args.reason.is_some() {
+            return Err(format!(
+                "{why:?} stands after the answer: a text of several words needs quotes, and a reason of a no is given with --reason"
+            ));
+        }
+    }
+    let request = match (open.answered(answer), open) {
+        // A sentence that is neither yes nor no is the reason for a denial; a single word may be a misspelt yes.
+        (Err(_), Open::Asked(ask)) if is_yes_or_no(ask) && answer.contains(char::is_whitespace) => {
+            Request::Answer { ask: ask.id, key: None, ruling: Ruling::Deny { reason: answer.to_owned() } }
+        }
+        (Err(_), Open::Asked(ask)) if is_yes_or_no(ask) => {
+            return Err(format!(
+                "{answer:?} is no answer to request {}: {}; answer allow, deny, or deny --reason \"TEXT\"",
+                ask.id,
+                open.about()
+            ));
+        }
+        (answered, _) => answered?,
+    };
+    if let Request::Answer { ask, key, ruling } = request {
+        let ruling = match ruling {
+            Ruling::Allow { for_session, input } => Ruling::Allow { for_session: for_session || args.session, input },
+            Ruling::Deny { reason } => {
+                Ruling::Deny { reason: args.reason.clone().or_else(|| args.why.clone()).unwrap_or(reason) }
+            }
+            Ruling::Answers { .. } | Ruling::Fill { .. } => ruling,
+        };
+        return Ok(Request::Answer { ask, key, ruling });
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{Asked, AskedKind, AskedQuestion};
+    use crate::core::AskId;
+
+    #[test]
+    fn a_permission_takes_yes_no_or_a_reason_and_nothing_that_may_be_misspelt() {
+        let permission = Open::Asked(Box::new(Asked { id: AskId(6), tool: "Bash".to_owned(), ..Asked::default() }));
+        let ruled = |open: &Open, answer: &str, why: Option<&str>, reason: Option<&str>| {
+            let args = AnswerArgs {
+                run: "last".to_owned(),
+                request: "6".to_owned(),
+                answer: answer.to_owned(),
+                why: why.map(str::to_owned),
+                session: false,
+                reason: reason.map(str::to_owned),
+            };
+            request(open, &args).map(|request| {
+                let Request::Answer { ruling, .. } = request else { panic!("no answer") };
+                ruling
+            })
+        };
+        let deny = |reason: &str| Ok(Ruling::Deny { reason: reason.to_owned() });
+        let allow = Ok(Ruling::Allow { for_session: false, input: None });
+        for (answer, why, reason, expected) in [
+            ("allow", None, None, allow.clone()),
+            ("yes", None, None, allow),
+            ("deny", None, None, deny("")),
+            ("deny", None, Some("not today"), deny("not today")),
+            ("deny", Some("not today"), None, deny("not today")),
+            ("No", Some("why"), None, deny("why")),
+            ("use the other file", None, None, deny("use the other file")),
+        ] {
+            assert_eq!(ruled(&permission, answer, why, reason), expected, "{answer} {why:?} {reason:?}");
+        }
+        for answer in ["maybe", "alow", "dney", "x", ""] {
+            let error = ruled(&permission, answer, None, None).expect_err(answer);
+            assert!(error.contains("answer allow, deny, or deny --reason \"TEXT\""), "{error}");
+        }
+        let error = ruled(&permission, "allow", Some("it"), None).expect_err("too much");
+        assert!(error.contains("--reason"), "{error}");
+        let question = AskedQuestion { question: "Which?".to_owned(), ..AskedQuestion::default() };
+        let choices = Asked { kind: AskedKind::Choices, questions: vec![question], ..Asked::default() };
+        let answered = ruled(&Open::Asked(Box::new(choices)), "maybe", None, None);
+        assert!(matches!(answered, Ok(Ruling::Answers { .. })), "a question takes any text: {answered:?}");
+    }
+}

@@ -1,0 +1,165 @@
+//! `ccc attach [RUN]`.
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::Args;
+
+use crate::attach::{self, Departure, Left, Seat};
+use crate::cli::telling::Telling;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, hand_over, lines, steer};
+use crate::config::Flags;
+use crate::core::{Outcome, WhenLeft};
+use crate::driver::ChildEnv;
+use crate::journal::{FileLock, RunDir};
+use crate::process::UserTerminal;
+use crate::tokens::without_credentials;
+
+/// If set and not empty, terminals are always attached without cursor movement.
+const PLAIN: &str = "CCC_PLAIN";
+/// Shown first in a conversation in lines.
+const GREETING: &str = "supervised conversation: type the task and Enter; a critic reviews each stop (/supervisor off stops that); \
+                        /help lists commands; Ctrl-D leaves";
+
+/// Attach this terminal to a run: see all that has happened, what happens now, and speak to it.
+///
+/// What you type is said to the agent as its next turn; a number answers what is asked. Several terminals may be attached at once.
+/// The run does not depend on them: Ctrl-D on an empty draft leaves it, and it continues. Esc interrupts the turn; Ctrl-C clears the
+/// draft or interrupts, and ends the run when it is pressed twice. With --plain, Ctrl-C leaves as Ctrl-D does. Of a run that has
+/// ended, its history is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AttachArgs {
+    /// The run's id, the beginning of it, or `last` [the newest that is going on in this directory].
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+
+    /// Only watch.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// One line or a few for each event, and no cursor movement: for screen readers and pipes.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Attaches; the exit code is the run's, if the run ends meanwhile.
+///
+/// # Errors
+/// When there is no such run, or it drops this terminal.
+pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let run = match &args.run {
+        Some(wanted) => steer::find(wanted, context)?,
+        None => steer::newest_living("attach", context)?,
+    };
+    if matches!(FileLock::holder(&run.lock()), Ok(None)) {
+        return over(&run, args.plain, context);
+    }
+    match Seating::of(args.plain, context) {
+        Some(Seating::Screen(terminal)) => at_terminal(run, args.read_only, terminal, Flags::default(), context),
+        Some(Seating::Lines) | None => lines::converse(&run, args.read_only, None, context),
+    }
+}
+
+/// How a conversation is shown on this terminal.
+pub(in crate::cli) enum Seating {
+    /// With a drawn view.
+    Screen(UserTerminal),
+    /// In lines.
+    Lines,
+}
+
+impl Seating {
+    /// `None` if no user can type here.
+    pub(in crate::cli) fn of(plain: bool, context: &Context) -> Option<Seating> {
+        let is_plain = plain || context.env.get(PLAIN).is_some_and(|value| !value.is_empty());
+        let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        if !is_plain && !is_dumb {
+            return UserTerminal::find().map(Seating::Screen);
+        }
+        context.stdin.is_terminal().then_some(Seating::Lines)
+    }
+}
+
+/// Starts a run in the background with the typed arguments, and opens the conversation with it. `flags` are the typed settings.
+///
+/// # Errors
+/// When it cannot be started, or cannot be reached.
+pub(in crate::cli) fn converse(
+    typed: &[OsString],
+    command: Option<&str>,
+    seating: Seating,
+    flags: Flags,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let ready = match detach::host(typed, command, true)? {
+        Ok(ready) => ready,
+        Err(code) => return Ok(code),
+    };
+    let run = RunDir::at(&context.dirs()?.state, &ready.run_id)
+        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+    match seating {
+        Seating::Screen(terminal) => at_terminal(run, false, terminal, flags, context),
+        Seating::Lines => lines::converse(&run, false, command.is_none().then_some(GREETING), context),
+    }
+}
+
+/// Runs the conversation with a run. `flags` are the typed settings.
+fn at_terminal(
+    run: RunDir,
+    read_only: bool,
+    terminal: UserTerminal,
+    flags: Flags,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let id = run.id().to_owned();
+    let env = without_credentials(&context.env, &[]);
+    let env = env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let seat = Seat {
+        run: run.clone(),
+        terminal,
+        read_only,
+        colour: context.style(&io::stdout()).colour,
+        state: context.dirs()?.state.clone(),
+        home: context.env.get("HOME").map(std::path::PathBuf::from),
+        env: ChildEnv(env.collect()),
+        seed: uuid::Uuid::new_v4().simple().to_string(),
+    };
+    let Departure { left, is_deaf } = attach::attach(seat).map_err(|error| steer::unreachable(&error))?;
+    let then = match left {
+        Left::Detached(then) => Some(then),
+        Left::Cut => Some(WhenLeft::GoesOn),
+        Left::Ended { .. } | Left::Lost => None,
+    };
+    if let Some(then) = then.filter(|_| !is_deaf) {
+        context.printer.talk(lines::left(&id, then));
+    }
+    match left {
+        Left::Detached(_) => Ok(ExitCode::COMPLETED),
+        Left::Ended { outcome: Some(Outcome::Completed), by_user: true } => {
+            hand_over::after_conversation(&run, flags, context)?;
+            Ok(ExitCode::COMPLETED)
+        }
+        Left::Ended { outcome, .. } => Ok(outcome.map_or(ExitCode::FAILED, ExitCode::from)),
+        Left::Lost => Ok(ExitCode::FAILED),
+        Left::Cut => Ok(ExitCode::INTERRUPTED),
+    }
+}
+
+/// Shows a run that has ended.
+fn over(run: &RunDir, is_plain: bool, context: &Context) -> Result<ExitCode, CliError> {
+    let mut telling = Telling::new(run, false, context);
+    if let Some(Seating::Screen(terminal)) = Seating::of(is_plain, context)
+        && let Some(size) = terminal.size()
+    {
+        telling.end_first(size);
+    }
+    telling.history(None, None)?;
+    if !telling.has_finish() {
+        return Err(steer::died(run));
+    }
+    let code = telling.end(None);
+    if steer::is_conversation(run) {
+        context.printer.talk(format_args!("the conversation has ended; to continue it: ccc resume {}", run.id()));
+    }
+    Ok(code)
+}

@@ -1,0 +1,81 @@
+//! `ccc follow RUN`.
+
+use clap::Args;
+
+use crate::cli::telling::Telling;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::control::protocol::Event;
+
+/// Show what happens in a run, as it happens, until it ends.
+///
+/// Prints one line or a few for each event, or with --json one object, as `--output-format stream-json` does. It only watches:
+/// any number of readers may come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct FollowArgs {
+    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// Print one JSON object for each event.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print what the agent and the critic say while they say it, not only when it is whole.
+    ///
+    /// In lines: each line of a text as soon as it is whole. With --json: events of the type `words`, some words each; what they
+    /// belong to follows whole as ever.
+    #[arg(long)]
+    pub words: bool,
+
+    /// First all that has happened since the journal's entry of this number; 0 is the beginning.
+    #[arg(long, value_name = "N")]
+    pub since: Option<u64>,
+}
+
+/// How often a dropped reader reconnects without having received anything in between.
+const RETURNS: u32 = 3;
+
+/// Follows the run; the exit code is the run's.
+///
+/// # Errors
+/// When the run cannot be reached, or its ccc dies.
+pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let run = steer::find(&args.run, context)?;
+    let mut client = steer::connect(&run, "follow", false)?;
+    let mut telling = Telling::new(&run, args.json, context);
+    telling.in_directory(&client.welcome().cwd);
+    if args.words {
+        telling.word_by_word();
+    }
+    let from = client.follow(None, args.since, args.words).map_err(|error| steer::unreachable(&error))?;
+    if let Some(since) = args.since {
+        telling.history(Some(since), Some(from))?;
+    }
+    let mut returns = 0;
+    loop {
+        let event = client.next_event().map_err(|error| steer::unreachable(&error))?;
+        match event {
+            Some(Event::End { finish }) => return Ok(telling.end(finish.map(|finish| *finish))),
+            // A reader that was slow may be faster now; one that is dropped at once is not.
+            Some(Event::Gone { .. }) if returns < RETURNS => {
+                returns += 1;
+                client = steer::connect(&run, "follow", false)?;
+                let since = telling.told_until().saturating_sub(1);
+                let from = client.follow(None, Some(since), args.words).map_err(|error| steer::unreachable(&error))?;
+                telling.history(Some(since), Some(from))?;
+            }
+            Some(Event::Gone { why }) => {
+                return Err(CliError::new(ErrorKind::Failed, format!("the run has let go of this reader: {why}"))
+                    .hint(format!("to see all of it: ccc follow {} --since 0", run.id())));
+            }
+            Some(event @ (Event::Show(_) | Event::Words { .. } | Event::Unknown(_))) => {
+                returns = 0;
+                telling.event(&event);
+            }
+            None => return Err(steer::died(&run)),
+        }
+        if context.printer.reader_has_gone() {
+            return Ok(ExitCode::COMPLETED);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `ccc continue RUN`.
+
+use clap::Args;
+
+use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::control::protocol::Request;
+
+/// Let a paused run continue.
+///
+/// What was held back by `ccc pause` is begun now.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ContinueArgs {
+    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// Ends the pause.
+///
+/// # Errors
+/// When the run cannot be reached, or refuses.
+pub fn run(args: ContinueArgs, context: &Context) -> Result<ExitCode, CliError> {
+    steer::order(&args.run, "continue", &Request::Continue {}, context)
+}

@@ -1,0 +1,24 @@
+//! `ccc pause RUN`.
+
+use clap::Args;
+
+use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::control::protocol::Request;
+
+/// Let a run begin nothing new.
+///
+/// The present turn comes to its end. `ccc continue RUN` ends the pause.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct PauseArgs {
+    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// Pauses the run.
+///
+/// # Errors
+/// When the run cannot be reached, or refuses.
+pub fn run(args: PauseArgs, context: &Context) -> Result<ExitCode, CliError> {
+    steer::order(&args.run, "pause", &Request::Pause {}, context)
+}

@@ -1,0 +1,55 @@
+//! `ccc stop RUN`.
+
+use clap::Args;
+
+use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::control::protocol::{Event, Reply, Request};
+
+/// End a run in good order.
+///
+/// The run ends as by Ctrl-C in its own terminal: the agent may end its turn, and the session is kept. `ccc resume` continues
+/// with it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StopArgs {
+    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// Kill what runs, without waiting for the agent.
+    #[arg(long)]
+    pub now: bool,
+
+    /// Wait until the run has ended.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// Ends the run.
+///
+/// # Errors
+/// When the run cannot be reached, or does not end.
+pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let run = steer::find(&args.run, context)?;
+    let mut client = steer::connect(&run, "stop", false)?;
+    if args.wait {
+        client.follow(None, None, false).map_err(|error| steer::unreachable(&error))?;
+    }
+    for _ in 0..=u8::from(args.now) {
+        let reply = client.call(&Request::Stop { reason: Some("ccc stop".to_owned()) });
+        let reply = reply.map_err(|error| steer::unreachable(&error))?;
+        // The run is already ending by the first order.
+        if matches!(&reply, Reply::Fault(fault) if fault.is_ending()) {
+            break;
+        }
+        steer::said(&reply, context)?;
+    }
+    if !args.wait {
+        return Ok(ExitCode::COMPLETED);
+    }
+    while let Some(event) = client.next_event().map_err(|error| steer::unreachable(&error))? {
+        if let Event::End { .. } = event {
+            return Ok(ExitCode::COMPLETED);
+        }
+    }
+    Err(steer::died(&run))
+}

@@ -1,0 +1,310 @@
+//! Prints the events of a run, each once: first those of its journal, then those of its socket.
+
+use super::{CliError, Context, ErrorKind, ExitCode};
+use crate::control::protocol::{Event, Shown, WordsOf};
+use crate::core::supervised::CommandAction;
+use crate::core::{Finish, Plan, Show, Tick};
+use crate::driver::{self, ReplayError};
+use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, run_kind};
+use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
+use redaction::Redactor;
+use rustix::termios::Winsize;
+use serde::Deserialize;
+
+/// The output form.
+enum Teller {
+    /// Lines for people.
+    Lines(Box<Printer>),
+    /// One object per event.
+    Json(StreamJson),
+}
+
+/// The printed part of a run.
+pub(super) struct Telling<'a> {
+    context: &'a Context,
+    run_dir: RunDir,
+    teller: Teller,
+    /// The latest printed event: the journal number of its fact, and its index within the fact.
+    last: Option<(u64, u32)>,
+    tick: Tick,
+    /// The finish and the plan according to the journal.
+    finish: Option<Finish>,
+    plan: Option<Plan>,
+    unknown: u64,
+    word_by_word: bool,
+    below: Option<Below>,
+}
+
+/// The end of a run, shown below its history while the history is printed: the journal of a night takes seconds.
+struct Below {
+    rows: String,
+    /// How many rows.
+    count: usize,
+    /// The history to print next. The rows are erased and redrawn once per `GATHERED_BYTES` of it.
+    gathered: String,
+}
+
+/// How much of the history is printed at a time, in bytes.
+const GATHERED_BYTES: usize = 32 * 1024;
+/// The end of a run is within this many last bytes of its journal.
+const END_BYTES: u64 = 64 * 1024;
+
+impl Below {
+    /// These rows, or the last of them, for a terminal of this size.
+    fn of(rows: &[String], size: Winsize) -> Below {
+        let (columns, most) = (usize::from(size.ws_col.max(2)) - 1, usize::from(size.ws_row.max(2)) - 1);
+        let shown = rows.iter().skip(rows.len().saturating_sub(most));
+        let rows: String = shown.map(|row| columns::cut(row, columns) + "\n").collect();
+        Below { count: rows.matches('\n').count(), rows, gathered: String::new() }
+    }
+
+    /// Replaces the rows by the gathered history, with `rows` below it.
+    fn lifted(&mut self, rows: &str) -> String {
+        let gathered = std::mem::take(&mut self.gathered);
+        format!("\x1b[?2026h\x1b[{}A\r\x1b[J{gathered}{rows}\x1b[?2026l", self.count)
+    }
+}
+
+impl<'a> Telling<'a> {
+    /// A printer of lines, or of `stream-json`.
+    pub(super) fn new(run_dir: &RunDir, json: bool, context: &'a Context) -> Telling<'a> {
+        let teller = if json {
+            Teller::Json(StreamJson::default())
+        } else {
+            // No cursor movement and no status line: those are for attached terminals.
+            let mut printer = Printer::new(Form::Text, Style { colour: context.printer.color_out(), ..Style::PIPED });
+            printer.in_zone(super::zone::of_process());
+            Teller::Lines(Box::new(printer))
+        };
+        Telling {
+            context,
+            run_dir: run_dir.clone(),
+            teller,
+            last: None,
+            tick: Tick::ZERO,
+            finish: None,
+            plan: None,
+            unknown: 0,
+            word_by_word: false,
+            below: None,
+        }
+    }
+
+    /// Shows the end of a finished run below its history. Only for a terminal of this size.
+    pub(super) fn end_first(&mut self, size: Winsize) {
+        let Ok(journal) = JournalReader::open_end(&self.run_dir.journal(), END_BYTES) else { return };
+        let Ok(plan) = journal.plan() else { return };
+        let acts = journal.map_while(Result::ok).filter_map(|entry| match entry.kind {
+            EntryKind::Act(act) => serde_json::from_str::<Finished>(act.get()).ok(),
+            EntryKind::In(_) | EntryKind::Gap(_) => None,
+        });
+        let Some(Finished { finish }) = acts.last() else { return };
+        let result = clean::lines(finish.result.trim());
+        let mut printer = Printer::new(Form::Text, Style::PIPED);
+        let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &finish);
+        let rows: Vec<String> = result.lines().chain(ending.lines()).map(str::to_owned).collect();
+        let below = Below::of(&rows, size);
+        self.context.printer.data(&below.rows);
+        self.below = Some(below);
+    }
+
+    fn put(&mut self, text: &str) {
+        match &mut self.below {
+            None => self.context.printer.data(text),
+            Some(below) => {
+                below.gathered.push_str(text);
+                if below.gathered.len() >= GATHERED_BYTES {
+                    let rows = below.rows.clone();
+                    self.context.printer.data(&below.lifted(&rows));
+                }
+            }
+        }
+    }
+
+    /// Prints texts while they arrive.
+    pub(super) fn word_by_word(&mut self) {
+        if let Teller::Lines(printer) = &mut self.teller {
+            printer.line_by_line();
+        }
+        self.word_by_word = true;
+    }
+
+    /// Prints paths below this directory relative to it.
+    pub(super) fn in_directory(&mut self, cwd: &str) {
+        if let Teller::Lines(printer) = &mut self.teller {
+            printer.in_directory(cwd);
+        }
+    }
+
+    /// Prints the journal's events for facts after `since` and before `from`; without bounds, all. The journal may lag behind the
+    /// socket, so this waits for it briefly.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) fn history(&mut self, since: Option<u64>, from: Option<u64>) -> Result<(), CliError> {
+        let told = driver::catch_up(from, || self.retell(since, from.unwrap_or(u64::MAX)));
+        if let Some(mut below) = self.below.take() {
+            self.context.printer.data(&below.lifted(""));
+        }
+        told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+    }
+
+    /// Prints the journal's events for these facts that were not printed yet; returns the number of the last entry.
+    fn retell(&mut self, since: Option<u64>, from: u64) -> Result<u64, ReplayError> {
+        let journal = self.run_dir.journal();
+        let is_wanted = |n: u64| n < from && since.is_none_or(|since| n > since);
+        let mut at = (0, 0);
+        let mut next = |n: u64| {
+            at = if at.0 == n { (n, at.1 + 1) } else { (n, 0) };
+            at.1
+        };
+        if run_kind(&journal)? == RunKind::Command {
+            let mut last = 0;
+            driver::retell_command(&journal, |core, n, tick, action| {
+                last = n;
+                if let CommandAction::Show(show) = action {
+                    let i = next(n);
+                    if is_wanted(n) {
+                        self.show(n, Some(i), tick, core.wall_ms(), show);
+                    }
+                }
+            })?;
+            return Ok(last);
+        }
+        let mut finish = None;
+        let rebuilt = driver::retell(&journal, |core, n, tick, action| {
+            if let Some(show) = action.as_show() {
+                let i = next(n);
+                if is_wanted(n) {
+                    self.show(n, Some(i), tick, core.wall_ms(), show);
+                }
+            }
+            finish = action.as_finish().cloned().or(finish.take());
+        })?;
+        (self.finish, self.plan) = (finish, Some(rebuilt.core.plan().clone()));
+        Ok(rebuilt.tail.next_n.saturating_sub(1))
+    }
+
+    /// Prints an event of the socket.
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Show(shown) => {
+                let Shown { n, i, t, at, show } = shown.as_ref();
+                self.show(*n, *i, Tick(*t), *at, show);
+            }
+            Event::Unknown(_) => {
+                if self.unknown == 0 {
+                    self.context.printer.warn(
+                        "the run is of a newer ccc: this one does not know all that it tells, and leaves out what it does not know",
+                    );
+                }
+                self.unknown += 1;
+            }
+            Event::Words { role, kind, text } if self.word_by_word => {
+                let output = match (&mut self.teller, kind) {
+                    (Teller::Lines(printer), WordsOf::Text) => printer.partial(self.tick, *role, text),
+                    // Thinking has no line of its own in this form.
+                    (Teller::Lines(_), WordsOf::Thinking) => return,
+                    (Teller::Json(json), WordsOf::Text) => json.words(self.tick, *role, "text", text),
+                    (Teller::Json(json), WordsOf::Thinking) => json.words(self.tick, *role, "thinking", text),
+                };
+                self.context.printer.data(&output.text);
+            }
+            // The complete text follows.
+            Event::Words { .. } | Event::End { .. } | Event::Gone { .. } => {}
+        }
+    }
+
+    fn show(&mut self, n: u64, i: Option<u32>, tick: Tick, unix_ms: i64, show: &Show) {
+        if let Some(i) = i {
+            if self.last.is_some_and(|last| (n, i) <= last) {
+                return;
+            }
+            self.last = Some((n, i));
+        }
+        self.tick = tick;
+        let output = match &mut self.teller {
+            Teller::Lines(printer) => {
+                printer.clock(tick, unix_ms);
+                printer.render(tick, show)
+            }
+            Teller::Json(json) => {
+                json.clock(tick, unix_ms);
+                json.render(tick, show)
+            }
+        };
+        self.put(&output.text);
+    }
+
+    /// The latest fact of which an event was printed.
+    pub(super) fn told_until(&self) -> u64 {
+        self.last.map_or(0, |(n, _)| n)
+    }
+
+    /// Whether the journal contains the end of the run.
+    pub(super) fn has_finish(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Prints the end of the run and returns its exit code; the code of an interrupted run if the end is unknown.
+    pub(super) fn end(&mut self, finish: Option<Finish>) -> ExitCode {
+        let Some(finish) = finish.or(self.finish.take()) else { return ExitCode::INTERRUPTED };
+        let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
+        if let (Some(plan), Teller::Lines(printer)) = (self.plan.take().or_else(read), &mut self.teller) {
+            let text = ended(printer, &self.run_dir, self.tick, &plan, &finish);
+            self.context.printer.data(&text);
+        }
+        ExitCode::from(finish.outcome)
+    }
+}
+
+/// The action that finishes a run.
+#[derive(Deserialize)]
+struct Finished {
+    finish: Finish,
+}
+
+/// The text about the end of a run. The result is the agent's last answer, which has been printed.
+fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, finish: &Finish) -> String {
+    let (told, left_out) = driver::shown_plan(plan, &Redactor::new());
+    let ending = Ending {
+        finish,
+        plan: &told,
+        left_out: &left_out,
+        run_dir: &run_dir.path().display().to_string(),
+        agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+        report: None,
+    };
+    let outputs = printer.finish(tick, &ending);
+    outputs.iter().filter(|output| output.stream == Stream::Err).map(|output| output.text.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_comes_above_the_end_which_is_drawn_below_it_until_all_is() {
+        let rows: Vec<String> =
+            (1..=40).map(|number| format!("row {number}, which is longer than the terminal")).collect();
+        let size = Winsize { ws_row: 10, ws_col: 20, ws_xpixel: 0, ws_ypixel: 0 };
+        let mut below = Below::of(&rows, size);
+        let mut parser = vt100::Parser::new(10, 20, 200);
+        let mut show = |text: String| {
+            parser.process(text.replace('\n', "\r\n").as_bytes());
+            parser.screen().contents()
+        };
+        let drawn = below.rows.clone();
+        let screen = show(drawn.clone());
+        let count = |screen: &str| screen.lines().filter(|line| line.starts_with("row")).count();
+        assert!(screen.starts_with("row 32,") && count(&screen) == 9, "{screen}");
+        below.gathered = (1..=30).map(|number| format!("told {number}\n")).collect();
+        let screen = show(below.lifted(&drawn));
+        assert!(screen.starts_with("row 32,") && count(&screen) == 9 && !screen.contains("told"), "{screen}");
+        below.gathered = "told at last\n".to_owned();
+        assert_eq!(show(below.lifted("")).trim_end(), "told at last");
+        parser.screen_mut().set_scrollback(2);
+        let screen = parser.screen().contents();
+        assert!(screen.starts_with("told 29\ntold 30\ntold at last"), "{screen}");
+    }
+}

@@ -1,0 +1,316 @@
+//! The client side of the socket, for commands of ccc and attached terminals. Blocking.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::place::recorded;
+use super::protocol::{
+    EVENT_BYTES, Event, FromRun, Greeting, Hello, LineBuffer, PROTOCOL, Reply, Request, Welcome, decode, encode_hello,
+    encode_request,
+};
+use crate::journal::{FileLock, RunDir};
+
+/// The timeout for the greeting and the welcome of a run.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout for the reply to a request.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The size of one read.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How many events are kept while a reply is awaited.
+const KEPT_EVENTS: usize = 16 * 1024;
+
+/// Why a connection to a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No ccc runs it.
+    #[error("run {run} is not running")]
+    NotRunning {
+        /// Its id.
+        run: String,
+    },
+    /// Its ccc is alive, but no socket answers.
+    #[error("run {run} is running (pid {pid}), but cannot be reached: {why}")]
+    Unreachable {
+        /// Its id.
+        run: String,
+        /// The pid of its ccc.
+        pid: u32,
+        /// The system's error.
+        why: String,
+    },
+    /// The run refuses this client.
+    #[error("run {run}: {fault}")]
+    Refused {
+        /// Its id.
+        run: String,
+        /// The reason it gave.
+        fault: super::protocol::Fault,
+    },
+    /// It speaks another major version of the protocol.
+    #[error(
+        "run {run} speaks version {theirs} of the control protocol, and this ccc {ours}; use ccc {version}, which started it, or a newer one"
+    )]
+    OtherVersion {
+        /// Its id.
+        run: String,
+        /// Its major version.
+        theirs: u32,
+        /// Ours.
+        ours: u32,
+        /// The version of its ccc.
+        version: String,
+    },
+    /// The connection has ended, or the run sent something unexpected.
+    #[error("run {run}: {why}")]
+    Lost {
+        /// Its id.
+        run: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A connection to a run, after its welcome.
+#[derive(Debug)]
+pub struct Client {
+    talker: Talker,
+    listener: Listener,
+    greeting: Greeting,
+    welcome: Welcome,
+    /// Events that came while a reply was awaited.
+    waiting: VecDeque<Event>,
+}
+
+/// The half that sends requests.
+#[derive(Debug)]
+pub struct Talker {
+    stream: UnixStream,
+    last: u64,
+}
+
+/// The half that receives.
+#[derive(Debug)]
+pub struct Listener {
+    run: String,
+    stream: UnixStream,
+    lines: LineBuffer,
+    chunk: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to a run.
+    ///
+    /// # Errors
+    /// When no ccc runs it, it cannot be reached, or it refuses.
+    pub fn connect(run: &RunDir, hello: &Hello) -> Result<Client, ClientError> {
+        Client::connect_within(run, hello, PATIENCE)
+    }
+
+    /// The same with another timeout.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_within(run: &RunDir, hello: &Hello, patience: Duration) -> Result<Client, ClientError> {
+        let stream = reach(run)?;
+        let lost = |error: &io::Error| ClientError::Lost { run: run.id().to_owned(), why: error.to_string() };
+        // Connecting to a local socket blocks only on a full backlog; then the greeting does not come.
+        let limits = stream.set_read_timeout(Some(patience)).and_then(|()| stream.set_write_timeout(Some(patience)));
+        limits.map_err(|error| lost(&error))?;
+        let other = stream.try_clone().map_err(|error| lost(&error))?;
+        let mut talker = Talker { stream, last: 0 };
+        let mut listener = Listener {
+            run: run.id().to_owned(),
+            stream: other,
+            lines: LineBuffer::new(EVENT_BYTES),
+            chunk: vec![0; CHUNK_BYTES],
+        };
+        // A ccc that has just died resets connections that it had not accepted: it counts as not running.
+        let first = listener.first().or_else(|closed| reach(run).and(Err(closed)));
+        let greeting = match first? {
+            FromRun::Greeting(greeting) => greeting,
+            FromRun::Welcome(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
+                return Err(listener.lost("its first line is no greeting"));
+            }
+        };
+        if greeting.protocol.major != PROTOCOL.major {
+            return Err(ClientError::OtherVersion {
+                run: run.id().to_owned(),
+                theirs: greeting.protocol.major,
+                ours: PROTOCOL.major,
+                version: greeting.version,
+            });
+        }
+        talker.stream.write_all(&encode_hello(hello)).map_err(|error| lost(&error))?;
+        let welcome = match listener.first()? {
+            FromRun::Welcome(welcome) => *welcome,
+            FromRun::Greeting(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
+                return Err(listener.lost("it does not say how it stands"));
+            }
+        };
+        listener.wait(None).map_err(|error| lost(&error))?;
+        Ok(Client { talker, listener, greeting, welcome, waiting: VecDeque::new() })
+    }
+
+    /// The run's greeting.
+    #[must_use]
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// The state of the run at that time.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// Sends a request and waits for its reply. Events that come before it are kept.
+    ///
+    /// # Errors
+    /// When the connection ends, or no reply comes.
+    pub fn call(&mut self, request: &Request) -> Result<Reply, ClientError> {
+        let run = self.listener.run.clone();
+        let lost = |error: io::Error| ClientError::Lost { run: run.clone(), why: error.to_string() };
+        let id = self.talker.ask(request).map_err(lost)?;
+        self.listener.wait(Some(ANSWER)).map_err(lost)?;
+        loop {
+            match self.listener.next()? {
+                Some(FromRun::Reply { re, reply }) if re == id => {
+                    self.listener.wait(None).map_err(lost)?;
+                    return Ok(reply);
+                }
+                Some(FromRun::Event(event)) if self.waiting.len() < KEPT_EVENTS => self.waiting.push_back(event),
+                Some(FromRun::Fault(fault)) => {
+                    return Err(ClientError::Refused { run: self.listener.run.clone(), fault });
+                }
+                Some(FromRun::Event(_) | FromRun::Reply { .. } | FromRun::Greeting(_) | FromRun::Welcome(_)) => {}
+                None => return Err(self.listener.lost("its ccc has gone before it answered")),
+            }
+        }
+    }
+
+    /// Subscribes to the run's events, see `follow` of the protocol. Returns the first fact whose events are all included.
+    ///
+    /// # Errors
+    /// When the connection ends, or the run refuses.
+    pub fn follow(&mut self, tail: Option<u64>, since: Option<u64>, words: bool) -> Result<u64, ClientError> {
+        let reply = self.call(&Request::Follow { tail, since, words })?;
+        let run = self.listener.run.clone();
+        match reply {
+            Reply::Following { from } => Ok(from),
+            Reply::Fault(fault) => Err(ClientError::Refused { run, fault }),
+            Reply::Done | Reply::Queued { .. } | Reply::Already | Reply::Status(_) | Reply::Output(_) => {
+                Err(ClientError::Lost { run, why: "it answers something else than it was asked".to_owned() })
+            }
+        }
+    }
+
+    /// The next event; `None` when the run has closed the connection.
+    ///
+    /// # Errors
+    /// When the run disconnects this client, or sends something that cannot be decoded.
+    pub fn next_event(&mut self) -> Result<Option<Event>, ClientError> {
+        if let Some(event) = self.waiting.pop_front() {
+            return Ok(Some(event));
+        }
+        loop {
+            match self.listener.next()? {
+                Some(FromRun::Event(event)) => return Ok(Some(event)),
+                Some(FromRun::Fault(fault)) => {
+                    return Err(ClientError::Refused { run: self.listener.run.clone(), fault });
+                }
+                Some(FromRun::Reply { .. } | FromRun::Greeting(_) | FromRun::Welcome(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Splits into both halves, for two threads, and the events received so far.
+    #[must_use]
+    pub fn split(self) -> (Talker, Listener, VecDeque<Event>) {
+        (self.talker, self.listener, self.waiting)
+    }
+}
+
+impl Talker {
+    /// Sends a request; returns the number that its reply will carry.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn ask(&mut self, request: &Request) -> io::Result<u64> {
+        self.last += 1;
+        self.stream.write_all(&encode_request(self.last, request))?;
+        Ok(self.last)
+    }
+
+    /// Closes the connection; the other half then sees its end.
+    pub fn close(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl Listener {
+    /// The next line of the run; `None` when the run has closed the connection.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the line cannot be decoded.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a line may fail, and a connection that has failed gives no other"
+    )]
+    pub fn next(&mut self) -> Result<Option<FromRun>, ClientError> {
+        loop {
+            let line = self.lines.next_line().map_err(|error| self.lost(&error.to_string()))?;
+            if let Some(line) = line {
+                return decode(&line).map(Some).map_err(|error| self.lost(&error.to_string()));
+            }
+            match self.stream.read(&mut self.chunk) {
+                Ok(0) => return Ok(None),
+                Ok(count) => self.lines.push(self.chunk.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(self.lost("it does not answer"));
+                }
+                Err(error) => return Err(self.lost(&error.to_string())),
+            }
+        }
+    }
+
+    /// The first line or the welcome, which come soon.
+    fn first(&mut self) -> Result<FromRun, ClientError> {
+        match self.next()? {
+            Some(FromRun::Fault(fault)) => Err(ClientError::Refused { run: self.run.clone(), fault }),
+            Some(said) => Ok(said),
+            None => Err(self.lost("its ccc has closed the connection")),
+        }
+    }
+
+    /// Sets the timeout for a line.
+    fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(limit)
+    }
+
+    fn lost(&self, why: &str) -> ClientError {
+        ClientError::Lost { run: self.run.clone(), why: why.to_owned() }
+    }
+}
+
+/// Connects to the socket of a run.
+fn reach(run: &RunDir) -> Result<UnixStream, ClientError> {
+    let connected = match recorded(run) {
+        Some(record) => {
+            UnixStream::connect(&record.path).map_err(|error| format!("{}: {error}", record.path.display()))
+        }
+        None => Err("it has no control socket".to_owned()),
+    };
+    let why = match connected {
+        Ok(stream) => return Ok(stream),
+        Err(why) => why,
+    };
+    match FileLock::holder(&run.lock()) {
+        Ok(Some(holder)) => Err(ClientError::Unreachable { run: run.id().to_owned(), pid: holder.pid, why }),
+        Ok(None) | Err(_) => Err(ClientError::NotRunning { run: run.id().to_owned() }),
+    }
+}

@@ -1,0 +1,232 @@
+//! ccc's own commands: a message that begins with one of these is not sent to the agent.
+
+use super::super::composer::Completion;
+use crate::core::{Budgets, Change, OperatorInput};
+use crate::words::AskId;
+
+/// What a command does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// An order to the run, and the text shown when it is done.
+    Order(OperatorInput, String),
+    /// Show the keys and commands.
+    Help,
+    /// Leave the terminal; the run continues.
+    Detach,
+    /// End the run and leave the terminal.
+    Quit,
+    /// An invalid command: the reason and the correct form.
+    Wrong(String),
+}
+
+struct Known {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+}
+
+const KNOWN: &[Known] = &[
+    Known { name: "help", arguments: "", about: "keys and commands" },
+    Known { name: "supervisor", arguments: "on|off", about: "whether a critic judges the work" },
+    Known { name: "critic", arguments: "now", about: "have the work judged now" },
+    Known { name: "rotate", arguments: "[LABEL]", about: "take another token" },
+    Known { name: "pause", arguments: "", about: "begin nothing new" },
+    Known { name: "continue", arguments: "", about: "end a pause" },
+    Known { name: "budget", arguments: "iterations|time|cost|tokens VALUE", about: "change a bound: 30, 2h, 5, off" },
+    Known { name: "model", arguments: "NAME", about: "the agent's model" },
+    Known { name: "detach", arguments: "", about: "leave; the run continues (Ctrl-D)" },
+    Known { name: "quit", arguments: "", about: "end the run; its session is kept" },
+];
+
+/// ccc's commands as completions.
+pub(super) fn completions() -> impl Iterator<Item = Completion> {
+    KNOWN.iter().map(|known| {
+        let gap = if known.arguments.is_empty() { "" } else { " " };
+        Completion {
+            text: format!("/{}{gap}", known.name),
+            about: format!("{} {}", known.arguments, known.about).trim().to_owned(),
+        }
+    })
+}
+
+/// The text of `/help`.
+pub(super) fn help() -> String {
+    let mut text = String::from(
+        "Enter sends · Shift-Enter, Alt-Enter, Ctrl-J or \\ and Enter break the line · Up takes back what is queued, then history · \
+         Ctrl-R searches it · @ completes files\nEsc interrupts the turn · Ctrl-C clears or interrupts, twice ends the run · Ctrl-D detaches · \
+         Ctrl-Z suspends · Ctrl-O shows what is folded · Ctrl-L prints again\n",
+    );
+    let usages = KNOWN.iter().map(|known| format!("/{} {}", known.name, known.arguments).trim().to_owned());
+    let usages: Vec<String> = usages.collect();
+    let width = usages.iter().map(|usage| usage.chars().count()).max().unwrap_or(0);
+    for (usage, known) in usages.iter().zip(KNOWN) {
+        text.push_str(&format!("{usage:<width$}  {}\n", known.about));
+    }
+    text.push_str("Every other command with / is the agent's own.");
+    text
+}
+
+/// Reads a duration such as `1h30m`, in milliseconds; the error says what is wrong.
+pub type Spans = fn(&str) -> Result<u64, String>;
+
+/// The command in a message; `None` when the message is for the agent.
+#[must_use]
+pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Command> {
+    let mut words = message.trim().strip_prefix('/')?.split_whitespace();
+    let name = words.next()?;
+    let known = KNOWN.iter().find(|known| known.name == name)?;
+    let arguments: Vec<&str> = words.collect();
+    let wrong = || Command::Wrong(format!("/{name} is written so: /{name} {}", known.arguments).trim_end().to_owned());
+    let order = |input, said: &str| Command::Order(input, said.to_owned());
+    Some(match (name, arguments.as_slice()) {
+        ("help", []) => Command::Help,
+        ("detach", []) => Command::Detach,
+        ("quit", []) => Command::Quit,
+        ("pause", []) => order(OperatorInput::Pause, "nothing new is begun until /continue"),
+        ("continue", []) => order(OperatorInput::Continue, "the run continues"),
+        ("critic", ["now"]) => order(OperatorInput::Judge, "the work is judged as soon as the agent stops"),
+        ("supervisor", ["on"]) => order(OperatorInput::Set(Change::Supervisor(true)), "the agent's stops are judged"),
+        ("supervisor", ["off"]) => order(OperatorInput::Set(Change::Supervisor(false)), "nothing is judged any more"),
+        ("model", [model]) => {
+            order(OperatorInput::Set(Change::Model((*model).to_owned())), &format!("the agent's model: {model}"))
+        }
+        ("rotate", []) => order(OperatorInput::Rotate { to: None }, "another token is taken"),
+        ("rotate", [label]) => order(
+            OperatorInput::Rotate { to: Some(crate::core::TokenId((*label).to_owned())) },
+            &format!("the token {label} is taken"),
+        ),
+        ("budget", [what, number]) => match budgets {
+            None => Command::Wrong("the bounds of this run are not known here".to_owned()),
+            Some(budgets) => match changed(budgets, what, number, spans) {
+                Ok(budgets) => {
+                    order(OperatorInput::Set(Change::Budgets(budgets)), &format!("the bound of {what}: {number}"))
+                }
+                Err(why) => Command::Wrong(why),
+            },
+        },
+        _ => wrong(),
+    })
+}
+
+/// The bounds with one changed; the error says what is wrong.
+fn changed(budgets: &Budgets, what: &str, value: &str, spans: Spans) -> Result<Budgets, String> {
+    let mut budgets = budgets.clone();
+    let none = value == "off";
+    match what {
+        "iterations" => {
+            budgets.max_iterations = value
+                .parse()
+                .ok()
+                .filter(|most| *most > 0)
+                .ok_or_else(|| format!("`{value}` is no number of iterations; write a whole number, such as 30"))?;
+        }
+        "tokens" => {
+            let tokens = value.parse().ok().filter(|most| *most > 0);
+            budgets.max_tokens = if none { None } else { tokens };
+            if !none && tokens.is_none() {
+                return Err(format!("`{value}` is no number of tokens; write a whole number, such as 2000000, or off"));
+            }
+        }
+        "cost" => {
+            let usd = value.trim_start_matches('$').parse().ok().filter(|usd: &f64| usd.is_finite() && *usd > 0.0);
+            budgets.max_cost_usd = if none { None } else { usd };
+            if !none && usd.is_none() {
+                return Err(format!("`{value}` is no amount of dollars; write a number, such as 5 or 2.50, or off"));
+            }
+        }
+        "time" => budgets.max_duration_ms = if none { None } else { Some(spans(value)?) },
+        _ => return Err(format!("there is no bound `{what}`; /budget changes iterations, time, cost or tokens")),
+    }
+    Ok(budgets)
+}
+
+/// The beginning of the message about a refused order.
+pub(super) fn subject(input: &OperatorInput) -> String {
+    match input {
+        OperatorInput::Say { .. } => "the message was not sent".to_owned(),
+        OperatorInput::TakeBack { .. } => "the message could not be taken back".to_owned(),
+        OperatorInput::StopTurn => "nothing was interrupted".to_owned(),
+        OperatorInput::Rule { ask: AskId(number), .. } => format!("request {number} was not settled"),
+        OperatorInput::Interrupt { .. } => "the run was not ended".to_owned(),
+        OperatorInput::Turn { .. }
+        | OperatorInput::Restate { .. }
+        | OperatorInput::Moved { .. }
+        | OperatorInput::Budgets(_)
+        | OperatorInput::Plan(_)
+        | OperatorInput::Answer { .. }
+        | OperatorInput::Pause
+        | OperatorInput::Continue
+        | OperatorInput::Judge
+        | OperatorInput::Rotate { .. }
+        | OperatorInput::Set(_)
+        | OperatorInput::TakeUp
+        | OperatorInput::Attended { .. } => "it was not done".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(text: &str) -> Result<u64, String> {
+        if text == "2h" { Ok(7_200_000) } else { Err(format!("`{text}` is no time")) }
+    }
+
+    #[test]
+    fn bounds_are_changed_one_by_one_and_what_is_wrong_is_said() {
+        let bounds = Budgets { max_cost_usd: Some(1.0), max_tokens: Some(5), ..Budgets::DEFAULT };
+        let set = |text: &str| match read(text, Some(&bounds), spans) {
+            Some(Command::Order(OperatorInput::Set(Change::Budgets(budgets)), _)) => Ok(budgets),
+            Some(Command::Wrong(why)) => Err(why),
+            other => panic!("{text}: {other:?}"),
+        };
+        let changed = |change: fn(&mut Budgets)| {
+            let mut budgets = bounds.clone();
+            change(&mut budgets);
+            Ok(budgets)
+        };
+        assert_eq!(set("/budget time 2h"), changed(|it| it.max_duration_ms = Some(7_200_000)));
+        assert_eq!(set("/budget time off"), changed(|it| it.max_duration_ms = None));
+        assert_eq!(set("/budget iterations 30"), changed(|it| it.max_iterations = 30));
+        assert_eq!(set("/budget cost $2.50"), changed(|it| it.max_cost_usd = Some(2.5)));
+        assert_eq!(set("/budget cost off"), changed(|it| it.max_cost_usd = None));
+        assert_eq!(set("/budget tokens 9"), changed(|it| it.max_tokens = Some(9)));
+        assert_eq!(set("/budget tokens off"), changed(|it| it.max_tokens = None));
+        for (text, why) in [
+            ("/budget time 2", "`2` is no time"),
+            ("/budget iterations 0", "no number of iterations"),
+            ("/budget iterations off", "no number of iterations"),
+            ("/budget cost NaN", "no amount of dollars"),
+            ("/budget cost -1", "no amount of dollars"),
+            ("/budget tokens 1.5", "no number of tokens"),
+            ("/budget patience 5", "there is no bound `patience`; /budget changes iterations, time, cost or tokens"),
+            ("/budget time", "/budget is written so: /budget iterations|time|cost|tokens VALUE"),
+        ] {
+            assert!(set(text).expect_err(text).contains(why), "{text}: {:?}", set(text));
+        }
+    }
+
+    #[test]
+    fn ours_are_read_and_the_agents_pass() {
+        for (text, expected) in [
+            ("/compact", None),
+            ("fix /quit", None),
+            ("/", None),
+            ("/quit", Some(Command::Quit)),
+            (" /detach ", Some(Command::Detach)),
+        ] {
+            assert_eq!(read(text, None, spans), expected, "{text}");
+        }
+        let order = |text: &str| match read(text, None, spans) {
+            Some(Command::Order(input, _)) => Some(input),
+            _ => None,
+        };
+        assert_eq!(order("/supervisor off"), Some(OperatorInput::Set(Change::Supervisor(false))));
+        assert_eq!(order("/model opus"), Some(OperatorInput::Set(Change::Model("opus".to_owned()))));
+        assert_eq!(order("/critic now"), Some(OperatorInput::Judge));
+        for wrong in ["/supervisor maybe", "/model", "/budget cost", "/quit now", "/budget cost 5"] {
+            assert!(matches!(read(wrong, None, spans), Some(Command::Wrong(_))), "{wrong}");
+        }
+        assert!(completions().all(|it| help().contains(it.text.trim())));
+    }
+}

@@ -1,0 +1,357 @@
+//! Turns what the run shows into pieces and status.
+
+use super::super::clean;
+use super::super::composer::Completion;
+use super::super::format::seconds;
+use super::pieces::{Call, Check, Note, Piece};
+use super::{Conversation, Leave, Running, Want};
+use crate::agent::{Role, TurnKind};
+use crate::core::{AfterWait, OperatorInput, Outcome, RestKind, SettledHow, Show};
+
+/// How many running tools are tracked.
+const RUNNING_LIMIT: usize = 64;
+/// How much of the agent's thinking is kept for display, in bytes.
+const THINKING_BYTES: usize = 4 * 1024;
+/// How many characters of a sub-agent's present activity are shown.
+const INNER_CHARS: usize = 80;
+
+impl Running {
+    /// Whether this is the call of this tool on this target.
+    fn is(&self, subject: &(String, String)) -> bool {
+        (&self.call.name, &self.call.target) == (&subject.0, &subject.1)
+    }
+}
+
+impl Conversation {
+    pub(super) fn hear_words(&mut self, role: Role, thinking: bool, text: &str) {
+        match (role, thinking) {
+            // The critic's text is not shown: its verdict is.
+            (Role::Critic, _) => {}
+            (Role::Agent, true) => {
+                self.thinking.push_str(text);
+                let cut = self.thinking.len().saturating_sub(THINKING_BYTES);
+                if cut > 0 {
+                    self.thinking.drain(..self.thinking.ceil_char_boundary(cut));
+                }
+            }
+            (Role::Agent, false) => {
+                self.thinking.clear();
+                self.printing.saying(text);
+            }
+        }
+    }
+
+    pub(super) fn hear(&mut self, show: Show, run_ms: u64, past: bool) {
+        match show {
+            Show::Phase { phase, detail, iteration, goes_on_in_ms } => {
+                if matches!(phase.as_str(), "restarting" | "ending") {
+                    self.breaks_off(run_ms, "did not end");
+                }
+                // The agent may start before it has a task.
+                if phase != "starting" || self.status.rest != Some(RestKind::NoTask) {
+                    self.status.rest = None;
+                }
+                self.status.enters(clean::one_line(&phase, 40), run_ms);
+                self.status.detail = clean::one_line(&detail, 300);
+                self.status.iteration = iteration;
+                self.status.goes_on_at_ms = goes_on_in_ms.map(|ms| run_ms + ms);
+                if phase != "waiting" {
+                    self.dialogs.forget_question();
+                }
+            }
+            Show::Session { model, agent_version, permission_mode, session_id } => {
+                let text = format!(
+                    "session {session_id}, {model}, version {agent_version}, permission mode {permission_mode}"
+                );
+                self.printing.note(Note::Information, &text);
+            }
+            Show::Turn { kind, text } => self.hear_turn(kind, &text, run_ms),
+            Show::Text { role: Role::Agent, text, sub_agent: false, .. } => {
+                self.thinking.clear();
+                self.printing.said(&text);
+            }
+            Show::Thinking { role: Role::Agent, text, under: None } => {
+                self.thinking.clear();
+                if !text.trim().is_empty() {
+                    self.printing.add(Piece::Thought(text.into()));
+                }
+            }
+            // The texts of sub-agents and the critic are not shown: their results are.
+            Show::Text { .. } | Show::Thinking { .. } => {}
+            Show::Tool { role: Role::Agent, id, name, target, edit, under } => {
+                self.thinking.clear();
+                match under.and_then(|call| self.running.iter_mut().find(|running| running.id == call)) {
+                    Some(parent) => {
+                        parent.call.inner += 1;
+                        parent.last_inner = clean::one_line(&format!("{name} {target}"), INNER_CHARS);
+                    }
+                    None => {
+                        self.starts(id, Call { target: self.relative(&target), name, edit, ..Call::default() }, run_ms)
+                    }
+                }
+            }
+            Show::ToolEnded { role: Role::Agent, id, failed, error, output } => {
+                let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
+                let mut running = self.running.remove(at);
+                running.call.took_ms = run_ms.saturating_sub(running.since_ms);
+                running.call.error = failed.then(|| if error.is_empty() { "failed".to_owned() } else { error });
+                running.call.output = output;
+                if !(running.is_denied && failed) {
+                    self.printing.add(Piece::Call(Box::new(running.call.bounded())));
+                }
+            }
+            Show::Tool { .. } | Show::ToolEnded { .. } => {}
+            Show::Denied { role: Role::Agent, tool, target } => {
+                let denied = (tool, self.relative(&target));
+                match self.denied.iter().position(|told| *told == denied) {
+                    Some(at) => drop(self.denied.remove(at)),
+                    None => self.printing.note(Note::Warning, &format!("denied: {} {}", denied.0, denied.1)),
+                }
+            }
+            Show::Denied { .. } => {}
+            Show::Check { command, passed, summary, duration_ms, tail } => {
+                self.printing.add(Piece::Check(Box::new(Check {
+                    command,
+                    passed,
+                    summary,
+                    took_ms: duration_ms,
+                    tail,
+                })));
+            }
+            Show::Verdict { verdict, text, .. } => self.hear_verdict(&verdict, &text),
+            Show::Cost { usd } => self.status.cost_usd = usd,
+            Show::Notice { text } => self.printing.note(Note::Warning, &text),
+            Show::Information { text } => self.printing.note(Note::Information, &text),
+            Show::Awaited { what, for_ms, left_ms, then, .. } => {
+                let then = match then {
+                    AfterWait::Hung => "restart",
+                    AfterWait::Judged => "judged without it",
+                    AfterWait::GoesOn => "continues",
+                };
+                let text = format!("waiting for {what} for {}; {then} in {}", seconds(for_ms), seconds(left_ms));
+                self.status.detail = clean::one_line(&text, 300);
+            }
+            Show::Rotation { from, to, why } => {
+                self.status.label = clean::one_line(&to, 40);
+                self.status.windows = (None, None);
+                self.printing.note(Note::Turn, &format!("rotated to {to} ({from}: {why})"));
+            }
+            Show::Spent { tokens, until_unix_ms, waits, now_unix_ms } => {
+                let away = seconds(u64::try_from(until_unix_ms.saturating_sub(now_unix_ms)).unwrap_or(0));
+                let labels: Vec<&str> = tokens.iter().map(|token| token.label.as_str()).collect();
+                let then = if waits { "the run continues by itself" } else { "the run can continue" };
+                self.printing.note(
+                    Note::Warning,
+                    &format!("no token can be used now ({}); {then} in {away}", labels.join(", ")),
+                );
+            }
+            Show::Question { question, .. } => {
+                self.printing.note(Note::Open, &question.text());
+                self.dialogs.question(question);
+                self.rings(past);
+            }
+            Show::Asked { ask } => {
+                let subject = (ask.tool.clone(), self.relative(&ask.target));
+                if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
+                    running.call.was_asked = ask.edit.is_some() && running.call.edit == ask.edit;
+                }
+                self.asked.insert(ask.id, subject);
+                self.printing.add(Piece::Asked(ask.clone()));
+                let is_first = self.dialogs.first().is_none();
+                self.dialogs.ask(*ask);
+                if is_first {
+                    self.print_step();
+                }
+                self.rings(past);
+            }
+            Show::Settled { ask, how, words } => {
+                let is_shown =
+                    self.dialogs.first().and_then(super::dialogs::Dialog::asked).is_some_and(|shown| shown.id == ask);
+                self.dialogs.settle(ask);
+                let subject = self.asked.remove(&ask);
+                let note = match how {
+                    SettledHow::Allowed | SettledHow::AllowedForSession | SettledHow::Answered => Note::Good,
+                    SettledHow::Denied | SettledHow::Policy => Note::Bad,
+                    SettledHow::Withdrawn | SettledHow::Gone => Note::Information,
+                };
+                let is_ours = how == SettledHow::Withdrawn && self.is_interrupting;
+                if (note == Note::Bad || is_ours)
+                    && let Some(subject) = subject
+                {
+                    self.is_denied(subject);
+                }
+                let said = if is_ours { "interrupted" } else { how.in_words() };
+                let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+                self.printing.note(note, &format!("request {ask} {said}{words}"));
+                if is_shown {
+                    self.print_step();
+                }
+            }
+            Show::Queue { turns } => {
+                let is_asked_back = |key: &str| {
+                    let mut orders = self.orders.values();
+                    orders.any(|order| {
+                        let is_asked = matches!(order, OperatorInput::TakeBack { key: asked } if asked == key);
+                        is_asked || matches!(order, OperatorInput::Say { key: Some(said), .. } if said == key)
+                    })
+                };
+                self.said_images.retain(|key, _| turns.iter().any(|turn| turn.key == *key) || is_asked_back(key));
+                self.queue = turns;
+            }
+            Show::Todo { items } => {
+                self.todo_is_new = items.iter().any(|item| item.state != "completed");
+                self.todo = items;
+            }
+            Show::Offers { offers } => {
+                self.models.clone_from(&offers.models);
+                self.offered = offers
+                    .commands
+                    .iter()
+                    .map(|command| {
+                        let about = format!("{} {}", command.argument_hint, command.description);
+                        Completion { text: format!("/{} ", command.name), about: clean::one_line(about.trim(), 200) }
+                    })
+                    .collect();
+            }
+            Show::Attended { clients } => self.status.attending = clients,
+            Show::Rests { why, outcome, reason } => {
+                self.breaks_off(run_ms, if why == RestKind::Interrupted { "interrupted" } else { "did not end" });
+                self.status.goes_on_at_ms = None;
+                self.status.rest = Some(why);
+                if why == RestKind::Interrupted {
+                    self.printing.note(Note::Turn, "interrupted");
+                }
+                if let Some(outcome) = outcome {
+                    // The critic's question was shown with its verdict.
+                    if !(outcome == Outcome::NeedsUser && self.verdict_is_told) {
+                        self.tell_outcome(outcome, &reason);
+                    }
+                    self.rested = Some(reason);
+                }
+                if why != RestKind::NoTask {
+                    self.printing.pause();
+                }
+            }
+            Show::Windows { label, five_hour, seven_day } => {
+                self.status.label = clean::one_line(&label, 40);
+                self.status.windows = (five_hour, seven_day);
+            }
+            Show::Finished { outcome, reason } => {
+                self.breaks_off(run_ms, "did not end");
+                self.dialogs.clear();
+                self.asked.clear();
+                self.status.phase = "ended".to_owned();
+                if self.rested.as_ref() == Some(&reason) {
+                    self.printing.note(Note::Information, "ended");
+                } else {
+                    self.tell_outcome(outcome, &reason);
+                }
+            }
+        }
+    }
+
+    fn hear_turn(&mut self, kind: TurnKind, text: &str, run_ms: u64) {
+        self.breaks_off(run_ms, "did not end");
+        self.was_said_to = true;
+        self.is_interrupting = false;
+        self.verdict_is_told = false;
+        self.status.rest = None;
+        self.status.since_ms = Some(run_ms);
+        match kind {
+            TurnKind::Task | TurnKind::Operator => {
+                if !text.trim().is_empty() {
+                    self.printing.add(Piece::You(text.into()));
+                }
+            }
+            TurnKind::Compact => self.printing.note(Note::Information, "the session's history is shortened"),
+            TurnKind::Continue => self.printing.note(Note::Information, "the agent continues where it was"),
+            // These texts were shown when they arose.
+            TurnKind::Feedback | TurnKind::CheckFailure | TurnKind::Brief => {}
+        }
+    }
+
+    /// Shows the outcome of a stop or of the run.
+    fn tell_outcome(&mut self, outcome: Outcome, reason: &str) {
+        // The message may not have been a task, so the note does not say that a task is done.
+        match reason.strip_prefix("the critic agrees that the task is done") {
+            Some(but) if outcome == Outcome::Completed => {
+                self.printing.note(Note::Good, &format!("reviewed: the critic agrees{but}"));
+            }
+            Some(_) | None => {
+                let note = if outcome == Outcome::Completed { Note::Good } else { Note::Warning };
+                self.printing.note(note, &format!("{}: {reason}", outcome.in_words()));
+            }
+        }
+    }
+
+    /// Marks a call as denied: the note about the denial is shown instead of the call.
+    fn is_denied(&mut self, subject: (String, String)) {
+        if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
+            running.is_denied = true;
+        }
+        if self.denied.len() == RUNNING_LIMIT {
+            self.denied.remove(0);
+        }
+        self.denied.push(subject);
+    }
+
+    fn hear_verdict(&mut self, verdict: &str, text: &str) {
+        self.verdict_is_told = verdict == "needs_user";
+        match verdict {
+            "feedback" => self.printing.add(Piece::Feedback(text.trim().into())),
+            // The outcome that follows shows this.
+            "completed" => {}
+            "needs_user" => self.printing.note(Note::Open, &format!("the critic asks you: {}", text.trim())),
+            other => {
+                let words = Outcome::named(other).map_or(other, |outcome| outcome.in_words());
+                self.printing.note(Note::Bad, &format!("the critic gave no verdict ({words}): {}", text.trim()));
+            }
+        }
+    }
+
+    fn starts(&mut self, id: String, call: Call, run_ms: u64) {
+        if self.running.len() == RUNNING_LIMIT {
+            self.running.remove(0);
+        }
+        self.running.push(Running { id, call, since_ms: run_ms, last_inner: String::new(), is_denied: false });
+    }
+
+    /// Closes everything that was in progress in the turn. `how` says why, in a word or two.
+    fn breaks_off(&mut self, run_ms: u64, how: &str) {
+        self.printing.broken_off();
+        self.thinking.clear();
+        for mut running in std::mem::take(&mut self.running) {
+            running.call.took_ms = run_ms.saturating_sub(running.since_ms);
+            running.call.error = Some(how.to_owned());
+            if !running.is_denied {
+                self.printing.add(Piece::Call(Box::new(running.call.bounded())));
+            }
+        }
+        if self.todo_is_new {
+            self.printing.add(Piece::Todo(self.todo.clone().into()));
+            self.todo_is_new = false;
+        }
+    }
+
+    /// Prints the text of the open step, if it has one.
+    pub(super) fn print_step(&mut self) {
+        if let Some(text) = self.dialogs.first().and_then(super::dialogs::Dialog::step_text) {
+            self.printing.note(Note::Open, &text);
+        }
+    }
+
+    fn rings(&mut self, past: bool) {
+        if !past && self.left.is_none() && !self.wants.contains(&Want::Leave(Leave::Detached)) {
+            self.wants.push_back(Want::Bell);
+        }
+    }
+
+    /// Makes a path below the agent's directory relative to it.
+    fn relative(&self, path: &str) -> String {
+        let below = path.strip_prefix(self.about.cwd.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+        match below {
+            Some(below) if !self.about.cwd.is_empty() => below.to_owned(),
+            Some(_) | None => path.to_owned(),
+        }
+    }
+}

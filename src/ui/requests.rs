@@ -1,0 +1,170 @@
+//! Shows a request of the agent in one row, or with everything that the user decides on, in lines that need no cursor.
+
+use serde_json::Value;
+use similar::ChangeTag;
+
+use super::clean;
+use super::diff::Change;
+use super::format::count;
+use crate::agent::{Asked, AskedKind};
+
+/// How many lines of a request are shown at once.
+const ABOUT_LINES: usize = 200;
+/// Unchanged lines around each change.
+const CONTEXT: usize = 3;
+
+/// A request with everything that the user decides on: the tool, the whole command or change, the reason. Omitted lines of a long
+/// request are counted, with the command that shows them; `whole` omits nothing.
+#[must_use]
+pub fn block(ask: &Asked, whole: bool) -> String {
+    let tool = clean::one_line(&ask.tool, 60);
+    let mut text = match ask.kind {
+        AskedKind::Permission => format!("request {}: the agent wants to use {tool}", ask.id),
+        AskedKind::Plan => format!("request {}: the agent has a plan; may it carry it out?", ask.id),
+        AskedKind::Choices => format!("request {}: the agent has {}", ask.id, count(ask.questions.len(), "question")),
+        AskedKind::Form => format!("request {}: {tool} wants something filled in", ask.id),
+    };
+    if ask.under.is_some() {
+        text.push_str(" (a sub-agent asks)");
+    }
+    text.push('\n');
+    let about = about(ask);
+    let most = if whole { usize::MAX } else { ABOUT_LINES };
+    for line in about.iter().take(most) {
+        text.push_str(&format!("  {}\n", line.trim_end()));
+    }
+    let left = about.len().saturating_sub(most);
+    if left > 0 {
+        text.push_str(&format!("  … {}; to see all of it, type: /whole\n", count(left, "more line")));
+    }
+    if !ask.reason.is_empty() {
+        text.push_str(&format!("  asked because: {}\n", clean::one_line(&ask.reason, 1_000)));
+    }
+    if let Some(ms) = ask.deny_in_ms {
+        text.push_str(&format!("  denied in {} unless somebody answers\n", super::format::span(ms)));
+    }
+    text
+}
+
+/// A filled-in form as a JSON object, field by field. Numbers and booleans are JSON values; an optional field that is empty is
+/// left out.
+#[must_use]
+pub fn filled_form(ask: &Asked, values: impl Iterator<Item = String>) -> String {
+    let mut object = serde_json::Map::new();
+    for (field, value) in ask.fields.iter().zip(values) {
+        if value.is_empty() && !field.required {
+            continue;
+        }
+        let parsed = match field.kind.as_str() {
+            "number" | "integer" | "boolean" => serde_json::from_str(value.trim()).ok(),
+            _ => None,
+        };
+        object.insert(field.name.clone(), parsed.unwrap_or(Value::String(value)));
+    }
+    Value::Object(object).to_string()
+}
+
+/// The subject of the request, line by line.
+fn about(ask: &Asked) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut push = |text: &str| lines.extend(clean::lines(text.trim_end()).split('\n').map(str::to_owned));
+    if !ask.said.is_empty() {
+        push(&ask.said);
+    }
+    match (ask.kind, &ask.edit) {
+        (AskedKind::Plan, _) => push(ask.plan.as_deref().unwrap_or("It has not written it down.")),
+        (AskedKind::Choices | AskedKind::Form, _) => {}
+        (AskedKind::Permission, Some(edit)) => {
+            push(&edit.path);
+            match Change::of(edit) {
+                Change::New(text) => text.lines().for_each(|line| push(&format!("+{line}"))),
+                Change::Big(edit) => {
+                    edit.old.lines().for_each(|line| push(&format!("-{line}")));
+                    edit.new.lines().for_each(|line| push(&format!("+{line}")));
+                }
+                Change::Compared(diff) => {
+                    for group in diff.grouped_ops(CONTEXT) {
+                        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+                            let sign = match change.tag() {
+                                ChangeTag::Equal => ' ',
+                                ChangeTag::Delete => '-',
+                                ChangeTag::Insert => '+',
+                            };
+                            push(&format!("{sign}{}", change.value()));
+                        }
+                    }
+                }
+            }
+        }
+        (AskedKind::Permission, None) => {
+            match serde_json::from_str::<Value>(&ask.input) {
+                Ok(Value::Object(fields)) => {
+                    for (name, value) in fields {
+                        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        push(&if name == "command" { value } else { format!("{name}: {value}") });
+                    }
+                }
+                Ok(_) | Err(_) => push(if ask.input.is_empty() { &ask.target } else { &ask.input }),
+            }
+            if ask.input_is_cut {
+                push("(what comes after this is not known here: it is too long)");
+            }
+        }
+    }
+    lines
+}
+
+/// What is asked, its number, and when it is denied if nobody answers.
+pub(super) fn asked(ask: &Asked) -> String {
+    let Asked { id, tool, target, said, .. } = ask;
+    let what = match ask.kind {
+        AskedKind::Permission => format!("may it use {tool} {target}"),
+        AskedKind::Choices => {
+            let questions: Vec<&str> = ask.questions.iter().map(|question| question.question.as_str()).collect();
+            format!("the agent asks: {}", questions.join(" "))
+        }
+        AskedKind::Plan => "may it carry out its plan".to_owned(),
+        AskedKind::Form => format!("the MCP server {tool} asks: {said}"),
+    };
+    let mark = if ask.kind == AskedKind::Permission || ask.kind == AskedKind::Plan { "?" } else { "" };
+    let due = ask.deny_in_ms.map(|ms| format!(" (denied in {})", super::format::seconds(ms))).unwrap_or_default();
+    format!("request {id}: {}{mark}{due}", what.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{asked, block};
+    use crate::agent::{Asked, AskedKind, AskedQuestion, Edit};
+    use crate::core::AskId;
+
+    #[test]
+    fn a_request_is_one_row_with_its_number() {
+        let bash = Asked { id: AskId(3), tool: "Bash".into(), target: "touch x".into(), ..Asked::default() };
+        assert_eq!(asked(&bash), "request 3: may it use Bash touch x?");
+        let due = Asked { deny_in_ms: Some(60_000), ..bash };
+        assert_eq!(asked(&due), "request 3: may it use Bash touch x? (denied in 1m 00s)");
+        let question = AskedQuestion { question: "Which port?".into(), ..AskedQuestion::default() };
+        let choices = Asked { kind: AskedKind::Choices, questions: vec![question], ..Asked::default() };
+        assert_eq!(asked(&choices), "request 0: the agent asks: Which port?");
+    }
+
+    #[test]
+    fn a_block_has_the_whole_command_or_change_and_counts_what_it_leaves_out() {
+        let command: String = (1..=300).map(|line| format!("echo {line}\n")).collect();
+        let input = serde_json::json!({"command": command, "timeout": 5}).to_string();
+        let bash = Asked { id: AskId(3), tool: "Bash".into(), input, reason: "no rule".into(), ..Asked::default() };
+        let text = block(&bash, false);
+        assert!(text.starts_with("request 3: the agent wants to use Bash\n  echo 1\n"), "{text}");
+        assert!(text.contains("  echo 200\n  … 101 more lines; to see all of it, type: /whole\n"), "{text}");
+        assert!(text.ends_with("  asked because: no rule\n"), "{text}");
+        let whole = block(&bash, true);
+        assert!(whole.contains("echo 300\n  timeout: 5\n") && !whole.contains('…'), "{whole}");
+        let edit = Edit { path: "a.txt".into(), old: "a\nb\nc\n".into(), new: "a\nB\nc\n".into() };
+        let write = Asked { tool: "Edit".into(), edit: Some(edit), ..Asked::default() };
+        let text = block(&write, false);
+        assert!(text.ends_with("Edit\n  a.txt\n   a\n  -b\n  +B\n   c\n"), "{text}");
+        // Text of an agent cannot move the cursor.
+        let odd = Asked { input: r#"{"command":"a\u001b[2Jb"}"#.into(), ..Asked::default() };
+        assert!(!block(&odd, true).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,12 @@
+//! The conversation on real terminals.
+//!
+//! Must not: wait without an event and a deadline.
+
+#![cfg(test)]
+
+mod real;
+mod storm;
+mod taken_up;
+mod terminal;
+mod tmux;
+mod whole;
