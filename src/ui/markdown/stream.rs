@@ -126,7 +126,7 @@ impl Stream {
                 }
             }
             Held::Head(head) => {
-                if table::is_delimiter(&line) {
+                if table::is_delimiter(&line, &head) {
                     self.has_begun = true;
                     let bytes = head.len() + line.len();
                     self.held = Held::Table { lines: vec![head, line], bytes };
@@ -395,6 +395,12 @@ mod tests {
         let mut stream = Stream::new();
         assert_eq!(stream.push(&"x".repeat(200_000)).len(), 3);
         assert!(stream.tail().len() <= LINE_LIMIT_BYTES);
+    }
+
+    #[test]
+    fn a_delimiter_with_another_number_of_cells_begins_no_table() {
+        assert_eq!(shown("- | **a**\n- |\n|", 20), "• | a\n• |\n|\n");
+        assert_eq!(shown("a | b\n--|--|--\nc | d\n", 20), "a | b\n--|--|--\nc | d\n");
     }
 
     proptest! {

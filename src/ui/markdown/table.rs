@@ -10,10 +10,13 @@ pub(super) fn is_row(line: &str) -> bool {
     line.contains('|')
 }
 
-/// Whether a line is the delimiter below a head: dashes, bars and colons.
-pub(super) fn is_delimiter(line: &str) -> bool {
+/// Whether a line is the delimiter of the table that this head begins: dashes, bars and colons, with as many cells as the head
+/// (GFM, section 4.10).
+pub(super) fn is_delimiter(line: &str, head: &str) -> bool {
     let line = line.trim();
-    line.contains('-') && line.contains('|') && line.bytes().all(|byte| matches!(byte, b'-' | b'|' | b':' | b' '))
+    let is_drawn =
+        line.contains('-') && line.contains('|') && line.bytes().all(|byte| matches!(byte, b'-' | b'|' | b':' | b' '));
+    is_drawn && cells(line).len() == cells(head).len()
 }
 
 const BETWEEN: &str = " │ ";
