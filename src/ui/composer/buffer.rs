@@ -393,7 +393,11 @@ impl Buffer {
         let last = if is_broken { self.state.before(there.end).max(there.start) } else { there.end };
         let aim = self.aim.unwrap_or_else(|| self.state.columns(here.start..self.state.at));
         self.settles();
-        self.state.at = self.state.at_column(there.clone(), aim).min(last);
+        let at = self.state.at_column(there.clone(), aim).min(last);
+        // A label that is broken over several rows is left at the side to which the cursor moves.
+        self.state.at = self.state.folded_around(at).map_or(at, |label| {
+            if target < row || label.at.start >= there.start { label.at.start } else { label.at.end }
+        });
         self.aim = Some(aim);
         true
     }
@@ -576,14 +580,14 @@ impl State {
         text.graphemes(true).map(|grapheme| columns::of(&shown(grapheme))).sum()
     }
 
-    /// The last boundary in this row before the column.
+    /// The last position in this row before the column, which may be inside a label.
     fn at_column(&self, row: Range<usize>, column: usize) -> usize {
         let mut used = 0;
         let text = self.text.get(row.clone()).unwrap_or_default();
         for (at, grapheme) in text.grapheme_indices(true) {
             used += columns::of(&shown(grapheme));
             if used > column {
-                return self.folded_around(row.start + at).map_or(row.start + at, |folded| folded.at.start);
+                return row.start + at;
             }
         }
         self.border(row.end)
