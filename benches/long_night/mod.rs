@@ -127,7 +127,7 @@ pub(crate) fn play(
                 | Action::AllowTool { .. }
                 | Action::FillForm { .. }
                 | Action::SetModel { .. }
-                | Action::LetGo { .. }
+                | Action::ReleaseStop { .. }
                 | Action::DenyTool { .. }
                 | Action::CancelForm { .. }
                 | Action::Refuse { .. }

@@ -10,10 +10,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
 
 use super::finder::Finder;
-use super::heard::Heard;
 use super::images::{self, Bases};
 use super::link::{self, Link};
 use super::memory::Memory;
+use super::message::Message;
 use super::past;
 use super::preview::Preview;
 use super::screen::Screen;
@@ -24,12 +24,12 @@ use crate::core::{Budgets, Outcome, Show, WhenLeft};
 use crate::driver::{ChildEnv, TreeObserver};
 use crate::journal::{JournalReader, RunDir};
 use crate::process::{Cancel, KeySink, Keys, UserTerminal, stop_own_job};
-use crate::ui::conversation::{About, Conversation, Leave, News, Want};
+use crate::ui::conversation::{About, Conversation, Job, Leave, News};
 use crate::ui::keys::Decoder;
 use crate::ui::paint::{Painter, Size};
 
 /// The capacity of the loop's queue.
-const HEARD_LIMIT: usize = 1_024;
+const MESSAGE_LIMIT: usize = 1_024;
 /// Events that may be held while history is read; beyond that, history is shown as far as it was read.
 const HELD_LIMIT: usize = 16 * 1_024;
 /// Batches of history that may be queued.
@@ -49,7 +49,7 @@ const RECONNECTS: u32 = 3;
 
 /// What attaching a terminal needs.
 #[derive(Debug)]
-pub struct Seat {
+pub struct AttachSetup {
     /// The run.
     pub run: RunDir,
     /// The user's terminal.
@@ -70,7 +70,7 @@ pub struct Seat {
 
 /// How the session ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Left {
+pub enum EndReason {
     /// The run continues, if only for a minute.
     Detached(WhenLeft),
     /// The run is over.
@@ -88,25 +88,25 @@ pub enum Left {
 
 /// How the session ended, and whether the terminal is writable.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Departure {
+pub struct AttachEnd {
     /// How the session ended.
-    pub left: Left,
+    pub left: EndReason,
     /// The terminal accepts nothing: a write to it would block forever.
-    pub is_deaf: bool,
+    pub terminal_is_blocked: bool,
 }
 
 /// Passes keys to the loop.
-struct Sink(Sender<Heard>);
+struct Sink(Sender<Message>);
 
 impl KeySink for Sink {
     fn typed(&self, keys: &[u8]) {
-        let _ = self.0.blocking_send(Heard::Keys(keys.to_owned()));
+        let _ = self.0.blocking_send(Message::Keys(keys.to_owned()));
     }
 
     fn passed_ctrl_c(&self, _as_signal: bool) {}
 
     fn closed(&self) {
-        let _ = self.0.blocking_send(Heard::KeysClosed);
+        let _ = self.0.blocking_send(Message::KeysClosed);
     }
 }
 
@@ -114,14 +114,14 @@ impl KeySink for Sink {
 ///
 /// # Errors
 /// When the run cannot be reached, or the system provides no threads.
-pub fn attach(seat: Seat) -> Result<Departure, ClientError> {
-    let lost = |error: std::io::Error| ClientError::Lost { run: seat.run.id().to_owned(), why: error.to_string() };
+pub fn attach(setup: AttachSetup) -> Result<AttachEnd, ClientError> {
+    let lost = |error: std::io::Error| ClientError::Lost { run: setup.run.id().to_owned(), why: error.to_string() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(lost)?;
     runtime.block_on(async {
-        let (heard, hears) = channel(HEARD_LIMIT);
-        let (link, welcome) = Link::open(&seat.run, seat.read_only, None, 0, heard.clone())?;
-        let session = Session::new(&seat, &welcome, link, heard).map_err(lost)?;
-        Ok(session.run(hears).await)
+        let (messages, inbox) = channel(MESSAGE_LIMIT);
+        let (link, welcome) = Link::open(&setup.run, setup.read_only, None, 0, messages.clone())?;
+        let session = Session::new(&setup, &welcome, link, messages).map_err(lost)?;
+        Ok(session.run(inbox).await)
     })
 }
 
@@ -166,14 +166,14 @@ impl Signals {
 
 /// Why the loop woke.
 enum Woken {
-    Heard(Heard),
+    Message(Message),
     Resized,
     Continued,
     End,
     Due,
 }
 
-async fn next(pasts: &mut Option<Receiver<Heard>>) -> Option<Heard> {
+async fn next(pasts: &mut Option<Receiver<Message>>) -> Option<Message> {
     match pasts {
         Some(pasts) => pasts.recv().await,
         None => None,
@@ -181,7 +181,7 @@ async fn next(pasts: &mut Option<Receiver<Heard>>) -> Option<Heard> {
 }
 
 struct Session<'a> {
-    seat: &'a Seat,
+    setup: &'a AttachSetup,
     conversation: Conversation,
     painter: Painter,
     screen: Screen,
@@ -189,7 +189,7 @@ struct Session<'a> {
     decoder: Decoder,
     decoder_due: Option<Instant>,
     link: Option<Link>,
-    heard: Sender<Heard>,
+    messages: Sender<Message>,
     finder: Option<Finder>,
     bases: Bases,
     memory: Memory,
@@ -202,7 +202,7 @@ struct Session<'a> {
     /// A preview of the held events.
     preview: Option<Preview>,
     /// Batches of history.
-    pasts: Option<Receiver<Heard>>,
+    pasts: Option<Receiver<Message>>,
     /// The last fact that was shown, and the index of its last item.
     last: (u64, Option<u32>),
     reconnects: u32,
@@ -222,40 +222,45 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(seat: &'a Seat, welcome: &Welcome, link: Link, heard: Sender<Heard>) -> std::io::Result<Session<'a>> {
+    fn new(
+        setup: &'a AttachSetup,
+        welcome: &Welcome,
+        link: Link,
+        messages: Sender<Message>,
+    ) -> std::io::Result<Session<'a>> {
         let signals = Signals::listen()?;
-        let guard = seat.terminal.guard();
-        let screen = Screen::open(&seat.terminal, heard.clone())?;
-        let keys = Keys::of(&seat.terminal, Sink(heard.clone()))?;
-        keys.to_ourselves();
-        let memory = Memory::of(&seat.state);
-        let mut conversation = Conversation::new(&seat.seed, span_ms);
+        let guard = setup.terminal.guard();
+        let screen = Screen::open(&setup.terminal, messages.clone())?;
+        let keys = Keys::of(&setup.terminal, Sink(messages.clone()))?;
+        keys.to_ccc();
+        let memory = Memory::of(&setup.state);
+        let mut conversation = Conversation::new(&setup.seed, span_ms);
         let about = About {
-            run: seat.run.id().to_owned(),
+            run: setup.run.id().to_owned(),
             cwd: welcome.cwd.clone(),
-            budgets: welcome.bounds.clone().or_else(|| bounds(&seat.run)),
+            budgets: welcome.bounds.clone().or_else(|| bounds(&setup.run)),
             phase: welcome.phase.clone(),
             iteration: welcome.iteration,
             now_ms: welcome.t / 1_000,
             label: label(welcome),
-            read_only: seat.read_only.then(|| "this view only reads".to_owned()),
+            read_only: setup.read_only.then(|| "this view only reads".to_owned()),
         };
-        let ours = TreeObserver::of_process(&seat.state, &seat.env, seat.run.id(), Cancel::new()?);
+        let ours = TreeObserver::of_process(&setup.state, &setup.env, setup.run.id(), Cancel::new()?);
         conversation.take(0, News::Joined(about));
         conversation.take(0, News::Earlier(memory.read()));
         let preview = Preview::of(&conversation);
         Ok(Session {
-            seat,
+            setup,
             conversation,
-            painter: Painter::new(seat.colour),
+            painter: Painter::new(setup.colour),
             screen,
             keys,
             decoder: Decoder::new(),
             decoder_due: None,
             link: Some(link),
-            heard: heard.clone(),
-            bases: Bases { cwd: PathBuf::from(&welcome.cwd), home: seat.home.clone() },
-            finder: Finder::start(PathBuf::from(&welcome.cwd), ours, heard).ok(),
+            messages: messages.clone(),
+            bases: Bases { cwd: PathBuf::from(&welcome.cwd), home: setup.home.clone() },
+            finder: Finder::start(PathBuf::from(&welcome.cwd), ours, messages).ok(),
             memory,
             signals,
             origin: Instant::now(),
@@ -288,22 +293,22 @@ impl<'a> Session<'a> {
         self.is_dirty = true;
     }
 
-    async fn run(mut self, mut hears: Receiver<Heard>) -> Departure {
+    async fn run(mut self, mut inbox: Receiver<Message>) -> AttachEnd {
         loop {
             if self.is_cut {
-                let departure = self.leave(Leave::Detached, &mut hears).await;
-                return Departure { left: Left::Cut, ..departure };
+                let end = self.leave(Leave::Detached, &mut inbox).await;
+                return AttachEnd { left: EndReason::Cut, ..end };
             }
             if let Some(leave) = self.perform() {
-                return self.leave(leave, &mut hears).await;
+                return self.leave(leave, &mut inbox).await;
             }
             if std::mem::take(&mut self.suspends) {
-                self.suspend(&mut hears).await;
+                self.suspend(&mut inbox).await;
             }
             self.paint();
-            let woken = self.wait(&mut hears).await;
+            let woken = self.wait(&mut inbox).await;
             match woken {
-                Woken::Heard(heard) => self.hear(heard),
+                Woken::Message(message) => self.receive(message),
                 Woken::Resized => {
                     self.painter.resized();
                     self.settles_at = Some(Instant::now() + SETTLE);
@@ -329,7 +334,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn wait(&mut self, hears: &mut Receiver<Heard>) -> Woken {
+    async fn wait(&mut self, inbox: &mut Receiver<Message>) -> Woken {
         let now = Instant::now();
         let frame = (self.is_dirty && !self.screen.is_busy()).then(|| {
             let frame = self.painted_at.map_or(now, |painted| painted + FRAME);
@@ -348,36 +353,36 @@ impl<'a> Session<'a> {
             _ = quit.recv() => Woken::End,
             _ = self.signals.continued.recv() => Woken::Continued,
             _ = self.signals.resized.recv() => Woken::Resized,
-            heard = hears.recv() => heard.map_or(Woken::End, Woken::Heard),
+            message = inbox.recv() => message.map_or(Woken::End, Woken::Message),
             // Take the next batch of history only when the previous one is printed.
-            Some(past) = next(&mut self.pasts), if !self.conversation.is_ready() => Woken::Heard(past),
+            Some(past) = next(&mut self.pasts), if !self.conversation.is_ready() => Woken::Message(past),
             () = sleep_until(due) => Woken::Due,
         }
     }
 
     /// Waits until the present paint is written, with a timeout for a blocked terminal.
-    async fn written(&mut self, hears: &mut Receiver<Heard>) {
+    async fn written(&mut self, inbox: &mut Receiver<Message>) {
         let limit = Instant::now() + LAST_PAINT;
         while self.screen.is_busy() {
-            match tokio::time::timeout_at(limit, hears.recv()).await {
-                Ok(Some(heard)) => self.hear(heard),
+            match tokio::time::timeout_at(limit, inbox.recv()).await {
+                Ok(Some(message)) => self.receive(message),
                 Ok(None) | Err(_) => return,
             }
         }
     }
 
     /// Writes these last bytes and restores the terminal. On a blocked terminal only the modes are restored.
-    async fn give_back(&mut self, last: Vec<u8>, hears: &mut Receiver<Heard>) {
-        self.written(hears).await;
+    async fn give_back(&mut self, last: Vec<u8>, inbox: &mut Receiver<Message>) {
+        self.written(inbox).await;
         if !self.screen.is_busy() {
             self.screen.last(last);
-            self.written(hears).await;
+            self.written(inbox).await;
         }
         self.screen.restore();
     }
 
     fn size(&self) -> Size {
-        let size = self.seat.terminal.size();
+        let size = self.setup.terminal.size();
         size.map_or(Size { columns: 80, rows: 24 }, |size| Size {
             columns: size.ws_col.max(2),
             rows: size.ws_row.max(1),
@@ -414,12 +419,12 @@ impl<'a> Session<'a> {
         self.is_urgent = self.is_dirty;
     }
 
-    fn hear(&mut self, heard: Heard) {
-        match heard {
-            Heard::Run { link, said } if self.is_present(link) => self.hear_run(*said),
-            Heard::Closed { link, why } if self.is_present(link) => self.hear_closed(why),
-            Heard::Run { .. } | Heard::Closed { .. } => {}
-            Heard::Keys(bytes) => {
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Run { link, said } if self.is_present(link) => self.receive_from_run(*said),
+            Message::Closed { link, why } if self.is_present(link) => self.connection_closed(why),
+            Message::Run { .. } | Message::Closed { .. } => {}
+            Message::Keys(bytes) => {
                 let typed = self.decoder.take(&bytes);
                 self.decoder_due = self.decoder.is_open().then(|| Instant::now() + ESCAPE);
                 if !typed.is_empty() {
@@ -427,8 +432,8 @@ impl<'a> Session<'a> {
                     self.tell(News::Typed(typed));
                 }
             }
-            Heard::KeysClosed => self.is_cut = true,
-            Heard::Written => {
+            Message::KeysClosed => self.is_cut = true,
+            Message::Written => {
                 self.screen.written();
                 // The terminal may have wrapped rows that were made for another size: do not repaint above.
                 if self.drawn_for_other_size() {
@@ -436,15 +441,15 @@ impl<'a> Session<'a> {
                     self.is_dirty = true;
                 }
             }
-            Heard::Files { query, names } => {
+            Message::Files { query, names } => {
                 self.is_urgent = true;
                 self.tell(News::Files { query, names });
             }
-            Heard::Looked { path, image } => {
+            Message::Looked { path, image } => {
                 self.is_urgent = true;
                 self.tell(News::Looked { path, image });
             }
-            Heard::Past(shows) => {
+            Message::Past(shows) => {
                 for Shown { n, i, t, show, .. } in shows {
                     if self.is_news(n, i) {
                         self.reconnects = 0;
@@ -452,7 +457,7 @@ impl<'a> Session<'a> {
                     }
                 }
             }
-            Heard::PastOver(trouble) => {
+            Message::PastOver(trouble) => {
                 if let Some(why) = trouble {
                     self.tell(News::Remark(why));
                 }
@@ -474,7 +479,7 @@ impl<'a> Session<'a> {
         self.painter.size().is_some_and(|drawn| drawn != self.size())
     }
 
-    fn hear_run(&mut self, said: FromRun) {
+    fn receive_from_run(&mut self, said: FromRun) {
         match said {
             FromRun::Reply { re, reply } => {
                 let follows = self.link.as_ref().is_some_and(|link| link.following == re);
@@ -496,9 +501,9 @@ impl<'a> Session<'a> {
                 }
                 Some(_) => {
                     self.release();
-                    self.hear_event(event);
+                    self.receive_event(event);
                 }
-                None => self.hear_event(event),
+                None => self.receive_event(event),
             },
             FromRun::Fault(fault) => self.tell(News::Remark(fault.message)),
             FromRun::Greeting(_) | FromRun::Welcome(_) => {}
@@ -515,11 +520,11 @@ impl<'a> Session<'a> {
             }
             self.held = Some(VecDeque::new());
         }
-        let (heard, pasts) = channel(PASTS_LIMIT);
+        let (messages, pasts) = channel(PASTS_LIMIT);
         self.pasts = Some(pasts);
-        let journal = self.seat.run.journal();
+        let journal = self.setup.run.journal();
         let thread = std::thread::Builder::new().name("past".to_owned());
-        if let Err(error) = thread.spawn(move || past::tell(&journal, after, from, &heard)) {
+        if let Err(error) = thread.spawn(move || past::tell(&journal, after, from, &messages)) {
             self.tell(News::Remark(format!("what was before cannot be shown: {error}")));
             self.release();
         }
@@ -539,11 +544,11 @@ impl<'a> Session<'a> {
         self.preview = None;
         self.is_dirty = true;
         for event in self.held.take().unwrap_or_default() {
-            self.hear_event(event);
+            self.receive_event(event);
         }
     }
 
-    fn hear_event(&mut self, event: Event) {
+    fn receive_event(&mut self, event: Event) {
         match event {
             Event::Show(shown) => {
                 let Shown { n, i, t, show, .. } = *shown;
@@ -552,7 +557,7 @@ impl<'a> Session<'a> {
                 }
                 self.reconnects = 0;
                 // A run that had just begun had no journal yet when this client connected.
-                if let (Show::Session { .. }, Some(bounds)) = (&show, bounds(&self.seat.run)) {
+                if let (Show::Session { .. }, Some(bounds)) = (&show, bounds(&self.setup.run)) {
                     self.tell(News::Bounds(bounds));
                 }
                 if let Show::Finished { outcome, .. } = &show {
@@ -567,13 +572,13 @@ impl<'a> Session<'a> {
                 self.outcome = self.outcome.or(finish.as_ref().map(|finish| finish.outcome));
                 // Without a turn there is nothing to resume.
                 let text = if self.conversation.was_said_to() {
-                    format!("to come back: ccc resume {}", self.seat.run.id())
+                    format!("to come back: ccc resume {}", self.setup.run.id())
                 } else {
                     String::new()
                 };
                 self.tell(News::Ended(text));
             }
-            Event::Gone { why } => self.hear_closed(Some(why)),
+            Event::Gone { why } => self.connection_closed(Some(why)),
             Event::Unknown(name) => {
                 self.unknown += 1;
                 if self.unknown == 1 {
@@ -586,7 +591,7 @@ impl<'a> Session<'a> {
 
     /// The connection has ended. If the run is alive, reconnects: the run may have disconnected a slow client. History that is
     /// being read is read first, because a client that is behind would only be disconnected again.
-    fn hear_closed(&mut self, why: Option<String>) {
+    fn connection_closed(&mut self, why: Option<String>) {
         let Some(old) = self.link.take() else { return };
         let closed = (old.number + 1, why);
         drop(old);
@@ -605,7 +610,7 @@ impl<'a> Session<'a> {
     /// Connects again, and gets what was not shown yet.
     fn reconnect(&mut self, (number, why): (u32, Option<String>)) {
         self.reconnects += 1;
-        let run = self.seat.run.id();
+        let run = self.setup.run.id();
         let why = why.map_or_else(String::new, |why| format!(" ({why})"));
         let lost = if self.reconnects > RECONNECTS {
             format!(
@@ -614,7 +619,7 @@ impl<'a> Session<'a> {
         } else {
             // An incomplete fact is sent again; its known items are skipped.
             let since = self.last.0.checked_sub(1);
-            match Link::open(&self.seat.run, self.seat.read_only, since, number, self.heard.clone()) {
+            match Link::open(&self.setup.run, self.setup.read_only, since, number, self.messages.clone()) {
                 Ok((link, _)) => {
                     self.link = Some(link);
                     return;
@@ -628,12 +633,12 @@ impl<'a> Session<'a> {
         self.tell(News::Lost(lost));
     }
 
-    /// Performs what the conversation wants; returns how to leave, if it does.
+    /// Performs the jobs of the conversation; returns how to leave, if it does.
     fn perform(&mut self) -> Option<Leave> {
-        while let Some(want) = self.conversation.poll_want() {
+        while let Some(job) = self.conversation.poll_job() {
             self.is_dirty = true;
-            match want {
-                Want::Order { number, input } => {
+            match job {
+                Job::Order { number, input } => {
                     let request = request_of(input);
                     let asked = request.and_then(|request| self.link.as_mut().and_then(|link| link.ask(&request)));
                     match asked {
@@ -644,17 +649,17 @@ impl<'a> Session<'a> {
                             .tell(News::Answered { order: number, answer: Err("the run does not take it".to_owned()) }),
                     }
                 }
-                Want::Find(query) => {
+                Job::Find(query) => {
                     if let Some(finder) = &self.finder {
                         finder.find(query);
                     }
                 }
                 // A failure to save history is not reported.
-                Want::Look(path) => self.look(path),
-                Want::Remember(text) => drop(self.memory.add(&text)),
-                Want::Suspend => self.suspends = true,
-                Want::Leave(leave) => return Some(leave),
-                Want::Bell => self.bell = true,
+                Job::Look(path) => self.look(path),
+                Job::Remember(text) => drop(self.memory.add(&text)),
+                Job::Suspend => self.suspends = true,
+                Job::Leave(leave) => return Some(leave),
+                Job::Bell => self.bell = true,
             }
         }
         None
@@ -662,11 +667,11 @@ impl<'a> Session<'a> {
 
     /// Reads an image on a thread, so that a slow disk does not block the keyboard.
     fn look(&mut self, path: String) {
-        let (bases, heard) = (self.bases.clone(), self.heard.clone());
+        let (bases, messages) = (self.bases.clone(), self.messages.clone());
         let asked = path.clone();
         let read = move || {
             let image = images::read(&path, &bases);
-            let _ = heard.blocking_send(Heard::Looked { path, image });
+            let _ = messages.blocking_send(Message::Looked { path, image });
         };
         if let Err(error) = std::thread::Builder::new().name("image".to_owned()).spawn(read) {
             self.tell(News::Looked { path: asked, image: Err(Some(error.to_string())) });
@@ -674,19 +679,19 @@ impl<'a> Session<'a> {
     }
 
     /// Stops as a job of the shell, and continues afterwards.
-    async fn suspend(&mut self, hears: &mut Receiver<Heard>) {
+    async fn suspend(&mut self, inbox: &mut Receiver<Message>) {
         if !crate::process::own_job_can_stop() {
             return;
         }
         if let Some(link) = &mut self.link {
             link.ask(&Request::Away {});
         }
-        self.keys.to_nobody();
+        self.keys.pause();
         let erased = self.painter.erase();
-        self.give_back(erased, hears).await;
+        self.give_back(erased, inbox).await;
         let _ = stop_own_job();
         let _ = self.screen.enter();
-        self.keys.to_ourselves();
+        self.keys.to_ccc();
         self.painter.resized();
         if let Some(link) = &mut self.link {
             link.ask(&Request::Back {});
@@ -695,8 +700,8 @@ impl<'a> Session<'a> {
     }
 
     /// Prints the remaining rows, erases the view and restores the terminal.
-    async fn leave(mut self, leave: Leave, hears: &mut Receiver<Heard>) -> Departure {
-        self.written(hears).await;
+    async fn leave(mut self, leave: Leave, inbox: &mut Receiver<Message>) -> AttachEnd {
+        self.written(inbox).await;
         let limit = Instant::now() + LAST_PAINT;
         let mut last = Vec::new();
         let size = self.size();
@@ -707,12 +712,12 @@ impl<'a> Session<'a> {
             last.extend(self.painter.paint(size, &rows, &view).unwrap_or_default());
         }
         last.extend(self.painter.erase());
-        self.give_back(last, hears).await;
+        self.give_back(last, inbox).await;
         let left = match leave {
-            Leave::Detached => Left::Detached(self.conversation.when_left()),
-            Leave::Ended => Left::Ended { outcome: self.outcome, by_user: self.conversation.has_quit() },
-            Leave::Lost => Left::Lost,
+            Leave::Detached => EndReason::Detached(self.conversation.when_left()),
+            Leave::Ended => EndReason::Ended { outcome: self.outcome, by_user: self.conversation.has_quit() },
+            Leave::Lost => EndReason::Lost,
         };
-        Departure { left, is_deaf: self.screen.is_busy() }
+        AttachEnd { left, terminal_is_blocked: self.screen.is_busy() }
     }
 }

@@ -8,7 +8,7 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher};
 use tokio::sync::mpsc;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::driver::{TreeObserver, file_names};
 
 /// How many names are offered.
@@ -23,20 +23,20 @@ const REUSED: usize = 12;
 pub(super) struct Finder(Sender<String>);
 
 impl Finder {
-    pub(super) fn start(dir: PathBuf, ours: TreeObserver, heard: mpsc::Sender<Heard>) -> std::io::Result<Finder> {
+    pub(super) fn start(dir: PathBuf, ours: TreeObserver, messages: mpsc::Sender<Message>) -> std::io::Result<Finder> {
         let (questions, asked) = channel();
-        thread::Builder::new().name("finder".to_owned()).spawn(move || answer(&dir, &ours, &asked, &heard))?;
+        thread::Builder::new().name("finder".to_owned()).spawn(move || answer(&dir, &ours, &asked, &messages))?;
         Ok(Finder(questions))
     }
 
-    /// Starts a search; the result comes as [`Heard::Files`].
+    /// Starts a search; the result comes as [`Message::Files`].
     pub(super) fn find(&self, query: String) {
         // The thread ends only with the conversation.
         let _ = self.0.send(query);
     }
 }
 
-fn answer(dir: &std::path::Path, ours: &TreeObserver, asked: &Receiver<String>, heard: &mpsc::Sender<Heard>) {
+fn answer(dir: &std::path::Path, ours: &TreeObserver, asked: &Receiver<String>, messages: &mpsc::Sender<Message>) {
     let mut matcher = Matcher::new(Config::DEFAULT.match_paths());
     let mut names = Vec::new();
     let mut used = 0;
@@ -56,7 +56,7 @@ fn answer(dir: &std::path::Path, ours: &TreeObserver, asked: &Receiver<String>, 
             let ranked = pattern.match_list(names.iter().map(String::as_str), &mut matcher);
             ranked.into_iter().take(OFFERED).map(|(name, _)| name.to_owned()).collect()
         };
-        if heard.blocking_send(Heard::Files { query, names: found }).is_err() {
+        if messages.blocking_send(Message::Files { query, names: found }).is_err() {
             return;
         }
     }

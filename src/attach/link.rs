@@ -4,9 +4,9 @@ use std::thread;
 
 use tokio::sync::mpsc::Sender;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::control::protocol::{Code, Hello, Reply, Request, Welcome};
-use crate::control::{Client, ClientError, Listener, Talker};
+use crate::control::{Client, ClientError, EventReceiver, RequestSender};
 use crate::journal::RunDir;
 use crate::ui::conversation::Done;
 
@@ -18,7 +18,7 @@ const TAIL: u64 = 400;
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    talker: Talker,
+    requests: RequestSender,
     /// The number of the `follow` request.
     pub(super) following: u64,
     /// The number of this connection; messages of earlier connections are ignored.
@@ -32,40 +32,43 @@ impl Link {
         read_only: bool,
         since: Option<u64>,
         number: u32,
-        heard: Sender<Heard>,
+        messages: Sender<Message>,
     ) -> Result<(Link, Welcome), ClientError> {
         let client = Client::connect(run, &Hello::new(NAME, !read_only))?;
         let welcome = client.welcome().clone();
-        let (mut talker, listener, _) = client.split();
+        let (mut requests, listener, _) = client.split();
         let tail = if since.is_none() { Some(TAIL) } else { None };
         let lost = |why: std::io::Error| ClientError::Lost { run: run.id().to_owned(), why: why.to_string() };
-        let following = talker.ask(&Request::Follow { tail, since, words: true }).map_err(lost)?;
-        thread::Builder::new().name("link".to_owned()).spawn(move || hear(listener, number, &heard)).map_err(lost)?;
-        Ok((Link { talker, following, number }, welcome))
+        let following = requests.ask(&Request::Follow { tail, since, words: true }).map_err(lost)?;
+        thread::Builder::new()
+            .name("link".to_owned())
+            .spawn(move || receive(listener, number, &messages))
+            .map_err(lost)?;
+        Ok((Link { requests, following, number }, welcome))
     }
 
     /// Sends a request; returns the number of its reply. `None`: it cannot be sent.
     pub(super) fn ask(&mut self, request: &Request) -> Option<u64> {
-        self.talker.ask(request).ok()
+        self.requests.ask(request).ok()
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.talker.close();
+        self.requests.close();
     }
 }
 
-fn hear(mut listener: Listener, link: u32, heard: &Sender<Heard>) {
+fn receive(mut listener: EventReceiver, link: u32, messages: &Sender<Message>) {
     loop {
         let next = listener.next();
         let is_over = !matches!(next, Ok(Some(_)));
         let said = match next {
-            Ok(Some(said)) => Heard::Run { link, said: Box::new(said) },
-            Ok(None) => Heard::Closed { link, why: None },
-            Err(error) => Heard::Closed { link, why: Some(error.to_string()) },
+            Ok(Some(said)) => Message::Run { link, said: Box::new(said) },
+            Ok(None) => Message::Closed { link, why: None },
+            Err(error) => Message::Closed { link, why: Some(error.to_string()) },
         };
-        if heard.blocking_send(said).is_err() || is_over {
+        if messages.blocking_send(said).is_err() || is_over {
             return;
         }
     }

@@ -1,7 +1,7 @@
 //! An attached terminal: connects the run's socket, the keyboard and the screen to the conversation (`ui/conversation`), which
 //! decides what is shown and done.
 //!
-//! One loop (`client`) takes news and performs what the conversation wants. Whatever blocks has its own thread: the socket, the
+//! One loop (`client`) takes news and performs the jobs of the conversation. Whatever blocks has its own thread: the socket, the
 //! keyboard, the screen, reading the journal for history, the file search. The keyboard waits for none of them: a key takes
 //! effect even while a long history is read or the terminal accepts nothing.
 //!
@@ -10,12 +10,12 @@
 
 mod client;
 mod finder;
-mod heard;
 mod images;
 mod link;
 mod memory;
+mod message;
 mod past;
 mod preview;
 mod screen;
 
-pub use client::{Departure, Left, Seat, attach, span_ms};
+pub use client::{AttachEnd, AttachSetup, EndReason, attach, span_ms};

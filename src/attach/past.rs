@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::sync::mpsc::Sender;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::control::protocol::Shown;
 use crate::driver::{self, ReplayError};
 use crate::journal::ReadError;
@@ -12,17 +12,17 @@ use crate::journal::ReadError;
 /// The batch size.
 const BATCH: usize = 256;
 
-/// Sends everything shown by the facts with numbers above `after` and below `before`, and then [`Heard::PastOver`].
-pub(super) fn tell(journal: &Path, after: u64, before: u64, heard: &Sender<Heard>) {
+/// Sends everything shown by the facts with numbers above `after` and below `before`, and then [`Message::PastOver`].
+pub(super) fn tell(journal: &Path, after: u64, before: u64, messages: &Sender<Message>) {
     let mut told = after;
-    let over = driver::catch_up(Some(before), || tell_after(&mut told, journal, before, heard));
+    let over = driver::catch_up(Some(before), || tell_after(&mut told, journal, before, messages));
     let over = over.err().map(|error| format!("the beginning of the run cannot be shown: {error}"));
-    let _ = heard.blocking_send(Heard::PastOver(over));
+    let _ = messages.blocking_send(Message::PastOver(over));
 }
 
 /// Sends what the journal has after `told` and before `before`; returns the number of its last entry. Send errors are ignored:
 /// without a loop the process is ending.
-fn tell_after(told: &mut u64, journal: &Path, before: u64, heard: &Sender<Heard>) -> Result<u64, ReplayError> {
+fn tell_after(told: &mut u64, journal: &Path, before: u64, messages: &Sender<Message>) -> Result<u64, ReplayError> {
     let mut batch = Vec::with_capacity(BATCH);
     let known = *told;
     let mut place = (0, 0);
@@ -37,10 +37,10 @@ fn tell_after(told: &mut u64, journal: &Path, before: u64, heard: &Sender<Heard>
         }
         if batch.len() >= BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            let _ = heard.blocking_send(Heard::Past(full));
+            let _ = messages.blocking_send(Message::Past(full));
         }
     });
-    let _ = heard.blocking_send(Heard::Past(batch));
+    let _ = messages.blocking_send(Message::Past(batch));
     match read {
         Ok(rebuilt) => Ok(rebuilt.tail.next_n.saturating_sub(1)),
         // The run is just beginning: it has shown nothing yet.

@@ -24,8 +24,8 @@ impl Preview {
     /// Adds something that the run has shown.
     pub(super) fn take(&mut self, at: u64, told: News) {
         self.conversation.take(at, told);
-        // Discard what the conversation wants: a preview performs nothing.
-        while self.conversation.poll_want().is_some() {}
+        // Discard the jobs of the conversation: a preview performs nothing.
+        while self.conversation.poll_job().is_some() {}
     }
 
     /// Adds the last rows above this view.

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::Sender;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::process::UserTerminal;
 use crate::ui::ScreenModes;
 
@@ -24,13 +24,13 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Sets raw mode, and starts the thread that writes to the terminal.
-    pub(super) fn open(terminal: &UserTerminal, heard: Sender<Heard>) -> std::io::Result<Screen> {
+    pub(super) fn open(terminal: &UserTerminal, messages: Sender<Message>) -> std::io::Result<Screen> {
         let (paints, taken) = sync_channel(1);
         let theirs = terminal.clone();
         let thread = thread::Builder::new()
             .name("screen".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || write(&theirs, &taken, &heard))?;
+            .spawn(move || write(&theirs, &taken, &messages))?;
         let screen = Screen { terminal: terminal.clone(), paints: Some(paints), thread: Some(thread), is_busy: false };
         screen.enter()?;
         Ok(screen)
@@ -97,10 +97,10 @@ impl Drop for Screen {
     }
 }
 
-fn write(terminal: &UserTerminal, paints: &Receiver<Vec<u8>>, heard: &Sender<Heard>) {
+fn write(terminal: &UserTerminal, paints: &Receiver<Vec<u8>>, messages: &Sender<Message>) {
     while let Ok(bytes) = paints.recv() {
         let is_gone = terminal.write(&bytes).is_err();
-        if heard.blocking_send(Heard::Written).is_err() || is_gone {
+        if messages.blocking_send(Message::Written).is_err() || is_gone {
             return;
         }
     }
@@ -118,10 +118,10 @@ mod tests {
     fn a_panic_in_the_conversation_gives_the_terminal_back_as_it_was() {
         let (terminal, mut seen, modes) = UserTerminal::of_test();
         let before = modes();
-        let (heard, _hears) = tokio::sync::mpsc::channel(16);
+        let (messages, _hears) = tokio::sync::mpsc::channel(16);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _guard = terminal.guard();
-            let mut screen = Screen::open(&terminal, heard).expect("a screen");
+            let mut screen = Screen::open(&terminal, messages).expect("a screen");
             assert_ne!(modes(), before, "it is raw");
             screen.paint(b"\x1b[?25l> draft".to_vec());
             panic!("in the middle of a paint");

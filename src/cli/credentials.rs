@@ -11,8 +11,8 @@ use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, Around, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, KeychainFault,
-    MANAGED_SETTINGS, OddFile, Places, Pool, Provided, SettingsPlaces, SharedTokens,
+    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, KeychainFault, MANAGED_SETTINGS,
+    Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
 };
 use redaction::Redactor;
 
@@ -45,7 +45,7 @@ pub(super) fn gather(
         managed: Path::new(MANAGED_SETTINGS),
     };
     let of_agent = AgentSettings::read(files);
-    if let Some(OddFile { path, why, advice }) = &of_agent.odd {
+    if let Some(UnsafeFile { path, why, advice }) = &of_agent.odd {
         let message = format!("the agent's settings file {} {why}", path.display());
         return Err(CliError::new(ErrorKind::Configuration, message).hint(*advice));
     }
@@ -54,7 +54,7 @@ pub(super) fn gather(
     if settings.pool.is_empty() {
         return Ok(gathered);
     }
-    let around = Around { env: &context.env, home: &dirs.home, cwd: &project.cwd };
+    let around = ResolveBase { env: &context.env, home: &dirs.home, cwd: &project.cwd };
     let mut provided = Vec::new();
     for (name, entry) in settings.providers.iter().filter(|(name, _)| settings.pool.iter().any(|wanted| wanted == name))
     {

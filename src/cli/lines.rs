@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use super::answering::Open;
 use super::asking::{Asking, Meant};
-use super::telling::Telling;
+use super::event_printer::EventPrinter;
 use super::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::attach::span_ms;
 use crate::control::protocol::{Code, Event, FromRun, Reply, Request, Welcome, You};
-use crate::control::{ClientError, Listener, Talker, request_of};
+use crate::control::{ClientError, EventReceiver, RequestSender, request_of};
 use crate::core::{Budgets, RestKind, Show, WhenLeft};
 use crate::journal::RunDir;
 use crate::ui::conversation::{Command, command};
@@ -42,7 +42,7 @@ What you type is said to the agent; a line answers what is asked. ccc's own:
 Every other command with / is the agent's own.";
 
 /// An event for the main thread.
-enum Heard {
+enum LineEvent {
     /// From the connection with this number.
     Run(u32, Result<Option<FromRun>, ClientError>),
     /// The user typed a line; `None` at the end of the input.
@@ -68,11 +68,11 @@ enum Next {
 struct Lines<'a> {
     run: &'a RunDir,
     context: &'a Context,
-    telling: Telling<'a>,
-    talker: Talker,
+    printer: EventPrinter<'a>,
+    requests: RequestSender,
     /// The number of the present connection. Events of older connections are ignored.
     link: u32,
-    heard: Sender<Heard>,
+    heard: Sender<LineEvent>,
     asking: Asking,
     ordered: BTreeMap<u64, Ordered>,
     budgets: Option<Budgets>,
@@ -112,17 +112,17 @@ pub(super) fn converse(
     let read_only = read_only || client.greeting().you == You::Inside;
     let welcome = client.welcome().clone();
     let from = client.follow(None, None, false).map_err(|error| steer::unreachable(&error))?;
-    let mut telling = Telling::new(run, false, context);
-    telling.in_directory(&welcome.cwd);
-    telling.history(None, Some(from))?;
-    let (talker, listener, waiting) = client.split();
+    let mut printer = EventPrinter::new(run, false, context);
+    printer.in_directory(&welcome.cwd);
+    printer.history(None, Some(from))?;
+    let (requests, listener, waiting) = client.split();
     let (sender, heard) = channel();
     hear(listener, 0, sender.clone());
     let mut lines = Lines {
         run,
         context,
-        telling,
-        talker,
+        printer,
+        requests,
         link: 0,
         heard: sender.clone(),
         asking: Asking::default(),
@@ -143,29 +143,29 @@ pub(super) fn converse(
     if !read_only || context.stdin.is_terminal() {
         read_lines(sender);
     }
-    let waiting = waiting.into_iter().map(|event| Heard::Run(0, Ok(Some(FromRun::Event(event)))));
+    let waiting = waiting.into_iter().map(|event| LineEvent::Run(0, Ok(Some(FromRun::Event(event)))));
     for heard in waiting.chain(heard) {
         match heard {
-            Heard::Run(of, _) if of != lines.link => {}
-            Heard::Run(_, Ok(Some(FromRun::Event(Event::End { finish })))) => {
-                let code = lines.telling.end(finish.map(|finish| *finish));
+            LineEvent::Run(of, _) if of != lines.link => {}
+            LineEvent::Run(_, Ok(Some(FromRun::Event(Event::End { finish })))) => {
+                let code = lines.printer.end(finish.map(|finish| *finish));
                 // The directory of a run without any message is removed at its end.
                 if run.path().exists() && steer::is_conversation(run) {
                     context.printer.talk(format_args!("to come back to the conversation: ccc resume {}", run.id()));
                 }
                 return Ok(code);
             }
-            Heard::Run(_, Ok(Some(said))) => lines.hear(said)?,
-            Heard::Run(_, Ok(None)) => return Err(steer::died(run)),
-            Heard::Run(_, Err(error)) => return Err(steer::unreachable(&error)),
-            Heard::Typed(Some(line)) => {
+            LineEvent::Run(_, Ok(Some(said))) => lines.hear(said)?,
+            LineEvent::Run(_, Ok(None)) => return Err(steer::died(run)),
+            LineEvent::Run(_, Err(error)) => return Err(steer::unreachable(&error)),
+            LineEvent::Typed(Some(line)) => {
                 if let Next::Left = lines.typed(line.trim())? {
                     return Ok(lines.leave());
                 }
             }
             // Ctrl-D leaves. After the end of a pipe the client continues to watch.
-            Heard::Typed(None) if context.stdin.is_terminal() => return Ok(lines.leave()),
-            Heard::Typed(None) => {}
+            LineEvent::Typed(None) if context.stdin.is_terminal() => return Ok(lines.leave()),
+            LineEvent::Typed(None) => {}
         }
         if context.printer.reader_has_gone() {
             return Ok(ExitCode::COMPLETED);
@@ -194,16 +194,16 @@ impl Lines<'_> {
 
     fn connect_again(&mut self) -> Result<(), CliError> {
         let mut client = steer::connect(self.run, "attach", !self.read_only)?;
-        let since = self.telling.told_until().saturating_sub(1);
+        let since = self.printer.told_until().saturating_sub(1);
         let from = client.follow(None, Some(since), false).map_err(|error| steer::unreachable(&error))?;
         let welcome = client.welcome().clone();
-        self.telling.history(Some(since), Some(from))?;
-        let (talker, listener, waiting) = client.split();
-        (self.talker, self.link, self.asking) = (talker, self.link + 1, Asking::default());
+        self.printer.history(Some(since), Some(from))?;
+        let (requests, listener, waiting) = client.split();
+        (self.requests, self.link, self.asking) = (requests, self.link + 1, Asking::default());
         self.ordered.clear();
         self.joins(&welcome);
         for event in waiting {
-            let _ = self.heard.send(Heard::Run(self.link, Ok(Some(FromRun::Event(event)))));
+            let _ = self.heard.send(LineEvent::Run(self.link, Ok(Some(FromRun::Event(event)))));
         }
         hear(listener, self.link, self.heard.clone());
         Ok(())
@@ -221,14 +221,14 @@ impl Lines<'_> {
     }
 
     fn event(&mut self, event: &Event) {
-        let Event::Show(shown) = event else { return self.telling.event(event) };
+        let Event::Show(shown) = event else { return self.printer.event(event) };
         self.note(&shown.show);
         if let (Show::Asked { ask }, false) = (&shown.show, self.read_only) {
             // The block contains everything that the row would.
             let text = self.asking.ask(Open::Asked(ask.clone()));
             return self.tell(text);
         }
-        self.telling.event(event);
+        self.printer.event(event);
         let text = if let (Show::Question { question, .. }, false) = (&shown.show, self.read_only) {
             self.asked_at = Some(Instant::now());
             self.asking.ask(Open::Question(question.clone()))
@@ -340,7 +340,7 @@ impl Lines<'_> {
     }
 
     fn give(&mut self, request: &Request, ordered: Ordered) -> Result<(), CliError> {
-        let number = self.talker.ask(request).map_err(|error| {
+        let number = self.requests.ask(request).map_err(|error| {
             CliError::new(ErrorKind::Failed, format!("the run does not take it: {error}"))
                 .hint("`ccc runs` lists the runs")
         })?;
@@ -362,12 +362,12 @@ fn stop() -> Request {
 }
 
 /// Reads the run's events in a thread.
-fn hear(mut listener: Listener, link: u32, to: Sender<Heard>) {
+fn hear(mut listener: EventReceiver, link: u32, to: Sender<LineEvent>) {
     thread::spawn(move || {
         loop {
             let heard = listener.next();
             let is_last = !matches!(heard, Ok(Some(_)));
-            if to.send(Heard::Run(link, heard)).is_err() || is_last {
+            if to.send(LineEvent::Run(link, heard)).is_err() || is_last {
                 return;
             }
         }
@@ -375,7 +375,7 @@ fn hear(mut listener: Listener, link: u32, to: Sender<Heard>) {
 }
 
 /// Reads the user's input in a thread, which ends with the process.
-fn read_lines(to: Sender<Heard>) {
+fn read_lines(to: Sender<LineEvent>) {
     thread::spawn(move || {
         let mut stdin = io::stdin().lock();
         loop {
@@ -383,7 +383,7 @@ fn read_lines(to: Sender<Heard>) {
             let read = (&mut stdin).take(LINE_BYTES).read_until(b'\n', &mut line);
             let typed = read.is_ok_and(|count| count > 0).then(|| String::from_utf8_lossy(&line).into_owned());
             let is_last = typed.is_none();
-            if to.send(Heard::Typed(typed)).is_err() || is_last {
+            if to.send(LineEvent::Typed(typed)).is_err() || is_last {
                 return;
             }
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
-use super::hand_over::hand_over;
 use super::presentation::Presentation;
 use super::{CliError, Context, ErrorKind, ExitCode, detach, native, serving, survivors};
 use crate::config::{Env, OutputFormat, Project, Transport};
@@ -35,7 +35,7 @@ const CRITIC_SETTINGS: &str = "critic-settings.json";
 /// The file of the interface's settings; it exists as long.
 const INTERFACE_SETTINGS: &str = "interface-settings.json";
 /// How long printing the end of the run may take.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const END_PRINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What this ccc process needs for the run, besides the plan.
 pub(super) struct RunRequest<'a> {
@@ -411,7 +411,7 @@ fn supervise(
             context.printer.warn(format_args!("{objection}: the session is not handed over; look at it: ccc trust"));
             return Ok(ExitCode::COMPLETED);
         }
-        hand_over(&plan, finish.session_id.as_ref(), &env, context);
+        continue_interactively(&plan, finish.session_id.as_ref(), &env, context);
         return Ok(ExitCode::COMPLETED);
     }
     // Fail, so that a script that reads the result from a file does not mistake a missing result for success.
@@ -442,7 +442,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             }
         }
     }
-    let flushed = screen.finish(LAST_WORDS);
+    let flushed = screen.finish(END_PRINT_TIMEOUT);
     let result_lost = matches!(flushed.out_fault, Some(ScreenError::OutFailed(_)));
     if let Some(news) = journal_news {
         context.printer.warn(driver::journal_news(&news));

@@ -10,7 +10,7 @@ use crate::config::{Flags, Project, Resolved, Settings, Wish};
 use crate::core::shell::quoted;
 use crate::driver;
 use crate::guard::{AskedFor, ConsentStore, SettingsOfAgent, named, unreadable};
-use crate::tokens::OddFile;
+use crate::tokens::UnsafeFile;
 use crate::ui::clean;
 
 /// The command that shows what a project asks for, and asks the user to agree.
@@ -49,7 +49,7 @@ pub(super) fn settings_of_agent(
 ///
 /// # Errors
 /// When there is such a file.
-pub(super) fn refuse_unreadable(files: &[OddFile], project: &Project) -> Result<(), CliError> {
+pub(super) fn refuse_unreadable(files: &[UnsafeFile], project: &Project) -> Result<(), CliError> {
     let Some(file) = files.first() else { return Ok(()) };
     Err(CliError::new(ErrorKind::Configuration, clean::one_line(&unreadable(file, project.root()), usize::MAX))
         .hint(file.advice))

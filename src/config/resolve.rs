@@ -101,24 +101,24 @@ impl Resolved {
 const OLDER_KEYS: [&str; 1] = ["supervisor"];
 
 /// One layer and its source.
-struct Voice {
+struct SourcedLayer {
     layer: Layer,
-    who: Who,
+    who: LayerSource,
     of_project: bool,
 }
 
-enum Who {
+enum LayerSource {
     Flags,
     Variables,
     File(PathBuf),
 }
 
-impl Who {
+impl LayerSource {
     fn origin(&self, key: &Key) -> Origin {
         match self {
-            Who::Flags => key.flag.map_or(Origin::Default, Origin::Flag),
-            Who::Variables => key.variable.map_or(Origin::Default, Origin::Variable),
-            Who::File(path) => Origin::File(path.clone()),
+            LayerSource::Flags => key.flag.map_or(Origin::Default, Origin::Flag),
+            LayerSource::Variables => key.variable.map_or(Origin::Default, Origin::Variable),
+            LayerSource::File(path) => Origin::File(path.clone()),
         }
     }
 }
@@ -141,7 +141,10 @@ pub fn resolve(
     rebase(&mut flag_layer, &project.cwd, &dirs.home);
     let mut variables = from_variables(env)?;
     rebase(&mut variables, &project.cwd, &dirs.home);
-    let mut voices = vec![Voice::of_user(flag_layer, Who::Flags), Voice::of_user(variables, Who::Variables)];
+    let mut voices = vec![
+        SourcedLayer::of_user(flag_layer, LayerSource::Flags),
+        SourcedLayer::of_user(variables, LayerSource::Variables),
+    ];
     let (mut files, mut agreed, mut not_agreed) = (Vec::new(), Vec::new(), Vec::new());
     for path in files_of(dirs, project) {
         let Some(file) = load_file(&path, &dirs.home)? else {
@@ -161,9 +164,9 @@ pub fn resolve(
         if let Some(providers) = layer.providers.as_mut().filter(|_| older) {
             providers.take_beside_for_settings();
         }
-        voices.push(Voice { layer, who: Who::File(path), of_project });
+        voices.push(SourcedLayer { layer, who: LayerSource::File(path), of_project });
     }
-    let settled = |voices: &[Voice]| {
+    let settled = |voices: &[SourcedLayer]| {
         let mut origins = Vec::new();
         (settle(voices, flags.agent_args.clone(), &mut origins), origins)
     };
@@ -185,17 +188,17 @@ pub fn resolve(
     Ok(resolved)
 }
 
-impl Voice {
-    fn of_user(layer: Layer, who: Who) -> Self {
+impl SourcedLayer {
+    fn of_user(layer: Layer, who: LayerSource) -> Self {
         Self { layer, who, of_project: false }
     }
 }
 
 /// Settings of a project's file that need the user's agreement and that no stronger layer overrides. Its tokens are
 /// always included, because they are added to the user's.
-fn wishes(written: &Layer, file: &Path, project: &Project, above: &[Voice]) -> Vec<Wish> {
-    let said = said_by(written);
-    let above: Vec<Value> = above.iter().map(|voice| said_by(&voice.layer)).collect();
+fn wishes(written: &Layer, file: &Path, project: &Project, above: &[SourcedLayer]) -> Vec<Wish> {
+    let said = values_of(written);
+    let above: Vec<Value> = above.iter().map(|voice| values_of(&voice.layer)).collect();
     let wished = KEYS.iter().filter_map(|key| {
         let effect = match key.from_project {
             FromProject::NeedsConsent(effect) => effect,
@@ -231,14 +234,14 @@ fn mark(layer: &mut Layer) {
 }
 
 /// The tokens of all layers: those of the user's strongest layer, then the project's.
-fn tokens(voices: &[Voice]) -> Vec<TokenEntry> {
+fn tokens(voices: &[SourcedLayer]) -> Vec<TokenEntry> {
     let users = voices.iter().filter(|voice| !voice.of_project).find_map(|voice| voice.layer.tokens.clone());
     let projects = voices.iter().filter(|voice| voice.of_project).find_map(|voice| voice.layer.tokens.clone());
     users.into_iter().chain(projects).flatten().collect()
 }
 
 /// The providers of all layers; of two with the same name the one in the stronger layer counts.
-fn providers(voices: &[Voice]) -> Providers {
+fn providers(voices: &[SourcedLayer]) -> Providers {
     let all = voices.iter().rev().filter_map(|voice| voice.layer.providers.clone());
     Providers(all.flat_map(|providers| providers.0).collect())
 }
@@ -301,8 +304,8 @@ pub fn overlay(under: Layer, over: Layer) -> Layer {
 }
 
 /// Takes each value from the strongest layer that sets it, and records which layer that was.
-fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'static Key, Origin)>) -> Settings {
-    let said: Vec<Value> = voices.iter().map(|voice| said_by(&voice.layer)).collect();
+fn settle(voices: &[SourcedLayer], after_dashes: Vec<String>, origins: &mut Vec<(&'static Key, Origin)>) -> Settings {
+    let said: Vec<Value> = voices.iter().map(|voice| values_of(&voice.layer)).collect();
     for key in KEYS.iter() {
         let first = voices.iter().zip(&said).find(|(_, said)| has(said, key));
         let origin = first.map_or(Origin::Default, |(voice, _)| voice.who.origin(key));
@@ -311,7 +314,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
     if !after_dashes.is_empty()
         && let Some((key, origin)) = origins.iter_mut().find(|(key, _)| key.path == "agent.args")
     {
-        *origin = Who::Flags.origin(key);
+        *origin = LayerSource::Flags.origin(key);
     }
     let layer = voices.iter().rev().fold(Layer::default(), |under, voice| overlay(under, voice.layer.clone()));
     let tokens = tokens(voices);
@@ -324,7 +327,7 @@ fn settle(voices: &[Voice], after_dashes: Vec<String>, origins: &mut Vec<(&'stat
     settings
 }
 
-fn said_by(layer: &Layer) -> Value {
+fn values_of(layer: &Layer) -> Value {
     serde_json::to_value(layer).unwrap_or_default()
 }
 

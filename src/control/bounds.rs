@@ -14,7 +14,7 @@ const BURST: u32 = 100;
 /// How many requests per second it may make after a burst.
 const EACH_SECOND: u32 = 50;
 /// A client over its rate limit for this long is disconnected.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const OVERRATE_LIMIT: Duration = Duration::from_secs(10);
 /// How many bytes of unfinished requests are held, over all clients.
 const HELD_BYTES: usize = 48 * 1024 * 1024;
 /// The timeout for a client's hello.
@@ -106,7 +106,7 @@ impl Bucket {
             return Ok(Duration::ZERO);
         }
         let since = *self.empty_since.get_or_insert(now);
-        if now.duration_since(since) > PATIENCE {
+        if now.duration_since(since) > OVERRATE_LIMIT {
             let message = format!("the client asks for more than {EACH_SECOND} things a second");
             return Err(Fault::new(Code::Overloaded, message));
         }

@@ -13,9 +13,9 @@ use super::protocol::{
 use crate::journal::{FileLock, RunDir};
 
 /// The timeout for the greeting and the welcome of a run.
-const PATIENCE: Duration = Duration::from_secs(5);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout for the reply to a request.
-const ANSWER: Duration = Duration::from_secs(30);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size of one read.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How many events are kept while a reply is awaited.
@@ -75,8 +75,8 @@ pub enum ClientError {
 /// A connection to a run, after its welcome.
 #[derive(Debug)]
 pub struct Client {
-    talker: Talker,
-    listener: Listener,
+    requests: RequestSender,
+    listener: EventReceiver,
     greeting: Greeting,
     welcome: Welcome,
     /// Events that came while a reply was awaited.
@@ -85,14 +85,14 @@ pub struct Client {
 
 /// The half that sends requests.
 #[derive(Debug)]
-pub struct Talker {
+pub struct RequestSender {
     stream: UnixStream,
     last: u64,
 }
 
 /// The half that receives.
 #[derive(Debug)]
-pub struct Listener {
+pub struct EventReceiver {
     run: String,
     stream: UnixStream,
     lines: LineBuffer,
@@ -105,22 +105,22 @@ impl Client {
     /// # Errors
     /// When no ccc runs it, it cannot be reached, or it refuses.
     pub fn connect(run: &RunDir, hello: &Hello) -> Result<Client, ClientError> {
-        Client::connect_within(run, hello, PATIENCE)
+        Client::connect_within(run, hello, GREETING_TIMEOUT)
     }
 
     /// The same with another timeout.
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub fn connect_within(run: &RunDir, hello: &Hello, patience: Duration) -> Result<Client, ClientError> {
+    pub fn connect_within(run: &RunDir, hello: &Hello, timeouts: Duration) -> Result<Client, ClientError> {
         let stream = reach(run)?;
         let lost = |error: &io::Error| ClientError::Lost { run: run.id().to_owned(), why: error.to_string() };
         // Connecting to a local socket blocks only on a full backlog; then the greeting does not come.
-        let limits = stream.set_read_timeout(Some(patience)).and_then(|()| stream.set_write_timeout(Some(patience)));
+        let limits = stream.set_read_timeout(Some(timeouts)).and_then(|()| stream.set_write_timeout(Some(timeouts)));
         limits.map_err(|error| lost(&error))?;
         let other = stream.try_clone().map_err(|error| lost(&error))?;
-        let mut talker = Talker { stream, last: 0 };
-        let mut listener = Listener {
+        let mut requests = RequestSender { stream, last: 0 };
+        let mut listener = EventReceiver {
             run: run.id().to_owned(),
             stream: other,
             lines: LineBuffer::new(EVENT_BYTES),
@@ -142,7 +142,7 @@ impl Client {
                 version: greeting.version,
             });
         }
-        talker.stream.write_all(&encode_hello(hello)).map_err(|error| lost(&error))?;
+        requests.stream.write_all(&encode_hello(hello)).map_err(|error| lost(&error))?;
         let welcome = match listener.first()? {
             FromRun::Welcome(welcome) => *welcome,
             FromRun::Greeting(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
@@ -150,7 +150,7 @@ impl Client {
             }
         };
         listener.wait(None).map_err(|error| lost(&error))?;
-        Ok(Client { talker, listener, greeting, welcome, waiting: VecDeque::new() })
+        Ok(Client { requests, listener, greeting, welcome, waiting: VecDeque::new() })
     }
 
     /// The run's greeting.
@@ -172,8 +172,8 @@ impl Client {
     pub fn call(&mut self, request: &Request) -> Result<Reply, ClientError> {
         let run = self.listener.run.clone();
         let lost = |error: io::Error| ClientError::Lost { run: run.clone(), why: error.to_string() };
-        let id = self.talker.ask(request).map_err(lost)?;
-        self.listener.wait(Some(ANSWER)).map_err(lost)?;
+        let id = self.requests.ask(request).map_err(lost)?;
+        self.listener.wait(Some(REPLY_TIMEOUT)).map_err(lost)?;
         loop {
             match self.listener.next()? {
                 Some(FromRun::Reply { re, reply }) if re == id => {
@@ -228,12 +228,12 @@ impl Client {
 
     /// Splits into both halves, for two threads, and the events received so far.
     #[must_use]
-    pub fn split(self) -> (Talker, Listener, VecDeque<Event>) {
-        (self.talker, self.listener, self.waiting)
+    pub fn split(self) -> (RequestSender, EventReceiver, VecDeque<Event>) {
+        (self.requests, self.listener, self.waiting)
     }
 }
 
-impl Talker {
+impl RequestSender {
     /// Sends a request; returns the number that its reply will carry.
     ///
     /// # Errors
@@ -250,7 +250,7 @@ impl Talker {
     }
 }
 
-impl Listener {
+impl EventReceiver {
     /// The next line of the run; `None` when the run has closed the connection.
     ///
     /// # Errors

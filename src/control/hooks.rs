@@ -31,7 +31,7 @@ pub(super) const HOOKS: u32 = 64;
 /// The longest report of a hook, in bytes.
 pub const HOOK_BYTES: usize = 8 * 1024 * 1024;
 /// The timeout for a hook to send its report, and for the reply to one that only reports.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The size of one read.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -75,7 +75,7 @@ impl Hooks {
         run: &(dyn Fn(Hook) + Send + Sync),
     ) {
         let Some(_counted) = Counted::up_to(&self.count, HOOKS) else { return };
-        let said = tokio::time::timeout(PATIENCE, request(&mut stream, lines)).await;
+        let said = tokio::time::timeout(REPORT_TIMEOUT, request(&mut stream, lines)).await;
         let (id, request) = match said {
             Ok(Ok(Some(request))) => request,
             Ok(Ok(None)) | Err(_) => return,
@@ -108,7 +108,7 @@ impl Hooks {
         let slowed = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         match slowed {
             Ok(slowed) if slowed.is_zero() => {}
-            Ok(slowed) => tokio::time::sleep(slowed.min(PATIENCE)).await,
+            Ok(slowed) => tokio::time::sleep(slowed.min(REPORT_TIMEOUT)).await,
             // No working agent reports so much for so long.
             Err(fault) => return Some(Reply::Fault(fault)),
         }
@@ -160,18 +160,18 @@ pub fn tell(socket: &Path, key: String, attempt: u32, wait: bool, input: String)
     let (sender, receiver) = mpsc::channel();
     // A connect blocks without limit while the run is stopped, so a separate thread does it, which is not joined.
     std::thread::spawn(move || drop(sender.send(told(&socket, key, attempt, wait, input))));
-    let told = if wait { receiver.recv().ok() } else { receiver.recv_timeout(PATIENCE).ok() };
+    let told = if wait { receiver.recv().ok() } else { receiver.recv_timeout(REPORT_TIMEOUT).ok() };
     told?.ok()
 }
 
 fn told(socket: &Path, key: String, attempt: u32, wait: bool, input: String) -> io::Result<String> {
     let mut stream = BlockingStream::connect(socket)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(REPORT_TIMEOUT))?;
     // Send everything at once, without waiting for the run's greeting.
     let mut said = encode_hello(&Hello::new(HOOK, false));
     said.extend(encode_request(1, &Request::Hook { key, attempt, wait, input }));
     stream.write_all(&said)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(REPORT_TIMEOUT))?;
     let mut lines = BufReader::new(stream);
     loop {
         let mut line = Vec::new();

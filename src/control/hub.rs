@@ -55,7 +55,7 @@ struct State {
     /// The journal number of the latest fact with something to show.
     n: u64,
     t: u64,
-    standing: Standing,
+    standing: RunState,
     /// The bounds in force.
     bounds: Option<Budgets>,
     followers: u32,
@@ -66,7 +66,7 @@ struct State {
 
 /// The current state of the run.
 #[derive(Debug, Default)]
-struct Standing {
+struct RunState {
     phase: String,
     iteration: u32,
     /// The latest event of each kind whose events replace each other.
@@ -276,7 +276,7 @@ impl Hub {
     }
 }
 
-impl Standing {
+impl RunState {
     fn keep(&mut self, keeping: Keeping, entry: &Arc<Entry>) {
         match keeping {
             Keeping::Latest(name) => {

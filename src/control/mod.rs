@@ -21,7 +21,7 @@ mod place;
 pub mod protocol;
 mod server;
 
-pub use client::{Client, ClientError, Listener, Talker};
+pub use client::{Client, ClientError, EventReceiver, RequestSender};
 pub use hooks::{HOOK_BYTES, Hook, hook_key, tell};
 pub use hub::Hub;
 pub use orders::{Order, reply_of, request_of};

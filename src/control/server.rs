@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::bounds::{Bucket, Counted, HELLO, Lines, PATIENCE, write};
+use super::bounds::{Bucket, Counted, HELLO, Lines, OVERRATE_LIMIT, write};
 use super::hooks::{HOOK, HOOKS, Hook, Hooks};
 use super::hub::{Follower, ForClient, Hub};
 use super::orders::{Order, input_of};
@@ -50,7 +50,7 @@ const SELDOM: Duration = Duration::from_secs(600);
 /// The shortest time between two reports of the number of attending clients.
 const ATTENDANCE: Duration = Duration::from_millis(250);
 /// How long clients may read the remaining events at the end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// The shortest time between two remarks on disconnected clients.
 const NOTE: Duration = Duration::from_secs(60);
 /// The pause after a failed accept (no descriptors left).
@@ -113,7 +113,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
         let at = place.path().to_owned();
-        let room = Arc::new(Room {
+        let state = Arc::new(ServerState {
             served,
             hub: hub.clone(),
             run: Box::new(run),
@@ -127,8 +127,8 @@ impl Server {
             notes: Mutex::default(),
         });
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-            sweep(&room.served.state_dir);
-            runtime.block_on(listen(&room, listener, place, stopped));
+            sweep(&state.served.state_dir);
+            runtime.block_on(listen(&state, listener, place, stopped));
             runtime.shutdown_background();
         })?;
         Ok(Server { hub, place: at, stop: Some(stop), thread: Some(thread) })
@@ -161,7 +161,7 @@ impl Drop for Server {
 }
 
 /// The state that all clients share.
-struct Room {
+struct ServerState {
     served: Served,
     hub: Hub,
     run: Box<dyn Fn(ToRun) + Send + Sync>,
@@ -186,17 +186,17 @@ struct Notes {
     untold: u32,
 }
 
-async fn listen(room: &Arc<Room>, listener: StdListener, place: Place, mut stopped: oneshot::Receiver<()>) {
+async fn listen(state: &Arc<ServerState>, listener: StdListener, place: Place, mut stopped: oneshot::Receiver<()>) {
     let Ok(mut listener) = UnixListener::from_std(listener) else { return };
     let mut place = place;
-    tokio::spawn(tell_attendance(Arc::clone(room)));
+    tokio::spawn(tell_attendance(Arc::clone(state)));
     let mut name = NameWatch::of(&place);
     loop {
         tokio::select! {
             biased;
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(room), stream))),
+                Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(state), stream))),
                 Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
             },
             () = name.is_to_be_looked_at() => {
@@ -216,8 +216,8 @@ async fn listen(room: &Arc<Room>, listener: StdListener, place: Place, mut stopp
     }
     drop(place);
     drop(listener);
-    let end = Instant::now() + LAST_WORDS;
-    while room.has_clients() && Instant::now() < end {
+    let end = Instant::now() + DRAIN_TIMEOUT;
+    while state.has_clients() && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -266,20 +266,20 @@ impl NameWatch {
 }
 
 /// Reports the number of attending clients to the run: each change, rate-limited, and always the last one.
-async fn tell_attendance(room: Arc<Room>) {
-    let mut attending = room.attending.subscribe();
+async fn tell_attendance(state: Arc<ServerState>) {
+    let mut attending = state.attending.subscribe();
     let mut told = 0;
     while attending.changed().await.is_ok() {
         let now = *attending.borrow_and_update();
         if now != told {
             told = now;
-            (room.run)(ToRun::Attending(now));
+            (state.run)(ToRun::Attending(now));
             tokio::time::sleep(ATTENDANCE).await;
         }
     }
 }
 
-impl Room {
+impl ServerState {
     fn has_clients(&self) -> bool {
         [&self.clients, &self.inside].iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
@@ -320,16 +320,16 @@ impl Room {
 }
 
 /// Counts an attending client until it is dropped.
-struct Attending(Arc<Room>);
+struct Attending(Arc<ServerState>);
 
 impl Attending {
-    fn new(room: &Arc<Room>) -> Option<Attending> {
-        let counted = room.attending.send_if_modified(|now| {
+    fn new(state: &Arc<ServerState>) -> Option<Attending> {
+        let counted = state.attending.send_if_modified(|now| {
             let fits = *now < ATTENDING;
             *now += u32::from(fits);
             fits
         });
-        counted.then(|| Attending(Arc::clone(room)))
+        counted.then(|| Attending(Arc::clone(state)))
     }
 }
 
@@ -340,59 +340,59 @@ impl Drop for Attending {
 }
 
 /// Serves one client until it leaves or is disconnected.
-async fn serve(room: Arc<Room>, mut stream: UnixStream) {
+async fn serve(state: Arc<ServerState>, mut stream: UnixStream) {
     let Ok(peer) = stream.peer_cred() else { return };
     if peer.uid() != rustix::process::geteuid().as_raw() {
         let fault = Fault::new(Code::NotYours, "the run belongs to another user");
-        return refuse(&room, &mut stream, fault).await;
+        return refuse(&state, &mut stream, fault).await;
     }
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
     let you = if pid.is_none_or(is_inside) { You::Inside } else { You::Operator };
-    let hooks = if room.served.hook_key.is_some() { HOOKS } else { 0 };
+    let hooks = if state.served.hook_key.is_some() { HOOKS } else { 0 };
     let (count, most, places) = match you {
-        You::Operator => (&room.clients, CLIENTS, CLIENTS),
-        You::Inside => (&room.inside, INSIDE + hooks, INSIDE),
+        You::Operator => (&state.clients, CLIENTS, CLIENTS),
+        You::Inside => (&state.inside, INSIDE + hooks, INSIDE),
     };
     let busy = || Fault::new(Code::Busy, format!("the run has {places} clients already; close one of them"));
     let Some(_counted) = Counted::up_to(count, most) else {
-        return refuse(&room, &mut stream, busy()).await;
+        return refuse(&state, &mut stream, busy()).await;
     };
     let greeting = FromRun::Greeting(Greeting {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        run: room.served.run.clone(),
-        kind: room.served.kind.to_owned(),
+        run: state.served.run.clone(),
+        kind: state.served.kind.to_owned(),
         pid: std::process::id(),
         you,
     });
     if !write(&mut stream, &encode(&greeting)).await {
         return;
     }
-    let mut lines = Lines::new(&room.held, HELLO_BYTES);
+    let mut lines = Lines::new(&state.held, HELLO_BYTES);
     let hello = match timeout(HELLO, hello(&mut stream, &mut lines)).await {
         Ok(Ok(Some(hello))) => hello,
         Ok(Ok(None)) => return,
-        Ok(Err(fault)) => return refuse(&room, &mut stream, fault).await,
+        Ok(Err(fault)) => return refuse(&state, &mut stream, fault).await,
         Err(_) => {
             let fault = Fault::new(Code::BadRequest, format!("no hello came within {} s", HELLO.as_secs()));
-            return refuse(&room, &mut stream, fault).await;
+            return refuse(&state, &mut stream, fault).await;
         }
     };
-    if let (HOOK, Some(key)) = (hello.client.as_str(), &room.served.hook_key) {
+    if let (HOOK, Some(key)) = (hello.client.as_str(), &state.served.hook_key) {
         lines.set_limit(REQUEST_BYTES);
-        return room.hooks.serve(stream, &mut lines, key, &|hook| (room.run)(ToRun::Hook(hook))).await;
+        return state.hooks.serve(stream, &mut lines, key, &|hook| (state.run)(ToRun::Hook(hook))).await;
     }
-    let watching = if you == You::Inside { Counted::up_to(&room.watching, INSIDE) } else { None };
+    let watching = if you == You::Inside { Counted::up_to(&state.watching, INSIDE) } else { None };
     if you == You::Inside && watching.is_none() {
-        return refuse(&room, &mut stream, busy()).await;
+        return refuse(&state, &mut stream, busy()).await;
     }
     let attends = hello.attends && you == You::Operator;
-    let attending = if attends { Attending::new(&room) } else { None };
+    let attending = if attends { Attending::new(&state) } else { None };
     if attends && attending.is_none() {
         let fault = Fault::new(Code::Busy, format!("{ATTENDING} clients attend to the run already; close one of them"));
-        return refuse(&room, &mut stream, fault).await;
+        return refuse(&state, &mut stream, fault).await;
     }
-    if !write(&mut stream, &encode(&FromRun::Welcome(Box::new(room.welcome(you))))).await {
+    if !write(&mut stream, &encode(&FromRun::Welcome(Box::new(state.welcome(you))))).await {
         return;
     }
     lines.set_limit(REQUEST_BYTES);
@@ -400,14 +400,14 @@ async fn serve(room: Arc<Room>, mut stream: UnixStream) {
     let (to_client, from_us) = mpsc::channel(2 * IN_FLIGHT);
     let writing = tokio::spawn(write_to(writer, from_us));
     let client = Client {
-        room: &room,
+        state: &state,
         you,
         attends,
         to_client: to_client.clone(),
         waiting: Arc::new(Semaphore::new(IN_FLIGHT)),
     };
     if let Err(fault) = client.read(reader, &mut lines, attending).await {
-        room.note(&fault.message);
+        state.note(&fault.message);
         let _ = to_client.send(ToClient::Last(encode(&FromRun::Fault(fault)))).await;
     }
     drop((client, to_client));
@@ -415,8 +415,8 @@ async fn serve(room: Arc<Room>, mut stream: UnixStream) {
 }
 
 /// Tells a client why it is disconnected.
-async fn refuse(room: &Room, stream: &mut UnixStream, fault: Fault) {
-    room.note(&fault.message);
+async fn refuse(state: &ServerState, stream: &mut UnixStream, fault: Fault) {
+    state.note(&fault.message);
     write(stream, &encode(&FromRun::Fault(fault))).await;
 }
 
@@ -462,7 +462,7 @@ enum ToClient {
 
 /// Reads from a client.
 struct Client<'a> {
-    room: &'a Arc<Room>,
+    state: &'a Arc<ServerState>,
     you: You,
     attends: bool,
     to_client: mpsc::Sender<ToClient>,
@@ -503,7 +503,7 @@ impl Client<'_> {
                     attending = None;
                 }
                 if request == (Request::Back {}) && self.attends && attending.is_none() {
-                    attending = Attending::new(self.room);
+                    attending = Attending::new(self.state);
                 }
                 self.handle(id, request).await?;
             }
@@ -525,16 +525,16 @@ impl Client<'_> {
 
     async fn handle(&self, id: u64, request: Request) -> Result<(), Fault> {
         if let Request::Follow { tail, since, words } = request {
-            let (follower, from) = self.room.hub.follow(tail, since, words);
+            let (follower, from) = self.state.hub.follow(tail, since, words);
             self.reply(id, Reply::Following { from }).await;
             let _ = self.to_client.send(ToClient::Follow(follower)).await;
             return Ok(());
         }
-        let (name, served) = (request.name(), &self.room.served);
+        let (name, served) = (request.name(), &self.state.served);
         let reply = match input_of(request) {
             // A hook identifies itself in its hello.
             None if name == "hook" => Reply::Fault(Fault::new(Code::Refused, "only a hook of the agent says `hook`")),
-            None if name == "status" => Reply::Status(Box::new(self.room.welcome(self.you))),
+            None if name == "status" => Reply::Status(Box::new(self.state.welcome(self.you))),
             None => Reply::Done,
             _ if !served.caps.contains(&name) => {
                 let run = if served.kind == "command" { "this is the run of a command, which" } else { "this run" };
@@ -548,9 +548,9 @@ impl Client<'_> {
 
     /// Sends an order to the run; the reply follows when the run has handled it.
     async fn order(&self, id: u64, input: OperatorInput) -> Result<(), Fault> {
-        let permits = (permit(&self.waiting).await?, permit(&self.room.orders).await?);
+        let permits = (permit(&self.waiting).await?, permit(&self.state.orders).await?);
         let (done, answer) = oneshot::channel();
-        (self.room.run)(ToRun::Order(Order { input, done }));
+        (self.state.run)(ToRun::Order(Order { input, done }));
         let to_client = self.to_client.clone();
         tokio::spawn(async move {
             let reply = answer.await.unwrap_or_else(|_| Reply::Fault(Fault::new(Code::Ending, "the run is ending")));
@@ -563,11 +563,11 @@ impl Client<'_> {
 
 /// Waits for a slot for one more request.
 async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
-    match timeout(PATIENCE, Arc::clone(semaphore).acquire_owned()).await {
+    match timeout(OVERRATE_LIMIT, Arc::clone(semaphore).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) => Err(Fault::new(Code::Ending, "the run is ending")),
         Err(_) => {
-            let message = format!("the run has not answered earlier requests within {} s", PATIENCE.as_secs());
+            let message = format!("the run has not answered earlier requests within {} s", OVERRATE_LIMIT.as_secs());
             Err(Fault::new(Code::Overloaded, message))
         }
     }

@@ -24,10 +24,10 @@ use super::engine::{self, Engine, Reaction, Source as _, drive, feed, record, wr
 use super::host::in_foreground;
 use super::inbox::{Event, Events, Inbox};
 use super::measured::Measured;
-use super::native::Seat;
+use super::native::InterfaceTerminal;
 use super::pending::Pending;
 use super::tree::TreeObserver;
-use super::worker::{Patience, Workers};
+use super::worker::{WorkerTimeouts, Workers};
 use crate::control::protocol::{Code, Fault, Reply, WordsOf};
 use crate::control::{Hook, Hub, Order, reply_of};
 use crate::core::{
@@ -37,13 +37,13 @@ use crate::core::{
 use crate::guard::SettingsOfAgent;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
 use crate::process::{Cancel, Child, Transport, TypedEcho, UserTerminal};
-use crate::ui::{Printer, Screen, ScreenOutput, Standing};
+use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
 
 /// How long ccc, once finished, waits for checks that it has asked to end: their grace period plus the kill.
-const CHECK_PATIENCE: Duration = Duration::from_secs(4);
+const CHECK_END_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long ccc waits, before it exits, for killed processes to end.
-const KILL_PATIENCE: Duration = Duration::from_millis(500);
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -157,7 +157,7 @@ pub struct Run {
     inbox: Inbox,
     events: Events,
     redactor: SharedRedactor,
-    seat: Option<Seat>,
+    seat: Option<InterfaceTerminal>,
 }
 
 impl Run {
@@ -168,7 +168,7 @@ impl Run {
     pub fn new(setup: Setup) -> io::Result<Run> {
         let (inbox, events) = Inbox::new();
         let redactor = SharedRedactor::new(setup.redactor.clone());
-        let seat = |interface: &Interface| Seat::on(interface.clone(), inbox.clone(), redactor.clone());
+        let seat = |interface: &Interface| InterfaceTerminal::on(interface.clone(), inbox.clone(), redactor.clone());
         let seat = setup.interface.as_ref().map(seat).transpose()?;
         Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?], inbox, events, redactor, seat })
     }
@@ -185,7 +185,7 @@ impl Run {
         );
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
-        let Patience { records, tokens, settings } = setup.workers.patience;
+        let WorkerTimeouts { records, tokens, settings } = setup.workers.timeouts;
         let mut world = World {
             run: Engine::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             ours: Arc::new(ours),
@@ -269,7 +269,7 @@ pub(super) struct World {
     /// Where answers to questions are read from.
     pub(super) keyboard: Option<File>,
     /// Set when the agent's own interface runs on the user's terminal.
-    pub(super) seat: Option<Seat>,
+    pub(super) seat: Option<InterfaceTerminal>,
     host: HostLink,
     /// Publishes the run to clients of the control socket.
     pub(super) hub: Option<Hub>,
@@ -318,10 +318,10 @@ impl World {
             cancel.cancel();
         }
         let mut kill = self.run.finish.is_none();
-        let mut deadline = self.run.clock.after(CHECK_PATIENCE);
+        let mut deadline = self.run.clock.after(CHECK_END_TIMEOUT);
         if kill || self.checks.is_empty() {
             self.kill();
-            (kill, deadline) = (true, self.run.clock.after(KILL_PATIENCE));
+            (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
         }
         while !(self.checks.is_empty() && !self.has_children() && self.fetching.is_empty() && self.measuring == 0) {
             let enough = tokio::select! {
@@ -355,7 +355,7 @@ impl World {
                             | Event::TerminalIsOurs
                             | Event::Noise { .. }
                             | Event::Progress { .. }
-                            | Event::Saying { .. }
+                            | Event::StreamedText { .. }
                             | Event::WriteFailed { .. }
                             | Event::Answered { .. }
                             | Event::Probed { .. }
@@ -375,11 +375,11 @@ impl World {
             }
             if enough || (!kill && self.checks.is_empty()) {
                 self.kill();
-                (kill, deadline) = (true, self.run.clock.after(KILL_PATIENCE));
+                (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
             }
         }
         if self.has_children() {
-            self.workers.processes.finish(KILL_PATIENCE);
+            self.workers.processes.finish(KILL_TIMEOUT);
         }
         if let Some(seat) = self.seat.take() {
             seat.leave();
@@ -406,7 +406,7 @@ impl World {
     }
 
     fn has_children(&self) -> bool {
-        !self.children.is_empty() || self.seat.as_ref().is_some_and(Seat::is_taken)
+        !self.children.is_empty() || self.seat.as_ref().is_some_and(InterfaceTerminal::is_taken)
     }
 
     /// Reports how many clients could answer a question; the user at the agent's interface counts as one more.
@@ -570,7 +570,7 @@ impl World {
     fn moment(&mut self) -> Tick {
         let now = self.run.clock.now();
         self.printer.clock(now, self.run.clock.unix_ms());
-        let standing = self.run.core.awaited().map(|awaited| Standing {
+        let standing = self.run.core.awaited().map(|awaited| Awaited {
             since: awaited.since,
             until: Some(awaited.until),
             then: awaited.then,
@@ -613,17 +613,17 @@ impl engine::World for World {
                 // The shell's prompt must start on its own line.
                 self.put(ScreenOutput::talk(self.printer.erased()));
                 self.typing.restore();
-                self.seat.iter().for_each(Seat::give);
+                self.seat.iter().for_each(InterfaceTerminal::give);
                 return Reaction::Suspend;
             }
             Control::Continued => {
                 self.typing.quiet();
-                self.seat.iter().for_each(Seat::goes_on);
+                self.seat.iter().for_each(InterfaceTerminal::goes_on);
                 return Reaction::GoOn;
             }
             Control::Resized(columns) => {
                 columns.into_iter().for_each(|columns| self.printer.resize(columns));
-                self.seat.iter().for_each(Seat::resize);
+                self.seat.iter().for_each(InterfaceTerminal::resize);
                 return Reaction::GoOn;
             }
             Control::Operator(operator) => {
@@ -752,7 +752,7 @@ impl engine::World for World {
             }
             Event::Noise { proc, lines, bytes, sample } => feed(self, Input::Noise { proc, lines, bytes, sample }),
             Event::Progress { proc } => feed(self, Input::Progress { proc }),
-            Event::Saying { proc, kind, text } => {
+            Event::StreamedText { proc, kind, text } => {
                 // Not journalled: it decides nothing, and the whole text follows.
                 if let Some(role) = self.run.core.role(proc) {
                     let now = self.moment();
@@ -774,7 +774,7 @@ impl engine::World for World {
                 self.interrupts += 1;
                 feed(self, Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
             }
-            Event::TerminalIsOurs => self.seat.iter().for_each(Seat::take),
+            Event::TerminalIsOurs => self.seat.iter().for_each(InterfaceTerminal::take),
             Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),
             Event::Exited { proc, exit } => {
                 self.children.remove(&proc);

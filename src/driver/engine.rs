@@ -42,7 +42,7 @@ const CATCH_UP: Duration = Duration::from_millis(500);
 /// How many queued events are taken before controls and deadlines are checked again.
 const AT_ONCE: usize = 64;
 /// How long to wait for the last heartbeat.
-const FILES_PATIENCE: Duration = Duration::from_millis(500);
+const FILES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Performs the actions of a machine, and turns events into facts.
 pub(super) trait World {
@@ -176,7 +176,7 @@ impl<M: Machine> Engine<M> {
 impl<M> Engine<M> {
     /// Closes the journal after the other files; waits for each only for a bounded time.
     pub(super) fn close(self) -> (M, Option<Finish>, Option<JournalNews>) {
-        self.files.finish(FILES_PATIENCE);
+        self.files.finish(FILES_TIMEOUT);
         (self.core, self.finish, self.journal.close())
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::clock::unix_ms;
 use super::control::{Control, Controller, Controls, Request, controls};
-use super::signals::{Heard, Signals};
+use super::signals::{SignalEvent, Signals};
 use crate::process::{Stopped, reap_orphans, stop_children, stop_own_job};
 
 /// Hosts one run on this thread until it is over. `run` returns the run, driven by these controls; further sources of control
@@ -47,14 +47,14 @@ impl Host {
         }
     }
 
-    fn heard(&self, heard: Heard) {
+    fn heard(&self, heard: SignalEvent) {
         self.run.tell(match heard {
-            Heard::Interrupt => Control::Interrupt,
-            Heard::End(reason) => Control::End(reason.to_owned()),
-            Heard::Suspend => Control::Suspend,
-            Heard::Continued => Control::Continued,
-            Heard::Resized => Control::Resized(super::terminal_columns()),
-            Heard::ChildEnded => {
+            SignalEvent::Interrupt => Control::Interrupt,
+            SignalEvent::End(reason) => Control::End(reason.to_owned()),
+            SignalEvent::Suspend => Control::Suspend,
+            SignalEvent::Continued => Control::Continued,
+            SignalEvent::Resized => Control::Resized(super::terminal_columns()),
+            SignalEvent::ChildEnded => {
                 reap_orphans();
                 return;
             }
@@ -69,16 +69,16 @@ impl Host {
             // The stop may take effect a moment after the request; a signal always marks the continuation.
             loop {
                 match self.signals.next().await {
-                    Heard::Continued => break,
-                    heard @ (Heard::Interrupt | Heard::End(_)) => {
+                    SignalEvent::Continued => break,
+                    heard @ (SignalEvent::Interrupt | SignalEvent::End(_)) => {
                         ending = Some(heard);
                         break;
                     }
-                    Heard::Suspend | Heard::ChildEnded | Heard::Resized => {}
+                    SignalEvent::Suspend | SignalEvent::ChildEnded | SignalEvent::Resized => {}
                 }
             }
         }
-        stopped.let_go();
+        stopped.resume();
         self.run.tell(Control::Continued);
         if let Some(heard) = ending {
             self.heard(heard);

@@ -49,7 +49,7 @@ pub(super) enum Event {
         proc: ProcId,
     },
     /// A part of a text in progress; only shown, because the whole text follows as a line.
-    Saying {
+    StreamedText {
         proc: ProcId,
         kind: WordsOf,
         text: String,
@@ -123,7 +123,7 @@ impl Event {
             Event::Line { .. }
             | Event::Noise { .. }
             | Event::Progress { .. }
-            | Event::Saying { .. }
+            | Event::StreamedText { .. }
             | Event::Exited { .. } => true,
             Event::WriteFailed { .. }
             | Event::Stopped { .. }

@@ -53,7 +53,7 @@ pub use sessions::{latest_session, session_record};
 pub use shown_plan::shown_plan;
 pub use supervised::{CommandEnd, CommandRun, CommandSetup, Looked, TokenSupply, run_command};
 pub use tree::{Snapshot, TreeObserver, Visibility, file_names, git_root};
-pub use worker::{CommandWorkers, Patience, Worker, Workers};
+pub use worker::{CommandWorkers, Worker, WorkerTimeouts, Workers};
 
 /// The width of the terminal on stderr, if it is one.
 #[must_use]

@@ -28,13 +28,13 @@ use crate::ui::clean;
 use redaction::SharedRedactor;
 
 /// The timeout for ccc's messages to reach the screen.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An interface that wrote no more than this before it ended has not drawn a screen: the output is its error message.
 const SAID_BYTES: usize = 2 * 1024;
 
 /// The user's terminal, and the interface that runs on it.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct InterfaceTerminal {
     terminal: UserTerminal,
     hooks: Arc<OnceLock<Vec<(OsString, OsString)>>>,
     console: Console,
@@ -47,19 +47,20 @@ pub(super) struct Seat {
     stop: Option<(ProcId, oneshot::Sender<String>)>,
 }
 
-impl Seat {
+impl InterfaceTerminal {
     /// Takes over the terminal. It is restored however the run ends.
     ///
     /// # Errors
     /// When the system provides no threads.
-    pub(super) fn on(interface: Interface, inbox: Inbox, redactor: SharedRedactor) -> io::Result<Seat> {
+    pub(super) fn on(interface: Interface, inbox: Inbox, redactor: SharedRedactor) -> io::Result<InterfaceTerminal> {
         let Interface { terminal, hooks } = interface;
         let guard = terminal.guard();
         let console = Console::on(terminal.clone())?;
         let keys = Keys::of(&terminal, Typing(inbox.clone()))?;
-        let seat = Seat { terminal, hooks, console, keys, guard, inbox, redactor, child: None, stop: None };
+        let seat =
+            InterfaceTerminal { terminal, hooks, console, keys, guard, inbox, redactor, child: None, stop: None };
         seat.take();
-        seat.keys.to_ourselves();
+        seat.keys.to_ccc();
         Ok(seat)
     }
 
@@ -67,7 +68,7 @@ impl Seat {
     pub(super) fn spawn(&mut self, proc: ProcId, mut spec: InteractiveSpec) -> Result<u32, SpawnError> {
         spec.env.extend(self.hooks.get().into_iter().flatten().cloned());
         // ccc's earlier messages must stand above the interface.
-        self.console.finish(LAST_WORDS);
+        self.console.finish(FINAL_OUTPUT_TIMEOUT);
         let output = Output {
             proc,
             inbox: self.inbox.clone(),
@@ -79,7 +80,7 @@ impl Seat {
         let child = spawn_interactive(&spec, self.terminal.likeness().as_ref(), output, &SystemPtys)?;
         let pid = child.pid();
         if let Some(terminal) = child.terminal() {
-            self.keys.to_guest(terminal);
+            self.keys.to_program(terminal);
         }
         self.child = Some((proc, Arc::new(child)));
         Ok(pid)
@@ -98,7 +99,7 @@ impl Seat {
     /// The interface has exited.
     pub(super) fn gone(&mut self, proc: ProcId) {
         if self.child.take_if(|(number, _)| *number == proc).is_some() {
-            self.keys.to_ourselves();
+            self.keys.to_ccc();
         }
         self.stop.take_if(|(number, _)| *number == proc);
     }
@@ -168,8 +169,8 @@ impl Seat {
 
     /// ccc is about to be stopped: restores the terminal for the shell.
     pub(super) fn give(&self) {
-        self.keys.to_nobody();
-        self.console.finish(LAST_WORDS);
+        self.keys.pause();
+        self.console.finish(FINAL_OUTPUT_TIMEOUT);
         self.terminal.restore();
     }
 
@@ -180,11 +181,11 @@ impl Seat {
         match &self.child {
             Some((_, child)) => {
                 if let Some(terminal) = child.terminal() {
-                    self.keys.to_guest(terminal);
+                    self.keys.to_program(terminal);
                 }
                 child.signal(Signal::Continue);
             }
-            None => self.keys.to_ourselves(),
+            None => self.keys.to_ccc(),
         }
     }
 
@@ -197,7 +198,7 @@ impl Seat {
 
     /// Restores the terminal at the end of the run.
     pub(super) fn leave(self) {
-        self.console.finish(LAST_WORDS);
+        self.console.finish(FINAL_OUTPUT_TIMEOUT);
         drop(self.keys);
         drop(self.guard);
     }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::inbox::{Event, Inbox};
 use super::noise::{Hearing, NOISE_INTERVAL, NoiseRun, Repetitions, Run};
-use super::saying::Saying;
+use super::saying::StreamedText;
 use crate::agent::AgentKind;
 use crate::control::Hub;
 use crate::control::protocol::WordsOf;
@@ -44,7 +44,7 @@ pub(super) struct OutputReader {
     watched: bool,
     /// The clients that may want a text while it is generated.
     hub: Option<Hub>,
-    shared: Arc<Mutex<Heard>>,
+    shared: Arc<Mutex<StdoutState>>,
     stderr: Arc<Mutex<StderrTail>>,
 }
 
@@ -58,7 +58,7 @@ struct StderrTail {
     came: u64,
 }
 
-struct Heard {
+struct StdoutState {
     frames: FrameDecoder,
     lines: Lines,
 }
@@ -68,8 +68,8 @@ struct Heard {
 struct Lines {
     progress_at: Option<Instant>,
     /// The text and the thought in progress, for viewers.
-    saying: Saying,
-    thinking: Saying,
+    saying: StreamedText,
+    thinking: StreamedText,
     /// Lines that are not JSON.
     text: NoiseRun,
     /// JSON without information.
@@ -95,7 +95,7 @@ impl OutputReader {
             redactor,
             watched: false,
             hub: None,
-            shared: Arc::new(Mutex::new(Heard { frames: FrameDecoder::new(limit), lines: Lines::default() })),
+            shared: Arc::new(Mutex::new(StdoutState { frames: FrameDecoder::new(limit), lines: Lines::default() })),
             stderr: Arc::default(),
         }
     }
@@ -126,7 +126,7 @@ impl OutputReader {
         other.forget();
         if let Some(words) = saying.add(&part, now) {
             let text = self.redactor.now().text(&words).into_owned();
-            self.inbox.post(Event::Saying { proc: self.proc, kind, text });
+            self.inbox.post(Event::StreamedText { proc: self.proc, kind, text });
         }
     }
 
@@ -217,7 +217,7 @@ impl ChildSink for OutputReader {
     fn stdout(&self, chunk: &[u8]) {
         let now = now();
         let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { frames, lines } = &mut *heard;
+        let StdoutState { frames, lines } = &mut *heard;
         frames.push(chunk, |frame| self.frame(now, frame, lines));
         match frames.dropped_bytes() {
             Some(dropped) => self.endless(now, dropped, &mut lines.endless),
@@ -228,7 +228,7 @@ impl ChildSink for OutputReader {
     fn stdout_closed(&self) {
         let now = now();
         let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { frames, lines } = &mut *heard;
+        let StdoutState { frames, lines } = &mut *heard;
         frames.finish(|frame| self.frame(now, frame, lines));
         let left = [lines.text.finish(), lines.json.finish(), lines.repeated.finish()];
         left.into_iter().flatten().for_each(|run| self.tell(run));

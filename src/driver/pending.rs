@@ -9,14 +9,14 @@ use tokio::time::Instant;
 /// The unanswered requests of one kind.
 #[derive(Debug)]
 pub(super) struct Pending<K, V> {
-    patience: Duration,
+    timeouts: Duration,
     asked: BTreeMap<K, (V, Instant)>,
 }
 
 impl<K: Ord, V> Pending<K, V> {
-    /// No requests; each will wait for `patience`.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, asked: BTreeMap::new() }
+    /// No requests; each will wait for these timeouts.
+    pub(super) fn new(timeouts: Duration) -> Self {
+        Self { timeouts, asked: BTreeMap::new() }
     }
 
     /// Adds a request. `about` is kept until the answer.
@@ -36,13 +36,13 @@ impl<K: Ord, V> Pending<K, V> {
 
     /// When the first request is overdue.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.asked.values().map(|(_, since)| *since + self.patience).min()
+        self.asked.values().map(|(_, since)| *since + self.timeouts).min()
     }
 
     /// Removes and returns the overdue requests.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<(K, V)> {
-        let patience = self.patience;
-        let overdue = self.asked.extract_if(.., |_, (_, since)| *since + patience <= now);
+        let timeouts = self.timeouts;
+        let overdue = self.asked.extract_if(.., |_, (_, since)| *since + timeouts <= now);
         overdue.map(|(question, (about, _))| (question, about)).collect()
     }
 }

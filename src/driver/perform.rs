@@ -53,7 +53,7 @@ impl World {
             | Action::AllowTool { .. }
             | Action::FillForm { .. }
             | Action::SetModel { .. }
-            | Action::LetGo { .. }
+            | Action::ReleaseStop { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }

@@ -10,12 +10,12 @@ const SAYING_INTERVAL: Duration = Duration::from_millis(100);
 /// The buffered rest of a text in progress. Only whole words are passed on, so that a secret cannot pass the redactor in two
 /// halves.
 #[derive(Default)]
-pub(super) struct Saying {
+pub(super) struct StreamedText {
     waiting: String,
     told_at: Option<Instant>,
 }
 
-impl Saying {
+impl StreamedText {
     /// Adds a part; returns the whole words to pass on now.
     pub(super) fn add(&mut self, part: &str, now: Instant) -> Option<String> {
         self.waiting.push_str(part);
@@ -43,13 +43,13 @@ impl Saying {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{SAYING_INTERVAL, Saying, WORD_BYTES};
+    use super::{SAYING_INTERVAL, StreamedText, WORD_BYTES};
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a moment to count from")]
     fn only_whole_words_are_told_and_not_too_often() {
         let start = Instant::now();
-        let mut saying = Saying::default();
+        let mut saying = StreamedText::default();
         assert_eq!(saying.add("sk-ant-", start), None, "half a word may be half a secret");
         assert_eq!(saying.add("abc is my ke", start).as_deref(), Some("sk-ant-abc is my "));
         assert_eq!(saying.add("y and ", start + Duration::from_millis(1)), None);

@@ -13,7 +13,7 @@ const SIGHUP: i32 = 1;
 
 /// What a signal means to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum SignalEvent {
     /// Ctrl-C.
     Interrupt,
     /// ccc is to end, for this reason.
@@ -59,17 +59,17 @@ impl Signals {
     }
 
     /// The next signal; those that end the run come first.
-    pub(super) async fn next(&mut self) -> Heard {
+    pub(super) async fn next(&mut self) -> SignalEvent {
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => Heard::End("ccc was asked to terminate (SIGTERM)"),
-            () = self.hangup.heard() => Heard::End("the terminal was closed (SIGHUP)"),
-            _ = self.quit.recv() => Heard::End("Ctrl-\\"),
-            _ = self.interrupt.recv() => Heard::Interrupt,
-            _ = self.continued.recv() => Heard::Continued,
-            _ = self.suspend.recv() => Heard::Suspend,
-            _ = self.child.recv() => Heard::ChildEnded,
-            _ = self.resized.recv() => Heard::Resized,
+            _ = self.terminate.recv() => SignalEvent::End("ccc was asked to terminate (SIGTERM)"),
+            () = self.hangup.heard() => SignalEvent::End("the terminal was closed (SIGHUP)"),
+            _ = self.quit.recv() => SignalEvent::End("Ctrl-\\"),
+            _ = self.interrupt.recv() => SignalEvent::Interrupt,
+            _ = self.continued.recv() => SignalEvent::Continued,
+            _ = self.suspend.recv() => SignalEvent::Suspend,
+            _ = self.child.recv() => SignalEvent::ChildEnded,
+            _ = self.resized.recv() => SignalEvent::Resized,
         }
     }
 }

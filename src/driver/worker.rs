@@ -35,12 +35,12 @@ pub struct Workers {
     /// Locks of sessions whose ids become known only during the run.
     pub locks: Worker,
     /// The timeouts for their answers.
-    pub patience: Patience,
+    pub timeouts: WorkerTimeouts,
 }
 
 /// How long a run waits for its workers. Only a disk that hangs takes longer.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct WorkerTimeouts {
     /// For a lookup in the session record. On timeout the result is unknown.
     pub records: Duration,
     /// For the state of the tokens. On timeout the last known state is used.
@@ -57,12 +57,12 @@ impl Default for Workers {
             records: Worker::new("records"),
             settings: Worker::new("settings"),
             locks: Worker::new("locks"),
-            patience: Patience::default(),
+            timeouts: WorkerTimeouts::default(),
         }
     }
 }
 
-impl Default for Patience {
+impl Default for WorkerTimeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self { records: seconds(10), tokens: seconds(5), settings: seconds(10) }

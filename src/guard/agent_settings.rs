@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::ConsentStore;
 use crate::agent::AgentKind;
 use crate::config::{Consents, Dirs, Env, Project, Wish};
-use crate::tokens::{MANAGED_SETTINGS, OddFile, SettingsPlaces, wishes_of_project};
+use crate::tokens::{MANAGED_SETTINGS, SettingsPlaces, UnsafeFile, wishes_of_project};
 use crate::ui::clean;
 
 /// How many characters of an objection are shown. The bound exists because the objection has names from the project's
@@ -35,7 +35,7 @@ pub struct AskedFor {
     /// What the user has not agreed to.
     pub not_agreed: Vec<Wish>,
     /// Files that may ask for anything.
-    pub unreadable: Vec<OddFile>,
+    pub unreadable: Vec<UnsafeFile>,
 }
 
 impl SettingsOfAgent {
@@ -96,7 +96,7 @@ impl SettingsOfAgent {
 
 /// What is wrong with a settings file that may ask for anything.
 #[must_use]
-pub fn unreadable(file: &OddFile, root: &Path) -> String {
+pub fn unreadable(file: &UnsafeFile, root: &Path) -> String {
     let name = file.path.strip_prefix(root).unwrap_or(&file.path).display();
     format!("the agent's settings file {name} {}, so it may ask for anything", file.why)
 }

@@ -345,7 +345,7 @@ impl<S: ChildSink> Reader for Stdout<'_, S> {
     }
 
     // The agent announces a tool before it starts it, so the scan after the last output is the one that finds it.
-    fn patience(&self) -> Option<Duration> {
+    fn timeouts(&self) -> Option<Duration> {
         self.due()
     }
 

@@ -119,7 +119,7 @@ impl InteractiveChild {
         }
     }
 
-    /// Stops the program and all its descendants, until [`InteractiveChild::let_go`].
+    /// Stops the program and all its descendants, until [`InteractiveChild::resume`].
     pub fn hold(&self) {
         if !system::HAS_TABLE {
             self.signal(Signal::Stop);
@@ -129,8 +129,8 @@ impl InteractiveChild {
     }
 
     /// Continues what [`InteractiveChild::hold`] has stopped.
-    pub fn let_go(&self) {
-        lock(&self.held).let_go();
+    pub fn resume(&self) {
+        lock(&self.held).resume();
         if !system::HAS_TABLE {
             self.signal(Signal::Continue);
         }

@@ -72,17 +72,17 @@ impl Keys {
     }
 
     /// From now on keys go to the program.
-    pub fn to_guest(&self, terminal: &InteractiveTerminal) {
+    pub fn to_program(&self, terminal: &InteractiveTerminal) {
         self.turn(To::InteractiveChild(terminal.clone()));
     }
 
     /// From now on keys go to ccc.
-    pub fn to_ourselves(&self) {
+    pub fn to_ccc(&self) {
         self.turn(To::Ourselves);
     }
 
     /// From now on keys stay unread, because the terminal belongs to another job.
-    pub fn to_nobody(&self) {
+    pub fn pause(&self) {
         self.turn(To::Nobody);
     }
 

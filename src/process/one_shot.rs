@@ -183,11 +183,11 @@ impl Cancel {
 /// See [`SpawnError`]; never [`SpawnError::NoPty`].
 pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult, SpawnError> {
     let failed = |error: io::Error| SpawnError::of(&spec.program, &error);
-    let (mut output, write) = Heard::new(spec.output_tail_limit_bytes).map_err(failed)?;
+    let (mut output, write) = TailStream::new(spec.output_tail_limit_bytes).map_err(failed)?;
     let (mut errors, again) = match spec.errors {
         CommandErrors::WithOutput => (None, write.try_clone().map_err(failed)?),
         CommandErrors::Apart { tail_limit_bytes } => {
-            let (errors, write) = Heard::new(tail_limit_bytes).map_err(failed)?;
+            let (errors, write) = TailStream::new(tail_limit_bytes).map_err(failed)?;
             (Some(errors), write)
         }
     };
@@ -309,8 +309,8 @@ impl Watch<'_> {
     /// Reads the output until the command has exited, and ends the command at its deadlines.
     fn until_over(
         &mut self,
-        output: &mut Heard,
-        mut errors: Option<&mut Heard>,
+        output: &mut TailStream,
+        mut errors: Option<&mut TailStream>,
         ended: &Wake,
         cancel: &Cancel,
     ) -> Over {
@@ -320,7 +320,7 @@ impl Watch<'_> {
             let wanted = [
                 Some((ended.fd(), PollFlags::IN)),
                 output.wanted(),
-                errors.as_deref().and_then(Heard::wanted),
+                errors.as_deref().and_then(TailStream::wanted),
                 running.then(|| (cancel.shared.end.fd(), PollFlags::IN)),
                 self.stage.may_be_killed().then(|| (cancel.shared.kill.fd(), PollFlags::IN)),
             ];
@@ -369,7 +369,7 @@ impl Watch<'_> {
 }
 
 /// A stream of the command, and its last bytes.
-struct Heard {
+struct TailStream {
     pipe: PipeReader,
     open: bool,
     tail: VecDeque<u8>,
@@ -378,7 +378,7 @@ struct Heard {
     buffer: Vec<u8>,
 }
 
-impl Heard {
+impl TailStream {
     /// A stream, and the end that the command writes to.
     fn new(limit_bytes: usize) -> io::Result<(Self, PipeWriter)> {
         let (pipe, write) = io::pipe()?;

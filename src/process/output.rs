@@ -66,7 +66,7 @@ pub(super) trait Reader {
     /// Bytes, in order.
     fn chunk(&mut self, bytes: &[u8]);
     /// How long to wait for more before [`Reader::idle`] is called; `None` for no limit.
-    fn patience(&self) -> Option<Duration> {
+    fn timeouts(&self) -> Option<Duration> {
         None
     }
     /// Nothing came for that long.
@@ -79,7 +79,7 @@ pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: 
     let mut drained_bytes = 0;
     let mut trickle = Trickle::beginning_at(now());
     while drained_bytes < DRAIN_LIMIT_BYTES {
-        let timeout = if finishing { Some(Duration::from_millis(DRAIN_QUIET_MS)) } else { reader.patience() };
+        let timeout = if finishing { Some(Duration::from_millis(DRAIN_QUIET_MS)) } else { reader.timeouts() };
         let ended_fd = (!finishing).then(|| (ended.fd(), PollFlags::IN));
         let Ok([readable, woken]) = poll([Some((fd.as_fd(), PollFlags::IN)), ended_fd], timeout) else {
             return;

@@ -84,7 +84,7 @@ pub struct InteractiveSpec {
 impl fmt::Debug for InteractiveSpec {
     /// Omits the values of the environment, which hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestSpec")
+        f.debug_struct("InteractiveSpec")
             .field("program", &self.program)
             .field("args", &self.args)
             .field("env", &Names(&self.env))

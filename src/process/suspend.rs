@@ -46,7 +46,7 @@ pub(super) fn hold(child: &Registered) -> Held {
 
 impl Held {
     /// Continues them, children before their parents.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn resume(&mut self) {
         for process in self.0.drain(..).rev() {
             signal(&process, RawSignal::CONT);
         }
@@ -84,8 +84,8 @@ pub fn stop_children() -> Stopped {
 
 impl Stopped {
     /// Continues all of them, the descendants of a child before the child.
-    pub fn let_go(&mut self) {
-        self.held.let_go();
+    pub fn resume(&mut self) {
+        self.held.resume();
         for child in self.children.drain(..) {
             registry::signal(&child, Signal::Continue, !system::HAS_TABLE);
         }
@@ -95,7 +95,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        self.let_go();
+        self.resume();
     }
 }
 

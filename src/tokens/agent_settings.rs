@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use super::credential::{Credential, CredentialKind};
 use super::offers::{CREDENTIAL_VARIABLES, all_variables, variables};
-use super::settings_files::{OddFile, SettingsFault, SettingsPlaces, read_settings};
+use super::settings_files::{SettingsFault, SettingsPlaces, UnsafeFile, read_settings};
 use super::sources::same;
 use crate::config::Provider;
 use crate::files::ReadFault;
@@ -40,7 +40,7 @@ pub struct AgentSettings {
     /// Files that could not be read or parsed.
     pub warnings: Vec<String>,
     /// The first file that is not regular, or too large: the agent's CLI would block on it or exhaust its memory.
-    pub odd: Option<OddFile>,
+    pub odd: Option<UnsafeFile>,
 }
 
 /// One settings file, or the argument.
@@ -115,7 +115,7 @@ impl AgentSettings {
         self.warnings.push(format!("{place} {fault}"));
         if let SettingsFault::File(ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. }) = fault {
             let (why, advice) = (fault.to_string(), fault.advice());
-            self.odd.get_or_insert_with(|| OddFile { path: path.to_owned(), why, advice });
+            self.odd.get_or_insert_with(|| UnsafeFile { path: path.to_owned(), why, advice });
         }
     }
 

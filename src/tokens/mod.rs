@@ -45,8 +45,8 @@ pub use offers::{
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
 pub use project_settings::{ProjectWishes, wishes_of_project};
-pub use provided::{Around, EnvConflict, InTheWay, Provided, ProvidedFault};
-pub use settings_files::{MANAGED_SETTINGS, OddFile, SettingsPlaces};
+pub use provided::{EnvConflict, Provided, ProvidedFault, ResolveBase, SettingsConflicts};
+pub use settings_files::{MANAGED_SETTINGS, SettingsPlaces, UnsafeFile};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
 pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, without_credentials};
 pub use variables::variable_of;

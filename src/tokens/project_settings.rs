@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::offers::CREDENTIAL_VARIABLES;
-use super::settings_files::{OddFile, SettingsPlaces, read_settings};
+use super::settings_files::{SettingsPlaces, UnsafeFile, read_settings};
 use crate::config::{Env, Wish};
 
 /// The project's settings of the agent that concern credentials.
@@ -20,7 +20,7 @@ pub struct ProjectWishes {
     pub wishes: Vec<Wish>,
     /// Files that ccc cannot read with certainty, so they may request anything. The user cannot agree to their
     /// content.
-    pub unreadable: Vec<OddFile>,
+    pub unreadable: Vec<UnsafeFile>,
 }
 
 /// Variables that affect how the CLI and common tools work, but neither where data is sent nor what is run.
@@ -165,7 +165,7 @@ pub fn wishes_of_project(places: SettingsPlaces<'_>, root: &Path, env: &Env) -> 
             Ok(Some(settings)) => found.wishes.extend(wishes_in(&settings, root, &file, &own, env)),
             Err(fault) => {
                 let (why, advice) = (fault.to_string(), fault.advice());
-                found.unreadable.push(OddFile { path: file, why, advice });
+                found.unreadable.push(UnsafeFile { path: file, why, advice });
             }
         }
     }

@@ -19,7 +19,7 @@ use super::credential::{Credential, Route};
 use super::fetch::{FetchCommand, FetchError};
 use super::hosts::{HostError, base_named};
 use super::offers::{ANTHROPIC_BASE_URL, CREDENTIAL_VARIABLES, all_variables};
-use super::settings_files::{OddFile, SettingsPlaces, read_settings};
+use super::settings_files::{SettingsPlaces, UnsafeFile, read_settings};
 use super::sources::{self, located_in};
 use super::variables::is_credential;
 use crate::agent::InterfaceArgs;
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Hidden {
 
 /// The base for variable names and relative paths.
 #[derive(Debug, Clone, Copy)]
-pub struct Around<'a> {
+pub struct ResolveBase<'a> {
     /// The environment.
     pub env: &'a Env,
     /// What `~/` stands for.
@@ -122,13 +122,13 @@ pub struct EnvConflict {
 
 /// What in the agent's settings files conflicts with a provider.
 #[derive(Debug, Default)]
-pub struct InTheWay {
+pub struct SettingsConflicts {
     /// The settings that override the provider's values.
     pub conflicts: Vec<EnvConflict>,
     /// Files that could not be read or parsed.
     pub warnings: Vec<String>,
     /// A file that the agent's CLI must not read.
-    pub odd: Option<OddFile>,
+    pub odd: Option<UnsafeFile>,
 }
 
 impl Provided {
@@ -141,7 +141,7 @@ impl Provided {
         entry: &NamedProvider,
         shared: &Settings,
         users: Option<&str>,
-        around: Around<'_>,
+        around: ResolveBase<'_>,
     ) -> Result<Self, ProvidedFault> {
         if let Some(why) = &entry.misnamed {
             return Err(ProvidedFault::Misnamed(why.clone()));
@@ -348,11 +348,12 @@ impl Provided {
 
     /// What in the agent's settings files overrides the provider's values. The project's files count too.
     #[must_use]
-    pub fn conflicts(&self, places: SettingsPlaces<'_>) -> InTheWay {
+    pub fn conflicts(&self, places: SettingsPlaces<'_>) -> SettingsConflicts {
         // The user's `--settings` are already part of the provider's settings.
         let places = SettingsPlaces { argument: None, ..places };
         let agent = AgentSettings::read(places);
-        let mut found = InTheWay { conflicts: Vec::new(), warnings: agent.warnings.clone(), odd: agent.odd.clone() };
+        let mut found =
+            SettingsConflicts { conflicts: Vec::new(), warnings: agent.warnings.clone(), odd: agent.odd.clone() };
         let mut add = |key: String, place: String| {
             let conflict = EnvConflict { key, place };
             if !found.conflicts.contains(&conflict) {
@@ -400,7 +401,7 @@ fn env_of(settings: &mut Map<String, Value>) -> BTreeMap<String, Given> {
     texts.collect()
 }
 
-fn users_settings(text: &str, around: Around<'_>) -> Result<Map<String, Value>, ProvidedFault> {
+fn users_settings(text: &str, around: ResolveBase<'_>) -> Result<Map<String, Value>, ProvidedFault> {
     let text = text.trim();
     let fault = |place: &str, why: String| ProvidedFault::UsersSettings { place: place.to_owned(), why };
     let (place, json) = if text.starts_with('{') {
@@ -422,7 +423,7 @@ fn users_settings(text: &str, around: Around<'_>) -> Result<Map<String, Value>, 
     }
 }
 
-fn given(key: &str, value: &EnvValue, around: Around<'_>) -> Result<Given, ProvidedFault> {
+fn given(key: &str, value: &EnvValue, around: ResolveBase<'_>) -> Result<Given, ProvidedFault> {
     match value {
         EnvValue::Given(text) => Ok(Given::Held(text.get().as_str().into())),
         EnvValue::From(TokenPlace::Env(variable)) => match around.env.get(variable).and_then(OsStr::to_str) {

@@ -101,7 +101,7 @@ fn local_roots(cwd: &Path, home: &Path) -> Vec<PathBuf> {
 
 /// A file that the agent's CLI must not read, or that cannot be interpreted with certainty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OddFile {
+pub struct UnsafeFile {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.

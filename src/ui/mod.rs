@@ -119,7 +119,7 @@ pub use plain::Plain;
 pub use printer::{Form, Printer};
 pub use requests::{block as request_block, filled_form};
 pub use screen::{Flushed, Limits, Screen, ScreenError};
-pub use status::Standing;
+pub use status::Awaited;
 pub use style::Style;
 
 /// The wall time at `tick`, given that the wall clock showed `unix_ms` at `at`.

@@ -11,7 +11,7 @@ use super::output::ERASE;
 use super::question;
 use super::requests;
 use super::rows::wrapped;
-use super::status::{Standing, Status};
+use super::status::{Awaited, Status};
 use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
@@ -146,7 +146,7 @@ impl Plain {
     }
 
     /// Sets what the run waits for now, which the status line shows.
-    pub fn standing(&mut self, standing: Option<Standing>) {
+    pub fn standing(&mut self, standing: Option<Awaited>) {
         self.status.standing = standing;
     }
 

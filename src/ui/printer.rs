@@ -1,4 +1,4 @@
-use super::{Banner, Ending, Json, Plain, ScreenOutput, Standing, Stream, StreamJson, Style};
+use super::{Awaited, Banner, Ending, Json, Plain, ScreenOutput, Stream, StreamJson, Style};
 use crate::agent::Role;
 use crate::core::{Show, Tick};
 
@@ -75,7 +75,7 @@ impl Printer {
     }
 
     /// Sets what the run waits for now, which the status line shows.
-    pub fn standing(&mut self, standing: Option<Standing>) {
+    pub fn standing(&mut self, standing: Option<Awaited>) {
         match self {
             Printer::Plain(plain) | Printer::Json(_, plain) => plain.standing(standing),
             Printer::StreamJson(..) => {}

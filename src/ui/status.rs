@@ -9,7 +9,7 @@ use crate::core::{AfterWait, Tick};
 
 /// What the run waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct Awaited {
     /// Since when there has been no progress.
     pub since: Tick,
     /// When the next step is due, if that is known.
@@ -37,7 +37,7 @@ pub(super) struct Status {
     /// The running tools.
     pub(super) tools: Tools,
     /// What the run waits for.
-    pub(super) standing: Option<Standing>,
+    pub(super) standing: Option<Awaited>,
     /// The end of the text in progress, clean.
     pub(super) typing: String,
 }
@@ -187,7 +187,7 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use super::{Standing, Status};
+    use super::{Awaited, Status};
     use crate::core::{AfterWait, Tick};
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let row = |status: &Status, columns| status.row(at(100), columns).unwrap_or_default();
         assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s elapsed · 7h 58m left · $0.42");
         status.tools.started("a", "Bash", at(28));
-        status.standing = Some(Standing { since: at(60), until: Some(at(928)), then: AfterWait::Hung });
+        status.standing = Some(Awaited { since: at(60), until: Some(at(928)), then: AfterWait::Hung });
         assert_eq!(
             row(&status, 120),
             "working · iteration 2 of 20 · Bash 1m 12s · silent 40s (restart in 13m 48s) · 1m 40s elapsed · 7h 58m left · $0.42"
@@ -215,7 +215,7 @@ mod tests {
         status.tools.started("b", "Read", at(90));
         assert!(row(&status, 120).contains("Bash and 1 more 1m 12s"), "{}", row(&status, 120));
         status.tools.forget();
-        status.standing = Some(Standing { since: at(60), until: Some(at(160)), then: AfterWait::GoesOn });
+        status.standing = Some(Awaited { since: at(60), until: Some(at(160)), then: AfterWait::GoesOn });
         assert_eq!(row(&status, 50), "working · 2/20 · continues in 1m 00s · 1m 40s");
         status.standing = None;
         status.typing = "I look at the failing test first".to_owned();

@@ -32,7 +32,7 @@ const REJECTED: &str = "the request was rejected";
 const THAWS_WITHIN_MS: u64 = 600_000;
 
 /// Which step of the response to a rejection a decision is.
-fn rung(decision: &Decision) -> Option<&'static str> {
+fn rejection_step(decision: &Decision) -> Option<&'static str> {
     let rejected = decision.why.starts_with("the provider rejected the request") || decision.why.starts_with(REJECTED);
     match decision.what.as_str() {
         "wait and try the credential once more" => Some("refused credential tried once more"),
@@ -58,7 +58,7 @@ impl World {
             | Action::AllowTool { .. }
             | Action::FillForm { .. }
             | Action::SetModel { .. }
-            | Action::LetGo { .. }
+            | Action::ReleaseStop { .. }
             | Action::DenyTool { .. }
             | Action::CancelForm { .. }
             | Action::Refuse { .. }
@@ -225,8 +225,8 @@ impl World {
         if LEAVES.contains(&decision.what.as_str()) {
             self.leaving = true;
         }
-        if let Some(rung) = rung(decision) {
-            self.counts.add(rung);
+        if let Some(rejection_step) = rejection_step(decision) {
+            self.counts.add(rejection_step);
         }
         if decision.what == ABANDONED {
             self.counts.add("judging given up");

@@ -140,7 +140,7 @@ struct KnownOfToken {
 
 /// How many consecutive requests were not answered: now, and at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct InVain {
+struct UnansweredStreak {
     now: usize,
     most: usize,
 }
@@ -185,7 +185,7 @@ pub(super) struct Laws {
     /// When each token was used since its last progress, in milliseconds of the run.
     asked_ms: BTreeMap<Option<TokenId>, Vec<i64>>,
     /// How many consecutive unanswered requests each token has sent. A resumed run that keeps its count does not reset this one.
-    in_vain: BTreeMap<Option<TokenId>, InVain>,
+    in_vain: BTreeMap<Option<TokenId>, UnansweredStreak>,
     /// How many consecutive reviews were abandoned because the agent continued by itself.
     abandoned: u32,
     /// Background tasks of the session that have not ended.

@@ -1,7 +1,7 @@
 //! The output of processes, and its way to the core.
 
 use super::laws::{Broken, Law};
-use super::process::{Heard, Process, Proves};
+use super::process::{OutputItem, Process, Proves};
 use super::script::JOB_SAYS;
 use super::world::{Event, World};
 use ccc::demo::scripted::{Effect, Moment, Row};
@@ -219,8 +219,8 @@ impl World {
             let Some(process) = self.processes.get_mut(&proc).filter(|_| self.lives == lives) else { return Ok(()) };
             process.in_transit -= 1;
             match heard {
-                Heard::Line(line) => self.feed(Input::Line { proc, line })?,
-                Heard::Progress => self.feed(Input::Progress { proc })?,
+                OutputItem::Line(line) => self.feed(Input::Line { proc, line })?,
+                OutputItem::Progress => self.feed(Input::Progress { proc })?,
             }
         }
         Ok(())

@@ -98,7 +98,7 @@ impl Proves {
 
 /// What the core learns from a chunk of output.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum OutputItem {
     Line(LineFact),
     Progress,
 }
@@ -149,27 +149,27 @@ impl Process {
     }
 
     /// Reads a chunk of its output; `None` is the end of the output.
-    pub(super) fn hear(&mut self, kind: AgentKind, now_us: u64, chunk: Option<&[u8]>) -> Vec<Heard> {
+    pub(super) fn hear(&mut self, kind: AgentKind, now_us: u64, chunk: Option<&[u8]>) -> Vec<OutputItem> {
         let mut heard = Vec::new();
         let progress_us = &mut self.progress_us;
         let on_frame = |frame: Frame<'_>| match frame {
             Frame::Json(envelope) if kind.is_partial(&envelope) => {
                 if progress_us.is_none_or(|at| now_us.saturating_sub(at) >= PROGRESS_INTERVAL_US) {
                     *progress_us = Some(now_us);
-                    heard.push(Heard::Progress);
+                    heard.push(OutputItem::Progress);
                 }
             }
             Frame::Json(envelope) => {
                 let json = envelope.raw().json().to_owned();
-                heard.push(Heard::Line(match RawValue::from_string(json) {
+                heard.push(OutputItem::Line(match RawValue::from_string(json) {
                     Ok(raw) => LineFact::Json(raw),
                     Err(error) => LineFact::Noise(error.to_string()),
                 }));
             }
             Frame::Noise(bytes) => {
-                heard.push(Heard::Line(LineFact::Noise(String::from_utf8_lossy(bytes).into_owned())))
+                heard.push(OutputItem::Line(LineFact::Noise(String::from_utf8_lossy(bytes).into_owned())))
             }
-            Frame::TooLong { bytes } => heard.push(Heard::Line(LineFact::TooLong(bytes))),
+            Frame::TooLong { bytes } => heard.push(OutputItem::Line(LineFact::TooLong(bytes))),
         };
         match chunk {
             Some(chunk) => self.frames.push(chunk, on_frame),

@@ -102,7 +102,7 @@ struct Due {
 
 /// Whether ccc survives a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Survival {
     Lives,
     /// ccc dies while it writes the journal, before any action is performed.
     DiesWriting,
@@ -505,7 +505,7 @@ impl World {
         let lives = self.lives;
         self.feed_once(input)?;
         // A new ccc has already had its own events.
-        if self.lives == lives { self.befall() } else { Ok(()) }
+        if self.lives == lives { self.perform_due_events() } else { Ok(()) }
     }
 
     /// As [`World::feed`], but without the faults and events that follow. ccc may still die.
@@ -519,16 +519,16 @@ impl World {
             let fate = self.fate();
             let actions = self.transition(input, fate)?;
             let done = match fate {
-                Fate::Lives => actions.len(),
-                Fate::DiesWriting => 0,
-                Fate::DiesDoing(percent) => actions.len() * usize::try_from(percent).unwrap_or(0) / 100,
+                Survival::Lives => actions.len(),
+                Survival::DiesWriting => 0,
+                Survival::DiesDoing(percent) => actions.len() * usize::try_from(percent).unwrap_or(0) / 100,
             };
             for action in actions.into_iter().take(done) {
                 self.perform(action, &mut at_once)?;
             }
             // The death of ccc after the end of the run changes nothing.
-            if fate != Fate::Lives && self.finish.is_none() {
-                let back = self.die(fate == Fate::DiesWriting);
+            if fate != Survival::Lives && self.finish.is_none() {
+                let back = self.die(fate == Survival::DiesWriting);
                 // The caller waits for an answer that will not come.
                 self.taken = None;
                 return back;
@@ -543,7 +543,7 @@ impl World {
     pub(super) fn feed_plainly(&mut self, input: Input) -> Result<(), Broken> {
         let mut at_once = VecDeque::from([input]);
         while let Some(input) = at_once.pop_front() {
-            for action in self.transition(input, Fate::Lives)? {
+            for action in self.transition(input, Survival::Lives)? {
                 self.perform(action, &mut at_once)?;
             }
             self.send_of_protocols();
@@ -558,20 +558,20 @@ impl World {
         }
     }
 
-    fn fate(&mut self) -> Fate {
+    fn fate(&mut self) -> Survival {
         if !self.faults_on || self.steps < self.due.death || self.deaths >= MAX_DEATHS {
-            return Fate::Lives;
+            return Survival::Lives;
         }
         self.due.death = next(&mut self.dice, self.steps, self.rates.every.death);
-        if self.fault(self.rates.torn) { Fate::DiesWriting } else { Fate::DiesDoing(self.dice.between(0, 100)) }
+        if self.fault(self.rates.torn) { Survival::DiesWriting } else { Survival::DiesDoing(self.dice.between(0, 100)) }
     }
 
     /// One transition: journal the input, handle it, journal the actions, commit.
-    fn transition(&mut self, input: Input, fate: Fate) -> Result<Vec<Action>, Broken> {
+    fn transition(&mut self, input: Input, fate: Survival) -> Result<Vec<Action>, Broken> {
         let told_unix_ms = input.unix_ms();
         self.laws.time(i64::try_from(self.now_us / 1_000).unwrap_or(i64::MAX), told_unix_ms);
         self.nobody_waits_too_long()?;
-        if fate != Fate::DiesWriting {
+        if fate != Survival::DiesWriting {
             self.core_hears(&input);
         }
         let operator = if let Input::Operator(operator) = &input { Some(operator.clone()) } else { None };
@@ -587,7 +587,7 @@ impl World {
         self.core.handle(now, input);
         if let Some(operator) = operator {
             self.taken = Some(self.core.taken().clone());
-            if fate == Fate::DiesWriting {
+            if fate == Survival::DiesWriting {
                 self.operator_may_have_done(&operator);
             } else {
                 self.operator_did(&operator)?;
@@ -640,7 +640,7 @@ impl World {
     }
 
     /// Performs the due events of the user, the clock, the disk and other ccc processes.
-    fn befall(&mut self) -> Result<(), Broken> {
+    fn perform_due_events(&mut self) -> Result<(), Broken> {
         if !self.faults_on || self.finish.is_some() || self.unresumable {
             return Ok(());
         }

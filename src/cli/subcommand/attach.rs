@@ -5,9 +5,9 @@ use std::io;
 
 use clap::Args;
 
-use crate::attach::{self, Departure, Left, Seat};
-use crate::cli::telling::Telling;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, hand_over, lines, steer};
+use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
+use crate::cli::event_printer::EventPrinter;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, lines, steer};
 use crate::config::Flags;
 use crate::core::{Outcome, WhenLeft};
 use crate::driver::ChildEnv;
@@ -54,29 +54,31 @@ pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
     if matches!(FileLock::holder(&run.lock()), Ok(None)) {
         return over(&run, args.plain, context);
     }
-    match Seating::of(args.plain, context) {
-        Some(Seating::Screen(terminal)) => at_terminal(run, args.read_only, terminal, Flags::default(), context),
-        Some(Seating::Lines) | None => lines::converse(&run, args.read_only, None, context),
+    match ConversationMode::of(args.plain, context) {
+        Some(ConversationMode::Screen(terminal)) => {
+            at_terminal(run, args.read_only, terminal, Flags::default(), context)
+        }
+        Some(ConversationMode::Lines) | None => lines::converse(&run, args.read_only, None, context),
     }
 }
 
 /// How a conversation is shown on this terminal.
-pub(in crate::cli) enum Seating {
+pub(in crate::cli) enum ConversationMode {
     /// With a drawn view.
     Screen(UserTerminal),
     /// In lines.
     Lines,
 }
 
-impl Seating {
+impl ConversationMode {
     /// `None` if no user can type here.
-    pub(in crate::cli) fn of(plain: bool, context: &Context) -> Option<Seating> {
+    pub(in crate::cli) fn of(plain: bool, context: &Context) -> Option<ConversationMode> {
         let is_plain = plain || context.env.get(PLAIN).is_some_and(|value| !value.is_empty());
         let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         if !is_plain && !is_dumb {
-            return UserTerminal::find().map(Seating::Screen);
+            return UserTerminal::find().map(ConversationMode::Screen);
         }
-        context.stdin.is_terminal().then_some(Seating::Lines)
+        context.stdin.is_terminal().then_some(ConversationMode::Lines)
     }
 }
 
@@ -87,7 +89,7 @@ impl Seating {
 pub(in crate::cli) fn converse(
     typed: &[OsString],
     command: Option<&str>,
-    seating: Seating,
+    mode: ConversationMode,
     flags: Flags,
     context: &Context,
 ) -> Result<ExitCode, CliError> {
@@ -97,9 +99,9 @@ pub(in crate::cli) fn converse(
     };
     let run = RunDir::at(&context.dirs()?.state, &ready.run_id)
         .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-    match seating {
-        Seating::Screen(terminal) => at_terminal(run, false, terminal, flags, context),
-        Seating::Lines => lines::converse(&run, false, command.is_none().then_some(GREETING), context),
+    match mode {
+        ConversationMode::Screen(terminal) => at_terminal(run, false, terminal, flags, context),
+        ConversationMode::Lines => lines::converse(&run, false, command.is_none().then_some(GREETING), context),
     }
 }
 
@@ -114,7 +116,7 @@ fn at_terminal(
     let id = run.id().to_owned();
     let env = without_credentials(&context.env, &[]);
     let env = env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let seat = Seat {
+    let setup = AttachSetup {
         run: run.clone(),
         terminal,
         read_only,
@@ -124,40 +126,40 @@ fn at_terminal(
         env: ChildEnv(env.collect()),
         seed: uuid::Uuid::new_v4().simple().to_string(),
     };
-    let Departure { left, is_deaf } = attach::attach(seat).map_err(|error| steer::unreachable(&error))?;
+    let AttachEnd { left, terminal_is_blocked } = attach::attach(setup).map_err(|error| steer::unreachable(&error))?;
     let then = match left {
-        Left::Detached(then) => Some(then),
-        Left::Cut => Some(WhenLeft::GoesOn),
-        Left::Ended { .. } | Left::Lost => None,
+        EndReason::Detached(then) => Some(then),
+        EndReason::Cut => Some(WhenLeft::GoesOn),
+        EndReason::Ended { .. } | EndReason::Lost => None,
     };
-    if let Some(then) = then.filter(|_| !is_deaf) {
+    if let Some(then) = then.filter(|_| !terminal_is_blocked) {
         context.printer.talk(lines::left(&id, then));
     }
     match left {
-        Left::Detached(_) => Ok(ExitCode::COMPLETED),
-        Left::Ended { outcome: Some(Outcome::Completed), by_user: true } => {
-            hand_over::after_conversation(&run, flags, context)?;
+        EndReason::Detached(_) => Ok(ExitCode::COMPLETED),
+        EndReason::Ended { outcome: Some(Outcome::Completed), by_user: true } => {
+            continue_interactively::after_conversation(&run, flags, context)?;
             Ok(ExitCode::COMPLETED)
         }
-        Left::Ended { outcome, .. } => Ok(outcome.map_or(ExitCode::FAILED, ExitCode::from)),
-        Left::Lost => Ok(ExitCode::FAILED),
-        Left::Cut => Ok(ExitCode::INTERRUPTED),
+        EndReason::Ended { outcome, .. } => Ok(outcome.map_or(ExitCode::FAILED, ExitCode::from)),
+        EndReason::Lost => Ok(ExitCode::FAILED),
+        EndReason::Cut => Ok(ExitCode::INTERRUPTED),
     }
 }
 
 /// Shows a run that has ended.
 fn over(run: &RunDir, is_plain: bool, context: &Context) -> Result<ExitCode, CliError> {
-    let mut telling = Telling::new(run, false, context);
-    if let Some(Seating::Screen(terminal)) = Seating::of(is_plain, context)
+    let mut printer = EventPrinter::new(run, false, context);
+    if let Some(ConversationMode::Screen(terminal)) = ConversationMode::of(is_plain, context)
         && let Some(size) = terminal.size()
     {
-        telling.end_first(size);
+        printer.end_first(size);
     }
-    telling.history(None, None)?;
-    if !telling.has_finish() {
+    printer.history(None, None)?;
+    if !printer.has_finish() {
         return Err(steer::died(run));
     }
-    let code = telling.end(None);
+    let code = printer.end(None);
     if steer::is_conversation(run) {
         context.printer.talk(format_args!("the conversation has ended; to continue it: ccc resume {}", run.id()));
     }

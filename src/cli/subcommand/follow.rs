@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::telling::Telling;
+use crate::cli::event_printer::EventPrinter;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::Event;
 
@@ -42,27 +42,27 @@ const RETURNS: u32 = 3;
 pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find(&args.run, context)?;
     let mut client = steer::connect(&run, "follow", false)?;
-    let mut telling = Telling::new(&run, args.json, context);
-    telling.in_directory(&client.welcome().cwd);
+    let mut printer = EventPrinter::new(&run, args.json, context);
+    printer.in_directory(&client.welcome().cwd);
     if args.words {
-        telling.word_by_word();
+        printer.word_by_word();
     }
     let from = client.follow(None, args.since, args.words).map_err(|error| steer::unreachable(&error))?;
     if let Some(since) = args.since {
-        telling.history(Some(since), Some(from))?;
+        printer.history(Some(since), Some(from))?;
     }
     let mut returns = 0;
     loop {
         let event = client.next_event().map_err(|error| steer::unreachable(&error))?;
         match event {
-            Some(Event::End { finish }) => return Ok(telling.end(finish.map(|finish| *finish))),
+            Some(Event::End { finish }) => return Ok(printer.end(finish.map(|finish| *finish))),
             // A reader that was slow may be faster now; one that is dropped at once is not.
             Some(Event::Gone { .. }) if returns < RETURNS => {
                 returns += 1;
                 client = steer::connect(&run, "follow", false)?;
-                let since = telling.told_until().saturating_sub(1);
+                let since = printer.told_until().saturating_sub(1);
                 let from = client.follow(None, Some(since), args.words).map_err(|error| steer::unreachable(&error))?;
-                telling.history(Some(since), Some(from))?;
+                printer.history(Some(since), Some(from))?;
             }
             Some(Event::Gone { why }) => {
                 return Err(CliError::new(ErrorKind::Failed, format!("the run has let go of this reader: {why}"))
@@ -70,7 +70,7 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
             }
             Some(event @ (Event::Show(_) | Event::Words { .. } | Event::Unknown(_))) => {
                 returns = 0;
-                telling.event(&event);
+                printer.event(&event);
             }
             None => return Err(steer::died(&run)),
         }

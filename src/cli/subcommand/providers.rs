@@ -15,7 +15,7 @@ use crate::files::replace_json;
 use crate::guard::{CurrentProvider, SettingsOfAgent};
 use crate::process;
 use crate::tokens::{
-    Around, MANAGED_SETTINGS, ProbeVerdict, Provided, ProvidedFault, SettingsPlaces, SharedTokens, usage,
+    MANAGED_SETTINGS, ProbeVerdict, Provided, ProvidedFault, ResolveBase, SettingsPlaces, SharedTokens, usage,
 };
 use crate::ui::token_state;
 
@@ -241,7 +241,7 @@ fn provided(
     settings: &Settings,
     context: &Context,
 ) -> Result<Result<Provided, ProvidedFault>, CliError> {
-    let around = Around { env: &context.env, home: &context.dirs()?.home, cwd: context.cwd()? };
+    let around = ResolveBase { env: &context.env, home: &context.dirs()?.home, cwd: context.cwd()? };
     Ok(Provided::new(name, entry, settings, users, around))
 }
 

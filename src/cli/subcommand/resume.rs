@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use rustix::fs::OFlags;
 
-use super::attach::{self, Seating};
+use super::attach::{self, ConversationMode};
 use super::run::{self, PlanParts};
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
@@ -103,10 +103,10 @@ impl ResumeArgs {
 
     /// How a conversation that continues here is shown; `None` without a terminal, or if an argument is given that belongs to a
     /// run without one.
-    fn conversation_at(&self, context: &Context) -> Option<Seating> {
+    fn conversation_at(&self, context: &Context) -> Option<ConversationMode> {
         let has_words = self.prompt.is_some() || !context.stdin.is_terminal();
         let is_other = self.detach || self.hosted || self.settings.0.output_format.is_some();
-        if has_words || is_other { None } else { Seating::of(self.plain, context) }
+        if has_words || is_other { None } else { ConversationMode::of(self.plain, context) }
     }
 
     /// The checks given now, which replace the run's.
@@ -136,14 +136,14 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
-    let seating = args.conversation_at(context);
-    let converses = args.conversation || seating.is_some();
+    let mode = args.conversation_at(context);
+    let converses = args.conversation || mode.is_some();
     let run_dir = match args.run.as_deref() {
         Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
         None => newest_unfinished(state, converses, context)?,
     };
-    if let Some(seating) = seating.filter(|_| steer::is_conversation(&run_dir)) {
-        return attach::converse(typed, Some("resume"), seating, args.flags(), context);
+    if let Some(mode) = mode.filter(|_| steer::is_conversation(&run_dir)) {
+        return attach::converse(typed, Some("resume"), mode, args.flags(), context);
     }
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {

@@ -11,7 +11,7 @@ use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
 use crate::cli::start::{RunRequest, begin};
-use crate::cli::subcommand::attach::{self, Seating};
+use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
 use crate::config::Settings;
@@ -82,10 +82,10 @@ pub struct RunArgs {
 impl RunArgs {
     /// How the conversation that opens here is shown; `None` without a terminal, or if an argument is given that belongs to a run
     /// without one.
-    fn conversation_at(&self, context: &Context) -> Option<Seating> {
+    fn conversation_at(&self, context: &Context) -> Option<ConversationMode> {
         let has_task = self.prompt.is_some() || self.prompt_file.is_some() || !context.stdin.is_terminal();
         let is_other = self.native || self.detach || self.hosted || self.settings.0.output_format.is_some();
-        if has_task || is_other { None } else { Seating::of(self.plain, context) }
+        if has_task || is_other { None } else { ConversationMode::of(self.plain, context) }
     }
 
     /// These arguments as the layer of the configuration with the highest priority.
@@ -230,8 +230,8 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
         )));
     }
     let interface = native::terminal(args.native, args.detach, &args.settings.0)?;
-    if let Some(seating) = args.conversation_at(context) {
-        return attach::converse(typed, None, seating, args.flags(), context);
+    if let Some(mode) = args.conversation_at(context) {
+        return attach::converse(typed, None, mode, args.flags(), context);
     }
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);

@@ -32,7 +32,7 @@ const RESTART_DELAY_MS: u64 = 5_000;
 const MAX_RESTARTS: u32 = 3;
 const MONITOR_INTERVAL_MS: u64 = 60_000;
 /// How long printing the end of the run may take.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const END_PRINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
 ///
@@ -213,7 +213,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
 
 fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {
     let CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen } = end;
-    let flushed = screen.finish(LAST_WORDS);
+    let flushed = screen.finish(END_PRINT_TIMEOUT);
     if !flushed.complete {
         context.printer.warn("some messages of ccc could not be written");
     }

@@ -7,7 +7,7 @@ use crate::cli::trust;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
 use crate::config::{Flags, Project, Wish};
 use crate::guard::{AskedFor, ConsentStore, named};
-use crate::tokens::OddFile;
+use crate::tokens::UnsafeFile;
 
 /// Show what this project's files make ccc run, or do with tokens, and agree to it.
 ///
@@ -112,7 +112,7 @@ fn as_json(wishes: &AskedFor, project: &Project) -> Value {
             "sha256": wish.sha256, "agreed": agreed,
         })
     };
-    let unreadable = |file: &OddFile| json!({ "file": file.path.display().to_string(), "why": file.why });
+    let unreadable = |file: &UnsafeFile| json!({ "file": file.path.display().to_string(), "why": file.why });
     let agreed = wishes.agreed.iter().map(|wish| item(wish, true));
     let not_agreed = wishes.not_agreed.iter().map(|wish| item(wish, false));
     json!({

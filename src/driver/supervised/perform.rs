@@ -50,13 +50,13 @@ impl World {
                 self.order(life, InteractiveChild::hold);
                 self.open_page();
             }
-            CommandAction::LetGo { life } => {
+            CommandAction::Continue { life } => {
                 let alternate = self.console.as_ref().is_some_and(|console| console.is_alternate());
                 if let Some(console) = &self.console {
                     console.close_page();
                 }
                 self.order(life, move |child| {
-                    child.let_go();
+                    child.resume();
                     if alternate {
                         // ccc's page has replaced the program's screen: a resize makes it repaint.
                         child.signal(Signal::WindowChange);
@@ -133,7 +133,7 @@ impl World {
 
     /// Opens a page if ccc's messages would damage the program's screen.
     fn open_page(&self) {
-        let paints = self.guest_terminal().is_some_and(|terminal| !InteractiveTerminal::reads_lines(terminal));
+        let paints = self.program_terminal().is_some_and(|terminal| !InteractiveTerminal::reads_lines(terminal));
         if let Some(console) = &self.console
             && (paints || console.is_alternate())
         {

@@ -33,9 +33,9 @@ use crate::ui::{Printer, Screen, ScreenOutput};
 use redaction::Redactor;
 
 /// How long ccc waits, before it exits, for killed processes to end.
-const KILL_PATIENCE: Duration = Duration::from_millis(500);
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// The timeout for the final output to reach the screen.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The bytes of Ctrl-Z and Ctrl-\, while ccc reads the keys.
 const CTRL_Z: u8 = 0x1a;
 const CTRL_BACKSLASH: u8 = 0x1c;
@@ -340,7 +340,7 @@ impl World {
             self.workers.processes.give(move || child.kill_tree());
         }
         if self.child.is_some() || self.preparing > 0 {
-            let deadline = self.run.clock.after(KILL_PATIENCE);
+            let deadline = self.run.clock.after(KILL_TIMEOUT);
             while self.child.is_some() || self.preparing > 0 {
                 tokio::select! {
                     event = events.recv() => match event {
@@ -354,7 +354,7 @@ impl World {
             }
         }
         if let Some(console) = &self.console {
-            console.finish(LAST_WORDS);
+            console.finish(FINAL_OUTPUT_TIMEOUT);
         }
         drop(self.keys.take());
         drop(self.terminal_guard.take());
@@ -402,7 +402,7 @@ impl World {
 
     fn resize(&mut self) {
         let size = self.terminal.as_ref().and_then(UserTerminal::size);
-        if let (Some(size), Some(terminal)) = (size, self.guest_terminal()) {
+        if let (Some(size), Some(terminal)) = (size, self.program_terminal()) {
             terminal.resize(size);
         }
         // In a pipeline the program may use the terminal itself, but only ccc gets its signals.
@@ -411,7 +411,7 @@ impl World {
         }
     }
 
-    pub(super) fn guest_terminal(&self) -> Option<&InteractiveTerminal> {
+    pub(super) fn program_terminal(&self) -> Option<&InteractiveTerminal> {
         self.child.as_ref().and_then(|(_, child)| child.terminal())
     }
 
@@ -426,10 +426,10 @@ impl World {
     /// Restores the terminal for the time of a stop.
     pub(super) fn give_terminal(&mut self) {
         if let (Some(keys), Some(terminal)) = (&self.keys, &self.terminal) {
-            keys.to_nobody();
+            keys.pause();
             self.keys_to = KeysTo::Nobody;
             if let Some(console) = &self.console {
-                console.finish(LAST_WORDS);
+                console.finish(FINAL_OUTPUT_TIMEOUT);
             }
             terminal.restore();
         }
@@ -438,7 +438,7 @@ impl World {
     /// Leaves typed keys in the terminal until [`World::route_keys`] has decided who gets them.
     fn hold_keys(&mut self) {
         if let Some(keys) = &self.keys {
-            keys.to_nobody();
+            keys.pause();
             self.keys_to = KeysTo::Nobody;
         }
     }
@@ -457,9 +457,9 @@ impl World {
         }
         self.keys_to = to;
         match (to, self.child.as_ref().and_then(|(_, child)| child.terminal())) {
-            (KeysTo::Program(_), Some(terminal)) => keys.to_guest(terminal),
-            (KeysTo::Ourselves, _) => keys.to_ourselves(),
-            (KeysTo::Program(_) | KeysTo::Nobody, _) => keys.to_nobody(),
+            (KeysTo::Program(_), Some(terminal)) => keys.to_program(terminal),
+            (KeysTo::Ourselves, _) => keys.to_ccc(),
+            (KeysTo::Program(_) | KeysTo::Nobody, _) => keys.pause(),
         }
     }
 

@@ -81,7 +81,7 @@ struct Picked {
 
 /// The effect of a key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Led {
+pub(super) enum KeyEffect {
     /// Only the view has changed.
     Shown,
     /// The key came too early.
@@ -160,8 +160,8 @@ impl Dialogs {
     }
 
     /// Handles a key for the first dialog.
-    pub(super) fn press(&mut self, at: u64, press: Press) -> Led {
-        self.0.front_mut().map_or(Led::Foreign, |dialog| dialog.press(at, press))
+    pub(super) fn press(&mut self, at: u64, press: Press) -> KeyEffect {
+        self.0.front_mut().map_or(KeyEffect::Foreign, |dialog| dialog.press(at, press))
     }
 
     /// Removes the first dialog, whose decision was sent. The next one begins its own quiet time.
@@ -256,39 +256,39 @@ impl Dialog {
         self.menu = menu;
     }
 
-    fn press(&mut self, at: u64, press: Press) -> Led {
+    fn press(&mut self, at: u64, press: Press) -> KeyEffect {
         let is_foreign = press.ctrl && matches!(press.code, Code::Char('c' | 'd' | 'z' | 'l' | 'o'));
         if is_foreign {
-            return Led::Foreign;
+            return KeyEffect::Foreign;
         }
         match self.quiet_from {
             Some(from) if at >= from.saturating_add(QUIET_MS) => {}
             Some(_) | None => {
                 // A key that is held down, or continued typing, extends the wait.
                 self.quiet_from = self.quiet_from.map(|_| at);
-                return Led::TooEarly;
+                return KeyEffect::TooEarly;
             }
         }
         if self.entry.is_some() {
             return self.press_in_entry(press);
         }
-        let led = self.press_in_menu(press);
-        if led == Led::Draft {
+        let effect = self.press_in_menu(press);
+        if effect == KeyEffect::Draft {
             // The following keys belong to the same text.
             self.quiet_from = Some(at);
             self.is_passing = true;
         }
-        led
+        effect
     }
 
-    fn press_in_menu(&mut self, press: Press) -> Led {
+    fn press_in_menu(&mut self, press: Press) -> KeyEffect {
         let last = self.menu.items.len().saturating_sub(1);
         if matches!(press.code, Code::Up | Code::Down | Code::Tab | Code::Left) {
             self.is_passing = false;
         } else if self.is_passing && press.code != Code::Escape {
             // The Enter after a text was meant to send the text.
             let is_break = press == Press::plain(Code::Enter);
-            return if is_break { Led::Shown } else { Led::Draft };
+            return if is_break { KeyEffect::Shown } else { KeyEffect::Draft };
         }
         match press.code {
             Code::Up => self.menu.chosen = self.menu.chosen.checked_sub(1).unwrap_or(last),
@@ -298,7 +298,9 @@ impl Dialog {
             Code::Char(' ') if self.menu.many => self.mark(self.menu.chosen),
             Code::Char(digit @ '1'..='9') if press.text().is_some() => {
                 let key = usize::from(digit as u8 - b'0');
-                let Some(place) = self.menu.items.iter().position(|item| item.key == key) else { return Led::Shown };
+                let Some(place) = self.menu.items.iter().position(|item| item.key == key) else {
+                    return KeyEffect::Shown;
+                };
                 self.menu.chosen = place;
                 let in_words = self.menu.items.get(place).is_some_and(|item| item.in_words);
                 if self.menu.many && !in_words {
@@ -309,8 +311,8 @@ impl Dialog {
             }
             Code::Enter => return self.pick(),
             Code::Left | Code::Escape if self.step > 0 => return self.back(),
-            Code::Escape => return Led::Foreign,
-            Code::Char(_) | Code::Backspace => return Led::Draft,
+            Code::Escape => return KeyEffect::Foreign,
+            Code::Char(_) | Code::Backspace => return KeyEffect::Draft,
             Code::Delete
             | Code::Insert
             | Code::Left
@@ -320,15 +322,15 @@ impl Dialog {
             | Code::PageUp
             | Code::PageDown => {}
         }
-        Led::Shown
+        KeyEffect::Shown
     }
 
     /// Opens the step before again.
-    fn back(&mut self) -> Led {
+    fn back(&mut self) -> KeyEffect {
         self.step = self.step.saturating_sub(1);
         self.answers.truncate(self.step);
         self.open_step();
-        Led::Back(self.step_text().unwrap_or_default())
+        KeyEffect::Back(self.step_text().unwrap_or_default())
     }
 
     fn mark(&mut self, place: usize) {
@@ -339,11 +341,11 @@ impl Dialog {
     }
 
     /// Chooses the selected item.
-    fn pick(&mut self) -> Led {
-        let Some(item) = self.menu.items.get(self.menu.chosen) else { return Led::Shown };
+    fn pick(&mut self) -> KeyEffect {
+        let Some(item) = self.menu.items.get(self.menu.chosen) else { return KeyEffect::Shown };
         if item.in_words {
             self.entry = Some(Buffer::new());
-            return Led::Shown;
+            return KeyEffect::Shown;
         }
         let keys = if self.menu.many && !self.menu.marked.is_empty() {
             self.menu.marked.iter().copied().collect()
@@ -353,22 +355,22 @@ impl Dialog {
         self.answered(Picked { keys, words: None })
     }
 
-    fn press_in_entry(&mut self, press: Press) -> Led {
+    fn press_in_entry(&mut self, press: Press) -> KeyEffect {
         let has_menu = !self.menu.items.is_empty();
-        let Some(entry) = self.entry.as_mut() else { return Led::Foreign };
+        let Some(entry) = self.entry.as_mut() else { return KeyEffect::Foreign };
         match press.code {
             Code::Enter if !press.alt && !press.shift => {
                 let words = entry.content();
                 let is_needed = has_menu || self.field_is_required();
                 if words.trim().is_empty() && is_needed {
-                    return Led::Shown;
+                    return KeyEffect::Shown;
                 }
                 let keys = self.menu.marked.iter().copied().collect();
                 return self.answered(Picked { keys, words: Some(words) });
             }
             Code::Escape if has_menu => self.entry = None,
             Code::Escape if self.step > 0 => return self.back(),
-            Code::Escape => return Led::Foreign,
+            Code::Escape => return KeyEffect::Foreign,
             Code::Enter
             | Code::Char(_)
             | Code::Tab
@@ -386,7 +388,7 @@ impl Dialog {
                 super::editing::edit(entry, press);
             }
         }
-        Led::Shown
+        KeyEffect::Shown
     }
 
     fn field_is_required(&self) -> bool {
@@ -397,7 +399,7 @@ impl Dialog {
     }
 
     /// Records the answer to a step, and opens the next step or decides.
-    fn answered(&mut self, picked: Picked) -> Led {
+    fn answered(&mut self, picked: Picked) -> KeyEffect {
         let labels =
             self.menu.items.iter().filter(|item| picked.keys.contains(&item.key)).map(|item| item.label.clone());
         let said: Vec<String> = labels.chain(picked.words.clone()).collect();
@@ -410,11 +412,11 @@ impl Dialog {
         };
         if self.step < steps {
             self.open_step();
-            return Led::Next { picked: said.join(", "), text: self.step_text().unwrap_or_default() };
+            return KeyEffect::Next { picked: said.join(", "), text: self.step_text().unwrap_or_default() };
         }
         match self.decision() {
-            Some(decision) => Led::Decided(decision),
-            None => Led::Shown,
+            Some(decision) => KeyEffect::Decided(decision),
+            None => KeyEffect::Shown,
         }
     }
 
@@ -546,11 +548,11 @@ mod tests {
         dialogs
     }
 
-    fn rule(ruling: Ruling) -> Led {
-        Led::Decided(OperatorInput::Rule { ask: AskId(3), key: None, ruling })
+    fn rule(ruling: Ruling) -> KeyEffect {
+        KeyEffect::Decided(OperatorInput::Rule { ask: AskId(3), key: None, ruling })
     }
 
-    fn write(dialogs: &mut Dialogs, text: &str) -> Led {
+    fn write(dialogs: &mut Dialogs, text: &str) -> KeyEffect {
         for c in text.chars() {
             dialogs.press(1_000, Press::of(c));
         }
@@ -565,13 +567,13 @@ mod tests {
         assert_eq!(open(permission()).press(1_000, Press::of('2')), allow(true));
         assert_eq!(open(permission()).press(1_000, Press::of('3')), rule(Ruling::Deny { reason: String::new() }));
         let mut dialogs = open(permission());
-        assert_eq!(dialogs.press(1_000, Press::of('4')), Led::Shown);
-        assert_eq!(write(&mut dialogs, ""), Led::Shown, "a reason that was announced is given");
+        assert_eq!(dialogs.press(1_000, Press::of('4')), KeyEffect::Shown);
+        assert_eq!(write(&mut dialogs, ""), KeyEffect::Shown, "a reason that was announced is given");
         assert_eq!(write(&mut dialogs, "use mv"), rule(Ruling::Deny { reason: "use mv".to_owned() }));
         let without = Asked { rules: Vec::new(), ..permission() };
         for kind in [AskedKind::Permission, AskedKind::Plan] {
             let without = Asked { kind, ..without.clone() };
-            assert_eq!(open(without.clone()).press(1_000, Press::of('2')), Led::Shown, "there is no such choice");
+            assert_eq!(open(without.clone()).press(1_000, Press::of('2')), KeyEffect::Shown, "there is no such choice");
             assert_eq!(open(without).press(1_000, Press::of('3')), rule(Ruling::Deny { reason: String::new() }));
         }
     }
@@ -580,25 +582,25 @@ mod tests {
     fn a_key_that_comes_with_the_dialog_or_is_held_down_decides_nothing() {
         let mut dialogs = Dialogs::default();
         dialogs.ask(permission());
-        assert_eq!(dialogs.press(5_000, Press::of('1')), Led::TooEarly, "it is not on the screen yet");
+        assert_eq!(dialogs.press(5_000, Press::of('1')), KeyEffect::TooEarly, "it is not on the screen yet");
         dialogs.painted(5_000);
-        assert_eq!(dialogs.press(5_299, Press::of('1')), Led::TooEarly);
+        assert_eq!(dialogs.press(5_299, Press::of('1')), KeyEffect::TooEarly);
         for at in (5_330..9_000).step_by(30) {
-            assert_eq!(dialogs.press(at, Press::plain(Code::Enter)), Led::TooEarly, "held down since {at}");
+            assert_eq!(dialogs.press(at, Press::plain(Code::Enter)), KeyEffect::TooEarly, "held down since {at}");
         }
-        assert!(matches!(dialogs.press(9_300, Press::plain(Code::Enter)), Led::Decided(_)));
+        assert!(matches!(dialogs.press(9_300, Press::plain(Code::Enter)), KeyEffect::Decided(_)));
     }
 
     #[test]
     fn a_text_that_is_no_choice_goes_into_the_draft_with_all_behind_it() {
         let mut dialogs = open(permission());
-        assert_eq!(dialogs.press(1_000, Press::of('z')), Led::Draft);
-        assert_eq!(dialogs.press(1_050, Press::of('1')), Led::TooEarly, "it belongs to the same text");
-        assert_eq!(dialogs.press(9_000, Press::of('1')), Led::Draft);
-        assert_eq!(dialogs.press(9_900, Press::plain(Code::Backspace)), Led::Draft);
-        assert_eq!(dialogs.press(19_000, Press::plain(Code::Enter)), Led::Shown, "it was meant to send the text");
-        assert_eq!(dialogs.press(29_000, Press::plain(Code::Down)), Led::Shown);
-        assert!(matches!(dialogs.press(29_001, Press::of('1')), Led::Decided(_)));
+        assert_eq!(dialogs.press(1_000, Press::of('z')), KeyEffect::Draft);
+        assert_eq!(dialogs.press(1_050, Press::of('1')), KeyEffect::TooEarly, "it belongs to the same text");
+        assert_eq!(dialogs.press(9_000, Press::of('1')), KeyEffect::Draft);
+        assert_eq!(dialogs.press(9_900, Press::plain(Code::Backspace)), KeyEffect::Draft);
+        assert_eq!(dialogs.press(19_000, Press::plain(Code::Enter)), KeyEffect::Shown, "it was meant to send the text");
+        assert_eq!(dialogs.press(29_000, Press::plain(Code::Down)), KeyEffect::Shown);
+        assert!(matches!(dialogs.press(29_001, Press::of('1')), KeyEffect::Decided(_)));
     }
 
     #[test]
@@ -623,12 +625,12 @@ mod tests {
         let mut dialogs = open(permission());
         dialogs.ask(Asked { id: AskId(4), ..permission() });
         assert_eq!(dialogs.waiting(), 1);
-        assert!(matches!(dialogs.press(1_000, Press::of('1')), Led::Decided(_)));
+        assert!(matches!(dialogs.press(1_000, Press::of('1')), KeyEffect::Decided(_)));
         dialogs.decided();
-        assert_eq!(dialogs.press(1_001, Press::of('1')), Led::TooEarly);
+        assert_eq!(dialogs.press(1_001, Press::of('1')), KeyEffect::TooEarly);
         dialogs.painted(1_010);
-        assert_eq!(dialogs.press(1_200, Press::of('1')), Led::TooEarly);
-        assert!(matches!(dialogs.press(1_510, Press::of('1')), Led::Decided(_)));
+        assert_eq!(dialogs.press(1_200, Press::of('1')), KeyEffect::TooEarly);
+        assert!(matches!(dialogs.press(1_510, Press::of('1')), KeyEffect::Decided(_)));
         let mut dialogs = open(permission());
         dialogs.settle(AskId(3));
         assert!(dialogs.first().is_none());
@@ -649,16 +651,18 @@ mod tests {
             ..Asked::default()
         };
         let mut dialogs = open(asked);
-        let next = |picked: &str| Led::Next { picked: picked.to_owned(), text: "(2 of 3) many?".to_owned() };
+        let next = |picked: &str| KeyEffect::Next { picked: picked.to_owned(), text: "(2 of 3) many?".to_owned() };
         assert_eq!(dialogs.press(1_000, Press::of('1')), next("a"));
         for back in [Code::Left, Code::Escape] {
-            assert_eq!(dialogs.press(1_000, Press::plain(back)), Led::Back("(1 of 3) one?".to_owned()));
+            assert_eq!(dialogs.press(1_000, Press::plain(back)), KeyEffect::Back("(1 of 3) one?".to_owned()));
             assert_eq!(dialogs.press(1_000, Press::of('2')), next("b"));
         }
-        assert_eq!(dialogs.press(1_000, Press::of('1')), Led::Shown);
+        assert_eq!(dialogs.press(1_000, Press::of('1')), KeyEffect::Shown);
         dialogs.press(1_000, Press::plain(Code::Down));
         dialogs.press(1_000, Press::of(' '));
-        let Led::Next { picked, .. } = dialogs.press(1_000, Press::plain(Code::Enter)) else { panic!("the next step") };
+        let KeyEffect::Next { picked, .. } = dialogs.press(1_000, Press::plain(Code::Enter)) else {
+            panic!("the next step")
+        };
         assert_eq!(picked, "a, b");
         dialogs.press(1_000, Press::of('3'));
         let answers = [("one?", "b"), ("many?", "a, b"), ("else?", "neither")];
@@ -683,13 +687,13 @@ mod tests {
             field("more", "string", &[], false),
         ];
         let mut dialogs = open(Asked { id: AskId(3), kind: AskedKind::Form, fields, ..Asked::default() });
-        assert_eq!(write(&mut dialogs, ""), Led::Shown);
-        assert!(matches!(write(&mut dialogs, "x"), Led::Next { .. }));
-        assert!(matches!(write(&mut dialogs, "7"), Led::Next { .. }));
-        assert!(matches!(dialogs.press(1_000, Press::of('2')), Led::Next { .. }));
-        assert!(matches!(dialogs.press(1_000, Press::of('2')), Led::Next { .. }));
+        assert_eq!(write(&mut dialogs, ""), KeyEffect::Shown);
+        assert!(matches!(write(&mut dialogs, "x"), KeyEffect::Next { .. }));
+        assert!(matches!(write(&mut dialogs, "7"), KeyEffect::Next { .. }));
+        assert!(matches!(dialogs.press(1_000, Press::of('2')), KeyEffect::Next { .. }));
+        assert!(matches!(dialogs.press(1_000, Press::of('2')), KeyEffect::Next { .. }));
         let content = r#"{"name":"x","count":7,"sure":false,"colour":"blue"}"#;
-        let Led::Decided(OperatorInput::Rule { ruling: Ruling::Fill { content: filled }, .. }) =
+        let KeyEffect::Decided(OperatorInput::Rule { ruling: Ruling::Fill { content: filled }, .. }) =
             write(&mut dialogs, "")
         else {
             panic!("the form is filled")

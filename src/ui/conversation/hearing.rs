@@ -4,7 +4,7 @@ use super::super::clean;
 use super::super::composer::Completion;
 use super::super::format::seconds;
 use super::pieces::{Call, Check, Note, Piece};
-use super::{Conversation, Leave, Running, Want};
+use super::{Conversation, Job, Leave, Running};
 use crate::agent::{Role, TurnKind};
 use crate::core::{AfterWait, OperatorInput, Outcome, RestKind, SettledHow, Show};
 
@@ -36,7 +36,7 @@ impl Conversation {
             }
             (Role::Agent, false) => {
                 self.thinking.clear();
-                self.printing.saying(text);
+                self.printing.add_partial(text);
             }
         }
     }
@@ -341,8 +341,8 @@ impl Conversation {
     }
 
     fn rings(&mut self, past: bool) {
-        if !past && self.left.is_none() && !self.wants.contains(&Want::Leave(Leave::Detached)) {
-            self.wants.push_back(Want::Bell);
+        if !past && self.left.is_none() && !self.jobs.contains(&Job::Leave(Leave::Detached)) {
+            self.jobs.push_back(Job::Bell);
         }
     }
 

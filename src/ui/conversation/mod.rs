@@ -1,6 +1,6 @@
 //! The conversation: takes events of the run and of the keyboard, gives finished rows and a small view below them.
 //!
-//! [`Conversation::take`] takes news with the time at which it became known. [`Conversation::poll_want`] gives the client's next
+//! [`Conversation::take`] takes news with the time at which it became known. [`Conversation::poll_job`] gives the client's next
 //! job, [`Conversation::commit`] the finished rows, each once and in order, and [`Conversation::view`] what is shown below them.
 //! The same news at the same times gives the same output.
 //!
@@ -143,7 +143,7 @@ pub enum Done {
 
 /// A job for the client.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Want {
+pub enum Job {
     /// Send this to the run; [`News::Answered`] with the same number answers.
     Order {
         /// The order's number.
@@ -206,7 +206,7 @@ pub struct Conversation {
     spans: Spans,
     numbers: u64,
     about: About,
-    wants: VecDeque<Want>,
+    jobs: VecDeque<Job>,
     orders: BTreeMap<u64, OperatorInput>,
     /// The text shown when an order is accepted; for a message that is taken back, the message's text.
     promises: BTreeMap<u64, String>,
@@ -255,7 +255,7 @@ impl Conversation {
             spans,
             numbers: 0,
             about: About::default(),
-            wants: VecDeque::new(),
+            jobs: VecDeque::new(),
             orders: BTreeMap::new(),
             promises: BTreeMap::new(),
             printing: Printing::default(),
@@ -314,8 +314,8 @@ impl Conversation {
     }
 
     /// The next job for the client.
-    pub fn poll_want(&mut self) -> Option<Want> {
-        self.wants.pop_front()
+    pub fn poll_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
     }
 
     /// Finished rows that are not printed yet, each once and in order, up to about `bytes`.
@@ -533,7 +533,7 @@ impl Conversation {
             self.printing.note(note, text);
         }
         self.left = Some(leave);
-        self.wants.push_back(Want::Leave(leave));
+        self.jobs.push_back(Job::Leave(leave));
     }
 
     /// Sends an order to the run; returns its number.
@@ -549,7 +549,7 @@ impl Conversation {
         }
         self.numbers += 1;
         self.orders.insert(self.numbers, input.clone());
-        self.wants.push_back(Want::Order { number: self.numbers, input });
+        self.jobs.push_back(Job::Order { number: self.numbers, input });
         Some(self.numbers)
     }
 

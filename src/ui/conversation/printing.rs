@@ -22,7 +22,7 @@ const SAID_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Printing {
     pieces: VecDeque<Piece>,
     ready: VecDeque<Ready>,
-    saying: Saying,
+    partial: PartialText,
     /// Whether the last printed row is empty, or nothing is printed.
     below_blank: bool,
     /// Whether something was printed.
@@ -67,7 +67,7 @@ impl Text {
 
 /// A text in progress.
 #[derive(Debug, Clone, Default)]
-struct Saying {
+struct PartialText {
     text: String,
     stream: Stream,
     /// How many of its blocks are printed or waiting.
@@ -110,36 +110,36 @@ impl Printing {
     }
 
     /// Adds a part of the agent's text in progress.
-    pub(super) fn saying(&mut self, words: &str) {
-        if self.saying.text.len() + words.len() > SAID_LIMIT_BYTES {
+    pub(super) fn add_partial(&mut self, words: &str) {
+        if self.partial.text.len() + words.len() > SAID_LIMIT_BYTES {
             return;
         }
-        self.saying.text.push_str(words);
-        let blocks = self.saying.stream.push(words);
+        self.partial.text.push_str(words);
+        let blocks = self.partial.stream.push(words);
         self.say(blocks);
     }
 
     fn say(&mut self, blocks: Vec<Block>) {
-        if self.saying.blocks == 0 && !blocks.is_empty() {
+        if self.partial.blocks == 0 && !blocks.is_empty() {
             self.ready.push_back(Ready::Apart);
         }
-        self.saying.blocks += blocks.len();
+        self.partial.blocks += blocks.len();
         self.ready.extend(blocks.into_iter().map(Ready::Block));
     }
 
     /// Completes the agent's text.
     pub(super) fn said(&mut self, text: &str) {
-        let saying = std::mem::take(&mut self.saying);
-        if saying.blocks == 0 {
+        let partial = std::mem::take(&mut self.partial);
+        if partial.blocks == 0 {
             if !text.trim().is_empty() {
                 self.add(Piece::Said(text.into()));
             }
             return;
         }
-        let printed = saying.text.get(..saying.text.rfind('\n').map_or(0, |at| at + 1)).unwrap_or_default();
-        if let Some(rest) = text.strip_prefix(saying.text.as_str()) {
+        let printed = partial.text.get(..partial.text.rfind('\n').map_or(0, |at| at + 1)).unwrap_or_default();
+        if let Some(rest) = text.strip_prefix(partial.text.as_str()) {
             // The streamed part is a prefix of the text: print the rest.
-            let mut stream = saying.stream;
+            let mut stream = partial.stream;
             let mut blocks = stream.push(rest);
             blocks.extend(stream.finish());
             self.ready.extend(blocks.into_iter().map(Ready::Block));
@@ -149,7 +149,7 @@ impl Printing {
             let mut stream = Stream::new();
             let mut blocks = stream.push(text);
             blocks.extend(stream.finish());
-            self.ready.extend(blocks.into_iter().skip(saying.blocks).map(Ready::Block));
+            self.ready.extend(blocks.into_iter().skip(partial.blocks).map(Ready::Block));
             self.keep(Piece::Said(text.into()));
         } else {
             self.note(Note::Information, "… the whole of it:");
@@ -159,18 +159,18 @@ impl Printing {
 
     /// Ends a text in progress that was not completed.
     pub(super) fn broken_off(&mut self) {
-        let blocks = self.saying.stream.finish();
-        if !self.saying.text.trim().is_empty() {
+        let blocks = self.partial.stream.finish();
+        if !self.partial.text.trim().is_empty() {
             self.say(blocks);
-            let saying = std::mem::take(&mut self.saying);
-            self.keep(Piece::Said(saying.text.into()));
+            let partial = std::mem::take(&mut self.partial);
+            self.keep(Piece::Said(partial.text.into()));
         }
-        self.saying = Saying::default();
+        self.partial = PartialText::default();
     }
 
     /// The part of the text in progress that is not printed.
     pub(super) fn tail(&self) -> &str {
-        self.saying.stream.tail()
+        self.partial.stream.tail()
     }
 
     /// Whether something waits to be printed.
@@ -259,9 +259,9 @@ impl Printing {
         self.ready.clear();
         self.ready.push_back(Ready::Row(Row::of(Look::DIM, "— printed again —")));
         self.ready.extend(again.into_iter().skip(left).map(Ready::Row));
-        if self.saying.blocks > 0 {
+        if self.partial.blocks > 0 {
             self.ready.push_back(Ready::Apart);
-            let blocks = Stream::new().push(&self.saying.text);
+            let blocks = Stream::new().push(&self.partial.text);
             self.ready.extend(blocks.into_iter().map(Ready::Block));
         }
     }

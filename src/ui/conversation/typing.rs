@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::super::composer::{Buffer, Completion, Context, Popup, image_label, quoted_path};
 use super::super::keys::{Code, Press, Typed};
 use super::commands::{self, Command};
-use super::dialogs::{Dialog, Led};
+use super::dialogs::{Dialog, KeyEffect};
 use super::editing;
 use super::pieces::{Note, Piece};
-use super::{AGAIN_MS, Conversation, Leave, Outgoing, Want};
+use super::{AGAIN_MS, Conversation, Job, Leave, Outgoing};
 use crate::core::OperatorInput;
 use crate::words::Image;
 
@@ -42,7 +42,7 @@ impl Conversation {
                         self.warn_unless(fits && !cut);
                         // A file dropped on a terminal arrives as a paste of its path.
                         for (_, path) in self.buffer.image_paths() {
-                            self.wants.push_back(Want::Look(path));
+                            self.jobs.push_back(Job::Look(path));
                         }
                     }
                     self.after_edit();
@@ -68,31 +68,31 @@ impl Conversation {
         }
         if self.dialogs.first().is_some() && self.about.read_only.is_none() {
             match self.dialogs.press(at, press) {
-                Led::Shown => return,
-                Led::TooEarly | Led::Draft => {
+                KeyEffect::Shown => return,
+                KeyEffect::TooEarly | KeyEffect::Draft => {
                     // The key was meant for the draft, where it is kept and sends nothing.
                     if press.text().is_some() || press.code == Code::Backspace {
                         editing::edit(&mut self.buffer, press);
                     }
                     return;
                 }
-                Led::Next { picked, text } => {
+                KeyEffect::Next { picked, text } => {
                     self.printing.note(Note::Picked, &picked);
                     self.printing.note(Note::Open, &text);
                     return;
                 }
-                Led::Back(text) => {
+                KeyEffect::Back(text) => {
                     self.printing.note(Note::Open, &text);
                     return;
                 }
-                Led::Decided(input) => {
+                KeyEffect::Decided(input) => {
                     if self.order(input).is_some() {
                         self.dialogs.decided();
                         self.print_step();
                     }
                     return;
                 }
-                Led::Foreign => {}
+                KeyEffect::Foreign => {}
             }
         }
         if self.press_for_run(at, press) {
@@ -117,7 +117,7 @@ impl Conversation {
             (Code::Char('d'), true) if self.buffer.is_empty() || self.dialogs.first().is_some() => {
                 self.leave(Leave::Detached)
             }
-            (Code::Char('z'), true) => self.wants.push_back(Want::Suspend),
+            (Code::Char('z'), true) => self.jobs.push_back(Job::Suspend),
             (Code::Char('l'), true) => self.printing.reprint(self.columns),
             (Code::Char('o'), true) => {
                 let asked = self.dialogs.first().and_then(Dialog::asked).cloned();
@@ -165,7 +165,7 @@ impl Conversation {
 
     fn leave(&mut self, leave: Leave) {
         self.left = Some(leave);
-        self.wants.push_back(Want::Leave(leave));
+        self.jobs.push_back(Job::Leave(leave));
     }
 
     fn press_in_draft(&mut self, press: Press) {
@@ -333,8 +333,8 @@ impl Conversation {
                 self.popup = Popup::of(Context::Command { query }, choices);
             }
             Some(Context::File { query, .. }) => {
-                self.wants.retain(|want| !matches!(want, Want::Find(_)));
-                self.wants.push_back(Want::Find(query));
+                self.jobs.retain(|job| !matches!(job, Job::Find(_)));
+                self.jobs.push_back(Job::Find(query));
             }
             None => {}
         }
@@ -410,12 +410,12 @@ impl Conversation {
         self.buffer.replace_all("");
         self.popup = None;
         if self.history.add(&seen) {
-            self.wants.push_back(Want::Remember(seen));
+            self.jobs.push_back(Job::Remember(seen));
         }
         match command {
             None => {
                 let waits: Vec<String> = buffer.image_paths().into_iter().map(|(_, path)| path).collect();
-                self.wants.extend(waits.iter().cloned().map(Want::Look));
+                self.jobs.extend(waits.iter().cloned().map(Job::Look));
                 self.outbox.push_back(Outgoing { buffer, waits });
                 self.say();
             }

@@ -411,7 +411,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(proc, request_id, input, updates)| Action::AllowTool { proc, request_id, input, updates }),
         (proc(), text(), text()).prop_map(|(proc, request_id, content)| Action::FillForm { proc, request_id, content }),
         (proc(), text()).prop_map(|(proc, model)| Action::SetModel { proc, model }),
-        proc().prop_map(|proc| Action::LetGo { proc }),
+        proc().prop_map(|proc| Action::ReleaseStop { proc }),
         (proc(), any::<bool>())
             .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
         proc().prop_map(|proc| Action::KillTree { proc }),
@@ -499,7 +499,7 @@ pub(super) fn command_action() -> impl Strategy<Value = CommandAction> {
         (life(), proptest::option::of(token_id())).prop_map(|(life, token)| CommandAction::Spawn { life, token }),
         (life(), proptest::sample::select(signals)).prop_map(|(life, signal)| CommandAction::Signal { life, signal }),
         life().prop_map(|life| CommandAction::Hold { life }),
-        life().prop_map(|life| CommandAction::LetGo { life }),
+        life().prop_map(|life| CommandAction::Continue { life }),
         life().prop_map(|life| CommandAction::KillTree { life }),
         Just(CommandAction::Suspend),
         life().prop_map(|life| CommandAction::ReadBeat { life }),

@@ -21,14 +21,14 @@ use crate::whole_runs::harness::{Ground, action, journal, text};
 pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A project, an interface that plays turns, and critics that play a script.
-pub(super) struct Room {
+pub(super) struct NativeProject {
     pub(super) ground: Ground,
     agent: PathBuf,
 }
 
-impl Room {
+impl NativeProject {
     /// What the agent does in each turn, as shell, and what each critic says.
-    pub(super) fn new(turns: &[&str], critics: &[&str]) -> Room {
+    pub(super) fn new(turns: &[&str], critics: &[&str]) -> NativeProject {
         let ground = Ground::without_git();
         let critics: Vec<Value> = critics.iter().map(|said| json!([{"say": said}])).collect();
         let critic = ground.scripted_agent(&json!({"agent": [], "critic": critics}));
@@ -48,7 +48,7 @@ impl Room {
             interface = include_str!("interface.sh"),
         );
         let agent = ground.script("interface", &body);
-        Room { ground, agent }
+        NativeProject { ground, agent }
     }
 
     /// `ccc --supervisor --native` with these arguments.

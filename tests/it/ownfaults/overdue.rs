@@ -20,7 +20,7 @@ use crate::process::observer::alone;
 use crate::whole_runs::harness::{Ground, input, look_until};
 
 /// Much less than the run's own limits, and more than an answer takes.
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The worker does nothing else until the sender is dropped.
 #[must_use]
@@ -62,7 +62,7 @@ fn an_end_is_told_although_the_sessions_record_cannot_be_read() {
     });
     let world = World::new(&script);
     let mut setup = setup_of(&world, 1);
-    setup.workers.patience.records = PATIENCE;
+    setup.workers.timeouts.records = TIMEOUT;
     let occupied = occupied(&setup.workers.records);
     completes(&world, setup, occupied);
     let exited = world.until_entry("the end of the first agent", |entry| input(entry, "exited").is_some());
@@ -75,7 +75,7 @@ fn a_run_takes_another_token_although_the_shared_state_of_tokens_hangs() {
     let script = json!({"agent": [[{"limit": {"resets_in_s": 3_600}}], [{"say": "Done."}]], "critic": [agreement()]});
     let world = World::new(&script);
     let mut setup = setup_of(&world, 2);
-    setup.workers.patience.tokens = PATIENCE;
+    setup.workers.timeouts.tokens = TIMEOUT;
     let occupied = occupied(&setup.workers.tokens);
     completes(&world, setup, occupied);
     let answered = |entry: &Value| input(entry, "tokens").is_some_and(|it| !it["request"].is_null());
@@ -88,7 +88,7 @@ fn a_process_is_not_started_unseen_while_the_settings_of_the_project_cannot_be_r
     let _turn = alone();
     let world = World::new(&json!({"agent": [[{"say": "Done."}]], "critic": [agreement()]}));
     let mut setup = setup_of(&world, 3);
-    setup.workers.patience.settings = PATIENCE;
+    setup.workers.timeouts.settings = TIMEOUT;
     let occupied = occupied(&setup.workers.settings);
     let run = Hosted::of(setup);
     let failed = world.until_entry("a failed start", |entry| input(entry, "spawn_failed").is_some());
@@ -147,7 +147,7 @@ fn a_heartbeat_file_that_cannot_be_read_counts_as_none_and_keeps_nothing() {
     let header = Header::of_command(&plan, "0.1.0").expect("a header");
     let journal = JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, Redactor::new());
     let null = || std::fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
-    let workers = CommandWorkers { heartbeat_patience: PATIENCE, ..CommandWorkers::default() };
+    let workers = CommandWorkers { heartbeat_patience: TIMEOUT, ..CommandWorkers::default() };
     let occupied = occupied(&workers.heartbeat);
     let setup = CommandSetup {
         core: CommandCore::new(plan),

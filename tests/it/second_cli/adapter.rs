@@ -240,7 +240,7 @@ impl Protocol for Connection {
             Say::Denial { request_id, .. } => answer(request_id, "result", json!({"decision": "decline"})),
             Say::Cancel { request_id } => answer(request_id, "result", Value::Null),
             Say::Refusal { request_id, why } => answer(request_id, "error", json!({"code": -32601, "message": why})),
-            Say::LetGo
+            Say::ReleaseStop
             | Say::CostQuestion { .. }
             | Say::PermissionMode { .. }
             | Say::Model { .. }

@@ -84,9 +84,9 @@ pub trait Adapter: fmt::Debug + Sync {
     }
 
     /// The user's earlier and later arguments in one command line. The later one wins for an option that takes one value,
-    /// and for an option with an argument for which `is_spoilt` holds.
-    fn merged_args(&self, before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
-        before.iter().filter(|arg| !is_spoilt(arg)).chain(later).cloned().collect()
+    /// and for an option with an argument for which `is_redacted` holds.
+    fn merged_args(&self, before: &[String], later: &[String], is_redacted: &dyn Fn(&str) -> bool) -> Vec<String> {
+        before.iter().filter(|arg| !is_redacted(arg)).chain(later).cloned().collect()
     }
 
     /// The user's arguments without the options that have an argument matching `is_such`, and the names of those
@@ -237,8 +237,8 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// has just said ([`AgentEvent::UserSaid`]).
     fn turn_sent(&mut self, turn: &TurnId);
 
-    /// The held stop is over: the process was told so ([`Say::LetGo`]).
-    fn let_go(&mut self) {}
+    /// The held stop is over: the process was told so ([`Say::ReleaseStop`]).
+    fn stop_released(&mut self) {}
 
     /// Records the answer to a permission question. Returns the denial if it was denied and not reported yet.
     fn tool_answered(&mut self, _request_id: &str, _is_allowed: bool) -> Option<super::Denial> {
@@ -304,7 +304,7 @@ pub enum Say<'a> {
     /// Interrupt the running turn.
     Interrupt,
     /// No message: the held stop is accepted, and the user has control again ([`Caps::own_interface`]).
-    LetGo,
+    ReleaseStop,
     /// Use another credential from now on: names and values of the variables through which a new process would get
     /// it. Answered by [`AgentEvent::CredentialAnswered`].
     Credential { variables: &'a [(&'a str, &'a str)] },

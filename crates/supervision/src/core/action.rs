@@ -46,7 +46,7 @@ pub enum Action {
     /// Use another model from now on.
     SetModel { proc: ProcId, model: String },
     /// Release a stop that the CLI's interface holds, without sending a message.
-    LetGo { proc: ProcId },
+    ReleaseStop { proc: ProcId },
     /// Close the stdin of the process. An idle agent then exits by itself.
     CloseStdin { proc: ProcId },
     /// Send a signal to the process.
@@ -113,7 +113,7 @@ impl Action {
             }
             Action::FillForm { proc, request_id, content } => (*proc, Say::Filled { request_id, content }),
             Action::SetModel { proc, model } => (*proc, Say::Model { model }),
-            Action::LetGo { proc } => (*proc, Say::LetGo),
+            Action::ReleaseStop { proc } => (*proc, Say::ReleaseStop),
             Action::CancelForm { proc, request_id } => (*proc, Say::Cancel { request_id }),
             Action::Refuse { proc, request_id, why } => (*proc, Say::Refusal { request_id, why }),
             Action::AskCost { proc, number } => (*proc, Say::CostQuestion { number: *number }),

@@ -1,7 +1,7 @@
 //! Which of the user's arguments the agent's CLI accepts. Arguments with which the CLI exits before the first line of its
 //! protocol are dropped if earlier arguments have worked.
 
-use super::restart::Death;
+use super::restart::AgentEnd;
 use super::{Core, Needs, Outcome};
 
 /// The user's arguments for the agent.
@@ -75,10 +75,10 @@ impl Core {
 
     /// Ends the run because the agent is not started again. If no agent has written a line with the present arguments, they may
     /// be the cause.
-    pub(super) fn close_as_given_up(&mut self, death: &Death, reason: &str) {
+    pub(super) fn close_as_given_up(&mut self, death: &AgentEnd, reason: &str) {
         let ended = match death {
-            Death::Exited(_) | Death::NoAgent => true,
-            Death::Hung | Death::NotStarted | Death::NoProgram => false,
+            AgentEnd::Exited(_) | AgentEnd::NoAgent => true,
+            AgentEnd::Hung | AgentEnd::NotStarted | AgentEnd::NoProgram => false,
         };
         if !self.tried.may_be_why() || !ended || self.plan.agent_args.is_empty() {
             self.close(Outcome::Failed, reason);

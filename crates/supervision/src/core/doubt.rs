@@ -31,7 +31,7 @@ pub(super) struct Altered {
 
 impl Altered {
     /// Records the changes around a critic that could write.
-    pub(super) fn note(&mut self, around: &Around<'_>) {
+    pub(super) fn note(&mut self, around: &ReviewContext<'_>) {
         let measured = around.before.is_some_and(|tree| tree.fingerprint.is_some());
         if !measured || !around.could_write || around.after.changed.is_empty() {
             return;
@@ -81,7 +81,7 @@ impl Altered {
 
 /// The observations around a review.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct ReviewContext<'a> {
     pub(super) before: Option<&'a TreeFact>,
     pub(super) after: &'a TreeFact,
     /// The critic ran a command, or another tool that can write.
@@ -138,7 +138,7 @@ impl Doubt {
     }
 }
 
-impl Around<'_> {
+impl ReviewContext<'_> {
     /// Other possible writers: the agent's background work, and processes that it left running and that have written since. A
     /// process that only runs explains nothing.
     fn other_writers(&self) -> Option<String> {
@@ -199,7 +199,7 @@ fn named(paths: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Around, Finding};
+    use super::{Finding, ReviewContext};
     use crate::core::TreeFact;
 
     fn tree(fingerprint: Option<&str>, changed: &[&str], running: &[&str]) -> TreeFact {
@@ -235,7 +235,7 @@ mod tests {
             (&none, &none, true, 0, false, "still"),
         ];
         for (row, (before, after, could_write, open_tasks, approves, expected)) in table.iter().enumerate() {
-            let around = Around {
+            let around = ReviewContext {
                 before: Some(before),
                 after,
                 could_write: *could_write,
@@ -281,7 +281,7 @@ mod tests {
         ] {
             let moved = tree(Some("u"), &[path], &[]);
             let around =
-                Around { before: Some(&still), after: &moved, could_write: true, open_tasks: 0, approves: true };
+                ReviewContext { before: Some(&still), after: &moved, could_write: true, open_tasks: 0, approves: true };
             let Finding::Doubtful(doubt) = around.finding() else { panic!("{path}") };
             let told = doubt.told("r1");
             assert_eq!(told.ends_with("Then: ccc resume r1 --reload"), of_git, "{told}");

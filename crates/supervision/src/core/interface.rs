@@ -53,9 +53,9 @@ impl Core {
         let held = self.processes.agent().filter(|agent| !agent.is_ending() && agent.takes_turn());
         let Some(proc) = held.map(|agent| agent.id) else { return };
         if let Some(agent) = self.process_mut(proc) {
-            agent.let_go();
+            agent.stop_released();
         }
-        self.act(Action::LetGo { proc });
+        self.act(Action::ReleaseStop { proc });
     }
 
     /// Starts the interface again while the run rests: without it the user cannot write anything.

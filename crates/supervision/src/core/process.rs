@@ -155,8 +155,8 @@ impl Process {
     }
 
     /// The stop that it holds is released.
-    pub(super) fn let_go(&mut self) {
-        self.protocol.let_go();
+    pub(super) fn stop_released(&mut self) {
+        self.protocol.stop_released();
     }
 
     /// Its turn was interrupted by a key, which it does not report.
@@ -332,7 +332,7 @@ impl Process {
     /// What follows now that its deadline has passed.
     pub(super) fn due(&mut self, now: Tick, grace_ms: u64) -> Due {
         match &mut self.life {
-            Life::Ending(shutdown) => shutdown.climb(self.id, now, grace_ms).map_or(Due::Abandon, Due::Act),
+            Life::Ending(shutdown) => shutdown.escalate(self.id, now, grace_ms).map_or(Due::Abandon, Due::Act),
             Life::Starting | Life::Running if self.stops_until.is_some_and(|until| now >= until) => {
                 self.stops_until = None;
                 Due::Stalled("it did not end its turn when it was interrupted".to_owned())
@@ -365,7 +365,7 @@ impl Process {
     pub(super) fn idle_while_ending(&mut self, now: Tick, grace_ms: u64) -> Option<Action> {
         self.stops_until = None;
         match &mut self.life {
-            Life::Ending(shutdown) if shutdown.step == ShutdownStep::Asked => shutdown.climb(self.id, now, grace_ms),
+            Life::Ending(shutdown) if shutdown.step == ShutdownStep::Asked => shutdown.escalate(self.id, now, grace_ms),
             Life::Ending(_) | Life::Starting | Life::Running => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::agent::ExitCause;
 
 /// Why the agent's process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Death {
+pub(super) enum AgentEnd {
     /// It ended by itself.
     Exited(ExitCause),
     /// It hung and was ended for that.
@@ -44,7 +44,7 @@ pub(super) enum Restart {
 
 /// The other facts of the decision.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Standing<'a> {
+pub(super) struct RestartContext<'a> {
     /// Ends within the window, this one included.
     pub(super) ends: u32,
     /// The most ends that lead to a restart.
@@ -58,27 +58,27 @@ pub(super) struct Standing<'a> {
 }
 
 /// Decides by the table of the module.
-pub(super) fn policy(death: &Death, standing: Standing<'_>) -> Restart {
-    let Standing { ends, max_restarts, session_is_ours, program, how } = standing;
+pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart {
+    let RestartContext { ends, max_restarts, session_is_ours, program, how } = standing;
     let give_up = |reason: String| Restart::GiveUp { reason };
     match death {
-        Death::Exited(ExitCause::BadUsage { message }) => {
+        AgentEnd::Exited(ExitCause::BadUsage { message }) => {
             give_up(format!("the agent's CLI refused its arguments: {message}"))
         }
-        Death::Exited(ExitCause::RefusedToStart { message }) => {
+        AgentEnd::Exited(ExitCause::RefusedToStart { message }) => {
             give_up(format!("the agent's CLI refused to start: {message}"))
         }
-        Death::NoProgram => give_up(format!("the agent {how}")),
-        Death::NoAgent => give_up(format!(
+        AgentEnd::NoProgram => give_up(format!("the agent {how}")),
+        AgentEnd::NoAgent => give_up(format!(
             "`{program}` is no agent that ccc can drive: it {how}, and has not said one line of the agent's protocol; name \
              the agent's program with --agent PATH"
         )),
-        Death::Exited(ExitCause::SessionUnknown) if !session_is_ours => {
+        AgentEnd::Exited(ExitCause::SessionUnknown) if !session_is_ours => {
             give_up("the session to resume does not exist in this directory".to_owned())
         }
-        Death::Exited(ExitCause::SessionInUse | ExitCause::SessionUnknown | ExitCause::Clean | ExitCause::Crash)
-        | Death::Hung
-        | Death::NotStarted
+        AgentEnd::Exited(ExitCause::SessionInUse | ExitCause::SessionUnknown | ExitCause::Clean | ExitCause::Crash)
+        | AgentEnd::Hung
+        | AgentEnd::NotStarted
             if ends > max_restarts =>
         {
             let minutes = WINDOW_MS / 60_000;
@@ -87,15 +87,15 @@ pub(super) fn policy(death: &Death, standing: Standing<'_>) -> Restart {
                  and --max-restarts is {max_restarts}; the last time it {how}"
             ))
         }
-        Death::Exited(ExitCause::SessionInUse) => Restart::Resuming,
-        Death::Exited(ExitCause::SessionUnknown) => Restart::Beginning,
-        Death::Exited(ExitCause::Clean | ExitCause::Crash) | Death::Hung | Death::NotStarted => Restart::Again,
+        AgentEnd::Exited(ExitCause::SessionInUse) => Restart::Resuming,
+        AgentEnd::Exited(ExitCause::SessionUnknown) => Restart::Beginning,
+        AgentEnd::Exited(ExitCause::Clean | ExitCause::Crash) | AgentEnd::Hung | AgentEnd::NotStarted => Restart::Again,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Death, Restart, Standing, policy};
+    use super::{AgentEnd, Restart, RestartContext, policy};
     use crate::agent::ExitCause;
 
     /// A cell of the table.
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table() {
-        let exited = Death::Exited;
+        let exited = AgentEnd::Exited;
         let bad = || exited(ExitCause::BadUsage { message: "unknown option".to_owned() });
         let refused = || exited(ExitCause::RefusedToStart { message: "not as root".to_owned() });
         const BEYOND: Cell = GiveUp(
@@ -122,19 +122,20 @@ mod tests {
         let rows = [
             (exited(ExitCause::Clean), [Again, Again, BEYOND, BEYOND]),
             (exited(ExitCause::Crash), [Again, Again, BEYOND, BEYOND]),
-            (Death::Hung, [Again, Again, BEYOND, BEYOND]),
-            (Death::NotStarted, [Again, Again, BEYOND, BEYOND]),
+            (AgentEnd::Hung, [Again, Again, BEYOND, BEYOND]),
+            (AgentEnd::NotStarted, [Again, Again, BEYOND, BEYOND]),
             (exited(ExitCause::SessionInUse), [Resume, Resume, BEYOND, BEYOND]),
             (exited(ExitCause::SessionUnknown), [Begin, NAMED, BEYOND, NAMED]),
             (bad(), [GiveUp("refused its arguments: unknown option"); 4]),
             (refused(), [GiveUp("refused to start: not as root"); 4]),
-            (Death::NoProgram, [GiveUp("the agent ended so"); 4]),
-            (Death::NoAgent, [GiveUp("`/bin/ls` is no agent"); 4]),
+            (AgentEnd::NoProgram, [GiveUp("the agent ended so"); 4]),
+            (AgentEnd::NoAgent, [GiveUp("`/bin/ls` is no agent"); 4]),
         ];
         for (death, cells) in rows {
             let at = [(5, true), (5, false), (6, true), (6, false)];
             for ((ends, session_is_ours), cell) in at.into_iter().zip(cells) {
-                let standing = Standing { ends, max_restarts: 5, session_is_ours, program: "/bin/ls", how: "ended so" };
+                let standing =
+                    RestartContext { ends, max_restarts: 5, session_is_ours, program: "/bin/ls", how: "ended so" };
                 let place = format!("{death:?}, end {ends}, session ours: {session_is_ours}");
                 match (policy(&death, standing), cell) {
                     (Restart::Again, Again) | (Restart::Resuming, Resume) | (Restart::Beginning, Begin) => {}

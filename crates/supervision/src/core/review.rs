@@ -2,7 +2,7 @@
 
 use super::checks::{Checking, failing};
 use super::convergence::Trees;
-use super::doubt::{Around, Finding};
+use super::doubt::{Finding, ReviewContext};
 use super::machine::Stage;
 use super::policy::{Again, Pause};
 use super::process::Process;
@@ -472,7 +472,7 @@ impl Core {
             FailureCause::Throttled { .. } if self.does_not_wait_for_crowd(proc) => self.close_at_crowd(message),
             FailureCause::Throttled { retry_after_ms } => {
                 self.wait_for_provider(Role::Critic, *retry_after_ms, message, &StartedBy::Itself);
-                self.tell_of_crowd(proc);
+                self.warn_of_high_usage(proc);
             }
             FailureCause::Unavailable => self.wait_for_provider(Role::Critic, None, message, &StartedBy::Itself),
             FailureCause::ModelNotFound => self.model_not_found(proc, Role::Critic, &StartedBy::Itself),
@@ -570,7 +570,7 @@ impl Core {
         }
         let Some(review) = self.stage().review() else { return };
         let (before, could_write) = (review.before_tree().cloned(), review.could_write());
-        let around = Around {
+        let around = ReviewContext {
             before: before.as_ref(),
             after,
             could_write,

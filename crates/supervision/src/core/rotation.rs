@@ -203,7 +203,7 @@ impl Core {
 
     /// At a stop: looks for a better token. True if the answer has to be waited for.
     pub(super) fn look_for_better_token(&mut self) -> bool {
-        let crowded = self.tokens.is_crowded(self.plan.rotate_at, self.clock());
+        let crowded = self.tokens.is_near_limit(self.plan.rotate_at, self.clock());
         if !crowded || self.tokens.is_kept() || self.tokens.all().len() < 2 || self.rotation.looked_at_stop {
             return false;
         }
@@ -426,7 +426,7 @@ impl Core {
 
     /// Reports a wait because of throttling to the other ccc processes. It does not affect their choice: throttling is
     /// transient, and another run may get through.
-    pub(super) fn tell_of_crowd(&mut self, proc: ProcId) {
+    pub(super) fn warn_of_high_usage(&mut self, proc: ProcId) {
         let pause = self.stage().pause();
         let token = self.token_of(proc);
         if let (Some(pause), Some(token)) = (pause, token.filter(|token| self.tokens.fact(Some(token)).is_some())) {

@@ -33,7 +33,7 @@ impl Shutdown {
     }
 
     /// The next step, because the deadline has passed or because the last one worked (`Asked` → idle).
-    pub(super) fn climb(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
+    pub(super) fn escalate(&mut self, proc: ProcId, now: Tick, grace_ms: u64) -> Option<Action> {
         self.step = match self.step {
             ShutdownStep::Asked => ShutdownStep::Closed,
             ShutdownStep::Closed => ShutdownStep::Interrupted,
@@ -86,7 +86,7 @@ mod tests {
         let proc = ProcId(1);
         let (mut shutdown, first) = Shutdown::begin(ShutdownStep::Asked, proc, Tick::ZERO, 3_000);
         let mut actions = vec![first];
-        while let Some(action) = shutdown.climb(proc, shutdown.deadline, 3_000) {
+        while let Some(action) = shutdown.escalate(proc, shutdown.deadline, 3_000) {
             actions.push(action);
         }
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::doubt::{Altered, Around};
+use super::doubt::{Altered, ReviewContext};
 use super::{Action, MeasureId, Tick, TreeFact, TreeFault};
 
 /// The timeout of a measurement: on a dead network file system git waits forever.
@@ -62,7 +62,7 @@ impl Tree {
     }
 
     /// The measurements around a critic. Gives what the outcome must say of critics that may have written.
-    pub(super) fn reviewed(&mut self, around: &Around<'_>) -> String {
+    pub(super) fn reviewed(&mut self, around: &ReviewContext<'_>) -> String {
         self.altered.note(around);
         self.altered.proviso()
     }

@@ -4,7 +4,7 @@ use super::conversation::{CutOff, Delivery, Turn};
 use super::machine::Stage;
 use super::policy::{Again, Pause, announced_reset, pause_ms};
 use super::process::{Due, Process};
-use super::restart::{Death, Restart, Standing, policy};
+use super::restart::{AgentEnd, Restart, RestartContext, policy};
 use super::resting::Rest;
 use super::sent_back::Back;
 use super::shell::words;
@@ -202,7 +202,7 @@ impl Core {
         };
         match (process.role, fault) {
             (Role::Agent, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
-                self.restart_agent(&Death::NoProgram, &format!("could not be started: {message}"), None);
+                self.restart_agent(&AgentEnd::NoProgram, &format!("could not be started: {message}"), None);
             }
             (Role::Critic, SpawnFault::NotFound | SpawnFault::NotExecutable | SpawnFault::BadDirectory) => {
                 self.close(Outcome::Failed, &format!("the agent could not be started: {message}"));
@@ -210,7 +210,7 @@ impl Core {
             (Role::Agent | Role::Critic, SpawnFault::NoCredential) => self.token_not_had(&process, message),
             (Role::Agent | Role::Critic, SpawnFault::NotAgreed) => self.agreement_is_missing(message),
             (Role::Agent, SpawnFault::Exhausted | SpawnFault::Other) => {
-                self.restart_agent(&Death::NotStarted, &format!("could not be started: {message}"), None);
+                self.restart_agent(&AgentEnd::NotStarted, &format!("could not be started: {message}"), None);
             }
             (Role::Critic, SpawnFault::Exhausted | SpawnFault::Other) => {
                 self.critic_failed(&format!("it could not be started: {message}"));
@@ -292,32 +292,36 @@ impl Core {
     }
 
     /// Why a process has ended that should not have.
-    pub(super) fn death(&self, process: &Process, exit: &ExitFact) -> Death {
+    pub(super) fn death(&self, process: &Process, exit: &ExitFact) -> AgentEnd {
         // The program is no agent if no process of the run has ever written a line of the protocol, and it ends by itself or
         // writes other output for the whole start timeout. A signal, or an exit code that stands for one, shows that a CLI was
         // killed at its start instead.
         let by_itself = exit.signal.is_none() && exit.code.is_some_and(|code| code < SIGNALLED_CODE);
         if process.hung().is_some() {
-            return if process.is_noisy() && !self.processes.have_spoken() { Death::NoAgent } else { Death::Hung };
+            return if process.is_noisy() && !self.processes.have_spoken() {
+                AgentEnd::NoAgent
+            } else {
+                AgentEnd::Hung
+            };
         }
         if process.is_ending() {
-            return Death::Exited(ExitCause::Crash);
+            return AgentEnd::Exited(ExitCause::Crash);
         }
         match self.plan.agent.exit_cause(exit, self.session.exists()) {
-            ExitCause::Clean | ExitCause::Crash if by_itself && !self.processes.have_spoken() => Death::NoAgent,
+            ExitCause::Clean | ExitCause::Crash if by_itself && !self.processes.have_spoken() => AgentEnd::NoAgent,
             cause @ (ExitCause::Clean
             | ExitCause::Crash
             | ExitCause::SessionInUse
             | ExitCause::SessionUnknown
             | ExitCause::BadUsage { .. }
-            | ExitCause::RefusedToStart { .. }) => Death::Exited(cause),
+            | ExitCause::RefusedToStart { .. }) => AgentEnd::Exited(cause),
         }
     }
 
-    pub(super) fn restart_agent(&mut self, death: &Death, how: &str, turn_recorded: Option<bool>) {
+    pub(super) fn restart_agent(&mut self, death: &AgentEnd, how: &str, turn_recorded: Option<bool>) {
         self.turns.process_lost(turn_recorded);
         let ends = self.agent_ends.ended(self.now());
-        let standing = Standing {
+        let standing = RestartContext {
             ends,
             max_restarts: self.plan.budgets.max_restarts,
             session_is_ours: self.session.is_ours(),
@@ -583,7 +587,7 @@ impl Core {
             }
             FailureCause::Throttled { retry_after_ms } => {
                 self.wait_for_provider(Role::Agent, *retry_after_ms, message, started_by);
-                self.tell_of_crowd(proc);
+                self.warn_of_high_usage(proc);
             }
             FailureCause::Unavailable => self.wait_for_provider(Role::Agent, None, message, started_by),
             FailureCause::CliLimit { which } if which == "turns" => {

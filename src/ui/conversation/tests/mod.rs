@@ -10,30 +10,30 @@ use crate::words::AskId;
 const SIZE: Size = Size { columns: 72, rows: 24 };
 
 /// A conversation with its simulated terminal.
-struct Seat {
+struct TestTerminal {
     conversation: Conversation,
     at: u64,
     printed: String,
-    wants: Vec<Want>,
+    jobs: Vec<Job>,
 }
 
-impl Seat {
-    fn new() -> Seat {
-        let mut seat = Seat::before_all();
+impl TestTerminal {
+    fn new() -> TestTerminal {
+        let mut terminal = TestTerminal::before_all();
         let about =
             About { run: "r1".to_owned(), cwd: "/p".to_owned(), phase: "working".to_owned(), ..About::default() };
-        seat.tell(News::Joined(about));
+        terminal.tell(News::Joined(about));
         // The greeting has a test of its own.
-        seat.printed.clear();
-        seat
+        terminal.printed.clear();
+        terminal
     }
 
-    fn before_all() -> Seat {
-        Seat {
+    fn before_all() -> TestTerminal {
+        TestTerminal {
             conversation: Conversation::new("k", |text| Err(format!("`{text}` is no time"))),
             at: 0,
             printed: String::new(),
-            wants: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 
@@ -42,11 +42,11 @@ impl Seat {
         self.look();
     }
 
-    /// Collects rows and wants, as a client does after each event.
+    /// Collects rows and jobs, as a client does after each event.
     fn look(&mut self) {
         self.printed.push_str(&text_of(&self.conversation.commit(SIZE, 1_000_000)));
-        while let Some(want) = self.conversation.poll_want() {
-            self.wants.push(want);
+        while let Some(job) = self.conversation.poll_job() {
+            self.jobs.push(job);
         }
         self.conversation.take(self.at, News::Painted);
     }
@@ -79,7 +79,7 @@ impl Seat {
     }
 
     /// What is printed while `what` runs.
-    fn printed_by(&mut self, what: impl FnOnce(&mut Seat)) -> String {
+    fn printed_by(&mut self, what: impl FnOnce(&mut TestTerminal)) -> String {
         let before = self.printed.len();
         what(self);
         self.printed.split_off(before)
@@ -122,8 +122,8 @@ impl Seat {
     }
 
     fn orders(&self) -> Vec<(u64, OperatorInput)> {
-        let orders = self.wants.iter().filter_map(|want| {
-            if let Want::Order { number, input } = want { Some((*number, input.clone())) } else { None }
+        let orders = self.jobs.iter().filter_map(|job| {
+            if let Job::Order { number, input } = job { Some((*number, input.clone())) } else { None }
         });
         orders.collect()
     }
@@ -155,7 +155,7 @@ fn a_long_text_is_made_into_rows_part_by_part() {
     let paragraph =
         "A line of a *long* answer, with words.\n\n```rust\nlet x = 1;\n```\n| a | b |\n|---|---|\n| 1 | 2 |\n\n";
     let text = paragraph.repeat(2_000) + "The last line.";
-    let (mut whole, mut parts) = (Seat::new(), Seat::new());
+    let (mut whole, mut parts) = (TestTerminal::new(), TestTerminal::new());
     whole.said(&text);
     assert!(whole.printed.ends_with("The last line.\n"));
     let show = Show::Text { role: Role::Agent, text: text.clone(), sub_agent: false, under: None };
@@ -169,7 +169,7 @@ fn a_long_text_is_made_into_rows_part_by_part() {
     assert_eq!(parts.printed, whole.printed);
     assert!(most < text.len() / 8, "{most} bytes at once");
     // A text that was streamed is not printed twice.
-    let mut streamed = Seat::new();
+    let mut streamed = TestTerminal::new();
     streamed.words(text.get(..100_000).unwrap_or_default());
     streamed.said(&text);
     assert_eq!(streamed.printed, whole.printed);
@@ -177,92 +177,108 @@ fn a_long_text_is_made_into_rows_part_by_part() {
 
 #[test]
 fn a_turn_with_tools_an_edit_and_a_review() {
-    let mut seat = Seat::new();
-    seat.show(Show::Turn { kind: TurnKind::Task, text: "Fix the parser\nand test it".to_owned() });
-    seat.words("I look at **the parser**");
-    seat.words(" first.\nThen ");
-    seat.said("I look at **the parser** first.\nThen I fix it.");
-    seat.tool("t1", "Bash", "cargo test", None);
-    seat.tool_ended("t1", "running 3 tests\na\nb\nc\ntest result: FAILED");
+    let mut terminal = TestTerminal::new();
+    terminal.show(Show::Turn { kind: TurnKind::Task, text: "Fix the parser\nand test it".to_owned() });
+    terminal.words("I look at **the parser**");
+    terminal.words(" first.\nThen ");
+    terminal.said("I look at **the parser** first.\nThen I fix it.");
+    terminal.tool("t1", "Bash", "cargo test", None);
+    terminal.tool_ended("t1", "running 3 tests\na\nb\nc\ntest result: FAILED");
     let edit = Edit { path: "/p/src/a.rs".to_owned(), old: "one\ntwo\n".to_owned(), new: "one\n2\n".to_owned() };
-    seat.tool("t2", "Edit", "/p/src/a.rs", Some(edit));
-    seat.tool_ended("t2", "ok");
-    seat.tool("t3", "Bash", "sleep 5", None);
-    insta::assert_snapshot!(seat.screen());
-    seat.tool_ended("t3", "");
-    seat.phase("reviewing");
-    assert!(seat.screen().contains("the work is being reviewed"));
-    seat.show(Show::Text { role: Role::Critic, text: "I check the diff".to_owned(), sub_agent: false, under: None });
+    terminal.tool("t2", "Edit", "/p/src/a.rs", Some(edit));
+    terminal.tool_ended("t2", "ok");
+    terminal.tool("t3", "Bash", "sleep 5", None);
+    insta::assert_snapshot!(terminal.screen());
+    terminal.tool_ended("t3", "");
+    terminal.phase("reviewing");
+    assert!(terminal.screen().contains("the work is being reviewed"));
+    terminal.show(Show::Text {
+        role: Role::Critic,
+        text: "I check the diff".to_owned(),
+        sub_agent: false,
+        under: None,
+    });
     let feedback = "The test of `b` is missing.\n\n- add it\n- run it\n- say so".to_owned();
-    seat.show(Show::Verdict { verdict: "feedback".to_owned(), text: feedback.clone(), iteration: 1 });
-    seat.show(Show::Turn { kind: TurnKind::Feedback, text: feedback });
-    seat.phase("working");
-    seat.show(Show::Verdict { verdict: "completed".to_owned(), text: String::new(), iteration: 2 });
-    seat.phase("completed");
-    seat.rests(RestKind::Judged, Some((Outcome::Completed, "the critic agrees that the task is done")));
-    assert!(!seat.printed.contains("I check the diff"), "the critic works unseen");
-    let printed = seat.printed.len();
-    seat.keys("\x0f");
-    assert!(seat.printed.get(printed..).is_some_and(|new| new.contains("• say so")), "{}", seat.printed);
-    insta::assert_snapshot!(seat.screen());
+    terminal.show(Show::Verdict { verdict: "feedback".to_owned(), text: feedback.clone(), iteration: 1 });
+    terminal.show(Show::Turn { kind: TurnKind::Feedback, text: feedback });
+    terminal.phase("working");
+    terminal.show(Show::Verdict { verdict: "completed".to_owned(), text: String::new(), iteration: 2 });
+    terminal.phase("completed");
+    terminal.rests(RestKind::Judged, Some((Outcome::Completed, "the critic agrees that the task is done")));
+    assert!(!terminal.printed.contains("I check the diff"), "the critic works unseen");
+    let printed = terminal.printed.len();
+    terminal.keys("\x0f");
+    assert!(terminal.printed.get(printed..).is_some_and(|new| new.contains("• say so")), "{}", terminal.printed);
+    insta::assert_snapshot!(terminal.screen());
 }
 
 #[test]
 fn a_message_is_sent_queued_and_taken_back() {
-    let mut seat = Seat::new();
-    seat.keys("use tabs");
-    seat.keys("\r");
-    let OperatorInput::Say { key: Some(key), text, .. } = seat.last_order() else { panic!("a message") };
+    let mut terminal = TestTerminal::new();
+    terminal.keys("use tabs");
+    terminal.keys("\r");
+    let OperatorInput::Say { key: Some(key), text, .. } = terminal.last_order() else { panic!("a message") };
     assert_eq!(text, "use tabs");
-    seat.taken();
-    seat.show(Show::Queue { turns: vec![QueuedTurn { key: key.clone(), text }] });
-    assert!(seat.screen().contains("queued: use tabs") && seat.screen().contains("1 queued"), "{}", seat.screen());
-    seat.keys("\x1b[A");
-    assert_eq!(seat.last_order(), OperatorInput::TakeBack { key });
+    terminal.taken();
+    terminal.show(Show::Queue { turns: vec![QueuedTurn { key: key.clone(), text }] });
+    assert!(
+        terminal.screen().contains("queued: use tabs") && terminal.screen().contains("1 queued"),
+        "{}",
+        terminal.screen()
+    );
+    terminal.keys("\x1b[A");
+    assert_eq!(terminal.last_order(), OperatorInput::TakeBack { key });
     // The run reports its shorter queue before it answers.
-    seat.show(Show::Queue { turns: Vec::new() });
-    seat.taken();
-    assert!(seat.screen().contains("❯ use tabs"), "{}", seat.screen());
-    seat.keys("\r");
-    let OperatorInput::Say { key: again, .. } = seat.last_order() else { panic!("a message") };
+    terminal.show(Show::Queue { turns: Vec::new() });
+    terminal.taken();
+    assert!(terminal.screen().contains("❯ use tabs"), "{}", terminal.screen());
+    terminal.keys("\r");
+    let OperatorInput::Say { key: again, .. } = terminal.last_order() else { panic!("a message") };
     assert_ne!(again, Some("k-1".to_owned()), "another message has another key");
-    seat.tell(News::Answered { order: seat.orders().last().unwrap().0, answer: Err("the run is ending".to_owned()) });
-    assert!(seat.screen().contains("! the message was not sent: the run is ending"), "{}", seat.screen());
-    assert!(seat.screen().contains("❯ use tabs"), "what was written is not lost");
+    terminal.tell(News::Answered {
+        order: terminal.orders().last().unwrap().0,
+        answer: Err("the run is ending".to_owned()),
+    });
+    assert!(terminal.screen().contains("! the message was not sent: the run is ending"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("❯ use tabs"), "what was written is not lost");
 }
 
 #[test]
 fn a_permission_is_asked_and_every_decision_leaves_a_row() {
-    let mut seat = Seat::new();
-    seat.keys("half a sent");
-    seat.show(Show::Asked { ask: Box::new(permission(1)) });
-    assert!(seat.wants.contains(&Want::Bell));
-    insta::assert_snapshot!(seat.screen());
-    seat.keys("2");
+    let mut terminal = TestTerminal::new();
+    terminal.keys("half a sent");
+    terminal.show(Show::Asked { ask: Box::new(permission(1)) });
+    assert!(terminal.jobs.contains(&Job::Bell));
+    insta::assert_snapshot!(terminal.screen());
+    terminal.keys("2");
     let ruling = Ruling::Allow { for_session: true, input: None };
-    assert_eq!(seat.last_order(), OperatorInput::Rule { ask: AskId(1), key: None, ruling });
-    seat.taken();
-    seat.show(Show::Settled { ask: AskId(1), how: SettledHow::AllowedForSession, words: "Bash(touch:*)".to_owned() });
-    assert!(seat.screen().contains("✓ request 1 allowed for this session: Bash(touch:*)"), "{}", seat.screen());
-    assert!(seat.screen().contains("❯ half a sent"), "the draft is there again: {}", seat.screen());
+    assert_eq!(terminal.last_order(), OperatorInput::Rule { ask: AskId(1), key: None, ruling });
+    terminal.taken();
+    terminal.show(Show::Settled {
+        ask: AskId(1),
+        how: SettledHow::AllowedForSession,
+        words: "Bash(touch:*)".to_owned(),
+    });
+    assert!(terminal.screen().contains("✓ request 1 allowed for this session: Bash(touch:*)"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("❯ half a sent"), "the draft is there again: {}", terminal.screen());
 }
 
 #[test]
 fn what_is_typed_as_a_dialog_comes_up_goes_into_the_draft() {
-    let mut seat = Seat::new();
-    seat.keys("run tes");
-    seat.show(Show::Asked { ask: Box::new(permission(1)) });
+    let mut terminal = TestTerminal::new();
+    terminal.keys("run tes");
+    terminal.show(Show::Asked { ask: Box::new(permission(1)) });
     let typed = Decoder::new().take(b"ts 1");
-    seat.tell(News::Typed(typed));
-    assert_eq!(seat.orders(), []);
-    seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "by another client".to_owned() });
-    assert!(seat.screen().contains("❯ run tests 1"), "{}", seat.screen());
-    assert!(seat.screen().contains("✗ request 1 denied: by another client"), "{}", seat.screen());
+    terminal.tell(News::Typed(typed));
+    assert_eq!(terminal.orders(), []);
+    terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "by another client".to_owned() });
+    assert!(terminal.screen().contains("❯ run tests 1"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("✗ request 1 denied: by another client"), "{}", terminal.screen());
 }
 
 #[test]
 fn questions_and_plans_are_asked_with_their_words() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let question = AskedQuestion {
         question: "Which database?".to_owned(),
         header: "DB".to_owned(),
@@ -272,139 +288,147 @@ fn questions_and_plans_are_asked_with_their_words() {
         ],
         multi: false,
     };
-    seat.show(Show::Asked {
+    terminal.show(Show::Asked {
         ask: Box::new(Asked { id: AskId(1), kind: AskedKind::Choices, questions: vec![question], ..Asked::default() }),
     });
-    insta::assert_snapshot!(seat.screen());
-    seat.keys("2");
-    assert!(matches!(seat.last_order(), OperatorInput::Rule { ruling: Ruling::Answers { .. }, .. }));
-    seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Answered, words: "Postgres".to_owned() });
+    insta::assert_snapshot!(terminal.screen());
+    terminal.keys("2");
+    assert!(matches!(terminal.last_order(), OperatorInput::Rule { ruling: Ruling::Answers { .. }, .. }));
+    terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Answered, words: "Postgres".to_owned() });
     let plan = "# Plan\n\n1. read\n2. write".to_owned();
-    seat.show(Show::Asked {
+    terminal.show(Show::Asked {
         ask: Box::new(Asked { id: AskId(2), kind: AskedKind::Plan, plan: Some(plan), ..Asked::default() }),
     });
-    seat.keys("4");
+    terminal.keys("4");
     for c in "read more".chars() {
-        seat.keys(&c.to_string());
+        terminal.keys(&c.to_string());
     }
-    insta::assert_snapshot!(seat.screen());
-    seat.keys("\r");
+    insta::assert_snapshot!(terminal.screen());
+    terminal.keys("\r");
     let ruling = Ruling::Deny { reason: "read more".to_owned() };
-    assert_eq!(seat.last_order(), OperatorInput::Rule { ask: AskId(2), key: None, ruling });
+    assert_eq!(terminal.last_order(), OperatorInput::Rule { ask: AskId(2), key: None, ruling });
 }
 
 #[test]
 fn escape_interrupts_control_c_twice_ends_and_control_d_detaches() {
-    let mut seat = Seat::new();
-    seat.keys("\x1b");
-    assert_eq!(seat.last_order(), OperatorInput::StopTurn);
-    seat.keys("draft");
-    seat.keys("\x03");
-    assert!(seat.screen().contains("❯ \n") || seat.screen().contains("❯\n"), "a draft is cleared: {}", seat.screen());
-    let before = seat.orders().len();
-    seat.keys("\x03");
-    assert!(seat.screen().contains("Ctrl-C again ends the run"), "{}", seat.screen());
-    seat.keys("\x03");
-    assert!(matches!(seat.last_order(), OperatorInput::Interrupt { .. }));
-    assert_eq!(seat.orders().len(), before + 2);
-    let mut seat = Seat::new();
-    seat.keys("x\x04");
-    assert_eq!(seat.wants, [], "there is a draft");
-    seat.keys("\x7f\x04");
-    assert_eq!(seat.wants, [Want::Leave(Leave::Detached)]);
-    let mut seat = Seat::new();
-    seat.rests(RestKind::NoTask, None);
-    seat.phase("starting");
-    assert!(seat.screen().contains("\nready · 1") && !seat.screen().contains("Esc interrupts"), "{}", seat.screen());
+    let mut terminal = TestTerminal::new();
+    terminal.keys("\x1b");
+    assert_eq!(terminal.last_order(), OperatorInput::StopTurn);
+    terminal.keys("draft");
+    terminal.keys("\x03");
+    assert!(
+        terminal.screen().contains("❯ \n") || terminal.screen().contains("❯\n"),
+        "a draft is cleared: {}",
+        terminal.screen()
+    );
+    let before = terminal.orders().len();
+    terminal.keys("\x03");
+    assert!(terminal.screen().contains("Ctrl-C again ends the run"), "{}", terminal.screen());
+    terminal.keys("\x03");
+    assert!(matches!(terminal.last_order(), OperatorInput::Interrupt { .. }));
+    assert_eq!(terminal.orders().len(), before + 2);
+    let mut terminal = TestTerminal::new();
+    terminal.keys("x\x04");
+    assert_eq!(terminal.jobs, [], "there is a draft");
+    terminal.keys("\x7f\x04");
+    assert_eq!(terminal.jobs, [Job::Leave(Leave::Detached)]);
+    let mut terminal = TestTerminal::new();
+    terminal.rests(RestKind::NoTask, None);
+    terminal.phase("starting");
+    assert!(
+        terminal.screen().contains("\nready · 1") && !terminal.screen().contains("Esc interrupts"),
+        "{}",
+        terminal.screen()
+    );
     // A run that waits for a token can be interrupted; one that waits for the user cannot.
-    seat.phase("waiting");
-    seat.keys("\x1b");
-    assert_eq!(seat.last_order(), OperatorInput::StopTurn);
-    seat.phase("waiting");
-    seat.show(Show::Rests { why: RestKind::Interrupted, outcome: None, reason: String::new() });
-    let before = seat.orders().len();
-    assert!(!seat.screen().contains("Esc interrupts"), "{}", seat.screen());
-    seat.keys("\x1b");
-    assert_eq!(seat.orders().len(), before, "there is nothing to interrupt");
+    terminal.phase("waiting");
+    terminal.keys("\x1b");
+    assert_eq!(terminal.last_order(), OperatorInput::StopTurn);
+    terminal.phase("waiting");
+    terminal.show(Show::Rests { why: RestKind::Interrupted, outcome: None, reason: String::new() });
+    let before = terminal.orders().len();
+    assert!(!terminal.screen().contains("Esc interrupts"), "{}", terminal.screen());
+    terminal.keys("\x1b");
+    assert_eq!(terminal.orders().len(), before, "there is nothing to interrupt");
 }
 
 #[test]
 fn commands_are_completed_ours_and_the_agents() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let command =
         OfferedCommand { name: "compact".to_owned(), description: "Shorten".to_owned(), argument_hint: String::new() };
-    seat.show(Show::Offers { offers: Box::new(Offers { commands: vec![command], models: Vec::new() }) });
-    seat.keys("/co");
-    insta::assert_snapshot!(seat.screen());
-    seat.keys("\x1b[B");
-    seat.keys("\t");
-    seat.keys("\r");
-    assert!(matches!(seat.last_order(), OperatorInput::Say { text, .. } if text.trim() == "/compact"));
-    seat.keys("/supervisor off\r");
-    assert_eq!(seat.last_order(), OperatorInput::Set(crate::core::Change::Supervisor(false)));
-    seat.keys("/pause");
-    seat.keys("\r");
-    assert_eq!(seat.last_order(), OperatorInput::Pause);
-    seat.keys("see @ma");
-    assert!(seat.wants.contains(&Want::Find("ma".to_owned())));
-    seat.tell(News::Files { query: "ma".to_owned(), names: vec!["src/main.rs".to_owned()] });
-    seat.keys("\t");
-    assert!(seat.screen().contains("❯ see @src/main.rs"), "{}", seat.screen());
+    terminal.show(Show::Offers { offers: Box::new(Offers { commands: vec![command], models: Vec::new() }) });
+    terminal.keys("/co");
+    insta::assert_snapshot!(terminal.screen());
+    terminal.keys("\x1b[B");
+    terminal.keys("\t");
+    terminal.keys("\r");
+    assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text.trim() == "/compact"));
+    terminal.keys("/supervisor off\r");
+    assert_eq!(terminal.last_order(), OperatorInput::Set(crate::core::Change::Supervisor(false)));
+    terminal.keys("/pause");
+    terminal.keys("\r");
+    assert_eq!(terminal.last_order(), OperatorInput::Pause);
+    terminal.keys("see @ma");
+    assert!(terminal.jobs.contains(&Job::Find("ma".to_owned())));
+    terminal.tell(News::Files { query: "ma".to_owned(), names: vec!["src/main.rs".to_owned()] });
+    terminal.keys("\t");
+    assert!(terminal.screen().contains("❯ see @src/main.rs"), "{}", terminal.screen());
 }
 
 #[test]
 fn lines_in_one_go_are_one_message() {
-    let mut seat = Seat::new();
-    seat.keys("first line\rsecond line\r");
-    assert!(matches!(seat.last_order(), OperatorInput::Say { text, .. } if text == "first line\nsecond line"));
-    seat.keys("\x1b[200~pasted\rlines\x1b[201~\r");
-    assert!(matches!(seat.last_order(), OperatorInput::Say { text, .. } if text == "pasted\nlines"));
-    seat.keys("broken\\");
-    seat.keys("\r");
-    seat.keys("here");
-    seat.keys("\x1b\r");
-    seat.keys("too\r");
-    assert!(matches!(seat.last_order(), OperatorInput::Say { text, .. } if text == "broken\nhere\ntoo"));
+    let mut terminal = TestTerminal::new();
+    terminal.keys("first line\rsecond line\r");
+    assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text == "first line\nsecond line"));
+    terminal.keys("\x1b[200~pasted\rlines\x1b[201~\r");
+    assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text == "pasted\nlines"));
+    terminal.keys("broken\\");
+    terminal.keys("\r");
+    terminal.keys("here");
+    terminal.keys("\x1b\r");
+    terminal.keys("too\r");
+    assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text == "broken\nhere\ntoo"));
 }
 
 #[test]
 fn a_view_that_only_reads_sends_nothing() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let read_only = Some("this view only reads".to_owned());
-    seat.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
-    seat.keys("hello\r");
-    seat.keys("\x1b");
-    seat.keys("\x03");
-    assert_eq!(seat.orders(), []);
-    assert!(seat.screen().contains("this view only reads"), "{}", seat.screen());
+    terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
+    terminal.keys("hello\r");
+    terminal.keys("\x1b");
+    terminal.keys("\x03");
+    assert_eq!(terminal.orders(), []);
+    assert!(terminal.screen().contains("this view only reads"), "{}", terminal.screen());
 }
 
 #[test]
 fn a_text_is_printed_once_however_it_comes() {
     let text = "one\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```\nlast **line**";
-    let mut whole = Seat::new();
+    let mut whole = TestTerminal::new();
     whole.said(text);
     for size in 1..12 {
-        let mut seat = Seat::new();
+        let mut terminal = TestTerminal::new();
         let chars: Vec<char> = text.chars().collect();
         for part in chars.chunks(size) {
-            seat.words(&part.iter().collect::<String>());
+            terminal.words(&part.iter().collect::<String>());
         }
-        seat.said(text);
-        assert_eq!(seat.printed, whole.printed, "{size}");
+        terminal.said(text);
+        assert_eq!(terminal.printed, whole.printed, "{size}");
     }
-    let mut seat = Seat::new();
-    seat.words("one\ntwo\nthr");
-    seat.show(Show::Turn { kind: TurnKind::Operator, text: "stop".to_owned() });
-    assert_eq!(seat.printed, "\none\ntwo\nthr\n\n❯ stop\n\n");
+    let mut terminal = TestTerminal::new();
+    terminal.words("one\ntwo\nthr");
+    terminal.show(Show::Turn { kind: TurnKind::Operator, text: "stop".to_owned() });
+    assert_eq!(terminal.printed, "\none\ntwo\nthr\n\n❯ stop\n\n");
 }
 
 #[test]
 fn sub_agents_and_lists_are_folded() {
-    let mut seat = Seat::new();
-    seat.tool("t1", "Task", "explore", None);
+    let mut terminal = TestTerminal::new();
+    terminal.tool("t1", "Task", "explore", None);
     for at in 0..12 {
-        seat.show(Show::Tool {
+        terminal.show(Show::Tool {
             role: Role::Agent,
             id: format!("s{at}"),
             name: "Grep".to_owned(),
@@ -414,71 +438,75 @@ fn sub_agents_and_lists_are_folded() {
         });
     }
     let item = |text: &str, state: &str| TodoItem { text: text.to_owned(), state: state.to_owned() };
-    seat.show(Show::Todo {
+    terminal.show(Show::Todo {
         items: vec![item("read", "completed"), item("write", "in_progress"), item("test", "pending")],
     });
-    insta::assert_snapshot!(seat.screen());
-    seat.tool_ended("t1", "found");
-    assert!(seat.printed.contains("● Task explore · 12 calls"), "{}", seat.printed);
+    insta::assert_snapshot!(terminal.screen());
+    terminal.tool_ended("t1", "found");
+    assert!(terminal.printed.contains("● Task explore · 12 calls"), "{}", terminal.printed);
 }
 
 #[test]
 fn a_draft_stands_on_one_row_while_the_window_changes() {
-    let mut seat = Seat::new();
-    seat.keys("one\x0atwo\x0athree");
-    assert_eq!(seat.conversation.view(SIZE, seat.at).cursor.1, 2);
-    seat.tell(News::Resized);
-    assert_eq!(seat.conversation.view(SIZE, seat.at).cursor.1, 0);
+    let mut terminal = TestTerminal::new();
+    terminal.keys("one\x0atwo\x0athree");
+    assert_eq!(terminal.conversation.view(SIZE, terminal.at).cursor.1, 2);
+    terminal.tell(News::Resized);
+    assert_eq!(terminal.conversation.view(SIZE, terminal.at).cursor.1, 0);
     assert_eq!(
-        seat.conversation.poll_timeout(seat.at),
-        Some(seat.at + 500).min(seat.conversation.poll_timeout(seat.at))
+        terminal.conversation.poll_timeout(terminal.at),
+        Some(terminal.at + 500).min(terminal.conversation.poll_timeout(terminal.at))
     );
-    assert_eq!(seat.conversation.view(SIZE, seat.at + 500).cursor.1, 2);
+    assert_eq!(terminal.conversation.view(SIZE, terminal.at + 500).cursor.1, 2);
 }
 
 #[test]
 fn the_end_is_told_and_the_terminal_left() {
-    let mut seat = Seat::new();
-    seat.tool("t1", "Bash", "sleep", None);
-    seat.show(Show::Finished { outcome: Outcome::Interrupted, reason: "the user quit".to_owned() });
-    seat.tell(News::Ended("to continue: ccc resume r1".to_owned()));
-    assert_eq!(seat.wants, [Want::Leave(Leave::Ended)]);
-    assert!(seat.printed.contains("interrupted: the user quit"), "{}", seat.printed);
-    assert!(seat.printed.contains("did not end") && seat.printed.contains("ccc resume r1"), "{}", seat.printed);
-    seat.keys("x\r");
-    assert_eq!(seat.wants.len(), 1);
+    let mut terminal = TestTerminal::new();
+    terminal.tool("t1", "Bash", "sleep", None);
+    terminal.show(Show::Finished { outcome: Outcome::Interrupted, reason: "the user quit".to_owned() });
+    terminal.tell(News::Ended("to continue: ccc resume r1".to_owned()));
+    assert_eq!(terminal.jobs, [Job::Leave(Leave::Ended)]);
+    assert!(terminal.printed.contains("interrupted: the user quit"), "{}", terminal.printed);
+    assert!(
+        terminal.printed.contains("did not end") && terminal.printed.contains("ccc resume r1"),
+        "{}",
+        terminal.printed
+    );
+    terminal.keys("x\r");
+    assert_eq!(terminal.jobs.len(), 1);
 }
 
 #[test]
 fn hostile_texts_stay_within_their_rows() {
     let hostile = "\x1b[2J\x1b]0;owned\x07 \u{202e}evil 👩‍👩‍👧‍👦 e\u{301}\u{302}\n".repeat(3) + &"x".repeat(100_000);
-    let mut seat = Seat::new();
-    seat.said(&hostile);
-    seat.tool("t", &hostile, &hostile, None);
-    seat.tool_ended("t", &hostile);
-    seat.show(Show::Notice { text: hostile.clone() });
-    seat.show(Show::Asked {
+    let mut terminal = TestTerminal::new();
+    terminal.said(&hostile);
+    terminal.tool("t", &hostile, &hostile, None);
+    terminal.tool_ended("t", &hostile);
+    terminal.show(Show::Notice { text: hostile.clone() });
+    terminal.show(Show::Asked {
         ask: Box::new(Asked { said: hostile.clone(), tool: hostile.clone(), input: hostile.clone(), ..permission(1) }),
     });
-    seat.show(Show::Verdict { verdict: "feedback".to_owned(), text: hostile.clone(), iteration: 1 });
-    seat.show(Show::Queue { turns: vec![QueuedTurn { key: "k".to_owned(), text: hostile.clone() }] });
-    seat.keys(&format!("\x1b[200~{hostile}\x1b[201~"));
-    let screen = seat.screen();
+    terminal.show(Show::Verdict { verdict: "feedback".to_owned(), text: hostile.clone(), iteration: 1 });
+    terminal.show(Show::Queue { turns: vec![QueuedTurn { key: "k".to_owned(), text: hostile.clone() }] });
+    terminal.keys(&format!("\x1b[200~{hostile}\x1b[201~"));
+    let screen = terminal.screen();
     assert!(!screen.contains(['\x1b', '\x07', '\u{202e}']), "what acts on a terminal is shown instead");
-    for row in &seat.conversation.view(SIZE, seat.at).rows {
+    for row in &terminal.conversation.view(SIZE, terminal.at).rows {
         assert!(row.clone().cut(SIZE.room()).columns() <= SIZE.room());
     }
 }
 
 #[test]
 fn printing_again_gives_the_same_once_more() {
-    let mut seat = Seat::new();
-    seat.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
-    seat.said("answer");
-    seat.printed.clear();
-    seat.keys("\x0c");
+    let mut terminal = TestTerminal::new();
+    terminal.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
+    terminal.said("answer");
+    terminal.printed.clear();
+    terminal.keys("\x0c");
     assert_eq!(
-        seat.printed,
+        terminal.printed,
         "— printed again —\n  supervised: a critic reviews each stop (/supervisor off ends that)\n  /p\n  say what is to be done; @ names a file, / a command · /help\n\n❯ task\n\nanswer\n"
     );
 }
@@ -493,41 +521,41 @@ fn all_that_is_allowed_can_be_read() {
     let heredoc = format!("cat > x <<'EOF'\n{}\nEOF\nrm -rf target", long.join("\n"));
     let edit = Edit { path: "/p/new.txt".to_owned(), old: String::new(), new: long.join("\n") };
     let write = Asked { tool: "Write".to_owned(), edit: Some(edit), rules: Vec::new(), ..permission(1) };
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     // An older folded piece must not be unfolded instead.
-    seat.show(Show::Thinking { role: Role::Agent, text: "old thought\n".repeat(9), under: None });
+    terminal.show(Show::Thinking { role: Role::Agent, text: "old thought\n".repeat(9), under: None });
     for (asked, seen) in
         [(command(&heredoc), ["cat > x", "line 3", "rm -rf target"]), (write, ["line 0", "line 3", "line 30"])]
     {
-        let folded = seat.printed_by(|seat| seat.ask(asked));
+        let folded = terminal.printed_by(|terminal| terminal.ask(asked));
         assert!(seen.iter().all(|part| folded.contains(part)), "{folded}");
         assert!(folded.contains("more lines (Ctrl-O shows all)") && !folded.contains("line 44"), "{folded}");
-        let whole = seat.printed_by(|seat| seat.keys("\x0f"));
+        let whole = terminal.printed_by(|terminal| terminal.keys("\x0f"));
         assert!(long.iter().all(|line| whole.contains(line.as_str())), "{whole}");
         assert!(!whole.contains("Ctrl-O") && !whole.contains("old thought"), "{whole}");
-        seat.keys("1");
-        seat.taken();
-        seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Allowed, words: String::new() });
-        let later = seat.printed_by(|seat| seat.keys("\x0f"));
+        terminal.keys("1");
+        terminal.taken();
+        terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Allowed, words: String::new() });
+        let later = terminal.printed_by(|terminal| terminal.keys("\x0f"));
         assert!(later.contains("line 44"), "it stays readable: {later}");
     }
-    seat.keys("\x0f");
-    assert!(seat.printed_by(|seat| seat.keys("\x0f")).contains("old thought"), "the one before comes next");
-    assert!(seat.printed_by(|seat| seat.keys("\x0f")).contains("nothing more is folded"));
+    terminal.keys("\x0f");
+    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("old thought"), "the one before comes next");
+    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("nothing more is folded"));
 }
 
 #[test]
 fn nothing_is_moved_out_of_sight_by_empty_lines() {
-    let mut seat = Seat::new();
-    let text = seat.printed_by(|seat| seat.ask(command(&format!("ls{}curl evil", "\n".repeat(200)))));
+    let mut terminal = TestTerminal::new();
+    let text = terminal.printed_by(|terminal| terminal.ask(command(&format!("ls{}curl evil", "\n".repeat(200)))));
     assert!(text.contains("    ls\n    … 199 empty lines\n    curl evil\n"), "{text}");
 }
 
 #[test]
 fn a_change_that_was_asked_for_is_printed_once_and_has_no_position() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let edit = Edit { path: "/p/src/a.rs".to_owned(), old: "one\ntwo\n".to_owned(), new: "one\n2\n".to_owned() };
-    seat.tool("t1", "Edit", "/p/src/a.rs", Some(edit.clone()));
+    terminal.tool("t1", "Edit", "/p/src/a.rs", Some(edit.clone()));
     let asked = Asked {
         tool: "Edit".to_owned(),
         target: "/p/src/a.rs".to_owned(),
@@ -535,14 +563,14 @@ fn a_change_that_was_asked_for_is_printed_once_and_has_no_position() {
         said: "src/a.rs".to_owned(),
         ..permission(1)
     };
-    let printed = seat.printed_by(|seat| {
-        seat.ask(asked);
-        seat.keys("1");
-        seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Allowed, words: String::new() });
-        seat.tool_ended("t1", "ok");
+    let printed = terminal.printed_by(|terminal| {
+        terminal.ask(asked);
+        terminal.keys("1");
+        terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Allowed, words: String::new() });
+        terminal.tool_ended("t1", "ok");
     });
     insta::assert_snapshot!(printed, @r"
-    ? The agent wants to use Edit: /p/src/a.rs · +1 -1
+    ? The agent jobs to use Edit: /p/src/a.rs · +1 -1
        one
       -two
       +2
@@ -550,22 +578,22 @@ fn a_change_that_was_asked_for_is_printed_once_and_has_no_position() {
     ✓ request 1 allowed
     ● Edit src/a.rs · +1 -1 · 3.4s
     ");
-    assert!(seat.printed_by(|seat| seat.keys("\x0f")).contains("-two"));
+    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("-two"));
 }
 
 #[test]
 fn a_denial_is_one_row() {
-    let mut seat = Seat::new();
-    seat.tool("t1", "Bash", "touch out.txt", None);
-    seat.ask(permission(1));
-    let printed = seat.printed_by(|seat| {
-        seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "use mv".to_owned() });
-        let error = "The user doesn't want to proceed: use mv".to_owned();
-        seat.show(Show::ToolEnded { role: Role::Agent, id: "t1".to_owned(), failed: true, error, output: None });
+    let mut terminal = TestTerminal::new();
+    terminal.tool("t1", "Bash", "touch out.txt", None);
+    terminal.ask(permission(1));
+    let printed = terminal.printed_by(|terminal| {
+        terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "use mv".to_owned() });
+        let error = "The user doesn't job to proceed: use mv".to_owned();
+        terminal.show(Show::ToolEnded { role: Role::Agent, id: "t1".to_owned(), failed: true, error, output: None });
         let denied =
             |tool: &str| Show::Denied { role: Role::Agent, tool: tool.to_owned(), target: "touch out.txt".to_owned() };
-        seat.show(denied("Bash"));
-        seat.show(denied("Bash"));
+        terminal.show(denied("Bash"));
+        terminal.show(denied("Bash"));
     });
     assert_eq!(
         printed, "✗ request 1 denied: use mv\n! denied: Bash touch out.txt\n",
@@ -575,31 +603,31 @@ fn a_denial_is_one_row() {
 
 #[test]
 fn a_text_that_is_typed_at_a_dialog_is_in_the_draft() {
-    let mut seat = Seat::new();
-    seat.ask(permission(1));
-    seat.keys("zzz draft 1");
-    assert!(seat.screen().contains("draft: zzz draft 1"), "{}", seat.screen());
-    seat.keys("\r");
-    assert_eq!(seat.orders(), [], "the message is not sent, and nothing is allowed");
-    seat.keys("\x1b[B");
-    seat.keys("3");
+    let mut terminal = TestTerminal::new();
+    terminal.ask(permission(1));
+    terminal.keys("zzz draft 1");
+    assert!(terminal.screen().contains("draft: zzz draft 1"), "{}", terminal.screen());
+    terminal.keys("\r");
+    assert_eq!(terminal.orders(), [], "the message is not sent, and nothing is allowed");
+    terminal.keys("\x1b[B");
+    terminal.keys("3");
     assert_eq!(
-        seat.last_order(),
+        terminal.last_order(),
         OperatorInput::Rule { ask: AskId(1), key: None, ruling: Ruling::Deny { reason: String::new() } }
     );
-    assert!(seat.screen().contains("❯ zzz draft 1"), "{}", seat.screen());
+    assert!(terminal.screen().contains("❯ zzz draft 1"), "{}", terminal.screen());
 }
 
 #[test]
 fn a_view_that_only_reads_shows_a_request_and_no_choices() {
-    let mut seat = Seat::before_all();
+    let mut terminal = TestTerminal::before_all();
     let read_only = Some("this view only reads".to_owned());
-    seat.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
-    seat.ask(permission(1));
-    seat.keys("1");
-    seat.keys("x");
-    assert_eq!(seat.orders(), []);
-    let screen = seat.screen();
+    terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
+    terminal.ask(permission(1));
+    terminal.keys("1");
+    terminal.keys("x");
+    assert_eq!(terminal.orders(), []);
+    let screen = terminal.screen();
     assert!(screen.contains("touch out.txt") && screen.contains("another terminal answers"), "{screen}");
     assert!(!screen.contains("yes, this once"), "{screen}");
 }
@@ -613,67 +641,72 @@ fn the_greeting_says_what_this_is_and_how_to_learn_more() {
         phase: "starting".to_owned(),
         ..About::default()
     };
-    let mut seat = Seat::before_all();
-    seat.tell(News::Joined(about.clone()));
-    seat.rests(RestKind::NoTask, None);
-    insta::assert_snapshot!(seat.screen());
+    let mut terminal = TestTerminal::before_all();
+    terminal.tell(News::Joined(about.clone()));
+    terminal.rests(RestKind::NoTask, None);
+    insta::assert_snapshot!(terminal.screen());
     let columns = Size { columns: 80, rows: 24 }.room();
     assert_eq!(Piece::Note(Note::Information, greeting(&about).into()).rows(columns, false).len(), 3);
 }
 
 #[test]
 fn a_stop_is_told_in_words_and_once() {
-    let mut seat = Seat::new();
-    seat.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
-    let question = "Which database do you want?".to_owned();
-    seat.show(Show::Verdict { verdict: "needs_user".to_owned(), text: question.clone(), iteration: 1 });
-    seat.phase("needs_user");
-    seat.rests(RestKind::Judged, Some((Outcome::NeedsUser, "the critic asks: Which database do you want?")));
-    assert_eq!(seat.screen().matches(&question).count(), 1, "{}", seat.screen());
-    assert!(!seat.screen().contains("needs_user") && seat.screen().contains("\nready"), "{}", seat.screen());
-    seat.show(Show::Turn { kind: TurnKind::Operator, text: "SQLite".to_owned() });
-    seat.tool("t1", "Bash", "sleep 5", None);
-    seat.phase("working");
-    assert!(seat.screen().contains("Esc interrupts"));
-    seat.tool("t2", "Bash", "touch out.txt", None);
-    seat.ask(permission(1));
-    seat.keys("\x1b");
-    seat.show(Show::Settled { ask: AskId(1), how: SettledHow::Withdrawn, words: String::new() });
-    seat.rests(RestKind::Interrupted, None);
-    let screen = seat.screen();
+    let mut terminal = TestTerminal::new();
+    terminal.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
+    let question = "Which database do you job?".to_owned();
+    terminal.show(Show::Verdict { verdict: "needs_user".to_owned(), text: question.clone(), iteration: 1 });
+    terminal.phase("needs_user");
+    terminal.rests(RestKind::Judged, Some((Outcome::NeedsUser, "the critic asks: Which database do you job?")));
+    assert_eq!(terminal.screen().matches(&question).count(), 1, "{}", terminal.screen());
+    assert!(
+        !terminal.screen().contains("needs_user") && terminal.screen().contains("\nready"),
+        "{}",
+        terminal.screen()
+    );
+    terminal.show(Show::Turn { kind: TurnKind::Operator, text: "SQLite".to_owned() });
+    terminal.tool("t1", "Bash", "sleep 5", None);
+    terminal.phase("working");
+    assert!(terminal.screen().contains("Esc interrupts"));
+    terminal.tool("t2", "Bash", "touch out.txt", None);
+    terminal.ask(permission(1));
+    terminal.keys("\x1b");
+    terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Withdrawn, words: String::new() });
+    terminal.rests(RestKind::Interrupted, None);
+    let screen = terminal.screen();
     assert!(screen.contains("request 1 interrupted") && screen.contains("✗ interrupted"), "{screen}");
     assert!(!screen.contains("● Bash touch out.txt"), "the row of the request tells it: {screen}");
     assert!(screen.contains("↻ interrupted") && !screen.contains("withdrawn"), "{screen}");
     assert!(screen.contains("\n\n----"), "the prompt stands apart: {screen}");
     let agreed = "the critic agrees that the task is done";
-    seat.rests(RestKind::Judged, Some((Outcome::Completed, agreed)));
-    let end =
-        seat.printed_by(|seat| seat.show(Show::Finished { outcome: Outcome::Completed, reason: agreed.to_owned() }));
-    assert!(seat.printed.contains("✓ reviewed: the critic agrees\n"), "{}", seat.printed);
+    terminal.rests(RestKind::Judged, Some((Outcome::Completed, agreed)));
+    let end = terminal.printed_by(|terminal| {
+        terminal.show(Show::Finished { outcome: Outcome::Completed, reason: agreed.to_owned() })
+    });
+    assert!(terminal.printed.contains("✓ reviewed: the critic agrees\n"), "{}", terminal.printed);
     assert_eq!(end.trim(), "ended");
 }
 
 #[test]
 fn an_output_is_folded_by_what_counts_in_it() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let output = (0..9).map(|at| format!("line {at}\n")).collect::<String>();
     for (tool, shown) in [("Read", None), ("Grep", Some("line 0")), ("Bash", Some("line 8"))] {
-        seat.tool("t", tool, "x", None);
-        let printed = seat.printed_by(|seat| seat.tool_ended("t", &output));
+        terminal.tool("t", tool, "x", None);
+        let printed = terminal.printed_by(|terminal| terminal.tool_ended("t", &output));
         assert_eq!(printed.contains("line 0") || printed.contains("line 8"), shown.is_some(), "{printed}");
         assert!(shown.is_none_or(|line| printed.contains(line)), "{printed}");
-        assert!(seat.printed_by(|seat| seat.keys("\x0f")).contains("line 4"));
+        assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("line 4"));
     }
 }
 
 #[test]
 fn a_long_list_of_what_is_to_be_done_is_folded() {
-    let mut seat = Seat::new();
+    let mut terminal = TestTerminal::new();
     let item = |at| TodoItem { text: format!("item {at}"), state: "pending".to_owned() };
-    seat.show(Show::Todo { items: (0..202).map(item).collect() });
-    let printed = seat.printed_by(|seat| seat.rests(RestKind::Interrupted, None));
+    terminal.show(Show::Todo { items: (0..202).map(item).collect() });
+    let printed = terminal.printed_by(|terminal| terminal.rests(RestKind::Interrupted, None));
     assert!(printed.contains("… 192 more lines") && !printed.contains("item 10"), "{printed}");
-    assert!(seat.printed_by(|seat| seat.keys("\x0f")).contains("item 201"));
+    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("item 201"));
 }
 
 #[test]
@@ -696,85 +729,85 @@ fn image(data: &str) -> Image {
 }
 
 /// The last message: its text, and the data of its images.
-fn sent(seat: &Seat) -> (String, Vec<String>) {
-    let OperatorInput::Say { text, images, .. } = seat.last_order() else { panic!("nothing was said") };
+fn sent(terminal: &TestTerminal) -> (String, Vec<String>) {
+    let OperatorInput::Say { text, images, .. } = terminal.last_order() else { panic!("nothing was said") };
     (text, images.into_iter().map(|image| image.data).collect())
 }
 
 #[test]
 fn a_pasted_path_becomes_an_image_and_a_typed_one_when_it_is_sent() {
-    let mut seat = Seat::new();
-    seat.keys("\x1b[200~/tmp/my pic.png\x1b[201~");
-    assert_eq!(seat.wants.last(), Some(&Want::Look("/tmp/my pic.png".to_owned())));
-    seat.tell(News::Looked { path: "/tmp/my pic.png".to_owned(), image: Ok(image("AAAA")) });
-    assert!(seat.screen().contains("❯ [image my pic.png]"), "{}", seat.screen());
+    let mut terminal = TestTerminal::new();
+    terminal.keys("\x1b[200~/tmp/my pic.png\x1b[201~");
+    assert_eq!(terminal.jobs.last(), Some(&Job::Look("/tmp/my pic.png".to_owned())));
+    terminal.tell(News::Looked { path: "/tmp/my pic.png".to_owned(), image: Ok(image("AAAA")) });
+    assert!(terminal.screen().contains("❯ [image my pic.png]"), "{}", terminal.screen());
     // The label is deleted as one.
-    seat.keys("\x7f");
-    assert!(!seat.screen().contains("image"), "{}", seat.screen());
-    seat.keys("\x1f see ./b.gif and ./none.png.");
-    assert!(seat.screen().contains("❯ [image my pic.png] see ./b.gif and ./none.png."), "{}", seat.screen());
-    assert_eq!(seat.orders(), []);
-    seat.keys("\r");
-    assert_eq!(seat.orders(), [], "its images are looked at first");
-    assert!(seat.screen().contains("sending: [image my pic.png] see ./b.gif"), "{}", seat.screen());
+    terminal.keys("\x7f");
+    assert!(!terminal.screen().contains("image"), "{}", terminal.screen());
+    terminal.keys("\x1f see ./b.gif and ./none.png.");
+    assert!(terminal.screen().contains("❯ [image my pic.png] see ./b.gif and ./none.png."), "{}", terminal.screen());
+    assert_eq!(terminal.orders(), []);
+    terminal.keys("\r");
+    assert_eq!(terminal.orders(), [], "its images are looked at first");
+    assert!(terminal.screen().contains("sending: [image my pic.png] see ./b.gif"), "{}", terminal.screen());
     // A later message waits for the earlier one.
-    seat.keys("And this.");
-    seat.keys("\r");
-    assert_eq!(seat.orders(), []);
-    seat.tell(News::Looked { path: "./none.png".to_owned(), image: Err(None) });
-    seat.tell(News::Looked { path: "./b.gif".to_owned(), image: Ok(image("BBBB")) });
-    let texts: Vec<String> = seat
+    terminal.keys("And this.");
+    terminal.keys("\r");
+    assert_eq!(terminal.orders(), []);
+    terminal.tell(News::Looked { path: "./none.png".to_owned(), image: Err(None) });
+    terminal.tell(News::Looked { path: "./b.gif".to_owned(), image: Ok(image("BBBB")) });
+    let texts: Vec<String> = terminal
         .orders()
         .into_iter()
         .map(|(_, input)| if let OperatorInput::Say { text, .. } = input { text } else { String::new() })
         .collect();
     assert_eq!(texts, ["[image my pic.png] see [image b.gif] and ./none.png.", "And this."]);
-    let OperatorInput::Say { images, .. } = seat.orders()[0].1.clone() else { panic!("no message") };
+    let OperatorInput::Say { images, .. } = terminal.orders()[0].1.clone() else { panic!("no message") };
     assert_eq!(images, [image("AAAA"), image("BBBB")]);
 }
 
 #[test]
 fn an_image_that_cannot_be_sent_is_told_and_its_path_stays() {
-    let mut seat = Seat::new();
-    seat.keys("look: /tmp/a.png");
-    seat.keys("\r");
+    let mut terminal = TestTerminal::new();
+    terminal.keys("look: /tmp/a.png");
+    terminal.keys("\r");
     let why = "the image /tmp/a.png is not sent: it is larger than 5 MiB".to_owned();
-    seat.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Err(Some(why.clone())) });
-    assert!(seat.printed.contains(&why), "{}", seat.printed);
-    assert_eq!(sent(&seat), ("look: /tmp/a.png".to_owned(), Vec::new()));
+    terminal.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Err(Some(why.clone())) });
+    assert!(terminal.printed.contains(&why), "{}", terminal.printed);
+    assert_eq!(sent(&terminal), ("look: /tmp/a.png".to_owned(), Vec::new()));
     // More bytes than a message may hold.
     let half = "A".repeat(11 * 1024 * 1024);
-    seat.keys("/tmp/a.png /tmp/b.png");
-    seat.keys("\r");
-    seat.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Ok(image(&half)) });
-    seat.tell(News::Looked { path: "/tmp/b.png".to_owned(), image: Ok(image(&half)) });
-    assert!(seat.printed.contains("/tmp/b.png is not sent: a message may hold 16 MiB"), "{}", seat.printed);
-    assert_eq!(sent(&seat), ("[image a.png] /tmp/b.png".to_owned(), vec![half]));
+    terminal.keys("/tmp/a.png /tmp/b.png");
+    terminal.keys("\r");
+    terminal.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Ok(image(&half)) });
+    terminal.tell(News::Looked { path: "/tmp/b.png".to_owned(), image: Ok(image(&half)) });
+    assert!(terminal.printed.contains("/tmp/b.png is not sent: a message may hold 16 MiB"), "{}", terminal.printed);
+    assert_eq!(sent(&terminal), ("[image a.png] /tmp/b.png".to_owned(), vec![half]));
 }
 
 #[test]
 fn a_message_that_comes_back_brings_its_images() {
-    let mut seat = Seat::new();
-    let say = |seat: &mut Seat| {
-        seat.keys("see /tmp/a.png");
-        seat.keys("\r");
-        seat.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Ok(image("AAAA")) });
-        let OperatorInput::Say { key: Some(key), text, .. } = seat.last_order() else { panic!("no message") };
+    let mut terminal = TestTerminal::new();
+    let say = |terminal: &mut TestTerminal| {
+        terminal.keys("see /tmp/a.png");
+        terminal.keys("\r");
+        terminal.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Ok(image("AAAA")) });
+        let OperatorInput::Say { key: Some(key), text, .. } = terminal.last_order() else { panic!("no message") };
         (key, text)
     };
-    let (key, text) = say(&mut seat);
-    seat.taken();
-    seat.show(Show::Queue { turns: vec![QueuedTurn { key: key.clone(), text: text.clone() }] });
-    seat.keys("\x1b[A");
-    assert_eq!(seat.last_order(), OperatorInput::TakeBack { key });
-    seat.show(Show::Queue { turns: Vec::new() });
-    seat.taken();
-    assert!(seat.screen().contains("❯ see [image a.png]"), "{}", seat.screen());
-    seat.keys("\r");
-    assert_eq!(sent(&seat), ("see [image a.png]".to_owned(), vec!["AAAA".to_owned()]));
+    let (key, text) = say(&mut terminal);
+    terminal.taken();
+    terminal.show(Show::Queue { turns: vec![QueuedTurn { key: key.clone(), text: text.clone() }] });
+    terminal.keys("\x1b[A");
+    assert_eq!(terminal.last_order(), OperatorInput::TakeBack { key });
+    terminal.show(Show::Queue { turns: Vec::new() });
+    terminal.taken();
+    assert!(terminal.screen().contains("❯ see [image a.png]"), "{}", terminal.screen());
+    terminal.keys("\r");
+    assert_eq!(sent(&terminal), ("see [image a.png]".to_owned(), vec!["AAAA".to_owned()]));
     // A refused message returns to the draft.
-    let order = seat.orders().last().expect("an order").0;
-    seat.tell(News::Answered { order, answer: Err("the run is ending".to_owned()) });
-    seat.keys("\x7f");
-    assert!(seat.screen().contains("❯ see \n") || seat.screen().contains("❯ see\n"), "{}", seat.screen());
+    let order = terminal.orders().last().expect("an order").0;
+    terminal.tell(News::Answered { order, answer: Err("the run is ending".to_owned()) });
+    terminal.keys("\x7f");
+    assert!(terminal.screen().contains("❯ see \n") || terminal.screen().contains("❯ see\n"), "{}", terminal.screen());
 }

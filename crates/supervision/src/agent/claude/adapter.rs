@@ -98,8 +98,8 @@ impl Adapter for Claude {
         launch::hookless_settings(text)
     }
 
-    fn merged_args(&self, before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
-        amend::merged(before, later, is_spoilt)
+    fn merged_args(&self, before: &[String], later: &[String], is_redacted: &dyn Fn(&str) -> bool) -> Vec<String> {
+        amend::merged(before, later, is_redacted)
     }
 
     fn args_apart(&self, args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {

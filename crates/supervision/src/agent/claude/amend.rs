@@ -13,9 +13,9 @@ const TELLING_VALUE_CHARS: usize = 4;
 
 /// The earlier and the later arguments in one command line. An option that takes one value, or that has a spoilt
 /// argument, is replaced by a later one of the same name.
-pub(super) fn merged(before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn merged(before: &[String], later: &[String], is_redacted: &dyn Fn(&str) -> bool) -> Vec<String> {
     let (Ok(first), Ok(second)) = (read(before), read(later)) else { return [before, later].concat() };
-    let counts_once = |option: &Given<'_>| is_single(&option.name) || has(option, is_spoilt);
+    let counts_once = |option: &Given<'_>| is_single(&option.name) || has(option, is_redacted);
     let given_later = |option: &Given<'_>| counts_once(option) && second.iter().any(|now| now.is_same_as(option));
     let kept = first.iter().filter(|option| !given_later(option)).flat_map(|option| option.written.iter());
     kept.chain(later).cloned().collect()

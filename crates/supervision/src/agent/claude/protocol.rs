@@ -169,7 +169,7 @@ impl Protocol for ClaudeProtocol {
                 let images = images.iter().map(|image| (image.media_type.as_str(), image.data.as_str()));
                 encode::user_turn(&turn.0, &wording(kind, text), images)
             }
-            Say::LetGo => return None,
+            Say::ReleaseStop => return None,
             Say::Interrupt => encode::interrupt("interrupt-1"),
             Say::Credential { variables } => encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variables),
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),

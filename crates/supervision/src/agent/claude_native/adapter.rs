@@ -80,8 +80,8 @@ impl Adapter for ClaudeNative {
         settings::with_hooks(text)
     }
 
-    fn merged_args(&self, before: &[String], later: &[String], is_spoilt: &dyn Fn(&str) -> bool) -> Vec<String> {
-        CLAUDE.merged_args(before, later, is_spoilt)
+    fn merged_args(&self, before: &[String], later: &[String], is_redacted: &dyn Fn(&str) -> bool) -> Vec<String> {
+        CLAUDE.merged_args(before, later, is_redacted)
     }
 
     fn args_apart(&self, args: &[String], is_such: &dyn Fn(&str) -> bool) -> (Vec<String>, Vec<String>) {

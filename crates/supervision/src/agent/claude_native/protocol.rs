@@ -412,7 +412,7 @@ impl Protocol for NativeProtocol {
         match *say {
             // The driver has at most one waiting hook; the core decides by `takes_turn` whether to send a turn.
             Say::Turn { text, .. } => Some(json!({"decision": "block", "reason": text}).to_string().into_bytes()),
-            Say::LetGo => Some(b"{}".to_vec()),
+            Say::ReleaseStop => Some(b"{}".to_vec()),
             Say::Interrupt => Some(ESCAPE.to_vec()),
             Say::Credential { .. }
             | Say::CostQuestion { .. }
@@ -435,7 +435,7 @@ impl Protocol for NativeProtocol {
         self.turn = Turn::Sent(turn.clone());
     }
 
-    fn let_go(&mut self) {
+    fn stop_released(&mut self) {
         self.held = false;
     }
 

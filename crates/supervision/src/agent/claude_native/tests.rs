@@ -147,7 +147,7 @@ fn story(version: &str, scene: &str, words: Option<&'static str>, feedback: bool
                 named += 1;
                 protocol.turn_sent(&TurnId(format!("feedback {named}")));
             } else {
-                protocol.let_go();
+                protocol.stop_released();
                 story.push("let go".to_owned());
             }
         }
@@ -531,9 +531,9 @@ fn a_turn_can_be_said_while_a_stop_is_held_and_not_before_or_after() {
     native.turn_sent(&turn);
     assert_eq!((native.is_idle(), native.takes_turn()), (false, false));
     assert_eq!(told(&mut native, &[STOP]), ["accepted t", "started t", "ended t done: Done."]);
-    native.let_go();
+    native.stop_released();
     assert_eq!((native.is_idle(), native.takes_turn()), (true, false), "the user has the word");
-    assert_eq!(native.encode(&Say::LetGo).as_deref(), Some(&b"{}"[..]));
+    assert_eq!(native.encode(&Say::ReleaseStop).as_deref(), Some(&b"{}"[..]));
 }
 
 #[test]

@@ -291,7 +291,7 @@ impl Tokens {
     }
 
     /// Whether a window of the current token has reached this utilization.
-    pub(in crate::core) fn is_crowded(&self, rotate_at: f64, clock: Clock) -> bool {
+    pub(in crate::core) fn is_near_limit(&self, rotate_at: f64, clock: Clock) -> bool {
         self.current_fact().is_some_and(|token| utilization(token, clock.unix_ms()) >= rotate_at)
     }
 

@@ -16,7 +16,7 @@ pub enum CommandAction {
     /// Stop the program and all processes that it has started.
     Hold { life: u32 },
     /// Continue it.
-    LetGo { life: u32 },
+    Continue { life: u32 },
     /// Kill the program and all its descendants.
     KillTree { life: u32 },
     /// Stop ccc's own job; answered by `Resumed`.

@@ -19,7 +19,7 @@ pub(super) struct BeatWatch {
 
 /// The conclusion from a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Pulse {
+pub(super) enum BeatState {
     /// It is not stale.
     Alive,
     /// No beat for this long; `first` if there was none since the start.
@@ -51,14 +51,14 @@ impl BeatWatch {
         if self.latest.is_some() { plan.timeout_ms } else { plan.grace_ms }
     }
 
-    pub(super) fn read(&mut self, now: Tick, reading: &BeatReading, plan: &BeatPlan) -> Pulse {
+    pub(super) fn read(&mut self, now: Tick, reading: &BeatReading, plan: &BeatPlan) -> BeatState {
         let (beat, age_ms) = match reading {
             BeatReading::At { unix_ms, age_ms } => (Some(*unix_ms), *age_ms),
             BeatReading::Missing | BeatReading::Malformed(_) => (None, 0),
         };
         let Some(left) = self.left else {
             self.left = Some(beat);
-            return Pulse::Alive;
+            return BeatState::Alive;
         };
         if beat.is_some() && beat != self.latest && (self.latest.is_some() || beat != left) {
             self.latest = beat;
@@ -67,17 +67,17 @@ impl BeatWatch {
         }
         let for_ms = now.ms_since(self.since);
         if for_ms >= self.limit_ms(plan) {
-            return Pulse::Stale { for_ms, first: self.latest.is_none() };
+            return BeatState::Stale { for_ms, first: self.latest.is_none() };
         }
         let due = self.since.plus_ms(self.limit_ms(plan));
         self.next_look = Some(now.plus_ms(plan.interval_ms).min(due));
-        Pulse::Alive
+        BeatState::Alive
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BeatWatch, Pulse};
+    use super::{BeatState, BeatWatch};
     use crate::core::Tick;
     use crate::core::supervised::{BeatPlan, BeatReading};
 
@@ -96,7 +96,7 @@ mod tests {
     /// A watch whose file had this content before the start at 0.
     fn watch(left: &BeatReading) -> BeatWatch {
         let mut watch = BeatWatch::starting(Tick::ZERO);
-        assert_eq!(watch.read(Tick::ZERO, left, &plan()), Pulse::Alive);
+        assert_eq!(watch.read(Tick::ZERO, left, &plan()), BeatState::Alive);
         watch.restart(Tick::ZERO, &plan());
         watch
     }
@@ -105,38 +105,38 @@ mod tests {
     fn a_beat_that_an_earlier_life_left_is_no_first_beat() {
         for left in [at(5), BeatReading::Missing, BeatReading::Malformed("x".to_owned())] {
             let mut watch = watch(&left);
-            assert_eq!(watch.read(ms(59_999), &left, &plan()), Pulse::Alive, "{left:?}");
+            assert_eq!(watch.read(ms(59_999), &left, &plan()), BeatState::Alive, "{left:?}");
             assert_eq!(watch.next_look(), Some(ms(60_000)), "the look that matters is not late");
             let stale = watch.read(ms(60_000), &left, &plan());
-            assert_eq!(stale, Pulse::Stale { for_ms: 60_000, first: true }, "{left:?}");
+            assert_eq!(stale, BeatState::Stale { for_ms: 60_000, first: true }, "{left:?}");
         }
     }
 
     #[test]
     fn after_the_first_beat_the_timeout_counts_from_each_that_is_new() {
         let mut watch = watch(&at(5));
-        assert_eq!(watch.read(ms(50_000), &at(6), &plan()), Pulse::Alive);
-        assert_eq!(watch.read(ms(79_999), &at(6), &plan()), Pulse::Alive);
-        assert_eq!(watch.read(ms(79_999), &at(7), &plan()), Pulse::Alive, "it moved");
-        assert_eq!(watch.read(ms(109_998), &BeatReading::Missing, &plan()), Pulse::Alive, "removed is not new");
-        assert_eq!(watch.read(ms(109_999), &at(7), &plan()), Pulse::Stale { for_ms: 30_000, first: false });
+        assert_eq!(watch.read(ms(50_000), &at(6), &plan()), BeatState::Alive);
+        assert_eq!(watch.read(ms(79_999), &at(6), &plan()), BeatState::Alive);
+        assert_eq!(watch.read(ms(79_999), &at(7), &plan()), BeatState::Alive, "it moved");
+        assert_eq!(watch.read(ms(109_998), &BeatReading::Missing, &plan()), BeatState::Alive, "removed is not new");
+        assert_eq!(watch.read(ms(109_999), &at(7), &plan()), BeatState::Stale { for_ms: 30_000, first: false });
     }
 
     #[test]
     fn a_jump_of_the_wall_clock_is_no_standstill() {
         let mut watch = watch(&BeatReading::Missing);
         let old = BeatReading::At { unix_ms: 9, age_ms: 3_600_000 };
-        assert_eq!(watch.read(ms(2_000), &old, &plan()), Pulse::Alive);
-        assert_eq!(watch.read(ms(29_999), &old, &plan()), Pulse::Alive);
-        assert_eq!(watch.read(ms(30_000), &old, &plan()), Pulse::Stale { for_ms: 30_000, first: false });
+        assert_eq!(watch.read(ms(2_000), &old, &plan()), BeatState::Alive);
+        assert_eq!(watch.read(ms(29_999), &old, &plan()), BeatState::Alive);
+        assert_eq!(watch.read(ms(30_000), &old, &plan()), BeatState::Stale { for_ms: 30_000, first: false });
     }
 
     #[test]
     fn standing_still_by_order_is_not_counted() {
         let mut watch = watch(&BeatReading::Missing);
-        assert_eq!(watch.read(ms(2_000), &at(1), &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(2_000), &at(1), &plan()), BeatState::Alive);
         watch.restart(ms(500_000), &plan());
         assert_eq!(watch.next_look(), Some(ms(502_000)));
-        assert_eq!(watch.read(ms(529_999), &at(1), &plan()), Pulse::Alive);
+        assert_eq!(watch.read(ms(529_999), &at(1), &plan()), BeatState::Alive);
     }
 }

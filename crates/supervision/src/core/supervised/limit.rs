@@ -260,7 +260,7 @@ impl CommandCore {
 
     /// Continues the stopped program.
     fn go_on(&mut self) {
-        self.let_go();
+        self.resume_program();
         self.looks.at(Some(self.clock.now().plus_ms(self.plan.monitor_interval_ms)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::beat::{BeatWatch, Pulse};
+use super::beat::{BeatState, BeatWatch};
 use super::looks::Looks;
 use super::{
     BeatReading, CommandAction, CommandExit, CommandInput, CommandOperator, CommandPlan, CommandSignal, RestartOn,
@@ -346,11 +346,11 @@ impl CommandCore {
     }
 
     /// Continues the stopped program.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn resume_program(&mut self) {
         if let Some(life) = self.life.as_mut().filter(|life| life.held) {
             life.held = false;
             let life = life.number;
-            self.act(CommandAction::LetGo { life });
+            self.act(CommandAction::Continue { life });
         }
         self.stage = Stage::Running;
         self.restart_beat();
@@ -549,7 +549,7 @@ impl CommandCore {
         self.act(CommandAction::Signal { life: number, signal: CommandSignal::Term });
         if held {
             // A stopped process handles no signal but SIGKILL, so continue it.
-            self.act(CommandAction::LetGo { life: number });
+            self.act(CommandAction::Continue { life: number });
         }
         self.stage = Stage::Ending { after, due: self.clock.now().plus_ms(self.plan.grace_ms), killed: false };
     }
@@ -676,7 +676,7 @@ impl CommandCore {
         if self.stage != Stage::Running || self.suspended {
             return;
         }
-        if let Pulse::Stale { for_ms, first } = pulse {
+        if let BeatState::Stale { for_ms, first } = pulse {
             let seconds = for_ms / 1_000;
             let failure = if first {
                 format!("no first heartbeat within {seconds} s in {}", plan.file)

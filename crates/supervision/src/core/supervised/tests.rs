@@ -361,7 +361,7 @@ fn a_clock_that_is_set_back_makes_no_wait_longer_or_shorter() {
         // The known reset is by the clock that was right.
         let (unix_ms, tokens) = (clock(&run), vec![limited("a", 3_600_000)]);
         let told = |spent| CommandInput::Tokens { request: 3, tokens: tokens.clone(), unix_ms, spent };
-        assert_eq!(unreached.feed(told(None)), [CommandAction::LetGo { life: 1 }], "{set_back_ms}");
+        assert_eq!(unreached.feed(told(None)), [CommandAction::Continue { life: 1 }], "{set_back_ms}");
         assert_eq!(run.feed(told(Some(true))), [], "{set_back_ms}: the provider has the last word");
     }
 }
@@ -408,7 +408,7 @@ fn a_token_that_is_spent_without_a_reset_is_left_alone_for_seconds_longer_each_t
         assert_eq!(run.after(0), [look(request, "a")]);
         actions = run.told(request, vec![token("a")], request < 6);
     }
-    assert_eq!(actions, [CommandAction::LetGo { life: 1 }], "the provider says that it is free");
+    assert_eq!(actions, [CommandAction::Continue { life: 1 }], "the provider says that it is free");
     let pauses: Vec<u64> = held_ms.windows(2).map(|two| (two[1] - two[0]) / 1_000).collect();
     assert_eq!(pauses, [2, 4, 8, 16], "seconds, and no flat five minutes");
 }
@@ -430,11 +430,11 @@ fn while_all_are_spent_the_program_stands_still_until_the_reset() {
     let mut other = run.clone();
     assert_eq!(other.after(143_000), [look(3, "a")]);
     let free = vec![limited("a", 300_000), token("b")];
-    assert_eq!(other.tokens(3, free), [signal(1, CommandSignal::Term), CommandAction::LetGo { life: 1 }]);
+    assert_eq!(other.tokens(3, free), [signal(1, CommandSignal::Term), CommandAction::Continue { life: 1 }]);
     assert_eq!(other.signalled(1, 15), [spawn(2, Some("b"))]);
     // Its own token is ready again: it is continued.
     assert_eq!(run.after(143_000), [look(3, "a")]);
-    assert_eq!(run.tokens(3, vec![token("a"), token("b")]), [CommandAction::LetGo { life: 1 }]);
+    assert_eq!(run.tokens(3, vec![token("a"), token("b")]), [CommandAction::Continue { life: 1 }]);
     assert_eq!(run.core.keys(), KeysFor::Program);
     let finish = run.exited(1, 0);
     let Some(CommandAction::Finish(finish)) = finish.last() else { panic!("{finish:?}") };
@@ -547,7 +547,7 @@ fn asking(next: bool) -> Run {
 fn each_answer_at_a_limit_has_its_consequence() {
     let answer = |choice| CommandOperator::Answer { number: 1, choice };
     let no_more = CommandAction::AskNoMore { number: 1 };
-    let ends = [no_more.clone(), signal(1, CommandSignal::Term), CommandAction::LetGo { life: 1 }];
+    let ends = [no_more.clone(), signal(1, CommandSignal::Term), CommandAction::Continue { life: 1 }];
     let mut rotate = asking(true);
     assert_eq!(rotate.operator(answer(Answer::Rotate)), ends);
     assert_eq!(rotate.signalled(1, 15), [spawn(2, Some("b"))]);
@@ -558,7 +558,7 @@ fn each_answer_at_a_limit_has_its_consequence() {
     assert_eq!(exit.operator(answer(Answer::Exit)), ends);
     assert_eq!(outcome(&exit.signalled(1, 15)).0, Outcome::Limits);
     let mut keep = asking(true);
-    assert_eq!(keep.operator(answer(Answer::KeepGoing)), [no_more.clone(), CommandAction::LetGo { life: 1 }]);
+    assert_eq!(keep.operator(answer(Answer::KeepGoing)), [no_more.clone(), CommandAction::Continue { life: 1 }]);
     keep.after(60_000);
     assert_eq!(keep.tokens(3, vec![limited("a", 300_000), token("b")]), [], "it was said: keep going");
     let mut stale = asking(true);

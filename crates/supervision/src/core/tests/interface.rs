@@ -29,8 +29,8 @@ fn attended(run: &mut Run) {
     run.feed(Input::Operator(OperatorInput::Attended { clients: 1, why: None }));
 }
 
-fn let_go(proc: u32) -> Action {
-    Action::LetGo { proc: ProcId(proc) }
+fn release_stop(proc: u32) -> Action {
+    Action::ReleaseStop { proc: ProcId(proc) }
 }
 
 /// The interface was started with the task.
@@ -50,7 +50,7 @@ fn reviewed() -> Run {
     let mut run = with_task();
     let actions = stop(&mut run, 1, "Done.");
     assert_eq!(spawn(&actions).map(|spawn| spawn.role), Some(Role::Critic), "{actions:?}");
-    assert!(!actions.contains(&let_go(1)), "the stop is held while it is judged");
+    assert!(!actions.contains(&release_stop(1)), "the stop is held while it is judged");
     run
 }
 
@@ -69,7 +69,7 @@ fn feedback_answers_the_held_stop_and_approval_lets_it_go() {
     hook(&mut run, 1, "PreToolUse", json!({"tool_name": "Bash", "tool_use_id": "t1", "tool_input": {"command": "ls"}}));
     stop(&mut run, 1, "Now they are there.");
     let actions = run.judge(3, 3, "t2", "Good.\n\n[TASK_COMPLETED]");
-    assert_eq!(actions.last(), Some(&let_go(1)), "{actions:?}");
+    assert_eq!(actions.last(), Some(&release_stop(1)), "{actions:?}");
     assert_eq!(run.core.phase(), "completed");
     assert_eq!(finish(&actions), None, "the screen belongs to the user");
 }
@@ -119,7 +119,7 @@ fn a_user_who_does_not_wait_for_the_verdict_is_served_first() {
     let mut run = reviewed();
     let actions = run.line(1, crate::agent::HOOK_GONE);
     assert_eq!(decisions(&actions)[0], "give up the judging of this stop");
-    assert!(!actions.contains(&let_go(1)), "nothing waits: {actions:?}");
+    assert!(!actions.contains(&release_stop(1)), "nothing waits: {actions:?}");
     assert_eq!(run.core.phase(), "waiting");
     prompt(&mut run, 1, "Take tabs.");
     assert_eq!(run.core.phase(), "working");

@@ -5,7 +5,7 @@ use crate::words::Image;
 
 /// A message to the loop.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum Message {
     /// A line of the run, over the connection with this number.
     Run { link: u32, said: Box<FromRun> },
     /// The connection was closed, and why.

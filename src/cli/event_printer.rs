@@ -12,7 +12,7 @@ use rustix::termios::Winsize;
 use serde::Deserialize;
 
 /// The output form.
-enum Teller {
+enum OutputForm {
     /// Lines for people.
     Lines(Box<Printer>),
     /// One object per event.
@@ -20,10 +20,10 @@ enum Teller {
 }
 
 /// The printed part of a run.
-pub(super) struct Telling<'a> {
+pub(super) struct EventPrinter<'a> {
     context: &'a Context,
     run_dir: RunDir,
-    teller: Teller,
+    form: OutputForm,
     /// The latest printed event: the journal number of its fact, and its index within the fact.
     last: Option<(u64, u32)>,
     tick: Tick,
@@ -65,21 +65,21 @@ impl Below {
     }
 }
 
-impl<'a> Telling<'a> {
+impl<'a> EventPrinter<'a> {
     /// A printer of lines, or of `stream-json`.
-    pub(super) fn new(run_dir: &RunDir, json: bool, context: &'a Context) -> Telling<'a> {
-        let teller = if json {
-            Teller::Json(StreamJson::default())
+    pub(super) fn new(run_dir: &RunDir, json: bool, context: &'a Context) -> EventPrinter<'a> {
+        let form = if json {
+            OutputForm::Json(StreamJson::default())
         } else {
             // No cursor movement and no status line: those are for attached terminals.
             let mut printer = Printer::new(Form::Text, Style { colour: context.printer.color_out(), ..Style::PIPED });
             printer.in_zone(super::zone::of_process());
-            Teller::Lines(Box::new(printer))
+            OutputForm::Lines(Box::new(printer))
         };
-        Telling {
+        EventPrinter {
             context,
             run_dir: run_dir.clone(),
-            teller,
+            form,
             last: None,
             tick: Tick::ZERO,
             finish: None,
@@ -123,7 +123,7 @@ impl<'a> Telling<'a> {
 
     /// Prints texts while they arrive.
     pub(super) fn word_by_word(&mut self) {
-        if let Teller::Lines(printer) = &mut self.teller {
+        if let OutputForm::Lines(printer) = &mut self.form {
             printer.line_by_line();
         }
         self.word_by_word = true;
@@ -131,7 +131,7 @@ impl<'a> Telling<'a> {
 
     /// Prints paths below this directory relative to it.
     pub(super) fn in_directory(&mut self, cwd: &str) {
-        if let Teller::Lines(printer) = &mut self.teller {
+        if let OutputForm::Lines(printer) = &mut self.form {
             printer.in_directory(cwd);
         }
     }
@@ -201,12 +201,12 @@ impl<'a> Telling<'a> {
                 self.unknown += 1;
             }
             Event::Words { role, kind, text } if self.word_by_word => {
-                let output = match (&mut self.teller, kind) {
-                    (Teller::Lines(printer), WordsOf::Text) => printer.partial(self.tick, *role, text),
+                let output = match (&mut self.form, kind) {
+                    (OutputForm::Lines(printer), WordsOf::Text) => printer.partial(self.tick, *role, text),
                     // Thinking has no line of its own in this form.
-                    (Teller::Lines(_), WordsOf::Thinking) => return,
-                    (Teller::Json(json), WordsOf::Text) => json.words(self.tick, *role, "text", text),
-                    (Teller::Json(json), WordsOf::Thinking) => json.words(self.tick, *role, "thinking", text),
+                    (OutputForm::Lines(_), WordsOf::Thinking) => return,
+                    (OutputForm::Json(json), WordsOf::Text) => json.words(self.tick, *role, "text", text),
+                    (OutputForm::Json(json), WordsOf::Thinking) => json.words(self.tick, *role, "thinking", text),
                 };
                 self.context.printer.data(&output.text);
             }
@@ -223,12 +223,12 @@ impl<'a> Telling<'a> {
             self.last = Some((n, i));
         }
         self.tick = tick;
-        let output = match &mut self.teller {
-            Teller::Lines(printer) => {
+        let output = match &mut self.form {
+            OutputForm::Lines(printer) => {
                 printer.clock(tick, unix_ms);
                 printer.render(tick, show)
             }
-            Teller::Json(json) => {
+            OutputForm::Json(json) => {
                 json.clock(tick, unix_ms);
                 json.render(tick, show)
             }
@@ -250,7 +250,7 @@ impl<'a> Telling<'a> {
     pub(super) fn end(&mut self, finish: Option<Finish>) -> ExitCode {
         let Some(finish) = finish.or(self.finish.take()) else { return ExitCode::INTERRUPTED };
         let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
-        if let (Some(plan), Teller::Lines(printer)) = (self.plan.take().or_else(read), &mut self.teller) {
+        if let (Some(plan), OutputForm::Lines(printer)) = (self.plan.take().or_else(read), &mut self.form) {
             let text = ended(printer, &self.run_dir, self.tick, &plan, &finish);
             self.context.printer.data(&text);
         }

@@ -32,12 +32,12 @@ pub(super) fn after_conversation(run: &RunDir, flags: Flags, context: &Context) 
         return Ok(());
     }
     let env = ChildEnv(context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
-    hand_over(&plan, Some(&session), &env, context);
+    continue_interactively(&plan, Some(&session), &env, context);
     Ok(())
 }
 
 /// Continues the finished session in the agent's own interface, until the user leaves it. The run stays completed.
-pub(super) fn hand_over(plan: &Plan, session: Option<&String>, env: &ChildEnv, context: &Context) {
+pub(super) fn continue_interactively(plan: &Plan, session: Option<&String>, env: &ChildEnv, context: &Context) {
     let args = |id: &String| plan.agent.interface_args(id, &plan.agent_args);
     let Some(args) = session.and_then(args) else { return };
     let interface = plan.agent.program();
