@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use super::engine::{self, Engine, Reaction, Source as _, drive, feed, record, wr
 use super::host::in_foreground;
 use super::inbox::{Event, Events, Inbox};
 use super::measured::Measured;
-use super::native::InterfaceTerminal;
+use super::native::{Interface, InterfaceTerminal};
 use super::pending::Pending;
 use super::tree::TreeObserver;
 use super::worker::{WorkerTimeouts, Workers};
@@ -36,7 +36,7 @@ use crate::core::{
 };
 use crate::guard::SettingsOfAgent;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
-use crate::process::{Cancel, Child, Transport, TypedEcho, UserTerminal};
+use crate::process::{Cancel, Child, Transport, TypedEcho};
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
 
@@ -52,15 +52,6 @@ pub struct Program {
     pub path: PathBuf,
     /// Arguments before those of the adapter; used to run the scripted agent from our own binary.
     pub first_args: Vec<OsString>,
-}
-
-/// What a run with the agent's own interface needs in addition.
-#[derive(Debug, Clone)]
-pub struct Interface {
-    /// The terminal that the interface runs on.
-    pub terminal: UserTerminal,
-    /// The environment by which its hooks reach the run; set once the control socket is up.
-    pub hooks: Arc<OnceLock<Vec<(OsString, OsString)>>>,
 }
 
 /// What a run in the real world needs.

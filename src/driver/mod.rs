@@ -37,7 +37,7 @@ mod timer;
 mod tree;
 mod worker;
 
-pub use agent_world::{End, Interface, Program, Run, Setup, journal_news, run};
+pub use agent_world::{End, Program, Run, Setup, journal_news, run};
 pub use answers::keyboard;
 pub use catch_up::catch_up;
 pub use child_env::ChildEnv;
@@ -45,6 +45,7 @@ pub use clock::unix_ms;
 pub use control::{Control, Controller, Controls, Request, controls};
 pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
+pub use native::Interface;
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell,
     retell_command,

@@ -12,7 +12,6 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::agent_world::Interface;
 use super::console::Console;
 use super::control::{HostLink, Request};
 use super::inbox::{Event, Inbox};
@@ -31,6 +30,15 @@ use redaction::SharedRedactor;
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An interface that wrote no more than this before it ended has not drawn a screen: the output is its error message.
 const SAID_BYTES: usize = 2 * 1024;
+
+/// What a run with the agent's own interface needs in addition.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    /// The terminal that the interface runs on.
+    pub terminal: UserTerminal,
+    /// The environment by which its hooks reach the run; set once the control socket is up.
+    pub hooks: Arc<OnceLock<Vec<(OsString, OsString)>>>,
+}
 
 /// The user's terminal, and the interface that runs on it.
 #[derive(Debug)]

@@ -199,7 +199,7 @@ mod tests {
             ("/budget cost NaN", "no amount of dollars"),
             ("/budget cost -1", "no amount of dollars"),
             ("/budget tokens 1.5", "no number of tokens"),
-            ("/budget timeouts 5", "there is no bound `timeouts`; /budget changes iterations, time, cost or tokens"),
+            ("/budget patience 5", "there is no bound `patience`; /budget changes iterations, time, cost or tokens"),
             ("/budget time", "/budget is written so: /budget iterations|time|cost|tokens VALUE"),
         ] {
             assert!(set(text).expect_err(text).contains(why), "{text}: {:?}", set(text));

@@ -336,12 +336,12 @@ fn asked_rows(asked: &Asked, columns: usize, whole: bool) -> Vec<Row> {
     let change = asked.edit.as_ref().map(|edit| (edit, Change::of(edit)));
     let mut rows = match (asked.kind, &change) {
         (AskedKind::Permission, Some((edit, change))) => {
-            head(&format!("The agent jobs to use {tool}: {} · {}", edit.path, change.size()))
+            head(&format!("The agent wants to use {tool}: {} · {}", edit.path, change.size()))
         }
-        (AskedKind::Permission, None) => head(&format!("The agent jobs to use {tool}.")),
+        (AskedKind::Permission, None) => head(&format!("The agent wants to use {tool}.")),
         (AskedKind::Choices, _) => head("The agent has a question."),
         (AskedKind::Plan, _) => head("The agent has a plan."),
-        (AskedKind::Form, _) => head(&format!("{tool} jobs something filled in.")),
+        (AskedKind::Form, _) => head(&format!("{tool} wants something filled in.")),
     };
     if asked.under.is_some() {
         rows.extend(dim("A sub-agent asks."));

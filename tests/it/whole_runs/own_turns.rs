@@ -57,12 +57,11 @@ on_both! {
 
     fn a_job_that_runs_once_is_waited_for_and_its_turn_comes_before_the_critic(cli) {
         let ground = Ground::new().env("TZ", "UTC");
-        // The next minute that is not so near that the CLI takes it for past. At :00 and :30 a job may come early.
+        // A minute that begins in 15 to 75 seconds: the CLI has started before. At :00 and :30 a job may come early.
         let mut at = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC) + jiff::Span::new().seconds(75);
         if at.minute() % 30 == 0 {
             at += jiff::Span::new().minutes(1);
         }
-        let at = at - jiff::Span::new().seconds(15);
         let cron = format!("{} {} {} {} *", at.minute(), at.hour(), at.day(), at.month());
         let job = Reply::tool("CronCreate", json!({"cron": cron, "prompt": "tick: look at CI", "recurring": false}));
         let said = |part: &str, reply: Reply| Rule { when: When::last_user_text(part), times: Times::Once, reply };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    AgentEvent, AgentKind, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs,
-    LaunchRequest, TurnEnd, TurnKind, UserArgs, Vocabulary,
+    AgentEvent, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest, TurnEnd,
+    TurnKind, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Image, Launch, Provider, TurnId};
@@ -108,8 +108,8 @@ pub trait Adapter: fmt::Debug + Sync {
         None
     }
 
-    /// The family that supervises the CLI's own interface ([`Caps::own_interface`]); `None` when it has none.
-    fn interface(&self) -> Option<AgentKind> {
+    /// The name of the family that supervises the CLI's own interface ([`Caps::own_interface`]); `None` when it has none.
+    fn interface_name(&self) -> Option<&'static str> {
         None
     }
 

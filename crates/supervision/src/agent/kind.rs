@@ -52,6 +52,12 @@ impl AgentKind {
         AgentKind::all().filter(|kind| !kind.caps("").own_interface)
     }
 
+    /// The family that supervises this CLI's own interface; `None` when it has none.
+    #[must_use]
+    pub fn interface(self) -> Option<AgentKind> {
+        self.interface_name().and_then(AgentKind::named)
+    }
+
     /// The family of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<AgentKind> {

@@ -570,7 +570,7 @@ fn a_change_that_was_asked_for_is_printed_once_and_has_no_position() {
         terminal.tool_ended("t1", "ok");
     });
     insta::assert_snapshot!(printed, @r"
-    ? The agent jobs to use Edit: /p/src/a.rs · +1 -1
+    ? The agent wants to use Edit: /p/src/a.rs · +1 -1
        one
       -two
       +2
@@ -588,7 +588,7 @@ fn a_denial_is_one_row() {
     terminal.ask(permission(1));
     let printed = terminal.printed_by(|terminal| {
         terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "use mv".to_owned() });
-        let error = "The user doesn't job to proceed: use mv".to_owned();
+        let error = "The user doesn't want to proceed: use mv".to_owned();
         terminal.show(Show::ToolEnded { role: Role::Agent, id: "t1".to_owned(), failed: true, error, output: None });
         let denied =
             |tool: &str| Show::Denied { role: Role::Agent, tool: tool.to_owned(), target: "touch out.txt".to_owned() };
@@ -653,10 +653,10 @@ fn the_greeting_says_what_this_is_and_how_to_learn_more() {
 fn a_stop_is_told_in_words_and_once() {
     let mut terminal = TestTerminal::new();
     terminal.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
-    let question = "Which database do you job?".to_owned();
+    let question = "Which database do you want?".to_owned();
     terminal.show(Show::Verdict { verdict: "needs_user".to_owned(), text: question.clone(), iteration: 1 });
     terminal.phase("needs_user");
-    terminal.rests(RestKind::Judged, Some((Outcome::NeedsUser, "the critic asks: Which database do you job?")));
+    terminal.rests(RestKind::Judged, Some((Outcome::NeedsUser, "the critic asks: Which database do you want?")));
     assert_eq!(terminal.screen().matches(&question).count(), 1, "{}", terminal.screen());
     assert!(
         !terminal.screen().contains("needs_user") && terminal.screen().contains("\nready"),

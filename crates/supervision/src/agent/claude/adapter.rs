@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::protocol::{ClaudeProtocol, partial_is_progress};
 use super::{
-    OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, interface, launch, noise, options, partial, questions, rules,
-    transcript, vocabulary,
+    INTERFACE_NAME, OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, interface, launch, noise, options, partial, questions,
+    rules, transcript, vocabulary,
 };
 use crate::agent::{
-    Adapter, AgentKind, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
-    Protocol, Role, UserArgs, Vocabulary,
+    Adapter, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest, Protocol,
+    Role, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Launch, Provider, TokenKind, TurnId};
@@ -57,8 +57,8 @@ impl Adapter for Claude {
         }
     }
 
-    fn interface(&self) -> Option<AgentKind> {
-        Some(AgentKind::CLAUDE_NATIVE)
+    fn interface_name(&self) -> Option<&'static str> {
+        Some(INTERFACE_NAME)
     }
 
     fn provider(&self) -> Provider {

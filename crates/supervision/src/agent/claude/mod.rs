@@ -39,6 +39,9 @@ pub(super) use target::{can_write, edit, error_of, first_line, output_of, target
 /// The program's name.
 const PROGRAM: &str = "claude";
 
+/// The name of the family that supervises its own interface.
+pub(super) const INTERFACE_NAME: &str = "claude_native";
+
 /// Where it creates its own working trees, below its start directory.
 const OWN_TREES: [&str; 1] = [".claude/worktrees"];
 

@@ -1,11 +1,11 @@
 //! Claude Code's own interface as an [`Adapter`]. The program and the critic are those of Claude Code in any run.
 
-use super::super::claude::Claude;
+use super::super::claude::{Claude, INTERFACE_NAME};
 use super::protocol::NativeProtocol;
 use super::{launch, settings};
 use crate::agent::{
-    Adapter, AgentKind, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
-    Protocol, Role, UserArgs, Vocabulary,
+    Adapter, AmendedArgs, ArgsProblem, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest, Protocol, Role,
+    UserArgs, Vocabulary,
 };
 use crate::words::{ExitFact, Launch, Provider, TurnId};
 
@@ -18,7 +18,7 @@ pub(in crate::agent) struct ClaudeNative;
 
 impl Adapter for ClaudeNative {
     fn name(&self) -> &'static str {
-        "claude_native"
+        INTERFACE_NAME
     }
 
     /// Unlike the stream-json protocol, hooks offer neither a credential exchange nor limit events.
@@ -34,8 +34,8 @@ impl Adapter for ClaudeNative {
         CLAUDE.installation()
     }
 
-    fn interface(&self) -> Option<AgentKind> {
-        Some(AgentKind::CLAUDE_NATIVE)
+    fn interface_name(&self) -> Option<&'static str> {
+        Some(INTERFACE_NAME)
     }
 
     fn provider(&self) -> Provider {
