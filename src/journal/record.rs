@@ -273,3 +273,29 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     }
     hex
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A journal that was written by an older ccc must be read, whatever a variant is called in the code today.
+    #[test]
+    fn the_names_in_journals_stay() {
+        assert_eq!(
+            Input::KINDS.join(" "),
+            "began tokens spawned spawn_failed line noise progress write_failed exited check_finished tree_measured operator elapsed"
+        );
+        assert_eq!(
+            Action::KINDS.join(" "),
+            "spawn send interrupt answer allow_tool fill_form cancel_form refuse ask_cost set_permission_mode set_model let_go close_stdin signal kill_tree set_credential report_token read_tokens probe_token ask run_check cancel_check measure_tree decide note show finish"
+        );
+        assert_eq!(
+            CommandInput::KINDS.join(" "),
+            "began spawned spawn_failed exited stopped ctrl_c beat tokens operator resumed elapsed"
+        );
+        assert_eq!(
+            CommandAction::KINDS.join(" "),
+            "spawn signal hold let_go kill_tree suspend read_beat look_at_token ask ask_no_more decide note show finish"
+        );
+    }
+}

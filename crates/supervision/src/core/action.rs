@@ -46,6 +46,8 @@ pub enum Action {
     /// Use another model from now on.
     SetModel { proc: ProcId, model: String },
     /// Release a stop that the CLI's interface holds, without sending a message.
+    #[serde(rename = "let_go")]
+    #[strum(serialize = "let_go")]
     ReleaseStop { proc: ProcId },
     /// Close the stdin of the process. An idle agent then exits by itself.
     CloseStdin { proc: ProcId },

@@ -16,6 +16,8 @@ pub enum CommandAction {
     /// Stop the program and all processes that it has started.
     Hold { life: u32 },
     /// Continue it.
+    #[serde(rename = "let_go")]
+    #[strum(serialize = "let_go")]
     Continue { life: u32 },
     /// Kill the program and all its descendants.
     KillTree { life: u32 },
