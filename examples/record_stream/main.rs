@@ -146,6 +146,12 @@ fn live(
                 session.send(&json!({"type": "control_response", "response":
                     {"subtype": "success", "request_id": asked["request_id"], "response": answer(&asked["request"])}}))?;
             }
+            Step::Plan(text) => {
+                let name = api.requests().iter().find_map(|request| plan_name(&request.body.to_string()));
+                let plans = home.home().join(".claude/plans");
+                std::fs::create_dir_all(&plans)?;
+                std::fs::write(plans.join(name.ok_or("no request names a plan's file")?), text)?;
+            }
             Step::Kill => killed = true,
         }
         if let Some(id) = session.seen().iter().rev().find_map(|l| l.json["session_id"].as_str()) {
@@ -153,6 +159,12 @@ fn live(
         }
     }
     Ok(if killed { session.kill()? } else { session.close(DEADLINE)? })
+}
+
+/// The name of the plan's file in a request's body.
+fn plan_name(body: &str) -> Option<String> {
+    let (name, _) = body.split_once("/.claude/plans/")?.1.split_once(".md")?;
+    Some(format!("{name}.md"))
 }
 
 /// Waits until a transcript below the directory contains the text.
@@ -179,7 +191,8 @@ fn scrub_of(home: &CleanHome, base_url: &str) -> Vec<(String, String)> {
         out.push((dashed(&path), dashed(stand_in)));
         out.push((path, stand_in.to_owned()));
     }
-    out.push((base_url.to_owned(), "http://127.0.0.1:1".to_owned()));
+    // Messages name the host with and without the scheme.
+    out.push((base_url.trim_start_matches("http://").to_owned(), "127.0.0.1:1".to_owned()));
     if let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
         let name = name.trim().to_owned();
         // A short name would be found inside words.

@@ -57,6 +57,8 @@ pub(crate) enum Step {
     Raw(Value),
     /// Answers the last request with the result of this function.
     Answer(fn(&Value) -> Value),
+    /// Writes the plan's file, which the CLI's prompt names, in the model's place.
+    Plan(&'static str),
     /// Kills the process at the end instead of closing its stdin.
     Kill,
 }

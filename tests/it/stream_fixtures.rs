@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::real_cli::CleanHome;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/streams")
 }
@@ -52,11 +54,13 @@ fn every_line_is_an_object_that_names_no_machine() {
             let place = format!("{}:{}", path.display(), number + 1);
             let json: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{place}: {e}"));
             assert!(json["type"].is_string(), "{place}");
-            for particular in ["ccc-e2e", "/root", "/Users/", "messaging_socket_path", "node_modules"] {
+            for particular in ["ccc-e2e", "/root", "/Users/", "messaging_socket_path", "node_modules", CleanHome::KEY] {
                 assert!(!line.contains(particular), "{place}: {particular}");
             }
             let foreign = line.matches("/home/").count() - line.matches("/home/user").count();
             assert_eq!(foreign, 0, "{place}: a home that is not /home/user");
+            let ports = line.matches("127.0.0.1:").count() - line.matches("127.0.0.1:1)").count();
+            assert_eq!(ports, 0, "{place}: a port of the recording's API");
         }
     }
 }

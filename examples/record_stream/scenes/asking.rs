@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Step::{Answer, Interrupt, Over, Say, Turn, Until};
+use super::Step::{Answer, Interrupt, Over, Plan, Say, Turn, Until};
 use super::work::FORMS;
 use super::{Scene, bash, scene};
 use crate::scripted_api::{Reply, Script};
@@ -81,17 +81,26 @@ pub(super) fn all() -> Vec<Scene> {
         scene(
             "questions",
             "questions of the model's, answered",
-            Script::new().then(questions).always(Reply::text("done")),
+            Script::new().then(questions.clone()).always(Reply::text("done")),
             vec![Say("ask me"), asked(), Answer(answer), Over],
         )
         .args(&ASKS),
         scene(
             "plan",
-            "a plan, approved",
+            "a question while the model plans, then its plan, approved",
             Script::new()
-                .then(Reply::tool("ExitPlanMode", json!({"plan": "# Plan\n\n1. Do it."})))
+                .then(questions.clone())
+                .then(Reply::tool("ExitPlanMode", json!({})))
                 .always(Reply::text("done")),
-            vec![Say("plan it"), asked(), Answer(approve), Over],
+            vec![
+                Say("plan it"),
+                asked(),
+                Plan("# Plan\n\n1. Do it.\n"),
+                Answer(answer),
+                Until("control_request", "ExitPlanMode"),
+                Answer(approve),
+                Over,
+            ],
         )
         .args(&["--permission-mode", "plan"])
         .args(&ASKS),

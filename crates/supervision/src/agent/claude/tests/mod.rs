@@ -4,6 +4,7 @@
 //! `streams/<case>.<version>.jsonl` are recordings of the real CLIs, reduced to the relevant members, interleaved
 //! with the host's actions (`{"host": …}`). The model was scripted; the lines are the CLI's.
 
+mod asked;
 mod command_line;
 mod crafted;
 mod own_turns;
