@@ -17,13 +17,14 @@ pieces() {
   done
 }
 
-for target in frames messages journal config redactor verdict core keys composer markdown control; do
+for target in frames messages journal config redactor verdict core keys composer markdown control hooks; do
   mkdir -p "$out/$target"
   cp -r fuzz/inputs/"$target"/. "$out/$target/"
 done
 pieces frames '\377\144' 6 fixtures/streams/*/*.jsonl
 pieces frames '\100\007' 6 fixtures/streams/2.1.332/*.jsonl
 pieces control '\377\144' 4 fixtures/control/*/*.jsonl
+pieces hooks 'w\n' 12 fixtures/hooks/*/*.jsonl
 pieces messages '!0\n' 24 fixtures/streams/*/*.jsonl
 pieces redactor "" 1 fixtures/streams/2.1.332/{permission_denied,tools,text}.jsonl
 for run in fixtures/runs/*/ fixtures/compat/*/; do
@@ -38,6 +39,6 @@ for run in fixtures/runs/*/ fixtures/compat/*/; do
 done
 
 # Every word of the protocols that the fixtures hold, for the fuzzer to put together.
-grep -ohE '"[A-Za-z_]{2,40}"' fixtures/streams/*/*.jsonl fixtures/runs/*/journal.jsonl fuzz/inputs/config/* | sort -u |
+grep -ohE '"[A-Za-z_]{2,40}"' fixtures/streams/*/*.jsonl fixtures/hooks/*/*.jsonl fixtures/runs/*/journal.jsonl fuzz/inputs/config/* | sort -u |
   sed 's/"/\\"/g; s/.*/"&"/' >fuzz/corpus/words.dict
 du -sh "$out"/* | sed 's/^/seeds: /'

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ccc::agent::Role;
+use ccc::agent::{AgentKind, HOOK_GONE, Role};
 use ccc::core::{
     Action, Answer, Approvals, AskId, Budgets, Change, CheckEnd, CheckId, CheckResult, Core, ExitFact, Input, LineFact,
     MeasureId, OperatorInput, Plan, ProcId, Ruling, SpawnFault, Tick, TokenFact, TokenId, TokenKind, TreeFact, TurnId,
@@ -25,10 +25,18 @@ const MOST_ADDED_MS: u64 = 48 * 3_600_000;
 /// Facts after the user wants the end at once, until it has come.
 const MOST_TO_THE_END: usize = 100;
 
+/// This byte in front: the agent shows its own interface.
+const NATIVE: u8 = 239;
+
 /// The first bytes draw the plan, the others the night.
 pub(crate) fn check(data: &[u8]) {
-    let mut bytes = Bytes::new(data);
-    let plan = plan(&mut bytes);
+    let native = data.strip_prefix(&[NATIVE]);
+    let mut bytes = Bytes::new(native.unwrap_or(data));
+    let mut plan = plan(&mut bytes);
+    if native.is_some() {
+        plan.agent = AgentKind::CLAUDE_NATIVE;
+        plan.conversation = true;
+    }
     let mut night = Night::new(plan);
     let tokens = tokens(&mut bytes, 1_800_000_000_000);
     night.tell(Input::Began { unix_ms: 1_800_000_000_000, resumed: false, turn_recorded: None, tokens });
@@ -386,7 +394,15 @@ impl Night {
                 let tokens = tokens(bytes, self.unix_ms);
                 self.tell(Input::Began { unix_ms: self.unix_ms, resumed, turn_recorded, tokens });
             }
-            244..=249 => {
+            249 => {
+                self.tell(Input::Operator(OperatorInput::TakeUp));
+                if bytes.coin() {
+                    let tokens = tokens(bytes, self.unix_ms);
+                    let began = Input::Began { unix_ms: self.unix_ms, resumed: true, turn_recorded: None, tokens };
+                    self.tell(began);
+                }
+            }
+            244..=248 => {
                 let request = if bytes.coin() { self.request } else { None };
                 let tokens = tokens(bytes, self.unix_ms);
                 self.tell(Input::Tokens { request, tokens, unix_ms: None });
@@ -433,6 +449,20 @@ impl Night {
             "[NEEDS_USER]",
         ]);
         let cost = bytes.one_of(&[0.01, 0.4, 1e300, -1.0]);
+        if self.is_interface(proc) {
+            let task = self.core.plan().task.clone();
+            for line in [
+                hook("SessionStart", &json!({"source":"startup","model":"m"})),
+                hook(
+                    "UserPromptSubmit",
+                    &json!({"prompt":bytes.one_of(&[task.as_str(), "And tabs."]),"prompt_id":uuid}),
+                ),
+                hook("Stop", &json!({"last_assistant_message":answer,"background_tasks":[],"session_crons":[]})),
+            ] {
+                self.tell(Input::Line { proc, line });
+            }
+            return;
+        }
         let lines = [
             json!({"type":"system","subtype":"session_state_changed","state":"running"}),
             json!({"type":"system","subtype":"init","session_id":"s","model":"m","cwd":"/p"}),
@@ -447,8 +477,16 @@ impl Night {
         }
     }
 
-    /// One line that the CLI may write at any time.
+    /// Whether this process is the agent's own interface, which is heard by its hooks.
+    fn is_interface(&self, proc: ProcId) -> bool {
+        self.core.plan().agent == AgentKind::CLAUDE_NATIVE && self.core.role(proc) == Some(Role::Agent)
+    }
+
+    /// One line that the CLI may write, or one of its hooks may tell, at any time.
     fn line(&self, proc: ProcId, bytes: &mut Bytes<'_>) -> LineFact {
+        if self.is_interface(proc) {
+            return told(bytes);
+        }
         let uuid = match bytes.byte() {
             0..=199 => self.sent.get(&proc).map(|turn| turn.0.clone()).unwrap_or_default(),
             _ => bytes.text(8),
@@ -528,6 +566,49 @@ impl Night {
         }
         panic!("asked to end twice, and goes on {}", self.core.phase());
     }
+}
+
+/// What a hook of the agent's interface tells.
+fn told(bytes: &mut Bytes<'_>) -> LineFact {
+    let turn = bytes.one_of(&["p1", "p1", "p2", ""]);
+    let call = bytes.one_of(&["t1", "t2", ""]);
+    let of = |fields: serde_json::Value| {
+        let mut fields = fields;
+        fields["prompt_id"] = turn.into();
+        fields
+    };
+    match bytes.below(16) {
+        0 => hook("SessionStart", &json!({"source":"resume","model":bytes.one_of(&["m","n",""])})),
+        1 => hook("UserPromptSubmit", &of(json!({"prompt":bytes.text(20)}))),
+        2 => hook("UserPromptSubmit", &of(json!({"prompt":"<task-notification>done"}))),
+        3 => hook("PreToolUse", &of(json!({"tool_name":"Bash","tool_use_id":call,"tool_input":{"command":"x"}}))),
+        4 => hook("PostToolUse", &of(json!({"tool_name":"Write","tool_use_id":call,"tool_response":{"stdout":"y"}}))),
+        5 => {
+            hook("PostToolUseFailure", &of(json!({"tool_name":"Bash","tool_use_id":call,"error":"no","agent_id":"a"})))
+        }
+        6 => hook("PermissionRequest", &of(json!({"tool_name":"Bash"}))),
+        7 => hook(
+            "StopFailure",
+            &of(json!({
+                "error":bytes.one_of(&["rate_limit","authentication_failed","server_error","billing_error","max_output_tokens","invalid_request","model_not_found","?"]),
+                "last_assistant_message":"API Error"
+            })),
+        ),
+        8 => hook("SessionEnd", &json!({"reason":bytes.one_of(&["prompt_input_exit","other","clear"])})),
+        9 => hook("PreCompact", &json!({})),
+        10 => hook("Stop", &of(json!({"last_assistant_message":bytes.text(20),"background_tasks":[{"id":"b"}]}))),
+        11..=13 => hook("Stop", &of(json!({"last_assistant_message":"Done."}))),
+        14 => LineFact::Noise(bytes.text(20)),
+        _ => LineFact::Json(RawValue::from_string(HOOK_GONE.to_owned()).expect("JSON")),
+    }
+}
+
+fn hook(event: &str, fields: &serde_json::Value) -> LineFact {
+    let mut hook = json!({"hook_event_name":event,"session_id":"s","cwd":"/p","permission_mode":"default"});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        hook[name] = value.clone();
+    }
+    LineFact::Json(RawValue::from_string(hook.to_string()).expect("JSON"))
 }
 
 fn result(bytes: &mut Bytes<'_>, uuid: &str) -> serde_json::Value {

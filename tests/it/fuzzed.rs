@@ -16,6 +16,8 @@ mod control;
 mod core;
 #[path = "../../fuzz/bodies/frames.rs"]
 mod frames;
+#[path = "../../fuzz/bodies/hooks.rs"]
+mod hooks;
 #[path = "../../fuzz/bodies/journal.rs"]
 mod journal;
 #[path = "../../fuzz/bodies/keys.rs"]
@@ -96,6 +98,18 @@ fn lines_of_the_control_socket_are_the_same_in_any_chunking_and_are_read_or_refu
 fn every_line_is_understood_or_passed_over_and_each_turn_ends_once() {
     for input in inputs("messages").iter().chain(&fixtures("streams", ".jsonl", b"!0\n")) {
         with_damage(messages::check, input);
+    }
+}
+
+#[test]
+fn hooks_of_the_interface_may_tell_anything_in_any_order_and_each_turn_ends_once() {
+    // Recordings are longer than what is damaged: their ends are damaged, too.
+    let tails = fixtures("hooks", ".jsonl", b"");
+    let tails =
+        tails.iter().filter_map(|whole| Some([b"w\n", whole.get(whole.len().checked_sub(DAMAGED_BYTES)?..)?].concat()));
+    let tails: Vec<Vec<u8>> = tails.collect();
+    for input in inputs("hooks").iter().chain(&fixtures("hooks", ".jsonl", b"w\n")).chain(&tails) {
+        with_damage(hooks::check, input);
     }
 }
 
