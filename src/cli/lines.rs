@@ -350,7 +350,7 @@ impl Lines<'_> {
 
     fn leave(&self) -> ExitCode {
         let (phase, detail) = &self.phase;
-        let is_last = !self.read_only && self.attending <= 1;
+        let is_last = !self.read_only && self.attending <= 1 && !steer::has_interface(self.run);
         let then = if is_last { RestKind::when_left(phase, detail) } else { WhenLeft::GoesOn };
         self.context.printer.talk(left(self.run.id(), then));
         ExitCode::COMPLETED

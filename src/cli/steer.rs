@@ -49,6 +49,11 @@ pub(super) fn is_conversation(run: &RunDir) -> bool {
     plan(run).is_some_and(|plan| plan.conversation && !is_native(&plan))
 }
 
+/// Whether a run shows the agent's own interface on a terminal.
+pub(super) fn has_interface(run: &RunDir) -> bool {
+    plan(run).is_some_and(|plan| is_native(&plan))
+}
+
 /// Connects to a run.
 ///
 /// # Errors

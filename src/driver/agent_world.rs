@@ -343,6 +343,7 @@ impl World {
                             Event::Line { .. }
                             | Event::Stopped { .. }
                             | Event::CtrlC
+                            | Event::CtrlZ
                             | Event::TerminalIsOurs
                             | Event::Noise { .. }
                             | Event::Progress { .. }
@@ -764,6 +765,11 @@ impl engine::World for World {
             Event::CtrlC => {
                 self.interrupts += 1;
                 feed(self, Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+            }
+            Event::CtrlZ => {
+                if let Some(seat) = self.seat.as_ref().filter(|seat| !seat.is_taken()) {
+                    seat.stopped(&self.host);
+                }
             }
             Event::TerminalIsOurs => self.seat.iter().for_each(InterfaceTerminal::take),
             Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),

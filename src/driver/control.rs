@@ -56,6 +56,8 @@ pub enum Request {
     Suspend,
     /// The same for a process whose children are suspended already.
     StopJob,
+    /// Ctrl-Z went to the agent's own interface. The host sends [`Control::Suspend`], as for a Ctrl-Z of its own.
+    CtrlZ,
 }
 
 /// The host's end of the channel. Clones are equal: each source of control has one. The channel is unbounded, because a signal

@@ -40,6 +40,7 @@ impl Host {
                 request = self.requests.recv() => match request {
                     Some(Request::Suspend) => self.suspend(true).await,
                     Some(Request::StopJob) => self.suspend(false).await,
+                    Some(Request::CtrlZ) => self.run.tell(Control::Suspend),
                     // The run is over.
                     None => return,
                 },

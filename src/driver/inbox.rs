@@ -68,6 +68,8 @@ pub(super) enum Event {
     },
     /// Ctrl-C was typed while no interface reads the keys.
     CtrlC,
+    /// The same of Ctrl-Z.
+    CtrlZ,
     /// The interface writes, although the terminal belonged to another job at the last check.
     TerminalIsOurs,
     /// Whether the session record has the turn of a process that has exited.
@@ -128,6 +130,7 @@ impl Event {
             Event::WriteFailed { .. }
             | Event::Stopped { .. }
             | Event::CtrlC
+            | Event::CtrlZ
             | Event::TerminalIsOurs
             | Event::TurnLookedUp { .. }
             | Event::SettingsRead { .. }

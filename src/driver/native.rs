@@ -20,8 +20,8 @@ use crate::agent::HOOK_GONE;
 use crate::control::Hook;
 use crate::core::{ExitFact, LineFact, ProcId};
 use crate::process::{
-    CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveSpec, InteractiveTerminal, KeySink, Keys, Signal,
-    SpawnError, SystemPtys, TerminalGuard, UserTerminal, own_job_can_stop, spawn_interactive,
+    CTRL_C, CTRL_Z, Exit, InteractiveChild, InteractiveSink, InteractiveSpec, InteractiveTerminal, KeySink, Keys,
+    Signal, SpawnError, SystemPtys, TerminalGuard, UserTerminal, own_job_can_stop, spawn_interactive,
 };
 use crate::ui::clean;
 use redaction::SharedRedactor;
@@ -51,6 +51,8 @@ pub(super) struct InterfaceTerminal {
     inbox: Inbox,
     redactor: SharedRedactor,
     child: Option<(ProcId, Arc<InteractiveChild>)>,
+    /// An interface has run.
+    has_run: bool,
     /// The held Stop hook of that process, which waits for an answer.
     stop: Option<(ProcId, oneshot::Sender<String>)>,
 }
@@ -65,10 +67,9 @@ impl InterfaceTerminal {
         let guard = terminal.guard();
         let console = Console::on(terminal.clone())?;
         let keys = Keys::of(&terminal, Typing(inbox.clone()))?;
-        let seat =
-            InterfaceTerminal { terminal, hooks, console, keys, guard, inbox, redactor, child: None, stop: None };
+        let (child, has_run, stop) = (None, false, None);
+        let seat = InterfaceTerminal { terminal, hooks, console, keys, guard, inbox, redactor, child, has_run, stop };
         seat.take();
-        seat.keys.to_ccc();
         Ok(seat)
     }
 
@@ -87,10 +88,9 @@ impl InterfaceTerminal {
         };
         let child = spawn_interactive(&spec, self.terminal.likeness().as_ref(), output, &SystemPtys)?;
         let pid = child.pid();
-        if let Some(terminal) = child.terminal() {
-            self.keys.to_program(terminal);
-        }
         self.child = Some((proc, Arc::new(child)));
+        self.has_run = true;
+        self.route_keys();
         Ok(pid)
     }
 
@@ -107,7 +107,7 @@ impl InterfaceTerminal {
     /// The interface has exited.
     pub(super) fn gone(&mut self, proc: ProcId) {
         if self.child.take_if(|(number, _)| *number == proc).is_some() {
-            self.keys.to_ccc();
+            self.route_keys();
         }
         self.stop.take_if(|(number, _)| *number == proc);
     }
@@ -167,10 +167,10 @@ impl InterfaceTerminal {
         }
     }
 
-    /// The interface has stopped itself (Ctrl-Z). ccc stops as well, if the shell can continue it.
+    /// The interface has stopped itself (Ctrl-Z), or the key was typed while none runs. ccc stops as well, if the shell can
+    /// continue it.
     pub(super) fn stopped(&self, host: &HostLink) {
-        self.give();
-        if !own_job_can_stop() || !host.ask(Request::Suspend) {
+        if !own_job_can_stop() || !host.ask(Request::CtrlZ) {
             self.goes_on();
         }
     }
@@ -186,14 +186,8 @@ impl InterfaceTerminal {
     pub(super) fn goes_on(&self) {
         self.take();
         self.resize();
-        match &self.child {
-            Some((_, child)) => {
-                if let Some(terminal) = child.terminal() {
-                    self.keys.to_program(terminal);
-                }
-                child.signal(Signal::Continue);
-            }
-            None => self.keys.to_ccc(),
+        if let Some((_, child)) = &self.child {
+            child.signal(Signal::Continue);
         }
     }
 
@@ -201,6 +195,19 @@ impl InterfaceTerminal {
     pub(super) fn take(&self) {
         if let Err(error) = self.terminal.make_raw() {
             tracing::warn!(%error, "the terminal cannot be set");
+        }
+        self.route_keys();
+    }
+
+    /// Gives the keys to the interface, or to ccc while none runs.
+    fn route_keys(&self) {
+        match self.child.as_ref().and_then(|(_, child)| child.terminal()) {
+            // The terminal belongs to another job; reading it would stop this one.
+            _ if !self.terminal.is_raw() => self.keys.pause(),
+            Some(terminal) => self.keys.to_program(terminal),
+            // Between two interfaces a key may be the rest of words of which the first one got the beginning.
+            None if self.has_run => self.keys.to_ccc(),
+            None => self.keys.keep(),
         }
     }
 
@@ -280,8 +287,12 @@ struct Typing(Inbox);
 
 impl KeySink for Typing {
     fn typed(&self, keys: &[u8]) {
-        if keys.contains(&CTRL_C) {
-            self.0.post(Event::CtrlC);
+        for &key in keys {
+            match key {
+                CTRL_C => self.0.post(Event::CtrlC),
+                CTRL_Z => self.0.post(Event::CtrlZ),
+                _ => {}
+            }
         }
     }
 

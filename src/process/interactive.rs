@@ -25,6 +25,10 @@ use super::{sweep, system};
 
 /// The byte that a terminal sends for Ctrl-C.
 pub const CTRL_C: u8 = 0x03;
+/// The byte that a terminal sends for Ctrl-Z.
+pub const CTRL_Z: u8 = 0x1a;
+/// The byte that a terminal sends for Ctrl-\.
+pub const CTRL_BACKSLASH: u8 = 0x1c;
 
 /// Receives the program's output and its end; see [`super::ChildSink`] for the rules of the calls.
 pub trait InteractiveSink: Send + Clone + 'static {

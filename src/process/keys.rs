@@ -10,12 +10,14 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use super::child::STACK_BYTES;
-use super::interactive::{CTRL_C, InteractiveTerminal};
+use super::interactive::{CTRL_BACKSLASH, CTRL_C, CTRL_Z, InteractiveTerminal};
 use super::user_terminal::UserTerminal;
 use super::wake::{Wake, poll};
 
 /// How many bytes may be queued for a program that does not read. Beyond that the terminal's own buffer fills, as without ccc.
 const QUEUE_LIMIT_BYTES: usize = 64 * 1024;
+/// How many keys are kept for a program that is still to be started, in bytes.
+const KEPT_LIMIT_BYTES: usize = 4 * 1024;
 /// How many bytes are read at once.
 const BUFFER_BYTES: usize = 4 * 1024;
 
@@ -54,6 +56,8 @@ enum To {
     Nobody,
     InteractiveChild(InteractiveTerminal),
     Ourselves,
+    /// To ccc, and kept for the next program.
+    Kept,
 }
 
 impl Keys {
@@ -64,10 +68,9 @@ impl Keys {
     pub fn of(terminal: &UserTerminal, sink: impl KeySink) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::new(State { to: To::Nobody, over: false }), wake: Wake::new()? });
         let (theirs, terminal) = (Arc::clone(&shared), terminal.clone());
-        let thread = thread::Builder::new()
-            .name("keys".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || Reading { shared: theirs, queue: VecDeque::new() }.run(terminal.keys(), &sink))?;
+        let thread = thread::Builder::new().name("keys".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            Reading { shared: theirs, queue: VecDeque::new(), kept: Kept::default() }.run(terminal.keys(), &sink)
+        })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -79,6 +82,12 @@ impl Keys {
     /// From now on keys go to ccc.
     pub fn to_ccc(&self) {
         self.turn(To::Ourselves);
+    }
+
+    /// From now on keys go to ccc, and the next program gets them, too: what is typed before a program has started is meant for
+    /// it. The keys of which its terminal would make signals are for ccc only.
+    pub fn keep(&self) {
+        self.turn(To::Kept);
     }
 
     /// From now on keys stay unread, because the terminal belongs to another job.
@@ -112,6 +121,29 @@ struct Reading {
     shared: Arc<Shared>,
     /// Keys queued for the program.
     queue: VecDeque<u8>,
+    kept: Kept,
+}
+
+/// Keys that are kept for the next program.
+#[derive(Debug, Default)]
+struct Kept(Vec<u8>);
+
+impl Kept {
+    /// Ctrl-C takes back what was typed before it.
+    fn add(&mut self, typed: &[u8]) {
+        for &key in typed {
+            match key {
+                CTRL_C => self.0.clear(),
+                CTRL_Z | CTRL_BACKSLASH => {}
+                key if self.0.len() < KEPT_LIMIT_BYTES => self.0.push(key),
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
 }
 
 impl Reading {
@@ -131,16 +163,17 @@ impl Reading {
             {
                 // Keys queued for an earlier program must not reach this one.
                 self.queue.clear();
+                self.queue.extend(self.kept.take());
                 child = Some(now.clone());
             }
             let reads = match &to {
                 To::Nobody => false,
                 To::InteractiveChild(_) => self.queue.len() < QUEUE_LIMIT_BYTES,
-                To::Ourselves => true,
+                To::Ourselves | To::Kept => true,
             };
             let writes = match &to {
                 To::InteractiveChild(terminal) if !self.queue.is_empty() => Some((terminal.0.as_fd(), PollFlags::OUT)),
-                To::InteractiveChild(_) | To::Nobody | To::Ourselves => None,
+                To::InteractiveChild(_) | To::Nobody | To::Ourselves | To::Kept => None,
             };
             let wanted =
                 [Some((self.shared.wake.fd(), PollFlags::IN)), reads.then(|| (keys.as_fd(), PollFlags::IN)), writes];
@@ -176,6 +209,10 @@ impl Reading {
                 self.write(terminal);
             }
             To::Ourselves => sink.typed(typed),
+            To::Kept => {
+                self.kept.add(typed);
+                sink.typed(typed);
+            }
             To::Nobody => {}
         }
     }
@@ -191,5 +228,20 @@ impl Reading {
                 Err(_) => self.queue.clear(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT_LIMIT_BYTES, Kept};
+
+    #[test]
+    fn kept_keys_have_none_that_would_be_a_signal_and_ctrl_c_takes_them_back() {
+        let mut kept = Kept::default();
+        kept.add(b"half\x03fix\x1a it\x1c\r");
+        assert_eq!(kept.take(), b"fix it\r");
+        assert_eq!(kept.take(), b"", "they are given once");
+        kept.add(&[b'x'; KEPT_LIMIT_BYTES + 1]);
+        assert_eq!(kept.take().len(), KEPT_LIMIT_BYTES);
     }
 }

@@ -84,7 +84,9 @@ pub use error::{SpawnError, StdinError};
 pub use exec::exec;
 pub use hosted::{Detached, Host, bound_host_log, detach};
 pub use input::STDIN_QUEUE_LIMIT_BYTES;
-pub use interactive::{CTRL_C, InteractiveChild, InteractiveSink, InteractiveTerminal, Likeness, spawn_interactive};
+pub use interactive::{
+    CTRL_BACKSLASH, CTRL_C, CTRL_Z, InteractiveChild, InteractiveSink, InteractiveTerminal, Likeness, spawn_interactive,
+};
 pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
 pub use lookup::{is_executable, missing_program, on_path};

@@ -48,6 +48,16 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
     let all = Open::all(client.welcome());
     let wanted = all.iter().rfind(|open| args.request == "last" || open.number().to_string() == args.request);
     let Some(open) = wanted else {
+        if steer::has_interface(&run) {
+            return Err(CliError::new(
+                ErrorKind::Failed,
+                format!("the agent's own interface asks the user of run {} in its terminal (--native)", run.id()),
+            )
+            .hint(format!(
+                "answer there; to interrupt the agent instead: ccc interrupt {id}; to say something: ccc send {id} TEXT",
+                id = run.id()
+            )));
+        }
         let message = match all.last() {
             None => format!("run {} asks nothing now", run.id()),
             Some(last) => format!("run {} has no open request {}; open is {}", run.id(), args.request, last.number()),

@@ -42,6 +42,10 @@ pub struct AttachArgs {
     pub plain: bool,
 }
 
+/// Shown first by a terminal that is attached to a run whose agent shows its own interface on another one.
+const OF_INTERFACE: &str = "attached to a run whose agent shows its own interface on another terminal: requests are answered there; what you \
+     type here is said at the agent's next stop; Ctrl-D leaves";
+
 /// Attaches; the exit code is the run's, if the run ends meanwhile.
 ///
 /// # Errors
@@ -58,7 +62,10 @@ pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
         Some(ConversationMode::Screen(terminal)) => {
             at_terminal(run, args.read_only, terminal, Flags::default(), context)
         }
-        Some(ConversationMode::Lines) | None => lines::converse(&run, args.read_only, None, context),
+        Some(ConversationMode::Lines) | None => {
+            let greeting = steer::has_interface(&run).then_some(OF_INTERFACE);
+            lines::converse(&run, args.read_only, greeting, context)
+        }
     }
 }
 
@@ -114,6 +121,10 @@ fn at_terminal(
     context: &Context,
 ) -> Result<ExitCode, CliError> {
     let id = run.id().to_owned();
+    let has_interface = steer::has_interface(&run);
+    if has_interface && !read_only {
+        context.printer.talk(OF_INTERFACE);
+    }
     let env = without_credentials(&context.env, &[]);
     let env = env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let setup = AttachSetup {
@@ -128,6 +139,8 @@ fn at_terminal(
     };
     let AttachEnd { left, terminal_is_blocked } = attach::attach(setup).map_err(|error| steer::unreachable(&error))?;
     let then = match left {
+        // Its user attends a run with the agent's own interface.
+        EndReason::Detached(_) if has_interface => Some(WhenLeft::GoesOn),
         EndReason::Detached(then) => Some(then),
         EndReason::Cut => Some(WhenLeft::GoesOn),
         EndReason::Ended { .. } | EndReason::Lost => None,

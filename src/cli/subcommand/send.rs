@@ -3,7 +3,8 @@
 use clap::Args;
 
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
-use crate::control::protocol::Request;
+use crate::control::protocol::{Reply, Request, Welcome};
+use crate::core::{RestKind, Show};
 
 /// The longest text that is sent, in bytes.
 const TEXT_BYTES: u64 = 1024 * 1024;
@@ -38,7 +39,33 @@ pub fn run(args: SendArgs, context: &Context) -> Result<ExitCode, CliError> {
             .hint("give the text: ccc send RUN \"TEXT\", or - to read it from stdin"));
     }
     let key = args.key.or_else(|| Some(uuid::Uuid::new_v4().simple().to_string()));
-    steer::order(&args.run, "send", &Request::Say { key, text, images: Vec::new() }, context)
+    let run = steer::find(&args.run, context)?;
+    let mut client = steer::connect(&run, "send", false)?;
+    let reply = client.call(&Request::Say { key, text, images: Vec::new() });
+    let reply = reply.map_err(|error| steer::unreachable(&error))?;
+    steer::said(&reply, context)?;
+    if matches!(reply, Reply::Queued { .. })
+        && steer::has_interface(&run)
+        && let Some(when) = when_heard(client.welcome(), run.id())
+    {
+        context.printer.talk(when);
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// When the agent hears a text whose interface takes none now.
+fn when_heard(welcome: &Welcome, run: &str) -> Option<String> {
+    let phase = |show| if let Show::Phase { phase, detail, .. } = show { Some((phase, detail)) } else { None };
+    let (phase, detail) = welcome.standing().find_map(phase)?;
+    if phase == RestKind::Paused.in_words() {
+        return Some(format!("the run is paused; the agent hears it after: ccc continue {run}"));
+    }
+    RestKind::is_rest(&phase, &detail).then(|| {
+        format!(
+            "the interface waits for its user, and the agent hears this at its next stop; to say it now, for which the \
+             interface is started again: ccc interrupt {run}"
+        )
+    })
 }
 
 fn from_stdin(context: &Context) -> Result<String, CliError> {

@@ -26,8 +26,8 @@ use crate::driver::{CommandWorkers, journal_news};
 use crate::guard::SettingsOfAgent;
 use crate::journal::{JournalNews, JournalWriter, RunDir, RunKind, RunSummary};
 use crate::process::{
-    CTRL_C, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys, Signal, TerminalGuard,
-    UserTerminal,
+    CTRL_BACKSLASH, CTRL_C, CTRL_Z, Exit, InteractiveChild, InteractiveSink, InteractiveTerminal, KeySink, Keys,
+    Signal, TerminalGuard, UserTerminal,
 };
 use crate::ui::{Printer, Screen, ScreenOutput};
 use redaction::Redactor;
@@ -36,9 +36,6 @@ use redaction::Redactor;
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// The timeout for the final output to reach the screen.
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The bytes of Ctrl-Z and Ctrl-\, while ccc reads the keys.
-const CTRL_Z: u8 = 0x1a;
-const CTRL_BACKSLASH: u8 = 0x1c;
 const ESCAPE: u8 = 0x1b;
 
 /// The source of the tokens. Their values pass through it only into the program's environment.

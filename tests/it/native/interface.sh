@@ -40,6 +40,17 @@ fails() {
   failed=yes
 }
 
+# Waits for Esc, which interrupts the turn: no hook tells of that.
+until_esc() {
+  modes=$(stty -g)
+  stty -icanon -echo min 1
+  printf 'Esc interrupts.\r\n'
+  until [ "$(dd bs=1 count=1 2>/dev/null | od -An -tx1)" = ' 1b' ]; do :; done
+  stty "$modes"
+  printf 'Interrupted.\r\n'
+  failed=yes
+}
+
 play() {
   count=$(($(cat "$TURNS/count" 2>/dev/null || echo 0) + 1))
   echo "$count" > "$TURNS/count"

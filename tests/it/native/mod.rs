@@ -7,6 +7,8 @@
 mod real;
 mod refused;
 mod scripted;
+mod steered;
+mod suspended;
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,8 +31,13 @@ pub(super) struct NativeProject {
 impl NativeProject {
     /// What the agent does in each turn, as shell, and what each critic says.
     pub(super) fn new(turns: &[&str], critics: &[&str]) -> NativeProject {
-        let ground = Ground::without_git();
         let critics: Vec<Value> = critics.iter().map(|said| json!([{"say": said}])).collect();
+        NativeProject::with_critics(turns, &critics)
+    }
+
+    /// The same with what each critic does.
+    pub(super) fn with_critics(turns: &[&str], critics: &[Value]) -> NativeProject {
+        let ground = Ground::without_git();
         let critic = ground.scripted_agent(&json!({"agent": [], "critic": critics}));
         let home = ground.home();
         let turns_dir = home.join("turns");

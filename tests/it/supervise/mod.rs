@@ -43,7 +43,7 @@ fn until_lines(path: &Path, count: usize) -> Vec<String> {
 }
 
 /// The state letter of a process in `/proc`; `None` when it is gone.
-fn state_of(pid: u32) -> Option<char> {
+pub(crate) fn state_of(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(')').next()?.trim_start().chars().next()
 }

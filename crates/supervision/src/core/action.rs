@@ -418,6 +418,13 @@ impl RestKind {
         }
     }
 
+    /// Whether a run in this phase rests, and is not paused. `phase` and `detail` are as in [`Show::Phase`].
+    #[must_use]
+    pub fn is_rest(phase: &str, detail: &str) -> bool {
+        let kinds = [RestKind::NoTask, RestKind::Interrupted, RestKind::Unsupervised, RestKind::TakenUp];
+        Outcome::named(phase).is_some() || phase == "waiting" && kinds.iter().any(|kind| detail == kind.in_words())
+    }
+
     /// The words for the user.
     #[must_use]
     pub fn in_words(self) -> &'static str {

@@ -24,7 +24,7 @@ impl Core {
 
     /// The prompt that an interface is started with for the current turn.
     pub(super) fn words_at_start(&self) -> Option<String> {
-        if !self.has_interface() {
+        if !self.has_interface() || self.is_paused() {
             return None;
         }
         let turn = self.turns.current().filter(|turn| turn.delivery == super::conversation::Delivery::Queued)?;
@@ -90,6 +90,9 @@ impl Core {
         self.is_asked(proc);
         self.usage.asked();
         self.show(super::Show::Turn { kind, text });
+        if matches!(self.stage(), Stage::Working) {
+            self.phase_changes("working", "");
+        }
     }
 
     /// The user has aborted the wait for the verdict on a held stop.

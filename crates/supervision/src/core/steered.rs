@@ -287,6 +287,13 @@ impl Core {
                 self.rest_unless_queued(RestKind::Interrupted);
                 Taken::Done
             }
+            // It would wait for a stop of the interface.
+            Stage::Resting(resting) if self.has_interface() && self.turns.has_queued() && !self.is_paused() => {
+                self.steering.left = Some(resting.rest().clone());
+                self.decide("say what waits", "the user does not wait for a stop");
+                self.enter(Stage::Working);
+                Taken::Done
+            }
             Stage::NotBegun
             | Stage::Working
             | Stage::Waiting(_)

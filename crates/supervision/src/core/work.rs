@@ -389,6 +389,9 @@ impl Core {
                 } else if duplicate {
                     self.decide("say continue", "the turn stood in the session already and will not be answered again");
                     self.turns.cut_off(CutOff::Restart);
+                } else if self.has_interface() {
+                    // Its turn was given at its start.
+                    self.phase_changes("working", "");
                 }
             }
             AgentEvent::TurnStarted { started_by: StartedBy::Itself } => self.agent_woke(),

@@ -55,6 +55,25 @@ fn reviewed() -> Run {
 }
 
 #[test]
+fn a_turn_of_the_interface_is_shown_as_work_whoever_gave_it() {
+    let phases = |run: &mut Run| -> Vec<String> {
+        let shown = std::mem::take(&mut run.shown);
+        let phase = |show| if let Show::Phase { phase, .. } = show { Some(phase) } else { None };
+        shown.into_iter().filter_map(phase).collect()
+    };
+    let (mut run, _) = Run::begin(native());
+    run.spawned(1);
+    assert_eq!(phases(&mut run), ["starting"]);
+    prompt(&mut run, 1, "write a parser");
+    assert_eq!(phases(&mut run), ["working"]);
+    let mut run = reviewed();
+    run.judge(2, 1, "t1", "Good.\n\n[TASK_COMPLETED]");
+    phases(&mut run);
+    prompt(&mut run, 1, "And a printer.");
+    assert_eq!(phases(&mut run), ["working"]);
+}
+
+#[test]
 fn feedback_answers_the_held_stop_and_approval_lets_it_go() {
     let mut run = reviewed();
     let actions = run.judge(2, 1, "t1", "The tests are missing.");
@@ -200,6 +219,42 @@ fn an_interruption_from_elsewhere_is_a_key_and_the_run_rests() {
     assert_eq!(run.core.phase(), "waiting");
     prompt(&mut run, 1, "Take tabs.");
     assert_eq!(run.core.phase(), "working");
+}
+
+#[test]
+fn an_interruption_at_rest_says_what_waits_by_a_new_start() {
+    let mut run = reviewed();
+    run.judge(2, 1, "t1", "Good.\n\n[TASK_COMPLETED]");
+    run.exited(2, 0, "");
+    run.feed(Input::Operator(OperatorInput::StopTurn));
+    assert_eq!(run.core.taken(), &Taken::Refused(Refused::Nothing), "nothing waits");
+    let key = Some("k".to_owned());
+    let say = || OperatorInput::Say { key: key.clone(), text: "And a printer.".to_owned(), images: Vec::new() };
+    run.feed(Input::Operator(say()));
+    let actions = run.feed(Input::Operator(OperatorInput::StopTurn));
+    assert_eq!(run.core.taken(), &Taken::Done);
+    assert!(actions.contains(&Action::CloseStdin { proc: ProcId(1) }), "{actions:?}");
+    let actions = run.exited(1, 143, "");
+    let args = &spawn(&actions).expect("a start").launch.args;
+    assert!(args.ends_with(&["--".to_owned(), "And a printer.".to_owned()]), "{args:?}");
+}
+
+#[test]
+fn a_paused_interface_comes_back_without_words() {
+    let mut run = with_task();
+    run.feed(Input::Operator(OperatorInput::Pause));
+    let actions = again(&mut run);
+    let start = spawn(&actions).expect("a start");
+    let (proc, args) = (start.proc, start.launch.args.clone());
+    assert!(!args.contains(&"--".to_owned()), "{args:?}");
+    assert_eq!(run.core.phase(), "paused");
+    run.spawned(proc.0);
+    hook(&mut run, proc.0, "SessionStart", json!({"source": "resume", "model": "m-1"}));
+    let actions = run.feed(Input::Operator(OperatorInput::Continue));
+    assert!(actions.contains(&Action::CloseStdin { proc }), "it takes words only at its start: {actions:?}");
+    let actions = run.exited(proc.0, 143, "");
+    let args = &spawn(&actions).expect("a start").launch.args;
+    assert!(args.last().is_some_and(|words| words.starts_with("Your process ended")), "{args:?}");
 }
 
 #[test]
