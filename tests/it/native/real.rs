@@ -4,12 +4,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::suspended::in_shell;
 use crate::real_cli::{CleanHome, RealCli};
 use crate::scripted_api::{Reply, Rule, Script, ScriptedApi, Times, When};
+use crate::supervise::state_of;
 use crate::supervise::tty::Tty;
 use crate::whole_runs::harness::{
     BRIEF, Ground, action, approval, bash, input, is_alive, journal, look_until, script, send, text,
@@ -35,11 +38,30 @@ fn ground() -> Ground {
 
 /// The interface on a terminal, with this task.
 fn start(ground: &Ground, api: &ScriptedApi, cli: &RealCli, more: &[&str]) -> Tty {
+    Tty::start(&command(ground, api, cli, more))
+}
+
+fn command(ground: &Ground, api: &ScriptedApi, cli: &RealCli, more: &[&str]) -> Command {
     let agent = cli.path.display().to_string();
     let fixed = ["--supervisor", "--native", "--agent", &agent, "-p", TASK];
     let agents = ["--", "--permission-mode", "acceptEdits", "--allowedTools", "Bash"];
     let args = fixed.into_iter().chain(more.iter().copied()).chain(agents);
-    Tty::start(&ground.command(&api.base_url(), args))
+    ground.command(&api.base_url(), args)
+}
+
+/// Another command of ccc's, which succeeds.
+#[track_caller]
+fn steer(ground: &Ground, api: &ScriptedApi, args: &[&str]) {
+    let output = ground.command(&api.base_url(), args).output().expect("ccc runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Waits until the run rests for such a reason.
+#[track_caller]
+fn until_rest(ground: &Ground, why: &str) {
+    until_entry(ground, why, 1, |entry| {
+        action(entry, "decide").is_some_and(|decide| decide["what"] == "rest" && text(&decide["why"]).starts_with(why))
+    });
 }
 
 fn entries(ground: &Ground) -> Vec<Value> {
@@ -189,6 +211,97 @@ on_both! {
         ground.assert_sound();
     }
 
+    fn esc_while_the_work_is_judged_gives_the_judging_up_and_the_next_stop_is_judged(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
+            vec![Reply::StallBeforeHeaders, approval()],
+        ))
+        .unwrap();
+        let mut tty = start(&ground, &api, cli, &[]);
+        until_entry(&ground, "the critic", 1, |entry| action(entry, "send").is_some_and(|send| send["kind"] == "brief"));
+        tty.type_in(b"\x1b");
+        until_rest(&ground, "interrupted");
+        type_line(&mut tty, "Summarise");
+        until_let_go(&ground);
+        type_line(&mut tty, "/exit");
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
+        ground.assert_sound();
+    }
+
+    fn interrupt_from_elsewhere_ends_the_tool_and_the_user_goes_on(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![bash("echo $$ > pid.txt; exec sleep 600"), Reply::text("It is written now.")],
+            vec![approval()],
+        ))
+        .unwrap();
+        let mut tty = start(&ground, &api, cli, &[]);
+        let pid = look_until("the tool", || fs::read_to_string(ground.project().join("pid.txt")).ok()?.trim().parse().ok());
+        steer(&ground, &api, &["interrupt", "last"]);
+        until_rest(&ground, "interrupted");
+        look_until("the tool's end", || (!is_alive(pid)).then_some(()));
+        type_line(&mut tty, "Go on");
+        until_let_go(&ground);
+        type_line(&mut tty, "/exit");
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
+        ground.assert_sound();
+    }
+
+    fn a_paused_run_is_judged_after_the_pause_and_stop_ends_it(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![bash("echo begun > begun.txt; until [ -e go ]; do sleep 0.1; done"), Reply::text("It is written.")],
+            vec![approval()],
+        ))
+        .unwrap();
+        let mut tty = start(&ground, &api, cli, &[]);
+        look_until("the tool", || ground.project().join("begun.txt").exists().then_some(()));
+        steer(&ground, &api, &["pause", "last"]);
+        ground.write("go", "");
+        until_rest(&ground, "paused");
+        steer(&ground, &api, &["continue", "last"]);
+        until_rest(&ground, "judged");
+        steer(&ground, &api, &["stop", "last", "--wait"]);
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
+        assert!(!tty.is_raw() && tty.echoes(), "the terminal is given back");
+        ground.assert_sound();
+    }
+
+    fn ctrl_z_and_back_leaves_the_shell_its_terminal_and_the_interface_its_session(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
+            vec![approval(), approval()],
+        ))
+        .unwrap();
+        let mut tty = in_shell(&command(&ground, &api, cli, &[]));
+        until_let_go(&ground);
+        let (monitor, _) = interfaces(&ground).pop().expect("an interface");
+        let interface = look_until("the interface below its monitor", || child_of(monitor));
+        assert!(tty.is_raw());
+        tty.type_in(b"\x1a");
+        look_until("the stop", || (state_of(interface) == Some('T')).then_some(()));
+        tty.until("shell> ");
+        tty.type_in(b"stty -a | grep -o ' -*icanon'\n");
+        tty.until(" icanon\r\n");
+        tty.until("shell> ");
+        tty.type_in(b"fg\n");
+        look_until("the raw terminal", || tty.is_raw().then_some(()));
+        look_until("the interface to go on", || (state_of(interface) != Some('T')).then_some(()));
+        type_line(&mut tty, "Summarise");
+        until_entry(&ground, "the second verdict", 2, |entry| action(entry, "let_go").is_some());
+        type_line(&mut tty, "/exit");
+        tty.until("shell> ");
+        tty.type_in(b"exit\n");
+        tty.end();
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
+        ground.assert_sound();
+    }
+
     fn a_prompt_of_the_users_after_the_verdict_goes_on_in_the_same_run(cli) {
         let ground = ground();
         let api = ScriptedApi::start(script(
@@ -209,7 +322,7 @@ on_both! {
 }
 
 /// A process below this one.
-fn child_of(pid: u32) -> Option<u32> {
+pub(super) fn child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
