@@ -72,6 +72,23 @@ fn an_untouched_repository_is_unchanged_and_has_a_stable_fingerprint() {
     assert_eq!(take(dir.path(), &nobody()).fact(&still()), first.fact(&still()));
 }
 
+#[test]
+fn the_files_offered_are_the_projects_and_none_of_gits_own() {
+    let names = |dir: &Path, most| super::file_names(dir, &nobody(), most);
+    let fresh = tempfile::tempdir().expect("a directory");
+    run_git(fresh.path(), &["init", "-q", "-b", "main"]);
+    fs::create_dir_all(fresh.path().join("src/.github")).expect("mkdir");
+    for file in ["a.rs", "src/b.rs", "src/.github/c.yml"] {
+        fs::write(fresh.path().join(file), "one").expect("write");
+    }
+    // Before the first commit, too.
+    assert_eq!(names(fresh.path(), 9), ["a.rs", "src/.github/c.yml", "src/b.rs"]);
+    assert_eq!(names(&fresh.path().join("src"), 9), [".github/c.yml", "b.rs"], "below a directory");
+    assert_eq!(names(fresh.path(), 1).len(), 1);
+    let committed = repository();
+    assert_eq!(names(committed.path(), 9), [".gitignore", "src/a.rs"]);
+}
+
 /// The branch of the test repository.
 const BRANCH: &str = ".git/refs/heads/main";
 
