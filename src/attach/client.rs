@@ -208,6 +208,8 @@ struct Session<'a> {
     reconnects: u32,
     /// The connection that ended while history was read: the number of the next one, and why it ended.
     closed: Option<(u32, Option<String>)>,
+    /// The run takes no clients any more, so the rest of its journal is read: why the last connection ended.
+    gone: Option<String>,
     unknown: u64,
     outcome: Option<Outcome>,
     is_dirty: bool,
@@ -271,6 +273,7 @@ impl<'a> Session<'a> {
             last: (0, None),
             reconnects: 0,
             closed: None,
+            gone: None,
             unknown: 0,
             outcome: None,
             is_dirty: true,
@@ -453,6 +456,9 @@ impl<'a> Session<'a> {
                 for Shown { n, i, t, show, .. } in shows {
                     if self.is_news(n, i) {
                         self.reconnects = 0;
+                        if let Show::Finished { outcome, .. } = &show {
+                            self.outcome = Some(*outcome);
+                        }
                         self.tell(News::Show { show: Box::new(show), run_ms: t / 1_000, past: true });
                     }
                 }
@@ -462,9 +468,10 @@ impl<'a> Session<'a> {
                     self.tell(News::Remark(why));
                 }
                 self.pasts = None;
-                match self.closed.take() {
-                    Some(closed) => self.reconnect(closed),
-                    None => self.release(),
+                match (self.gone.take(), self.closed.take()) {
+                    (Some(why), _) => self.is_gone(&why),
+                    (None, Some(closed)) => self.reconnect(closed),
+                    (None, None) => self.release(),
                 }
             }
         }
@@ -570,13 +577,7 @@ impl<'a> Session<'a> {
             }
             Event::End { finish } => {
                 self.outcome = self.outcome.or(finish.as_ref().map(|finish| finish.outcome));
-                // Without a turn there is nothing to resume.
-                let text = if self.conversation.was_said_to() {
-                    format!("to come back: ccc resume {}", self.setup.run.id())
-                } else {
-                    String::new()
-                };
-                self.tell(News::Ended(text));
+                self.has_ended();
             }
             Event::Gone { why } => self.connection_closed(Some(why)),
             Event::Unknown(name) => {
@@ -612,25 +613,53 @@ impl<'a> Session<'a> {
         self.reconnects += 1;
         let run = self.setup.run.id();
         let why = why.map_or_else(String::new, |why| format!(" ({why})"));
-        let lost = if self.reconnects > RECONNECTS {
-            format!(
+        if self.reconnects > RECONNECTS {
+            let lost = format!(
                 "the run disconnected this terminal {RECONNECTS} times in a row{why}; to attach again: ccc attach {run}"
-            )
-        } else {
-            // An incomplete fact is sent again; its known items are skipped.
-            let since = self.last.0.checked_sub(1);
-            match Link::open(&self.setup.run, self.setup.read_only, since, number, self.messages.clone()) {
-                Ok((link, _)) => {
-                    self.link = Some(link);
-                    return;
-                }
-                Err(_) => format!(
-                    "the run's ccc has ended{why}; to see the rest: ccc attach {run}; to continue the run: ccc resume {run}"
-                ),
-            }
-        };
+            );
+            self.release();
+            self.tell(News::Lost(lost));
+            return;
+        }
+        // An incomplete fact is sent again; its known items are skipped.
+        let since = self.last.0.checked_sub(1);
+        match Link::open(&self.setup.run, self.setup.read_only, since, number, self.messages.clone()) {
+            Ok((link, _)) => self.link = Some(link),
+            Err(_) => self.read_rest(why),
+        }
+    }
+
+    /// Reads what the run's journal has after the last event: the run takes no clients any more.
+    fn read_rest(&mut self, why: String) {
         self.release();
-        self.tell(News::Lost(lost));
+        let (messages, pasts) = channel(PASTS_LIMIT);
+        self.pasts = Some(pasts);
+        let (run, after) = (self.setup.run.clone(), self.last.0.saturating_sub(1));
+        let thread = std::thread::Builder::new().name("past".to_owned());
+        match thread.spawn(move || past::tell_rest(&run, after, &messages)) {
+            Ok(_) => self.gone = Some(why),
+            Err(_) => self.is_gone(&why),
+        }
+    }
+
+    /// All that the run has recorded is shown: says how it ended, or that its ccc has died.
+    fn is_gone(&mut self, why: &str) {
+        if self.outcome.is_some() {
+            self.has_ended();
+            return;
+        }
+        let run = self.setup.run.id();
+        self.tell(News::Lost(format!("the run's ccc has ended{why}; to continue the run: ccc resume {run}")));
+    }
+
+    fn has_ended(&mut self) {
+        // Without a turn there is nothing to resume.
+        let text = if self.conversation.was_said_to() {
+            format!("to come back: ccc resume {}", self.setup.run.id())
+        } else {
+            String::new()
+        };
+        self.tell(News::Ended(text));
     }
 
     /// Performs the jobs of the conversation; returns how to leave, if it does.

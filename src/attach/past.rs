@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use super::message::Message;
 use crate::control::protocol::Shown;
 use crate::driver::{self, ReplayError};
-use crate::journal::ReadError;
+use crate::journal::{FileLock, ReadError, RunDir};
 
 /// The batch size.
 const BATCH: usize = 256;
@@ -17,6 +17,17 @@ pub(super) fn tell(journal: &Path, after: u64, before: u64, messages: &Sender<Me
     let mut told = after;
     let over = driver::catch_up(Some(before), || tell_after(&mut told, journal, before, messages));
     let over = over.err().map(|error| format!("the beginning of the run cannot be shown: {error}"));
+    let _ = messages.blocking_send(Message::PastOver(over));
+}
+
+/// Sends everything shown by the facts with numbers above `after` up to the end of a run that takes no clients any more, and then
+/// [`Message::PastOver`].
+pub(super) fn tell_rest(run: &RunDir, after: u64, messages: &Sender<Message>) {
+    // It may still write its end, and does so under its lock.
+    let is_over = || !matches!(FileLock::holder(&run.lock()), Ok(Some(_)));
+    let _ = driver::catch_up(Some(2), || Ok::<u64, ()>(u64::from(is_over())));
+    let over = tell_after(&mut { after }, &run.journal(), u64::MAX, messages);
+    let over = over.err().map(|error| format!("the end of the run cannot be shown: {error}"));
     let _ = messages.blocking_send(Message::PastOver(over));
 }
 

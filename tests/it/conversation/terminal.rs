@@ -194,6 +194,37 @@ fn a_client_that_is_left_behind_again_while_it_catches_up_shows_all_that_it_has_
 }
 
 #[test]
+fn a_client_that_was_left_behind_when_the_run_ended_shows_the_rest_and_leaves() {
+    let world = World::new(&Value::Null);
+    let mut turn = vec![json!({"say": "I begin."}), waits_for_go(&world)];
+    turn.extend((0..PIECES).map(|piece| json!({"say": format!("piece {piece}.")})));
+    turn.extend([json!({"say": "The last of it."}), forever()]);
+    world.play(&json!({"agent": [turn], "critic": []}));
+    detached(&world);
+    let mut tty = Tty::start(&world.ccc(&["attach"]));
+    tty.until("I begin.");
+    let run = world.ground.runs().pop().expect("a run");
+    let journal = || std::fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default();
+    send(tty.pid(), Signal::STOP);
+    std::fs::write(world.ground.home().join("go"), "").unwrap();
+    look_until("the last piece", || journal().contains("The last of it.").then_some(()));
+    world.run(&["stop", "last", "--now"]).assert_code(0);
+    look_until("the end of its processes", || world.ground.alive(0).len().le(&1).then_some(()));
+    look_until("the end of the run", || run.join("run.json").exists().then_some(()));
+    send(tty.pid(), Signal::CONT);
+    // The exit code of an interrupted run.
+    assert_eq!(tty.end(), 130, "{}", tty.text());
+    let rows = printed_rows(&tty.seen);
+    for piece in (0..PIECES).map(|piece| format!("piece {piece}.")).chain(["The last of it.".to_owned()]) {
+        assert_eq!(rows.iter().filter(|row| **row == piece).count(), 1, "{piece}");
+    }
+    let last = rows.iter().rposition(|row| row == "The last of it.").expect("it is shown");
+    let after = rows.get(last..).unwrap_or_default().join("\n");
+    assert!(after.contains("interrupted") && after.contains("to come back: ccc resume"), "{after}");
+    assert!(!tty.is_raw() && tty.echoes());
+}
+
+#[test]
 fn a_client_whose_terminal_takes_nothing_ends_when_it_is_told_to() {
     let world = World::new(&Value::Null);
     let much = format!("{}\n", "a line of the history that a terminal does not take\n".repeat(2_000));
