@@ -116,13 +116,17 @@ fn weighed(show: &Show) -> (Keeping, usize) {
     match show {
         Show::Phase { detail, .. } => (Latest("phase"), detail.len()),
         Show::Session { .. } => (Latest("session"), 0),
+        Show::PermissionMode { .. } => (Latest("permission_mode"), 0),
+        Show::Retrying { .. } => (Passing, 0),
         Show::Turn { text, .. } | Show::Text { text, .. } | Show::Verdict { text, .. } => (Passing, text.len()),
         Show::Tool { target, edit, .. } => {
             let edit = edit.as_ref().map_or(0, |edit| edit.old.len() + edit.new.len());
             (Passing, target.len() + edit)
         }
-        Show::ToolEnded { error, output, .. } => {
-            (Passing, error.len() + output.as_ref().map_or(0, |output| output.head.len() + output.tail.len()))
+        Show::ToolEnded { error, output, hunks, .. } => {
+            let output = output.as_ref().map_or(0, |output| output.head.len() + output.tail.len());
+            let changed: usize = hunks.iter().flat_map(|hunk| &hunk.lines).map(String::len).sum();
+            (Passing, error.len() + output + changed)
         }
         Show::Denied { target, .. } => (Passing, target.len()),
         Show::Check { command, summary, tail, .. } => (Passing, command.len() + summary.len() + tail.len()),

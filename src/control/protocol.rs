@@ -729,6 +729,7 @@ mod tests {
             Request::Rotate { to: Some(text("max-2")) },
             Request::Set(Change::Supervisor(false)),
             Request::Set(Change::Model(text("opus"))),
+            Request::Set(Change::PermissionMode(text("acceptEdits"))),
             Request::Hook { key: text("0f"), attempt: 2, wait: true, input: text("{\"hook_event_name\":\"Stop\"}") },
             Request::Stop { reason: Some(text("ccc stop")) },
         ]

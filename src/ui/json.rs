@@ -104,12 +104,20 @@ impl StreamJson {
                 .field("target", target)
                 .field("edit", edit)
                 .field_if("under", under.as_ref()),
-            Show::ToolEnded { role, id, failed, error: _, output } => self
+            Show::ToolEnded { role, id, failed, error: _, output, hunks } => self
                 .opened("tool_ended", tick)
                 .field("role", role)
                 .field("id", id)
                 .field("failed", failed)
-                .field_if("output", output.as_ref()),
+                .field_if("output", output.as_ref())
+                .field_if("hunks", Some(hunks).filter(|hunks| !hunks.is_empty())),
+            Show::PermissionMode { mode } => self.opened("permission_mode", tick).field("mode", mode),
+            Show::Retrying { role, attempt, max_attempts, delay_ms } => self
+                .opened("retrying", tick)
+                .field("role", role)
+                .field("attempt", attempt)
+                .field("max_attempts", max_attempts)
+                .field("delay_ms", delay_ms),
             Show::Asked { ask } => self.opened("asked", tick).fields(&**ask),
             Show::Settled { ask, how, words } => {
                 self.opened("settled", tick).field("id", ask).field("how", how).field("words", words)

@@ -47,11 +47,13 @@
 //! | `run` (always the first) | see below |
 //! | `phase` | `phase` `detail` `iteration` |
 //! | `session` | `session_id` `model` `agent_version` `permission_mode` |
+//! | `permission_mode` | `mode` (another one than before) |
+//! | `retrying` | `role` `attempt` `max_attempts` `delay_ms`: a request failed, and the agent's CLI tries again; a `notice` says so, too |
 //! | `turn` | `kind` (`task`, `operator`, `feedback`, `check_failure`, `continue`, `compact`, `brief`) `text` |
 //! | `text` | `role` (`agent`, `critic`) `sub_agent` `text` `under`⁰ (the call that began the sub-agent) |
 //! | `thinking` | `role` `text` `under`⁰ |
 //! | `tool` | `role` `id` `name` `target` `edit`⁰ (`path` `old` `new`) `under`⁰ |
-//! | `tool_ended` | `role` `id` `failed` `output`⁰ (`head` `tail` `lines`) |
+//! | `tool_ended` | `role` `id` `failed` `output`⁰ (`head` `tail` `lines`) `hunks`⁰ (what it changed in its file, each `old_start` `new_start` `lines`) |
 //! | `denied` | `role` `tool` `target` |
 //! | `check` | `command` `passed` `summary` `duration_ms` `tail` |
 //! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
@@ -65,7 +67,7 @@
 //! | `settled` | `id` `how` (`allowed`, `allowed_for_session`, `denied`, `answered`, `withdrawn`, `gone`, `policy`) `words` |
 //! | `queue` | `turns` (each `key` `text`) |
 //! | `todo` | `items` (each `text` `state`) |
-//! | `offers` | `commands` (each `name` `description` `argument_hint`) `models` |
+//! | `offers` | `commands` (each `name` `description` `argument_hint`) `models` `permission_modes`⁰ |
 //! | `attended` | `clients` |
 //! | `rests` | `why` (`no_task`, `interrupted`, `judged`, `unsupervised`, `paused`) `outcome`⁰ `reason` |
 //! | `windows` | `label` `five_hour`⁰ `seven_day`⁰ |
@@ -85,6 +87,7 @@ pub mod clean;
 pub(crate) mod columns;
 pub mod composer;
 pub mod conversation;
+mod denials;
 mod diff;
 mod ending;
 pub(crate) mod format;

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::clean;
 use super::columns;
+use super::denials::Denials;
 use super::diff::Change;
 use super::format::{count, due, seconds, span, time_of_day};
 use super::limits;
@@ -15,8 +16,8 @@ use super::status::{Awaited, Status};
 use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
-use crate::agent::{Edit, Role, TurnKind};
-use crate::core::{AfterWait, Outcome, Show, Tick};
+use crate::agent::{Edit, Hunk, Role, TurnKind};
+use crate::core::{AfterWait, Outcome, SettledHow, Show, Tick};
 
 /// What the run waits for, since when, until when, and what happens then.
 fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: AfterWait, alive: bool) -> String {
@@ -72,6 +73,7 @@ pub struct Plain {
     style: Style,
     status: Status,
     streamed: Streamed,
+    denials: Denials,
     /// The wall clock at a tick, when it is known.
     wall: Option<(Tick, i64)>,
     /// The directory the agent works in, with a `/` at its end; empty while unknown.
@@ -80,6 +82,8 @@ pub struct Plain {
     critic_said: String,
     /// Whether the last thing shown was the heading of a phase.
     below_head: bool,
+    /// The tool whose start was the last thing shown.
+    below_tool: Option<String>,
     /// The time zone of all times shown.
     zone: TimeZone,
     /// Whether thoughts, to-do lists and usage windows are shown too.
@@ -96,10 +100,12 @@ impl Plain {
             style,
             status: Status::default(),
             streamed: Streamed::default(),
+            denials: Denials::default(),
             wall: None,
             directory: String::new(),
             critic_said: String::new(),
             below_head: false,
+            below_tool: None,
             zone: TimeZone::UTC,
             in_detail: false,
             line_by_line: false,
@@ -153,15 +159,18 @@ impl Plain {
     /// The output for an event.
     pub fn render(&mut self, tick: Tick, show: &Show) -> ScreenOutput {
         let over = matches!(show, Show::Finished { .. });
-        // The beginning of the text is on the screen already, with its time.
+        // The beginning is on the screen already, with its time.
         let goes_on = if let Show::Text { role, text, sub_agent: false, .. } = show {
             self.streamed.has_begun(*role, text)
+        } else if let Show::ToolEnded { id, failed: false, .. } = show {
+            self.below_tool.as_ref() == Some(id)
         } else {
             false
         };
         let body = self.body(tick, show);
         if !body.is_empty() {
             self.below_head = matches!(show, Show::Phase { .. });
+            self.below_tool = if let Show::Tool { id, .. } = show { Some(id.clone()) } else { None };
         }
         let body = if goes_on { self.indented(&body) } else { self.timed(tick, &body) };
         self.drawn(tick, body, over)
@@ -181,6 +190,7 @@ impl Plain {
         let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
         self.status.typing = self.streamed.tail();
         self.below_head &= body.is_empty();
+        self.below_tool.take_if(|_| !body.is_empty());
         self.drawn(tick, body, false)
     }
 
@@ -288,14 +298,22 @@ impl Plain {
                 );
                 self.said("  ", Ink::Dim, &text)
             }
+            Show::PermissionMode { mode } => self.said("  ", Ink::Dim, &format!("permission mode {mode}")),
+            // A notice says it.
+            Show::Retrying { .. } => String::new(),
             Show::Turn { kind, text } => self.turn(*kind, text),
             Show::Text { role, text, sub_agent, under: _ } => self.text(*role, text, *sub_agent),
             Show::Tool { role, id, name, target, edit, under: _ } => {
-                self.status.tools.started(id, name, tick);
+                self.denials.started(id, (name.clone(), target.clone()));
+                // The change is shown once its place in the file is known.
+                self.status.tools.started(id, name, tick, edit.as_ref().filter(|_| self.style.live));
                 self.tool(*role, name, target, edit.as_ref())
             }
-            Show::ToolEnded { id, failed, error, .. } => self.tool_ended(id, *failed, error),
+            Show::ToolEnded { id, failed, error, hunks, .. } => self.tool_ended(id, *failed, error, hunks),
             Show::Denied { role, tool, target } => {
+                if !self.denials.denied(&(tool.clone(), target.clone())) {
+                    return String::new();
+                }
                 let whom = match role {
                     Role::Agent => "denied: ",
                     Role::Critic => "denied to the critic: ",
@@ -338,8 +356,12 @@ impl Plain {
                 )
             }
             Show::Offers { offers: _ } => String::new(),
-            Show::Asked { ask } => self.row("? ", Ink::Bold, &requests::asked(ask)),
+            Show::Asked { ask } => {
+                self.denials.asked(ask.id, (ask.tool.clone(), ask.target.clone()));
+                self.row("? ", Ink::Bold, &requests::asked(ask))
+            }
             Show::Settled { ask, how, words } => {
+                self.denials.settled(*ask, matches!(how, SettledHow::Denied | SettledHow::Policy));
                 let words = if words.is_empty() { String::new() } else { format!(": {words}") };
                 self.row("  ", Ink::Dim, &format!("request {ask}: {}{words}", how.in_words()))
             }
@@ -424,7 +446,8 @@ impl Plain {
         if self.style.live && !self.below_head { "\n" } else { "" }
     }
 
-    fn turn(&self, kind: TurnKind, text: &str) -> String {
+    fn turn(&mut self, kind: TurnKind, text: &str) -> String {
+        self.denials.begin_turn();
         match kind {
             TurnKind::Task => self.said("task: ", Ink::Bold, text),
             TurnKind::Operator => self.said("you: ", Ink::Bold, text),
@@ -494,25 +517,29 @@ impl Plain {
         let Some(edit) = edit else {
             return self.row(lead, Ink::Tool, &format!("{name} {}", self.relative(target)));
         };
-        let change = Change::of(edit);
-        let size = change.size();
-        let mut out = self.row(lead, Ink::Tool, &format!("{name} {} {size}", self.relative(&edit.path)));
-        if self.style.live {
-            out.push_str(&change.text(self.inner_style()));
-        }
-        out
+        let size = Change::of(edit).size();
+        self.row(lead, Ink::Tool, &format!("{name} {} {size}", self.relative(&edit.path)))
     }
 
     fn relative<'p>(&self, path: &'p str) -> &'p str {
         path.strip_prefix(self.directory.as_str()).unwrap_or(path)
     }
 
-    fn tool_ended(&mut self, id: &str, failed: bool, error: &str) -> String {
-        let name = self.status.tools.ended(id);
+    fn tool_ended(&mut self, id: &str, failed: bool, error: &str, hunks: &[Hunk]) -> String {
+        let is_told = self.denials.ended(id, failed);
+        let ended = self.status.tools.ended(id);
+        let (name, edit) = ended.map_or_else(|| ("a tool".to_owned(), None), |tool| (tool.name, tool.edit));
         if !failed {
+            let Some(edit) = edit else { return String::new() };
+            let text = Change::made(&edit, hunks).text(self.inner_style());
+            // Something else was shown meanwhile, so the file is named again.
+            let is_below = self.below_tool.as_deref() == Some(id);
+            let head = if is_below { String::new() } else { self.row("  ⎿ ", Ink::Dim, self.relative(&edit.path)) };
+            return format!("{head}{text}");
+        }
+        if is_told {
             return String::new();
         }
-        let name = name.unwrap_or_else(|| "a tool".to_owned());
         let why = if error.is_empty() { String::new() } else { format!(": {error}") };
         self.row("  ✗ ", Ink::Bad, &format!("{name} failed{why}"))
     }

@@ -82,6 +82,8 @@ fn about(ask: &Asked) -> Vec<String> {
                     edit.old.lines().for_each(|line| push(&format!("-{line}")));
                     edit.new.lines().for_each(|line| push(&format!("+{line}")));
                 }
+                // A request has no place in its file.
+                Change::Placed(_) => {}
                 Change::Compared(diff) => {
                     for group in diff.grouped_ops(CONTEXT) {
                         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {

@@ -203,7 +203,7 @@ mod tests {
         let at = |s: u64| Tick::ZERO.plus_ms(s * 1_000);
         let row = |status: &Status, columns| status.row(at(100), columns).unwrap_or_default();
         assert_eq!(row(&status, 80), "working · iteration 2 of 20 · 1m 40s elapsed · 7h 58m left · $0.42");
-        status.tools.started("a", "Bash", at(28));
+        status.tools.started("a", "Bash", at(28), None);
         status.standing = Some(Awaited { since: at(60), until: Some(at(928)), then: AfterWait::Hung });
         assert_eq!(
             row(&status, 120),
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(row(&status, 80), "working · 2/20 · Bash 1m 12s · silent 40s · 1m 40s · 7h 58m left · $0.42");
         assert_eq!(row(&status, 40), "working · 2/20 · Bash 1m 12s · 1m 40s");
         assert_eq!(row(&status, 12), "working");
-        status.tools.started("b", "Read", at(90));
+        status.tools.started("b", "Read", at(90), None);
         assert!(row(&status, 120).contains("Bash and 1 more 1m 12s"), "{}", row(&status, 120));
         status.tools.forget();
         status.standing = Some(Awaited { since: at(60), until: Some(at(160)), then: AfterWait::GoesOn });

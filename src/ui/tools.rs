@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::clean;
+use crate::agent::Edit;
 use crate::core::Tick;
 
 /// How many open tools are remembered. When there are more, the oldest is forgotten.
@@ -14,24 +15,27 @@ const NAME_CHARS: usize = 60;
 pub(super) struct Tools(VecDeque<Tool>);
 
 #[derive(Debug, Clone)]
-struct Tool {
+pub(super) struct Tool {
     id: String,
-    name: String,
+    pub(super) name: String,
     since: Tick,
+    /// The change that is shown when the tool has ended.
+    pub(super) edit: Option<Edit>,
 }
 
 impl Tools {
-    pub(super) fn started(&mut self, id: &str, name: &str, now: Tick) {
+    pub(super) fn started(&mut self, id: &str, name: &str, now: Tick, edit: Option<&Edit>) {
         if self.0.len() == OPEN_TOOLS {
             self.0.pop_front();
         }
-        self.0.push_back(Tool { id: id.to_owned(), name: clean::one_line(name, NAME_CHARS), since: now });
+        let name = clean::one_line(name, NAME_CHARS);
+        self.0.push_back(Tool { id: id.to_owned(), name, since: now, edit: edit.cloned() });
     }
 
-    /// Removes a tool that ended, and returns its name if its start was seen.
-    pub(super) fn ended(&mut self, id: &str) -> Option<String> {
+    /// Removes a tool that ended, and returns it if its start was seen.
+    pub(super) fn ended(&mut self, id: &str) -> Option<Tool> {
         let at = self.0.iter().position(|tool| tool.id == id)?;
-        self.0.remove(at).map(|tool| tool.name)
+        self.0.remove(at)
     }
 
     /// Forgets all tools, because their process has ended or another one is shown.

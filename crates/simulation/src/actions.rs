@@ -156,6 +156,8 @@ impl World {
             }
             Show::Phase { .. }
             | Show::Session { .. }
+            | Show::PermissionMode { .. }
+            | Show::Retrying { .. }
             | Show::Turn { .. }
             | Show::Text { .. }
             | Show::Tool { .. }

@@ -390,6 +390,10 @@ impl World {
         let change = match dice.between(0, 9) {
             0..=2 => Change::Supervisor(dice.percent(60)),
             3..=4 => Change::Model(if dice.percent(90) { "opus".to_owned() } else { " ".to_owned() }),
+            5 if dice.percent(50) => {
+                let mode = ["default", "acceptEdits", "plan"].get(dice.between(0, 2) as usize).unwrap_or(&"default");
+                Change::PermissionMode((*mode).to_owned())
+            }
             5 => Change::CriticModel(dice.percent(50).then(|| "opus".to_owned())),
             6..=7 => Change::Unattended(unattended(dice)),
             _ => Change::Budgets(Budgets {

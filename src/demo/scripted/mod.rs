@@ -20,7 +20,7 @@
 //! | step | what happens |
 //! |---|---|
 //! | `{"say": TEXT}`, `{"think": TEXT}` | a block of the model; the last text is the result |
-//! | `{"tool": {"name", "input", "result", "failed", "ms", "real", "open", "unchecked"}}` | a tool call; `real` does it, `open` leaves it running |
+//! | `{"tool": {"name", "input", "result", "failed", "ms", "real", "open", "unchecked", "patch"}}` | a tool call; `real` does it, `open` leaves it running |
 //! | `{"deny": {"name", "input"}}` | a tool call that is denied |
 //! | `{"ask": {"tool", "suggestions", "reason", "withdrawn_ms"}}` | a tool call that needs permission; denied without `--permission-prompt-tool stdio` |
 //! | `{"questions": [{"question", "header", "options", "multiSelect"}]}`, `{"plan": TEXT}` | questions to the user; a plan to be approved |

@@ -150,6 +150,9 @@ pub struct Tool {
     /// Whether the tool acts although the permission mode forbids it.
     #[serde(default)]
     pub unchecked: bool,
+    /// The change with its places in the file, as the CLI reports it: `oldStart`, `oldLines`, `newStart`, `newLines`, `lines`.
+    #[serde(default)]
+    pub patch: Vec<Value>,
 }
 
 /// A tool call that is denied.

@@ -413,7 +413,10 @@ impl ScriptedAgent {
         if let Some(SubAgent { task, tool: nested }) = turn.sub_agent.take() {
             self.end_sub_agent(&id, &task, &nested);
         }
-        let details = json!({"stdout": tool.result, "stderr": "", "interrupted": false});
+        let mut details = json!({"stdout": tool.result, "stderr": "", "interrupted": false});
+        if !tool.patch.is_empty() {
+            details = json!({"filePath": tool.input.get("file_path"), "structuredPatch": tool.patch});
+        }
         self.writer.tool_result(&id, &tool.result, tool.failed, &details);
     }
 

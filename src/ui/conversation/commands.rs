@@ -1,7 +1,7 @@
 //! ccc's own commands: a message that begins with one of these is not sent to the agent.
 
 use super::super::composer::Completion;
-use crate::core::{Budgets, Change, OperatorInput};
+use crate::core::{Budgets, Change, OperatorInput, names_model};
 use crate::words::AskId;
 
 /// What a command does.
@@ -44,7 +44,8 @@ pub(super) fn completions() -> impl Iterator<Item = Completion> {
         let gap = if known.arguments.is_empty() { "" } else { " " };
         Completion {
             text: format!("/{}{gap}", known.name),
-            about: format!("{} {}", known.arguments, known.about).trim().to_owned(),
+            hint: known.arguments.to_owned(),
+            about: known.about.to_owned(),
         }
     })
 }
@@ -53,7 +54,7 @@ pub(super) fn completions() -> impl Iterator<Item = Completion> {
 pub(super) fn help() -> String {
     let mut text = String::from(
         "Enter sends · Shift-Enter, Alt-Enter, Ctrl-J or \\ and Enter break the line · Up takes back what is queued, then history · \
-         Ctrl-R searches it · @ completes files\nEsc interrupts the turn · Ctrl-C clears or interrupts, twice ends the run · Ctrl-D detaches · \
+         Ctrl-R searches it · @ completes files\nShift-Tab changes the permission mode · Esc interrupts the turn · Ctrl-C clears or interrupts, twice ends the run · Ctrl-D detaches · \
          Ctrl-Z suspends · Ctrl-O shows what is folded · Ctrl-L prints again\n",
     );
     let usages = KNOWN.iter().map(|known| format!("/{} {}", known.name, known.arguments).trim().to_owned());
@@ -87,7 +88,7 @@ pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Co
         ("critic", ["now"]) => order(OperatorInput::Judge, "the work is judged as soon as the agent stops"),
         ("supervisor", ["on"]) => order(OperatorInput::Set(Change::Supervisor(true)), "the agent's stops are judged"),
         ("supervisor", ["off"]) => order(OperatorInput::Set(Change::Supervisor(false)), "nothing is judged any more"),
-        ("model", [model]) => {
+        ("model", [model]) if names_model(model) => {
             order(OperatorInput::Set(Change::Model((*model).to_owned())), &format!("the agent's model: {model}"))
         }
         ("rotate", []) => order(OperatorInput::Rotate { to: None }, "another token is taken"),
@@ -104,6 +105,9 @@ pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Co
                 Err(why) => Command::Wrong(why),
             },
         },
+        ("model", _) => {
+            Command::Wrong("type one name of a model, without spaces: /model NAME, for example /model opus".to_owned())
+        }
         _ => wrong(),
     })
 }
@@ -148,6 +152,7 @@ pub(super) fn subject(input: &OperatorInput) -> String {
         OperatorInput::StopTurn => "nothing was interrupted".to_owned(),
         OperatorInput::Rule { ask: AskId(number), .. } => format!("request {number} was not settled"),
         OperatorInput::Interrupt { .. } => "the run was not ended".to_owned(),
+        OperatorInput::Set(Change::PermissionMode(_)) => "the permission mode was not changed".to_owned(),
         OperatorInput::Turn { .. }
         | OperatorInput::Restate { .. }
         | OperatorInput::Moved { .. }
@@ -226,6 +231,10 @@ mod tests {
         assert_eq!(order("/critic now"), Some(OperatorInput::Judge));
         for wrong in ["/supervisor maybe", "/model", "/budget cost", "/quit now", "/budget cost 5"] {
             assert!(matches!(read(wrong, None, spans), Some(Command::Wrong(_))), "{wrong}");
+        }
+        for odd in ["/model", "/model opus please", "/model op\u{1b}[2Jus", "/model op\u{7f}us"] {
+            let read = read(odd, None, spans);
+            assert!(matches!(&read, Some(Command::Wrong(why)) if why.contains("type one name")), "{odd:?}: {read:?}");
         }
         assert!(completions().all(|it| help().contains(it.text.trim())));
     }

@@ -4,16 +4,33 @@ use super::super::clean;
 use super::super::composer::Completion;
 use super::super::format::seconds;
 use super::pieces::{Call, Check, Note, Piece};
+use super::status::Retry;
 use super::{Conversation, Job, Leave, Running};
 use crate::agent::{Role, TurnKind};
 use crate::core::{AfterWait, OperatorInput, Outcome, RestKind, SettledHow, Show};
 
+/// How many permission modes are kept.
+const MODES_LIMIT: usize = 16;
 /// How many running tools are tracked.
 const RUNNING_LIMIT: usize = 64;
 /// How much of the agent's thinking is kept for display, in bytes.
 const THINKING_BYTES: usize = 4 * 1024;
 /// How many characters of a sub-agent's present activity are shown.
 const INNER_CHARS: usize = 80;
+
+/// Whether this shows that the request which failed was answered, or is not tried again.
+fn ends_retry(show: &Show) -> bool {
+    let is_answer = matches!(
+        show,
+        Show::Text { role: Role::Agent, .. }
+            | Show::Thinking { role: Role::Agent, .. }
+            | Show::Tool { role: Role::Agent, .. }
+            | Show::ToolEnded { role: Role::Agent, .. }
+    );
+    is_answer
+        || matches!(show, Show::Turn { .. } | Show::Rotation { .. } | Show::Rests { .. } | Show::Finished { .. })
+        || matches!(show, Show::Phase { phase, .. } if phase != "working")
+}
 
 impl Running {
     /// Whether this is the call of this tool on this target.
@@ -24,6 +41,9 @@ impl Running {
 
 impl Conversation {
     pub(super) fn hear_words(&mut self, role: Role, thinking: bool, text: &str) {
+        if role == Role::Agent {
+            self.status.retry = None;
+        }
         match (role, thinking) {
             // The critic's text is not shown: its verdict is.
             (Role::Critic, _) => {}
@@ -42,6 +62,9 @@ impl Conversation {
     }
 
     pub(super) fn hear(&mut self, show: Show, run_ms: u64, past: bool) {
+        if ends_retry(&show) {
+            self.status.retry = None;
+        }
         match show {
             Show::Phase { phase, detail, iteration, goes_on_in_ms } => {
                 if matches!(phase.as_str(), "restarting" | "ending") {
@@ -64,7 +87,13 @@ impl Conversation {
                     "session {session_id}, {model}, version {agent_version}, permission mode {permission_mode}"
                 );
                 self.printing.note(Note::Information, &text);
+                self.mode_is(&permission_mode);
             }
+            Show::PermissionMode { mode } => self.mode_is(&mode),
+            Show::Retrying { role: Role::Agent, attempt, max_attempts, delay_ms } => {
+                self.status.retry = Some(Retry { attempt, max_attempts, at_ms: run_ms.saturating_add(delay_ms) });
+            }
+            Show::Retrying { .. } => {}
             Show::Turn { kind, text } => self.hear_turn(kind, &text, run_ms),
             Show::Text { role: Role::Agent, text, sub_agent: false, .. } => {
                 self.thinking.clear();
@@ -90,22 +119,22 @@ impl Conversation {
                     }
                 }
             }
-            Show::ToolEnded { role: Role::Agent, id, failed, error, output } => {
+            Show::ToolEnded { role: Role::Agent, id, failed, error, output, hunks } => {
                 let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
                 let mut running = self.running.remove(at);
                 running.call.took_ms = run_ms.saturating_sub(running.since_ms);
                 running.call.error = failed.then(|| if error.is_empty() { "failed".to_owned() } else { error });
                 running.call.output = output;
-                if !(running.is_denied && failed) {
+                running.call.hunks = hunks;
+                if !self.denials.ended(&id, failed) {
                     self.printing.add(Piece::Call(Box::new(running.call.bounded())));
                 }
             }
             Show::Tool { .. } | Show::ToolEnded { .. } => {}
             Show::Denied { role: Role::Agent, tool, target } => {
                 let denied = (tool, self.relative(&target));
-                match self.denied.iter().position(|told| *told == denied) {
-                    Some(at) => drop(self.denied.remove(at)),
-                    None => self.printing.note(Note::Warning, &format!("denied: {} {}", denied.0, denied.1)),
+                if self.denials.denied(&denied) {
+                    self.printing.note(Note::Warning, &format!("denied: {} {}", denied.0, denied.1));
                 }
             }
             Show::Denied { .. } => {}
@@ -155,7 +184,7 @@ impl Conversation {
                 if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
                     running.call.was_asked = ask.edit.is_some() && running.call.edit == ask.edit;
                 }
-                self.asked.insert(ask.id, subject);
+                self.denials.asked(ask.id, subject);
                 self.printing.add(Piece::Asked(ask.clone()));
                 let is_first = self.dialogs.first().is_none();
                 self.dialogs.ask(*ask);
@@ -168,18 +197,13 @@ impl Conversation {
                 let is_shown =
                     self.dialogs.first().and_then(super::dialogs::Dialog::asked).is_some_and(|shown| shown.id == ask);
                 self.dialogs.settle(ask);
-                let subject = self.asked.remove(&ask);
                 let note = match how {
                     SettledHow::Allowed | SettledHow::AllowedForSession | SettledHow::Answered => Note::Good,
                     SettledHow::Denied | SettledHow::Policy => Note::Bad,
                     SettledHow::Withdrawn | SettledHow::Gone => Note::Information,
                 };
                 let is_ours = how == SettledHow::Withdrawn && self.is_interrupting;
-                if (note == Note::Bad || is_ours)
-                    && let Some(subject) = subject
-                {
-                    self.is_denied(subject);
-                }
+                self.denials.settled(ask, note == Note::Bad || is_ours);
                 let said = if is_ours { "interrupted" } else { how.in_words() };
                 let words = if words.is_empty() { String::new() } else { format!(": {words}") };
                 self.printing.note(note, &format!("request {ask} {said}{words}"));
@@ -204,12 +228,18 @@ impl Conversation {
             }
             Show::Offers { offers } => {
                 self.models.clone_from(&offers.models);
+                for mode in offers.permission_modes.iter().rev() {
+                    self.modes.retain(|known| known != mode);
+                    self.modes.insert(0, mode.clone());
+                }
+                self.modes.truncate(MODES_LIMIT);
                 self.offered = offers
                     .commands
                     .iter()
-                    .map(|command| {
-                        let about = format!("{} {}", command.argument_hint, command.description);
-                        Completion { text: format!("/{} ", command.name), about: clean::one_line(about.trim(), 200) }
+                    .map(|command| Completion {
+                        text: format!("/{} ", command.name),
+                        hint: clean::one_line(command.argument_hint.trim(), 200),
+                        about: clean::one_line(command.description.trim(), 200),
                     })
                     .collect();
             }
@@ -239,7 +269,7 @@ impl Conversation {
             Show::Finished { outcome, reason } => {
                 self.breaks_off(run_ms, "did not end");
                 self.dialogs.clear();
-                self.asked.clear();
+                self.denials.clear();
                 self.status.phase = "ended".to_owned();
                 if self.rested.as_ref() == Some(&reason) {
                     self.printing.note(Note::Information, "ended");
@@ -250,8 +280,18 @@ impl Conversation {
         }
     }
 
+    /// The agent works in this permission mode.
+    fn mode_is(&mut self, mode: &str) {
+        self.wanted_mode = None;
+        self.status.mode = clean::one_line(mode, 40);
+        if !mode.is_empty() && !self.modes.iter().any(|known| known == mode) {
+            self.modes.push(mode.to_owned());
+        }
+    }
+
     fn hear_turn(&mut self, kind: TurnKind, text: &str, run_ms: u64) {
         self.breaks_off(run_ms, "did not end");
+        self.denials.begin_turn();
         self.was_said_to = true;
         self.is_interrupting = false;
         self.verdict_is_told = false;
@@ -284,17 +324,6 @@ impl Conversation {
         }
     }
 
-    /// Marks a call as denied: the note about the denial is shown instead of the call.
-    fn is_denied(&mut self, subject: (String, String)) {
-        if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
-            running.is_denied = true;
-        }
-        if self.denied.len() == RUNNING_LIMIT {
-            self.denied.remove(0);
-        }
-        self.denied.push(subject);
-    }
-
     fn hear_verdict(&mut self, verdict: &str, text: &str) {
         self.verdict_is_told = verdict == "needs_user";
         match verdict {
@@ -313,7 +342,8 @@ impl Conversation {
         if self.running.len() == RUNNING_LIMIT {
             self.running.remove(0);
         }
-        self.running.push(Running { id, call, since_ms: run_ms, last_inner: String::new(), is_denied: false });
+        self.denials.started(&id, (call.name.clone(), call.target.clone()));
+        self.running.push(Running { id, call, since_ms: run_ms, last_inner: String::new() });
     }
 
     /// Closes everything that was in progress in the turn. `how` says why, in a word or two.
@@ -323,7 +353,7 @@ impl Conversation {
         for mut running in std::mem::take(&mut self.running) {
             running.call.took_ms = run_ms.saturating_sub(running.since_ms);
             running.call.error = Some(how.to_owned());
-            if !running.is_denied {
+            if !self.denials.ended(&running.id, true) {
                 self.printing.add(Piece::Call(Box::new(running.call.bounded())));
             }
         }

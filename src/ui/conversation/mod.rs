@@ -28,12 +28,13 @@ use self::dialogs::Dialogs;
 use self::printing::Printing;
 use self::status::Status;
 use super::composer::{Buffer, Completion, History, Popup};
+use super::denials::Denials;
 use super::format::{bound, count, money, seconds};
 use super::keys::Typed;
 use super::paint::{Look, Row, Size, View};
 use crate::agent::{Role, TodoItem};
-use crate::core::{Budgets, OperatorInput, QueuedTurn, RestKind, Show, WhenLeft};
-use crate::words::{AskId, Image};
+use crate::core::{Budgets, Change, OperatorInput, QueuedTurn, RestKind, Show, WhenLeft};
+use crate::words::Image;
 
 /// How many orders may wait for their answers.
 const ORDERS_LIMIT: usize = 64;
@@ -184,8 +185,6 @@ struct Running {
     since_ms: u64,
     /// The present activity of its sub-agent.
     last_inner: String,
-    /// Whether the user has denied it: the note about the decision is shown instead of the call.
-    is_denied: bool,
 }
 
 /// A message that waits for its images.
@@ -226,11 +225,12 @@ pub struct Conversation {
     popup: Option<Popup>,
     offered: Vec<Completion>,
     models: Vec<String>,
+    /// The permission modes through which Shift-Tab goes.
+    modes: Vec<String>,
+    /// The permission mode that was ordered last and is not in force yet.
+    wanted_mode: Option<String>,
     dialogs: Dialogs,
-    /// Open requests: the tool and its target.
-    asked: BTreeMap<AskId, (String, String)>,
-    /// Denied calls whose denial the agent has not reported yet.
-    denied: Vec<(String, String)>,
+    denials: Denials,
     /// Whether this client interrupted the turn.
     is_interrupting: bool,
     /// A time of ours, and the run's time at that moment.
@@ -272,9 +272,10 @@ impl Conversation {
             popup: None,
             offered: Vec::new(),
             models: Vec::new(),
+            modes: Vec::new(),
+            wanted_mode: None,
             dialogs: Dialogs::default(),
-            asked: BTreeMap::new(),
-            denied: Vec::new(),
+            denials: Denials::default(),
             is_interrupting: false,
             clock: (0, 0),
             columns: 80,
@@ -299,7 +300,11 @@ impl Conversation {
             News::Words { role, thinking, text } => self.hear_words(role, thinking, &text),
             News::Answered { order, answer } => self.answered(order, answer),
             News::Typed(typed) => self.typed(at, typed),
-            News::Resized => self.resized_at = Some(at),
+            News::Resized => {
+                self.resized_at = Some(at);
+                // After a resize nothing above the cursor is erased.
+                self.printing.gap_is_printed();
+            }
             News::Painted => self.dialogs.painted(at),
             News::Files { query, names } => self.found(&query, names),
             News::Looked { path, image } => self.looked(&path, image),
@@ -388,12 +393,16 @@ impl Conversation {
         if self.left.is_some() {
             return view;
         }
+        // The prompt stands apart also while a text is being printed.
+        if self.printing.needs_gap() {
+            view.above.push(Row::new());
+        }
         if let Some(words) = self.history.searched() {
             view.rows
                 .push(Row::of(Look::DIM, &format!("  search: {words}▏ Ctrl-R older · Enter takes it · Esc gives up")));
         }
         if let Some(popup) = &self.popup {
-            view.rows.extend(popup.rows());
+            view.rows.extend(popup.rows(columns));
         }
         let thinks = self.running.is_empty() && !self.thinking.is_empty();
         view.rows.push(self.status.row(self.run_ms(at), self.queue.len(), thinks, columns));
@@ -527,7 +536,7 @@ impl Conversation {
         }
         self.printing.broken_off();
         self.dialogs.clear();
-        self.asked.clear();
+        self.denials.clear();
         self.running.clear();
         if !text.is_empty() {
             self.printing.note(note, text);
@@ -567,12 +576,16 @@ impl Conversation {
                 images.extend(self.buffer.images().map(|image| Image::clone(image)));
                 self.buffer.restore(&both, &images);
             }
+            (Ok(_), OperatorInput::Set(Change::PermissionMode(mode))) => self.status.mode = mode,
             (Ok(_), _) => {
                 if let Some(text) = promise {
                     self.printing.note(Note::Turn, &text);
                 }
             }
             (Err(why), input) => {
+                if let OperatorInput::Set(Change::PermissionMode(_)) = input {
+                    self.wanted_mode = None;
+                }
                 self.printing.note(Note::Warning, &format!("{}: {why}", commands::subject(&input)));
                 // Restore the draft, so that the user's text is not lost.
                 if let OperatorInput::Say { text, images, .. } = input

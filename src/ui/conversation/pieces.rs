@@ -1,11 +1,11 @@
 //! Pieces of the conversation, each printed once, and their rows.
 
 use super::super::clean;
-use super::super::diff::Change;
+use super::super::diff::{Change, Line};
 use super::super::format::{count, span};
 use super::super::markdown;
 use super::super::paint::{Colour, Look, Row};
-use crate::agent::{Asked, AskedKind, Edit, TodoItem, ToolOutput};
+use crate::agent::{Asked, AskedKind, Edit, Hunk, TodoItem, ToolOutput};
 
 /// Rows of a tool's output in folded form.
 const OUTPUT_ROWS: usize = 3;
@@ -78,6 +78,8 @@ pub struct Call {
     pub target: String,
     /// The edit that it made.
     pub edit: Option<Edit>,
+    /// What it changed, with the places in the file; empty while they are unknown.
+    pub hunks: Vec<Hunk>,
     /// Why it failed; `None` when it did not.
     pub error: Option<String>,
     /// Its output.
@@ -200,7 +202,7 @@ impl Call {
     fn rows(&self, columns: usize, whole: bool) -> Vec<Row> {
         let mut head = self.head();
         let mut about = Vec::new();
-        let change = self.edit.as_ref().map(Change::of);
+        let change = self.edit.as_ref().map(|edit| Change::made(edit, &self.hunks));
         if let Some(change) = &change {
             about.push(change.size().to_string());
         }
@@ -269,22 +271,30 @@ fn whole_output(output: &ToolOutput, columns: usize) -> Vec<Row> {
     lines.iter().enumerate().flat_map(|(at, line)| output_row(at, line).wrapped(columns, &indent)).collect()
 }
 
-/// The lines of an edit. Their position in the file is not known, so none is shown. A gap between two hunks is marked.
+/// The lines of an edit, each with its number where its place in the file is known. A gap between two hunks is marked.
 fn diff_rows(change: &Change<'_>, columns: usize, whole: bool) -> Vec<Row> {
     let (lines, left) = if whole { change.all_lines() } else { change.lines(columns) };
+    let digits = lines.iter().filter_map(|line| line.number).max().map_or(0, |last| last.to_string().len());
+    let gap = if digits > 0 { 1 } else { 0 };
+    let indent = Row::of(Look::PLAIN, &format!("   {:1$}", "", digits + gap));
     let mut rows = Vec::new();
-    for (at, (sign, line)) in lines.into_iter().enumerate() {
-        let (look, lead) = match sign {
-            '+' => (Look::of(Colour::Green), "  +"),
-            '-' => (Look::of(Colour::Red), "  -"),
-            '@' if at == 0 => continue,
-            '@' => (Look::DIM, "  ⋮"),
-            _ => (Look::PLAIN, "   "),
+    for (at, Line { sign, number, text }) in lines.into_iter().enumerate() {
+        let look = match sign {
+            '+' => Look::of(Colour::Green),
+            '-' => Look::of(Colour::Red),
+            '@' => Look::DIM,
+            _ => Look::PLAIN,
         };
-        let line = if sign == '@' { "" } else { line.as_str() };
-        let row = Row::of(look, lead).and(look, line);
+        if sign == '@' {
+            if at > 0 {
+                rows.push(Row::of(look, "  ⋮"));
+            }
+            continue;
+        }
+        let number = number.map(|number| format!("{number:digits$} ")).unwrap_or_default();
+        let row = Row::of(Look::DIM, &format!("  {number}")).and(look, &format!("{sign}{text}"));
         if whole {
-            rows.extend(row.wrapped(columns, &Row::of(Look::PLAIN, "   ")));
+            rows.extend(row.wrapped(columns, &indent));
         } else {
             rows.push(row.cut(columns));
         }

@@ -173,6 +173,16 @@ impl Printing {
         self.partial.stream.tail()
     }
 
+    /// Whether the last printed row is text, from which what stands below it is to be set apart.
+    pub(super) fn needs_gap(&self) -> bool {
+        self.has_begun && !self.below_blank
+    }
+
+    /// The empty row that set the view apart has become a printed one.
+    pub(super) fn gap_is_printed(&mut self) {
+        self.below_blank |= self.has_begun;
+    }
+
     /// Whether something waits to be printed.
     pub(super) fn is_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -27,7 +27,23 @@ pub(super) struct Status {
     pub(super) rest: Option<RestKind>,
     /// The run's time at which the present activity began, if known.
     pub(super) since_ms: Option<u64>,
+    /// The agent's permission mode; empty while unknown.
+    pub(super) mode: String,
+    /// The request that the agent's CLI tries again.
+    pub(super) retry: Option<Retry>,
 }
+
+/// A request that failed and is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retry {
+    pub(super) attempt: u32,
+    pub(super) max_attempts: u32,
+    /// The run's time at which it is tried again.
+    pub(super) at_ms: u64,
+}
+
+/// The permission mode that is not named.
+const USUAL_MODE: &str = "default";
 
 const BETWEEN: &str = " · ";
 
@@ -83,6 +99,14 @@ impl Status {
         }
         if let Some(at) = self.goes_on_at_ms.filter(|at| *at > now_ms) {
             parts.push((1, format!("continues in {}", seconds(at - now_ms))));
+        }
+        if let Some(Retry { attempt, max_attempts, at_ms }) = self.retry.filter(|_| !is_over) {
+            let left = at_ms.saturating_sub(now_ms);
+            let due = if left > 0 { format!(" in {}", seconds(left)) } else { String::new() };
+            parts.push((1, format!("retry {attempt}/{max_attempts}{due}")));
+        }
+        if !self.mode.is_empty() && self.mode != USUAL_MODE {
+            parts.push((2, format!("mode {}", self.mode)));
         }
         if self.iteration > 0 {
             let of = self.max_iterations.map_or_else(String::new, |most| format!("/{most}"));
@@ -168,6 +192,19 @@ mod tests {
         assert_eq!(row(Some(RestKind::Judged), "needs_user", false), "ready");
         assert_eq!(row(Some(RestKind::Interrupted), "waiting", false), "ready · interrupted");
         assert_eq!(row(Some(RestKind::Paused), "paused", false), "paused · /continue goes on");
+    }
+
+    #[test]
+    fn a_retry_counts_down_and_a_mode_is_named_unless_it_is_the_usual_one() {
+        let retry = Some(Retry { attempt: 3, max_attempts: 10, at_ms: 20_000 });
+        let mut status = Status { phase: "working".to_owned(), retry, mode: "default".to_owned(), ..Status::default() };
+        let row = |status: &Status, now_ms| status.row(now_ms, 0, false, 60).text();
+        assert_eq!(row(&status, 8_000), "working · retry 3/10 in 12s");
+        assert_eq!(row(&status, 20_500), "working · retry 3/10");
+        status.rest = Some(RestKind::Judged);
+        assert_eq!(row(&status, 8_000), "ready");
+        status.mode = "acceptEdits".to_owned();
+        assert_eq!(row(&status, 8_000), "ready · mode acceptEdits");
     }
 
     #[test]

@@ -10,15 +10,13 @@ use super::dialogs::{Dialog, KeyEffect};
 use super::editing;
 use super::pieces::{Note, Piece};
 use super::{AGAIN_MS, Conversation, Job, Leave, Outgoing};
-use crate::core::OperatorInput;
+use crate::core::{Change, MAX_IMAGES_MIB, OperatorInput, base64_bytes};
 use crate::words::Image;
 
 /// More characters than this in one read were not typed by hand: a line end among them is text and sends nothing.
 const BURST_CHARS: usize = 8;
 /// How many completions are offered.
 const COMPLETIONS: usize = 50;
-/// The limit of a message's images, in base64: a line of the control socket has 24 MiB, which also holds the text.
-const IMAGES_BASE64: usize = 16 * 1024 * 1024 / 3 * 4;
 
 /// The range of an image's path in a draft.
 fn place_of(draft: &Buffer, path: &str) -> Option<Range<usize>> {
@@ -127,12 +125,29 @@ impl Conversation {
                     None => self.printing.note(Note::Information, "nothing more is folded"),
                 }
             }
+            (Code::Tab, false) if press.shift => self.turn_mode(),
             (Code::Escape, _) if self.popup.is_none() && self.history.searched().is_none() => {
                 self.interrupts();
             }
             _ => return false,
         }
         true
+    }
+
+    /// Orders the next permission mode.
+    fn turn_mode(&mut self) {
+        let now = self.wanted_mode.as_deref().unwrap_or(&self.status.mode);
+        // Before the first turn the agent has not said in which mode it is: it begins in the first.
+        let at = if now.is_empty() { Some(0) } else { self.modes.iter().position(|mode| mode == now) };
+        let next = at.map_or(0, |at| (at + 1) % self.modes.len().max(1));
+        match self.modes.get(next).filter(|next| *next != now).cloned() {
+            None => self.printing.note(Note::Information, "the agent has reported no other permission mode"),
+            Some(mode) => {
+                if self.order(OperatorInput::Set(Change::PermissionMode(mode.clone()))).is_some() {
+                    self.wanted_mode = Some(mode);
+                }
+            }
+        }
     }
 
     fn ctrl_c(&mut self, at: u64) {
@@ -347,7 +362,8 @@ impl Conversation {
             && now == query
         {
             let choices = names.into_iter().take(COMPLETIONS);
-            let choices = choices.map(|name| Completion { text: format!("@{name} "), about: String::new() }).collect();
+            let choice = |name| Completion { text: format!("@{name} "), hint: String::new(), about: String::new() };
+            let choices = choices.map(choice).collect();
             self.popup = Popup::of(Context::File { from, query: now }, choices);
         }
     }
@@ -367,8 +383,9 @@ impl Conversation {
         for (draft, image) in drafts.zip(std::iter::repeat(&image)) {
             while let (Some(image), Some(at)) = (image, place_of(draft, path)) {
                 let of_images: usize = draft.images().map(|image| image.data.len()).sum();
-                if of_images + image.data.len() > IMAGES_BASE64 {
-                    let why = format!("the image {path} is not sent: a message may hold 16 MiB of images");
+                if of_images + image.data.len() > base64_bytes(MAX_IMAGES_MIB) {
+                    let why =
+                        format!("the image {path} is not sent: a message may hold {MAX_IMAGES_MIB} MiB of images");
                     self.printing.note(Note::Warning, &why);
                     break;
                 }
@@ -420,7 +437,7 @@ impl Conversation {
                 self.say();
             }
             Some(Command::Order(input, said)) => {
-                if let OperatorInput::Set(crate::core::Change::Budgets(budgets)) = &input {
+                if let OperatorInput::Set(Change::Budgets(budgets)) = &input {
                     self.bounded_by(budgets.clone());
                 }
                 if let Some(number) = self.order(input) {

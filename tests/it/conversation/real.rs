@@ -172,3 +172,30 @@ on_both! {
         ground.assert_sound();
     }
 }
+
+on_both! {
+    /// In another permission mode, chosen by Shift-Tab, the agent edits unasked, and the edit has the numbers of the file's lines.
+    fn an_edit_in_a_permission_mode_chosen_at_the_keyboard(cli) {
+        let ground = Ground::new();
+        let path = ground.project().join("numbered.txt");
+        std::fs::write(&path, (1..=40).map(|n| format!("line {n}\n")).collect::<String>()).unwrap();
+        let path = path.display().to_string();
+        let edit = json!({"file_path": path, "old_string": "line 20\n", "new_string": "line twenty\n"});
+        let turns = vec![
+            Reply::text("Which file?"), Reply::tool("Read", json!({"file_path": path})), Reply::tool("Edit", edit), Reply::text("Edited."),
+        ];
+        let api = ScriptedApi::start(script(turns, vec![approval(), approval()])).unwrap();
+        let tmux = shell(&ground, &api, 45);
+        type_line(&tmux, &ccc(&format!("--supervisor --agent {}", cli.path.display())));
+        tmux.until("Ctrl-D detaches");
+        type_line(&tmux, "Edit.");
+        tmux.until("reviewed: the critic agrees");
+        tmux.press(&["BTab"]);
+        tmux.until_screen(" · mode acceptEdits");
+        type_line(&tmux, "The one with numbers.");
+        let screen = tmux.until("Edited.");
+        assert!(screen.contains("  20 -line 20\n  20 +line twenty\n  21  line 21\n"), "{screen}");
+        assert!(!screen.contains("request 1"), "{screen}");
+        quit(&tmux);
+    }
+}

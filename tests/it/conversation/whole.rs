@@ -248,3 +248,39 @@ fn two_clients_see_the_same_and_the_first_decision_counts() {
         assert!(!tmux.screen().contains("yes, this once"), "{}", tmux.screen());
     }
 }
+
+#[test]
+fn edits_denials_retries_and_permission_modes_are_shown_at_the_terminal() {
+    let world = World::new(&Value::Null);
+    let edit = json!({
+        "name": "Edit", "result": "done", "input": {"file_path": "a.rs", "old_string": "b", "new_string": "B"},
+        "patch": [{"oldStart": 41, "oldLines": 2, "newStart": 41, "newLines": 2, "lines": [" a", "-b", "+B"]}],
+    });
+    world.play(&json!({
+        "agent": [
+            [{"say": "I begin."}, {"tool": edit}, {"deny": {"name": "Bash", "input": {"command": "rm b"}}}, waits_for_go(&world),
+             {"retry": {"attempts": 1, "status": 529, "delay_ms": 5_000}}, {"say": "Done."}],
+            [{"say": "Nothing more."}],
+        ],
+        "critic": vec![json!([{"say": "All is there.\n\n[TASK_COMPLETED]"}]); 3],
+    }));
+    let tmux = shell(&world);
+    type_line(&tmux, &ccc(&format!("--supervisor --agent {}", world.agent.display())));
+    tmux.until("Ctrl-D detaches");
+    type_line(&tmux, "Go.");
+    let screen = tmux.until("● Bash");
+    assert!(screen.contains("\n  41  a\n  42 -b\n  42 +B\n"), "{screen}");
+    assert_eq!(screen.matches("rm b").count(), 1, "{screen}");
+    tmux.press(&["BTab"]);
+    tmux.until_screen(" · mode acceptEdits");
+    tmux.press(&["BTab"]);
+    tmux.until_screen(" · mode plan");
+    tmux.press(&["BTab"]);
+    look_until("the usual mode", || (!tmux.screen().contains(" · mode ")).then_some(()));
+    go(&world);
+    tmux.until_screen(" · retry 1/");
+    tmux.until("reviewed: the critic agrees");
+    assert!(!tmux.screen().contains(" · retry "), "{}", tmux.screen());
+    quit(&tmux);
+    replays(&world);
+}

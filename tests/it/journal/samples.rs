@@ -240,6 +240,7 @@ fn steering() -> impl Strategy<Value = OperatorInput> {
     let change = prop_oneof![
         any::<bool>().prop_map(Change::Supervisor),
         text().prop_map(Change::Model),
+        text().prop_map(Change::PermissionMode),
         key().prop_map(Change::CriticModel),
         Just(Change::Budgets(Budgets::DEFAULT)),
         Just(Change::Unattended(Unattended::Deny)),

@@ -164,6 +164,7 @@ impl Connection {
                 failed: item["exitCode"] != 0,
                 error: String::new(),
                 output: None,
+                hunks: Vec::new(),
             }),
             ("item/completed", Some("agentMessage")) => {
                 self.said = text(&item["text"]);

@@ -130,12 +130,14 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
     ⌫18:07:12   ✗ Bash failed: Exit code 101: test sum ... FAILED
     working · iteration 1 of 20 · 15s elapsed · 7h 59m left⏎
     ⌫18:07:13 ● Edit src/lib.rs +1 -1
-                 @@ -1,3 +1,3 @@
+    working · iteration 1 of 20 · Edit 0s · 16s · 7h 59m left⏎
+    ⌫             @@ -41,4 +41,4 @@
+
                   fn sum(a: u32, b: u32) -> u32 {
                  -    a + b - 1
                  +    a + b
                   }
-    working · iteration 1 of 20 · Edit 0s · 16s · 7h 59m left⏎
+    working · iteration 1 of 20 · 16s elapsed · 7h 59m left⏎
     ⌫18:07:14 ⊘ denied: Bash git push --force
     working · iteration 1 of 20 · 17s elapsed · 7h 59m left⏎
     ⌫18:07:15   ↳ Searching 日本語 🦀 names
@@ -236,7 +238,7 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     {"v":1,"type":"tool","t_ms":5000,"unix_ms":1795198022000,"role":"agent","id":"t1","name":"Bash","target":"cargo test\n2>&1","edit":null}
     {"v":1,"type":"tool_ended","t_ms":15000,"unix_ms":1795198032000,"role":"agent","id":"t1","failed":true}
     {"v":1,"type":"tool","t_ms":16000,"unix_ms":1795198033000,"role":"agent","id":"t2","name":"Edit","target":"src/lib.rs","edit":{"path":"src/lib.rs","old":"fn sum(a: u32, b: u32) -> u32 {\n    a + b - 1\n}\n","new":"fn sum(a: u32, b: u32) -> u32 {\n\ta + b\n}\n"}}
-    {"v":1,"type":"tool_ended","t_ms":16100,"unix_ms":1795198033100,"role":"agent","id":"t2","failed":false}
+    {"v":1,"type":"tool_ended","t_ms":16100,"unix_ms":1795198033100,"role":"agent","id":"t2","failed":false,"hunks":[{"old_start":41,"new_start":41,"lines":[" "," fn sum(a: u32, b: u32) -> u32 {","-    a + b - 1","+\ta + b"," }"]}]}
     {"v":1,"type":"denied","t_ms":17000,"unix_ms":1795198034000,"role":"agent","tool":"Bash","target":"git push --force"}
     {"v":1,"type":"text","t_ms":18000,"unix_ms":1795198035000,"role":"agent","sub_agent":true,"text":"Searching 日本語 🦀 names"}
     {"v":1,"type":"text","t_ms":20000,"unix_ms":1795198037000,"role":"agent","sub_agent":false,"text":"Done. All tests pass."}
@@ -399,14 +401,23 @@ fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
     let new: String = (1..=160).map(|n| format!("line {n}\n")).collect();
     let style = Style { colour: false, live: true, columns: 80 };
     let mut printer = Printer::new(Form::Text, style);
-    let shown = printer.render(Tick::ZERO, &super::whole_run::edit("a.txt", "", &new)).text;
-    assert!(shown.contains("● Edit a.txt +160 -0\n"), "{shown}");
-    assert!(shown.ends_with("    +line 40\n    … 120 more lines\n"), "{shown}");
+    let mut shown = |show: Show| printer.render(Tick::ZERO, &show).text;
+    let ended = || super::whole_run::ended(ccc::agent::Role::Agent, "t2", false);
+    let head = shown(super::whole_run::edit("a.txt", "", &new));
+    assert!(head.ends_with("● Edit a.txt +160 -0\n"), "{head}");
+    let made = shown(ended());
+    assert!(made.ends_with("    +line 40\n    … 120 more lines\n"), "{made}");
 
     let old: String = (1..=3_000).map(|n| format!("old {n}\n")).collect();
-    let shown = printer.render(Tick::ZERO, &super::whole_run::edit("b.txt", &old, &new)).text;
-    assert!(shown.contains("● Edit b.txt +160 -3000\n"), "{shown}");
-    assert!(shown.contains("too big to compare"), "{shown}");
+    let head = shown(super::whole_run::edit("b.txt", &old, &new));
+    assert!(head.contains("● Edit b.txt +160 -3000\n"), "{head}");
+    let made = shown(ended());
+    assert!(made.contains("too big to compare") && !made.contains("b.txt"), "{made}");
+    // Something else came between: the file is named again.
+    shown(super::whole_run::edit("c.txt", "a\n", "b\n"));
+    shown(Show::Notice { text: "a remark".into() });
+    let made = shown(ended());
+    assert!(made.ends_with("  ⎿ c.txt\n    -a\n    +b\n"), "{made}");
 }
 
 #[test]

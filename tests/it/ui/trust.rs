@@ -40,7 +40,14 @@ fn events(evil: &str) -> Vec<Show> {
         ] {
             shows.push(Show::Tool { role, id: "1".into(), name: evil(), target: evil(), edit, under: None });
         }
-        shows.push(Show::ToolEnded { role, id: "1".into(), failed: true, error: evil(), output: None });
+        shows.push(Show::ToolEnded {
+            role,
+            id: "1".into(),
+            failed: true,
+            error: evil(),
+            output: None,
+            hunks: Vec::new(),
+        });
         shows.push(Show::Denied { role, tool: evil(), target: evil() });
     }
     shows.push(Show::Finished { outcome: Outcome::Failed, reason: evil() });

@@ -1,6 +1,6 @@
 //! A whole night as the core would show it: one of each event at least.
 
-use ccc::agent::{Edit, Role, TurnKind};
+use ccc::agent::{Edit, Hunk, Role, TurnKind};
 use ccc::core::{Budgets, Finish, Outcome, Plan, Show, Tick};
 use ccc::ui::{Banner, Ending, Form, Printer, ScreenOutput, Stream, Style};
 
@@ -43,9 +43,23 @@ pub(super) fn tool(role: Role, id: &str, name: &str, target: &str) -> Show {
     Show::Tool { role, id: id.into(), name: name.into(), target: target.into(), edit: None, under: None }
 }
 
-fn ended(role: Role, id: &str, failed: bool) -> Show {
+pub(super) fn ended(role: Role, id: &str, failed: bool) -> Show {
     let error = if failed { "Exit code 101: test sum ... FAILED" } else { "" };
-    Show::ToolEnded { role, id: id.into(), failed, error: error.into(), output: None }
+    Show::ToolEnded { role, id: id.into(), failed, error: error.into(), output: None, hunks: Vec::new() }
+}
+
+/// The end of the edit below.
+fn edited(id: &str) -> Show {
+    let lines = [" ", " fn sum(a: u32, b: u32) -> u32 {", "-    a + b - 1", "+\ta + b", " }"];
+    let hunk = Hunk { old_start: 41, new_start: 41, lines: lines.map(str::to_owned).to_vec() };
+    Show::ToolEnded {
+        role: Role::Agent,
+        id: id.into(),
+        failed: false,
+        error: String::new(),
+        output: None,
+        hunks: vec![hunk],
+    }
 }
 
 pub(super) fn edit(path: &str, old: &str, new: &str) -> Show {
@@ -95,7 +109,7 @@ pub(super) fn night() -> Vec<(u64, Show)> {
                 "fn sum(a: u32, b: u32) -> u32 {\n\ta + b\n}\n",
             ),
         ),
-        (16_100, ended(Role::Agent, "t2", false)),
+        (16_100, edited("t2")),
         (17_000, Show::Denied { role: Role::Agent, tool: "Bash".into(), target: "git push --force".into() }),
         (
             18_000,

@@ -138,3 +138,15 @@ pub struct Edit {
     /// The text after.
     pub new: String,
 }
+
+/// A part of a change that a tool has made to a file, with its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hunk {
+    /// The number of its first line before the change.
+    pub old_start: u64,
+    /// The number of its first line after the change.
+    pub new_start: u64,
+    /// Its lines, each after its sign: a space, `-` or `+`.
+    pub lines: Vec<String>,
+}

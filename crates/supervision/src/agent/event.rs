@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Edit};
+use super::{Asked, Edit, Hunk};
 use crate::words::{TokenKind, TurnId};
 
 /// The role of a process.
@@ -103,8 +103,8 @@ pub enum AgentEvent {
         /// A background sub-agent called the tool: the turn does not wait for it.
         in_background: bool,
     },
-    /// A tool ended. `error`: the beginning of a failure's message, on one line.
-    ToolEnded { id: String, failed: bool, error: String, output: Option<ToolOutput> },
+    /// A tool ended. `error`: the beginning of a failure's message, on one line. `hunks`: what it changed in its file, if known.
+    ToolEnded { id: String, failed: bool, error: String, output: Option<ToolOutput>, hunks: Vec<Hunk> },
     /// A user's hook began.
     HookStarted { id: String, name: String },
     /// A user's hook ended.
@@ -115,6 +115,8 @@ pub enum AgentEvent {
     CutShort,
     /// The permission mode has changed during the session.
     PermissionMode(String),
+    /// The CLI refused another permission mode, and why.
+    PermissionModeRefused { why: String },
     /// A tool was denied.
     Denied(Denial),
     /// A protocol question that somebody must answer: the CLI waits for it without a limit of its own.
@@ -384,6 +386,9 @@ pub struct Offers {
     pub commands: Vec<OfferedCommand>,
     /// The models that can be selected.
     pub models: Vec<String>,
+    /// The permission modes that can be selected during the session, in the order of the CLI's own key for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permission_modes: Vec<String>,
 }
 
 /// A command of an agent's CLI.

@@ -33,7 +33,7 @@ mod vocabulary;
 
 pub use adapter::{Adapter, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, InterfaceArgs, UserArgs};
-pub use asked::{Asked, AskedField, AskedKind, AskedOption, AskedQuestion, Edit};
+pub use asked::{Asked, AskedField, AskedKind, AskedOption, AskedQuestion, Edit, Hunk};
 pub use event::{
     AgentEvent, AllowedBy, Ask, Caps, Denial, ExitCause, FailureCause, LimitReport, LimitStatus, OfferedCommand,
     Offers, Role, StartedBy, TodoItem, TokenCount, ToolOutput, ToolRequest, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
@@ -97,6 +97,8 @@ pub struct LaunchRequest<'a> {
     pub model: Option<&'a str>,
     /// The user has chosen that model during the run, so it overrides the user's own arguments.
     pub model_is_chosen: bool,
+    /// The permission mode that the user has chosen during the run; it overrides the user's own arguments.
+    pub permission_mode: Option<&'a str>,
     /// Somebody may answer the agent's questions: the CLI is told to ask, and to report what it offers.
     pub asks: bool,
     /// The CLI's version, empty when unknown.
@@ -138,6 +140,7 @@ impl<'a> LaunchRequest<'a> {
             open,
             model: None,
             model_is_chosen: false,
+            permission_mode: None,
             asks: false,
             agent_version: "",
             user_args: &[],

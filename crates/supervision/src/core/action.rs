@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::{AfterWait, CheckId, MeasureId, Needs, Outcome, Question, SpentBound, SpentToken, TokenId, TokenReport};
-use crate::agent::{Asked, Edit, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
+use crate::agent::{Asked, Edit, Hunk, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
 use crate::words::{AskId, Image, Launch, ProcId, TurnId};
 
 /// A decision of the core. The driver performs actions in order and reports their results as inputs.
@@ -208,6 +208,10 @@ pub enum Show {
     Phase { phase: String, detail: String, iteration: u32, goes_on_in_ms: Option<u64> },
     /// The agent's session is known.
     Session { session_id: String, model: String, agent_version: String, permission_mode: String },
+    /// The agent works in another permission mode.
+    PermissionMode { mode: String },
+    /// A request of the agent failed, and its CLI tries again in `delay_ms`: its `attempt` of at most `max_attempts`.
+    Retrying { role: Role, attempt: u32, max_attempts: u32, delay_ms: u64 },
     /// A turn was given to the agent.
     Turn { kind: TurnKind, text: String },
     /// Text of the agent or the critic. `under`: the tool call that began the sub-agent that wrote it.
@@ -228,7 +232,8 @@ pub enum Show {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         under: Option<String>,
     },
-    /// A tool ended. `error`: the first words of a failure. `output`: what the tool returned.
+    /// A tool ended. `error`: the first words of a failure. `output`: what the tool returned. `hunks`: what it changed in its file,
+    /// if known.
     ToolEnded {
         role: Role,
         id: String,
@@ -236,6 +241,8 @@ pub enum Show {
         error: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<ToolOutput>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hunks: Vec<Hunk>,
     },
     /// A tool was denied by the permissions in force.
     Denied { role: Role, tool: String, target: String },
@@ -306,6 +313,8 @@ impl Show {
             }
             Show::Phase { .. }
             | Show::Session { .. }
+            | Show::PermissionMode { .. }
+            | Show::Retrying { .. }
             | Show::Text { .. }
             | Show::Tool { .. }
             | Show::ToolEnded { .. }

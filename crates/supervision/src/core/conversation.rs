@@ -7,17 +7,24 @@ use crate::agent::TurnKind;
 use crate::words::Image;
 
 /// The most messages of the user that may be queued.
-const MAX_QUEUED: usize = 64;
-/// The longest text of a message, in bytes.
-const MAX_TEXT_BYTES: usize = 1024 * 1024;
-/// The largest image, in bytes of base64: 5 MiB of image.
-const MAX_IMAGE_BASE64: usize = 5 * 1024 * 1024 / 3 * 4;
-/// All images of a turn, in bytes of base64: 20 MiB of images.
-const MAX_IMAGES_BASE64: usize = 4 * MAX_IMAGE_BASE64;
+pub(super) const MAX_QUEUED: usize = 64;
+/// The longest text of a message.
+pub(super) const MAX_TEXT_MIB: usize = 1;
+const MAX_TEXT_BYTES: usize = MAX_TEXT_MIB * 1024 * 1024;
+/// The largest image.
+pub(super) const MAX_IMAGE_MIB: usize = 5;
+/// All images of a message. A request of the control socket holds them in base64, with the text.
+pub const MAX_IMAGES_MIB: usize = 16;
 /// The most keys that are kept; beyond that the oldest is dropped.
 const MAX_KEYS: usize = 65_536;
 /// The longest key, in bytes, which bounds the memory.
 const MAX_KEY_BYTES: usize = 256;
+
+/// The length of this many MiB in base64.
+#[must_use]
+pub const fn base64_bytes(mib: usize) -> usize {
+    mib * 1024 * 1024 / 3 * 4
+}
 
 /// The delivery of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +176,8 @@ impl Conversation {
             return Taken::Refused(Refused::Nothing);
         }
         let of_images: usize = images.iter().map(|image| image.data.len()).sum();
-        let too_large = images.iter().any(|image| image.data.len() > MAX_IMAGE_BASE64) || of_images > MAX_IMAGES_BASE64;
+        let is_large = |image: &Image| image.data.len() > base64_bytes(MAX_IMAGE_MIB);
+        let too_large = images.iter().any(is_large) || of_images > base64_bytes(MAX_IMAGES_MIB);
         let long_key = key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES);
         if long_key || self.queue.len() >= MAX_QUEUED || text.len() > MAX_TEXT_BYTES || too_large {
             return Taken::Refused(Refused::TooMuch);

@@ -315,6 +315,8 @@ pub enum Change {
     Budgets(Budgets),
     /// How requests are handled while no client is attached.
     Unattended(Unattended),
+    /// The agent's permission mode, in its CLI's own word.
+    PermissionMode(String),
 }
 
 impl OperatorInput {
@@ -381,7 +383,7 @@ impl OperatorInput {
             }
             OperatorInput::Rotate { to } => to.iter_mut().for_each(|TokenId(id)| editor.text(id)),
             OperatorInput::Set(change) => match change {
-                Change::Model(model) => editor.text(model),
+                Change::Model(text) | Change::PermissionMode(text) => editor.text(text),
                 Change::CriticModel(model) => editor.texts(model.as_mut_slice()),
                 Change::Supervisor(_) | Change::Budgets(_) | Change::Unattended(_) => {}
             },
@@ -398,13 +400,14 @@ impl OperatorInput {
 }
 
 impl Change {
-    /// This plan with the setting changed. The agent's model is not part of the plan: the session holds it.
+    /// This plan with the setting changed. The agent's model and permission mode are not part of the plan: the
+    /// session holds them.
     #[must_use]
     pub fn applied_to(&self, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
         match self {
             Change::Supervisor(supervised) => plan.supervised = *supervised,
-            Change::Model(_) => {}
+            Change::Model(_) | Change::PermissionMode(_) => {}
             Change::CriticModel(model) => plan.critic.model.clone_from(model),
             Change::Budgets(budgets) => plan.budgets = budgets.clone(),
             Change::Unattended(unattended) => {

@@ -141,6 +141,10 @@ impl Core {
             )
         } else if let OperatorInput::Set(Change::Model(_)) = operator {
             Some("the agent's own interface chooses the model: type /model there (this run was started with --native)")
+        } else if let OperatorInput::Set(Change::PermissionMode(_)) = operator {
+            Some(
+                "the agent's own interface has the permission mode: press Shift-Tab there (this run was started with --native)",
+            )
         } else if let OperatorInput::Say { images, .. } = operator
             && !images.is_empty()
         {

@@ -947,12 +947,12 @@ impl Core {
                 self.cost_moves(proc);
                 self.end_turn_over_tokens(proc, role);
             }
-            AgentEvent::ToolEnded { id, failed, error, output } => {
+            AgentEvent::ToolEnded { id, failed, error, output, hunks } => {
                 if role == Role::Agent {
                     self.stops.call_ended(id, *failed);
                 }
-                let (id, error, output) = (id.clone(), error.clone(), output.clone());
-                self.show(Show::ToolEnded { role, id, failed: *failed, error, output });
+                let (id, error, output, hunks) = (id.clone(), error.clone(), output.clone(), hunks.clone());
+                self.show(Show::ToolEnded { role, id, failed: *failed, error, output, hunks });
                 self.cost_moves(proc);
             }
             AgentEvent::Denied(denial) => {
@@ -964,7 +964,9 @@ impl Core {
                 self.tell_user(format!(
                     "{what}; the agent tries again by itself in {seconds:.1}s (attempt {attempt} of {max_attempts})"
                 ));
-                self.retry_with_token(proc, *status, *delay_ms);
+                let (attempt, max_attempts, delay_ms) = (*attempt, *max_attempts, *delay_ms);
+                self.show(Show::Retrying { role, attempt, max_attempts, delay_ms });
+                self.retry_with_token(proc, *status, delay_ms);
             }
             AgentEvent::Question { request_id, subtype, ask } => {
                 self.question_asked(proc, role, request_id, subtype, ask);
@@ -996,6 +998,7 @@ impl Core {
             | AgentEvent::HookEnded { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
+            | AgentEvent::PermissionModeRefused { .. }
             | AgentEvent::UserSaid { .. }
             | AgentEvent::StopAbandoned
             | AgentEvent::UserLeaves { .. }

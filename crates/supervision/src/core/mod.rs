@@ -67,7 +67,7 @@ pub use action::{
 };
 pub use arguments::AgentArguments;
 pub use bounds::{Amount, Bound, BoundRow, Budgets, SpentBound, bound_in_words, dollars};
-pub use conversation::words_before_continue;
+pub use conversation::{MAX_IMAGES_MIB, base64_bytes, words_before_continue};
 pub use doubt::HEAD_OR_INDEX;
 pub use id::{CheckId, MeasureId, derive_uuid};
 pub use input::{Change, Input, LineFact, OperatorInput, Ruling, SpawnFault, TextEditor, TreeFact, TreeFault};
@@ -78,7 +78,7 @@ pub use needs::Needs;
 pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
 pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, Timeouts, Unattended};
 pub use question::{About, Answer, AtLimit, Choice, Question};
-pub use steered::{Refused, Taken};
+pub use steered::{Refused, Taken, names_model};
 pub use strum::VariantNames;
 pub use tick::Tick;
 pub use token::{SpentToken, TokenFact, TokenId, TokenReport, WindowFact};

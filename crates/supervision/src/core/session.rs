@@ -20,6 +20,11 @@ pub(super) struct Session {
     model_is_chosen: bool,
     /// The permission mode in which it works.
     permission_mode: Option<String>,
+    /// The permission mode that the agent reported last; it may be one in which the agent only plans.
+    reported_mode: Option<String>,
+    /// The permission mode that the user chose during the run, and the one chosen before.
+    chosen_mode: Option<String>,
+    chosen_mode_before: Option<String>,
     /// The provider rejects it, and no remedy helped.
     rejected: bool,
     /// How often a new session replaced it.
@@ -68,6 +73,37 @@ impl Session {
 
     pub(super) fn permission_mode(&self) -> Option<&str> {
         self.permission_mode.as_deref()
+    }
+
+    /// The permission mode that the user chose during the run; it overrides the user's arguments.
+    pub(super) fn chosen_mode(&self) -> Option<&str> {
+        self.chosen_mode.as_deref()
+    }
+
+    /// The user chose this permission mode.
+    pub(super) fn chooses_mode(&mut self, mode: &str) {
+        let before = self.chosen_mode.replace(mode.to_owned());
+        self.chosen_mode_before = before;
+    }
+
+    /// The agent refused the permission mode that the user chose.
+    pub(super) fn mode_is_refused(&mut self) {
+        self.chosen_mode = self.chosen_mode_before.take();
+    }
+
+    /// The agent reported its permission mode. True if it was another one before.
+    pub(super) fn reports_mode(&mut self, mode: &str) -> bool {
+        let before = self.reported_mode.replace(mode.to_owned());
+        before.is_some_and(|before| before != mode)
+    }
+
+    pub(super) fn reported_mode(&self) -> Option<&str> {
+        self.reported_mode.as_deref()
+    }
+
+    /// The agent left the mode that the user chose, for example after a plan was approved.
+    pub(super) fn leaves_chosen_mode(&mut self, mode: &str) {
+        self.chosen_mode.take_if(|chosen| chosen != mode);
     }
 
     pub(super) fn is_rejected(&self) -> bool {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::conversation::{MAX_IMAGE_MIB, MAX_IMAGES_MIB, MAX_QUEUED, MAX_TEXT_MIB};
 use super::machine::Stage;
 use super::process::Process;
 use super::resting::Rest;
@@ -14,6 +15,13 @@ use crate::words::Image;
 
 /// The longest name of a model, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
+
+/// Whether this can be the name of a model.
+#[must_use]
+pub fn names_model(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    !text.is_empty() && text.len() <= MAX_MODEL_BYTES && !text.contains(is_odd)
+}
 
 /// The result of an operator input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +69,10 @@ impl Refused {
             Refused::Ending => "the run is ending; to continue it afterwards, use ccc resume".to_owned(),
             Refused::Nothing => "there is nothing to be done".to_owned(),
             Refused::TooLate => "it has been given to the agent already".to_owned(),
-            Refused::TooMuch => {
-                "it is too much: at most 64 messages wait, of 1 MiB of text each, with images of 5 MiB each and 20 MiB in all"
-                    .to_owned()
-            }
+            Refused::TooMuch => format!(
+                "it is too much: at most {MAX_QUEUED} messages wait, each with {MAX_TEXT_MIB} MiB of text and {MAX_IMAGES_MIB} MiB \
+                 of images, of {MAX_IMAGE_MIB} MiB each"
+            ),
             Refused::NoSuchToken => "there is no such token, or no other one that may be used".to_owned(),
             Refused::BadAnswer(why) => why.clone(),
             Refused::NotForThisRun => "this run does not take that".to_owned(),
@@ -369,12 +377,25 @@ impl Core {
 
     fn set(&mut self, change: Change) -> Taken {
         let (what, why) = match &change {
-            Change::Model(model) if model.trim().is_empty() || model.len() > MAX_MODEL_BYTES => {
-                return Taken::Refused(Refused::BadAnswer("this is no name of a model".to_owned()));
+            Change::Model(model) if !names_model(model) => {
+                let why = "this is no name of a model: it is one word, without spaces, such as opus".to_owned();
+                return Taken::Refused(Refused::BadAnswer(why));
             }
             Change::Unattended(_) if self.plan.approvals == Approvals::Off => {
                 return Taken::Refused(Refused::NotForThisRun);
             }
+            // A CLI without permission modes.
+            Change::PermissionMode(_) if self.plan.agent.args_to_work().is_empty() => {
+                return Taken::Refused(Refused::NotForThisRun);
+            }
+            Change::PermissionMode(mode) if !names_model(mode) => {
+                return Taken::Refused(Refused::BadAnswer("this is no name of a permission mode".to_owned()));
+            }
+            Change::PermissionMode(mode) if self.plan.agent.only_plans_in(mode) && !self.may_plan() => {
+                let why = "in this mode the agent may only plan, and in this run nobody approves plans".to_owned();
+                return Taken::Refused(Refused::BadAnswer(why));
+            }
+            Change::PermissionMode(mode) => (format!("use the permission mode {mode}"), "the user said so"),
             Change::Model(model) => (format!("use the model {model}"), "the user said so"),
             Change::CriticModel(_) => ("use another model for the critic".to_owned(), "the user said so"),
             Change::Budgets(_) => ("take the new bounds".to_owned(), "the user gave them"),
@@ -406,6 +427,12 @@ impl Core {
                 }
             }
             Change::Unattended(_) => self.unattended_changed(),
+            Change::PermissionMode(mode) => {
+                self.session.chooses_mode(&mode);
+                if let Some(proc) = self.processes.agent().filter(|agent| !agent.is_ending()).map(|agent| agent.id) {
+                    self.act(Action::SetPermissionMode { proc, mode });
+                }
+            }
             Change::CriticModel(_) | Change::Budgets(_) => {}
         }
         Taken::Done

@@ -318,6 +318,7 @@ impl Watch {
             | AgentEvent::UserLeaves { .. }
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
+            | AgentEvent::PermissionModeRefused { .. }
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::Cost { .. }
@@ -676,7 +677,13 @@ mod tests {
 
     #[test]
     fn each_state_has_its_own_limit_and_its_own_words() {
-        let ends = AgentEvent::ToolEnded { id: "a".to_owned(), failed: false, error: String::new(), output: None };
+        let ends = AgentEvent::ToolEnded {
+            id: "a".to_owned(),
+            failed: false,
+            error: String::new(),
+            output: None,
+            hunks: Vec::new(),
+        };
         let background = |longest_ms| AgentEvent::Waiting(WaitingFor::Background { open: 1, longest_ms });
         let rest = |open| AgentEvent::Waiting(WaitingFor::Idle { open });
         let action = AgentEvent::ActionRequired;

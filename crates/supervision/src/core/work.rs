@@ -160,6 +160,7 @@ impl Core {
             open,
             model,
             model_is_chosen: of_token.is_some() || self.session.model_is_chosen(),
+            permission_mode: self.session.chosen_mode().filter(|_| role == Role::Agent),
             asks: matches!(plan.approvals, Approvals::Ask { .. }),
             agent_version: &plan.agent_version,
             user_args: &plan.agent_args,
@@ -405,7 +406,17 @@ impl Core {
                     self.tell_user(text);
                 }
             }
-            AgentEvent::PermissionMode(mode) => self.permission_mode(proc, &mode),
+            AgentEvent::PermissionMode(mode) => {
+                self.session.leaves_chosen_mode(&mode);
+                self.permission_mode(proc, &mode);
+            }
+            AgentEvent::PermissionModeRefused { why } => {
+                self.session.mode_is_refused();
+                self.tell_user(format!("the agent keeps its permission mode: {why}"));
+                if let Some(mode) = self.session.reported_mode().map(str::to_owned) {
+                    self.show(Show::PermissionMode { mode });
+                }
+            }
             AgentEvent::SentBack { hook, said } => self.sent_back(hook, said),
             AgentEvent::CutShort => self.cut_short(),
             AgentEvent::UserSaid { text } => self.user_said_there(proc, text),
@@ -461,6 +472,9 @@ impl Core {
     /// The agent's permission mode. In plan mode every turn would end with a plan that nobody approves. So ccc changes the mode
     /// back if the agent entered it by itself, and otherwise ends the run.
     fn permission_mode(&mut self, proc: ProcId, mode: &str) {
+        if self.session.reports_mode(mode) {
+            self.show(Show::PermissionMode { mode: mode.to_owned() });
+        }
         if !self.plan.agent.only_plans_in(mode) {
             self.session.works_in(mode);
             return;

@@ -1,7 +1,9 @@
 //! Scripts of events, and what the conversation then shows.
 
 use super::*;
-use crate::agent::{Asked, AskedKind, AskedOption, AskedQuestion, Edit, OfferedCommand, Offers, ToolOutput, TurnKind};
+use crate::agent::{
+    Asked, AskedKind, AskedOption, AskedQuestion, Edit, Hunk, OfferedCommand, Offers, ToolOutput, TurnKind,
+};
 use crate::core::{Outcome, RestKind, Ruling, SettledHow};
 use crate::ui::keys::Decoder;
 use crate::ui::paint::text_of;
@@ -104,6 +106,7 @@ impl TestTerminal {
             failed: false,
             error: String::new(),
             output,
+            hunks: Vec::new(),
         });
     }
 
@@ -357,7 +360,7 @@ fn commands_are_completed_ours_and_the_agents() {
     let mut terminal = TestTerminal::new();
     let command =
         OfferedCommand { name: "compact".to_owned(), description: "Shorten".to_owned(), argument_hint: String::new() };
-    terminal.show(Show::Offers { offers: Box::new(Offers { commands: vec![command], models: Vec::new() }) });
+    terminal.show(Show::Offers { offers: Box::new(Offers { commands: vec![command], ..Offers::default() }) });
     terminal.keys("/co");
     insta::assert_snapshot!(terminal.screen());
     terminal.keys("\x1b[B");
@@ -365,7 +368,7 @@ fn commands_are_completed_ours_and_the_agents() {
     terminal.keys("\r");
     assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text.trim() == "/compact"));
     terminal.keys("/supervisor off\r");
-    assert_eq!(terminal.last_order(), OperatorInput::Set(crate::core::Change::Supervisor(false)));
+    assert_eq!(terminal.last_order(), OperatorInput::Set(Change::Supervisor(false)));
     terminal.keys("/pause");
     terminal.keys("\r");
     assert_eq!(terminal.last_order(), OperatorInput::Pause);
@@ -374,6 +377,73 @@ fn commands_are_completed_ours_and_the_agents() {
     terminal.tell(News::Files { query: "ma".to_owned(), names: vec!["src/main.rs".to_owned()] });
     terminal.keys("\t");
     assert!(terminal.screen().contains("❯ see @src/main.rs"), "{}", terminal.screen());
+}
+
+#[test]
+fn shift_tab_goes_through_the_permission_modes_that_the_agent_reports() {
+    let mut terminal = TestTerminal::new();
+    let mode = |mode: &str| OperatorInput::Set(Change::PermissionMode(mode.to_owned()));
+    terminal.keys("\x1b[Z");
+    assert_eq!(terminal.orders(), [], "none is known yet");
+    let permission_modes = ["default", "acceptEdits", "plan"].map(str::to_owned).to_vec();
+    terminal.show(Show::Session {
+        session_id: "s".to_owned(),
+        model: "m".to_owned(),
+        agent_version: "1".to_owned(),
+        permission_mode: "default".to_owned(),
+    });
+    terminal.show(Show::Offers { offers: Box::new(Offers { permission_modes, ..Offers::default() }) });
+    assert!(!terminal.screen().contains(" · mode default"), "{}", terminal.screen());
+    terminal.keys("a draft\x1b[Z");
+    assert_eq!(terminal.last_order(), mode("acceptEdits"));
+    terminal.taken();
+    terminal.show(Show::PermissionMode { mode: "acceptEdits".to_owned() });
+    assert!(terminal.screen().contains(" · mode acceptEdits") && terminal.screen().contains("❯ a draft"));
+    // Two keys in quick succession are two steps.
+    terminal.keys("\x1b[Z");
+    terminal.keys("\x1b[Z");
+    assert_eq!(terminal.last_order(), mode("default"));
+    let order = terminal.orders().last().expect("an order").0;
+    terminal.tell(News::Answered { order, answer: Err("nobody approves plans".to_owned()) });
+    assert!(
+        terminal.printed.contains("! the permission mode was not changed: nobody approves plans"),
+        "{}",
+        terminal.printed
+    );
+    terminal.keys("\x1b[Z");
+    assert_eq!(terminal.last_order(), mode("plan"), "from the mode that is in force");
+    // The mode in which the session began is one of them.
+    terminal.show(Show::PermissionMode { mode: "bypassPermissions".to_owned() });
+    terminal.keys("\x1b[Z");
+    assert_eq!(terminal.last_order(), mode("default"));
+    let mut terminal = TestTerminal::before_all();
+    let read_only = Some("this view only reads".to_owned());
+    terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
+    terminal.show(Show::PermissionMode { mode: "plan".to_owned() });
+    terminal.show(Show::PermissionMode { mode: "default".to_owned() });
+    terminal.keys("\x1b[Z");
+    assert_eq!(terminal.orders(), []);
+    assert!(terminal.printed.contains("this view only reads: the permission mode was not changed"));
+}
+
+#[test]
+fn a_retry_is_counted_down_until_the_agent_goes_on() {
+    let mut terminal = TestTerminal::new();
+    let retry = Show::Retrying { role: Role::Agent, attempt: 3, max_attempts: 10, delay_ms: 12_000 };
+    for goes_on in ["words", "tool", "turn"] {
+        terminal.show(retry.clone());
+        assert!(terminal.screen().contains(" · retry 3/10 in 12s"), "{}", terminal.screen());
+        terminal.at += 5_000;
+        assert!(terminal.screen().contains(" · retry 3/10 in 7s"), "{}", terminal.screen());
+        terminal.phase("working");
+        assert!(terminal.screen().contains("retry 3/10"), "{}", terminal.screen());
+        match goes_on {
+            "words" => terminal.words("I "),
+            "tool" => terminal.tool("t1", "Bash", "ls", None),
+            _ => terminal.show(Show::Turn { kind: TurnKind::Operator, text: "x".to_owned() }),
+        }
+        assert!(!terminal.screen().contains("retry"), "{goes_on}: {}", terminal.screen());
+    }
 }
 
 #[test]
@@ -458,6 +528,31 @@ fn a_draft_stands_on_one_row_while_the_window_changes() {
         Some(terminal.at + 500).min(terminal.conversation.poll_timeout(terminal.at))
     );
     assert_eq!(terminal.conversation.view(SIZE, terminal.at + 500).cursor.1, 2);
+}
+
+#[test]
+fn the_prompt_stands_apart_while_a_text_is_printed_as_when_nothing_is() {
+    let mut terminal = TestTerminal::new();
+    let rows_apart = |terminal: &TestTerminal| {
+        let printed = terminal.printed.lines().rev().take_while(|row| row.is_empty()).count();
+        printed + terminal.conversation.view(SIZE, terminal.at).above.len()
+    };
+    terminal.show(Show::Turn { kind: TurnKind::Task, text: "task".to_owned() });
+    assert_eq!(rows_apart(&terminal), 1, "after a message");
+    for words in ["One line", " of text.\n", "Another", " one.\n\nA third", " one.\n"] {
+        terminal.words(words);
+        assert_eq!(rows_apart(&terminal), 1, "after {words:?}: {:?}", terminal.printed);
+    }
+    terminal.said("One line of text.\nAnother one.\n\nA third one.\n");
+    terminal.tool("t1", "Bash", "ls", None);
+    terminal.tool_ended("t1", "a");
+    assert_eq!(rows_apart(&terminal), 1, "after a tool");
+    // The empty row stays on the screen when the window changes, and is not followed by another.
+    terminal.tell(News::Resized);
+    assert_eq!(terminal.conversation.view(SIZE, terminal.at).above.len(), 0);
+    terminal.said("More.");
+    terminal.rests(RestKind::Judged, Some((Outcome::Completed, "the critic agrees that the task is done")));
+    assert_eq!(rows_apart(&terminal), 1, "at rest: {:?}", terminal.printed);
 }
 
 #[test]
@@ -582,6 +677,40 @@ fn a_change_that_was_asked_for_is_printed_once_and_has_no_position() {
 }
 
 #[test]
+fn an_edit_has_the_line_numbers_of_its_file_once_it_is_made() {
+    let mut terminal = TestTerminal::new();
+    let edit = Edit { path: "/p/src/a.rs".to_owned(), old: "b\n".to_owned(), new: "B\n".to_owned() };
+    terminal.tool("t1", "Edit", "/p/src/a.rs", Some(edit));
+    let hunk = |start: u64, lines: [&str; 4]| Hunk {
+        old_start: start,
+        new_start: start,
+        lines: lines.map(str::to_owned).to_vec(),
+    };
+    let printed = terminal.printed_by(|terminal| {
+        terminal.show(Show::ToolEnded {
+            role: Role::Agent,
+            id: "t1".to_owned(),
+            failed: false,
+            error: String::new(),
+            output: None,
+            hunks: vec![hunk(8, [" a", "-b", "+B", " c"]), hunk(98, [" x", "-b", "+B", " y"])],
+        });
+    });
+    insta::assert_snapshot!(printed, @r"
+    ● Edit src/a.rs · +2 -2 · 1.0s
+        8  a
+        9 -b
+        9 +B
+       10  c
+      ⋮
+       98  x
+       99 -b
+       99 +B
+      100  y
+    ");
+}
+
+#[test]
 fn a_denial_is_one_row() {
     let mut terminal = TestTerminal::new();
     terminal.tool("t1", "Bash", "touch out.txt", None);
@@ -589,7 +718,8 @@ fn a_denial_is_one_row() {
     let printed = terminal.printed_by(|terminal| {
         terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Denied, words: "use mv".to_owned() });
         let error = "The user doesn't want to proceed: use mv".to_owned();
-        terminal.show(Show::ToolEnded { role: Role::Agent, id: "t1".to_owned(), failed: true, error, output: None });
+        let id = "t1".to_owned();
+        terminal.show(Show::ToolEnded { role: Role::Agent, id, failed: true, error, output: None, hunks: Vec::new() });
         let denied =
             |tool: &str| Show::Denied { role: Role::Agent, tool: tool.to_owned(), target: "touch out.txt".to_owned() };
         terminal.show(denied("Bash"));
@@ -599,6 +729,33 @@ fn a_denial_is_one_row() {
         printed, "✗ request 1 denied: use mv\n! denied: Bash touch out.txt\n",
         "one that nobody decided is told"
     );
+}
+
+#[test]
+fn a_denial_that_nobody_was_asked_about_is_one_row() {
+    let denied = Show::Denied { role: Role::Agent, tool: "Bash".to_owned(), target: "touch out.txt".to_owned() };
+    let failed = Show::ToolEnded {
+        role: Role::Agent,
+        id: "t1".to_owned(),
+        failed: true,
+        error: "Permission to use Bash has been denied".to_owned(),
+        output: None,
+        hunks: Vec::new(),
+    };
+    for (reports, row) in [
+        ([denied.clone(), failed.clone()], "! denied: Bash touch out.txt\n"),
+        // An older CLI reports it with the result of the turn only.
+        ([failed, denied], "● Bash touch out.txt · 1.0s\n  ✗ Permission to use Bash has been denied\n"),
+    ] {
+        let mut terminal = TestTerminal::new();
+        terminal.tool("t1", "Bash", "touch out.txt", None);
+        let printed = terminal.printed_by(|terminal| {
+            for report in reports {
+                terminal.show(report);
+            }
+        });
+        assert_eq!(printed, row);
+    }
 }
 
 #[test]

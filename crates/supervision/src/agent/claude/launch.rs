@@ -59,6 +59,9 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
     Some(version)
 }
 
+/// The permission mode that `--dangerously-skip-permissions` chooses.
+const BYPASS_MODE: &str = "bypassPermissions";
+
 /// The tools that write files, for any path.
 const WRITING_TOOLS: [&str; 3] = ["Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
 
@@ -95,6 +98,9 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
         && (critic || !user_model || request.model_is_chosen)
     {
         push(&["--model", model]);
+    }
+    if let Some(mode) = request.permission_mode.filter(|_| !critic) {
+        push(&["--permission-mode", mode]);
     }
     // The user's own settings, without their hooks, replace these further down.
     if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
@@ -139,7 +145,13 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     }
     let system_mode = critic && request.system_prompt_file.is_some();
     for option in &given {
-        let is_overruled = option.name == "--model" && request.model_is_chosen;
+        let is_overruled = match option.name.as_str() {
+            "--model" => request.model_is_chosen,
+            "--permission-mode" => request.permission_mode.is_some(),
+            // It would take the place of the chosen mode.
+            "--dangerously-skip-permissions" => request.permission_mode.is_some_and(|mode| mode != BYPASS_MODE),
+            _ => false,
+        };
         if is_overruled || !is_passed_on(option, critic, system_mode, request.model.is_some()) {
             continue;
         }

@@ -34,7 +34,7 @@ pub(super) use adapter::Claude;
 pub(super) use launch::{ENV_UNSET, MOVING_TOOL};
 pub(super) use options::for_interface_without;
 pub(super) use rules::exact as exact_rules;
-pub(super) use target::{can_write, edit, error_of, first_line, output_of, target, timeout_ms};
+pub(super) use target::{can_write, edit, error_of, first_line, hunks, output_of, target, timeout_ms};
 
 /// The program's name.
 const PROGRAM: &str = "claude";

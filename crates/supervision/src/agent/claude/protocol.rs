@@ -22,7 +22,7 @@ use super::questions::{about_form, about_tool};
 use super::rules::of_call;
 use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
-use super::target::{background_ms, can_write, edit, error_of, first_line, output_of, target, timeout_ms};
+use super::target::{background_ms, can_write, edit, error_of, first_line, hunks, output_of, target, timeout_ms};
 use super::tasks::{Begun, Step, TaskEnd, Tasks};
 use super::todo::Todo;
 use super::usage::UsedTokens;
@@ -55,6 +55,10 @@ const TASK_ORIGIN: &str = "task-notification";
 
 /// The id prefix of ccc's credential exchanges.
 pub(super) const CREDENTIAL_REQUEST: &str = "credential-";
+/// The id of the request for another permission mode.
+const MODE_REQUEST: &str = "mode-1";
+/// The permission modes that every session can select, in the order of the CLI's own Shift-Tab.
+const MODES: [&str; 3] = ["default", "acceptEdits", "plan"];
 /// The id of the question about what the CLI offers.
 const OFFERS_REQUEST: &str = "offers-1";
 /// How many commands and models of the answer are used; more than any CLI has.
@@ -173,7 +177,7 @@ impl Protocol for ClaudeProtocol {
             Say::Interrupt => encode::interrupt("interrupt-1"),
             Say::Credential { variables } => encode::update_environment(&format!("{CREDENTIAL_REQUEST}1"), variables),
             Say::CostQuestion { number } => encode::get_session_cost(&format!("{COST_REQUEST}{number}")),
-            Say::PermissionMode { mode } => encode::set_permission_mode("mode-1", mode),
+            Say::PermissionMode { mode } => encode::set_permission_mode(MODE_REQUEST, mode),
             Say::Model { model } => encode::set_model("model-1", model),
             Say::Permission { request_id, input, updates } => encode::allow_tool(request_id, input, updates),
             Say::Filled { request_id, content } => encode::fill_form(request_id, content),
@@ -419,6 +423,10 @@ impl ClaudeProtocol {
                 if response.request_id.as_deref() == Some(OFFERS_REQUEST) {
                     out.extend(response.response.map(offers).map(AgentEvent::Offers));
                 }
+                if response.request_id.as_deref() == Some(MODE_REQUEST) && !response.is_success() {
+                    let why = response.error.as_deref().map_or_else(|| "it gives no reason".to_owned(), first_line);
+                    out.push(AgentEvent::PermissionModeRefused { why });
+                }
                 let question =
                     response.request_id.as_deref().and_then(|id| id.strip_prefix(COST_REQUEST)?.parse().ok());
                 if let Some(number) = question {
@@ -564,7 +572,8 @@ impl ClaudeProtocol {
                 }
                 let error = result.content.filter(|_| failed).map(error_of).unwrap_or_default();
                 let output = result.content.map(output_of).map(|text| ToolOutput::of(&text));
-                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error, output });
+                let hunks = hunks(user.tool_use_result.filter(|_| !failed));
+                out.push(AgentEvent::ToolEnded { id: id.to_owned(), failed, error, output, hunks });
             }
         }
     }
@@ -963,7 +972,14 @@ fn offers(answer: Raw<'_>) -> Box<Offers> {
         argument_hint: text(item, "argumentHint"),
     };
     let models = items("models").map(|item| text(item, "value")).filter(|model| !model.is_empty());
-    Box::new(Offers { commands: items("commands").map(command).collect(), models: models.collect() })
+    let mut permission_modes = MODES.map(str::to_owned).to_vec();
+    // A mode such as `bypassPermissions` can be selected only if the session began in it.
+    let begun_in = text(answer, "current_permission_mode");
+    if !begun_in.is_empty() && !permission_modes.contains(&begun_in) {
+        permission_modes.push(begun_in);
+    }
+    let commands = items("commands").map(command).collect();
+    Box::new(Offers { commands, models: models.collect(), permission_modes })
 }
 
 /// The denial of a call with this input.

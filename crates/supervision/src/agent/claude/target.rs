@@ -1,11 +1,13 @@
 //! What a tool call works on, as one short line, its timeout, and the edit that it is about to make.
 
-use crate::agent::Edit;
+use crate::agent::{Edit, Hunk};
 use crate::stream::Raw;
 use crate::stream::message::{Block, content_blocks};
 
 /// How many characters of a target are kept.
 const TARGET_CHARS: usize = 120;
+/// How many bytes of a change are kept with its place. Nothing of a bigger one is kept.
+const HUNKS_BYTES: usize = 32 * 1024;
 
 /// The target of a call: for known tools the most informative input, otherwise the first text.
 pub(in crate::agent) fn target(tool: &str, input: Option<Raw<'_>>) -> String {
@@ -152,6 +154,30 @@ pub(in crate::agent) fn edit(tool: &str, input: Option<Raw<'_>>) -> Option<Edit>
         _ => return None,
     };
     Some(Edit { path: text("file_path")?, old, new })
+}
+
+/// What a call has changed in its file, according to its result. Empty if the result does not say so, contradicts itself or is
+/// too long.
+pub(in crate::agent) fn hunks(result: Option<Raw<'_>>) -> Vec<Hunk> {
+    let patch = result.and_then(|result| result.member("structuredPatch"));
+    let mut left = HUNKS_BYTES;
+    let hunks: Option<Vec<Hunk>> =
+        patch.into_iter().flat_map(Raw::items).map(|hunk| read_hunk(hunk, &mut left)).collect();
+    hunks.unwrap_or_default()
+}
+
+fn read_hunk(hunk: Raw<'_>, left: &mut usize) -> Option<Hunk> {
+    let number = |name| hunk.member(name).and_then(Raw::i64).and_then(|number| u64::try_from(number).ok());
+    let mut lines = Vec::new();
+    for line in hunk.member("lines")?.items() {
+        let line = line.text()?;
+        *left = left.checked_sub(line.len() + 1)?;
+        lines.push(line.into_owned());
+    }
+    // With a wrong count, the lines after it would get wrong numbers.
+    let count = |sign| lines.iter().filter(|line| line.starts_with([' ', sign])).count() as u64;
+    let fits = number("oldLines")? == count('-') && number("newLines")? == count('+');
+    fits.then_some(Hunk { old_start: number("oldStart")?, new_start: number("newStart")?, lines })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::claude::{can_write, edit, error_of, first_line, output_of, target, timeout_ms};
+use super::super::claude::{can_write, edit, error_of, first_line, hunks, output_of, target, timeout_ms};
 use super::{failure, launch};
 use crate::agent::{AgentEvent, LaunchRequest, Protocol, Say, StartedBy, ToolOutput, TurnEnd, TurnOutcome, WaitingFor};
 use crate::stream::Raw;
@@ -328,7 +328,8 @@ impl NativeProtocol {
         let failed = hook.event == "PostToolUseFailure";
         let error = hook.error.filter(|_| failed).map(error_of).unwrap_or_default();
         let output = hook.response.or(hook.error).map(text_of).map(|text| ToolOutput::of(&text));
-        out.push(AgentEvent::ToolEnded { id: hook.call.clone(), failed, error, output });
+        let hunks = hunks(hook.response.filter(|_| !failed));
+        out.push(AgentEvent::ToolEnded { id: hook.call.clone(), failed, error, output, hunks });
     }
 
     fn stopped(&mut self, hook: &Hook<'_>, out: &mut Vec<AgentEvent>) {

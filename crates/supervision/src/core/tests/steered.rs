@@ -126,12 +126,14 @@ fn more_than_a_run_takes_is_refused_by_name() {
     let mib = 1024 * 1024 / 3 * 4;
     for (images, taken) in [
         (vec![image(5 * mib + 8)], refused(Refused::TooMuch)),
-        ((0..5).map(|_| image(4 * mib + mib / 2)).collect(), refused(Refused::TooMuch)),
+        ((0..5).map(|_| image(3 * mib + mib / 2)).collect(), refused(Refused::TooMuch)),
         (vec![image(4 * mib)], Taken::Queued { ahead: 0 }),
     ] {
         let said = OperatorInput::Say { key: None, text: String::new(), images };
         assert_eq!(operator(&mut run, said).0, taken);
     }
+    let words = Refused::TooMuch.in_words();
+    assert!(words.contains("16 MiB of images, of 5 MiB each"), "{words}");
     for number in 1..64 {
         assert_eq!(say(&mut run, &format!("k{number}"), "more").0, Taken::Queued { ahead: number });
     }
@@ -447,7 +449,7 @@ fn the_model_is_changed_in_the_live_process_and_in_those_that_follow() {
     let (mut run, turn) = working(Plan { agent_args: args, ..plan() });
     run.lines(1, &accepted(&turn));
     let model = |model: &str| OperatorInput::Set(Change::Model(model.to_owned()));
-    for none in ["", " ", &"x".repeat(129)] {
+    for none in ["", " ", "claude opus", "opus\n", "op\u{1b}[2Jus", &"x".repeat(129)] {
         assert!(matches!(operator(&mut run, model(none)).0, Taken::Refused(Refused::BadAnswer(_))));
     }
     let (taken, actions) = operator(&mut run, model("opus"));
@@ -457,6 +459,37 @@ fn the_model_is_changed_in_the_live_process_and_in_those_that_follow() {
     let args = &spawn(&actions).expect("a restart").launch.args;
     let models: Vec<&[String]> = args.windows(2).filter(|pair| pair[0] == "--model").collect();
     assert_eq!(models, [["--model", "opus"]], "{args:?}");
+}
+
+#[test]
+fn the_permission_mode_is_changed_in_the_live_process_and_in_those_that_follow() {
+    let args = ["--permission-mode", "default"].map(str::to_owned).to_vec();
+    let (mut run, turn) = working(Plan { agent_args: args, ..plan() });
+    run.lines(1, &accepted(&turn));
+    let mode = |mode: &str| OperatorInput::Set(Change::PermissionMode(mode.to_owned()));
+    for none in ["", "accept edits", "x\n"] {
+        assert!(matches!(operator(&mut run, mode(none)).0, Taken::Refused(Refused::BadAnswer(_))), "{none:?}");
+    }
+    let (taken, _) = operator(&mut run, mode("plan"));
+    assert!(matches!(taken, Taken::Refused(Refused::BadAnswer(why)) if why.contains("nobody approves plans")));
+    let asked = |mode: &str| Action::SetPermissionMode { proc: ProcId(1), mode: mode.to_owned() };
+    let (taken, actions) = operator(&mut run, mode("acceptEdits"));
+    assert_eq!(taken, Taken::Done);
+    assert!(actions.contains(&asked("acceptEdits")), "{actions:?}");
+    run.lines(1, &[r#"{"type":"system","subtype":"status","status":null,"permissionMode":"acceptEdits"}"#.to_owned()]);
+    assert_eq!(run.shown.last(), Some(&Show::PermissionMode { mode: "acceptEdits".to_owned() }));
+    // The CLI refuses a mode: the user is told, and the mode before stays chosen.
+    let (_, actions) = operator(&mut run, mode("bypassPermissions"));
+    assert!(actions.contains(&asked("bypassPermissions")), "{actions:?}");
+    let refusal = r#"{"type":"control_response","response":{"subtype":"error","request_id":"mode-1","error":"it was not launched so","error_code":"bypass_not_launched"}}"#;
+    run.lines(1, &[refusal.to_owned()]);
+    let told = Show::Notice { text: "the agent keeps its permission mode: it was not launched so".to_owned() };
+    let kept = Show::PermissionMode { mode: "acceptEdits".to_owned() };
+    assert!(run.shown.ends_with(&[told, kept]), "{:?}", run.shown);
+    let actions = run.crashed(1);
+    let args = &spawn(&actions).expect("a restart").launch.args;
+    let modes: Vec<&[String]> = args.windows(2).filter(|pair| pair[0] == "--permission-mode").collect();
+    assert_eq!(modes, [["--permission-mode", "acceptEdits"]], "{args:?}");
 }
 
 #[test]

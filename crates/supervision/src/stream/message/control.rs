@@ -56,6 +56,8 @@ records! {
         request_id: Cow<'a, str> = "request_id",
         /// The answer's body, as received.
         response: Raw<'a> = "response",
+        /// Why the request failed.
+        error: Cow<'a, str> = "error",
     }
 
     /// `command_lifecycle` (2.1.329): the state of a user message with a uuid.

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::feed;
-use crate::agent::{AgentEvent, Edit};
+use crate::agent::{AgentEvent, Edit, Hunk};
 
 fn call(name: &str, input: &Value) -> AgentEvent {
     let line = json!({"type": "assistant", "message": {"role": "assistant", "content": [
@@ -91,5 +91,27 @@ fn edits_are_shown_with_what_stood_there() {
             panic!("no tool");
         };
         assert_eq!(edit, expected, "{name} {input}");
+    }
+}
+
+#[test]
+fn an_edit_that_was_made_has_its_places_in_the_file_or_none() {
+    let ended = |patch: &serde_json::Value| {
+        let line = json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]},
+            "tool_use_result": {"filePath": "/f", "structuredPatch": patch}});
+        let hunks = feed(&line.to_string())
+            .said()
+            .into_iter()
+            .find_map(|event| if let AgentEvent::ToolEnded { hunks, .. } = event { Some(hunks) } else { None });
+        hunks.expect("the tool ended")
+    };
+    let hunk = json!({"oldStart": 7, "oldLines": 2, "newStart": 8, "newLines": 2, "lines": [" one", "-two", "+three"]});
+    let lines = [" one", "-two", "+three"].map(str::to_owned).to_vec();
+    assert_eq!(ended(&json!([hunk])), [Hunk { old_start: 7, new_start: 8, lines }]);
+    let long = json!({"oldStart": 1, "oldLines": 0, "newStart": 1, "newLines": 1, "lines": ["+".repeat(40_000)]});
+    let wrong =
+        json!({"oldStart": 7, "oldLines": 3, "newStart": 8, "newLines": 2, "lines": [" one", "-two", "+three"]});
+    for unusable in [json!([]), json!("x"), json!([hunk, 7]), json!([hunk, wrong]), json!([hunk, long]), json!([{}])] {
+        assert_eq!(ended(&unusable), [], "no place is better than a wrong one: {unusable}");
     }
 }
