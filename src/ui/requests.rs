@@ -22,7 +22,7 @@ pub fn block(ask: &Asked, whole: bool) -> String {
         AskedKind::Permission => format!("request {}: the agent wants to use {tool}", ask.id),
         AskedKind::Plan => format!("request {}: the agent has a plan; may it carry it out?", ask.id),
         AskedKind::Choices => format!("request {}: the agent has {}", ask.id, count(ask.questions.len(), "question")),
-        AskedKind::Form => format!("request {}: {tool} wants something filled in", ask.id),
+        AskedKind::Form => format!("request {}: {tool} asks you to fill in a form", ask.id),
     };
     if ask.under.is_some() {
         text.push_str(" (a sub-agent asks)");

@@ -351,7 +351,7 @@ fn asked_rows(asked: &Asked, columns: usize, whole: bool) -> Vec<Row> {
         (AskedKind::Permission, None) => head(&format!("The agent wants to use {tool}.")),
         (AskedKind::Choices, _) => head("The agent has a question."),
         (AskedKind::Plan, _) => head("The agent has a plan."),
-        (AskedKind::Form, _) => head(&format!("{tool} wants something filled in.")),
+        (AskedKind::Form, _) => head(&format!("{tool} asks you to fill in a form.")),
     };
     if asked.under.is_some() {
         rows.extend(dim("A sub-agent asks."));
