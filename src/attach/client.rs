@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
             iteration: welcome.iteration,
             now_ms: welcome.t / 1_000,
             label: label(welcome),
-            read_only: setup.read_only.then(|| "this view only reads".to_owned()),
+            read_only: setup.read_only.then(|| "this terminal is read-only".to_owned()),
         };
         let ours = TreeObserver::of_process(&setup.state, &setup.env, setup.run.id(), Cancel::new()?);
         conversation.take(0, News::Joined(about));
@@ -532,7 +532,7 @@ impl<'a> Session<'a> {
         let journal = self.setup.run.journal();
         let thread = std::thread::Builder::new().name("past".to_owned());
         if let Err(error) = thread.spawn(move || past::tell(&journal, after, from, &messages)) {
-            self.tell(News::Remark(format!("what was before cannot be shown: {error}")));
+            self.tell(News::Remark(format!("earlier events cannot be shown: {error}")));
             self.release();
         }
     }
@@ -583,7 +583,7 @@ impl<'a> Session<'a> {
             Event::Unknown(name) => {
                 self.unknown += 1;
                 if self.unknown == 1 {
-                    let text = format!("the run is of a newer ccc: events such as `{name}` are not shown");
+                    let text = format!("the run was started by a newer ccc: events such as `{name}` are not shown");
                     self.tell(News::Remark(text));
                 }
             }
@@ -649,13 +649,13 @@ impl<'a> Session<'a> {
             return;
         }
         let run = self.setup.run.id();
-        self.tell(News::Lost(format!("the run's ccc has ended{why}; to continue the run: ccc resume {run}")));
+        self.tell(News::Lost(format!("the run's ccc process has ended{why}; to continue the run: ccc resume {run}")));
     }
 
     fn has_ended(&mut self) {
         // Without a turn there is nothing to resume.
         let text = if self.conversation.was_said_to() {
-            format!("to come back: ccc resume {}", self.setup.run.id())
+            format!("to continue the conversation: ccc resume {}", self.setup.run.id())
         } else {
             String::new()
         };
@@ -674,8 +674,10 @@ impl<'a> Session<'a> {
                         Some(id) => {
                             self.orders.insert(id, number);
                         }
-                        None => self
-                            .tell(News::Answered { order: number, answer: Err("the run does not take it".to_owned()) }),
+                        None => self.tell(News::Answered {
+                            order: number,
+                            answer: Err("the run cannot be reached".to_owned()),
+                        }),
                     }
                 }
                 Job::Find(query) => {

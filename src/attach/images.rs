@@ -38,7 +38,7 @@ pub(super) fn read(path: &str, bases: &Bases) -> Result<Image, Option<String>> {
         | ReadFault::TooLarge { .. }
         | ReadFault::LeadsOut) => trouble(&fault.to_string()),
     })?;
-    let media_type = kind(&bytes).ok_or_else(|| trouble("is no png, jpeg, gif or webp"))?;
+    let media_type = kind(&bytes).ok_or_else(|| trouble("is not a png, jpeg, gif or webp"))?;
     Ok(Image { media_type: media_type.to_owned(), data: STANDARD.encode(&bytes) })
 }
 
@@ -75,9 +75,12 @@ mod tests {
         assert_eq!((image.media_type.as_str(), image.data.as_str()), ("image/png", "iVBORw0KGgpyZXN0"));
         assert_eq!(read("c.webp").expect("an image").media_type, "image/webp");
         assert_eq!(read(&dir.path().join("none.png").display().to_string()), Err(None));
-        for (path, why) in
-            [("../b.png", "no png"), ("../big.png", "5 MiB"), ("../dir.png", "a directory"), ("../pipe.png", "a FIFO")]
-        {
+        for (path, why) in [
+            ("../b.png", "not a png"),
+            ("../big.png", "5 MiB"),
+            ("../dir.png", "a directory"),
+            ("../pipe.png", "a FIFO"),
+        ] {
             let told = read(path).expect_err("not taken").expect("told");
             assert!(told.contains(why) && told.contains(path), "{told}");
         }

@@ -59,7 +59,7 @@ impl Open {
                 Some(choice) => Ok(Request::Choose { question: question.number, choice }),
                 None => {
                     let names: Vec<&str> = question.choices().iter().map(|choice| choice.answer.name()).collect();
-                    Err(format!("{text:?} is none of the choices; answer one of: {}", names.join(", ")))
+                    Err(format!("{text:?} is not one of the choices; answer one of: {}", names.join(", ")))
                 }
             },
             Open::Asked(ask) => Ok(Request::Answer { ask: ask.id, key: None, ruling: ruling(ask, text)? }),
@@ -71,7 +71,7 @@ fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
     if let Some(ruling) = decided(ask, text) {
         return Ok(ruling);
     }
-    let expected = |what: &str| Err(format!("{text:?} is no answer to request {}; answer {what}", ask.id));
+    let expected = |what: &str| Err(format!("{text:?} is not an answer to request {}; answer {what}", ask.id));
     match ask.kind {
         AskedKind::Permission | AskedKind::Plan if ask.rules.is_empty() => expected("allow, deny or `deny because …`"),
         AskedKind::Permission | AskedKind::Plan => expected("allow, session, deny or `deny because …`"),

@@ -48,11 +48,11 @@ pub struct HelpArgs {
 pub enum Command {
     Resume(resume::ResumeArgs),
     Supervise(supervise::SuperviseArgs),
-    #[command(about = "Attach this terminal to a run: see it, and speak to it")]
+    #[command(about = "Attach this terminal to a run: watch it, and send it messages")]
     Attach(attach::AttachArgs),
     #[command(about = "Show what happens in a run, as it happens")]
     Follow(follow::FollowArgs),
-    #[command(about = "Say something to the agent of a run: its next turn")]
+    #[command(about = "Send a message to the agent of a run: its next turn")]
     Send(send::SendArgs),
     Interrupt(interrupt::InterruptArgs),
     Pause(pause::PauseArgs),

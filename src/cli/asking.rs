@@ -15,7 +15,7 @@ use crate::ui::clean::one_line;
 /// How many characters of a choice are shown.
 const CHOICE_CHARS: usize = 1_000;
 /// How to send text to the agent while something is asked.
-const SAY: &str = "to say something to the agent instead, type: /say TEXT";
+const SAY: &str = "to send a message to the agent instead, type: /say TEXT";
 
 /// The open items; the first is to be answered.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ impl Asking {
         let Some(step) = self.open.front_mut() else {
             let is_choice = line.chars().all(|c| c.is_ascii_digit() || c == ',' || c == ' ');
             return match elsewhere {
-                Some(number) if is_choice => Meant::Shown(format!("request {number} was settled before that; {SAY}\n")),
+                Some(number) if is_choice => Meant::Shown(format!("request {number} is already answered; {SAY}\n")),
                 Some(_) | None => Meant::ForTheAgent,
             };
         };
@@ -134,7 +134,7 @@ impl Asking {
             return Meant::Shown(step.told(true));
         }
         if self.waits {
-            return Meant::Shown("the answer before is not taken yet: type this again afterwards\n".to_owned());
+            return Meant::Shown("your last answer is still being sent: type this again after it\n".to_owned());
         }
         match step.typed(line) {
             Ok(Some(request)) => {
@@ -171,7 +171,7 @@ impl Step {
     fn question(&self) -> String {
         let Open::Asked(ask) = &self.open else { return String::new() };
         if self.wants_reason {
-            return "why not? The agent reads it. (Enter alone: without a reason)\n".to_owned();
+            return "why not? The agent gets this reason. (Enter without a text: no reason)\n".to_owned();
         }
         let at = self.given.len();
         match ask.kind {
@@ -215,7 +215,7 @@ impl Step {
         match ask.kind {
             AskedKind::Permission | AskedKind::Plan => {
                 let numbers = if ask.rules.is_empty() { "1, 3 or 4" } else { "1, 2, 3 or 4" };
-                Err(format!("{:?} is none of the choices: type {numbers}", one_line(line, 60)))
+                Err(format!("{:?} is not one of the choices: type {numbers}", one_line(line, 60)))
             }
             AskedKind::Choices => {
                 let Some(question) = ask.questions.get(given.len()) else { return rule(answers(ask, given)) };
@@ -252,7 +252,7 @@ fn asked(question: &AskedQuestion, at: usize, of: usize) -> String {
 
 fn field(field: &AskedField) -> String {
     let title = if field.title.is_empty() { &field.name } else { &field.title };
-    let needed = if field.required { "" } else { " (Enter alone leaves it empty)" };
+    let needed = if field.required { "" } else { " (optional: Enter leaves it empty)" };
     let mut text = format!("{}{needed}\n", one_line(title, CHOICE_CHARS));
     for (number, choice) in (1..).zip(&field.choices) {
         text.push_str(&format!("{number}: {}\n", one_line(choice, CHOICE_CHARS)));
@@ -271,26 +271,26 @@ fn chosen(question: &AskedQuestion, line: &str) -> Result<String, String> {
     let is_numbers = !parts.is_empty() && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
     let count = question.options.len();
     if line.is_empty() {
-        return Err("an answer is needed".to_owned());
+        return Err("an answer is required".to_owned());
     }
     if !is_numbers || count == 0 {
         return Ok(line.to_owned());
     }
     if parts.len() > 1 && !question.multi {
-        return Err(format!("{line:?} is more than one of the choices: type one number"));
+        return Err(format!("only one choice is possible, not {line:?}: type one number"));
     }
     let option =
         |part: &&str| part.parse::<usize>().ok().and_then(|number| question.options.get(number.checked_sub(1)?));
     let labels: Option<Vec<&str>> = parts.iter().map(|part| option(part).map(|option| option.label.as_str())).collect();
     labels
         .map(|labels| labels.join(", "))
-        .ok_or_else(|| format!("{line:?} is none of the choices: they are 1 to {count}"))
+        .ok_or_else(|| format!("{line:?} is not one of the choices: type a number from 1 to {count}"))
 }
 
 /// The value for a field: one of its choices, or a text that fits its kind.
 fn entered(field: &AskedField, line: &str) -> Result<String, String> {
     if line.is_empty() {
-        return if field.required { Err("this is needed".to_owned()) } else { Ok(String::new()) };
+        return if field.required { Err("a value is required".to_owned()) } else { Ok(String::new()) };
     }
     let by_number = line.parse::<usize>().ok().and_then(|number| field.choices.get(number.checked_sub(1)?));
     if let Some(choice) = by_number.or_else(|| field.choices.iter().find(|choice| *choice == line)) {
@@ -305,9 +305,9 @@ fn entered(field: &AskedField, line: &str) -> Result<String, String> {
     };
     let expected = match field.choices.len() {
         0 => format!("a value of the kind {}", field.kind),
-        count => format!("1 to {count}"),
+        count => format!("a number from 1 to {count}"),
     };
-    if fits { Ok(line.to_owned()) } else { Err(format!("{:?} does not fit: type {expected}", one_line(line, 60))) }
+    if fits { Ok(line.to_owned()) } else { Err(format!("{:?} is not valid: type {expected}", one_line(line, 60))) }
 }
 
 fn answers(ask: &Asked, given: &[String]) -> Ruling {
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(asking.ask(Open::Asked(Box::new(permission(1)))), None, "told twice");
         assert_eq!(asking.ask(Open::Asked(Box::new(permission(2)))).as_deref(), Some("1 request more after this\n"));
         assert!(matches!(asking.typed("1"), Meant::Answer(_)));
-        assert!(shown(asking.typed("1")).contains("not taken yet"), "it was not meant for the second");
+        assert!(shown(asking.typed("1")).contains("still being sent"), "it was not meant for the second");
         assert_eq!(asking.answered(true), None);
         assert!(asking.settled(1).expect("the next").starts_with("request 2"));
         // A refused answer is asked for again.
@@ -455,7 +455,7 @@ mod tests {
         assert!(asking.answered(false).expect("again").starts_with("request 2"));
         // After another terminal has settled the request, a number is not sent as a message.
         assert_eq!(asking.settled(2), None);
-        assert!(shown(asking.typed("1")).contains("settled before that"));
+        assert!(shown(asking.typed("1")).contains("is already answered"));
         assert_eq!(asking.typed("1"), Meant::ForTheAgent);
         let mut asking = open(permission(1));
         asking.settled(1);

@@ -43,7 +43,7 @@ pub(super) fn provider_of(
         [one] => Ok(*one),
         [] => Err(CliError::new(
             ErrorKind::Environment,
-            format!("no token for `{}`: no provider has one", program.display()),
+            format!("there is no token for `{}` from any provider", program.display()),
         )
         .hint(format!("set one of {}, or start without: --no-tokens", names_of_variables(Provider::ALL)))),
         [..] => {
@@ -51,7 +51,7 @@ pub(super) fn provider_of(
             Err(CliError::new(
                 ErrorKind::Usage,
                 format!(
-                    "whose token `{}` needs is not known: there are tokens of {}",
+                    "it is not known which token `{}` needs: there are tokens of {}",
                     program.display(),
                     names.join(" and ")
                 ),
@@ -131,7 +131,7 @@ impl CommandTokens {
                 if pool.credentials().is_empty() {
                     return Err(CliError::new(
                         ErrorKind::Environment,
-                        format!("no token of {provider} for `{}`", program.display()),
+                        format!("there is no {provider} token for `{}`", program.display()),
                     )
                     .hint(format!("set {}, or start without: --no-tokens", names_of_variables([provider]))));
                 }

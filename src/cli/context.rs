@@ -60,7 +60,7 @@ impl Context {
     /// When the user has no home directory.
     pub fn dirs(&self) -> Result<&Dirs, CliError> {
         self.dirs.as_ref().ok_or_else(|| {
-            CliError::new(ErrorKind::Environment, "there is no home directory").hint("set HOME to a directory of yours")
+            CliError::new(ErrorKind::Environment, "there is no home directory").hint("set HOME to your home directory")
         })
     }
 
@@ -83,7 +83,7 @@ impl Context {
             None => Ok(()),
             Some((dir, fault)) => {
                 let message = format!("the state directory {} {fault}", dir.display());
-                let hint = format!("name another directory with CCC_STATE_DIR, or type: {}", fault.remedy(&dir));
+                let hint = format!("set CCC_STATE_DIR to another directory, or type: {}", fault.remedy(&dir));
                 Err(CliError::new(ErrorKind::Environment, message).hint(hint))
             }
         }

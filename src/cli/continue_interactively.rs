@@ -28,7 +28,7 @@ pub(super) fn after_conversation(run: &RunDir, flags: Flags, context: &Context) 
     let project = Project::find(std::path::Path::new(&plan.cwd));
     let settings = trust::settings_of_agent(plan.agent, &plan.agent_args, &project, context)?;
     if let Some(objection) = settings.objection() {
-        context.printer.warn(format_args!("{objection}: the session is not handed over; look at it: ccc trust"));
+        context.printer.warn(format_args!("{objection}: the session is not handed over; to review it: ccc trust"));
         return Ok(());
     }
     let env = ChildEnv(context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
@@ -42,7 +42,7 @@ pub(super) fn continue_interactively(plan: &Plan, session: Option<&String>, env:
     let Some(args) = session.and_then(args) else { return };
     let interface = plan.agent.program();
     context.printer.talk(format_args!(
-        "the session continues in the interface of {interface}; leave it to end (--no-hand-over ends without it)"
+        "the session continues in the interface of {interface}; ccc ends when you exit it (--no-hand-over skips it)"
     ));
     let lent = SavedModes::of_stdin();
     let left = Command::new(&plan.agent_program)
@@ -61,5 +61,5 @@ pub(super) fn continue_interactively(plan: &Plan, session: Option<&String>, env:
         }
         Err(error) => format!("it could not be started: {error}"),
     };
-    context.printer.warn(format_args!("the interface of {interface}: {trouble}; the run is completed all the same"));
+    context.printer.warn(format_args!("the interface of {interface}: {trouble}; the run itself is completed"));
 }

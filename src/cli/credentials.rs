@@ -60,20 +60,20 @@ pub(super) fn gather(
     {
         let error = |message: String| CliError::new(ErrorKind::Configuration, message);
         let one = Provided::new(name, entry, settings, None, around)
-            .map_err(|fault| error(fault.to_string()).hint(format!("correct it, or take {name} out of `pool`")))?;
+            .map_err(|fault| error(fault.to_string()).hint(format!("correct it, or remove {name} from `pool`")))?;
         if let Some(why) = one.not_for_a_pool() {
             return Err(error(format!("the provider {name} cannot be used in `pool`: {why}"))
-                .hint(format!("correct it, or take {name} out of `pool`")));
+                .hint(format!("correct it, or remove {name} from `pool`")));
         }
         let conflicts = one.conflicts(files).conflicts;
         if !conflicts.is_empty() {
-            return Err(error(conflicts_in_words(name, &conflicts).join("; "))
-                .hint("remove them there (ccc changes no settings of the agent), or take them out of the provider"));
+            return Err(error(conflicts_in_words(name, &conflicts).join("; ")).hint(
+                "remove them there (ccc does not change the agent's settings), or remove them from the provider",
+            ));
         }
         if one.has_more_than_env() {
             gathered.warnings.push(format!(
-                "of the provider {name} a run takes `env` and `model`; its settings and arguments count where the agent is started \
-                 under it (`ccc {name}`)"
+                "a run uses only `env` and `model` of the provider {name}; its settings and arguments are used by `ccc {name}`"
             ));
         }
         provided.push(one);
@@ -155,15 +155,15 @@ pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
         return None;
     }
     let named: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-    let (verb, it) = if named.len() == 1 { ("takes", "it") } else { ("take", "them") };
+    let (verb, it) = if named.len() == 1 { ("overrides", "it") } else { ("override", "them") };
     Some(
         CliError::new(
             ErrorKind::Configuration,
-            format!("{} {verb} the place of the token that ccc gives to the agent", named.join(" and ")),
+            format!("{} {verb} the token that ccc gives to the agent", named.join(" and ")),
         )
         .hint(format!(
-            "remove {it} there (ccc changes no settings of the agent) and give the token to ccc, by its environment or by \
-             `tokens` in its configuration; or unset ccc's own tokens, so that the agent uses {it} alone"
+            "remove {it} there (ccc does not change the agent's settings) and give the token to ccc, in its environment \
+             or in `tokens` of ccc.json; or unset ccc's own tokens, so that the agent uses only {it}"
         )),
     )
 }
@@ -235,8 +235,8 @@ pub(super) fn conflicts_in_words(name: &str, conflicts: &[EnvConflict]) -> Vec<S
         }
     }
     let sentence = |(place, keys): (&str, Vec<String>)| {
-        let verb = if keys.len() == 1 { "stands" } else { "stand" };
-        format!("{} of {place} {verb} over what the provider {name} sets", keys.join(", "))
+        let verb = if keys.len() == 1 { "overrides" } else { "override" };
+        format!("{} of {place} {verb} what the provider {name} sets", keys.join(", "))
     };
     files.into_iter().map(sentence).collect()
 }

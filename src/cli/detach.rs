@@ -51,8 +51,8 @@ pub(super) fn start(
     ));
     if let Some(file) = logout::ends_runs(context) {
         context.printer.warn(format_args!(
-            "the run ends when you log out: systemd ends what a session has started (KillUserProcesses in {}); to have runs outlive \
-             it, {}",
+            "the run ends when you log out: systemd ends what a session has started (KillUserProcesses in {}); to prevent this, type \
+             {}",
             file.display(),
             logout::ADVICE
         ));
@@ -72,7 +72,7 @@ pub(super) fn host(
 ) -> Result<Result<Ready, ExitCode>, CliError> {
     let failed = |error: io::Error| {
         CliError::new(ErrorKind::Failed, format!("the run cannot be started in the background: {error}"))
-            .hint("without --detach it runs in this terminal")
+            .hint("to run it in this terminal, leave out --detach")
     };
     let said = Host::start(&as_host(typed, command, conversation)).and_then(Host::ready).map_err(failed)?;
     match said {
@@ -96,7 +96,10 @@ pub(super) fn leave_terminal(run_dir: &RunDir) -> Result<Detached, CliError> {
     let path = run_dir.path().join("host.log");
     let log = open_private(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND);
     log.and_then(|log| process::detach(&log)).map_err(|error| {
-        CliError::new(ErrorKind::Failed, format!("{}: the run cannot leave the terminal: {error}", path.display()))
+        CliError::new(
+            ErrorKind::Failed,
+            format!("{}: the run cannot detach from the terminal: {error}", path.display()),
+        )
     })
 }
 
@@ -108,7 +111,7 @@ pub(super) fn no_screen() -> Result<Screen, CliError> {
     // stdout has led nowhere since the process left the terminal.
     let null = || io::stdout().as_fd().try_clone_to_owned();
     let screen = null().and_then(|out| Screen::new(out, null()?, Limits::default()));
-    screen.map_err(|error| CliError::new(ErrorKind::Io, format!("no screen can be made: {error}")))
+    screen.map_err(|error| CliError::new(ErrorKind::Io, format!("the output cannot be set up: {error}")))
 }
 
 /// Writes a line to the run's `host.log`: stderr leads there after the process has left the terminal.

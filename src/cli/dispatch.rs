@@ -30,7 +30,7 @@ where
     match context.printer.fault() {
         Some(fault) if code == ExitCode::COMPLETED => report(
             &CliError::new(ErrorKind::Io, format!("writing to stdout failed: {fault}"))
-                .hint("make room, or write elsewhere"),
+                .hint("free some disk space, or write to another place"),
             context,
         ),
         Some(_) | None => code,
@@ -53,7 +53,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         && !only_help
         && let (_, Some(fault)) = zone::of_user(&context.env)
     {
-        context.printer.warn(format_args!("{fault}; times are told in the system's zone"));
+        context.printer.warn(format_args!("{fault}; times are shown in the system's time zone"));
     }
     match cli.command {
         None if only_help => match providers::start_current(&[], context) {
@@ -175,7 +175,7 @@ fn help(words: &[String], context: &Context) -> Result<ExitCode, CliError> {
                 .first()
                 .map(|name| format!("did you mean `ccc help {name}`?"));
             return Err(CliError::new(ErrorKind::Usage, format!("there is no command `{word}`"))
-                .hint(near.unwrap_or_else(|| "see the commands: ccc --help".to_owned())));
+                .hint(near.unwrap_or_else(|| "to list the commands: ccc --help".to_owned())));
         };
         command = found;
     }

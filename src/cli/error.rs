@@ -98,11 +98,11 @@ const NUMBERED: &str = " (os error ";
 /// Texts of system errors, each with its plain words. No file or argument is likely to have such a text as its name.
 const SYSTEM_WORDS: &[(&str, &str)] = &[
     ("entity not found", "it does not exist"),
-    ("entity already exists", "it exists already"),
+    ("entity already exists", "it already exists"),
     ("No such file or directory", "it does not exist"),
-    ("Not a directory", "a part of its path is no directory"),
+    ("Not a directory", "a part of its path is not a directory"),
     ("Is a directory", "it is a directory"),
-    ("Permission denied", "you have no right to do this"),
+    ("Permission denied", "you do not have permission to do this"),
     ("Read-only file system", "the file system is read-only"),
     ("No space left on device", "there is no space left on the device"),
     ("File name too long", "the name is too long"),
@@ -117,12 +117,12 @@ impl From<ConfigError> for CliError {
                 FileFault::Unknown { .. } => "correct the key or remove it (`ccc config schema` lists the keys)",
                 FileFault::NotUtf8 { .. } => "save the file as UTF-8",
                 FileFault::Syntax { .. } => "correct the file",
-                FileFault::Twice { .. } => "keep one of the two",
+                FileFault::Twice { .. } => "remove one of the two",
                 FileFault::NotAnObject { .. } => "write an object, for example {\"checks\": [\"cargo test\"]}",
                 FileFault::Key { .. } => "`ccc config schema` says what each key takes",
             },
             ConfigError::Variable { .. } => "correct the variable, or unset it",
-            ConfigError::Senseless { .. } => "give it a value, or leave it out",
+            ConfigError::Senseless { .. } => "correct the value, or remove the setting",
             ConfigError::NotTheProjects { key, variable, users_file, .. } => {
                 let or_set = variable.map(|name| format!(", or set {name}")).unwrap_or_default();
                 &format!("move `{key}` into {}{or_set}", users_file.display())
@@ -134,7 +134,7 @@ impl From<ConfigError> for CliError {
 
 impl From<ArgsProblem> for CliError {
     fn from(problem: ArgsProblem) -> Self {
-        CliError::new(ErrorKind::Usage, problem.to_string()).hint("what stands after `--` is passed to the agent")
+        CliError::new(ErrorKind::Usage, problem.to_string()).hint("arguments after `--` are passed to the agent")
     }
 }
 
@@ -146,17 +146,17 @@ impl From<PoolError> for CliError {
                     "correct the name, or unset the variable or remove the entry that names it"
                 }
                 TokenFileFault::Unreadable(ReadFault::Unreadable(_)) => {
-                    "make the file readable for you, and for you alone (chmod 600)"
+                    "make the file readable for you only (chmod 600)"
                 }
                 TokenFileFault::Unreadable(
                     ReadFault::NotAFile { .. } | ReadFault::TooLarge { .. } | ReadFault::LeadsOut,
-                ) => "name a text file with one token a line; `#` begins a comment",
-                TokenFileFault::NotUtf8 { .. } => "save the file as UTF-8, one token a line",
+                ) => "use a text file with one token per line; `#` begins a comment",
+                TokenFileFault::NotUtf8 { .. } => "save the file as UTF-8, one token per line",
             },
             PoolError::NotThere { .. } => {
                 "correct the name; `ccc tokens` lists the tokens, `ccc providers` the providers"
             }
-            PoolError::TooMany { .. } => "leave out those that are not needed",
+            PoolError::TooMany { .. } => "remove those that are not needed",
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
     }
@@ -169,7 +169,7 @@ impl From<PromptError> for CliError {
             PromptError::Unreadable { fault, .. } => fault.advice(),
             PromptError::NotUtf8 { .. } => "save the file as UTF-8",
             PromptError::Empty { .. } => {
-                "write into it what the critic is to do, or remove it: then the next prompt in order is used"
+                "write instructions for the critic into it, or remove it: then the next prompt in order is used"
             }
         };
         CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
@@ -180,10 +180,12 @@ impl From<AgentLookupError> for CliError {
     fn from(error: AgentLookupError) -> Self {
         let hint = match &error {
             AgentLookupError::Missing { .. } => "correct --agent, CCC_AGENT or `agent.path`".to_owned(),
-            AgentLookupError::NotExecutable { .. } => "name the program itself, and make it executable".to_owned(),
+            AgentLookupError::NotExecutable { .. } => {
+                "give the path of the program itself, and make it executable".to_owned()
+            }
             AgentLookupError::NotFound { agent, .. } => {
                 let cli = agent.installation();
-                format!("install {}, or name its program with --agent PATH: {}", cli.product, cli.install)
+                format!("install {}, or give the path of its program with --agent PATH: {}", cli.product, cli.install)
             }
         };
         CliError::new(ErrorKind::Environment, error.to_string()).hint(hint)
@@ -328,7 +330,7 @@ mod tests {
         let table = [
             (io::Error::from_raw_os_error(2).to_string(), "it does not exist"),
             (io::Error::from(io::ErrorKind::NotFound).to_string(), "it does not exist"),
-            (io::Error::from_raw_os_error(13).to_string(), "you have no right to do this"),
+            (io::Error::from_raw_os_error(13).to_string(), "you do not have permission to do this"),
             (io::Error::from_raw_os_error(28).to_string(), "there is no space left on the device"),
             ("a line of a file (os error x)".to_owned(), "a line of a file (os error x)"),
         ];

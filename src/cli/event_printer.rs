@@ -194,9 +194,9 @@ impl<'a> EventPrinter<'a> {
             }
             Event::Unknown(_) => {
                 if self.unknown == 0 {
-                    self.context.printer.warn(
-                        "the run is of a newer ccc: this one does not know all that it tells, and leaves out what it does not know",
-                    );
+                    self.context
+                        .printer
+                        .warn("the run was started by a newer ccc: events that this ccc does not know are not shown");
                 }
                 self.unknown += 1;
             }

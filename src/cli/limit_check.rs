@@ -37,12 +37,12 @@ pub(super) fn ask_where_all_are_limited(
             facts.iter().any(|fact| fact.id == credential.id() && fact.limited_until_unix_ms.is_some())
         })
         .collect();
-    context.printer.talk("every token is limited; asking once whether that still holds");
+    context.printer.talk("every token is limited; asking the provider once whether that is still true");
     let login = credentials::login_place(context)?;
     let usage = Usage::new(Http::new(hosts.clone(), env), UsageCache::new(state), shared.clone(), login);
     let _ = ask_all(&usage, &asked, now_unix_ms);
     if limited(driver::unix_ms()).is_none() {
-        context.printer.talk("a limit was lifted before its reset: the run need not wait for it");
+        context.printer.talk("a limit ended before its reset: the run does not have to wait");
     }
     Ok(())
 }

@@ -27,12 +27,13 @@ const LINE_BYTES: u64 = 1024 * 1024;
 const QUIET: Duration = Duration::from_millis(300);
 /// The text of `/help`.
 const HELP: &str = "\
-What you type is said to the agent; a line answers what is asked. ccc's own:
-/say TEXT       say it to the agent, also while something is asked
+What you type is sent to the agent; while something is asked, it is the answer.
+ccc's own commands:
+/say TEXT       send it to the agent, also while something is asked
 /whole          show all of what is asked
 /interrupt      interrupt the turn; the run continues with your next message
 /supervisor on, /supervisor off   whether a critic judges the work
-/critic now     have the work judged now
+/critic now     let the critic judge the work now
 /pause, /continue
 /budget         change a bound, as in: /budget iterations 40
 /model NAME     the agent's model
@@ -88,12 +89,14 @@ struct Lines<'a> {
 /// The text shown when a terminal detaches.
 pub(super) fn left(run: &str, then: WhenLeft) -> String {
     match then {
-        WhenLeft::GoesOn => format!("the run continues; to come back: ccc attach {run}"),
+        WhenLeft::GoesOn => format!("the run continues; to attach again: ccc attach {run}"),
         WhenLeft::Ends => {
-            format!("the run ends in a minute, since it waits for your next message; to come back: ccc resume {run}")
+            format!(
+                "the run ends in a minute, because it waits for your next message; to continue it: ccc resume {run}"
+            )
         }
         WhenLeft::LeavesNothing => {
-            format!("nothing was said, so the run ends in a minute; until then: ccc attach {run}")
+            format!("the run ends in a minute, because no message was sent; to attach before that: ccc attach {run}")
         }
     }
 }
@@ -134,9 +137,9 @@ pub(super) fn converse(
         read_only,
     };
     let words = if read_only {
-        "this view only reads; Ctrl-C or Ctrl-D leaves it, and the run continues"
+        "this terminal is read-only; Ctrl-C or Ctrl-D leaves it, and the run continues"
     } else {
-        greeting.unwrap_or("attached: what you type is said to the agent; /help lists commands; Ctrl-D leaves")
+        greeting.unwrap_or("attached: what you type is sent to the agent; /help lists commands; Ctrl-D leaves")
     };
     context.printer.talk(words);
     lines.joins(&welcome);
@@ -151,7 +154,7 @@ pub(super) fn converse(
                 let code = lines.printer.end(finish.map(|finish| *finish));
                 // The directory of a run without any message is removed at its end.
                 if run.path().exists() && steer::is_conversation(run) {
-                    context.printer.talk(format_args!("to come back to the conversation: ccc resume {}", run.id()));
+                    context.printer.talk(format_args!("to continue the conversation: ccc resume {}", run.id()));
                 }
                 return Ok(code);
             }
@@ -281,7 +284,7 @@ impl Lines<'_> {
         match line {
             "/detach" => return Ok(Next::Left),
             _ if self.read_only => {
-                self.context.printer.talk("this view only reads; to speak to the agent, attach without --read-only");
+                self.context.printer.talk("this terminal is read-only; to send messages, attach without --read-only");
                 return Ok(Next::On);
             }
             "/help" => {
@@ -341,8 +344,8 @@ impl Lines<'_> {
 
     fn give(&mut self, request: &Request, ordered: Ordered) -> Result<(), CliError> {
         let number = self.requests.ask(request).map_err(|error| {
-            CliError::new(ErrorKind::Failed, format!("the run does not take it: {error}"))
-                .hint("`ccc runs` lists the runs")
+            CliError::new(ErrorKind::Failed, format!("the run cannot be reached: {error}"))
+                .hint("to list the runs: ccc runs")
         })?;
         self.ordered.insert(number, ordered);
         Ok(())

@@ -16,7 +16,7 @@ const PLACES: [&str; 4] = [
 ];
 /// How the user can avoid this.
 pub(super) const ADVICE: &str =
-    "once: loginctl enable-linger; then start such runs with: systemd-run --user --scope ccc --supervisor … --detach";
+    "once: loginctl enable-linger; then start such runs with `systemd-run --user --scope` in front of the command";
 
 /// The settings file that makes logind end the run at the logout of this session; `None` if no file does.
 pub(super) fn ends_runs(context: &Context) -> Option<PathBuf> {

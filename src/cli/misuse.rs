@@ -8,6 +8,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 
 use super::{CliError, ErrorKind};
+use crate::core::shell::words;
 
 /// A word at least this similar to a name counts as that name mistyped.
 pub(super) const LIKENESS: f32 = 0.6;
@@ -26,11 +27,11 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> C
         }
         (ClapKind::UnknownArgument | ClapKind::InvalidSubcommand, Some(word)) => {
             loose_words(word, args, command.as_deref(), root)
-                .unwrap_or_else(|| stray_word(word, command.as_deref(), root))
+                .unwrap_or_else(|| stray_word(word, args, command.as_deref(), root))
         }
         (ClapKind::MissingRequiredArgument, _) if command.as_deref() == Some("supervise") => (
             "there is no command to supervise".to_owned(),
-            "it goes after `--`, as in: ccc supervise -- make test".to_owned(),
+            "put it after `--`, as in: ccc supervise -- make test".to_owned(),
         ),
         (ClapKind::MissingRequiredArgument, _) => {
             let said = first_paragraph(error);
@@ -58,8 +59,8 @@ fn of(command: Option<&str>) -> String {
 
 fn see_help(command: Option<&str>) -> String {
     match command {
-        Some(command) => format!("see what it takes: ccc help {command}"),
-        None => "see the options and commands: ccc --help".to_owned(),
+        Some(command) => format!("to see its options and arguments: ccc help {command}"),
+        None => "to list the options and commands: ccc --help".to_owned(),
     }
 }
 
@@ -67,10 +68,10 @@ fn option_hint(error: &clap::Error, command: Option<&str>) -> String {
     match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(near)) => format!("did you mean {near}?"),
         _ if command.is_none_or(|command| command == "resume") => {
-            format!("what is meant for the agent goes after `--`; {}", see_help(command))
+            format!("put the agent's own options after `--`; {}", see_help(command))
         }
         _ if command == Some("supervise") => {
-            "options of the command to supervise go after `--`, as in: ccc supervise -- make -j4 test".to_owned()
+            "put the supervised command and its options after `--`, as in: ccc supervise -- make -j4 test".to_owned()
         }
         _ => see_help(command),
     }
@@ -109,23 +110,22 @@ fn loose_words(word: &str, args: &[OsString], command: Option<&str>, root: &Comm
     let example = format!("{typed} -p \"{quoted}\"");
     Some(match said {
         Some(_) => (
-            format!("`{word}` stands after the text of -p: a text of several words needs quotes"),
+            format!("unexpected `{word}` after the text of -p: a text of several words needs quotes"),
             format!("put the whole text in quotes: {example}"),
         ),
-        None => ("a task stands where a command is expected".to_owned(), format!("a task is given with -p: {example}")),
+        None => ("expected a command, found a task".to_owned(), format!("give the task with -p: {example}")),
     })
 }
 
 /// The error for a word where none belongs. With arguments after `--` the parser suggests no command, so similar names are looked
 /// up here.
-fn stray_word(word: &str, command: Option<&str>, root: &Command) -> (String, String) {
+fn stray_word(word: &str, args: &[OsString], command: Option<&str>, root: &Command) -> (String, String) {
     match command {
-        Some("supervise") => (
-            format!("`{word}` stands where an option is expected"),
-            format!("the command goes after `--`, as in: ccc supervise -- {word} …"),
-        ),
+        Some("supervise") => {
+            (format!("expected `--` before the command `{word}`"), format!("type: {}", with_separator(word, args)))
+        }
         Some(command) if command != word => {
-            (format!("`ccc {command}` does not take `{word}` here"), what_it_takes(word, command, root))
+            (format!("unexpected argument `{word}` of `ccc {command}`"), what_it_takes(word, command, root))
         }
         Some(_) | None => {
             let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
@@ -134,21 +134,29 @@ fn stray_word(word: &str, command: Option<&str>, root: &Command) -> (String, Str
             let like = similar::get_close_matches(word, &names, 1, LIKENESS);
             match like.first().filter(|_| !word.contains(char::is_whitespace)) {
                 Some(name) if *name == word => (
-                    format!("`{word}` stands after an option"),
-                    format!("`ccc {name}` is a command of its own: give it before any option"),
+                    format!("the command `{word}` is given after an option"),
+                    format!("commands come first, and do not combine with --supervisor; as in: ccc {name}"),
                 ),
                 Some(name) => (format!("there is no command `{word}`"), format!("did you mean `ccc {name}`?")),
                 None if word.contains(char::is_whitespace) => (
-                    "a task stands where a command is expected".to_owned(),
-                    "a task is given with -p: ccc --supervisor -p \"TASK\"".to_owned(),
+                    "expected a command, found a task".to_owned(),
+                    "give the task with -p: ccc --supervisor -p \"TASK\"".to_owned(),
                 ),
                 None => (
                     format!("there is no command `{word}`"),
-                    "see the commands: ccc --help; a task is given with -p: ccc --supervisor -p \"TASK\"".to_owned(),
+                    "to list the commands: ccc --help; to start a task: ccc --supervisor -p \"TASK\"".to_owned(),
                 ),
             }
         }
     }
+}
+
+/// The same command line with `--` before the command to supervise.
+fn with_separator(word: &str, args: &[OsString]) -> String {
+    let typed: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let at = typed.iter().position(|arg| arg == word).unwrap_or(typed.len());
+    let (ours, theirs) = typed.split_at_checked(at).unwrap_or((&typed, &[]));
+    format!("ccc{} --{}", words(ours), words(theirs))
 }
 
 /// The hint for a word that a command does not take: a similar subcommand, the list of them, or the command's help.
@@ -158,7 +166,7 @@ fn what_it_takes(word: &str, command: &str, root: &Command) -> String {
     match (similar::get_close_matches(word, &names, 1, LIKENESS).first(), names.as_slice()) {
         (Some(near), _) => format!("did you mean `ccc {command} {near}`?"),
         (None, [first @ .., last]) if !first.is_empty() && word != "help" => {
-            format!("it takes {} or {last}: ccc help {command}", first.join(", "))
+            format!("expected {} or {last}; to see more: ccc help {command}", first.join(", "))
         }
         (None, [..]) => see_help(Some(command)),
     }

@@ -30,32 +30,32 @@ pub(super) fn terminal(is_asked_for: bool, detach: bool, layer: &Layer) -> Resul
     let refused = |message: &str, hint: &str| Err(CliError::new(ErrorKind::Usage, message).hint(hint));
     if detach {
         return refused(
-            "--native shows the agent's interface on this terminal, and --detach leaves it",
-            "leave out one of the two; a run in the background is seen by: ccc attach",
+            "--native and --detach exclude each other: --native needs this terminal, --detach leaves it",
+            "leave out one of them; to see a run in the background: ccc attach",
         );
     }
     if layer.output_format.is_some_and(|form| form != OutputFormat::Text) {
         return refused(
-            "--native gives stdout to the agent's interface, so there is no room for --output-format",
-            "leave it out, and in another terminal type: ccc follow RUN --json",
+            "--native and --output-format exclude each other: the agent's interface uses stdout",
+            "leave out --output-format, and in another terminal type: ccc follow last --json",
         );
     }
     if layer.transport.is_some() {
         return refused(
-            "--native gives the agent the terminal itself, and --transport has no use then",
-            "leave it out",
+            "--transport has no effect with --native: the agent uses the terminal itself",
+            "leave out --transport",
         );
     }
     if layer.interactive == Some(true) {
         return refused(
-            "--native has no place where --interactive could ask: the terminal is the agent's",
-            "leave it out: at a limit another token is taken, or the reset is waited for",
+            "--interactive cannot ask with --native: the agent uses the terminal",
+            "leave out --interactive: at a limit ccc takes another token, or waits for the reset",
         );
     }
     if layer.budgets.max_cost_usd.is_some() {
         return refused(
-            "the agent's interface does not tell what it costs, so --max-cost-usd cannot be kept",
-            "leave it out; other bounds, such as --max-duration, are kept",
+            "--max-cost-usd does not work with --native: the agent's interface does not report its cost",
+            "leave out --max-cost-usd; other bounds, such as --max-duration, work",
         );
     }
     at_terminal().map(Some)
@@ -68,8 +68,8 @@ pub(super) fn terminal(is_asked_for: bool, detach: bool, layer: &Layer) -> Resul
 pub(super) fn at_terminal() -> Result<UserTerminal, CliError> {
     let found = if isatty(rustix::stdio::stdin()) { UserTerminal::find() } else { None };
     found.ok_or_else(|| {
-        CliError::new(ErrorKind::Usage, "--native needs a terminal: stdin and stdout have to be one")
-            .hint("start it at a terminal, without a pipe; without a terminal: ccc --supervisor -p \"TASK\"")
+        CliError::new(ErrorKind::Usage, "--native needs a terminal as stdin and stdout")
+            .hint("type it in a terminal, without a pipe; to run without a terminal: ccc --supervisor -p \"TASK\"")
     })
 }
 
@@ -83,9 +83,9 @@ pub(super) fn kind_without(agent: AgentKind) -> Result<AgentKind, CliError> {
     }
     Err(CliError::new(
         ErrorKind::Usage,
-        format!("the setting agent.kind is {}, which is the agent's own interface", agent.name()),
+        format!("the setting agent.kind is {}, which only --native can start", agent.name()),
     )
-    .hint("leave agent.kind out, and type: ccc --supervisor --native"))
+    .hint("remove agent.kind from the configuration, and type: ccc --supervisor --native"))
 }
 
 /// The agent with its own interface.
@@ -98,9 +98,9 @@ pub(super) fn kind(agent: AgentKind) -> Result<AgentKind, CliError> {
     }
     Err(CliError::new(
         ErrorKind::Usage,
-        format!("ccc cannot supervise the own interface of the agent {}", agent.name()),
+        format!("--native does not support the agent {}: ccc cannot supervise its interface", agent.name()),
     )
-    .hint("leave out --native, or choose another agent by agent.kind"))
+    .hint("leave out --native, or set agent.kind to another agent"))
 }
 
 /// Refuses a task that is too long for the start of an interface.
@@ -112,10 +112,10 @@ pub(super) fn refuse_long(task: &str) -> Result<(), CliError> {
         return Ok(());
     }
     let message = format!(
-        "the agent's interface is started with the task as an argument, which may have {MAX_WORDS_BYTES} bytes"
+        "with --native the task can have at most {MAX_WORDS_BYTES} bytes, because it is an argument of the agent"
     );
     Err(CliError::new(ErrorKind::Usage, message)
-        .hint("put it into a file of the project, and give as the task: -p \"Do what FILE says\""))
+        .hint("write the task into a file of the project, and give: -p \"Do what FILE says\""))
 }
 
 /// Whether the run supervises an interface.

@@ -18,17 +18,17 @@ pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<Path
         // Reading it reports what is wrong with it, for example that it is a FIFO.
         return match std::fs::symlink_metadata(&journal) {
             Ok(_) => Ok(journal),
-            Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: no recorded run is there"))
-                .hint("name a directory with a journal.jsonl, or a run that `ccc runs` lists")),
+            Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: there is no recorded run"))
+                .hint("give a directory that contains a journal.jsonl, or the id of a run (to list them: ccc runs)")),
         };
     }
     let dir = RunDir::resolve(&context.dirs()?.state, wanted).map_err(|error| {
         let error = CliError::new(ErrorKind::Usage, error.to_string());
         match wanted {
             Some(text) if context.cwd().is_ok_and(|cwd| cwd.join(text).join(JOURNAL_FILE).is_file()) => {
-                error.hint(format!("to name the directory {text}, write ./{text}"))
+                error.hint(format!("if you mean the directory {text}, write ./{text}"))
             }
-            Some(_) | None => error.hint("`ccc runs` lists the runs"),
+            Some(_) | None => error.hint("to list the runs: ccc runs"),
         }
     })?;
     Ok(dir.journal())

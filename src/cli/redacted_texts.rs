@@ -67,7 +67,7 @@ impl RedactedTexts {
     pub(super) fn refusal(&self, run_id: &str) -> Option<CliError> {
         let options = self.options.iter().map(|option| option_in_words(option));
         let checks = self.checks.iter().map(|command| check_in_words(command));
-        let said = self.said.iter().map(|text| format!("what you said (\"{}\")", one_line(text, SHOWN_CHARS)));
+        let said = self.said.iter().map(|text| format!("your message (\"{}\")", one_line(text, SHOWN_CHARS)));
         let missing: Vec<String> = options.chain(checks).chain(self.configured.iter().cloned()).chain(said).collect();
         if missing.is_empty() {
             return None;
@@ -90,8 +90,9 @@ impl RedactedTexts {
             command.push_str(" --");
             self.options.iter().for_each(|option| command.push_str(&format!(" {} VALUE", quoted(option))));
         }
-        let message = format!("the journal keeps no secrets, and these held one: {}", missing.join(", "));
-        Some(CliError::new(ErrorKind::Usage, message).hint(format!("give them again: {command}")))
+        let message =
+            format!("the journal does not store secrets, so these have to be given again: {}", missing.join(", "));
+        Some(CliError::new(ErrorKind::Usage, message).hint(format!("type: {command}")))
     }
 }
 
@@ -138,12 +139,12 @@ mod tests {
             (RedactedTexts::of(&plan(&[], &checks), &[], true, false), &["the check `curl"], "ccc resume r1 --reload"),
             (
                 RedactedTexts::of(&plan(&[], &[]), &[], true, false).and_said(said()),
-                &["what you said (\"Deploy with [redacted:value]"],
+                &["your message (\"Deploy with [redacted:value]"],
                 "ccc resume r1 -p \"TEXT\"",
             ),
             (
                 RedactedTexts::of(&plan(&args, &checks), &plan(&args, &[]).agent_args, true, false).and_said(said()),
-                &["--mcp-config", "the check", "what you said"],
+                &["--mcp-config", "the check", "your message"],
                 "ccc resume r1 --reload -p \"TEXT\" -- --mcp-config VALUE",
             ),
         ];

@@ -156,8 +156,8 @@ fn named_settings(plan: &Plan) -> Result<Option<(PathBuf, String)>, CliError> {
 }
 
 fn no_settings(path: &Path, why: &str) -> CliError {
-    let message = format!("the agent's settings file {} holds no settings: {why}", path.display());
-    CliError::new(ErrorKind::Configuration, message).hint("mend the file, or leave out --settings")
+    let message = format!("the agent's settings file {} contains no valid settings: {why}", path.display());
+    CliError::new(ErrorKind::Configuration, message).hint("correct the file, or leave out --settings")
 }
 
 /// The settings file that the user's arguments name, without its hooks.
@@ -191,7 +191,7 @@ pub(super) fn go_on(
     let swept = process::sweep_run(run_dir.id());
     if swept.killed > 0 {
         context.printer.talk(format_args!(
-            "ended {} that the run had left behind when its ccc died",
+            "ended {} that the run had left when its ccc process died",
             count(swept.killed as usize, "process")
         ));
     }
@@ -408,7 +408,7 @@ fn supervise(
     let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if request.presentation.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
         if let Some(objection) = request.settings_of_agent.objection() {
-            context.printer.warn(format_args!("{objection}: the session is not handed over; look at it: ccc trust"));
+            context.printer.warn(format_args!("{objection}: the session is not handed over; to review it: ccc trust"));
             return Ok(ExitCode::COMPLETED);
         }
         continue_interactively(&plan, finish.session_id.as_ref(), &env, context);
@@ -449,7 +449,10 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
     }
     if let (Some(fault), Some(finish), true) = (&flushed.out_fault, &finish, result_lost) {
         context.printer.error(
-            format_args!("the result is lost: {fault}; the run itself has ended as {}", finish.outcome.as_str()),
+            format_args!(
+                "the result could not be printed: {fault}; the outcome of the run is {}",
+                finish.outcome.as_str()
+            ),
             Some(&format!("read the result in {}", run_dir.summary().display())),
         );
     } else if let Some(fault) = flushed.out_fault {
@@ -461,7 +464,10 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
         ));
     }
     if finish.is_none() {
-        context.printer.talk(format_args!("ccc was left at once; to continue the run: ccc resume {}", plan.run_id));
+        context.printer.talk(format_args!(
+            "ccc ended at once, without an outcome; to continue the run: ccc resume {}",
+            plan.run_id
+        ));
     }
     (finish, result_lost)
 }
@@ -496,7 +502,7 @@ fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, co
     for check in &plan.checks {
         if let Some(program) = process::missing_program(&check.command, &path, Path::new(&plan.cwd)) {
             context.printer.warn(format_args!(
-                "the check `{}` cannot be run: there is no program {program}; unless it is there at the first stop, the run ends then",
+                "the check `{}` cannot be run: there is no program {program}; if it is still missing at the first stop, the run ends",
                 redactor.text(&check.command)
             ));
         }
@@ -571,7 +577,8 @@ fn at_a_terminal() -> bool {
 fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
     let file = open_private(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint("make room, or set CCC_STATE_DIR")
+        CliError::new(ErrorKind::Io, format!("{}: {error}", path.display()))
+            .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })
 }
 
@@ -588,7 +595,7 @@ pub(super) fn new_journal(
         header.map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
     JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor).map_err(|error| {
         CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
-            .hint("make the directory writable, or set CCC_STATE_DIR")
+            .hint("make the directory writable, or set CCC_STATE_DIR to another one")
     })
 }
 
@@ -602,7 +609,7 @@ pub(super) fn stdio_screen() -> Result<Screen, CliError> {
 }
 
 pub(super) fn no_event_loop(error: &io::Error) -> CliError {
-    CliError::new(ErrorKind::Failed, format!("the system gives no event loop: {error}"))
+    CliError::new(ErrorKind::Failed, format!("the event loop cannot be created: {error}"))
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
@@ -613,8 +620,8 @@ pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
 /// What the user can do about the run that holds a lock.
 fn go_to(holder: Option<&Holder>) -> String {
     holder.map_or_else(
-        || "wait for its end".to_owned(),
-        |holder| format!("go to it: ccc attach {id}; or end it in good order: ccc stop {id}", id = holder.run_id),
+        || "wait until it ends".to_owned(),
+        |holder| format!("to attach to it: ccc attach {id}; to end it: ccc stop {id}", id = holder.run_id),
     )
 }
 
@@ -626,7 +633,7 @@ fn told(error: &LockError) -> String {
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
         LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error))
-            .hint(format!("{}: two of them would answer each other's stops", go_to(holder.as_ref()))),
+            .hint(format!("{}; two ccc processes cannot supervise the same session", go_to(holder.as_ref()))),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
             .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
     }

@@ -21,7 +21,7 @@ pub(super) fn find(wanted: &str, context: &Context) -> Result<RunDir, CliError> 
         return Ok(living);
     }
     RunDir::resolve(&context.dirs()?.state, Some(wanted))
-        .map_err(|error| CliError::new(ErrorKind::Usage, error.to_string()).hint("`ccc runs` lists the runs"))
+        .map_err(|error| CliError::new(ErrorKind::Usage, error.to_string()).hint("to list the runs: ccc runs"))
 }
 
 /// The newest running run of this directory.
@@ -34,8 +34,8 @@ pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, 
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let mut living = list.runs.into_iter().filter(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
     living.find(|(_, run)| is_here(&run.cwd)).map(|(dir, _)| dir).ok_or_else(|| {
-        CliError::new(ErrorKind::Usage, "no run is going on in this directory")
-            .hint(format!("`ccc runs` lists the runs; name one: ccc {command} RUN"))
+        CliError::new(ErrorKind::Usage, "no run is active in this directory")
+            .hint(format!("to list the runs: ccc runs; then: ccc {command} RUN"))
     })
 }
 
@@ -66,20 +66,21 @@ pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Clien
 pub(super) fn unreachable(error: &ClientError) -> CliError {
     match error {
         ClientError::NotRunning { run } => CliError::new(ErrorKind::Usage, error.to_string())
-            .hint(format!("to continue it: ccc resume {run}; to see it again: ccc replay {run}")),
+            .hint(format!("to continue it: ccc resume {run}; to see it: ccc replay {run}")),
         ClientError::Unreachable { pid, .. } => CliError::new(ErrorKind::Environment, error.to_string())
-            .hint(format!("if it was started by an older ccc, it has no socket; to end it in good order: kill {pid}")),
+            .hint(format!("a run that an older ccc started has no control socket; to end it: kill {pid}")),
         ClientError::Refused { fault, .. } => CliError::new(ErrorKind::Environment, fault.message.clone()),
         ClientError::OtherVersion { .. } => CliError::new(ErrorKind::Environment, error.to_string())
-            .hint("the version of a program is told by `--version`"),
-        ClientError::Lost { run, .. } => CliError::new(ErrorKind::Failed, error.to_string())
-            .hint(format!("see whether it goes on: ccc runs; to continue it: ccc resume {run}")),
+            .hint("to see the version of this ccc: ccc --version"),
+        ClientError::Lost { run, .. } => CliError::new(ErrorKind::Failed, error.to_string()).hint(format!(
+            "to see whether it is still running: ccc runs --live; if not, continue it: ccc resume {run}"
+        )),
     }
 }
 
 /// The error for a connection that ended before the run's last message.
 pub(super) fn died(run: &RunDir) -> CliError {
-    CliError::new(ErrorKind::Failed, format!("the ccc of run {} has ended without a word", run.id()))
+    CliError::new(ErrorKind::Failed, format!("the ccc process of run {} ended before it reported an outcome", run.id()))
         .hint(format!("to continue it: ccc resume {}", run.id()))
 }
 
@@ -101,9 +102,11 @@ pub(super) fn order(wanted: &str, command: &str, request: &Request, context: &Co
 pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
     match reply {
         Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) | Reply::Queued { ahead: 0 } => {}
-        Reply::Queued { ahead: 1 } => context.printer.talk("queued: one other turn is said before it"),
-        Reply::Queued { ahead } => context.printer.talk(format_args!("queued: {ahead} other turns are said before it")),
-        Reply::Already => context.printer.talk("this was said before under the same key; it is not said again"),
+        Reply::Queued { ahead: 1 } => context.printer.talk("queued: one other message is sent before it"),
+        Reply::Queued { ahead } => {
+            context.printer.talk(format_args!("queued: {ahead} other messages are sent before it"))
+        }
+        Reply::Already => context.printer.talk("a message with this key was sent before; it is not sent again"),
         Reply::Fault(fault) => return Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
     }
     Ok(())

@@ -30,7 +30,7 @@ pub(super) fn record(run_dir: &RunDir, context: &Context) -> Option<Recording> {
     begun
         .inspect_err(|error| {
             context.printer.warn(format_args!(
-                "{}: {error}; should ccc be killed, `ccc resume` does not find programs that hide their origin",
+                "{}: {error}; if ccc is killed, `ccc resume` cannot find programs that have replaced their environment",
                 file(run_dir).display()
             ));
         })
@@ -41,7 +41,9 @@ pub(super) fn record(run_dir: &RunDir, context: &Context) -> Option<Recording> {
 pub(super) fn end_of_dead_run(run_dir: &RunDir, context: &Context) {
     for survivor in process::end_recorded(&read(run_dir)) {
         if survivor.ended {
-            context.printer.talk(format_args!("{} was left by the dead run and was ended", named(&survivor)));
+            context
+                .printer
+                .talk(format_args!("ended {}, which the run had left when its ccc process died", named(&survivor)));
         } else {
             warn(&survivor, context);
         }
@@ -62,7 +64,7 @@ pub(super) fn end_of_run(run_dir: &RunDir, context: &Context) {
 
 fn warn(survivor: &Survivor, context: &Context) {
     context.printer.warn(format_args!(
-        "{} was left by the run and cannot be ended by ccc; end it:\n    {}",
+        "{} was started by the run and ccc cannot end it; to end it:\n    {}",
         named(survivor),
         survivor.command()
     ));

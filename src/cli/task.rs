@@ -28,21 +28,20 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         (None, Some(file)) => (format!("the file {}", file.display()), Ok(read_file(&cwd.join(file), file)?)),
         (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
         (None, None) => {
-            return Err(CliError::new(ErrorKind::Usage, "there is no task").hint(
-                "say what to do, or name a file that says it (--prompt-file FILE): ccc --supervisor -p \"TASK\"",
-            ));
+            return Err(CliError::new(ErrorKind::Usage, "there is no task")
+                .hint("give the task in quotes, or in a file (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
         }
     };
     let bytes = bytes.map_err(|error| {
         CliError::new(ErrorKind::Usage, format!("the task cannot be read from {place}: {error}"))
-            .hint("name a readable file, or give the task with -p")
+            .hint("give a readable file, or the task itself with -p")
     })?;
     if bytes.len() as u64 > MAX_TASK_BYTES {
         return Err(CliError::new(
             ErrorKind::Usage,
             format!("the task from {place} is longer than {MAX_TASK_BYTES} bytes"),
         )
-        .hint("put the material into files and let the task name them"));
+        .hint("put the content into files, and name the files in the task"));
     }
     let task = String::from_utf8(bytes).map_err(|error| {
         CliError::new(
@@ -53,12 +52,15 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
     })?;
     // The agent's CLI gets the task as JSON, which must fit into the queue for a child's stdin.
     if serde_json::to_string(&task).is_ok_and(|json| json.len() > STDIN_QUEUE_LIMIT_BYTES / 2) {
-        return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is full of control characters"))
-            .hint("put the material into files and let the task name them"));
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("the task from {place} contains too many control characters"),
+        )
+        .hint("put the content into files, and name the files in the task"));
     }
     if task.trim().is_empty() {
         return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
-            .hint("say what to do, or name a file that says it (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
+            .hint("give the task in quotes, or in a file (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
     }
     Ok(task)
 }
@@ -66,13 +68,13 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
 fn read_file(path: &Path, named: &Path) -> Result<Vec<u8>, CliError> {
     files::read(path, TASK).map_err(|fault| {
         let advice = match fault {
-            ReadFault::TooLarge { .. } => "put the material into files and let the task name them",
-            ReadFault::NotAFile { .. } => "name a text file; what a pipe gives is read with `--prompt-file -`",
+            ReadFault::TooLarge { .. } => "put the content into files, and name the files in the task",
+            ReadFault::NotAFile { .. } => "give a text file; to read from a pipe: --prompt-file -",
             ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => {
-                "name a readable file, or give the task with -p"
+                "give a readable file, or the task itself with -p"
             }
         };
-        CliError::new(ErrorKind::Usage, format!("the task's file {} {fault}", named.display())).hint(advice)
+        CliError::new(ErrorKind::Usage, format!("the task file {} {fault}", named.display())).hint(advice)
     })
 }
 

@@ -119,19 +119,20 @@ pub(super) fn require_agent_settings(
 pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Result<(), CliError> {
     // This is no protection, because an agent can remove the variable. It prevents an accidental agreement.
     if context.env.get(CCC_RUN_ID).is_some() {
-        return Err(CliError::new(ErrorKind::Usage, "an agent cannot agree for the user to what a project asks for")
-            .hint(format!("let the user do it, in a terminal of their own: {COMMAND}")));
+        return Err(CliError::new(ErrorKind::Usage, "an agent cannot agree to a project's settings for the user")
+            .hint(format!("the user can agree in another terminal: {COMMAND}")));
     }
-    ConsentStore::new(&context.dirs()?.state)
-        .agree(project.root(), wishes, driver::unix_ms())
-        .map_err(|error| CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR"))
+    ConsentStore::new(&context.dirs()?.state).agree(project.root(), wishes, driver::unix_ms()).map_err(|error| {
+        CliError::new(ErrorKind::Io, error.to_string())
+            .hint("make it writable, or set CCC_STATE_DIR to another directory")
+    })
 }
 
 /// Warns about settings that are not used without agreement.
 pub(super) fn tell(wishes: &[Wish], context: &Context) {
     if !wishes.is_empty() {
         context.printer.warn(format_args!(
-            "{}, so it does not count; look at it and agree: {COMMAND}",
+            "{}, so it is not used; to review it and agree: {COMMAND}",
             context.project().map_or_else(
                 |_| format!("you have not agreed to {}", named(wishes)),
                 |project| lacks(wishes, &project, context)
@@ -178,7 +179,7 @@ pub(super) fn lacks(wishes: &[Wish], project: &Project, context: &Context) -> St
 /// Shows each wish with its effect and its whole value. Nothing is cut, because the end may be what matters.
 pub(super) fn show(wishes: &[Wish], root: &Path, line: &dyn Fn(&str), bold: &dyn Fn(&str) -> String) {
     let whole = |text: &str| clean::one_line(text, usize::MAX);
-    line(&format!("The files of {} ask for what needs your agreement:", whole(&root.display().to_string())));
+    line(&format!("These settings in the files of {} need your agreement:", whole(&root.display().to_string())));
     let mut file = None;
     for wish in wishes {
         if file != Some(&wish.name) {
@@ -199,5 +200,5 @@ fn refusal(wishes: &[Wish], project: &Project, context: &Context) -> CliError {
     let here = context.project().is_ok_and(|here| here.root() == project.root() && here.cwd == project.cwd);
     let command =
         if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd.to_string_lossy())) };
-    CliError::new(ErrorKind::Configuration, message).hint(format!("look at it and agree: {command}"))
+    CliError::new(ErrorKind::Configuration, message).hint(format!("to review it and agree: {command}"))
 }

@@ -33,7 +33,7 @@ pub(super) fn of_user(env: &Env) -> (TimeZone, Option<String>) {
     }
     match of_file(Path::new(named)) {
         Ok(zone) => (zone, None),
-        Err(why) => (of_system(), Some(format!("TZ names no time zone: {named} {why}"))),
+        Err(why) => (of_system(), Some(format!("TZ does not name a time zone: {named} {why}"))),
     }
 }
 
@@ -43,7 +43,7 @@ fn of_system() -> TimeZone {
 
 fn of_file(path: &Path) -> Result<TimeZone, String> {
     let bytes = files::read(path, TIME_ZONE).map_err(|fault| fault.to_string())?;
-    TimeZone::tzif("", &bytes).map_err(|_| "is no file of a time zone".to_owned())
+    TimeZone::tzif("", &bytes).map_err(|_| "is not a time zone file".to_owned())
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
             ("/dev/zero", "/dev/zero is a device, not a regular file"),
             ("/dev", "/dev is a directory, not a regular file"),
             ("No/Such_Zone", "No/Such_Zone does not exist"),
-            (text.as_str(), "is no file of a time zone"),
+            (text.as_str(), "is not a time zone file"),
         ] {
             let (_, fault) = of(tz);
             assert!(fault.as_ref().is_some_and(|fault| fault.ends_with(why)), "{tz}: {fault:?}");

@@ -126,7 +126,7 @@ pub enum VersionFault {
     #[error("it cannot be started: {0}")]
     Descriptors(#[source] io::Error),
     /// It gave no answer in time and was killed.
-    #[error("`--version` gave no answer within {}s", .0.as_secs())]
+    #[error("`--version` did not answer within {}s", .0.as_secs())]
     Timeout(Duration),
     /// It failed or printed something else.
     #[error("`--version` did not print a version number")]

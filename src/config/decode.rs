@@ -28,7 +28,7 @@ pub(super) fn decode(object: &Map<String, Value>) -> Decoded {
         if let (Some((group, inner)), true) = (name.split_once('.'), is_leaf(name)) {
             // The intention is clear, but no other reader of the file would accept it.
             let message =
-                format!("a name with a dot means nothing in a file: write {{\"{group}\": {{\"{inner}\": …}}}}");
+                format!("a key with a dot has no effect in a file: write {{\"{group}\": {{\"{inner}\": …}}}}");
             faults.push(KeyFault { key: name.clone(), message });
         } else if is_leaf(name) {
             take(name, value, &mut known, &mut faults);
@@ -89,7 +89,7 @@ pub(super) fn plain(message: &str) -> String {
 fn take(path: &str, value: &Value, known: &mut Map<String, Value>, faults: &mut Vec<KeyFault>) {
     // Few keys' values are objects, but serde would accept `{"pty": null}` as the word `pty`.
     if value.is_object() && !KEYS.iter().any(|key| key.path == path && key.form == Form::Object) {
-        faults.push(KeyFault { key: path.to_owned(), message: "it does not take an object".to_owned() });
+        faults.push(KeyFault { key: path.to_owned(), message: "an object is not possible here".to_owned() });
         return;
     }
     match decode_one(path, value.clone()) {

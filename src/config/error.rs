@@ -34,7 +34,7 @@ pub enum ConfigError {
         fault: FileFault,
     },
     /// An environment variable.
-    #[error("the environment variable {name} (`{key}`) does not fit: {message}")]
+    #[error("the environment variable {name} (`{key}`) cannot be used: {message}")]
     Variable {
         /// Its name.
         name: &'static str,
@@ -90,7 +90,7 @@ pub enum FileFault {
         message: String,
     },
     /// It is JSON with a duplicate key.
-    #[error("says a key twice, at {position}: {message}")]
+    #[error("has the same key twice, at {position}: {message}")]
     Twice {
         /// The second occurrence, or the first if that is invalid itself.
         position: Position,
@@ -98,7 +98,7 @@ pub enum FileFault {
         message: String,
     },
     /// It is JSON, but no object.
-    #[error("must hold a JSON object, not {found}")]
+    #[error("must contain a JSON object, not {found}")]
     NotAnObject {
         /// The kind of its value.
         found: &'static str,
@@ -114,7 +114,7 @@ pub enum FileFault {
         nearest: Option<&'static str>,
     },
     /// A key has a value of the wrong type.
-    #[error("`{key}`{} does not fit: {message}", At(*position))]
+    #[error("`{key}`{} cannot be used: {message}", At(*position))]
     Key {
         /// The key with its path.
         key: String,

@@ -184,8 +184,8 @@ mod tests {
     fn what_the_schema_does_not_know_is_not_taken_for_a_value() {
         for (text, key, words) in [
             ("{\"agent.path\": \"/bin/claude\"}", "agent.path", "{\"agent\": {\"path\": …}}"),
-            ("{\"transport\": {\"pty\": null}}", "transport", "does not take an object"),
-            ("{\"critic\": {\"prompt\": {\"system\": null}}}", "critic.prompt", "does not take an object"),
+            ("{\"transport\": {\"pty\": null}}", "transport", "an object is not possible"),
+            ("{\"critic\": {\"prompt\": {\"system\": null}}}", "critic.prompt", "an object is not possible"),
         ] {
             match parse_file(text.as_bytes()) {
                 Err(FileFault::Key { key: found, message, .. }) => {

@@ -89,7 +89,7 @@ impl fmt::Display for PromptOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// The file that the user named does not exist.
-    #[error("{}: there is no such prompt file", path.display())]
+    #[error("{}: the prompt file does not exist", path.display())]
     Missing {
         /// The file.
         path: PathBuf,

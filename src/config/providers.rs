@@ -189,15 +189,15 @@ fn check_name(name: &str) -> Result<(), String> {
     } else if name.starts_with('-') {
         "it begins with `-`".to_owned()
     } else if name.contains(char::is_whitespace) {
-        "it has white space in it".to_owned()
+        "it contains white space".to_owned()
     } else if name.contains(char::is_control) {
-        "it has a control character in it".to_owned()
+        "it contains a control character".to_owned()
     } else if name.contains('/') {
-        "it has `/` in it".to_owned()
+        "it contains `/`".to_owned()
     } else {
         return Ok(());
     };
-    Err(format!("{name:?} is no name of a provider: {why}"))
+    Err(format!("{name:?} is not a valid name of a provider: {why}"))
 }
 
 fn env_value(value: Value) -> Result<Option<EnvValue>, String> {
@@ -222,7 +222,7 @@ impl NamedProvider {
         if let Some(env) = take("env") {
             for (name, value) in object(env).map_err(|fault| of("env", fault))? {
                 if !is_name(&name) {
-                    return Err(of("env", "the name of a variable is made of letters, digits and `_`".to_owned()));
+                    return Err(of("env", "the name of a variable consists of letters, digits and `_`".to_owned()));
                 }
                 if let Some(value) = env_value(value).map_err(|fault| of(&format!("env.{name}"), fault))? {
                     entry.env.insert(name, value);
@@ -375,14 +375,14 @@ mod tests {
         for (name, why) in [
             ("", "it is empty"),
             ("-p", "it begins with `-`"),
-            ("a b", "it has white space in it"),
-            ("a\u{1}", "it has a control character in it"),
-            ("a/b", "it has `/` in it"),
+            ("a b", "it contains white space"),
+            ("a\u{1}", "it contains a control character"),
+            ("a/b", "it contains `/`"),
             (&"x".repeat(65), "it is longer than 64 bytes"),
         ] {
             let providers = read(json!({name: {}, "kimi": {}})).expect("the others are read");
             let misnamed = providers.get(name).expect("kept").misnamed.clone().expect("a fault");
-            assert!(misnamed.ends_with(why) && misnamed.contains("no name of a provider"), "{misnamed}");
+            assert!(misnamed.ends_with(why) && misnamed.contains("is not a valid name of a provider"), "{misnamed}");
             assert_eq!(providers.get("kimi").expect("kimi").misnamed, None);
         }
     }

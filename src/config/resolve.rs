@@ -40,7 +40,7 @@ impl fmt::Display for Warning {
         match self {
             Warning::UnknownKey { file, key } => write!(f, "{}: unknown key `{key}` is ignored", file.display()),
             Warning::UnknownVariable { name, nearest } => {
-                write!(f, "the environment variable {name} means nothing; did you mean {nearest}?")
+                write!(f, "the environment variable {name} has no effect; did you mean {nearest}?")
             }
         }
     }
@@ -378,7 +378,11 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
         ("critic.prompt_file", settings.critic.prompt_file.as_deref().is_some_and(blank), "the file's name is empty"),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
         ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),
-        (crossed, usage.critical_threshold < usage.warn_threshold, "the warning would come after what is critical"),
+        (
+            crossed,
+            usage.critical_threshold < usage.warn_threshold,
+            "`usage.warn_threshold` must not be above `usage.critical_threshold`",
+        ),
         ("critic.allow", settings.critic.allow.iter().any(|pattern| blank(pattern)), "a pattern is empty"),
     ];
     match senseless.into_iter().find(|(_, wrong, _)| *wrong) {

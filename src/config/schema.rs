@@ -103,7 +103,7 @@ pub fn reference(exit_codes: &[(u8, &str, &str)]) -> String {
 
 const HEAD: &str = "# Configuration
 
-This page is made from the table of settings in `src/config/table.rs`; a test compares the two.
+This page is generated from the table of settings in `src/config/table.rs`; a test compares the two.
 
 A setting is given by an option, by a variable, or by a key in a JSON file. Options override variables. Variables override,
 in this order, the project's `.ccc.json`, `ccc.json` in your configuration directory, `~/.claude/ccc.json`, and the defaults.

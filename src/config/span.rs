@@ -22,10 +22,10 @@ pub enum SpanFault {
     #[error("`{0}` has no unit: write `{0}s` for seconds or `{0}m` for minutes")]
     NoUnit(String),
     /// Not of the expected form.
-    #[error("`{0}` is not a length of time: write it like 90s, 15m, 8h or 1h30m (units d, h, m, s, ms)")]
+    #[error("`{0}` is not a duration: write it like 90s, 15m, 8h or 1h30m (units d, h, m, s, ms)")]
     Malformed(String),
     /// Zero.
-    #[error("`{0}` is no time at all: it must be longer than zero")]
+    #[error("`{0}` is not a valid duration: it must be longer than zero")]
     Zero(String),
     /// It overflows.
     #[error("`{0}` is too long")]
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Span {
             type Value = Span;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a length of time in quotes with its unit, such as \"90s\" or \"15m\"")
+                f.write_str("a duration in quotes with its unit, such as \"90s\" or \"15m\"")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
@@ -141,7 +141,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A length of time with units d, h, m, s, ms in falling order, for example 90s, 15m, 1h30m.",
+            "description": "A duration with the units d, h, m, s, ms, the largest first, for example 90s, 15m, 1h30m.",
             "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
         })
     }

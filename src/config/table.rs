@@ -23,7 +23,7 @@ use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 /// process takes longer than this to start.
 const CRITIC_WATCH_MS: u64 = 250;
 /// Why a project's file must not name a provider.
-const NOT_THE_PROJECTS: &str = "a project's file does not decide under which provider your agent is started";
+const NOT_THE_PROJECTS: &str = "a project's file must not choose the provider under which your agent is started";
 
 settings! {
     /// The agent's CLI.
@@ -33,8 +33,8 @@ settings! {
             .variable("CCC_AGENT_KIND");
         /// The agent's program.
         path: String => needs_consent("is started as the agent, with a token")
-            .variable("CCC_AGENT").option("--agent", "PATH").otherwise("the agent's CLI on PATH, else where its installer puts it")
-            .in_file("A bare name is looked for on PATH; a relative path is relative to the file that names it; `~/` is the home directory.");
+            .variable("CCC_AGENT").option("--agent", "PATH").otherwise("the agent's CLI on PATH, or in the directory of its installer")
+            .in_file("A bare name is searched for on PATH; a relative path is relative to the file that names it; `~/` is the home directory.");
         /// Arguments given to the agent before those after `--`.
         args: Vec<String> = Vec::new() => needs_consent("are given to the agent, which can run programs by them")
             .option("--", "");
@@ -43,9 +43,9 @@ settings! {
     }
     /// What the agent asks its user: permissions, answers to its questions, the approval of its plans.
     approvals = (ApprovalsLayer, ApprovalsSettings) {
-        /// Let the agent ask. Without it, what needs a permission is denied, and the agent has no tools that ask.
+        /// Let the agent ask. If it is off, everything that needs a permission is denied, and the agent has no tools that ask.
         ask: bool = true => free().variable("CCC_APPROVALS_ASK");
-        /// What is done about a request while nobody attends the run: deny, or for example wait 10m and deny then.
+        /// What ccc does with a request while no terminal is attached: `deny`, or wait before it denies, for example `wait 10m`.
         unattended: WhenAlone = WhenAlone::DENY => free().variable("CCC_APPROVALS_UNATTENDED");
     }
     /// How the agent's output reaches ccc: pty or pipe.
@@ -55,22 +55,22 @@ settings! {
     checks: Vec<CheckEntry> = Vec::new() => needs_consent("are run at each stop")
         .variable("CCC_CHECK").option("--check", "CMD")
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
-    /// Tokens besides those of the environment, in the order in which they are to be used; they come before those.
+    /// Tokens in addition to those of the environment, in the order in which they are used; they come before those.
     tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are used as tokens, after your own");
-    /// Under what the agent is started by `ccc NAME`, by names: `env` (a text, or {"env": …}, {"file": …} or {"command": …}),
-    /// `settings`, `claude_args` and `model`.
+    /// The providers by name, which `ccc NAME` starts the agent under: `env` (each value a text, or {"env": …}, {"file": …} or
+    /// {"command": …}), `settings`, `claude_args` and `model`.
     providers: Providers = Providers::default() => never_from_project(NOT_THE_PROJECTS)
-        .in_file("Those of your files are taken together; of two with the same name that of the stronger file counts.");
+        .in_file("The providers of all your files are merged; of two with the same name, the one in the file of higher priority is used.");
     /// Settings of the agent that all providers have.
     settings: UnshownObject = UnshownObject::default() => never_from_project(NOT_THE_PROJECTS);
     /// Arguments of the agent that all providers have.
     claude_args: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS);
     /// The provider that `ccc` alone starts, unless `ccc providers use` has chosen another.
     current_provider: String => never_from_project(NOT_THE_PROJECTS).otherwise("none");
-    /// The tokens of a run by their names, in the order in which they are to be used: providers, labels of tokens (`ccc tokens`
-    /// shows them), `login`.
+    /// The tokens of a run, in the order in which they are used: names of providers, labels of tokens (see `ccc tokens`), and
+    /// `login`.
     pool: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS)
-        .in_file("Without it a run takes every token, and no provider. Of a provider a run takes `env` and `model`.");
+        .in_file("Without it, a run uses every token and no provider. Of a provider, a run uses only `env` and `model`.");
     /// The critic.
     critic = (CriticLayer, CriticSettings) {
         /// The critic's prompt, instead of SUPERVISOR.md; see `ccc prompt`.
@@ -81,11 +81,11 @@ settings! {
             .variable("CCC_CRITIC_PROMPT").option("--critic-prompt", "HOW");
         /// The critic's model.
         model: String => free().variable("CCC_CRITIC_MODEL").option("--critic-model", "MODEL").otherwise("the agent's");
-        /// Tool patterns the critic may use besides reading, for example `Bash(cargo test:*)`.
+        /// Tool patterns that the critic may use in addition to reading, for example `Bash(cargo test:*)`.
         allow: Vec<String> = Vec::new() => needs_consent("may be run by the critic");
         /// End as failed after this many failures of the critic itself in a row.
         max_failures: NonZeroU32 = at_least_one(3) => free().variable("CCC_CRITIC_MAX_FAILURES");
-        /// How long one critic may take.
+        /// How long one review of the critic may take.
         timeout: Span = Span::from_secs(30 * 60) => free().variable("CCC_CRITIC_TIMEOUT");
     }
     /// The bounds of a run.
@@ -107,43 +107,42 @@ settings! {
         max_tokens: NonZeroU64 => free().variable("CCC_MAX_TOKENS").option("--max-tokens", "N").otherwise("no bound");
         /// End when the agent was restarted this many times in a row without finishing a turn.
         max_restarts: u32 = Budgets::DEFAULT.max_restarts => free().variable("CCC_MAX_RESTARTS").option("--max-restarts", "N")
-            .in_file("Those of the last hour count.");
+            .in_file("Only the restarts of the last hour count.");
         /// End as stuck when the same feedback came this many times on unchanged files.
         max_repeats: NonZeroU32 = at_least_one(Budgets::DEFAULT.max_repeats) => free().variable("CCC_MAX_REPEATS");
     }
-    /// How long the agent may say nothing after its start.
+    /// How long the agent may print nothing after its start.
     start_timeout: Span = Span::from_secs(60) => free().variable("CCC_START_TIMEOUT");
     /// Restart the agent when the model makes no progress for this long.
     stall_timeout: Span = Span::from_secs(180) => free().variable("CCC_STALL_TIMEOUT").option("--stall-timeout", "TIME");
-    /// How long a tool may run that declares no timeout of its own; when given, the most that any tool has.
+    /// How long a tool may run that has no timeout of its own; if you set this, it also limits every other tool.
     tool_timeout: Span = Span::from_secs(15 * 60) => free().variable("CCC_TOOL_TIMEOUT").option("--tool-timeout", "TIME")
         .in_file("Also how long a check may run.");
     /// How long ccc waits after a turn for work that the agent left running in the background, or has scheduled.
     background_timeout: Span => free()
-        .variable("CCC_BACKGROUND_TIMEOUT").option("--background-timeout", "TIME").otherwise("what the agent gives it")
-        .in_file("Without it: `tool_timeout` where that is given, else what the agent itself gives the work (Claude Code: 30m \
-                  for a command), at least 15m. The same bound holds for a turn that the agent has scheduled for itself (2h without \
-                  it).");
-    /// How long each step of ending a process may take before the next, harder one.
+        .variable("CCC_BACKGROUND_TIMEOUT").option("--background-timeout", "TIME").otherwise("the agent's own timeout")
+        .in_file("Without it: `tool_timeout` if that is set, else the agent's own timeout for the work (Claude Code: 30m for a \
+                  command), at least 15m. The same bound applies to a turn that the agent has scheduled for itself (without it: 2h).");
+    /// How long ccc waits after each step of ending a process before it takes the next, harder step.
     grace: Span = Span::from_secs(3) => free().variable("CCC_GRACE");
-    /// Keep git's state out of the agent's prompt where that would cost the critic the shared prompt prefix.
+    /// Keep git's state out of the agent's prompt if the critic could not share the prompt prefix otherwise.
     share_prompt_prefix: bool = true => free().variable("CCC_SHARE_PROMPT_PREFIX");
     /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
     no_wait: bool = false => free().variable("CCC_NO_WAIT").option("--no-wait", "");
-    /// Take another token at the next stop when a usage window of the present one has passed this percentage.
+    /// Take another token at the next stop when the current token has used this percentage of a usage window.
     rotate_at: Percent = Percent::clamped(95) => free().variable("CCC_ROTATE_AT").option("--rotate-at", "PERCENT");
-    /// Ask at a limit: rotate, wait, exit or keep going; without an answer within a minute the first is taken.
+    /// Ask at a limit: rotate, wait, exit or keep going. Without an answer within a minute, ccc takes the first choice.
     interactive: bool = false => free().variable("CCC_INTERACTIVE").option("--interactive", "");
-    /// How long ccc waits for such an answer.
+    /// How long ccc waits for the answer of `interactive`.
     answer_timeout: Span = Span::from_secs(60) => free().variable("CCC_ANSWER_TIMEOUT");
-    /// What is said about usage, and where it is asked for.
+    /// How usage is shown, and where it is requested.
     usage = (UsageLayer, UsageSettings) {
-        /// Where usage is asked for, instead of `https://api.anthropic.com`. OAuth tokens are sent there.
-        base_url: String => never_from_project("a project's file does not decide where your tokens are sent")
+        /// The URL from which usage is requested, instead of `https://api.anthropic.com`. OAuth tokens are sent there.
+        base_url: String => never_from_project("a project's file must not choose where your tokens are sent")
             .variable("CCC_USAGE_BASE_URL");
-        /// From which percentage of a window usage is called WARN.
+        /// The percentage of a window from which usage is shown as WARN.
         warn_threshold: Percent = Percent::clamped(80) => free().variable("CCC_USAGE_WARN_THRESHOLD");
-        /// From which percentage of a window usage is called CRITICAL.
+        /// The percentage of a window from which usage is shown as CRITICAL.
         critical_threshold: Percent = Percent::clamped(90) => free().variable("CCC_USAGE_CRITICAL_THRESHOLD");
     }
     /// At a terminal, continue in the agent's own interface when the task is done.
@@ -214,7 +213,7 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("critic.model", Some("The critic's model from now on")),
     ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),
     ("stall_timeout", None),
-    ("tool_timeout", Some("How long a tool may run that declares no timeout of its own")),
+    ("tool_timeout", Some("How long a tool may run that has no timeout of its own")),
     ("reload", None),
     ("output_format", None),
     ("hand_over", Some("At a terminal, continue in the agent's own interface when the task is done [off]")),

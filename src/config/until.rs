@@ -31,7 +31,7 @@ enum Form {
 
 /// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no time: write a time of day such as 07:00, a span such as +8h, or 2026-11-28T07:00")]
+#[error("`{0}` is not a time: write a time of day such as 07:00, a duration such as +8h, or 2026-11-28T07:00")]
 pub struct UntilFault(String);
 
 impl Until {

@@ -18,7 +18,7 @@ pub struct AgentName(pub AgentKind);
 
 /// A name that no CLI family has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no agent that this ccc can drive")]
+#[error("`{0}` is not an agent that this ccc supports")]
 pub struct AgentNameFault(String);
 
 impl FromStr for AgentName {
@@ -97,7 +97,7 @@ impl Cost {
 
 /// A text or number that is not a valid cost bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a sum in US dollars above zero, such as 5 or 2.50")]
+#[error("`{0}` is not an amount of US dollars above zero, such as 5 or 2.50")]
 pub struct CostFault(String);
 
 impl TryFrom<f64> for Cost {

@@ -16,7 +16,7 @@ pub struct WhenAlone(Option<Span>);
 
 /// A text that is neither.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not understood: write deny, or how long a request waits for somebody, such as wait 10m")]
+#[error("`{0}` is invalid: write deny, or wait and a duration, such as wait 10m")]
 pub struct WhenAloneFault(String);
 
 impl WhenAlone {

@@ -107,7 +107,7 @@ impl Bucket {
         }
         let since = *self.empty_since.get_or_insert(now);
         if now.duration_since(since) > OVERRATE_LIMIT {
-            let message = format!("the client asks for more than {EACH_SECOND} things a second");
+            let message = format!("the client sends more than {EACH_SECOND} requests per second");
             return Err(Fault::new(Code::Overloaded, message));
         }
         Ok(Duration::from_secs_f64(-self.left / f64::from(EACH_SECOND)))

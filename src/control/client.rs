@@ -50,7 +50,7 @@ pub enum ClientError {
     },
     /// It speaks another major version of the protocol.
     #[error(
-        "run {run} speaks version {theirs} of the control protocol, and this ccc {ours}; use ccc {version}, which started it, or a newer one"
+        "run {run} uses version {theirs} of the control protocol, and this ccc version {ours}; use ccc {version}, which started it, or a newer one"
     )]
     OtherVersion {
         /// Its id.
@@ -131,7 +131,7 @@ impl Client {
         let greeting = match first? {
             FromRun::Greeting(greeting) => greeting,
             FromRun::Welcome(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
-                return Err(listener.lost("its first line is no greeting"));
+                return Err(listener.lost("it did not send a greeting"));
             }
         };
         if greeting.protocol.major != PROTOCOL.major {
@@ -146,7 +146,7 @@ impl Client {
         let welcome = match listener.first()? {
             FromRun::Welcome(welcome) => *welcome,
             FromRun::Greeting(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
-                return Err(listener.lost("it does not say how it stands"));
+                return Err(listener.lost("it did not send its state"));
             }
         };
         listener.wait(None).map_err(|error| lost(&error))?;
@@ -185,7 +185,7 @@ impl Client {
                     return Err(ClientError::Refused { run: self.listener.run.clone(), fault });
                 }
                 Some(FromRun::Event(_) | FromRun::Reply { .. } | FromRun::Greeting(_) | FromRun::Welcome(_)) => {}
-                None => return Err(self.listener.lost("its ccc has gone before it answered")),
+                None => return Err(self.listener.lost("its ccc process ended before it answered")),
             }
         }
     }
@@ -201,7 +201,7 @@ impl Client {
             Reply::Following { from } => Ok(from),
             Reply::Fault(fault) => Err(ClientError::Refused { run, fault }),
             Reply::Done | Reply::Queued { .. } | Reply::Already | Reply::Status(_) | Reply::Output(_) => {
-                Err(ClientError::Lost { run, why: "it answers something else than it was asked".to_owned() })
+                Err(ClientError::Lost { run, why: "its answer does not match the request".to_owned() })
             }
         }
     }
@@ -283,7 +283,7 @@ impl EventReceiver {
         match self.next()? {
             Some(FromRun::Fault(fault)) => Err(ClientError::Refused { run: self.run.clone(), fault }),
             Some(said) => Ok(said),
-            None => Err(self.lost("its ccc has closed the connection")),
+            None => Err(self.lost("its ccc process closed the connection")),
         }
     }
 

@@ -100,7 +100,7 @@ impl Hooks {
         run: &(dyn Fn(Hook) + Send + Sync),
     ) -> Option<Reply> {
         let Request::Hook { key: theirs, attempt, wait, input } = request else {
-            return Some(Reply::Fault(Fault::new(Code::Refused, "a hook only tells what it was given")));
+            return Some(Reply::Fault(Fault::new(Code::Refused, "a hook can only send `hook` requests")));
         };
         if theirs != key {
             return Some(Reply::Fault(Fault::new(Code::Inside, "this is not the key of the run's own hooks")));

@@ -403,7 +403,7 @@ pub fn decode_hello(line: &[u8]) -> Result<Hello, Fault> {
     struct Line {
         hello: Hello,
     }
-    let bad = |error| Fault::new(Code::BadRequest, format!("the first line of a client is its hello: {error}"));
+    let bad = |error| Fault::new(Code::BadRequest, format!("the first line of a client must be its hello: {error}"));
     serde_json::from_slice::<Line>(line).map(|line| line.hello).map_err(bad)
 }
 
@@ -412,14 +412,14 @@ pub fn decode_hello(line: &[u8]) -> Result<Hello, Fault> {
 /// # Errors
 /// When the line is not a request; with its number, if it has one.
 pub fn decode_request(line: &[u8]) -> Result<(u64, Request), (Option<u64>, Fault)> {
-    let bad = |error: &dyn fmt::Display| Fault::new(Code::BadRequest, format!("this is no request: {error}"));
+    let bad = |error: &dyn fmt::Display| Fault::new(Code::BadRequest, format!("this is not a valid request: {error}"));
     let mut map: Map<String, Value> = serde_json::from_slice(line).map_err(|error| (None, bad(&error)))?;
     let id = map.remove("id").and_then(|id| id.as_u64());
     let Some(id) = id else { return Err((None, bad(&"it has no number (`id`)"))) };
     let mut known = map.iter_mut().filter(|(name, _)| Request::NAMES.contains(&name.as_str()));
     let found = known.next().map(|(name, value)| (name.clone(), value.take()));
     if known.next().is_some() {
-        return Err((Some(id), bad(&"it asks for two things")));
+        return Err((Some(id), bad(&"it contains two requests")));
     }
     let Some((name, body)) = found else {
         let name = map.keys().next().map_or("nothing", String::as_str);
@@ -475,7 +475,7 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
         why: Option<String>,
     }
     let line: Line<'_> = serde_json::from_slice(line).map_err(|error| BadLine(error.to_string()))?;
-    let nothing = || BadLine("the line says nothing that this ccc knows".to_owned());
+    let nothing = || BadLine("this ccc does not know this kind of line".to_owned());
     if let Some(name) = line.ev {
         return Ok(FromRun::Event(match (name.as_str(), line.show, line.role, line.text) {
             ("show", Some(show), ..) => match serde_json::from_str(show.get()) {
@@ -756,15 +756,15 @@ mod tests {
         let say = Request::Say { key: None, text: "Hi".to_owned(), images: Vec::new() };
         assert_eq!(read(r#"{"say":{"text":"Hi","mood":1},"id":2,"trace":[1]}"#), Ok((2, say)));
         for (text, id, code, part) in [
-            ("", None, Code::BadRequest, "no request"),
-            ("[]", None, Code::BadRequest, "no request"),
-            ("{\"id\":1", None, Code::BadRequest, "no request"),
-            ("\u{feff}{}", None, Code::BadRequest, "no request"),
+            ("", None, Code::BadRequest, "not a valid request"),
+            ("[]", None, Code::BadRequest, "not a valid request"),
+            ("{\"id\":1", None, Code::BadRequest, "not a valid request"),
+            ("\u{feff}{}", None, Code::BadRequest, "not a valid request"),
             (r#"{"pause":{}}"#, None, Code::BadRequest, "number"),
             (r#"{"id":-1,"pause":{}}"#, None, Code::BadRequest, "number"),
             (r#"{"id":1}"#, Some(1), Code::UnknownRequest, "nothing"),
             (r#"{"id":1,"dream":{}}"#, Some(1), Code::UnknownRequest, "`dream`"),
-            (r#"{"id":1,"pause":{},"stop":{}}"#, Some(1), Code::BadRequest, "two things"),
+            (r#"{"id":1,"pause":{},"stop":{}}"#, Some(1), Code::BadRequest, "two requests"),
             (r#"{"id":1,"say":{"text":7}}"#, Some(1), Code::BadRequest, "string"),
             (r#"{"id":1,"answer":{"ask":3,"ruling":{"shrug":{}}}}"#, Some(1), Code::BadRequest, "shrug"),
         ] {

@@ -436,7 +436,7 @@ async fn hello(stream: &mut UnixStream, lines: &mut Lines<'_>) -> Result<Option<
     let (theirs, ours) = (hello.protocol.major, PROTOCOL.major);
     let message = |what: &str| {
         format!(
-            "this run's ccc {} speaks version {ours} of the control protocol, and the client {} version {theirs}: use {what}",
+            "this run's ccc {} uses version {ours} of the control protocol, and the client {} version {theirs}: use {what}",
             env!("CARGO_PKG_VERSION"),
             hello.version
         )
@@ -495,7 +495,7 @@ impl Client<'_> {
                     Err((None, fault)) => return Err(fault),
                 };
                 if self.you == You::Inside && !request.only_watches() {
-                    let message = "an agent, and what it has started, may only watch its own run";
+                    let message = "an agent, and the programs that it has started, may only watch its own run";
                     self.reply(id, Reply::Fault(Fault::new(Code::Inside, message))).await;
                     continue;
                 }
@@ -533,12 +533,14 @@ impl Client<'_> {
         let (name, served) = (request.name(), &self.state.served);
         let reply = match input_of(request) {
             // A hook identifies itself in its hello.
-            None if name == "hook" => Reply::Fault(Fault::new(Code::Refused, "only a hook of the agent says `hook`")),
+            None if name == "hook" => {
+                Reply::Fault(Fault::new(Code::Refused, "only a hook of the agent can send `hook`"))
+            }
             None if name == "status" => Reply::Status(Box::new(self.state.welcome(self.you))),
             None => Reply::Done,
             _ if !served.caps.contains(&name) => {
-                let run = if served.kind == "command" { "this is the run of a command, which" } else { "this run" };
-                Reply::Fault(Fault::new(Code::Refused, format!("{run} takes no `{name}`")))
+                let run = if served.kind == "command" { "this run supervises a command, and" } else { "this run" };
+                Reply::Fault(Fault::new(Code::Refused, format!("{run} does not accept `{name}`")))
             }
             Some(input) => return self.order(id, input).await,
         };
@@ -615,7 +617,7 @@ async fn write_to(mut writer: OwnedWriteHalf, mut from_us: mpsc::Receiver<ToClie
                 }
                 Some(ForClient::Over) => return,
                 Some(ForClient::Overtaken) => {
-                    let why = "it did not read what the run told it".to_owned();
+                    let why = "it did not read the events of the run".to_owned();
                     (encode_event(&Event::Gone { why }), true)
                 }
             },

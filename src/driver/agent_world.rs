@@ -541,8 +541,8 @@ impl World {
             record(self);
             if let Some(error) = self.run.journal.trouble() {
                 let message = format!(
-                    "it is done, but it is not safe: the run's journal cannot be written ({error}); make room on the disk, else it \
-                     is lost when this ccc ends"
+                    "the order was carried out, but not recorded: the run's journal cannot be written ({error}); free some disk \
+                     space, else it is lost when this ccc process ends"
                 );
                 reply = Reply::Fault(Fault::new(Code::NotSafe, message));
             }
@@ -803,7 +803,7 @@ impl engine::World for World {
             }
             Event::Fetched { token, value } => self.fetched(token, value),
             Event::NotUnderstood { typed } => {
-                let text = format!("{typed:?} is none of the choices; type the number of one and Enter");
+                let text = format!("{typed:?} is not one of the choices; type the number of a choice and Enter");
                 let now = self.run.clock.now();
                 self.remark(now, text);
             }
@@ -821,9 +821,11 @@ pub fn journal_news(news: &JournalNews) -> String {
         JournalNews::Losing { since_n, error } => format!(
             "the journal loses entries from number {since_n} on ({error}); the run continues, but cannot be resumed or replayed past them"
         ),
-        JournalNews::Recovered { lost_entries: 0 } => "the journal is written again, nothing was lost".to_owned(),
+        JournalNews::Recovered { lost_entries: 0 } => {
+            "the journal can be written again; no entries are lost".to_owned()
+        }
         JournalNews::Recovered { lost_entries } => {
-            format!("the journal is written again; {lost_entries} entries are lost")
+            format!("the journal can be written again; {lost_entries} entries are lost")
         }
         JournalNews::NotSynced { error } => format!("the journal may not survive a power cut ({error})"),
     }

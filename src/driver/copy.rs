@@ -46,7 +46,7 @@ pub enum CopyError {
         source: io::Error,
     },
     /// An entry cannot be decoded after its texts were replaced.
-    #[error("{}: entry {n} cannot be copied with other texts: {source}", path.display())]
+    #[error("{}: entry {n} cannot be copied with placeholder texts: {source}", path.display())]
     Unreadable {
         /// The journal.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum CopyError {
         source: serde_json::Error,
     },
     /// The core would decide differently on the copy.
-    #[error("{}: with other texts the run would be decided otherwise at entry {n}", path.display())]
+    #[error("{}: with placeholder texts the decision at entry {n} would be different", path.display())]
     Otherwise {
         /// The journal.
         path: PathBuf,

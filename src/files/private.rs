@@ -30,7 +30,7 @@ pub enum DirFault {
         mode: u32,
     },
     /// It is a link.
-    #[error("is a link, and ccc follows none inside its state directory")]
+    #[error("is a link, which ccc does not follow inside its state directory")]
     Link,
     /// It is something else.
     #[error("is not a directory")]

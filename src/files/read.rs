@@ -32,7 +32,7 @@ pub enum ReadFault {
         kind: FileKind,
     },
     /// It is a link that leads out of its directory.
-    #[error("is a link that leads out of the project")]
+    #[error("is a link to a file outside of the project")]
     LeadsOut,
     /// The system refuses to read it.
     #[error("cannot be read: {0}")]
@@ -45,11 +45,11 @@ impl ReadFault {
     pub fn advice(&self) -> &'static str {
         match self {
             ReadFault::Missing => "correct the name",
-            ReadFault::Dangling => "mend the link, or remove it",
+            ReadFault::Dangling => "correct the link, or remove it",
             ReadFault::NotAFile { .. } => "put a regular file in its place, or remove it",
-            ReadFault::TooLarge { .. } => "shorten the file, or name another one",
-            ReadFault::LeadsOut => "put the file itself into the project, in place of the link",
-            ReadFault::Unreadable(_) => "make the file readable, or move it away",
+            ReadFault::TooLarge { .. } => "shorten the file, or use another one",
+            ReadFault::LeadsOut => "replace the link by the file itself",
+            ReadFault::Unreadable(_) => "make the file readable, or remove it",
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another ccc holds it.
-    #[error("{what} is in use by another ccc ({}); stop it first, or wait for its end", describe(.holder.as_ref()))]
+    #[error("{what} is in use by another ccc ({}); stop it first, or wait until it ends", describe(.holder.as_ref()))]
     Held {
         /// What is locked, for example `session 3f2…`.
         what: String,
@@ -68,7 +68,7 @@ impl LockError {
 
 fn describe(holder: Option<&Holder>) -> String {
     match holder {
-        None => "it does not say which".to_owned(),
+        None => "which one is unknown".to_owned(),
         Some(holder) => format!("pid {}, run {}", holder.pid, holder.run_id),
     }
 }

@@ -75,7 +75,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// There is no header: the run died before it began.
-    #[error("{}: no journal header; the run died before it began, so there is nothing to read", path.display())]
+    #[error("{}: the journal has no header: ccc ended before the run began, so there is nothing to read", path.display())]
     NoHeader {
         /// The journal.
         path: PathBuf,
@@ -439,15 +439,15 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
         self.marked |= line.synced.is_some();
         let tick = line.t.unwrap_or(self.tail.last_tick);
         if tick.0 > MAX_NUMBER {
-            return Err(self.damaged(0, format!("a time of {} µs", tick.0)));
+            return Err(self.damaged(0, format!("its time of {} µs is too large", tick.0)));
         }
         let is_entry = line.input.is_some() || line.act.is_some() || line.in_blob.is_some() || line.act_blob.is_some();
         if let Some(gap) = line.gap {
             if is_entry {
-                return Err(self.damaged(0, "more than one thing on a line".to_owned()));
+                return Err(self.damaged(0, "it contains more than one entry".to_owned()));
             }
             if gap.from != self.tail.next_n || gap.to < gap.from || gap.to > MAX_NUMBER {
-                let message = format!("a gap {} to {} out of order", gap.from, gap.to);
+                let message = format!("its gap from {} to {} is out of order", gap.from, gap.to);
                 return Err(self.damaged(0, message));
             }
             self.tail.next_n = gap.to + 1;
@@ -458,14 +458,14 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             if !is_entry {
                 return Ok(None);
             }
-            return Err(self.damaged(0, "an entry without a number".to_owned()));
+            return Err(self.damaged(0, "the entry has no number".to_owned()));
         };
         if n != self.tail.next_n {
-            let message = format!("entry {n} where {} was due", self.tail.next_n);
+            let message = format!("expected entry {}, found entry {n}", self.tail.next_n);
             return Err(self.damaged(0, message));
         }
         if n > MAX_NUMBER {
-            return Err(self.damaged(0, format!("entry {n}")));
+            return Err(self.damaged(0, format!("the number {n} of its entry is too large")));
         }
         let kind = match (line.input, line.act, line.in_blob, line.act_blob) {
             (Some(input), None, None, None) => Some(EntryKind::In(input)),
@@ -485,7 +485,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
                 Some(EntryKind::Act(act))
             }
             (None, None, None, None) => None,
-            _ => return Err(self.damaged(0, "more than one thing on a line".to_owned())),
+            _ => return Err(self.damaged(0, "it contains more than one entry".to_owned())),
         };
         self.tail.next_n = n + 1;
         self.tail.last_tick = self.tail.last_tick.max(tick);

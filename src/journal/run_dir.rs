@@ -25,13 +25,13 @@ pub struct RunDir {
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
     /// A directory of that name exists already.
-    #[error("{}: there is a run of that name already", path.display())]
+    #[error("{}: a run with this name already exists", path.display())]
     Exists {
         /// The directory.
         path: PathBuf,
     },
     /// The id cannot be a directory's name.
-    #[error("`{id}` cannot be the id of a run: letters, digits and `-` only")]
+    #[error("`{id}` is not a valid id of a run: it may contain letters, digits and `-`")]
     BadId {
         /// The id.
         id: String,
@@ -59,7 +59,7 @@ pub enum RunDirError {
         candidates: Vec<String>,
     },
     /// More than one run's id begins with this text.
-    #[error("`{wanted}` fits {count} runs: {}", candidates.join(", "))]
+    #[error("`{wanted}` matches {count} runs: {}", candidates.join(", "))]
     Ambiguous {
         /// What was asked for.
         wanted: String,

@@ -237,8 +237,8 @@ impl Credential {
     pub fn unhidden(&self, value: &SecretString) -> Option<String> {
         let why = Redactor::cannot_hide(value.expose_secret())?;
         Some(format!(
-            "the credential {} cannot be kept out of the journal and of what is shown: {why}. Whatever prints it is written \
-             down as it is; use a longer one, or take this one away",
+            "the credential {} cannot be removed from the journal and the output: {why}. If a program prints it, it is \
+             recorded unchanged; use a longer credential, or remove this one",
             self.label
         ))
     }

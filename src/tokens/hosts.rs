@@ -25,19 +25,19 @@ pub struct BaseUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
     /// It is not a URL with a host.
-    #[error("is no URL such as https://api.example.com")]
+    #[error("is not a URL such as https://api.example.com")]
     NotAUrl,
     /// Its scheme is neither `https` nor `http`.
-    #[error("begins with another scheme than https")]
+    #[error("does not begin with https://")]
     OtherScheme,
     /// `http` to another machine: every machine in between could read the token.
-    #[error("is plain http to another machine, where anybody in between could read the token; use https")]
+    #[error("is plain http to another machine, so that others could read the token on the way; use https")]
     PlainHttp,
     /// It contains a user name or a password.
-    #[error("holds a user name or password, which do not belong there")]
+    #[error("contains a user name or password; remove them")]
     UserInfo,
     /// It has a query or a fragment, to which no path can be appended.
-    #[error("has a ? or #, below which nothing can be asked")]
+    #[error("contains ? or #; give the URL without them")]
     Query,
 }
 
@@ -54,8 +54,8 @@ pub enum HostError {
     },
     /// A file of the project names another host than the user does.
     #[error(
-        "{file} sends the agent's requests to another host; a project's file does not decide where a token is checked: \
-         set {ANTHROPIC_BASE_URL} to that host if you mean it"
+        "{file} sends the agent's requests to another host; a project's file must not choose where a token is checked: \
+         to use that host, set {ANTHROPIC_BASE_URL} to it"
     )]
     ProjectDecides {
         /// The file.
@@ -63,8 +63,8 @@ pub enum HostError {
     },
     /// `ANTHROPIC_BASE_URL` names another host, so the official one is not used.
     #[error(
-        "requests go to {gateway} instead of Anthropic, so the usage endpoint is not asked; set `usage.base_url` or \
-         CCC_USAGE_BASE_URL to ask it all the same"
+        "requests go to {gateway} instead of Anthropic, so usage is not requested; to request it anyway, set \
+         `usage.base_url` or CCC_USAGE_BASE_URL"
     )]
     Gateway {
         /// The host that is used instead.

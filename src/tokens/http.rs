@@ -118,13 +118,13 @@ pub enum HttpFault {
         why: String,
     },
     /// The answer is not HTTP, or its headers are too large.
-    #[error("{host} answered something that is no HTTP")]
+    #[error("{host} did not answer with valid HTTP")]
     Protocol {
         /// The host that was asked.
         host: String,
     },
     /// The proxy refused the connection.
-    #[error("the proxy of {variable} gives no connection to {host}")]
+    #[error("the proxy in {variable} does not connect to {host}")]
     ProxyRefused {
         /// The variable that names it.
         variable: &'static str,
@@ -132,7 +132,7 @@ pub enum HttpFault {
         host: String,
     },
     /// The proxy's URL is invalid.
-    #[error("{variable} names no usable proxy; correct it or unset it")]
+    #[error("{variable} is not a usable proxy URL; correct it or unset it")]
     Proxy {
         /// The variable.
         variable: &'static str,
@@ -146,7 +146,7 @@ pub enum HttpFault {
         why: String,
     },
     /// The token contains characters that a header cannot hold.
-    #[error("the token has characters that no token has")]
+    #[error("the token contains characters that are not valid in a token")]
     NoToken,
 }
 
@@ -300,11 +300,11 @@ fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
             Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
             // Keys, and item kinds that a later version of the crate may add.
             Ok(_) => {}
-            Err(_) => return Err(unusable("is no valid PEM".to_owned())),
+            Err(_) => return Err(unusable("is not valid PEM".to_owned())),
         }
     }
     if certificates.is_empty() {
-        return Err(unusable("holds no certificate".to_owned()));
+        return Err(unusable("contains no certificate".to_owned()));
     }
     Ok(RootCerts::from(certificates))
 }
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(error, HttpFault::Proxy { variable: "HTTPS_PROXY" });
         assert!(!error.to_string().contains("hush"));
         let dir = tempfile::tempdir().expect("tempdir");
-        for (content, says) in [(None, "does not exist"), (Some("x"), "holds no certificate")] {
+        for (content, says) in [(None, "does not exist"), (Some("x"), "contains no certificate")] {
             let path = dir.path().join("roots.pem");
             if let Some(content) = content {
                 std::fs::write(&path, content).expect("write");

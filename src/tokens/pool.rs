@@ -237,7 +237,7 @@ impl Pool {
     #[must_use]
     pub fn sentence(&self, used: Option<&TokenId>) -> String {
         match used.and_then(|used| self.get(used)) {
-            None => format!("{}; the agent may know another way", NoCredential(self.provider)),
+            None => format!("{}; the agent may find a credential of its own", NoCredential(self.provider)),
             Some(credential) => {
                 let others = Labels(self.credentials.iter().filter(|other| other.id() != credential.id()).collect());
                 if others.0.is_empty() { credential.to_string() } else { format!("{credential}; in reserve: {others}") }
@@ -267,8 +267,8 @@ fn billed(credentials: &[Credential]) -> Option<String> {
     let first = credentials.first().filter(|first| first.kind == CredentialKind::ApiKey)?;
     let other = credentials.iter().find(|other| other.kind != CredentialKind::ApiKey)?;
     Some(format!(
-        "{} is used and billed first although {} is there too; unset it, or give the order of your own in `tokens` of \
-         the configuration",
+        "{} is used and billed first, although {} is available too; unset it, or set the order with `tokens` in the \
+         configuration",
         first.label, other.label
     ))
 }
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(labels(&gathered.pool), expected);
         assert_eq!(gathered.warnings, Vec::<String>::new(), "the order was given, so no bill surprises");
         let without = gather(home.path(), &pairs, "[]");
-        assert!(without.warnings[0].contains("ANTHROPIC_API_KEY is used and billed first although"));
+        assert!(without.warnings[0].contains("ANTHROPIC_API_KEY is used and billed first, although"));
     }
 
     #[test]

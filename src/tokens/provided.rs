@@ -186,9 +186,11 @@ impl Provided {
         let mut others =
             commands.map(|(name, _)| name).filter(|name| Some(name.as_str()) != variables.first().copied());
         match (variables.as_slice(), others.next()) {
-            ([], _) => Some("it gives no credential".to_owned()),
+            ([], _) => Some("it has no credential".to_owned()),
             ([_], None) => None,
-            ([_], Some(other)) => Some(format!("its {other} comes from a command, which only a credential may")),
+            ([_], Some(other)) => {
+                Some(format!("its {other} comes from a command, but only a credential may come from a command"))
+            }
             ([..], _) => self.gives_several(),
         }
     }
@@ -197,7 +199,7 @@ impl Provided {
     #[must_use]
     pub fn gives_several(&self) -> Option<String> {
         let variables = self.credential_variables();
-        (variables.len() > 1).then(|| format!("it gives several credentials: {}", variables.join(", ")))
+        (variables.len() > 1).then(|| format!("it has several credentials: {}", variables.join(", ")))
     }
 
     /// The settings sources that `claude_args` name.
@@ -418,7 +420,7 @@ fn users_settings(text: &str, around: ResolveBase<'_>) -> Result<Map<String, Val
     match serde_json::from_str(&json).map_err(not_json)? {
         Value::Object(settings) => Ok(settings),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(fault(&place, "are no JSON object".to_owned()))
+            Err(fault(&place, "are not a JSON object".to_owned()))
         }
     }
 }

@@ -121,7 +121,7 @@ pub(super) enum SettingsFault {
     NotUtf8(usize),
     #[error("is not JSON that ccc can read (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
-    #[error("is JSON, but no object")]
+    #[error("is JSON, but not an object")]
     NoObject,
 }
 

@@ -192,7 +192,11 @@ impl fmt::Display for SetAside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.path.display(), self.why)?;
         match &self.moved_to {
-            Some(to) => write!(f, "; it was moved to {}, and what is known about tokens begins anew", to.display()),
+            Some(to) => write!(
+                f,
+                "; it was moved to {}, and a new file is started: earlier knowledge about tokens is lost",
+                to.display()
+            ),
             None => f.write_str("; it cannot be moved aside, so nothing is known about tokens"),
         }
     }
@@ -368,14 +372,14 @@ impl Document {
         let mut rest = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => object,
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-                return damaged("holds no JSON object".to_owned());
+                return damaged("does not contain a JSON object".to_owned());
             }
             Err(error) => {
                 return damaged(format!("is damaged at line {}, column {}", error.line(), error.column()));
             }
         };
         match rest.get("version").and_then(|version| version.get("major")).and_then(Value::as_u64) {
-            None => return damaged("does not say its version".to_owned()),
+            None => return damaged("does not contain its version".to_owned()),
             Some(major) if major > TOKENS_VERSION.0 => {
                 return Loaded::Unusable {
                     why: format!("was written by a newer ccc (version {major}; this one reads {})", TOKENS_VERSION.0),
@@ -388,7 +392,7 @@ impl Document {
             None => Loaded::Document(Self { tokens: Map::new(), rest }),
             Some(Value::Object(tokens)) => Loaded::Document(Self { tokens, rest }),
             Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-                damaged("holds no list of tokens".to_owned())
+                damaged("does not contain a list of tokens".to_owned())
             }
         }
     }
@@ -637,9 +641,9 @@ mod tests {
             (b"", "is damaged at line 1", "damaged"),
             (b"{\"version\": {\"maj", "is damaged at line 1", "damaged"),
             (b"\xff\xff", "is damaged at line 1", "damaged"),
-            (b"[]", "holds no JSON object", "damaged"),
-            (b"{}", "does not say its version", "damaged"),
-            (b"{\"version\": {\"major\": 1}, \"tokens\": 5}", "holds no list of tokens", "damaged"),
+            (b"[]", "does not contain a JSON object", "damaged"),
+            (b"{}", "does not contain its version", "damaged"),
+            (b"{\"version\": {\"major\": 1}, \"tokens\": 5}", "does not contain a list of tokens", "damaged"),
         ] {
             for by_reading in [true, false] {
                 let dir = tempfile::tempdir().expect("tempdir");

@@ -21,7 +21,7 @@ pub const POOL_LIMIT: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// A token file cannot be used.
-    #[error("{named_by} names the file of tokens {}, which {fault}", path.display())]
+    #[error("the token file {} from {named_by} {fault}", path.display())]
     File {
         /// The variable, or the place in the configuration.
         named_by: String,
@@ -32,7 +32,7 @@ pub enum PoolError {
         fault: TokenFileFault,
     },
     /// The configured order of the pool names an unknown token.
-    #[error("`pool` names {name}, which is no provider and no token that there is{}", there_is(.known))]
+    #[error("`pool` contains {name}, which is neither a provider nor a token{}", there_is(.known))]
     NotThere {
         /// The name.
         name: String,
@@ -48,7 +48,7 @@ pub enum PoolError {
 }
 
 fn there_is(known: &[String]) -> String {
-    if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) }
+    if known.is_empty() { String::new() } else { format!(" (known: {})", known.join(", ")) }
 }
 
 /// What is wrong with a token file.
@@ -104,7 +104,7 @@ impl Found {
         }
         if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
             self.hidden.extend(value.split_whitespace().map(SecretString::from));
-            self.warnings.push(format!("{label} has white space inside and is not used"));
+            self.warnings.push(format!("{label} contains white space and is not used"));
             return Ok(());
         }
         self.add(Credential::held(label, kind, provider, SecretString::from(value)))
@@ -139,7 +139,7 @@ pub(super) fn from_variables(
             match form {
                 Form::Single | Form::Numbered(_) => {
                     if text.trim() != text && !text.trim().is_empty() {
-                        found.warnings.push(format!("{name} begins or ends with white space, which is left out"));
+                        found.warnings.push(format!("{name} begins or ends with white space, which is removed"));
                     }
                     found.add_written(name.to_owned(), kind, provider, text)?;
                 }
@@ -195,7 +195,7 @@ fn from_file(
     })?;
     if mode & 0o077 != 0 {
         found.warnings.push(format!(
-            "{} holds tokens and may be read by others (mode {:03o}): chmod 600 {0}",
+            "{} contains tokens and others can read it (mode {:03o}); to fix it: chmod 600 {0}",
             path.display(),
             mode & 0o777
         ));
@@ -257,7 +257,7 @@ pub(super) fn from_entries(
             TokenPlace::Env(name) => match read_variable(base.env, name, &mut found.warnings) {
                 // The variable's name is left out, because the user may have written the value there.
                 None => found.warnings.push(format!(
-                    "{} of the configuration is not used: the variable that it names is not set",
+                    "{} of the configuration is not used: its variable is not set",
                     label.unwrap_or(place)
                 )),
                 Some(text) => found.add_written(label.unwrap_or_else(|| name.clone()), kind, provider, text)?,
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(rows(&found), table(&[("ANTHROPIC_API_KEY", "made-up-1"), ("ANTHROPIC_API_KEYS[1]", "made-up-3")]));
         let warnings = found.warnings.join("\n");
         assert!(warnings.contains("ANTHROPIC_API_KEY begins or ends"), "{warnings}");
-        assert!(warnings.contains("ANTHROPIC_API_KEY_2 has white space inside"), "{warnings}");
+        assert!(warnings.contains("ANTHROPIC_API_KEY_2 contains white space"), "{warnings}");
         assert!(!warnings.contains("made-up"), "{warnings}");
     }
 
@@ -476,12 +476,15 @@ mod tests {
             let pairs = [("CLAUDE_CODE_OAUTH_TOKENS_FILE", name)];
             let error =
                 read(home.path(), &pairs, Provider::Anthropic, CredentialKind::OAuth).expect_err(name).to_string();
-            assert!(error.starts_with("CLAUDE_CODE_OAUTH_TOKENS_FILE names the file of tokens "), "{error}");
+            assert!(
+                error.starts_with("the token file ") && error.contains(" from CLAUDE_CODE_OAUTH_TOKENS_FILE "),
+                "{error}"
+            );
             assert!(error.contains(name) && error.contains(says), "{error}");
             assert!(!error.contains("made-up"), "{error}");
             let entries = format!(r#"[{{"command": "true"}}, {{"file": "{name}"}}]"#);
             let error = configured(home.path(), &[], &entries).expect_err(name).to_string();
-            assert!(error.starts_with("tokens[1] names the file of tokens ") && error.contains(says), "{error}");
+            assert!(error.contains(" from tokens[1] ") && error.contains(says), "{error}");
         }
     }
 

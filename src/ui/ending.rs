@@ -70,7 +70,7 @@ impl Ending<'_> {
                 format!("{reason}; the reset is at {}", due(at_unix_ms, now_unix_ms, zone))
             }
             Some(Needs::Arguments { .. }) if advice::refused_in_configuration(self.plan, reason) => {
-                format!("{reason}; it stands in `agent.args` of the configuration: correct it there")
+                format!("{reason}; to fix it, correct `agent.args` in the configuration")
             }
             Some(
                 Needs::Reset { announced: false, .. }
@@ -125,7 +125,7 @@ impl Ending<'_> {
             line("report", report);
         }
         if finish.needs == Some(Needs::Agreement) {
-            out.push_str(&command(style, "look at it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
+            out.push_str(&command(style, "review it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
         }
         if let Some(go_on) = self.go_on(tick) {
             out.push_str(&command(style, "continue", &go_on));
@@ -133,7 +133,7 @@ impl Ending<'_> {
         if let Some(session) = self.session() {
             out.push_str(&command(style, "talk to it", &session));
             if !self.left_out.is_empty() {
-                let options = format!("with {} as you gave it: it holds a secret", self.left_out.join(", "));
+                let options = format!("with your original {}, which contains a secret", self.left_out.join(", "));
                 out.push_str(&labelled(style, "", &options, VALUE_CHARS));
             }
         }

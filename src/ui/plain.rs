@@ -28,8 +28,10 @@ fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: AfterWait, a
     let so_far = match (then, for_ms) {
         (AfterWait::Judged, 0) => String::new(),
         (AfterWait::Judged | AfterWait::GoesOn, _) => format!(" for {}", seconds(for_ms)),
-        (AfterWait::Hung, _) if alive => format!(" for {}; the process lives, and nothing moves on", seconds(for_ms)),
-        (AfterWait::Hung, _) => format!(" for {}; nothing else was heard", seconds(for_ms)),
+        (AfterWait::Hung, _) if alive => {
+            format!(" for {}; its process is running, but makes no progress", seconds(for_ms))
+        }
+        (AfterWait::Hung, _) => format!(" for {}; there was no other output", seconds(for_ms)),
     };
     let left = seconds(left_ms);
     let then = match then {

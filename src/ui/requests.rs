@@ -41,7 +41,7 @@ pub fn block(ask: &Asked, whole: bool) -> String {
         text.push_str(&format!("  asked because: {}\n", clean::one_line(&ask.reason, 1_000)));
     }
     if let Some(ms) = ask.deny_in_ms {
-        text.push_str(&format!("  denied in {} unless somebody answers\n", super::format::span(ms)));
+        text.push_str(&format!("  denied in {} unless you answer\n", super::format::span(ms)));
     }
     text
 }
@@ -72,7 +72,7 @@ fn about(ask: &Asked) -> Vec<String> {
         push(&ask.said);
     }
     match (ask.kind, &ask.edit) {
-        (AskedKind::Plan, _) => push(ask.plan.as_deref().unwrap_or("It has not written it down.")),
+        (AskedKind::Plan, _) => push(ask.plan.as_deref().unwrap_or("(The agent has not written the plan down.)")),
         (AskedKind::Choices | AskedKind::Form, _) => {}
         (AskedKind::Permission, Some(edit)) => {
             push(&edit.path);
@@ -109,7 +109,7 @@ fn about(ask: &Asked) -> Vec<String> {
                 Ok(_) | Err(_) => push(if ask.input.is_empty() { &ask.target } else { &ask.input }),
             }
             if ask.input_is_cut {
-                push("(what comes after this is not known here: it is too long)");
+                push("(the rest is too long and is not available here)");
             }
         }
     }

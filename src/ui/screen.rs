@@ -40,13 +40,15 @@ const STACK_BYTES: usize = 128 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScreenError {
     /// The reader of stdout has gone away.
-    #[error("nobody reads stdout any more (broken pipe)")]
+    #[error("the reader of stdout has closed it (broken pipe)")]
     OutClosed,
     /// Writing to stdout failed otherwise.
     #[error("cannot write to stdout: {0}")]
     OutFailed(io::ErrorKind),
     /// The reader of stdout is alive but reads nothing.
-    #[error("{waiting_bytes} bytes wait for a reader of the output that takes none; the limit is {limit_bytes}")]
+    #[error(
+        "the reader of the output does not read: {waiting_bytes} bytes are waiting, and the limit is {limit_bytes}"
+    )]
     Backlog {
         /// Queued bytes, including the refused ones.
         waiting_bytes: usize,

@@ -9,11 +9,11 @@ use crate::core::Ruling;
 
 /// Answer what a run asks: a permission that its agent needs, a question, a plan, or what to do at a limit.
 ///
-/// A permission takes `allow`, `deny`, or the reason of a no: `deny "REASON"`, or a text of several words. A question takes an
-/// option's number or a text. Several questions at once, and a form, are answered with a JSON object.
+/// Answer a permission with `allow`, `deny` or `deny "REASON"`; a text of several words also denies, with that reason. Answer a
+/// question with an option's number or a text. Answer several questions at once, or a form, with a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct AnswerArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -29,7 +29,7 @@ pub struct AnswerArgs {
     #[arg(value_name = "REASON", allow_hyphen_values = true)]
     pub why: Option<String>,
 
-    /// Allow also what the request names as its rules, until the agent's session ends.
+    /// Also allow the rules that the request shows, until the agent's session ends.
     #[arg(long)]
     pub session: bool,
 
@@ -59,14 +59,17 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
             )));
         }
         let message = match all.last() {
-            None => format!("run {} asks nothing now", run.id()),
-            Some(last) => format!("run {} has no open request {}; open is {}", run.id(), args.request, last.number()),
+            None => format!("run {} has no open request", run.id()),
+            Some(last) => {
+                format!("run {} has no open request {}; the open one is {}", run.id(), args.request, last.number())
+            }
         };
-        let hint = format!("see what it asks: ccc attach {}", run.id());
+        let hint = format!("to see the requests: ccc attach {}", run.id());
         return Err(CliError::new(ErrorKind::Failed, message).hint(hint));
     };
-    let request = request(open, &args)
-        .map_err(|why| CliError::new(ErrorKind::Usage, why).hint(format!("see all of it: ccc attach {}", run.id())))?;
+    let request = request(open, &args).map_err(|why| {
+        CliError::new(ErrorKind::Usage, why).hint(format!("to see the whole request: ccc attach {}", run.id()))
+    })?;
     let reply = client.call(&request).map_err(|error| steer::unreachable(&error))?;
     steer::said(&reply, context).map(|()| ExitCode::COMPLETED)
 }
@@ -77,7 +80,7 @@ fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
         let is_no = answer.eq_ignore_ascii_case("deny") || answer.eq_ignore_ascii_case("no");
         if !is_no || args.reason.is_some() {
             return Err(format!(
-                "{why:?} stands after the answer: a text of several words needs quotes, and a reason of a no is given with --reason"
+                "unexpected {why:?} after the answer: a text of several words needs quotes, and a reason goes after `deny` or --reason"
             ));
         }
     }
@@ -88,7 +91,7 @@ fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
         }
         (Err(_), Open::Asked(ask)) if is_yes_or_no(ask) => {
             return Err(format!(
-                "{answer:?} is no answer to request {}: {}; answer allow, deny, or deny --reason \"TEXT\"",
+                "{answer:?} is not an answer to request {}: {}; answer allow, deny, or deny --reason \"TEXT\"",
                 ask.id,
                 open.about()
             ));

@@ -21,15 +21,15 @@ const PLAIN: &str = "CCC_PLAIN";
 const GREETING: &str = "supervised conversation: type the task and Enter; a critic reviews each stop (/supervisor off stops that); \
                         /help lists commands; Ctrl-D leaves";
 
-/// Attach this terminal to a run: see all that has happened, what happens now, and speak to it.
+/// Attach this terminal to a run: see its history and what happens now, and send it messages.
 ///
-/// What you type is said to the agent as its next turn; a number answers what is asked. Several terminals may be attached at once.
+/// What you type is sent to the agent as its next turn; a number answers what is asked. Several terminals may be attached at once.
 /// The run does not depend on them: Ctrl-D on an empty draft leaves it, and it continues. Esc interrupts the turn; Ctrl-C clears the
 /// draft or interrupts, and ends the run when it is pressed twice. With --plain, Ctrl-C leaves as Ctrl-D does. Of a run that has
 /// ended, its history is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct AttachArgs {
-    /// The run's id, the beginning of it, or `last` [the newest that is going on in this directory].
+    /// The run's id, the beginning of it, or `last` [the newest active run of this directory].
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 

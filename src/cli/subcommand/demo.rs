@@ -24,8 +24,8 @@ const STALL_TIMEOUT: Span = Span::from_secs(3);
 
 /// Watch a run with a scripted agent: no login, no cost, nothing of yours is touched.
 ///
-/// The agent claims too early to be done, fails a check, is sent back by the critic, crashes, hangs, spends one token and
-/// then the other; the run is a real one, with real processes and a journal.
+/// The agent says too early that it is done, fails a check, gets feedback from the critic, crashes, hangs, and reaches the limit
+/// of one token and then of the other. The run is a real one, with real processes and a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DemoArgs {
     /// What to write to stdout: text for people, json for one object at the end, stream-json for one per event [text].
@@ -45,7 +45,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dir = tempfile::Builder::new().prefix("ccc-demo-").tempdir().map_err(io)?.keep();
     let dir = dir.canonicalize().map_err(io)?;
     let scenario = scenario::prepare(&dir).map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string()).hint("git is needed, and a writable TMPDIR")
+        CliError::new(ErrorKind::Io, error.to_string()).hint("install git, and set TMPDIR to a writable directory")
     })?;
     let program = std::env::current_exe().map_err(io)?;
     // The user's own configuration must not affect the demonstration's project.
@@ -111,6 +111,6 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
     let code = begin(plan, &request, context)?;
     context
         .printer
-        .talk(format_args!("the project of this demonstration stays in {}; remove it when you like", dir.display()));
+        .talk(format_args!("the project of this demonstration is kept in {}; you can delete it", dir.display()));
     Ok(code)
 }

@@ -148,8 +148,8 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
 fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &Project) -> Finding {
     const SUBJECT: &str = "agent";
     if let Some(wish) = resolved.and_then(|it| it.not_agreed.iter().find(|wish| wish.key == "agent.path")) {
-        let text = format!("{}: not started, since you have not agreed to it", wish.shown.join(" "));
-        return Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND));
+        let text = format!("{}: not started, because you have not agreed to it", wish.shown.join(" "));
+        return Finding::fail(SUBJECT, text, format!("to review it and agree: {}", trust::COMMAND));
     }
     let settings = resolved.map(|resolved| &resolved.settings);
     let named = settings.and_then(|settings| settings.agent.path.as_deref()).map(Path::new);
@@ -165,7 +165,7 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
         Err(fault) => Finding::fail(
             SUBJECT,
             format!("{shown}: {fault}"),
-            "run it by hand with --version, or name another program with --agent PATH",
+            "run it yourself with --version, or set `agent.path` (CCC_AGENT) to another program",
         ),
         Ok(version) => match agent::tested(kind, &version) {
             Tested::Yes => Finding::ok(SUBJECT, format!("{shown}, version {version}")),
@@ -177,12 +177,12 @@ fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &
             Tested::Newer => Finding::warn(
                 SUBJECT,
                 format!("{shown}, version {version}: used, not tested"),
-                format!("the newest tested version is {newest}; if something is odd, try that one"),
+                format!("the newest tested version is {newest}; if you see problems, install that version"),
             ),
             Tested::Unknown => Finding::warn(
                 SUBJECT,
                 format!("{shown}, version {version}, cannot be compared with the tested ones"),
-                format!("tested are {oldest} to {newest}"),
+                format!("the tested versions are {oldest} to {newest}"),
             ),
         },
     }
@@ -215,7 +215,7 @@ fn credential(
         (Err(error), Ok(None)) if unseen => Finding::warn(
             SUBJECT,
             error.to_string(),
-            "a login in the Keychain is not seen from here; run the agent once by hand",
+            "ccc cannot see a login in the Keychain; start the agent once yourself to check it",
         ),
         (Err(error), Ok(None)) => {
             Finding::fail(SUBJECT, error.to_string(), format!("{}, or set one of the variables", kind.log_in()))
@@ -272,7 +272,7 @@ impl Asked {
     fn of(judged: Judged) -> Asked {
         let (probed, kept_unix_ms) = match judged {
             Judged::Verdict { probed, at_unix_ms, kept } => (probed, kept.then_some(at_unix_ms)),
-            Judged::ByAnother => return Asked::Unknown("another ccc is asking about it just now".to_owned()),
+            Judged::ByAnother => return Asked::Unknown("another ccc process is checking it at this moment".to_owned()),
             Judged::NotAsked(why) => return Asked::Unknown(why.to_string()),
             Judged::Failed(why) => return Asked::Unknown(why),
         };
@@ -294,11 +294,11 @@ impl Asked {
     fn finding(self, subject: &'static str, label: &str, agent: AgentKind, other_works: bool) -> Finding {
         match self {
             Asked::Works(None) => Finding::ok(subject, format!("{label} is {READY}")),
-            Asked::Works(Some(ago)) => Finding::ok(subject, format!("{label} is {READY}, learnt {ago} ago")),
+            Asked::Works(Some(ago)) => Finding::ok(subject, format!("{label} is {READY} (checked {ago} ago)")),
             Asked::Limited(state) => Finding::warn(
                 subject,
                 format!("{label} is {state}"),
-                "a run takes another token, or waits for the reset",
+                "a run uses another token, or waits for the reset",
             ),
             Asked::Refused(why) => {
                 let (text, advice) = (
@@ -312,8 +312,8 @@ impl Asked {
             }
             Asked::Unknown(why) => Finding::warn(
                 subject,
-                format!("could not be asked about {label}: {why}"),
-                "look at the network and the proxy; `ccc doctor --offline` does not ask",
+                format!("the token {label} could not be checked: {why}"),
+                "check the network and the proxy; to skip this check: ccc doctor --offline",
             ),
         }
     }
@@ -326,7 +326,7 @@ fn pty(open: impl FnOnce() -> Result<(), String>) -> Finding {
         Err(error) => Finding::warn(
             SUBJECT,
             format!("cannot be opened: {error}"),
-            "a run falls back to a pipe; \"transport\": \"pipe\" says so once and for all",
+            "a run then uses a pipe; to always use one, set \"transport\": \"pipe\" in ccc.json",
         ),
     }
 }
@@ -342,7 +342,7 @@ fn open_pty() -> Result<(), String> {
 fn configuration(resolved: &Resolved) -> Finding {
     const SUBJECT: &str = "configuration";
     let files: Vec<String> = resolved.files.iter().map(|file| file.display().to_string()).collect();
-    let text = if files.is_empty() { "no file; the defaults hold".to_owned() } else { files.join(", ") };
+    let text = if files.is_empty() { "no file; the defaults apply".to_owned() } else { files.join(", ") };
     if resolved.warnings.is_empty() {
         Finding::ok(SUBJECT, text)
     } else {
@@ -363,7 +363,7 @@ fn agreement(resolved: &Resolved, context: &Context, project: &Project) -> Optio
     }
     if !wishes.not_agreed.is_empty() {
         let text = trust::lacks(&wishes.not_agreed, project, context);
-        return Some(Finding::fail(SUBJECT, text, format!("look at it and agree: {}", trust::COMMAND)));
+        return Some(Finding::fail(SUBJECT, text, format!("to review it and agree: {}", trust::COMMAND)));
     }
     (!wishes.agreed.is_empty()).then(|| Finding::ok(SUBJECT, format!("you have agreed to {}", named(&wishes.agreed))))
 }
@@ -394,7 +394,7 @@ fn writable(subject: &'static str, dir: &Path) -> Finding {
         Err(error) => Finding::fail(
             subject,
             format!("{} cannot be written: {error}", dir.display()),
-            "make it writable, or name another with CCC_STATE_DIR or CCC_CONFIG_DIR",
+            "make it writable, or set CCC_STATE_DIR or CCC_CONFIG_DIR to another one",
         ),
     }
 }
@@ -429,8 +429,8 @@ fn git(context: &Context, project: &Project) -> Finding {
         }
         Ok(_) => Finding::warn(
             SUBJECT,
-            format!("{} is in no usable repository", project.cwd.display()),
-            format!("{ADVICE}; to change that: git init"),
+            format!("{} is not in a usable git repository", project.cwd.display()),
+            format!("{ADVICE}; to create a repository: git init"),
         ),
         Err(error) => Finding::warn(SUBJECT, format!("git cannot be started: {error}"), ADVICE),
     }

@@ -12,7 +12,7 @@ use crate::ui::{clean, columns, format};
 /// How many characters of a reason one line shows.
 const WHY_CHARS: usize = 400;
 
-/// Tell, decision by decision, what happened in a run and why.
+/// Show, decision by decision, what happened in a run and why.
 ///
 /// Each line begins with the local time and the time since the run began (h:mm:ss), and ends with the number and kind of
 /// the journal entry that led to the decision.

@@ -24,14 +24,14 @@ const IDLE_LIMIT_S: u32 = 2;
 /// How many characters of the task are in the recording's title.
 const TITLE_CHARS: usize = 80;
 
-/// Turn a recorded run into a terminal recording, or into a copy that others may see and `ccc replay --check` can test.
+/// Turn a recorded run into a terminal recording, or into a copy that you can share and that `ccc replay --check` can test.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
     /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN")]
     pub run: String,
 
-    /// What to make of it.
+    /// The format to export to.
     #[arg(long, value_enum, default_value_t = ExportFormat::Asciicast)]
     pub format: ExportFormat,
 
@@ -68,9 +68,9 @@ pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.keep_text && args.format != ExportFormat::Fixture {
         return Err(CliError::new(
             ErrorKind::Usage,
-            "--keep-text is for --format fixture; a recording keeps all texts",
+            "--keep-text needs --format fixture; a terminal recording always keeps all texts",
         )
-        .hint(format!("ccc export {} --format fixture --keep-text -o DIR", args.run)));
+        .hint(format!("type: ccc export {} --format fixture --keep-text -o DIR", args.run)));
     }
     match args.format {
         ExportFormat::Asciicast => asciicast(&journal, &args, context),
@@ -99,9 +99,9 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
             let into = context.cwd()?.join(path);
             write_recording(&into, &out, args.force).map_err(|error| {
                 let hint = if error.kind() == std::io::ErrorKind::AlreadyExists {
-                    "name another file with -o, or write over it with --force"
+                    "give another file with -o, or overwrite it with --force"
                 } else {
-                    "name a writable file with -o"
+                    "give a writable file with -o"
                 };
                 CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint(hint)
             })?;
@@ -127,14 +127,14 @@ fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io
 /// Writes the copy, and checks that it replays with the same decisions.
 fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let Some(output) = &args.output else {
-        return Err(CliError::new(ErrorKind::Usage, "a fixture is a directory")
-            .hint("name one: ccc export RUN --format fixture -o DIR"));
+        return Err(CliError::new(ErrorKind::Usage, "--format fixture needs a directory to write to")
+            .hint("give it with -o: ccc export RUN --format fixture -o DIR"));
     };
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     let into = context.cwd()?.join(output);
     let io = |error: std::io::Error| {
         CliError::new(ErrorKind::Io, format!("{}: {error}", into.display()))
-            .hint("name a directory that does not exist yet with -o")
+            .hint("give a directory that does not exist yet with -o")
     };
     if fs::symlink_metadata(&into).is_ok() {
         return Err(io(std::io::ErrorKind::AlreadyExists.into()));
@@ -159,8 +159,8 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
     })?;
     let comparison = driver::compare(&copied.dir.journal()).map_err(|error| failed(&error))?;
     if let Some(difference) = comparison.difference {
-        return Err(failed(&format_args!("the copy would be decided otherwise at entry {}", difference.n))
-            .hint("nothing was written: this is a fault of ccc"));
+        return Err(failed(&format_args!("in the copy the decision at entry {} would be different", difference.n))
+            .hint("nothing was written; this is a bug in ccc: please report it"));
     }
     fs::rename(copied.dir.path(), &into).map_err(io)?;
     context.printer.line(into.display());
@@ -171,11 +171,11 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
         ));
     } else if let Some(difference) = driver::compare(journal).map_err(|error| failed(&error))?.difference {
         let n = difference.n;
-        context.printer.talk(format_args!("this ccc decides the run otherwise than it was decided, from entry {n} on"));
-        context.printer.talk("the copy holds the decisions of this ccc");
+        context.printer.talk(format_args!("from entry {n} on, this ccc decides differently than the recorded run"));
+        context.printer.talk("the copy contains the decisions of this ccc");
     }
     context.printer.talk(if args.keep_text {
-        "kept: all texts; replaced: names of user and machine, home, project. Look first!"
+        "kept: all texts; replaced: names of user and machine, home, project. Check it before you share it."
     } else {
         "scrubbed: all texts; kept: their lengths, numbers in fields, times, error classes"
     });

@@ -9,10 +9,10 @@ use crate::control::protocol::Event;
 /// Show what happens in a run, as it happens, until it ends.
 ///
 /// Prints one line or a few for each event, or with --json one object, as `--output-format stream-json` does. It only watches:
-/// any number of readers may come and go.
+/// any number of readers may connect and disconnect.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FollowArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -20,14 +20,14 @@ pub struct FollowArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Print what the agent and the critic say while they say it, not only when it is whole.
+    /// Print the texts of the agent and the critic while they are written, not only when they are complete.
     ///
-    /// In lines: each line of a text as soon as it is whole. With --json: events of the type `words`, some words each; what they
-    /// belong to follows whole as ever.
+    /// As text: each line as soon as it is complete. With --json: events of the type `words` with a few words each; the complete
+    /// text follows in its usual event.
     #[arg(long)]
     pub words: bool,
 
-    /// First all that has happened since the journal's entry of this number; 0 is the beginning.
+    /// First print all events since the journal's entry with this number; 0 is the beginning.
     #[arg(long, value_name = "N")]
     pub since: Option<u64>,
 }
@@ -65,7 +65,7 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
                 printer.history(Some(since), Some(from))?;
             }
             Some(Event::Gone { why }) => {
-                return Err(CliError::new(ErrorKind::Failed, format!("the run has let go of this reader: {why}"))
+                return Err(CliError::new(ErrorKind::Failed, format!("the run disconnected this reader: {why}"))
                     .hint(format!("to see all of it: ccc follow {} --since 0", run.id())));
             }
             Some(event @ (Event::Show(_) | Event::Words { .. } | Event::Unknown(_))) => {

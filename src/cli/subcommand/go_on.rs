@@ -7,10 +7,10 @@ use crate::control::protocol::Request;
 
 /// Let a paused run continue.
 ///
-/// What was held back by `ccc pause` is begun now.
+/// It starts what `ccc pause` held back.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ContinueArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 }

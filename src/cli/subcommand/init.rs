@@ -43,19 +43,23 @@ const EXAMPLE: &str = r#"{
 pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
     let project = context.project()?;
     let files = [
-        (project.root().join(FILE_NAME), BUILT_IN, "say what *done* means here, and what is out of scope"),
+        (
+            project.root().join(FILE_NAME),
+            BUILT_IN,
+            "describe what *done* means in this project, and what is out of scope",
+        ),
         (
             project.root().join(".ccc.json"),
             EXAMPLE,
-            "name commands that must pass, for example \"checks\": [\"cargo test\"], and what the critic may run, \
-             for example \"allow\": [\"Bash(cargo test:*)\"]; then agree to them: ccc trust",
+            "list the commands that must pass, for example \"checks\": [\"cargo test\"], and what the critic may \
+             run, for example \"allow\": [\"Bash(cargo test:*)\"]; then agree to them: ccc trust",
         ),
     ];
     if !args.force
         && let Some((path, _, _)) = files.iter().find(|(path, _, _)| exists(path))
     {
-        return Err(CliError::new(ErrorKind::Usage, format!("{} exists already; nothing was written", path.display()))
-            .hint("edit it, or overwrite both files with `ccc init --force`"));
+        return Err(CliError::new(ErrorKind::Usage, format!("{} already exists; nothing was written", path.display()))
+            .hint("edit it, or overwrite both files: ccc init --force"));
     }
     for (path, text, advice) in files {
         write(&path, text, args.force).map_err(|error| {

@@ -5,12 +5,12 @@ use clap::Args;
 use crate::cli::{CliError, Context, ExitCode, steer};
 use crate::control::protocol::Request;
 
-/// Interrupt the present turn of a run; the run continues.
+/// Interrupt the current turn of a run; the run continues.
 ///
-/// What was said and waits is the next turn; without any, the run rests until something is said.
+/// A queued message becomes the next turn. If none is queued, the run waits for a message.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct InterruptArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 }

@@ -23,7 +23,7 @@ pub fn run(args: ManArgs, mut root: Command, context: &Context) -> Result<ExitCo
         Some(name) => {
             root.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned().ok_or_else(|| {
                 CliError::new(ErrorKind::Usage, format!("there is no command `{name}`"))
-                    .hint("`ccc --help` lists the commands")
+                    .hint("to list the commands: ccc --help")
             })?
         }
     };

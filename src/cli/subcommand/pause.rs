@@ -5,12 +5,12 @@ use clap::Args;
 use crate::cli::{CliError, Context, ExitCode, steer};
 use crate::control::protocol::Request;
 
-/// Let a run begin nothing new.
+/// Pause a run: it starts nothing new.
 ///
-/// The present turn comes to its end. `ccc continue RUN` ends the pause.
+/// The current turn finishes. `ccc continue RUN` ends the pause.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct PauseArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 }

@@ -24,7 +24,7 @@ use crate::cli::credentials::{at_once, conflicts_in_words};
 /// The prefix of the name of a file with a provider's settings; the pid of the agent follows.
 const SETTINGS_FILE: &str = "settings-";
 /// How to configure providers.
-const EXAMPLE: &str = r#"Providers stand in ccc.json (`ccc config path` names the file):
+const EXAMPLE: &str = r#"Configure providers in ccc.json (`ccc config path` shows where it is):
       {
         "providers": {
           "kimi": {
@@ -38,15 +38,15 @@ const EXAMPLE: &str = r#"Providers stand in ccc.json (`ccc config path` names th
         "current_provider": "kimi"
       }
   A value of `env` is a text, or one of {"env": NAME}, {"file": PATH} and
-  {"command": LINE}. `settings` and `claude_args` of a provider stand over
-  those beside `providers`, which all have. ccc writes nothing into the
+  {"command": LINE}. `settings` and `claude_args` of a provider override those
+  beside `providers`, which all providers have. ccc writes nothing into the
   agent's own files: `env` goes into the agent's environment, `settings` into
   its --settings."#;
 
 /// List the providers under which the agent can be started, choose one, or check them.
 ///
-/// `ccc NAME -- ARGS` starts the agent under the provider NAME, in the place of ccc itself: nothing stands between you and the
-/// agent. `ccc` alone at a terminal starts the current provider. A provider that is called like a command is started by
+/// `ccc NAME -- ARGS` starts the agent under the provider NAME. The agent replaces the ccc process, so nothing is supervised.
+/// `ccc` alone at a terminal starts the current provider. If a provider has the name of a command, start it with
 /// `ccc --provider NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = EXAMPLE)]
@@ -71,9 +71,9 @@ pub enum ProvidersCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Look for what would keep the agent from working under a provider, and ask the provider about its credential.
+    /// Check whether the agent can work under a provider, and ask the provider about its credential.
     ///
-    /// Commands of the configuration are run, and one message of one token is sent to each provider. The exit code is 0 when
+    /// This runs commands of the configuration, and sends a message of one token to each provider. The exit code is 0 when
     /// nothing is wrong, else 1.
     Check {
         /// The provider; without it, every one.
@@ -93,7 +93,8 @@ pub fn run(args: ProvidersArgs, context: &Context) -> Result<ExitCode, CliError>
         ProvidersCommand::Use { name } => {
             find(&settings, &name)?;
             CurrentProvider::new(&context.dirs()?.state).choose(&name).map_err(|error| {
-                CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR")
+                CliError::new(ErrorKind::Io, error.to_string())
+                    .hint("make it writable, or set CCC_STATE_DIR to another directory")
             })?;
             context.printer.talk(format_args!("`ccc` alone starts the agent under {name} from now on"));
             Ok(ExitCode::COMPLETED)
@@ -119,8 +120,8 @@ fn unknown(settings: &Settings, name: &str) -> CliError {
     let names: Vec<&str> = settings.providers.names().collect();
     let error = CliError::new(ErrorKind::Usage, format!("there is no provider `{name}`"));
     match (similar::get_close_matches(name, &names, 3, misuse::LIKENESS).as_slice(), names.as_slice()) {
-        ([], []) => error.hint("add it to `providers` in ccc.json; the form is in: ccc help providers"),
-        ([], _) => error.hint(format!("there is {}: ccc providers", names.join(", "))),
+        ([], []) => error.hint("add it to `providers` in ccc.json; for an example: ccc help providers"),
+        ([], _) => error.hint(format!("known: {}; to list them: ccc providers", names.join(", "))),
         (near, _) => error.hint(format!("did you mean {}?", near.join(" or "))),
     }
 }
@@ -198,7 +199,7 @@ fn list(settings: &Settings, json: bool, context: &Context) -> Result<ExitCode, 
         return Ok(ExitCode::COMPLETED);
     }
     if rows.is_empty() {
-        context.printer.talk("no provider is configured; how one is: ccc help providers");
+        context.printer.talk("no provider is configured; to see how: ccc help providers");
     }
     let width = |cell: fn(&Row) -> usize| rows.iter().map(cell).max().unwrap_or(0);
     let (names, hosts) = (width(|row| row.name.chars().count()), width(|row| host(row).chars().count()));
@@ -218,9 +219,9 @@ fn list(settings: &Settings, json: bool, context: &Context) -> Result<ExitCode, 
         ));
     }
     if let Some(current) = current.filter(|current| settings.providers.get(current).is_none()) {
-        context
-            .printer
-            .warn(format_args!("the current provider is {current}, which is not configured: ccc providers use NAME"));
+        context.printer.warn(format_args!(
+            "the current provider is {current}, which is not configured; to choose another: ccc providers use NAME"
+        ));
     }
     Ok(ExitCode::COMPLETED)
 }
@@ -308,7 +309,7 @@ fn check(settings: &Settings, name: Option<&str>, json: bool, context: &Context)
             }
         }
         if all.is_empty() {
-            context.printer.talk("no provider is configured; how one is: ccc help providers");
+            context.printer.talk("no provider is configured; to see how: ccc help providers");
         }
     }
     Ok(if ok { ExitCode::COMPLETED } else { ExitCode::FAILED })
@@ -328,9 +329,9 @@ fn answer_in_words(judged: usage::Judged, faults: &mut Vec<String>) -> String {
             };
             format!("its credential: {words}")
         }
-        usage::Judged::ByAnother => return "another ccc is asking about it just now".to_owned(),
-        usage::Judged::NotAsked(why) => format!("its credential is not asked about: {why}"),
-        usage::Judged::Failed(why) => format!("its credential is not asked about: {why}"),
+        usage::Judged::ByAnother => return "another ccc process is checking it at this moment".to_owned(),
+        usage::Judged::NotAsked(why) => format!("its credential was not checked: {why}"),
+        usage::Judged::Failed(why) => format!("its credential was not checked: {why}"),
     };
     faults.push(words.clone());
     words
@@ -392,12 +393,14 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     let kind = settings.agent.kind.0;
     let InterfaceArgs { rest, settings: users, setting_sources, choose_model } = kind.read_interface_args(args);
     let provided = provided(name, entry, users.as_deref(), &settings, context)?.map_err(|fault| {
-        CliError::new(ErrorKind::Configuration, fault.to_string()).hint("correct it; see: ccc help providers")
+        CliError::new(ErrorKind::Configuration, fault.to_string())
+            .hint("correct it; for an example: ccc help providers")
     })?;
     if let Some(several) = provided.gives_several() {
         let message = format!("the provider {name} cannot be used: {several}");
-        return Err(CliError::new(ErrorKind::Configuration, message)
-            .hint("leave one of them in its `env` and `settings.env`: the agent would take one of them unasked"));
+        return Err(CliError::new(ErrorKind::Configuration, message).hint(
+            "keep only one of them in its `env` and `settings.env`, because the agent would silently choose one",
+        ));
     }
     if let Some(seen) = seen_secrets(&provided) {
         context.printer.warn(format_args!("the provider {name}: {seen}"));
@@ -414,7 +417,7 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     let conflicts = conflicts_in_words(name, &found.conflicts);
     if !conflicts.is_empty() {
         return Err(CliError::new(ErrorKind::Configuration, conflicts.join("; "))
-            .hint("remove them there (ccc changes no settings of the agent), or take them out of the provider"));
+            .hint("remove them there (ccc does not change the agent's settings), or remove them from the provider"));
     }
     let program = agent::locate(kind, settings.agent.path.as_deref().map(Path::new), &context.env, dirs, &project.cwd)?;
     let files = context.dirs()?.state.join("providers");
@@ -430,11 +433,11 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     all.extend(provided.args().iter().cloned());
     all.extend(rest);
     let env = provided.environment(&context.env, &settings).map_err(|error| {
-        CliError::new(ErrorKind::Environment, error.to_string()).hint(format!("try it by hand; then: ccc {name}"))
+        CliError::new(ErrorKind::Environment, error.to_string()).hint(format!("correct it, then type: ccc {name}"))
     })?;
     let error = process::exec(&program, &all, env);
     Err(CliError::new(ErrorKind::Environment, format!("{} cannot be started: {error}", program.display()))
-        .hint("name the agent's program: CCC_AGENT=PATH"))
+        .hint(format!("set the path of the agent's program: CCC_AGENT=PATH ccc {name}")))
 }
 
 /// Removes the settings files of agents that have ended. An agent replaces the ccc process, so it has the pid of that process.
@@ -457,7 +460,7 @@ fn seen_secrets(provided: &Provided) -> Option<String> {
     let names = provided.secret_arguments();
     (!names.is_empty()).then(|| {
         format!(
-            "`claude_args` hold what looks like a secret ({}), and every user of the machine can read an argument; give it by `env` or \
+            "`claude_args` contain what looks like a secret ({}), and every user of the machine can read arguments; put it into `env` or \
              `settings`",
             names.join(", ")
         )
@@ -479,10 +482,8 @@ pub(in crate::cli) fn start_current(args: &[String], context: &Context) -> Optio
     match name() {
         Ok(Some(name)) => Some(start(&name, args, context)),
         Ok(None) if args.is_empty() => None,
-        Ok(None) => {
-            Some(Err(CliError::new(ErrorKind::Usage, "no provider is chosen under which the agent is started")
-                .hint("choose one: ccc providers use NAME; a task under supervision: ccc --supervisor -p \"TASK\"")))
-        }
+        Ok(None) => Some(Err(CliError::new(ErrorKind::Usage, "there is no current provider to start the agent under")
+            .hint("to choose one: ccc providers use NAME; to start a supervised task: ccc --supervisor -p \"TASK\""))),
         Err(error) => Some(Err(error)),
     }
 }
@@ -510,8 +511,8 @@ mod tests {
         assert_eq!(
             conflicts_in_words("kimi", &conflicts),
             [
-                "`env.A`, `env.B` of /u stand over what the provider kimi sets",
-                "`apiKeyHelper` of /p stands over what the provider kimi sets",
+                "`env.A`, `env.B` of /u override what the provider kimi sets",
+                "`apiKeyHelper` of /p overrides what the provider kimi sets",
             ]
         );
     }

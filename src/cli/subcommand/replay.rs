@@ -18,7 +18,7 @@ use redaction::Redactor;
 
 /// Show recorded runs again, or check that they would be decided the same way.
 ///
-/// No agent is started and nothing is sent anywhere: a journal holds all that a run was decided by.
+/// No agent is started and nothing is sent anywhere: the journal contains everything that the decisions depend on.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayArgs {
     /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
@@ -80,7 +80,7 @@ pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn unreadable(error: &ReplayError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string()).hint("`ccc runs` lists the runs that are recorded here")
+    CliError::new(ErrorKind::Failed, error.to_string()).hint("to list the recorded runs: ccc runs")
 }
 
 /// The rows around a change in a difference, the rows in all, and the columns of a row.
@@ -120,7 +120,7 @@ fn describe(path: &str, difference: &Difference) -> String {
     let rows = diff.lines().count();
     let mut shown: String = diff.lines().take(DIFF_ROWS).map(|row| format!("{row}\n")).collect();
     if rows > DIFF_ROWS {
-        shown.push_str(&format!("… {} more lines differ or stand around\n", rows - DIFF_ROWS));
+        shown.push_str(&format!("… {} more lines\n", rows - DIFF_ROWS));
     }
     let diff = shown;
     format!(

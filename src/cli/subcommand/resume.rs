@@ -32,9 +32,9 @@ use redaction::Redactor;
 
 /// Continue a run that has ended or was interrupted.
 ///
-/// The run is rebuilt from its journal and continues in its own directory, in the agent's same session, with the
+/// The run is rebuilt from its journal and continues in its own directory, in the same session of the agent, with the
 /// settings that it was started with and those given here. When SUPERVISOR.md or the configuration has changed since,
-/// ccc says so, and --reload applies the change. This is also how a run continues after the death of ccc and after a
+/// ccc says so, and --reload applies the change. Use this also after a crash of ccc or a
 /// reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
@@ -43,7 +43,7 @@ pub struct ResumeArgs {
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 
-    /// Say this to the agent first: the answer to a question, or something more to do.
+    /// Send this to the agent first: the answer to a question, or something more to do.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
 
@@ -51,7 +51,7 @@ pub struct ResumeArgs {
     #[arg(long, overrides_with = "no_wait")]
     pub wait: bool,
 
-    /// Use the present SUPERVISOR.md and configuration; what was given on the command line stays.
+    /// Use the current SUPERVISOR.md and configuration. What was given on the command line before is kept.
     #[arg(long)]
     pub reload: bool,
 
@@ -75,7 +75,7 @@ pub struct ResumeArgs {
     #[arg(long)]
     pub share_tree: bool,
 
-    /// Give the agent only the arguments after `--`, and none of those that were given before.
+    /// Give the agent only the arguments after `--`, without those that were given before.
     #[arg(long)]
     pub replace_args: bool,
 
@@ -147,12 +147,15 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
-        return Err(CliError::new(ErrorKind::Usage, format!("run {} is that of a command", run_dir.id()))
-            .hint("a command has no session to continue; start it again: ccc supervise -- CMD"));
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("run {} supervises a command (`ccc supervise`), and cannot be continued", run_dir.id()),
+        )
+        .hint("to start the command again: ccc supervise -- CMD"));
     }
     open_private(&run_dir.journal(), OFlags::RDONLY).map_err(|error| {
         CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
-            .hint("a run continues only from a journal of your own")
+            .hint("a run continues only from a journal that belongs to you")
     })?;
     let mut last_finish = None;
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
@@ -161,16 +164,16 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
     })
     .map_err(|error| {
-        let agent = AgentKind::default();
-        let by_hand = agent.interface_args("ID", &[]).map(|args| format!("{}{}", agent.program(), shell::words(&args)));
+        let by_hand = session_by_hand(&run_dir).map(|line| format!("; to continue the session without ccc: {line}"));
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(format!(
-            "`ccc explain RUN` shows what stands before it. To continue the session without ccc, get its id from `ccc runs --json`, then run in its directory: {}",
+            "to see the run up to that point: ccc explain {}{}",
+            run_dir.id(),
             by_hand.unwrap_or_default()
         ))
     })?;
     if let Some(torn) = rebuilt.tail.torn {
         context.printer.talk(format_args!(
-            "the journal's end was not written whole: {} bytes from line {} on are dropped; the run continues from entry {}",
+            "the end of the journal is incomplete: the last {} bytes, from line {} on, are dropped; the run continues from entry {}",
             torn.bytes,
             torn.line,
             rebuilt.tail.next_n - 1
@@ -191,21 +194,21 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             ErrorKind::Usage,
             format!("run {} is completed: there is nothing to continue", run_dir.id()),
         )
-        .hint(format!("say what more there is to do: ccc resume {} -p \"TEXT\"", run_dir.id())));
+        .hint(format!("to give it more to do: ccc resume {} -p \"TEXT\"", run_dir.id())));
     }
     if !Path::new(&plan.cwd).is_dir() {
         return Err(CliError::new(
             ErrorKind::Environment,
             format!("the run's directory {} does not exist any more", plan.cwd),
         )
-        .hint("put it back where it was: the agent's session belongs to that directory"));
+        .hint("restore it at this path: the agent's session belongs to that directory"));
     }
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
             ErrorKind::Environment,
             format!("the run's agent {} does not exist any more", plan.agent_program),
         )
-        .hint("install it there again"));
+        .hint("install it again at this path"));
     }
     let lost = lost_words(&rebuilt.core, context)?;
     let unsaid = if words.is_none() { lost.clone() } else { Vec::new() };
@@ -249,7 +252,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         Some(text) if lost.is_empty() => first_inputs.push(OperatorInput::Turn { text }),
         Some(text) => {
             context.printer.talk(format_args!(
-                "what you say now takes the place of what the journal has without its secrets: {}",
+                "your message replaces the one that the journal has without its secrets: {}",
                 lost.iter().map(|lost| shown(lost)).collect::<Vec<_>>().join("; ")
             ));
             first_inputs.push(OperatorInput::Restate { text, instead_of: lost });
@@ -281,6 +284,14 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
     go_on(continuation, run_dir, run_lock, &request, context)
+}
+
+/// The shell command that continues the session of a run without ccc; `None` when the run's summary has no session.
+fn session_by_hand(run_dir: &RunDir) -> Option<String> {
+    let summary = RunSummary::read(&run_dir.summary()).ok()?;
+    let agent = AgentKind::default();
+    let args = agent.interface_args(&summary.session_id?, &[])?;
+    Some(format!("cd {} && {}{}", shell::quoted(&summary.cwd), agent.program(), shell::words(&args)))
 }
 
 /// Messages of the user that the agent has not received yet, and in which the journal has a mark in place of a secret.
@@ -343,7 +354,7 @@ fn words(
         }
     }
     Err(CliError::new(ErrorKind::Usage, format!("run {} needs an answer: {}", run_dir.id(), shown(&finish.reason)))
-        .hint(format!("give it: ccc resume {} -p \"TEXT\"", run_dir.id())))
+        .hint(format!("to answer: ccc resume {} -p \"TEXT\"", run_dir.id())))
 }
 
 /// The present configuration and critic's prompt, overridden by what was given on the command line.
@@ -440,7 +451,7 @@ fn without_refused(core: &Core, args: &ResumeArgs, context: &Context) -> Plan {
         return plan;
     }
     context.printer.talk(format_args!(
-        "the agent's CLI refused its arguments; they are left out:{}",
+        "the agent's CLI refused these arguments, so they are left out:{}",
         shell::words(plan.agent_args.iter().filter(|arg| !accepted.all.contains(arg)))
     ));
     if let Some(mut given) = given_before(&plan) {
@@ -457,13 +468,13 @@ fn refuse_placeholders(args: &ResumeArgs) -> Result<(), CliError> {
     let checks = args.checks().iter().any(|check| check.command().trim() == "CMD");
     let values = args.agent_args.iter().any(|arg| arg == "VALUE");
     let (word, what) = match (says, checks, values) {
-        (true, _, _) => ("TEXT", "what you say to the agent"),
+        (true, _, _) => ("TEXT", "your message to the agent"),
         (false, true, _) => ("CMD", "the command of a check"),
         (false, false, true) => ("VALUE", "the value of an option"),
         (false, false, false) => return Ok(()),
     };
-    Err(CliError::new(ErrorKind::Usage, format!("{word} stands for {what}"))
-        .hint(format!("type the same command with your own words in the place of {word}")))
+    Err(CliError::new(ErrorKind::Usage, format!("{word} is a placeholder for {what}"))
+        .hint(format!("type the same command again, with your own text instead of {word}")))
 }
 
 /// The run's plan with what is given now and, with --reload, with the present configuration; `None` if nothing changes. Without
@@ -477,8 +488,8 @@ fn changed_plan(
 ) -> Result<Option<Plan>, CliError> {
     let flags = args.flags();
     if plan.agent.read_user_args(&flags.agent_args)?.session.is_some() {
-        return Err(CliError::new(ErrorKind::Usage, "a run continues its own session")
-            .hint("leave out --resume, --continue and --session-id; another session is another run"));
+        return Err(CliError::new(ErrorKind::Usage, "a run always continues its own session")
+            .hint("leave out --resume, --continue and --session-id; to use another session, start another run"));
     }
     let mut changed = if args.reload {
         let given = given_now(present.given.as_ref(), args, plan.agent);
@@ -490,7 +501,7 @@ fn changed_plan(
         let news = differences(&began, &present.plan(&began, context)?, present.given.is_some());
         if !news.is_empty() {
             context.printer.talk(format_args!(
-                "changed since this run began: {}\nthe run keeps what it began with; to take the new one:\n    ccc resume {} --reload",
+                "changed since this run began: {}\nthe run keeps the old version; to use the new one:\n    ccc resume {} --reload",
                 news.join(", "),
                 run_dir.id()
             ));
@@ -630,7 +641,11 @@ fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result
         if let Some(newer) = newest_completed.filter(|newer| newer.id() > dir.id()) {
             return Err(CliError::new(
                 ErrorKind::Usage,
-                format!("the newest run here, {}, is completed; {} before it is not", newer.id(), dir.id()),
+                format!(
+                    "the newest run in this directory, {}, is completed; the run {} before it is not",
+                    newer.id(),
+                    dir.id()
+                ),
             )
             .hint(format!("to continue the older one: ccc resume {}", dir.id())));
         }
@@ -639,9 +654,10 @@ fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result
     let elsewhere: Vec<String> = unfinished.iter().take(5).map(|(dir, cwd)| format!("{} in {cwd}", dir.id())).collect();
     Err(match elsewhere.as_slice() {
         [] => unknown_run("there is no unfinished run"),
-        [..] => {
-            unknown_run(&format!("there is no unfinished run in this directory; elsewhere: {}", elsewhere.join(", ")))
-        }
+        [..] => unknown_run(&format!(
+            "there is no unfinished run in this directory; in other directories: {}",
+            elsewhere.join(", ")
+        )),
     })
 }
 
@@ -677,5 +693,5 @@ fn mend_summary(run: &RunDir, finish: &Finish) {
 }
 
 fn unknown_run(message: &str) -> CliError {
-    CliError::new(ErrorKind::Usage, message).hint("`ccc runs` lists the runs; name one: ccc resume RUN")
+    CliError::new(ErrorKind::Usage, message).hint("to list the runs: ccc runs; then: ccc resume RUN")
 }

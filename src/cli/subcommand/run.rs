@@ -38,7 +38,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "TASK", allow_hyphen_values = true)]
     pub prompt: Option<String>,
 
-    /// Read the task from a file, or from stdin with `-`. Without -p and this, a task piped to stdin is taken.
+    /// Read the task from a file, or from stdin with `-`. Without this option and -p, ccc reads a task that is piped to stdin.
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompt_file: Option<PathBuf>,
 
@@ -50,15 +50,15 @@ pub struct RunArgs {
     #[command(flatten)]
     pub settings: Options<false>,
 
-    /// Supervise the agent's own interface on this terminal instead of a conversation of ccc's; -p gives its first prompt.
+    /// Supervise the agent's own interface on this terminal, instead of ccc's conversation; -p gives its first prompt.
     #[arg(long, display_order = 880)]
     pub native: bool,
 
-    /// Hold the conversation line by line, without cursor movement: for screen readers. CCC_PLAIN=1 does so always.
+    /// Show the conversation line by line, without cursor movement: for screen readers. CCC_PLAIN=1 does the same.
     #[arg(long, display_order = 885)]
     pub plain: bool,
 
-    /// Start the run in the background, print its id and return. It outlives this terminal; `ccc attach` brings it back.
+    /// Start the run in the background, print its id and return. It outlives this terminal; `ccc attach` attaches to it.
     #[arg(long, display_order = 890)]
     pub detach: bool,
 
@@ -70,7 +70,7 @@ pub struct RunArgs {
     #[arg(long, hide = true)]
     pub conversation: bool,
 
-    /// Start although another run works in this directory or repository.
+    /// Start even if another run works in this directory or repository.
     #[arg(long, display_order = 900)]
     pub share_tree: bool,
 
@@ -203,12 +203,13 @@ fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Resu
 
 fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
     let works = agent.args_to_work();
-    let example = if works.is_empty() { String::new() } else { format!(": ccc --supervisor … --{}", words(&works)) };
+    let example =
+        if works.is_empty() { String::new() } else { format!(", at the end of the command: --{}", words(&works)) };
     CliError::new(
         ErrorKind::Usage,
-        format!("the agent would only plan ({place} is {mode}): it may change nothing, and an unattended run has nobody to approve its plan"),
+        format!("the agent would only plan ({place} is {mode}): it may change nothing until a user approves its plan"),
     )
-    .hint(format!("give a mode in which it may work{example}"))
+    .hint(format!("give a mode in which it may change files{example}"))
 }
 
 /// Runs a task under supervision.
@@ -217,16 +218,16 @@ fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
 /// When the run cannot begin.
 pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     if !args.supervisor {
-        return Err(CliError::new(ErrorKind::Usage, "these options belong to a supervised run")
-            .hint("add --supervisor, as in: ccc --supervisor -p \"TASK\""));
+        return Err(CliError::new(ErrorKind::Usage, "these options need --supervisor")
+            .hint("to start a supervised run: ccc --supervisor -p \"TASK\""));
     }
     if let Some(name) = &args.provider {
         return Err(CliError::new(
             ErrorKind::Usage,
-            "a supervised run takes its tokens from the pool, and no provider",
+            "--provider does not work with --supervisor: a run takes its tokens from the pool",
         )
         .hint(format!(
-            "to take it into the pool, write in ccc.json: \"pool\": [\"login\", \"{name}\"]; without supervision: ccc {name} -- ARGS"
+            "to add it to the pool, write in ccc.json: \"pool\": [\"login\", \"{name}\"]; to start it without supervision: ccc {name}"
         )));
     }
     let interface = native::terminal(args.native, args.detach, &args.settings.0)?;
@@ -290,10 +291,12 @@ fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Resu
         None => None,
         Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),
         Some(PromptNews::Changed) => Some(format!("{file} has changed since the last run here")),
-        Some(PromptNews::Gone) => Some(format!("this project's SUPERVISOR.md is gone; the critic's prompt is {file}")),
+        Some(PromptNews::Gone) => {
+            Some(format!("this project has no SUPERVISOR.md any more; the critic's prompt is {file}"))
+        }
     };
     if let Some(what) = what {
-        context.printer.talk(format_args!("note: {what} (`ccc prompt` shows it)"));
+        context.printer.talk(format_args!("note: {what}; to see it: ccc prompt"));
     }
     if let Err(error) = seen.remember(prompt) {
         tracing::warn!(%error, "the critic's prompt cannot be remembered for the next run");
@@ -340,7 +343,7 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
         Some(until) if until.unix_ms(now_unix_ms, &crate::cli::zone::of_process()) <= now_unix_ms => {
             let now = date_and_time(now_unix_ms, &crate::cli::zone::of_process());
             Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
-                .hint("name a moment to come, such as --until 07:00, --until +8h or a date and a time"))
+                .hint("give a time in the future, such as --until 07:00, --until +8h or --until 2026-11-28T07:00"))
         }
         Some(_) | None => Ok(()),
     }
@@ -459,10 +462,12 @@ mod tests {
         let claude = plan_mode_refusal(AgentKind::CLAUDE_CODE, "--permission-mode", "plan");
         assert_eq!(
             claude.hint.as_deref(),
-            Some("give a mode in which it may work: ccc --supervisor … -- --permission-mode acceptEdits")
+            Some(
+                "give a mode in which it may change files, at the end of the command: -- --permission-mode acceptEdits"
+            )
         );
         let bare = plan_mode_refusal(AgentKind::of(&Bare), "its arguments", "read-only");
         assert!(bare.message.contains("(its arguments is read-only)"), "{}", bare.message);
-        assert_eq!(bare.hint.as_deref(), Some("give a mode in which it may work"));
+        assert_eq!(bare.hint.as_deref(), Some("give a mode in which it may change files"));
     }
 }

@@ -32,7 +32,7 @@ pub struct RunsArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Only the runs that are going on, asked how they stand: whether they can be reached, and what they ask.
+    /// List only the active runs, with their current state: whether they can be reached, and what they ask.
     #[arg(long)]
     pub live: bool,
 }
@@ -59,9 +59,9 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     if list.runs.is_empty() && args.live {
-        context.printer.talk("no run is going on");
+        context.printer.talk("no run is active");
     } else if list.runs.is_empty() {
-        context.printer.talk("no runs yet; begin one: ccc --supervisor -p \"TASK\"");
+        context.printer.talk("no runs yet; to start one: ccc --supervisor -p \"TASK\"");
     }
     let zone = crate::cli::zone::of_process();
     let rows = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone).standing(standing.get(dir.id())));

@@ -9,21 +9,21 @@ use crate::core::{RestKind, Show};
 /// The longest text that is sent, in bytes.
 const TEXT_BYTES: u64 = 1024 * 1024;
 
-/// Say something to the agent of a run.
+/// Send a message to the agent of a run.
 ///
-/// It is the agent's next turn: while the agent works, is checked or is judged, the text waits, and it goes before the
-/// critic's feedback. The command returns as soon as the run has taken it.
+/// It becomes the agent's next turn, before the critic's feedback. While the agent works, or its work is checked or reviewed,
+/// the message is queued. The command returns as soon as the run has accepted it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SendArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
-    /// What to say; `-` reads it from stdin.
+    /// The message; `-` reads it from stdin.
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     pub text: String,
 
-    /// Say it once, however often the command is repeated with the same key.
+    /// Send it only once, even if the command is repeated with the same key.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 }
@@ -35,8 +35,8 @@ pub struct SendArgs {
 pub fn run(args: SendArgs, context: &Context) -> Result<ExitCode, CliError> {
     let text = if args.text == "-" { from_stdin(context)? } else { args.text };
     if text.trim().is_empty() {
-        return Err(CliError::new(ErrorKind::Usage, "there is nothing to say")
-            .hint("give the text: ccc send RUN \"TEXT\", or - to read it from stdin"));
+        return Err(CliError::new(ErrorKind::Usage, "the message is empty")
+            .hint("give a text, or - to read it from stdin: ccc send RUN \"TEXT\""));
     }
     let key = args.key.or_else(|| Some(uuid::Uuid::new_v4().simple().to_string()));
     let run = steer::find(&args.run, context)?;
@@ -70,8 +70,8 @@ fn when_heard(welcome: &Welcome, run: &str) -> Option<String> {
 
 fn from_stdin(context: &Context) -> Result<String, CliError> {
     let unread = |why: String| {
-        CliError::new(ErrorKind::Usage, format!("the text cannot be read from stdin: {why}"))
-            .hint("put long material into files and let the text name them")
+        CliError::new(ErrorKind::Usage, format!("the message cannot be read from stdin: {why}"))
+            .hint("put the content into files, and name the files in the message")
     };
     let bytes = context.stdin.read_up_to(TEXT_BYTES + 1).map_err(|error| unread(error.to_string()))?;
     if bytes.len() as u64 > TEXT_BYTES {

@@ -5,17 +5,17 @@ use clap::Args;
 use crate::cli::{CliError, Context, ExitCode, steer};
 use crate::control::protocol::{Event, Reply, Request};
 
-/// End a run in good order.
+/// End a run in an orderly way.
 ///
-/// The run ends as by Ctrl-C in its own terminal: the agent may end its turn, and the session is kept. `ccc resume` continues
-/// with it.
+/// The run ends as with Ctrl-C in its own terminal: the agent may finish its turn, and the session is kept. `ccc resume`
+/// continues the run.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StopArgs {
-    /// The run's id, the beginning of it, or `last` for the newest that is going on in this directory.
+    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
-    /// Kill what runs, without waiting for the agent.
+    /// Kill the processes of the run, without waiting for the agent.
     #[arg(long)]
     pub now: bool,
 

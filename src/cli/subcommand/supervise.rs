@@ -36,14 +36,14 @@ const END_PRINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Supervise any command: restart it, watch its heartbeat, rotate its tokens, wait at limits.
 ///
-/// The command looks and feels as if it had been started directly. It gets one token of its provider (claude: Anthropic,
+/// The command behaves as if you had started it directly. It gets one token of its provider (claude: Anthropic,
 /// codex: OpenAI, gemini: Google, cohere: Cohere), and ccc asks the provider about it regularly. When the token is near its
 /// limit, ccc ends the command and starts it again with the next one. When all are limited, ccc stops the command until the
-/// first is ready again. A command that fails, or whose heartbeat file does not change, is started again. With exit code 0
-/// it is done.
+/// first is ready again. A command that fails, or whose heartbeat file does not change, is started again. A command
+/// that ends with exit code 0 is not started again.
 ///
-/// When it has failed once more than --max-restarts allows within an hour, ccc ends with exit code 1, whatever the command's
-/// own was. With --restart never, or on-signal, ccc ends with the command's code.
+/// When it fails more often than --max-restarts allows within an hour, ccc ends with exit code 1, whatever the command's exit
+/// code was. With --restart never, or on-signal, ccc ends with the command's exit code.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct SuperviseArgs {
     /// At a limit ask what to do: rotate and continue, wait for the reset, exit, or keep going.
@@ -58,7 +58,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_parser = provider_parser(), value_name = "NAME", hide_possible_values = true, conflicts_with = "no_tokens")]
     pub provider: Option<Provider>,
 
-    /// Leave the environment as it is, and watch no limits.
+    /// Do not change the environment, and do not watch limits.
     #[arg(long)]
     pub no_tokens: bool,
 
@@ -66,7 +66,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "TIME")]
     pub monitor_interval: Option<Span>,
 
-    /// Take another token when a usage window of the present one has passed this percentage [95].
+    /// Take another token when the current token has used this percentage of a usage window [95].
     #[arg(long, value_name = "PERCENT")]
     pub rotate_at: Option<Percent>,
 
@@ -78,7 +78,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "FILE")]
     pub heartbeat: Option<PathBuf>,
 
-    /// Watch no heartbeat.
+    /// Do not watch a heartbeat.
     #[arg(long, conflicts_with = "heartbeat")]
     pub no_heartbeat: bool,
 
@@ -94,7 +94,7 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "TIME")]
     pub heartbeat_grace: Option<Span>,
 
-    /// When to start the command again: on-failure (any code but 0, or a signal), on-signal (an exit with a code is an end), or
+    /// When to start the command again: on-failure (any code but 0, or a signal), on-signal (only after a signal), or
     /// never [on-failure].
     #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub restart: Option<Restart>,
@@ -147,7 +147,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let project = context.project()?;
     let settings = trust::require_tokens(resolved, !args.no_tokens, &project, context)?;
     let Some((program, rest)) = args.command.split_first() else {
-        return Err(CliError::new(ErrorKind::Usage, "there is no command").hint("as in: ccc supervise -- make test"));
+        return Err(CliError::new(ErrorKind::Usage, "there is no command to supervise")
+            .hint("put it after `--`, as in: ccc supervise -- make test"));
     };
     find(Path::new(program), context)?;
     let provider = match (args.no_tokens, args.provider) {
@@ -165,7 +166,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     if args.interactive && terminal.is_none() {
         context
             .printer
-            .warn("--interactive cannot ask, because stdout is no terminal: at a limit the first choice is taken");
+            .warn("--interactive cannot ask, because stdout is not a terminal: at a limit ccc takes the first choice");
     }
     let plan = plan(&args, &settings, &project, provider, terminal.is_some(), context)?;
     let redactor = tokens.redactor();
@@ -226,9 +227,11 @@ fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<Ex
         return Ok(ExitCode::of_command(code));
     }
     let error = |kind| {
-        let told = format!("`ccc explain {}` tells what happened and why", run_dir.id());
+        let told = format!("to see what happened and why: ccc explain {}", run_dir.id());
         CliError::new(kind, reason.clone()).hint(match own_code {
-            Some(code) => format!("{told}; the command's own exit code was {code} (--restart never passes it on)"),
+            Some(code) => {
+                format!("{told}; the exit code of the command was {code} (with --restart never, ccc ends with it)")
+            }
             None => told,
         })
     };
@@ -255,7 +258,7 @@ fn find(program: &Path, context: &Context) -> Result<(), CliError> {
     let cwd = context.cwd()?;
     let error = |message: String| CliError::new(ErrorKind::Environment, message);
     if program.as_os_str().is_empty() {
-        return Err(error("the command is empty".to_owned()).hint("as in: ccc supervise -- make test"));
+        return Err(error("the command is empty".to_owned()).hint("give a command, as in: ccc supervise -- make test"));
     }
     if program.components().count() == 1 && !program.to_string_lossy().contains('/') {
         return match agent::on_path(program.as_os_str(), &context.env, cwd) {

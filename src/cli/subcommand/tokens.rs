@@ -24,7 +24,7 @@ const SEVERAL_TOKENS: &str = r#"Several tokens:
       export CLAUDE_CODE_OAUTH_TOKENS=FIRST,SECOND
       export ANTHROPIC_API_KEY=FIRST ANTHROPIC_API_KEY_2=SECOND
       export ANTHROPIC_API_KEYS_FILE=~/keys      (one a line, `#` for comments)
-  In ccc.json, in your order and of any kind (`ccc config path` names the file):
+  In ccc.json, in your order and of any kind (`ccc config path` shows the file):
       {
         "tokens": [
           {"label": "work", "env": "WORK_KEY"},
@@ -32,9 +32,9 @@ const SEVERAL_TOKENS: &str = r#"Several tokens:
           {"kind": "oauth", "command": "op read op://Me/plan/token"}
         ]
       }
-  `kind` is api_key (unless given), oauth or auth_token. A command, such as a
+  `kind` is api_key (the default), oauth or auth_token. A command, such as a
   password manager's, is run when its token is needed. The configuration never
-  holds a value. `ccc config schema` has all keys."#;
+  contains a token itself. `ccc config schema` has all keys."#;
 
 /// List the tokens that a run may use, with what is known about each.
 ///
@@ -58,14 +58,14 @@ pub struct TokensArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum TokensCommand {
     /// Each token with its kind, provider, fingerprint, state, windows and resets, as last known to all ccc processes.
-    /// With a `throttled` token a run waits because of too many requests. No provider is asked; `ccc tokens check`
-    /// asks.
+    /// `throttled`: a run with this token waits, because of too many requests. No provider is asked; to ask them, use
+    /// `ccc tokens check`.
     List,
     /// Ask each provider about its tokens: ready, limited until when, refused, or not reached. The answers are shared
     /// with all ccc processes. The exit code is 0 when at least one token can be used, else 1.
     ///
-    /// This costs next to nothing: ccc asks for the usage if a token may read it, else it sends a message of one token
-    /// or asks for the list of models. Commands of the configuration are run. An answer that this command or another
+    /// This costs almost nothing: ccc requests the usage if the token may read it, else it sends a message of one token
+    /// or requests the list of models. Commands of the configuration are run. An answer that this command or another
     /// ccc got within the last two minutes is shown with its age instead of asking again.
     Check,
 }
@@ -169,7 +169,7 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let now_unix_ms = driver::unix_ms();
     let answers = ask_all(&usage, &credentials, now_unix_ms);
     let states = shared.read().unwrap_or_else(|error| {
-        context.printer.warn(format_args!("what was learnt is not shared: {error}"));
+        context.printer.warn(format_args!("the answers cannot be shared with other ccc processes: {error}"));
         TokenStates::default()
     });
     let mut all = Vec::new();
@@ -177,7 +177,9 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         let row = row(credential, states.get(&credential.id()), now_unix_ms);
         let (answer, answered_unix_ms, kept, not_asked) = match judged {
             Judged::Verdict { probed, at_unix_ms, kept } => (Some(probed), Some(at_unix_ms), kept, None),
-            Judged::ByAnother => (None, None, false, Some("another ccc is asking about it just now".to_owned())),
+            Judged::ByAnother => {
+                (None, None, false, Some("another ccc process is checking it at this moment".to_owned()))
+            }
             Judged::NotAsked(why) => (None, None, false, Some(why.to_string())),
             Judged::Failed(why) => (None, None, false, Some(why)),
         };
@@ -209,19 +211,19 @@ fn check(json: bool, context: &Context) -> Result<ExitCode, CliError> {
 /// Asks about all credentials, several at the same time. The answers are in the order of the credentials.
 pub(in crate::cli) fn ask_all(usage: &Usage, credentials: &[&Credential], now_unix_ms: i64) -> Vec<Judged> {
     let answers = credentials::at_once(credentials, |credential| usage.verdict(credential, OTHERS_WAIT, now_unix_ms));
-    let failed = || Judged::Failed("asking failed inside ccc; please report it".to_owned());
+    let failed = || Judged::Failed("ccc failed while it asked; this is a bug: please report it".to_owned());
     answers.into_iter().map(|answer| answer.unwrap_or_else(failed)).collect()
 }
 
 impl Checked {
     fn in_words(&self, now_unix_ms: i64, zone: &TimeZone) -> (Paint, String) {
         let Some(probed) = &self.answer else {
-            return (Paint::Dim, format!("not asked: {}", self.not_asked.as_deref().unwrap_or_default()));
+            return (Paint::Dim, format!("not checked: {}", self.not_asked.as_deref().unwrap_or_default()));
         };
         let (paint, words) = Self::verdict_in_words(probed, now_unix_ms, zone);
         match self.answered_unix_ms.filter(|_| self.kept) {
             None => (paint, words),
-            Some(at) => (paint, format!("{words}, learnt {} ago", away(now_unix_ms, at))),
+            Some(at) => (paint, format!("{words} (checked {} ago)", away(now_unix_ms, at))),
         }
     }
 
@@ -337,7 +339,7 @@ fn print(rows: &[(&Row, &[WindowFact], (Paint, String))], now_unix_ms: i64, cont
         for window in *windows {
             let used = match window.utilization {
                 Some(used) => format!("{:>3.0} % used", used * 100.0),
-                None => "use unknown".to_owned(),
+                None => "usage unknown".to_owned(),
             };
             let resets = window
                 .resets_at_unix_s

@@ -29,7 +29,7 @@ pub struct TrustArgs {
     #[arg(long, conflicts_with = "revoke")]
     pub list: bool,
 
-    /// Take back all agreement for this project.
+    /// Revoke every agreement for this project.
     #[arg(long)]
     pub revoke: bool,
 
@@ -59,7 +59,7 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
         } else {
             show(&agreed, &project, context);
             let named = named(&agreed);
-            context.printer.talk(format_args!("agreed to {named}; take it back with: {} --revoke", trust::COMMAND));
+            context.printer.talk(format_args!("agreed to {named}; to revoke it: {} --revoke", trust::COMMAND));
             return readable(&wishes, &project);
         }
     }
@@ -72,21 +72,21 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
         context.printer.line(if wishes.agreed.is_empty() {
             "nothing in this project's files needs your agreement".to_owned()
         } else {
-            format!("you have agreed to {}: nothing else needs it", named(&wishes.agreed))
+            format!("you have agreed to {}; nothing else needs your agreement", named(&wishes.agreed))
         });
         return Ok(ExitCode::COMPLETED);
     }
     show(&wishes.not_agreed, &project, context);
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(ErrorKind::Usage, "ccc cannot ask: stdin or stderr is no terminal")
-            .hint(format!("agree without being asked: {} --yes", trust::COMMAND)));
+        return Err(CliError::new(ErrorKind::Usage, "ccc cannot ask: stdin or stderr is not a terminal")
+            .hint(format!("to agree without being asked: {} --yes", trust::COMMAND)));
     }
     if !trust::ask(context)? {
         context.printer.talk("not agreed; nothing was changed");
         return Ok(ExitCode::FAILED);
     }
     trust::agree(&wishes.not_agreed, &project, context)?;
-    context.printer.talk(format_args!("agreed; take it back with: {} --revoke", trust::COMMAND));
+    context.printer.talk(format_args!("agreed; to revoke it: {} --revoke", trust::COMMAND));
     readable(&wishes, &project)
 }
 
@@ -125,7 +125,8 @@ fn as_json(wishes: &AskedFor, project: &Project) -> Value {
 
 fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let all = ConsentStore::new(&context.dirs()?.state).list().map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string()).hint("make it readable, or set CCC_STATE_DIR")
+        CliError::new(ErrorKind::Io, error.to_string())
+            .hint("make it readable, or set CCC_STATE_DIR to another directory")
     })?;
     if json {
         let projects =
@@ -134,7 +135,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     if all.is_empty() {
-        context.printer.talk("you have agreed to nothing in any project");
+        context.printer.talk("you have not agreed to anything in any project");
     }
     for one in all {
         let mut keys: Vec<String> = one.agreed.iter().map(|it| format!("{} of {}", it.key, it.file)).collect();
@@ -150,13 +151,14 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
 
 fn revoke(json: bool, project: &Project, context: &Context) -> Result<ExitCode, CliError> {
     let revoked = ConsentStore::new(&context.dirs()?.state).revoke(project.root()).map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string()).hint("make it writable, or set CCC_STATE_DIR")
+        CliError::new(ErrorKind::Io, error.to_string())
+            .hint("make it writable, or set CCC_STATE_DIR to another directory")
     })?;
     let root = project.root().display();
     if json {
         context.printer.line(format_args!("{:#}", json!({ "project": root.to_string(), "revoked": revoked })));
     } else if revoked {
-        context.printer.line(format_args!("taken back: nothing that the files of {root} ask for is agreed to"));
+        context.printer.line(format_args!("revoked: your agreement for {root}"));
     } else {
         context.printer.line(format_args!("there was no agreement for {root}"));
     }

@@ -30,14 +30,14 @@ const SHOWN_CHARS: usize = 200;
 ///
 /// All ccc processes together ask about a login or an OAuth token at most once in two minutes. The answers are kept in
 /// usage-cache.json in the state directory. The usage of other tokens is known from the provider's answers to them,
-/// once there has been one. The login is not changed. The exit code is 1 when nothing is known about any token.
+/// after the first one. The login is not changed. The exit code is 1 when nothing is known about any token.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct UsageArgs {
     /// Print one JSON object instead.
     #[arg(long)]
     pub json: bool,
 
-    /// Ask about every token that may be asked about again. A token that may not read its usage sends a message of one
+    /// Ask about every token whose last request is long enough ago. A token that may not read its usage sends a message of one
     /// token, and commands that print a token are run.
     #[arg(long)]
     pub refresh: bool,
@@ -144,13 +144,13 @@ fn put_on_top(cache: &UsageCache, file: UsageFile, seen: &[Seen]) -> UsageFile {
 
 /// A note about the request, if needed.
 fn note(refreshed: &Refreshed, entry: Option<&Entry>, asked_for: bool, now_unix_ms: i64) -> Option<String> {
-    let again = |at: i64| format!("may be asked again in {}", away(at, now_unix_ms));
+    let again = |at: i64| format!("the next request is possible in {}", away(at, now_unix_ms));
     let fault = entry.and_then(|entry| entry.fault.as_deref());
     match (refreshed, fault) {
         (Refreshed::Learnt(_), fault) => fault.map(str::to_owned),
         (Refreshed::NotDue { again_unix_ms }, Some(fault)) => Some(format!("{fault}; {}", again(*again_unix_ms))),
         (Refreshed::NotDue { again_unix_ms }, None) => asked_for.then(|| again(*again_unix_ms)),
-        (Refreshed::ByAnother, _) => Some("another ccc is asking just now".to_owned()),
+        (Refreshed::ByAnother, _) => Some("another ccc process is asking at this moment".to_owned()),
         (Refreshed::NotAsked(why), _) => Some(why.to_string()),
         (Refreshed::Failed { why, again_unix_ms: Some(at) }, _) => Some(format!("{why}; {}", again(*at))),
         (Refreshed::Failed { why, again_unix_ms: None }, _) => Some(why.clone()),

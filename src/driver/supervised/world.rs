@@ -536,9 +536,10 @@ impl engine::World for World {
                         self.operator(operator);
                         Reply::Done
                     }
-                    None => {
-                        Reply::Fault(Fault::new(Code::Refused, "this is the run of a command, which takes no words"))
-                    }
+                    None => Reply::Fault(Fault::new(
+                        Code::Refused,
+                        "this run supervises a command, and does not accept messages",
+                    )),
                 };
                 // A client that is gone does not receive it.
                 let _ = done.send(reply);

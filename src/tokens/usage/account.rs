@@ -72,7 +72,7 @@ impl LoginPlace {
                 return Err(LoginFault::Unreadable(format!("{} {fault}", self.file.display())));
             }
         };
-        parse(&text).ok_or_else(|| LoginFault::Unreadable("the agent's login is not what was expected".to_owned()))?
+        parse(&text).ok_or_else(|| LoginFault::Unreadable("the agent's login has an unexpected format".to_owned()))?
     }
 
     /// Whether the Keychain has a login when there is no file. Its value is not read.

@@ -40,8 +40,8 @@ fn said(answer: &Answer, read: fn(&[u8], i64) -> Option<Account>, now_unix_ms: i
     match answer.status {
         200 => match answer.body.as_deref().map(|body| read(body, now_unix_ms)) {
             Some(Some(account)) => Said::Usage(account),
-            Some(None) => Said::Failed("the usage endpoint's answer is not what was expected".to_owned()),
-            None => Said::Failed("the usage endpoint's answer did not come whole".to_owned()),
+            Some(None) => Said::Failed("the usage endpoint's answer has an unexpected format".to_owned()),
+            None => Said::Failed("the usage endpoint's answer was incomplete".to_owned()),
         },
         401 => Said::Refused,
         403 => Said::Forbidden,

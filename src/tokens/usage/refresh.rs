@@ -111,11 +111,11 @@ impl fmt::Display for NotAsked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotAsked::Helper => f.write_str(
-                "the agent's CLI runs the helper by itself; put its command into `tokens` of the configuration to have it \
-                 asked",
+                "only the agent's CLI runs this helper; to have its token checked, put the command into `tokens` of the \
+                 configuration",
             ),
-            NotAsked::OnlyAnswersTell => f.write_str("its usage is told by the answers to it"),
-            NotAsked::Forbidden => f.write_str("it may not read its usage, which the answers to it tell"),
+            NotAsked::OnlyAnswersTell => f.write_str("its usage is known only from the answers to its requests"),
+            NotAsked::Forbidden => f.write_str("it may not read its usage; usage is known only from the answers to its requests"),
             NotAsked::Host(error) => error.fmt(f),
             NotAsked::Login(fault) => fault.fmt(f),
             NotAsked::Fetch(error) => error.fmt(f),

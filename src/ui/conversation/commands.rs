@@ -28,9 +28,9 @@ struct Known {
 const KNOWN: &[Known] = &[
     Known { name: "help", arguments: "", about: "keys and commands" },
     Known { name: "supervisor", arguments: "on|off", about: "whether a critic judges the work" },
-    Known { name: "critic", arguments: "now", about: "have the work judged now" },
+    Known { name: "critic", arguments: "now", about: "let the critic judge the work now" },
     Known { name: "rotate", arguments: "[LABEL]", about: "take another token" },
-    Known { name: "pause", arguments: "", about: "begin nothing new" },
+    Known { name: "pause", arguments: "", about: "start nothing new until /continue" },
     Known { name: "continue", arguments: "", about: "end a pause" },
     Known { name: "budget", arguments: "iterations|time|cost|tokens VALUE", about: "change a bound: 30, 2h, 5, off" },
     Known { name: "model", arguments: "NAME", about: "the agent's model" },
@@ -53,7 +53,7 @@ pub(super) fn completions() -> impl Iterator<Item = Completion> {
 /// The text of `/help`.
 pub(super) fn help() -> String {
     let mut text = String::from(
-        "Enter sends · Shift-Enter, Alt-Enter, Ctrl-J or \\ and Enter break the line · Up takes back what is queued, then history · \
+        "Enter sends · Shift-Enter, Alt-Enter, Ctrl-J or \\ and Enter break the line · Up takes back a queued message, then shows the history · \
          Ctrl-R searches it · @ completes files\nShift-Tab changes the permission mode · Esc interrupts the turn · Ctrl-C clears or interrupts, twice ends the run · Ctrl-D detaches · \
          Ctrl-Z suspends · Ctrl-O shows what is folded · Ctrl-L prints again\n",
     );
@@ -77,17 +77,19 @@ pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Co
     let name = words.next()?;
     let known = KNOWN.iter().find(|known| known.name == name)?;
     let arguments: Vec<&str> = words.collect();
-    let wrong = || Command::Wrong(format!("/{name} is written so: /{name} {}", known.arguments).trim_end().to_owned());
+    let wrong = || Command::Wrong(format!("usage: /{name} {}", known.arguments).trim_end().to_owned());
     let order = |input, said: &str| Command::Order(input, said.to_owned());
     Some(match (name, arguments.as_slice()) {
         ("help", []) => Command::Help,
         ("detach", []) => Command::Detach,
         ("quit", []) => Command::Quit,
-        ("pause", []) => order(OperatorInput::Pause, "nothing new is begun until /continue"),
+        ("pause", []) => order(OperatorInput::Pause, "the run starts nothing new until /continue"),
         ("continue", []) => order(OperatorInput::Continue, "the run continues"),
         ("critic", ["now"]) => order(OperatorInput::Judge, "the work is judged as soon as the agent stops"),
         ("supervisor", ["on"]) => order(OperatorInput::Set(Change::Supervisor(true)), "the agent's stops are judged"),
-        ("supervisor", ["off"]) => order(OperatorInput::Set(Change::Supervisor(false)), "nothing is judged any more"),
+        ("supervisor", ["off"]) => {
+            order(OperatorInput::Set(Change::Supervisor(false)), "the agent's stops are not judged any more")
+        }
         ("model", [model]) if names_model(model) => {
             order(OperatorInput::Set(Change::Model((*model).to_owned())), &format!("the agent's model: {model}"))
         }
@@ -118,24 +120,27 @@ fn changed(budgets: &Budgets, what: &str, value: &str, spans: Spans) -> Result<B
     let none = value == "off";
     match what {
         "iterations" => {
-            budgets.max_iterations = value
-                .parse()
-                .ok()
-                .filter(|most| *most > 0)
-                .ok_or_else(|| format!("`{value}` is no number of iterations; write a whole number, such as 30"))?;
+            budgets.max_iterations =
+                value.parse().ok().filter(|most| *most > 0).ok_or_else(|| {
+                    format!("`{value}` is not a number of iterations; write a whole number, such as 30")
+                })?;
         }
         "tokens" => {
             let tokens = value.parse().ok().filter(|most| *most > 0);
             budgets.max_tokens = if none { None } else { tokens };
             if !none && tokens.is_none() {
-                return Err(format!("`{value}` is no number of tokens; write a whole number, such as 2000000, or off"));
+                return Err(format!(
+                    "`{value}` is not a number of tokens; write a whole number, such as 2000000, or off"
+                ));
             }
         }
         "cost" => {
             let usd = value.trim_start_matches('$').parse().ok().filter(|usd: &f64| usd.is_finite() && *usd > 0.0);
             budgets.max_cost_usd = if none { None } else { usd };
             if !none && usd.is_none() {
-                return Err(format!("`{value}` is no amount of dollars; write a number, such as 5 or 2.50, or off"));
+                return Err(format!(
+                    "`{value}` is not an amount of dollars; write a number, such as 5 or 2.50, or off"
+                ));
             }
         }
         "time" => budgets.max_duration_ms = if none { None } else { Some(spans(value)?) },
@@ -150,7 +155,7 @@ pub(super) fn subject(input: &OperatorInput) -> String {
         OperatorInput::Say { .. } => "the message was not sent".to_owned(),
         OperatorInput::TakeBack { .. } => "the message could not be taken back".to_owned(),
         OperatorInput::StopTurn => "nothing was interrupted".to_owned(),
-        OperatorInput::Rule { ask: AskId(number), .. } => format!("request {number} was not settled"),
+        OperatorInput::Rule { ask: AskId(number), .. } => format!("request {number} was not answered"),
         OperatorInput::Interrupt { .. } => "the run was not ended".to_owned(),
         OperatorInput::Set(Change::PermissionMode(_)) => "the permission mode was not changed".to_owned(),
         OperatorInput::Turn { .. }
@@ -165,7 +170,7 @@ pub(super) fn subject(input: &OperatorInput) -> String {
         | OperatorInput::Rotate { .. }
         | OperatorInput::Set(_)
         | OperatorInput::TakeUp
-        | OperatorInput::Attended { .. } => "it was not done".to_owned(),
+        | OperatorInput::Attended { .. } => "the command was not carried out".to_owned(),
     }
 }
 
@@ -199,13 +204,13 @@ mod tests {
         assert_eq!(set("/budget tokens off"), changed(|it| it.max_tokens = None));
         for (text, why) in [
             ("/budget time 2", "`2` is no time"),
-            ("/budget iterations 0", "no number of iterations"),
-            ("/budget iterations off", "no number of iterations"),
-            ("/budget cost NaN", "no amount of dollars"),
-            ("/budget cost -1", "no amount of dollars"),
-            ("/budget tokens 1.5", "no number of tokens"),
+            ("/budget iterations 0", "not a number of iterations"),
+            ("/budget iterations off", "not a number of iterations"),
+            ("/budget cost NaN", "not an amount of dollars"),
+            ("/budget cost -1", "not an amount of dollars"),
+            ("/budget tokens 1.5", "not a number of tokens"),
             ("/budget patience 5", "there is no bound `patience`; /budget changes iterations, time, cost or tokens"),
-            ("/budget time", "/budget is written so: /budget iterations|time|cost|tokens VALUE"),
+            ("/budget time", "usage: /budget iterations|time|cost|tokens VALUE"),
         ] {
             assert!(set(text).expect_err(text).contains(why), "{text}: {:?}", set(text));
         }

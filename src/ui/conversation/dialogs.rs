@@ -515,7 +515,7 @@ fn rulings(asked: &Asked) -> Vec<Item> {
         items.push(item(SESSION, "yes, for this session", &asked.rules.join(", "), false));
     }
     items.push(item(NO, no, "", false));
-    items.push(item(NO_BECAUSE, "no, because …", "the agent reads why", true));
+    items.push(item(NO_BECAUSE, "no, because …", "the agent gets your reason", true));
     items
 }
 

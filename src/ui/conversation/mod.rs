@@ -374,7 +374,7 @@ impl Conversation {
         let room = if is_calm { DRAFT_ROWS.min(most.saturating_sub(1).max(1)) } else { 1 };
         let mut view = match self.dialogs.first() {
             Some(_) if self.about.read_only.is_some() => {
-                View { rows: vec![Row::of(Look::DIM, "  another terminal answers")], ..View::default() }
+                View { rows: vec![Row::of(Look::DIM, "  another terminal has to answer")], ..View::default() }
             }
             Some(dialog) => {
                 let mut view = dialog.view(columns, most.saturating_sub(4).max(1));
@@ -553,7 +553,8 @@ impl Conversation {
             return None;
         }
         if self.orders.len() >= ORDERS_LIMIT {
-            self.printing.note(Note::Warning, "the run does not answer; wait until it has taken what was sent");
+            self.printing
+                .note(Note::Warning, "the run does not answer; wait until it has received the earlier messages");
             return None;
         }
         self.numbers += 1;
@@ -609,9 +610,9 @@ fn greeting(about: &About) -> String {
         where_at.extend(budgets.max_tokens.map(|tokens| format!("{tokens} tokens")));
     }
     let how = if about.read_only.is_some() {
-        "you only watch; Ctrl-D leaves"
+        "this terminal is read-only; Ctrl-D leaves"
     } else {
-        "say what is to be done; @ names a file, / a command · /help"
+        "type your task; @ inserts a file name, / a command · /help"
     };
     format!("supervised: a critic reviews each stop (/supervisor off ends that)\n{}\n{how}", where_at.join(" · "))
 }

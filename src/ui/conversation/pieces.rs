@@ -264,7 +264,7 @@ fn whole_output(output: &ToolOutput, columns: usize) -> Vec<Row> {
     let tail = clean::lines(output.tail.trim_end());
     let mut lines: Vec<&str> = head.lines().collect();
     if !tail.is_empty() {
-        lines.push("… what is left out here stands in the run's journal …");
+        lines.push("… the part that is left out here is in the run's journal …");
         lines.extend(tail.lines());
     }
     let indent = Row::of(Look::PLAIN, "    ");
@@ -365,7 +365,7 @@ fn asked_rows(asked: &Asked, columns: usize, whole: bool) -> Vec<Row> {
             None => rows.extend(input_rows(asked, columns, whole)),
         },
         AskedKind::Plan => {
-            let plan = asked.plan.as_deref().unwrap_or("It has not written it down.");
+            let plan = asked.plan.as_deref().unwrap_or("(The agent has not written the plan down.)");
             for row in markdown::rows(plan, columns.saturating_sub(2)) {
                 let mut shown = Row::of(Look::DIM, "▏ ");
                 shown.append(&row);
@@ -378,7 +378,7 @@ fn asked_rows(asked: &Asked, columns: usize, whole: bool) -> Vec<Row> {
         rows.extend(dim(&format!("asked because: {}", asked.reason)));
     }
     if let Some(ms) = asked.deny_in_ms {
-        rows.extend(dim(&format!("denied in {} unless somebody answers", span(ms))));
+        rows.extend(dim(&format!("denied in {} unless you answer", span(ms))));
     }
     if whole {
         rows.extend(choice_rows(asked, columns));

@@ -75,7 +75,7 @@ impl Status {
             Some(RestKind::NoTask | RestKind::Judged) => "",
             Some(RestKind::Interrupted) => "interrupted",
             Some(RestKind::Unsupervised) => "nothing is reviewed",
-            Some(RestKind::Paused) => "/continue goes on",
+            Some(RestKind::Paused) => "type /continue",
             Some(RestKind::TakenUp) => "taken up",
             None => &self.detail,
         }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(row(Some(RestKind::NoTask), "starting", false), "ready");
         assert_eq!(row(Some(RestKind::Judged), "needs_user", false), "ready");
         assert_eq!(row(Some(RestKind::Interrupted), "waiting", false), "ready · interrupted");
-        assert_eq!(row(Some(RestKind::Paused), "paused", false), "paused · /continue goes on");
+        assert_eq!(row(Some(RestKind::Paused), "paused", false), "paused · type /continue");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Conversation {
 
     fn warn_unless(&mut self, fits: bool) {
         if !fits {
-            self.printing.note(Note::Warning, "a message may hold 1 MiB; what is beyond was left out");
+            self.printing.note(Note::Warning, "a message can have at most 1 MiB; the rest was left out");
         }
     }
 
@@ -122,7 +122,7 @@ impl Conversation {
                 match asked {
                     Some(asked) => self.printing.whole(Piece::Asked(Box::new(asked))),
                     None if self.printing.unfold(self.columns) => {}
-                    None => self.printing.note(Note::Information, "nothing more is folded"),
+                    None => self.printing.note(Note::Information, "there is nothing else to unfold"),
                 }
             }
             (Code::Tab, false) if press.shift => self.turn_mode(),
@@ -385,7 +385,7 @@ impl Conversation {
                 let of_images: usize = draft.images().map(|image| image.data.len()).sum();
                 if of_images + image.data.len() > base64_bytes(MAX_IMAGES_MIB) {
                     let why =
-                        format!("the image {path} is not sent: a message may hold {MAX_IMAGES_MIB} MiB of images");
+                        format!("the image {path} is not sent: a message can have at most {MAX_IMAGES_MIB} MiB of images");
                     self.printing.note(Note::Warning, &why);
                     break;
                 }
@@ -419,7 +419,7 @@ impl Conversation {
         }
         let command = commands::read(&self.buffer.content(), self.about.budgets.as_ref(), self.spans);
         if command.is_none() && self.about.read_only.is_some() {
-            self.printing.note(Note::Warning, "this view only reads: the message is not sent");
+            self.printing.note(Note::Warning, "this terminal is read-only: the message is not sent");
             return;
         }
         let seen = self.buffer.text().to_owned();

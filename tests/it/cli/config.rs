@@ -250,7 +250,7 @@ fn a_bound_on_tokens_is_given_by_option_variable_or_file_and_must_be_a_number_ab
     assert!(row(&shown(None)).expect("a row").contains(" 5000000 "));
     assert!(row(&shown(Some("7"))).expect("a row").ends_with("$CCC_MAX_TOKENS"));
     for wrong in ["0", "many", "-1"] {
-        assert!(shown(Some(wrong)).contains("CCC_MAX_TOKENS (`budgets.max_tokens`) does not fit"), "{wrong}");
+        assert!(shown(Some(wrong)).contains("CCC_MAX_TOKENS (`budgets.max_tokens`) cannot be used"), "{wrong}");
         let typed = sandbox.run(&["--supervisor", "-p", "x", "--max-tokens", wrong]);
         assert!(typed.contains("'--max-tokens <N>': it must be a whole number above zero"), "{typed}");
     }

@@ -65,7 +65,7 @@ fn the_agent_is_found_at_its_usual_places_in_order() {
     sandbox.write("project/.ccc.json", r#"{"agent": {"path": "./tool"}}"#);
     let unasked = line();
     assert!(
-        unasked.starts_with("fail") && unasked.contains("./tool: not started, since you have not agreed"),
+        unasked.starts_with("fail") && unasked.contains("./tool: not started, because you have not agreed"),
         "{unasked}"
     );
     sandbox.trust();

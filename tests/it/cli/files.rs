@@ -131,7 +131,7 @@ fn a_time_zone_that_is_an_odd_file_is_passed_over_with_a_warning() {
             for args in [&["runs"][..], &["tokens"], &["doctor", "--offline"]] {
                 let (code, said) = bounded_in_zone(&sandbox, zone, args);
                 assert!(code.is_some_and(|code| code <= 1), "TZ={zone} ccc {args:?}: {code:?} {said}");
-                assert!(said.contains("warning: TZ names no time zone: "), "TZ={zone} ccc {args:?}: {said}");
+                assert!(said.contains("warning: TZ does not name a time zone: "), "TZ={zone} ccc {args:?}: {said}");
             }
         }
     }
@@ -148,8 +148,8 @@ fn a_settings_file_that_the_arguments_name_must_hold_settings() {
     plant("fifo", &sandbox.path("project/mine/fifo.json"));
     for (file, said) in [
         ("mine/gone.json", "does not exist"),
-        ("mine/list.json", "holds no settings: it is no JSON object"),
-        ("mine/half.json", "holds no settings: EOF"),
+        ("mine/list.json", "contains no valid settings: it is no JSON object"),
+        ("mine/half.json", "contains no valid settings: EOF"),
         ("mine/fifo.json", "is a FIFO, not a regular file"),
     ] {
         let (code, text) = bounded(&sandbox, &["--supervisor", "-p", "x", "--", "--settings", file]);
@@ -175,7 +175,7 @@ fn a_prompt_that_links_out_of_the_project_is_refused() {
         symlink(sandbox.path("home/.ssh/secret"), &link).expect("link");
         let seen = sandbox.run(args);
         assert!(seen.starts_with("exit code 2\n") && !seen.contains("of the user's"), "{name}: {seen}");
-        assert!(seen.contains(name) && seen.contains("leads out of the project"), "{name}: {seen}");
+        assert!(seen.contains(name) && seen.contains("a link to a file outside of the project"), "{name}: {seen}");
         fs::remove_file(&link).expect("removed");
         symlink(sandbox.path("project/docs/critic.md"), &link).expect("link");
         let seen = sandbox.run(args);
@@ -184,7 +184,7 @@ fn a_prompt_that_links_out_of_the_project_is_refused() {
     }
     sandbox.write("project/.ccc.json", r#"{"critic": {"prompt_file": "../home/.ssh/secret"}}"#);
     let seen = sandbox.run(&["prompt"]);
-    assert!(seen.starts_with("exit code 2\n") && seen.contains("leads out of the project"), "{seen}");
+    assert!(seen.starts_with("exit code 2\n") && seen.contains("a link to a file outside of the project"), "{seen}");
     // What the user names may be anywhere.
     sandbox.write("project/.ccc.json", "{}");
     sandbox.write("home/.config/ccc/ccc.json", r#"{"critic": {"prompt_file": "~/.ssh/secret"}}"#);
@@ -209,7 +209,7 @@ fn a_task_that_would_not_fit_into_the_agents_stdin_is_refused_at_the_start() {
     sandbox.write("project/task.md", "\u{1}".repeat(9 * 1024 * 1024));
     let (code, said) = bounded(&sandbox, &["--supervisor", "--prompt-file", "task.md"]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("task.md is full of control characters"), "{said}");
+    assert!(said.contains("task.md contains too many control characters"), "{said}");
 }
 
 #[test]

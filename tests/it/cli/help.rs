@@ -143,7 +143,7 @@ fn the_manual_has_pages_for_ccc_and_its_commands() {
     --- stdout
     --- stderr
     error: there is no command `scripted-agent`
-      hint: `ccc --help` lists the commands
+      hint: to list the commands: ccc --help
     ");
 }
 
@@ -188,6 +188,6 @@ fn data_that_did_not_reach_its_file_is_a_failure() {
     --- stdout
     --- stderr
     error: writing to stdout failed: there is no space left on the device
-      hint: make room, or write elsewhere
+      hint: free some disk space, or write to another place
     ");
 }

@@ -19,8 +19,8 @@ fn init_never_overwrites_without_force_and_then_writes_nothing_at_all() {
     exit code 2
     --- stdout
     --- stderr
-    error: [ROOT]/project/.ccc.json exists already; nothing was written
-      hint: edit it, or overwrite both files with `ccc init --force`
+    error: [ROOT]/project/.ccc.json already exists; nothing was written
+      hint: edit it, or overwrite both files: ccc init --force
     ");
     assert_eq!(sandbox.read("project/.ccc.json"), "{}");
     assert!(!sandbox.path("project/SUPERVISOR.md").exists());

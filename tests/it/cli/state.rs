@@ -65,7 +65,7 @@ fn a_link_inside_the_state_directory_is_refused_and_the_state_directory_itself_m
     fs::create_dir(sandbox.path("elsewhere")).expect("mkdir");
     fs::remove_dir(sandbox.path(&format!("{STATE}/runs"))).expect("rmdir");
     symlink(sandbox.path("elsewhere"), sandbox.path(&format!("{STATE}/runs"))).expect("link");
-    assert_refused(&sandbox, "is a link, and ccc follows none inside its state directory", "mv [ROOT]/home/");
+    assert_refused(&sandbox, "is a link, which ccc does not follow inside its state directory", "mv [ROOT]/home/");
     fs::remove_dir_all(sandbox.path(STATE)).expect("removed");
     symlink(sandbox.path("elsewhere"), sandbox.path(STATE)).expect("link");
     assert!(sandbox.run(&["runs"]).starts_with("exit code 0\n"));

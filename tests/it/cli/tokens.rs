@@ -129,9 +129,9 @@ fn what_other_ccc_have_learnt_is_shown_with_times_and_percentages() {
     assert!(line("plan ").ends_with("  ready"), "{seen}");
     assert!(seen.contains("\n    5 hours        42 % used, resets "), "{seen}");
     assert!(seen.contains("(in 2h 01m)\n"), "{seen}");
-    assert!(seen.contains("\n    7 days        use unknown, resets "), "{seen}");
+    assert!(seen.contains("\n    7 days        usage unknown, resets "), "{seen}");
     assert!(seen.contains("(in 3d 00h)\n"), "{seen}");
-    assert!(seen.contains("\n    past          use unknown\n"), "{seen}");
+    assert!(seen.contains("\n    past          usage unknown\n"), "{seen}");
     let spent = line("ANTHROPIC_API_KEYS[1]");
     assert!(spent.contains("  limited until ") && spent.ends_with("(in 2h 15m)"), "{spent}");
     assert!(line("ANTHROPIC_API_KEYS[2]").ends_with("  refused"), "{seen}");
@@ -333,7 +333,10 @@ fn check_asks_each_provider_says_what_it_answers_and_lets_all_ccc_know() {
     assert!(seen.starts_with("exit code 0\n"), "{seen}");
     let line = |label: &str| seen.lines().find(|line| line.starts_with(label)).expect(label);
     assert!(line("vault ").ends_with("  ready"), "{seen}");
-    assert!(line("broken ").contains("  not asked: the command of the token broken failed with exit code 1"), "{seen}");
+    assert!(
+        line("broken ").contains("  not checked: the command of the token broken failed with exit code 1"),
+        "{seen}"
+    );
     assert!(line("ANTHROPIC_API_KEYS[1]").contains("  limited until "), "{seen}");
     assert!(line("ANTHROPIC_API_KEYS[1]").ends_with("(in 2h 01m), window: 5 hours"), "{seen}");
     assert!(line("ANTHROPIC_API_KEYS[2]").ends_with("  refused (HTTP 401)"), "{seen}");
@@ -385,7 +388,7 @@ fn check_asks_about_the_login_unless_it_has_expired() {
     assert!(seen.starts_with("exit code 0\n") && seen.contains("  ready\n"), "{seen}");
     let seen = check(now_unix_ms() - 1);
     assert!(seen.starts_with("exit code 1\n"), "{seen}");
-    assert!(seen.contains("  not asked: the login has expired; run `claude`, which renews it"), "{seen}");
+    assert!(seen.contains("  not checked: the login has expired; run `claude`, which renews it"), "{seen}");
 }
 
 const PLAN: [(&str, &str); 1] = [("CLAUDE_CODE_OAUTH_TOKEN", "made-up-plan")];
@@ -422,7 +425,7 @@ fn many_checks_and_refreshes_at_once_ask_the_usage_endpoint_once() {
         let (check, usage) = (ended(check), ended(usage));
         assert!(check.contains("  ready") && check.contains("12 % used"), "{check}");
         assert!(usage.contains("12 %  OK"), "{usage}");
-        kept += usize::from(check.contains("  ready, learnt ") && check.contains("s ago\n"));
+        kept += usize::from(check.contains("  ready (checked ") && check.contains("s ago)\n"));
     }
     assert!(kept >= 3, "what another has learnt is said with its age: {kept}");
     assert_eq!(company.lines(), ["GET /api/oauth/usage"]);
@@ -438,7 +441,7 @@ fn a_check_keeps_the_usage_endpoints_pause_and_a_message_tells_instead() {
     assert!(seen.contains("  ready\n"), "{seen}");
     assert_eq!(company.lines(), ["GET /api/oauth/usage", "POST /v1/messages"]);
     let seen = check();
-    assert!(seen.contains("  ready, learnt "), "{seen}");
+    assert!(seen.contains("  ready (checked "), "{seen}");
     assert_eq!(company.lines().len(), 2, "nothing is asked again at once");
 
     // Three minutes later: the verdict is old, and the pause of five minutes still lasts.
@@ -486,7 +489,7 @@ fn a_login_in_the_keychain_is_a_source_whose_value_is_read_only_to_be_asked_abou
     assert!(seen.starts_with("exit code 0\n") && seen.contains("  ready\n"), "{seen}");
     assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "its value is read once");
     let seen = ccc(&["tokens", "check"]);
-    assert!(seen.contains("  ready, learnt "), "{seen}");
+    assert!(seen.contains("  ready (checked "), "{seen}");
     assert!(ccc(&["tokens"]).contains("  ready\n"));
     assert_eq!(sandbox.read("asked"), "\n\n\n-w\n", "what was there a moment ago is not looked for");
     assert_no_value_below(&sandbox.path("state"));
@@ -505,7 +508,7 @@ fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
     let sandbox = Sandbox::new();
     sandbox.script("bin/claude", "case $1 in --version) echo '2.1.329 (Claude Code)';; *) exit 1;; esac");
     sandbox.script("bin/git", &format!("echo {}", sandbox.path("project").display()));
-    let told = |label: &str| format!("the credential {label} cannot be kept out of the journal and of what is shown");
+    let told = |label: &str| format!("the credential {label} cannot be removed from the journal and the output");
     let ccc = |args: &[&str], value: &str| {
         let mut ccc = sandbox.ccc(args);
         ccc.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
@@ -523,7 +526,7 @@ fn a_credential_that_is_too_short_to_be_hidden_is_named_by_its_label() {
             let seen = ccc(args, value);
             assert_eq!(seen.matches(&told("CLAUDE_CODE_OAUTH_TOKEN")).count(), times, "{args:?} {value}: {seen}");
             assert_eq!(seen.matches("it is shorter than 8 bytes").count(), times, "{args:?} {value}: {seen}");
-            assert_eq!(seen.matches("use a longer one, or take this one away").count(), times, "{seen}");
+            assert_eq!(seen.matches("use a longer credential, or remove this one").count(), times, "{seen}");
         }
     }
     let vault =

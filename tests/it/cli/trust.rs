@@ -68,7 +68,7 @@ fn doctor_config_and_tokens_say_what_is_not_agreed_to_and_run_none_of_it() {
     let sandbox = hostile();
     let doctor = seen(&sandbox, &["doctor"]);
     assert!(doctor.starts_with("exit code 1\n"), "{doctor}");
-    assert!(doctor.contains("fail  agent: ./tool: not started, since you have not agreed to it"), "{doctor}");
+    assert!(doctor.contains("fail  agent: ./tool: not started, because you have not agreed to it"), "{doctor}");
     assert!(doctor.contains("fail  trust: you have not agreed to agent.path, agent.args, checks, tokens"), "{doctor}");
     for args in [&["config"][..], &["tokens"], &["tokens", "check"], &["usage"]] {
         let said = seen(&sandbox, args);
@@ -91,7 +91,7 @@ fn everything_is_shown_whole_and_agreement_is_to_that_content_alone() {
         "env >> ../ran-check",
         "Bash(rm:*)",
         "env >> ../ran-token; echo sk-ant-made-up-theirs",
-        "agree without being asked: ccc trust --yes",
+        "to agree without being asked: ccc trust --yes",
     ] {
         assert!(asked.contains(word), "no {word}: {asked}");
     }
@@ -120,7 +120,7 @@ fn everything_is_shown_whole_and_agreement_is_to_that_content_alone() {
     assert!(!seen(&sandbox, RUN).starts_with("exit code 2\n"), "that content was agreed to");
     let listed = seen(&sandbox, &["trust", "--list"]);
     assert!(listed.contains("[ROOT]/project\n") && listed.contains("  checks of .ccc.json\n"), "{listed}");
-    assert!(seen(&sandbox, &["trust", "--revoke"]).contains("taken back"));
+    assert!(seen(&sandbox, &["trust", "--revoke"]).contains("revoked: "));
     assert!(seen(&sandbox, RUN).starts_with("exit code 2\n"));
 }
 
@@ -146,7 +146,11 @@ fn an_agent_cannot_agree_for_the_user() {
     let mut command = ccc(&sandbox, &["trust", "--yes"]);
     command.env("CCC_RUN_ID", "20261127-034800-k3f9");
     let said = sandbox.seen(command);
-    assert!(said.starts_with("exit code 2\n") && said.contains("an agent cannot agree for the user"), "{said}");
+    assert!(
+        said.starts_with("exit code 2\n")
+            && said.contains("an agent cannot agree to a project's settings for the user"),
+        "{said}"
+    );
     assert!(seen(&sandbox, RUN).starts_with("exit code 2\n"));
 }
 
@@ -362,6 +366,6 @@ fn a_prompt_that_changed_since_the_last_run_here_is_named_at_the_start() {
     assert!(news().starts_with(&format!("note: {file} has changed since the last run here")));
     assert_eq!(news(), "");
     fs::remove_file(sandbox.path("project/SUPERVISOR.md")).expect("removed");
-    assert!(news().starts_with("note: this project's SUPERVISOR.md is gone"));
+    assert!(news().starts_with("note: this project has no SUPERVISOR.md any more"));
     assert_eq!(news(), "");
 }

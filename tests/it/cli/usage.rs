@@ -49,7 +49,7 @@ fn the_windows_are_shown_and_kept_and_not_asked_for_again() {
     let second = seen(&sandbox, &provider, &[], &OAUTH);
     assert!(second.contains("82.5 %  WARN"), "{second}");
     let third = seen(&sandbox, &provider, &["--refresh"], &OAUTH);
-    assert!(third.contains("82.5 %  WARN") && third.contains("may be asked again in 1m"), "{third}");
+    assert!(third.contains("82.5 %  WARN") && third.contains("the next request is possible in 1m"), "{third}");
     assert_eq!(provider.lines(), ["GET /api/oauth/usage"], "one question for three commands");
     assert_eq!(provider.asked()[0].headers["authorization"], format!("Bearer {TOKEN}"));
 
@@ -227,7 +227,7 @@ fn a_projects_file_does_not_decide_where_tokens_are_sent() {
     command.envs(OAUTH);
     let shown = sandbox.seen(command);
     assert!(shown.starts_with("exit code 2\n"), "{shown}");
-    assert!(shown.contains("a project's file does not decide where your tokens are sent"), "{shown}");
+    assert!(shown.contains("a project's file must not choose where your tokens are sent"), "{shown}");
     assert!(shown.contains("hint: move `usage.base_url` into "), "{shown}");
     assert!(shown.contains("ccc.json, or set CCC_USAGE_BASE_URL"), "{shown}");
     assert_eq!(provider.asked().len(), 0);

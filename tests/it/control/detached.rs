@@ -129,7 +129,7 @@ fn a_host_that_was_killed_is_told_of_and_its_run_is_resumed_in_the_background() 
     let told = watcher.wait_with_output().expect("it ends with the host");
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
     assert_eq!(told.status.code(), Some(1), "{said}");
-    assert!(said.contains("without a word") && said.contains("ccc resume"), "{said}");
+    assert!(said.contains("ended before it reported an outcome") && said.contains("ccc resume"), "{said}");
     // Its socket listens until the system has taken the last of it away.
     look_until("the host's end", || {
         let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();

@@ -175,7 +175,7 @@ fn the_run_of_a_command_is_watched_and_ended_and_takes_no_words() {
     assert!(status.caps.iter().any(|cap| cap == "stop") && !status.caps.iter().any(|cap| cap == "say"), "{status:?}");
     let words = world.run(&["send", "last", "Hello."]);
     words.assert_code(1);
-    assert!(words.stderr.contains("the run of a command"), "{}", words.stderr);
+    assert!(words.stderr.contains("this run supervises a command"), "{}", words.stderr);
     assert!(matches!(client.call(&follow()), Reply::Following { .. }));
     world.run(&["stop", "last", "--wait"]).assert_code(0);
     assert!(matches!(client.rest().last(), Some(FromRun::Event(Event::End { finish: Some(_) }))));
@@ -380,7 +380,7 @@ fn what_is_sent_to_a_run_that_cannot_write_its_journal_is_not_safe() {
     world.until_file("begun");
     let sent = world.run(&["send", "last", "Use tabs."]);
     sent.assert_code(1);
-    assert!(sent.stderr.contains("not safe"), "{}", sent.stderr);
+    assert!(sent.stderr.contains("but not recorded"), "{}", sent.stderr);
     go(&world);
     running.wait();
 }

@@ -81,7 +81,7 @@ on_both! {
         tmux.press(&["Enter"]);
         tmux.until("queued: use tabs please");
         tmux.press(&["C-d"]);
-        tmux.until("the run continues; to come back: ccc attach");
+        tmux.until("the run continues; to attach again: ccc attach");
         type_line(&tmux, &format!("clear; {}", ccc("attach")));
         tmux.until("queued: use tabs please");
         tmux.press(&["C-z"]);

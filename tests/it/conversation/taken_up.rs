@@ -105,18 +105,18 @@ fn a_conversation_is_held_in_lines_where_no_cursor_may_move() {
         type_line(&tmux, line);
         tmux.until(then);
     };
-    answer("type a number and Enter", "7", "is none of the choices");
+    answer("type a number and Enter", "7", "is not one of the choices");
     let screen = tmux.screen();
     for part in ["I **begin**.", "request 1: the agent wants to use Bash", "  touch a", "1: yes, this once", "3: no"] {
         assert!(screen.contains(part), "{part}:\n{screen}");
     }
-    answer("is none of the choices", "1", "request 1: allowed");
+    answer("is not one of the choices", "1", "request 1: allowed");
     answer("request 2: the agent wants to use Bash", "4", "why not?");
     type_line(&tmux, "it is needed");
     tmux.until("request 2: denied");
     answer("question 1 of 2: Which database?", "2", "question 2 of 2: Which copy?");
-    answer("question 2 of 2", "9", "they are 1 to 2");
-    answer("they are 1 to 2", "1", "request 3: answered");
+    answer("question 2 of 2", "9", "number from 1 to 2");
+    answer("number from 1 to 2", "1", "request 3: answered");
     tmux.until("All decided.");
     world.until_entry("an end", |entry| entry.to_string().contains("TASK_COMPLETED"));
     type_line(&tmux, "/quit");

@@ -98,7 +98,7 @@ fn a_run_is_attached_spoken_to_detached_from_and_attached_again() {
     tmux.press(&["Enter"]);
     tmux.until("queued: use tabs please");
     tmux.press(&["C-d"]);
-    tmux.until("the run continues; to come back: ccc attach");
+    tmux.until("the run continues; to attach again: ccc attach");
     type_line(&tmux, "stty -a | grep -c -w icanon; clear");
     type_line(&tmux, &ccc("attach"));
     tmux.until("queued: use tabs please");

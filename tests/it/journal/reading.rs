@@ -383,9 +383,9 @@ fn what_would_leave_an_entry_out_or_overflow_is_damage() {
     for (line, why) in [
         // The next number would have overflowed.
         (r#"{"t":9,"gap":{"from":2,"to":18446744073709551614,"error":"full"}}"#, "out of order"),
-        (r#"{"n":2,"t":18446744073709551615,"in":{"elapsed":{"unix_ms":1}}}"#, "a time of"),
-        (r#"{"n":2,"t":9,"in":{"elapsed":{"unix_ms":1}},"gap":{"from":2,"to":2,"error":""}}"#, "more than one thing"),
-        (r#"{"t":9,"in_blob":{"sha256":"00","bytes":1,"kind":"line"}}"#, "without a number"),
+        (r#"{"n":2,"t":18446744073709551615,"in":{"elapsed":{"unix_ms":1}}}"#, "its time of"),
+        (r#"{"n":2,"t":9,"in":{"elapsed":{"unix_ms":1}},"gap":{"from":2,"to":2,"error":""}}"#, "more than one entry"),
+        (r#"{"t":9,"in_blob":{"sha256":"00","bytes":1,"kind":"line"}}"#, "has no number"),
         (r#"{"n":2,"t":9,"in":null}"#, "expected value"),
     ] {
         let error = first_error(&with_line(line)).to_string();

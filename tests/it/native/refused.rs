@@ -18,10 +18,10 @@ fn what_has_no_place_beside_the_interface_is_refused() {
     let project = NativeProject::new(&[], &[]);
     for (args, part) in [
         (&["--detach"][..], "--detach leaves it"),
-        (&["--output-format", "json"], "ccc follow RUN --json"),
+        (&["--output-format", "json"], "ccc follow last --json"),
         (&["--transport", "pipe"], "--transport"),
         (&["--interactive"], "--interactive"),
-        (&["--max-cost-usd", "5"], "--max-cost-usd cannot be kept"),
+        (&["--max-cost-usd", "5"], "--max-cost-usd does not work"),
     ] {
         let mut tty = Tty::start(&project.command(args));
         assert_eq!(tty.end(), 2, "{}", tty.text());

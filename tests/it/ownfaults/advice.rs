@@ -95,7 +95,7 @@ fn the_advice_after_every_other_end_can_be_typed() {
         let lives = world.lives();
         let pasted = typed(&world, &advice);
         assert_eq!(pasted.status.code(), Some(2), "{}", pasted.stderr);
-        assert!(pasted.stderr.contains("TEXT stands for"), "{}", pasted.stderr);
+        assert!(pasted.stderr.contains("TEXT is a placeholder for"), "{}", pasted.stderr);
         assert_eq!(world.lives(), lives, "nothing was begun");
         typed(&world, &advice.replace("TEXT", "Use tabs.")).assert_code(0);
         // And what says why is a command, too.
@@ -116,7 +116,7 @@ fn a_run_that_asks_is_not_gone_on_with_without_an_answer() {
     assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("Which colour"), "{}", refused.stderr);
     assert_eq!(world.lives(), lives, "nothing was begun");
-    let (_, advice) = refused.stderr.split_once("give it:").expect("a hint");
+    let (_, advice) = refused.stderr.split_once("to answer:").expect("a hint");
     typed(&world, &advice.trim().replace("TEXT", "Blue.")).assert_code(0);
     world.assert_said_once(&[TASK, "Blue."]);
 

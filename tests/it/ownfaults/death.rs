@@ -127,7 +127,7 @@ fn a_daemon_without_a_mark_is_named_and_ended_by_the_resumption() {
     let ended = goes_on(&world, &two_turns());
     let named = format!("sleep (pid {pid}, since ");
     let line = ended.stderr.lines().find(|line| line.contains(&named)).unwrap_or_else(|| panic!("{}", ended.stderr));
-    assert!(line.ends_with(") was left by the dead run and was ended"), "{line}");
+    assert!(line.ends_with("), which the run had left when its ccc process died"), "{line}");
     assert!(!is_sleeping(&pid), "it was ended");
     assert!(is_sleeping(&bystander.id().to_string()), "another process was spared");
     assert!(!record.exists(), "nothing is left that would have to be known");

@@ -217,7 +217,7 @@ fn the_sweep_is_what_ends_the_tools_of_a_killed_run() {
         let ended = night.ground.start(&night.api.base_url(), ["resume", "last"]).end();
         ended.assert_code(0);
         assert!(!is_alive(pid));
-        assert!(ended.stderr.contains("that the run had left behind when its ccc died"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("that the run had left when its ccc process died"), "{}", ended.stderr);
         send(pid, rustix::process::Signal::KILL);
     });
 }

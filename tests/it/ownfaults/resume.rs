@@ -194,7 +194,10 @@ fn a_damaged_journal_is_named_with_its_line_and_nothing_is_started() {
     let mut lines: Vec<&str> = whole.lines().collect();
     lines[4] = "{\"n\":4,\"t\":";
     fs::write(&path, lines.join("\n") + "\n").expect("write");
-    refused(&world.run(&["resume", &world.run_id()]), 1, &["line 5", &path.display().to_string()]);
+    let id = world.run_id();
+    let by_hand = format!("cd {} && claude --resume ", world.ground.project().display());
+    let hints = ["line 5", &path.display().to_string(), &format!("ccc explain {id};"), &by_hand];
+    refused(&world.run(&["resume", &id]), 1, &hints);
     fs::write(&path, whole).expect("write");
 }
 
@@ -232,7 +235,7 @@ fn a_journal_torn_in_its_header_says_that_the_run_had_not_begun() {
     let path = world.run_dir().join("journal.jsonl");
     let whole = fs::read(&path).expect("a journal");
     fs::write(&path, &whole[..10]).expect("write");
-    refused(&world.run(&["resume", &world.run_id()]), 1, &["died before it began"]);
+    refused(&world.run(&["resume", &world.run_id()]), 1, &["ccc ended before the run began"]);
     fs::write(&path, &whole).expect("write");
 }
 
@@ -267,7 +270,7 @@ fn remains_that_ignore_every_signal_are_ended_before_the_run_goes_on() {
     let ended = world.resume(&[]).end();
     ended.assert_code(0);
     world.assert_no_survivors();
-    assert!(ended.stderr.contains("that the run had left behind"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("that the run had left when its ccc process died"), "{}", ended.stderr);
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn a_run_does_not_go_on_with_a_mark_in_the_place_of_a_secret_among_the_agents_ar
     let ended = world.run(&["resume", &id]);
     refused(&ended, 2, &["the agent's option --append-system-prompt", &advice]);
     refused(&world.run(&["resume", &id, "-p", "Go on."]), 2, &["--append-system-prompt"]);
-    refused(&world.run(&["resume", &id, "--", "--append-system-prompt", "VALUE"]), 2, &["VALUE stands for"]);
+    refused(&world.run(&["resume", &id, "--", "--append-system-prompt", "VALUE"]), 2, &["VALUE is a placeholder for"]);
     assert_eq!(started(&world).lines().count(), 1, "no agent was started");
 
     let ended = world.resume(&["--", "--append-system-prompt", &prompt]).end();
@@ -368,7 +371,7 @@ fn a_task_that_held_a_secret_and_was_not_heard_is_asked_for_again() {
     refused(
         &ended,
         2,
-        &["what you said", "Deploy with token [redacted:github]", &format!("ccc resume {id} -p \"TEXT\"")],
+        &["your message", "Deploy with token [redacted:github]", &format!("ccc resume {id} -p \"TEXT\"")],
     );
     let ended = world.resume(&["-p", &task]).end();
     ended.assert_code(0);
@@ -392,7 +395,7 @@ fn what_to_type_at_the_end_holds_no_secret_of_the_arguments() {
         if format == "text" {
             let told = ended.stderr.split("talk to it").nth(1).expect("the command").to_owned();
             assert!(
-                told.contains("--model opus") && told.contains("with --append-system-prompt as you gave it"),
+                told.contains("--model opus") && told.contains("with your original --append-system-prompt"),
                 "{told}"
             );
         }

@@ -103,7 +103,10 @@ fn a_result_that_the_disk_does_not_take_is_an_error_that_names_where_it_is() {
         assert_eq!(output.status.code(), Some(1), "{format}: {said}");
         let summary = ground.runs()[0].join("run.json");
         let told = said.replace('\n', " ");
-        assert!(told.contains("the result is lost") && told.contains("ended as completed"), "{format}: {said}");
+        assert!(
+            told.contains("the result could not be printed") && told.contains("the outcome of the run is completed"),
+            "{format}: {said}"
+        );
         assert!(said.contains(&summary.display().to_string()), "{format}: {said}");
         let summary: Value = serde_json::from_slice(&std::fs::read(summary).expect("the summary")).expect("JSON");
         assert_eq!((&summary["outcome"], &summary["result"]), (&json!("completed"), &json!("Done.")), "{format}");

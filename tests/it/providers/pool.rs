@@ -55,9 +55,9 @@ fn a_pool_of_other_names_is_refused_by_what_is_wrong_with_it() {
     let two = json!({"env": {"ANTHROPIC_API_KEY": "a-made-up-key", "ANTHROPIC_AUTH_TOKEN": "another-made-up"}});
     let command = json!({"env": {"ANTHROPIC_API_KEY": "a-made-up-key", "ANTHROPIC_BASE_URL": {"command": "echo x"}}});
     for (pool, provider, says) in [
-        (json!(["zebra"]), kimi(), "`pool` names zebra"),
-        (json!(["kimi"]), json!({}), "it gives no credential"),
-        (json!(["kimi"]), two, "it gives several credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN"),
+        (json!(["zebra"]), kimi(), "`pool` contains zebra"),
+        (json!(["kimi"]), json!({}), "it has no credential"),
+        (json!(["kimi"]), two, "it has several credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN"),
         (json!(["kimi"]), command, "its ANTHROPIC_BASE_URL comes from a command"),
         (json!(["kimi"]), kimi(), "KIMI_KEY, which is not set"),
     ] {

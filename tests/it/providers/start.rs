@@ -165,11 +165,11 @@ fn a_name_that_cannot_be_typed_stops_no_other_provider() {
     let (_, code, listed, _) = ccc(&ground, &["providers"]);
     assert_eq!(code, Some(0));
     assert!(
-        listed.contains("kimi-k2") && listed.contains("no name of a provider: it has white space in it"),
+        listed.contains("kimi-k2") && listed.contains("not a valid name of a provider: it contains white space"),
         "{listed}"
     );
     let (_, code, _, stderr) = ccc(&ground, &["--provider", "my kimi"]);
-    assert!(code == Some(2) && stderr.contains("it has white space in it"), "{code:?} {stderr}");
+    assert!(code == Some(2) && stderr.contains("it contains white space"), "{code:?} {stderr}");
     // And a run is told how a provider gets into it.
     let (_, code, _, stderr) = ccc(&ground, &["--supervisor", "--provider", "kimi", "-p", "x"]);
     assert!(code == Some(2) && stderr.contains(r#""pool": ["login", "kimi"]"#), "{code:?} {stderr}");
@@ -206,7 +206,10 @@ fn a_name_that_nobody_has_lists_the_near_ones() {
     for (args, says) in [
         (&["kim"][..], "there is no command and no provider `kim`\n  hint: did you mean `ccc kimi`?"),
         (&["--provider", "kim"], "there is no provider `kim`\n  hint: did you mean kimi?"),
-        (&["providers", "use", "zebra"], "there is no provider `zebra`\n  hint: there is kimi: ccc providers"),
+        (
+            &["providers", "use", "zebra"],
+            "there is no provider `zebra`\n  hint: known: kimi; to list them: ccc providers",
+        ),
         (&["tokns"], "did you mean `ccc tokens`?"),
         (&["kimi", "hello"], "hello"),
     ] {

@@ -64,7 +64,7 @@ fn the_commands_own_code_is_named_at_the_end_and_passed_on_where_that_is_asked_f
     let first = ended.stderr.lines().next().unwrap_or_default();
     assert!(first.contains("restart 1 of 3; --restart never passes its code on instead"), "{}", ended.stderr);
     let last = ended.stderr.lines().last().unwrap_or_default();
-    assert!(last.contains("the command's own exit code was 3"), "{}", ended.stderr);
+    assert!(last.contains("the exit code of the command was 3"), "{}", ended.stderr);
     for restart in ["never", "on-signal"] {
         let ground = Ground::without_git();
         let args: Vec<&str> = QUICK.iter().copied().chain(["--restart", restart]).collect();

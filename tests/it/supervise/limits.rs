@@ -138,7 +138,7 @@ fn without_a_token_the_variables_are_named_and_nothing_is_started() {
     let codex = ground.script("codex", "exit 0");
     let (code, said) = ask(codex.to_str().unwrap(), &[]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("no token of OpenAI") && said.contains("OPENAI_API_KEY"), "{said}");
+    assert!(said.contains("no OpenAI token") && said.contains("OPENAI_API_KEY"), "{said}");
     let (code, said) = ask("true", &[]);
     assert_eq!(code, Some(2));
     for variable in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "COHERE_API_KEY", "--no-tokens"] {

@@ -32,7 +32,7 @@ fn across_the_network_the_proxy_of_the_environment_is_asked() {
     let url = proxy.url();
     let pairs = [("ANTHROPIC_BASE_URL", "https://gateway.invalid"), ("HTTPS_PROXY", url.as_str())];
     let seen = verdict(&pairs, CredentialKind::ApiKey);
-    assert_eq!(seen, "not reached: the proxy of HTTPS_PROXY gives no connection to gateway.invalid");
+    assert_eq!(seen, "not reached: the proxy in HTTPS_PROXY does not connect to gateway.invalid");
     let asked = proxy.asked();
     let [asked] = asked.as_slice() else { panic!("one connection: {asked:?}") };
     assert_eq!(asked.line, "CONNECT gateway.invalid:443");

@@ -146,9 +146,9 @@ fn a_key_is_asked_only_when_that_is_wanted() {
 #[test]
 fn what_is_no_answer_is_said_and_waits_for_its_turn_too() {
     for (reply, says) in [
-        (Reply::of(200, "{"), "is not what was expected"),
-        (Reply::of(200, "[]"), "is not what was expected"),
-        (Reply::of(200, &format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20))), "did not come whole"),
+        (Reply::of(200, "{"), "has an unexpected format"),
+        (Reply::of(200, "[]"), "has an unexpected format"),
+        (Reply::of(200, &format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20))), "was incomplete"),
         (Reply::of(500, SECRET), "HTTP 500"),
         (Reply::silent(), "did not answer within 5s"),
     ] {

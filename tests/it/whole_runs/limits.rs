@@ -267,7 +267,7 @@ on_both! {
             };
             ended.assert_code(0);
             assert_eq!((api.request_count(), &ended.result()["result"]), (2, &json!("Done.")));
-            assert!(ended.stderr.contains("a limit was lifted before its reset"), "{}", ended.stderr);
+            assert!(ended.stderr.contains("a limit ended before its reset"), "{}", ended.stderr);
             assert!(ended.of_type("spent").is_empty(), "it does not wait");
         }
     }

@@ -138,7 +138,7 @@ fn what_is_none_of_the_choices_is_said_and_the_question_stays() {
     let mut asked = Asked::start(&ground, &limited(3_600), "80s");
     asked.question();
     asked.answer("9");
-    asked.tty.until("is none of the choices");
+    asked.tty.until("is not one of the choices");
     asked.answer("e");
     asked.end().assert_ended(75, "limits");
 }

@@ -464,13 +464,13 @@ fn lines_in_one_go_are_one_message() {
 #[test]
 fn a_view_that_only_reads_sends_nothing() {
     let mut terminal = TestTerminal::new();
-    let read_only = Some("this view only reads".to_owned());
+    let read_only = Some("this terminal is read-only".to_owned());
     terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
     terminal.keys("hello\r");
     terminal.keys("\x1b");
     terminal.keys("\x03");
     assert_eq!(terminal.orders(), []);
-    assert!(terminal.screen().contains("this view only reads"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("this terminal is read-only"), "{}", terminal.screen());
 }
 
 #[test]
@@ -602,7 +602,7 @@ fn printing_again_gives_the_same_once_more() {
     terminal.keys("\x0c");
     assert_eq!(
         terminal.printed,
-        "— printed again —\n  supervised: a critic reviews each stop (/supervisor off ends that)\n  /p\n  say what is to be done; @ names a file, / a command · /help\n\n❯ task\n\nanswer\n"
+        "— printed again —\n  supervised: a critic reviews each stop (/supervisor off ends that)\n  /p\n  type your task; @ inserts a file name, / a command · /help\n\n❯ task\n\nanswer\n"
     );
 }
 
@@ -636,7 +636,7 @@ fn all_that_is_allowed_can_be_read() {
     }
     terminal.keys("\x0f");
     assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("old thought"), "the one before comes next");
-    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("nothing more is folded"));
+    assert!(terminal.printed_by(|terminal| terminal.keys("\x0f")).contains("there is nothing else to unfold"));
 }
 
 #[test]
@@ -778,14 +778,14 @@ fn a_text_that_is_typed_at_a_dialog_is_in_the_draft() {
 #[test]
 fn a_view_that_only_reads_shows_a_request_and_no_choices() {
     let mut terminal = TestTerminal::before_all();
-    let read_only = Some("this view only reads".to_owned());
+    let read_only = Some("this terminal is read-only".to_owned());
     terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
     terminal.ask(permission(1));
     terminal.keys("1");
     terminal.keys("x");
     assert_eq!(terminal.orders(), []);
     let screen = terminal.screen();
-    assert!(screen.contains("touch out.txt") && screen.contains("another terminal answers"), "{screen}");
+    assert!(screen.contains("touch out.txt") && screen.contains("another terminal has to answer"), "{screen}");
     assert!(!screen.contains("yes, this once"), "{screen}");
 }
 
@@ -938,7 +938,11 @@ fn an_image_that_cannot_be_sent_is_told_and_its_path_stays() {
     terminal.keys("\r");
     terminal.tell(News::Looked { path: "/tmp/a.png".to_owned(), image: Ok(image(&half)) });
     terminal.tell(News::Looked { path: "/tmp/b.png".to_owned(), image: Ok(image(&half)) });
-    assert!(terminal.printed.contains("/tmp/b.png is not sent: a message may hold 16 MiB"), "{}", terminal.printed);
+    assert!(
+        terminal.printed.contains("/tmp/b.png is not sent: a message can have at most 16 MiB"),
+        "{}",
+        terminal.printed
+    );
     assert_eq!(sent(&terminal), ("[image a.png] /tmp/b.png".to_owned(), vec![half]));
 }
 
