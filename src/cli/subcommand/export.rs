@@ -175,7 +175,7 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
         context.printer.talk("the copy contains the decisions of this ccc");
     }
     context.printer.talk(if args.keep_text {
-        "kept: all texts; replaced: names of user and machine, home, project. Check it before you share it."
+        "kept: all texts; replaced: user, machine, home, project; check before sharing"
     } else {
         "scrubbed: all texts; kept: their lengths, numbers in fields, times, error classes"
     });

@@ -4,7 +4,9 @@ use clap::Args;
 
 use crate::cli::event_printer::EventPrinter;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
-use crate::control::protocol::Event;
+use crate::control::protocol::{Event, Hello};
+use crate::control::{Client, ClientError};
+use crate::journal::RunDir;
 
 /// Show what happens in a run, as it happens, until it ends.
 ///
@@ -59,8 +61,12 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
             // A reader that was slow may be faster now; one that is dropped at once is not.
             Some(Event::Gone { .. }) if returns < RETURNS => {
                 returns += 1;
-                client = steer::connect(&run, "follow", false)?;
                 let since = printer.told_until().saturating_sub(1);
+                client = match Client::connect(&run, &Hello::new("follow", false)) {
+                    Ok(client) => client,
+                    Err(ClientError::NotRunning { .. }) => return rest(&run, &mut printer),
+                    Err(error) => return Err(steer::unreachable(&error)),
+                };
                 let from = client.follow(None, Some(since), args.words).map_err(|error| steer::unreachable(&error))?;
                 printer.history(Some(since), Some(from))?;
             }
@@ -72,10 +78,16 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
                 returns = 0;
                 printer.event(&event);
             }
-            None => return Err(steer::died(&run)),
+            None => return rest(&run, &mut printer),
         }
         if context.printer.reader_has_gone() {
             return Ok(ExitCode::COMPLETED);
         }
     }
+}
+
+/// Prints what the journal of an ended run has in addition: a run does not wait for a slow reader before it ends.
+fn rest(run: &RunDir, printer: &mut EventPrinter<'_>) -> Result<ExitCode, CliError> {
+    printer.history(Some(printer.told_until().saturating_sub(1)), None)?;
+    if printer.has_finish() { Ok(printer.end(None)) } else { Err(steer::died(run)) }
 }

@@ -69,7 +69,10 @@ fn without_a_terminal_or_with_words_a_run_is_resumed_as_ever() {
     until_judged(&world);
     type_line(&tmux, "/quit");
     until_ended(&world);
-    let refused = world.run(&["resume", "last"]);
+    // The summary is written before the lock is released.
+    let refused = look_until("the end of its ccc", || {
+        Some(world.run(&["resume", "last"])).filter(|refused| !refused.stderr.contains("is in use"))
+    });
     refused.assert_code(2);
     assert!(refused.stderr.contains("there is nothing to continue"), "{}", refused.stderr);
 }
