@@ -15,6 +15,8 @@ use supervision::core::{
 
 /// The core's decision when it considers an agent hung.
 const HUNG: &str = "end the agent's process";
+/// The core's decision when the user interrupts the agent's turn.
+const INTERRUPTS: &str = "interrupt the turn";
 /// The core's reason for ending an agent that does not end the turn that the user interrupted.
 const NOT_STOPPED: &str = "it did not end its turn when it was interrupted";
 /// The core's decisions that end a process without a fault of its own.
@@ -66,7 +68,7 @@ impl World {
             | Action::SetPermissionMode { .. } => {
                 self.answers_request(&action)?;
                 if let Action::Interrupt { proc } = action
-                    && !self.laws.steering.stops()
+                    && !(self.stopping && self.processes.get(&proc).is_some_and(|it| it.role == Role::Agent))
                 {
                     self.is_ended(proc);
                 }
@@ -227,6 +229,10 @@ impl World {
         if LEAVES.contains(&decision.what.as_str()) {
             self.leaving = true;
         }
+        if decision.what == INTERRUPTS {
+            self.stopping = true;
+            self.laws.steering.stops_turn();
+        }
         if let Some(rejection_step) = rejection_step(decision) {
             self.counts.add(rejection_step);
         }
@@ -271,6 +277,8 @@ impl World {
         if let Some(process) = self.processes.get_mut(&proc).filter(|process| !process.ending) {
             process.ending = true;
             process.leaves = leaving;
+            // The core does not wait for the answer to an exchange any more.
+            process.exchange = None;
         }
     }
 
@@ -407,9 +415,9 @@ impl World {
         (process.asked, process.lost_line) = (true, false);
         (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);
-        self.laws.steering.sends(role, send.kind, &send.text)?;
-        self.laws.uses(process.given.as_ref())?;
-        self.laws.asks(process.given.as_ref(), self.plan.budgets.max_restarts)?;
+        self.laws.steering.sends(role, send)?;
+        self.laws.uses(process.asks_with())?;
+        self.laws.asks(process.asks_with(), self.plan.budgets.max_restarts)?;
         if role == Role::Agent {
             self.laws.send(send)?;
         }

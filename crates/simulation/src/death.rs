@@ -42,7 +42,7 @@ impl World {
         self.events.retain(|_, event| matches!(event, Event::FaultsStop));
         self.running_check = None;
         self.timer_held_us = 0;
-        self.leaving = false;
+        (self.leaving, self.stopping) = (false, false);
         self.interrupted_us = None;
         if !whole {
             self.forget_waits();

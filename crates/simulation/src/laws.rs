@@ -34,6 +34,9 @@ pub enum Law {
     WordsKept,
     SentWhileIdle,
     SpentToken,
+    /// `docs/decisions.md`, "Progress, restarts and processes": restarts are counted within an hour. What counts is an end that a
+    /// restart follows, so neither an end without a fault, such as a change of the token, nor one after the user has interrupted
+    /// the turn that the process worked on.
     Restarts,
     Shutdown,
     HonestOutcome,
@@ -43,6 +46,9 @@ pub enum Law {
     LossTold,
     Ends,
     BusyLoop,
+    /// `docs/decisions.md`, "Progress, restarts and processes": a turn without progress is sent again at most 16 times, after longer
+    /// and longer pauses. The count is each token's own. An answer is progress with the token that the process used for the request,
+    /// so one that comes before the process has taken another token is progress with the one before.
     AskedAgain,
     Waited,
     FalseKill,
@@ -50,6 +56,8 @@ pub enum Law {
     JudgedAtRest,
     JudgedSoon,
     AskedOnce,
+    /// `docs/decisions.md`, "Operators and approvals": the user's words go before feedback that is not sent. Feedback that was sent
+    /// to a process that has ended counts as sent, unless the session's record has told that it is not there.
     UserFirst,
     NobodyDenies,
     RestsForSomebody,
@@ -386,7 +394,8 @@ impl Laws {
         }
     }
 
-    /// Records that the core read an answer of the model, perhaps only a part of one.
+    /// Records that the core read an answer of the model, perhaps only a part of one. `token` is the token that the core knows
+    /// the process to use; while an exchange is not answered, that is the one before.
     pub(super) fn progress(&mut self, token: Option<&TokenId>) {
         self.asked_ms.remove(&token.cloned());
         self.in_vain.entry(token.cloned()).or_default().now = 0;
@@ -449,7 +458,6 @@ impl Laws {
             self.answered.insert(uuid);
         }
         self.owed.clear();
-        self.steering.stops_turn();
     }
 
     /// Records that the agent ended while it was needed.

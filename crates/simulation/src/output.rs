@@ -10,6 +10,8 @@ use supervision::core::{Input, LineFact, ProcId};
 
 /// A killed process and its descendants end within this time, in milliseconds; shorter than the grace period.
 const SWEPT_WITHIN_MS: u64 = 2_000;
+/// What stands in the answer to an exchange of the credential.
+const EXCHANGE: &str = r#""request_id":"credential-"#;
 /// Unix times above this are milliseconds, as in the adapter.
 const LATEST_PLAUSIBLE_UNIX_S: i64 = 100_000_000_000;
 
@@ -252,8 +254,25 @@ impl World {
             }
         } else if let Input::Tokens { tokens, .. } = input {
             self.laws.tokens_told(tokens, false);
-        } else if let Input::Began { tokens, .. } = input {
+        } else if let Input::Began { tokens, turn_recorded, .. } = input {
             self.laws.tokens_told(tokens, true);
+            self.laws.steering.record_told(None, *turn_recorded);
+        } else if let Input::Exited { proc, exit } = input {
+            self.laws.steering.record_told(Some(*proc), exit.turn_recorded);
+        }
+    }
+
+    /// Records that the core read the answer to an exchange of the credential.
+    fn core_hears_of_exchange(&mut self, proc: ProcId, json: &str) {
+        if !json.contains(r#""type":"control_response""#) || !json.contains(EXCHANGE) {
+            return;
+        }
+        let answer = serde_json::from_str::<serde_json::Value>(json).unwrap_or_default();
+        let succeeds = answer.pointer("/response/subtype").is_some_and(|subtype| subtype == "success");
+        // A CLI that does not say what it took may have taken it.
+        let took = answer.pointer("/response/response/applied").and_then(serde_json::Value::as_array);
+        if let Some(process) = self.processes.get_mut(&proc) {
+            process.exchanged(succeeds && took.is_none_or(|took| !took.is_empty()));
         }
     }
 
@@ -280,12 +299,14 @@ impl World {
             self.laws.progress(process.given.as_ref());
         }
         self.core_hears_request(proc, json);
+        self.core_hears_of_exchange(proc, json);
         if !result && !ends && !rejected {
             return;
         }
         let Some(process) = self.processes.get_mut(&proc) else { return };
         if result && is_good_result(json) && !json.contains(r#""num_turns":0"#) {
-            process.unproven = false;
+            // An answer that comes before the exchange is about the token before.
+            process.unproven = process.exchange.is_some();
             self.laws.result_came(process.given.as_ref(), process.role == Role::Agent);
         }
         if rejected {
@@ -296,7 +317,8 @@ impl World {
         }
         if ends {
             process.asked = false;
-            if process.role == Role::Agent {
+            // While a process is being ended, its end ends the interruption.
+            if process.role == Role::Agent && !process.ending {
                 self.laws.steering.turn_is_over();
             }
             // A limit is uncertain in three cases: after an exchange of the credential, the failure may be about the token

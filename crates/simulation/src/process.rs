@@ -41,9 +41,11 @@ pub(super) struct Process {
     pub(super) changed_the_tree: bool,
     /// The token that the process uses.
     pub(super) has: Option<TokenId>,
-    /// The token that the core has given to the process.
+    /// The token that the core knows the process to use.
     pub(super) given: Option<TokenId>,
-    /// Whether it got that token while it ran, and the provider has not answered since.
+    /// The token that the core has sent to the process; the core has not read whether the process takes it.
+    pub(super) exchange: Option<TokenId>,
+    /// Whether a token was sent to it while it ran, and the provider has not answered since the core read that it takes it.
     pub(super) unproven: bool,
     /// How many tries of its present request have failed.
     pub(super) tries: usize,
@@ -129,6 +131,7 @@ impl Process {
             changed_the_tree: false,
             has: token.clone(),
             given: token,
+            exchange: None,
             unproven: false,
             tries: 0,
             spent_ms: None,
@@ -146,6 +149,18 @@ impl Process {
     /// Whether it runs and can act.
     pub(super) fn acts(&self) -> bool {
         self.alive && !self.frozen
+    }
+
+    /// The token with which its next request is sent, as far as the core knows.
+    pub(super) fn asks_with(&self) -> Option<&TokenId> {
+        self.exchange.as_ref().or(self.given.as_ref())
+    }
+
+    /// The core read that it takes the token that was sent to it, or not.
+    pub(super) fn exchanged(&mut self, takes_it: bool) {
+        if let Some(token) = self.exchange.take().filter(|_| takes_it) {
+            self.given = Some(token);
+        }
     }
 
     /// Reads a chunk of its output; `None` is the end of the output.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::laws::{Broken, Law};
 use supervision::agent::{Role, TurnKind};
-use supervision::core::{AskId, ProcId, RestKind, SettledHow, Unattended};
+use supervision::core::{AskId, ProcId, RestKind, Send, SettledHow, TurnId, Unattended};
 
 /// The tolerance for a deadline of minutes or hours: a late timer, and rounding to milliseconds.
 const SLACK_MS: u64 = 10_000;
@@ -60,6 +60,9 @@ pub(super) struct Steering {
     perhaps: BTreeSet<String>,
     /// Messages that were taken back and must never be sent.
     taken_back: BTreeSet<String>,
+    /// The turn that was last sent to the agent, and the process that got it; `None` once the session's record has told that the
+    /// turn is not there.
+    sent: Option<(ProcId, TurnId)>,
     /// Whether the user has interrupted a turn that has not ended.
     stops: bool,
     stopped_ms: u64,
@@ -100,6 +103,7 @@ impl Steering {
         self.waiting.clear();
         self.keys.clear();
         self.taken_back.clear();
+        self.sent = None;
     }
 
     pub(super) fn clients(&self) -> u32 {
@@ -274,12 +278,23 @@ impl Steering {
         Ok(())
     }
 
+    /// Records that the core read the end of this process, or of ccc and so of all processes (`None`), and whether the session's
+    /// record has the turn that was sent last.
+    pub(super) fn record_told(&mut self, proc: Option<ProcId>, has_turn: Option<bool>) {
+        self.sent.take_if(|(to, _)| has_turn == Some(false) && proc.is_none_or(|proc| proc == *to));
+    }
+
     /// Checks and records a turn that is sent to the agent or a critic.
-    pub(super) fn sends(&mut self, role: Role, kind: TurnKind, text: &str) -> Result<(), Broken> {
+    pub(super) fn sends(&mut self, role: Role, send: &Send) -> Result<(), Broken> {
         if role == Role::Critic {
             return Ok(());
         }
+        let (kind, text) = (send.kind, send.text.as_str());
         self.rest = None;
+        // An interruption is about the turn that runs.
+        self.stops = false;
+        let before = self.sent.replace((send.proc, send.turn.clone()));
+        let may_be_there = before.is_some_and(|(_, turn)| turn == send.turn);
         if self.paused {
             return Err(Law::Paused.broken(format!("the run is paused, and a turn is sent ({kind:?})")));
         }
@@ -287,6 +302,7 @@ impl Steering {
             return Err(Law::WordsOnce.broken(format!("what the user took back is said: {taken_back}")));
         }
         if matches!(kind, TurnKind::Feedback | TurnKind::CheckFailure)
+            && !may_be_there
             && let Some((key, _)) = self.waiting.first()
         {
             return Err(Law::UserFirst.broken(format!("{kind:?} is sent, and the words under {key} wait")));
@@ -301,7 +317,8 @@ impl Steering {
         Ok(())
     }
 
-    /// Records that the user interrupts the turn. The interruption is over when a turn or its process ends.
+    /// Records that the core interrupts the turn for the user. The interruption is over when the turn ends, or its process if that
+    /// is being ended.
     pub(super) fn stops_turn(&mut self) {
         (self.stops, self.stopped_ms) = (true, self.now_ms);
     }
@@ -382,13 +399,17 @@ mod tests {
     use super::{AWAY_MS, SLACK_MS, Steering};
     use crate::laws::{Broken, Law};
     use supervision::agent::{Role, TurnKind};
-    use supervision::core::{AskId, ProcId, RestKind, SettledHow, Unattended};
+    use supervision::core::{AskId, ProcId, RestKind, Send, SettledHow, TurnId, Unattended};
 
     const PROC: ProcId = ProcId(1);
     const HOUR_MS: u64 = 3_600_000;
 
     fn law<T>(broken: Result<T, Broken>) -> Option<Law> {
         broken.err().map(|broken| broken.law)
+    }
+
+    fn turn(kind: TurnKind, text: &str) -> Send {
+        Send { proc: PROC, turn: TurnId(format!("id of {text}")), kind, text: text.to_owned(), images: Vec::new() }
     }
 
     #[test]
@@ -444,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_users_words_go_first_in_their_order_once_and_not_at_all_when_they_were_taken_back() {
-        let send = |steering: &mut Steering, kind, text: &str| law(steering.sends(Role::Agent, kind, text));
+        let send = |steering: &mut Steering, kind, text: &str| law(steering.sends(Role::Agent, &turn(kind, text)));
         let mut steering = Steering::default();
         for (key, text) in [("a", "Use tabs."), ("b", "Add tests."), ("c", "In English.")] {
             assert_eq!(law(steering.said(key, text, true)), None);
@@ -459,7 +480,7 @@ mod tests {
         for kind in [TurnKind::Feedback, TurnKind::CheckFailure] {
             assert_eq!(send(&mut steering.clone(), kind, "Mend it."), Some(Law::UserFirst), "{kind:?}");
         }
-        assert_eq!(law(steering.clone().sends(Role::Critic, TurnKind::Brief, "Judge.")), None);
+        assert_eq!(law(steering.clone().sends(Role::Critic, &turn(TurnKind::Brief, "Judge."))), None);
         assert_eq!(send(&mut steering.clone(), TurnKind::Operator, "Add tests."), Some(Law::UserFirst), "out of order");
         assert_eq!(send(&mut steering, TurnKind::Operator, "Use tabs."), None);
         assert_eq!(law(steering.takes_back("a")), Some(Law::WordsOnce), "it was sent");
@@ -471,6 +492,36 @@ mod tests {
         assert_eq!(send(&mut steering, TurnKind::Feedback, "Mend it."), None);
     }
 
+    /// Seeds 15973 and 17539.
+    #[test]
+    fn feedback_that_may_stand_in_the_session_goes_again_before_the_users_words_and_no_other_does() {
+        let feedback = turn(TurnKind::Feedback, "Mend it.");
+        let again = |ends: &[(Option<ProcId>, Option<bool>)], send: &Send| {
+            let mut steering = Steering::default();
+            assert_eq!(law(steering.sends(Role::Agent, &feedback)), None);
+            assert_eq!(law(steering.said("a", "Use tabs.", true)), None);
+            for (proc, has_turn) in ends {
+                steering.record_told(*proc, *has_turn);
+            }
+            law(steering.sends(Role::Agent, send))
+        };
+        for of_ccc in [None, Some(PROC)] {
+            assert_eq!(again(&[(of_ccc, None)], &feedback), None, "nobody knows");
+            assert_eq!(again(&[(of_ccc, Some(false))], &feedback), Some(Law::UserFirst), "it is not there");
+        }
+        assert_eq!(again(&[(Some(ProcId(2)), Some(false))], &feedback), None, "a critic's end tells nothing");
+        assert_eq!(again(&[], &turn(TurnKind::Feedback, "Test it.")), Some(Law::UserFirst), "another turn");
+    }
+
+    #[test]
+    fn an_interruption_is_about_the_turn_that_runs() {
+        let mut steering = Steering::default();
+        steering.stops_turn();
+        assert!(steering.stops());
+        assert_eq!(law(steering.sends(Role::Agent, &turn(TurnKind::Operator, "x"))), None);
+        assert!(!steering.stops(), "a later turn");
+    }
+
     #[test]
     fn nothing_begins_while_a_run_is_paused() {
         let mut steering = Steering::default();
@@ -478,8 +529,8 @@ mod tests {
         assert_eq!(law(steering.spawns(Role::Agent)), Some(Law::Paused));
         assert_eq!(law(steering.spawns(Role::Critic)), Some(Law::Paused));
         assert_eq!(law(steering.checks()), Some(Law::Paused));
-        assert_eq!(law(steering.sends(Role::Agent, TurnKind::Operator, "x")), Some(Law::Paused));
-        assert_eq!(law(steering.sends(Role::Critic, TurnKind::Brief, "x")), None, "a critic that runs is asked");
+        assert_eq!(law(steering.sends(Role::Agent, &turn(TurnKind::Operator, "x"))), Some(Law::Paused));
+        assert_eq!(law(steering.sends(Role::Critic, &turn(TurnKind::Brief, "x"))), None, "a critic that runs is asked");
         steering.paused(false);
         assert_eq!(law(steering.spawns(Role::Agent)), None);
         assert_eq!(law(steering.checks()), None);

@@ -11,7 +11,7 @@ use redaction::Redactor;
 use serde_json::value::RawValue;
 use supervision::agent::TurnKind;
 use supervision::core::{
-    Action, CheckId, Decision, Finish, Input, LineFact, Note, Outcome, ProcId, Send, Tick, TurnId,
+    Action, CheckId, Decision, Finish, Input, LineFact, Note, Outcome, ProcId, Send, Tick, TokenId, TurnId,
 };
 
 /// How many seeds are searched.
@@ -134,13 +134,73 @@ fn an_answer_to_what_was_not_asked_is_seen() {
     let (mut world, proc) = begun();
     let deny = || Action::DenyTool { proc, request_id: "r".to_owned(), denial: "no".to_owned() };
     assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "nobody asked");
-    let line = r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool"}}"#;
-    let line = LineFact::Json(RawValue::from_string(line.to_owned()).expect("JSON"));
-    world.core_hears(&Input::Line { proc, line });
+    hears(
+        &mut world,
+        proc,
+        r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool"}}"#,
+    );
     assert_eq!(asked(&mut world, deny()), None);
     assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "twice");
     world.laws.steering.paused(true);
     assert_eq!(asked(&mut world, check(1)), Some(Law::Paused));
+}
+
+fn hears(world: &mut World, proc: ProcId, line: &str) {
+    let line = LineFact::Json(RawValue::from_string(line.to_owned()).expect("JSON"));
+    world.core_hears(&Input::Line { proc, line });
+}
+
+/// Seeds 12555 and 16397.
+#[test]
+fn an_interruption_excuses_the_end_of_the_process_whose_turn_it_interrupts_and_no_other() {
+    const TURN_ENDED: &str = r#"{"type":"result","state":"idle"}"#;
+    let decide = |what: &str| Action::Decide(Decision { what: what.to_owned(), why: "so".to_owned() });
+    let interrupted = |ends_it: bool| {
+        let (mut world, proc) = begun();
+        if ends_it {
+            assert_eq!(asked(&mut world, Action::Interrupt { proc }), None);
+        }
+        assert_eq!(asked(&mut world, decide("interrupt the turn")), None);
+        assert_eq!(asked(&mut world, Action::Interrupt { proc }), None);
+        hears(&mut world, proc, TURN_ENDED);
+        (world.processes[&proc].ending, world.laws.steering.stops())
+    };
+    assert_eq!(interrupted(false), (false, false), "it is over with its turn");
+    assert_eq!(interrupted(true), (true, true), "it is over with its process, which was being ended");
+
+    let (mut world, proc) = begun();
+    world.laws.turn_stopped();
+    assert!(!world.laws.steering.stops(), "no turn was interrupted: a stop was judged");
+    assert_eq!(asked(&mut world, decide("restart the agent with the other token")), None);
+    assert_eq!(asked(&mut world, Action::Interrupt { proc }), None);
+    assert!(world.processes[&proc].ending && world.processes[&proc].leaves);
+}
+
+/// Seed 16507.
+#[test]
+fn an_answer_before_the_process_has_taken_another_token_is_about_the_one_before() {
+    const ANSWER: &str = r#"{"type":"assistant"}"#;
+    let (one, two) = (TokenId("one".to_owned()), TokenId("two".to_owned()));
+    let is_forgiven = |of: &TokenId, exchange: Option<&str>| {
+        let (mut world, proc) = begun();
+        world.processes.get_mut(&proc).expect("it").given = Some(one.clone());
+        assert_eq!(asked(&mut world, Action::SetCredential { proc, token: two.clone() }), None);
+        if let Some(response) = exchange {
+            let response = format!(r#"{{"subtype":"success","request_id":"credential-1"{response}}}"#);
+            hears(&mut world, proc, &format!(r#"{{"type":"control_response","response":{response}}}"#));
+        }
+        for _ in 0..3 {
+            world.laws.asks(Some(of), 5).expect("a few times at once");
+        }
+        hears(&mut world, proc, ANSWER);
+        world.laws.asks(Some(of), 5).is_ok()
+    };
+    let (silent, taken, refused) = (Some(""), Some(r#","response":{"applied":["A"]}"#), Some(r#","response":{"applied":[]}"#));
+    for (exchange, answers) in [(None, &one), (refused, &one), (silent, &two), (taken, &two)] {
+        for token in [&one, &two] {
+            assert_eq!(is_forgiven(token, exchange), token == answers, "{token:?} {exchange:?}");
+        }
+    }
 }
 
 #[test]

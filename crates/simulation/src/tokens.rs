@@ -73,7 +73,7 @@ impl World {
             return Err(Law::Sense.broken(format!("the credential of process {proc} is exchanged, which is to end")));
         }
         self.laws.uses(Some(&token))?;
-        process.given = Some(token.clone());
+        process.exchange = Some(token.clone());
         process.unproven = true;
         let variable = if refused { ODD_VARIABLE } else { OAUTH_VARIABLE };
         let has = (!refused && !lies).then_some(token);

@@ -159,6 +159,8 @@ pub(super) struct World {
     pub(super) counts: Counts,
     /// Whether the present actions end processes without a fault of their own, for example to change the token.
     pub(super) leaving: bool,
+    /// Whether the present actions interrupt the agent's turn because the user said so.
+    pub(super) stopping: bool,
     /// When the user asked for the end.
     pub(super) interrupted_us: Option<u64>,
     /// When the present wait began.
@@ -232,6 +234,7 @@ impl World {
             laws: Laws::of(steering),
             counts: Counts::default(),
             leaving: false,
+            stopping: false,
             interrupted_us: None,
             waiting_since_us: None,
             waited_us: 0,
@@ -576,7 +579,7 @@ impl World {
         }
         let operator = if let Input::Operator(operator) = &input { Some(operator.clone()) } else { None };
         self.steps += 1;
-        self.leaving = false;
+        (self.leaving, self.stopping) = (false, false);
         let now = Tick(self.now_us);
         let phase = self.core.phase();
         let told = self.trace.as_ref().map(|trace| {

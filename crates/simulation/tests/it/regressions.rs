@@ -380,12 +380,17 @@ fn nights_that_once_broke_a_law_keep_all() {
 /// | 4220 | an interruption counted for a later turn, after the session had known the interrupted one already |
 /// | 3396 | a rest ended with its verdict although something had been said |
 /// | 6796 | a run that rested for a spent bound rested on although it was resumed with a higher one |
+/// | 15973, 17539 | the law took feedback that may stand in the session for feedback that was never sent |
+/// | 12555, 16397 | the law took an interruption for over while its process was being ended, and for one of a later turn when no turn ran |
+/// | 16507 | the law took an answer for one with the token of an exchange that the process had not taken yet |
 /// | 322, 395 | the simulated agent did nothing but wake up while it waited for an answer and a background task had ended |
 /// | 241, 563, 801, 1104, 1121, 2581 | a law, or the rates of the simulated world |
 #[test]
 fn nights_with_a_user_that_once_broke_a_law_keep_all() {
-    let seeds =
-        [123, 241, 322, 395, 449, 563, 570, 801, 979, 1104, 1121, 1961, 2581, 3117, 3396, 4220, 4320, 4815, 6796];
+    let seeds = [
+        123, 241, 322, 395, 449, 563, 570, 801, 979, 1104, 1121, 1961, 2581, 3117, 3396, 4220, 4320, 4815, 6796, 12555,
+        15973, 16397, 16507, 17539,
+    ];
     let simulator = Simulator::new();
     let broken: Vec<String> =
         seeds.iter().filter_map(|seed| simulator.simulate(*seed).err()).map(|broken| broken.to_string()).collect();
