@@ -134,11 +134,7 @@ fn an_answer_to_what_was_not_asked_is_seen() {
     let (mut world, proc) = begun();
     let deny = || Action::DenyTool { proc, request_id: "r".to_owned(), denial: "no".to_owned() };
     assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "nobody asked");
-    hears(
-        &mut world,
-        proc,
-        r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool"}}"#,
-    );
+    hears(&mut world, proc, r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool"}}"#);
     assert_eq!(asked(&mut world, deny()), None);
     assert_eq!(asked(&mut world, deny()), Some(Law::AskedOnce), "twice");
     world.laws.steering.paused(true);
@@ -195,7 +191,8 @@ fn an_answer_before_the_process_has_taken_another_token_is_about_the_one_before(
         hears(&mut world, proc, ANSWER);
         world.laws.asks(Some(of), 5).is_ok()
     };
-    let (silent, taken, refused) = (Some(""), Some(r#","response":{"applied":["A"]}"#), Some(r#","response":{"applied":[]}"#));
+    let (silent, taken, refused) =
+        (Some(""), Some(r#","response":{"applied":["A"]}"#), Some(r#","response":{"applied":[]}"#));
     for (exchange, answers) in [(None, &one), (refused, &one), (silent, &two), (taken, &two)] {
         for token in [&one, &two] {
             assert_eq!(is_forgiven(token, exchange), token == answers, "{token:?} {exchange:?}");

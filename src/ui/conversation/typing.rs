@@ -384,8 +384,9 @@ impl Conversation {
             while let (Some(image), Some(at)) = (image, place_of(draft, path)) {
                 let of_images: usize = draft.images().map(|image| image.data.len()).sum();
                 if of_images + image.data.len() > base64_bytes(MAX_IMAGES_MIB) {
-                    let why =
-                        format!("the image {path} is not sent: a message can have at most {MAX_IMAGES_MIB} MiB of images");
+                    let why = format!(
+                        "the image {path} is not sent: a message can have at most {MAX_IMAGES_MIB} MiB of images"
+                    );
                     self.printing.note(Note::Warning, &why);
                     break;
                 }

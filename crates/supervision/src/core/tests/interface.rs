@@ -55,25 +55,6 @@ fn reviewed() -> Run {
 }
 
 #[test]
-fn a_turn_of_the_interface_is_shown_as_work_whoever_gave_it() {
-    let phases = |run: &mut Run| -> Vec<String> {
-        let shown = std::mem::take(&mut run.shown);
-        let phase = |show| if let Show::Phase { phase, .. } = show { Some(phase) } else { None };
-        shown.into_iter().filter_map(phase).collect()
-    };
-    let (mut run, _) = Run::begin(native());
-    run.spawned(1);
-    assert_eq!(phases(&mut run), ["starting"]);
-    prompt(&mut run, 1, "write a parser");
-    assert_eq!(phases(&mut run), ["working"]);
-    let mut run = reviewed();
-    run.judge(2, 1, "t1", "Good.\n\n[TASK_COMPLETED]");
-    phases(&mut run);
-    prompt(&mut run, 1, "And a printer.");
-    assert_eq!(phases(&mut run), ["working"]);
-}
-
-#[test]
 fn feedback_answers_the_held_stop_and_approval_lets_it_go() {
     let mut run = reviewed();
     let actions = run.judge(2, 1, "t1", "The tests are missing.");
