@@ -417,13 +417,13 @@ fn shift_tab_goes_through_the_permission_modes_that_the_agent_reports() {
     terminal.keys("\x1b[Z");
     assert_eq!(terminal.last_order(), mode("default"));
     let mut terminal = TestTerminal::before_all();
-    let read_only = Some("this view only reads".to_owned());
+    let read_only = Some("this terminal is read-only".to_owned());
     terminal.tell(News::Joined(About { phase: "working".to_owned(), read_only, ..About::default() }));
     terminal.show(Show::PermissionMode { mode: "plan".to_owned() });
     terminal.show(Show::PermissionMode { mode: "default".to_owned() });
     terminal.keys("\x1b[Z");
     assert_eq!(terminal.orders(), []);
-    assert!(terminal.printed.contains("this view only reads: the permission mode was not changed"));
+    assert!(terminal.printed.contains("this terminal is read-only: the permission mode was not changed"));
 }
 
 #[test]
