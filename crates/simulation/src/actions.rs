@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use super::process::Process;
 use super::world::{Event, World};
 use ccc::demo::scripted::{Open, Options, Parsed, ScriptedAgent, Signalled};

@@ -1,6 +1,6 @@
 //! The end and restart of ccc: ccc dies at any moment, or the user continues a finished run.
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use super::world::{Event, World};
 use supervision::core::{Action, Budgets, Finish, Input, OperatorInput, Outcome};
 

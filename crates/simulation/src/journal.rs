@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use ccc::driver::{Rebuilt, ReplayError, compare_from, rebuild_from};
 use ccc::journal::{Header, JournalNews, JournalReader, JournalWriter, Sink};
 use redaction::Redactor;

@@ -9,10 +9,12 @@
 //! This crate must not read a clock, touch a file, start a process, or use randomness that does not come from the seed.
 
 mod actions;
+mod acts;
 mod counts;
 mod death;
 mod dice;
 mod journal;
+mod law;
 mod laws;
 mod operator;
 mod output;
@@ -36,14 +38,14 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use laws::Broken;
+use law::Broken;
 use redaction::Redactor;
 use supervision::core::Outcome;
 use trace::Trace;
 use world::World;
 
 pub use counts::Counts;
-pub use laws::Law;
+pub use law::Law;
 
 /// How many of 100,000 nights have work for eight hours. The others are shorter, with more faults per hour.
 const LONG_NIGHTS: u64 = 1_500;

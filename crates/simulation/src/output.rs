@@ -1,6 +1,6 @@
 //! The output of processes, and its way to the core.
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use super::process::{OutputItem, Process, Proves};
 use super::script::JOB_SAYS;
 use super::world::{Event, World};

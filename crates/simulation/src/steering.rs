@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use supervision::agent::{Role, TurnKind};
 use supervision::core::{AskId, ProcId, RestKind, Send, SettledHow, TurnId, Unattended};
 
@@ -397,7 +397,7 @@ impl Steering {
 #[cfg(test)]
 mod tests {
     use super::{AWAY_MS, SLACK_MS, Steering};
-    use crate::laws::{Broken, Law};
+    use crate::law::{Broken, Law};
     use supervision::agent::{Role, TurnKind};
     use supervision::core::{AskId, ProcId, RestKind, Send, SettledHow, TurnId, Unattended};
 

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::laws::{Broken, Law, Laws};
+use super::law::{Broken, Law};
+use super::laws::Laws;
 use super::process::Process;
 use super::world::{Event, World};
 use super::{Scenario, SharedTrace, Simulator, guarded, is_long, watched};

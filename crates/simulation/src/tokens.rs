@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::laws::{Broken, Law};
+use super::law::{Broken, Law};
 use super::provider::Answer;
 use super::rejections::Request;
 use super::world::{Event, World};
