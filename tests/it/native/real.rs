@@ -9,10 +9,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::suspended::in_shell;
 use crate::real_cli::{CleanHome, RealCli};
 use crate::scripted_api::{Reply, Rule, Script, ScriptedApi, Times, When};
-use crate::supervise::state_of;
 use crate::supervise::tty::Tty;
 use crate::whole_runs::harness::{
     BRIEF, Ground, action, approval, bash, input, is_alive, journal, look_until, script, send, text,
@@ -211,45 +209,6 @@ on_both! {
         ground.assert_sound();
     }
 
-    fn esc_while_the_work_is_judged_gives_the_judging_up_and_the_next_stop_is_judged(cli) {
-        let ground = ground();
-        let api = ScriptedApi::start(script(
-            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
-            vec![Reply::StallBeforeHeaders, approval()],
-        ))
-        .unwrap();
-        let mut tty = start(&ground, &api, cli, &[]);
-        until_entry(&ground, "the critic", 1, |entry| action(entry, "send").is_some_and(|send| send["kind"] == "brief"));
-        tty.type_in(b"\x1b");
-        until_rest(&ground, "interrupted");
-        type_line(&mut tty, "Summarise");
-        until_let_go(&ground);
-        type_line(&mut tty, "/exit");
-        assert_eq!(tty.end(), 0, "{}", tty.text());
-        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
-        ground.assert_sound();
-    }
-
-    fn interrupt_from_elsewhere_ends_the_tool_and_the_user_goes_on(cli) {
-        let ground = ground();
-        let api = ScriptedApi::start(script(
-            vec![bash("echo $$ > pid.txt; exec sleep 600"), Reply::text("It is written now.")],
-            vec![approval()],
-        ))
-        .unwrap();
-        let mut tty = start(&ground, &api, cli, &[]);
-        let pid = look_until("the tool", || fs::read_to_string(ground.project().join("pid.txt")).ok()?.trim().parse().ok());
-        steer(&ground, &api, &["interrupt", "last"]);
-        until_rest(&ground, "interrupted");
-        look_until("the tool's end", || (!is_alive(pid)).then_some(()));
-        type_line(&mut tty, "Go on");
-        until_let_go(&ground);
-        type_line(&mut tty, "/exit");
-        assert_eq!(tty.end(), 0, "{}", tty.text());
-        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
-        ground.assert_sound();
-    }
-
     fn a_paused_run_is_judged_after_the_pause_and_stop_ends_it(cli) {
         let ground = ground();
         let api = ScriptedApi::start(script(
@@ -268,37 +227,6 @@ on_both! {
         assert_eq!(tty.end(), 0, "{}", tty.text());
         assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
         assert!(!tty.is_raw() && tty.echoes(), "the terminal is given back");
-        ground.assert_sound();
-    }
-
-    fn ctrl_z_and_back_leaves_the_shell_its_terminal_and_the_interface_its_session(cli) {
-        let ground = ground();
-        let api = ScriptedApi::start(script(
-            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
-            vec![approval(), approval()],
-        ))
-        .unwrap();
-        let mut tty = in_shell(&command(&ground, &api, cli, &[]));
-        until_let_go(&ground);
-        let (monitor, _) = interfaces(&ground).pop().expect("an interface");
-        let interface = look_until("the interface below its monitor", || child_of(monitor));
-        assert!(tty.is_raw());
-        tty.type_in(b"\x1a");
-        look_until("the stop", || (state_of(interface) == Some('T')).then_some(()));
-        tty.until("shell> ");
-        tty.type_in(b"stty -a | grep -o ' -*icanon'\n");
-        tty.until(" icanon\r\n");
-        tty.until("shell> ");
-        tty.type_in(b"fg\n");
-        look_until("the raw terminal", || tty.is_raw().then_some(()));
-        look_until("the interface to go on", || (state_of(interface) != Some('T')).then_some(()));
-        type_line(&mut tty, "Summarise");
-        until_entry(&ground, "the second verdict", 2, |entry| action(entry, "let_go").is_some());
-        type_line(&mut tty, "/exit");
-        tty.until("shell> ");
-        tty.type_in(b"exit\n");
-        tty.end();
-        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
         ground.assert_sound();
     }
 
