@@ -115,33 +115,6 @@ fn ctrl_z_before_an_interface_runs_stops_ccc_and_fg_goes_on() {
 }
 
 #[test]
-fn a_job_in_the_background_reads_no_keys_and_goes_on_in_the_foreground() {
-    let project = NativeProject::new(&["say 'One.'; until [ -e go ]; do sleep 0.05; done"], &[APPROVAL]);
-    let mut tty = in_shell(&project.command(&["-p", "Do one."]));
-    tty.until("One.");
-    tty.type_in(b"\x1a");
-    tty.until("Stopped");
-    tty.until("shell> ");
-    tty.type_in(b"bg\n");
-    tty.until("shell> ");
-    tty.type_in(b"echo typed $((1 + 1))\n");
-    tty.until("typed 2");
-    tty.until("shell> ");
-    tty.type_in(b"jobs\n");
-    tty.until("Running");
-    tty.type_in(b"fg\n");
-    look_until("the raw terminal", || tty.is_raw().then_some(()));
-    project.ground.write("go", "");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    tty.until("bye");
-    tty.until("shell> ");
-    tty.type_in(b"exit\n");
-    tty.end();
-    project.ground.assert_sound();
-}
-
-#[test]
 fn what_is_typed_before_the_interface_starts_is_typed_in_it() {
     let project = NativeProject::new(&["say 'One.'"], &[APPROVAL]);
     locked(&project);
@@ -170,22 +143,5 @@ fn ctrl_c_before_the_interface_starts_ends_the_run() {
     assert_eq!(tty.end(), 130, "{}", tty.text());
     assert!(!tty.is_raw() && tty.echoes(), "the terminal is given back");
     assert!(!tty.text().contains("the interface begins"), "{}", tty.text());
-    project.ground.assert_sound();
-}
-
-#[test]
-fn what_is_typed_between_two_interfaces_is_dropped_since_it_may_be_half_of_something() {
-    let project = NativeProject::new(&["printf '\\033[?25l'; kill -9 $$", "say 'All done.'"], &[APPROVAL]);
-    let mut tty = project.start(&["-p", "Do it."]);
-    tty.until("you: Do it.");
-    tty.until("\x1b[?25h");
-    look_until("the end", || project.journal().iter().any(|entry| input(entry, "exited").is_some()).then_some(()));
-    tty.type_in(b"half\r");
-    tty.until("the interface begins (resume)");
-    tty.until("All done.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    assert!(!tty.text().contains("half"), "{}", tty.text());
     project.ground.assert_sound();
 }
