@@ -16,6 +16,7 @@ use crate::whole_runs::harness::{
     BRIEF, Ground, action, approval, bash, input, is_alive, journal, look_until, script, send, text,
 };
 use crate::whole_runs::limits::{bearer, rejected, with_oauth};
+use crate::whole_runs::requests::critics;
 
 const TASK: &str = "Write the report.";
 
@@ -206,6 +207,46 @@ on_both! {
         type_line(&mut again, "/exit");
         assert_eq!(again.end(), 0, "{}", again.text());
         assert_eq!(outcome(&ground), "completed");
+        ground.assert_sound();
+    }
+
+    fn esc_while_the_work_is_judged_gives_the_judging_up_and_the_next_stop_is_judged(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
+            vec![Reply::StallBeforeHeaders, approval()],
+        ))
+        .unwrap();
+        let mut tty = start(&ground, &api, cli, &[]);
+        // The stalled answer is the first critic's only if its request has come before it is ended.
+        look_until("the critic's request", || (!critics(&api.requests()).is_empty()).then_some(()));
+        tty.type_in(b"\x1b");
+        until_rest(&ground, "interrupted");
+        type_line(&mut tty, "Summarise");
+        until_let_go(&ground);
+        type_line(&mut tty, "/exit");
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
+        ground.assert_sound();
+    }
+
+    fn interrupt_from_elsewhere_ends_the_tool_and_the_user_goes_on(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![bash("echo $$ > pid.txt; exec sleep 600"), Reply::text("It is written now.")],
+            vec![approval()],
+        ))
+        .unwrap();
+        let mut tty = start(&ground, &api, cli, &[]);
+        let pid = look_until("the tool", || fs::read_to_string(ground.project().join("pid.txt")).ok()?.trim().parse().ok());
+        steer(&ground, &api, &["interrupt", "last"]);
+        until_rest(&ground, "interrupted");
+        look_until("the tool's end", || (!is_alive(pid)).then_some(()));
+        type_line(&mut tty, "Continue");
+        until_let_go(&ground);
+        type_line(&mut tty, "/exit");
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
         ground.assert_sound();
     }
 

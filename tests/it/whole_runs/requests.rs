@@ -90,7 +90,7 @@ pub(super) fn assert_result_fields(result: &Value, more: &[&str]) {
 }
 
 /// The requests of the critics.
-pub(super) fn critics(requests: &[Recorded]) -> Vec<&Recorded> {
+pub(crate) fn critics(requests: &[Recorded]) -> Vec<&Recorded> {
     requests.iter().filter(|request| is_critic(request)).collect()
 }
 
