@@ -9,8 +9,10 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::suspended::in_shell;
 use crate::real_cli::{CleanHome, RealCli};
 use crate::scripted_api::{Reply, Rule, Script, ScriptedApi, Times, When};
+use crate::supervise::state_of;
 use crate::supervise::tty::Tty;
 use crate::whole_runs::harness::{
     BRIEF, Ground, action, approval, bash, input, is_alive, journal, look_until, script, send, text,
@@ -268,6 +270,39 @@ on_both! {
         assert_eq!(tty.end(), 0, "{}", tty.text());
         assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
         assert!(!tty.is_raw() && tty.echoes(), "the terminal is given back");
+        ground.assert_sound();
+    }
+
+    fn ctrl_z_and_back_leaves_the_shell_its_terminal_and_the_interface_its_session(cli) {
+        let ground = ground();
+        let api = ScriptedApi::start(script(
+            vec![Reply::text("It is written."), Reply::text("And now the summary.")],
+            vec![approval(), approval()],
+        ))
+        .unwrap();
+        let mut tty = in_shell(&command(&ground, &api, cli, &[]));
+        until_let_go(&ground);
+        let (monitor, _) = interfaces(&ground).pop().expect("an interface");
+        let interface = look_until("the interface below its monitor", || child_of(monitor));
+        assert!(tty.is_raw());
+        tty.type_in(b"\x1a");
+        look_until("the stop", || (state_of(interface) == Some('T')).then_some(()));
+        tty.until("shell> ");
+        tty.type_in(b"stty -a | grep -o ' -*icanon'\n");
+        tty.until(" icanon\r\n");
+        tty.until("shell> ");
+        tty.type_in(b"fg\n");
+        look_until("the raw terminal", || tty.is_raw().then_some(()));
+        look_until("the interface to go on", || (state_of(interface) != Some('T')).then_some(()));
+        // It takes keys one by one only after it has set its terminal again.
+        tty.until("\x1b[?2004h");
+        type_line(&mut tty, "Summarise");
+        until_entry(&ground, "the second verdict", 2, |entry| action(entry, "let_go").is_some());
+        type_line(&mut tty, "/exit");
+        tty.until("shell> ");
+        tty.type_in(b"exit\n");
+        tty.end();
+        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
         ground.assert_sound();
     }
 

@@ -15,7 +15,7 @@ use crate::whole_runs::harness::{input, look_until};
 const STANDSTILL: Duration = Duration::from_millis(1_500);
 
 /// This command as a job of a shell.
-fn in_shell(ccc: &Command) -> Tty {
+pub(super) fn in_shell(ccc: &Command) -> Tty {
     let mut line: Vec<String> = vec![ccc.get_program().to_string_lossy().into_owned()];
     line.extend(ccc.get_args().map(|arg| format!("'{}'", arg.to_string_lossy().replace('\'', r"'\''"))));
     let mut shell = Command::new("bash");
