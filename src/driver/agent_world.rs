@@ -148,7 +148,7 @@ pub struct Run {
     inbox: Inbox,
     events: Events,
     redactor: SharedRedactor,
-    seat: Option<InterfaceTerminal>,
+    interface: Option<InterfaceTerminal>,
 }
 
 impl Run {
@@ -159,15 +159,16 @@ impl Run {
     pub fn new(setup: Setup) -> io::Result<Run> {
         let (inbox, events) = Inbox::new();
         let redactor = SharedRedactor::new(setup.redactor.clone());
-        let seat = |interface: &Interface| InterfaceTerminal::on(interface.clone(), inbox.clone(), redactor.clone());
-        let seat = setup.interface.as_ref().map(seat).transpose()?;
-        Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?], inbox, events, redactor, seat })
+        let start = |given: &Interface| InterfaceTerminal::on(given.clone(), inbox.clone(), redactor.clone());
+        let interface = setup.interface.as_ref().map(start).transpose()?;
+        Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?], inbox, events, redactor, interface })
     }
 
     /// Runs until the core has finished. Needs a runtime with timers and IO. It starts, kills and waits for its own processes
     /// only; everything that concerns the whole ccc process is the host's.
     pub async fn drive(self, mut controls: Controls) -> End {
-        let Run { setup, give_up: [give_up_fetching, give_up_measuring], inbox, mut events, redactor, seat } = self;
+        let Run { setup, give_up: [give_up_fetching, give_up_measuring], inbox, mut events, redactor, interface } =
+            self;
         let ours = TreeObserver::of_process(
             &setup.state_dir,
             &setup.bare_env,
@@ -204,7 +205,7 @@ impl Run {
             answers: None,
             typing: setup.typing,
             keyboard: setup.keyboard,
-            seat,
+            interface,
             host: controls.host(),
             hub: setup.hub,
             log: setup.log,
@@ -260,7 +261,7 @@ pub(super) struct World {
     /// Where answers to questions are read from.
     pub(super) keyboard: Option<File>,
     /// Set when the agent's own interface runs on the user's terminal.
-    pub(super) seat: Option<InterfaceTerminal>,
+    pub(super) interface: Option<InterfaceTerminal>,
     host: HostLink,
     /// Publishes the run to clients of the control socket.
     pub(super) hub: Option<Hub>,
@@ -292,7 +293,7 @@ impl World {
         let tokens = self.credentials.read();
         self.tokens_known_last.clone_from(&tokens);
         feed(self, Input::Began { unix_ms, resumed, turn_recorded, tokens });
-        if self.seat.is_some() {
+        if self.interface.is_some() {
             self.attended(0);
         }
     }
@@ -335,7 +336,7 @@ impl World {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => {
                             self.children.remove(&proc);
-                            self.seat.iter_mut().for_each(|seat| seat.gone(proc));
+                            self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                         }
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
                         Some(Event::TreeMeasured { .. }) => self.measuring = self.measuring.saturating_sub(1),
@@ -373,8 +374,8 @@ impl World {
         if self.has_children() {
             self.workers.processes.finish(KILL_TIMEOUT);
         }
-        if let Some(seat) = self.seat.take() {
-            seat.leave();
+        if let Some(interface) = self.interface.take() {
+            interface.leave();
         }
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
         let (core, finish, journal_news) = self.run.close();
@@ -388,8 +389,8 @@ impl World {
             let child = Arc::clone(child);
             self.workers.processes.give(move || child.kill_tree());
         }
-        if let Some(seat) = &self.seat {
-            seat.kill(&self.workers.processes);
+        if let Some(interface) = &self.interface {
+            interface.kill(&self.workers.processes);
         }
         let helpers = [&self.give_up_fetching, &self.give_up_measuring];
         for commands in self.checks.values().chain(helpers) {
@@ -398,19 +399,19 @@ impl World {
     }
 
     fn has_children(&self) -> bool {
-        !self.children.is_empty() || self.seat.as_ref().is_some_and(InterfaceTerminal::is_taken)
+        !self.children.is_empty() || self.interface.as_ref().is_some_and(InterfaceTerminal::is_taken)
     }
 
     /// Reports how many clients could answer a question; the user at the agent's interface counts as one more.
     fn attended(&mut self, clients: u32) {
-        let clients = clients + u32::from(self.seat.is_some());
+        let clients = clients + u32::from(self.interface.is_some());
         feed(self, Input::Operator(OperatorInput::Attended { clients, why: None }));
     }
 
     /// Reports the message of a hook of the interface. A hook of a process that is gone is ignored.
     fn hook(&mut self, hook: Hook) {
-        let Some(seat) = &mut self.seat else { return };
-        if let Some(line) = seat.hook(hook) {
+        let Some(interface) = &mut self.interface else { return };
+        if let Some(line) = interface.hook(hook) {
             let (proc, line) = line;
             feed(self, Input::Line { proc, line });
         }
@@ -572,8 +573,8 @@ impl World {
     }
 
     fn put(&mut self, output: ScreenOutput) {
-        if let Some(seat) = &self.seat {
-            seat.say(output.text);
+        if let Some(interface) = &self.interface {
+            interface.say(output.text);
         } else {
             // A dead stdout is reported at the end; the run continues.
             let _ = if self.run.gathering { self.screen.gather(output) } else { self.screen.put(output) };
@@ -605,17 +606,17 @@ impl engine::World for World {
                 // The shell's prompt must start on its own line.
                 self.put(ScreenOutput::talk(self.printer.erased()));
                 self.typing.restore();
-                self.seat.iter().for_each(InterfaceTerminal::give);
+                self.interface.iter().for_each(InterfaceTerminal::give);
                 return Reaction::Suspend;
             }
             Control::Continued => {
                 self.typing.quiet();
-                self.seat.iter().for_each(InterfaceTerminal::goes_on);
+                self.interface.iter().for_each(InterfaceTerminal::goes_on);
                 return Reaction::GoOn;
             }
             Control::Resized(columns) => {
                 columns.into_iter().for_each(|columns| self.printer.resize(columns));
-                self.seat.iter().for_each(InterfaceTerminal::resize);
+                self.interface.iter().for_each(InterfaceTerminal::resize);
                 return Reaction::GoOn;
             }
             Control::Operator(operator) => {
@@ -758,8 +759,8 @@ impl engine::World for World {
                 }
             }
             Event::Stopped { proc } => {
-                if let Some(seat) = self.seat.as_ref().filter(|seat| seat.child(proc).is_some()) {
-                    seat.stopped(&self.host);
+                if let Some(interface) = self.interface.as_ref().filter(|interface| interface.child(proc).is_some()) {
+                    interface.stopped(&self.host);
                 }
             }
             Event::CtrlC => {
@@ -767,15 +768,15 @@ impl engine::World for World {
                 feed(self, Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
             }
             Event::CtrlZ => {
-                if let Some(seat) = self.seat.as_ref().filter(|seat| !seat.is_taken()) {
-                    seat.stopped(&self.host);
+                if let Some(interface) = self.interface.as_ref().filter(|interface| !interface.is_taken()) {
+                    interface.stopped(&self.host);
                 }
             }
-            Event::TerminalIsOurs => self.seat.iter().for_each(InterfaceTerminal::take),
+            Event::TerminalIsOurs => self.interface.iter().for_each(InterfaceTerminal::take),
             Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),
             Event::Exited { proc, exit } => {
                 self.children.remove(&proc);
-                self.seat.iter_mut().for_each(|seat| seat.gone(proc));
+                self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                 self.look_up_turn(proc, exit);
             }
             Event::TurnLookedUp { proc, turn_recorded } => self.turn_looked_up(proc, turn_recorded),

@@ -68,9 +68,10 @@ impl InterfaceTerminal {
         let console = Console::on(terminal.clone())?;
         let keys = Keys::of(&terminal, Typing(inbox.clone()))?;
         let (child, has_run, stop) = (None, false, None);
-        let seat = InterfaceTerminal { terminal, hooks, console, keys, guard, inbox, redactor, child, has_run, stop };
-        seat.take();
-        Ok(seat)
+        let interface =
+            InterfaceTerminal { terminal, hooks, console, keys, guard, inbox, redactor, child, has_run, stop };
+        interface.take();
+        Ok(interface)
     }
 
     /// Starts the interface.

@@ -63,10 +63,10 @@ impl World {
                     && let Some(bytes) = self.run.core.encode(proc, &say)
                 {
                     // With its own interface, the agent is interrupted by a key.
-                    if let (Action::Interrupt { .. }, Some(seat)) = (&action, &self.seat)
+                    if let (Action::Interrupt { .. }, Some(interface)) = (&action, &self.interface)
                         && self.interface(proc).is_some()
                     {
-                        seat.type_in(proc, &bytes);
+                        interface.type_in(proc, &bytes);
                         return;
                     }
                     self.write(proc, bytes, at_once);
@@ -143,7 +143,7 @@ impl World {
 
     /// The agent's own interface, if this is its process.
     fn interface(&self, proc: ProcId) -> Option<Arc<InteractiveChild>> {
-        self.seat.as_ref()?.child(proc).cloned()
+        self.interface.as_ref()?.child(proc).cloned()
     }
 
     fn signal_interface(&self, proc: ProcId, signal: ProcessSignal) {
@@ -288,7 +288,7 @@ impl World {
             })
             .collect();
         env.extend(launch.env_set.iter().map(|(name, value)| (name.into(), value.into())));
-        if spawn.role == Role::Agent && self.seat.is_some() {
+        if spawn.role == Role::Agent && self.interface.is_some() {
             return self.spawn_interface(spawn, env);
         }
         let spec = ChildSpec {
@@ -338,11 +338,11 @@ impl World {
             cwd: PathBuf::from(&spawn.launch.cwd),
             cookie: self.cookie(proc),
         };
-        let Some(seat) = &mut self.seat else {
+        let Some(interface) = &mut self.interface else {
             let message = "there is no terminal for it".to_owned();
             return Input::SpawnFailed { proc, fault: SpawnFault::Other, message };
         };
-        match seat.spawn(proc, spec) {
+        match interface.spawn(proc, spec) {
             Ok(pid) => Input::Spawned { proc, pid, transport: "terminal".to_owned() },
             Err(error) => Input::SpawnFailed { proc, fault: fault_of(&error), message: error.to_string() },
         }
@@ -373,8 +373,8 @@ impl World {
     }
 
     pub(super) fn write(&mut self, proc: ProcId, line: Vec<u8>, at_once: &mut VecDeque<Input>) {
-        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.child(proc).is_some()) {
-            seat.answer(proc, &line);
+        if let Some(interface) = self.interface.as_mut().filter(|interface| interface.child(proc).is_some()) {
+            interface.answer(proc, &line);
             return;
         }
         let Some(child) = self.children.get(&proc) else { return };

@@ -1,7 +1,7 @@
 //! ccc's own commands: a message that begins with one of these is not sent to the agent.
 
 use super::super::composer::Completion;
-use crate::core::{Budgets, Change, OperatorInput, names_model};
+use crate::core::{Budgets, Change, OperatorInput, is_one_word};
 use crate::words::AskId;
 
 /// What a command does.
@@ -90,7 +90,7 @@ pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Co
         ("supervisor", ["off"]) => {
             order(OperatorInput::Set(Change::Supervisor(false)), "the agent's stops are not judged any more")
         }
-        ("model", [model]) if names_model(model) => {
+        ("model", [model]) if is_one_word(model) => {
             order(OperatorInput::Set(Change::Model((*model).to_owned())), &format!("the agent's model: {model}"))
         }
         ("rotate", []) => order(OperatorInput::Rotate { to: None }, "another token is taken"),

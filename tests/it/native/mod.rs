@@ -72,6 +72,15 @@ impl NativeProject {
         Tty::start(&self.command(args))
     }
 
+    /// Leaves the interface at its prompt: the run has ended well, and left nothing behind.
+    #[track_caller]
+    pub(super) fn leave(&self, tty: &mut Tty) {
+        tty.until("> ");
+        tty.type_in(b"/exit\r");
+        assert_eq!(tty.end(), 0, "{}", tty.text());
+        self.ground.assert_sound();
+    }
+
     /// Another command of ccc's.
     #[track_caller]
     pub(super) fn ccc(&self, args: &[&str]) -> (i32, String) {

@@ -93,6 +93,15 @@ fn type_line(tty: &mut Tty, words: &str) {
     tty.type_in(b"\r");
 }
 
+/// Leaves the interface: the run is completed, and has started no other one.
+#[track_caller]
+fn leave_completed(ground: &Ground, tty: &mut Tty) {
+    type_line(tty, "/exit");
+    assert_eq!(tty.end(), 0, "{}", tty.text());
+    assert_eq!((outcome(ground).as_str(), interfaces(ground).len()), ("completed", 1));
+    ground.assert_sound();
+}
+
 fn outcome(ground: &Ground) -> String {
     let entries = entries(ground);
     let finish = entries.iter().rev().find_map(|entry| action(entry, "finish")).expect("the run has ended");
@@ -226,10 +235,7 @@ on_both! {
         until_rest(&ground, "interrupted");
         type_line(&mut tty, "Summarise");
         until_let_go(&ground);
-        type_line(&mut tty, "/exit");
-        assert_eq!(tty.end(), 0, "{}", tty.text());
-        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
-        ground.assert_sound();
+        leave_completed(&ground, &mut tty);
     }
 
     fn interrupt_from_elsewhere_ends_the_tool_and_the_user_goes_on(cli) {
@@ -246,10 +252,7 @@ on_both! {
         look_until("the tool's end", || (!is_alive(pid)).then_some(()));
         type_line(&mut tty, "Continue");
         until_let_go(&ground);
-        type_line(&mut tty, "/exit");
-        assert_eq!(tty.end(), 0, "{}", tty.text());
-        assert_eq!((outcome(&ground).as_str(), interfaces(&ground).len()), ("completed", 1));
-        ground.assert_sound();
+        leave_completed(&ground, &mut tty);
     }
 
     fn a_paused_run_is_judged_after_the_pause_and_stop_ends_it(cli) {

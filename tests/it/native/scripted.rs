@@ -85,10 +85,7 @@ fn an_interface_that_dies_comes_back_with_its_session_and_goes_on() {
     tty.until("the interface begins (resume)");
     tty.until("you: Your process ended before you had finished");
     tty.until("All done.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]
@@ -102,10 +99,7 @@ fn words_from_elsewhere_are_said_at_the_next_stop() {
     tty.until("told: ");
     tty.until("Do two, too.");
     tty.until("Two.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]

@@ -100,10 +100,7 @@ fn feedback_after_a_pause_is_said_by_a_new_start() {
     tty.until("the interface begins (resume)");
     tty.until("The second is missing.");
     tty.until("Two.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]
@@ -159,10 +156,7 @@ fn interrupt_types_esc_and_the_run_waits_for_the_user() {
     assert_eq!(starts(&project, "critic"), 0, "an interrupted turn is not judged");
     tty.type_in(b"Do two.\r");
     tty.until("Two.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]
@@ -176,10 +170,7 @@ fn interrupt_while_the_work_is_judged_gives_the_judging_up() {
     project.ground.write("judge", "");
     tty.type_in(b"Do two.\r");
     tty.until("Two.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]

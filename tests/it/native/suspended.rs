@@ -66,8 +66,7 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_the_interface_without_counting_the
         tty.type_in(b"stty -a | grep -o ' -*icanon'\n");
         tty.until(" icanon\r\n");
         tty.until("shell> ");
-        std::thread::sleep(STANDSTILL);
-        tty.type_in(b"fg\n");
+        tty.type_in(format!("sleep {}; fg\n", STANDSTILL.as_secs_f64()).as_bytes());
         look_until("the program to go on", || (state_of(program) == Some('S')).then_some(()));
         look_until("the raw terminal", || tty.is_raw().then_some(()));
     }
@@ -126,10 +125,7 @@ fn what_is_typed_before_the_interface_starts_is_typed_in_it() {
     project.ground.write("unlocked", "");
     tty.until("you: Do one.");
     tty.until("One.");
-    tty.until("> ");
-    tty.type_in(b"/exit\r");
-    assert_eq!(tty.end(), 0, "{}", tty.text());
-    project.ground.assert_sound();
+    project.leave(&mut tty);
 }
 
 #[test]

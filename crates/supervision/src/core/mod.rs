@@ -78,7 +78,7 @@ pub use needs::Needs;
 pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
 pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, Timeouts, Unattended};
 pub use question::{About, Answer, AtLimit, Choice, Question};
-pub use steered::{Refused, Taken, names_model};
+pub use steered::{Refused, Taken, is_one_word};
 pub use strum::VariantNames;
 pub use tick::Tick;
 pub use token::{SpentToken, TokenFact, TokenId, TokenReport, WindowFact};

@@ -13,14 +13,14 @@ use super::{Action, Approvals, Change, Core, OperatorInput, RestKind};
 use crate::agent::TurnKind;
 use crate::words::Image;
 
-/// The longest name of a model, in bytes.
-const MAX_MODEL_BYTES: usize = 128;
+/// The longest name of a model or a permission mode, in bytes.
+const MAX_NAME_BYTES: usize = 128;
 
-/// Whether this can be the name of a model.
+/// Whether this is one word, as the names of models and permission modes are.
 #[must_use]
-pub fn names_model(text: &str) -> bool {
+pub fn is_one_word(text: &str) -> bool {
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
-    !text.is_empty() && text.len() <= MAX_MODEL_BYTES && !text.contains(is_odd)
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(is_odd)
 }
 
 /// The result of an operator input.
@@ -377,7 +377,7 @@ impl Core {
 
     fn set(&mut self, change: Change) -> Taken {
         let (what, why) = match &change {
-            Change::Model(model) if !names_model(model) => {
+            Change::Model(model) if !is_one_word(model) => {
                 let why = "this is no name of a model: it is one word, without spaces, such as opus".to_owned();
                 return Taken::Refused(Refused::BadAnswer(why));
             }
@@ -388,7 +388,7 @@ impl Core {
             Change::PermissionMode(_) if self.plan.agent.args_to_work().is_empty() => {
                 return Taken::Refused(Refused::NotForThisRun);
             }
-            Change::PermissionMode(mode) if !names_model(mode) => {
+            Change::PermissionMode(mode) if !is_one_word(mode) => {
                 return Taken::Refused(Refused::BadAnswer("this is no name of a permission mode".to_owned()));
             }
             Change::PermissionMode(mode) if self.plan.agent.only_plans_in(mode) && !self.may_plan() => {
