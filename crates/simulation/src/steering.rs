@@ -57,7 +57,7 @@ pub(super) struct Steering {
     /// Keys with which a message was accepted.
     keys: BTreeSet<String>,
     /// Keys of messages that were being written when ccc died: the journal may or may not contain them.
-    perhaps: BTreeSet<String>,
+    perhaps: BTreeMap<String, Option<String>>,
     /// Messages that were taken back and must never be sent.
     taken_back: BTreeSet<String>,
     /// The turn that was last sent to the agent, and the process that got it; `None` once the session's record has told that the
@@ -102,6 +102,7 @@ impl Steering {
         self.shown.clear();
         self.waiting.clear();
         self.keys.clear();
+        self.perhaps.clear();
         self.taken_back.clear();
         self.sent = None;
     }
@@ -239,7 +240,7 @@ impl Steering {
                 self.waiting.push((key.to_owned(), text.to_owned()));
                 Ok(false)
             }
-            (false, false) if self.perhaps.remove(key) => {
+            (false, false) if self.perhaps.remove(key).is_some() => {
                 self.keys.insert(key.to_owned());
                 Ok(true)
             }
@@ -252,9 +253,13 @@ impl Steering {
 
     /// ccc died while it wrote this message, or its withdrawal, to the journal. Returns the text if the message was waiting.
     pub(super) fn perhaps(&mut self, key: &str) -> Option<String> {
-        self.perhaps.insert(key.to_owned());
-        let at = self.waiting.iter().position(|(waiting, _)| waiting == key)?;
-        Some(self.waiting.remove(at).1)
+        let at = self.waiting.iter().position(|(waiting, _)| waiting == key);
+        let text = at.map(|at| self.waiting.remove(at).1);
+        // Words that were sent can be neither said again nor taken back.
+        if text.is_some() || !self.keys.contains(key) {
+            self.perhaps.insert(key.to_owned(), text.clone());
+        }
+        text
     }
 
     /// Records that the message with this key was taken back. Returns its text.
@@ -266,6 +271,10 @@ impl Steering {
                 Ok(Some(text))
             }
             None if self.journal_lost => Ok(None),
+            None if let Some(text) = self.perhaps.remove(key) => {
+                self.taken_back.extend(text);
+                Ok(None)
+            }
             None => Err(Law::WordsOnce.broken(format!("{key} is taken back, and its words were sent before"))),
         }
     }
@@ -314,6 +323,7 @@ impl Steering {
             return Err(Law::UserFirst.broken("later words of the user are sent before earlier ones"));
         }
         self.waiting.retain(|(_, waiting)| !text.contains(waiting.as_str()));
+        self.perhaps.retain(|_, waiting| !waiting.as_ref().is_some_and(|waiting| text.contains(waiting.as_str())));
         Ok(())
     }
 

@@ -155,6 +155,20 @@ impl Conversation {
         self.take_up(turn);
     }
 
+    /// Makes this command of the CLI the current turn; a *continue* follows it. An unsent turn goes back to the head of the queue
+    /// and is sent with that *continue*.
+    pub(super) fn begin_compact(&mut self, command: String) {
+        if let Some(mut turn) = self.current.take_if(|turn| turn.delivery == Delivery::Queued && !turn.goes_on()) {
+            if let Some(words) = words_before_continue(&turn.text) {
+                turn.text = words.to_owned();
+            }
+            self.said.pop_if(|(kind, text)| *kind == turn.kind && *text == turn.text);
+            self.queue_is_news |= turn.key.is_some();
+            self.queue.push_front(turn);
+        }
+        self.begin(TurnKind::Compact, command);
+    }
+
     /// Queues a message of the user while a turn runs.
     pub(super) fn queue(&mut self, text: String) {
         let turn = self.make(TurnKind::Operator, text);
@@ -342,6 +356,10 @@ impl Conversation {
             CutOff::TooLong => CONTINUE_IN_PARTS,
         };
         if !self.words_before(text) {
+            if why == CutOff::TooLong {
+                // Runs that were recorded by earlier versions used two ids here, and their replay expects the second.
+                self.next += 1;
+            }
             let turn = self.make(TurnKind::Continue, text.to_owned());
             self.take_up(turn);
         }
@@ -532,6 +550,26 @@ mod tests {
     use super::{Conversation, CutOff, Delivery, words_before_continue};
     use crate::agent::TurnKind;
     use crate::core::ProcId;
+
+    #[test]
+    fn a_message_that_waits_to_be_sent_is_not_lost_to_a_compaction() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.sent(ProcId(1), 0.0);
+        turns.queue_said(TurnKind::Operator, Some("a".to_owned()), "use tabs".to_owned(), Vec::new());
+        turns.queue_said(TurnKind::Operator, Some("b".to_owned()), "add tests".to_owned(), Vec::new());
+        turns.cut_off(CutOff::Failure);
+        let waiting = turns.current().expect("the first message").clone();
+        assert_eq!(words_before_continue(&waiting.text), Some("use tabs"));
+
+        turns.begin_compact("/compact".to_owned());
+        assert_eq!(turns.current().expect("the command").kind, TurnKind::Compact);
+        turns.cut_off(CutOff::Failure);
+        assert_eq!(turns.current(), Some(&waiting), "under its uuid, before the later message");
+        let said: Vec<&str> = turns.said().iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(said, ["do", "use tabs"], "once each");
+        assert!(turns.has_queued(), "the later message waits");
+    }
 
     #[test]
     fn an_unacknowledged_turn_is_said_again_under_the_same_uuid() {

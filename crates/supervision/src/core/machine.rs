@@ -745,6 +745,11 @@ impl Core {
         self.spent = Some(bound);
     }
 
+    /// The bound for which the run rests has been raised.
+    pub(super) fn budget_raised(&mut self) {
+        self.spent = None;
+    }
+
     /// Like [`Core::close`], with what the run needs to continue.
     pub(super) fn close_with(&mut self, outcome: Outcome, reason: &str, needs: Option<Needs>) {
         if self.is_closing() {

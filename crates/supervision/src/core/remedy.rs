@@ -169,8 +169,7 @@ impl Core {
                 self.tell_user(format!(
                     "the provider keeps rejecting the request ({message}); the session is compacted"
                 ));
-                // The session has the turn already; a *continue* follows the compaction.
-                self.turns.begin(TurnKind::Compact, COMPACT.to_owned());
+                self.turns.begin_compact(COMPACT.to_owned());
             }
             Remedy::NewSession => {
                 self.back_to_work();

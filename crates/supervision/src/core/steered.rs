@@ -433,7 +433,16 @@ impl Core {
                     self.act(Action::SetPermissionMode { proc, mode });
                 }
             }
-            Change::CriticModel(_) | Change::Budgets(_) => {}
+            Change::Budgets(_) => {
+                if let Stage::Resting(resting) = self.stage()
+                    && self.has_room_again(resting)
+                {
+                    self.decide("go on with the work", "the bound that was spent has been raised");
+                    self.budget_raised();
+                    self.enter(Stage::Working);
+                }
+            }
+            Change::CriticModel(_) => {}
         }
         Taken::Done
     }

@@ -567,7 +567,7 @@ impl Core {
             }
             TurnOutcome::Interrupted => {
                 self.decide("say continue", "the turn was interrupted, and not by ccc");
-                self.failed_turn("the turn was interrupted", &end.started_by);
+                self.failed_turn("the turn was interrupted", &end.started_by, CutOff::Failure);
             }
             TurnOutcome::Failed { cause, message } => self.agent_turn_failed(proc, &cause, &message, &end.started_by),
         }
@@ -622,13 +622,10 @@ impl Core {
             }
             // The same turn would be blocked again.
             FailureCause::Blocked { hook } => self.close_as_blocked(hook, "what the agent is told", message),
-            FailureCause::MaxOutput => {
-                self.failed_turn(message, started_by);
-                if matches!(self.stage(), Stage::Working | Stage::Waiting(_)) {
-                    self.turns.cut_off(CutOff::TooLong);
-                }
+            FailureCause::MaxOutput => self.failed_turn(message, started_by, CutOff::TooLong),
+            FailureCause::ModelRefusal | FailureCause::Unknown => {
+                self.failed_turn(message, started_by, CutOff::Failure);
             }
-            FailureCause::ModelRefusal | FailureCause::Unknown => self.failed_turn(message, started_by),
         }
     }
 
@@ -692,7 +689,7 @@ impl Core {
     }
 
     /// A turn failed by itself (refusal, output limit, unknown cause): it is continued a few times, then the run ends.
-    fn failed_turn(&mut self, message: &str, started_by: &StartedBy) {
+    fn failed_turn(&mut self, message: &str, started_by: &StartedBy, why: CutOff) {
         let pause_ms = match self.failures.turn_failed() {
             Ok(pause_ms) => pause_ms,
             Err(times) => {
@@ -701,7 +698,7 @@ impl Core {
             }
         };
         self.decide("say continue", &format!("the turn failed: {message}"));
-        self.cut_off(started_by);
+        self.cut_off_as(why, started_by);
         self.begin_wait(self.pause_of(pause_ms));
     }
 
@@ -720,11 +717,13 @@ impl Core {
     }
 
     pub(super) fn cut_off(&mut self, started_by: &StartedBy) {
-        match started_by {
-            StartedBy::Us(_) => self.turns.cut_off(CutOff::Failure),
-            // A turn that the CLI began does not affect the turn of ccc.
-            StartedBy::Itself if self.turns.current().is_some() => {}
-            StartedBy::Itself => self.turns.cut_off(CutOff::Failure),
+        self.cut_off_as(CutOff::Failure, started_by);
+    }
+
+    fn cut_off_as(&mut self, why: CutOff, started_by: &StartedBy) {
+        // A turn that the CLI began does not affect the turn of ccc.
+        if *started_by != StartedBy::Itself || self.turns.current().is_none() {
+            self.turns.cut_off(why);
         }
     }
 

@@ -229,7 +229,7 @@ impl Protocol for ClaudeProtocol {
 
     fn settle(&mut self) -> Option<TurnEnd> {
         match &self.turn {
-            Turn::Open { answer: Some(_), .. } if self.state != State::Running => {
+            Turn::Open { answer: Some(_), .. } if self.state != State::Running && !self.follow_up_runs => {
                 let left_open = self.tasks.give_up();
                 self.schedules.give_up();
                 self.take_end(left_open)

@@ -588,6 +588,29 @@ fn a_conversation_that_is_left_with_its_iterations_spent_ends_so() {
 }
 
 #[test]
+fn a_conversation_that_rests_for_a_spent_bound_goes_on_when_the_user_raises_it() {
+    let mut run = conversation_of(bounded(1));
+    let (_, actions) = say(&mut run, "1", "Write a parser.");
+    let turn = sent(&actions).expect("a turn").turn.clone();
+    judged(&mut run, 2, &turn, "No tests.");
+    assert_eq!(run.core.phase(), "budget");
+    let mut set = |max_iterations| {
+        let budgets = bounded(max_iterations).budgets;
+        operator(&mut run, OperatorInput::Set(Change::Budgets(budgets)))
+    };
+    let (taken, actions) = set(1);
+    assert_eq!((taken, sent(&actions)), (Taken::Done, None), "the same bound is spent as before");
+    let (_, actions) = set(2);
+    assert_eq!(words(&actions), [(TurnKind::Feedback, "No tests.")]);
+    let turn = sent(&actions).expect("feedback").turn.clone();
+    judged(&mut run, 3, &turn, "[TASK_COMPLETED]");
+    assert_eq!(run.core.phase(), "completed");
+    operator(&mut run, OperatorInput::Interrupt { reason: "quit".to_owned() });
+    let end = finish(&run.exited(1, 0, "")).expect("the end").clone();
+    assert_eq!((end.outcome, end.spent), (Outcome::Completed, None));
+}
+
+#[test]
 fn a_stuck_agent_is_told_what_to_do_by_the_user_who_is_there() {
     let mut run = conversation();
     let (_, actions) = say(&mut run, "1", "Write a parser.");
