@@ -26,8 +26,12 @@ const LEAVES: [&str; 4] = [
     "begin a new session",
     "end the agent's process while its work is judged",
 ];
+/// Why the core takes an agent for hung that works by itself.
+const UNREPORTED: &str = "it has worked by itself several times and has not taken up the turn that it was given";
 /// The core's decision when it abandons a review because the agent continues by itself.
 const ABANDONED: &str = "judge again later";
+/// Why it decides so after the verdict.
+const AFTER_VERDICT: &str = "the agent began a turn by itself after the verdict";
 /// The core's reason for changing the token after the provider called a request invalid.
 const REJECTED: &str = "the request was rejected";
 /// A process that survived its kill ends within this time, in milliseconds, or never.
@@ -236,7 +240,10 @@ impl World {
         if let Some(rejection_step) = rejection_step(decision) {
             self.counts.add(rejection_step);
         }
-        if decision.what == ABANDONED {
+        if decision.what == ABANDONED && decision.why == AFTER_VERDICT {
+            // That stop was judged; the work that follows is a stop of its own, which is counted as an iteration.
+            self.laws.judged();
+        } else if decision.what == ABANDONED {
             self.counts.add("judging given up");
             self.laws.abandoned()?;
         }
@@ -249,6 +256,16 @@ impl World {
                 (process.ending, process.leaves) = (true, true);
             }
             return self.laws.steering.ended_for_stop(self.plan.timeouts.grace_ms);
+        }
+        if decision.why == UNREPORTED {
+            self.counts.add("turn unreported");
+            let mut agents = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
+            // Its line about the turn was lost, or it has stopped reading and does not have the turn.
+            let has_reported = |process: &Process| process.reading && !process.lost_line;
+            return match agents.any(has_reported) {
+                true => Err(Law::FalseKill.broken("it had reported its turn")),
+                false => Ok(()),
+            };
         }
         self.counts.add("taken for hung");
         if self.rates.bad_step == 0 {

@@ -148,6 +148,11 @@ impl Laws {
         self.needs_user = true;
     }
 
+    /// Records that a stop was judged.
+    pub(super) fn judged(&mut self) {
+        self.abandoned = 0;
+    }
+
     /// Records that the core abandoned a review because the agent continued by itself.
     pub(super) fn abandoned(&mut self) -> Result<(), Broken> {
         self.abandoned += 1;
@@ -301,7 +306,7 @@ impl Laws {
     /// Records and checks a turn that is sent to the agent.
     pub(super) fn send(&mut self, send: &Send) -> Result<(), Broken> {
         // A turn follows a judged stop or other work, so it ends a sequence of abandoned reviews.
-        self.abandoned = 0;
+        self.judged();
         let uuid = &send.turn.0;
         let words = words_before_continue(&send.text);
         if let Some((before, text)) = self.sent.replace((uuid.clone(), send.text.clone()))

@@ -208,6 +208,13 @@ fn judging_that_is_given_up_again_and_again_is_seen() {
     assert_eq!([asked(&mut world, given_up()), asked(&mut world, given_up())], [None, None]);
     assert_eq!(asked(&mut world, given_up()), Some(Law::JudgedSoon));
 
+    let (mut rests, _) = begun();
+    let after_verdict = || {
+        let why = "the agent began a turn by itself after the verdict".to_owned();
+        Action::Decide(Decision { what: "judge again later".to_owned(), why })
+    };
+    assert!((0..5).all(|_| asked(&mut rests, after_verdict()).is_none()), "each of these stops was judged");
+
     let mut judged = Laws::default();
     let Action::Send(send) = turn(proc) else { return };
     for _ in 0..2 {

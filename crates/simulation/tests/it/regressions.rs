@@ -384,12 +384,22 @@ fn nights_that_once_broke_a_law_keep_all() {
 /// | 12555, 16397 | the law took an interruption for over while its process was being ended, and for one of a later turn when no turn ran |
 /// | 16507 | the law took an answer for one with the token of an exchange that the process had not taken yet |
 /// | 322, 395 | the simulated agent did nothing but wake up while it waited for an answer and a background task had ended |
+/// | 42228, 46631, 96921 | words that waited to be sent were lost to a compaction of the session |
+/// | 52043, 75927 | words were sent into a turn that the agent had begun about its background work |
+/// | 59051 | turns after a lost end of the journal had the ids of turns that the session had, and were not answered |
+/// | 37895, 51318, 57460, 70926, 84650, 87887, 88648 | a run that rested for a spent bound rested on when the user raised it |
+/// | 64213, 139704 | a turn whose acknowledgement was lost was waited for without end while the agent worked by itself |
+/// | 90000 | a critic was asked although an interrupted one had met the limit |
+/// | 34096, 114604 | the law did not know that a message may be in the journal although its end is lost |
+/// | 56179, 57123 | the law did not know that a message may be taken back twice when ccc died at the first time |
+/// | 118181, 120819 | the law took the judging of the agent's later work for one that is given up |
 /// | 241, 563, 801, 1104, 1121, 2581 | a law, or the rates of the simulated world |
 #[test]
 fn nights_with_a_user_that_once_broke_a_law_keep_all() {
     let seeds = [
         123, 241, 322, 395, 449, 563, 570, 801, 979, 1104, 1121, 1961, 2581, 3117, 3396, 4220, 4320, 4815, 6796, 12555,
-        15973, 16397, 16507, 17539,
+        15973, 16397, 16507, 17539, 34096, 37895, 42228, 46631, 51318, 52043, 56179, 57123, 57460, 59051, 64213, 70926,
+        75927, 84650, 87887, 88648, 90000, 96921, 114604, 118181, 120819, 139704,
     ];
     let simulator = Simulator::new();
     let broken: Vec<String> =

@@ -81,6 +81,9 @@ pub enum AgentEvent {
     UserLeaves { reason: String },
     /// The CLI accepted a turn of ccc. `duplicate`: the session contained it already, and no answer will follow.
     TurnAccepted { turn: TurnId, duplicate: bool },
+    /// The CLI has ended several turns of its own and become idle since it got ccc's turn, and has not reported that turn: its
+    /// report was lost, or the turn was. Only the session's record knows.
+    TurnUnreported,
     /// The agent began a turn; `started_by` says whether the CLI began it by itself.
     TurnStarted { started_by: StartedBy },
     /// It said something (whole messages, not deltas). `under`: the call that started the sub-agent that said it.

@@ -143,6 +143,11 @@ impl Conversation {
         }
     }
 
+    /// The ids of later turns derive from this.
+    pub(super) fn makes_ids_from(&mut self, seed: &str) {
+        seed.clone_into(&mut self.seed);
+    }
+
     /// Adds messages that the user sent earlier in this session.
     pub(super) fn after(mut self, earlier: &[String]) -> Conversation {
         self.said.extend(earlier.iter().map(|text| (TurnKind::Operator, text.clone())));

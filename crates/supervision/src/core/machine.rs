@@ -26,7 +26,7 @@ use super::tokens_used::Usage;
 use super::tree::Tree;
 use super::{
     Action, AfterWait, Awaited, Bound, Budgets, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome,
-    Plan, ProcId, RestKind, SettledHow, Show, Taken, Tick, TokenId, TurnId,
+    Plan, ProcId, RestKind, SettledHow, Show, Taken, Tick, TokenId, TurnId, derive_uuid,
 };
 use crate::agent::{AgentEvent, Role, Say, TurnKind, WaitingFor};
 
@@ -162,6 +162,10 @@ impl Core {
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.clock.see(unix_ms);
+                if resumed && self.plan.new_ids_when_resumed {
+                    self.plan.seed = derive_uuid(&format!("{} {unix_ms}", self.plan.seed), "resumed", 0);
+                    self.turns.makes_ids_from(&self.plan.seed);
+                }
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }
@@ -977,6 +981,12 @@ impl Core {
                 self.question_asked(proc, role, request_id, subtype, ask);
             }
             AgentEvent::QuestionWithdrawn { request_id } => self.question_withdrawn(proc, request_id),
+            AgentEvent::TurnUnreported => {
+                self.stalled(
+                    proc,
+                    "it has worked by itself several times and has not taken up the turn that it was given",
+                );
+            }
             AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
             AgentEvent::CostAnswered { process_usd } => self.cost_answered(proc, *process_usd),
             AgentEvent::Usage(count) => self.usage_told(proc, *count),

@@ -21,6 +21,11 @@ pub struct Plan {
     pub earlier_turns: Vec<String>,
     /// The directory of the run, absolute.
     pub cwd: String,
+    /// Whether a resumed run makes other ids, of turns and critics' sessions, than it made before. What a full disk kept out of the
+    /// journal may be in the agent's session, which takes a turn with a known id for one that it has. False in journals of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new_ids_when_resumed: bool,
     /// The agent's CLI family.
     pub agent: AgentKind,
     /// The agent's program, absolute; empty in recordings that need none.
@@ -96,6 +101,7 @@ impl Plan {
             task: task.to_owned(),
             earlier_turns: Vec::new(),
             cwd: cwd.to_owned(),
+            new_ids_when_resumed: true,
             agent: AgentKind::default(),
             agent_program: String::new(),
             agent_first_args: Vec::new(),
@@ -147,6 +153,7 @@ impl Plan {
             task: self.task.clone(),
             earlier_turns: self.earlier_turns.clone(),
             cwd: self.cwd.clone(),
+            new_ids_when_resumed: self.new_ids_when_resumed,
             agent: self.agent,
             agent_program: self.agent_program.clone(),
             agent_first_args: self.agent_first_args.clone(),

@@ -9,7 +9,7 @@ use super::process::Process;
 use super::resting::Rest;
 use super::stop_under_review::StopUnderReview;
 use super::tree::Tree;
-use super::work::describe_exit;
+use super::work::{RESET_TO_COME, describe_exit};
 use super::{
     Action, Bound, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId,
     RestKind, Send, Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
@@ -209,6 +209,12 @@ impl Core {
     /// Starts a critic for the current review, with the current token.
     fn start_critic(&mut self) {
         if self.judging_is_paused() || self.end_overspent_review() || !self.token_for_start() {
+            return;
+        }
+        if let Some(pause) = self.reset_to_come() {
+            if !self.is_closing() {
+                self.retry_critic_after(pause, "wait for the reset", RESET_TO_COME);
+            }
             return;
         }
         match self.may_ask_again() {

@@ -316,6 +316,7 @@ impl Watch {
             | AgentEvent::UserSaid { .. }
             | AgentEvent::StopAbandoned
             | AgentEvent::UserLeaves { .. }
+            | AgentEvent::TurnUnreported
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
             | AgentEvent::PermissionModeRefused { .. }

@@ -17,6 +17,9 @@ use crate::agent::{
     AgentEvent, ExitCause, FailureCause, LaunchRequest, Role, SessionOpen, StartedBy, TurnEnd, TurnOutcome,
 };
 
+/// Why a run waits for a reset that it knows of.
+pub(super) const RESET_TO_COME: &str = "the reset of the usage limit is still to come";
+
 /// Exit codes from here on stand for signals (128 plus the signal's number).
 const SIGNALLED_CODE: i32 = 128;
 
@@ -46,14 +49,12 @@ impl Core {
             self.rest(Rest::of(RestKind::Paused));
             return;
         }
-        if self.tokens.is_empty()
-            && let Some(reset) = self.own_turns.take_broken_off(self.clock())
-        {
-            let pause = reset.begun_now(self.clock());
-            let why = "the reset of the usage limit is still to come";
-            self.decide("go on waiting", why);
-            self.phase_waits(why, &pause);
-            self.begin_wait(pause);
+        if let Some(pause) = self.reset_to_come() {
+            if !self.is_closing() {
+                self.decide("go on waiting", RESET_TO_COME);
+                self.phase_waits(RESET_TO_COME, &pause);
+                self.begin_wait(pause);
+            }
             return;
         }
         if self.turns.current().is_none() && !self.turns.begin_queued() {
@@ -424,6 +425,7 @@ impl Core {
             AgentEvent::UserLeaves { .. } => self.user_leaves(),
             AgentEvent::ToolStarted { .. } => self.sent_back.tool_used(),
             AgentEvent::TurnStarted { started_by: StartedBy::Us(_) }
+            | AgentEvent::TurnUnreported
             | AgentEvent::Alive
             | AgentEvent::Progress
             | AgentEvent::Text { .. }
@@ -727,6 +729,18 @@ impl Core {
         }
     }
 
+    /// The rest of a wait for a reset that was interrupted, or that a turn announced which nobody waited for. Ends the run if it
+    /// is not to wait. With tokens known to ccc, their state counts instead.
+    pub(super) fn reset_to_come(&mut self) -> Option<Pause> {
+        let clock = self.clock();
+        let reset = if self.tokens.is_empty() { self.own_turns.take_broken_off(clock) } else { None };
+        let pause = reset?.begun_now(clock);
+        if self.plan.no_wait {
+            self.close_at_limit(&pause, "the usage limit is reached and waiting was not wanted");
+        }
+        Some(pause)
+    }
+
     fn wait_for_reset(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>, message: &str) {
         let pause = self.reset_pause(proc, resets_at_unix_s);
         if self.plan.no_wait {
@@ -830,7 +844,7 @@ impl Core {
         }
     }
 
-    fn stalled(&mut self, proc: ProcId, how: &str) {
+    pub(super) fn stalled(&mut self, proc: ProcId, how: &str) {
         match self.process_mut(proc).map(|process| process.role) {
             Some(Role::Agent) => {
                 self.decide("end the agent's process", how);

@@ -61,6 +61,8 @@ const MODE_REQUEST: &str = "mode-1";
 const MODES: [&str; 3] = ["default", "acceptEdits", "plan"];
 /// The id of the question about what the CLI offers.
 const OFFERS_REQUEST: &str = "offers-1";
+/// How many turns of the CLI's own may end before it reports a turn of ccc. Those that were queued before ccc's turn go first.
+const MOST_OTHERS_BEFORE: u32 = 4;
 /// How many commands and models of the answer are used; more than any CLI has.
 const MAX_OFFERS: usize = 1_024;
 
@@ -129,6 +131,8 @@ enum Turn {
         started: bool,
         /// A result that may answer this turn.
         unclaimed: Option<Answer>,
+        /// The turns that have ended since, none of which was reported to be this one.
+        others: u32,
     },
     /// Running, or answered.
     Open { started_by: StartedBy, answer: Option<Answer>, waiting: Option<WaitingFor> },
@@ -202,7 +206,7 @@ impl Protocol for ClaudeProtocol {
         self.denials.take();
         self.asked.clear();
         self.follow_up_runs = false;
-        self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None };
+        self.turn = Turn::Sent { turn: turn.clone(), started: false, unclaimed: None, others: 0 };
     }
 
     fn tool_answered(&mut self, request_id: &str, is_allowed: bool) -> Option<Denial> {
@@ -699,7 +703,8 @@ impl ClaudeProtocol {
                 self.begin_own(out);
                 self.answer(answer, said_nothing);
             }
-            Turn::Sent { turn, unclaimed, .. } => {
+            Turn::Sent { turn, unclaimed, others, .. } => {
+                *others += 1;
                 if answers.contains(&turn.0.as_str()) {
                     let turn = turn.clone();
                     self.spoke_by_itself = spoke_by_itself;
@@ -754,6 +759,11 @@ impl ClaudeProtocol {
             Turn::Sent { turn, unclaimed: Some(answer), .. } => {
                 let (turn, answer) = (turn.clone(), answer.clone());
                 self.accept(turn, Some(answer), out);
+            }
+            // An idle CLI has taken up all that it was given.
+            Turn::Sent { others, .. } if *others >= MOST_OTHERS_BEFORE => {
+                *others = 0;
+                out.push(AgentEvent::TurnUnreported);
             }
             // It began and never answered.
             Turn::Open { started_by: StartedBy::Itself, answer: answer @ None, .. } => {

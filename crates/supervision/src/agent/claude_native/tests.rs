@@ -113,6 +113,7 @@ fn word(event: &AgentEvent) -> Option<String> {
         | AgentEvent::HookStarted { .. }
         | AgentEvent::HookEnded { .. }
         | AgentEvent::SentBack { .. }
+        | AgentEvent::TurnUnreported
         | AgentEvent::CutShort
         | AgentEvent::Denied(_)
         | AgentEvent::Question { .. }

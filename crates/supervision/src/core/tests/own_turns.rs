@@ -24,6 +24,25 @@ fn by_itself(answer: &str) -> Vec<String> {
 const APPROVAL: &str = "The report is written.\n\n[TASK_COMPLETED]";
 
 #[test]
+fn an_agent_that_never_reports_a_turn_is_restarted_and_the_sessions_record_decides() {
+    for (recorded, kind) in [(true, TurnKind::Continue), (false, TurnKind::Task)] {
+        let (mut run, turn) = working(plan());
+        let mut actions = Vec::new();
+        for _ in 0..4 {
+            assert!(decisions(&actions).is_empty(), "{actions:?}");
+            actions = run.lines(1, &by_itself("Nothing new."));
+        }
+        assert_eq!(decisions(&actions), ["end the agent's process"]);
+        let exit = ExitFact { signal: Some(9), turn_recorded: Some(recorded), ..ExitFact::default() };
+        let actions = run.feed(Input::Exited { proc: ProcId(1), exit });
+        let proc = spawn(&actions).expect("a restart").proc.0;
+        let actions = run.spawned(proc);
+        let again = sent(&actions).expect("a turn");
+        assert_eq!((again.kind, again.turn == turn), (kind, !recorded));
+    }
+}
+
+#[test]
 fn what_a_critic_says_before_it_was_asked_is_no_verdict() {
     let mut run = reviewing(plan());
     run.spawned(2);

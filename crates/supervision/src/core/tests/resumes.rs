@@ -23,6 +23,26 @@ fn after_the_acknowledgement_it_is_continued() {
 }
 
 #[test]
+fn a_resumed_run_makes_ids_that_the_lost_end_of_its_journal_cannot_have_used() {
+    for (new_ids_when_resumed, is_known) in [(true, false), (false, true)] {
+        let plan = Plan { new_ids_when_resumed, ..plan() };
+        let (mut run, turn) = working(plan);
+        run.lines(1, &accepted(&turn));
+        // This message comes too late for the journal, because the disk is full.
+        let mut lost = run.clone();
+        let words = OperatorInput::Say { key: None, text: "Use tabs.".to_owned(), images: Vec::new() };
+        lost.feed(Input::Operator(words));
+        let actions = lost.lines(1, &answered(&turn, "Done."));
+        let before = sent(&actions).expect("the user's words").turn.clone();
+
+        let proc = spawn(&resumed(&mut run)).expect("an agent").proc.0;
+        let actions = run.spawned(proc);
+        let after = sent(&actions).expect("the turn goes on").turn.clone();
+        assert_eq!(before == after, is_known, "{before} {after}");
+    }
+}
+
+#[test]
 fn a_review_is_made_again_and_counts_once() {
     let mut run = reviewing(plan());
     run.spawned(2);

@@ -217,6 +217,30 @@ fn a_limit_that_is_told_by_a_turn_that_nobody_waits_for_counts_all_the_same() {
 }
 
 #[test]
+fn a_limit_that_an_interrupted_critic_met_is_waited_for_by_the_next_one() {
+    const REJECTED: &str = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":5000,"rateLimitType":"five_hour"}}"#;
+    for no_wait in [false, true] {
+        let mut run = reviewing(Plan { no_wait, ..plan() });
+        run.spawned(2);
+        let actions = run.measured(1, "t", &[]);
+        let brief = sent(&actions).expect("the brief").turn.clone();
+        operator(&mut run, OperatorInput::StopTurn);
+        run.line(2, REJECTED);
+        run.lines(2, &failed(&brief, 429, "rate_limit"));
+        let (_, actions) = operator(&mut run, OperatorInput::Judge);
+        assert!(spawn(&actions).is_none(), "{actions:?}");
+        if no_wait {
+            assert_eq!(run.core.phase(), "ending");
+            continue;
+        }
+        assert!(run.core.awaited().is_some(), "the reset is waited for");
+        run.now = run.now.plus_ms(4_200_000);
+        let actions = run.feed(Input::Elapsed { unix_ms: 5_200_000 });
+        assert_eq!(spawn(&actions).map(|spawn| spawn.role), Some(Role::Critic));
+    }
+}
+
+#[test]
 fn a_turn_that_the_session_has_already_is_not_continued_when_the_user_interrupts_it() {
     let (mut run, turn) = working(plan());
     operator(&mut run, OperatorInput::StopTurn);

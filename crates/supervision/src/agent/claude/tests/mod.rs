@@ -183,6 +183,7 @@ impl Replay {
                 AgentEvent::UserSaid { text } => writeln!(story, "the user said {text}").unwrap(),
                 AgentEvent::StopAbandoned => story.push_str("stop abandoned\n"),
                 AgentEvent::UserLeaves { reason } => writeln!(story, "the user leaves: {reason}").unwrap(),
+                AgentEvent::TurnUnreported => story.push_str("turn unreported\n"),
                 AgentEvent::CutShort => story.push_str("cut short\n"),
                 AgentEvent::Waiting(WaitingFor::FollowUp) => story.push_str("waiting for the follow-up\n"),
                 AgentEvent::TurnEnded(end) => writeln!(story, "{}", ended(end)).unwrap(),

@@ -67,6 +67,19 @@ fn a_turn_that_a_job_began_before_ours_was_read_is_not_taken_for_ours() {
 }
 
 #[test]
+fn a_turn_that_is_not_reported_while_the_cli_ends_turns_of_its_own_is_told() {
+    let (job, said) = (says("a", "nothing new"), result("nothing new", ""));
+    let own = [RUNNING, INIT, REQUESTING, &job, &said, IDLE];
+    let mut replay = told(&[SENT]);
+    for _ in 0..3 {
+        own.iter().for_each(|line| replay.step(line));
+    }
+    assert_eq!(replay.story(), "session\n", "those that were queued before ours go first");
+    own.iter().for_each(|line| replay.step(line));
+    assert_eq!(replay.story(), "session\nturn unreported\n");
+}
+
+#[test]
 fn a_command_of_the_cli_that_asks_no_model_is_ours_without_a_replay() {
     let nothing = result("", "").replace(r#""num_turns":1"#, r#""num_turns":0"#);
     let spent = result("", "").replace("success", "error_max_budget_usd");
