@@ -217,6 +217,24 @@ fn a_limit_that_is_told_by_a_turn_that_nobody_waits_for_counts_all_the_same() {
 }
 
 #[test]
+fn words_that_wait_survive_an_answer_that_is_too_long() {
+    for waiting in [&["Use tabs."][..], &["Use tabs.", "Add tests."]] {
+        let (mut run, turn) = at_work();
+        for text in waiting {
+            say(&mut run, text, text);
+        }
+        run.lines(1, &failed(&turn, 200, "max_output_tokens"));
+        let actions = run.wait();
+        let [(TurnKind::Operator, text)] = words(&actions)[..] else { panic!("{actions:?}") };
+        assert!(text.starts_with("Use tabs.\n\n") && text.contains("longer than one answer may be"), "{text}");
+        let turn = sent(&actions).expect("the words").turn.clone();
+        let next = run.work(1, &turn, "Done.");
+        let later: Vec<_> = words(&next).into_iter().filter(|(kind, _)| *kind == TurnKind::Operator).collect();
+        assert_eq!(later.len(), waiting.len() - 1, "{next:?}");
+    }
+}
+
+#[test]
 fn a_limit_that_an_interrupted_critic_met_is_waited_for_by_the_next_one() {
     const REJECTED: &str = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":5000,"rateLimitType":"five_hour"}}"#;
     for no_wait in [false, true] {
