@@ -21,7 +21,7 @@ use crate::driver::{self, ChildEnv, Control, End, Interface, Program, Setup, Vis
 use crate::files::{self, open_private};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::process::{self, TypedEcho, UserTerminal};
+use crate::process::{self, Detached, Recording, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -67,11 +67,19 @@ pub(super) struct Continuation {
     pub(super) first_inputs: Vec<OperatorInput>,
 }
 
-/// Begins a new run.
+/// Begins a new run and drives it to its end.
 ///
 /// # Errors
 /// When its directory, its journal or a lock is not available.
-pub(super) fn begin(mut plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
+pub(super) fn begin(plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
+    prepare_new(plan, request, context)?.supervise(request, context)
+}
+
+/// Prepares a new run for any host ([`driver::Run`]).
+///
+/// # Errors
+/// When its directory, its journal or a lock is not available.
+pub(super) fn prepare_new(mut plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<Prepared, CliError> {
     let state = &context.dirs()?.state;
     // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
@@ -94,7 +102,7 @@ pub(super) fn begin(mut plan: Plan, request: &RunRequest<'_>, context: &Context)
         first_inputs: Vec::new(),
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
-    supervise(lives, held, journal, redactor, request, context)
+    prepare(lives, held, journal, redactor, request, context)
 }
 
 /// Writes the critic's prompt into the run's directory, because the critic gets it as a file.
@@ -209,7 +217,7 @@ pub(super) fn go_on(
         first_inputs: continuation.first_inputs,
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
-    supervise(life, held, journal, redactor, request, context)
+    prepare(life, held, journal, redactor, request, context)?.supervise(request, context)
 }
 
 /// The directory and locks that this ccc holds until the run ends.
@@ -269,14 +277,31 @@ struct Life {
     first_inputs: Vec<OperatorInput>,
 }
 
-fn supervise(
+/// A run that holds its locks and is ready to be driven.
+pub(super) struct Prepared {
+    /// What the loop needs.
+    pub(super) setup: Setup,
+    /// What the control socket tells of the run.
+    served: Served,
+    hub: Hub,
+    /// This process has left the terminal; the one that started it waits for the run to begin.
+    host: Option<Detached>,
+    /// What is known of the run before its first summary.
+    beginning: RunSummary,
+    form: Form,
+    recording: Option<Recording>,
+    run_lock: FileLock,
+    tree_lock: FileLock,
+}
+
+fn prepare(
     life: Life,
     held: Held,
     journal: JournalWriter,
     redactor: Redactor,
     request: &RunRequest<'_>,
     context: &Context,
-) -> Result<ExitCode, CliError> {
+) -> Result<Prepared, CliError> {
     let state_dir = context.dirs()?.state.clone();
     let Held { run_dir, run_lock, session_lock, tree_lock } = held;
     // Inputs at the start may change the plan, and the changed plan is in force from now on.
@@ -327,9 +352,8 @@ fn supervise(
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);
     let interface = request.interface.clone().map(|terminal| Interface { terminal, hooks: Arc::default() });
-    let hooks = interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
     let served = Served {
-        hook_key: hooks.is_some().then(control::hook_key),
+        hook_key: interface.is_some().then(control::hook_key),
         caps: Request::NAMES.to_vec(),
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
@@ -367,58 +391,77 @@ fn supervise(
         log: request.hosted.then_some(detach::log as fn(&str)),
     };
     let beginning = detach::beginning(&plan, life.started_unix_ms, &redactor);
-    let mut server = None;
-    let end = driver::run(setup, |run| {
-        let key = served.hook_key.clone();
-        server = serving::serve(served, hub, run, context);
-        if let Some(hooks) = hooks {
-            match server.as_ref().zip(key).and_then(|(server, key)| native::hook_env(server, &key)) {
-                Some(env) => drop(hooks.set(env)),
-                None => run.tell(Control::End(
-                    "the agent's interface cannot reach its run without a control socket".to_owned(),
-                )),
+    Ok(Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock })
+}
+
+impl Prepared {
+    /// Drives the run in this process, serves its control socket, and prints its end.
+    ///
+    /// # Errors
+    /// When the event loop cannot be created.
+    fn supervise(self, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
+        let Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock } = self;
+        let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
+        let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
+        let mut server = None;
+        let end = driver::run(setup, |run| {
+            let key = served.hook_key.clone();
+            server = serving::serve(served, hub, run, context);
+            if let Some(hooks) = hooks {
+                match server.as_ref().zip(key).and_then(|(server, key)| native::hook_env(server, &key)) {
+                    Some(env) => drop(hooks.set(env)),
+                    None => run.tell(Control::End(
+                        "the agent's interface cannot reach its run without a control socket".to_owned(),
+                    )),
+                }
             }
+            if let Some(host) = host {
+                detach::ready(host, &run_dir, server.is_some(), &beginning, &redactor);
+            }
+        })
+        .map_err(|error| no_event_loop(&error))?;
+        let (env, plan) = (end.env.clone(), end.plan.clone());
+        // A resumed run writes the file again from the user's present settings.
+        for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
+            let _ = std::fs::remove_file(run_dir.path().join(file));
         }
-        if let Some(host) = host {
-            detach::ready(host, &run_dir, server.is_some(), &beginning, &redactor);
+        let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
+        drop(recording);
+        survivors::end_of_run(&run_dir, context);
+        // Release the lock only now, so that no other ccc resumes the run while its end is printed.
+        drop(run_lock);
+        drop(tree_lock);
+        // Clients are told of the end only when another ccc could resume the run.
+        if let Some(server) = server {
+            server.end(finish.clone());
         }
-    })
-    .map_err(|error| no_event_loop(&error))?;
-    let (env, plan) = (end.env.clone(), end.plan.clone());
-    // A resumed run writes the file again from the user's present settings.
-    for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
-        let _ = std::fs::remove_file(run_dir.path().join(file));
-    }
-    let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
-    drop(recording);
-    survivors::end_of_run(&run_dir, context);
-    // Release the lock only now, so that no other ccc resumes the run while its end is printed.
-    drop(run_lock);
-    drop(tree_lock);
-    // Clients are told of the end only when another ccc could resume the run.
-    if let Some(server) = server {
-        server.end(finish.clone());
-    }
-    // Remove the directory of a conversation without any message. This comes last, because the server would create its socket's
-    // name again.
-    let is_void = plan.conversation && plan.task.is_empty();
-    if is_void && finish.as_ref().is_some_and(|finish| finish.outcome == Outcome::Interrupted) {
-        let _ = std::fs::remove_dir_all(run_dir.path());
-    }
-    let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
-    if request.presentation.hand_over && finish.outcome == Outcome::Completed && form == Form::Text && at_a_terminal() {
-        if let Some(objection) = request.settings_of_agent.objection() {
-            context.printer.warn(format_args!("{objection}: the session is not handed over; to review it: ccc trust"));
+        // Remove the directory of a conversation without any message. This comes last, because the server would create its socket's
+        // name again.
+        let is_void = plan.conversation && plan.task.is_empty();
+        if is_void && finish.as_ref().is_some_and(|finish| finish.outcome == Outcome::Interrupted) {
+            let _ = std::fs::remove_dir_all(run_dir.path());
+        }
+        let Some(finish) = finish else { return Ok(ExitCode::INTERRUPTED) };
+        if request.presentation.hand_over
+            && finish.outcome == Outcome::Completed
+            && form == Form::Text
+            && at_a_terminal()
+        {
+            if let Some(objection) = request.settings_of_agent.objection() {
+                context
+                    .printer
+                    .warn(format_args!("{objection}: the session is not handed over; to review it: ccc trust"));
+                return Ok(ExitCode::COMPLETED);
+            }
+            continue_interactively(&plan, finish.session_id.as_ref(), &env, context);
             return Ok(ExitCode::COMPLETED);
         }
-        continue_interactively(&plan, finish.session_id.as_ref(), &env, context);
-        return Ok(ExitCode::COMPLETED);
+        // Fail, so that a script that reads the result from a file does not mistake a missing result for success.
+        if finish.outcome == Outcome::Completed && result_lost {
+            return Ok(ExitCode::FAILED);
+        }
+        Ok(ExitCode::from(finish.outcome))
     }
-    // Fail, so that a script that reads the result from a file does not mistake a missing result for success.
-    if finish.outcome == Outcome::Completed && result_lost {
-        return Ok(ExitCode::FAILED);
-    }
-    Ok(ExitCode::from(finish.outcome))
 }
 
 /// Prints the end of the run. Returns the finish (`None` when the user left before it) and whether writing the result
