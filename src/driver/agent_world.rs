@@ -563,12 +563,15 @@ impl World {
     fn moment(&mut self) -> Tick {
         let now = self.run.clock.now();
         self.printer.clock(now, self.run.clock.unix_ms());
-        let standing = self.run.core.awaited().map(|awaited| Awaited {
-            since: awaited.since,
-            until: Some(awaited.until),
-            then: awaited.then,
-        });
-        self.printer.standing(standing);
+        // Only a status line shows it.
+        if self.printer.is_live() {
+            let standing = self.run.core.awaited().map(|awaited| Awaited {
+                since: awaited.since,
+                until: Some(awaited.until),
+                then: awaited.then,
+            });
+            self.printer.standing(standing);
+        }
         now
     }
 

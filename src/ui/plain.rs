@@ -88,6 +88,8 @@ pub struct Plain {
     below_tool: Option<String>,
     /// The time zone of all times shown.
     zone: TimeZone,
+    /// The last time of day that was shown, with its unix second.
+    second: Option<(i64, String)>,
     /// Whether thoughts, to-do lists and usage windows are shown too.
     in_detail: bool,
     /// Whether a text is shown line by line while it arrives, also without a terminal.
@@ -109,6 +111,7 @@ impl Plain {
             below_head: false,
             below_tool: None,
             zone: TimeZone::UTC,
+            second: None,
             in_detail: false,
             line_by_line: false,
         }
@@ -140,7 +143,7 @@ impl Plain {
 
     /// Sets the time zone of all times shown; UTC by default.
     pub fn in_zone(&mut self, zone: TimeZone) {
-        self.zone = zone;
+        (self.zone, self.second) = (zone, None);
     }
 
     /// Whether it writes to a terminal whose cursor can be moved.
@@ -263,10 +266,15 @@ impl Plain {
     }
 
     /// The rows of an event with the time of day before the first of them.
-    fn timed(&self, tick: Tick, body: &str) -> String {
+    fn timed(&mut self, tick: Tick, body: &str) -> String {
         let Some((at, unix_ms)) = self.wall.filter(|_| self.time_columns() > 0) else { return body.to_owned() };
         let unix_ms = super::wall_time(at, unix_ms, tick);
-        let time = self.style.paint(Ink::Dim, &time_of_day(unix_ms, &self.zone));
+        let unix_s = unix_ms.div_euclid(1_000);
+        // Many events have the same second, and a time zone is not cheap to ask.
+        if self.second.as_ref().is_none_or(|(of, _)| *of != unix_s) {
+            self.second = Some((unix_s, self.style.paint(Ink::Dim, &time_of_day(unix_ms, &self.zone))));
+        }
+        let time = self.second.as_ref().map_or("", |(_, time)| time);
         match body.find(|c| c != '\n') {
             None => body.to_owned(),
             Some(first) => {

@@ -19,7 +19,7 @@ use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
 use super::questions::{about_form, about_tool};
-use super::rules::of_call;
+use super::rules::{of_call, of_subject, subject};
 use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
 use super::target::{background_ms, can_write, edit, error_of, first_line, hunks, output_of, target, timeout_ms};
@@ -28,8 +28,8 @@ use super::todo::Todo;
 use super::usage::UsedTokens;
 use super::wording::wording;
 use crate::agent::{
-    AgentEvent, AllowedBy, Ask, Denial, OfferedCommand, Offers, Protocol, Say, StartedBy, ToolOutput, TurnEnd,
-    TurnOutcome, WaitingFor,
+    AgentEvent, Ask, Denial, OfferedCommand, Offers, Protocol, Say, StartedBy, ToolOutput, TurnEnd, TurnOutcome,
+    WaitingFor,
 };
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
@@ -156,8 +156,9 @@ struct Session {
 #[derive(Debug, Clone)]
 struct Tool {
     target: String,
-    /// The class of such calls, and what allows them.
-    permission: (String, AllowedBy),
+    name: String,
+    /// What the class of such calls, and what allows them, depend on. They are derived only for a denial.
+    subject: String,
     sub_agent: bool,
     /// A background sub-agent called it.
     in_background: bool,
@@ -630,7 +631,8 @@ impl ClaudeProtocol {
                     };
                     let tool = Tool {
                         target: target(name, call.input),
-                        permission: of_call(name, call.input),
+                        name: name.to_owned(),
+                        subject: subject(name, call.input),
                         sub_agent,
                         in_background,
                         background_ms: background_ms(name, call.input),
@@ -900,7 +902,7 @@ impl ClaudeProtocol {
         let call = denied.tool_use_id.as_deref();
         let denial = match call.and_then(|id| self.tools.get(id)) {
             Some(known) => {
-                let (class, allowed_by) = known.permission.clone();
+                let (class, allowed_by) = of_subject(&known.name, &known.subject);
                 Denial { tool: tool.to_owned(), target: known.target.clone(), class, allowed_by }
             }
             None => called(tool, None),

@@ -167,23 +167,34 @@ fn prefix(command: &str) -> Option<String> {
 
 /// The class of a call, and what allows it.
 pub(super) fn of_call(tool: &str, input: Option<Raw<'_>>) -> (String, AllowedBy) {
-    let text = |name: &str| input.and_then(|input| input.member(name)).and_then(Raw::text).unwrap_or_default();
+    of_subject(tool, &subject(tool, input))
+}
+
+/// The part of a call's input that its class and rules depend on.
+pub(super) fn subject(tool: &str, input: Option<Raw<'_>>) -> String {
+    let name = match tool {
+        "Bash" => "command",
+        "Write" | "Edit" | "MultiEdit" | "Read" => "file_path",
+        "NotebookEdit" => "notebook_path",
+        "WebFetch" => "url",
+        _ => return String::new(),
+    };
+    input.and_then(|input| input.member(name)).and_then(Raw::text).unwrap_or_default().into_owned()
+}
+
+/// The same as [`of_call`], from the call's [`subject`].
+pub(super) fn of_subject(tool: &str, subject: &str) -> (String, AllowedBy) {
     match tool {
-        "Bash" => {
-            let command = text("command");
-            let class = program(&command);
-            (class, allowed_tools(in_one_line(&command).unwrap_or_default()))
-        }
-        "Write" | "Edit" | "MultiEdit" => (folder(&text("file_path")), accept_edits()),
-        "NotebookEdit" => (folder(&text("notebook_path")), accept_edits()),
+        "Bash" => (program(subject), allowed_tools(in_one_line(subject).unwrap_or_default())),
+        "Write" | "Edit" | "MultiEdit" | "NotebookEdit" => (folder(subject), accept_edits()),
         "Read" => {
-            let folder = folder(&text("file_path"));
+            let folder = folder(subject);
             let rule = format!("Read(/{folder}/**)");
             (folder, allowed_tools(vec![rule]))
         }
         "WebFetch" => {
-            let url = text("url");
-            let host = url.split("://").nth(1).unwrap_or_default().split(['/', ':', '?']).next().unwrap_or_default();
+            let host = subject.split("://").nth(1).unwrap_or_default();
+            let host = host.split(['/', ':', '?']).next().unwrap_or_default();
             let rule = if host.is_empty() { tool.to_owned() } else { format!("WebFetch(domain:{host})") };
             (host.to_owned(), allowed_tools(vec![rule]))
         }
