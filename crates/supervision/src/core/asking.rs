@@ -103,6 +103,14 @@ impl Asking {
     }
 }
 
+/// Who denies a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DeniedBy {
+    User,
+    /// The rule for requests that nobody answers, or ccc itself.
+    Rule,
+}
+
 impl Core {
     /// The open requests of the agent, in order of arrival.
     pub fn asks(&self) -> impl Iterator<Item = Asked> {
@@ -266,7 +274,7 @@ impl Core {
                 AskedKind::Form => ReplyToCli::Cancelled,
                 AskedKind::Permission | AskedKind::Choices | AskedKind::Plan => ReplyToCli::Denied(TOO_MANY.to_owned()),
             };
-            self.tell_cli(proc, role, request_id, asked.kind, told);
+            self.tell_cli(proc, role, request_id, asked.kind, told, DeniedBy::Rule);
             return;
         }
         let told = match asked.kind {
@@ -291,15 +299,24 @@ impl Core {
                 ReplyToCli::Denied(PERMISSION_DENIED.to_owned())
             }
         };
-        self.tell_cli(proc, role, request_id, asked.kind, told);
+        self.tell_cli(proc, role, request_id, asked.kind, told, DeniedBy::Rule);
         if asked.kind == AskedKind::Plan && asks {
             self.leave_plan_mode(proc);
         }
     }
 
     /// Answers the CLI and updates the protocol's state. A permission that ccc denies is handled like one that the CLI denies;
-    /// a denial of any other request does not count as a missing permission.
-    fn tell_cli(&mut self, proc: ProcId, role: Role, request_id: String, kind: AskedKind, told: ReplyToCli) {
+    /// a denial of any other request does not count as a missing permission, and neither does the user's own: nothing is to be
+    /// allowed, but the critic must know of it.
+    fn tell_cli(
+        &mut self,
+        proc: ProcId,
+        role: Role,
+        request_id: String,
+        kind: AskedKind,
+        told: ReplyToCli,
+        by: DeniedBy,
+    ) {
         let is_allowed = !matches!(told, ReplyToCli::Denied(_));
         let denial = self.process_mut(proc).and_then(|it| it.tool_answered(&request_id, is_allowed));
         let is_permission = kind == AskedKind::Permission || self.approvals(role) == Approvals::Off;
@@ -311,6 +328,10 @@ impl Core {
         });
         if let Some(denial) = denial.filter(|_| is_permission) {
             match role {
+                Role::Agent if by == DeniedBy::User => {
+                    self.common_event(proc, role, &AgentEvent::Denied(denial.clone()));
+                    self.tally.denied_by_user(denial);
+                }
                 Role::Agent => self.agent_event(proc, AgentEvent::Denied(denial)),
                 Role::Critic => self.critic_event(proc, AgentEvent::Denied(denial)),
             }
@@ -325,7 +346,8 @@ impl Core {
             _ => String::new(),
         };
         if let Some(role) = self.role(proc) {
-            self.tell_cli(proc, role, request_id, asked.kind, told);
+            let by = if how == SettledHow::Denied { DeniedBy::User } else { DeniedBy::Rule };
+            self.tell_cli(proc, role, request_id, asked.kind, told, by);
             self.question_is_answered(proc);
         }
         if asked.kind == AskedKind::Plan && how == SettledHow::Policy {

@@ -370,13 +370,24 @@ impl Conversation {
         }
     }
 
-    /// Makes one turn of the next queued message and this text; false if nothing is queued.
+    /// Makes one turn of the next queued message and this text; false if nothing is queued. A command of the CLI takes all that
+    /// follows it as its arguments, so the text is a turn of its own after it.
     fn words_before(&mut self, text: &str) -> bool {
         let Some(mut turn) = self.pop_queued() else { return false };
         self.said.push((turn.kind, turn.text.clone()));
-        turn.text = format!("{}\n\n{text}", turn.text);
+        if turn.text.starts_with('/') {
+            let after = self.make(TurnKind::Continue, text.to_owned());
+            self.postponed.get_or_insert(after);
+        } else {
+            turn.text = format!("{}\n\n{text}", turn.text);
+        }
         self.current = Some(turn);
         true
+    }
+
+    /// The user interrupted: work that was cut off before is not continued.
+    pub(super) fn give_up_postponed_continue(&mut self) {
+        self.postponed.take_if(|turn| turn.goes_on());
     }
 
     /// The process that the current turn was sent to has ended. A turn that is not in the session is sent again under the same
@@ -406,6 +417,10 @@ impl Conversation {
         let unsaid = |turn: &&Turn| turn.delivery == Delivery::Queued && !turn.is_doubtful;
         let Some(turn) = self.current.as_ref().filter(unsaid) else { return };
         match turn.kind {
+            // A command that goes to a new session before it has been told anything has nothing to work on.
+            TurnKind::Continue
+                if turn.text.contains(IN_NEW_SESSION)
+                    && self.queue.front().is_some_and(|words| words.text.starts_with('/')) => {}
             TurnKind::Continue => {
                 // Keep its text: in a new session it also repeats what the old one was told.
                 let text = turn.text.clone();
@@ -555,6 +570,25 @@ mod tests {
     use super::{Conversation, CutOff, Delivery, words_before_continue};
     use crate::agent::TurnKind;
     use crate::core::ProcId;
+
+    #[test]
+    fn a_command_of_the_cli_does_not_get_what_ccc_adds_as_its_arguments() {
+        let mut turns = Conversation::new("s");
+        turns.begin(TurnKind::Task, "do".to_owned());
+        turns.sent(ProcId(1), 0.0);
+        turns.queue_said(TurnKind::Operator, None, "/review src".to_owned(), Vec::new());
+        turns.cut_off(CutOff::Restart);
+        assert_eq!(turns.current().expect("the command").text, "/review src");
+        let interrupted = turns.clone();
+        turns.answered();
+        assert!(turns.begin_queued());
+        assert_eq!(turns.current().expect("the cut turn goes on").kind, TurnKind::Continue);
+
+        let mut turns = interrupted;
+        turns.give_up_postponed_continue();
+        turns.answered();
+        assert!(!turns.begin_queued(), "not after an interruption");
+    }
 
     #[test]
     fn a_message_that_waits_to_be_sent_is_not_lost_to_a_compaction() {

@@ -104,12 +104,14 @@ impl Core {
         }
     }
 
-    /// Whether the run rests after a verdict, because a client can give the next message.
+    /// Whether the run rests after a verdict, because a client can give the next message. The last one may have left less than
+    /// [`AWAY_MS`] ago: it can come back.
     pub(super) fn rests_after_verdict(&self) -> bool {
-        self.plan.conversation && self.is_attended()
+        let may_be_back = |since: Tick| self.was_attended() && self.now() < since.plus_ms(AWAY_MS);
+        self.plan.conversation && self.alone_since().is_none_or(may_be_back)
     }
 
-    /// There is a verdict: the run ends, or rests if a client attends the conversation.
+    /// There is a verdict: the run ends, or rests if a client can continue the conversation.
     pub(super) fn ends_or_rests(&mut self, outcome: Outcome, reason: &str) {
         if self.rests_after_verdict() {
             self.rest(Rest::judged(outcome, reason));

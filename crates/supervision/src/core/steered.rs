@@ -265,7 +265,16 @@ impl Core {
 
     /// Interrupts the turn or abandons the review; then the run continues with the user's queued messages, or rests.
     fn stop_turn(&mut self) -> Taken {
-        let gives_up_unsaid = matches!(self.stage(), Stage::Working) && !self.agent_is_at_work();
+        let gives_up_unsaid = match self.stage() {
+            Stage::Working => !self.agent_is_at_work(),
+            Stage::Waiting(_) => true,
+            Stage::NotBegun
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Resting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => false,
+        };
         let gave_up = gives_up_unsaid && self.turns.give_up_unsaid();
         match self.stage() {
             Stage::Working if self.agent_is_at_work() => {
@@ -286,6 +295,16 @@ impl Core {
             // A turn that ccc was about to send.
             Stage::Working if gave_up => {
                 self.decide("say no more by itself", "the user interrupted");
+                self.rest_unless_queued(RestKind::Interrupted);
+                Taken::Done
+            }
+            // The turn that was cut off at the limit, or by a failure. The next message waits for the reset itself.
+            Stage::Waiting(pause) if gave_up => {
+                let pause = *pause;
+                self.end_wait(&pause);
+                self.own_turns.breaks_off(pause);
+                self.decide("give up the turn that waits", "the user interrupted");
+                self.turns.give_up_postponed_continue();
                 self.rest_unless_queued(RestKind::Interrupted);
                 Taken::Done
             }
@@ -314,6 +333,7 @@ impl Core {
     /// A turn ended that the user had interrupted.
     pub(super) fn turn_is_stopped(&mut self) {
         self.decide("wait for the user", "the turn was interrupted by the user");
+        self.turns.give_up_postponed_continue();
         self.rest_unless_queued(RestKind::Interrupted);
     }
 

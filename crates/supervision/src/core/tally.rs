@@ -130,6 +130,11 @@ impl Tally {
         second
     }
 
+    /// The user denied this: only the critic is told.
+    pub(super) fn denied_by_user(&mut self, denial: Denial) {
+        self.denials_since_review.add(denial);
+    }
+
     /// A stop was judged and the work continues. Gives a denial whose kind was also denied before the previous stop.
     pub(super) fn stop_passed(&mut self) -> Option<Denial> {
         let now = std::mem::take(&mut self.denied_at_stop[0]);

@@ -84,7 +84,7 @@ fn a_permission_that_waits_is_asked_and_nobodys_silence_until_it_is_answered() {
 }
 
 #[test]
-fn a_permission_is_denied_by_the_user_or_by_the_clock_and_counts_then() {
+fn a_permission_is_denied_by_the_user_or_by_the_clock_and_is_missing_only_then() {
     for by_user in [true, false] {
         let (mut run, _, actions) = asking();
         let number = asked(&actions).expect("a question").number;
@@ -95,7 +95,10 @@ fn a_permission_is_denied_by_the_user_or_by_the_clock_and_counts_then() {
         });
         assert_eq!(words, Some(by_user));
         assert!(denied(&run));
-        assert!(run.core.tally.missing_permissions().is_some_and(|missing| missing.contains("Bash touch x (1x)")));
+        // What the user does not want is not missing, but the critic must not ask for it.
+        let missing = run.core.tally.missing_permissions();
+        assert_eq!(missing.is_some_and(|missing| missing.contains("Bash touch x (1x)")), !by_user);
+        assert_eq!(run.core.tally.denials_for_review().len(), 1);
         assert!(!run.core.is_asking());
     }
 }

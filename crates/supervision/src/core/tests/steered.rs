@@ -344,6 +344,24 @@ fn an_interrupted_turn_is_not_continued_and_the_run_rests_until_something_is_sai
 }
 
 #[test]
+fn a_turn_that_waits_for_a_reset_is_given_up_and_the_next_message_waits_for_the_reset() {
+    const REJECTED: &str = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":5000,"rateLimitType":"five_hour"}}"#;
+    let (mut run, turn) = at_work();
+    run.line(1, REJECTED);
+    run.lines(1, &failed(&turn, 429, "rate_limit"));
+    assert!(run.core.awaited().is_some(), "the reset is waited for");
+    let (taken, actions) = operator(&mut run, OperatorInput::StopTurn);
+    assert_eq!((taken, words(&actions)), (Taken::Done, vec![]));
+    assert_eq!(run.core.awaited(), None, "it rests");
+    assert_eq!(operator(&mut run, OperatorInput::StopTurn).0, refused(Refused::Nothing));
+    assert_eq!(words(&say(&mut run, "a", "Use tabs.").1), []);
+    assert!(run.core.awaited().is_some(), "the same reset");
+    run.now = run.now.plus_ms(4_200_000);
+    let actions = run.feed(Input::Elapsed { unix_ms: 5_200_000 });
+    assert_eq!(words(&actions), [(TurnKind::Operator, "Use tabs.")], "and no *continue*");
+}
+
+#[test]
 fn after_an_interruption_the_words_that_wait_are_said() {
     let (mut run, turn) = at_work();
     say(&mut run, "a", "Stop. Use tabs.");
@@ -781,15 +799,26 @@ fn a_rest_ends_a_while_after_the_last_client_has_gone_and_a_run_at_work_does_not
     run.wait();
     assert_eq!(finish(&run.exited(1, 0, "")).map(|end| end.outcome), Some(Outcome::NeedsUser));
 
-    // Without clients a verdict ends the run at once; an interrupted run ends after a day.
-    let mut run = conversation();
-    let (_, actions) = say(&mut run, "1", "Write a parser.");
-    let turn = sent(&actions).expect("a turn").turn.clone();
-    attends(&mut run, 0);
-    assert_eq!(run.core.phase(), "working");
-    run.work(1, &turn, "Done.");
-    run.judge(2, 1, "t", "[TASK_COMPLETED]");
-    assert_eq!(run.core.phase(), "ending");
+    // When the last client left long ago, a verdict ends the run at once; when it may come back, a minute after it has left. An
+    // interrupted run ends after a day.
+    for (away_ms, phase) in [(60_000, "ending"), (59_000, "completed")] {
+        let mut run = conversation();
+        let (_, actions) = say(&mut run, "1", "Write a parser.");
+        let turn = sent(&actions).expect("a turn").turn.clone();
+        attends(&mut run, 0);
+        let left = run.now;
+        assert_eq!(run.core.phase(), "working");
+        run.now = run.now.plus_ms(away_ms);
+        run.work(1, &turn, "Done.");
+        run.judge(2, 1, "t", "[TASK_COMPLETED]");
+        run.exited(2, 0, "");
+        assert_eq!(run.core.phase(), phase);
+        if phase == "completed" {
+            run.wait();
+            assert_eq!(run.core.phase(), "ending");
+            assert!(run.now.ms_since(left) < 121_000, "a minute after the verdict");
+        }
+    }
 
     let mut run = conversation();
     let (_, actions) = say(&mut run, "1", "Write a parser.");
