@@ -67,6 +67,7 @@ impl Conversation {
         }
         match show {
             Show::Phase { phase, detail, iteration, goes_on_in_ms } => {
+                self.was_judged |= matches!(phase.as_str(), "checking" | "reviewing");
                 if matches!(phase.as_str(), "restarting" | "ending") {
                     self.breaks_off(run_ms, "did not end");
                 }
@@ -252,11 +253,13 @@ impl Conversation {
                     self.printing.note(Note::Turn, "interrupted");
                 }
                 if let Some(outcome) = outcome {
+                    // After a command that the CLI answers by itself, the run rests as before, and nothing was judged.
+                    let is_told = !self.was_judged && self.rested.as_ref() == Some(&reason);
                     // The critic's question was shown with its verdict.
-                    if !(outcome == Outcome::NeedsUser && self.verdict_is_told) {
+                    if !is_told && !(outcome == Outcome::NeedsUser && self.verdict_is_told) {
                         self.tell_outcome(outcome, &reason);
                     }
-                    self.rested = Some(reason);
+                    (self.rested, self.was_judged) = (Some(reason), false);
                 }
                 if why != RestKind::NoTask {
                     self.printing.pause();
@@ -271,7 +274,7 @@ impl Conversation {
                 self.dialogs.clear();
                 self.denials.clear();
                 self.status.phase = "ended".to_owned();
-                if self.rested.as_ref() == Some(&reason) {
+                if !self.was_judged && self.rested.as_ref() == Some(&reason) {
                     self.printing.note(Note::Information, "ended");
                 } else {
                     self.tell_outcome(outcome, &reason);

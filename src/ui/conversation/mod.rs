@@ -240,6 +240,8 @@ pub struct Conversation {
     ctrl_c_at: Option<u64>,
     /// The reason of the outcome with which the run rests; the end of the run repeats it.
     rested: Option<String>,
+    /// Whether work has been judged since that outcome was shown.
+    was_judged: bool,
     /// Whether the last verdict was shown with its text.
     verdict_is_told: bool,
     left: Option<Leave>,
@@ -282,6 +284,7 @@ impl Conversation {
             resized_at: None,
             ctrl_c_at: None,
             rested: None,
+            was_judged: false,
             was_said_to: false,
             verdict_is_told: false,
             left: None,

@@ -844,6 +844,31 @@ fn a_stop_is_told_in_words_and_once() {
 }
 
 #[test]
+fn only_work_that_was_judged_is_said_to_be_reviewed() {
+    let agreed = Some((Outcome::Completed, "the critic agrees that the task is done"));
+    let mut terminal = TestTerminal::new();
+    terminal.phase("reviewing");
+    let first = terminal.printed_by(|terminal| terminal.rests(RestKind::Judged, agreed));
+    assert!(first.contains("reviewed"), "{first}");
+    // The CLI answers `/cost` by itself.
+    terminal.show(Show::Turn { kind: TurnKind::Operator, text: "/cost".to_owned() });
+    let second = terminal.printed_by(|terminal| terminal.rests(RestKind::Judged, agreed));
+    assert!(!second.contains("reviewed"), "{second}");
+    for end in [false, true] {
+        terminal.show(Show::Turn { kind: TurnKind::Operator, text: "More.".to_owned() });
+        terminal.phase("reviewing");
+        let third = terminal.printed_by(|terminal| match end {
+            false => terminal.rests(RestKind::Judged, agreed),
+            true => {
+                let reason = "the critic agrees that the task is done".to_owned();
+                terminal.show(Show::Finished { outcome: Outcome::Completed, reason });
+            }
+        });
+        assert!(third.contains("reviewed"), "{third}");
+    }
+}
+
+#[test]
 fn an_output_is_folded_by_what_counts_in_it() {
     let mut terminal = TestTerminal::new();
     let output = (0..9).map(|at| format!("line {at}\n")).collect::<String>();
