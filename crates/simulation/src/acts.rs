@@ -216,6 +216,9 @@ impl World {
 
     /// ccc died while it wrote this input, so the journal may or may not contain it.
     pub(super) fn operator_may_have_done(&mut self, input: &OperatorInput) {
+        if matches!(input, OperatorInput::StopTurn) {
+            self.laws.turn_stopped();
+        }
         if let OperatorInput::Say { key: Some(key), .. } | OperatorInput::TakeBack { key } = input
             && let Some(text) = self.laws.steering.perhaps(key)
         {

@@ -39,7 +39,7 @@ impl OwnTurns {
 
     /// This wait was interrupted.
     pub(super) fn breaks_off(&mut self, pause: Pause) {
-        self.broken_off = Some(pause).filter(|pause| pause.until_unix_ms().is_some());
+        self.broken_off = Some(pause).filter(Pause::is_at_limit);
     }
 
     /// The interrupted wait for a reset, if it is not over.

@@ -761,7 +761,7 @@ impl Core {
     pub(super) fn reset_pause(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>) -> Pause {
         let token = self.token_of(proc);
         let clock = self.clock();
-        let pause = Pause::lasting(self.tokens.retries().rejection_pause_ms(token.as_ref()), clock);
+        let pause = Pause::lasting(self.tokens.retries().rejection_pause_ms(token.as_ref()), clock).at_limit();
         match announced_reset(resets_at_unix_s, clock.unix_ms()).filter(|reset| *reset > clock.unix_ms_at(pause.due()))
         {
             Some(reset) => Pause::until(reset.saturating_add(self.reset_jitter_ms()), clock),

@@ -21,6 +21,8 @@ pub(in crate::core) struct Pause {
     /// Over at this wall time.
     until_unix_ms: Option<i64>,
     for_limit: bool,
+    /// A usage limit is the reason, with or without an announced reset.
+    at_limit: bool,
 }
 
 impl Pause {
@@ -31,7 +33,7 @@ impl Pause {
 
     /// A wait until this tick.
     pub(in crate::core) fn to(due: Tick, clock: Clock) -> Pause {
-        Pause { since: clock.now(), due, until_unix_ms: None, for_limit: false }
+        Pause { since: clock.now(), due, until_unix_ms: None, for_limit: false, at_limit: false }
     }
 
     /// A wait until this wall time, at most as long as the longest window: a longer one shows that the clock is wrong, so ticks
@@ -39,6 +41,16 @@ impl Pause {
     pub(in crate::core) fn until(unix_ms: i64, clock: Clock) -> Pause {
         let left_ms = clock.ms_until(unix_ms).min(LONGEST_RESET_MS.unsigned_abs());
         Pause { until_unix_ms: Some(unix_ms), ..Pause::lasting(left_ms, clock) }
+    }
+
+    /// Makes it a wait whose reason is a usage limit.
+    pub(in crate::core) fn at_limit(self) -> Pause {
+        Pause { at_limit: true, ..self }
+    }
+
+    /// Whether another request would meet a usage limit before it is over.
+    pub(in crate::core) fn is_at_limit(&self) -> bool {
+        self.at_limit || self.until_unix_ms.is_some()
     }
 
     /// Makes it a wait for a token, after which a token is chosen again.
