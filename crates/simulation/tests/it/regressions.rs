@@ -390,6 +390,8 @@ fn nights_that_once_broke_a_law_keep_all() {
 /// | 37895, 51318, 57460, 70926, 84650, 87887, 88648 | a run that rested for a spent bound rested on when the user raised it |
 /// | 64213, 139704 | a turn whose acknowledgement was lost was waited for without end while the agent worked by itself |
 /// | 90000 | a critic was asked although an interrupted one had met the limit |
+/// | 17802, 48128 | a limit without an announced reset was forgotten when the user gave up the wait for it |
+/// | 143479 | the law did not know that an interruption may be in the journal although ccc died at it |
 /// | 34096, 114604 | the law did not know that a message may be in the journal although its end is lost |
 /// | 56179, 57123 | the law did not know that a message may be taken back twice when ccc died at the first time |
 /// | 118181, 120819 | the law took the judging of the agent's later work for one that is given up |
@@ -399,7 +401,7 @@ fn nights_with_a_user_that_once_broke_a_law_keep_all() {
     let seeds = [
         123, 241, 322, 395, 449, 563, 570, 801, 979, 1104, 1121, 1961, 2581, 3117, 3396, 4220, 4320, 4815, 6796, 12555,
         15973, 16397, 16507, 17539, 34096, 37895, 42228, 46631, 51318, 52043, 56179, 57123, 57460, 59051, 64213, 70926,
-        75927, 84650, 87887, 88648, 90000, 96921, 114604, 118181, 120819, 139704,
+        75927, 84650, 87887, 88648, 90000, 96921, 114604, 118181, 120819, 139704, 17802, 48128, 143479,
     ];
     let simulator = Simulator::new();
     let broken: Vec<String> =
