@@ -72,7 +72,8 @@ impl<'a> EventPrinter<'a> {
             OutputForm::Json(StreamJson::default())
         } else {
             // No cursor movement and no status line: those are for attached terminals.
-            let mut printer = Printer::new(Form::Text, Style { colour: context.printer.color_out(), ..Style::PIPED });
+            let style = Style::in_rows(context.printer.color_out(), context.printer.columns());
+            let mut printer = Printer::new(Form::Text, style);
             printer.in_zone(super::zone::of_process());
             OutputForm::Lines(Box::new(printer))
         };
@@ -100,7 +101,7 @@ impl<'a> EventPrinter<'a> {
         });
         let Some(Finished { finish }) = acts.last() else { return };
         let result = clean::lines(finish.result.trim());
-        let mut printer = Printer::new(Form::Text, Style::PIPED);
+        let mut printer = Printer::new(Form::Text, Style::in_rows(false, Some(size.ws_col)));
         let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &finish);
         let rows: Vec<String> = result.lines().chain(ending.lines()).map(str::to_owned).collect();
         let below = Below::of(&rows, size);
@@ -225,6 +226,7 @@ impl<'a> EventPrinter<'a> {
         self.tick = tick;
         let output = match &mut self.form {
             OutputForm::Lines(printer) => {
+                printer.resize(self.context.printer.columns().unwrap_or(0));
                 printer.clock(tick, unix_ms);
                 printer.render(tick, show)
             }

@@ -260,7 +260,7 @@ impl Lines<'_> {
     fn tell(&mut self, text: Option<String>) {
         let Some(text) = text else { return };
         self.asked_at = Some(Instant::now());
-        self.context.printer.data(&text);
+        self.context.printer.line(text.trim_end_matches('\n'));
     }
 
     fn replied(&mut self, re: u64, reply: &Reply) {
@@ -325,7 +325,7 @@ impl Lines<'_> {
         match self.asking.typed(line) {
             Meant::Answer(request) => self.give(&request, Ordered::Answer).map(|()| Next::On),
             Meant::Shown(text) => {
-                self.context.printer.data(&text);
+                self.context.printer.line(text.trim_end_matches('\n'));
                 Ok(Next::On)
             }
             Meant::ForTheAgent if line.is_empty() => Ok(Next::On),

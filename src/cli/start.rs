@@ -325,7 +325,14 @@ fn prepare(
     } else {
         None
     };
-    let style = if host.is_some() || request.interface.is_some() { Style::PIPED } else { context.style(&io::stderr()) };
+    let style = if host.is_some() {
+        Style::PIPED
+    } else if request.interface.is_some() {
+        // The screen is the interface's: no status line and no colours.
+        Style::in_rows(false, driver::terminal_columns())
+    } else {
+        context.style(&io::stderr())
+    };
     let form = match request.presentation.form {
         OutputFormat::Text => Form::Text,
         OutputFormat::Json => Form::Json,

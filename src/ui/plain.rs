@@ -189,7 +189,7 @@ impl Plain {
         let begun = self.streamed.is_begun(role);
         let (lead, hang) = text_lead(role, false);
         // Without a terminal, lines are not wrapped.
-        let room = if self.style.live { self.room(hang.max(columns::of(lead))) } else { usize::MAX };
+        let room = if self.style.wraps { self.room(hang.max(columns::of(lead))) } else { usize::MAX };
         let rows = self.streamed.add(role, text, room);
         let body = self.text_rows(lead, &rows, begun);
         let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
@@ -261,7 +261,7 @@ impl Plain {
     }
 
     fn time_columns(&self) -> u16 {
-        let has_room = !self.style.live || self.style.columns >= TIME_COLUMNS_MIN;
+        let has_room = !self.style.wraps || self.style.columns >= TIME_COLUMNS_MIN;
         if self.wall.is_some() && has_room { TIME_COLUMNS } else { 0 }
     }
 
@@ -494,7 +494,7 @@ impl Plain {
                     .split('\n')
                     .flat_map(|line| {
                         let room = self.room(hang.max(columns::of(lead)));
-                        if self.style.live { columns::wrap(line, room) } else { vec![line.to_owned()] }
+                        if self.style.wraps { columns::wrap(line, room) } else { vec![line.to_owned()] }
                     })
                     .take(TEXT_ROWS)
                     .collect();
@@ -591,14 +591,21 @@ impl Plain {
         out
     }
 
-    /// The text in exactly one line; only `lead` is coloured.
+    /// The text in exactly one line; only `lead` is coloured. Where rows are wrapped and no status line is, nothing of
+    /// the text is cut off: it may take several rows.
     fn row(&self, lead: &str, ink: Ink, text: &str) -> String {
+        if self.style.wraps && !self.style.live {
+            return self.said(lead, ink, &clean::one_line(text, PIPED_CHARS));
+        }
         let text = self.fitted(lead, text);
         format!("{}{text}\n", self.style.paint(ink, lead))
     }
 
     /// The text in exactly one line, all of it coloured.
     fn painted_row(&self, lead: &str, text: &str, ink: Ink) -> String {
+        if self.style.wraps && !self.style.live {
+            return self.said(lead, ink, &clean::one_line(text, PIPED_CHARS));
+        }
         let text = self.fitted(lead, text);
         format!("{}\n", self.style.paint(ink, &format!("{lead}{text}")))
     }
@@ -628,7 +635,7 @@ impl Plain {
         let mut shown = 0;
         let mut left = unseen.lines().count();
         for line in clean::lines(seen).split('\n') {
-            let rows = if self.style.live { wrapped(line, room) } else { vec![line.trim_end().to_owned()] };
+            let rows = if self.style.wraps { wrapped(line, room) } else { vec![line.trim_end().to_owned()] };
             for row in rows {
                 if shown == TEXT_ROWS {
                     left += 1;
