@@ -33,6 +33,8 @@ pub(super) struct EventPrinter<'a> {
     unknown: u64,
     word_by_word: bool,
     below: Option<Below>,
+    /// Whether the end of the run, as it was printed, has the command that continues it.
+    says_how_to_continue: bool,
 }
 
 /// The end of a run, shown below its history while the history is printed: the journal of a night takes seconds.
@@ -88,6 +90,7 @@ impl<'a> EventPrinter<'a> {
             unknown: 0,
             word_by_word: false,
             below: None,
+            says_how_to_continue: false,
         }
     }
 
@@ -248,12 +251,18 @@ impl<'a> EventPrinter<'a> {
         self.finish.is_some()
     }
 
+    /// Whether what was printed of the end has the command that continues the run.
+    pub(super) fn says_how_to_continue(&self) -> bool {
+        self.says_how_to_continue
+    }
+
     /// Prints the end of the run and returns its exit code; the code of an interrupted run if the end is unknown.
     pub(super) fn end(&mut self, finish: Option<Finish>) -> ExitCode {
         let Some(finish) = finish.or(self.finish.take()) else { return ExitCode::INTERRUPTED };
         let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
         if let (Some(plan), OutputForm::Lines(printer)) = (self.plan.take().or_else(read), &mut self.form) {
             let text = ended(printer, &self.run_dir, self.tick, &plan, &finish);
+            self.says_how_to_continue = text.contains(&format!("ccc resume {}", self.run_dir.id()));
             self.context.printer.data(&text);
         }
         ExitCode::from(finish.outcome)

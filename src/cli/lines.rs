@@ -153,7 +153,7 @@ pub(super) fn converse(
             LineEvent::Run(_, Ok(Some(FromRun::Event(Event::End { finish })))) => {
                 let code = lines.printer.end(finish.map(|finish| *finish));
                 // The directory of a run without any message is removed at its end.
-                if run.path().exists() && steer::is_conversation(run) {
+                if run.path().exists() && steer::is_conversation(run) && !lines.printer.says_how_to_continue() {
                     context.printer.talk(format_args!("to continue the conversation: ccc resume {}", run.id()));
                 }
                 return Ok(code);

@@ -7,14 +7,15 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 
-use super::{CliError, ErrorKind};
+use super::{CliError, ErrorKind, steer};
 use crate::core::shell::words;
 
 /// A word at least this similar to a name counts as that name mistyped.
 pub(super) const LIKENESS: f32 = 0.6;
 
 /// The error shown to the user. `args` is the command line, the program's name first; `root` is the definition of all commands.
-pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> CliError {
+/// `has_runs`: whether there is any run to name.
+pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_runs: bool) -> CliError {
     let command = subcommand(args, root);
     let given =
         [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].into_iter().find_map(|kind| match error.get(kind) {
@@ -37,7 +38,12 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> C
             let said = first_paragraph(error);
             let missing = said.rsplit_once(": ").map_or(said.as_str(), |(_, missing)| missing);
             let name = command.as_deref().map_or_else(|| "ccc".to_owned(), |command| format!("ccc {command}"));
-            (format!("`{name}` needs {missing}"), see_help(command.as_deref()))
+            let hint = match likely(command.as_deref(), args) {
+                Some(_) if !has_runs => format!("there is no run yet; {}", steer::START),
+                Some(likely) => format!("type: {likely}"),
+                None => see_help(command.as_deref()),
+            };
+            (format!("`{name}` needs {missing}"), hint)
         }
         _ => match error.get(ContextKind::SuggestedValue) {
             Some(ContextValue::String(near)) => (first_paragraph(error), format!("did you mean {near}?")),
@@ -51,6 +57,23 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> C
 fn subcommand(args: &[OsString], root: &Command) -> Option<String> {
     let named = args.iter().skip(1).map_while(|arg| arg.to_str()).find(|arg| !arg.starts_with('-'))?;
     root.find_subcommand(named).map(|command| command.get_name().to_owned())
+}
+
+/// The command that was most likely meant, for a command that controls a run and lacks an argument.
+fn likely(command: Option<&str>, args: &[OsString]) -> Option<String> {
+    let command = command?;
+    let given: Vec<&str> = args.iter().skip(2).filter_map(|arg| arg.to_str()).filter(|a| !a.starts_with('-')).collect();
+    let is_run = |word: &&&str| **word == "last" || word.starts_with(|c: char| c.is_ascii_digit());
+    let run = given.first().filter(is_run).copied().unwrap_or("last");
+    match command {
+        "follow" | "pause" | "continue" | "interrupt" | "stop" => Some(format!("ccc {command} last")),
+        "send" => Some(format!("ccc send {run} \"TEXT\"")),
+        "answer" => {
+            let request = given.get(1).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&"last");
+            Some(format!("ccc answer {run} {request} allow"))
+        }
+        _ => None,
+    }
 }
 
 fn of(command: Option<&str>) -> String {

@@ -683,7 +683,7 @@ fn told(error: &LockError) -> String {
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
         LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error))
-            .hint(format!("{}; two ccc processes cannot supervise the same session", go_to(holder.as_ref()))),
+            .hint(format!("two ccc processes cannot supervise the same session; {}", go_to(holder.as_ref()))),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
             .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
     }

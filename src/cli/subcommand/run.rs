@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
-use crate::core::shell::words;
+use crate::core::shell::{self, words};
 use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, Unattended, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
@@ -212,14 +212,31 @@ fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
     .hint(format!("give a mode in which it may change files{example}"))
 }
 
+/// The command that passes the typed options to the agent under a provider.
+fn under_provider(name: &str, typed: &[OsString]) -> String {
+    let mut given: Vec<String> = typed.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // `ccc NAME` is read as `ccc --provider NAME`.
+    if let Some(at) = given.iter().position(|word| word == "--provider") {
+        given.drain(at..given.len().min(at + 2));
+    }
+    given.retain(|word| word != "--" && *word != format!("--provider={name}"));
+    format!("ccc {} --{}", shell::quoted(name), words(&given))
+}
+
 /// Runs a task under supervision.
 ///
 /// # Errors
 /// When the run cannot begin.
 pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     if !args.supervisor {
-        return Err(CliError::new(ErrorKind::Usage, "these options need --supervisor")
-            .hint("to start a supervised run: ccc --supervisor -p \"TASK\""));
+        let error = CliError::new(ErrorKind::Usage, "these options need --supervisor");
+        return Err(match &args.provider {
+            Some(name) => error.hint(format!(
+                "to give them to the agent under this provider: {}; to start a supervised run: ccc --supervisor -p \"TASK\"",
+                under_provider(name, typed)
+            )),
+            None => error.hint("to start a supervised run: ccc --supervisor -p \"TASK\""),
+        });
     }
     if let Some(name) = &args.provider {
         return Err(CliError::new(
