@@ -11,11 +11,13 @@ use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, KeychainFault, MANAGED_SETTINGS,
+    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, Keychain, KeychainFault, MANAGED_SETTINGS,
     Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
 };
 use redaction::Redactor;
 
+/// Variables with which the agent's CLI uses a cloud whose credentials ccc does not look for.
+const OTHER_CLOUD: &str = "CLAUDE_CODE_USE_";
 /// The id of the login in the Keychain.
 const LOGIN: &str = "login";
 /// How many requests are sent at the same time.
@@ -147,6 +149,25 @@ pub(super) fn in_keychain(
     let there = if lately { Ok(true) } else { place.in_keychain() };
     let credential = || Credential::found_by_agent("the Keychain", TokenKind::Login, LOGIN, None);
     Ok(there.map(|there| there.then(credential)))
+}
+
+/// Warns when ccc has found no token for the agent. This is no error: the agent may have one that ccc does not know of.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn warn_of_none(agent: AgentKind, pool: &Pool, context: &Context) -> Result<(), CliError> {
+    let elsewhere = context.env.pairs().any(|(name, _)| name.to_string_lossy().starts_with(OTHER_CLOUD));
+    if pool.first().is_ok() || elsewhere || cfg!(target_os = "macos") && Keychain::of_user(&context.env).is_none() {
+        return Ok(());
+    }
+    if in_keychain(agent, &[], driver::unix_ms(), context)?.is_ok_and(|found| found.is_none()) {
+        context.printer.warn(format_args!(
+            "ccc has found no token and no login of the agent; unless the agent has another one, the run fails: {}, or set a \
+             token; to see where ccc looks: ccc doctor",
+            agent.log_in()
+        ));
+    }
+    Ok(())
 }
 
 /// The error for settings that would override a token.

@@ -17,7 +17,7 @@ use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
 use crate::agent::{Edit, Hunk, Role, TurnKind};
-use crate::core::{AfterWait, Outcome, SettledHow, Show, Tick};
+use crate::core::{AfterWait, COMPLETED_MARKER, NEEDS_USER_MARKER, Outcome, SettledHow, Show, Tick};
 
 /// What the run waits for, since when, until when, and what happens then.
 fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: AfterWait, alive: bool) -> String {
@@ -48,6 +48,9 @@ const PIPED_CHARS: usize = 4_000;
 /// The width of the time of day before a line; `TIME_COLUMNS_MIN` is the terminal width from which it is shown.
 const TIME_COLUMNS: u16 = 9;
 const TIME_COLUMNS_MIN: u16 = 60;
+
+/// The markers of a critic's answer, each on its last line.
+const MARKERS: [&str; 2] = [COMPLETED_MARKER, NEEDS_USER_MARKER];
 
 /// The indentation of a text's rows after a lead that is a word.
 const TEXT_INDENT: usize = 4;
@@ -487,8 +490,9 @@ impl Plain {
             beginning(text, TEXT_BYTES).trim().clone_into(&mut self.critic_said);
         }
         match self.streamed.rest_of(role, text) {
-            None => self.text(role, text, false),
+            None => self.text(role, without_marker(role, text), false),
             Some(rest) => {
+                let rest = without_marker(role, rest);
                 let (lead, hang) = text_lead(role, false);
                 let rows: Vec<String> = clean::lines(beginning(rest.trim_end(), TEXT_BYTES))
                     .split('\n')
@@ -581,7 +585,7 @@ impl Plain {
             "verdict {iteration}{of}: {}",
             Outcome::named(verdict).map_or(verdict, |outcome| outcome.in_words())
         );
-        let text = text.trim();
+        let text = without_marker(Role::Critic, text.trim());
         let repeated = std::mem::take(&mut self.critic_said).contains(text);
         if text.is_empty() || repeated {
             return self.painted_row(sign, &head, ink);
@@ -665,6 +669,15 @@ fn text_lead(role: Role, sub_agent: bool) -> (&'static str, usize) {
         (Role::Agent, true) => ("  ↳ ", TEXT_INDENT),
         (Role::Critic, false) => ("critic: ", "critic: ".len()),
         (Role::Critic, true) => ("critic ↳ ", TEXT_INDENT),
+    }
+}
+
+/// The text without the marker that ends a critic's answer: the row of the verdict says what it means.
+fn without_marker(role: Role, text: &str) -> &str {
+    let ends = |marker: &&str| text.trim_end().strip_suffix(*marker).filter(|t| t.is_empty() || t.ends_with('\n'));
+    match role {
+        Role::Critic => MARKERS.iter().find_map(ends).unwrap_or(text).trim_end(),
+        Role::Agent => text,
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
             [format!("to continue it: ccc resume {id}"), format!("to see why it ended: ccc explain {id}")]
         );
         assert_eq!(
-            wrapped(&table[2], 50),
+            wrapped(&table[2], 56),
             [
                 "to say more:".to_owned(),
                 format!("    ccc resume {id} -p 'one; two, three'"),

@@ -233,6 +233,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
+    credentials::warn_of_none(plan.agent, &gathered.pool, context)?;
     let ask = credentials::ask(context, &project, &settings.usage)?;
     limit_check::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));

@@ -261,6 +261,8 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
+    let kind = prepared.resolved.settings.agent.kind.0;
+    credentials::warn_of_none(kind, &prepared.tokens.pool, context)?;
     let ask = credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?;
     limit_check::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
     let tokens = RunTokens::new(
