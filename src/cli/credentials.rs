@@ -11,8 +11,8 @@ use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, Keychain, KeychainFault, MANAGED_SETTINGS,
-    Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
+    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, Keychain, KeychainFault,
+    MANAGED_SETTINGS, Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
 };
 use redaction::Redactor;
 
@@ -260,4 +260,29 @@ pub(super) fn conflicts_in_words(name: &str, conflicts: &[EnvConflict]) -> Vec<S
         format!("{} of {place} {verb} what the provider {name} sets", keys.join(", "))
     };
     files.into_iter().map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn without_any_token_the_user_is_warned_before_the_run_begins() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let told = |pool: &Pool| {
+            let seen = Captured::default();
+            warn_of_none(AgentKind::default(), pool, &seen.context(dir.path(), Some(80))).expect("told");
+            seen.messages()
+        };
+        let pool = |tokens| Pool::of(tokens, &Env::default(), Provider::Anthropic);
+        let warning = told(&pool(Vec::new()));
+        assert!(
+            warning.starts_with("warning: ccc has found no token") && warning.ends_with("ccc doctor\n"),
+            "{warning}"
+        );
+        let token = Credential::found_by_agent("the Keychain", TokenKind::Login, LOGIN, None);
+        assert_eq!(told(&pool(vec![token])), "");
+    }
 }

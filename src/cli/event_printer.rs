@@ -295,6 +295,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_history_fits_the_terminal_and_names_its_commands_whole() {
+        use crate::cli::captured::Captured;
+
+        for run in ["demo", "night-2.1.329", "stuck-2.1.329"] {
+            let state = tempfile::tempdir().expect("a directory");
+            let dir = RunDir::create(state.path(), "20261127-084409-q3px").expect("a run");
+            let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/runs").join(run);
+            std::fs::copy(recorded.join("journal.jsonl"), dir.journal()).expect("copied");
+            let told = |columns: Option<u16>| {
+                let seen = Captured::default();
+                let context = seen.context(state.path(), columns);
+                let mut printer = EventPrinter::new(&dir, false, &context);
+                printer.history(None, None).expect("told");
+                printer.end(None);
+                seen.text()
+            };
+            let piped = told(None);
+            for width in [60, 80, 120] {
+                let text = told(Some(width));
+                for row in text.lines() {
+                    let word = row.trim_start();
+                    let is_whole = !word.contains(' ') || word.starts_with("ccc ") || word.starts_with("cd ");
+                    assert!(columns::of(row) <= usize::from(width) || is_whole, "{run} {width}: {row:?} in\n{text}");
+                }
+                let commands = |text: &str| text.matches("ccc explain ").count();
+                assert_eq!(commands(&text), commands(&piped), "{run} {width}:\n{text}");
+                assert!(!text.contains("[TASK_COMPLETED]"), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_told_comes_above_the_end_which_is_drawn_below_it_until_all_is() {
         let rows: Vec<String> =
             (1..=40).map(|number| format!("row {number}, which is longer than the terminal")).collect();

@@ -202,3 +202,38 @@ fn first_paragraph(error: &clap::Error) -> String {
     let said = lines.collect::<Vec<_>>().join(" ");
     said.strip_prefix("error: ").unwrap_or(&said).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::CommandFactory as _;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_command_without_its_run_is_told_the_command_that_works_most_likely() {
+        let hint = |line: &str, has_runs: bool| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = Cli::command().try_get_matches_from(&args).expect_err("an argument is missing");
+            super::error(&error, &args, &Cli::command(), has_runs).hint.expect("a hint")
+        };
+        for (line, expected) in [
+            ("ccc follow", "type: ccc follow last"),
+            ("ccc follow --json", "type: ccc follow last"),
+            ("ccc pause", "type: ccc pause last"),
+            ("ccc continue", "type: ccc continue last"),
+            ("ccc interrupt", "type: ccc interrupt last"),
+            ("ccc stop --now", "type: ccc stop last"),
+            ("ccc send", "type: ccc send last \"TEXT\""),
+            ("ccc send 2026", "type: ccc send 2026 \"TEXT\""),
+            ("ccc send hello", "type: ccc send last \"TEXT\""),
+            ("ccc answer", "type: ccc answer last last allow"),
+            ("ccc answer 2026 3", "type: ccc answer 2026 3 allow"),
+        ] {
+            assert_eq!(hint(line, true), expected, "{line}");
+            assert!(hint(line, false).ends_with("to start a run: ccc --supervisor -p \"TASK\""), "{line}");
+        }
+        assert!(hint("ccc replay", true).contains("ccc help replay"));
+    }
+}

@@ -332,6 +332,41 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_no_longer_than_the_terminal_and_ends_between_words() {
+        use crate::cli::captured::Captured;
+        use crate::ui::columns;
+
+        let command = "ccc resume 20261127-084409-q3px";
+        let text =
+            format!("one two-three four five six seven eight nine ten eleven twelve, and then: {command}; or wait");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for width in [20, 40, 60, 80, 120] {
+            let seen = Captured::default();
+            let printer = seen.context(std::path::Path::new("/"), Some(width)).printer;
+            printer.line(&text);
+            printer.behind("a label  ", &text);
+            printer.talk(&text);
+            printer.warn(&text);
+            printer.error(&text, Some(&text));
+            for (shown, times) in [(seen.text(), 2), (seen.messages(), 4)] {
+                for row in shown.lines() {
+                    let fits = columns::of(row) <= usize::from(width) || row.trim() == command;
+                    assert!(fits, "{width}: {row:?} in\n{shown}");
+                }
+                assert_eq!(shown.matches(command).count(), times, "{width}: whole\n{shown}");
+                assert!(shown.lines().all(|row| !row.contains(command) || row.ends_with(command)), "{width}:\n{shown}");
+                let ours = ["a", "label", "warning:", "error:", "hint:"];
+                let kept: Vec<_> = words(&shown).into_iter().filter(|word| !ours.contains(&word.as_str())).collect();
+                let expected = words(&text.replace("; or", " or").repeat(times).replace("waitone", "wait one"));
+                assert_eq!(kept, expected, "{width}: no word is broken or lost");
+            }
+        }
+        let seen = Captured::default();
+        seen.context(std::path::Path::new("/"), None).printer.line(&text);
+        assert_eq!(seen.text(), format!("{text}\n"), "a pipe gets it as it is");
+    }
+
+    #[test]
     fn a_full_disk_is_a_fault() {
         let printer = Printer::to(
             Box::new(Broken(rustix::io::Errno::NOSPC.raw_os_error(), Arc::new(Mutex::new(0)))),

@@ -29,8 +29,7 @@ pub(super) const START: &str = "to start a run: ccc --supervisor -p \"TASK\"";
 /// The error for a run that does not exist. Without any run, it says how to start one.
 pub(super) fn no_such_run(error: &RunDirError) -> CliError {
     let has_none = matches!(error, RunDirError::NoRuns { .. });
-    CliError::new(ErrorKind::Usage, error.to_string())
-        .hint(if has_none { START } else { "to list the runs: ccc runs" })
+    CliError::new(ErrorKind::Usage, error.to_string()).hint(if has_none { START } else { "to list the runs: ccc runs" })
 }
 
 /// Whether there is any run.
@@ -50,7 +49,8 @@ pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, 
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let mut living = list.runs.into_iter().filter(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
     living.find(|(_, run)| is_here(&run.cwd)).map(|(dir, _)| dir).ok_or_else(|| {
-        let hint = if has_none { START.to_owned() } else { format!("to list the runs: ccc runs; then: ccc {command} RUN") };
+        let hint =
+            if has_none { START.to_owned() } else { format!("to list the runs: ccc runs; then: ccc {command} RUN") };
         CliError::new(ErrorKind::Usage, "no run is active in this directory").hint(hint)
     })
 }
@@ -141,4 +141,48 @@ pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
         Reply::Fault(fault) => return Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+    use crate::ui::columns;
+
+    #[test]
+    fn what_an_order_does_is_told_to_a_person_and_not_to_a_script() {
+        let told = |columns| {
+            let seen = Captured::default();
+            tell("the run pauses; to let it continue: ccc continue last", &seen.context(Path::new("/"), columns));
+            seen.messages()
+        };
+        assert_eq!(told(None), "");
+        assert_eq!(told(Some(40)), "the run pauses; to let it continue:\n    ccc continue last\n");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_reached_is_told_with_what_can_be_done() {
+        let state = tempfile::tempdir().expect("a directory");
+        let seen = Captured::default();
+        let context = seen.context(state.path(), Some(80));
+        for error in [find("last", &context), newest_living("attach", &context)] {
+            assert_eq!(error.expect_err("no run").hint.as_deref(), Some(START));
+        }
+        let run = RunDir::create(&context.dirs().expect("directories").state, "20261127-084409-q3px").expect("a run");
+        assert_eq!(
+            find("nope", &context).expect_err("no such run").hint.as_deref(),
+            Some("to list the runs: ccc runs")
+        );
+        let error = connect(&run, "follow", false).expect_err("it has ended");
+        context.printer.error(&error.message, error.hint.as_deref());
+        let rows: Vec<String> = seen.messages().lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(
+            rows,
+            [
+                "  hint: to continue it: ccc resume 20261127-084409-q3px",
+                "        to see why it ended: ccc explain 20261127-084409-q3px"
+            ]
+        );
+        assert!(rows.iter().all(|row| columns::of(row) <= 80));
+    }
 }

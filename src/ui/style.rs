@@ -25,7 +25,6 @@ impl Style {
         Style { colour, live: false, wraps: true, columns }
     }
 
-
     /// Decides from facts about stderr: whether it is a terminal, the values of `NO_COLOR` (off when set and not
     /// empty, see no-color.org) and `TERM` (`dumb` cannot move its cursor), and its columns when known.
     #[must_use]
@@ -37,12 +36,7 @@ impl Style {
         if term == Some("dumb") {
             return Style::in_rows(false, Some(columns));
         }
-        Style {
-            colour: no_color.is_none_or(str::is_empty),
-            live: true,
-            wraps: true,
-            columns,
-        }
+        Style { colour: no_color.is_none_or(str::is_empty), live: true, wraps: true, columns }
     }
 
     /// `text` in `ink`, if colours may be used. `text` must have no colours.

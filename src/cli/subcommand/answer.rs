@@ -99,10 +99,11 @@ fn example(run: &str, open: &Open) -> String {
 
 /// What an answer does.
 fn in_words(request: &Request) -> &'static str {
-    match request {
-        Request::Answer { ruling: Ruling::Allow { .. }, .. } => "allowed",
-        Request::Answer { ruling: Ruling::Deny { .. }, .. } => "denied",
-        _ => "answered",
+    let Request::Answer { ruling, .. } = request else { return "answered" };
+    match ruling {
+        Ruling::Allow { .. } => "allowed",
+        Ruling::Deny { .. } => "denied",
+        Ruling::Answers { .. } | Ruling::Fill { .. } => "answered",
     }
 }
 
@@ -148,6 +149,27 @@ mod tests {
     use super::*;
     use crate::agent::{Asked, AskedKind, AskedQuestion};
     use crate::core::AskId;
+
+    #[test]
+    fn everything_that_is_open_is_named_and_the_example_can_be_pasted() {
+        let bash = |id, target: &str| {
+            Open::Asked(Box::new(Asked {
+                id: AskId(id),
+                tool: "Bash".into(),
+                target: target.into(),
+                ..Asked::default()
+            }))
+        };
+        assert_eq!(
+            not_open("2026", "3", &[bash(4, "make"), bash(5, "ls")]),
+            "run 2026 has no open request 3; open: 4 (Bash make), 5 (Bash ls)"
+        );
+        let question = |text: &str| AskedQuestion { question: text.to_owned(), ..AskedQuestion::default() };
+        let questions = vec![question("Who's?"), question("B?")];
+        let choices = Asked { id: AskId(1), kind: AskedKind::Choices, questions, ..Asked::default() };
+        let command = example("2026", &Open::Asked(Box::new(choices)));
+        assert_eq!(command, r#"ccc answer 2026 1 '{"B?":"TEXT","Who'\''s?":"TEXT"}'"#);
+    }
 
     #[test]
     fn a_permission_takes_yes_no_or_a_reason_and_nothing_that_may_be_misspelt() {

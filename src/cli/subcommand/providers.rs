@@ -519,9 +519,11 @@ pub(in crate::cli) fn start_current(args: &[String], context: &Context) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLE, conflicts_in_words};
+    use super::{EXAMPLE, ProvidersArgs, ProvidersCommand, conflicts_in_words, run};
+    use crate::cli::captured::Captured;
     use crate::config::parse_file;
     use crate::tokens::EnvConflict;
+    use crate::ui::columns;
 
     #[test]
     fn the_example_of_the_help_is_a_configuration_and_fits_80_columns() {
@@ -531,6 +533,32 @@ mod tests {
         let providers = layer.providers.expect("providers");
         assert_eq!(providers.get("kimi").and_then(|kimi| kimi.model.as_deref()), Some("kimi-k2"));
         assert!(EXAMPLE.lines().all(|line| line.chars().count() <= 80), "{EXAMPLE}");
+    }
+
+    #[test]
+    fn the_list_fits_every_terminal_and_names_the_host_of_a_provider_whose_credential_is_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = r#"{"providers": {
+            "local": {"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9999", "ANTHROPIC_AUTH_TOKEN": {"env": "NOT_SET"}}},
+            "kimi": {"env": {"ANTHROPIC_BASE_URL": "https://api.moonshot.ai/anthropic",
+                             "ANTHROPIC_AUTH_TOKEN": {"command": "false"}}, "model": "kimi-k2"}}}"#;
+        let of = |columns: Option<u16>| {
+            let seen = Captured::default();
+            let context = seen.context(dir.path(), columns);
+            std::fs::write(context.dirs().expect("directories").config.join("ccc.json"), text).expect("written");
+            for what in [ProvidersCommand::List, ProvidersCommand::Check { name: Some("local".to_owned()) }] {
+                run(ProvidersArgs { what: Some(what), json: false }, &context).expect("listed");
+            }
+            seen.text()
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let piped = of(None);
+        assert!(piped.contains("local  127.0.0.1:9999 ") && piped.contains("NOT_SET, which is not set"), "{piped}");
+        for width in [60, 80, 120] {
+            let shown = of(Some(width));
+            assert!(shown.lines().all(|row| columns::of(row) <= usize::from(width)), "{width}:\n{shown}");
+            assert_eq!(words(&shown), words(&piped), "{width}: no word is broken or lost");
+        }
     }
 
     #[test]

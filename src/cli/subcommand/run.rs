@@ -441,10 +441,24 @@ fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, agent_dir: &P
 
 #[cfg(test)]
 mod tests {
-    use super::plan_mode_refusal;
+    use std::ffi::OsString;
+
+    use super::{plan_mode_refusal, under_provider};
     use crate::agent::{Adapter, AgentKind, Caps, ExitCause, Installation, LaunchRequest, Protocol};
     use crate::core::{ExitFact, Launch};
     use crate::words::Provider;
+
+    #[test]
+    fn options_after_a_providers_name_are_put_behind_the_two_dashes() {
+        for (typed, expected) in [
+            ("ccc --provider local -p hi", "ccc local -- -p hi"),
+            ("ccc --provider=local -p hi -- --model x", "ccc local -- -p hi --model x"),
+            ("ccc --detach --provider local", "ccc local -- --detach"),
+        ] {
+            let typed: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+            assert_eq!(under_provider("local", &typed), expected);
+        }
+    }
 
     /// A CLI without an option for a mode in which it may work.
     #[derive(Debug)]

@@ -168,16 +168,17 @@ struct Row {
 
 impl Row {
     fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
-        let state = match &run.outcome {
-            Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
-            Some(Word::Other(outcome)) => outcome.clone(),
-            // A run that waits for its user has the phase of its last verdict.
-            None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => {
-                if Outcome::named(&run.phase).is_some() { READY.to_owned() } else { run.phase.clone() }
-            }
-            // No process holds the run's lock, so its ccc died.
-            None => "died".to_owned(),
-        };
+        let state =
+            match &run.outcome {
+                Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
+                Some(Word::Other(outcome)) => outcome.clone(),
+                // A run that waits for its user has the phase of its last verdict.
+                None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => {
+                    if Outcome::named(&run.phase).is_some() { READY.to_owned() } else { run.phase.clone() }
+                }
+                // No process holds the run's lock, so its ccc died.
+                None => "died".to_owned(),
+            };
         Row {
             id: dir.id().to_owned(),
             state: clean::one_line(&state, 20),
@@ -214,7 +215,9 @@ impl Row {
         match columns {
             _ if self.open.is_empty() => self.state.clone(),
             Some(_) => format!("asks {}", asks(|open| open.number.to_string()).join(", ")),
-            None => format!("{}, asks {}", self.state, asks(|open| format!("{}: {}", open.number, open.about)).join("; ")),
+            None => {
+                format!("{}, asks {}", self.state, asks(|open| format!("{}: {}", open.number, open.about)).join("; "))
+            }
         }
     }
 

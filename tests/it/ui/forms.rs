@@ -318,7 +318,10 @@ fn a_line_begins_with_the_time_of_day_in_the_users_zone() {
     let notice = Show::Notice { text: "first\n\nsecond".into() };
     for (style, expected) in [
         (Style::PIPED, "19:06:59 ! first\n\n           second\n"),
-        (Style { colour: false, live: true, wraps: true, columns: 80 }, "\r\x1b[J19:06:59 ! first\n\n           second\n"),
+        (
+            Style { colour: false, live: true, wraps: true, columns: 80 },
+            "\r\x1b[J19:06:59 ! first\n\n           second\n",
+        ),
         (Style { colour: false, live: true, wraps: true, columns: 40 }, "\r\x1b[J! first\n\n  second\n"),
     ] {
         let mut printer = Printer::new(Form::Text, style);
@@ -354,6 +357,20 @@ fn an_interrupted_run_says_how_to_resume_it() {
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
     assert!(talk.contains("ccc resume 20261120-ab12"), "{talk}");
     assert!(talk.contains("ccc explain 20261120-ab12"), "{talk}");
+}
+
+#[test]
+fn a_command_that_the_reason_names_is_not_said_again() {
+    let finish = Finish {
+        outcome: Outcome::Failed,
+        reason: "the credential was refused; log in again, then: ccc resume 20261120-ab12".into(),
+        ..finish()
+    };
+    for style in [Style::PIPED, Style { colour: false, live: true, wraps: true, columns: 80 }] {
+        let mut plain = Printer::new(Form::Text, style);
+        let talk = text_of(&plain.finish(Tick::ZERO, &ending(&finish, &plan())), Stream::Err);
+        assert_eq!(talk.matches("ccc resume").count(), 1, "{talk}");
+    }
 }
 
 #[test]
