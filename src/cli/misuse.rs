@@ -210,6 +210,18 @@ mod tests {
     use clap::CommandFactory as _;
 
     use crate::cli::Cli;
+    use crate::ui::rows::COMMANDS;
+
+    #[test]
+    fn rows_know_every_command_so_that_none_is_broken() {
+        let names: Vec<String> = Cli::command().get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        for name in &names {
+            assert!(COMMANDS.contains(&name.as_str()) || name.starts_with('_'), "{name} is missing in {COMMANDS:?}");
+        }
+        for known in COMMANDS {
+            assert!(names.iter().any(|name| name == known), "there is no command {known}");
+        }
+    }
 
     #[test]
     fn a_command_without_its_run_is_told_the_command_that_works_most_likely() {

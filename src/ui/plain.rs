@@ -462,8 +462,8 @@ impl Plain {
     fn turn(&mut self, kind: TurnKind, text: &str) -> String {
         self.denials.begin_turn();
         match kind {
-            TurnKind::Task => self.said("task: ", Ink::Bold, text),
-            TurnKind::Operator => self.said("you: ", Ink::Bold, text),
+            TurnKind::Task => self.said_hanging("task: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
+            TurnKind::Operator => self.said_hanging("you: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
             // ccc wrote this text, so a terminal shows only its beginning.
             TurnKind::Continue if self.style.live => self.row("→ continue: ", Ink::Dim, text),
             TurnKind::Continue => self.said("→ continue: ", Ink::Dim, text),
@@ -480,7 +480,7 @@ impl Plain {
             return String::new();
         }
         let (lead, hang) = text_lead(role, sub_agent);
-        self.said_hanging(lead, Ink::Dim, text, hang)
+        self.said_hanging(lead, Ink::Dim, text, hang, columns::wrap)
     }
 
     /// A complete text: shows the part that was not streamed.
@@ -625,11 +625,19 @@ impl Plain {
 
     /// A text in its own lines, wrapped on a terminal. Later rows are aligned under the first.
     fn said(&self, lead: &str, ink: Ink, text: &str) -> String {
-        self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT))
+        self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT), wrapped)
     }
 
-    /// As [`Plain::said`], with later rows indented by `hang`.
-    fn said_hanging(&self, lead: &str, ink: Ink, text: &str, hang: usize) -> String {
+    /// As [`Plain::said`], with later rows indented by `hang`. `wrap` is [`wrapped`] for a text of ccc, and
+    /// [`columns::wrap`] for that of another, of which nothing is left out.
+    fn said_hanging(
+        &self,
+        lead: &str,
+        ink: Ink,
+        text: &str,
+        hang: usize,
+        wrap: fn(&str, usize) -> Vec<String>,
+    ) -> String {
         let room = self.room(hang.max(columns::of(lead)));
         let text = text.trim_matches(['\n', '\r']).trim_end();
         let limit = if self.style.live { TEXT_BYTES } else { PIPED_CHARS };
@@ -639,7 +647,7 @@ impl Plain {
         let mut shown = 0;
         let mut left = unseen.lines().count();
         for line in clean::lines(seen).split('\n') {
-            let rows = if self.style.wraps { wrapped(line, room) } else { vec![line.trim_end().to_owned()] };
+            let rows = if self.style.wraps { wrap(line, room) } else { vec![line.trim_end().to_owned()] };
             for row in rows {
                 if shown == TEXT_ROWS {
                     left += 1;

@@ -11,19 +11,65 @@ const LABEL: usize = 13;
 const COMMAND_INDENT: usize = 4;
 
 /// How a command to be copied begins, besides an agent's program. Such a command ends a line, after a colon.
-const PROGRAMS: [&str; 7] = ["ccc ", "cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
+const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
+
+/// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
+pub(crate) const COMMANDS: [&str; 27] = [
+    "resume",
+    "attach",
+    "follow",
+    "send",
+    "interrupt",
+    "pause",
+    "continue",
+    "answer",
+    "stop",
+    "supervise",
+    "runs",
+    "tokens",
+    "providers",
+    "replay",
+    "trust",
+    "export",
+    "explain",
+    "init",
+    "prompt",
+    "config",
+    "doctor",
+    "usage",
+    "demo",
+    "completions",
+    "man",
+    "help",
+    "scripted-agent",
+];
 
 fn is_command(text: &str) -> bool {
     let first = text.split_once(' ').map(|(first, _)| first);
-    PROGRAMS.iter().any(|program| text.starts_with(program))
+    is_of_ccc(text)
+        || PROGRAMS.iter().any(|program| text.starts_with(program))
         || AgentKind::all().any(|kind| first == Some(kind.program()))
 }
 
-/// Where a command begins in a text, and where it ends: after a colon, up to a `;` or `,` outside of quotes, or the end.
+/// Whether the text begins with a command of ccc: one of its own, an option, or a provider's name.
+fn is_of_ccc(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("ccc ") else { return false };
+    let mut words = rest.split(' ');
+    let first = words.next().unwrap_or_default();
+    let word = first.trim_end_matches([';', ',']);
+    let is_provider = word != first || words.next().is_none_or(|next| next == "--");
+    word.starts_with('-') || COMMANDS.contains(&word) || is_provider
+}
+
+/// Where a command begins in a text, and where it ends: after a colon, and to the end; one of ccc up to a `;` or `,`
+/// outside of quotes.
 fn command_in(text: &str) -> Option<(usize, usize)> {
     let begins = text.match_indices(": ").map(|(at, colon)| at + colon.len());
     let mut begins = begins.map(|at| text.len() - text.get(at..).unwrap_or_default().trim_start().len());
     let from = begins.find(|at| text.get(*at..).is_some_and(is_command))?;
+    if !text.get(from..).is_some_and(is_of_ccc) {
+        return Some((from, text.len()));
+    }
     let mut quote = None;
     let mut before = ' ';
     for (at, c) in text.char_indices().skip_while(|(at, _)| *at < from) {
@@ -178,6 +224,20 @@ mod tests {
             }
         }
         assert_eq!(message(&table[0], 8, None), [table[0].clone()], "a pipe gets the text as it is");
+    }
+
+    #[test]
+    fn a_sentence_about_ccc_is_no_command() {
+        for text in [
+            "Failed: ccc has found no credential, and the agent has none; log in",
+            "it ended: ccc starts it again, and again",
+            "not started: claude is missing, or not executable; install it",
+        ] {
+            assert_eq!(wrapped(text, 200), [text]);
+            assert_eq!(wrapped(text, 30).join(" "), text);
+        }
+        assert_eq!(wrapped("type: ccc local; or wait", 80), ["type: ccc local", "or wait"]);
+        assert_eq!(wrapped("type: ccc local -- -p hi; or wait", 80), ["type: ccc local -- -p hi", "or wait"]);
     }
 
     #[test]
