@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::agent::{Asked, AskedKind, AskedQuestion};
+use crate::agent::{Asked, AskedField, AskedKind, AskedQuestion};
 use crate::control::protocol::{Request, Welcome};
 use crate::core::{Question, Ruling, Show};
+use crate::ui;
 
 /// An open question or request of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +49,32 @@ impl Open {
         }
     }
 
+    /// An answer that fits, for a command that the user can paste and edit.
+    pub(super) fn example(&self) -> String {
+        let ask = match self {
+            Open::Question(question) => {
+                return question.choices().first().map_or_else(String::new, |choice| choice.answer.name().to_owned());
+            }
+            Open::Asked(ask) => ask,
+        };
+        let first = |question: &AskedQuestion| {
+            question.options.first().map_or_else(|| "TEXT".to_owned(), |option| option.label.clone())
+        };
+        match (ask.kind, ask.questions.as_slice()) {
+            (AskedKind::Permission | AskedKind::Plan, _) => "allow".to_owned(),
+            (AskedKind::Choices, [one]) if one.options.is_empty() => "TEXT".to_owned(),
+            (AskedKind::Choices, [_]) => "1".to_owned(),
+            (AskedKind::Choices, several) => {
+                let answers = several.iter().map(|one| (one.question.clone(), first(one).into()));
+                serde_json::Value::Object(answers.collect()).to_string()
+            }
+            (AskedKind::Form, _) => {
+                let value = |field: &AskedField| field.choices.first().cloned().unwrap_or_else(|| sample(&field.kind));
+                ui::filled_form(ask, ask.fields.iter().map(value))
+            }
+        }
+    }
+
     /// The control request that gives this answer; the error says which answers are possible.
     ///
     /// # Errors
@@ -65,6 +92,16 @@ impl Open {
             Open::Asked(ask) => Ok(Request::Answer { ask: ask.id, key: None, ruling: ruling(ask, text)? }),
         }
     }
+}
+
+/// A value of this kind of field.
+fn sample(kind: &str) -> String {
+    match kind {
+        "number" | "integer" => "1",
+        "boolean" => "true",
+        _ => "TEXT",
+    }
+    .to_owned()
 }
 
 fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
@@ -133,7 +170,7 @@ fn chosen(question: &AskedQuestion, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::{AskedField, AskedOption};
+    use crate::agent::AskedOption;
     use crate::core::AskId;
 
     fn asked(kind: AskedKind) -> Asked {
@@ -166,6 +203,37 @@ mod tests {
         let without = asked(AskedKind::Plan);
         assert_eq!(ruling(&without, "2").ok(), None, "nothing is offered for the session");
         assert!(ruling(&without, "perhaps").expect_err("no answer").contains("allow, deny"));
+    }
+
+    #[test]
+    fn the_example_of_every_kind_of_request_is_an_answer_to_it() {
+        let option = |label: &str| AskedOption { label: label.to_owned(), description: String::new() };
+        let question = |text: &str, options: &[&str]| AskedQuestion {
+            question: text.to_owned(),
+            options: options.iter().map(|label| option(label)).collect(),
+            ..AskedQuestion::default()
+        };
+        let field = |name: &str, kind: &str, choices: &[&str]| AskedField {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            required: true,
+            ..AskedField::default()
+        };
+        let questions = |questions| Asked { questions, ..asked(AskedKind::Choices) };
+        let fields = vec![field("branch", "string", &["main"]), field("n", "integer", &[]), field("b", "boolean", &[])];
+        for (ask, example) in [
+            (asked(AskedKind::Permission), "allow"),
+            (asked(AskedKind::Plan), "allow"),
+            (questions(vec![question("A?", &["x"])]), "1"),
+            (questions(vec![question("A?", &[])]), "TEXT"),
+            (questions(vec![question("A?", &["it's"]), question("B?", &[])]), r#"{"A?":"it's","B?":"TEXT"}"#),
+            (Asked { fields, ..asked(AskedKind::Form) }, r#"{"b":true,"branch":"main","n":1}"#),
+        ] {
+            let open = Open::Asked(Box::new(ask));
+            assert_eq!(open.example(), example);
+            assert!(open.answered(example).is_ok(), "{example}");
+        }
     }
 
     #[test]

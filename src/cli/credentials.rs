@@ -11,11 +11,13 @@ use crate::core::{TokenId, TokenKind};
 use crate::driver::{self, Credentials};
 use crate::tokens::usage::{LoginPlace, Usage, UsageCache};
 use crate::tokens::{
-    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, KeychainFault, MANAGED_SETTINGS,
-    Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
+    AgentSettings, ChildEnv, Conflict, Credential, EnvConflict, Gathered, Hosts, Http, Keychain, KeychainFault,
+    MANAGED_SETTINGS, Places, Pool, Provided, ResolveBase, SettingsPlaces, SharedTokens, UnsafeFile,
 };
 use redaction::Redactor;
 
+/// Variables with which the agent's CLI uses a cloud whose credentials ccc does not look for.
+const OTHER_CLOUD: &str = "CLAUDE_CODE_USE_";
 /// The id of the login in the Keychain.
 const LOGIN: &str = "login";
 /// How many requests are sent at the same time.
@@ -149,6 +151,25 @@ pub(super) fn in_keychain(
     Ok(there.map(|there| there.then(credential)))
 }
 
+/// Warns when ccc has found no token for the agent. This is no error: the agent may have one that ccc does not know of.
+///
+/// # Errors
+/// When there are no directories.
+pub(super) fn warn_of_none(agent: AgentKind, pool: &Pool, context: &Context) -> Result<(), CliError> {
+    let elsewhere = context.env.pairs().any(|(name, _)| name.to_string_lossy().starts_with(OTHER_CLOUD));
+    if pool.first().is_ok() || elsewhere || cfg!(target_os = "macos") && Keychain::of_user(&context.env).is_none() {
+        return Ok(());
+    }
+    if in_keychain(agent, &[], driver::unix_ms(), context)?.is_ok_and(|found| found.is_none()) {
+        context.printer.warn(format_args!(
+            "ccc has found no token and no login of the agent; unless the agent has another one, the run fails: {}, or set a \
+             token; to see where ccc looks: ccc doctor",
+            agent.log_in()
+        ));
+    }
+    Ok(())
+}
+
 /// The error for settings that would override a token.
 pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     if conflicts.is_empty() {
@@ -239,4 +260,29 @@ pub(super) fn conflicts_in_words(name: &str, conflicts: &[EnvConflict]) -> Vec<S
         format!("{} of {place} {verb} what the provider {name} sets", keys.join(", "))
     };
     files.into_iter().map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn without_any_token_the_user_is_warned_before_the_run_begins() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let told = |pool: &Pool| {
+            let seen = Captured::default();
+            warn_of_none(AgentKind::default(), pool, &seen.context(dir.path(), Some(80))).expect("told");
+            seen.messages()
+        };
+        let pool = |tokens| Pool::of(tokens, &Env::default(), Provider::Anthropic);
+        let warning = told(&pool(Vec::new()));
+        assert!(
+            warning.starts_with("warning: ccc has found no token") && warning.ends_with("ccc doctor\n"),
+            "{warning}"
+        );
+        let token = Credential::found_by_agent("the Keychain", TokenKind::Login, LOGIN, None);
+        assert_eq!(told(&pool(vec![token])), "");
+    }
 }

@@ -10,7 +10,7 @@ use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
     prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, zone};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
 /// Runs the command line, the program's name first, and returns the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -155,7 +155,7 @@ fn nothing_given(matches: &ArgMatches) -> bool {
 /// Prints clap's answer: help and version go to stdout, everything else is a usage error.
 fn answer_clap(error: &clap::Error, args: &[OsString], context: &Context) -> ExitCode {
     if !matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
-        return report(&misuse::error(error, args, &Cli::command()), context);
+        return report(&misuse::error(error, args, &Cli::command(), steer::has_runs(context)), context);
     }
     let (rendered, printer) = (error.render(), &context.printer);
     let text = if printer.color_out() { rendered.ansi().to_string() } else { rendered.to_string() };

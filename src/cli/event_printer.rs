@@ -33,6 +33,8 @@ pub(super) struct EventPrinter<'a> {
     unknown: u64,
     word_by_word: bool,
     below: Option<Below>,
+    /// Whether the end of the run, as it was printed, has the command that continues it.
+    says_how_to_continue: bool,
 }
 
 /// The end of a run, shown below its history while the history is printed: the journal of a night takes seconds.
@@ -72,7 +74,8 @@ impl<'a> EventPrinter<'a> {
             OutputForm::Json(StreamJson::default())
         } else {
             // No cursor movement and no status line: those are for attached terminals.
-            let mut printer = Printer::new(Form::Text, Style { colour: context.printer.color_out(), ..Style::PIPED });
+            let style = Style::in_rows(context.printer.color_out(), context.printer.columns());
+            let mut printer = Printer::new(Form::Text, style);
             printer.in_zone(super::zone::of_process());
             OutputForm::Lines(Box::new(printer))
         };
@@ -87,6 +90,7 @@ impl<'a> EventPrinter<'a> {
             unknown: 0,
             word_by_word: false,
             below: None,
+            says_how_to_continue: false,
         }
     }
 
@@ -100,7 +104,7 @@ impl<'a> EventPrinter<'a> {
         });
         let Some(Finished { finish }) = acts.last() else { return };
         let result = clean::lines(finish.result.trim());
-        let mut printer = Printer::new(Form::Text, Style::PIPED);
+        let mut printer = Printer::new(Form::Text, Style::in_rows(false, Some(size.ws_col)));
         let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &finish);
         let rows: Vec<String> = result.lines().chain(ending.lines()).map(str::to_owned).collect();
         let below = Below::of(&rows, size);
@@ -225,6 +229,7 @@ impl<'a> EventPrinter<'a> {
         self.tick = tick;
         let output = match &mut self.form {
             OutputForm::Lines(printer) => {
+                printer.resize(self.context.printer.columns().unwrap_or(0));
                 printer.clock(tick, unix_ms);
                 printer.render(tick, show)
             }
@@ -246,12 +251,18 @@ impl<'a> EventPrinter<'a> {
         self.finish.is_some()
     }
 
+    /// Whether what was printed of the end has the command that continues the run.
+    pub(super) fn says_how_to_continue(&self) -> bool {
+        self.says_how_to_continue
+    }
+
     /// Prints the end of the run and returns its exit code; the code of an interrupted run if the end is unknown.
     pub(super) fn end(&mut self, finish: Option<Finish>) -> ExitCode {
         let Some(finish) = finish.or(self.finish.take()) else { return ExitCode::INTERRUPTED };
         let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
         if let (Some(plan), OutputForm::Lines(printer)) = (self.plan.take().or_else(read), &mut self.form) {
             let text = ended(printer, &self.run_dir, self.tick, &plan, &finish);
+            self.says_how_to_continue = text.contains(&format!("ccc resume {}", self.run_dir.id()));
             self.context.printer.data(&text);
         }
         ExitCode::from(finish.outcome)
@@ -282,6 +293,38 @@ fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, finis
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_history_fits_the_terminal_and_names_its_commands_whole() {
+        use crate::cli::captured::Captured;
+
+        for run in ["demo", "night-2.1.329", "stuck-2.1.329"] {
+            let state = tempfile::tempdir().expect("a directory");
+            let dir = RunDir::create(state.path(), "20261127-084409-q3px").expect("a run");
+            let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/runs").join(run);
+            std::fs::copy(recorded.join("journal.jsonl"), dir.journal()).expect("copied");
+            let told = |columns: Option<u16>| {
+                let seen = Captured::default();
+                let context = seen.context(state.path(), columns);
+                let mut printer = EventPrinter::new(&dir, false, &context);
+                printer.history(None, None).expect("told");
+                printer.end(None);
+                seen.text()
+            };
+            let piped = told(None);
+            for width in [60, 80, 120] {
+                let text = told(Some(width));
+                for row in text.lines() {
+                    let word = row.trim_start();
+                    let is_whole = !word.contains(' ') || word.starts_with("ccc ") || word.starts_with("cd ");
+                    assert!(columns::of(row) <= usize::from(width) || is_whole, "{run} {width}: {row:?} in\n{text}");
+                }
+                let commands = |text: &str| text.matches("ccc explain ").count();
+                assert_eq!(commands(&text), commands(&piped), "{run} {width}:\n{text}");
+                assert!(!text.contains("[TASK_COMPLETED]"), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_told_comes_above_the_end_which_is_drawn_below_it_until_all_is() {

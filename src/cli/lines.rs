@@ -18,6 +18,7 @@ use crate::attach::span_ms;
 use crate::control::protocol::{Code, Event, FromRun, Reply, Request, Welcome, You};
 use crate::control::{ClientError, EventReceiver, RequestSender, request_of};
 use crate::core::{Budgets, RestKind, Show, WhenLeft};
+use crate::driver;
 use crate::journal::RunDir;
 use crate::ui::conversation::{Command, command};
 
@@ -48,6 +49,8 @@ enum LineEvent {
     Run(u32, Result<Option<FromRun>, ClientError>),
     /// The user typed a line; `None` at the end of the input.
     Typed(Option<String>),
+    /// The user pressed Ctrl-C.
+    Interrupted,
 }
 
 /// The kind of an order that was sent.
@@ -143,6 +146,10 @@ pub(super) fn converse(
     };
     context.printer.talk(words);
     lines.joins(&welcome);
+    let interrupted = sender.clone();
+    driver::at_interrupt(move || {
+        let _ = interrupted.send(LineEvent::Interrupted);
+    });
     if !read_only || context.stdin.is_terminal() {
         read_lines(sender);
     }
@@ -153,7 +160,7 @@ pub(super) fn converse(
             LineEvent::Run(_, Ok(Some(FromRun::Event(Event::End { finish })))) => {
                 let code = lines.printer.end(finish.map(|finish| *finish));
                 // The directory of a run without any message is removed at its end.
-                if run.path().exists() && steer::is_conversation(run) {
+                if run.path().exists() && steer::is_conversation(run) && !lines.printer.says_how_to_continue() {
                     context.printer.talk(format_args!("to continue the conversation: ccc resume {}", run.id()));
                 }
                 return Ok(code);
@@ -169,6 +176,12 @@ pub(super) fn converse(
             // Ctrl-D leaves. After the end of a pipe the client continues to watch.
             LineEvent::Typed(None) if context.stdin.is_terminal() => return Ok(lines.leave()),
             LineEvent::Typed(None) => {}
+            LineEvent::Interrupted => {
+                // The terminal has shown `^C` in the row of the cursor.
+                context.printer.talk_raw("\n");
+                lines.leave();
+                return Ok(ExitCode::INTERRUPTED);
+            }
         }
         if context.printer.reader_has_gone() {
             return Ok(ExitCode::COMPLETED);
@@ -260,7 +273,7 @@ impl Lines<'_> {
     fn tell(&mut self, text: Option<String>) {
         let Some(text) = text else { return };
         self.asked_at = Some(Instant::now());
-        self.context.printer.data(&text);
+        self.context.printer.line(text.trim_end_matches('\n'));
     }
 
     fn replied(&mut self, re: u64, reply: &Reply) {
@@ -325,7 +338,7 @@ impl Lines<'_> {
         match self.asking.typed(line) {
             Meant::Answer(request) => self.give(&request, Ordered::Answer).map(|()| Next::On),
             Meant::Shown(text) => {
-                self.context.printer.data(&text);
+                self.context.printer.line(text.trim_end_matches('\n'));
                 Ok(Next::On)
             }
             Meant::ForTheAgent if line.is_empty() => Ok(Next::On),

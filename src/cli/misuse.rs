@@ -7,14 +7,15 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 
-use super::{CliError, ErrorKind};
+use super::{CliError, ErrorKind, steer};
 use crate::core::shell::words;
 
 /// A word at least this similar to a name counts as that name mistyped.
 pub(super) const LIKENESS: f32 = 0.6;
 
 /// The error shown to the user. `args` is the command line, the program's name first; `root` is the definition of all commands.
-pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> CliError {
+/// `has_runs`: whether there is any run to name.
+pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_runs: bool) -> CliError {
     let command = subcommand(args, root);
     let given =
         [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].into_iter().find_map(|kind| match error.get(kind) {
@@ -37,7 +38,12 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> C
             let said = first_paragraph(error);
             let missing = said.rsplit_once(": ").map_or(said.as_str(), |(_, missing)| missing);
             let name = command.as_deref().map_or_else(|| "ccc".to_owned(), |command| format!("ccc {command}"));
-            (format!("`{name}` needs {missing}"), see_help(command.as_deref()))
+            let hint = match likely(command.as_deref(), args) {
+                Some(_) if !has_runs => format!("there is no run yet; {}", steer::START),
+                Some(likely) => format!("type: {likely}"),
+                None => see_help(command.as_deref()),
+            };
+            (format!("`{name}` needs {missing}"), hint)
         }
         _ => match error.get(ContextKind::SuggestedValue) {
             Some(ContextValue::String(near)) => (first_paragraph(error), format!("did you mean {near}?")),
@@ -51,6 +57,23 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command) -> C
 fn subcommand(args: &[OsString], root: &Command) -> Option<String> {
     let named = args.iter().skip(1).map_while(|arg| arg.to_str()).find(|arg| !arg.starts_with('-'))?;
     root.find_subcommand(named).map(|command| command.get_name().to_owned())
+}
+
+/// The command that was most likely meant, for a command that controls a run and lacks an argument.
+fn likely(command: Option<&str>, args: &[OsString]) -> Option<String> {
+    let command = command?;
+    let given: Vec<&str> = args.iter().skip(2).filter_map(|arg| arg.to_str()).filter(|a| !a.starts_with('-')).collect();
+    let is_run = |word: &&&str| **word == "last" || word.starts_with(|c: char| c.is_ascii_digit());
+    let run = given.first().filter(is_run).copied().unwrap_or("last");
+    match command {
+        "follow" | "pause" | "continue" | "interrupt" | "stop" => Some(format!("ccc {command} last")),
+        "send" => Some(format!("ccc send {run} \"TEXT\"")),
+        "answer" => {
+            let request = given.get(1).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&"last");
+            Some(format!("ccc answer {run} {request} allow"))
+        }
+        _ => None,
+    }
 }
 
 fn of(command: Option<&str>) -> String {
@@ -178,4 +201,51 @@ fn first_paragraph(error: &clap::Error) -> String {
     let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
     let said = lines.collect::<Vec<_>>().join(" ");
     said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::CommandFactory as _;
+
+    use crate::cli::Cli;
+    use crate::ui::rows::COMMANDS;
+
+    #[test]
+    fn rows_know_every_command_so_that_none_is_broken() {
+        let names: Vec<String> = Cli::command().get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        for name in &names {
+            assert!(COMMANDS.contains(&name.as_str()) || name.starts_with('_'), "{name} is missing in {COMMANDS:?}");
+        }
+        for known in COMMANDS {
+            assert!(names.iter().any(|name| name == known), "there is no command {known}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_its_run_is_told_the_command_that_works_most_likely() {
+        let hint = |line: &str, has_runs: bool| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = Cli::command().try_get_matches_from(&args).expect_err("an argument is missing");
+            super::error(&error, &args, &Cli::command(), has_runs).hint.expect("a hint")
+        };
+        for (line, expected) in [
+            ("ccc follow", "type: ccc follow last"),
+            ("ccc follow --json", "type: ccc follow last"),
+            ("ccc pause", "type: ccc pause last"),
+            ("ccc continue", "type: ccc continue last"),
+            ("ccc interrupt", "type: ccc interrupt last"),
+            ("ccc stop --now", "type: ccc stop last"),
+            ("ccc send", "type: ccc send last \"TEXT\""),
+            ("ccc send 2026", "type: ccc send 2026 \"TEXT\""),
+            ("ccc send hello", "type: ccc send last \"TEXT\""),
+            ("ccc answer", "type: ccc answer last last allow"),
+            ("ccc answer 2026 3", "type: ccc answer 2026 3 allow"),
+        ] {
+            assert_eq!(hint(line, true), expected, "{line}");
+            assert!(hint(line, false).ends_with("to start a run: ccc --supervisor -p \"TASK\""), "{line}");
+        }
+        assert!(hint("ccc replay", true).contains("ccc help replay"));
+    }
 }

@@ -19,8 +19,28 @@ pub struct Printer {
     err: Mutex<Stream>,
     color_out: bool,
     color_err: bool,
-    columns: Option<u16>,
-    columns_err: Option<u16>,
+    columns: Width,
+    columns_err: Width,
+}
+
+/// The width to which a stream's text is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// Of this process's stdout or stderr, which may be a terminal that changes its size.
+    OfStdout,
+    OfStderr,
+    /// Always this; `None` for a pipe or a file.
+    Fixed(Option<u16>),
+}
+
+impl Width {
+    fn columns(self) -> Option<u16> {
+        match self {
+            Width::OfStdout => columns_of(io::stdout()),
+            Width::OfStderr => columns_of(io::stderr()),
+            Width::Fixed(columns) => columns,
+        }
+    }
 }
 
 struct Stream {
@@ -57,6 +77,13 @@ fn harmless(text: &str, colored: bool) -> String {
     out
 }
 
+/// A text after a lead, in rows for a terminal of `columns`.
+fn shown(lead: &str, text: &str, colored: bool, columns: Option<u16>) -> String {
+    let hang = columns::of_shown(lead);
+    let rows = rows::message(&harmless(text, colored), hang, columns).join("\n");
+    format!("{}{rows}\n", harmless(lead, colored))
+}
+
 impl Printer {
     /// The streams of this process; coloured where they are terminals and `NO_COLOR` is not set.
     #[must_use]
@@ -65,8 +92,8 @@ impl Printer {
         Self {
             color_out: color && io::stdout().is_terminal(),
             color_err: color && io::stderr().is_terminal(),
-            columns: columns_of(io::stdout()),
-            columns_err: columns_of(io::stderr()),
+            columns: Width::OfStdout,
+            columns_err: Width::OfStderr,
             out: Mutex::new(Stream::new(Box::new(io::stdout()))),
             err: Mutex::new(Stream::new(Box::new(io::stderr()))),
         }
@@ -80,22 +107,28 @@ impl Printer {
             err: Mutex::new(Stream::new(err)),
             color_out: false,
             color_err: false,
-            columns: None,
-            columns_err: None,
+            columns: Width::Fixed(None),
+            columns_err: Width::Fixed(None),
         }
     }
 
     /// Treats both as terminals of this width.
     #[must_use]
     pub fn with_columns(mut self, columns: u16) -> Self {
-        (self.columns, self.columns_err) = (Some(columns), Some(columns));
+        (self.columns, self.columns_err) = (Width::Fixed(Some(columns)), Width::Fixed(Some(columns)));
         self
     }
 
     /// The width of stdout's terminal; `None` for a pipe or a file, where lines may have any length.
     #[must_use]
     pub fn columns(&self) -> Option<u16> {
-        self.columns
+        self.columns.columns()
+    }
+
+    /// Whether stderr is a terminal, so that a person reads what is said there.
+    #[must_use]
+    pub fn is_read_by_a_person(&self) -> bool {
+        self.columns_err.columns().is_some()
     }
 
     /// Whether stdout takes colour.
@@ -120,9 +153,15 @@ impl Printer {
         lock(&self.out).write(bytes);
     }
 
-    /// Writes a line to stdout. Control sequences are removed except ccc's own colours.
+    /// Writes a line to stdout, wrapped to its terminal. Control sequences are removed except ccc's own colours.
     pub fn line(&self, line: impl fmt::Display) {
-        self.data(&harmless(&format!("{line}\n"), self.color_out));
+        self.behind("", line);
+    }
+
+    /// Writes a line to stdout after a lead, such as a label. On a terminal it is wrapped, and later rows are aligned
+    /// under the first.
+    pub fn behind(&self, lead: &str, text: impl fmt::Display) {
+        self.data(&shown(lead, &text.to_string(), self.color_out, self.columns()));
     }
 
     /// Writes a JSON text and a line end to stdout. Control and invisible characters are written as escapes.
@@ -137,10 +176,7 @@ impl Printer {
 
     /// Writes a message after a bold or coloured lead. Later rows are aligned under the first.
     fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
-        let hang = columns::of(&clean::data(lead));
-        let text = harmless(&text.to_string(), self.color_err);
-        let rows = rows::message(&text, hang, self.columns_err).join("\n");
-        self.talk_raw(&format!("{lead}{rows}\n"));
+        self.talk_raw(&shown(lead, &text.to_string(), self.color_err, self.columns_err.columns()));
     }
 
     /// Writes a message to stderr unchanged.
@@ -293,6 +329,41 @@ mod tests {
             assert!(printer.fault().is_none(), "{errno:?}");
             assert_eq!(*tries.lock().expect("lock"), 1);
         }
+    }
+
+    #[test]
+    fn a_row_is_no_longer_than_the_terminal_and_ends_between_words() {
+        use crate::cli::captured::Captured;
+        use crate::ui::columns;
+
+        let command = "ccc resume 20261127-084409-q3px";
+        let text =
+            format!("one two-three four five six seven eight nine ten eleven twelve, and then: {command}; or wait");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for width in [20, 40, 60, 80, 120] {
+            let seen = Captured::default();
+            let printer = seen.context(std::path::Path::new("/"), Some(width)).printer;
+            printer.line(&text);
+            printer.behind("a label  ", &text);
+            printer.talk(&text);
+            printer.warn(&text);
+            printer.error(&text, Some(&text));
+            for (shown, times) in [(seen.text(), 2), (seen.messages(), 4)] {
+                for row in shown.lines() {
+                    let fits = columns::of(row) <= usize::from(width) || row.trim() == command;
+                    assert!(fits, "{width}: {row:?} in\n{shown}");
+                }
+                assert_eq!(shown.matches(command).count(), times, "{width}: whole\n{shown}");
+                assert!(shown.lines().all(|row| !row.contains(command) || row.ends_with(command)), "{width}:\n{shown}");
+                let ours = ["a", "label", "warning:", "error:", "hint:"];
+                let kept: Vec<_> = words(&shown).into_iter().filter(|word| !ours.contains(&word.as_str())).collect();
+                let expected = words(&text.replace("; or", " or").repeat(times).replace("waitone", "wait one"));
+                assert_eq!(kept, expected, "{width}: no word is broken or lost");
+            }
+        }
+        let seen = Captured::default();
+        seen.context(std::path::Path::new("/"), None).printer.line(&text);
+        assert_eq!(seen.text(), format!("{text}\n"), "a pipe gets it as it is");
     }
 
     #[test]

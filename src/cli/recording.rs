@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context, ErrorKind, steer};
 use crate::journal::{JOURNAL_FILE, RunDir};
 
 /// The journal of a run: of the newest run for `None` and `last`. A text that contains a slash or ends in `.jsonl` is
@@ -23,12 +23,12 @@ pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<Path
         };
     }
     let dir = RunDir::resolve(&context.dirs()?.state, wanted).map_err(|error| {
-        let error = CliError::new(ErrorKind::Usage, error.to_string());
+        let error = steer::no_such_run(&error);
         match wanted {
             Some(text) if context.cwd().is_ok_and(|cwd| cwd.join(text).join(JOURNAL_FILE).is_file()) => {
                 error.hint(format!("if you mean the directory {text}, write ./{text}"))
             }
-            Some(_) | None => error.hint("to list the runs: ccc runs"),
+            Some(_) | None => error,
         }
     })?;
     Ok(dir.journal())

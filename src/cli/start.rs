@@ -325,7 +325,14 @@ fn prepare(
     } else {
         None
     };
-    let style = if host.is_some() || request.interface.is_some() { Style::PIPED } else { context.style(&io::stderr()) };
+    let style = if host.is_some() {
+        Style::PIPED
+    } else if request.interface.is_some() {
+        // The screen is the interface's: no status line and no colours.
+        Style::in_rows(false, driver::terminal_columns())
+    } else {
+        context.style(&io::stderr())
+    };
     let form = match request.presentation.form {
         OutputFormat::Text => Form::Text,
         OutputFormat::Json => Form::Json,
@@ -676,7 +683,7 @@ fn told(error: &LockError) -> String {
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
         LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error))
-            .hint(format!("{}; two ccc processes cannot supervise the same session", go_to(holder.as_ref()))),
+            .hint(format!("two ccc processes cannot supervise the same session; {}", go_to(holder.as_ref()))),
         LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
             .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
     }

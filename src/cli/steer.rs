@@ -8,7 +8,7 @@ use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::core::Plan;
-use crate::journal::{FileLock, JournalReader, RunDir};
+use crate::journal::{FileLock, JournalReader, RunDir, RunDirError};
 
 /// The run that is meant. `last` is the newest running one of this directory, else the one that was active last.
 ///
@@ -20,8 +20,22 @@ pub(super) fn find(wanted: &str, context: &Context) -> Result<RunDir, CliError> 
     {
         return Ok(living);
     }
-    RunDir::resolve(&context.dirs()?.state, Some(wanted))
-        .map_err(|error| CliError::new(ErrorKind::Usage, error.to_string()).hint("to list the runs: ccc runs"))
+    RunDir::resolve(&context.dirs()?.state, Some(wanted)).map_err(|error| no_such_run(&error))
+}
+
+/// How to start the first run.
+pub(super) const START: &str = "to start a run: ccc --supervisor -p \"TASK\"";
+
+/// The error for a run that does not exist. Without any run, it says how to start one.
+pub(super) fn no_such_run(error: &RunDirError) -> CliError {
+    let has_none = matches!(error, RunDirError::NoRuns { .. });
+    CliError::new(ErrorKind::Usage, error.to_string()).hint(if has_none { START } else { "to list the runs: ccc runs" })
+}
+
+/// Whether there is any run.
+pub(super) fn has_runs(context: &Context) -> bool {
+    let found = context.dirs().map(|dirs| RunDir::resolve(&dirs.state, None));
+    !matches!(found, Ok(Err(RunDirError::NoRuns { .. })))
 }
 
 /// The newest running run of this directory.
@@ -31,11 +45,13 @@ pub(super) fn find(wanted: &str, context: &Context) -> Result<RunDir, CliError> 
 pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, CliError> {
     let here = context.cwd()?.canonicalize().unwrap_or_default();
     let list = RunDir::list(&context.dirs()?.state).map_err(|error| state_error(&error))?;
+    let has_none = list.runs.is_empty();
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let mut living = list.runs.into_iter().filter(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
     living.find(|(_, run)| is_here(&run.cwd)).map(|(dir, _)| dir).ok_or_else(|| {
-        CliError::new(ErrorKind::Usage, "no run is active in this directory")
-            .hint(format!("to list the runs: ccc runs; then: ccc {command} RUN"))
+        let hint =
+            if has_none { START.to_owned() } else { format!("to list the runs: ccc runs; then: ccc {command} RUN") };
+        CliError::new(ErrorKind::Usage, "no run is active in this directory").hint(hint)
     })
 }
 
@@ -66,7 +82,7 @@ pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Clien
 pub(super) fn unreachable(error: &ClientError) -> CliError {
     match error {
         ClientError::NotRunning { run } => CliError::new(ErrorKind::Usage, error.to_string())
-            .hint(format!("to continue it: ccc resume {run}; to see it: ccc replay {run}")),
+            .hint(format!("to continue it: ccc resume {run}; to see why it ended: ccc explain {run}")),
         ClientError::Unreachable { pid, .. } => CliError::new(ErrorKind::Environment, error.to_string())
             .hint(format!("a run that an older ccc started has no control socket; to end it: kill {pid}")),
         ClientError::Refused { fault, .. } => CliError::new(ErrorKind::Environment, fault.message.clone()),
@@ -84,15 +100,30 @@ pub(super) fn died(run: &RunDir) -> CliError {
         .hint(format!("to continue it: ccc resume {}", run.id()))
 }
 
-/// Sends a run an order, and reports the result.
+/// Sends a run an order, and reports the result. `then` says what the run of this id does then.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
-pub(super) fn order(wanted: &str, command: &str, request: &Request, context: &Context) -> Result<ExitCode, CliError> {
+pub(super) fn order(
+    wanted: &str,
+    command: &str,
+    request: &Request,
+    then: impl Fn(&str) -> String,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
     let run = find(wanted, context)?;
     let mut client = connect(&run, command, false)?;
     let reply = client.call(request).map_err(|error| unreachable(&error))?;
-    said(&reply, context).map(|()| ExitCode::COMPLETED)
+    said(&reply, context)?;
+    tell(then(run.id()), context);
+    Ok(ExitCode::COMPLETED)
+}
+
+/// Tells a person what the run does now. Nothing is said to a script.
+pub(super) fn tell(what: impl std::fmt::Display, context: &Context) {
+    if context.printer.is_read_by_a_person() {
+        context.printer.talk(what);
+    }
 }
 
 /// Reports the result of an order.
@@ -110,4 +141,48 @@ pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
         Reply::Fault(fault) => return Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+    use crate::ui::columns;
+
+    #[test]
+    fn what_an_order_does_is_told_to_a_person_and_not_to_a_script() {
+        let told = |columns| {
+            let seen = Captured::default();
+            tell("the run pauses; to let it continue: ccc continue last", &seen.context(Path::new("/"), columns));
+            seen.messages()
+        };
+        assert_eq!(told(None), "");
+        assert_eq!(told(Some(40)), "the run pauses; to let it continue:\n    ccc continue last\n");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_reached_is_told_with_what_can_be_done() {
+        let state = tempfile::tempdir().expect("a directory");
+        let seen = Captured::default();
+        let context = seen.context(state.path(), Some(80));
+        for error in [find("last", &context), newest_living("attach", &context)] {
+            assert_eq!(error.expect_err("no run").hint.as_deref(), Some(START));
+        }
+        let run = RunDir::create(&context.dirs().expect("directories").state, "20261127-084409-q3px").expect("a run");
+        assert_eq!(
+            find("nope", &context).expect_err("no such run").hint.as_deref(),
+            Some("to list the runs: ccc runs")
+        );
+        let error = connect(&run, "follow", false).expect_err("it has ended");
+        context.printer.error(&error.message, error.hint.as_deref());
+        let rows: Vec<String> = seen.messages().lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(
+            rows,
+            [
+                "  hint: to continue it: ccc resume 20261127-084409-q3px",
+                "        to see why it ended: ccc explain 20261127-084409-q3px"
+            ]
+        );
+        assert!(rows.iter().all(|row| columns::of(row) <= 80));
+    }
 }

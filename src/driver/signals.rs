@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::process::is_ignored;
+use crate::process::{end_by_interrupt, is_ignored};
 
 /// SIGXFSZ on Linux and macOS: a file exceeded the limit that the shell set (`ulimit -f`).
 const SIGXFSZ: i32 = 25;
@@ -10,6 +10,21 @@ const SIGXFSZ: i32 = 25;
 const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
 const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
 const SIGHUP: i32 = 1;
+
+/// Calls `then` at the first Ctrl-C; the second ends the process.
+pub fn at_interrupt(then: impl FnOnce() + Send + 'static) {
+    let wait = || {
+        let waits = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let Ok(waits) = waits else { return };
+        let heard = waits.block_on(async { signal(SignalKind::interrupt()).ok()?.recv().await });
+        if heard.is_some() {
+            end_by_interrupt();
+            then();
+        }
+    };
+    // Without the thread Ctrl-C ends the process, as it does by default.
+    let _ = std::thread::Builder::new().name("interrupt".to_owned()).spawn(wait);
+}
 
 /// What a signal means to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

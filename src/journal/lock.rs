@@ -34,7 +34,7 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another ccc holds it.
-    #[error("{what} is in use by another ccc ({}); stop it first, or wait until it ends", describe(.holder.as_ref()))]
+    #[error("{what} is in use by another ccc ({})", describe(.holder.as_ref()))]
     Held {
         /// What is locked, for example `session 3f2…`.
         what: String,

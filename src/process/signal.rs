@@ -68,6 +68,11 @@ pub(super) fn ignore(number: c_int) {
     set_disposition(number, SIG_IGN);
 }
 
+/// From now on Ctrl-C ends this process, also if a handler was installed for it.
+pub fn end_by_interrupt() {
+    set_disposition(libc::SIGINT, SIG_DFL);
+}
+
 /// Resets one signal to its default action. Async-signal-safe.
 pub(super) fn reset_disposition(number: c_int) {
     set_disposition(number, SIG_DFL);

@@ -20,6 +20,14 @@ pub(crate) fn of(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
 
+/// The width of `text`, whose colours take no column.
+pub(crate) fn of_shown(text: &str) -> usize {
+    let mut parts = text.split("\u{1b}[");
+    let before = of(parts.next().unwrap_or_default());
+    let after = |part: &str| part.split_once('m').map_or(of(part), |(_, shown)| of(shown));
+    before + parts.map(after).sum::<usize>()
+}
+
 /// The byte offset at which the longest beginning of `text` that fits into `columns` ends.
 pub(super) fn fit(text: &str, columns: usize) -> usize {
     let mut used = 0;
@@ -64,7 +72,7 @@ pub(crate) fn cut_front(text: &str, columns: usize) -> String {
 /// Breaks one clean line into rows of at most `columns`, at spaces and beside wide characters. A wider part that cannot be broken
 /// gets a row of its own and stays whole: a path or command that the terminal breaks can be copied, but not one that is broken
 /// here. Text in backticks is kept together. Later rows keep the line's indentation if that leaves half of the columns, and room
-/// for a wide character.
+/// for a wide character. Colours take no column.
 pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let text = line.trim_end();
@@ -81,7 +89,7 @@ pub(crate) fn wrap(line: &str, columns: usize) -> Vec<String> {
             gap = unit.len();
             continue;
         }
-        let width = of(unit);
+        let width = of_shown(unit);
         if is_begun && used + gap + width > columns {
             rows.push(row.trim_end().to_owned());
             row = " ".repeat(indent);

@@ -127,7 +127,8 @@ impl Ending<'_> {
         if finish.needs == Some(Needs::Agreement) {
             out.push_str(&command(style, "review it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
         }
-        if let Some(go_on) = self.go_on(tick) {
+        // The reason may say it already.
+        if let Some(go_on) = self.go_on(tick).filter(|go_on| !finish.reason.ends_with(go_on.as_str())) {
             out.push_str(&command(style, "continue", &go_on));
         }
         if let Some(session) = self.session() {

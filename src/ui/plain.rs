@@ -17,7 +17,7 @@ use super::streamed::Streamed;
 use super::style::{Ink, Style};
 use super::{Banner, Ending, OutputKind, ScreenOutput, Stream};
 use crate::agent::{Edit, Hunk, Role, TurnKind};
-use crate::core::{AfterWait, Outcome, SettledHow, Show, Tick};
+use crate::core::{AfterWait, COMPLETED_MARKER, NEEDS_USER_MARKER, Outcome, SettledHow, Show, Tick};
 
 /// What the run waits for, since when, until when, and what happens then.
 fn awaited(role: Role, what: &str, for_ms: u64, left_ms: u64, then: AfterWait, alive: bool) -> String {
@@ -48,6 +48,9 @@ const PIPED_CHARS: usize = 4_000;
 /// The width of the time of day before a line; `TIME_COLUMNS_MIN` is the terminal width from which it is shown.
 const TIME_COLUMNS: u16 = 9;
 const TIME_COLUMNS_MIN: u16 = 60;
+
+/// The markers of a critic's answer, each on its last line.
+const MARKERS: [&str; 2] = [COMPLETED_MARKER, NEEDS_USER_MARKER];
 
 /// The indentation of a text's rows after a lead that is a word.
 const TEXT_INDENT: usize = 4;
@@ -189,7 +192,7 @@ impl Plain {
         let begun = self.streamed.is_begun(role);
         let (lead, hang) = text_lead(role, false);
         // Without a terminal, lines are not wrapped.
-        let room = if self.style.live { self.room(hang.max(columns::of(lead))) } else { usize::MAX };
+        let room = if self.style.wraps { self.room(hang.max(columns::of(lead))) } else { usize::MAX };
         let rows = self.streamed.add(role, text, room);
         let body = self.text_rows(lead, &rows, begun);
         let body = if begun { self.indented(&body) } else { self.timed(tick, &body) };
@@ -261,7 +264,7 @@ impl Plain {
     }
 
     fn time_columns(&self) -> u16 {
-        let has_room = !self.style.live || self.style.columns >= TIME_COLUMNS_MIN;
+        let has_room = !self.style.wraps || self.style.columns >= TIME_COLUMNS_MIN;
         if self.wall.is_some() && has_room { TIME_COLUMNS } else { 0 }
     }
 
@@ -459,8 +462,8 @@ impl Plain {
     fn turn(&mut self, kind: TurnKind, text: &str) -> String {
         self.denials.begin_turn();
         match kind {
-            TurnKind::Task => self.said("task: ", Ink::Bold, text),
-            TurnKind::Operator => self.said("you: ", Ink::Bold, text),
+            TurnKind::Task => self.said_hanging("task: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
+            TurnKind::Operator => self.said_hanging("you: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
             // ccc wrote this text, so a terminal shows only its beginning.
             TurnKind::Continue if self.style.live => self.row("→ continue: ", Ink::Dim, text),
             TurnKind::Continue => self.said("→ continue: ", Ink::Dim, text),
@@ -477,7 +480,7 @@ impl Plain {
             return String::new();
         }
         let (lead, hang) = text_lead(role, sub_agent);
-        self.said_hanging(lead, Ink::Dim, text, hang)
+        self.said_hanging(lead, Ink::Dim, text, hang, columns::wrap)
     }
 
     /// A complete text: shows the part that was not streamed.
@@ -487,14 +490,15 @@ impl Plain {
             beginning(text, TEXT_BYTES).trim().clone_into(&mut self.critic_said);
         }
         match self.streamed.rest_of(role, text) {
-            None => self.text(role, text, false),
+            None => self.text(role, without_marker(role, text), false),
             Some(rest) => {
+                let rest = without_marker(role, rest);
                 let (lead, hang) = text_lead(role, false);
                 let rows: Vec<String> = clean::lines(beginning(rest.trim_end(), TEXT_BYTES))
                     .split('\n')
                     .flat_map(|line| {
                         let room = self.room(hang.max(columns::of(lead)));
-                        if self.style.live { columns::wrap(line, room) } else { vec![line.to_owned()] }
+                        if self.style.wraps { columns::wrap(line, room) } else { vec![line.to_owned()] }
                     })
                     .take(TEXT_ROWS)
                     .collect();
@@ -581,7 +585,7 @@ impl Plain {
             "verdict {iteration}{of}: {}",
             Outcome::named(verdict).map_or(verdict, |outcome| outcome.in_words())
         );
-        let text = text.trim();
+        let text = without_marker(Role::Critic, text.trim());
         let repeated = std::mem::take(&mut self.critic_said).contains(text);
         if text.is_empty() || repeated {
             return self.painted_row(sign, &head, ink);
@@ -591,14 +595,21 @@ impl Plain {
         out
     }
 
-    /// The text in exactly one line; only `lead` is coloured.
+    /// The text in exactly one line; only `lead` is coloured. Where rows are wrapped and no status line is, nothing of
+    /// the text is cut off: it may take several rows.
     fn row(&self, lead: &str, ink: Ink, text: &str) -> String {
+        if self.style.wraps && !self.style.live {
+            return self.said(lead, ink, &clean::one_line(text, PIPED_CHARS));
+        }
         let text = self.fitted(lead, text);
         format!("{}{text}\n", self.style.paint(ink, lead))
     }
 
     /// The text in exactly one line, all of it coloured.
     fn painted_row(&self, lead: &str, text: &str, ink: Ink) -> String {
+        if self.style.wraps && !self.style.live {
+            return self.said(lead, ink, &clean::one_line(text, PIPED_CHARS));
+        }
         let text = self.fitted(lead, text);
         format!("{}\n", self.style.paint(ink, &format!("{lead}{text}")))
     }
@@ -614,11 +625,19 @@ impl Plain {
 
     /// A text in its own lines, wrapped on a terminal. Later rows are aligned under the first.
     fn said(&self, lead: &str, ink: Ink, text: &str) -> String {
-        self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT))
+        self.said_hanging(lead, ink, text, columns::of(lead).min(TEXT_INDENT), wrapped)
     }
 
-    /// As [`Plain::said`], with later rows indented by `hang`.
-    fn said_hanging(&self, lead: &str, ink: Ink, text: &str, hang: usize) -> String {
+    /// As [`Plain::said`], with later rows indented by `hang`. `wrap` is [`wrapped`] for a text of ccc, and
+    /// [`columns::wrap`] for that of another, of which nothing is left out.
+    fn said_hanging(
+        &self,
+        lead: &str,
+        ink: Ink,
+        text: &str,
+        hang: usize,
+        wrap: fn(&str, usize) -> Vec<String>,
+    ) -> String {
         let room = self.room(hang.max(columns::of(lead)));
         let text = text.trim_matches(['\n', '\r']).trim_end();
         let limit = if self.style.live { TEXT_BYTES } else { PIPED_CHARS };
@@ -628,7 +647,7 @@ impl Plain {
         let mut shown = 0;
         let mut left = unseen.lines().count();
         for line in clean::lines(seen).split('\n') {
-            let rows = if self.style.live { wrapped(line, room) } else { vec![line.trim_end().to_owned()] };
+            let rows = if self.style.wraps { wrap(line, room) } else { vec![line.trim_end().to_owned()] };
             for row in rows {
                 if shown == TEXT_ROWS {
                     left += 1;
@@ -658,6 +677,15 @@ fn text_lead(role: Role, sub_agent: bool) -> (&'static str, usize) {
         (Role::Agent, true) => ("  ↳ ", TEXT_INDENT),
         (Role::Critic, false) => ("critic: ", "critic: ".len()),
         (Role::Critic, true) => ("critic ↳ ", TEXT_INDENT),
+    }
+}
+
+/// The text without the marker that ends a critic's answer: the row of the verdict says what it means.
+fn without_marker(role: Role, text: &str) -> &str {
+    let ends = |marker: &&str| text.trim_end().strip_suffix(*marker).filter(|t| t.is_empty() || t.ends_with('\n'));
+    match role {
+        Role::Critic => MARKERS.iter().find_map(ends).unwrap_or(text).trim_end(),
+        Role::Agent => text,
     }
 }
 

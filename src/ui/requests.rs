@@ -68,7 +68,10 @@ pub fn filled_form(ask: &Asked, values: impl Iterator<Item = String>) -> String 
 fn about(ask: &Asked) -> Vec<String> {
     let mut lines = Vec::new();
     let mut push = |text: &str| lines.extend(clean::lines(text.trim_end()).split('\n').map(str::to_owned));
-    if !ask.said.is_empty() {
+    // What the agent says of it may be only the file that follows.
+    let file = ask.edit.as_ref().map_or(ask.target.as_str(), |edit| edit.path.as_str());
+    let is_file = !file.is_empty() && ask.kind == AskedKind::Permission && file.ends_with(ask.said.trim());
+    if !ask.said.is_empty() && !is_file {
         push(&ask.said);
     }
     match (ask.kind, &ask.edit) {
@@ -165,6 +168,9 @@ mod tests {
         let write = Asked { tool: "Edit".into(), edit: Some(edit), ..Asked::default() };
         let text = block(&write, false);
         assert!(text.ends_with("Edit\n  a.txt\n   a\n  -b\n  +B\n   c\n"), "{text}");
+        // The CLI describes a change by the file's name, which is there already.
+        let said = Asked { said: "a.txt".to_owned(), ..write.clone() };
+        assert_eq!(block(&said, false), text);
         // Text of an agent cannot move the cursor.
         let odd = Asked { input: r#"{"command":"a\u001b[2Jb"}"#.into(), ..Asked::default() };
         assert!(!block(&odd, true).contains('\u{1b}'));

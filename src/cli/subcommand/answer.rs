@@ -5,7 +5,11 @@ use clap::Args;
 use crate::cli::answering::{Open, is_yes_or_no};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::Request;
-use crate::core::Ruling;
+use crate::core::{Ruling, shell};
+use crate::ui::clean;
+
+/// How many characters of an open item are shown.
+const ABOUT_CHARS: usize = 60;
 
 /// Answer what a run asks: a permission that its agent needs, a question, a plan, or what to do at a limit.
 ///
@@ -60,18 +64,47 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
         let message = match all.last() {
             None => format!("run {} has no open request", run.id()),
-            Some(last) => {
-                format!("run {} has no open request {}; the open one is {}", run.id(), args.request, last.number())
-            }
+            Some(_) => not_open(run.id(), &args.request, &all),
         };
-        let hint = format!("to see the requests: ccc attach {}", run.id());
+        let see = format!("to see the requests: ccc attach {}", run.id());
+        let hint = all.last().map_or(see.clone(), |last| format!("to answer: {}; {see}", example(run.id(), last)));
         return Err(CliError::new(ErrorKind::Failed, message).hint(hint));
     };
     let request = request(open, &args).map_err(|why| {
-        CliError::new(ErrorKind::Usage, why).hint(format!("to see the whole request: ccc attach {}", run.id()))
+        let (id, example) = (run.id(), example(run.id(), open));
+        CliError::new(ErrorKind::Usage, why)
+            .hint(format!("an answer that fits: {example}; to see the whole request: ccc attach {id}"))
     })?;
+    let done = in_words(&request);
     let reply = client.call(&request).map_err(|error| steer::unreachable(&error))?;
-    steer::said(&reply, context).map(|()| ExitCode::COMPLETED)
+    steer::said(&reply, context)?;
+    steer::tell(format_args!("request {}: {done}", open.number()), context);
+    Ok(ExitCode::COMPLETED)
+}
+
+/// The message for a number that nothing open has, with everything that is open.
+fn not_open(run: &str, wanted: &str, all: &[Open]) -> String {
+    let named = |open: &Open| {
+        let about = clean::one_line(&open.about(), ABOUT_CHARS);
+        if about.is_empty() { open.number().to_string() } else { format!("{} ({about})", open.number()) }
+    };
+    let open: Vec<String> = all.iter().map(named).collect();
+    format!("run {run} has no open request {wanted}; open: {}", open.join(", "))
+}
+
+/// A command that answers the item, to be pasted and edited.
+fn example(run: &str, open: &Open) -> String {
+    format!("ccc answer {} {} {}", shell::quoted(run), open.number(), shell::quoted(&open.example()))
+}
+
+/// What an answer does.
+fn in_words(request: &Request) -> &'static str {
+    let Request::Answer { ruling, .. } = request else { return "answered" };
+    match ruling {
+        Ruling::Allow { .. } => "allowed",
+        Ruling::Deny { .. } => "denied",
+        Ruling::Answers { .. } | Ruling::Fill { .. } => "answered",
+    }
 }
 
 fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
@@ -116,6 +149,27 @@ mod tests {
     use super::*;
     use crate::agent::{Asked, AskedKind, AskedQuestion};
     use crate::core::AskId;
+
+    #[test]
+    fn everything_that_is_open_is_named_and_the_example_can_be_pasted() {
+        let bash = |id, target: &str| {
+            Open::Asked(Box::new(Asked {
+                id: AskId(id),
+                tool: "Bash".into(),
+                target: target.into(),
+                ..Asked::default()
+            }))
+        };
+        assert_eq!(
+            not_open("2026", "3", &[bash(4, "make"), bash(5, "ls")]),
+            "run 2026 has no open request 3; open: 4 (Bash make), 5 (Bash ls)"
+        );
+        let question = |text: &str| AskedQuestion { question: text.to_owned(), ..AskedQuestion::default() };
+        let questions = vec![question("Who's?"), question("B?")];
+        let choices = Asked { id: AskId(1), kind: AskedKind::Choices, questions, ..Asked::default() };
+        let command = example("2026", &Open::Asked(Box::new(choices)));
+        assert_eq!(command, r#"ccc answer 2026 1 '{"B?":"TEXT","Who'\''s?":"TEXT"}'"#);
+    }
 
     #[test]
     fn a_permission_takes_yes_no_or_a_reason_and_nothing_that_may_be_misspelt() {

@@ -173,7 +173,7 @@ fn over(run: &RunDir, is_plain: bool, context: &Context) -> Result<ExitCode, Cli
         return Err(steer::died(run));
     }
     let code = printer.end(None);
-    if steer::is_conversation(run) {
+    if steer::is_conversation(run) && !printer.says_how_to_continue() {
         context.printer.talk(format_args!("the conversation has ended; to continue it: ccc resume {}", run.id()));
     }
     Ok(code)

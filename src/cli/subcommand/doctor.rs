@@ -106,9 +106,9 @@ fn print(finding: &Finding, printer: &Printer) {
         State::Warn => printer.paint(Paint::Yellow, "warn"),
         State::Fail => printer.paint(Paint::Red, "fail"),
     };
-    printer.line(format_args!("{state}  {}: {}", finding.subject, finding.text));
+    printer.behind(&format!("{state}  "), format_args!("{}: {}", finding.subject, finding.text));
     if let Some(advice) = &finding.advice {
-        printer.line(format_args!("      {advice}"));
+        printer.behind("      ", advice);
     }
 }
 

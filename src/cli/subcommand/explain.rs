@@ -5,9 +5,9 @@ use std::io::BufRead;
 use clap::Args;
 
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Printer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::journal::{JournalInput, JournalReader, RunKind, decisions, run_kind};
-use crate::ui::{clean, columns, format};
+use crate::ui::{clean, format};
 
 /// How many characters of a reason one line shows.
 const WHY_CHARS: usize = 400;
@@ -53,8 +53,8 @@ fn tell<R: BufRead, I: JournalInput>(
 ) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
     let zone = crate::cli::zone::of_process();
-    rows(printer, "", &format!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
-    rows(printer, "", &format!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
+    printer.line(format_args!("run {run_id} in {}", clean::one_line(cwd, WHY_CHARS)));
+    printer.line(format_args!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
     let mut day = None;
     for told in decisions(reader) {
         let told = told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
@@ -71,8 +71,8 @@ fn tell<R: BufRead, I: JournalInput>(
         let what = clean::one_line(&told.decision.what, WHY_CHARS);
         let why = format!("because {}  [{after}]", clean::one_line(&told.decision.why, WHY_CHARS));
         if printer.columns().is_some() {
-            rows(printer, &moment, &what);
-            rows(printer, &" ".repeat(moment.len()), &why);
+            printer.behind(&moment, &what);
+            printer.behind(&" ".repeat(moment.len()), &why);
         } else {
             printer.line(format_args!("{moment}{what:<36}  {why}"));
         }
@@ -80,22 +80,11 @@ fn tell<R: BufRead, I: JournalInput>(
     Ok(ExitCode::COMPLETED)
 }
 
-/// Prints a text after `lead`. On a terminal it is wrapped between words, and later rows are aligned under the first.
-fn rows(printer: &Printer, lead: &str, text: &str) {
-    let Some(room) = printer.columns().map(|columns| usize::from(columns).saturating_sub(lead.len())) else {
-        return printer.line(format_args!("{lead}{text}"));
-    };
-    let mut lead = lead.to_owned();
-    for row in columns::wrap(text, room) {
-        printer.line(format_args!("{lead}{row}"));
-        lead = " ".repeat(lead.len());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::captured::Captured;
+    use crate::ui::columns;
 
     #[test]
     fn an_explanation_fits_the_width_of_the_terminal() {

@@ -80,7 +80,7 @@ pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
-    let style = Style { colour: true, live: true, columns: COLUMNS };
+    let style = Style { colour: true, live: true, wraps: true, columns: COLUMNS };
     let mut shown: Vec<(Tick, String)> = Vec::new();
     outputs(journal, style, |tick, piece| shown.push((tick, piece.text.clone()))).map_err(|error| failed(&error))?;
     let rebuilt = driver::rebuild(journal, |_, _| {}).map_err(|error| failed(&error))?;

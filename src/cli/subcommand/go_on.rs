@@ -15,10 +15,15 @@ pub struct ContinueArgs {
     pub run: String,
 }
 
+/// What the run does then.
+fn then(run: &str) -> String {
+    format!("the run continues; to see it: ccc attach {run}")
+}
+
 /// Ends the pause.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub fn run(args: ContinueArgs, context: &Context) -> Result<ExitCode, CliError> {
-    steer::order(&args.run, "continue", &Request::Continue {}, context)
+    steer::order(&args.run, "continue", &Request::Continue {}, then, context)
 }

@@ -66,7 +66,8 @@ pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
             CliError::new(ErrorKind::Io, format!("{} cannot be written: {error}", path.display()))
                 .hint("make the directory writable, or run `ccc init` elsewhere")
         })?;
-        context.printer.line(format_args!("wrote {}\n  {advice}", path.display()));
+        context.printer.line(format_args!("wrote {}", path.display()));
+        context.printer.behind("  ", advice);
     }
     Ok(ExitCode::COMPLETED)
 }

@@ -15,10 +15,15 @@ pub struct InterruptArgs {
     pub run: String,
 }
 
+/// What the run does then.
+fn then(run: &str) -> String {
+    format!("the turn ends now, and the run continues with the next message; to send one: ccc send {run} \"TEXT\"")
+}
+
 /// Interrupts the turn.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub fn run(args: InterruptArgs, context: &Context) -> Result<ExitCode, CliError> {
-    steer::order(&args.run, "interrupt", &Request::Interrupt {}, context)
+    steer::order(&args.run, "interrupt", &Request::Interrupt {}, then, context)
 }

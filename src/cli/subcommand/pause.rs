@@ -15,10 +15,15 @@ pub struct PauseArgs {
     pub run: String,
 }
 
+/// What the run does then.
+fn then(run: &str) -> String {
+    format!("the run ends its present turn and pauses; to let it continue: ccc continue {run}")
+}
+
 /// Pauses the run.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub fn run(args: PauseArgs, context: &Context) -> Result<ExitCode, CliError> {
-    steer::order(&args.run, "pause", &Request::Pause {}, context)
+    steer::order(&args.run, "pause", &Request::Pause {}, then, context)
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::agent::InterfaceArgs;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, misuse, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, Printer, credentials, misuse, trust};
 use crate::config::{EnvValue, Flags, NamedProvider, Project, Settings, TokenPlace, agent, resolve};
 use crate::driver;
 use crate::files::replace_json;
@@ -17,7 +17,7 @@ use crate::process;
 use crate::tokens::{
     MANAGED_SETTINGS, ProbeVerdict, Provided, ProvidedFault, ResolveBase, SettingsPlaces, SharedTokens, usage,
 };
-use crate::ui::token_state;
+use crate::ui::{columns, token_state};
 
 use crate::cli::credentials::{at_once, conflicts_in_words};
 
@@ -136,6 +136,9 @@ fn source(value: &EnvValue) -> String {
     }
 }
 
+/// The variable that names the host of the requests.
+const BASE_URL: &str = "ANTHROPIC_BASE_URL";
+
 /// The description of one provider.
 #[derive(Debug, Clone, Serialize)]
 struct Row {
@@ -170,7 +173,10 @@ fn row(
         fault: None,
     };
     match provided {
-        Err(fault) => row.fault = Some(fault.to_string()),
+        Err(fault) => {
+            row.fault = Some(fault.to_string());
+            row.host = host_alone(name, entry, settings, context)?;
+        }
         Ok(provided) => {
             row.credential = provided.credential_variables().first().copied();
             row.source = row
@@ -188,6 +194,45 @@ fn row(
     Ok(row)
 }
 
+/// The host that a provider names, also when another of its values cannot be read.
+fn host_alone(
+    name: &str,
+    entry: &NamedProvider,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Option<String>, CliError> {
+    let mut alone = entry.clone();
+    alone.env.retain(|variable, _| variable == BASE_URL);
+    let provided = provided(name, &alone, None, settings, context)?;
+    let base = provided.ok().and_then(|provided| provided.base()).and_then(Result::ok);
+    Ok(base.map(|base| base.host().to_owned()))
+}
+
+/// The rows of the list. In a terminal that is too narrow for one of them, each has its credential on a row of its own.
+fn print_table(rows: &[Row], printer: &Printer) {
+    let width = |cell: fn(&Row) -> usize| rows.iter().map(cell).max().unwrap_or(0);
+    let (names, hosts) = (width(|row| columns::of(&row.name)), width(|row| columns::of(host(row))));
+    let models = width(|row| columns::of(model(row)));
+    let credential = |row: &Row| match (&row.credential, &row.source, &row.fault) {
+        (_, _, Some(fault)) => printer.paint(Paint::Red, fault),
+        (Some(variable), Some(source), None) => format!("{variable} {source}"),
+        (_, _, None) => "the agent's own credential".to_owned(),
+    };
+    let credentials: Vec<String> = rows.iter().map(credential).collect();
+    let widest = credentials.iter().map(|credential| columns::of_shown(credential)).max().unwrap_or(0);
+    let is_narrow = printer.columns().is_some_and(|room| names + hosts + models + widest + 8 > usize::from(room));
+    for (row, credential) in rows.iter().zip(&credentials) {
+        let mark = if row.current { "*" } else { " " };
+        let cells = format!("{mark} {:names$}  {:hosts$}  {:models$}", row.name, host(row), model(row));
+        if is_narrow {
+            printer.line(cells.trim_end());
+            printer.behind("    ", credential);
+        } else {
+            printer.line(format_args!("{cells}  {credential}"));
+        }
+    }
+}
+
 fn list(settings: &Settings, json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let current = current(settings, context)?;
     let mut rows = Vec::new();
@@ -201,23 +246,7 @@ fn list(settings: &Settings, json: bool, context: &Context) -> Result<ExitCode, 
     if rows.is_empty() {
         context.printer.talk("no provider is configured; to see how: ccc help providers");
     }
-    let width = |cell: fn(&Row) -> usize| rows.iter().map(cell).max().unwrap_or(0);
-    let (names, hosts) = (width(|row| row.name.chars().count()), width(|row| host(row).chars().count()));
-    let models = width(|row| model(row).chars().count());
-    for row in &rows {
-        let mark = if row.current { "*" } else { " " };
-        let credential = match (&row.credential, &row.source, &row.fault) {
-            (_, _, Some(fault)) => context.printer.paint(Paint::Red, fault),
-            (Some(variable), Some(source), None) => format!("{variable} {source}"),
-            (_, _, None) => "the agent's own credential".to_owned(),
-        };
-        context.printer.line(format_args!(
-            "{mark} {:names$}  {:hosts$}  {:models$}  {credential}",
-            row.name,
-            host(row),
-            model(row)
-        ));
-    }
+    print_table(&rows, &context.printer);
     if let Some(current) = current.filter(|current| settings.providers.get(current).is_none()) {
         context.printer.warn(format_args!(
             "the current provider is {current}, which is not configured; to choose another: ccc providers use NAME"
@@ -303,9 +332,9 @@ fn check(settings: &Settings, name: Option<&str>, json: bool, context: &Context)
                 (true, None) => (Paint::Dim, "the agent's own credential"),
                 (false, _) => (Paint::Red, "fails"),
             };
-            context.printer.line(format_args!("{}  {}", checked.name, context.printer.paint(paint, words)));
+            context.printer.behind(&format!("{}  ", checked.name), context.printer.paint(paint, words));
             for fault in &checked.faults {
-                context.printer.line(format_args!("    {fault}"));
+                context.printer.behind("    ", fault);
             }
         }
         if all.is_empty() {
@@ -490,9 +519,11 @@ pub(in crate::cli) fn start_current(args: &[String], context: &Context) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLE, conflicts_in_words};
+    use super::{EXAMPLE, ProvidersArgs, ProvidersCommand, conflicts_in_words, run};
+    use crate::cli::captured::Captured;
     use crate::config::parse_file;
     use crate::tokens::EnvConflict;
+    use crate::ui::columns;
 
     #[test]
     fn the_example_of_the_help_is_a_configuration_and_fits_80_columns() {
@@ -502,6 +533,32 @@ mod tests {
         let providers = layer.providers.expect("providers");
         assert_eq!(providers.get("kimi").and_then(|kimi| kimi.model.as_deref()), Some("kimi-k2"));
         assert!(EXAMPLE.lines().all(|line| line.chars().count() <= 80), "{EXAMPLE}");
+    }
+
+    #[test]
+    fn the_list_fits_every_terminal_and_names_the_host_of_a_provider_whose_credential_is_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = r#"{"providers": {
+            "local": {"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9999", "ANTHROPIC_AUTH_TOKEN": {"env": "NOT_SET"}}},
+            "kimi": {"env": {"ANTHROPIC_BASE_URL": "https://api.moonshot.ai/anthropic",
+                             "ANTHROPIC_AUTH_TOKEN": {"command": "false"}}, "model": "kimi-k2"}}}"#;
+        let of = |columns: Option<u16>| {
+            let seen = Captured::default();
+            let context = seen.context(dir.path(), columns);
+            std::fs::write(context.dirs().expect("directories").config.join("ccc.json"), text).expect("written");
+            for what in [ProvidersCommand::List, ProvidersCommand::Check { name: Some("local".to_owned()) }] {
+                run(ProvidersArgs { what: Some(what), json: false }, &context).expect("listed");
+            }
+            seen.text()
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let piped = of(None);
+        assert!(piped.contains("local  127.0.0.1:9999 ") && piped.contains("NOT_SET, which is not set"), "{piped}");
+        for width in [60, 80, 120] {
+            let shown = of(Some(width));
+            assert!(shown.lines().all(|row| columns::of(row) <= usize::from(width)), "{width}:\n{shown}");
+            assert_eq!(words(&shown), words(&piped), "{width}: no word is broken or lost");
+        }
     }
 
     #[test]

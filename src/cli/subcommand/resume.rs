@@ -139,7 +139,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let mode = args.conversation_at(context);
     let converses = args.conversation || mode.is_some();
     let run_dir = match args.run.as_deref() {
-        Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| unknown_run(&error.to_string()))?,
+        Some(wanted) => RunDir::resolve(state, Some(wanted)).map_err(|error| steer::no_such_run(&error))?,
         None => newest_unfinished(state, converses, context)?,
     };
     if let Some(mode) = mode.filter(|_| steer::is_conversation(&run_dir)) {
@@ -233,6 +233,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }
+    credentials::warn_of_none(plan.agent, &gathered.pool, context)?;
     let ask = credentials::ask(context, &project, &settings.usage)?;
     limit_check::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
@@ -653,11 +654,11 @@ fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result
     }
     let elsewhere: Vec<String> = unfinished.iter().take(5).map(|(dir, cwd)| format!("{} in {cwd}", dir.id())).collect();
     Err(match elsewhere.as_slice() {
-        [] => unknown_run("there is no unfinished run"),
-        [..] => unknown_run(&format!(
-            "there is no unfinished run in this directory; in other directories: {}",
-            elsewhere.join(", ")
-        )),
+        [] => unknown_run("there is no unfinished run", context),
+        [..] => unknown_run(
+            &format!("there is no unfinished run in this directory; in other directories: {}", elsewhere.join(", ")),
+            context,
+        ),
     })
 }
 
@@ -692,6 +693,7 @@ fn mend_summary(run: &RunDir, finish: &Finish) {
     }
 }
 
-fn unknown_run(message: &str) -> CliError {
-    CliError::new(ErrorKind::Usage, message).hint("to list the runs: ccc runs; then: ccc resume RUN")
+fn unknown_run(message: &str, context: &Context) -> CliError {
+    let hint = if steer::has_runs(context) { "to list the runs: ccc runs; then: ccc resume RUN" } else { steer::START };
+    CliError::new(ErrorKind::Usage, message).hint(hint)
 }

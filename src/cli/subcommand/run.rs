@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
-use crate::core::shell::words;
+use crate::core::shell::{self, words};
 use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, Unattended, derive_uuid};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
@@ -212,14 +212,31 @@ fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
     .hint(format!("give a mode in which it may change files{example}"))
 }
 
+/// The command that passes the typed options to the agent under a provider.
+fn under_provider(name: &str, typed: &[OsString]) -> String {
+    let mut given: Vec<String> = typed.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // `ccc NAME` is read as `ccc --provider NAME`.
+    if let Some(at) = given.iter().position(|word| word == "--provider") {
+        given.drain(at..given.len().min(at + 2));
+    }
+    given.retain(|word| word != "--" && *word != format!("--provider={name}"));
+    format!("ccc {} --{}", shell::quoted(name), words(&given))
+}
+
 /// Runs a task under supervision.
 ///
 /// # Errors
 /// When the run cannot begin.
 pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     if !args.supervisor {
-        return Err(CliError::new(ErrorKind::Usage, "these options need --supervisor")
-            .hint("to start a supervised run: ccc --supervisor -p \"TASK\""));
+        let error = CliError::new(ErrorKind::Usage, "these options need --supervisor");
+        return Err(match &args.provider {
+            Some(name) => error.hint(format!(
+                "to give them to the agent under this provider: {}; to start a supervised run: ccc --supervisor -p \"TASK\"",
+                under_provider(name, typed)
+            )),
+            None => error.hint("to start a supervised run: ccc --supervisor -p \"TASK\""),
+        });
     }
     if let Some(name) = &args.provider {
         return Err(CliError::new(
@@ -244,6 +261,8 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
+    let kind = prepared.resolved.settings.agent.kind.0;
+    credentials::warn_of_none(kind, &prepared.tokens.pool, context)?;
     let ask = credentials::ask(context, &prepared.project, &prepared.resolved.settings.usage)?;
     limit_check::ask_where_all_are_limited(&prepared.tokens.pool, &ask, context)?;
     let tokens = RunTokens::new(
@@ -422,10 +441,24 @@ fn earlier_turns(agent: AgentKind, session: Option<&SessionStart>, agent_dir: &P
 
 #[cfg(test)]
 mod tests {
-    use super::plan_mode_refusal;
+    use std::ffi::OsString;
+
+    use super::{plan_mode_refusal, under_provider};
     use crate::agent::{Adapter, AgentKind, Caps, ExitCause, Installation, LaunchRequest, Protocol};
     use crate::core::{ExitFact, Launch};
     use crate::words::Provider;
+
+    #[test]
+    fn options_after_a_providers_name_are_put_behind_the_two_dashes() {
+        for (typed, expected) in [
+            ("ccc --provider local -p hi", "ccc local -- -p hi"),
+            ("ccc --provider=local -p hi -- --model x", "ccc local -- -p hi --model x"),
+            ("ccc --detach --provider local", "ccc local -- --detach"),
+        ] {
+            let typed: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+            assert_eq!(under_provider("local", &typed), expected);
+        }
+    }
 
     /// A CLI without an option for a mode in which it may work.
     #[derive(Debug)]

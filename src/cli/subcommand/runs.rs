@@ -12,14 +12,17 @@ use crate::cli::answering::Open;
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::Client;
-use crate::control::protocol::Hello;
+use crate::control::protocol::{Hello, Welcome};
+use crate::core::{Outcome, RestKind, Show};
 use crate::journal::{FileLock, RunDir, RunKind, RunList, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
 /// How many characters of a task are shown.
 const TASK_CHARS: usize = 60;
 /// How many characters of an open item are shown.
-const ABOUT_CHARS: usize = 40;
+const ABOUT_CHARS: usize = 70;
+/// The state of a run that waits for its user.
+const READY: &str = "ready";
 /// How long a run may take to answer.
 const ANSWER: Duration = Duration::from_millis(200);
 /// How many runs are asked at the same time.
@@ -91,6 +94,9 @@ struct Listed<'a> {
 struct Live {
     /// Whether it answers at its control socket.
     reachable: bool,
+    /// Whether it waits for its user.
+    #[serde(skip)]
+    rests: bool,
     /// How many clients are attached.
     attending: u32,
     /// The numbers of its open items.
@@ -129,6 +135,7 @@ fn ask(dir: &RunDir) -> Live {
                 |open: &Open| OpenRequest { number: open.number(), about: clean::one_line(&open.about(), ABOUT_CHARS) };
             Live {
                 reachable: true,
+                rests: rests(client.welcome()),
                 attending: client.welcome().attending,
                 asks: open.iter().map(Open::number).collect(),
                 open: open.iter().map(about).collect(),
@@ -138,7 +145,14 @@ fn ask(dir: &RunDir) -> Live {
     }
 }
 
+/// Whether the run waits for its user's next message.
+fn rests(welcome: &Welcome) -> bool {
+    let phase = |show| if let Show::Phase { phase, detail, .. } = show { Some((phase, detail)) } else { None };
+    welcome.standing().find_map(phase).is_some_and(|(phase, detail)| RestKind::is_rest(&phase, &detail))
+}
+
 /// One run in the list.
+#[derive(Default)]
 struct Row {
     id: String,
     state: String,
@@ -148,17 +162,23 @@ struct Row {
     mark: String,
     cwd: String,
     task: String,
+    /// What it asks.
+    open: Vec<OpenRequest>,
 }
 
 impl Row {
     fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
-        let state = match &run.outcome {
-            Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
-            Some(Word::Other(outcome)) => outcome.clone(),
-            None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => run.phase.clone(),
-            // No process holds the run's lock, so its ccc died.
-            None => "died".to_owned(),
-        };
+        let state =
+            match &run.outcome {
+                Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
+                Some(Word::Other(outcome)) => outcome.clone(),
+                // A run that waits for its user has the phase of its last verdict.
+                None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => {
+                    if Outcome::named(&run.phase).is_some() { READY.to_owned() } else { run.phase.clone() }
+                }
+                // No process holds the run's lock, so its ccc died.
+                None => "died".to_owned(),
+            };
         Row {
             id: dir.id().to_owned(),
             state: clean::one_line(&state, 20),
@@ -173,22 +193,39 @@ impl Row {
             },
             cwd: clean::one_line(&run.cwd, 200),
             task: clean::one_line(&run.task, TASK_CHARS),
+            open: Vec::new(),
         }
     }
 
     /// The row with the state that the run itself reports.
     fn standing(mut self, live: Option<&Live>) -> Row {
-        let said = match live {
-            None => return self,
-            Some(live) if !live.reachable => "unreachable".to_owned(),
-            Some(live) if live.open.is_empty() => return self,
-            Some(live) => {
-                let asks = live.open.iter().map(|open| format!("{}: {}", open.number, open.about));
-                format!("asks {}", asks.collect::<Vec<_>>().join("; "))
-            }
-        };
-        self.state = format!("{}, {said}", self.state);
+        let Some(live) = live else { return self };
+        if !live.reachable {
+            self.state = format!("{}, unreachable", self.state);
+        } else if live.open.is_empty() && live.rests {
+            READY.clone_into(&mut self.state);
+        }
+        self.open.clone_from(&live.open);
         self
+    }
+
+    /// The state and what is asked. In a terminal what is asked stands below, because the other columns need the room.
+    fn state(&self, columns: Option<u16>) -> String {
+        let asks = |of: fn(&OpenRequest) -> String| self.open.iter().map(of).collect::<Vec<_>>();
+        match columns {
+            _ if self.open.is_empty() => self.state.clone(),
+            Some(_) => format!("asks {}", asks(|open| open.number.to_string()).join(", ")),
+            None => {
+                format!("{}, asks {}", self.state, asks(|open| format!("{}: {}", open.number, open.about)).join("; "))
+            }
+        }
+    }
+
+    /// The rows below that say what is asked; none without a terminal.
+    fn asked(&self, columns: Option<u16>) -> Vec<String> {
+        let Some(columns) = columns else { return Vec::new() };
+        let row = |open: &OpenRequest| columns::cut(&format!("    {}: {}", open.number, open.about), columns.into());
+        self.open.iter().map(row).collect()
     }
 
     /// The directory and the task. A pipe gets the full path, a terminal the directory's name.
@@ -209,7 +246,9 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
     let widest = |heading: &str, of: fn(&Row) -> &str| {
         rows.iter().map(|row| columns::of(of(row))).chain([columns::of(heading)]).max().unwrap_or_default()
     };
-    let (id, state) = (widest("RUN", |row| &row.id), widest("STATE", |row| &row.state));
+    let states: Vec<String> = rows.iter().map(|row| row.state(columns)).collect();
+    let state = states.iter().map(|state| columns::of(state)).chain(["STATE".len()]).max().unwrap_or_default();
+    let id = widest("RUN", |row| &row.id);
     let started = widest("STARTED", |row| &row.started);
     let (iterations, cost) = (widest("ITER", |row| &row.iterations), widest("COST", |row| &row.cost));
     let line = |cells: [&str; 5], what: &str| {
@@ -220,9 +259,9 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
     };
     let what = if columns.is_none() { "DIRECTORY  TASK" } else { "DIRECTORY: TASK" };
     let heading = line(["RUN", "STATE", "STARTED", "ITER", "COST"], what);
-    let lines = rows.iter().map(|row| {
-        let cells = [&row.id, &row.state, &row.started, &row.iterations, &row.cost].map(String::as_str);
-        line(cells, &row.what(columns))
+    let lines = rows.iter().zip(&states).flat_map(|(row, state)| {
+        let cells = [&row.id, state, &row.started, &row.iterations, &row.cost].map(String::as_str);
+        std::iter::once(line(cells, &row.what(columns))).chain(row.asked(columns))
     });
     std::iter::once(heading).chain(lines).collect()
 }
@@ -231,6 +270,33 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::captured::Captured;
+
+    #[test]
+    fn what_a_run_asks_takes_no_room_from_the_columns_of_a_terminal() {
+        let request = |number, about: &str| OpenRequest { number, about: about.to_owned() };
+        let long = "Bash cargo test --workspace --all-features -- --nocapture and more";
+        let live = Live { reachable: true, open: vec![request(4, long), request(5, "Write a.txt")], ..Live::default() };
+        let row = || Row {
+            id: "20261120-191822-aaaa".to_owned(),
+            state: "working".to_owned(),
+            iterations: "2".to_owned(),
+            cost: "$0.12".to_owned(),
+            cwd: "/home/u/shop".to_owned(),
+            task: "do it".to_owned(),
+            ..Row::default()
+        };
+        for width in [40, 60, 80, 120] {
+            let lines = table(&[row().standing(Some(&live))], Some(width));
+            assert!(lines.iter().all(|line| columns::of(line) <= usize::from(width)), "{width}: {lines:#?}");
+            assert_eq!(lines.len(), 4, "{lines:#?}");
+            assert!(lines[1].contains("asks 4, 5") && lines[3] == "    5: Write a.txt", "{lines:#?}");
+            assert!(width < 80 || lines[1].ends_with("2  $0.12  shop: do it"), "{lines:#?}");
+        }
+        let piped = table(&[row().standing(Some(&live))], None);
+        assert!(piped.len() == 2 && piped[1].contains("working, asks 4: Bash cargo"), "{piped:#?}");
+        let rests = Live { reachable: true, rests: true, ..Live::default() };
+        assert!(table(&[row().standing(Some(&rests))], None)[1].contains("  ready  "));
+    }
 
     #[test]
     fn the_list_has_a_heading_marks_what_is_no_agents_task_and_fits_the_terminal() {

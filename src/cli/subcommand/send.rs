@@ -49,6 +49,10 @@ pub fn run(args: SendArgs, context: &Context) -> Result<ExitCode, CliError> {
         && let Some(when) = when_heard(client.welcome(), run.id())
     {
         context.printer.talk(when);
+    } else if matches!(reply, Reply::Done) {
+        steer::tell(format_args!("sent; to see the answer: ccc attach {}", run.id()), context);
+    } else if matches!(reply, Reply::Queued { ahead: 0 }) {
+        steer::tell("queued: the agent gets it as its next turn", context);
     }
     Ok(ExitCode::COMPLETED)
 }

@@ -44,10 +44,13 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
         steer::said(&reply, context)?;
     }
     if !args.wait {
+        let ends = if args.now { "the run ends now" } else { "the run ends as soon as its turn is over" };
+        steer::tell(format_args!("{ends}; to continue it later: ccc resume {}", run.id()), context);
         return Ok(ExitCode::COMPLETED);
     }
     while let Some(event) = client.next_event().map_err(|error| steer::unreachable(&error))? {
         if let Event::End { .. } = event {
+            steer::tell(format_args!("the run has ended; to continue it: ccc resume {}", run.id()), context);
             return Ok(ExitCode::COMPLETED);
         }
     }

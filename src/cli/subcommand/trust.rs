@@ -64,7 +64,7 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     }
     if args.json {
-        context.printer.line(format_args!("{:#}", as_json(&wishes, &project)));
+        context.printer.json(format_args!("{:#}", as_json(&wishes, &project)));
         return Ok(ExitCode::COMPLETED);
     }
     if wishes.not_agreed.is_empty() {
@@ -131,7 +131,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     if json {
         let projects =
             all.iter().map(|one| json!({ "project": one.project.display().to_string(), "agreed": one.agreed }));
-        context.printer.line(format_args!("{:#}", json!({ "projects": projects.collect::<Vec<_>>() })));
+        context.printer.json(format_args!("{:#}", json!({ "projects": projects.collect::<Vec<_>>() })));
         return Ok(ExitCode::COMPLETED);
     }
     if all.is_empty() {
@@ -156,7 +156,7 @@ fn revoke(json: bool, project: &Project, context: &Context) -> Result<ExitCode, 
     })?;
     let root = project.root().display();
     if json {
-        context.printer.line(format_args!("{:#}", json!({ "project": root.to_string(), "revoked": revoked })));
+        context.printer.json(format_args!("{:#}", json!({ "project": root.to_string(), "revoked": revoked })));
     } else if revoked {
         context.printer.line(format_args!("revoked: your agreement for {root}"));
     } else {

@@ -90,7 +90,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
 
 #[test]
 fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
-    let style = Style { colour: false, live: true, columns: 60 };
+    let style = Style { colour: false, live: true, wraps: true, columns: 60 };
     let outputs = outputs(Form::Text, style);
     let shown = text_of(&outputs, Stream::Err).replace("\r\x1b[J", "⌫").replace('\r', "⏎\n");
     assert_snapshot!(shown, @r#"
@@ -318,8 +318,11 @@ fn a_line_begins_with_the_time_of_day_in_the_users_zone() {
     let notice = Show::Notice { text: "first\n\nsecond".into() };
     for (style, expected) in [
         (Style::PIPED, "19:06:59 ! first\n\n           second\n"),
-        (Style { colour: false, live: true, columns: 80 }, "\r\x1b[J19:06:59 ! first\n\n           second\n"),
-        (Style { colour: false, live: true, columns: 40 }, "\r\x1b[J! first\n\n  second\n"),
+        (
+            Style { colour: false, live: true, wraps: true, columns: 80 },
+            "\r\x1b[J19:06:59 ! first\n\n           second\n",
+        ),
+        (Style { colour: false, live: true, wraps: true, columns: 40 }, "\r\x1b[J! first\n\n  second\n"),
     ] {
         let mut printer = Printer::new(Form::Text, style);
         printer.in_zone(zone.clone());
@@ -354,6 +357,20 @@ fn an_interrupted_run_says_how_to_resume_it() {
     assert!(talk.starts_with("Interrupted: SIGINT\n"), "{talk}");
     assert!(talk.contains("ccc resume 20261120-ab12"), "{talk}");
     assert!(talk.contains("ccc explain 20261120-ab12"), "{talk}");
+}
+
+#[test]
+fn a_command_that_the_reason_names_is_not_said_again() {
+    let finish = Finish {
+        outcome: Outcome::Failed,
+        reason: "the credential was refused; log in again, then: ccc resume 20261120-ab12".into(),
+        ..finish()
+    };
+    for style in [Style::PIPED, Style { colour: false, live: true, wraps: true, columns: 80 }] {
+        let mut plain = Printer::new(Form::Text, style);
+        let talk = text_of(&plain.finish(Tick::ZERO, &ending(&finish, &plan())), Stream::Err);
+        assert_eq!(talk.matches("ccc resume").count(), 1, "{talk}");
+    }
 }
 
 #[test]
@@ -399,7 +416,7 @@ fn colours_are_used_on_a_colour_terminal_only() {
 #[test]
 fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
     let new: String = (1..=160).map(|n| format!("line {n}\n")).collect();
-    let style = Style { colour: false, live: true, columns: 80 };
+    let style = Style { colour: false, live: true, wraps: true, columns: 80 };
     let mut printer = Printer::new(Form::Text, style);
     let mut shown = |show: Show| printer.render(Tick::ZERO, &show).text;
     let ended = || super::whole_run::ended(ccc::agent::Role::Agent, "t2", false);
@@ -424,7 +441,7 @@ fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
 fn a_huge_text_is_bounded_on_a_terminal_and_in_a_pipe() {
     let text = "word ".repeat(20) + "\n";
     let show = super::whole_run::said(ccc::agent::Role::Agent, &text.repeat(50_000));
-    let live = Style { colour: false, live: true, columns: 80 };
+    let live = Style { colour: false, live: true, wraps: true, columns: 80 };
     let on_terminal = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
     assert_eq!(on_terminal.lines().count(), 201);
     assert!(on_terminal.contains(" more lines\n"));
@@ -438,7 +455,7 @@ fn a_check_that_fails_shows_the_end_of_its_output() {
     let tail: String = (1..=30).map(|n| format!("row {n}\n")).collect();
     let show =
         Show::Check { command: "make".into(), passed: false, summary: "exit code 2".into(), duration_ms: 61_000, tail };
-    let live = Style { colour: false, live: true, columns: 80 };
+    let live = Style { colour: false, live: true, wraps: true, columns: 80 };
     let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
     let rows: Vec<_> = shown.trim_start_matches("\r\x1b[J").lines().collect();
     assert_eq!(rows[0], "✗ check failed: make (1m 01s): exit code 2");

@@ -56,7 +56,7 @@ fn events(evil: &str) -> Vec<Show> {
 
 /// All that is written of a run full of `evil`, our own erasing and parking of the status line taken out.
 fn written(form: Form, live: bool, evil: &str) -> String {
-    let style = Style { colour: false, live, columns: 40 };
+    let style = Style { colour: false, live, wraps: live, columns: 40 };
     let banner = Banner {
         run_id: evil.into(),
         resumed_task: None,
