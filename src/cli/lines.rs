@@ -98,6 +98,9 @@ pub(super) fn left(run: &str, then: WhenLeft) -> String {
                 "the run ends in a minute, because it waits for your next message; to continue it: ccc resume {run}"
             )
         }
+        WhenLeft::Asks => format!(
+            "the run continues, and denies its open request in a minute, or when approvals.unattended says; to answer it: ccc attach {run}"
+        ),
         WhenLeft::LeavesNothing => {
             format!("the run ends in a minute, because no message was sent; to attach before that: ccc attach {run}")
         }

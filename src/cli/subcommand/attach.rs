@@ -58,13 +58,24 @@ pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
     if matches!(FileLock::holder(&run.lock()), Ok(None)) {
         return over(&run, args.plain, context);
     }
-    match ConversationMode::of(args.plain, context) {
-        Some(ConversationMode::Screen(terminal)) => {
-            at_terminal(run, args.read_only, terminal, Flags::default(), context)
-        }
+    join(run, ConversationMode::of(args.plain, context), args.read_only, context)
+}
+
+/// Attaches to this active run.
+///
+/// # Errors
+/// When it drops this terminal.
+pub(in crate::cli) fn join(
+    run: RunDir,
+    mode: Option<ConversationMode>,
+    read_only: bool,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    match mode {
+        Some(ConversationMode::Screen(terminal)) => at_terminal(run, read_only, terminal, Flags::default(), context),
         Some(ConversationMode::Lines) | None => {
             let greeting = steer::has_interface(&run).then_some(OF_INTERFACE);
-            lines::converse(&run, args.read_only, greeting, context)
+            lines::converse(&run, read_only, greeting, context)
         }
     }
 }

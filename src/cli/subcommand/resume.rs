@@ -25,7 +25,7 @@ use crate::core::{
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, RunSummary, run_kind};
+use crate::journal::{EntryKind, FileLock, JournalReader, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
 use crate::ui::raised;
 use redaction::Redactor;
@@ -143,6 +143,11 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         None => newest_unfinished(state, converses, context)?,
     };
     if let Some(mode) = mode.filter(|_| steer::is_conversation(&run_dir)) {
+        // It rests for a minute after its last client has left. With settings, it must be resumed, and says that it is in use.
+        if matches!(FileLock::holder(&run_dir.lock()), Ok(Some(_))) && args.flags() == Flags::default() {
+            context.printer.talk(format_args!("the run {} is still active: attached to it", run_dir.id()));
+            return attach::join(run_dir, Some(mode), false, context);
+        }
         return attach::converse(typed, Some("resume"), mode, args.flags(), context);
     }
     let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;

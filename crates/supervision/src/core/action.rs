@@ -407,6 +407,8 @@ pub enum RestKind {
 pub enum WhenLeft {
     /// It continues.
     GoesOn,
+    /// It continues, and a request is open, which is denied if nobody comes back in time.
+    Asks,
     /// It waits a minute for the next message and then ends; it can be resumed.
     Ends,
     /// It has no message: it ends after a minute and is deleted.
@@ -420,6 +422,8 @@ impl RestKind {
         let is = |kind: RestKind| phase == "waiting" && detail == kind.in_words();
         if is(RestKind::NoTask) {
             WhenLeft::LeavesNothing
+        } else if phase == "asking" {
+            WhenLeft::Asks
         } else if Outcome::named(phase).is_some() || is(RestKind::TakenUp) {
             WhenLeft::Ends
         } else {
