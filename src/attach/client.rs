@@ -572,8 +572,8 @@ impl<'a> Session<'a> {
                 }
                 self.tell(News::Show { show: Box::new(show), run_ms: t / 1_000, past: false });
             }
-            Event::Words { role, kind, text } => {
-                self.tell(News::Words { role, thinking: kind == WordsOf::Thinking, text });
+            Event::Words { role, kind, part, text } => {
+                self.tell(News::Words { role, thinking: kind == WordsOf::Thinking, part, text });
             }
             Event::End { finish } => {
                 self.outcome = self.outcome.or(finish.as_ref().map(|finish| finish.outcome));
@@ -597,6 +597,7 @@ impl<'a> Session<'a> {
         let closed = (old.number + 1, why);
         drop(old);
         self.orders.clear();
+        self.tell(News::Reconnects);
         // The history is read up to the next connection's first event, so what was held comes again.
         if let Some(held) = &mut self.held {
             held.clear();
