@@ -320,7 +320,7 @@ impl<'a> Session<'a> {
                 Woken::Continued => {
                     // Another program may have written meanwhile and changed the terminal's modes.
                     let _ = self.screen.enter_again();
-                    self.painter.resized();
+                    self.painter.disturbed();
                     self.is_dirty = true;
                 }
                 Woken::End => self.is_cut = true,
@@ -724,7 +724,7 @@ impl<'a> Session<'a> {
         let _ = stop_own_job();
         let _ = self.screen.enter();
         self.keys.to_ccc();
-        self.painter.resized();
+        self.painter.disturbed();
         if let Some(link) = &mut self.link {
             link.ask(&Request::Back {});
         }

@@ -67,9 +67,8 @@ pub(super) fn help() -> String {
     text
 }
 
-/// The names of ccc's and the agent's commands that are near to the command in a message, and the command, if there is no such
-/// command; `None` if there is, or the message is no command. Without `offered` the agent has not told its commands yet: then only
-/// a command that is near to one of ccc's is doubted.
+/// A command in a message that neither ccc nor the agent has, and the names of theirs that are near to it. `None` if none is near:
+/// the agent's CLI takes more commands than it offers, such as `/cost`.
 pub(super) fn doubted(message: &str, offered: &[Completion]) -> Option<(String, Vec<String>)> {
     let name = message.trim().strip_prefix('/')?.split_whitespace().next()?;
     // `/home/me` is a path.
@@ -80,7 +79,7 @@ pub(super) fn doubted(message: &str, offered: &[Completion]) -> Option<(String, 
         return None;
     }
     let near: Vec<String> = all.iter().filter(|known| is_near(name, known)).map(|near| format!("/{near}")).collect();
-    (!near.is_empty() || !offered.is_empty()).then(|| (format!("/{name}"), near))
+    (!near.is_empty()).then(|| (format!("/{name}"), near))
 }
 
 /// Whether the names differ by at most one keystroke in five letters, or two in more; two letters in the wrong order are one.
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_command_that_nobody_has_is_doubted_and_the_near_ones_are_named() {
-        let offered = ["compact", "cost", "my:review"].map(|name| Completion {
+        let offered = ["compact", "usage", "my:review"].map(|name| Completion {
             text: format!("/{name} "),
             hint: String::new(),
             about: String::new(),
@@ -274,8 +273,9 @@ mod tests {
             ("/budgte cost 5", Some("/budgte: /budget"), Some("/budgte: /budget")),
             ("/contineu", Some("/contineu: /continue"), Some("/contineu: /continue")),
             ("/compat", None, Some("/compat: /compact")),
-            ("/zzz", None, Some("/zzz: ")),
+            ("/zzz", None, None),
             ("/cost", None, None),
+            ("/usage", None, None),
             ("/my:review now", None, None),
             ("/budget cost 5", None, None),
             ("/home/me is full", None, None),

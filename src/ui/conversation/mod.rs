@@ -318,8 +318,6 @@ impl Conversation {
             News::Typed(typed) => self.typed(at, typed),
             News::Resized => {
                 self.resized_at = Some(at);
-                // After a resize nothing above the cursor is erased.
-                self.printing.gap_is_printed();
             }
             News::Painted => self.dialogs.painted(at),
             News::Files { query, names } => self.found(&query, names),

@@ -201,11 +201,6 @@ impl Printing {
         self.has_begun && !self.below_blank
     }
 
-    /// The empty row that set the view apart has become a printed one.
-    pub(super) fn gap_is_printed(&mut self) {
-        self.below_blank |= self.has_begun;
-    }
-
     /// Whether something waits to be printed.
     pub(super) fn is_ready(&self) -> bool {
         !self.ready.is_empty()

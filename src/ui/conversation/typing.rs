@@ -437,8 +437,8 @@ impl Conversation {
             return false;
         }
         let Some((name, near)) = commands::doubted(&message, &self.offered) else { return false };
-        let near = if near.is_empty() { String::new() } else { format!("; near to it: {}", near.join(", ")) };
-        let text = format!("there is no command {name}{near}. Enter again sends it to the agent as text");
+        let near = near.join(", ");
+        let text = format!("there is no command {name}; near to it: {near}. Enter again sends it to the agent");
         self.printing.note(Note::Warning, &text);
         self.popup = None;
         self.doubted = Some(message);
