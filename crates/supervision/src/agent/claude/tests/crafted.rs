@@ -624,9 +624,8 @@ fn a_plan_that_only_the_call_carries_is_in_the_request_about_it() {
     };
     let plan = |lines: &[&str]| {
         let replay = told(lines);
-        let asked = replay.events.into_iter().find_map(|event| match event {
-            AgentEvent::Question { ask: Ask::ForUser(asked), .. } => Some(asked),
-            _ => None,
+        let asked = replay.events.into_iter().find_map(|event| {
+            if let AgentEvent::Question { ask: Ask::ForUser(asked), .. } = event { Some(asked) } else { None }
         });
         asked.expect("a question").plan
     };
